@@ -1,0 +1,114 @@
+"""What every entry of a kind may say in the file, besides its component's own options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from artschool.signature import Key
+
+Count = Annotated[int, Field(ge=1)]
+Iteration = Annotated[int, Field(ge=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Entry(BaseModel):
+    """A mapping with a `type:`. Unknown keys, text for numbers, NaN and infinity are faults."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+    type: str
+
+
+class Gated(Entry):
+    """An entry that is active from iteration `after` to `before`, both included, on multiples of `every`."""
+
+    after: Iteration = 0
+    before: Iteration | None = None
+    every: Count = 1
+
+
+class InjectorEntry(Gated):
+    """An injector: `out` names what it returns; `_` in a list drops a value."""
+
+    out: Key | list[Key]
+
+
+class LossEntry(Gated):
+    """A loss: its value times `weight` is added to the step's total."""
+
+    weight: float
+
+
+class WeightsEntry(BaseModel):
+    """Pretrained weights with what to do about their names."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    file: Path
+    prefix: str = ""
+    strict: bool = True
+
+
+class NetworkEntry(Gated):
+    """A network: `weights` is a file to start from, `frozen` is true or patterns of parameter names that stay."""
+
+    weights: Path | WeightsEntry | None = None
+    frozen: bool | list[str] = False
+
+
+class DatasetEntry(Entry):
+    """A data set and how it is batched. `batch_size` counts the samples of one iteration over all processes."""
+
+    batch_size: Count = 1
+    workers: Iteration = 0
+    shuffle: bool | None = None
+    drop_last: bool = True
+    keys: list[Key] | None = None
+
+
+class MetricEntry(Entry):
+    """A metric of an evaluation."""
+
+
+class GroupEntry(BaseModel):
+    """Options of an optimizer for the parameters whose `<network>.<name>` matches a pattern such as `gen.head.*`."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    match: str
+
+
+class OptimizerEntry(Gated):
+    """An optimizer: `no_decay` exempts kinds of parameters from weight decay, `param_groups` gives some other options."""
+
+    param_groups: list[GroupEntry] = []
+    no_decay: list[Literal["bias", "norm", "embedding"]] = []
+
+
+class ScheduleEntry(Entry):
+    """A phase of the learning rate, which counts from iteration `from`, at `scale` times the rate.
+
+    `warmup` iterations rise linearly: iteration i of n runs at (i + 1) / n of the rate.
+    """
+
+    from_: Annotated[Iteration, Field(alias="from")] = 0
+    scale: NotNegative = 1.0
+    warmup: Iteration = 0
+
+
+class LoggerEntry(Entry):
+    """A place that numbers and pictures are written to."""
+
+
+OPTIMIZER_BOUNDS: dict[str, Any] = {
+    "lr": NotNegative,
+    "weight_decay": NotNegative,
+    "momentum": NotNegative,
+    "eps": NotNegative,
+    "betas": tuple[Beta, Beta],
+}
+"""Bounds that torch checks late or not at all."""

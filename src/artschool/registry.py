@@ -1,0 +1,228 @@
+"""Names to callables: what a file may write after `type:`, by kind."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar, get_type_hints, overload
+
+from pydantic import BaseModel, Field, create_model
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from torch import Tensor
+
+from artschool import entries
+from artschool.errors import ConfigError, allowed
+from artschool.signature import Role, Signature, read_signature
+
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component.
+
+    Attributes:
+        entry: What every entry of the kind may say.
+        provided: How many leading parameters the trainer gives when it builds or calls one.
+        calls: The method that takes the keys, the first that a class defines; empty for what takes none.
+        bounds: Types that replace a component's own, by option.
+    """
+
+    name: str
+    one: str
+    entry: type[entries.Entry]
+    provided: int = 0
+    calls: tuple[str, ...] = ()
+    bounds: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A component that a file can name.
+
+    Attributes:
+        model: Validates its entry in a file; keys and networks are text there.
+        nested: The same inside another component, which gives it its keys: options and networks only.
+    """
+
+    kind: Kind
+    name: str
+    signature: Signature
+    model: type[BaseModel]
+    nested: type[BaseModel]
+
+    @property
+    def target(self) -> Callable[..., Any]:
+        """The function or class itself."""
+        return self.signature.target
+
+    @property
+    def documentation(self) -> str:
+        """The docstring, that of `__init__` and of the called method included."""
+        texts = [inspect.getdoc(self.target)]
+        if self.signature.is_class:
+            texts += [_own_doc(self.target, name) for name in ("__init__", *self.kind.calls)]
+        return "\n\n".join(text for text in texts if text)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return (inspect.getdoc(self.target) or "").split("\n", 1)[0]
+
+    @property
+    def takes(self) -> list[str]:
+        """The names that its entry may use."""
+        names = [info.alias or name for name, info in self.model.model_fields.items()]
+        return (["in"] if self.signature.inputs else []) + [name for name in names if name != "type"]
+
+
+class Registry:
+    """The components of one kind by name."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self._items: dict[str, Registered] = {}
+
+    @overload
+    def register(self, name: Target, /) -> Target: ...
+    @overload
+    def register(self, name: str, /) -> Callable[[Target], Target]: ...
+    @overload
+    def register(self, name: str, target: Target, /) -> Target: ...
+    def register(self, name: Any, target: Any = None, /) -> Any:
+        """Register a function or class: `@losses.register`, `@losses.register("l1")` or `register("l1", nn.L1Loss)`.
+
+        Without a name, a function keeps its own and a class its own in snake_case.
+
+        Raises:
+            ConfigError: A file could not use it, or the name is taken; the text says how to mend it.
+        """
+        if not isinstance(name, str):
+            return self._add(_snake_case(name.__name__), name)
+        if target is None:
+            return lambda later: self._add(name, later)
+        return self._add(name, target)
+
+    def _add(self, name: str, target: Target) -> Target:
+        where = f"{self.kind.one} {name!r}"
+        if not callable(target):
+            raise ConfigError(f"{where} is not callable; register a function or a class")
+        known = self._items.get(name)
+        if known is not None and _origin(known.target) != _origin(target):
+            raise ConfigError(f"{where} is registered already by {_origin(known.target)}; choose another name")
+        try:
+            signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
+            _refuse_what_the_kind_cannot_use(self.kind, signature)
+            model, nested = _models(self.kind, name, signature)
+        except ConfigError as error:
+            raise ConfigError(f"{where} cannot be registered: {error}") from None
+        self._items[name] = Registered(self.kind, name, signature, model, nested)
+        return target
+
+    def get(self, name: str) -> Registered:
+        """The component of that name.
+
+        Raises:
+            ConfigError: There is none; the text lists what there is.
+        """
+        if name not in self._items:
+            raise ConfigError(f"unknown {self.kind.one} {name!r}. {allowed('There are', name, self._items)}")
+        return self._items[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._items)
+
+
+def _origin(target: Callable[..., Any]) -> str:
+    return f"{target.__module__}.{target.__qualname__}"
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _own_doc(target: Any, name: str) -> str | None:
+    method = target.__dict__.get(name)
+    return inspect.getdoc(method) if method is not None else None
+
+
+def _bounded(signature: Signature, kind: Kind) -> Signature:
+    parameters = tuple(
+        replace(parameter, role=Role.OPTION, annotation=kind.bounds[parameter.name])
+        if parameter.name in kind.bounds
+        else parameter
+        for parameter in signature.parameters
+    )
+    return replace(signature, parameters=parameters)
+
+
+def _refuse_what_the_kind_cannot_use(kind: Kind, signature: Signature) -> None:
+    reserved = {info.alias or name for name, info in kind.entry.model_fields.items()} | {"in", "out"}
+    for parameter in signature.parameters:
+        if parameter.name in reserved and parameter.name not in kind.bounds:
+            raise ConfigError(
+                f"parameter '{parameter.name}' has a name that every {kind.one} of a file uses itself "
+                f"({', '.join(sorted(reserved))}); rename it"
+            )
+        if parameter.role is Role.KEY and not kind.calls:
+            raise ConfigError(f"parameter '{parameter.name}' is a Tensor, but {kind.name} read no keys; take an option")
+        if parameter.role is Role.KEY and not parameter.at_call:
+            raise ConfigError(
+                f"parameter '{parameter.name}' of __init__ is a Tensor, but keys are known only at a call; "
+                f"move it to {kind.calls[0]}"
+            )
+    returns = get_type_hints(signature.target).get("return") if not signature.is_class else None
+    if kind.name == "losses" and returns not in (None, Tensor):
+        raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context")
+
+
+def _models(kind: Kind, name: str, signature: Signature) -> tuple[type[BaseModel], type[BaseModel]]:
+    fields: dict[str, Any] = {}
+    nested: dict[str, Any] = {}
+    for parameter in signature.parameters:
+        if parameter.role is Role.CONTEXT:
+            continue
+        default = Field(alias=parameter.name) if parameter.required else Field(parameter.default, alias=parameter.name)
+        # Prefixed, so that an option may have any name, those of pydantic's own attributes included.
+        fields[f"option_{parameter.name}"] = (parameter.annotation, default)
+        if parameter.role is not Role.KEY:
+            nested[f"option_{parameter.name}"] = fields[f"option_{parameter.name}"]
+    try:
+        return (
+            create_model(name, __base__=kind.entry, **fields),
+            create_model(name, __base__=entries.Entry, **nested),
+        )
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        first = str(error).split("\n", 1)[0]
+        raise ConfigError(f"a parameter has a type that no file can give: {first}") from None
+
+
+injectors = Registry(Kind("injectors", "injector", entries.InjectorEntry, calls=("forward", "__call__")))
+losses = Registry(Kind("losses", "loss", entries.LossEntry, calls=("forward", "__call__")))
+networks = Registry(Kind("networks", "network", entries.NetworkEntry))
+datasets = Registry(Kind("datasets", "data set", entries.DatasetEntry))
+metrics = Registry(Kind("metrics", "metric", entries.MetricEntry, calls=("update", "forward", "__call__")))
+optimizers = Registry(
+    Kind("optimizers", "optimizer", entries.OptimizerEntry, provided=1, bounds=entries.OPTIMIZER_BOUNDS)
+)
+schedules = Registry(Kind("schedules", "schedule", entries.ScheduleEntry, provided=2))
+loggers = Registry(Kind("loggers", "logger", entries.LoggerEntry))
+
+REGISTRIES: dict[str, Registry] = {
+    registry.kind.name: registry
+    for registry in (injectors, losses, networks, datasets, metrics, optimizers, schedules, loggers)
+}
+
+
+def load_builtins() -> None:
+    """Import the package's own components, from the explicit list in `artschool.components`."""
+    components = importlib.import_module("artschool.components")
+    for module in components.MODULES:
+        importlib.import_module(f"artschool.components.{module}")

@@ -1,0 +1,318 @@
+"""A callable's signature, read as the interface of a component: its keys, networks, nested components and options."""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Protocol, TypeAlias, Union
+
+import torch
+from pydantic import BeforeValidator, StringConstraints
+from torch import Tensor, nn
+
+from artschool.errors import ConfigError
+
+
+class Role(enum.Enum):
+    """What stands in the file for a parameter, and what is given to it at run time."""
+
+    KEY = "key"
+    NETWORK = "network"
+    NESTED = "component"
+    CONTEXT = "context"
+    OPTION = "option"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """Tells an annotation that stands for something the file names from an ordinary type."""
+
+    role: Role
+    kind: str = ""
+
+
+Network: TypeAlias = Annotated[nn.Module, Marker(Role.NETWORK)]
+"""A network named in the file; the module to call at run time."""
+Injector: TypeAlias = Annotated[Callable[..., Any], Marker(Role.NESTED, "injectors")]
+"""A nested injector; at run time a callable that takes its keys' values."""
+Loss: TypeAlias = Annotated[Callable[..., Tensor], Marker(Role.NESTED, "losses")]
+"""A nested loss; at run time a callable that takes its keys' values and returns a scalar."""
+Dataset: TypeAlias = Annotated[Any, Marker(Role.NESTED, "datasets")]
+"""A nested data set; at run time the built object."""
+Metric: TypeAlias = Annotated[Callable[..., Any], Marker(Role.NESTED, "metrics")]
+"""A nested metric; at run time a callable that takes its keys' values."""
+
+Key: TypeAlias = Annotated[str, StringConstraints(min_length=1), Marker(Role.KEY)]
+"""The name of a value in the state, as it stands in the file."""
+
+
+class Clock(Protocol):
+    """What a context reads from the run."""
+
+    iteration: int
+    training: bool
+    device: torch.device
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The generator of the device, seeded by iteration."""
+
+    def record(self, name: str, value: Tensor | float) -> None:
+        """Keep a named number for the log."""
+
+
+class Context:
+    """What a component may know about the run. Annotate a parameter with it to receive it.
+
+    Attributes are read-only: `iteration` counts from 0, `training` is False during evaluation, `device` is where
+    tensors live, `generator` is that device's random generator, seeded by (seed, iteration, rank).
+    """
+
+    def __init__(self, clock: Clock, path: str) -> None:
+        self._clock = clock
+        self._path = path
+
+    @property
+    def iteration(self) -> int:
+        """The iteration that runs, counted from 0."""
+        return self._clock.iteration
+
+    @property
+    def training(self) -> bool:
+        """Whether a step runs, rather than an evaluation."""
+        return self._clock.training
+
+    @property
+    def device(self) -> torch.device:
+        """Where the tensors of this run live."""
+        return self._clock.device
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The random generator of `device`; what it draws depends on seed, iteration and rank alone."""
+        return self._clock.generator
+
+    def log(self, name: str, value: Tensor | float) -> None:
+        """Record a scalar under `<step>/<component>/<name>`. A tensor stays on its device until the next log point."""
+        self._clock.record(f"{self._path}/{name}", value)
+
+
+MISSING: Any = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a component.
+
+    Attributes:
+        annotation: The type of what stands in the file: a key is text there.
+        positional: Whether `in:` can fill it.
+        at_call: Whether it is given at each call, rather than once when the component is built.
+    """
+
+    name: str
+    role: Role
+    annotation: Any
+    default: Any
+    positional: bool
+    at_call: bool
+    nested_kind: str = ""
+
+    @property
+    def required(self) -> bool:
+        """Whether the file has to give it."""
+        return self.default is MISSING and self.role is not Role.CONTEXT
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What the signature of a component says.
+
+    Attributes:
+        num_outputs: How many values a call returns, None where the annotation does not say.
+        yields: The keys of a data set's samples, None where the annotation does not say.
+    """
+
+    target: Callable[..., Any]
+    parameters: tuple[Parameter, ...]
+    num_outputs: int | None
+    yields: tuple[str, ...] | None
+    is_class: bool
+
+    def of(self, role: Role) -> list[Parameter]:
+        """The parameters of one role, in order."""
+        return [parameter for parameter in self.parameters if parameter.role is role]
+
+    @property
+    def inputs(self) -> list[Parameter]:
+        """The parameters that `in:` fills, in order."""
+        return [parameter for parameter in self.of(Role.KEY) if parameter.positional]
+
+
+def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequence[str] = ()) -> Signature:
+    """Read a function's or a class's signature.
+
+    Args:
+        target: A function, or a class whose `__init__` takes options and one of whose `calls` takes keys.
+        provided: How many leading parameters the trainer itself gives (an optimizer's parameters).
+        calls: The method that is called at each iteration, the first that the class defines; none for what is only built.
+
+    Raises:
+        ConfigError: It cannot be used from a file; the text says how to mend it.
+    """
+    if not inspect.isclass(target):
+        parameters, returns = _read_callable(target, skip=provided, at_call=bool(calls))
+        return Signature(target, parameters, _count_outputs(returns), _yields(returns), is_class=False)
+    if inspect.isabstract(target):
+        raise ConfigError(f"{target.__qualname__} is abstract; register a class that can be built")
+    parameters, _ = _read_callable(target.__init__, skip=provided + 1, at_call=False)
+    returns = MISSING
+    if calls:
+        method = next((getattr(target, name) for name in calls if _defines(target, name)), None)
+        if method is None:
+            raise ConfigError(f"{target.__qualname__} defines none of {', '.join(calls)}; add one that takes the keys")
+        at_call, returns = _read_callable(method, skip=1, at_call=True)
+        twice = {p.name for p in parameters} & {p.name for p in at_call}
+        if twice:
+            raise ConfigError(
+                f"{target.__qualname__} takes {', '.join(sorted(twice))} both when built and when called; rename one"
+            )
+        parameters += at_call
+    return Signature(target, parameters, _count_outputs(returns), _yields_of_class(target), is_class=True)
+
+
+def _defines(target: type, name: str) -> bool:
+    method = getattr(target, name, None)
+    if method is None or method is getattr(nn.Module, name, None):
+        return False
+    return method is not getattr(type, name, None)
+
+
+def _read_callable(
+    function: Callable[..., Any], *, skip: int, at_call: bool
+) -> tuple[tuple[Parameter, ...], Any]:
+    name = getattr(function, "__qualname__", repr(function))
+    hints = _hints(function)
+    parameters = []
+    for index, parameter in enumerate(inspect.signature(function).parameters.values()):
+        if index < skip or parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            continue
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            if at_call:
+                raise ConfigError(f"{name} takes *{parameter.name}; write one parameter `{parameter.name}: list[Tensor]`")
+            continue
+        annotation = hints.get(parameter.name, parameter.annotation)
+        read = _read_parameter(name, parameter, annotation, at_call=at_call)
+        if read is not None:
+            parameters.append(read)
+    return tuple(parameters), hints.get("return", MISSING)
+
+
+def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, AttributeError):
+        # Somebody else's annotations may name what only a type checker imports; they are then read from the defaults.
+        raw = getattr(function, "__annotations__", {})
+        return {name: value for name, value in raw.items() if not isinstance(value, str)}
+
+
+def _read_parameter(
+    owner: str, parameter: inspect.Parameter, annotation: Any, *, at_call: bool
+) -> Parameter | None:
+    has_default = parameter.default is not MISSING
+    if annotation is MISSING or isinstance(annotation, str):
+        if not has_default:
+            raise ConfigError(
+                f"{owner}: parameter '{parameter.name}' has no annotation, so nobody knows what it takes; "
+                "write `Tensor` for a key, `Network` for a network, or the option's type"
+            )
+        annotation = Any if parameter.default is None else type(parameter.default)
+    found: set[Marker] = set()
+    try:
+        rewritten = _in_file(annotation, found)
+    except TypeError as error:
+        if has_default:
+            return None  # A file cannot give it; its default serves.
+        raise ConfigError(f"{owner}: parameter '{parameter.name}' {error}") from None
+    if len({marker.role for marker in found}) > 1:
+        raise ConfigError(f"{owner}: parameter '{parameter.name}' mixes keys, networks and components; split it")
+    marker = next(iter(found), Marker(Role.OPTION))
+    return Parameter(
+        name=parameter.name,
+        role=marker.role,
+        annotation=_whole_numbers(rewritten),
+        default=parameter.default,
+        positional=parameter.kind is not inspect.Parameter.KEYWORD_ONLY,
+        at_call=at_call,
+        nested_kind=marker.kind,
+    )
+
+
+def _in_file(annotation: Any, found: set[Marker]) -> Any:
+    """Rewrite an annotation to the type of what stands in the file, noting the markers met on the way."""
+    if annotation is Tensor:
+        found.add(Marker(Role.KEY))
+        return Key
+    if annotation is Context:
+        found.add(Marker(Role.CONTEXT))
+        return Any
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        marker = next((extra for extra in arguments[1:] if isinstance(extra, Marker)), None)
+        if marker is None:
+            return Annotated[(_in_file(arguments[0], found), *arguments[1:])]
+        found.add(marker)
+        return dict[str, Any] if marker.role is Role.NESTED else Key
+    if origin in (Union, types.UnionType):
+        parts = tuple(_in_file(part, found) for part in arguments)
+        if Marker(Role.KEY) in found and any(part is str or typing.get_origin(part) is typing.Literal for part in parts):
+            raise TypeError("is text or a key, which a file cannot tell apart; split it into two parameters")
+        return Union[parts]  # noqa: UP007  # built from a tuple
+    if origin in (list, tuple, dict, set, Sequence, Mapping):
+        return origin[tuple(part if part is ... else _in_file(part, found) for part in arguments)]
+    if origin is None and isinstance(annotation, type) and not _fits_a_file(annotation):
+        raise TypeError(
+            f"is annotated {annotation.__name__}, which no file can give; "
+            "take a number, text, a list or a mapping, `Tensor` for a key or `Network` for a network"
+        )
+    return annotation
+
+
+def _fits_a_file(annotation: type) -> bool:
+    plain = (bool, int, float, str, Path, list, tuple, dict, set, type(None), enum.Enum)
+    return annotation is Any or issubclass(annotation, plain) or hasattr(annotation, "__pydantic_validator__")
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _whole_numbers(annotation: Any) -> Any:
+    """Let `1e5` be a whole number."""
+    base = typing.get_args(annotation)[0] if typing.get_origin(annotation) is Annotated else annotation
+    return Annotated[annotation, BeforeValidator(_whole)] if base is int else annotation
+
+
+def _count_outputs(returns: Any) -> int | None:
+    if returns is Tensor:
+        return 1
+    arguments = typing.get_args(returns)
+    return len(arguments) if typing.get_origin(returns) is tuple and ... not in arguments else None
+
+
+def _yields(returns: Any) -> tuple[str, ...] | None:
+    if inspect.isclass(returns) and typing.is_typeddict(returns):
+        return tuple(returns.__annotations__)
+    return _yields_of_class(returns) if inspect.isclass(returns) else None
+
+
+def _yields_of_class(target: type) -> tuple[str, ...] | None:
+    method = getattr(target, "__getitem__", None)
+    returns = _hints(method).get("return") if inspect.isfunction(method) else None
+    return tuple(returns.__annotations__) if typing.is_typeddict(returns) else None
