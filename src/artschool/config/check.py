@@ -1,0 +1,78 @@
+"""The whole way from a file to a config that is proven sound, or to every fault in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from artschool.config import plugins
+from artschool.config.compose import compose
+from artschool.config.flow import check_flow
+from artschool.config.references import check_references, warn_of_unused
+from artschool.config.source import Node
+from artschool.config.structure import Config, structure
+from artschool.errors import ConfigError, Fault
+from artschool.registry import load_builtins
+
+
+def check(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    with_plugins: bool = True,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Config:
+    """Read and prove a file.
+
+    Args:
+        path: The file.
+        overrides: `path.to.key=value`, applied after `base:`.
+        with_plugins: Whether to import what `plugins:` lists; without, what only a plugin knows is reported as unknown.
+        announce: Told each plugin before it is imported.
+
+    Raises:
+        ConfigError: With every fault that was found. Nothing was started.
+    """
+    return check_tree(compose(path, overrides), with_plugins=with_plugins, announce=announce)
+
+
+def check_tree(
+    tree: Node,
+    *,
+    with_plugins: bool = True,
+    announce: Callable[[str], None] = lambda line: None,
+    notes: Iterable[Fault] = (),
+) -> Config:
+    """Prove a composed tree; `notes` become warnings of the config. See `check`."""
+    load_builtins()
+    faults = _load_plugins(tree, announce) if with_plugins else []
+    config, found = structure(tree)
+    faults += found
+    if config is not None:
+        faults += check_references(config)
+        flow_faults, warnings = check_flow(config)
+        faults += flow_faults
+        config.warnings += [*notes, *warnings, *warn_of_unused(config)]
+    if faults or config is None:
+        raise ConfigError(in_reading_order(faults))
+    config.warnings = in_reading_order(config.warnings)
+    return config
+
+
+def in_reading_order(faults: Iterable[Fault]) -> list[Fault]:
+    """Faults sorted by place, each once."""
+    return sorted(dict.fromkeys(faults), key=lambda fault: (fault.place.source, fault.place.line, fault.place.column))
+
+
+def _load_plugins(tree: Node, announce: Callable[[str], None]) -> list[Fault]:
+    plugins.load_installed()
+    listed = tree.get("plugins")
+    faults: list[Fault] = []
+    for index, node in enumerate(listed.value if listed is not None and isinstance(listed.value, list) else []):
+        if isinstance(node.value, str):
+            announce(f"plugin {node.value}")
+            try:
+                plugins.load_plugin(node.value, node.place, f"plugins.{index}")
+            except ConfigError as error:
+                faults += error.faults
+    return faults

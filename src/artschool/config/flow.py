@@ -1,0 +1,222 @@
+"""The check of the key flow: what is read at some iteration is written before it at that iteration, and only once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from artschool.config.structure import Component, Config, Evaluation, Step, Use
+from artschool.config.when import ALWAYS, When, first_uncovered
+from artschool.errors import Fault, Place, nearest
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who writes a key, and at which iterations."""
+
+    path: str
+    place: Place
+    when: When
+
+
+@dataclass
+class Flow:
+    """The keys that exist at a point of a dataflow.
+
+    Attributes:
+        open: Whether the data may yield keys that it does not declare.
+    """
+
+    data: str
+    open: bool
+    writers: dict[str, list[Writer]] = field(default_factory=dict)
+    read: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of_data(cls, component: Component | None, name: str) -> Flow:
+        """Start with the keys that a data set yields: `keys:` of the file, or those its signature declares."""
+        declared = declared_keys(component)
+        flow = cls(f"data.{name}", open=declared is None)
+        for key in declared or ():
+            place = component.node.place if component else Place("")
+            flow.writers[key] = [Writer(flow.data, place, ALWAYS)]
+        return flow
+
+    def check_reads(self, component: Component, when: When, later: Mapping[str, Writer]) -> Iterator[Fault]:
+        """Faults of one component's reads, given what is written so far; `later` is what is written afterwards."""
+        for use in component.reads:
+            self.read.add(use.name)
+            writers = self.writers.get(use.name)
+            path = f"{component.path}.{use.parameter}"
+            if writers is None:
+                if not self.open or use.name in later:
+                    yield self._never_written(use, path, later)
+                continue
+            iteration = first_uncovered(when, [writer.when for writer in writers])
+            if iteration is not None:
+                yield Fault(
+                    use.place,
+                    path,
+                    f"reads {use.name!r} at iteration {iteration}, when nothing before it writes it",
+                    "\n".join(f"{w.path} at {w.place} writes it {w.when}" for w in writers),
+                )
+
+    def check_writes(self, component: Component, when: When) -> Iterator[Fault]:
+        """Faults of one component's writes; they exist from here on."""
+        for use in component.writes:
+            for writer in self.writers.get(use.name, []):
+                clash = (writer.when & when).first()
+                if clash is not None:
+                    yield Fault(
+                        use.place,
+                        f"{component.path}.out",
+                        f"writes {use.name!r}, already written by {writer.path}; rename one of them",
+                        f"{writer.path} stands at {writer.place}",
+                    )
+                    break
+            self.writers.setdefault(use.name, []).append(Writer(component.path, use.place, when))
+
+    def _never_written(self, use: Use, path: str, later: Mapping[str, Writer]) -> Fault:
+        message = f"reads {use.name!r}, which nothing before it writes"
+        if use.name in later:
+            writer = later[use.name]
+            return Fault(use.place, path, message, f"it is written later, at {writer.place} by {writer.path}; move that up")
+        lines = [f"There are: {', '.join(sorted(self.writers)) or 'no keys'}. {nearest(use.name, self.writers)}".strip()]
+        close = [key for key in self.writers if nearest(use.name, [key])]
+        lines += [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
+        return Fault(use.place, path, message, "\n".join(lines))
+
+
+def declared_keys(data: Component | None) -> tuple[str, ...] | None:
+    """The keys that a data set is known to yield, None when only the running data set can tell."""
+    if data is None or data.registered is None:
+        return None
+    listed: list[str] | None = getattr(data.entry, "keys", None)
+    return tuple(listed) if listed is not None else data.registered.signature.yields
+
+
+def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
+    """Check all steps and evaluations.
+
+    Returns:
+        Faults and warnings.
+    """
+    faults: list[Fault] = []
+    warnings: list[Fault] = []
+    last = config.sections.train.iterations
+    end = When(before=last - 1 if last else None)
+    flow = Flow.of_data(config.data.get("train"), "train")
+    if flow.open and "train" in config.data:
+        warnings.append(_undeclared(config.data["train"]))
+    runs = [(c, when & end) for step in config.steps.values() for c, when in components_of(step)]
+    for index, (component, when) in enumerate(runs):
+        if when.first() is None:
+            warnings.append(_never(component, when, last))
+            continue
+        faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]))
+        faults += _check_outputs(component)
+        faults += flow.check_writes(component, when)
+    faults += _check_pictures(config, flow)
+    for evaluation in config.evaluations.values():
+        faults += _check_evaluation(config, evaluation)
+    warnings += _unread(config, flow)
+    warnings += _late_warmups(config)
+    return faults, warnings
+
+
+def components_of(step: Step) -> Iterator[tuple[Component, When]]:
+    """A step's components in the order they run, each with the iterations at which it runs."""
+    for component in [*step.injectors.values(), *step.losses.values()]:
+        yield component, step.section.when & component.when
+
+
+def kept_after(config: Config) -> dict[str, set[str]]:
+    """For each step, the keys that something after it reads: later steps, or pictures. The rest can be let go."""
+    pictures = config.sections.log.pictures
+    needed = set(pictures.keys) if pictures else set()
+    kept: dict[str, set[str]] = {}
+    for step in reversed(config.steps.values()):
+        kept[step.name] = set(needed)
+        needed |= {use.name for component, _ in components_of(step) for use in component.reads}
+    return kept
+
+
+def _check_evaluation(config: Config, evaluation: Evaluation) -> Iterator[Fault]:
+    name = evaluation.section.data
+    flow = Flow.of_data(config.data.get(name), name)
+    parts = [*evaluation.injectors.values(), *evaluation.metrics.values()]
+    for index, component in enumerate(parts):
+        later = _written_later([(c, ALWAYS) for c in parts[index + 1 :]])
+        yield from flow.check_reads(component, ALWAYS, later)
+        yield from _check_outputs(component)
+        yield from flow.check_writes(component, ALWAYS)
+
+
+def _check_outputs(component: Component) -> Iterator[Fault]:
+    out = component.node.get("out") if component.kind == "injectors" else None
+    if out is None or component.registered is None:
+        return
+    num_outputs = component.registered.signature.num_outputs
+    named = len(out.value) if isinstance(out.value, list) else 1
+    if num_outputs is not None and isinstance(out.value, list) and named != num_outputs:
+        name = component.registered.name
+        yield Fault(out.place, f"{component.path}.out", f"names {named}, but {name} returns {num_outputs}; `_` drops one")
+
+
+def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
+    pictures = config.sections.log.pictures
+    if pictures is None:
+        return
+    section = config.tree.at(("log", "pictures", "keys"))
+    for index, key in enumerate(pictures.keys):
+        flow.read.add(key)
+        if key not in flow.writers and not flow.open:
+            hint = f"There are: {', '.join(sorted(flow.writers))}. {nearest(key, flow.writers)}".strip()
+            yield Fault(section.at((index,)).place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint)
+
+
+def _written_later(runs: Iterable[tuple[Component, When]]) -> dict[str, Writer]:
+    later: dict[str, Writer] = {}
+    for component, when in runs:
+        for use in component.writes:
+            later.setdefault(use.name, Writer(component.path, use.place, when))
+    return later
+
+
+def _unread(config: Config, flow: Flow) -> Iterator[Fault]:
+    for step in config.steps.values():
+        for component in step.injectors.values():
+            for use in component.writes:
+                if use.name not in flow.read:
+                    yield Fault(use.place, f"{component.path}.out", f"nothing reads {use.name!r}; `_` drops it")
+
+
+def _never(component: Component, when: When, iterations: int | None) -> Fault:
+    gate = replace(when, before=None if iterations and when.before == iterations - 1 else when.before)
+    return Fault(
+        component.node.key_place or component.node.place,
+        component.path,
+        f"never runs: it is active {gate}, and training ends after {iterations} iterations",
+    )
+
+
+def _undeclared(data: Component) -> Fault:
+    return Fault(
+        data.node.place,
+        data.path,
+        "does not say which keys it yields, so reads of unknown keys are found only at the first batch",
+        "Write `keys: [...]` here, or annotate the data set's __getitem__ with a TypedDict.",
+    )
+
+
+def _late_warmups(config: Config) -> Iterator[Fault]:
+    for step in config.steps.values():
+        for phase in step.schedule:
+            start, warmup = getattr(phase.entry, "from_", 0), getattr(phase.entry, "warmup", 0)
+            if warmup and start < step.section.after:
+                yield Fault(
+                    phase.node.place,
+                    phase.path,
+                    f"warms up from iteration {start}, but the step starts at {step.section.after}",
+                    f"Write `from: {step.section.after}` to warm up when it starts.",
+                )

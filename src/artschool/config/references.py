@@ -1,0 +1,118 @@
+"""The names in a file: every network, data set, metric and optimizer that something mentions is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from artschool.config.source import Node
+from artschool.config.structure import Component, Config, Step
+from artschool.errors import Fault, Place, allowed
+
+
+def check_references(config: Config) -> Iterator[Fault]:
+    """Faults of names that do not exist, and of steps that cannot train."""
+    known = config.networks
+    for step in config.steps.values():
+        path = f"steps.{step.name}"
+        trains = _node(step.node, "trains")
+        for name in step.section.trained:
+            if name not in known:
+                yield Fault(trains.place, f"{path}.trains", f"unknown network {name!r}", allowed("The networks are", name, known))
+            elif _is_frozen(config.networks[name]):
+                yield Fault(trains.place, f"{path}.trains", f"trains {name!r}, which is frozen at {config.networks[name].node.place}")
+        yield from _check_optimizer(step, path)
+    for component in _all_components(config):
+        for use in component.networks:
+            if use.name not in known:
+                yield Fault(
+                    use.place, f"{component.path}.{use.parameter}", f"unknown network {use.name!r}", allowed("The networks are", use.name, known)
+                )
+    yield from _check_data(config)
+    yield from _check_training(config)
+    yield from _check_ema(config)
+    yield from _check_keep_best(config)
+
+
+def warn_of_unused(config: Config) -> Iterator[Fault]:
+    """Warnings of networks and data that nothing uses."""
+    used = {use.name for component in _all_components(config) for use in component.networks}
+    used |= {name for step in config.steps.values() for name in step.section.trained}
+    for name, network in config.networks.items():
+        if name not in used:
+            yield Fault(_key_place(network.node), network.path, "no step or evaluation uses this network")
+    used_data = {"train"} | {evaluation.section.data for evaluation in config.evaluations.values()}
+    for name, data in config.data.items():
+        if name not in used_data:
+            yield Fault(_key_place(data.node), data.path, "nothing uses this data set")
+
+
+def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
+    place = _key_place(step.node)
+    names = ", ".join(repr(name) for name in step.section.trained)
+    if step.section.optimizer is None:
+        yield Fault(place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is meant")
+    elif step.section.optimizer != "none" and not step.losses:
+        yield Fault(place, path, f"trains {names} but has no losses, so nothing would move")
+    if step.schedule and step.optimizer is None:
+        node = _node(step.node, "schedule")
+        yield Fault(_key_place(node), f"{path}.schedule", "there is no optimizer whose rate it could change")
+    starts = [(getattr(phase.entry, "from_", 0), phase) for phase in step.schedule]
+    for (earlier, _), (later, phase) in zip(starts, starts[1:], strict=False):
+        if phase.entry is not None and later <= earlier:
+            yield Fault(phase.node.place, phase.path, f"starts from {later}, but the phase before it from {earlier}; give a later `from:`")
+
+
+def _check_data(config: Config) -> Iterator[Fault]:
+    data = _node(config.tree, "data")
+    if "train" not in config.data:
+        yield Fault(_key_place(data), "data", "needs an entry 'train', which the steps are trained on")
+    for evaluation in config.evaluations.values():
+        name = evaluation.section.data
+        if name not in config.data:
+            place = _node(evaluation.node, "data").place
+            yield Fault(place, f"evaluate.{evaluation.name}.data", f"unknown data {name!r}", allowed("The data sets are", name, config.data))
+
+
+def _check_training(config: Config) -> Iterator[Fault]:
+    train, node = config.sections.train, _node(config.tree, "train")
+    if (train.iterations is None) == (train.epochs is None):
+        yield Fault(_key_place(node), "train", "needs either 'iterations' or 'epochs', not both")
+
+
+def _check_ema(config: Config) -> Iterator[Fault]:
+    for name in config.sections.ema.networks if config.sections.ema else []:
+        if name not in config.networks:
+            node = _node(_node(config.tree, "ema"), "networks")
+            yield Fault(node.place, "ema.networks", f"unknown network {name!r}", allowed("The networks are", name, config.networks))
+
+
+def _check_keep_best(config: Config) -> Iterator[Fault]:
+    best = config.sections.checkpoint.keep_best
+    if best is None:
+        return
+    known = [f"{e.name}/{metric}" for e in config.evaluations.values() for metric in e.metrics]
+    if best.metric not in known:
+        node = _node(_node(_node(config.tree, "checkpoint"), "keep_best"), "metric")
+        hint = allowed("The metrics are", best.metric, known)
+        yield Fault(node.place, "checkpoint.keep_best.metric", f"no evaluation gives {best.metric!r}", hint)
+
+
+def _is_frozen(network: Component) -> bool:
+    return getattr(network.entry, "frozen", False) is True
+
+
+def _all_components(config: Config) -> Iterable[Component]:
+    for step in config.steps.values():
+        yield from step.injectors.values()
+        yield from step.losses.values()
+    for evaluation in config.evaluations.values():
+        yield from evaluation.injectors.values()
+        yield from evaluation.metrics.values()
+
+
+def _node(node: Node, key: str) -> Node:
+    return node.get(key) or node
+
+
+def _key_place(node: Node) -> Place:
+    return node.key_place or node.place

@@ -1,0 +1,125 @@
+"""The sections of a file, typed. Components stand here as mappings; `structure` turns them into `Component`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from artschool.config.when import When
+from artschool.entries import Count, Iteration
+from artschool.signature import Key
+
+PLAIN_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
+Name = Annotated[str, StringConstraints(pattern=PLAIN_NAME, max_length=100)]
+"""A name that becomes part of a path: letters, digits, `_`, `-` and `.`, not starting with a dot."""
+Raw = dict[str, Any]
+"""A component's entry, not looked into yet."""
+
+class Section(BaseModel):
+    """A mapping of the file. Unknown keys are faults."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
+class StepSection(Section):
+    """Everything that leads to one optimizer update."""
+
+    trains: Name | list[Name]
+    optimizer: Raw | Literal["none"] | None = None
+    schedule: Raw | list[Raw] | None = None
+    clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    injectors: dict[Name, Raw] = {}
+    losses: dict[Name, Raw] = {}
+    after: Iteration = 0
+    before: Iteration | None = None
+    every: Count = 1
+
+    @property
+    def when(self) -> When:
+        """When the step runs at all. Its `every` only decides when it trains."""
+        return When(self.after, self.before)
+
+    @property
+    def trains_when(self) -> When:
+        """When the step updates its networks."""
+        return When(self.after, self.before, self.every)
+
+    @property
+    def trained(self) -> list[str]:
+        """The networks it trains."""
+        return [self.trains] if isinstance(self.trains, str) else self.trains
+
+class TrainSection(Section):
+    """How long and how to train.
+
+    `non_finite` says what happens to an update whose gradients are NaN or infinite: `skip` leaves the weights as they
+    are, counts it and stops after `max_skips` in a row; `stop` stops at the next log point; `ignore` does not look.
+    """
+
+    iterations: Count | None = None
+    epochs: Count | None = None
+    accumulate: Count = 1
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    non_finite: Literal["skip", "stop", "ignore"] = "skip"
+    max_skips: Count = 100
+    device: str = "auto"
+    deterministic: bool = False
+
+class EmaSection(Section):
+    """Exponential moving averages of networks, updated once for each optimizer step taken."""
+
+    decay: Annotated[float, Field(ge=0, le=1)] = 0.999
+    networks: list[Name]
+
+class EvaluationSection(Section):
+    """A dataflow over held-out data every so many iterations, and metrics over its keys; EMA weights where there are any."""
+
+    data: Name
+    every: Count | None = None
+    injectors: dict[Name, Raw] = {}
+    metrics: dict[Name, Raw]
+    ema: bool = True
+
+class PicturesSection(Section):
+    """Keys to draw as PNG grids: images (B, 1 or 3, H, W) in 0..1."""
+
+    every: Count
+    keys: list[Key]
+    most: Count = 8
+
+class LogSection(Section):
+    """How often to log, and where to besides the console, `metrics.jsonl` and TensorBoard."""
+
+    every: Count = 10
+    pictures: PicturesSection | None = None
+    loggers: dict[Name, Raw] = {}
+
+class KeepBestSection(Section):
+    """The metric whose best checkpoint is kept, as `<evaluation>/<metric>`."""
+
+    metric: str
+    mode: Literal["min", "max"]
+
+class CheckpointSection(Section):
+    """How often to save and what to keep. The last iteration is always saved."""
+
+    every: Count | None = None
+    keep_last: Count = 3
+    keep_best: KeepBestSection | None = None
+
+class FileSections(Section):
+    """A whole file."""
+
+    name: Name
+    seed: Iteration = 0
+    plugins: list[str] = []
+    runs: Path = Path("runs")
+    data: dict[Name, Raw]
+    networks: Annotated[dict[Name, Raw], Field(min_length=1)]
+    steps: Annotated[dict[Name, StepSection], Field(min_length=1)]
+    train: TrainSection
+    ema: EmaSection | None = None
+    evaluate: dict[Name, EvaluationSection] = {}
+    log: LogSection = LogSection()
+    checkpoint: CheckpointSection = CheckpointSection()

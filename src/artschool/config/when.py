@@ -1,0 +1,76 @@
+"""At which iterations something is active: from `after` to `before`, both included, on multiples of `every`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+MOST_POINTS = 10_000
+"""How many iterations `first_uncovered` looks at around each bound; schedules in use repeat far sooner."""
+
+
+@dataclass(frozen=True)
+class When:
+    """A set of iterations, counted from 0. `when & other` is what both contain, again a `When`."""
+
+    after: int = 0
+    before: int | None = None
+    every: int = 1
+
+    def active(self, iteration: int) -> bool:
+        """Whether the iteration belongs to the set."""
+        return (
+            iteration >= self.after
+            and (self.before is None or iteration <= self.before)
+            and iteration % self.every == 0
+        )
+
+    def __and__(self, other: When) -> When:
+        ends = [end for end in (self.before, other.before) if end is not None]
+        return When(
+            max(self.after, other.after), min(ends, default=None), math.lcm(self.every, other.every)
+        )
+
+    def first(self, start: int = 0) -> int | None:
+        """The first iteration of the set that is not below `start`, None when there is none."""
+        at = -(-max(self.after, start) // self.every) * self.every
+        return at if self.before is None or at <= self.before else None
+
+    def __str__(self) -> str:
+        parts = []
+        if self.after:
+            parts.append(f"after {self.after}")
+        if self.before is not None:
+            parts.append(f"before {self.before}")
+        if self.every > 1:
+            parts.append(f"every {self.every}")
+        return ", ".join(parts) or "always"
+
+
+ALWAYS = When()
+
+
+def first_uncovered(reader: When, writers: Iterable[When]) -> int | None:
+    """The first iteration at which `reader` is active and none of `writers` is; None when they cover it.
+
+    What is active changes only at the bounds of an interval and repeats between them with the common period, so it is
+    enough to look at one period after each bound.
+    """
+    writers = list(writers)
+    period = math.lcm(reader.every, *(writer.every for writer in writers))
+    bounds = {0, *(writer.after for writer in writers)}
+    bounds |= {writer.before + 1 for writer in writers if writer.before is not None}
+    for bound in sorted(bounds):
+        for iteration in _members(reader, bound, period):
+            if not any(writer.active(iteration) for writer in writers):
+                return iteration
+    return None
+
+
+def _members(when: When, start: int, length: int) -> Iterator[int]:
+    at = when.first(start)
+    end = None if at is None else at + min(length, MOST_POINTS * when.every)
+    while at is not None and end is not None and at < end:
+        yield at
+        at = when.first(at + 1)

@@ -1,0 +1,75 @@
+"""Batches of a data set in the order the sampler gives, in this process or in workers, with the same bits either way."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from artschool.data.collate import collate
+from artschool.data.sampler import Position, RankSampler
+from artschool.data.seeds import derive, seed_all
+from artschool.errors import DataError
+
+
+class Seeded:
+    """A data set whose sample draws its random numbers from (seed, epoch, index), whoever loads it and when."""
+
+    def __init__(self, dataset: Any, name: str, seed: int) -> None:
+        self._dataset = dataset
+        self._name = name
+        self._seed = derive(seed, "samples", name)
+
+    def __getitem__(self, position: Position) -> Mapping[str, Any]:
+        seed_all(derive(self._seed, position.epoch, position.index))
+        try:
+            sample: Mapping[str, Any] = self._dataset[position.index]
+        except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
+            raise DataError(
+                f"{self._name}: sample {position.index} (epoch {position.epoch}) raised {type(error).__name__}: {error}"
+            ) from error
+        return sample
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+
+def length_of(dataset: Any, name: str) -> int:
+    """The number of samples.
+
+    Raises:
+        DataError: It is no data set that can be asked for a sample by its index.
+    """
+    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+        raise DataError(f"{name}: a data set needs __len__ and __getitem__, {type(dataset).__name__} has not")
+    return len(dataset)
+
+
+def load_batches(
+    dataset: Any, name: str, sampler: RankSampler, *, seed: int, workers: int, device: torch.device
+) -> Iterator[dict[str, Any]]:
+    """The batches of this process, one for each iteration of the sampler.
+
+    Raises:
+        DataError: A sample cannot be read, or samples do not fit into one batch.
+    """
+    loader: DataLoader[Any] = DataLoader(
+        Seeded(dataset, name, seed),  # type: ignore[arg-type]  # a map-style data set by its methods
+        batch_sampler=sampler,  # type: ignore[arg-type]  # yields positions rather than integers
+        collate_fn=collate,
+        num_workers=workers,
+        worker_init_fn=_leave_signals_to_the_main_process,
+        pin_memory=device.type == "cuda",
+        prefetch_factor=2 if workers else None,
+    )
+    yield from loader
+
+
+def _leave_signals_to_the_main_process(worker: int) -> None:
+    # The signal reaches the whole process group; the main process still needs its workers to finish the iteration.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)

@@ -1,0 +1,50 @@
+"""Random numbers by counter: every generator is seeded from what it is for, never from what was drawn before."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+def derive(*parts: int | str) -> int:
+    """A seed in 0..2**63-1 that depends on all parts and on nothing else, on any machine."""
+    text = "\0".join(f"{type(part).__name__}:{part}" for part in parts)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+def seed_all(seed: int, device: torch.device | None = None) -> None:
+    """Seed the generators of Python, NumPy, torch on the CPU, and torch on `device`."""
+    random.seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+    torch.default_generator.manual_seed(seed)
+    if device is not None and device.type != "cpu":
+        device_generator(device).manual_seed(seed)
+
+
+def device_generator(device: torch.device) -> torch.Generator:
+    """The default generator of a device."""
+    if device.type == "cuda":
+        return torch.cuda.default_generators[device.index or 0]
+    if device.type == "mps":
+        return torch.mps._get_default_mps_generator()  # no public name
+    return torch.default_generator
+
+
+@contextmanager
+def forked(seed: int, device: torch.device) -> Iterator[None]:
+    """Run under generators seeded by `seed`, and leave the present ones as they were."""
+    generator = device_generator(device)
+    python, numpy, cpu, own = random.getstate(), np.random.get_state(), torch.get_rng_state(), generator.get_state()
+    seed_all(seed, device)
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        generator.set_state(own)

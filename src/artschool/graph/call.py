@@ -1,0 +1,137 @@
+"""A component bound to its keys: reads values, calls, and either writes what comes back or hands it on."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from artschool.config.when import When
+from artschool.errors import Place, StateError
+from artschool.graph.state import State
+
+DROPPED = "_"
+"""The name in `out:` of a value that nobody needs."""
+
+
+def reader(value: Any) -> Callable[[Mapping[str, Any]], Any]:
+    """A function that finds what stands for a key: text is a key, also inside lists and mappings; the rest is itself."""
+    if isinstance(value, str):
+        return operator.itemgetter(value)
+    if isinstance(value, list | tuple):
+        parts = [reader(part) for part in value]
+        return lambda values: [part(values) for part in parts]
+    if isinstance(value, dict):
+        named = {name: reader(part) for name, part in value.items()}
+        return lambda values: {name: part(values) for name, part in named.items()}
+    return lambda values: value
+
+
+class Call:
+    """One component of a plan, everything but its keys bound.
+
+    Args:
+        function: Takes the keys' values by keyword.
+        keys: Parameter to what stands for it in the file.
+        place: Where it stands, for errors.
+    """
+
+    def __init__(self, path: str, place: Place, function: Callable[..., Any], keys: Mapping[str, Any], when: When) -> None:
+        self.path = path
+        self.place = place
+        self.when = when
+        self._function = function
+        self._keys = keys
+        self._readers = [(parameter, reader(value)) for parameter, value in keys.items()]
+
+    def __call__(self, state: State) -> Any:
+        """Call with the values of the state."""
+        values = state.values
+        try:
+            return self._function(**{parameter: read(values) for parameter, read in self._readers})
+        except Exception as error:  # Whatever a component raises is told with the line of the file and its inputs.
+            error.add_note(self._describe(values))
+            raise
+
+    def _describe(self, values: Mapping[str, Any]) -> str:
+        lines = [f"{self.place}: {self.path}"]
+        for parameter, keys in self._keys.items():
+            names = [keys] if isinstance(keys, str) else keys if isinstance(keys, list) else []
+            lines += [
+                f"    {parameter} {name!r}: {_describe_value(dict.get(values, name))}"  # type: ignore[arg-type]  # Values is a dict
+                for name in names
+                if isinstance(name, str)
+            ]
+        return "\n".join(lines)
+
+
+class InjectorCall(Call):
+    """A call that writes what it returns under the names of `out:`."""
+
+    def __init__(
+        self,
+        path: str,
+        place: Place,
+        function: Callable[..., Any],
+        keys: Mapping[str, Any],
+        when: When,
+        *,
+        out: str | list[str],
+    ) -> None:
+        super().__init__(path, place, function, keys, when)
+        self._out = out
+
+    def __call__(self, state: State) -> None:
+        """Call, and write the results into the state.
+
+        Raises:
+            StateError: It returned another number of values than `out:` names.
+        """
+        result = super().__call__(state)
+        if isinstance(self._out, str):
+            state.write(self._out, result, writer=self.path)
+            return
+        if not isinstance(result, Sequence) or len(result) != len(self._out):
+            found = len(result) if isinstance(result, Sequence) else "one value"
+            raise StateError(f"{self.place}: {self.path}: names {len(self._out)} results, but {found} came back")
+        for key, value in zip(self._out, result, strict=True):
+            if key != DROPPED:
+                state.write(key, value, writer=self.path)
+
+
+class LossCall(Call):
+    """A call that returns a scalar, with the weight it has in the step's total."""
+
+    def __init__(
+        self,
+        path: str,
+        place: Place,
+        function: Callable[..., Any],
+        keys: Mapping[str, Any],
+        when: When,
+        *,
+        weight: float,
+        name: str,
+    ) -> None:
+        super().__init__(path, place, function, keys, when)
+        self.weight = weight
+        self.name = name
+
+    def __call__(self, state: State) -> Tensor:
+        """Call.
+
+        Raises:
+            StateError: It returned something other than a scalar tensor.
+        """
+        value = super().__call__(state)
+        if not isinstance(value, Tensor) or value.dim() != 0:
+            raise StateError(f"{self.place}: {self.path}: a loss returns a scalar, found {_describe_value(value)}")
+        return value
+
+
+def _describe_value(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')} on {value.device}"
+    return type(value).__name__

@@ -1,0 +1,54 @@
+"""A step of the plan: a flat list of bound calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from artschool.config.when import When
+from artschool.graph.call import InjectorCall, LossCall
+from artschool.graph.state import State
+
+Record = Callable[[str, Tensor], None]
+
+
+@dataclass
+class Step:
+    """Injectors, then losses.
+
+    Attributes:
+        when: When it runs at all.
+        trains_when: When its loss moves the networks it trains.
+        kept: The keys that something after this step reads.
+    """
+
+    name: str
+    when: When
+    trains_when: When
+    injectors: Sequence[InjectorCall]
+    losses: Sequence[LossCall]
+    kept: frozenset[str]
+
+    def forward(self, state: State, iteration: int, record: Record) -> Tensor | None:
+        """Run everything that is active, in file order.
+
+        Args:
+            record: Told each loss, unweighted and detached.
+
+        Returns:
+            The weighted sum of the active losses, None when none is.
+        """
+        for injector in self.injectors:
+            if injector.when.active(iteration):
+                injector(state)
+        total: Tensor | None = None
+        for loss in self.losses:
+            if not loss.when.active(iteration):
+                continue
+            value = loss(state)
+            record(loss.name, value.detach())
+            weighted = value * loss.weight
+            total = weighted if total is None else total + weighted
+        return total

@@ -1,0 +1,117 @@
+"""This process among those that train together: rank, world size and what they exchange. Alone, everything is a no-op."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+Value = TypeVar("Value")
+BUCKET_ELEMENTS = 8 * 1024 * 1024
+"""Gradients travel in flat pieces of at most this many elements, so that the copy stays small beside the network."""
+
+
+def start(device: torch.device) -> None:
+    """Join the processes that `torchrun` started; nothing to do without it. Tensors on the CPU travel through gloo."""
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized():
+        return
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(minutes=30))
+
+
+def stop() -> None:
+    """Leave the group."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """The number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main() -> bool:
+    """Whether this process writes files and speaks to the user."""
+    return rank() == 0
+
+
+def local_rank() -> int:
+    """The number of this process on its machine, which chooses its device."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def wait() -> None:
+    """Return when every process has come here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def any_of(flag: int) -> int:
+    """The largest of every process's flags, so that all decide alike."""
+    if world_size() == 1:
+        return flag
+    largest = torch.tensor(flag)
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    return int(largest)
+
+
+def gather(value: Value) -> list[Value]:
+    """Every process's value, by rank."""
+    if world_size() == 1:
+        return [value]
+    values: list[Value] = [value] * world_size()
+    dist.all_gather_object(values, value)
+    return values
+
+
+def broadcast(tensors: Iterable[Tensor]) -> None:
+    """Give every process the tensors of rank 0."""
+    if world_size() > 1:
+        for tensor in tensors:
+            dist.broadcast(tensor.detach(), 0)
+
+
+def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Sum gradients over all processes, in the order of `parameters`, which makes a resumed run equal to the last bit.
+
+    Each process has scaled its loss by its share of the whole batch, so that the sum is the gradient of the batch.
+    A parameter without a gradient here gets the others' sum; if no process has one it stays without. Finding that out
+    costs a synchronisation, which a process pays only when one of its gradients is missing.
+    """
+    if world_size() == 1:
+        return
+    for bucket in _buckets(parameters):
+        present = [parameter.grad is not None for parameter in bucket]
+        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
+        flags = torch.tensor(present, dtype=gradients[0].dtype).to(gradients[0].device)
+        flat = torch.cat([flags, *(gradient.reshape(-1) for gradient in gradients)])
+        dist.all_reduce(flat)
+        pieces = flat[len(bucket) :].split([gradient.numel() for gradient in gradients])
+        somewhere = [True] * len(bucket) if all(present) else (flat[: len(bucket)] > 0).tolist()
+        for parameter, gradient, piece, has_one in zip(bucket, gradients, pieces, somewhere, strict=True):
+            if has_one:
+                gradient.copy_(piece.view_as(gradient))
+                parameter.grad = gradient
+
+
+def _buckets(parameters: Sequence[nn.Parameter]) -> Iterable[list[nn.Parameter]]:
+    bucket: list[nn.Parameter] = []
+    elements = 0
+    for parameter in parameters:
+        if bucket and (elements + parameter.numel() > BUCKET_ELEMENTS or parameter.dtype != bucket[0].dtype):
+            yield bucket
+            bucket, elements = [], 0
+        bucket.append(parameter)
+        elements += parameter.numel()
+    if bucket:
+        yield bucket
