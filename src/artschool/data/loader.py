@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from artschool.data.collate import collate
-from artschool.data.sampler import Position, RankSampler
+from artschool.data.sampler import Position
 from artschool.data.seeds import derive, seed_all
 from artschool.errors import DataError
 
@@ -23,14 +24,16 @@ class Seeded:
         self._name = name
         self._seed = derive(seed, "samples", name)
 
-    def __getitem__(self, position: Position) -> Mapping[str, Any]:
+    def __getitem__(self, position: Position) -> Mapping[str, Any] | DataError:
         seed_all(derive(self._seed, position.epoch, position.index))
         try:
             sample: Mapping[str, Any] = self._dataset[position.index]
         except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
-            raise DataError(
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            return DataError(
                 f"{self._name}: sample {position.index} (epoch {position.epoch}) raised {type(error).__name__}: {error}"
-            ) from error
+                f"\n    at {frame.filename}:{frame.lineno}: {frame.line}"
+            )
         return sample
 
     def __len__(self) -> int:
@@ -49,9 +52,9 @@ def length_of(dataset: Any, name: str) -> int:
 
 
 def load_batches(
-    dataset: Any, name: str, sampler: RankSampler, *, seed: int, workers: int, device: torch.device
+    dataset: Any, name: str, sampler: Iterable[list[Position]], *, seed: int, workers: int, device: torch.device
 ) -> Iterator[dict[str, Any]]:
-    """The batches of this process, one for each iteration of the sampler.
+    """The batches that the sampler lists, in its order.
 
     Raises:
         DataError: A sample cannot be read, or samples do not fit into one batch.
@@ -59,13 +62,27 @@ def load_batches(
     loader: DataLoader[Any] = DataLoader(
         Seeded(dataset, name, seed),  # type: ignore[arg-type]  # a map-style data set by its methods
         batch_sampler=sampler,  # type: ignore[arg-type]  # yields positions rather than integers
-        collate_fn=collate,
+        collate_fn=_collate_or_error,
         num_workers=workers,
         worker_init_fn=_leave_signals_to_the_main_process,
         pin_memory=device.type == "cuda",
         prefetch_factor=2 if workers else None,
     )
-    yield from loader
+    for batch in loader:
+        if isinstance(batch, DataError):
+            raise batch
+        yield batch
+
+
+def _collate_or_error(samples: Sequence[Mapping[str, Any] | DataError]) -> dict[str, Any] | DataError:
+    # An error travels from a worker as a value: raised there, it would arrive as the text of two tracebacks.
+    for sample in samples:
+        if isinstance(sample, DataError):
+            return sample
+    try:
+        return collate([sample for sample in samples if not isinstance(sample, DataError)])
+    except DataError as error:
+        return error
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:

@@ -91,5 +91,14 @@ class RankSampler:
         for iteration in range(self.start, self.stop):
             yield self.batches.whole(iteration)[self.rank :: self.world_size]
 
-    def __len__(self) -> int:
-        return self.stop - self.start
+@dataclass(frozen=True)
+class SharedEpoch:
+    """One epoch whose whole batches are dealt to the processes in turn, for evaluation."""
+
+    batches: Batches
+    rank: int = 0
+    world_size: int = 1
+
+    def __iter__(self) -> Iterator[list[Position]]:
+        for batch in range(self.rank, self.batches.per_epoch, self.world_size):
+            yield self.batches.whole(batch)

@@ -1,0 +1,328 @@
+"""The one place where names become objects: a checked config becomes a run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from artschool import ranks
+from artschool.config.flow import kept_after
+from artschool.config.source import dump
+from artschool.config.structure import Component, Config, names_in
+from artschool.config.structure import Evaluation as EvaluationConfig
+from artschool.config.structure import Step as StepConfig
+from artschool.data.loader import length_of
+from artschool.data.sampler import Batches
+from artschool.data.seeds import derive, forked
+from artschool.engine.ema import Ema
+from artschool.engine.evaluate import Accumulator, Evaluation, MeanOverSamples
+from artschool.engine.freeze import freeze
+from artschool.engine.hooks import hooks
+from artschool.engine.meters import Meters
+from artschool.engine.optimizers import build_optimizer, parameter_groups
+from artschool.engine.precision import Precision
+from artschool.engine.run import Logger, Run, TrainData
+from artschool.engine.schedules import Phase, Schedule
+from artschool.engine.store import CheckpointStore
+from artschool.engine.train_iteration import Clock, TrainStep
+from artschool.engine.update import Update
+from artschool.engine.weights import load_weights
+from artschool.entries import DatasetEntry, NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
+from artschool.errors import ConfigError, ResourceError
+from artschool.graph.call import Call, InjectorCall, LossCall
+from artschool.graph.step import Step
+from artschool.signature import Context, Role
+
+Note = Callable[[str], None]
+
+
+def build(config: Config, folder: Path, loggers: Sequence[Logger] = (), note: Note = lambda message: None) -> Run:
+    """Build networks, data, optimizers and the plan of a checked config. Nothing is written.
+
+    Args:
+        folder: Where the run will write.
+        note: Told what the user should know, such as which pretrained weights were loaded.
+
+    Raises:
+        ArtschoolError: Something that only building can tell: a data set that is empty, weights that do not fit.
+    """
+    file = config.sections
+    device = choose_device(file.train.device)
+    ranks.start(device)
+    torch.use_deterministic_algorithms(file.train.deterministic)
+    meters = Meters()
+    clock = Clock(device, meters)
+    data = _train_data(config)
+    networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
+    for network in networks.values():
+        ranks.broadcast([*network.parameters(), *network.buffers()])
+    emas = {name: Ema(networks[name], file.ema.decay) for name in (file.ema.networks if file.ema else ())}
+    for name, hook in hooks(networks, "provide_ema"):
+        if name in emas:
+            hook(emas[name].module)
+    binder = Binder(networks, clock)
+    kept = kept_after(config)
+    steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
+    _set_modes(networks, config)
+    return Run(
+        name=file.name,
+        folder=folder,
+        seed=file.seed,
+        device=device,
+        networks=networks,
+        steps=steps,
+        emas=emas,
+        data=data,
+        evaluations=[_evaluation(e, config, networks, emas, clock) for e in config.evaluations.values()],
+        train_section=file.train,
+        log_section=file.log,
+        checkpoint_section=file.checkpoint,
+        iterations=file.train.iterations or math.ceil((file.train.epochs or 0) * data.batches.per_epoch),
+        clock=clock,
+        meters=meters,
+        store=CheckpointStore(folder / "checkpoints"),
+        config=config.tree.masked(),
+        config_text=dump(config.tree.masked()),
+        loggers=loggers if ranks.is_main() else (),
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `train.device` names; `auto` takes a GPU when there is one, each process its own.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"train.device: unknown device {name!r}; write auto, cpu, cuda or cuda:1") from None
+    if device.type == "cuda":
+        if not torch.cuda.is_available():
+            raise ConfigError("train.device: cuda is not available here; write auto or cpu")
+        device = torch.device("cuda", ranks.local_rank() if device.index is None else device.index)
+        torch.cuda.set_device(device)
+    return device
+
+
+class Binder:
+    """Turns components into callables with everything bound but their keys."""
+
+    def __init__(self, networks: Mapping[str, nn.Module], clock: Clock) -> None:
+        self._networks = networks
+        self._clock = clock
+        self.used: list[nn.Module] = []
+
+    def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """The callable of an injector, loss or metric function, and what stands for each of its keys."""
+        target, at_call, keys = self._target(component)
+        return (partial(target, **at_call) if at_call else target), keys
+
+    def injector(self, component: Component) -> InjectorCall:
+        """An injector as a call of a plan."""
+        function, keys = self.function(component)
+        out = getattr(component.entry, "out")  # noqa: B009  # every injector's entry has it
+        return InjectorCall(component.path, component.node.place, function, keys, component.when, out=out)
+
+    def loss(self, component: Component, step: str, name: str) -> LossCall:
+        """A loss as a call of a plan."""
+        function, keys = self.function(component)
+        weight = getattr(component.entry, "weight")  # noqa: B009  # every loss's entry has it
+        return LossCall(
+            component.path, component.node.place, function, keys, component.when, weight=weight, name=f"{step}/{name}"
+        )
+
+    def metric(self, component: Component) -> tuple[Call, Accumulator]:
+        """A metric: the call that feeds it, and what it keeps."""
+        function, keys = self.function(component)
+        metric: Any = function if hasattr(function, "compute") else MeanOverSamples(function)
+        return Call(component.path, component.node.place, metric.update, keys, component.when), metric
+
+    def _target(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]:
+        assert component.registered is not None
+        signature = component.registered.signature
+        at_build: dict[str, Any] = {}
+        at_call: dict[str, Any] = {}
+        keys: dict[str, Any] = {}
+        for parameter in signature.parameters:
+            name = parameter.name
+            if parameter.role is Role.KEY:
+                # A nested component gets its keys from the one that holds it.
+                if hasattr(component.entry, f"option_{name}"):
+                    value = component.option(name)
+                    (keys if any(names_in(value)) else at_call)[name] = value
+                continue
+            value = self._value(component, name, parameter.role)
+            (at_call if parameter.at_call else at_build)[name] = value
+        if not signature.is_class:
+            return signature.target, {**at_build, **at_call}, keys
+        built = _build_target(component, at_build)
+        return (built.to(self._clock.device) if isinstance(built, nn.Module) else built), at_call, keys
+
+    def _value(self, component: Component, name: str, role: Role) -> Any:
+        if role is Role.CONTEXT:
+            path = component.path.replace("steps.", "", 1).replace(".losses.", "/").replace(".injectors.", "/")
+            return Context(self._clock, path)
+        if role is Role.NESTED:
+            inner = component.nested.get(name)
+            return self.function(inner)[0] if inner is not None else None
+        value = component.option(name)
+        return self._networks_in(value) if role is Role.NETWORK else value
+
+    def _networks_in(self, value: Any) -> Any:
+        if isinstance(value, str):
+            self.used.append(self._networks[value])
+            return self._networks[value]
+        return [self._networks_in(part) for part in value] if isinstance(value, list) else value
+
+
+def _build_target(component: Component, options: Mapping[str, Any]) -> Any:
+    """Call a class or factory with its options; what it refuses is told with its place."""
+    assert component.registered is not None
+    try:
+        return component.registered.target(**options)
+    except ModuleNotFoundError as error:
+        raise ResourceError(f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed") from error
+    except (ValueError, TypeError, AssertionError) as error:
+        raise ConfigError(f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}") from error
+
+
+def _network(component: Component, seed: int, device: torch.device, note: Note) -> nn.Module:
+    name = component.path.rpartition(".")[2]
+    entry = component.entry
+    assert isinstance(entry, NetworkEntry)
+    # Each network draws from its own generator, so that adding one changes no other.
+    with forked(derive(seed, "network", name), torch.device("cpu")):
+        network = _build_target(component, component.options())
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module")
+    if entry.weights is not None:
+        weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
+        report = load_weights(network, weights.file, prefix=weights.prefix, strict=weights.strict, path=component.path)
+        note(f"{component.path}: {weights.file}: {report}")
+        for _, hook in hooks({name: network}, "network_loaded"):
+            hook()
+    freeze(network, entry.frozen, component.path)
+    return network.to(device)
+
+
+def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
+    """Networks that a step trains are in train mode, the others in eval mode."""
+    trained = {name for step in config.steps.values() for name in step.section.trained}
+    for name, network in networks.items():
+        network.train(name in trained)
+
+
+def _dataset(component: Component) -> Any:
+    return _build_target(component, {**component.options(), **{
+        name: _dataset(inner) for name, inner in component.nested.items()
+    }})
+
+
+def _train_data(config: Config) -> TrainData:
+    component, seed = config.data["train"], config.sections.seed
+    entry = component.entry
+    assert isinstance(entry, DatasetEntry)
+    dataset = _dataset(component)
+    batches = Batches(
+        "data.train",
+        length_of(dataset, "data.train"),
+        entry.batch_size,
+        seed=seed,
+        shuffle=entry.shuffle is not False,
+        drop_last=entry.drop_last,
+        world_size=ranks.world_size(),
+    )
+    return TrainData(dataset, batches, entry.workers, seed)
+
+
+def _step(
+    step: StepConfig,
+    config: Config,
+    networks: Mapping[str, nn.Module],
+    binder: Binder,
+    kept: set[str],
+    device: torch.device,
+) -> TrainStep:
+    graph = Step(
+        step.name,
+        step.section.when,
+        step.section.trains_when,
+        [binder.injector(component) for component in step.injectors.values()],
+        [binder.loss(component, step.name, name) for name, component in step.losses.items()],
+        frozenset(kept),
+    )
+    trained = {name: networks[name] for name in step.section.trained}
+    gates = {name: config.networks[name].when for name in trained}
+    return TrainStep(graph, trained, gates, _update(step, config, trained, device))
+
+
+def _update(
+    step: StepConfig, config: Config, networks: Mapping[str, nn.Module], device: torch.device
+) -> Update | None:
+    if step.optimizer is None or step.optimizer.registered is None:
+        return None
+    entry, train = step.optimizer.entry, config.sections.train
+    assert isinstance(entry, OptimizerEntry)
+    path = f"{step.optimizer.node.place}: {step.optimizer.path}"
+    groups = parameter_groups(networks, no_decay=entry.no_decay, groups=entry.param_groups, path=path)
+    return Update(
+        step.name,
+        build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
+        Schedule([_phase(phase) for phase in step.schedule]),
+        Precision(train.precision, device),
+        when=step.optimizer.when,
+        clip=step.section.clip_grad_norm,
+        guard=train.non_finite != "ignore",
+    )
+
+
+def _phase(component: Component) -> Phase:
+    entry = component.entry
+    assert isinstance(entry, ScheduleEntry) and component.registered is not None
+    curve = partial(component.registered.target, **component.options())
+    return Phase(curve, entry.from_, entry.scale, entry.warmup)
+
+
+def _evaluation(
+    evaluation: EvaluationConfig,
+    config: Config,
+    networks: Mapping[str, nn.Module],
+    emas: Mapping[str, Ema],
+    clock: Clock,
+) -> Evaluation:
+    averaged = {name: ema.module for name, ema in emas.items()} if evaluation.section.ema else {}
+    binder = Binder({**networks, **averaged}, clock)
+    name, component = evaluation.section.data, config.data[evaluation.section.data]
+    entry = component.entry
+    assert isinstance(entry, DatasetEntry)
+    dataset = _dataset(component)
+    length = length_of(dataset, f"data.{name}")
+    batches = Batches(
+        f"data.{name}",
+        length,
+        min(entry.batch_size, length),
+        seed=config.sections.seed,
+        shuffle=bool(entry.shuffle),
+        drop_last=False,
+    )
+    return Evaluation(
+        name=evaluation.name,
+        every=evaluation.section.every,
+        dataset=dataset,
+        data_name=f"data.{name}",
+        batches=batches,
+        workers=entry.workers,
+        seed=config.sections.seed,
+        injectors=[binder.injector(component) for component in evaluation.injectors.values()],
+        metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},
+        networks=binder.used,
+    )

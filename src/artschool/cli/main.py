@@ -1,0 +1,81 @@
+"""The commands. Each parses, calls one function and prints; torch is imported only once a command runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+FILE = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="artschool")
+def cli() -> None:
+    """Train any set of PyTorch networks that learn together, from one YAML file."""
+
+
+@cli.command()
+@click.argument("config", type=FILE)
+@click.argument("overrides", nargs=-1)
+@click.option("--run-dir", type=FILE, help="Where to write; runs/<name> otherwise.")
+@click.option("--resume", default="auto", show_default=True, metavar="auto|never|PATH", help="Which checkpoint to go on from.")
+def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume: str) -> None:
+    """Train CONFIG, with values changed as KEY=VALUE. The same command starts and resumes."""
+    from artschool.cli.train import train_command
+
+    train_command(config, overrides, run_dir, resume)
+
+
+@cli.command()
+@click.argument("config", type=FILE)
+@click.argument("overrides", nargs=-1)
+@click.option("--no-plugins", is_flag=True, help="Run no code that the file names; what only a plugin knows is reported.")
+def check(config: Path, overrides: tuple[str, ...], no_plugins: bool) -> None:
+    """Prove CONFIG without starting anything, and show what it does."""
+    from artschool.cli.check import check_command
+
+    check_command(config, overrides, with_plugins=not no_plugins)
+
+
+@cli.command()
+@click.argument("kind", required=False)
+@click.argument("name", required=False)
+@click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Import a plugin first, to list its components too.")
+def components(kind: str | None, name: str | None, plugins: tuple[str, ...]) -> None:
+    """List the components of a KIND, or describe the one called NAME."""
+    from artschool.cli.components import components_command
+
+    components_command(kind, name, plugins)
+
+
+@cli.command()
+@click.argument("config", type=FILE)
+def convert(config: Path) -> None:
+    """Print a DL-Art-School file in our language, with comments on what changed."""
+    from artschool.cli.convert import convert_command
+
+    convert_command(config)
+
+
+def main() -> None:
+    """Run the command, and turn errors into exit codes: 2 for the file, others as in the errors themselves."""
+    from artschool.errors import ArtschoolError, ConfigError
+
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except ConfigError as error:
+        count = len(error.faults)
+        click.echo(f"{error}\n{count} fault{'s' if count > 1 else ''}; nothing was started.", err=True)
+        sys.exit(error.exit_code)
+    except ArtschoolError as error:
+        click.echo("\n".join([str(error), *getattr(error, "__notes__", [])]), err=True)
+        sys.exit(error.exit_code)

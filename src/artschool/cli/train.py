@@ -1,0 +1,28 @@
+"""`artschool train`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from artschool import ranks
+from artschool.loggers.console import print_end
+from artschool.start import load
+
+
+def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str) -> None:
+    """Train a file, or go on where its newest checkpoint ends."""
+    console = Console(highlight=False)
+    try:
+        run = load(config, overrides, run_dir=run_dir, resume=resume, console=console)
+        if run.iteration >= run.iterations:
+            if ranks.is_main():
+                console.print(f"{run.folder} has finished its {run.iterations} iterations already", soft_wrap=True)
+            return
+        run.train()
+        if ranks.is_main():
+            print_end(console, str(run.folder), run.evaluated)
+    finally:
+        ranks.stop()

@@ -1,0 +1,195 @@
+"""What a checkpoint holds: the whole state of a run, by name, and nothing that the file or a counter determines.
+
+Random numbers are not saved: each iteration seeds its own from (seed, iteration, rank).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from artschool import ranks
+from artschool.engine.run import Run
+from artschool.engine.store import Checkpoint
+from artschool.engine.update import Update
+from artschool.errors import CheckpointError
+
+OPTIMIZERS = "optimizers"
+
+
+def save(run: Run) -> None:
+    """Write a checkpoint of the run as it stands; every process takes part and learns of a failure."""
+    meters = run.meters.state_dict()
+    gathered = ranks.gather(meters)
+    error = ""
+    if ranks.is_main():
+        try:
+            tensors, state = capture(run, gathered)
+            run.store.save(
+                run.iteration,
+                tensors,
+                state,
+                config_hash=hashlib.sha256(run.config_text.encode()).hexdigest(),
+                world_size=ranks.world_size(),
+            )
+            run.store.rotate(_protected(run), keep_last=run.checkpoint_section.keep_last)
+        except BaseException as failure:
+            error = str(failure) or type(failure).__name__
+            ranks.gather(error)
+            raise
+    if error := next((text for text in ranks.gather(error) if text), ""):
+        raise CheckpointError(f"rank 0 could not save: {error}")
+
+
+def _protected(run: Run) -> set[int]:
+    numbers = {run.resumed_from, run.best[1] if run.best else None}
+    return {number for number in numbers if number is not None}
+
+
+def capture(run: Run, meters: list[dict[str, tuple[float, float]]]) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """The run's tensors by file and name, and the rest of its state as plain values."""
+    tensors = {name: _tensors(network, f"networks.{name}") for name, network in run.networks.items()}
+    tensors |= {f"{name}.ema": _tensors(ema.module, f"ema of {name}") for name, ema in run.emas.items()}
+    tensors[OPTIMIZERS] = {}
+    scalars: dict[str, Any] = {}
+    updates: dict[str, Any] = {}
+    for step in run.steps:
+        if step.update is not None:
+            own_tensors, own_scalars = _optimizer_state(step.update, step.networks, step.graph.name)
+            tensors[OPTIMIZERS] |= own_tensors
+            scalars |= own_scalars
+            updates[step.graph.name] = step.update.state_dict()
+    state = {
+        "iteration": run.iteration,
+        "iterations": run.iterations,
+        "seconds": run.seconds,
+        "best": run.best,
+        "updates": updates,
+        "optimizer_scalars": scalars,
+        "optimizer_tensors": len(tensors[OPTIMIZERS]),
+        "meters": meters,
+        "data": {"length": run.data.batches.length, "batch_size": run.data.batches.batch_size},
+        "seed": run.seed,
+        "world_size": ranks.world_size(),
+        "config": run.config,
+    }
+    return tensors, state
+
+
+def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
+    """Put a run where a checkpoint stands.
+
+    Returns:
+        What differs between the file now and the file then, a line each.
+
+    Raises:
+        CheckpointError: A part is missing or does not fit, or the number of processes differs.
+    """
+    state = checkpoint.state
+    where = f"checkpoint {checkpoint.path}"
+    if state["world_size"] != ranks.world_size():
+        raise CheckpointError(
+            f"{where} was saved by {state['world_size']} processes, and now there are {ranks.world_size()}; "
+            f"start with {state['world_size']}"
+        )
+    for name, network in run.networks.items():
+        _load(network, checkpoint.tensors, name, where)
+    for name, ema in run.emas.items():
+        _load(ema.module, checkpoint.tensors, f"{name}.ema", where)
+    optimizers = checkpoint.tensors.get(OPTIMIZERS, {})
+    if len(optimizers) != state["optimizer_tensors"]:
+        raise CheckpointError(f"{where} has {len(optimizers)} tensors of optimizers where {state['optimizer_tensors']} were saved")
+    for step in run.steps:
+        if step.update is None:
+            continue
+        name = step.graph.name
+        if name not in state["updates"]:
+            raise CheckpointError(f"{where} has no optimizer state of step {name!r}")
+        _load_optimizer(step.update, step.networks, name, checkpoint)
+        step.update.load_state_dict(state["updates"][name])
+        step.update.set_rates(max(state["iteration"] - 1, 0))
+    run.iteration = state["iteration"]
+    run.resumed_from = state["iteration"]
+    run.seconds = state["seconds"]
+    run.best = tuple(state["best"]) if state["best"] else None
+    run.meters.load_state_dict(state["meters"][ranks.rank()])
+    return differences(state["config"], run.config)
+
+
+def differences(then: Any, now: Any, path: str = "") -> list[str]:
+    """What two plain configs have different, a line each: `steps.gen.optimizer.lr: 0.001 -> 0.002`."""
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        keys = [*then, *(key for key in now if key not in then)]
+        return [
+            line
+            for key in keys
+            for line in differences(then.get(key, "nothing"), now.get(key, "nothing"), f"{path}.{key}" if path else key)
+        ]
+    return [] if then == now else [f"{path}: {json.dumps(then)} -> {json.dumps(now)}"]
+
+
+def _tensors(module: nn.Module, what: str) -> dict[str, Tensor]:
+    state = module.state_dict()
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            raise CheckpointError(f"{what}: {name} in its state_dict is {type(value).__name__}; only tensors can be saved")
+    return state
+
+
+def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: str, where: str) -> None:
+    if name not in tensors:
+        raise CheckpointError(f"{where} has no {name!r}; it belongs to another file")
+    try:
+        module.load_state_dict(dict(tensors[name]))
+    except RuntimeError as error:
+        raise CheckpointError(f"{where}: {name} does not fit the network of the file: {error}") from error
+
+
+def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:
+    names = {p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()}
+    return {parameter: names[parameter] for parameter in update.parameters}
+
+
+def _optimizer_state(
+    update: Update, networks: Mapping[str, nn.Module], step: str
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    tensors: dict[str, Tensor] = {}
+    scalars: dict[str, Any] = {}
+    for parameter, name in _names(update, networks).items():
+        for slot, value in update.optimizer.state.get(parameter, {}).items():
+            target: dict[str, Any] = tensors if isinstance(value, Tensor) else scalars
+            target[f"{step}/{name}/{slot}"] = value
+    return tensors, scalars
+
+
+def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:
+    saved = {**checkpoint.tensors.get(OPTIMIZERS, {}), **checkpoint.state["optimizer_scalars"]}
+    by_parameter = {f"{step}/{name}": parameter for parameter, name in _names(update, networks).items()}
+    update.optimizer.state.clear()
+    for full, value in saved.items():
+        owner, _, slot = full.rpartition("/")
+        if owner in by_parameter:
+            parameter = by_parameter[owner]
+            if isinstance(value, Tensor):
+                # Step counts of torch's optimizers stay where they were made; moments live beside their parameter.
+                value = value.clone() if value.dim() == 0 and slot == "step" else value.to(parameter.device, copy=True)
+            update.optimizer.state[parameter][slot] = value
+
+
+def fingerprint(run: Run) -> str:
+    """A hash over the whole state of a run, to compare two of them bit by bit."""
+    tensors, state = capture(run, [run.meters.state_dict()])
+    digest = hashlib.sha256()
+    for file in sorted(tensors):
+        for name in sorted(tensors[file]):
+            value = tensors[file][name].detach().cpu().contiguous()
+            digest.update(f"{file}/{name}/{value.dtype}/{tuple(value.shape)}".encode())
+            digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    plain = {key: value for key, value in state.items() if key not in ("seconds", "config")}
+    digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
+    return digest.hexdigest()

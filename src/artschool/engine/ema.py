@@ -1,0 +1,47 @@
+"""Exponential moving averages of networks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Ema:
+    """A frozen copy of a network that follows its weights: `ema = decay * ema + (1 - decay) * weights`.
+
+    Floating-point parameters are averaged, buffers are copied.
+
+    Source: Polyak and Juditsky 1992; the exponential form as in Tarvainen and Valpola 2017, arXiv:1703.01780, eq. 1.
+
+    Attributes:
+        module: The averaged network, in eval mode.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.module = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self._source = [p.detach() for p in network.parameters()]
+        self._average = [p.detach() for p in self.module.parameters()]
+        self._source_buffers = list(network.buffers())
+        self._buffers = list(self.module.buffers())
+
+    @torch.no_grad()
+    def update(self, moved: Sequence[Tensor | None]) -> None:
+        """Follow the network once.
+
+        Args:
+            moved: One entry for each optimizer that stepped: None if it surely moved, else a scalar on the device, 1.0
+                if it moved and 0.0 if it skipped non-finite gradients, which leaves the average where it is.
+        """
+        if self._average:
+            if any(flag is None for flag in moved):
+                torch._foreach_lerp_(self._average, self._source, 1 - self.decay)
+            else:
+                flags = [flag for flag in moved if flag is not None]
+                weight = (1 - self.decay) * (flags[0] if len(flags) == 1 else torch.stack(flags).amax())
+                torch._foreach_lerp_(self._average, self._source, [weight] * len(self._average))
+        if self._buffers:
+            torch._foreach_copy_(self._buffers, self._source_buffers)

@@ -1,0 +1,126 @@
+"""Evaluation: a dataflow over held-out data, and metrics over its keys, shared among processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from artschool import ranks
+from artschool.data.collate import size_of, to_device
+from artschool.data.loader import load_batches
+from artschool.data.sampler import Batches, SharedEpoch
+from artschool.data.seeds import derive, forked
+from artschool.errors import NumericsError
+from artschool.graph.call import Call, InjectorCall
+from artschool.graph.state import State
+
+
+class Accumulator(Protocol):
+    """What a metric keeps over batches, as torchmetrics' metrics do."""
+
+    def compute(self) -> Any:
+        """The value over everything seen by all processes."""
+
+    def reset(self) -> None:
+        """Forget."""
+
+
+class MeanOverSamples:
+    """Makes a metric of a function that returns one value a sample, (B,), or a mean over the batch, a scalar.
+
+    Sums and counts are kept and divided once, so that a smaller last batch and unequal shares of processes count right.
+    """
+
+    def __init__(self, function: Callable[..., Tensor]) -> None:
+        self._function = function
+        self.reset()
+
+    def update(self, **values: Any) -> None:
+        """Add a batch."""
+        result = self._function(**values).double()
+        count = size_of(values)
+        self._sum += float(result.sum()) if result.dim() else float(result) * count
+        self._count += result.numel() if result.dim() else count
+
+    def compute(self) -> float:
+        """The mean over all samples of all processes."""
+        parts = ranks.gather((self._sum, self._count))
+        count = sum(part[1] for part in parts)
+        return sum(part[0] for part in parts) / count if count else float("nan")
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self._sum, self._count = 0.0, 0
+
+
+@dataclass
+class Evaluation:
+    """An evaluation of the plan.
+
+    Attributes:
+        networks: Every module that it calls; they are in eval mode while it runs.
+        metrics: By name, the call that feeds a metric and the metric itself.
+    """
+
+    name: str
+    every: int | None
+    dataset: Any
+    data_name: str
+    batches: Batches
+    workers: int
+    seed: int
+    injectors: Sequence[InjectorCall]
+    metrics: Mapping[str, tuple[Call, Accumulator]]
+    networks: Sequence[nn.Module]
+
+    def is_due(self, finished: int, last: int) -> bool:
+        """Whether it runs after so many finished iterations: at each multiple of `every`, and at the end."""
+        return finished == last or (self.every is not None and finished % self.every == 0)
+
+    def run(self, iteration: int, device: torch.device) -> dict[str, float]:
+        """Evaluate; weights, modes and random numbers are afterwards as before.
+
+        Returns:
+            `<evaluation>/<metric>` to its value.
+        """
+        sampler = SharedEpoch(self.batches, ranks.rank(), ranks.world_size())
+        for _, metric in self.metrics.values():
+            metric.reset()
+        with forked(derive(self.seed, "evaluate", self.name, iteration), device), in_eval_mode(self.networks), torch.no_grad():
+            loaded = load_batches(
+                self.dataset, self.data_name, sampler, seed=self.seed, workers=self.workers, device=device
+            )
+            for batch in loaded:
+                state = State(to_device(batch, device), writer=self.data_name)
+                for injector in self.injectors:
+                    injector(state)
+                for call, _ in self.metrics.values():
+                    call(state)
+        return {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
+
+    def _value(self, name: str, metric: Accumulator) -> float:
+        value = metric.compute()
+        if isinstance(value, Tensor) and value.numel() != 1:
+            raise NumericsError(
+                f"evaluate.{self.name}.metrics.{name} gives {tuple(value.shape)} values where one is needed; "
+                "choose an option of the metric that averages them"
+            )
+        return float(value)
+
+
+@contextmanager
+def in_eval_mode(networks: Sequence[nn.Module]) -> Iterator[None]:
+    """Put networks into eval mode, and every submodule back into its own afterwards."""
+    modes = [(module, module.training) for network in networks for module in network.modules()]
+    for network in networks:
+        network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode

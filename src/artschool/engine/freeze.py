@@ -1,0 +1,52 @@
+"""Only what a step trains requires gradients while the step runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from artschool.errors import ConfigError
+
+
+@contextmanager
+def only_training(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Thaw these parameters; all others are frozen while the trainer runs (see `all_frozen`)."""
+    for parameter in parameters:
+        parameter.requires_grad = True
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad = False
+
+
+@contextmanager
+def all_frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Freeze every parameter, and restore afterwards which ones required gradients."""
+    parameters = [parameter for network in networks for parameter in network.parameters()]
+    required = [parameter.requires_grad for parameter in parameters]
+    for parameter in parameters:
+        parameter.requires_grad = False
+    try:
+        yield
+    finally:
+        for parameter, flag in zip(parameters, required, strict=True):
+            parameter.requires_grad = flag
+
+
+def freeze(network: nn.Module, patterns: bool | Sequence[str], path: str) -> None:
+    """Freeze a network for good: all of it, or the parameters whose names match a pattern such as `encoder.*`.
+
+    Raises:
+        ConfigError: A pattern matches no parameter.
+    """
+    names = [name for name, _ in network.named_parameters()]
+    for pattern in patterns if isinstance(patterns, Sequence) else ():
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(f"{path}.frozen: {pattern!r} matches no parameter; there are {', '.join(names[:8])}, ...")
+    for name, parameter in network.named_parameters():
+        if patterns is True or (patterns and any(fnmatchcase(name, pattern) for pattern in patterns)):
+            parameter.requires_grad = False

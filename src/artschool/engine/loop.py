@@ -1,0 +1,145 @@
+"""The training loop: batches through `train_iteration`, and between them logs, pictures, evaluations and checkpoints."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack, closing
+from typing import Any
+
+from torch import Tensor
+
+from artschool import ranks
+from artschool.data.seeds import derive, seed_all
+from artschool.engine import checkpoint
+from artschool.engine.freeze import all_frozen
+from artschool.engine.hooks import hooks
+from artschool.engine.run import Run
+from artschool.engine.signals import stop_flag
+from artschool.engine.train_iteration import MicroBatches, train_iteration
+from artschool.errors import NumericsError, Stopped
+
+
+def train(run: Run) -> None:
+    """Train a run from where it stands to its last iteration. See `Run.train`."""
+    if run.iteration >= run.iterations:
+        return
+    with ExitStack() as stack:
+        flag = stack.enter_context(stop_flag())
+        stack.enter_context(all_frozen(run.networks.values()))
+        for logger in run.loggers:
+            stack.callback(logger.close)
+            logger.start(run)
+        batches = stack.enter_context(closing(run.data.load(run.iteration, run.iterations, run.device)))
+        start = time.perf_counter() - run.seconds
+        for batch in batches:
+            states = _train_once(run, batch)
+            run.seconds = time.perf_counter() - start
+            saved = _between_iterations(run, states)
+            exit_code = ranks.any_of(flag.exit_code)
+            if exit_code and run.iteration < run.iterations:
+                if not saved:
+                    checkpoint.save(run)
+                raise Stopped(f"stopped after iteration {run.iteration} and saved; the same command goes on", exit_code)
+
+
+def _train_once(run: Run, batch: dict[str, Any]) -> MicroBatches:
+    iteration = run.clock.iteration = run.iteration
+    seed_all(derive(run.seed, "iteration", iteration, ranks.rank()), run.device)
+    for hook in run.update_hooks:
+        hook(iteration, run.folder)
+    total = run.data.batches.size(iteration)
+    states = MicroBatches(batch, run.train_section.accumulate, total, run.device)
+    train_iteration(run.steps, run.emas, states, run.clock)
+    run.iteration = iteration + 1
+    return states
+
+
+def _between_iterations(run: Run, states: MicroBatches) -> bool:
+    """Log, draw, evaluate and save what is due. Returns whether a checkpoint was saved."""
+    finished, last = run.iteration, run.iterations
+    for logger in run.loggers:
+        logger.advance(run)
+    pictures = run.log_section.pictures
+    if pictures and finished % pictures.every == 0:
+        _draw(run, states)
+    record: dict[str, float] = {}
+    if finished % run.log_section.every == 0 or finished == last:
+        record |= _numbers(run)
+        _check_numbers(run)
+    due = [evaluation for evaluation in run.evaluations if evaluation.is_due(finished, last)]
+    for evaluation in due:
+        record |= evaluation.run(finished, run.device)
+    if record:
+        _log(run, record)
+    improved = bool(due) and _improves(run, record)
+    every = run.checkpoint_section.every
+    if improved or finished == last or (every is not None and finished % every == 0):
+        checkpoint.save(run)
+        return True
+    return False
+
+
+def _numbers(run: Run) -> dict[str, float]:
+    record = run.meters.drain()
+    for step in run.steps:
+        if step.update is None:
+            continue
+        rates = step.update.rates()
+        names = ["lr"] if len(set(rates)) == 1 else [f"lr/{index}" for index in range(len(rates))]
+        record |= {f"{step.graph.name}/{name}": rate for name, rate in zip(names, rates, strict=False)}
+        if step.update.guard:
+            record[f"{step.graph.name}/skipped"] = float(step.update.skipped)
+        if run.train_section.precision == "fp16":
+            record[f"{step.graph.name}/scale"] = step.update.precision.scale
+    for name, hook in hooks(run.networks, "get_debug_values"):
+        record |= {f"{name}/{key}": float(value) for key, value in hook(run.iteration - 1, name).items()}
+    return record
+
+
+def _check_numbers(run: Run) -> None:
+    """Stop where the file says so. Looked at between log points only, which costs no synchronisation of its own."""
+    section = run.train_section
+    for step in run.steps:
+        if step.update is None or not step.update.guard:
+            continue
+        streak, skipped = int(step.update.streak), int(step.update.skipped)
+        if section.non_finite == "stop" and skipped and section.precision != "fp16":
+            raise NumericsError(
+                f"steps.{step.graph.name}: non-finite gradients in {skipped} updates up to iteration {run.iteration}; "
+                "`train.non_finite` asks to stop. The weights are those before; look at the losses, or take a lower rate"
+            )
+        if streak >= section.max_skips:
+            raise NumericsError(
+                f"steps.{step.graph.name}: {streak} updates in a row had non-finite gradients, up to iteration "
+                f"{run.iteration}; `train.max_skips` allows {section.max_skips}"
+            )
+
+
+def _log(run: Run, record: dict[str, float]) -> None:
+    head = {"iteration": run.iteration - 1, "samples": run.samples, "seconds": round(run.seconds, 3)}
+    for logger in run.loggers:
+        logger.log({**head, **record})
+
+
+def _draw(run: Run, states: MicroBatches) -> None:
+    assert run.log_section.pictures is not None
+    for key in run.log_section.pictures.keys:
+        values = states.first.values.get(key)
+        for logger in run.loggers if isinstance(values, Tensor) else ():
+            logger.picture(key, run.iteration, values[: run.log_section.pictures.most])
+    for _, hook in hooks(run.networks, "visual_dbg"):
+        hook(run.iteration - 1, run.folder)
+
+
+def _improves(run: Run, record: dict[str, float]) -> bool:
+    best = run.checkpoint_section.keep_best
+    value = record.get(best.metric, math.nan) if best else math.nan
+    if best is None or math.isnan(value):
+        return False
+    if run.best is None or (value > run.best[0] if best.mode == "max" else value < run.best[0]):
+        run.best = (value, run.iteration)
+        return True
+    return False
+
+

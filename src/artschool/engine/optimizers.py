@@ -1,0 +1,123 @@
+"""Optimizers from the file: parameter groups by kind and by name, and the step that non-finite gradients do not take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from artschool.entries import GroupEntry
+from artschool.errors import ConfigError
+
+NORMS = (
+    nn.modules.batchnorm._NormBase,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+)
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+
+
+def kinds_of(network: nn.Module) -> dict[str, str]:
+    """The kind of each parameter by name: `norm`, `embedding`, `bias` or `weight`.
+
+    A module whose class name holds `Norm` counts as one, whoever wrote it.
+    """
+    kinds = {}
+    for prefix, module in network.named_modules():
+        for name, _ in module.named_parameters(prefix, recurse=False):
+            if isinstance(module, NORMS) or "Norm" in type(module).__name__:
+                kinds[name] = "norm"
+            elif isinstance(module, EMBEDDINGS):
+                kinds[name] = "embedding"
+            else:
+                kinds[name] = "bias" if name.rpartition(".")[2].endswith("bias") else "weight"
+    return kinds
+
+
+def parameter_groups(
+    networks: Mapping[str, nn.Module], *, no_decay: Sequence[str], groups: Sequence[GroupEntry], path: str
+) -> list[dict[str, Any]]:
+    """Sort the trainable parameters of networks into groups, each parameter once.
+
+    Args:
+        no_decay: Kinds of parameters that take no weight decay. Their group has `exempt: True` besides, which LAMB and
+            LARS read.
+        groups: Options by pattern of `<network>.<parameter>`; the first that matches counts.
+
+    Raises:
+        ConfigError: A pattern matches nothing, or nothing is left to train.
+    """
+    sorted_groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    matched: set[int] = set()
+    seen: set[nn.Parameter] = set()
+    for network_name, network in networks.items():
+        kinds = kinds_of(network)
+        for name, parameter in network.named_parameters():
+            if not parameter.requires_grad or parameter in seen:
+                continue
+            seen.add(parameter)
+            exempt = kinds[name] in no_decay
+            full_name = f"{network_name}.{name}"
+            index = next((i for i, group in enumerate(groups) if fnmatchcase(full_name, group.match)), -1)
+            matched.add(index)
+            new: dict[str, Any] = {"params": [], **(groups[index].model_extra or {} if index >= 0 else {})}
+            if exempt:
+                new |= {"weight_decay": 0.0, "exempt": True}
+            sorted_groups.setdefault((index, exempt), new)["params"].append(parameter)
+    for index, group in enumerate(groups):
+        if index not in matched:
+            raise ConfigError(f"{path}.param_groups.{index}: {group.match!r} matches no parameter of {', '.join(networks)}")
+    if not sorted_groups:
+        raise ConfigError(f"{path}: every parameter of {', '.join(networks)} is frozen, so there is nothing to train")
+    return list(sorted_groups.values())
+
+
+def build_optimizer(
+    factory: Callable[..., Optimizer], options: Mapping[str, Any], groups: list[dict[str, Any]], path: str
+) -> Optimizer:
+    """Build an optimizer, fused where torch offers it: faster, and it skips non-finite gradients on the device.
+
+    Raises:
+        ConfigError: The optimizer refuses its options, or a group has one that it does not know.
+    """
+    known = inspect.signature(factory).parameters
+    for group in groups:
+        unknown = set(group) - {"params", "exempt", "weight_decay"} - set(known)
+        if unknown:
+            raise ConfigError(f"{path}.param_groups: unknown options {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    options = dict(options)
+    if "fused" in known and options.get("fused") is None and not options.get("foreach") and _can_fuse(groups):
+        options["fused"] = True
+        options.pop("foreach", None)
+    try:
+        return factory(groups, **options)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _can_fuse(groups: Sequence[Mapping[str, Any]]) -> bool:
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    return all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps", "xpu") for p in parameters)
+
+
+def skips_on_device(optimizer: Optimizer) -> bool:
+    """Whether the optimizer takes a `found_inf` tensor, so that skipping an update needs no synchronisation."""
+    return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
+
+
+def guarded_step(optimizer: Optimizer, found_inf: Tensor) -> None:
+    """Step unless `found_inf` is 1. An optimizer that is not fused costs one synchronisation here."""
+    if not skips_on_device(optimizer):
+        if not found_inf.item():
+            optimizer.step()
+        return
+    optimizer.grad_scale = None  # type: ignore[attr-defined]  # torch's own protocol with its fused optimizers
+    optimizer.found_inf = found_inf  # type: ignore[attr-defined]  # likewise
+    optimizer.step()
+    del optimizer.grad_scale, optimizer.found_inf  # type: ignore[attr-defined]  # likewise

@@ -1,0 +1,57 @@
+"""Numerical precision of a step: autocast, and for fp16 one gradient scaler."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+Kind = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Precision:
+    """How a step computes. Weights, gradients and optimizer state stay float32; autocast lowers the operations.
+
+    With fp16 the loss is scaled before backward, gradients are unscaled once before clipping, and the scale is updated
+    once after the optimizer (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2).
+    """
+
+    def __init__(self, kind: Kind, device: torch.device) -> None:
+        self.kind = kind
+        self._device_type = device.type
+        self._scaler = torch.amp.GradScaler(device.type) if kind == "fp16" else None
+
+    def autocast(self) -> torch.autocast:
+        """The context in which a forward pass runs."""
+        return torch.autocast(self._device_type, dtype=DTYPES.get(self.kind), enabled=self.kind in DTYPES)
+
+    def backward(self, loss: Tensor) -> None:
+        """Backpropagate, scaled where fp16 needs it."""
+        (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]  # torch
+
+    def unscale(self, optimizer: Optimizer) -> None:
+        """Bring the gradients back to their true size."""
+        if self._scaler is not None:
+            self._scaler.unscale_(optimizer)
+
+    def update(self) -> None:
+        """Adapt the scale to whether gradients overflowed."""
+        if self._scaler is not None:
+            self._scaler.update()
+
+    @property
+    def scale(self) -> float:
+        """The present scale of the loss; reading it waits for the device."""
+        return 1.0 if self._scaler is None else self._scaler.get_scale()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Scale and growth count."""
+        return {} if self._scaler is None else self._scaler.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        if self._scaler is not None:
+            self._scaler.load_state_dict(state)

@@ -1,0 +1,133 @@
+"""A run: everything a checked file became, and where its training stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from artschool import ranks
+from artschool.config.sections import CheckpointSection, LogSection, TrainSection
+from artschool.data.loader import load_batches
+from artschool.data.sampler import Batches, RankSampler
+from artschool.engine.ema import Ema
+from artschool.engine.evaluate import Evaluation
+from artschool.engine.hooks import hooks
+from artschool.engine.meters import Meters
+from artschool.engine.store import CheckpointStore
+from artschool.engine.train_iteration import Clock, TrainStep
+
+Record = Mapping[str, float | int]
+
+
+class Logger(Protocol):
+    """A place that a run writes to. Only the main process has one."""
+
+    def start(self, run: Run) -> None:
+        """The run begins, or goes on, at `run.iteration`."""
+
+    def advance(self, run: Run) -> None:
+        """One more iteration has finished; called at each, so it must cost nothing."""
+
+    def log(self, record: Record) -> None:
+        """Numbers by name, with `iteration`, `samples` and `seconds`."""
+
+    def picture(self, key: str, iteration: int, values: Tensor) -> None:
+        """The first samples of a key: images (B, 1 or 3, H, W) in 0..1. `iteration` counts the finished ones."""
+
+    def note(self, message: str) -> None:
+        """Something the user should know."""
+
+    def close(self) -> None:
+        """The run has ended, in whatever way."""
+
+
+@dataclass
+class TrainData:
+    """The data that steps are trained on."""
+
+    dataset: Any
+    batches: Batches
+    workers: int
+    seed: int
+
+    def load(self, start: int, stop: int, device: torch.device) -> Iterator[dict[str, Any]]:
+        """This process's part of the batches of these iterations."""
+        sampler = RankSampler(self.batches, start, stop, ranks.rank(), ranks.world_size())
+        return load_batches(
+            self.dataset, "data.train", sampler, seed=self.seed, workers=self.workers, device=device
+        )
+
+
+@dataclass
+class Run:
+    """What `build` makes of a file.
+
+    Attributes:
+        networks: The networks by name, on `device`.
+        emas: Their moving averages, for those that the file lists.
+        iteration: How many iterations are finished.
+        seconds: Time spent in training so far, over all resumes.
+        best: The best value of the metric that `keep_best` names, and the checkpoint that has it.
+    """
+
+    name: str
+    folder: Path
+    seed: int
+    device: torch.device
+    networks: dict[str, nn.Module]
+    steps: list[TrainStep]
+    emas: dict[str, Ema]
+    data: TrainData
+    evaluations: list[Evaluation]
+    train_section: TrainSection
+    log_section: LogSection
+    checkpoint_section: CheckpointSection
+    iterations: int
+    clock: Clock
+    meters: Meters
+    store: CheckpointStore
+    config: Any
+    config_text: str
+    loggers: Sequence[Logger] = ()
+    iteration: int = 0
+    seconds: float = 0.0
+    best: tuple[float, int] | None = None
+    resumed_from: int | None = None
+    update_hooks: list[Callable[..., Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.update_hooks = [hook for _, hook in hooks(self.networks, "update_for_step")]
+
+    def train(self) -> Run:
+        """Train until the last iteration, saving, logging and evaluating as the file says.
+
+        A run that is finished already returns at once.
+
+        Raises:
+            Stopped: A signal came; everything is saved and the same command goes on.
+            NumericsError: Numbers exploded, and the file asks to stop then.
+            ResourceError: A checkpoint could not be written.
+        """
+        from artschool.engine.loop import train
+
+        train(self)
+        return self
+
+    def evaluate(self) -> dict[str, float]:
+        """Run every evaluation of the file now: `<evaluation>/<metric>` to its value."""
+        values: dict[str, float] = {}
+        for evaluation in self.evaluations:
+            values |= evaluation.run(self.iteration, self.device)
+        return values
+
+    @property
+    def samples(self) -> int:
+        """How many samples the finished iterations have seen, over all processes."""
+        epochs, rest = divmod(self.iteration, self.data.batches.per_epoch)
+        sizes = [self.data.batches.size(index) for index in range(self.data.batches.per_epoch)]
+        return epochs * sum(sizes) + sum(sizes[:rest])

@@ -1,0 +1,180 @@
+"""One iteration: a batch through every step, in file order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from artschool import ranks
+from artschool.config.when import When
+from artschool.data.collate import micro_batches, to_device
+from artschool.data.seeds import device_generator
+from artschool.engine.ema import Ema
+from artschool.engine.freeze import only_training
+from artschool.engine.hooks import hooks
+from artschool.engine.meters import Meters
+from artschool.engine.update import Update
+from artschool.errors import StateError
+from artschool.graph.state import State
+from artschool.graph.step import Step
+
+
+class Clock:
+    """What contexts read from the run, and where they and the losses write their numbers."""
+
+    def __init__(self, device: torch.device, meters: Meters) -> None:
+        self.device = device
+        self.meters = meters
+        self.iteration = 0
+        self.training = False
+        self.share = 1.0
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The generator of the device."""
+        return device_generator(self.device)
+
+    def record(self, name: str, value: Tensor | float) -> None:
+        """Keep a number of the micro-batch that runs; outside training it is dropped."""
+        if self.training:
+            self.meters.add(name, value.detach() if isinstance(value, Tensor) else value, self.share)
+
+
+class TrainStep:
+    """A step of the plan with what it moves.
+
+    Args:
+        networks: What it trains, by name.
+        gates: At which iterations each of them may be trained.
+        update: Moves them; None for `optimizer: none`.
+    """
+
+    def __init__(
+        self, graph: Step, networks: Mapping[str, nn.Module], gates: Mapping[str, When], update: Update | None
+    ) -> None:
+        self.graph = graph
+        self.networks = networks
+        self.update = update
+        self._gates = gates
+        owned = set(update.parameters) if update else set()
+        self._parameters = {name: [p for p in network.parameters() if p in owned] for name, network in networks.items()}
+        self._total = f"{graph.name}/total"
+        self._before, self._backward, self._after, self._norm_groups = (
+            hooks(networks, name)
+            for name in ("before_step", "after_backward", "after_step", "get_grad_norm_parameter_groups")
+        )
+
+    def trainable(self, iteration: int) -> list[nn.Parameter]:
+        """The parameters that move at an iteration: none where the step, its optimizer or the network is gated off."""
+        if self.update is None or not self.graph.trains_when.active(iteration) or not self.update.when.active(iteration):
+            return []
+        return [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
+
+    def moved_networks(self, iteration: int) -> list[str]:
+        """The networks that an update at this iteration moves."""
+        return [name for name, gate in self._gates.items() if gate.active(iteration)]
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of the forward pass."""
+        return self.update.precision.autocast() if self.update else nullcontext()
+
+    def run(self, batches: MicroBatches, clock: Clock) -> bool:
+        """Run the step at the clock's iteration.
+
+        Returns:
+            Whether it updated its networks.
+        """
+        iteration = clock.iteration
+        parameters = self.trainable(iteration)
+        for _, hook in self._before:
+            hook(iteration)
+        with only_training(parameters):
+            for state, share in batches:
+                clock.share = share
+                with self.autocast():
+                    total = self.graph.forward(state, iteration, clock.record)
+                if parameters and total is not None:
+                    self._backward_from(total, clock)
+                state.keep_only(self.graph.kept)
+        if not parameters or self.update is None:
+            return False
+        for _, hook in self._backward:
+            hook(iteration)
+        self._log_norms(clock.meters)
+        self.update(iteration, clock.meters)
+        for _, hook in self._after:
+            hook(iteration)
+        return True
+
+    def _backward_from(self, total: Tensor, clock: Clock) -> None:
+        assert self.update is not None
+        if not total.requires_grad:
+            raise StateError(
+                f"steps.{self.graph.name}: at iteration {clock.iteration} no active loss depends on "
+                f"{', '.join(self.networks)}, which the step trains; look for a missing injector, a `grad: false` or a detach"
+            )
+        clock.record(self._total, total)
+        self.update.precision.backward(total if clock.share == 1.0 else total * clock.share)
+
+    def _log_norms(self, meters: Meters) -> None:
+        for network, hook in self._norm_groups:
+            for group, parameters in hook().items():
+                gradients = [p.grad for p in parameters if p.grad is not None]
+                if gradients:
+                    norm = torch.nn.utils.get_total_norm(gradients)
+                    meters.add(f"{self.graph.name}/grad_norm/{network}.{group}", norm)
+
+
+@dataclass
+class MicroBatches:
+    """The parts of a batch, as states that every step goes through; each moves to the device when it is first needed.
+
+    Attributes:
+        total: Samples of the whole batch over all processes; each part weighs by its share of them.
+    """
+
+    batch: Mapping[str, Any]
+    count: int
+    total: int
+    device: torch.device
+    _states: list[tuple[State, float]] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[tuple[State, float]]:
+        if self._states:
+            yield from self._states
+            return
+        for values, size in micro_batches(self.batch, self.count):
+            pair = (State(to_device(values, self.device), writer="data.train"), size / self.total)
+            self._states.append(pair)
+            yield pair
+
+    @property
+    def first(self) -> State:
+        """The first part."""
+        return next(iter(self))[0] if not self._states else self._states[0][0]
+
+
+def train_iteration(
+    steps: list[TrainStep], emas: Mapping[str, Ema], batches: MicroBatches, clock: Clock
+) -> None:
+    """Run every step once at the clock's iteration, then let the averages follow what moved."""
+    clock.training = True
+    moved: dict[str, list[Tensor | None]] = {}
+    for step in steps:
+        if step.graph.when.active(clock.iteration) and step.run(batches, clock):
+            assert step.update is not None
+            for name in step.moved_networks(clock.iteration):
+                moved.setdefault(name, []).append(step.update.moved)
+                ranks.broadcast(step.networks[name].buffers())
+    for name, ema in emas.items():
+        if name in moved:
+            ema.update(moved[name])
+    clock.training = False
+
+
+

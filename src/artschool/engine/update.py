@@ -1,0 +1,113 @@
+"""One optimizer update: agree across ranks, unscale, find non-finite numbers, clip, set the rate, step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from artschool import ranks
+from artschool.config.when import When
+from artschool.engine.meters import Meters
+from artschool.engine.optimizers import guarded_step
+from artschool.engine.precision import Precision
+from artschool.engine.schedules import Schedule
+
+
+class Update:
+    """The end of a step that trains.
+
+    Args:
+        guard: Whether non-finite gradients leave the optimizer where it is.
+        clip: The largest global norm of the gradients, over all parameters that the step trains; None for no limit.
+
+    Attributes:
+        moved: After a guarded update 1.0 if the optimizer stepped and 0.0 if it skipped, on the device; None if it surely did.
+        skipped: How many updates were skipped, `streak` how many of them in a row until now; both on the device.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        precision: Precision,
+        *,
+        when: When,
+        clip: float | None,
+        guard: bool,
+    ) -> None:
+        self.name = name
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.precision = precision
+        self.when = when
+        self.parameters: Sequence[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
+        self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
+        self.clip = clip
+        self.guard = guard or precision.kind == "fp16"
+        device = self.parameters[0].device
+        self.skipped = torch.zeros((), device=device)
+        self.streak = torch.zeros((), device=device)
+        self.count = 0
+        self.moved: Tensor | None = None
+
+    def __call__(self, iteration: int, meters: Meters) -> None:
+        """Move the parameters along their gradients, which are dropped afterwards."""
+        ranks.sum_gradients(self.parameters)
+        self.precision.unscale(self.optimizer)
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        self.set_rates(iteration)
+        if gradients:
+            self._step(gradients, meters)
+        for parameter in self.parameters:
+            parameter.grad = None
+        self.count += 1
+
+    def set_rates(self, iteration: int) -> None:
+        """Give every group its rate at an iteration."""
+        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = self.schedule.rate(base, iteration)
+
+    @torch.no_grad()
+    def _step(self, gradients: list[Tensor], meters: Meters) -> None:
+        if self.clip is None and not self.guard:
+            self.optimizer.step()
+            return
+        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+        meters.add(f"{self.name}/grad_norm", norm)
+        if self.clip is not None:
+            torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        if not self.guard:
+            self.optimizer.step()
+            return
+        # A norm is finite exactly when every element is, so one number answers for all gradients.
+        self.moved = norm.isfinite().float()
+        found_inf = 1 - self.moved
+        guarded_step(self.optimizer, found_inf)
+        self.precision.update()
+        self.skipped += found_inf
+        self.streak = (self.streak + 1) * found_inf
+
+    def rates(self) -> list[float]:
+        """The present rate of each group."""
+        return [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The counters and the precision's state; the optimizer's own state is saved by name elsewhere."""
+        return {
+            "count": self.count,
+            "skipped": int(self.skipped),
+            "streak": int(self.streak),
+            "precision": self.precision.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what `state_dict` gave."""
+        self.count = state["count"]
+        self.skipped.fill_(state["skipped"])
+        self.streak.fill_(state["streak"])
+        self.precision.load_state_dict(state["precision"])

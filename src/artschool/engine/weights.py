@@ -1,0 +1,103 @@
+"""Pretrained weights: read without running any code, fitted to a network by name, with a report of what did not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from artschool.errors import CheckpointError
+
+NESTED = ("state_dict", "model", "model_state_dict", "params_ema", "params")
+"""Keys under which others' files keep the weights; looked at in this order."""
+MOST_NAMES = 8
+
+
+@dataclass(frozen=True)
+class Report:
+    """Which names fitted, which the network has and the file has not, and the other way round."""
+
+    loaded: int
+    missing: list[str]
+    unexpected: list[str]
+
+    def __str__(self) -> str:
+        parts = [f"{self.loaded} tensors loaded"]
+        for what, names in (("missing", self.missing), ("unexpected", self.unexpected)):
+            if names:
+                more = ", ..." if len(names) > MOST_NAMES else ""
+                parts.append(f"{len(names)} {what}: {', '.join(names[:MOST_NAMES])}{more}")
+        return "; ".join(parts)
+
+
+def load_weights(network: nn.Module, file: Path, *, prefix: str = "", strict: bool = True, path: str = "") -> Report:
+    """Load weights into a network.
+
+    Args:
+        file: `.safetensors`, or `.pt`, `.pth` or `.ckpt`, of which only tensors are read.
+        prefix: Take only names that start with it, and take it off; `module.` is taken off always.
+        strict: Whether a missing or unexpected name is an error.
+        path: The network's place in the file, for errors.
+
+    Raises:
+        CheckpointError: The file cannot be read, a shape differs, names differ though `strict`, or nothing fits.
+    """
+    tensors = {name.removeprefix("module."): value for name, value in read_tensors(file).items()}
+    if prefix:
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    own = network.state_dict()
+    fitting = {name: value for name, value in tensors.items() if name in own}
+    report = Report(len(fitting), sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys()))
+    if not fitting or (strict and (report.missing or report.unexpected)):
+        way_out = "" if not fitting else "; write `weights: {file: ..., strict: false}` if that is meant"
+        raise CheckpointError(f"{path}.weights: {file} does not fit: {report}{way_out}")
+    for name, value in fitting.items():
+        if value.shape != own[name].shape:
+            raise CheckpointError(
+                f"{path}.weights: {file}: {name} is {tuple(value.shape)}, the network's is {tuple(own[name].shape)}"
+            )
+    network.load_state_dict(fitting, strict=False)
+    return report
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file by name.
+
+    Raises:
+        CheckpointError: It is missing, of another format, or holds something that is not a tensor.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"no weights file {file}")
+    try:
+        if file.suffix == ".safetensors":
+            return load_file(file)
+        if file.suffix in (".pt", ".pth", ".ckpt"):
+            return _tensors_of(torch.load(file, map_location="cpu", weights_only=True), file)
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise CheckpointError(f"{file} cannot be read: {error}") from error
+    except Exception as error:
+        # torch raises pickle's own error type for a file that holds code; that module is not imported here on purpose.
+        if type(error).__name__ == "UnpicklingError":
+            raise CheckpointError(
+                f"{file} holds more than tensors, and loading it would run its code; save `network.state_dict()` alone"
+            ) from None
+        raise
+    raise CheckpointError(f"{file}: weights are .safetensors, .pt, .pth or .ckpt")
+
+
+def _tensors_of(content: Any, file: Path) -> dict[str, Tensor]:
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in NESTED if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
+    if not tensors:
+        raise CheckpointError(f"{file} holds no tensors by name")
+    return tensors

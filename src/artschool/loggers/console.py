@@ -1,0 +1,135 @@
+"""What a person sees while training: a live display on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Mapping
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+from torch import Tensor
+
+from artschool.engine.run import Record, Run
+
+HEAD = ("iteration", "samples", "seconds")
+
+
+class ConsoleLogger:
+    """Progress, rate, time left, and the latest numbers of each step and evaluation."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live: Live | None = None
+        self._latest: dict[str, dict[str, float]] = defaultdict(dict)
+        self._finished = self._start = self._total = 0
+        self._started = 0.0
+
+    def start(self, run: Run) -> None:
+        """Say what will happen, and begin the display."""
+        print_plan(self._console, run)
+        self._finished = self._start = run.iteration
+        self._total, self._started = run.iterations, time.perf_counter()
+        if self._console.is_terminal:
+            self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True)
+            self._live.start()
+
+    def advance(self, run: Run) -> None:
+        """Take note of the iteration; the display looks at it when it refreshes."""
+        self._finished = run.iteration
+
+    def log(self, record: Record) -> None:
+        """Show the numbers."""
+        numbers = {name: value for name, value in record.items() if name not in HEAD}
+        for name, value in numbers.items():
+            owner, _, short = name.partition("/")
+            self._latest[owner][short] = value
+        if self._live is None:
+            values = "  ".join(f"{name} {format_number(value)}" for name, value in numbers.items())
+            done = f"{int(record['iteration']) + 1}/{self._total}"
+            self._console.print(f"{done}  {values}  {self._pace()}", soft_wrap=True, highlight=False)
+
+    def picture(self, key: str, iteration: int, values: Tensor) -> None:
+        """Nothing: a console shows no pictures."""
+
+    def note(self, message: str) -> None:
+        """Print it."""
+        self._console.print(message, soft_wrap=True, highlight=False, markup=False)
+
+    def close(self) -> None:
+        """End the display, leaving its last numbers on the screen."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+            self._console.print(self._render())
+
+    def _rate(self) -> float:
+        elapsed = time.perf_counter() - self._started
+        return (self._finished - self._start) / elapsed if elapsed > 0 else 0.0
+
+    def _pace(self) -> str:
+        rate = self._rate()
+        if not rate:
+            return "no iteration yet"
+        speed = f"{rate:.1f} iterations/s" if rate >= 1 else f"{1 / rate:.1f} s/iteration"
+        return f"{speed}, {format_seconds((self._total - self._finished) / rate)} left"
+
+    def _render(self) -> Group:
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            Text(f"{self._finished}/{self._total}", style="bold"),
+            ProgressBar(total=max(self._total, 1), completed=self._finished, width=40),
+            Text(self._pace()),
+        )
+        table = Table.grid(padding=(0, 2))
+        for owner, values in self._latest.items():
+            cells = [Text.assemble((f"{name} ", "dim"), format_number(value)) for name, value in values.items()]
+            table.add_row(Text(owner, style="bold cyan"), Text("   ").join(cells))
+        return Group(bar, table)
+
+
+def print_plan(console: Console, run: Run) -> None:
+    """What a run consists of, and where it will write."""
+    table = Table.grid(padding=(0, 2))
+    trained = {name for step in run.steps for name in step.networks if step.update}
+    for name, network in run.networks.items():
+        size = sum(parameter.numel() for parameter in network.parameters())
+        how = "trained" if name in trained else "frozen"
+        average = f", averaged with decay {run.emas[name].decay:g}" if name in run.emas else ""
+        table.add_row("network", name, f"{type(network).__name__}, {size:,} parameters, {how}{average}")
+    for step in run.steps:
+        table.add_row("step", step.graph.name, f"trains {', '.join(step.networks)}, {step.graph.trains_when}")
+    batches = run.data.batches
+    table.add_row("data", "train", f"{batches.length:,} samples in batches of {batches.batch_size}")
+    for evaluation in run.evaluations:
+        every = f"every {evaluation.every} iterations and at the end" if evaluation.every else "at the end"
+        table.add_row("evaluate", evaluation.name, f"{evaluation.batches.length:,} samples, {every}")
+    goes_on = f", going on after {run.iteration}" if run.iteration else ""
+    table.add_row("train", "", f"{run.iterations:,} iterations{goes_on}, {run.train_section.precision} on {run.device}")
+    table.add_row("writes", "", str(run.folder))
+    console.print(table)
+
+
+def print_end(console: Console, folder: str, values: Mapping[str, float]) -> None:
+    """Where everything lies."""
+    for name, value in values.items():
+        console.print(f"{name} {format_number(value)}", highlight=False)
+    console.print(f"done: checkpoints, metrics.jsonl, pictures and TensorBoard events are in {folder}", soft_wrap=True)
+
+
+def format_number(value: float) -> str:
+    """Four significant digits."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e6 else f"{value:.4g}"
+
+
+def format_seconds(seconds: float) -> str:
+    """`59 s`, `4:07`, `13:04:07`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,77 @@
+"""Chosen keys as PNG grids, `pictures/<key>/<iteration>.png`."""
+
+from __future__ import annotations
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from artschool.engine.durable import write_file
+from artschool.engine.run import Record, Run
+
+GAP = 2
+
+
+class PictureLogger:
+    """Writes pictures into the run's folder."""
+
+    def __init__(self) -> None:
+        self._folder = Path()
+
+    def start(self, run: Run) -> None:
+        """Take note of the folder."""
+        self._folder = run.folder / "pictures"
+
+    def advance(self, run: Run) -> None:
+        """Nothing to do."""
+
+    def log(self, record: Record) -> None:
+        """Nothing: pictures only."""
+
+    def picture(self, key: str, iteration: int, values: Tensor) -> None:
+        """Write a grid of the samples."""
+        image = grid(values)
+        if image is None:
+            return
+        folder = self._folder / "".join(c if c.isalnum() or c in "-_." else "_" for c in key).lstrip(".")
+        folder.mkdir(parents=True, exist_ok=True)
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, format="PNG")
+        write_file(folder / f"{iteration:08}.png", buffer.getvalue())
+
+    def note(self, message: str) -> None:
+        """Nothing: pictures only."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def grid(values: Tensor) -> NDArray[np.uint8] | None:
+    """Lay images out in a square.
+
+    Args:
+        values: (B, 3, H, W), (B, 1, H, W) or (B, H, W), nominally in 0..1; what is outside is cut off.
+
+    Returns:
+        (rows * H, columns * W, 3) with a gap of two white pixels between images; None if these are no images.
+    """
+    if values.dim() == 3:
+        values = values.unsqueeze(1)
+    if values.dim() != 4 or values.shape[1] not in (1, 3) or not values.is_floating_point():
+        return None
+    images = values.detach().float().cpu().nan_to_num().clamp(0, 1).mul(255).round().to(torch.uint8)
+    images = images.expand(-1, 3, -1, -1)
+    count, _, height, width = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = np.full((rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), 255, dtype=np.uint8)
+    for index, image in enumerate(images.permute(0, 2, 3, 1).numpy()):
+        top, left = index // columns * (height + GAP), index % columns * (width + GAP)
+        sheet[top : top + height, left : left + width] = image
+    return sheet

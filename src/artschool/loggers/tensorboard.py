@@ -1,0 +1,46 @@
+"""TensorBoard events, through tensorboardX, which needs no TensorFlow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+
+from artschool.engine.run import Record, Run
+from artschool.loggers.pictures import grid
+
+
+class TensorBoardLogger:
+    """Writes numbers and pictures as events into the run's folder."""
+
+    def __init__(self) -> None:
+        self._writer: Any = None
+
+    def start(self, run: Run) -> None:
+        """Open an event file; what an earlier one says from the present iteration on is hidden."""
+        from tensorboardX import SummaryWriter
+
+        self._writer = SummaryWriter(str(run.folder), purge_step=run.iteration or None, write_to_disk=True)
+
+    def advance(self, run: Run) -> None:
+        """Nothing to do."""
+
+    def log(self, record: Record) -> None:
+        """Write every number under its name."""
+        for name, value in record.items():
+            if name != "iteration":
+                self._writer.add_scalar(name, value, int(record["iteration"]))
+
+    def picture(self, key: str, iteration: int, values: Tensor) -> None:
+        """Write a grid of the samples."""
+        image = grid(values)
+        if image is not None:
+            self._writer.add_image(key, image, iteration, dataformats="HWC")
+
+    def note(self, message: str) -> None:
+        """Nothing: numbers and pictures only."""
+
+    def close(self) -> None:
+        """Flush and close."""
+        if self._writer is not None:
+            self._writer.close()
