@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,11 +42,12 @@ from artschool.signature import Context, Role
 Note = Callable[[str], None]
 
 
-def build(config: Config, folder: Path, loggers: Sequence[Logger] = (), note: Note = lambda message: None) -> Run:
+def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda message: None) -> Run:
     """Build networks, data, optimizers and the plan of a checked config. Nothing is written.
 
     Args:
         folder: Where the run will write.
+        source: The text of the file as given.
         note: Told what the user should know, such as which pretrained weights were loaded.
 
     Raises:
@@ -59,7 +60,9 @@ def build(config: Config, folder: Path, loggers: Sequence[Logger] = (), note: No
     meters = Meters()
     clock = Clock(device, meters)
     data = _train_data(config)
-    networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
+    networks = {
+        name: _network(component, file.seed, device, note) for name, component in config.networks.items()
+    }
     for network in networks.values():
         ranks.broadcast([*network.parameters(), *network.buffers()])
     emas = {name: Ema(networks[name], file.ema.decay) for name in (file.ema.networks if file.ema else ())}
@@ -88,9 +91,13 @@ def build(config: Config, folder: Path, loggers: Sequence[Logger] = (), note: No
         meters=meters,
         store=CheckpointStore(folder / "checkpoints"),
         config=config.tree.masked(),
-        config_text=dump(config.tree.masked()),
-        loggers=loggers if ranks.is_main() else (),
+        config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
     )
+
+
+def build_loggers(config: Config) -> list[Logger]:
+    """The loggers that the file lists, besides those that every run has."""
+    return [_build_target(component, component.options()) for component in config.loggers.values()]
 
 
 def choose_device(name: str) -> torch.device:
@@ -137,7 +144,13 @@ class Binder:
         function, keys = self.function(component)
         weight = getattr(component.entry, "weight")  # noqa: B009  # every loss's entry has it
         return LossCall(
-            component.path, component.node.place, function, keys, component.when, weight=weight, name=f"{step}/{name}"
+            component.path,
+            component.node.place,
+            function,
+            keys,
+            component.when,
+            weight=weight,
+            name=f"{step}/{name}",
         )
 
     def metric(self, component: Component) -> tuple[Call, Accumulator]:
@@ -169,7 +182,9 @@ class Binder:
 
     def _value(self, component: Component, name: str, role: Role) -> Any:
         if role is Role.CONTEXT:
-            path = component.path.replace("steps.", "", 1).replace(".losses.", "/").replace(".injectors.", "/")
+            path = (
+                component.path.replace("steps.", "", 1).replace(".losses.", "/").replace(".injectors.", "/")
+            )
             return Context(self._clock, path)
         if role is Role.NESTED:
             inner = component.nested.get(name)
@@ -190,9 +205,13 @@ def _build_target(component: Component, options: Mapping[str, Any]) -> Any:
     try:
         return component.registered.target(**options)
     except ModuleNotFoundError as error:
-        raise ResourceError(f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed") from error
+        raise ResourceError(
+            f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed"
+        ) from error
     except (ValueError, TypeError, AssertionError) as error:
-        raise ConfigError(f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}") from error
+        raise ConfigError(
+            f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}"
+        ) from error
 
 
 def _network(component: Component, seed: int, device: torch.device, note: Note) -> nn.Module:
@@ -203,10 +222,16 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
     with forked(derive(seed, "network", name), torch.device("cpu")):
         network = _build_target(component, component.options())
     if not isinstance(network, nn.Module):
-        raise ConfigError(f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module")
+        raise ConfigError(
+            f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module"
+        )
     if entry.weights is not None:
-        weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
-        report = load_weights(network, weights.file, prefix=weights.prefix, strict=weights.strict, path=component.path)
+        weights = (
+            entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
+        )
+        report = load_weights(
+            network, weights.file, prefix=weights.prefix, strict=weights.strict, path=component.path
+        )
         note(f"{component.path}: {weights.file}: {report}")
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
@@ -222,9 +247,10 @@ def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
 
 
 def _dataset(component: Component) -> Any:
-    return _build_target(component, {**component.options(), **{
-        name: _dataset(inner) for name, inner in component.nested.items()
-    }})
+    return _build_target(
+        component,
+        {**component.options(), **{name: _dataset(inner) for name, inner in component.nested.items()}},
+    )
 
 
 def _train_data(config: Config) -> TrainData:

@@ -175,7 +175,9 @@ def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequ
     if calls:
         method = next((getattr(target, name) for name in calls if _defines(target, name)), None)
         if method is None:
-            raise ConfigError(f"{target.__qualname__} defines none of {', '.join(calls)}; add one that takes the keys")
+            raise ConfigError(
+                f"{target.__qualname__} defines none of {', '.join(calls)}; add one that takes the keys"
+            )
         at_call, returns = _read_callable(method, skip=1, at_call=True)
         twice = {p.name for p in parameters} & {p.name for p in at_call}
         if twice:
@@ -204,7 +206,9 @@ def _read_callable(
             continue
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             if at_call:
-                raise ConfigError(f"{name} takes *{parameter.name}; write one parameter `{parameter.name}: list[Tensor]`")
+                raise ConfigError(
+                    f"{name} takes *{parameter.name}; write one parameter `{parameter.name}: list[Tensor]`"
+                )
             continue
         annotation = hints.get(parameter.name, parameter.annotation)
         read = _read_parameter(name, parameter, annotation, at_call=at_call)
@@ -241,7 +245,9 @@ def _read_parameter(
             return None  # A file cannot give it; its default serves.
         raise ConfigError(f"{owner}: parameter '{parameter.name}' {error}") from None
     if len({marker.role for marker in found}) > 1:
-        raise ConfigError(f"{owner}: parameter '{parameter.name}' mixes keys, networks and components; split it")
+        raise ConfigError(
+            f"{owner}: parameter '{parameter.name}' mixes keys, networks and components; split it"
+        )
     marker = next(iter(found), Marker(Role.OPTION))
     return Parameter(
         name=parameter.name,
@@ -271,7 +277,9 @@ def _in_file(annotation: Any, found: set[Marker]) -> Any:
         return dict[str, Any] if marker.role is Role.NESTED else Key
     if origin in (Union, types.UnionType):
         parts = tuple(_in_file(part, found) for part in arguments)
-        if Marker(Role.KEY) in found and any(part is str or typing.get_origin(part) is typing.Literal for part in parts):
+        if Marker(Role.KEY) in found and any(
+            part is str or typing.get_origin(part) is typing.Literal for part in parts
+        ):
             raise TypeError("is text or a key, which a file cannot tell apart; split it into two parameters")
         return Union[parts]  # noqa: UP007  # built from a tuple
     if origin in (list, tuple, dict, set, Sequence, Mapping):

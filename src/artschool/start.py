@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -11,10 +11,9 @@ from artschool import ranks
 from artschool.build import build, build_loggers
 from artschool.config.check import check
 from artschool.engine import checkpoint
-from artschool.engine.durable import write_file
 from artschool.engine.run import Run
-from artschool.engine.store import load_path
-from artschool.errors import CheckpointError, ConfigError
+from artschool.engine.store import CheckpointStore
+from artschool.errors import CheckpointError
 from artschool.loggers.console import ConsoleLogger
 from artschool.loggers.guarded import Guarded
 from artschool.loggers.jsonl import JsonlLogger
@@ -53,15 +52,51 @@ def load(
     for warning in checked.warnings:
         _say(console, f"warning: {warning}")
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
-    run = build(checked, folder, note=lambda line: _say(console, line))
-    _resume(run, resume, lambda line: _say(console, line))
+    run = build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
+    shown = ConsoleLogger(console)
     if ranks.is_main():
-        _write_configs(run, path)
-        shown = ConsoleLogger(console)
-        silent = [JsonlLogger(), PictureLogger(), TensorBoardLogger()]
-        run.loggers = [shown, *(Guarded(logger, shown.note) for logger in [*silent, *build_loggers(checked)])]
-    ranks.wait()
+        written = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
+        run.loggers = [shown, *(Guarded(logger, shown.note) for logger in written)]
+    resume_from(run, resume, lambda line: _say(console, line))
     return run
+
+
+def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
+    """Put a run where a checkpoint ends. See `load` for the values of `resume`.
+
+    Raises:
+        CheckpointError: There is none where one is wanted, it is damaged, or going on would overwrite newer ones.
+    """
+    if ranks.is_main():
+        run.store.clean()
+    ranks.wait()
+    numbers = run.store.numbers()
+    if resume == "never":
+        if numbers:
+            raise CheckpointError(
+                f"{run.folder} has checkpoints up to {numbers[-1]} already; choose another --run-dir"
+            )
+        return
+    if resume == "auto":
+        number = run.store.newest_valid(say)
+        if number is None:
+            if numbers:
+                raise CheckpointError(
+                    f"no checkpoint in {run.folder} is valid; choose another --run-dir to start anew"
+                )
+            return
+        loaded = run.store.load(number)
+    else:
+        loaded = CheckpointStore.load_path(Path(resume))
+        if numbers and numbers[-1] > loaded.number:
+            raise CheckpointError(
+                f"{run.folder} has checkpoints up to {numbers[-1]}, which going on from {loaded.number} would overwrite; "
+                "choose another --run-dir"
+            )
+    changed = checkpoint.restore(run, loaded)
+    say(f"going on after iteration {run.iteration}, from {loaded.path}")
+    for line in changed:
+        say(f"  the file has changed since: {line}")
 
 
 def _say(console: Console, line: str) -> None:

@@ -20,7 +20,13 @@ def cli() -> None:
 @click.argument("config", type=FILE)
 @click.argument("overrides", nargs=-1)
 @click.option("--run-dir", type=FILE, help="Where to write; runs/<name> otherwise.")
-@click.option("--resume", default="auto", show_default=True, metavar="auto|never|PATH", help="Which checkpoint to go on from.")
+@click.option(
+    "--resume",
+    default="auto",
+    show_default=True,
+    metavar="auto|never|PATH",
+    help="Which checkpoint to go on from.",
+)
 def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume: str) -> None:
     """Train CONFIG, with values changed as KEY=VALUE. The same command starts and resumes."""
     from artschool.cli.train import train_command
@@ -31,7 +37,11 @@ def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume
 @cli.command()
 @click.argument("config", type=FILE)
 @click.argument("overrides", nargs=-1)
-@click.option("--no-plugins", is_flag=True, help="Run no code that the file names; what only a plugin knows is reported.")
+@click.option(
+    "--no-plugins",
+    is_flag=True,
+    help="Run no code that the file names; what only a plugin knows is reported.",
+)
 def check(config: Path, overrides: tuple[str, ...], no_plugins: bool) -> None:
     """Prove CONFIG without starting anything, and show what it does."""
     from artschool.cli.check import check_command
@@ -42,7 +52,13 @@ def check(config: Path, overrides: tuple[str, ...], no_plugins: bool) -> None:
 @cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
-@click.option("--plugin", "plugins", multiple=True, metavar="FILE", help="Import a plugin first, to list its components too.")
+@click.option(
+    "--plugin",
+    "plugins",
+    multiple=True,
+    metavar="FILE",
+    help="Import a plugin first, to list its components too.",
+)
 def components(kind: str | None, name: str | None, plugins: tuple[str, ...]) -> None:
     """List the components of a KIND, or describe the one called NAME."""
     from artschool.cli.components import components_command

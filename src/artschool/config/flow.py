@@ -80,10 +80,19 @@ class Flow:
         message = f"reads {use.name!r}, which nothing before it writes"
         if use.name in later:
             writer = later[use.name]
-            return Fault(use.place, path, message, f"it is written later, at {writer.place} by {writer.path}; move that up")
-        lines = [f"There are: {', '.join(sorted(self.writers)) or 'no keys'}. {nearest(use.name, self.writers)}".strip()]
+            return Fault(
+                use.place,
+                path,
+                message,
+                f"it is written later, at {writer.place} by {writer.path}; move that up",
+            )
+        lines = [
+            f"There are: {', '.join(sorted(self.writers)) or 'no keys'}. {nearest(use.name, self.writers)}".strip()
+        ]
         close = [key for key in self.writers if nearest(use.name, [key])]
-        lines += [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
+        lines += [
+            f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]
+        ]
         return Fault(use.place, path, message, "\n".join(lines))
 
 
@@ -160,7 +169,11 @@ def _check_outputs(component: Component) -> Iterator[Fault]:
     named = len(out.value) if isinstance(out.value, list) else 1
     if num_outputs is not None and isinstance(out.value, list) and named != num_outputs:
         name = component.registered.name
-        yield Fault(out.place, f"{component.path}.out", f"names {named}, but {name} returns {num_outputs}; `_` drops one")
+        yield Fault(
+            out.place,
+            f"{component.path}.out",
+            f"names {named}, but {name} returns {num_outputs}; `_` drops one",
+        )
 
 
 def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
@@ -172,7 +185,9 @@ def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
         flow.read.add(key)
         if key not in flow.writers and not flow.open:
             hint = f"There are: {', '.join(sorted(flow.writers))}. {nearest(key, flow.writers)}".strip()
-            yield Fault(section.at((index,)).place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint)
+            yield Fault(
+                section.at((index,)).place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint
+            )
 
 
 def _written_later(runs: Iterable[tuple[Component, When]]) -> dict[str, Writer]:
@@ -188,7 +203,9 @@ def _unread(config: Config, flow: Flow) -> Iterator[Fault]:
         for component in step.injectors.values():
             for use in component.writes:
                 if use.name not in flow.read:
-                    yield Fault(use.place, f"{component.path}.out", f"nothing reads {use.name!r}; `_` drops it")
+                    yield Fault(
+                        use.place, f"{component.path}.out", f"nothing reads {use.name!r}; `_` drops it"
+                    )
 
 
 def _never(component: Component, when: When, iterations: int | None) -> Fault:

@@ -40,7 +40,9 @@ EXPECTS = {
 }
 
 
-def validate(model: type[Model], node: Node, path: str, takes: Iterable[str], owner: str) -> tuple[Model | None, list[Fault]]:
+def validate(
+    model: type[Model], node: Node, path: str, takes: Iterable[str], owner: str
+) -> tuple[Model | None, list[Fault]]:
     """Validate a mapping of the file.
 
     Args:
@@ -91,7 +93,9 @@ def _existing(node: Node, location: Sequence[str | int]) -> tuple[str | int, ...
     return tuple(steps)
 
 
-def _name_fault(error: ErrorDetails, found: Node, where: str, takes: list[str], owner: str, *, top: bool) -> Fault:
+def _name_fault(
+    error: ErrorDetails, found: Node, where: str, takes: list[str], owner: str, *, top: bool
+) -> Fault:
     name = str(error["loc"][-1])
     if error["type"] == "missing":
         return Fault(found.key_place or found.place, where, f"needs {name!r}")
@@ -103,10 +107,15 @@ def _value_fault(errors: list[ErrorDetails], found: Node, where: str) -> Fault:
     expected = list(dict.fromkeys(_expectation(error) for error in errors))
     if errors[0]["type"] == "string_pattern_mismatch":
         place = found.key_place or found.place
-        return Fault(place, where, "is no plain name; use letters, digits, '_', '-' and '.', and do not start with '.'")
+        return Fault(
+            place, where, "is no plain name; use letters, digits, '_', '-' and '.', and do not start with '.'"
+        )
     hint = ""
     if errors[0]["type"] == "literal_error" and isinstance(found.value, str):
-        names = [part.strip("' ") for part in str(errors[0].get("ctx", {})["expected"]).replace(" or ", ",").split(",")]
+        names = [
+            part.strip("' ")
+            for part in str(errors[0].get("ctx", {})["expected"]).replace(" or ", ",").split(",")
+        ]
         hint = allowed("Allowed", found.value, names)
     return Fault(found.place, where, f"expects {' or '.join(expected)}, found {describe(found)}", hint)
 

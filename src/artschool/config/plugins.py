@@ -33,14 +33,20 @@ def load_plugin(name: str, place: Place, path: str) -> None:
         else:
             importlib.import_module(name)
     except ConfigError as error:
-        raise ConfigError([Fault(place, path, f"plugin {name!r}: {fault.message}") for fault in error.faults]) from None
+        raise ConfigError(
+            [Fault(place, path, f"plugin {name!r}: {fault.message}") for fault in error.faults]
+        ) from None
     except FileNotFoundError as error:
-        raise ConfigError(Fault(place, path, f"no file {error.filename}", "A path is relative to the file it stands in.")) from None
+        raise ConfigError(
+            Fault(place, path, f"no file {error.filename}", "A path is relative to the file it stands in.")
+        ) from None
     except BaseException as error:
         # Whatever a user's module raises, SystemExit included, is a fault of that module, told with its own line.
         if isinstance(error, KeyboardInterrupt):
             raise
-        raise ConfigError(Fault(place, path, f"plugin {name!r} raised {type(error).__name__}: {error}", _last_line(error))) from error
+        raise ConfigError(
+            Fault(place, path, f"plugin {name!r} raised {type(error).__name__}: {error}", _last_line(error))
+        ) from error
 
 
 def _import_file(file: Path) -> None:

@@ -17,15 +17,27 @@ def check_references(config: Config) -> Iterator[Fault]:
         trains = _node(step.node, "trains")
         for name in step.section.trained:
             if name not in known:
-                yield Fault(trains.place, f"{path}.trains", f"unknown network {name!r}", allowed("The networks are", name, known))
+                yield Fault(
+                    trains.place,
+                    f"{path}.trains",
+                    f"unknown network {name!r}",
+                    allowed("The networks are", name, known),
+                )
             elif _is_frozen(config.networks[name]):
-                yield Fault(trains.place, f"{path}.trains", f"trains {name!r}, which is frozen at {config.networks[name].node.place}")
+                yield Fault(
+                    trains.place,
+                    f"{path}.trains",
+                    f"trains {name!r}, which is frozen at {config.networks[name].node.place}",
+                )
         yield from _check_optimizer(step, path)
     for component in _all_components(config):
         for use in component.networks:
             if use.name not in known:
                 yield Fault(
-                    use.place, f"{component.path}.{use.parameter}", f"unknown network {use.name!r}", allowed("The networks are", use.name, known)
+                    use.place,
+                    f"{component.path}.{use.parameter}",
+                    f"unknown network {use.name!r}",
+                    allowed("The networks are", use.name, known),
                 )
     yield from _check_data(config)
     yield from _check_training(config)
@@ -50,7 +62,9 @@ def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
     place = _key_place(step.node)
     names = ", ".join(repr(name) for name in step.section.trained)
     if step.section.optimizer is None:
-        yield Fault(place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is meant")
+        yield Fault(
+            place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is meant"
+        )
     elif step.section.optimizer != "none" and not step.losses:
         yield Fault(place, path, f"trains {names} but has no losses, so nothing would move")
     if step.schedule and step.optimizer is None:
@@ -59,7 +73,11 @@ def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
     starts = [(getattr(phase.entry, "from_", 0), phase) for phase in step.schedule]
     for (earlier, _), (later, phase) in zip(starts, starts[1:], strict=False):
         if phase.entry is not None and later <= earlier:
-            yield Fault(phase.node.place, phase.path, f"starts from {later}, but the phase before it from {earlier}; give a later `from:`")
+            yield Fault(
+                phase.node.place,
+                phase.path,
+                f"starts from {later}, but the phase before it from {earlier}; give a later `from:`",
+            )
 
 
 def _check_data(config: Config) -> Iterator[Fault]:
@@ -70,7 +88,12 @@ def _check_data(config: Config) -> Iterator[Fault]:
         name = evaluation.section.data
         if name not in config.data:
             place = _node(evaluation.node, "data").place
-            yield Fault(place, f"evaluate.{evaluation.name}.data", f"unknown data {name!r}", allowed("The data sets are", name, config.data))
+            yield Fault(
+                place,
+                f"evaluate.{evaluation.name}.data",
+                f"unknown data {name!r}",
+                allowed("The data sets are", name, config.data),
+            )
 
 
 def _check_training(config: Config) -> Iterator[Fault]:
@@ -83,7 +106,12 @@ def _check_ema(config: Config) -> Iterator[Fault]:
     for name in config.sections.ema.networks if config.sections.ema else []:
         if name not in config.networks:
             node = _node(_node(config.tree, "ema"), "networks")
-            yield Fault(node.place, "ema.networks", f"unknown network {name!r}", allowed("The networks are", name, config.networks))
+            yield Fault(
+                node.place,
+                "ema.networks",
+                f"unknown network {name!r}",
+                allowed("The networks are", name, config.networks),
+            )
 
 
 def _check_keep_best(config: Config) -> Iterator[Fault]:

@@ -17,10 +17,12 @@ Name = Annotated[str, StringConstraints(pattern=PLAIN_NAME, max_length=100)]
 Raw = dict[str, Any]
 """A component's entry, not looked into yet."""
 
+
 class Section(BaseModel):
     """A mapping of the file. Unknown keys are faults."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
+
 
 class StepSection(Section):
     """Everything that leads to one optimizer update."""
@@ -50,6 +52,7 @@ class StepSection(Section):
         """The networks it trains."""
         return [self.trains] if isinstance(self.trains, str) else self.trains
 
+
 class TrainSection(Section):
     """How long and how to train.
 
@@ -66,11 +69,13 @@ class TrainSection(Section):
     device: str = "auto"
     deterministic: bool = False
 
+
 class EmaSection(Section):
     """Exponential moving averages of networks, updated once for each optimizer step taken."""
 
     decay: Annotated[float, Field(ge=0, le=1)] = 0.999
     networks: list[Name]
+
 
 class EvaluationSection(Section):
     """A dataflow over held-out data every so many iterations, and metrics over its keys; EMA weights where there are any."""
@@ -81,12 +86,14 @@ class EvaluationSection(Section):
     metrics: dict[Name, Raw]
     ema: bool = True
 
+
 class PicturesSection(Section):
     """Keys to draw as PNG grids: images (B, 1 or 3, H, W) in 0..1."""
 
     every: Count
     keys: list[Key]
     most: Count = 8
+
 
 class LogSection(Section):
     """How often to log, and where to besides the console, `metrics.jsonl` and TensorBoard."""
@@ -95,11 +102,13 @@ class LogSection(Section):
     pictures: PicturesSection | None = None
     loggers: dict[Name, Raw] = {}
 
+
 class KeepBestSection(Section):
     """The metric whose best checkpoint is kept, as `<evaluation>/<metric>`."""
 
     metric: str
     mode: Literal["min", "max"]
+
 
 class CheckpointSection(Section):
     """How often to save and what to keep. The last iteration is always saved."""
@@ -107,6 +116,7 @@ class CheckpointSection(Section):
     every: Count | None = None
     keep_last: Count = 3
     keep_best: KeepBestSection | None = None
+
 
 class FileSections(Section):
     """A whole file."""

@@ -71,7 +71,9 @@ class Component:
     @property
     def writes(self) -> list[Use]:
         """The keys that `out:` names."""
-        out = (self.node.get("out") if self.kind == "injectors" else None) or Node(None, self.node.place, None)
+        out = (self.node.get("out") if self.kind == "injectors" else None) or Node(
+            None, self.node.place, None
+        )
         nodes = out.value if isinstance(out.value, list) else [out]
         return [Use("out", n.value, n.place) for n in nodes if isinstance(n.value, str) and n.value != "_"]
 
@@ -168,7 +170,9 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
         tree=tree,
         sections=file,
         **components,
-        steps={name: Step(name, file.steps[name], *parts) for name, parts in steps.items() if name in file.steps},
+        steps={
+            name: Step(name, file.steps[name], *parts) for name, parts in steps.items() if name in file.steps
+        },
         evaluations={
             name: Evaluation(name, file.evaluate[name], *parts)
             for name, parts in evaluations.items()
@@ -190,7 +194,9 @@ def _step_parts(
     many = schedule is not None and isinstance(schedule.value, list)
     return (
         node,
-        reader.component("optimizers", optimizer, f"{path}.optimizer") if has_optimizer and optimizer else None,
+        reader.component("optimizers", optimizer, f"{path}.optimizer")
+        if has_optimizer and optimizer
+        else None,
         [
             reader.component("schedules", phase, f"{path}.schedule.{i}" if many else f"{path}.schedule")
             for i, phase in enumerate(phases)
@@ -292,7 +298,9 @@ class _Reader:
         name = node.get("type")
         if name is None:
             place = node.key_place or node.place
-            self.faults.append(Fault(place, path, f"needs a 'type'; `artschool components {kind}` lists them"))
+            self.faults.append(
+                Fault(place, path, f"needs a 'type'; `artschool components {kind}` lists them")
+            )
         elif not isinstance(name.value, str):
             self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
         elif name.value not in registry:
@@ -313,12 +321,18 @@ class _Reader:
         if len(values) > len(inputs):
             names = ", ".join(parameter.name for parameter in inputs)
             self.faults.append(
-                Fault(given.place, f"{path}.in", f"{registered.name} reads {len(inputs)} ({names}), found {len(values)}")
+                Fault(
+                    given.place,
+                    f"{path}.in",
+                    f"{registered.name} reads {len(inputs)} ({names}), found {len(values)}",
+                )
             )
         mapping = {key: value for key, value in _mapping(node).items() if key != "in"}
         for parameter, value in zip(inputs, values, strict=False):
             if parameter.name in mapping:
-                self.faults.append(Fault(given.place, f"{path}.in", f"gives {parameter.name!r}, which is also given by name"))
+                self.faults.append(
+                    Fault(given.place, f"{path}.in", f"gives {parameter.name!r}, which is also given by name")
+                )
             mapping[parameter.name] = value
         return replace(node, value=mapping)
 

@@ -28,9 +28,7 @@ class When:
 
     def __and__(self, other: When) -> When:
         ends = [end for end in (self.before, other.before) if end is not None]
-        return When(
-            max(self.after, other.after), min(ends, default=None), math.lcm(self.every, other.every)
-        )
+        return When(max(self.after, other.after), min(ends, default=None), math.lcm(self.every, other.every))
 
     def first(self, start: int = 0) -> int | None:
         """The first iteration of the set that is not below `start`, None when there is none."""

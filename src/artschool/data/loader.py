@@ -52,7 +52,13 @@ def length_of(dataset: Any, name: str) -> int:
 
 
 def load_batches(
-    dataset: Any, name: str, sampler: Iterable[list[Position]], *, seed: int, workers: int, device: torch.device
+    dataset: Any,
+    name: str,
+    sampler: Iterable[list[Position]],
+    *,
+    seed: int,
+    workers: int,
+    device: torch.device,
 ) -> Iterator[dict[str, Any]]:
     """The batches that the sampler lists, in its order.
 

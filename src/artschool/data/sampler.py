@@ -32,7 +32,15 @@ class Batches:
     """
 
     def __init__(
-        self, name: str, length: int, batch_size: int, *, seed: int, shuffle: bool, drop_last: bool, world_size: int = 1
+        self,
+        name: str,
+        length: int,
+        batch_size: int,
+        *,
+        seed: int,
+        shuffle: bool,
+        drop_last: bool,
+        world_size: int = 1,
     ) -> None:
         if length == 0:
             raise DataError(f"{name} is empty: its length is 0")
@@ -90,6 +98,7 @@ class RankSampler:
     def __iter__(self) -> Iterator[list[Position]]:
         for iteration in range(self.start, self.stop):
             yield self.batches.whole(iteration)[self.rank :: self.world_size]
+
 
 @dataclass(frozen=True)
 class SharedEpoch:

@@ -39,7 +39,12 @@ def device_generator(device: torch.device) -> torch.Generator:
 def forked(seed: int, device: torch.device) -> Iterator[None]:
     """Run under generators seeded by `seed`, and leave the present ones as they were."""
     generator = device_generator(device)
-    python, numpy, cpu, own = random.getstate(), np.random.get_state(), torch.get_rng_state(), generator.get_state()
+    python, numpy, cpu, own = (
+        random.getstate(),
+        np.random.get_state(),
+        torch.get_rng_state(),
+        generator.get_state(),
+    )
     seed_all(seed, device)
     try:
         yield

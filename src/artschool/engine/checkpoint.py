@@ -34,7 +34,7 @@ def save(run: Run) -> None:
                 run.iteration,
                 tensors,
                 state,
-                config_hash=hashlib.sha256(run.config_text.encode()).hexdigest(),
+                config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
                 world_size=ranks.world_size(),
             )
             run.store.rotate(_protected(run), keep_last=run.checkpoint_section.keep_last)
@@ -51,7 +51,9 @@ def _protected(run: Run) -> set[int]:
     return {number for number in numbers if number is not None}
 
 
-def capture(run: Run, meters: list[dict[str, tuple[float, float]]]) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+def capture(
+    run: Run, meters: list[dict[str, tuple[float, float]]]
+) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The run's tensors by file and name, and the rest of its state as plain values."""
     tensors = {name: _tensors(network, f"networks.{name}") for name, network in run.networks.items()}
     tensors |= {f"{name}.ema": _tensors(ema.module, f"ema of {name}") for name, ema in run.emas.items()}
@@ -103,7 +105,9 @@ def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
         _load(ema.module, checkpoint.tensors, f"{name}.ema", where)
     optimizers = checkpoint.tensors.get(OPTIMIZERS, {})
     if len(optimizers) != state["optimizer_tensors"]:
-        raise CheckpointError(f"{where} has {len(optimizers)} tensors of optimizers where {state['optimizer_tensors']} were saved")
+        raise CheckpointError(
+            f"{where} has {len(optimizers)} tensors of optimizers where {state['optimizer_tensors']} were saved"
+        )
     for step in run.steps:
         if step.update is None:
             continue
@@ -128,7 +132,9 @@ def differences(then: Any, now: Any, path: str = "") -> list[str]:
         return [
             line
             for key in keys
-            for line in differences(then.get(key, "nothing"), now.get(key, "nothing"), f"{path}.{key}" if path else key)
+            for line in differences(
+                then.get(key, "nothing"), now.get(key, "nothing"), f"{path}.{key}" if path else key
+            )
         ]
     return [] if then == now else [f"{path}: {json.dumps(then)} -> {json.dumps(now)}"]
 
@@ -137,7 +143,9 @@ def _tensors(module: nn.Module, what: str) -> dict[str, Tensor]:
     state = module.state_dict()
     for name, value in state.items():
         if not isinstance(value, Tensor):
-            raise CheckpointError(f"{what}: {name} in its state_dict is {type(value).__name__}; only tensors can be saved")
+            raise CheckpointError(
+                f"{what}: {name} in its state_dict is {type(value).__name__}; only tensors can be saved"
+            )
     return state
 
 
@@ -151,7 +159,9 @@ def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: 
 
 
 def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:
-    names = {p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()}
+    names = {
+        p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()
+    }
     return {parameter: names[parameter] for parameter in update.parameters}
 
 
@@ -167,7 +177,9 @@ def _optimizer_state(
     return tensors, scalars
 
 
-def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:
+def _load_optimizer(
+    update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint
+) -> None:
     saved = {**checkpoint.tensors.get(OPTIMIZERS, {}), **checkpoint.state["optimizer_scalars"]}
     by_parameter = {f"{step}/{name}": parameter for parameter, name in _names(update, networks).items()}
     update.optimizer.state.clear()
@@ -177,7 +189,11 @@ def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str
             parameter = by_parameter[owner]
             if isinstance(value, Tensor):
                 # Step counts of torch's optimizers stay where they were made; moments live beside their parameter.
-                value = value.clone() if value.dim() == 0 and slot == "step" else value.to(parameter.device, copy=True)
+                value = (
+                    value.clone()
+                    if value.dim() == 0 and slot == "step"
+                    else value.to(parameter.device, copy=True)
+                )
             update.optimizer.state[parameter][slot] = value
 
 

@@ -91,7 +91,11 @@ class Evaluation:
         sampler = SharedEpoch(self.batches, ranks.rank(), ranks.world_size())
         for _, metric in self.metrics.values():
             metric.reset()
-        with forked(derive(self.seed, "evaluate", self.name, iteration), device), in_eval_mode(self.networks), torch.no_grad():
+        with (
+            forked(derive(self.seed, "evaluate", self.name, iteration), device),
+            in_eval_mode(self.networks),
+            torch.no_grad(),
+        ):
             loaded = load_batches(
                 self.dataset, self.data_name, sampler, seed=self.seed, workers=self.workers, device=device
             )
@@ -101,7 +105,9 @@ class Evaluation:
                     injector(state)
                 for call, _ in self.metrics.values():
                     call(state)
-        return {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
+        return {
+            f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()
+        }
 
     def _value(self, name: str, metric: Accumulator) -> float:
         value = metric.compute()

@@ -12,6 +12,7 @@ from torch import Tensor
 from artschool import ranks
 from artschool.data.seeds import derive, seed_all
 from artschool.engine import checkpoint
+from artschool.engine.durable import write_file
 from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
 from artschool.engine.run import Run
@@ -27,6 +28,7 @@ def train(run: Run) -> None:
     with ExitStack() as stack:
         flag = stack.enter_context(stop_flag())
         stack.enter_context(all_frozen(run.networks.values()))
+        _open_folder(run)
         for logger in run.loggers:
             stack.callback(logger.close)
             logger.start(run)
@@ -40,7 +42,18 @@ def train(run: Run) -> None:
             if exit_code and run.iteration < run.iterations:
                 if not saved:
                     checkpoint.save(run)
-                raise Stopped(f"stopped after iteration {run.iteration} and saved; the same command goes on", exit_code)
+                raise Stopped(
+                    f"stopped after iteration {run.iteration} and saved; the same command goes on", exit_code
+                )
+
+
+def _open_folder(run: Run) -> None:
+    """Write the file beside the run, as given and as meant."""
+    if ranks.is_main():
+        run.folder.mkdir(parents=True, exist_ok=True)
+        for name, text in run.config_texts.items():
+            write_file(run.folder / name, text.encode())
+    ranks.wait()
 
 
 def _train_once(run: Run, batch: dict[str, Any]) -> MicroBatches:
@@ -69,7 +82,9 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
         _check_numbers(run)
     due = [evaluation for evaluation in run.evaluations if evaluation.is_due(finished, last)]
     for evaluation in due:
-        record |= evaluation.run(finished, run.device)
+        run.evaluated |= evaluation.run(finished, run.device)
+    if due:
+        record |= run.evaluated
     if record:
         _log(run, record)
     improved = bool(due) and _improves(run, record)
@@ -141,5 +156,3 @@ def _improves(run: Run, record: dict[str, float]) -> bool:
         run.best = (value, run.iteration)
         return True
     return False
-
-

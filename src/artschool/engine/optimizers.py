@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -72,9 +71,13 @@ def parameter_groups(
             sorted_groups.setdefault((index, exempt), new)["params"].append(parameter)
     for index, group in enumerate(groups):
         if index not in matched:
-            raise ConfigError(f"{path}.param_groups.{index}: {group.match!r} matches no parameter of {', '.join(networks)}")
+            raise ConfigError(
+                f"{path}.param_groups.{index}: {group.match!r} matches no parameter of {', '.join(networks)}"
+            )
     if not sorted_groups:
-        raise ConfigError(f"{path}: every parameter of {', '.join(networks)} is frozen, so there is nothing to train")
+        raise ConfigError(
+            f"{path}: every parameter of {', '.join(networks)} is frozen, so there is nothing to train"
+        )
     return list(sorted_groups.values())
 
 
@@ -90,7 +93,9 @@ def build_optimizer(
     for group in groups:
         unknown = set(group) - {"params", "exempt", "weight_decay"} - set(known)
         if unknown:
-            raise ConfigError(f"{path}.param_groups: unknown options {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+            raise ConfigError(
+                f"{path}.param_groups: unknown options {', '.join(sorted(unknown))}; there are {', '.join(known)}"
+            )
     options = dict(options)
     if "fused" in known and options.get("fused") is None and not options.get("foreach") and _can_fuse(groups):
         options["fused"] = True

@@ -72,6 +72,9 @@ class Run:
         emas: Their moving averages, for those that the file lists.
         iteration: How many iterations are finished.
         seconds: Time spent in training so far, over all resumes.
+        config: The resolved file as plain values, in which values of environment variables are not.
+        config_texts: What to write beside the run: file name to text.
+        evaluated: What the last evaluation gave.
         best: The best value of the metric that `keep_best` names, and the checkpoint that has it.
     """
 
@@ -92,12 +95,13 @@ class Run:
     meters: Meters
     store: CheckpointStore
     config: Any
-    config_text: str
+    config_texts: Mapping[str, str]
     loggers: Sequence[Logger] = ()
     iteration: int = 0
     seconds: float = 0.0
     best: tuple[float, int] | None = None
     resumed_from: int | None = None
+    evaluated: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -62,7 +62,9 @@ class TrainStep:
         self.update = update
         self._gates = gates
         owned = set(update.parameters) if update else set()
-        self._parameters = {name: [p for p in network.parameters() if p in owned] for name, network in networks.items()}
+        self._parameters = {
+            name: [p for p in network.parameters() if p in owned] for name, network in networks.items()
+        }
         self._total = f"{graph.name}/total"
         self._before, self._backward, self._after, self._norm_groups = (
             hooks(networks, name)
@@ -71,9 +73,18 @@ class TrainStep:
 
     def trainable(self, iteration: int) -> list[nn.Parameter]:
         """The parameters that move at an iteration: none where the step, its optimizer or the network is gated off."""
-        if self.update is None or not self.graph.trains_when.active(iteration) or not self.update.when.active(iteration):
+        if (
+            self.update is None
+            or not self.graph.trains_when.active(iteration)
+            or not self.update.when.active(iteration)
+        ):
             return []
-        return [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
+        return [
+            p
+            for name, owned in self._parameters.items()
+            if self._gates[name].active(iteration)
+            for p in owned
+        ]
 
     def moved_networks(self, iteration: int) -> list[str]:
         """The networks that an update at this iteration moves."""
@@ -175,6 +186,3 @@ def train_iteration(
         if name in moved:
             ema.update(moved[name])
     clock.training = False
-
-
-

@@ -49,4 +49,6 @@ class Guarded:
         except Exception as error:  # A full disk or a lost server must cost the log, not the training.
             name = type(self._logger).__name__
             self._logger = None
-            self._warn(f"{name} failed in {method} and is off for the rest of this run: {type(error).__name__}: {error}")
+            self._warn(
+                f"{name} failed in {method} and is off for the rest of this run: {type(error).__name__}: {error}"
+            )
