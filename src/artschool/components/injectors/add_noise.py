@@ -1,0 +1,29 @@
+"""Random noise on top of a value."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from artschool.registry import injectors
+
+
+@injectors.register
+def add_noise(
+    x: Tensor, *, scale: float | Tensor = 1.0, kind: Literal["normal", "uniform"] = "normal"
+) -> Tensor:
+    """Add random noise: `x + scale * noise`.
+
+    Args:
+        x: Any shape, floating point.
+        scale: Standard deviation (normal) or upper bound (uniform, from 0), in units of x. A number, or the
+            key of a tensor that broadcasts against x.
+        kind: Distribution.
+
+    Returns:
+        Same shape, dtype and device as x.
+    """
+    noise = torch.randn_like(x) if kind == "normal" else torch.rand_like(x)
+    if isinstance(scale, Tensor):
+        scale = scale.to(x.dtype)
+    return x + scale * noise

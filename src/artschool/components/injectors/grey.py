@@ -1,0 +1,18 @@
+"""Colour images without their colour."""
+
+from torch import Tensor
+
+from artschool.registry import injectors
+
+
+@injectors.register
+def grey(x: Tensor) -> Tensor:
+    """Replace every channel by the mean over channels.
+
+    Args:
+        x: (B, C, ...).
+
+    Returns:
+        (B, C, ...) with C equal channels, for networks that expect as many.
+    """
+    return x.mean(dim=1, keepdim=True).expand_as(x).contiguous()

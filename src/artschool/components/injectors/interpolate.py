@@ -1,0 +1,38 @@
+"""Images, sequences and volumes at another size."""
+
+from typing import Annotated, Literal
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from artschool.registry import injectors
+
+Mode = Literal["nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area"]
+
+
+@injectors.register
+def interpolate(
+    x: Tensor,
+    *,
+    scale_factor: Annotated[float, Field(gt=0)] | None = None,
+    size: int | list[int] | None = None,
+    mode: Mode = "nearest",
+    antialias: bool = False,
+) -> Tensor:
+    """Resize every dimension after the second, by `torch.nn.functional.interpolate`.
+
+    Args:
+        x: (B, C, T), (B, C, H, W) or (B, C, D, H, W).
+        scale_factor: New size divided by old size. Either this or `size`.
+        size: New size: one number for all dimensions, or one for each.
+        mode: linear is for sequences, bilinear and bicubic for images, trilinear for volumes, others for all.
+        antialias: Blur before shrinking, for bilinear and bicubic.
+
+    Returns:
+        (B, C, ...) with the new size.
+
+    Raises:
+        ValueError: Neither or both of scale_factor and size are given.
+    """
+    return F.interpolate(x, size=size, scale_factor=scale_factor, mode=mode, antialias=antialias)

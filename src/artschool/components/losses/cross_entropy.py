@@ -1,0 +1,71 @@
+"""How badly predicted classes fit."""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from artschool.components.losses.precision import at_least_float32
+from artschool.errors import ConfigError
+from artschool.registry import losses
+
+
+@losses.register
+def cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    mask: Tensor | None = None,
+    *,
+    kind: Literal["ce", "bce", "soft"] = "ce",
+    class_dim: int = 1,
+    resize_labels: bool = False,
+) -> Tensor:
+    """Mean cross entropy of logits and labels, computed in float32 or better.
+
+    Args:
+        logits: (B, C) or (B, C, ...), before softmax or sigmoid.
+        labels: For ce the class of each place, whole numbers in 0..C-1 in the shape of logits without
+            `class_dim`; for soft the probabilities of all classes, in the shape of logits; for bce the
+            answers to independent yes-or-no questions, in 0..1 and the shape of logits.
+        mask: The places that count, where it is not 0. What it excludes has neither value nor gradient, and
+            the mean is over what is left, 0 if that is nothing. It has the dimensions of logits for bce, and
+            those without `class_dim` for ce and soft; sizes of 1 broadcast.
+        kind: What the labels are.
+        class_dim: Where logits (and soft labels) have their classes; -1 for (B, T, C).
+        resize_labels: Bring labels of kind ce (B, ...) to the size of logits (B, C, ...) by nearest
+            neighbour.
+
+    Raises:
+        ConfigError: Labels of kind ce are not whole numbers, or the mask has another number of dimensions.
+    """
+    logits = at_least_float32(logits)
+    reduction = "mean" if mask is None else "none"
+    if kind == "bce":
+        loss = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction=reduction)
+    else:
+        logits = logits.movedim(class_dim, 1)
+        if kind == "soft":
+            labels = at_least_float32(labels).movedim(class_dim, 1)
+        else:
+            labels = _classes(labels, logits, resize=resize_labels)
+        loss = F.cross_entropy(logits, labels, reduction=reduction)
+    return loss if mask is None else _mean_where(loss, mask)
+
+
+def _classes(labels: Tensor, logits: Tensor, *, resize: bool) -> Tensor:
+    if labels.is_floating_point():
+        raise ConfigError(
+            f"labels are {labels.dtype}; kind ce takes whole numbers, kind soft takes probabilities"
+        )
+    if resize:
+        labels = F.interpolate(labels.unsqueeze(1).double(), size=logits.shape[2:], mode="nearest").squeeze(1)
+    return labels.long()
+
+
+def _mean_where(loss: Tensor, mask: Tensor) -> Tensor:
+    if mask.ndim != loss.ndim:
+        raise ConfigError(
+            f"the mask is {tuple(mask.shape)} for places {tuple(loss.shape)}; give it as many dimensions"
+        )
+    kept = mask.bool().expand_as(loss)
+    return loss.masked_fill(~kept, 0.0).sum() / kept.sum().clamp(min=1)

@@ -1,0 +1,32 @@
+"""A student that learns a teacher's predictions."""
+
+from typing import Annotated
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from artschool.components.losses.precision import at_least_float32
+from artschool.registry import losses
+
+
+@losses.register
+def distillation(
+    teacher: Tensor, student: Tensor, *, temperature: Annotated[float, Field(gt=0)] = 1.0, class_dim: int = 1
+) -> Tensor:
+    """Divergence of the student's class probabilities from the teacher's, mean over samples.
+
+    Summed over places: `sum p log(p / q) / B` with p = softmax(teacher / temperature) and q =
+    softmax(student / temperature). It is not multiplied by temperature squared; the weight can be. A teacher
+    that requires gradients gets them too.
+
+    Args:
+        teacher: (B, C) or (B, C, ...) logits.
+        student: The same shape.
+        temperature: Larger values make the small probabilities count more.
+        class_dim: Where the classes are.
+
+    Source: Hinton et al. 2015, arXiv:1503.02531, section 2.
+    """
+    soft = [at_least_float32(logits).movedim(class_dim, -1) / temperature for logits in (teacher, student)]
+    return F.kl_div(F.log_softmax(soft[1], dim=-1), F.softmax(soft[0], dim=-1), reduction="batchmean")

@@ -1,0 +1,12 @@
+"""The precision that losses are computed in."""
+
+import torch
+from torch import Tensor
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Widen whole numbers and half precision to float32; float32 and float64 stay as they are.
+
+    A mean over many values of a bfloat16 or float16 tensor would lose most of its digits.
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))

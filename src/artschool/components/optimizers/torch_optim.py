@@ -1,0 +1,22 @@
+"""PyTorch's own optimizers, under their names in lower case.
+
+Three are left out, because they cannot train any network: LBFGS computes the losses again and again through a
+closure, Muon takes matrices alone, SparseAdam takes sparse gradients alone.
+"""
+
+import torch
+
+from artschool.registry import optimizers
+
+optimizers.register("adadelta", torch.optim.Adadelta)
+optimizers.register("adafactor", torch.optim.Adafactor)
+optimizers.register("adagrad", torch.optim.Adagrad)
+optimizers.register("adam", torch.optim.Adam)
+optimizers.register("adamax", torch.optim.Adamax)
+optimizers.register("adamw", torch.optim.AdamW)
+optimizers.register("asgd", torch.optim.ASGD)
+optimizers.register("nadam", torch.optim.NAdam)
+optimizers.register("radam", torch.optim.RAdam)
+optimizers.register("rmsprop", torch.optim.RMSprop)
+optimizers.register("rprop", torch.optim.Rprop)
+optimizers.register("sgd", torch.optim.SGD)
