@@ -92,9 +92,7 @@ class CheckpointStore:
             )
         self._damaged.discard(number)
         self._saved = number
-        for kind, replaced, path in self._temporaries():
-            if kind == "old" and replaced == number:
-                self._delete(path)
+        self._delete_replaced(number)
         return target
 
     def numbers(self) -> list[int]:
@@ -185,6 +183,11 @@ class CheckpointStore:
                 self._delete(path)
             elif self._delete(target):
                 durable.move_folder(path, target)
+
+    def _delete_replaced(self, number: int) -> None:
+        for kind, replaced, path in self._temporaries():
+            if kind == "old" and replaced == number:
+                self._delete(path)
 
     def _is_replaced(self, number: int) -> bool:
         """Whether the checkpoint in its final place is good, so that one set aside is not needed any more."""
