@@ -13,10 +13,10 @@ from torch import nn
 
 from artschool import ranks
 from artschool.config.flow import kept_after
-from artschool.config.source import dump
 from artschool.config.structure import Component, Config, names_in
 from artschool.config.structure import Evaluation as EvaluationConfig
 from artschool.config.structure import Step as StepConfig
+from artschool.config.write import dump
 from artschool.data.loader import length_of
 from artschool.data.sampler import Batches
 from artschool.data.seeds import derive, forked
@@ -60,9 +60,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     meters = Meters()
     clock = Clock(device, meters)
     data = _train_data(config)
-    networks = {
-        name: _network(component, file.seed, device, note) for name, component in config.networks.items()
-    }
+    networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
     for network in networks.values():
         ranks.broadcast([*network.parameters(), *network.buffers()])
     emas = {name: Ema(networks[name], file.ema.decay) for name in (file.ema.networks if file.ema else ())}
@@ -182,9 +180,7 @@ class Binder:
 
     def _value(self, component: Component, name: str, role: Role) -> Any:
         if role is Role.CONTEXT:
-            path = (
-                component.path.replace("steps.", "", 1).replace(".losses.", "/").replace(".injectors.", "/")
-            )
+            path = component.path.replace("steps.", "", 1).replace(".losses.", "/").replace(".injectors.", "/")
             return Context(self._clock, path)
         if role is Role.NESTED:
             inner = component.nested.get(name)
@@ -222,16 +218,10 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
     with forked(derive(seed, "network", name), torch.device("cpu")):
         network = _build_target(component, component.options())
     if not isinstance(network, nn.Module):
-        raise ConfigError(
-            f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module"
-        )
+        raise ConfigError(f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module")
     if entry.weights is not None:
-        weights = (
-            entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
-        )
-        report = load_weights(
-            network, weights.file, prefix=weights.prefix, strict=weights.strict, path=component.path
-        )
+        weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
+        report = load_weights(network, weights.file, prefix=weights.prefix, strict=weights.strict, path=component.path)
         note(f"{component.path}: {weights.file}: {report}")
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
@@ -291,9 +281,7 @@ def _step(
     return TrainStep(graph, trained, gates, _update(step, config, trained, device))
 
 
-def _update(
-    step: StepConfig, config: Config, networks: Mapping[str, nn.Module], device: torch.device
-) -> Update | None:
+def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> Update | None:
     if step.optimizer is None or step.optimizer.registered is None:
         return None
     entry, train = step.optimizer.entry, config.sections.train

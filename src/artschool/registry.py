@@ -112,13 +112,9 @@ class Registry:
             raise ConfigError(f"{where} is not callable; register a function or a class")
         known = self._items.get(name)
         if known is not None and _origin(known.target) != _origin(target):
-            raise ConfigError(
-                f"{where} is registered already by {_origin(known.target)}; choose another name"
-            )
+            raise ConfigError(f"{where} is registered already by {_origin(known.target)}; choose another name")
         try:
-            signature = _bounded(
-                read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind
-            )
+            signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
             _refuse_what_the_kind_cannot_use(self.kind, signature)
             model, nested = _models(self.kind, name, signature)
         except ConfigError as error:
@@ -176,9 +172,7 @@ def _refuse_what_the_kind_cannot_use(kind: Kind, signature: Signature) -> None:
                 f"({', '.join(sorted(reserved))}); rename it"
             )
         if parameter.role is Role.KEY and not kind.calls:
-            raise ConfigError(
-                f"parameter '{parameter.name}' is a Tensor, but {kind.name} read no keys; take an option"
-            )
+            raise ConfigError(f"parameter '{parameter.name}' is a Tensor, but {kind.name} read no keys; take an option")
         if parameter.role is Role.KEY and not parameter.at_call:
             raise ConfigError(
                 f"parameter '{parameter.name}' of __init__ is a Tensor, but keys are known only at a call; "
@@ -186,9 +180,7 @@ def _refuse_what_the_kind_cannot_use(kind: Kind, signature: Signature) -> None:
             )
     returns = get_type_hints(signature.target).get("return") if not signature.is_class else None
     if kind.name == "losses" and returns not in (None, Tensor):
-        raise ConfigError(
-            "a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context"
-        )
+        raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context")
 
 
 def _models(kind: Kind, name: str, signature: Signature) -> tuple[type[BaseModel], type[BaseModel]]:
@@ -197,11 +189,7 @@ def _models(kind: Kind, name: str, signature: Signature) -> tuple[type[BaseModel
     for parameter in signature.parameters:
         if parameter.role is Role.CONTEXT:
             continue
-        default = (
-            Field(alias=parameter.name)
-            if parameter.required
-            else Field(parameter.default, alias=parameter.name)
-        )
+        default = Field(alias=parameter.name) if parameter.required else Field(parameter.default, alias=parameter.name)
         # Prefixed, so that an option may have any name, those of pydantic's own attributes included.
         fields[f"option_{parameter.name}"] = (parameter.annotation, default)
         if parameter.role is not Role.KEY:

@@ -175,9 +175,7 @@ def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequ
     if calls:
         method = next((getattr(target, name) for name in calls if _defines(target, name)), None)
         if method is None:
-            raise ConfigError(
-                f"{target.__qualname__} defines none of {', '.join(calls)}; add one that takes the keys"
-            )
+            raise ConfigError(f"{target.__qualname__} defines none of {', '.join(calls)}; add one that takes the keys")
         at_call, returns = _read_callable(method, skip=1, at_call=True)
         twice = {p.name for p in parameters} & {p.name for p in at_call}
         if twice:
@@ -195,9 +193,7 @@ def _defines(target: type, name: str) -> bool:
     return method is not getattr(type, name, None)
 
 
-def _read_callable(
-    function: Callable[..., Any], *, skip: int, at_call: bool
-) -> tuple[tuple[Parameter, ...], Any]:
+def _read_callable(function: Callable[..., Any], *, skip: int, at_call: bool) -> tuple[tuple[Parameter, ...], Any]:
     name = getattr(function, "__qualname__", repr(function))
     hints = _hints(function)
     parameters = []
@@ -226,9 +222,7 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
         return {name: value for name, value in raw.items() if not isinstance(value, str)}
 
 
-def _read_parameter(
-    owner: str, parameter: inspect.Parameter, annotation: Any, *, at_call: bool
-) -> Parameter | None:
+def _read_parameter(owner: str, parameter: inspect.Parameter, annotation: Any, *, at_call: bool) -> Parameter | None:
     has_default = parameter.default is not MISSING
     if annotation is MISSING or isinstance(annotation, str):
         if not has_default:
@@ -245,9 +239,7 @@ def _read_parameter(
             return None  # A file cannot give it; its default serves.
         raise ConfigError(f"{owner}: parameter '{parameter.name}' {error}") from None
     if len({marker.role for marker in found}) > 1:
-        raise ConfigError(
-            f"{owner}: parameter '{parameter.name}' mixes keys, networks and components; split it"
-        )
+        raise ConfigError(f"{owner}: parameter '{parameter.name}' mixes keys, networks and components; split it")
     marker = next(iter(found), Marker(Role.OPTION))
     return Parameter(
         name=parameter.name,

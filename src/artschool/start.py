@@ -73,17 +73,13 @@ def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
     numbers = run.store.numbers()
     if resume == "never":
         if numbers:
-            raise CheckpointError(
-                f"{run.folder} has checkpoints up to {numbers[-1]} already; choose another --run-dir"
-            )
+            raise CheckpointError(f"{run.folder} has checkpoints up to {numbers[-1]} already; choose another --run-dir")
         return
     if resume == "auto":
         number = run.store.newest_valid(say)
         if number is None:
             if numbers:
-                raise CheckpointError(
-                    f"no checkpoint in {run.folder} is valid; choose another --run-dir to start anew"
-                )
+                raise CheckpointError(f"no checkpoint in {run.folder} is valid; choose another --run-dir to start anew")
             return
         loaded = run.store.load(number)
     else:

@@ -16,9 +16,7 @@ from artschool.config.structure import Component, Config, Step
 def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -> None:
     """Prove a file and print what it does."""
     console = Console(highlight=False)
-    config = check(
-        path, overrides, with_plugins=with_plugins, announce=lambda line: console.print(line, markup=False)
-    )
+    config = check(path, overrides, with_plugins=with_plugins, announce=lambda line: console.print(line, markup=False))
     for warning in config.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     print_summary(console, config)
@@ -39,9 +37,7 @@ def print_summary(console: Console, config: Config) -> None:
         yields = "yields " + ", ".join(keys) if keys is not None else "does not say what it yields"
         table.add_row("[bold]data[/]", name, _type(data), yields)
     for step in config.steps.values():
-        table.add_row(
-            "[bold]step[/]", step.name, f"trains {', '.join(step.section.trained)}", _step_line(step)
-        )
+        table.add_row("[bold]step[/]", step.name, f"trains {', '.join(step.section.trained)}", _step_line(step))
         for component, _ in components_of(step):
             _add_component(table, component)
     for evaluation in config.evaluations.values():
@@ -58,13 +54,7 @@ def _add_component(table: Table, component: Component) -> None:
     reads = f"{_join(use.name for use in component.reads)}{' through ' + ', '.join(called) if called else ''}"
     writes = _join(use.name for use in component.writes)
     weight = getattr(component.entry, "weight", None)
-    effect = (
-        f"writes {writes}"
-        if component.kind == "injectors"
-        else f"weight {weight:g}"
-        if weight is not None
-        else ""
-    )
+    effect = f"writes {writes}" if component.kind == "injectors" else f"weight {weight:g}" if weight is not None else ""
     gate = f", {component.when}" if str(component.when) != "always" else ""
     table.add_row(
         "",

@@ -19,9 +19,7 @@ def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, 
         run = load(config, overrides, run_dir=run_dir, resume=resume, console=console)
         if run.iteration >= run.iterations:
             if ranks.is_main():
-                console.print(
-                    f"{run.folder} has finished its {run.iterations} iterations already", soft_wrap=True
-                )
+                console.print(f"{run.folder} has finished its {run.iterations} iterations already", soft_wrap=True)
             return
         run.train()
         if ranks.is_main():

@@ -30,9 +30,7 @@ def step(rate: float, iteration: int, *, step_size: Count, gamma: NotNegative = 
 
 
 @schedules.register
-def multi_step(
-    rate: float, iteration: int, *, milestones: list[Milestone], gamma: NotNegative = 0.1
-) -> float:
+def multi_step(rate: float, iteration: int, *, milestones: list[Milestone], gamma: NotNegative = 0.1) -> float:
     """Multiply the rate by `gamma` at each milestone: iteration m is the first one at the new rate."""
     passed = sum(milestone <= iteration for milestone in milestones)
     return rate * math.pow(gamma, passed)

@@ -61,18 +61,14 @@ def check_tree(
 
 def in_reading_order(faults: Iterable[Fault]) -> list[Fault]:
     """Faults sorted by place, each once."""
-    return sorted(
-        dict.fromkeys(faults), key=lambda fault: (fault.place.source, fault.place.line, fault.place.column)
-    )
+    return sorted(dict.fromkeys(faults), key=lambda fault: (fault.place.source, fault.place.line, fault.place.column))
 
 
 def _load_plugins(tree: Node, announce: Callable[[str], None]) -> list[Fault]:
     plugins.load_installed()
     listed = tree.get("plugins")
     faults: list[Fault] = []
-    for index, node in enumerate(
-        listed.value if listed is not None and isinstance(listed.value, list) else []
-    ):
+    for index, node in enumerate(listed.value if listed is not None and isinstance(listed.value, list) else []):
         if isinstance(node.value, str):
             announce(f"plugin {node.value}")
             try:

@@ -90,9 +90,7 @@ class Flow:
             f"There are: {', '.join(sorted(self.writers)) or 'no keys'}. {nearest(use.name, self.writers)}".strip()
         ]
         close = [key for key in self.writers if nearest(use.name, [key])]
-        lines += [
-            f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]
-        ]
+        lines += [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
         return Fault(use.place, path, message, "\n".join(lines))
 
 
@@ -185,9 +183,7 @@ def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
         flow.read.add(key)
         if key not in flow.writers and not flow.open:
             hint = f"There are: {', '.join(sorted(flow.writers))}. {nearest(key, flow.writers)}".strip()
-            yield Fault(
-                section.at((index,)).place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint
-            )
+            yield Fault(section.at((index,)).place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint)
 
 
 def _written_later(runs: Iterable[tuple[Component, When]]) -> dict[str, Writer]:
@@ -203,9 +199,7 @@ def _unread(config: Config, flow: Flow) -> Iterator[Fault]:
         for component in step.injectors.values():
             for use in component.writes:
                 if use.name not in flow.read:
-                    yield Fault(
-                        use.place, f"{component.path}.out", f"nothing reads {use.name!r}; `_` drops it"
-                    )
+                    yield Fault(use.place, f"{component.path}.out", f"nothing reads {use.name!r}; `_` drops it")
 
 
 def _never(component: Component, when: When, iterations: int | None) -> Fault:

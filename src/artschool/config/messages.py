@@ -59,9 +59,7 @@ def validate(
         return None, _faults(error.errors(include_url=False), node, path, list(takes), owner)
 
 
-def _faults(
-    errors: Sequence[ErrorDetails], node: Node, path: str, takes: list[str], owner: str
-) -> list[Fault]:
+def _faults(errors: Sequence[ErrorDetails], node: Node, path: str, takes: list[str], owner: str) -> list[Fault]:
     # The branches of a union fail one by one, at the same place: they make one fault.
     grouped: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for error in errors:
@@ -93,9 +91,7 @@ def _existing(node: Node, location: Sequence[str | int]) -> tuple[str | int, ...
     return tuple(steps)
 
 
-def _name_fault(
-    error: ErrorDetails, found: Node, where: str, takes: list[str], owner: str, *, top: bool
-) -> Fault:
+def _name_fault(error: ErrorDetails, found: Node, where: str, takes: list[str], owner: str, *, top: bool) -> Fault:
     name = str(error["loc"][-1])
     if error["type"] == "missing":
         return Fault(found.key_place or found.place, where, f"needs {name!r}")
@@ -107,15 +103,10 @@ def _value_fault(errors: list[ErrorDetails], found: Node, where: str) -> Fault:
     expected = list(dict.fromkeys(_expectation(error) for error in errors))
     if errors[0]["type"] == "string_pattern_mismatch":
         place = found.key_place or found.place
-        return Fault(
-            place, where, "is no plain name; use letters, digits, '_', '-' and '.', and do not start with '.'"
-        )
+        return Fault(place, where, "is no plain name; use letters, digits, '_', '-' and '.', and do not start with '.'")
     hint = ""
     if errors[0]["type"] == "literal_error" and isinstance(found.value, str):
-        names = [
-            part.strip("' ")
-            for part in str(errors[0].get("ctx", {})["expected"]).replace(" or ", ",").split(",")
-        ]
+        names = [part.strip("' ") for part in str(errors[0].get("ctx", {})["expected"]).replace(" or ", ",").split(",")]
         hint = allowed("Allowed", found.value, names)
     return Fault(found.place, where, f"expects {' or '.join(expected)}, found {describe(found)}", hint)
 

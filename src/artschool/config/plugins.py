@@ -33,9 +33,7 @@ def load_plugin(name: str, place: Place, path: str) -> None:
         else:
             importlib.import_module(name)
     except ConfigError as error:
-        raise ConfigError(
-            [Fault(place, path, f"plugin {name!r}: {fault.message}") for fault in error.faults]
-        ) from None
+        raise ConfigError([Fault(place, path, f"plugin {name!r}: {fault.message}") for fault in error.faults]) from None
     except FileNotFoundError as error:
         raise ConfigError(
             Fault(place, path, f"no file {error.filename}", "A path is relative to the file it stands in.")

@@ -62,9 +62,7 @@ def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
     place = _key_place(step.node)
     names = ", ".join(repr(name) for name in step.section.trained)
     if step.section.optimizer is None:
-        yield Fault(
-            place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is meant"
-        )
+        yield Fault(place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is meant")
     elif step.section.optimizer != "none" and not step.losses:
         yield Fault(place, path, f"trains {names} but has no losses, so nothing would move")
     if step.schedule and step.optimizer is None:

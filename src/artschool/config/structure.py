@@ -71,9 +71,7 @@ class Component:
     @property
     def writes(self) -> list[Use]:
         """The keys that `out:` names."""
-        out = (self.node.get("out") if self.kind == "injectors" else None) or Node(
-            None, self.node.place, None
-        )
+        out = (self.node.get("out") if self.kind == "injectors" else None) or Node(None, self.node.place, None)
         nodes = out.value if isinstance(out.value, list) else [out]
         return [Use("out", n.value, n.place) for n in nodes if isinstance(n.value, str) and n.value != "_"]
 
@@ -170,9 +168,7 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
         tree=tree,
         sections=file,
         **components,
-        steps={
-            name: Step(name, file.steps[name], *parts) for name, parts in steps.items() if name in file.steps
-        },
+        steps={name: Step(name, file.steps[name], *parts) for name, parts in steps.items() if name in file.steps},
         evaluations={
             name: Evaluation(name, file.evaluate[name], *parts)
             for name, parts in evaluations.items()
@@ -194,9 +190,7 @@ def _step_parts(
     many = schedule is not None and isinstance(schedule.value, list)
     return (
         node,
-        reader.component("optimizers", optimizer, f"{path}.optimizer")
-        if has_optimizer and optimizer
-        else None,
+        reader.component("optimizers", optimizer, f"{path}.optimizer") if has_optimizer and optimizer else None,
         [
             reader.component("schedules", phase, f"{path}.schedule.{i}" if many else f"{path}.schedule")
             for i, phase in enumerate(phases)
@@ -298,16 +292,12 @@ class _Reader:
         name = node.get("type")
         if name is None:
             place = node.key_place or node.place
-            self.faults.append(
-                Fault(place, path, f"needs a 'type'; `artschool components {kind}` lists them")
-            )
+            self.faults.append(Fault(place, path, f"needs a 'type'; `artschool components {kind}` lists them"))
         elif not isinstance(name.value, str):
             self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
         elif name.value not in registry:
             hint = allowed(f"The {kind} are", name.value, registry.names())
-            self.faults.append(
-                Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint)
-            )
+            self.faults.append(Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint))
         else:
             return registry.get(name.value)
         return None

@@ -78,6 +78,5 @@ def _cut(value: Any, size: int, start: int, stop: int) -> Any:
 def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     """The batch with its tensors on a device."""
     return {
-        key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-        for key, value in batch.items()
+        key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for key, value in batch.items()
     }

@@ -132,9 +132,7 @@ def differences(then: Any, now: Any, path: str = "") -> list[str]:
         return [
             line
             for key in keys
-            for line in differences(
-                then.get(key, "nothing"), now.get(key, "nothing"), f"{path}.{key}" if path else key
-            )
+            for line in differences(then.get(key, "nothing"), now.get(key, "nothing"), f"{path}.{key}" if path else key)
         ]
     return [] if then == now else [f"{path}: {json.dumps(then)} -> {json.dumps(now)}"]
 
@@ -159,9 +157,7 @@ def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: 
 
 
 def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:
-    names = {
-        p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()
-    }
+    names = {p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()}
     return {parameter: names[parameter] for parameter in update.parameters}
 
 
@@ -177,9 +173,7 @@ def _optimizer_state(
     return tensors, scalars
 
 
-def _load_optimizer(
-    update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint
-) -> None:
+def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:
     saved = {**checkpoint.tensors.get(OPTIMIZERS, {}), **checkpoint.state["optimizer_scalars"]}
     by_parameter = {f"{step}/{name}": parameter for parameter, name in _names(update, networks).items()}
     update.optimizer.state.clear()
@@ -189,11 +183,7 @@ def _load_optimizer(
             parameter = by_parameter[owner]
             if isinstance(value, Tensor):
                 # Step counts of torch's optimizers stay where they were made; moments live beside their parameter.
-                value = (
-                    value.clone()
-                    if value.dim() == 0 and slot == "step"
-                    else value.to(parameter.device, copy=True)
-                )
+                value = value.clone() if value.dim() == 0 and slot == "step" else value.to(parameter.device, copy=True)
             update.optimizer.state[parameter][slot] = value
 
 

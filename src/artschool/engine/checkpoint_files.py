@@ -114,9 +114,7 @@ def foreign_entry(path: Path) -> str | None:
     return None
 
 
-def encode_files(
-    tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
-) -> Iterator[tuple[str, bytes]]:
+def encode_files(tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file but the manifest, one at a time, so that only one is in memory.
 
     Raises:
@@ -172,9 +170,7 @@ def decode_state(data: bytes) -> dict[str, Any]:
     Raises:
         ValueError: The bytes are not such a file.
     """
-    state = json.loads(
-        data, object_hook=lambda found: float(found[_FLOAT]) if set(found) == {_FLOAT} else found
-    )
+    state = json.loads(data, object_hook=lambda found: float(found[_FLOAT]) if set(found) == {_FLOAT} else found)
     if not isinstance(state, dict):
         raise ValueError("it is not a mapping")
     return state
@@ -195,13 +191,9 @@ def _plain(value: object, path: str) -> object:
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str) or key == _FLOAT:
-                raise CheckpointError(
-                    f"{path}: the key {key!r} cannot be saved; keys are text other than {_FLOAT!r}"
-                )
+                raise CheckpointError(f"{path}: the key {key!r} cannot be saved; keys are text other than {_FLOAT!r}")
         return {key: _plain(item, f"{path}.{key}") for key, item in value.items()}
-    raise CheckpointError(
-        f"{path}: a {type(value).__name__} cannot be saved as JSON; give plain numbers, text, lists"
-    )
+    raise CheckpointError(f"{path}: a {type(value).__name__} cannot be saved as JSON; give plain numbers, text, lists")
 
 
 def _seal(fields: Mapping[str, Any]) -> bytes:

@@ -33,9 +33,7 @@ FAULT_POINTS = (
 )
 
 _TEMPORARY = re.compile(r"\.(?P<kind>tmp|old|del)-(?P<name>.+)-[0-9a-f]{8}")
-_FAULT = re.compile(
-    r"(?P<name>\w+)(:(?P<nth>[1-9]\d*))?=(?P<action>\w+)(:(?P<seconds>\d+(\.\d+)?))?", re.ASCII
-)
+_FAULT = re.compile(r"(?P<name>\w+)(:(?P<nth>[1-9]\d*))?=(?P<action>\w+)(:(?P<seconds>\d+(\.\d+)?))?", re.ASCII)
 _passages: Counter[str] = Counter()
 
 
@@ -139,9 +137,7 @@ def remove_leftovers(folder: Path) -> list[Path]:
     Returns:
         What was removed. Links and folders stay.
     """
-    found = [
-        path for path in sorted(folder.iterdir()) if (split := split_temporary(path)) and split[0] == "tmp"
-    ]
+    found = [path for path in sorted(folder.iterdir()) if (split := split_temporary(path)) and split[0] == "tmp"]
     leftovers = [path for path in found if stat.S_ISREG(path.lstat().st_mode)]
     for path in leftovers:
         path.unlink()
@@ -186,9 +182,7 @@ def fault_point(name: str) -> None:
         return
     match = _FAULT.fullmatch(armed)
     if not match or match["name"] not in FAULT_POINTS or (match["seconds"] and match["action"] != "sleep"):
-        raise ValueError(
-            f"ARTSCHOOL_FAULT={armed!r}: write name[:nth]=action; names: {', '.join(FAULT_POINTS)}"
-        )
+        raise ValueError(f"ARTSCHOOL_FAULT={armed!r}: write name[:nth]=action; names: {', '.join(FAULT_POINTS)}")
     if match["name"] == name:
         _passages[armed] += 1
         if match["nth"] is None or int(match["nth"]) == _passages[armed]:
@@ -208,9 +202,7 @@ def _fail(name: str, action: str, seconds: float) -> None:
         case "sleep":
             time.sleep(seconds)
         case _:
-            raise ValueError(
-                f"ARTSCHOOL_FAULT: no action {action!r}; kill, disk_full, io_error, raise, sleep"
-            )
+            raise ValueError(f"ARTSCHOOL_FAULT: no action {action!r}; kill, disk_full, io_error, raise, sleep")
 
 
 def _rename_folder(source: Path, target: Path, aside: Path | None) -> None:

@@ -105,9 +105,7 @@ class Evaluation:
                     injector(state)
                 for call, _ in self.metrics.values():
                     call(state)
-        return {
-            f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()
-        }
+        return {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
 
     def _value(self, name: str, metric: Accumulator) -> float:
         value = metric.compute()

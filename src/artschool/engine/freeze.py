@@ -46,9 +46,7 @@ def freeze(network: nn.Module, patterns: bool | Sequence[str], path: str) -> Non
     names = [name for name, _ in network.named_parameters()]
     for pattern in patterns if isinstance(patterns, Sequence) else ():
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise ConfigError(
-                f"{path}.frozen: {pattern!r} matches no parameter; there are {', '.join(names[:8])}, ..."
-            )
+            raise ConfigError(f"{path}.frozen: {pattern!r} matches no parameter; there are {', '.join(names[:8])}, ...")
     for name, parameter in network.named_parameters():
         if patterns is True or (patterns and any(fnmatchcase(name, pattern) for pattern in patterns)):
             parameter.requires_grad = False

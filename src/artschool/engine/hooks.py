@@ -43,7 +43,5 @@ class NetworkHooks(Protocol):
 def hooks(networks: Mapping[str, nn.Module], name: str) -> list[tuple[str, Callable[..., Any]]]:
     """The hooks of one name that networks define, with the names of their networks."""
     return [
-        (key, getattr(network, name))
-        for key, network in networks.items()
-        if callable(getattr(network, name, None))
+        (key, getattr(network, name)) for key, network in networks.items() if callable(getattr(network, name, None))
     ]

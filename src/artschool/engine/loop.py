@@ -42,9 +42,7 @@ def train(run: Run) -> None:
             if exit_code and run.iteration < run.iterations:
                 if not saved:
                     checkpoint.save(run)
-                raise Stopped(
-                    f"stopped after iteration {run.iteration} and saved; the same command goes on", exit_code
-                )
+                raise Stopped(f"stopped after iteration {run.iteration} and saved; the same command goes on", exit_code)
 
 
 def _open_folder(run: Run) -> None:

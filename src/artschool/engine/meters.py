@@ -44,9 +44,7 @@ class Meters:
             self._values[name], self._shares[name] = [total / weight], [weight]
 
     def _sums(self) -> dict[str, tuple[float, float]]:
-        tensors = [
-            value.float() for values in self._values.values() for value in values if isinstance(value, Tensor)
-        ]
+        tensors = [value.float() for values in self._values.values() for value in values if isinstance(value, Tensor)]
         numbers = iter(torch.stack(tensors).tolist() if tensors else [])
         sums = {}
         for name, values in self._values.items():

@@ -75,9 +75,7 @@ def parameter_groups(
                 f"{path}.param_groups.{index}: {group.match!r} matches no parameter of {', '.join(networks)}"
             )
     if not sorted_groups:
-        raise ConfigError(
-            f"{path}: every parameter of {', '.join(networks)} is frozen, so there is nothing to train"
-        )
+        raise ConfigError(f"{path}: every parameter of {', '.join(networks)} is frozen, so there is nothing to train")
     return list(sorted_groups.values())
 
 

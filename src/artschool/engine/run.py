@@ -58,9 +58,7 @@ class TrainData:
     def load(self, start: int, stop: int, device: torch.device) -> Iterator[dict[str, Any]]:
         """This process's part of the batches of these iterations."""
         sampler = RankSampler(self.batches, start, stop, ranks.rank(), ranks.world_size())
-        return load_batches(
-            self.dataset, "data.train", sampler, seed=self.seed, workers=self.workers, device=device
-        )
+        return load_batches(self.dataset, "data.train", sampler, seed=self.seed, workers=self.workers, device=device)
 
 
 @dataclass

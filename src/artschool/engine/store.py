@@ -38,9 +38,7 @@ class CheckpointStore:
 
     def __init__(self, folder: Path) -> None:
         if folder.is_symlink():
-            raise CheckpointError(
-                f"{folder}: is a link, and nothing is deleted through links; name the real folder"
-            )
+            raise CheckpointError(f"{folder}: is a link, and nothing is deleted through links; name the real folder")
         self.folder = folder
         self._damaged: set[int] = set()
         self._saved: int | None = None
@@ -74,9 +72,7 @@ class CheckpointStore:
         """
         target = self._target(number)
         if os.path.lexists(target) and (foreign := _foreign(target)):
-            raise CheckpointError(
-                f"{target}: {foreign!r} is in the way and is no part of a checkpoint; move it"
-            )
+            raise CheckpointError(f"{target}: {foreign!r} is in the way and is no part of a checkpoint; move it")
         durable.make_folder(self.folder)
         aside = durable.temporary_path(target, "old") if target.exists() else None
         with durable.committed_folder(target, aside=aside) as temporary:
@@ -87,9 +83,7 @@ class CheckpointStore:
             with durable.explain(target, 0):
                 durable.fault_point("before_manifest")
             manifest = _describe(number, records, config_hash, world_size)
-            durable.write_bytes(
-                temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest)
-            )
+            durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
         self._damaged.discard(number)
         self._saved = number
         self._delete_replaced(number)
@@ -97,9 +91,7 @@ class CheckpointStore:
 
     def numbers(self) -> list[int]:
         """The numbers of the committed checkpoints, ascending: folders with a manifest, damaged or not."""
-        return [
-            number for number, path in self._folders().items() if (path / checkpoint_files.MANIFEST).exists()
-        ]
+        return [number for number, path in self._folders().items() if (path / checkpoint_files.MANIFEST).exists()]
 
     def verify(self, number: int) -> Manifest:
         """Compare every byte of a checkpoint with its manifest.
@@ -229,9 +221,7 @@ class CheckpointStore:
 
     def _entries(self) -> list[Path]:
         """All real folders here, no links."""
-        return (
-            sorted(path for path in self.folder.iterdir() if _is_folder(path)) if self.folder.exists() else []
-        )
+        return sorted(path for path in self.folder.iterdir() if _is_folder(path)) if self.folder.exists() else []
 
     def _delete(self, path: Path) -> bool:
         """Delete a checkpoint, renamed first: half of one must not look like one. False: it is foreign."""
@@ -267,9 +257,7 @@ def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world
 
 def _expect(number: int, path: Path, manifest: Manifest) -> Manifest:
     if manifest.iteration != number:
-        raise CheckpointError(
-            f"{path}: is the checkpoint of iteration {manifest.iteration} under another name"
-        )
+        raise CheckpointError(f"{path}: is the checkpoint of iteration {manifest.iteration} under another name")
     return manifest
 
 

@@ -62,9 +62,7 @@ class TrainStep:
         self.update = update
         self._gates = gates
         owned = set(update.parameters) if update else set()
-        self._parameters = {
-            name: [p for p in network.parameters() if p in owned] for name, network in networks.items()
-        }
+        self._parameters = {name: [p for p in network.parameters() if p in owned] for name, network in networks.items()}
         self._total = f"{graph.name}/total"
         self._before, self._backward, self._after, self._norm_groups = (
             hooks(networks, name)
@@ -79,12 +77,7 @@ class TrainStep:
             or not self.update.when.active(iteration)
         ):
             return []
-        return [
-            p
-            for name, owned in self._parameters.items()
-            if self._gates[name].active(iteration)
-            for p in owned
-        ]
+        return [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
 
     def moved_networks(self, iteration: int) -> list[str]:
         """The networks that an update at this iteration moves."""
@@ -170,9 +163,7 @@ class MicroBatches:
         return next(iter(self))[0] if not self._states else self._states[0][0]
 
 
-def train_iteration(
-    steps: list[TrainStep], emas: Mapping[str, Ema], batches: MicroBatches, clock: Clock
-) -> None:
+def train_iteration(steps: list[TrainStep], emas: Mapping[str, Ema], batches: MicroBatches, clock: Clock) -> None:
     """Run every step once at the clock's iteration, then let the averages follow what moved."""
     clock.training = True
     moved: dict[str, list[Tensor | None]] = {}

@@ -45,9 +45,7 @@ class Update:
         self.schedule = schedule
         self.precision = precision
         self.when = when
-        self.parameters: Sequence[nn.Parameter] = [
-            p for group in optimizer.param_groups for p in group["params"]
-        ]
+        self.parameters: Sequence[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
         self.clip = clip
         self.guard = guard or precision.kind == "fp16"

@@ -36,9 +36,7 @@ class Report:
         return "; ".join(parts)
 
 
-def load_weights(
-    network: nn.Module, file: Path, *, prefix: str = "", strict: bool = True, path: str = ""
-) -> Report:
+def load_weights(network: nn.Module, file: Path, *, prefix: str = "", strict: bool = True, path: str = "") -> Report:
     """Load weights into a network.
 
     Args:
@@ -52,9 +50,7 @@ def load_weights(
     """
     tensors = {name.removeprefix("module."): value for name, value in read_tensors(file).items()}
     if prefix:
-        tensors = {
-            name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)
-        }
+        tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     own = network.state_dict()
     fitting = {name: value for name, value in tensors.items() if name in own}
     report = Report(len(fitting), sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys()))
@@ -101,11 +97,7 @@ def _tensors_of(content: Any, file: Path) -> dict[str, Tensor]:
         if inner is None:
             break
         content = inner
-    tensors = (
-        {str(k): v for k, v in content.items() if isinstance(v, Tensor)}
-        if isinstance(content, Mapping)
-        else {}
-    )
+    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
     if not tensors:
         raise CheckpointError(f"{file} holds no tensors by name")
     return tensors

@@ -53,9 +53,7 @@ class Call:
         values = state.values
         try:
             return self._function(**{parameter: read(values) for parameter, read in self._readers})
-        except (
-            Exception
-        ) as error:  # Whatever a component raises is told with the line of the file and its inputs.
+        except Exception as error:  # Whatever a component raises is told with the line of the file and its inputs.
             error.add_note(self._describe(values))
             raise
 
@@ -99,9 +97,7 @@ class InjectorCall(Call):
             return
         if not isinstance(result, Sequence) or len(result) != len(self._out):
             found = len(result) if isinstance(result, Sequence) else "one value"
-            raise StateError(
-                f"{self.place}: {self.path}: names {len(self._out)} results, but {found} came back"
-            )
+            raise StateError(f"{self.place}: {self.path}: names {len(self._out)} results, but {found} came back")
         for key, value in zip(self._out, result, strict=True):
             if key != DROPPED:
                 state.write(key, value, writer=self.path)
@@ -133,9 +129,7 @@ class LossCall(Call):
         """
         value = super().__call__(state)
         if not isinstance(value, Tensor) or value.dim() != 0:
-            raise StateError(
-                f"{self.place}: {self.path}: a loss returns a scalar, found {_describe_value(value)}"
-            )
+            raise StateError(f"{self.place}: {self.path}: a loss returns a scalar, found {_describe_value(value)}")
         return value
 
 

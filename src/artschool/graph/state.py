@@ -35,9 +35,7 @@ class State:
             StateError: The key is there already; the text names both writers.
         """
         if key in self.values:
-            raise StateError(
-                f"{writer} writes {key!r}, already written by {self._writers[key]}; rename one of them"
-            )
+            raise StateError(f"{writer} writes {key!r}, already written by {self._writers[key]}; rename one of them")
         self.values[key] = value
         self._writers[key] = writer
 

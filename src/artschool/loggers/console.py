@@ -34,9 +34,7 @@ class ConsoleLogger:
         self._finished = self._start = run.iteration
         self._total, self._started = run.iterations, time.perf_counter()
         if self._console.is_terminal:
-            self._live = Live(
-                get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True
-            )
+            self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True)
             self._live.start()
 
     def advance(self, run: Run) -> None:
@@ -88,9 +86,7 @@ class ConsoleLogger:
         )
         table = Table.grid(padding=(0, 2))
         for owner, values in self._latest.items():
-            cells = [
-                Text.assemble((f"{name} ", "dim"), format_number(value)) for name, value in values.items()
-            ]
+            cells = [Text.assemble((f"{name} ", "dim"), format_number(value)) for name, value in values.items()]
             table.add_row(Text(owner, style="bold cyan"), Text("   ").join(cells))
         return Group(bar, table)
 
@@ -112,9 +108,7 @@ def print_plan(console: Console, run: Run) -> None:
         every = f"every {evaluation.every} iterations and at the end" if evaluation.every else "at the end"
         table.add_row("evaluate", evaluation.name, f"{evaluation.batches.length:,} samples, {every}")
     goes_on = f", going on after {run.iteration}" if run.iteration else ""
-    table.add_row(
-        "train", "", f"{run.iterations:,} iterations{goes_on}, {run.train_section.precision} on {run.device}"
-    )
+    table.add_row("train", "", f"{run.iterations:,} iterations{goes_on}, {run.train_section.precision} on {run.device}")
     table.add_row("writes", "", str(run.folder))
     console.print(table)
 
@@ -123,9 +117,7 @@ def print_end(console: Console, folder: str, values: Mapping[str, float]) -> Non
     """Where everything lies."""
     for name, value in values.items():
         console.print(f"{name} {format_number(value)}", highlight=False)
-    console.print(
-        f"done: checkpoints, metrics.jsonl, pictures and TensorBoard events are in {folder}", soft_wrap=True
-    )
+    console.print(f"done: checkpoints, metrics.jsonl, pictures and TensorBoard events are in {folder}", soft_wrap=True)
 
 
 def format_number(value: float) -> str:

@@ -9,9 +9,7 @@ from artschool.registry import injectors
 
 
 @injectors.register
-def add_noise(
-    x: Tensor, *, scale: float | Tensor = 1.0, kind: Literal["normal", "uniform"] = "normal"
-) -> Tensor:
+def add_noise(x: Tensor, *, scale: float | Tensor = 1.0, kind: Literal["normal", "uniform"] = "normal") -> Tensor:
     """Add random noise: `x + scale * noise`.
 
     Args:

@@ -47,9 +47,7 @@ def forward(
     """
     named_inputs, args = named_inputs or {}, args or {}
     if twice := named_inputs.keys() & args.keys():
-        raise ConfigError(
-            f"forward gives {', '.join(sorted(twice))} both in named_inputs and in args; drop one"
-        )
+        raise ConfigError(f"forward gives {', '.join(sorted(twice))} both in named_inputs and in args; drop one")
     call = network if method is None else _method(network, method)
     with torch.set_grad_enabled(grad and torch.is_grad_enabled()), _in_mode(network, mode):
         return call(*inputs, **named_inputs, **args)

@@ -54,9 +54,7 @@ def cross_entropy(
 
 def _classes(labels: Tensor, logits: Tensor, *, resize: bool) -> Tensor:
     if labels.is_floating_point():
-        raise ConfigError(
-            f"labels are {labels.dtype}; kind ce takes whole numbers, kind soft takes probabilities"
-        )
+        raise ConfigError(f"labels are {labels.dtype}; kind ce takes whole numbers, kind soft takes probabilities")
     if resize:
         labels = F.interpolate(labels.unsqueeze(1).double(), size=logits.shape[2:], mode="nearest").squeeze(1)
     return labels.long()
@@ -64,8 +62,6 @@ def _classes(labels: Tensor, logits: Tensor, *, resize: bool) -> Tensor:
 
 def _mean_where(loss: Tensor, mask: Tensor) -> Tensor:
     if mask.ndim != loss.ndim:
-        raise ConfigError(
-            f"the mask is {tuple(mask.shape)} for places {tuple(loss.shape)}; give it as many dimensions"
-        )
+        raise ConfigError(f"the mask is {tuple(mask.shape)} for places {tuple(loss.shape)}; give it as many dimensions")
     kept = mask.bool().expand_as(loss)
     return loss.masked_fill(~kept, 0.0).sum() / kept.sum().clamp(min=1)

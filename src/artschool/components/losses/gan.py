@@ -42,9 +42,7 @@ def generator_gan(network: Network, fake: Tensor, real: Tensor | None = None, *,
 
 
 @losses.register
-def discriminator_gan(
-    network: Network, fake: Tensor, real: Tensor, *, kind: Kind, context: Context
-) -> Tensor:
+def discriminator_gan(network: Network, fake: Tensor, real: Tensor, *, kind: Kind, context: Context) -> Tensor:
     """Tell real from fake: the sum, not the mean, of a term for each.
 
     `fake` is detached, so the generator learns nothing from this loss. Logs `d_real` and `d_fake`, the means

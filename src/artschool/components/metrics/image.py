@@ -25,9 +25,7 @@ def psnr(fake: Tensor, real: Tensor, *, data_range: DataRange = 1.0) -> Tensor:
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
     fake, real = _clamped(fake, real, data_range)
-    return peak_signal_noise_ratio(
-        fake, real, data_range=data_range, reduction="none", dim=tuple(range(1, fake.ndim))
-    )
+    return peak_signal_noise_ratio(fake, real, data_range=data_range, reduction="none", dim=tuple(range(1, fake.ndim)))
 
 
 @metrics.register

@@ -10,9 +10,7 @@ from torch.optim.optimizer import Optimizer, ParamsT
 
 from artschool.registry import optimizers
 
-_ADAMW_EPS = (
-    1e-8  # PyTorch's default; `eps` is LAMB's, whose second moment is not corrected for starting at 0.
-)
+_ADAMW_EPS = 1e-8  # PyTorch's default; `eps` is LAMB's, whose second moment is not corrected for starting at 0.
 
 
 @optimizers.register

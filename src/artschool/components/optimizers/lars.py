@@ -80,11 +80,7 @@ class LARS(Optimizer):
 
 def _scaled(param: Tensor, grad: Tensor, group: dict[str, Any]) -> Tensor:
     weight_norm, grad_norm = param.norm(), grad.norm()
-    ratio = (
-        group["trust_coefficient"]
-        * weight_norm
-        / (grad_norm + group["weight_decay"] * weight_norm + group["eps"])
-    )
+    ratio = group["trust_coefficient"] * weight_norm / (grad_norm + group["weight_decay"] * weight_norm + group["eps"])
     if group["clip"]:
         ratio = (ratio / group["lr"]).clamp(max=1.0)  # A rate of 0 gives 1: infinity, clamped.
     # Chosen on the device: asking for the norms here would stop it once per tensor.

@@ -1,0 +1,58 @@
+"""Plain scalars of YAML 1.2's core schema, which PyYAML does not know: `1e-4` is a number, `on` is text, `012` is 12.
+
+Source: YAML 1.2.2, section 10.3.2.
+"""
+
+from __future__ import annotations
+
+import re
+
+Scalar = None | bool | int | float | str
+
+WORDS: dict[str, Scalar] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+OLD_WORDS: dict[str, Scalar] = {
+    **{form(word): True for word in ("yes", "on") for form in (str.lower, str.title, str.upper)},
+    **{form(word): False for word in ("no", "off") for form in (str.lower, str.title, str.upper)},
+}
+INTEGER = re.compile(r"[-+]?[0-9]+")
+OCTAL = re.compile(r"0o[0-7]+")
+HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
+FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+MOST_DIGITS = 400
+
+
+def resolve(text: str, *, yaml11: bool = False) -> Scalar:
+    """The value of an unquoted scalar.
+
+    Args:
+        yaml11: Whether `yes`, `no`, `on` and `off` are booleans, as files written for YAML 1.1 expect.
+    """
+    if text in WORDS:
+        return WORDS[text]
+    if yaml11 and text in OLD_WORDS:
+        return OLD_WORDS[text]
+    if len(text) > MOST_DIGITS:
+        return text
+    if INTEGER.fullmatch(text):
+        return int(text)
+    if OCTAL.fullmatch(text):
+        return int(text[2:], 8)
+    if HEXADECIMAL.fullmatch(text):
+        return int(text[2:], 16)
+    return float(text) if FLOAT.fullmatch(text) else text
+
+
+def needs_quotes(text: str) -> bool:
+    """Whether text, written plainly, would be read as something else, here or by a YAML 1.1 reader."""
+    if not isinstance(resolve(text, yaml11=True), str) or text != text.strip():
+        return True
+    if text[0] in "!&*?|>@`\"'%#{}[],-:~=<" or re.search(r"[\n\t,\[\]{}]|: | #|:$", text):
+        return True
+    return re.fullmatch(r"[-+]?[0-9][0-9_:.]*", text) is not None

@@ -1,0 +1,261 @@
+"""Text to a tree that knows the line and column of every key and value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from artschool.config.scalars import Scalar, resolve
+from artschool.errors import ConfigError, Fault, Place
+
+MOST_BYTES = 1 << 20
+MOST_DEPTH = 64
+MOST_NODES = 100_000
+SCALAR_TAGS = {
+    "tag:yaml.org,2002:float": float,
+    "tag:yaml.org,2002:int": int,
+    "tag:yaml.org,2002:str": str,
+    "tag:yaml.org,2002:bool": bool,
+    "tag:yaml.org,2002:null": type(None),
+}
+
+
+@dataclass
+class Node:
+    """A value of a file with its place.
+
+    Attributes:
+        key_place: The place of the key that holds it, if a mapping does.
+        reference: The text as written (`${env:TOKEN}`) where the value came from an environment variable.
+        tag: The YAML tag that was written, such as `!!float`.
+    """
+
+    value: Scalar | list[Node] | dict[str, Node]
+    place: Place
+    key_place: Place | None = None
+    reference: str | None = None
+    tag: str | None = None
+
+    def plain(self) -> Any:
+        """The value as plain Python."""
+        return self._convert(masked=False)
+
+    def masked(self) -> Any:
+        """The value as plain Python, with references in place of what environment variables hold."""
+        return self._convert(masked=True)
+
+    def get(self, key: str) -> Node | None:
+        """The node under a key, None without it or where this is no mapping."""
+        return self.value.get(key) if isinstance(self.value, dict) else None
+
+    def at(self, path: Sequence[str | int]) -> Node:
+        """The deepest node that exists along a path."""
+        node = self
+        for step in path:
+            child = node.child(step)
+            if child is None:
+                return node
+            node = child
+        return node
+
+    def child(self, step: str | int) -> Node | None:
+        """The node under a key or index, None if there is none."""
+        if isinstance(self.value, dict):
+            return self.value.get(str(step))
+        if isinstance(self.value, list) and str(step).isdecimal() and int(step) < len(self.value):
+            return self.value[int(step)]
+        return None
+
+    def children(self) -> Iterator[Node]:
+        """The nodes one level below."""
+        if isinstance(self.value, dict):
+            yield from self.value.values()
+        elif isinstance(self.value, list):
+            yield from self.value
+
+    def _convert(self, *, masked: bool) -> Any:
+        if masked and self.reference is not None:
+            return self.reference
+        if isinstance(self.value, dict):
+            return {key: node._convert(masked=masked) for key, node in self.value.items()}
+        if isinstance(self.value, list):
+            return [node._convert(masked=masked) for node in self.value]
+        return self.value
+
+
+def read_file(path: Path, *, yaml11: bool = False) -> Node:
+    """Read a file.
+
+    Raises:
+        ConfigError: It is missing, no text, too large, or not YAML; with every fault that was found.
+    """
+    place = Place(str(path))
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise ConfigError(Fault(place, "", "there is no such file", _siblings(path))) from None
+    except IsADirectoryError:
+        raise ConfigError(Fault(place, "", "is a folder; name the YAML file in it")) from None
+    except OSError as error:
+        raise ConfigError(Fault(place, "", f"cannot be read: {error.strerror}")) from None
+    if len(data) > MOST_BYTES:
+        raise ConfigError(Fault(place, "", f"has {len(data):,} bytes; a file may have {MOST_BYTES:,}"))
+    try:
+        return read_text(data.decode("utf-8-sig"), str(path), yaml11=yaml11)
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            Fault(place, "", f"is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}")
+        ) from None
+
+
+def read_text(text: str, source: str, *, yaml11: bool = False) -> Node:
+    """Read one YAML document. Tags are noted on their nodes, see `tag_faults`.
+
+    Raises:
+        ConfigError: It is not YAML, nests too deeply or grows too large, or a key stands twice; with every fault found.
+    """
+    composer = _Composer(text, source, yaml11)
+    try:
+        node = composer.document()
+    except yaml.YAMLError as error:
+        raise ConfigError([*composer.faults, _syntax_fault(error, source, text)]) from None
+    except RecursionError:
+        raise ConfigError(Fault(Place(source), "", f"nests deeper than {MOST_DEPTH} levels")) from None
+    if composer.faults:
+        raise ConfigError(composer.faults)
+    return node
+
+
+def tag_faults(node: Node) -> list[Fault]:
+    """A fault for each YAML tag below a node; the language has none."""
+    faults = []
+    if node.tag is not None:
+        faults.append(Fault(node.place, "", f"a YAML tag {node.tag!r} is not allowed; write the value plainly"))
+    for child in node.children():
+        faults += tag_faults(child)
+    return faults
+
+
+def _siblings(path: Path) -> str:
+    folder = path.parent
+    names = sorted(p.name for p in folder.glob("*.y*ml"))[:8] if folder.is_dir() else []
+    return f"In {folder} there are: {', '.join(names)}." if names else ""
+
+
+def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
+    mark = getattr(error, "problem_mark", None)
+    if mark is None:
+        return Fault(Place(source), "", f"is not YAML: {error}")
+    place = Place(source, mark.line + 1, mark.column + 1)
+    lines = text.splitlines()
+    line = lines[mark.line] if mark.line < len(lines) else ""
+    hint = "Indent with spaces; YAML allows no tabs there." if "\t" in line[: len(line) - len(line.lstrip())] else ""
+    return Fault(place, "", f"is not YAML: {getattr(error, 'problem', None) or error}", hint)
+
+
+class _Composer:
+    """Builds nodes from the parser's events. The C composer recurses without a limit and crashes on deep nesting."""
+
+    def __init__(self, text: str, source: str, yaml11: bool) -> None:
+        self.faults: list[Fault] = []
+        self._source = source
+        self._yaml11 = yaml11
+        self._anchors: dict[str, tuple[Node, int]] = {}
+        self._count = 0
+        self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CLoader)
+
+    def document(self) -> Node:
+        """The one document of the text."""
+        next(self._events)
+        event = next(self._events)
+        if isinstance(event, yaml.StreamEndEvent):
+            raise ConfigError(Fault(Place(self._source), "", "is empty"))
+        node = self._node(next(self._events), 0)
+        next(self._events)
+        event = next(self._events)
+        if not isinstance(event, yaml.StreamEndEvent):
+            self.faults.append(Fault(self._place(event), "", "a second document begins here; one file holds one"))
+        return node
+
+    def _node(self, event: Any, depth: int) -> Node:
+        if depth > MOST_DEPTH:
+            raise ConfigError(Fault(self._place(event), "", f"nests deeper than {MOST_DEPTH} levels"))
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        before = self._count
+        self._add(1, event)
+        if isinstance(event, yaml.ScalarEvent):
+            node = self._scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = Node(self._items(depth), self._place(event), tag=_shown_tag(event))
+        else:
+            node = Node(self._entries(depth), self._place(event), tag=_shown_tag(event))
+        if event.anchor is not None:
+            self._anchors[event.anchor] = (node, self._count - before)
+        return node
+
+    def _items(self, depth: int) -> list[Node]:
+        items = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            items.append(self._node(event, depth + 1))
+        return items
+
+    def _entries(self, depth: int) -> dict[str, Node]:
+        entries: dict[str, Node] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._node(event, depth + 1)
+            node = self._node(next(self._events), depth + 1)
+            name = self._key(key)
+            if name in entries:
+                first = entries[name].key_place
+                self.faults.append(Fault(key.place, "", f"the key {name!r} stands twice, first at {first}"))
+                continue
+            entries[name] = Node(node.value, node.place, key.place, node.reference, node.tag)
+        return entries
+
+    def _key(self, key: Node) -> str:
+        if key.value == "<<":
+            hint = "Write `base: other.yml`, or an anchor on a whole value."
+            self.faults.append(Fault(key.place, "", "merge keys `<<` are no part of YAML 1.2", hint))
+        elif not isinstance(key.value, str):
+            found = key.value if isinstance(key.value, bool | int | float | None) else "a list or a mapping"
+            self.faults.append(Fault(key.place, "", f"a key is text, found {found}; put it in quotes"))
+        return str(key.value)
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Node:
+        place, tag = self._place(event), _shown_tag(event)
+        if tag is None:
+            plain = event.style is None or event.style == ""
+            return Node(resolve(event.value, yaml11=self._yaml11) if plain else event.value, place)
+        kind = SCALAR_TAGS.get(event.tag)
+        value = event.value if kind is str else resolve(event.value, yaml11=True)
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if kind is None or not isinstance(value, kind):
+            self.faults.append(Fault(place, "", f"a YAML tag {tag!r} is not allowed here; write the value plainly"))
+        return Node(value, place, tag=tag)
+
+    def _alias(self, event: yaml.AliasEvent) -> Node:
+        if event.anchor not in self._anchors:
+            raise ConfigError(Fault(self._place(event), "", f"there is no anchor '&{event.anchor}' before this"))
+        node, count = self._anchors[event.anchor]
+        self._add(count, event)
+        return node
+
+    def _add(self, count: int, event: Any) -> None:
+        self._count += count
+        if self._count > MOST_NODES:
+            raise ConfigError(Fault(self._place(event), "", f"grows to more than {MOST_NODES:,} values"))
+
+    def _place(self, event: Any) -> Place:
+        return Place(self._source, event.start_mark.line + 1, event.start_mark.column + 1)
+
+
+def _shown_tag(event: Any) -> str | None:
+    if event.tag is None or event.tag == "!":
+        return None
+    return str(event.tag).replace("tag:yaml.org,2002:", "!!")
