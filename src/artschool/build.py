@@ -63,7 +63,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
     for network in networks.values():
         ranks.broadcast([*network.parameters(), *network.buffers()])
-    emas = {name: Ema(networks[name], file.ema.decay) for name in (file.ema.networks if file.ema else ())}
+    emas = {name: Ema(networks[name], file.ema.decay) for name in file.ema.networks} if file.ema else {}
     for name, hook in hooks(networks, "provide_ema"):
         if name in emas:
             hook(emas[name].module)

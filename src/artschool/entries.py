@@ -12,6 +12,7 @@ from artschool.signature import Key
 Count = Annotated[int, Field(ge=1)]
 Iteration = Annotated[int, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+ParameterKind = Literal["weight", "bias", "norm", "embedding"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -75,18 +76,23 @@ class MetricEntry(Entry):
 
 
 class GroupEntry(BaseModel):
-    """Options of an optimizer for the parameters whose `<network>.<name>` matches a pattern such as `gen.head.*`."""
+    """Other options of an optimizer for some parameters.
+
+    They are those whose `<network>.<name>` matches the pattern `match`, such as `gen.head.*`, and which are of one of
+    `kinds`; the first group that fits counts.
+    """
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
-    match: str
+    match: str = "*"
+    kinds: list[ParameterKind] = ["weight", "bias", "norm", "embedding"]
 
 
 class OptimizerEntry(Gated):
-    """An optimizer: `no_decay` exempts kinds of parameters from weight decay, `param_groups` gives some other options."""
+    """An optimizer: `no_decay` lists kinds of parameters without weight decay, `param_groups` other options for some."""
 
     param_groups: list[GroupEntry] = []
-    no_decay: list[Literal["bias", "norm", "embedding"]] = []
+    no_decay: list[ParameterKind] = []
 
 
 class ScheduleEntry(Entry):

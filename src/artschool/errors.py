@@ -55,7 +55,7 @@ class CheckpointError(ArtschoolError):
     exit_code = 6
 
 
-class Stopped(ArtschoolError):
+class Stopped(ArtschoolError):  # noqa: N818  # nothing went wrong
     """The run was told to stop and has saved. `exit_code` is 143 after SIGTERM and 130 after Ctrl-C."""
 
     def __init__(self, message: str, exit_code: int) -> None:

@@ -1,4 +1,4 @@
-"""This process among those that train together: rank, world size and what they exchange. Alone, everything is a no-op."""
+"""This process among those that train together: rank, world size, what they exchange. Alone, all are no-ops."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
         flags = torch.tensor(present, dtype=gradients[0].dtype).to(gradients[0].device)
         flat = torch.cat([flags, *(gradient.reshape(-1) for gradient in gradients)])
         dist.all_reduce(flat)
-        pieces = flat[len(bucket) :].split([gradient.numel() for gradient in gradients])
+        pieces = torch.split(flat[len(bucket) :], [gradient.numel() for gradient in gradients])
         somewhere = [True] * len(bucket) if all(present) else (flat[: len(bucket)] > 0).tolist()
         for parameter, gradient, piece, has_one in zip(bucket, gradients, pieces, somewhere, strict=True):
             if has_one:

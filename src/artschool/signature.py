@@ -160,7 +160,7 @@ def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequ
     Args:
         target: A function, or a class whose `__init__` takes options and one of whose `calls` takes keys.
         provided: How many leading parameters the trainer itself gives (an optimizer's parameters).
-        calls: The method that is called at each iteration, the first that the class defines; none for what is only built.
+        calls: The method that is called at each iteration, the first that is defined; none for what is only built.
 
     Raises:
         ConfigError: It cannot be used from a file; the text says how to mend it.

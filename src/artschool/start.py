@@ -11,7 +11,7 @@ from artschool import ranks
 from artschool.build import build, build_loggers
 from artschool.config.check import check
 from artschool.engine import checkpoint
-from artschool.engine.run import Run
+from artschool.engine.run import Logger, Run
 from artschool.engine.store import CheckpointStore
 from artschool.errors import CheckpointError
 from artschool.loggers.console import ConsoleLogger
@@ -55,7 +55,7 @@ def load(
     run = build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
     shown = ConsoleLogger(console)
     if ranks.is_main():
-        written = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
+        written: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [shown, *(Guarded(logger, shown.note) for logger in written)]
     resume_from(run, resume, lambda line: _say(console, line))
     return run
@@ -86,8 +86,8 @@ def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
         loaded = CheckpointStore.load_path(Path(resume))
         if numbers and numbers[-1] > loaded.number:
             raise CheckpointError(
-                f"{run.folder} has checkpoints up to {numbers[-1]}, which going on from {loaded.number} would overwrite; "
-                "choose another --run-dir"
+                f"{run.folder} has checkpoints up to {numbers[-1]}, and going on from {loaded.number} would overwrite them;"
+                " choose another --run-dir"
             )
     changed = checkpoint.restore(run, loaded)
     say(f"going on after iteration {run.iteration}, from {loaded.path}")

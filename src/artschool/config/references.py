@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, Step
@@ -69,7 +70,7 @@ def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
         node = _node(step.node, "schedule")
         yield Fault(_key_place(node), f"{path}.schedule", "there is no optimizer whose rate it could change")
     starts = [(getattr(phase.entry, "from_", 0), phase) for phase in step.schedule]
-    for (earlier, _), (later, phase) in zip(starts, starts[1:], strict=False):
+    for (earlier, _), (later, phase) in pairwise(starts):
         if phase.entry is not None and later <= earlier:
             yield Fault(
                 phase.node.place,

@@ -78,7 +78,7 @@ class EmaSection(Section):
 
 
 class EvaluationSection(Section):
-    """A dataflow over held-out data every so many iterations, and metrics over its keys; EMA weights where there are any."""
+    """A dataflow over held-out data and metrics over its keys, with EMA weights where there are any (`ema: true`)."""
 
     data: Name
     every: Count | None = None

@@ -231,7 +231,7 @@ class _Composer:
         if tag is None:
             plain = event.style is None or event.style == ""
             return Node(resolve(event.value, yaml11=self._yaml11) if plain else event.value, place)
-        kind = SCALAR_TAGS.get(event.tag)
+        kind = SCALAR_TAGS.get(str(event.tag))
         value = event.value if kind is str else resolve(event.value, yaml11=True)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)

@@ -152,10 +152,8 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
     """
     reader = _Reader()
     file, faults = validate(sections.FileSections, tree, "", sections.FileSections.model_fields, "A file")
-    components = {
-        "data": reader.components("datasets", tree, "data"),
-        "networks": reader.components("networks", tree, "networks"),
-    }
+    data = reader.components("datasets", tree, "data")
+    networks = reader.components("networks", tree, "networks")
     steps = {name: _step_parts(reader, name, node) for name, node in _mappings(tree, "steps")}
     evaluations = {name: _evaluation_parts(reader, name, node) for name, node in _mappings(tree, "evaluate")}
     loggers = reader.components("loggers", tree.get("log") or tree, "log.loggers")
@@ -167,7 +165,8 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
     config = Config(
         tree=tree,
         sections=file,
-        **components,
+        data=data,
+        networks=networks,
         steps={name: Step(name, file.steps[name], *parts) for name, parts in steps.items() if name in file.steps},
         evaluations={
             name: Evaluation(name, file.evaluate[name], *parts)

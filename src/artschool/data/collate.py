@@ -55,7 +55,7 @@ def micro_batches(batch: Mapping[str, Any], count: int) -> Iterator[tuple[dict[s
     """Cut a batch into at most `count` parts whose sizes differ by one at most.
 
     Yields:
-        Each part with its number of samples. Tensors and lists as long as the batch are cut; the rest goes to every part.
+        Each part with its number of samples. Tensors and lists as long as the batch are cut; the rest goes to all.
     """
     size = size_of(batch)
     if count == 1:

@@ -1,10 +1,10 @@
-"""Batches of a data set in the order the sampler gives, in this process or in workers, with the same bits either way."""
+"""Batches of a data set in the sampler's order, loaded here or in workers, with the same bits either way."""
 
 from __future__ import annotations
 
 import signal
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -59,15 +59,15 @@ def load_batches(
     seed: int,
     workers: int,
     device: torch.device,
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any]]:
     """The batches that the sampler lists, in its order.
 
     Raises:
         DataError: A sample cannot be read, or samples do not fit into one batch.
     """
     loader: DataLoader[Any] = DataLoader(
-        Seeded(dataset, name, seed),  # type: ignore[arg-type]  # a map-style data set by its methods
-        batch_sampler=sampler,  # type: ignore[arg-type]  # yields positions rather than integers
+        Seeded(dataset, name, seed),  # type: ignore[arg-type]  # map-style by its methods, not its base
+        batch_sampler=sampler,
         collate_fn=_collate_or_error,
         num_workers=workers,
         worker_init_fn=_leave_signals_to_the_main_process,

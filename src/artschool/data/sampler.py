@@ -1,4 +1,4 @@
-"""Which samples make the batch of an iteration: a pure function of seed, iteration and rank, so that no history is kept."""
+"""Which samples make an iteration's batch: a function of seed, iteration and rank alone; no history is kept."""
 
 from __future__ import annotations
 

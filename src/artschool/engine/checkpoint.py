@@ -174,17 +174,19 @@ def _optimizer_state(
 
 
 def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:
-    saved = {**checkpoint.tensors.get(OPTIMIZERS, {}), **checkpoint.state["optimizer_scalars"]}
-    by_parameter = {f"{step}/{name}": parameter for parameter, name in _names(update, networks).items()}
-    update.optimizer.state.clear()
+    saved = {**checkpoint.tensors[OPTIMIZERS], **checkpoint.state["optimizer_scalars"]}
+    names = [f"{step}/{name}" for name in _names(update, networks).values()]
+    # torch numbers parameters in the order of the groups, which is the order of `names`, and knows where each slot lives.
+    state: dict[int, dict[str, Any]] = {index: {} for index in range(len(names))}
+    index_of = {name: index for index, name in enumerate(names)}
     for full, value in saved.items():
         owner, _, slot = full.rpartition("/")
-        if owner in by_parameter:
-            parameter = by_parameter[owner]
-            if isinstance(value, Tensor):
-                # Step counts of torch's optimizers stay where they were made; moments live beside their parameter.
-                value = value.clone() if value.dim() == 0 and slot == "step" else value.to(parameter.device, copy=True)
-            update.optimizer.state[parameter][slot] = value
+        if owner in index_of:
+            state[index_of[owner]][slot] = value
+    groups = update.optimizer.state_dict()["param_groups"]
+    update.optimizer.load_state_dict(
+        {"state": {i: slots for i, slots in state.items() if slots}, "param_groups": groups}
+    )
 
 
 def fingerprint(run: Run) -> str:

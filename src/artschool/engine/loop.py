@@ -1,15 +1,16 @@
-"""The training loop: batches through `train_iteration`, and between them logs, pictures, evaluations and checkpoints."""
+"""The training loop: batches through `train_iteration`; between them logs, pictures, evaluations, checkpoints."""
 
 from __future__ import annotations
 
 import math
 import time
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from typing import Any
 
 from torch import Tensor
 
 from artschool import ranks
+from artschool.config.sections import PicturesSection
 from artschool.data.seeds import derive, seed_all
 from artschool.engine import checkpoint
 from artschool.engine.durable import write_file
@@ -32,7 +33,8 @@ def train(run: Run) -> None:
         for logger in run.loggers:
             stack.callback(logger.close)
             logger.start(run)
-        batches = stack.enter_context(closing(run.data.load(run.iteration, run.iterations, run.device)))
+        batches = run.data.load(run.iteration, run.iterations, run.device)
+        stack.callback(batches.close)
         start = time.perf_counter() - run.seconds
         for batch in batches:
             states = _train_once(run, batch)
@@ -73,7 +75,7 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
         logger.advance(run)
     pictures = run.log_section.pictures
     if pictures and finished % pictures.every == 0:
-        _draw(run, states)
+        _draw(run, pictures, states)
     record: dict[str, float] = {}
     if finished % run.log_section.every == 0 or finished == last:
         record |= _numbers(run)
@@ -120,7 +122,7 @@ def _check_numbers(run: Run) -> None:
         if section.non_finite == "stop" and skipped and section.precision != "fp16":
             raise NumericsError(
                 f"steps.{step.graph.name}: non-finite gradients in {skipped} updates up to iteration {run.iteration}; "
-                "`train.non_finite` asks to stop. The weights are those before; look at the losses, or take a lower rate"
+                "`train.non_finite` asks to stop. The weights are those before; look at the losses or lower the rate"
             )
         if streak >= section.max_skips:
             raise NumericsError(
@@ -135,12 +137,11 @@ def _log(run: Run, record: dict[str, float]) -> None:
         logger.log({**head, **record})
 
 
-def _draw(run: Run, states: MicroBatches) -> None:
-    assert run.log_section.pictures is not None
-    for key in run.log_section.pictures.keys:
+def _draw(run: Run, section: PicturesSection, states: MicroBatches) -> None:
+    for key in section.keys:
         values = states.first.values.get(key)
         for logger in run.loggers if isinstance(values, Tensor) else ():
-            logger.picture(key, run.iteration, values[: run.log_section.pictures.most])
+            logger.picture(key, run.iteration, values[: section.most])
     for _, hook in hooks(run.networks, "visual_dbg"):
         hook(run.iteration - 1, run.folder)
 

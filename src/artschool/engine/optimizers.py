@@ -1,4 +1,4 @@
-"""Optimizers from the file: parameter groups by kind and by name, and the step that non-finite gradients do not take."""
+"""Optimizers from the file: parameter groups by kind and by name, and no step along non-finite gradients."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def parameter_groups(
             seen.add(parameter)
             exempt = kinds[name] in no_decay
             full_name = f"{network_name}.{name}"
-            index = next((i for i, group in enumerate(groups) if fnmatchcase(full_name, group.match)), -1)
+            index = next((i for i, group in enumerate(groups) if _fits(group, full_name, kinds[name])), -1)
             matched.add(index)
             new: dict[str, Any] = {"params": [], **(groups[index].model_extra or {} if index >= 0 else {})}
             if exempt:
@@ -77,6 +77,10 @@ def parameter_groups(
     if not sorted_groups:
         raise ConfigError(f"{path}: every parameter of {', '.join(networks)} is frozen, so there is nothing to train")
     return list(sorted_groups.values())
+
+
+def _fits(group: GroupEntry, name: str, kind: str) -> bool:
+    return kind in group.kinds and fnmatchcase(name, group.match)
 
 
 def build_optimizer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,7 +55,7 @@ class TrainData:
     workers: int
     seed: int
 
-    def load(self, start: int, stop: int, device: torch.device) -> Iterator[dict[str, Any]]:
+    def load(self, start: int, stop: int, device: torch.device) -> Generator[dict[str, Any]]:
         """This process's part of the batches of these iterations."""
         sampler = RankSampler(self.batches, start, stop, ranks.rank(), ranks.world_size())
         return load_batches(self.dataset, "data.train", sampler, seed=self.seed, workers=self.workers, device=device)

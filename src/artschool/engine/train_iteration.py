@@ -120,7 +120,7 @@ class TrainStep:
         if not total.requires_grad:
             raise StateError(
                 f"steps.{self.graph.name}: at iteration {clock.iteration} no active loss depends on "
-                f"{', '.join(self.networks)}, which the step trains; look for a missing injector, a `grad: false` or a detach"
+                f"{', '.join(self.networks)}, which the step trains; look for a `grad: false` or a detach on the way"
             )
         clock.record(self._total, total)
         self.update.precision.backward(total if clock.share == 1.0 else total * clock.share)

@@ -25,7 +25,7 @@ class Update:
         clip: The largest global norm of the gradients, over all parameters that the step trains; None for no limit.
 
     Attributes:
-        moved: After a guarded update 1.0 if the optimizer stepped and 0.0 if it skipped, on the device; None if it surely did.
+        moved: After a guarded update, on the device: 1.0 if the optimizer stepped, 0.0 if it skipped. Else None.
         skipped: How many updates were skipped, `streak` how many of them in a row until now; both on the device.
     """
 

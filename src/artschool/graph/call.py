@@ -17,7 +17,7 @@ DROPPED = "_"
 
 
 def reader(value: Any) -> Callable[[Mapping[str, Any]], Any]:
-    """A function that finds what stands for a key: text is a key, also inside lists and mappings; the rest is itself."""
+    """A function that finds a value: text is a key, also inside lists and mappings; anything else is itself."""
     if isinstance(value, str):
         return operator.itemgetter(value)
     if isinstance(value, list | tuple):
@@ -62,7 +62,7 @@ class Call:
         for parameter, keys in self._keys.items():
             names = [keys] if isinstance(keys, str) else keys if isinstance(keys, list) else []
             lines += [
-                f"    {parameter} {name!r}: {_describe_value(dict.get(values, name))}"  # type: ignore[arg-type]  # Values is a dict
+                f"    {parameter} {name!r}: {_describe_value(values.get(name))}"
                 for name in names
                 if isinstance(name, str)
             ]
