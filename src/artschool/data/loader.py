@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from artschool.data.collate import collate
 from artschool.data.sampler import Position
-from artschool.data.seeds import derive, seed_all
+from artschool.data.seeds import Seeds, seed_all
 from artschool.errors import DataError
 
 
@@ -22,10 +22,10 @@ class Seeded:
     def __init__(self, dataset: Any, name: str, seed: int) -> None:
         self._dataset = dataset
         self._name = name
-        self._seed = derive(seed, "samples", name)
+        self._seeds = Seeds(seed, "samples", name)
 
     def __getitem__(self, position: Position) -> Mapping[str, Any] | DataError:
-        seed_all(derive(self._seed, position.epoch, position.index))
+        seed_all(self._seeds(position.epoch, position.index))
         try:
             sample: Mapping[str, Any] = self._dataset[position.index]
         except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.

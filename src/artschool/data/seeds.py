@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,19 @@ def derive(*parts: int | str) -> int:
     """A seed in 0..2**63-1 that depends on all parts and on nothing else, on any machine."""
     text = "\0".join(f"{type(part).__name__}:{part}" for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
+
+
+class Seeds:
+    """Seeds for many counters of one purpose, quicker than `derive`: the parts are hashed once."""
+
+    def __init__(self, *parts: int | str) -> None:
+        self._start = hashlib.blake2b(derive(*parts).to_bytes(8, "little"), digest_size=8)
+
+    def __call__(self, *numbers: int) -> int:
+        """A seed in 0..2**63-1 that depends on the parts and the numbers alone."""
+        hashed = self._start.copy()
+        hashed.update(struct.pack(f"<{len(numbers)}q", *numbers))
+        return int.from_bytes(hashed.digest(), "little") >> 1
 
 
 def seed_all(seed: int, device: torch.device | None = None) -> None:

@@ -29,19 +29,20 @@ class Ema:
         self._buffers = list(self.module.buffers())
 
     @torch.no_grad()
-    def update(self, moved: Sequence[Tensor | None]) -> None:
+    def update(self, found_inf: Sequence[Tensor | None]) -> None:
         """Follow the network once.
 
         Args:
-            moved: One entry for each optimizer that stepped: None if it surely moved, else a scalar on the device, 1.0
-                if it moved and 0.0 if it skipped non-finite gradients, which leaves the average where it is.
+            found_inf: One entry for each optimizer that had its turn: None if it surely moved, else a scalar on the
+                device, 1.0 if it skipped non-finite gradients. When all skipped, the average stays where it is.
         """
-        if self._average:
-            if any(flag is None for flag in moved):
-                torch._foreach_lerp_(self._average, self._source, 1 - self.decay)
-            else:
-                flags = [flag for flag in moved if flag is not None]
-                weight = (1 - self.decay) * (flags[0] if len(flags) == 1 else torch.stack(flags).amax())
-                torch._foreach_lerp_(self._average, self._source, [weight] * len(self._average))
+        flags = [flag for flag in found_inf if flag is not None]
+        rate = 1 - self.decay
+        if self._average and len(flags) < len(found_inf):
+            torch._foreach_lerp_(self._average, self._source, rate)
+        elif self._average:
+            skipped = flags[0] if len(flags) == 1 else torch.stack(flags).amin()
+            weight = torch.rsub(skipped, rate, alpha=rate)
+            torch._foreach_lerp_(self._average, self._source, [weight] * len(self._average))
         if self._buffers:
             torch._foreach_copy_(self._buffers, self._source_buffers)

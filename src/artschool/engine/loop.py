@@ -104,7 +104,7 @@ def _numbers(run: Run) -> dict[str, float]:
         names = ["lr"] if len(set(rates)) == 1 else [f"lr/{index}" for index in range(len(rates))]
         record |= {f"{step.graph.name}/{name}": rate for name, rate in zip(names, rates, strict=False)}
         if step.update.guard:
-            record[f"{step.graph.name}/skipped"] = float(step.update.skipped)
+            record[f"{step.graph.name}/skipped"] = step.update.skips()[0]
         if run.train_section.precision == "fp16":
             record[f"{step.graph.name}/scale"] = step.update.precision.scale
     for name, hook in hooks(run.networks, "get_debug_values"):
@@ -118,7 +118,7 @@ def _check_numbers(run: Run) -> None:
     for step in run.steps:
         if step.update is None or not step.update.guard:
             continue
-        streak, skipped = int(step.update.streak), int(step.update.skipped)
+        skipped, streak = step.update.skips()
         if section.non_finite == "stop" and skipped and section.precision != "fp16":
             raise NumericsError(
                 f"steps.{step.graph.name}: non-finite gradients in {skipped} updates up to iteration {run.iteration}; "

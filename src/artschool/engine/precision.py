@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -24,9 +25,11 @@ class Precision:
         self._device_type = device.type
         self._scaler = torch.amp.GradScaler(device.type) if kind == "fp16" else None
 
-    def autocast(self) -> torch.autocast:
+    def autocast(self) -> AbstractContextManager[Any]:
         """The context in which a forward pass runs."""
-        return torch.autocast(self._device_type, dtype=DTYPES.get(self.kind), enabled=self.kind in DTYPES)
+        if self.kind not in DTYPES:
+            return nullcontext()
+        return torch.autocast(self._device_type, dtype=DTYPES[self.kind])
 
     def backward(self, loss: Tensor) -> None:
         """Backpropagate, scaled where fp16 needs it."""

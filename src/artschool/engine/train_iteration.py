@@ -171,7 +171,7 @@ def train_iteration(steps: list[TrainStep], emas: Mapping[str, Ema], batches: Mi
         if step.graph.when.active(clock.iteration) and step.run(batches, clock):
             assert step.update is not None
             for name in step.moved_networks(clock.iteration):
-                moved.setdefault(name, []).append(step.update.moved)
+                moved.setdefault(name, []).append(step.update.found_inf)
                 ranks.broadcast(step.networks[name].buffers())
     for name, ema in emas.items():
         if name in moved:

@@ -25,8 +25,7 @@ class Update:
         clip: The largest global norm of the gradients, over all parameters that the step trains; None for no limit.
 
     Attributes:
-        moved: After a guarded update, on the device: 1.0 if the optimizer stepped, 0.0 if it skipped. Else None.
-        skipped: How many updates were skipped, `streak` how many of them in a row until now; both on the device.
+        found_inf: On the device, 1.0 if the last update was skipped and 0.0 if not; None without the guard.
     """
 
     def __init__(
@@ -49,11 +48,11 @@ class Update:
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
         self.clip = clip
         self.guard = guard or precision.kind == "fp16"
-        device = self.parameters[0].device
-        self.skipped = torch.zeros((), device=device)
-        self.streak = torch.zeros((), device=device)
         self.count = 0
-        self.moved: Tensor | None = None
+        self.found_inf: Tensor | None = None
+        self._skips = 0
+        self._streak = 0
+        self._unread: list[Tensor] = []
 
     def __call__(self, iteration: int, meters: Meters) -> None:
         """Move the parameters along their gradients, which are dropped afterwards."""
@@ -84,13 +83,19 @@ class Update:
         if not self.guard:
             self.optimizer.step()
             return
-        # A norm is finite exactly when every element is, so one number answers for all gradients.
-        self.moved = norm.isfinite().float()
-        found_inf = 1 - self.moved
-        guarded_step(self.optimizer, found_inf)
+        # A finite norm proves every element finite; NaN and infinity times 0 are NaN, which differs from 0.
+        self.found_inf = (norm * 0).ne(0).float()
+        guarded_step(self.optimizer, self.found_inf)
         self.precision.update()
-        self.skipped += found_inf
-        self.streak = (self.streak + 1) * found_inf
+        self._unread.append(self.found_inf)
+
+    def skips(self) -> tuple[int, int]:
+        """How many updates non-finite gradients cost, and how many in a row until now; waits for the device."""
+        for skipped in torch.stack(self._unread).tolist() if self._unread else ():
+            self._skips += int(skipped)
+            self._streak = self._streak + 1 if skipped else 0
+        self._unread.clear()
+        return self._skips, self._streak
 
     def rates(self) -> list[float]:
         """The present rate of each group."""
@@ -98,16 +103,12 @@ class Update:
 
     def state_dict(self) -> dict[str, Any]:
         """The counters and the precision's state; the optimizer's own state is saved by name elsewhere."""
-        return {
-            "count": self.count,
-            "skipped": int(self.skipped),
-            "streak": int(self.streak),
-            "precision": self.precision.state_dict(),
-        }
+        skipped, streak = self.skips()
+        return {"count": self.count, "skipped": skipped, "streak": streak, "precision": self.precision.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` gave."""
         self.count = state["count"]
-        self.skipped.fill_(state["skipped"])
-        self.streak.fill_(state["streak"])
+        self._skips, self._streak = state["skipped"], state["streak"]
+        self._unread.clear()
         self.precision.load_state_dict(state["precision"])

@@ -49,6 +49,6 @@ class Step:
                 continue
             value = loss(state)
             record(loss.name, value.detach())
-            weighted = value * loss.weight
+            weighted = value if loss.weight == 1 else value * loss.weight
             total = weighted if total is None else total + weighted
         return total

@@ -27,9 +27,11 @@ class TensorBoardLogger:
 
     def log(self, record: Record) -> None:
         """Write every number under its name."""
-        for name, value in record.items():
-            if name != "iteration":
-                self._writer.add_scalar(name, value, int(record["iteration"]))
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        # One event with all numbers: an event for each costs as much again for every name.
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in record.items() if name != "iteration"]
+        self._writer.file_writer.add_summary(Summary(value=values), int(record["iteration"]))
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Write a grid of the samples."""
