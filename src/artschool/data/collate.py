@@ -35,11 +35,11 @@ def _stack(key: str, values: list[Any]) -> Any:
         return torch.tensor(values)
     if not isinstance(values[0], Tensor):
         return values
-    shapes = {tuple(value.shape) for value in values}
-    if len(shapes) > 1:
-        listing = ", ".join(map(str, sorted(shapes)))
-        raise DataError(f"{key!r} has tensors of different shapes in one batch: {listing}; crop or pad them")
-    return torch.stack(values)
+    try:
+        return torch.stack(values)
+    except (RuntimeError, TypeError) as error:
+        listing = ", ".join(sorted({str(tuple(value.shape)) for value in values if isinstance(value, Tensor)}))
+        raise DataError(f"{key!r} does not stack to one tensor: shapes {listing}; crop or pad them") from error
 
 
 def size_of(batch: Mapping[str, Any]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -11,8 +12,7 @@ from artschool.data.seeds import derive
 from artschool.errors import DataError
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(NamedTuple):
     """A sample of an epoch; its augmentation draws from a generator seeded by these and the run's seed."""
 
     epoch: int
