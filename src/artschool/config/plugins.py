@@ -49,7 +49,8 @@ def load_plugin(name: str, place: Place, path: str) -> None:
 
 def _import_file(file: Path) -> None:
     module_name = f"artschool_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    if module_name in sys.modules:
+    # A script or a test may have imported the file under its own name; a second copy would register everything twice.
+    if any(getattr(module, "__file__", None) == str(file) for module in list(sys.modules.values())):
         return
     if not file.is_file():
         raise FileNotFoundError(2, "no such file", str(file))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -99,18 +100,33 @@ def build_optimizer(
                 f"{path}.param_groups: unknown options {', '.join(sorted(unknown))}; there are {', '.join(known)}"
             )
     options = dict(options)
-    if "fused" in known and options.get("fused") is None and not options.get("foreach") and _can_fuse(groups):
-        options["fused"] = True
-        options.pop("foreach", None)
+    chosen = options.get("fused") is not None or options.get("foreach") or options.get("dampening")
+    if "fused" in known and not chosen and _can_fuse(groups):
+        options |= {"fused": True, "foreach": None}
     try:
-        return factory(groups, **options)
+        optimizer = factory(groups, **options)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ConfigError(f"{path}: {error}") from error
+    if isinstance(optimizer, torch.optim.SGD):
+        _start_momentum(optimizer)
+    return optimizer
 
 
 def _can_fuse(groups: Sequence[Mapping[str, Any]]) -> bool:
     parameters = [parameter for group in groups for parameter in group["params"]]
     return all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps", "xpu") for p in parameters)
+
+
+def _start_momentum(optimizer: torch.optim.SGD) -> None:
+    """Give fused SGD zeros to start from, which without dampening is what it does itself at its first step.
+
+    torch 2.13 leaves its buffers uninitialised when that very step is skipped, and fails when only some parameters
+    have had theirs.
+    """
+    for group in optimizer.param_groups:
+        if group["fused"] and group["momentum"] and not group["dampening"]:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def skips_on_device(optimizer: Optimizer) -> bool:

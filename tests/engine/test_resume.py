@@ -1,0 +1,236 @@
+"""A resumed run equals the uninterrupted one bit by bit, over its whole state."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from toy_run import Recorder, load, recorded
+
+from artschool.engine import checkpoint
+from artschool.engine.checkpoint import fingerprint
+from artschool.engine.run import Run
+from artschool.engine.store import Checkpoint
+from artschool.errors import CheckpointError, Stopped
+
+
+class StopAfter(Recorder):
+    """Sends a signal to this process after an iteration."""
+
+    def __init__(self, iteration: int, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self._iteration, self._number = iteration, number
+
+    def advance(self, run: Run) -> None:
+        if run.iteration == self._iteration:
+            os.kill(os.getpid(), self._number)
+
+
+def trained(folder: Path, *overrides: str) -> Run:
+    folder.mkdir()
+    run = load(folder, *overrides)
+    recorded(run)
+    return run.train()
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return fingerprint(trained(tmp_path_factory.mktemp("whole") / "a"))
+
+
+def test_two_runs_of_one_file_have_the_same_bits(tmp_path: Path, uninterrupted: str) -> None:
+    assert fingerprint(trained(tmp_path / "b")) == uninterrupted
+
+
+def test_another_seed_gives_other_bits(tmp_path: Path, uninterrupted: str) -> None:
+    assert fingerprint(trained(tmp_path / "b", "seed=8")) != uninterrupted
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_number_of_workers_changes_no_bit(tmp_path: Path, uninterrupted: str, workers: int) -> None:
+    run = trained(tmp_path / "b", f"data.train.workers={workers}", f"data.val.workers={workers}")
+    assert fingerprint(run) == uninterrupted
+
+
+@pytest.mark.parametrize("stops", [[1], [7], [5, 10, 15], [4, 8, 12, 13, 19]])
+def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path: Path, uninterrupted: str, stops: list[int]) -> None:
+    for stop in stops:
+        run = load(tmp_path)
+        run.loggers = [StopAfter(stop)]
+        with pytest.raises(Stopped, match=f"after iteration {stop} and saved") as error:
+            run.train()
+        assert error.value.exit_code == 143
+    run = load(tmp_path)
+    assert run.iteration == stops[-1]
+    recorded(run)
+    assert fingerprint(run.train()) == uninterrupted
+
+
+def test_every_logged_number_is_that_of_the_uninterrupted_run(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    whole = load(tmp_path / "whole").train()
+    run = load(tmp_path)
+    run.loggers = [*run.loggers, StopAfter(8)]
+    with pytest.raises(Stopped):
+        run.train()
+    run = load(tmp_path).train()
+
+    def lines(run: Run) -> list[dict[str, Any]]:
+        records = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
+        return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+
+    assert lines(run) == lines(whole)
+    assert [record["iteration"] for record in lines(run)] == [2, 5, 8, 9, 11, 14, 17, 19]
+
+
+def test_evaluating_more_often_changes_no_bit(tmp_path: Path, uninterrupted: str) -> None:
+    run = trained(tmp_path / "b", "evaluate.held_out.every=1", "checkpoint.every=1", "log.every=3")
+    assert fingerprint(run) == uninterrupted
+
+
+def test_ctrl_c_saves_and_exits_with_130(tmp_path: Path) -> None:
+    run = load(tmp_path)
+    run.loggers = [StopAfter(3, signal.SIGINT)]
+    with pytest.raises(Stopped) as error:
+        run.train()
+    assert error.value.exit_code == 130
+    assert run.store.numbers() == [3]
+
+
+def test_a_finished_run_trains_no_further(tmp_path: Path, uninterrupted: str) -> None:
+    trained(tmp_path / "b")
+    run = load(tmp_path / "b")
+    recorder = recorded(run)
+    assert fingerprint(run.train()) == uninterrupted
+    assert recorder.records == []
+
+
+def test_more_iterations_go_on_from_a_finished_run(tmp_path: Path) -> None:
+    trained(tmp_path / "b", "train.iterations=10")
+    run = load(tmp_path / "b", "train.iterations=20")
+    assert (run.iteration, run.iterations) == (10, 20)
+
+
+def drop_network(saved: Checkpoint) -> None:
+    del saved.tensors["critic"]
+
+
+def drop_ema(saved: Checkpoint) -> None:
+    del saved.tensors["gen.ema"]
+
+
+def drop_moment(saved: Checkpoint) -> None:
+    del saved.tensors["optimizers"]["gen/gen.0.weight/exp_avg"]
+
+
+def drop_step(saved: Checkpoint) -> None:
+    del saved.state["updates"]["critic"]
+
+
+def drop_parameter(saved: Checkpoint) -> None:
+    del saved.tensors["gen"]["0.bias"]
+
+
+@pytest.mark.parametrize(
+    ("drop", "text"),
+    [
+        (drop_network, "has no 'critic'"),
+        (drop_ema, "has no 'gen.ema'"),
+        (drop_moment, "tensors of optimizers where"),
+        (drop_step, "has no optimizer state of step 'critic'"),
+        (drop_parameter, "gen does not fit the network of the file"),
+    ],
+)
+def test_a_part_that_is_missing_is_named(tmp_path: Path, drop: Callable[[Checkpoint], None], text: str) -> None:
+    trained(tmp_path / "b", "train.iterations=5")
+    run = load(tmp_path / "b", resume="auto")
+    saved = run.store.load(5)
+    drop(saved)
+    with pytest.raises(CheckpointError, match=text):
+        checkpoint.restore(run, saved)
+
+
+def spoil_moment(run: Run) -> None:
+    optimizer = run.steps[0].update.optimizer  # type: ignore[union-attr]  # the toy's steps have one
+    next(iter(optimizer.state.values()))["exp_avg"].zero_()
+
+
+def spoil_momentum(run: Run) -> None:
+    optimizer = run.steps[1].update.optimizer  # type: ignore[union-attr]  # the toy's steps have one
+    optimizer.state.clear()
+
+
+def spoil_ema(run: Run) -> None:
+    next(iter(run.emas["gen"].module.parameters())).data.add_(1e-3)
+
+
+def spoil_buffer(run: Run) -> None:
+    next(iter(run.networks["gen"].buffers())).add_(1e-3)
+
+
+def spoil_iteration(run: Run) -> None:
+    run.iteration += 1
+
+
+@pytest.mark.parametrize("spoil", [spoil_moment, spoil_momentum, spoil_ema, spoil_buffer, spoil_iteration])
+def test_the_comparison_notices_each_part_that_is_not_restored(
+    tmp_path: Path, uninterrupted: str, spoil: Callable[[Run], None]
+) -> None:
+    trained(tmp_path / "b", "train.iterations=10")
+    run = load(tmp_path / "b")
+    recorded(run)
+    spoil(run)
+    assert fingerprint(run.train()) != uninterrupted
+
+
+def test_a_changed_file_is_told_on_resume(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    trained(tmp_path / "b", "train.iterations=5")
+    console = Console(record=True, width=200, quiet=False, file=io.StringIO())
+    run = load(tmp_path / "b", "train.iterations=9", "steps.gen.optimizer.lr=1e-3", console=console)
+    said = console.export_text()
+    assert "going on after iteration 5" in said
+    assert "steps.gen.optimizer.lr: 0.002 -> 0.001" in said
+    assert run.steps[0].update.base_rates == [1e-3]  # type: ignore[union-attr]  # the toy's steps have one
+
+
+def test_never_wants_a_folder_without_checkpoints(tmp_path: Path) -> None:
+    trained(tmp_path / "b", "train.iterations=5")
+    with pytest.raises(CheckpointError, match="has checkpoints up to 5 already; choose another --run-dir"):
+        load(tmp_path / "b", resume="never")
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path) -> None:
+    run = trained(tmp_path / "b", "train.iterations=10")
+    path = run.store.folder / "00000010" / "gen.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data))
+    assert load(tmp_path / "b").iteration == 5
+
+
+def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
+    run = trained(
+        tmp_path / "b", "checkpoint={every: 2, keep_last: 1, keep_best: {metric: held_out/psnr, mode: min}}"
+    )
+    assert run.best is not None
+    assert run.best[1] in run.store.numbers()
+    assert run.store.numbers()[-1] == 20
+
+
+def test_fp16_restores_its_scale(tmp_path: Path) -> None:
+    options = ["train.precision=fp16", "networks.gen.dropout=0.0"]
+    whole = trained(tmp_path / "whole", *options)
+    trained(tmp_path / "b", *options, "train.iterations=9")
+    run = load(tmp_path / "b", *options)
+    recorded(run)
+    assert fingerprint(run.train()) == fingerprint(whole)
+    assert torch.isfinite(next(run.networks["gen"].parameters())).all()
