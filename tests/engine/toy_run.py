@@ -94,6 +94,14 @@ def run_generator(width: int = 8, dropout: float = 0.1) -> nn.Module:
     )
 
 
+@networks.register("toy_plain_generator")
+def plain_generator(width: int = 8) -> nn.Module:
+    """(B, 3, H, W) to (B, 3, 2H, 2W), without anything that looks at the whole batch or draws."""
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, 12, 3, padding=1), nn.PixelShuffle(2)
+    )
+
+
 @networks.register("run_critic")
 def run_critic(width: int = 8) -> nn.Module:
     """(B, 3, H, W) to logits (B, 1, H/2, W/2)."""

@@ -97,7 +97,9 @@ class RankSampler:
 
     def __iter__(self) -> Iterator[list[Position]]:
         for iteration in range(self.start, self.stop):
-            yield self.batches.whole(iteration)[self.rank :: self.world_size]
+            whole = self.batches.whole(iteration)
+            start, stop = (part * len(whole) // self.world_size for part in (self.rank, self.rank + 1))
+            yield whole[start:stop]
 
 
 @dataclass(frozen=True)

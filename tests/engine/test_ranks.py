@@ -1,0 +1,90 @@
+"""Several processes: the same numbers as one, and a fault on one ends all. Each test starts real processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from toy_run import load, recorded, write
+
+from artschool.engine.store import CheckpointStore
+
+# Where a gradient is rounding noise, Adam divides it by itself; eps keeps such elements from moving by a whole rate.
+PLAIN = ("networks.gen={type: toy_plain_generator}", "train.accumulate=2", "steps.gen.optimizer.eps=1e-4")
+PLUGIN_FOLDERS = os.pathsep.join(str(path) for path in (Path(__file__).parent, Path(__file__).parents[2] / "src"))
+
+
+def launch(folder: Path, file: Path, num_ranks: int, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_ranks}",
+            "-m", "artschool", "train", str(file), "--run-dir", str(folder / "run"),
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PLUGIN_FOLDERS, **environment},
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str], timeout_s: float = 60) -> tuple[int, str]:
+    output, _ = process.communicate(timeout=timeout_s)
+    return process.returncode, output
+
+
+@pytest.mark.slow
+def test_two_ranks_give_the_weights_of_one_process(tmp_path: Path) -> None:
+    """Over five seconds: three processes import torch."""
+    file = write(tmp_path, *PLAIN)
+    code, output = finish(launch(tmp_path, file, 2))
+    assert code == 0, output
+    (tmp_path / "one").mkdir()
+    one = load(tmp_path / "one", *PLAIN)
+    recorded(one)
+    one.train()
+    saved = CheckpointStore(tmp_path / "run" / "checkpoints").load(20)
+    assert saved.manifest.world_size == 2
+    for name, network in one.networks.items():
+        for key, value in network.state_dict().items():
+            torch.testing.assert_close(saved.tensors[name][key], value, rtol=0, atol=1e-6)
+    for key, value in one.emas["gen"].module.state_dict().items():
+        torch.testing.assert_close(saved.tensors["gen.ema"][key], value, rtol=0, atol=1e-6)
+    assert output.count("held_out/psnr") >= 1
+
+
+@pytest.mark.slow
+def test_a_fault_on_one_rank_ends_all(tmp_path: Path) -> None:
+    """Over five seconds: two processes import torch, and the launcher ends them."""
+    file = write(tmp_path, "data.train.fail_at=3")
+    code, output = finish(launch(tmp_path, file, 2))
+    assert code != 0
+    assert "data.train: sample 3 (epoch 0) raised OSError: cannot decode" in output
+    assert not list((tmp_path / "run").glob("checkpoints/*"))
+
+
+@pytest.mark.slow
+def test_terminating_two_ranks_saves_one_iteration(tmp_path: Path) -> None:
+    """Over five seconds: two processes import torch, twice."""
+    file = write(tmp_path, "train.iterations=100000", "checkpoint.every=100000", "log.every=1")
+    process = launch(tmp_path, file, 2)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "run" / "metrics.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, output = finish(process)
+    numbers = CheckpointStore(tmp_path / "run" / "checkpoints").numbers()
+    assert len(numbers) == 1, output
+    assert f"stopped after iteration {numbers[0]} and saved" in output
+
+
+def test_fewer_samples_than_ranks_are_refused() -> None:
+    from artschool.data.sampler import Batches
+    from artschool.errors import DataError
+
+    with pytest.raises(DataError, match="a batch of 2 leaves some of 3 processes without samples"):
+        Batches("data.train", 10, 2, seed=0, shuffle=True, drop_last=True, world_size=3)
