@@ -1,6 +1,8 @@
 """The components that ship with the package. Nothing is scanned: what is not listed here does not exist."""
 
 MODULES = (
+    "datasets.image_folder",
+    "datasets.photos",
     "injectors.add_noise",
     "injectors.alias",
     "injectors.concatenate",
@@ -16,6 +18,8 @@ MODULES = (
     "losses.mean",
     "losses.pixel",
     "metrics.image",
+    "networks.patch_critic",
+    "networks.rrdb",
     "optimizers.lamb",
     "optimizers.lars",
     "optimizers.torch_optim",

@@ -1,0 +1,58 @@
+"""A critic that judges patches."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from artschool.registry import networks
+
+Count = Annotated[int, Field(ge=1)]
+MOST_WIDENING = 8
+
+
+@networks.register
+class PatchCritic(nn.Module):
+    """Strided convolutions to a map of logits, each of which sees a patch of the image: PatchGAN's discriminator.
+
+    Source: Isola et al. 2017, arXiv:1611.07004, section 3.2.2 and appendix 6.1.2.
+
+    Args:
+        width: Channels after the first convolution; they double with each layer, up to 8 times.
+        layers: Convolutions of stride 2.
+        norm: Between layers: `group` has no batch statistics, so that real and fake batches do not mix; `none`, or
+            `spectral` on the weights (Miyato et al. 2018, arXiv:1802.05957).
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: Count = 3,
+        width: Count = 64,
+        layers: Count = 3,
+        norm: Literal["group", "none", "spectral"] = "group",
+    ) -> None:
+        super().__init__()
+        modules: list[nn.Module] = []
+        channels = in_channels
+        for index in range(layers):
+            out = width * min(2**index, MOST_WIDENING)
+            modules.append(_conv(channels, out, 2, norm))
+            if norm == "group" and index > 0:
+                modules.append(nn.GroupNorm(min(8, out), out))
+            modules.append(nn.LeakyReLU(0.2))
+            channels = out
+        modules.append(_conv(channels, 1, 1, norm))
+        self.layers = nn.Sequential(*modules)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in_channels, H, W) to logits (B, 1, H', W') with H' = H / 2**layers - 1 or so."""
+        logits: Tensor = self.layers(x)
+        return logits
+
+
+def _conv(in_channels: int, out_channels: int, stride: int, norm: str) -> nn.Module:
+    conv = nn.Conv2d(in_channels, out_channels, 4, stride, 1)
+    return nn.utils.parametrizations.spectral_norm(conv) if norm == "spectral" else conv
