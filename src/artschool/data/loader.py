@@ -65,15 +65,19 @@ def load_batches(
     Raises:
         DataError: A sample cannot be read, or samples do not fit into one batch.
     """
-    loader: DataLoader[Any] = DataLoader(
-        Seeded(dataset, name, seed),  # type: ignore[arg-type]  # map-style by its methods, not its base
-        batch_sampler=sampler,
-        collate_fn=_collate_or_error,
-        num_workers=workers,
-        worker_init_fn=_leave_signals_to_the_main_process,
-        pin_memory=device.type == "cuda",
-        prefetch_factor=2 if workers else None,
-    )
+    seeded = Seeded(dataset, name, seed)
+    loader: Iterable[Any]
+    if workers:
+        loader = DataLoader(
+            seeded,  # type: ignore[arg-type]  # map-style by its methods, not its base
+            batch_sampler=sampler,
+            collate_fn=_collate_or_error,
+            num_workers=workers,
+            worker_init_fn=_leave_signals_to_the_main_process,
+            pin_memory=device.type == "cuda",
+        )
+    else:
+        loader = (_collate_or_error([seeded[position] for position in batch]) for batch in sampler)
     for batch in loader:
         if isinstance(batch, DataError):
             raise batch
