@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from old_text import node, told
 
 from artschool.legacy.datasets import DATASETS, convert_datasets
 from artschool.legacy.rules import Notes
 from artschool.registry import datasets, load_builtins
-from legacy.old import node, told
 
 load_builtins()
 
@@ -72,7 +72,8 @@ def test_the_user_s_own_keeps_its_options_and_what_is_inside_it() -> None:
         ),
         (
             "{mode: imagefolder, rgb_n1_to_1: true}",
-            "datasets.train.rgb_n1_to_1: 'rgb_n1_to_1' of the reference's data set 'imagefolder' has no counterpart yet",
+            "datasets.train.rgb_n1_to_1: 'rgb_n1_to_1' of the reference's data set 'imagefolder' has no counterpart "
+            "yet",
         ),
     ],
 )

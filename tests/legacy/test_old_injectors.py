@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from old_text import node, plain, silent, told
 
 from artschool.config.source import read_file
 from artschool.legacy.injectors import INJECTORS, PENDING, convert_injector, convert_injectors
 from artschool.legacy.rules import Fields, Notes
 from artschool.registry import injectors, load_builtins
-from legacy.old import node, plain, silent, told
 
 load_builtins()
 ROWS = {

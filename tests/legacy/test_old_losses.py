@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from old_text import node, plain, silent, told
 
 from artschool.legacy.losses import LOSSES, PENDING, convert_loss, convert_losses
 from artschool.legacy.rules import Notes
 from artschool.registry import load_builtins, losses
-from legacy.old import node, plain, silent, told
 
 load_builtins()
 ROWS = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from old_text import node, silent, told
 
 from artschool.legacy.networks import NETWORKS, convert_networks
 from artschool.legacy.rules import Notes
 from artschool.registry import load_builtins, networks
-from legacy.old import node, silent, told
 
 load_builtins()
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from old_text import node, plain, told
+
 from artschool.legacy.rules import Notes, Rule, apply
-from legacy.old import node, plain, told
 
 RULE = Rule(
     "ours",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from old_text import node, silent, told
 
 from artschool.legacy.rules import Notes
 from artschool.legacy.schedules import convert_schedule
-from legacy.old import node, silent, told
 
 
 def convert(text: str) -> tuple[Any, Notes]:
@@ -21,7 +21,8 @@ def test_milestones_move_by_one_and_it_is_told() -> None:
     converted, notes = convert("default_lr_scheme: MultiStepLR\ngen_lr_steps: [20, 40]\nlr_gamma: 0.5\nwarmup_iter: -1")
     assert converted == {"type": "multi_step", "milestones": [19, 39], "gamma": 0.5}
     assert told(notes.warnings) == [
-        "2:1: train.gen_lr_steps: the milestones 20, 40 acted one iteration early in the reference; each is one less here"
+        "2:1: train.gen_lr_steps: the milestones 20, 40 acted one iteration early in the reference; each is one less "
+        "here"
     ]
 
 

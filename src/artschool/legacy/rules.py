@@ -65,7 +65,7 @@ def apply(rule: Rule, node: Node, path: str, notes: Notes, *, what: str, strict:
         what: What the mapping is, for notes: `injector 'pad'`.
         strict: Whether an option that the reference never read is a fault rather than a warning.
     """
-    fields: Fields = {"type": Node(rule.type, (node.get("type") or node).place)} if rule.type else {}
+    fields: Fields = {"type": rebuilt(node.get("type") or node, rule.type)} if rule.type else {}
     for name, value in mapping(node).items():
         where = f"{path}.{name}" if path else name
         if name in rule.changed and not _is_off(value):
