@@ -8,6 +8,7 @@ import pytest
 from old_text import FILES, node, told
 
 from artschool.config.sections import FileSections
+from artschool.config.structure import structure
 from artschool.legacy import sections
 from artschool.legacy.convert import convert, is_legacy
 from artschool.legacy.rules import Notes, Rule
@@ -89,6 +90,16 @@ def test_pictures_without_a_rate_or_keys_are_not_drawn() -> None:
     for logger in ("{visuals: [a]}", "{visuals: [], visual_debug_rate: 3}", "{visual_debug_rate: 3}"):
         plain, _ = converted(STEP + f"logger: {logger}")
         assert plain.get("log", {}) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["steps: {s: {training: [{}]}}", "logger: {visuals: [{}], visual_debug_rate: 1}", "steps: 3"]
+)
+def test_values_of_the_wrong_kind_are_left_to_our_check(text: str) -> None:
+    tree, _ = convert(node(text))
+    config, faults = structure(tree)
+    assert config is None
+    assert faults
 
 
 def test_tags_and_references_are_plain_values() -> None:

@@ -125,7 +125,7 @@ def _finish_ema(fields: Fields, tree: Node, steps: Node | None, notes: Notes) ->
     at = rate or enabled or train
     message = "averages follow a network when it moves, with its buffers; the reference did after every step, without"
     notes.warn(at, "train.ema_rate", message, "It averaged every network unless told `ema_enabled: false`.")
-    names = {node.value: node for node in trained}
+    names = {text(node): node for node in trained if text(node)}
     section = {"decay": rate} if rate is not None else {}
     section["networks"] = Node([rebuilt(node, node.value) for node in names.values()], at.place)
     fields["ema"] = Node(section, at.place, at.key_place)
@@ -140,7 +140,7 @@ def _finish_pictures(fields: Fields, tree: Node, notes: Notes) -> None:
         return
     mentioned = set(_texts(tree.get("steps")))
     for key in items(keys):
-        if key.value not in mentioned:
+        if text(key) and key.value not in mentioned:
             message = f"shows {key.value!r}, which no step writes; unless the data has it there is no picture of it"
             notes.warn(key, "logger.visuals", message)
 
