@@ -5,4 +5,5 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path += [str(folder) for folder in (Path(__file__).parent, Path(__file__).parent / "engine")]
+HERE = Path(__file__).parent
+sys.path += [str(folder) for folder in (HERE, HERE / "engine", HERE / "legacy")]

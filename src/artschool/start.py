@@ -9,11 +9,11 @@ from rich.console import Console
 
 from artschool import ranks
 from artschool.build import build, build_loggers
-from artschool.config.check import check
 from artschool.engine import checkpoint
 from artschool.engine.run import Logger, Run
 from artschool.engine.store import CheckpointStore
 from artschool.errors import CheckpointError
+from artschool.legacy.read import check_any
 from artschool.loggers.console import ConsoleLogger
 from artschool.loggers.guarded import Guarded
 from artschool.loggers.jsonl import JsonlLogger
@@ -48,7 +48,7 @@ def load(
     """
     console = console or Console(quiet=True)
     path = Path(config)
-    checked = check(path, overrides, announce=lambda line: _say(console, line))
+    checked = check_any(path, overrides, announce=lambda line: _say(console, line))
     for warning in checked.warnings:
         _say(console, f"warning: {warning}")
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name

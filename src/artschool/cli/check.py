@@ -8,15 +8,19 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from artschool.config.check import check
 from artschool.config.flow import components_of, declared_keys
 from artschool.config.structure import Component, Config, Step
+from artschool.legacy.read import check_any
 
 
 def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -> None:
     """Prove a file and print what it does."""
     console = Console(highlight=False)
-    config = check(path, overrides, with_plugins=with_plugins, announce=lambda line: console.print(line, markup=False))
+
+    def announce(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False)
+
+    config = check_any(path, overrides, with_plugins=with_plugins, announce=announce)
     for warning in config.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     print_summary(console, config)
