@@ -5,4 +5,4 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path += [str(folder) for folder in (Path(__file__).parent, Path(__file__).parent / "engine")]
+sys.path += [str(Path(__file__).parent / folder) for folder in (".", "config", "engine")]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from artschool.config.messages import describe
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.source import Node, read_file, read_text, tag_faults
 from artschool.errors import ConfigError, Fault, Place, nearest
@@ -31,7 +32,7 @@ def compose(path: Path, overrides: Sequence[str] = ()) -> Node:
 def finish(tree: Node, path: Path, overrides: Sequence[str] = ()) -> Node:
     """What `compose` does with a file that has been read already."""
     if not isinstance(tree.value, dict):
-        raise ConfigError(Fault(tree.place, "", "a file is a mapping of sections; this is not"))
+        raise ConfigError(Fault(tree.place, "", f"a file is a mapping of sections, found {describe(tree)}"))
     tree = apply_overrides(resolve_bases(tree, path), overrides)
     if faults := tag_faults(tree):
         raise ConfigError(faults)
@@ -95,10 +96,12 @@ def _override(tree: Node, text: str) -> Node:
     steps = path.split(".")
     if not equals or not all(step.strip() == step and step for step in steps):
         raise ConfigError(Fault(place, "", "write it as path.to.key=value"))
+    if steps[0] == "base":
+        raise ConfigError(Fault(place, "base", "is read before overrides; write it in the file"))
     try:
         node = _placed(read_text(value, "override"), place) if value else Node(None, place)
     except ConfigError as error:
-        raise ConfigError([replace(fault, place=place) for fault in error.faults]) from None
+        raise ConfigError([replace(fault, place=place, hint="") for fault in error.faults]) from None
     return _set(tree, steps, node, place, path)
 
 
