@@ -169,7 +169,7 @@ def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
         hint = "Indent with spaces; YAML allows no tabs there."
     elif "flow" in context and "${" in line[: mark.column + 1]:
         hint = 'Between { } or [ ], a reference stands in quotes: "${...}".'
-    elif "flow" in context and start is not None:
+    elif "flow" in context and start is not None and start.index < mark.index:
         hint = f"The bracket opens at {_place(source, start)}."
     else:
         hint = next((advice for part, advice in ADVICE.items() if part in str(problem)), "")
