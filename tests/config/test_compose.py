@@ -122,9 +122,7 @@ def test_a_mapping_that_holds_a_secret_stays_masked_where_it_is_referred_to(monk
 def test_every_reference_that_fails_is_told() -> None:
     with pytest.raises(ConfigError) as error:
         composed({"x.yml": "a: ${b}\nc: ${a}\nd: x${e.f}\n"})
-    assert str(error.value) == (
-        "x.yml:1:4: ${b}: there is no 'b'\nx.yml:1:4: ${b}: there is no 'b'\nx.yml:3:4: ${e.f}: there is no 'e'"
-    )
+    assert str(error.value) == ("x.yml:1:4: ${b}: there is no 'b'\nx.yml:3:4: ${e.f}: there is no 'e'")
 
 
 def test_the_place_of_a_value_is_where_it_was_written() -> None:
@@ -133,3 +131,23 @@ def test_the_place_of_a_value_is_where_it_was_written() -> None:
     tree = compose(Path("x.yml"), ["e=6"])
     places = [str(tree.at(path).place) for path in (["a"], ["b", "c"], ["d"], ["e"])]
     assert places == ["a.yml:1:4", "a.yml:2:8", "x.yml:2:4", "override 'e=6'"]
+
+
+def test_references_that_double_again_and_again_are_stopped() -> None:
+    doubled = "".join(f"a{i}: ${{a{i + 1}}}${{a{i + 1}}}\n" for i in range(40)) + "a40: x\n"
+    with pytest.raises(ConfigError, match=r"^x\.yml:\d+:\d+: grows to more than 100,000 values$"):
+        composed({"x.yml": doubled})
+    listed = "".join(f"a{i}: ['${{a{i + 1}}}', '${{a{i + 1}}}']\n" for i in range(40)) + "a40: x\n"
+    with pytest.raises(ConfigError, match=r"^x\.yml:\d+:\d+: grows to more than 100,000 values$"):
+        composed({"x.yml": listed})
+
+
+def test_what_references_nest_too_deeply_is_refused() -> None:
+    nested = "".join(f"a{i}: ['${{a{i + 1}}}']\n" for i in range(70)) + "a70: x\n"
+    with pytest.raises(ConfigError, match=r"^x\.yml:64:7: nests deeper than 64 levels$"):
+        composed({"x.yml": nested})
+    chained = "".join(f"a{i}: ${{a{i + 1}}}\n" for i in range(3000)) + "a3000: x\n"
+    with pytest.raises(ConfigError, match=r"^x\.yml: nests deeper than 64 levels$"):
+        composed({"x.yml": chained})
+    with pytest.raises(ConfigError, match=r"^x\.yml: nests deeper than 64 levels$"):
+        composed({"x.yml": "a: 1\n"}, ".".join("b" * 3000) + "=1")

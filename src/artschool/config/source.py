@@ -16,6 +16,7 @@ from artschool.errors import ConfigError, Fault, Place
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 64
 MOST_NODES = 100_000
+TOO_DEEP = f"nests deeper than {MOST_DEPTH} levels"
 SCALAR_TAGS = {
     "tag:yaml.org,2002:float": float,
     "tag:yaml.org,2002:int": int,
@@ -124,8 +125,6 @@ def read_text(text: str, source: str, *, yaml11: bool = False) -> Node:
         node = composer.document()
     except yaml.YAMLError as error:
         raise ConfigError([*composer.faults, _syntax_fault(error, source, text)]) from None
-    except RecursionError:
-        raise ConfigError(Fault(Place(source), "", f"nests deeper than {MOST_DEPTH} levels")) from None
     if composer.faults:
         raise ConfigError(composer.faults)
     return node
@@ -214,7 +213,7 @@ class _Composer:
 
     def _node(self, event: Any, depth: int) -> Node:
         if depth > MOST_DEPTH:
-            raise ConfigError(Fault(self._place(event), "", f"nests deeper than {MOST_DEPTH} levels"))
+            raise ConfigError(Fault(self._place(event), "", TOO_DEEP))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         before = self._count
