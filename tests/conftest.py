@@ -5,5 +5,4 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).parent
-sys.path += [str(folder) for folder in (HERE, HERE / "engine", HERE / "legacy")]
+sys.path += [str(Path(__file__).parent / folder) for folder in (".", "config", "engine", "legacy")]

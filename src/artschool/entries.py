@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from artschool.signature import Key
+from artschool.signature import Key, Whole
 
-Count = Annotated[int, Field(ge=1)]
-Iteration = Annotated[int, Field(ge=0)]
+Count = Annotated[Whole, Field(ge=1)]
+Iteration = Annotated[Whole, Field(ge=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 ParameterKind = Literal["weight", "bias", "norm", "embedding"]
 Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -89,7 +89,7 @@ class GroupEntry(BaseModel):
 
 
 class OptimizerEntry(Gated):
-    """An optimizer: `no_decay` lists kinds of parameters without weight decay, `param_groups` other options for some."""
+    """An optimizer: `param_groups` gives other options to some parameters, and those of `no_decay` have no decay."""
 
     param_groups: list[GroupEntry] = []
     no_decay: list[ParameterKind] = []
@@ -115,6 +115,6 @@ OPTIMIZER_BOUNDS: dict[str, Any] = {
     "weight_decay": NotNegative,
     "momentum": NotNegative,
     "eps": NotNegative,
-    "betas": tuple[Beta, Beta],
+    "betas": Beta,
 }
-"""Bounds that torch checks late or not at all."""
+"""Bounds of the numbers in an option, which torch checks late or not at all."""

@@ -7,7 +7,8 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, get_type_hints, overload
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints, overload
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from artschool import entries
 from artschool.errors import ConfigError, allowed
-from artschool.signature import Role, Signature, read_signature
+from artschool.signature import Key, Role, Signature, read_signature
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -28,7 +29,7 @@ class Kind:
         entry: What every entry of the kind may say.
         provided: How many leading parameters the trainer gives when it builds or calls one.
         calls: The method that takes the keys, the first that a class defines; empty for what takes none.
-        bounds: Types that replace a component's own, by option.
+        bounds: What replaces `float` in the type of an option, by its name; such an option takes no key.
     """
 
     name: str
@@ -155,12 +156,24 @@ def _own_doc(target: Any, name: str) -> str | None:
 
 def _bounded(signature: Signature, kind: Kind) -> Signature:
     parameters = tuple(
-        replace(parameter, role=Role.OPTION, annotation=kind.bounds[parameter.name])
+        replace(parameter, role=Role.OPTION, annotation=_bound(parameter.annotation, kind.bounds[parameter.name]))
         if parameter.name in kind.bounds
         else parameter
         for parameter in signature.parameters
     )
     return replace(signature, parameters=parameters)
+
+
+def _bound(annotation: Any, number: Any) -> Any:
+    """Put `number` in place of `float`, also inside unions and pairs, and leave keys out."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is float:
+        return number
+    if origin in (Union, UnionType):
+        return Union[tuple(_bound(part, number) for part in arguments if part is not Key)]  # noqa: UP007  # a tuple
+    if origin in (list, tuple):
+        return origin[tuple(part if part is ... else _bound(part, number) for part in arguments)]
+    return annotation
 
 
 def _refuse_what_the_kind_cannot_use(kind: Kind, signature: Signature) -> None:

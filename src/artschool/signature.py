@@ -13,6 +13,7 @@ from typing import Annotated, Any, Protocol, TypeAlias, Union
 
 import torch
 from pydantic import BeforeValidator, StringConstraints
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
 from artschool.errors import ConfigError
@@ -47,8 +48,28 @@ Dataset: TypeAlias = Annotated[Any, Marker(Role.NESTED, "datasets")]
 Metric: TypeAlias = Annotated[Callable[..., Any], Marker(Role.NESTED, "metrics")]
 """A nested metric; at run time a callable that takes its keys' values."""
 
-Key: TypeAlias = Annotated[str, StringConstraints(min_length=1), Marker(Role.KEY)]
+
+def _name_of(what: str) -> BeforeValidator:
+    def check(value: Any) -> Any:
+        if not isinstance(value, str) or not value:
+            raise PydanticCustomError("name", "the name of a {what}", {"what": what})
+        return value
+
+    return BeforeValidator(check)
+
+
+Key: TypeAlias = Annotated[str, StringConstraints(min_length=1), _name_of("key"), Marker(Role.KEY)]
 """The name of a value in the state, as it stands in the file."""
+NetworkName: TypeAlias = Annotated[str, StringConstraints(min_length=1), _name_of("network"), Marker(Role.NETWORK)]
+"""The name of a network, as it stands in the file."""
+
+
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
+"""A whole number, which may be written `1e5`."""
 
 
 class Clock(Protocol):
@@ -244,7 +265,7 @@ def _read_parameter(owner: str, parameter: inspect.Parameter, annotation: Any, *
     return Parameter(
         name=parameter.name,
         role=marker.role,
-        annotation=_whole_numbers(rewritten),
+        annotation=rewritten,
         default=parameter.default,
         positional=parameter.kind is not inspect.Parameter.KEYWORD_ONLY,
         at_call=at_call,
@@ -257,6 +278,8 @@ def _in_file(annotation: Any, found: set[Marker]) -> Any:
     if annotation is Tensor:
         found.add(Marker(Role.KEY))
         return Key
+    if annotation is int:
+        return Whole
     if annotation is Context:
         found.add(Marker(Role.CONTEXT))
         return Any
@@ -266,7 +289,7 @@ def _in_file(annotation: Any, found: set[Marker]) -> Any:
         if marker is None:
             return Annotated[(_in_file(arguments[0], found), *arguments[1:])]
         found.add(marker)
-        return dict[str, Any] if marker.role is Role.NESTED else Key
+        return {Role.NESTED: dict[str, Any], Role.NETWORK: NetworkName}.get(marker.role, Key)
     if origin in (Union, types.UnionType):
         parts = tuple(_in_file(part, found) for part in arguments)
         if Marker(Role.KEY) in found and any(
@@ -287,16 +310,6 @@ def _in_file(annotation: Any, found: set[Marker]) -> Any:
 def _fits_a_file(annotation: type) -> bool:
     plain = (bool, int, float, str, Path, list, tuple, dict, set, type(None), enum.Enum)
     return annotation is Any or issubclass(annotation, plain) or hasattr(annotation, "__pydantic_validator__")
-
-
-def _whole(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _whole_numbers(annotation: Any) -> Any:
-    """Let `1e5` be a whole number."""
-    base = typing.get_args(annotation)[0] if typing.get_origin(annotation) is Annotated else annotation
-    return Annotated[annotation, BeforeValidator(_whole)] if base is int else annotation
 
 
 def _count_outputs(returns: Any) -> int | None:

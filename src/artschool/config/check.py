@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from artschool.config import plugins
@@ -11,7 +12,7 @@ from artschool.config.flow import check_flow
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
 from artschool.config.structure import Config, structure
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError, Fault, nearest
 from artschool.registry import load_builtins
 
 
@@ -54,7 +55,7 @@ def check_tree(
         faults += flow_faults
         config.warnings += [*notes, *warnings, *warn_of_unused(config)]
     if faults or config is None:
-        raise ConfigError(in_reading_order(faults))
+        raise ConfigError(in_reading_order(_with_nearest(fault, tree) for fault in faults))
     config.warnings = in_reading_order(config.warnings)
     return config
 
@@ -62,6 +63,16 @@ def check_tree(
 def in_reading_order(faults: Iterable[Fault]) -> list[Fault]:
     """Faults sorted by place, each once."""
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.place.source, fault.place.line, fault.place.column))
+
+
+def _with_nearest(fault: Fault, tree: Node) -> Fault:
+    """Add the nearest name to what an override made by its path alone, and is incomplete for that reason."""
+    steps = fault.path.split(".")
+    if fault.place.line or fault.hint or not fault.message.startswith("needs"):
+        return fault
+    siblings = tree.at(steps[:-1]).value
+    written = [key for key, node in siblings.items() if node.place.line] if isinstance(siblings, dict) else []
+    return replace(fault, hint=nearest(steps[-1], written))
 
 
 def _load_plugins(tree: Node, announce: Callable[[str], None]) -> list[Fault]:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from artschool.config.messages import describe
 from artschool.config.scalars import Scalar, resolve
-from artschool.config.source import Node, read_file, read_text, tag_faults
+from artschool.config.source import MOST_DEPTH, MOST_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
 from artschool.errors import ConfigError, Fault, Place, nearest
 
 REFERENCE = re.compile(r"(?<!\$)\$\{([^${}]*)\}")
@@ -31,11 +32,16 @@ def compose(path: Path, overrides: Sequence[str] = ()) -> Node:
 def finish(tree: Node, path: Path, overrides: Sequence[str] = ()) -> Node:
     """What `compose` does with a file that has been read already."""
     if not isinstance(tree.value, dict):
-        raise ConfigError(Fault(tree.place, "", "a file is a mapping of sections; this is not"))
-    tree = apply_overrides(resolve_bases(tree, path), overrides)
-    if faults := tag_faults(tree):
-        raise ConfigError(faults)
-    return interpolate(tree)
+        raise ConfigError(Fault(tree.place, "", f"a file is a mapping of sections, found {describe(tree)}"))
+    try:
+        tree = apply_overrides(resolve_bases(tree, path), overrides)
+        if faults := tag_faults(tree):
+            raise ConfigError(faults)
+        tree = interpolate(tree)
+        _limit_depth(tree)
+    except RecursionError:
+        raise ConfigError(Fault(Place(str(path)), "", TOO_DEEP)) from None
+    return tree
 
 
 def resolve_bases(tree: Node, path: Path, chain: tuple[Path, ...] = ()) -> Node:
@@ -95,10 +101,12 @@ def _override(tree: Node, text: str) -> Node:
     steps = path.split(".")
     if not equals or not all(step.strip() == step and step for step in steps):
         raise ConfigError(Fault(place, "", "write it as path.to.key=value"))
+    if steps[0] == "base":
+        raise ConfigError(Fault(place, "base", "is read before overrides; write it in the file"))
     try:
         node = _placed(read_text(value, "override"), place) if value else Node(None, place)
     except ConfigError as error:
-        raise ConfigError([replace(fault, place=place) for fault in error.faults]) from None
+        raise ConfigError([replace(fault, place=place, hint="") for fault in error.faults]) from None
     return _set(tree, steps, node, place, path)
 
 
@@ -138,7 +146,7 @@ def interpolate(tree: Node) -> Node:
     filler = _Filler(tree)
     filled = filler.fill(tree, ())
     if filler.faults:
-        raise ConfigError(filler.faults)
+        raise ConfigError(list(dict.fromkeys(filler.faults)))
     return filled
 
 
@@ -146,8 +154,12 @@ class _Filler:
     def __init__(self, tree: Node) -> None:
         self.faults: list[Fault] = []
         self._tree = tree
+        self._count = 0
 
     def fill(self, node: Node, chain: tuple[str, ...]) -> Node:
+        self._count += 1
+        if self._count > MOST_NODES:
+            raise ConfigError(Fault(node.place, "", f"grows to more than {MOST_NODES:,} values"))
         if isinstance(node.value, dict):
             return replace(node, value={key: self.fill(child, chain) for key, child in node.value.items()})
         if isinstance(node.value, list):
@@ -206,3 +218,11 @@ def _as_text(node: Node) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
+
+
+def _limit_depth(node: Node, depth: int = 0) -> None:
+    """References and overrides may not nest values deeper than a file may."""
+    if depth > MOST_DEPTH:
+        raise ConfigError(Fault(node.place, "", TOO_DEEP))
+    for child in node.children():
+        _limit_depth(child, depth + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from artschool.config.structure import Component, Config, Evaluation, Step, Use
 from artschool.config.when import ALWAYS, When, first_uncovered
@@ -25,18 +25,20 @@ class Flow:
 
     Attributes:
         open: Whether the data may yield keys that it does not declare.
+        during: The iterations of the run.
     """
 
     data: str
     open: bool
+    during: When = ALWAYS
     writers: dict[str, list[Writer]] = field(default_factory=dict)
     read: set[str] = field(default_factory=set)
 
     @classmethod
-    def of_data(cls, component: Component | None, name: str) -> Flow:
+    def of_data(cls, component: Component | None, name: str, during: When = ALWAYS) -> Flow:
         """Start with the keys that a data set yields: `keys:` of the file, or those its signature declares."""
         declared = declared_keys(component)
-        flow = cls(f"data.{name}", open=declared is None)
+        flow = cls(f"data.{name}", open=declared is None, during=during)
         for key in declared or ():
             place = component.node.place if component else Place("")
             flow.writers[key] = [Writer(flow.data, place, ALWAYS)]
@@ -52,7 +54,7 @@ class Flow:
                 if not self.open or use.name in later:
                     yield self._never_written(use, path, later)
                 continue
-            iteration = first_uncovered(when, [writer.when for writer in writers])
+            iteration = first_uncovered(when & self.during, [writer.when for writer in writers])
             if iteration is not None:
                 yield Fault(
                     use.place,
@@ -63,15 +65,18 @@ class Flow:
 
     def check_writes(self, component: Component, when: When) -> Iterator[Fault]:
         """Faults of one component's writes; they exist from here on."""
+        if component.kind == "injectors" and component.entry is None and not component.writes:
+            self.open = True  # Its `out` is a fault already, and not one of whoever reads it.
         for use in component.writes:
             for writer in self.writers.get(use.name, []):
-                clash = (writer.when & when).first()
+                clash = (writer.when & when & self.during).first()
                 if clash is not None:
+                    at = f", and both run at iteration {clash}" if {writer.when, when} != {ALWAYS} else ""
                     yield Fault(
                         use.place,
                         f"{component.path}.out",
                         f"writes {use.name!r}, already written by {writer.path}; rename one of them",
-                        f"{writer.path} stands at {writer.place}",
+                        f"{writer.path} stands at {writer.place}{at}",
                     )
                     break
             self.writers.setdefault(use.name, []).append(Writer(component.path, use.place, when))
@@ -111,13 +116,12 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     faults: list[Fault] = []
     warnings: list[Fault] = []
     last = config.sections.train.iterations
-    end = When(before=last - 1 if last else None)
-    flow = Flow.of_data(config.data.get("train"), "train")
+    flow = Flow.of_data(config.data.get("train"), "train", When(before=last - 1 if last else None))
     if flow.open and "train" in config.data:
         warnings.append(_undeclared(config.data["train"]))
-    runs = [(c, when & end) for step in config.steps.values() for c, when in components_of(step)]
+    runs = [(c, when) for step in config.steps.values() for c, when in components_of(step)]
     for index, (component, when) in enumerate(runs):
-        if when.first() is None:
+        if (when & flow.during).first() is None:
             warnings.append(_never(component, when, last))
             continue
         faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]))
@@ -157,6 +161,14 @@ def _check_evaluation(config: Config, evaluation: Evaluation) -> Iterator[Fault]
         yield from flow.check_reads(component, ALWAYS, later)
         yield from _check_outputs(component)
         yield from flow.check_writes(component, ALWAYS)
+        yield from _check_ungated(component)
+
+
+def _check_ungated(component: Component) -> Iterator[Fault]:
+    for gate in ("after", "before", "every"):
+        if (node := component.node.get(gate)) is not None:
+            place = node.key_place or node.place
+            yield Fault(place, f"{component.path}.{gate}", "an evaluation always runs all of it; leave this out")
 
 
 def _check_outputs(component: Component) -> Iterator[Fault]:
@@ -167,11 +179,8 @@ def _check_outputs(component: Component) -> Iterator[Fault]:
     named = len(out.value) if isinstance(out.value, list) else 1
     if num_outputs is not None and isinstance(out.value, list) and named != num_outputs:
         name = component.registered.name
-        yield Fault(
-            out.place,
-            f"{component.path}.out",
-            f"names {named}, but {name} returns {num_outputs}; `_` drops one",
-        )
+        drop = "; `_` drops one" if named < num_outputs else ""
+        yield Fault(out.place, f"{component.path}.out", f"names {named}, but {name} returns {num_outputs}{drop}")
 
 
 def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
@@ -203,12 +212,9 @@ def _unread(config: Config, flow: Flow) -> Iterator[Fault]:
 
 
 def _never(component: Component, when: When, iterations: int | None) -> Fault:
-    gate = replace(when, before=None if iterations and when.before == iterations - 1 else when.before)
-    return Fault(
-        component.node.key_place or component.node.place,
-        component.path,
-        f"never runs: it is active {gate}, and training ends after {iterations} iterations",
-    )
+    ends = f", and training ends after {iterations} iterations" if iterations and when.first() is not None else ""
+    place = component.node.key_place or component.node.place
+    return Fault(place, component.path, f"never runs: it is active {when}{ends}")
 
 
 def _undeclared(data: Component) -> Fault:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import types
+import typing
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -10,9 +12,10 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from artschool.config.source import Node
-from artschool.errors import Fault, allowed
+from artschool.errors import Fault, allowed, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
+Location = tuple[str | int, ...]
 
 EXPECTS = {
     "int_type": "a whole number",
@@ -34,20 +37,22 @@ EXPECTS = {
     "less_than_equal": "{le} or less",
     "literal_error": "{expected}",
     "enum": "{expected}",
-    "string_too_short": "the name of a key",
-    "too_short": "at least {min_length} of them",
-    "too_long": "at most {max_length} of them",
+    "string_too_long": "at most {max_length} characters",
+    "too_short": "at least {min_length}",
+    "too_long": "at most {max_length}",
+    "string_pattern_mismatch": "text that matches {pattern}",
 }
 
 
 def validate(
     model: type[Model], node: Node, path: str, takes: Iterable[str], owner: str
 ) -> tuple[Model | None, list[Fault]]:
-    """Validate a mapping of the file.
+    """Validate what stands at a node.
 
     Args:
-        takes: The names it may use, for the hint of a fault.
-        owner: What takes them, for the same hint.
+        path: Path of the node, for the faults.
+        takes: The names that may stand there, for the hint of an unknown one.
+        owner: Who takes them, for the same hint.
 
     Returns:
         The model, or None with every fault that was found.
@@ -56,28 +61,74 @@ def validate(
         # JSON mode: a list serves as a tuple and text as a path, and still no text passes as a number.
         return model.model_validate_json(json.dumps(node.plain())), []
     except ValidationError as error:
-        return None, _faults(error.errors(include_url=False), node, path, list(takes), owner)
+        return None, _Faults(model, node, path, list(takes), owner).of(error.errors(include_url=False))
 
 
-def _faults(errors: Sequence[ErrorDetails], node: Node, path: str, takes: list[str], owner: str) -> list[Fault]:
-    # The branches of a union fail one by one, at the same place: they make one fault.
-    grouped: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
-    for error in errors:
-        grouped.setdefault(_existing(node, error["loc"]), []).append(error)
-    faults = []
-    for location, group in grouped.items():
-        found = node.at(location)
-        where = ".".join([path, *map(str, location)] if path else map(str, location))
-        for kind in ("missing", "extra_forbidden"):
-            for error in [e for e in group if e["type"] == kind]:
-                faults.append(_name_fault(error, found, where, takes, owner, top=len(error["loc"]) == 1))
-        values = [error for error in group if error["type"] not in ("missing", "extra_forbidden")]
-        if values:
-            faults.append(_value_fault(values, found, where))
-    return faults
+class _Faults:
+    """Turns the errors of one validation into faults."""
+
+    def __init__(self, model: type[BaseModel], node: Node, path: str, takes: list[str], owner: str) -> None:
+        self._model = model
+        self._node = node
+        self._path = path
+        self._takes = takes
+        self._owner = owner
+
+    def of(self, errors: Sequence[ErrorDetails]) -> list[Fault]:
+        """The faults, one for each thing that is wrong."""
+        # The branches of a union fail one by one, at the same place: they make one fault.
+        grouped: dict[Location, list[ErrorDetails]] = {}
+        for error in errors:
+            grouped.setdefault(_existing(self._node, error["loc"]), []).append(error)
+        faults = []
+        for location, group in grouped.items():
+            missing = [str(e["loc"][-1]) for e in group if e["type"] == "missing" and isinstance(e["loc"][-1], str)]
+            # A name that is missing because it stands there misspelt is one mistake, not two.
+            unknown = [str(loc[-1]) for loc in grouped if loc[:-1] == location and _is_unknown(grouped[loc])]
+            missing = [name for name in missing if not any(nearest(other, [name]) for other in unknown)]
+            faults += [self._missing(location, name) for name in missing]
+            faults += [self._misnamed(location, error) for error in group if error["type"] == "plain_name"]
+            if _is_unknown(group):
+                faults.append(self._unknown(location))
+            values = [e for e in group if e["type"] not in ("missing", "extra_forbidden", "plain_name")]
+            short = [error for error in group if error["type"] == "missing" and isinstance(error["loc"][-1], int)]
+            # Where one branch of a union got further than others, what the others expected says nothing.
+            further = any(len(other) > len(location) and other[: len(location)] == location for other in grouped)
+            if (values or short) and not further and len(values) + len(short) == len(group):
+                faults.append(self._value(location, values, short))
+        return faults
+
+    def _missing(self, location: Location, name: str) -> Fault:
+        found = self._node.at(location)
+        return Fault(found.key_place or found.place, self._where(location), f"needs {name!r}")
+
+    def _unknown(self, location: Location) -> Fault:
+        found, parent, name = self._node.at(location), location[:-1], str(location[-1])
+        names = list(_names_in(self._model, parent)) if parent else self._takes
+        hint = allowed(f"{self._where(parent) if parent else self._owner} takes", name, names) if names else ""
+        return Fault(found.key_place or found.place, self._where(location), "unknown option", hint)
+
+    def _misnamed(self, location: Location, error: ErrorDetails) -> Fault:
+        found = self._node.at(location)
+        is_key = error["loc"][-1] == "[key]"  # So pydantic marks a location whose key is wrong, not its value.
+        place, name = (found.key_place or found.place, location[-1]) if is_key else (found.place, found.masked())
+        return Fault(place, self._where(location[:-1] if is_key else location), f"{name!r} {error['msg']}")
+
+    def _value(self, location: Location, errors: list[ErrorDetails], short: list[ErrorDetails]) -> Fault:
+        found = self._node.at(location)
+        if short:
+            expected = [f"at least {1 + max(int(error['loc'][-1]) for error in short)}"]
+        else:
+            sizes = [error for error in errors if error["type"] in ("too_short", "too_long")]
+            expected = list(dict.fromkeys(_expectation(error) for error in sizes or errors))
+        message = f"expects {' or '.join(expected)}, found {describe(found)}"
+        return Fault(found.place, self._where(location), message, _nearest_literal(errors, found))
+
+    def _where(self, location: Location) -> str:
+        return ".".join([self._path, *map(str, location)] if self._path else map(str, location))
 
 
-def _existing(node: Node, location: Sequence[str | int]) -> tuple[str | int, ...]:
+def _existing(node: Node, location: Sequence[str | int]) -> Location:
     """The part of a pydantic location that is there in the file, without the names of union branches."""
     steps: list[str | int] = []
     for step in location:
@@ -91,31 +142,35 @@ def _existing(node: Node, location: Sequence[str | int]) -> tuple[str | int, ...
     return tuple(steps)
 
 
-def _name_fault(error: ErrorDetails, found: Node, where: str, takes: list[str], owner: str, *, top: bool) -> Fault:
-    name = str(error["loc"][-1])
-    if error["type"] == "missing":
-        return Fault(found.key_place or found.place, where, f"needs {name!r}")
-    hint = allowed(f"{owner} takes", name, takes) if top else ""
-    return Fault(found.key_place or found.place, where, "unknown option", hint)
+def _is_unknown(errors: Sequence[ErrorDetails]) -> bool:
+    return any(error["type"] == "extra_forbidden" for error in errors)
 
 
-def _value_fault(errors: list[ErrorDetails], found: Node, where: str) -> Fault:
-    expected = list(dict.fromkeys(_expectation(error) for error in errors))
-    if errors[0]["type"] == "string_pattern_mismatch":
-        place = found.key_place or found.place
-        return Fault(place, where, "is no plain name; use letters, digits, '_', '-' and '.', and do not start with '.'")
-    hint = ""
-    if errors[0]["type"] == "literal_error" and isinstance(found.value, str):
-        names = [part.strip("' ") for part in str(errors[0].get("ctx", {})["expected"]).replace(" or ", ",").split(",")]
-        hint = allowed("Allowed", found.value, names)
-    return Fault(found.place, where, f"expects {' or '.join(expected)}, found {describe(found)}", hint)
+def _names_in(annotation: Any, location: Sequence[str | int]) -> Iterable[str]:
+    """The names that a mapping may hold, at a location below a model; none where its keys are free."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = {info.alias or name: info.annotation for name, info in annotation.model_fields.items()}
+        return fields if not location else _names_in(fields.get(str(location[0])), location[1:])
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return next((names for part in arguments if (names := _names_in(part, location))), ())
+    if origin is typing.Annotated:
+        return _names_in(arguments[0], location)
+    return _names_in(arguments[-1], location[1:]) if origin in (dict, list) and location else ()
 
 
 def _expectation(error: ErrorDetails) -> str:
     template = EXPECTS.get(error["type"])
     if template is None:
         return error["msg"]
-    return template.format(**error.get("ctx", {}))
+    bounds = error.get("ctx", {}).items()
+    return template.format(**{name: f"{value:g}" if isinstance(value, float) else value for name, value in bounds})
+
+
+def _nearest_literal(errors: Sequence[ErrorDetails], found: Node) -> str:
+    expected = ",".join(str(e.get("ctx", {})["expected"]) for e in errors if e["type"] == "literal_error")
+    names = [part.strip("' ") for part in expected.replace(" or ", ",").split(",") if part]
+    return nearest(found.value, names) if isinstance(found.value, str) else ""
 
 
 def describe(node: Node) -> str:
@@ -128,5 +183,7 @@ def describe(node: Node) -> str:
     if isinstance(value, str):
         return f"text {value!r}" if len(value) <= 60 else f"text {value[:57]!r}..."
     if isinstance(value, list):
-        return f"a list of {len(value)}"
-    return "a mapping" if isinstance(value, dict) else str(value)
+        return f"a list of {len(value)}" if value else "an empty list"
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    return str(value)

@@ -7,6 +7,8 @@ import importlib
 import importlib.util
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -16,9 +18,14 @@ ENTRY_POINTS = "artschool"
 
 
 def load_installed() -> None:
-    """Import what installed packages offer under the entry-point group `artschool`."""
+    """Import what installed packages offer under the entry-point group `artschool`.
+
+    Raises:
+        ConfigError: One of them raises.
+    """
     for point in entry_points(group=ENTRY_POINTS):
-        point.load()
+        with _blamed(point.value, Place(f"installed package {point.dist.name}" if point.dist else ""), ""):
+            point.load()
 
 
 def load_plugin(name: str, place: Place, path: str) -> None:
@@ -27,21 +34,32 @@ def load_plugin(name: str, place: Place, path: str) -> None:
     Raises:
         ConfigError: It does not exist, or it raises; the fault names the line of the plugin.
     """
-    try:
-        if name.endswith(".py"):
-            _import_file((Path(place.source).parent / name).resolve())
-        else:
+    if name.endswith(".py"):
+        # What an override lists is relative to where the command runs.
+        file = ((Path(place.source).parent if place.line else Path.cwd()) / name).resolve()
+        if not file.is_file():
+            hint = "A path is relative to the file it stands in." if place.line else ""
+            raise ConfigError(Fault(place, path, f"there is no file {file}", hint))
+        with _blamed(name, place, path):
+            _import_file(file)
+    else:
+        with _blamed(name, place, path):
             importlib.import_module(name)
+
+
+@contextmanager
+def _blamed(name: str, place: Place, path: str) -> Iterator[None]:
+    """Tell what a plugin raises as a fault of where it is listed."""
+    try:
+        yield
     except ConfigError as error:
         raise ConfigError([Fault(place, path, f"plugin {name!r}: {fault.message}") for fault in error.faults]) from None
-    except FileNotFoundError as error:
-        raise ConfigError(
-            Fault(place, path, f"no file {error.filename}", "A path is relative to the file it stands in.")
-        ) from None
     except BaseException as error:
         # Whatever a user's module raises, SystemExit included, is a fault of that module, told with its own line.
         if isinstance(error, KeyboardInterrupt):
             raise
+        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+            raise ConfigError(Fault(place, path, f"there is no module {name!r}", "A file ends with `.py`.")) from None
         raise ConfigError(
             Fault(place, path, f"plugin {name!r} raised {type(error).__name__}: {error}", _last_line(error))
         ) from error
@@ -52,8 +70,6 @@ def _import_file(file: Path) -> None:
     # A script or a test may have imported the file under its own name; a second copy would register everything twice.
     if any(getattr(module, "__file__", None) == str(file) for module in list(sys.modules.values())):
         return
-    if not file.is_file():
-        raise FileNotFoundError(2, "no such file", str(file))
     spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -67,5 +83,7 @@ def _import_file(file: Path) -> None:
 
 
 def _last_line(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError):
+        return f"at {error.filename}:{error.lineno}: {(error.text or '').strip()}"
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
     return f"at {frames[-1].filename}:{frames[-1].lineno}: {frames[-1].line}" if frames else ""

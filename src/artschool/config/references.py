@@ -9,40 +9,22 @@ from artschool.config.source import Node
 from artschool.config.structure import Component, Config, Step
 from artschool.errors import Fault, Place, allowed
 
+STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale"}
+"""What every step logs besides its losses."""
+
 
 def check_references(config: Config) -> Iterator[Fault]:
     """Faults of names that do not exist, and of steps that cannot train."""
-    known = config.networks
     for step in config.steps.values():
-        path = f"steps.{step.name}"
-        trains = _node(step.node, "trains")
-        for name in step.section.trained:
-            if name not in known:
-                yield Fault(
-                    trains.place,
-                    f"{path}.trains",
-                    f"unknown network {name!r}",
-                    allowed("The networks are", name, known),
-                )
-            elif _is_frozen(config.networks[name]):
-                yield Fault(
-                    trains.place,
-                    f"{path}.trains",
-                    f"trains {name!r}, which is frozen at {config.networks[name].node.place}",
-                )
-        yield from _check_optimizer(step, path)
+        yield from _check_trained(config, step)
+        yield from _check_optimizer(step, f"steps.{step.name}")
     for component in _all_components(config):
         for use in component.networks:
-            if use.name not in known:
-                yield Fault(
-                    use.place,
-                    f"{component.path}.{use.parameter}",
-                    f"unknown network {use.name!r}",
-                    allowed("The networks are", use.name, known),
-                )
+            yield from _check_network(config, use.name, use.place, f"{component.path}.{use.parameter}")
     yield from _check_data(config)
     yield from _check_training(config)
     yield from _check_ema(config)
+    yield from _check_logged_names(config)
     yield from _check_keep_best(config)
 
 
@@ -57,6 +39,24 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
     for name, data in config.data.items():
         if name not in used_data:
             yield Fault(_key_place(data.node), data.path, "nothing uses this data set")
+
+
+def _check_network(config: Config, name: str, place: Place, path: str) -> Iterator[Fault]:
+    if name not in config.networks:
+        hint = allowed("The networks are", name, config.networks)
+        yield Fault(place, path, f"unknown network {name!r}", hint)
+
+
+def _check_trained(config: Config, step: Step) -> Iterator[Fault]:
+    path, seen = f"steps.{step.name}.trains", set()
+    for name, place in _names(_node(step.node, "trains")):
+        yield from _check_network(config, name, place, path)
+        network = config.networks.get(name)
+        if network is not None and getattr(network.entry, "frozen", False) is True:
+            yield Fault(place, path, f"trains {name!r}, which is frozen at {network.node.place}")
+        if name in seen:
+            yield Fault(place, path, f"names {name!r} twice")
+        seen.add(name)
 
 
 def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
@@ -83,6 +83,15 @@ def _check_data(config: Config) -> Iterator[Fault]:
     data = _node(config.tree, "data")
     if "train" not in config.data:
         yield Fault(_key_place(data), "data", "needs an entry 'train', which the steps are trained on")
+    for component in config.data.values():
+        keys = component.node.get("keys")
+        yields = component.registered.signature.yields if component.registered else None
+        if keys is None or yields is None:
+            continue
+        for key, place in _names(keys):
+            if key not in yields:
+                hint = allowed("It yields", key, yields)
+                yield Fault(place, f"{component.path}.keys", f"the data set yields no {key!r}", hint)
     for evaluation in config.evaluations.values():
         name = evaluation.section.data
         if name not in config.data:
@@ -97,20 +106,31 @@ def _check_data(config: Config) -> Iterator[Fault]:
 
 def _check_training(config: Config) -> Iterator[Fault]:
     train, node = config.sections.train, _node(config.tree, "train")
-    if (train.iterations is None) == (train.epochs is None):
-        yield Fault(_key_place(node), "train", "needs either 'iterations' or 'epochs', not both")
+    if train.iterations is None and train.epochs is None:
+        yield Fault(_key_place(node), "train", "needs 'iterations' or 'epochs'")
+    elif train.iterations is not None and train.epochs is not None:
+        yield Fault(_key_place(node), "train", "gives both 'iterations' and 'epochs'; keep one")
 
 
 def _check_ema(config: Config) -> Iterator[Fault]:
-    for name in config.sections.ema.networks if config.sections.ema else []:
-        if name not in config.networks:
-            node = _node(_node(config.tree, "ema"), "networks")
-            yield Fault(
-                node.place,
-                "ema.networks",
-                f"unknown network {name!r}",
-                allowed("The networks are", name, config.networks),
-            )
+    if config.sections.ema is not None:
+        for name, place in _names(_node(_node(config.tree, "ema"), "networks")):
+            yield from _check_network(config, name, place, "ema.networks")
+
+
+def _check_logged_names(config: Config) -> Iterator[Fault]:
+    """A name in the log stands for one number."""
+    for step in config.steps.values():
+        for name in step.losses.keys() & STEP_NUMBERS:
+            loss = step.losses[name]
+            message = f"every step logs a number {name!r} of its own; choose another name"
+            yield Fault(_key_place(loss.node), loss.path, message)
+    for evaluation in config.evaluations.values():
+        namesake = config.steps.get(evaluation.name)
+        for name in evaluation.metrics.keys() & (STEP_NUMBERS | namesake.losses.keys() if namesake else set()):
+            metric = evaluation.metrics[name]
+            message = f"step {evaluation.name!r} logs '{evaluation.name}/{name}' too; rename one of them"
+            yield Fault(_key_place(metric.node), metric.path, message)
 
 
 def _check_keep_best(config: Config) -> Iterator[Fault]:
@@ -124,10 +144,6 @@ def _check_keep_best(config: Config) -> Iterator[Fault]:
         yield Fault(node.place, "checkpoint.keep_best.metric", f"no evaluation gives {best.metric!r}", hint)
 
 
-def _is_frozen(network: Component) -> bool:
-    return getattr(network.entry, "frozen", False) is True
-
-
 def _all_components(config: Config) -> Iterable[Component]:
     for step in config.steps.values():
         yield from step.injectors.values()
@@ -135,6 +151,12 @@ def _all_components(config: Config) -> Iterable[Component]:
     for evaluation in config.evaluations.values():
         yield from evaluation.injectors.values()
         yield from evaluation.metrics.values()
+
+
+def _names(node: Node) -> Iterator[tuple[str, Place]]:
+    """The names in a node that is one name or a list of names."""
+    for part in node.children() if isinstance(node.value, list) else [node]:
+        yield str(part.value), part.place
 
 
 def _node(node: Node, key: str) -> Node:

@@ -51,8 +51,9 @@ def resolve(text: str, *, yaml11: bool = False) -> Scalar:
 
 def needs_quotes(text: str) -> bool:
     """Whether text, written plainly, would be read as something else, here or by a YAML 1.1 reader."""
-    if not isinstance(resolve(text, yaml11=True), str) or text != text.strip():
+    if not isinstance(resolve(text, yaml11=True), str) or text != text.strip() or not text.isprintable():
         return True
-    if text[0] in "!&*?|>@`\"'%#{}[],-:~=<" or re.search(r"[\n\t,\[\]{}]|: | #|:$", text):
+    if text[0] in "!&*?|>@`\"'%#{}[],-:~=<" or re.search(r"[,\[\]{}]|: | #|:$", text):
         return True
-    return re.fullmatch(r"[-+]?[0-9][0-9_:.]*", text) is not None
+    # YAML 1.1 also has 1_000, minutes 1:30, dates and times.
+    return re.fullmatch(r"[-+]?[0-9][-0-9_:.+TtZz ]*", text) is not None

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, LiteralString
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from artschool.config.when import When
 from artschool.entries import Count, Iteration
-from artschool.signature import Key
+from artschool.signature import Key, NetworkName
 
-PLAIN_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$"
-Name = Annotated[str, StringConstraints(pattern=PLAIN_NAME, max_length=100)]
-"""A name that becomes part of a path: letters, digits, `_`, `-` and `.`, not starting with a dot."""
+
+def _plain(pattern: str, allowed: LiteralString) -> AfterValidator:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise PydanticCustomError("plain_name", "is no plain name: " + allowed)
+        return value
+
+    return AfterValidator(check)
+
+
+RunName = Annotated[
+    str,
+    _plain(
+        r"[A-Za-z0-9_][A-Za-z0-9_.-]{,99}", "up to 100 letters, digits, '_', '-' and '.', and neither '-' nor '.' first"
+    ),
+]
+"""A name that becomes a folder: letters, digits, `_`, `-` and `.`."""
+Name = Annotated[
+    str, _plain(r"[A-Za-z0-9_][A-Za-z0-9_-]{,99}", "up to 100 letters, digits, '_' and '-', and no '-' first")
+]
+"""A name that becomes part of a path, of a number in the log and of a file: letters, digits, `_` and `-`."""
 Raw = dict[str, Any]
 """A component's entry, not looked into yet."""
 
@@ -27,7 +47,7 @@ class Section(BaseModel):
 class StepSection(Section):
     """Everything that leads to one optimizer update."""
 
-    trains: Name | list[Name]
+    trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
     optimizer: Raw | Literal["none"] | None = None
     schedule: Raw | list[Raw] | None = None
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
@@ -74,13 +94,13 @@ class EmaSection(Section):
     """Exponential moving averages of networks, updated once for each optimizer step taken."""
 
     decay: Annotated[float, Field(ge=0, le=1)] = 0.999
-    networks: list[Name]
+    networks: list[NetworkName]
 
 
 class EvaluationSection(Section):
     """A dataflow over held-out data and metrics over its keys, with EMA weights where there are any (`ema: true`)."""
 
-    data: Name
+    data: str
     every: Count | None = None
     injectors: dict[Name, Raw] = {}
     metrics: dict[Name, Raw]
@@ -121,7 +141,7 @@ class CheckpointSection(Section):
 class FileSections(Section):
     """A whole file."""
 
-    name: Name
+    name: RunName
     seed: Iteration = 0
     plugins: list[str] = []
     runs: Path = Path("runs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from artschool.errors import ConfigError, Fault, Place
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 64
 MOST_NODES = 100_000
+TOO_DEEP = f"nests deeper than {MOST_DEPTH} levels"
 SCALAR_TAGS = {
     "tag:yaml.org,2002:float": float,
     "tag:yaml.org,2002:int": int,
@@ -123,8 +125,6 @@ def read_text(text: str, source: str, *, yaml11: bool = False) -> Node:
         node = composer.document()
     except yaml.YAMLError as error:
         raise ConfigError([*composer.faults, _syntax_fault(error, source, text)]) from None
-    except RecursionError:
-        raise ConfigError(Fault(Place(source), "", f"nests deeper than {MOST_DEPTH} levels")) from None
     if composer.faults:
         raise ConfigError(composer.faults)
     return node
@@ -134,10 +134,14 @@ def tag_faults(node: Node) -> list[Fault]:
     """A fault for each YAML tag below a node; the language has none."""
     faults = []
     if node.tag is not None:
-        faults.append(Fault(node.place, "", f"a YAML tag {node.tag!r} is not allowed; write the value plainly"))
+        faults.append(_tag_fault(node.place, node.tag))
     for child in node.children():
         faults += tag_faults(child)
     return faults
+
+
+def _tag_fault(place: Place, tag: str) -> Fault:
+    return Fault(place, "", f"a YAML tag {tag!r} is not allowed; write the value plainly")
 
 
 def _siblings(path: Path) -> str:
@@ -147,14 +151,40 @@ def _siblings(path: Path) -> str:
 
 
 def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
-    mark = getattr(error, "problem_mark", None)
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    if isinstance(error, yaml.reader.ReaderError):
+        before = text.encode()[: error.position].decode()
+        place = Place(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        return Fault(place, "", f"is not YAML: {error.reason}, found {text[len(before)]!r}")
     if mark is None:
         return Fault(Place(source), "", f"is not YAML: {error}")
-    place = Place(source, mark.line + 1, mark.column + 1)
+    context = getattr(error, "context", None) or ""
+    start = getattr(error, "context_mark", None)
+    if start is not None and context == "while scanning a simple key":
+        mark = start  # The problem is noticed only on the next line.
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
-    hint = "Indent with spaces; YAML allows no tabs there." if "\t" in line[: len(line) - len(line.lstrip())] else ""
-    return Fault(place, "", f"is not YAML: {getattr(error, 'problem', None) or error}", hint)
+    if "\t" in line[: len(line) - len(line.lstrip())]:
+        hint = "Indent with spaces; YAML allows no tabs there."
+    elif "flow" in context and "${" in line[: mark.column + 1]:
+        hint = 'Between { } or [ ], a reference stands in quotes: "${...}".'
+    elif "flow" in context and start is not None and start.index < mark.index:
+        hint = f"The bracket opens at {_place(source, start)}."
+    else:
+        hint = next((advice for part, advice in ADVICE.items() if part in str(problem)), "")
+    return Fault(_place(source, mark), "", f"is not YAML: {problem or error}", hint)
+
+
+ADVICE = {
+    "cannot start any token": "Put text that begins with this character in quotes.",
+    "mapping values are not allowed": "Put text that holds ': ' in quotes, or indent as the lines above.",
+    "could not find expected ':'": "A line of a mapping is `key: value`.",
+}
+"""What to do, by a part of what the parser says."""
+
+
+def _place(source: str, mark: Any) -> Place:
+    return Place(source, mark.line + 1, mark.column + 1)
 
 
 class _Composer:
@@ -183,7 +213,7 @@ class _Composer:
 
     def _node(self, event: Any, depth: int) -> Node:
         if depth > MOST_DEPTH:
-            raise ConfigError(Fault(self._place(event), "", f"nests deeper than {MOST_DEPTH} levels"))
+            raise ConfigError(Fault(self._place(event), "", TOO_DEEP))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         before = self._count
@@ -222,8 +252,9 @@ class _Composer:
             hint = "Write `base: other.yml`, or an anchor on a whole value."
             self.faults.append(Fault(key.place, "", "merge keys `<<` are no part of YAML 1.2", hint))
         elif not isinstance(key.value, str):
-            found = key.value if isinstance(key.value, bool | int | float | None) else "a list or a mapping"
-            self.faults.append(Fault(key.place, "", f"a key is text, found {found}; put it in quotes"))
+            is_scalar = isinstance(key.value, bool | int | float | None)
+            found = f"{json.dumps(key.value)}; put it in quotes" if is_scalar else "a list or a mapping"
+            self.faults.append(Fault(key.place, "", f"a key is text, found {found}"))
         return str(key.value)
 
     def _scalar(self, event: yaml.ScalarEvent) -> Node:
@@ -236,7 +267,7 @@ class _Composer:
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if kind is None or not isinstance(value, kind):
-            self.faults.append(Fault(place, "", f"a YAML tag {tag!r} is not allowed here; write the value plainly"))
+            self.faults.append(_tag_fault(place, tag))
         return Node(value, place, tag=tag)
 
     def _alias(self, event: yaml.AliasEvent) -> Node:
@@ -252,7 +283,7 @@ class _Composer:
             raise ConfigError(Fault(self._place(event), "", f"grows to more than {MOST_NODES:,} values"))
 
     def _place(self, event: Any) -> Place:
-        return Place(self._source, event.start_mark.line + 1, event.start_mark.column + 1)
+        return _place(self._source, event.start_mark)
 
 
 def _shown_tag(event: Any) -> str | None:

@@ -42,8 +42,13 @@ def scalar(value: Any) -> str:
         text = repr(value)
         return {"inf": ".inf", "-inf": "-.inf", "nan": ".nan"}.get(text, text)
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False) if needs_quotes(value) else value
+        return _quoted(value) if needs_quotes(value) else value
     return str(value)
+
+
+def _quoted(text: str) -> str:
+    escaped = (c if c.isprintable() else f"\\U{ord(c):08x}" for c in json.dumps(text, ensure_ascii=False))
+    return "".join(escaped)
 
 
 def _block(value: Any, path: Path, comments: Mapping[Path, Sequence[str]]) -> list[str]:

@@ -1,0 +1,237 @@
+"""An entry of the file with a `type:`: which component it is, its options, and the keys and networks it names."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import BaseModel
+
+from artschool.config.messages import describe, validate
+from artschool.config.source import Node
+from artschool.config.when import ALWAYS, When
+from artschool.entries import Gated, GroupEntry, OptimizerEntry
+from artschool.errors import Fault, Place, allowed
+from artschool.registry import REGISTRIES, Registered
+from artschool.signature import Parameter, Role
+
+
+@dataclass(frozen=True)
+class Use:
+    """A name that a component mentions: of a key or a network, by which parameter, and where."""
+
+    parameter: str
+    name: str
+    place: Place
+
+
+@dataclass
+class Component:
+    """An entry of the file: which component, with which options, reading and writing which keys.
+
+    `registered` and `entry` are None when the entry is wrong; what it writes is known even then.
+    """
+
+    kind: str
+    path: str
+    node: Node
+    registered: Registered | None = None
+    entry: BaseModel | None = None
+    nested: dict[str, Component] = field(default_factory=dict)
+
+    def option(self, name: str) -> Any:
+        """The value of one option of the component itself."""
+        return getattr(self.entry, f"option_{name}")
+
+    def options(self) -> dict[str, Any]:
+        """The component's own options by parameter, defaults included."""
+        assert self.registered is not None
+        return {p.name: self.option(p.name) for p in self.registered.signature.of(Role.OPTION)}
+
+    @property
+    def when(self) -> When:
+        """At which iterations its own entry lets it run."""
+        entry = self.entry
+        return When(entry.after, entry.before, entry.every) if isinstance(entry, Gated) else ALWAYS
+
+    @property
+    def reads(self) -> list[Use]:
+        """The keys it reads, by parameter."""
+        return list(self._uses(Role.KEY))
+
+    @property
+    def networks(self) -> list[Use]:
+        """The networks it calls, those of nested components included."""
+        inner = [use for component in self.nested.values() for use in component.networks]
+        return [*self._uses(Role.NETWORK), *inner]
+
+    @property
+    def writes(self) -> list[Use]:
+        """The keys that `out:` names."""
+        out = (self.node.get("out") if self.kind == "injectors" else None) or Node(None, self.node.place, None)
+        nodes = out.value if isinstance(out.value, list) else [out]
+        return [Use("out", n.value, n.place) for n in nodes if isinstance(n.value, str) and n.value != "_"]
+
+    def _uses(self, role: Role) -> Iterator[Use]:
+        if self.registered is None or self.entry is None:
+            return
+        for parameter in self.registered.signature.of(role):
+            if not hasattr(self.entry, f"option_{parameter.name}"):
+                continue  # A nested component: who holds it gives it its keys.
+            node = self.node.get(parameter.name) or self.node
+            for name in names_in(self.option(parameter.name)):
+                yield Use(parameter.name, name, _place_of(node, name))
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """Every name of a key or network in a validated value: text itself, or inside lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from names_in(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from names_in(part)
+
+
+def _place_of(node: Node, name: str) -> Place:
+    if isinstance(node.value, list | dict):
+        parts = node.value if isinstance(node.value, list) else list(node.value.values())
+        return next((part.place for part in parts if part.value == name), node.place)
+    return node.place
+
+
+class ComponentReader:
+    """Reads components, collecting faults."""
+
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+
+    def components(self, kind: str, node: Node, path: str) -> dict[str, Component]:
+        """The components of the mapping at the last part of `path` below `node`, by name."""
+        return {
+            name: self.component(kind, entry, f"{path}.{name}")
+            for name, entry in mappings(node, path.rpartition(".")[2])
+        }
+
+    def component(self, kind: str, node: Node, path: str, *, nested: bool = False) -> Component:
+        """One component; a faulty one has no `entry`."""
+        component = Component(kind, path, node)
+        registered = self._registered(kind, node, path)
+        if registered is None:
+            return component
+        model = registered.nested if nested else registered.model
+        if not nested:
+            if (given := node.get("in")) is not None and isinstance(given.value, dict):
+                names = ", ".join(parameter.name for parameter in registered.signature.inputs)
+                hint = f"Keys are named beside the options: {names}." if names else ""
+                self.faults.append(Fault(given.place, f"{path}.in", "expects a key or a list, found a mapping", hint))
+                return component
+            component.node = node = self._name_inputs(registered, node, path)
+        takes = [name for name in registered.takes if not nested or name in _aliases(model)]
+        entry, faults = validate(model, node, path, takes, registered.name)
+        self.faults += faults
+        component.registered, component.entry = registered, entry
+        if entry is not None:
+            component.nested = self._nested(registered, node, path)
+        if isinstance(entry, OptimizerEntry):
+            self._check_groups(registered, node, path)
+        return component
+
+    def _registered(self, kind: str, node: Node, path: str) -> Registered | None:
+        registry = REGISTRIES[kind]
+        name = node.get("type")
+        if name is None:
+            place = node.key_place or node.place
+            self.faults.append(Fault(place, path, f"needs a 'type'; `artschool components {kind}` lists them"))
+        elif not isinstance(name.value, str):
+            self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
+        elif name.value not in registry:
+            hint = allowed(f"The {kind} are", name.value, registry.names())
+            self.faults.append(Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint))
+        else:
+            return registry.get(name.value)
+        return None
+
+    def _check_groups(self, registered: Registered, node: Node, path: str) -> None:
+        """Check the options of `param_groups`, which are those of the optimizer itself."""
+        own = {key: child for key, child in _mapping(node).items() if key != "param_groups"}
+        options = [parameter.name for parameter in registered.signature.of(Role.OPTION)]
+        groups = node.get("param_groups")
+        for index, group in enumerate(groups.children() if groups is not None else ()):
+            where, known = f"{path}.param_groups.{index}", own
+            for key, child in _mapping(group).items():
+                if key in options:
+                    known = {**known, key: child}
+                elif key not in GroupEntry.model_fields:
+                    hint = allowed(f"a group of {registered.name} takes", key, [*GroupEntry.model_fields, *options])
+                    self.faults.append(Fault(child.key_place or child.place, f"{where}.{key}", "unknown option", hint))
+            self.faults += validate(registered.model, replace(node, value=known), where, (), registered.name)[1]
+
+    def _name_inputs(self, registered: Registered, node: Node, path: str) -> Node:
+        """Replace `in:` by the names of the parameters that it fills."""
+        given, inputs = node.get("in"), registered.signature.inputs
+        if given is None or not inputs:
+            return node
+        values = _spread(given, inputs)
+        if len(values) > len(inputs):
+            names = ", ".join(parameter.name for parameter in inputs)
+            self.faults.append(
+                Fault(
+                    given.place,
+                    f"{path}.in",
+                    f"{registered.name} reads {len(inputs)} ({names}), found {len(values)}",
+                )
+            )
+        mapping = {key: value for key, value in _mapping(node).items() if key != "in"}
+        for parameter, value in zip(inputs, values, strict=False):
+            if parameter.name in mapping:
+                self.faults.append(
+                    Fault(given.place, f"{path}.in", f"gives {parameter.name!r}, which is also given by name")
+                )
+            mapping[parameter.name] = value
+        return replace(node, value=mapping)
+
+    def _nested(self, registered: Registered, node: Node, path: str) -> dict[str, Component]:
+        inner = {}
+        for parameter in registered.signature.of(Role.NESTED):
+            child = node.get(parameter.name)
+            if child is not None and isinstance(child.value, dict):
+                where = f"{path}.{parameter.name}"
+                inner[parameter.name] = self.component(parameter.nested_kind, child, where, nested=True)
+        return inner
+
+
+def _mapping(node: Node) -> dict[str, Node]:
+    return node.value if isinstance(node.value, dict) else {}
+
+
+def _aliases(model: type[BaseModel]) -> set[str]:
+    return {info.alias or name for name, info in model.model_fields.items()}
+
+
+def _spread(given: Node, inputs: list[Parameter]) -> list[Node]:
+    """What `in:` gives to each parameter: a single list parameter takes a list whole."""
+    values = given.value if isinstance(given.value, list) else [given]
+    if len(inputs) == 1 and takes_list(inputs[0].annotation):
+        return [given if isinstance(given.value, list) else replace(given, value=values)]
+    return values
+
+
+def takes_list(annotation: Any) -> bool:
+    """Whether a list may stand in the file for this type."""
+    if typing.get_origin(annotation) is list:
+        return True
+    return any(typing.get_origin(part) is list for part in typing.get_args(annotation))
+
+
+def mappings(tree: Node, key: str) -> Iterator[tuple[str, Node]]:
+    """The entries of a section that are mappings; what is not one is a fault of the section already."""
+    section = tree.get(key)
+    if section is not None and isinstance(section.value, dict):
+        for name, node in section.value.items():
+            if isinstance(node.value, dict):
+                yield name, node
