@@ -86,8 +86,8 @@ def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
         loaded = CheckpointStore.load_path(Path(resume))
         if numbers and numbers[-1] > loaded.number:
             raise CheckpointError(
-                f"{run.folder} has checkpoints up to {numbers[-1]}, and going on from {loaded.number} would overwrite them;"
-                " choose another --run-dir"
+                f"{run.folder} has checkpoints up to {numbers[-1]}, and going on from {loaded.number} would overwrite "
+                "them; choose another --run-dir"
             )
     changed = checkpoint.restore(run, loaded)
     say(f"going on after iteration {run.iteration}, from {loaded.path}")

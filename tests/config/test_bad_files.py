@@ -12,6 +12,7 @@ from bad_files import SOUND, Case, read_cases
 
 from artschool.config.check import check
 from artschool.errors import ConfigError
+from artschool.registry import REGISTRIES, load_builtins
 
 CASES = read_cases()
 
@@ -28,6 +29,11 @@ def said_about(data: str | bytes, folder: Path, *overrides: str, name: str = "ga
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, and registries without what other tests have registered."""
+    load_builtins()
+    for registry in REGISTRIES.values():
+        own = {n: i for n, i in registry._items.items() if i.target.__module__.startswith(("artschool.", "torch."))}
+        monkeypatch.setattr(registry, "_items", own)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -25,13 +25,13 @@ class Seeded:
         self._seeds = Seeds(seed, "samples", name)
 
     def __getitem__(self, position: Position) -> Mapping[str, Any] | DataError:
-        seed_all(self._seeds(position.epoch, position.index))
+        seed_all(self._seeds(position.epoch, position.sample))
         try:
-            sample: Mapping[str, Any] = self._dataset[position.index]
+            sample: Mapping[str, Any] = self._dataset[position.sample]
         except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
             frame = traceback.extract_tb(error.__traceback__)[-1]
             return DataError(
-                f"{self._name}: sample {position.index} (epoch {position.epoch}) raised {type(error).__name__}: {error}"
+                f"{self._name}: sample {position.sample} (epoch {position.epoch}) raised {type(error).__name__}: {error}"
                 f"\n    at {frame.filename}:{frame.lineno}: {frame.line}"
             )
         return sample
