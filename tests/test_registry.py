@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,7 +21,6 @@ from artschool.errors import ConfigError
 from artschool.registry import (
     REGISTRIES,
     injectors,
-    load_builtins,
     losses,
     metrics,
     networks,
@@ -34,14 +33,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 
-@pytest.fixture(autouse=True)
-def registries() -> Iterator[None]:
-    """Forget afterwards what a test registers."""
-    load_builtins()
-    before = {name: dict(registry._items) for name, registry in REGISTRIES.items()}
-    yield
-    for name, registry in REGISTRIES.items():
-        registry._items = before[name]
+pytestmark = pytest.mark.usefixtures("registries")
 
 
 def refusal(kind: str, target: Any, name: str = "probe") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
@@ -17,20 +17,13 @@ from artschool.config.component import Component, ComponentReader
 from artschool.config.source import read_text
 from artschool.engine.meters import Meters
 from artschool.engine.train_iteration import Clock
-from artschool.registry import REGISTRIES, load_builtins
+from artschool.registry import REGISTRIES
 from artschool.signature import Context, Dataset, Injector, Loss, Metric, Network, read_signature
 
 NETWORKS = {"gen": nn.Identity(), "critic": nn.Flatten()}
 
 
-@pytest.fixture(autouse=True)
-def registries() -> Iterator[None]:
-    """Forget afterwards what a test registers."""
-    load_builtins()
-    before = {name: dict(registry._items) for name, registry in REGISTRIES.items()}
-    yield
-    for name, registry in REGISTRIES.items():
-        registry._items = before[name]
+pytestmark = pytest.mark.usefixtures("registries")
 
 
 @dataclass

@@ -64,7 +64,7 @@ class Registered:
     @property
     def documentation(self) -> str:
         """The docstring, that of `__init__` and of the called method included."""
-        texts = [self._own_text]
+        texts: list[str | None] = [self._own_text]
         if self.signature.is_class:
             texts += [_own_doc(self.target, name) for name in ("__init__", *self.kind.calls)]
         return "\n\n".join(text for text in texts if text)
@@ -77,7 +77,7 @@ class Registered:
     @property
     def _own_text(self) -> str:
         # Not what a class inherits: nn.Module's says nothing about this one.
-        return inspect.cleandoc(self.target.__doc__ or "")
+        return inspect.cleandoc(_function(self.target).__doc__ or "")
 
     @property
     def takes(self) -> list[str]:
@@ -148,8 +148,11 @@ class Registry:
 
 
 def _origin(target: Callable[..., Any]) -> str:
-    function = target.func if isinstance(target, partial) else target
-    return f"{function.__module__}.{function.__qualname__}"
+    return f"{_function(target).__module__}.{_function(target).__qualname__}"
+
+
+def _function(target: Callable[..., Any]) -> Callable[..., Any]:
+    return target.func if isinstance(target, partial) else target
 
 
 def _snake_case(name: str) -> str:
