@@ -161,7 +161,8 @@ def _snake_case(name: str) -> str:
 
 def _own_doc(target: Any, name: str) -> str | None:
     method = target.__dict__.get(name)
-    return inspect.getdoc(method) if method is not None else None
+    # Its own text: inspect.getdoc would give that of object.__init__.
+    return inspect.cleandoc(method.__doc__) if method is not None and method.__doc__ else None
 
 
 def _bounded(signature: Signature, kind: Kind) -> Signature:
