@@ -46,6 +46,8 @@ train: {{iterations: {iterations}, non_finite: {non_finite}}}
 ema: {{decay: 0.999, networks: [gen]}}
 """
 LOG_EVERY = 10
+METRICS = ("pixel", "adversarial", "total", "critic", "d_real", "d_fake")
+"""What both sides log."""
 
 
 class Pair(TypedDict):
@@ -108,7 +110,7 @@ class Loop:
 
     def run(self, iterations: int) -> None:
         """Train for a number of iterations."""
-        kept: dict[str, list[Tensor]] = {"pixel": [], "adversarial": [], "gen": [], "critic": []}
+        kept: dict[str, list[Tensor]] = {name: [] for name in METRICS}
         for _ in range(iterations):
             batch = next(self.batches)
             lq, hq = batch["lq"], batch["hq"]
@@ -121,19 +123,21 @@ class Loop:
             self.gen_optimizer.step()
             self.gen_optimizer.zero_grad()
             self.critic.requires_grad_(True)
-            loss = F.relu(1 - self.critic(hq)).mean() + F.relu(1 + self.critic(sr.detach())).mean()
+            real, fake = self.critic(hq), self.critic(sr.detach())
+            loss = F.relu(1 - real).mean() + F.relu(1 + fake).mean()
             loss.backward()
             self.critic_optimizer.step()
             self.critic_optimizer.zero_grad()
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.ema.parameters()), list(self.gen.parameters()), 0.001)
-            for name, value in zip(kept, (pixel, adversarial, total, loss), strict=True):
+            numbers = (pixel, adversarial, total, loss, real.detach().mean(), fake.detach().mean())
+            for name, value in zip(METRICS, numbers, strict=True):
                 kept[name].append(value.detach())
             self.iteration += 1
             if self.iteration % LOG_EVERY == 0:
                 record = {name: torch.stack(values).mean().item() for name, values in kept.items()}
                 self.log.write(json.dumps({"iteration": self.iteration, **record}) + "\n")
-                kept = {name: [] for name in kept}
+                kept = {name: [] for name in METRICS}
 
 
 class Referee:

@@ -20,6 +20,7 @@ from artschool.engine.train_iteration import Clock
 from artschool.errors import ConfigError
 from artschool.registry import (
     REGISTRIES,
+    Registry,
     injectors,
     losses,
     metrics,
@@ -295,6 +296,9 @@ def test_what_somebody_else_left_unresolved_is_read_from_its_default() -> None:
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:
+    few = Registry(networks.kind)
+    for name in ("rrdb", "patch_critic"):
+        few.register(name, networks.get(name).target)
     with pytest.raises(ConfigError) as error:
-        networks.get("rddb")
+        few.get("rddb")
     assert str(error.value) == "unknown network 'rddb'. There are: patch_critic, rrdb. Did you mean 'rrdb'?"

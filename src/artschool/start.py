@@ -9,11 +9,11 @@ from rich.console import Console
 
 from artschool import ranks
 from artschool.build import build, build_loggers
-from artschool.config.check import check
 from artschool.engine import checkpoint
 from artschool.engine.run import Logger, Run
 from artschool.engine.store import CheckpointStore
 from artschool.errors import CheckpointError
+from artschool.legacy.read import check_any
 from artschool.loggers.console import ConsoleLogger
 from artschool.loggers.guarded import Guarded
 from artschool.loggers.jsonl import JsonlLogger
@@ -48,7 +48,7 @@ def load(
     """
     console = console or Console(quiet=True)
     path = Path(config)
-    checked = check(path, overrides, announce=lambda line: _say(console, line))
+    checked = check_any(path, overrides, announce=lambda line: _say(console, line))
     for warning in checked.warnings:
         _say(console, f"warning: {warning}")
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
@@ -86,8 +86,8 @@ def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
         loaded = CheckpointStore.load_path(Path(resume))
         if numbers and numbers[-1] > loaded.number:
             raise CheckpointError(
-                f"{run.folder} has checkpoints up to {numbers[-1]}, and going on from {loaded.number} would overwrite them;"
-                " choose another --run-dir"
+                f"{run.folder} has checkpoints up to {numbers[-1]}, and going on from {loaded.number} would overwrite "
+                "them; choose another --run-dir"
             )
     changed = checkpoint.restore(run, loaded)
     say(f"going on after iteration {run.iteration}, from {loaded.path}")

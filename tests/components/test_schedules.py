@@ -77,9 +77,7 @@ def test_a_milestone_is_the_first_iteration_at_the_new_rate() -> None:
 
 
 def test_a_cosine_stays_at_its_end() -> None:
-    values = [
-        schedules.cosine_annealing(1.0, iteration, period=4, eta_min=0.1) for iteration in (0, 2, 4, 5, 999)
-    ]
+    values = [schedules.cosine_annealing(1.0, iteration, period=4, eta_min=0.1) for iteration in (0, 2, 4, 5, 999)]
     assert values == [1.0, pytest.approx(0.55), 0.1, 0.1, 0.1]
 
 

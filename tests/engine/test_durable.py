@@ -49,9 +49,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_write_file_syncs_the_file_before_the_rename_and_the_folder_after(
-    tmp_path: Path, calls: Calls
-) -> None:
+def test_write_file_syncs_the_file_before_the_rename_and_the_folder_after(tmp_path: Path, calls: Calls) -> None:
     durable.write_file(tmp_path / "config.yml", b"name: a\n")
     assert calls == [
         ("fsync", "tmp:config.yml"),
@@ -62,9 +60,7 @@ def test_write_file_syncs_the_file_before_the_rename_and_the_folder_after(
     assert names(tmp_path) == ["config.yml"]
 
 
-def test_committed_folder_syncs_files_folder_renames_and_syncs_the_parent(
-    tmp_path: Path, calls: Calls
-) -> None:
+def test_committed_folder_syncs_files_folder_renames_and_syncs_the_parent(tmp_path: Path, calls: Calls) -> None:
     with durable.committed_folder(tmp_path / "new") as folder:
         durable.write_bytes(folder / "b", b"2")
         durable.write_bytes(folder / "a", b"1")
@@ -79,9 +75,7 @@ def test_committed_folder_syncs_files_folder_renames_and_syncs_the_parent(
     assert names(tmp_path / "new") == ["a", "b"]
 
 
-def test_replacing_a_folder_sets_the_old_aside_only_when_the_new_is_on_the_disk(
-    tmp_path: Path, calls: Calls
-) -> None:
+def test_replacing_a_folder_sets_the_old_aside_only_when_the_new_is_on_the_disk(tmp_path: Path, calls: Calls) -> None:
     (tmp_path / "new").mkdir()
     aside = durable.temporary_path(tmp_path / "new", "old")
     with durable.committed_folder(tmp_path / "new", aside=aside) as folder:
@@ -110,9 +104,7 @@ def test_move_folder_syncs_the_parent(tmp_path: Path, calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("point", ["before_write", "after_write", "before_fsync", "before_rename"])
-@pytest.mark.parametrize(
-    ("action", "reason"), [("disk_full", "No space left on device"), ("io_error", "Input/output")]
-)
+@pytest.mark.parametrize(("action", "reason"), [("disk_full", "No space left on device"), ("io_error", "Input/output")])
 def test_a_refused_file_names_path_and_bytes_and_leaves_the_old_one(
     tmp_path: Path, arm: Callable[[str], None], point: str, action: str, reason: str
 ) -> None:
@@ -132,9 +124,7 @@ def test_a_refused_file_names_path_and_bytes_and_leaves_the_old_one(
 def test_a_folder_that_fails_is_removed(tmp_path: Path, arm: Callable[[str], None], point: str) -> None:
     arm(f"{point}=disk_full")
     with (
-        pytest.raises(
-            ResourceError, match=r"/new(/a)?: cannot be written: No space left on device; 3 bytes needed"
-        ),
+        pytest.raises(ResourceError, match=r"/new(/a)?: cannot be written: No space left on device; 3 bytes needed"),
         durable.committed_folder(tmp_path / "new") as folder,
     ):
         durable.write_bytes(folder / "a", b"123")
@@ -149,9 +139,7 @@ def test_an_error_in_the_block_removes_the_folder_and_is_passed_on(tmp_path: Pat
 
 
 @pytest.mark.parametrize("nth", [1, 2])
-def test_a_failed_replacement_puts_the_old_folder_back(
-    tmp_path: Path, arm: Callable[[str], None], nth: int
-) -> None:
+def test_a_failed_replacement_puts_the_old_folder_back(tmp_path: Path, arm: Callable[[str], None], nth: int) -> None:
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "old").touch()
     arm(f"before_rename:{nth}=raise")
@@ -212,9 +200,7 @@ def test_a_fault_point_sleeps(arm: Callable[[str], None], monkeypatch: pytest.Mo
     assert slept == [0.25, 1.0]
 
 
-@pytest.mark.parametrize(
-    "fault", ["before_writ=kill", "before_write", "before_write:0=kill", "before_write=kill:3"]
-)
+@pytest.mark.parametrize("fault", ["before_writ=kill", "before_write", "before_write:0=kill", "before_write=kill:3"])
 def test_a_misspelt_fault_is_refused(arm: Callable[[str], None], fault: str) -> None:
     arm(fault)
     with pytest.raises(ValueError, match=r"write name\[:nth\]=action; names: before_write, after_write"):
@@ -246,9 +232,7 @@ for text in (b"one", b"two"):
         ("after_rename", b"two"),
     ],
 )
-def test_a_killed_write_leaves_the_old_file_or_the_new_one(
-    tmp_path: Path, point: str, content: bytes
-) -> None:
+def test_a_killed_write_leaves_the_old_file_or_the_new_one(tmp_path: Path, point: str, content: bytes) -> None:
     path = tmp_path / "file"
     environment = {
         **os.environ,
@@ -258,9 +242,7 @@ def test_a_killed_write_leaves_the_old_file_or_the_new_one(
     result = subprocess.run([sys.executable, "-c", _WRITES, str(path)], env=environment, check=False)
     assert result.returncode == -signal.SIGKILL
     assert path.read_bytes() == content
-    assert len(durable.remove_leftovers(tmp_path)) == (
-        point in ("after_write", "before_fsync", "before_rename")
-    )
+    assert len(durable.remove_leftovers(tmp_path)) == (point in ("after_write", "before_fsync", "before_rename"))
     assert names(tmp_path) == ["file"]
 
 

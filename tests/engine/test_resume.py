@@ -218,9 +218,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path) -> None:
 
 
 def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
-    run = trained(
-        tmp_path / "b", "checkpoint={every: 2, keep_last: 1, keep_best: {metric: held_out/psnr, mode: min}}"
-    )
+    run = trained(tmp_path / "b", "checkpoint={every: 2, keep_last: 1, keep_best: {metric: held_out/psnr, mode: min}}")
     assert run.best is not None
     assert run.best[1] in run.store.numbers()
     assert run.store.numbers()[-1] == 20

@@ -116,9 +116,7 @@ def test_a_loaded_tensor_does_not_depend_on_the_file(store: CheckpointStore) -> 
     assert weight.tolist() == [2.0] * 4
 
 
-def test_numbers_are_ordered_as_numbers_and_only_plain_folders_count(
-    store: CheckpointStore, tmp_path: Path
-) -> None:
+def test_numbers_are_ordered_as_numbers_and_only_plain_folders_count(store: CheckpointStore, tmp_path: Path) -> None:
     assert store.numbers() == []
     assert store.newest_valid(pytest.fail) is None
     for number in (100_000_000, 99_999_999, 0):
@@ -136,9 +134,7 @@ def test_numbers_are_ordered_as_numbers_and_only_plain_folders_count(
 def test_a_missing_number_lists_those_there_are(store: CheckpointStore) -> None:
     save(store, 1)
     save(store, 2)
-    with pytest.raises(
-        CheckpointError, match=r"checkpoints/00000003: there is no such checkpoint; there are: 1, 2$"
-    ):
+    with pytest.raises(CheckpointError, match=r"checkpoints/00000003: there is no such checkpoint; there are: 1, 2$"):
         store.load(3)
     with pytest.raises(CheckpointError, match=r"checkpoints/00000003: there is no such folder$"):
         CheckpointStore.load_path(store.folder / "00000003")
@@ -147,9 +143,7 @@ def test_a_missing_number_lists_those_there_are(store: CheckpointStore) -> None:
 def test_a_renamed_checkpoint_is_found_out_and_loads_by_its_path(store: CheckpointStore) -> None:
     path = save(store, 1).rename(store.folder / "00000002")
     for read in (store.verify, store.load):
-        with pytest.raises(
-            CheckpointError, match="00000002: is the checkpoint of iteration 1 under another name"
-        ):
+        with pytest.raises(CheckpointError, match="00000002: is the checkpoint of iteration 1 under another name"):
             read(2)
     assert CheckpointStore.load_path(path).number == 1
 
@@ -230,9 +224,7 @@ def test_a_newer_schema_says_what_is_needed_and_is_not_passed_over(store: Checkp
         store.newest_valid(pytest.fail)
 
 
-@pytest.mark.parametrize(
-    "name", ["../00000000/gen.safetensors", "/etc/passwd", "manifest.json", "a/b.safetensors", ""]
-)
+@pytest.mark.parametrize("name", ["../00000000/gen.safetensors", "/etc/passwd", "manifest.json", "a/b.safetensors", ""])
 def test_a_manifest_names_no_file_outside_its_folder(store: CheckpointStore, name: str) -> None:
     save(store, 1)
     forge(store, files={**store.verify(1).files, name: store.verify(1).files["state.json"]})
@@ -392,9 +384,7 @@ def test_kills_at_random_times_corrupt_and_lose_nothing(tmp_path: Path) -> None:
         announced = newest
 
 
-def test_the_same_kill_ruins_a_writer_in_place(
-    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_same_kill_ruins_a_writer_in_place(store: CheckpointStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: without the temporary folder, the harness above does see the damage."""
     save(store, 1)
 
@@ -569,9 +559,7 @@ def test_cleaning_restores_what_was_set_aside_unless_its_replacement_is_good(
     assert value(store, 1) == (6.0 if replacement == "good" else 5.0)
 
 
-def test_what_was_set_aside_stays_while_something_foreign_has_its_place(
-    store: CheckpointStore, tmp_path: Path
-) -> None:
+def test_what_was_set_aside_stays_while_something_foreign_has_its_place(store: CheckpointStore, tmp_path: Path) -> None:
     aside = save(store, 1).rename(store.folder / ".old-00000001-0000000a")
     (store.folder / "00000001").symlink_to(tmp_path)
     store.clean()
@@ -579,9 +567,7 @@ def test_what_was_set_aside_stays_while_something_foreign_has_its_place(
     assert value(store, 1) == 1.0
 
 
-def test_a_failure_while_deleting_is_a_resource_error(
-    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failure_while_deleting_is_a_resource_error(store: CheckpointStore, monkeypatch: pytest.MonkeyPatch) -> None:
     save(store, 1)
     save(store, 2)
     durable._passages.clear()

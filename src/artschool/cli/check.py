@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
-from artschool.config.check import check
 from artschool.config.flow import components_of, declared_keys
 from artschool.config.structure import Component, Config, Step
 from artschool.entries import DatasetEntry, LossEntry
+from artschool.legacy.read import check_any
 
 Row = tuple[str, str]
 
@@ -19,12 +19,11 @@ Row = tuple[str, str]
 def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -> None:
     """Prove a file and print what it does."""
     console = Console(highlight=False)
-    config = check(
-        path,
-        overrides,
-        with_plugins=with_plugins,
-        announce=lambda line: console.print(line, markup=False, soft_wrap=True),
-    )
+
+    def announce(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False)
+
+    config = check_any(path, overrides, with_plugins=with_plugins, announce=announce)
     for warning in config.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     print_columns(console, list(summary(config)))

@@ -90,7 +90,8 @@ def main() -> None:
         sys.exit(130)
     except ConfigError as error:
         count = len(error.faults)
-        click.echo(f"{error}\n{count} fault{'s' if count > 1 else ''}; nothing was started.", err=True)
+        lines = [*getattr(error, "__notes__", []), str(error)]
+        click.echo("\n".join(lines) + f"\n{count} fault{'s' if count > 1 else ''}; nothing was started.", err=True)
         sys.exit(error.exit_code)
     except ArtschoolError as error:
         click.echo("\n".join([str(error), *getattr(error, "__notes__", [])]), err=True)

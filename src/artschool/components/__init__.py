@@ -18,6 +18,7 @@ MODULES = (
     "losses.mean",
     "losses.pixel",
     "metrics.image",
+    "networks.edsr",
     "networks.patch_critic",
     "networks.rrdb",
     "optimizers.lamb",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from artschool.config.scalars import needs_quotes
@@ -10,9 +11,16 @@ from artschool.config.scalars import needs_quotes
 WIDTH = 100
 
 
-def dump(value: Any) -> str:
-    """YAML text: block style, with what fits into one line in flow style."""
-    return "\n".join(_block(value, 0)) + "\n"
+Path = tuple[str, ...]
+
+
+def dump(value: Any, comments: Mapping[Path, Sequence[str]] | None = None) -> str:
+    """YAML text: block style, with what fits into one line in flow style.
+
+    Args:
+        comments: Lines to write above a key, by its path; those on the inside of one line stand above it.
+    """
+    return "\n".join(_block(value, (), comments or {})) + "\n"
 
 
 def flow(value: Any) -> str:
@@ -43,16 +51,19 @@ def _quoted(text: str) -> str:
     return "".join(escaped)
 
 
-def _block(value: Any, indent: int) -> list[str]:
-    margin = " " * indent
+def _block(value: Any, path: Path, comments: Mapping[Path, Sequence[str]]) -> list[str]:
+    margin = "  " * len(path)
     if not isinstance(value, dict) or not value:
         return [margin + flow(value)]
     lines = []
     for key, part in value.items():
+        inner = (*path, str(key))
         line = f"{margin}{scalar(key)}: {flow(part)}"
-        holds_mappings = isinstance(part, dict) and any(isinstance(inner, dict) for inner in part.values())
-        if isinstance(part, dict) and part and (len(line) > WIDTH or indent == 0 or holds_mappings):
-            lines += [f"{margin}{scalar(key)}:", *_block(part, indent + 2)]
+        holds_mappings = isinstance(part, dict) and any(isinstance(entry, dict) for entry in part.values())
+        if isinstance(part, dict) and part and (len(line) > WIDTH or not path or holds_mappings):
+            lines += [f"{margin}# {text}" for text in comments.get(inner, ())]
+            lines += [f"{margin}{scalar(key)}:", *_block(part, inner, comments)]
         else:
-            lines.append(line)
+            inside = [text for at, texts in comments.items() if at[: len(inner)] == inner for text in texts]
+            lines += [f"{margin}# {text}" for text in inside] + [line]
     return lines

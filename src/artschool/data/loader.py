@@ -25,13 +25,13 @@ class Seeded:
         self._seeds = Seeds(seed, "samples", name)
 
     def __getitem__(self, position: Position) -> Mapping[str, Any] | DataError:
-        seed_all(self._seeds(position.epoch, position.index))
+        seed_all(self._seeds(position.epoch, position.sample))
         try:
-            sample: Mapping[str, Any] = self._dataset[position.index]
+            sample: Mapping[str, Any] = self._dataset[position.sample]
         except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
             frame = traceback.extract_tb(error.__traceback__)[-1]
             return DataError(
-                f"{self._name}: sample {position.index} (epoch {position.epoch}) raised {type(error).__name__}: {error}"
+                f"{self._name}: sample {position.sample} (epoch {position.epoch}) raised {type(error).__name__}: {error}"
                 f"\n    at {frame.filename}:{frame.lineno}: {frame.line}"
             )
         return sample
@@ -65,15 +65,19 @@ def load_batches(
     Raises:
         DataError: A sample cannot be read, or samples do not fit into one batch.
     """
-    loader: DataLoader[Any] = DataLoader(
-        Seeded(dataset, name, seed),  # type: ignore[arg-type]  # map-style by its methods, not its base
-        batch_sampler=sampler,
-        collate_fn=_collate_or_error,
-        num_workers=workers,
-        worker_init_fn=_leave_signals_to_the_main_process,
-        pin_memory=device.type == "cuda",
-        prefetch_factor=2 if workers else None,
-    )
+    seeded = Seeded(dataset, name, seed)
+    loader: Iterable[Any]
+    if workers:
+        loader = DataLoader(
+            seeded,  # type: ignore[arg-type]  # map-style by its methods, not its base
+            batch_sampler=sampler,
+            collate_fn=_collate_or_error,
+            num_workers=workers,
+            worker_init_fn=_leave_signals_to_the_main_process,
+            pin_memory=device.type == "cuda",
+        )
+    else:
+        loader = (_collate_or_error([seeded[position] for position in batch]) for batch in sampler)
     for batch in loader:
         if isinstance(batch, DataError):
             raise batch

@@ -16,7 +16,7 @@ class Position(NamedTuple):
     """A sample of an epoch; its augmentation draws from a generator seeded by these and the run's seed."""
 
     epoch: int
-    index: int
+    sample: int
 
 
 class Batches:

@@ -176,7 +176,7 @@ def _optimizer_state(
 def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:
     saved = {**checkpoint.tensors[OPTIMIZERS], **checkpoint.state["optimizer_scalars"]}
     names = [f"{step}/{name}" for name in _names(update, networks).values()]
-    # torch numbers parameters in the order of the groups, which is the order of `names`, and knows where each slot lives.
+    # torch numbers parameters in the order of the groups, which is that of `names`, and knows where each slot lives.
     state: dict[int, dict[str, Any]] = {index: {} for index in range(len(names))}
     index_of = {name: index for index, name in enumerate(names)}
     for full, value in saved.items():

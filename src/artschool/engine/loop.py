@@ -98,7 +98,7 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
 def _numbers(run: Run) -> dict[str, float]:
     record = run.meters.drain()
     for step in run.steps:
-        if step.update is None:
+        if step.update is None or not step.graph.when.active(run.iteration - 1):
             continue
         rates = step.update.rates()
         names = ["lr"] if len(set(rates)) == 1 else [f"lr/{index}" for index in range(len(rates))]
@@ -139,7 +139,7 @@ def _log(run: Run, record: dict[str, float]) -> None:
 
 def _draw(run: Run, section: PicturesSection, states: MicroBatches) -> None:
     for key in section.keys:
-        values = states.first.values.get(key)
+        values: Any = states.first.values.get(key)
         for logger in run.loggers if isinstance(values, Tensor) else ():
             logger.picture(key, run.iteration, values[: section.most])
     for _, hook in hooks(run.networks, "visual_dbg"):

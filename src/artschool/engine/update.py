@@ -48,6 +48,7 @@ class Update:
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
         self.clip = clip
         self.guard = guard or precision.kind == "fp16"
+        self._dtypes = list({p.dtype: None for p in self.parameters})
         self.count = 0
         self.found_inf: Tensor | None = None
         self._skips = 0
@@ -73,21 +74,29 @@ class Update:
 
     @torch.no_grad()
     def _step(self, gradients: list[Tensor], meters: Meters) -> None:
-        if self.clip is None and not self.guard:
-            self.optimizer.step()
-            return
-        norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
-        meters.add(f"{self.name}/grad_norm", norm)
+        if self.guard:
+            self.found_inf = self._find_non_finite(gradients)
         if self.clip is not None:
+            norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+            meters.add(f"{self.name}/grad_norm", norm)
             torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
-        if not self.guard:
+        if self.found_inf is None:
             self.optimizer.step()
             return
-        # A finite norm proves every element finite; NaN and infinity times 0 are NaN, which differs from 0.
-        self.found_inf = (norm * 0).ne(0).float()
         guarded_step(self.optimizer, self.found_inf)
         self.precision.update()
         self._unread.append(self.found_inf)
+
+    def _find_non_finite(self, gradients: list[Tensor]) -> Tensor:
+        """1.0 on the device if any element is NaN or infinite, else 0.0."""
+        found = torch.zeros((), device=gradients[0].device)
+        unit = torch.ones((), device=gradients[0].device)
+        # What GradScaler calls: one pass over all gradients, here with a scale of one.
+        for dtype in self._dtypes:
+            alike = gradients if len(self._dtypes) == 1 else [g for g in gradients if g.dtype == dtype]
+            if alike:
+                torch._amp_foreach_non_finite_check_and_unscale_(alike, found, unit)
+        return found
 
     def skips(self) -> tuple[int, int]:
         """How many updates non-finite gradients cost, and how many in a row until now; waits for the device."""

@@ -41,9 +41,7 @@ def test_named_inputs_and_constants_are_keywords() -> None:
 
 
 def test_an_argument_given_twice_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^forward gives shift both in named_inputs and in args; drop one$"
-    ):
+    with pytest.raises(ConfigError, match=r"^forward gives shift both in named_inputs and in args; drop one$"):
         forward(Affine(), [torch.ones(1)], named_inputs={"shift": torch.ones(1)}, args={"shift": 1.0})
 
 
@@ -71,9 +69,7 @@ def test_grad_does_not_switch_gradients_on_where_the_caller_has_them_off() -> No
         assert not forward(Affine(), [torch.ones(1)]).requires_grad
 
 
-@pytest.mark.parametrize(
-    ("mode", "seen"), [("keep", (True, False)), ("eval", (False, False)), ("train", (True, True))]
-)
+@pytest.mark.parametrize(("mode", "seen"), [("keep", (True, False)), ("eval", (False, False)), ("train", (True, True))])
 def test_the_mode_holds_during_the_call_alone(mode: str, seen: tuple[bool, bool]) -> None:
     network = Affine()
     forward(network, [torch.ones(1)], mode=mode)  # type: ignore[arg-type]  # a parameter of the test is plain text

@@ -24,17 +24,13 @@ def test_two_classes_match_a_value_done_by_hand() -> None:
 
 def test_binary_questions_are_independent() -> None:
     logits, labels = tensor([[math.log(3.0), 0.0]]), tensor([[1, 0]])  # sigmoid: 3/4 and 1/2
-    assert cross_entropy(logits, labels, kind="bce").item() == pytest.approx(
-        (math.log(4 / 3) + math.log(2)) / 2
-    )
+    assert cross_entropy(logits, labels, kind="bce").item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 2)
 
 
 def test_classes_may_be_in_the_last_dimension() -> None:
     torch.manual_seed(0)
     logits, labels = torch.randn(2, 3, 5), torch.randint(5, (2, 3))
-    assert torch.equal(
-        cross_entropy(logits, labels, class_dim=-1), cross_entropy(logits.transpose(1, 2), labels)
-    )
+    assert torch.equal(cross_entropy(logits, labels, class_dim=-1), cross_entropy(logits.transpose(1, 2), labels))
     soft = torch.softmax(torch.randn(2, 3, 5), dim=-1)
     by_hand = -(soft * torch.log_softmax(logits, dim=-1)).sum(-1).mean()
     torch.testing.assert_close(cross_entropy(logits, soft, kind="soft", class_dim=-1), by_hand)
@@ -63,9 +59,7 @@ def test_a_mask_that_excludes_everything_costs_nothing() -> None:
 
 
 def test_a_mask_of_other_dimensions_is_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^the mask is \(3,\) for places \(3, 3\); give it as many dimensions$"
-    ):
+    with pytest.raises(ConfigError, match=r"^the mask is \(3,\) for places \(3, 3\); give it as many dimensions$"):
         cross_entropy(torch.zeros(3, 3), torch.zeros(3, 3), torch.ones(3), kind="bce")
 
 
@@ -80,9 +74,7 @@ def test_labels_are_resized_by_nearest_neighbour() -> None:
 
 
 def test_probabilities_are_not_taken_for_classes() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^labels are torch\.float32; kind ce takes whole numbers, kind soft takes"
-    ):
+    with pytest.raises(ConfigError, match=r"^labels are torch\.float32; kind ce takes whole numbers, kind soft takes"):
         cross_entropy(torch.zeros(2, 3), torch.zeros(2))
 
 

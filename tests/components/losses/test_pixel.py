@@ -23,9 +23,7 @@ def test_narrow_types_are_compared_in_float32(dtype: torch.dtype) -> None:
 
 
 def test_shapes_that_would_broadcast_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"^l1 compares equal shapes, but fake is \(4, 1\) and real is \(4,\)$"
-    ):
+    with pytest.raises(ConfigError, match=r"^l1 compares equal shapes, but fake is \(4, 1\) and real is \(4,\)$"):
         l1(torch.zeros(4, 1), torch.zeros(4))
 
 

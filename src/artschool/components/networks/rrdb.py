@@ -29,7 +29,8 @@ class DenseBlock(nn.Module):
         features = [x]
         for conv in self.convs[:4]:
             features.append(F.leaky_relu(conv(torch.cat(features, 1)), 0.2))
-        return x + RESIDUAL_SCALE * self.convs[4](torch.cat(features, 1))
+        out: Tensor = x + RESIDUAL_SCALE * self.convs[4](torch.cat(features, 1))
+        return out
 
 
 @networks.register("rrdb")

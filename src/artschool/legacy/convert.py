@@ -1,0 +1,159 @@
+"""A whole file of the reference as one of ours. Every value keeps its place, so that faults point into the old file."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from artschool.config.source import Node
+from artschool.legacy import sections
+from artschool.legacy.datasets import convert_datasets
+from artschool.legacy.networks import PREFIX, WEIGHTS, WHICH, convert_networks
+from artschool.legacy.rules import Fields, Notes, Rule, apply, items, mapping, rebuilt, text
+from artschool.legacy.steps import convert_steps
+
+ORDER = ("name", "seed", "plugins", "runs", "data", "networks", "steps", "train", "ema", "log", "checkpoint")
+OLD_SECTIONS = {"datasets", "path", "eval", "logger", "model", "gpu_ids", "upgrades"}
+OWN_SECTIONS = {"data", "ema", "evaluate", "log", "checkpoint", "base"}
+
+
+def is_legacy(tree: Node) -> bool:
+    """Whether a file speaks the reference's language: more of its words than of ours."""
+    steps, networks = mapping(tree.get("steps")).values(), mapping(tree.get("networks")).values()
+    old = len(OLD_SECTIONS & mapping(tree).keys())
+    old += any(step.get("training") is not None for step in steps)
+    old += any(network.get(key) is not None for network in networks for key in WHICH)
+    own = len(OWN_SECTIONS & mapping(tree).keys())
+    own += any(step.get("trains") is not None for step in steps)
+    return old > own
+
+
+def convert(tree: Node) -> tuple[Node, Notes]:
+    """Write a file of the reference in our language.
+
+    Args:
+        tree: Read with `yaml11`.
+
+    Returns:
+        The tree, and what there is to say. With faults it is a draft: what could not be converted stands as it was.
+    """
+    notes = Notes()
+    tree = _cleaned(tree)
+    _tell_mistakes(tree, "", notes)
+    _tell_values(tree, notes)
+    frozen: Fields = {}
+    fields: Fields = {}
+    steps = convert_steps(tree, notes, frozen)
+    networks = convert_networks(tree.get("networks") or Node({}, tree.place), tree.get("path"), notes)
+    networks = rebuilt(networks, {**mapping(networks), **frozen})
+    for name, part in (("data", convert_datasets(tree, notes)), ("networks", networks), ("steps", steps)):
+        if part is not None:
+            fields[name] = part
+    _put(fields, sections.TOP, tree, "", notes)
+    for name in ("train", "path", "eval", "logger", "upgrades"):
+        section = tree.get(name)
+        if section is not None:
+            _put(fields, getattr(sections, name.upper()), _known(section, name), name, notes)
+    _finish_ema(fields, tree, steps, notes)
+    _finish_pictures(fields, tree, notes)
+    _drop_defaults(fields)
+    ordered = {name: fields[name] for name in ORDER if name in fields}
+    return rebuilt(tree, ordered), notes
+
+
+def _cleaned(node: Node) -> Node:
+    """Without YAML tags, which old files may have, and with `${` as the plain text that it was."""
+    value: Any = node.value
+    if isinstance(value, dict):
+        value = {key: _cleaned(child) for key, child in value.items()}
+    elif isinstance(value, list):
+        value = [_cleaned(child) for child in value]
+    elif isinstance(value, str):
+        value = value.replace("${", "$${")
+    return replace(node, value=value, tag=None)
+
+
+def _tell_mistakes(node: Node, path: str, notes: Notes) -> None:
+    for name, child in mapping(node).items():
+        where = f"{path}.{name}" if path else name
+        if name in sections.MISTAKES:
+            notes.warn(child, where, f"the reference never read {name!r}; the option is {sections.MISTAKES[name]!r}")
+        _tell_mistakes(child, where, notes)
+
+
+def _tell_values(tree: Node, notes: Notes) -> None:
+    """Warnings that depend on more than the name of an option."""
+    name, parts = tree.get("name"), (tree.get("train") or tree).get("mega_batch_factor")
+    if name is not None and "debug" in text(name):
+        message = "nothing depends on a name here; with 'debug' in it the reference logged, drew and saved more often"
+        notes.warn(name, "name", message)
+    if parts is not None and isinstance(parts.value, int) and parts.value > 1:
+        message = f"a batch goes through in {parts.value} parts that weigh by their true sizes; it may have any size"
+        notes.warn(parts, "train.mega_batch_factor", message)
+    for key, node in mapping((tree.get("eval") or tree).get("evaluators")).items():
+        message = f"is left out: the reference's evaluator {text(node.get('type'))!r} has no counterpart yet"
+        notes.warn(node, f"eval.evaluators.{key}", message)
+
+
+def _known(section: Node, name: str) -> Node:
+    """Without what has been converted elsewhere."""
+    if name != "path":
+        return section
+    return rebuilt(section, {k: n for k, n in mapping(section).items() if not k.startswith((WEIGHTS, PREFIX))})
+
+
+def _put(fields: Fields, rule: Rule, section: Node, path: str, notes: Notes) -> None:
+    """Put the options of a section where the rule's native paths say."""
+    what = f"`{path}:`" if path else "files"
+    for native, node in apply(rule, section, path, notes, what=what).items():
+        *parents, last = native.split(".")
+        target = fields
+        for parent in parents:
+            inner = target.setdefault(parent, Node({}, node.place, section.key_place))
+            target = mapping(inner)
+        target[last] = node
+
+
+def _finish_ema(fields: Fields, tree: Node, steps: Node | None, notes: Notes) -> None:
+    """The reference averaged every network unless it was told not to."""
+    train = tree.get("train")
+    enabled = train.get("ema_enabled") if train is not None else None
+    rate = mapping(fields.pop("ema", None)).get("decay")
+    trained = [n for step in mapping(steps).values() for n in items(step.get("trains"))]
+    if train is None or not trained or (enabled is not None and enabled.value is False):
+        return
+    at = rate or enabled or train
+    message = "averages follow a network when it moves, with its buffers; the reference did after every step, without"
+    notes.warn(at, "train.ema_rate", message, "It averaged every network unless told `ema_enabled: false`.")
+    names = {text(node): node for node in trained if text(node)}
+    section = {"decay": rate} if rate is not None else {}
+    section["networks"] = Node([rebuilt(node, node.value) for node in names.values()], at.place)
+    fields["ema"] = Node(section, at.place, at.key_place)
+
+
+def _finish_pictures(fields: Fields, tree: Node, notes: Notes) -> None:
+    """Pictures need keys and a rate; what nobody mentions can only come from the data."""
+    log = mapping(fields.get("log"))
+    keys, every = mapping(log.get("pictures")).get("keys"), mapping(log.get("pictures")).get("every")
+    if keys is None or every is None or not items(keys):
+        log.pop("pictures", None)
+        return
+    mentioned = set(_texts(tree.get("steps")))
+    for key in items(keys):
+        if text(key) and key.value not in mentioned:
+            message = f"shows {key.value!r}, which no step writes; unless the data has it there is no picture of it"
+            notes.warn(key, "logger.visuals", message)
+
+
+def _texts(node: Node | None) -> list[str]:
+    if node is None:
+        return []
+    return [text(node), *(word for child in node.children() for word in _texts(child))]
+
+
+def _drop_defaults(fields: Fields) -> None:
+    """Leave out what says nothing: one micro-batch, full precision."""
+    train = mapping(fields.get("train"))
+    for name, default in (("accumulate", 1), ("precision", "fp32")):
+        if name in train and train[name].value == default:
+            del train[name]

@@ -1,0 +1,116 @@
+"""The reference's networks, and the weights that `path:` names for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from artschool.config.source import Node, read_file
+from artschool.errors import allowed
+from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same, text
+
+COMMON = {**same("after", "before"), "trainable": "frozen"}
+WHICH = ("which_model", "which_model_G", "which_model_D")
+OPTIONS = ("args", "kwargs")
+WEIGHTS, PREFIX = "pretrain_model_", "pretrain_base_path_"
+
+NETWORKS: dict[str, Rule] = {
+    "RRDBNet": Rule(
+        "rrdb",
+        {
+            **COMMON,
+            "in_nc": "in_channels",
+            "out_nc": "out_channels",
+            "nf": "width",
+            "nb": "blocks",
+            "scale": "scale",
+        },
+        changed={"type": "its parameters have other names, so weights of the reference do not fit"},
+        values={"trainable": {True: False, False: True}},
+    ),
+}
+"""A network that is not here keeps its name and options: it is the user's own, and comes from a plugin."""
+
+
+def convert_networks(section: Node, path: Node | None, notes: Notes) -> Node:
+    """The native `networks:`, with weights out of `path:`."""
+    converted = {
+        name: rebuilt(node, convert_network(node, f"networks.{name}", notes)) for name, node in mapping(section).items()
+    }
+    for name, node in converted.items():
+        weights = weights_of(path, name)
+        if weights is not None:
+            mapping(node)["weights"] = weights
+    for key, node in mapping(path).items():
+        name = key.removeprefix(WEIGHTS if key.startswith(WEIGHTS) else PREFIX)
+        if name != key and name not in converted and node.value is not None:
+            hint = allowed("The networks are", name, converted)
+            notes.refuse(node, f"path.{key}", f"names no network, and the reference ignored it: {name!r}", hint)
+    return rebuilt(section, converted)
+
+
+def convert_network(node: Node, path: str, notes: Notes) -> Fields:
+    """One network, its options in one place."""
+    which = next((mapping(node)[key] for key in WHICH if key in mapping(node)), None)
+    if which is None:
+        notes.refuse(node, path, "needs 'which_model'")
+        return mapping(node)
+    fields = {k: n for k, n in mapping(node).items() if k not in (*WHICH, *OPTIONS, "type")}
+    for key in OPTIONS:
+        fields |= mapping(node.get(key))
+    name = text(which)
+    rule = NETWORKS.get(name)
+    if rule is None:
+        tell_plugin("network", name, which, f"{path}.{which_key(node)}", notes)
+        trainable = fields.pop("trainable", None)
+        own = {"type": which, **fields}
+        if trainable is not None and trainable.value is False:
+            own["frozen"] = rebuilt(trainable, True)
+        return own
+    return apply(rule, rebuilt(node, {"type": which, **fields}), path, notes, what=f"network {name!r}")
+
+
+def which_key(node: Node) -> str:
+    """The key under which an entry names its network."""
+    return next(key for key in WHICH if node.get(key) is not None)
+
+
+def tell_plugin(kind: str, name: str, node: Node, path: str, notes: Notes) -> None:
+    """A warning of something that only the user's own code can be."""
+    register = {"network": "networks", "data set": "datasets"}[kind]
+    message = f"the {kind} {name!r} is none of ours: it has to come from a plugin"
+    hint = f"Register it in a file beside this one, `@{register}.register({name!r})`; list that: `plugins: [own.py]`."
+    notes.warn(node, path, message, hint)
+
+
+def weights_of(path: Node | None, name: str) -> Node | None:
+    """What `path:` says of a network's weights, as a native `weights:`."""
+    section = mapping(path)
+    file, prefix, strict = section.get(WEIGHTS + name), section.get(PREFIX + name), section.get("strict_load")
+    if file is None or not file.value:
+        return None
+    fields = {"file": rebuilt(file, file.value)}
+    if prefix is not None and prefix.value:
+        fields["prefix"] = prefix
+    if strict is not None and strict.value is False:
+        fields["strict"] = strict
+    return rebuilt(file, fields) if len(fields) > 1 else file
+
+
+def network_of_file(source: Node, name: Node, path: str, notes: Notes) -> Node:
+    """A network of another old file, frozen, with its weights. Without that file, what is known of it: its name."""
+    file = Path(source.place.source).parent / text(source)
+    found: Node | None = None
+    weights: Node | None = None
+    if file.is_file():
+        other = read_file(file, yaml11=True)
+        found = (other.get("networks") or other).get(text(name))
+        weights = weights_of(other.get("path"), text(name))
+    if found is None:
+        message = f"is a frozen network here, but its options stand in {text(source)!r}, which is not there to be read"
+        notes.warn(source, f"{path}.dvae_config", message, f"Copy them to `networks.{text(name)}`, with `weights:`.")
+        found = Node({"which_model": name}, source.place, source.key_place)
+    else:
+        notes.warn(source, f"{path}.dvae_config", f"network {text(name)!r} of {text(source)!r} is one of this file now")
+    fields = convert_network(found, f"networks.{text(name)}", notes)
+    fields["frozen"] = Node(True, name.place)
+    return Node(fields | ({"weights": weights} if weights is not None else {}), source.place, source.key_place)

@@ -1,0 +1,100 @@
+"""The reference's optimizers: `optimizer:` and `optimizer_params:` of a step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from artschool.config.source import Node
+from artschool.errors import allowed
+from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same
+
+GATES = same("after", "before")
+ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2")}
+MOMENTUM = {**GATES, **same("lr", "weight_decay", "momentum")}
+ONCE = "each parameter moves once; the reference moved one inside d nested modules d times"
+BY_NAME = {"param_groups": ()}
+NO_DECAY: dict[str, Any] = {"no_decay": ["bias", "norm", "embedding"]}
+
+OPTIMIZERS: dict[str, Rule] = {
+    "adamw": Rule("adamw", ADAM, harmless=BY_NAME, constants=NO_DECAY),
+    "adamw_zero": Rule(
+        "adamw",
+        ADAM,
+        harmless=BY_NAME,
+        constants=NO_DECAY,
+        changed={"type": "every process keeps the whole state of the optimizer; the weights are the same"},
+    ),
+    "lamb": Rule("lamb", ADAM, harmless=BY_NAME, constants={**NO_DECAY, "weight_decay": 0.01}),
+    "lars": Rule(
+        "lars",
+        {**MOMENTUM, "lars_coefficient": "trust_coefficient"},
+        harmless=BY_NAME,
+        constants={"param_groups": [{"kinds": ["norm"], "momentum": 0.0}]},
+        changed={"type": ONCE},
+    ),
+    "sgd": Rule("sgd", MOMENTUM, harmless=BY_NAME, changed={"type": ONCE}),
+}
+DEFAULT = "adamw"
+DEFAULT_BETAS = (0.9, 0.999)
+FOREIGN = {"triton": "lion", "lars_coefficient": "lars"}
+"""Options that belong to one optimizer, and which; files carry them along when they change the optimizer."""
+NAMES = {"lr", "weight_decay", "beta1", "beta2", "momentum", "lars_coefficient"}
+"""Options that old files write beside `optimizer_params:`, where nothing read them."""
+
+
+def convert_optimizer(step: Node, path: str, notes: Notes) -> Node | None:
+    """The native `optimizer:` of a step; None where there is nothing to make one of."""
+    chosen, params = step.get("optimizer"), step.get("optimizer_params")
+    if chosen is not None and chosen.value == "none":
+        return rebuilt(chosen, "none")
+    if not mapping(params):
+        params = _misplaced(step, path, notes)
+    name = chosen.value if chosen is not None else DEFAULT
+    rule = OPTIMIZERS.get(str(name))
+    if params is None:
+        return None
+    if rule is None:
+        at = chosen or step
+        hint = allowed("There are", str(name), OPTIMIZERS)
+        notes.refuse(at, f"{path}.optimizer", f"the reference's optimizer {name!r} has no counterpart yet", hint)
+        return params
+    if "type" in rule.changed:
+        notes.warn(chosen or params, f"{path}.optimizer", rule.changed["type"])
+    known = {
+        key: value for key, value in mapping(params).items() if not _is_foreign(key, value, str(name), path, notes)
+    }
+    fields = apply(
+        rule, rebuilt(params, known), f"{path}.optimizer_params", notes, what=f"optimizer {name!r}", strict=True
+    )
+    return rebuilt(params, _with_betas(fields, params))
+
+
+def _misplaced(step: Node, path: str, notes: Notes) -> Node | None:
+    """The options that stand beside `optimizer_params:` instead of below it, if any do. Either way it is a fault."""
+    found = {name: node for name, node in mapping(step).items() if name in NAMES}
+    if not found:
+        hint = "Write `optimizer_params: {lr: ...}`, or `optimizer: none` if that is meant."
+        notes.refuse(step, path, "has no 'optimizer_params', so the reference trained nothing here", hint)
+        return None
+    names = ", ".join(repr(name) for name in found)
+    message = f"{names} stand in the step itself, so the reference did not read them and trained nothing here"
+    first = next(iter(found.values()))
+    notes.refuse(first, path, message, "Put them below `optimizer_params:`.")
+    return Node(found, first.place, first.key_place)
+
+
+def _is_foreign(key: str, value: Node, name: str, path: str, notes: Notes) -> bool:
+    if key not in FOREIGN or FOREIGN[key] == name:
+        return False
+    where = f"{path}.optimizer_params.{key}"
+    notes.refuse(value, where, f"{key!r} is an option of the optimizer {FOREIGN[key]!r}, not of {name!r}; take it out")
+    return True
+
+
+def _with_betas(fields: Fields, params: Node) -> Fields:
+    betas = [fields.pop(name, None) for name in ("beta1", "beta2")]
+    given = next((beta for beta in betas if beta is not None), None)
+    if given is not None:
+        pair = [beta or Node(default, params.place) for beta, default in zip(betas, DEFAULT_BETAS, strict=True)]
+        fields["betas"] = Node(pair, given.place, given.key_place)
+    return fields

@@ -1,0 +1,67 @@
+"""The one way to read a file, whichever language it is written in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from artschool.config.check import check_tree, in_reading_order
+from artschool.config.compose import finish
+from artschool.config.source import Node, read_file
+from artschool.config.structure import Config
+from artschool.errors import ConfigError, Fault
+from artschool.legacy.convert import convert, is_legacy
+
+NOTICE = "this is a file of DL-Art-School; reading it as ours, see `artschool convert`"
+
+
+def read_any(
+    path: Path, overrides: Sequence[str] = (), *, announce: Callable[[str], None] = lambda line: None
+) -> tuple[Node, list[Fault]]:
+    """Read a file with all that belongs to it.
+
+    Args:
+        overrides: In our language, also for an old file.
+        announce: Told that a file is an old one.
+
+    Returns:
+        The composed tree, and a warning for each thing in an old file that means something else now.
+
+    Raises:
+        ConfigError: With every fault found, and the warnings as its notes.
+    """
+    tree = read_file(path)
+    if not is_legacy(tree):
+        return finish(tree, path, overrides), []
+    announce(f"{path}: {NOTICE}")
+    converted, notes = convert(read_file(path, yaml11=True))
+    warnings = in_reading_order(notes.warnings)
+    if notes.faults:
+        raise with_warnings(ConfigError(in_reading_order(notes.faults)), warnings)
+    return finish(converted, path, overrides), warnings
+
+
+def check_any(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    with_plugins: bool = True,
+    announce: Callable[[str], None] = lambda line: None,
+) -> Config:
+    """Read and prove a file. See `artschool.config.check.check`.
+
+    Raises:
+        ConfigError: With every fault that was found. Nothing was started.
+    """
+    tree, warnings = read_any(path, overrides, announce=announce)
+    try:
+        return check_tree(tree, with_plugins=with_plugins, announce=announce, notes=warnings)
+    except ConfigError as error:
+        raise with_warnings(error, warnings) from None
+
+
+def with_warnings(error: ConfigError, warnings: Sequence[Fault]) -> ConfigError:
+    """The same error, which tells the warnings too: one of them may be the reason."""
+    for warning in warnings:
+        error.add_note(f"warning: {warning}")
+    return error

@@ -1,0 +1,138 @@
+"""What a table of the importer holds: how one mapping of an old file is written natively."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from artschool.config.source import Node
+from artschool.errors import Fault, Place, allowed
+
+Fields = dict[str, Node]
+
+
+@dataclass
+class Notes:
+    """What the importer has to say: faults stop the run, warnings tell what means something else now."""
+
+    faults: list[Fault] = field(default_factory=list)
+    warnings: list[Fault] = field(default_factory=list)
+
+    def refuse(self, node: Node, path: str, message: str, hint: str = "") -> None:
+        """Add a fault at a node of the old file."""
+        self.faults.append(Fault(node.key_place or node.place, path, message, hint))
+
+    def warn(self, node: Node, path: str, message: str, hint: str = "") -> None:
+        """Add a warning at a node of the old file."""
+        self.warnings.append(Fault(node.key_place or node.place, path, message, hint))
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one component or section is written natively. Options that it does not list were never read.
+
+    Attributes:
+        type: The native component.
+        options: Old option to native one.
+        values: Old option to its old values and what they are now; others have no counterpart.
+        constants: Native options for what the reference always did.
+        harmless: Options without a counterpart, and the values at which nothing is lost; others are faults.
+        dropped: Options without a counterpart on which no trained weight depends, and what to know about it.
+        changed: Options, or `type`, that mean something else now, and what.
+        silent: Options that are left out without a word.
+    """
+
+    type: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict)
+    harmless: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    changed: Mapping[str, str] = field(default_factory=dict)
+    silent: Collection[str] = ()
+
+
+def same(*names: str) -> dict[str, str]:
+    """Options that keep their names."""
+    return {name: name for name in names}
+
+
+def apply(rule: Rule, node: Node, path: str, notes: Notes, *, what: str, strict: bool = False) -> Fields:
+    """Write a mapping natively, in the order of the old file.
+
+    Args:
+        what: What the mapping is, for notes: `injector 'pad'`.
+        strict: Whether an option that the reference never read is a fault rather than a warning.
+    """
+    fields: Fields = {"type": rebuilt(node.get("type") or node, rule.type)} if rule.type else {}
+    for name, value in mapping(node).items():
+        where = f"{path}.{name}" if path else name
+        if name in rule.changed and not _is_off(value):
+            notes.warn(value, where, rule.changed[name])
+        if name in rule.options:
+            fields[rule.options[name]] = _value(rule, name, value, where, notes, what)
+        elif name in rule.harmless:
+            if value.plain() not in rule.harmless[name]:
+                shown = " or ".join(repr(known) for known in rule.harmless[name])
+                hint = f"Nothing is lost without it, or with {shown}."
+                notes.refuse(value, where, f"{name!r} of the reference's {what} has no counterpart yet", hint)
+        elif name in rule.dropped:
+            if not _is_off(value):
+                notes.warn(value, where, f"is left out: {rule.dropped[name]}")
+        elif name not in rule.silent and not (name == "type" and rule.type):
+            _tell_unread(rule, name, value, where, notes, what, strict=strict)
+    return fields | {name: as_node(value, node.place) for name, value in rule.constants.items() if name not in fields}
+
+
+def mapping(node: Node | None) -> Fields:
+    """The entries of a mapping; nothing where the node is missing or something else."""
+    return node.value if node is not None and isinstance(node.value, dict) else {}
+
+
+def items(node: Node | None) -> list[Node]:
+    """The items of a list, or a single value as a list of one; none where it is missing or null."""
+    if node is None or node.value is None:
+        return []
+    return node.value if isinstance(node.value, list) else [node]
+
+
+def text(node: Node | None) -> str:
+    """The text of a node, empty where there is none."""
+    return node.value if node is not None and isinstance(node.value, str) else ""
+
+
+def as_node(value: Any, place: Place) -> Node:
+    """A plain value, all of it at one place."""
+    if isinstance(value, dict):
+        return Node({key: as_node(part, place) for key, part in value.items()}, place)
+    return Node([as_node(part, place) for part in value] if isinstance(value, list) else value, place)
+
+
+def rebuilt(node: Node, value: Any) -> Node:
+    """Another value at the place of a node."""
+    return replace(node, value=value, tag=None)
+
+
+def _is_off(value: Node) -> bool:
+    return value.value is None or value.value is False or value.value in ("", [], {})
+
+
+def _value(rule: Rule, name: str, value: Node, where: str, notes: Notes, what: str) -> Node:
+    known = rule.values.get(name)
+    if known is None:
+        return value
+    plain = value.plain()
+    if isinstance(plain, list | dict) or plain not in known:
+        hint = allowed("There are", str(plain), map(str, known))
+        notes.refuse(value, where, f"{name} {plain!r} of the reference's {what} has no counterpart yet", hint)
+        return value
+    return rebuilt(value, known[plain])
+
+
+def _tell_unread(rule: Rule, name: str, value: Node, where: str, notes: Notes, what: str, *, strict: bool) -> None:
+    hint = allowed("It takes", name, [*rule.options, *rule.harmless, *rule.dropped])
+    if strict:
+        notes.refuse(value, where, f"{name!r} is no option of the reference's {what}", hint)
+    else:
+        notes.warn(value, where, f"is left out: the reference never read {name!r} of its {what}", hint)

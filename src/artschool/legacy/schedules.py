@@ -1,0 +1,110 @@
+"""The reference's learning-rate schemes: options of `train:`, for every step alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import zip_longest
+from typing import Any
+
+from artschool.config.source import Node
+from artschool.errors import allowed
+from artschool.legacy.rules import Fields, Notes, items, rebuilt
+
+OPTIONS = {
+    "MultiStepLR": ("gen_lr_steps", "lr_gamma", "warmup_steps", "clear_state", "force_lr"),
+    "CosineAnnealingLR_Restart": ("T_period", "warmup", "eta_min"),
+    "ProgressiveMultiStepLR": ("gen_lr_steps", "lr_gamma", "progressive_starts"),
+}
+SHARED = ("default_lr_scheme", "warmup_iter", "restarts", "restart_weights")
+ALL_OPTIONS = {*SHARED, *(name for names in OPTIONS.values() for name in names)}
+"""What the schemes read of `train:`; old files keep the options of one beside those of another."""
+HARMLESS: dict[str, tuple[Any, ...]] = {"clear_state": (False,), "force_lr": (None, False, [])}
+
+
+def convert_schedule(train: Node, notes: Notes) -> Node | None:
+    """The native `schedule:` of each optimizer; None where the rate is constant."""
+    chosen = train.get("default_lr_scheme")
+    name = "MultiStepLR" if chosen is None else str(chosen.value)
+    phases: list[Fields] = []
+    if name in SCHEMES:
+        phases = SCHEMES[name](train, notes)
+    else:
+        message = "has no counterpart yet" if name in OPTIONS else "does not exist"
+        at, hint = chosen or train, allowed("There are", name, SCHEMES)
+        notes.refuse(at, "train.default_lr_scheme", f"the reference's scheme {name!r} {message}", hint)
+    for option, harmless in HARMLESS.items():
+        node = train.get(option)
+        if node is not None and node.plain() not in harmless:
+            notes.refuse(node, f"train.{option}", f"{option!r} of the reference's schemes has no counterpart yet")
+    phases = _with_warmup(phases, train, notes)
+    at = chosen or train
+    nodes = [Node(fields, fields["type"].place, at.key_place) for fields in phases]
+    return nodes[0] if len(nodes) == 1 else Node([*nodes], at.place, at.key_place) if nodes else None
+
+
+def _multi_step(train: Node, notes: Notes) -> list[Fields]:
+    """Milestone m acted at iteration m - 1 and restart r at r; what a milestone finds is the phase that runs then."""
+    steps = train.get("gen_lr_steps")
+    if steps is None or not (items(steps) or items(train.get("restarts"))):
+        return []
+    if items(steps):
+        written = ", ".join(str(item.value) for item in items(steps))
+        message = f"the milestones {written} acted one iteration early in the reference; each is one less here"
+        notes.warn(steps, "train.gen_lr_steps", message, "The rates at each iteration are the same.")
+    milestones = [(max(int(item.value) - 1, 0), item) for item in items(steps) if isinstance(item.value, int)]
+    gamma = train.get("lr_gamma")
+    phases = []
+    starts = _restarts(train)
+    for (start, head), following in zip_longest(starts, starts[1:]):
+        end = following[0] if following else None
+        inside = [(at, item) for at, item in milestones if at >= start and (end is None or at < end)]
+        fields = {"type": Node("multi_step", steps.place), **head}
+        fields["milestones"] = rebuilt(steps, [rebuilt(item, at - start) for at, item in inside])
+        phases.append(fields | ({"gamma": gamma} if gamma is not None else {}))
+    return phases
+
+
+def _cosine(train: Node, notes: Notes) -> list[Fields]:
+    """The rate holds for `warmup` iterations, then follows one half cosine for each period."""
+    periods, hold, eta_min = items(train.get("T_period")), train.get("warmup"), train.get("eta_min")
+    length = hold.value if hold is not None and isinstance(hold.value, int) else 0
+    phases: list[Fields] = []
+    for index, ((start, head), period) in enumerate(zip(_restarts(train), periods, strict=False)):
+        at = start + length if index else max(length - 1, 0)
+        place = (hold or period).place
+        fields = {"type": Node("cosine_annealing", period.place), **head}
+        fields |= {"from": Node(at, head["from"].place if "from" in head else place)} if at else {}
+        fields["period"] = period
+        phases.append(fields | ({"eta_min": eta_min} if eta_min is not None else {}))
+    return phases
+
+
+SCHEMES: dict[str, Callable[[Node, Notes], list[Fields]]] = {
+    "MultiStepLR": _multi_step,
+    "CosineAnnealingLR_Restart": _cosine,
+}
+
+
+def _restarts(train: Node) -> list[tuple[int, Fields]]:
+    """Each phase: where it starts, and what it says of that. The first starts at 0."""
+    starts = [(item.value, item) for item in items(train.get("restarts")) if isinstance(item.value, int)]
+    weights = items(train.get("restart_weights"))
+    phases: list[tuple[int, Fields]] = [(0, {})]
+    for (start, item), weight in zip_longest(starts, weights[: len(starts)]):
+        if start:
+            phases.append((start, {"from": item, **({"scale": weight} if weight is not None else {})}))
+    return phases
+
+
+def _with_warmup(phases: list[Fields], train: Node, notes: Notes) -> list[Fields]:
+    """A linear warm-up of either kind becomes that of the first phase."""
+    late, early = train.get("warmup_iter"), train.get("warmup_steps")
+    found = next((n for n in (late, early) if n is not None and isinstance(n.value, int) and n.value > 0), None)
+    if found is None:
+        return phases
+    if found is late:
+        message = "the warm-up reaches the full rate; the reference stayed at (n - 1) / n of it, for good"
+        notes.warn(found, "train.warmup_iter", message)
+    if not phases or "from" in phases[0]:
+        phases = [{"type": Node("constant", found.place)}, *phases]
+    return [phases[0] | {"warmup": found}, *phases[1:]]

@@ -1,0 +1,224 @@
+"""Old files from end to end: read, checked, trained, written as ours and read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from old_text import FILES, told
+
+import artschool
+from artschool.cli.main import cli
+from artschool.config.compose import finish
+from artschool.config.source import read_text
+from artschool.errors import ConfigError
+from artschool.legacy.read import NOTICE, check_any, read_any
+
+
+def outcome(name: str) -> tuple[list[str], list[str]]:
+    """The faults and warnings of a file, without the texts of hints."""
+    try:
+        _, warnings = read_any(FILES / name)
+    except ConfigError as error:
+        notes = [note.removeprefix("warning: ").split("/files/")[1].split("\n")[0] for note in error.__notes__]
+        return told(error.faults), [note.removeprefix(f"{name}:") for note in notes]
+    return [], told(warnings)
+
+
+def written(name: str) -> str:
+    return CliRunner().invoke(cli, ["convert", str(FILES / name)]).stdout
+
+
+def test_a_whole_file_is_read_as_ours() -> None:
+    lines: list[str] = []
+    config = check_any(FILES / "whole.yml", ["train.device=cpu"], announce=lines.append)
+    assert lines[0] == f"{FILES / 'whole.yml'}: {NOTICE}"
+    gen = config.steps["gen"]
+    assert gen.section.trained == ["gen"]
+    assert gen.section.clip_grad_norm == 1.5
+    assert [component.registered and component.registered.name for component in gen.injectors.values()] == [
+        "forward",
+        "add_noise",
+    ]
+    assert config.sections.train.accumulate == 2
+    assert config.sections.train.device == "cpu"
+
+
+def test_warnings_point_to_the_lines_of_the_old_file() -> None:
+    faults, warnings = outcome("whole.yml")
+    assert faults == []
+    lines = (FILES / "whole.yml").read_text().splitlines()
+    for warning in warnings:
+        line, _, path, _ = warning.split(":", 3)
+        name = path.strip().rpartition(".")[2]
+        assert name in lines[int(line) - 1] or name == "type"
+    assert [warning.split(": ")[1] for warning in warnings] == [
+        "datasets.train.mode",
+        "networks.gen.which_model_G",
+        "networks.critic.which_model_D",
+        "steps.gen.clip_grad_eps",
+        "steps.gen.injectors.clean",
+        "train.niter",
+        "train.mega_batch_factor",
+        "train.gen_lr_steps",
+        "train.ema_rate",
+        "logger.save_checkpoint_freq",
+    ]
+
+
+def test_faults_of_our_check_point_to_the_lines_of_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "old.yml"
+    text = (FILES / "whole.yml").read_text().replace("own.py", str(FILES / "own.py"))
+    file.write_text(text.replace("real: hq, fake: noisy}", "real: hq, fake: nosy}"))
+    with pytest.raises(ConfigError) as caught:
+        check_any(file)
+    line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "nosy" in text)
+    assert [str(fault).split(": ", 1)[0].rpartition(":")[0] for fault in caught.value.faults] == [f"{file}:{line}"]
+    assert caught.value.faults[0].message == "reads 'nosy', which nothing before it writes"
+    assert any("clip_grad_eps" in note for note in caught.value.__notes__)
+
+
+def test_the_printed_text_is_the_same_tree() -> None:
+    tree, _ = read_any(FILES / "whole.yml")
+    assert finish(read_text(written("whole.yml"), "printed.yml"), FILES / "printed.yml").plain() == tree.plain()
+
+
+def test_old_and_printed_file_train_to_the_same_weights(tmp_path: Path) -> None:
+    (tmp_path / "printed.yml").write_text(written("whole.yml").replace("own.py", str(FILES / "own.py")))
+    runs = [
+        artschool.load(file, ["train.device=cpu"], run_dir=tmp_path / file.stem).train()
+        for file in (FILES / "whole.yml", tmp_path / "printed.yml")
+    ]
+    for name, network in runs[0].networks.items():
+        for one, other in zip(network.parameters(), runs[1].networks[name].parameters(), strict=True):
+            assert torch.equal(one, other)
+    assert (tmp_path / "whole" / "config.yml").read_text() == (FILES / "whole.yml").read_text()
+
+
+def test_each_change_is_a_comment_above_its_line() -> None:
+    lines = written("whole.yml").splitlines()
+    assert lines[0] == "# Converted from whole.yml."
+    at = lines.index("    clip_grad_norm: 1.5")
+    assert lines[at - 1] == (
+        "    # line 24: steps.gen.clip_grad_eps: limits one norm over all that the step trains; the reference took "
+        "each parameter group alone"
+    )
+    assert lines[1].startswith("# line 29: steps.gen.injectors.clean: is left out:")
+
+
+def test_check_takes_an_old_file_as_it_is() -> None:
+    result = CliRunner().invoke(cli, ["check", str(FILES / "whole.yml")])
+    lines = result.stdout.splitlines()
+    assert result.exit_code == 0
+    assert lines[0] == f"{FILES / 'whole.yml'}: {NOTICE}"
+    assert lines[-1] == f"{FILES / 'whole.yml'}: sound. {sum(line.startswith('warning: ') for line in lines)} warnings."
+    assert any(line.startswith(f"warning: {FILES / 'whole.yml'}:24:5: steps.gen.clip_grad_eps: ") for line in lines)
+
+
+def test_convert_refuses_a_file_of_ours(tmp_path: Path) -> None:
+    file = tmp_path / "own.yml"
+    file.write_text("{name: a, data: {}, steps: {a: {trains: a}}}")
+    result = CliRunner().invoke(cli, ["convert", str(file)])
+    assert str(result.exception) == f"{file}:1:1: is no file of DL-Art-School; it needs no conversion"
+
+
+def test_convert_prints_a_draft_and_every_fault() -> None:
+    result = CliRunner().invoke(cli, ["convert", str(FILES / "photos.yml")])
+    assert isinstance(result.exception, ConfigError)
+    assert (
+        "      # NOT CONVERTED line 14: steps.critic.injectors.patch: the reference's injector 'image_patch' has no "
+        "counterpart yet\n      patch: {type: image_patch, patch_size: 8, in: lq, out: patch}\n"
+    ) in result.stdout
+
+
+def assert_told(found: list[str], expected: dict[str, str]) -> None:
+    """Each place and path has its words."""
+    said: dict[str, Any] = {": ".join(line.split(": ")[:2]): line for line in found}
+    for where, words in expected.items():
+        assert where in said
+        assert words in said[where]
+
+
+def test_speech_says_what_it_must() -> None:
+    faults, warnings = outcome("speech.yml")
+    assert_told(faults, {"13:7: steps.talk.optimizer_params.triton": "'triton' is an option of the optimizer 'lion'"})
+    assert len(faults) == 1
+    assert_told(
+        warnings,
+        {
+            "1:1: name": "nothing depends on a name here",
+            "2:1: use_8bit": "bitsandbytes",
+            "4:11: datasets.train.mode": "the data set 'my_voices' is none of ours: it has to come from a plugin",
+            "6:29: networks.talker.which_model_G": "the network 'my_talker' is none of ours",
+            "15:58: steps.talk.injectors.codes.dvae_config": "is a frozen network here",
+            "23:3: train.gen_lr_steps": "the milestones 50, 80 acted one iteration early",
+            "26:8: eval.pure": "nothing is evaluated",
+            "30:18: logger.visuals": "shows 'portrait', which no step writes",
+            "32:3: logger.disable_state_saving": "every checkpoint can be resumed from",
+            "33:46: upgrades.number_of_states_to_save": "a checkpoint holds weights and state",
+        },
+    )
+    text = written("speech.yml")
+    assert "  coder: {type: coder, frozen: true}\n" in text
+    assert "        method: get_codebook_indices\n" in text
+    assert "  keep_last: 4\n" in text
+    assert "ema:" not in text
+    assert "milestones: [49, 79]" in text
+
+
+def test_photos_say_what_they_must() -> None:
+    faults, warnings = outcome("photos.yml")
+    assert faults == [
+        "11:5: steps.critic: 'lr', 'beta1' stand in the step itself, so the reference did not read them and trained "
+        "nothing here",
+        "14:15: steps.critic.injectors.patch: the reference's injector 'image_patch' has no counterpart yet",
+        "16:64: steps.critic.losses.gan.gradient_penalty: 'gradient_penalty' of the reference's loss "
+        "'discriminator_gan' has no counterpart yet",
+    ]
+    assert_told(warnings, {"18:8: eval.output_state": "nothing is evaluated"})
+    text = written("photos.yml")
+    assert "    after: 10\n" in text
+    assert "        after: 20\n" in text
+
+
+def test_diffusion_says_what_it_must() -> None:
+    faults, warnings = outcome("diffusion.yml")
+    assert faults == [
+        "10:3: path.pretrain_model_uent: names no network, and the reference ignored it: 'uent'",
+        "16:19: steps.denoise.injectors.diffusion: the reference's injector 'gaussian_diffusion' has no counterpart "
+        "yet",
+    ]
+    assert_told(
+        warnings,
+        {
+            "4:1: force_start_step": "a run starts at iteration 0",
+            "19:20: train.mega_batch_factor": "in 32 parts",
+            "19:43: train.val_freq_megasamples": "nothing is evaluated",
+            "22:5: eval.evaluators.fid": "the reference's evaluator 'sr_diffusion_fid' has no counterpart yet",
+            "22:101: eval.evaluators.fid.diffusion_params.use_ema_model": "the option is 'use_ema'",
+        },
+    )
+    assert "  accumulate: 32\n" in written("diffusion.yml")
+
+
+def test_views_say_what_they_must() -> None:
+    faults, warnings = outcome("views.yml")
+    assert faults == []
+    assert_told(
+        warnings,
+        {
+            "9:5: steps.learn.requires": "the check proves that every key is there",
+            "10:5: steps.learn.step_outputs": "is kept as long as something later reads it",
+            "11:5: steps.learn.optimizer": "each parameter moves once",
+            "15:7: steps.learn.injectors.clean": "it runs in evaluation alone",
+        },
+    )
+    text = written("views.yml")
+    assert "dataset: {type: image_folder, path: pictures, size: 32, scale: 1}" in text
+    assert "lr: 0.2\n" in text and "weight_decay: 1e-06\n" in text
+    assert "{type: cosine_annealing, from: 55, scale: 0.5, period: 40, eta_min: 0.01}" in text
+    tree, _ = read_any(FILES / "views.yml")
+    assert finish(read_text(text, "printed.yml"), FILES / "printed.yml").plain() == tree.plain()

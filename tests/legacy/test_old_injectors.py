@@ -1,0 +1,168 @@
+"""Each row of the table of injectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from old_text import node, plain, silent, told
+
+from artschool.config.source import read_file
+from artschool.legacy.injectors import INJECTORS, PENDING, convert_injector, convert_injectors
+from artschool.legacy.rules import Fields, Notes
+from artschool.registry import injectors, load_builtins
+
+load_builtins()
+ROWS = {
+    "{type: direct, in: a, out: b}": {"type": "alias", "in": "a", "out": "b"},
+    "{type: generator, generator: g, in: a, out: [b, c], after: 3, before: 9, every: 2}": {
+        "type": "forward",
+        "network": "g",
+        "in": "a",
+        "out": ["b", "c"],
+        "after": 3,
+        "before": 9,
+        "every": 2,
+    },
+    "{type: generator, generator: g, in: [a, 'None', 2.5], out: b, method: f, args: {x: 1}, grad: true, fp16: true}": {
+        "type": "forward",
+        "network": "g",
+        "in": ["a", None, 2.5],
+        "out": "b",
+        "method": "f",
+        "args": {"x": 1},
+        "grad": True,
+    },
+    "{type: generator, generator: g, in: a, out: b, grad: false}": {
+        "type": "forward",
+        "network": "g",
+        "in": "a",
+        "out": "b",
+        "grad": False,
+        "mode": "eval",
+    },
+    "{type: discriminator, discriminator: d, in: a, out: b}": {
+        "type": "forward",
+        "network": "d",
+        "in": "a",
+        "out": "b",
+    },
+    "{type: squeeze, dim: 1, in: a, out: b}": {"type": "squeeze", "dim": 1, "in": "a", "out": "b"},
+    "{type: add_noise, in: a, out: b, scale: s, mode: uniform}": {
+        "type": "add_noise",
+        "in": "a",
+        "out": "b",
+        "scale": "s",
+        "kind": "uniform",
+    },
+    "{type: grey, in: a, out: b}": {"type": "grey", "in": "a", "out": "b"},
+    "{type: interpolate, in: a, out: b, scale_factor: 2, mode: area}": {
+        "type": "interpolate",
+        "in": "a",
+        "out": "b",
+        "scale_factor": 2,
+        "mode": "area",
+    },
+    "{type: concatenate, in: [a, c], out: b, dim: 2}": {"type": "concatenate", "in": ["a", "c"], "out": "b", "dim": 2},
+    "{type: normalize, in: a, out: b, shift: 1, scale: 2}": {
+        "type": "normalize",
+        "in": "a",
+        "out": "b",
+        "shift": 1,
+        "scale": 2,
+    },
+    "{type: denormalize, in: a, out: b, no_grad: false, no_accum: false}": {
+        "type": "denormalize",
+        "in": "a",
+        "out": "b",
+    },
+}
+
+
+@pytest.mark.parametrize("old", ROWS)
+def test_injector_becomes_ours(old: str) -> None:
+    notes = Notes()
+    assert plain(convert_injector(node(old), "here", notes, {})) == ROWS[old]
+    assert silent(notes)
+
+
+@pytest.mark.parametrize("name", INJECTORS)
+def test_row_names_options_that_exist(name: str) -> None:
+    rule = INJECTORS[name]
+    assert {*rule.options.values(), *rule.constants} <= {*injectors.get(rule.type).takes, "type"}
+    assert name not in PENDING
+
+
+def test_padding_tells_what_changed() -> None:
+    notes = Notes()
+    fields = convert_injector(node("{type: pad, multiple: 8, in: a, out: b}"), "here", notes, {})
+    assert plain(fields) == {"type": "pad", "multiple": 8, "in": "a", "out": "b"}
+    assert told(notes.warnings) == [
+        "1:13: here.multiple: a length that is a multiple already is not padded; the reference added a whole multiple"
+    ]
+
+
+def test_an_injector_without_a_counterpart_is_refused_by_name_and_stays() -> None:
+    notes = Notes()
+    fields = convert_injector(node("{in: a, out: b,\n type: for_each, subtype: grey}"), "here", notes, {})
+    assert plain(fields) == {"in": "a", "out": "b", "type": "for_each", "subtype": "grey"}
+    assert told(notes.faults) == ["2:2: here: the reference's injector 'for_each' has no counterpart yet"]
+
+
+def test_an_unknown_injector_gets_the_nearest_name() -> None:
+    notes = Notes()
+    convert_injector(node("{type: generater, in: a, out: b}"), "here", notes, {})
+    assert told(notes.faults) == ["1:2: here: 'generater' is no injector of the reference"]
+    assert notes.faults[0].hint.endswith("Did you mean 'generator'?")
+
+
+def test_full_precision_in_one_call_is_told() -> None:
+    notes = Notes()
+    convert_injector(node("{type: generator, generator: g, in: a, out: b, fp16: false}"), "here", notes, {})
+    assert told(notes.warnings) == [
+        "1:48: here.fp16: is left out: the call runs in the precision of the whole training"
+    ]
+
+
+def test_injectors_for_evaluation_are_left_out_and_the_flags_too() -> None:
+    notes = Notes()
+    step = node(
+        "injectors:\n  a: {type: grey, in: x, out: y, train: true}\n  b: {type: direct, in: x, out: y, eval: true}"
+    )
+    converted = convert_injectors(step, "steps.s", notes, {})
+    assert converted is not None
+    assert converted.plain() == {"a": {"type": "grey", "in": "x", "out": "y"}}
+    assert told(notes.warnings) == [
+        "3:3: steps.s.injectors.b: is left out: it runs in evaluation alone, which lists its own injectors here"
+    ]
+
+
+TOKENS = "{type: discrete_token, in: mel, out: codes, dvae_config: %s, dvae_name: dvae}"
+
+
+def test_discrete_tokens_call_a_frozen_network_of_their_name() -> None:
+    notes, frozen = Notes(), Fields()
+    fields = convert_injector(node(TOKENS % "no/such.yml"), "here", notes, frozen)
+    assert plain(fields) == {
+        "type": "forward",
+        "in": "mel",
+        "out": "codes",
+        "grad": False,
+        "network": "dvae",
+        "method": "get_codebook_indices",
+    }
+    assert plain(frozen) == {"dvae": {"type": "dvae", "frozen": True}}
+    assert told(notes.warnings) == [
+        "1:45: here.dvae_config: is a frozen network here, but its options stand in 'no/such.yml', which is not there "
+        "to be read",
+        "1:71: networks.dvae.which_model: the network 'dvae' is none of ours: it has to come from a plugin",
+    ]
+
+
+def test_discrete_tokens_take_the_network_from_its_file(tmp_path: Path) -> None:
+    other = "networks: {dvae: {which_model_G: my_dvae, kwargs: {tokens: 9}}}\npath: {pretrain_model_dvae: d.pth}"
+    (tmp_path / "tokens.yml").write_text(other)
+    (tmp_path / "old.yml").write_text(TOKENS % "tokens.yml")
+    frozen = Fields()
+    convert_injector(read_file(tmp_path / "old.yml"), "here", Notes(), frozen)
+    assert plain(frozen) == {"dvae": {"type": "my_dvae", "tokens": 9, "frozen": True, "weights": "d.pth"}}

@@ -1,0 +1,128 @@
+"""Each row of the table of optimizers, and what files get wrong about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from old_text import node, silent, told
+
+from artschool.legacy.optimizers import NAMES, OPTIMIZERS, convert_optimizer
+from artschool.legacy.rules import Notes
+from artschool.registry import load_builtins, optimizers
+
+load_builtins()
+NO_DECAY = ["bias", "norm", "embedding"]
+ONCE = "each parameter moves once; the reference moved one inside d nested modules d times"
+
+
+def convert(text: str) -> tuple[Any, Notes]:
+    notes = Notes()
+    converted = convert_optimizer(node(text), "steps.s", notes)
+    return converted and converted.plain(), notes
+
+
+def test_adamw_is_the_default_and_spares_biases_norms_and_embeddings() -> None:
+    converted, notes = convert("optimizer_params: {lr: 1e-3, weight_decay: 0, beta1: 0.5, beta2: 0.9, after: 7}")
+    assert converted == {
+        "type": "adamw",
+        "lr": 1e-3,
+        "weight_decay": 0,
+        "after": 7,
+        "no_decay": NO_DECAY,
+        "betas": [0.5, 0.9],
+    }
+    assert silent(notes)
+
+
+@pytest.mark.parametrize(("given", "betas"), [("beta1: 0.5", [0.5, 0.999]), ("beta2: 0.5", [0.9, 0.5])])
+def test_one_beta_keeps_the_default_of_the_other(given: str, betas: list[float]) -> None:
+    converted, _ = convert(f"optimizer_params: {{lr: 1, {given}}}")
+    assert converted["betas"] == betas
+
+
+def test_lamb_keeps_its_weight_decay() -> None:
+    converted, notes = convert("{optimizer: lamb, optimizer_params: {lr: 1}}")
+    assert converted == {"type": "lamb", "lr": 1, "no_decay": NO_DECAY, "weight_decay": 0.01}
+    assert silent(notes)
+
+
+def test_lars_has_no_momentum_on_norms() -> None:
+    converted, notes = convert("optimizer: lars\noptimizer_params: {lr: 1, momentum: .9, lars_coefficient: .1}")
+    assert converted == {
+        "type": "lars",
+        "lr": 1,
+        "momentum": 0.9,
+        "trust_coefficient": 0.1,
+        "param_groups": [{"kinds": ["norm"], "momentum": 0.0}],
+    }
+    assert told(notes.warnings) == [f"1:1: steps.s.optimizer: {ONCE}"]
+
+
+def test_sgd_moves_each_parameter_once() -> None:
+    converted, notes = convert("optimizer: sgd\noptimizer_params: {lr: 1, momentum: .9, weight_decay: 0}")
+    assert converted == {"type": "sgd", "lr": 1, "momentum": 0.9, "weight_decay": 0}
+    assert told(notes.warnings) == [f"1:1: steps.s.optimizer: {ONCE}"]
+
+
+def test_adamw_zero_keeps_its_state_everywhere() -> None:
+    converted, notes = convert("optimizer: adamw_zero\noptimizer_params: {lr: 1}")
+    assert converted == {"type": "adamw", "lr": 1, "no_decay": NO_DECAY}
+    assert told(notes.warnings) == [
+        "1:1: steps.s.optimizer: every process keeps the whole state of the optimizer; the weights are the same"
+    ]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_row_names_options_that_exist(name: str) -> None:
+    rule = OPTIMIZERS[name]
+    native = {*rule.options.values(), *rule.constants} - {"beta1", "beta2"}
+    assert native <= {*optimizers.get(rule.type).takes}
+    assert rule.options.keys() - {"after", "before"} <= NAMES
+
+
+def test_options_in_the_step_itself_are_a_fault_of_their_line_and_a_draft() -> None:
+    converted, notes = convert("training: a\nlr: 1\nweight_decay: 0\ninjectors: {}")
+    assert converted == {"type": "adamw", "lr": 1, "weight_decay": 0, "no_decay": NO_DECAY}
+    assert told(notes.faults) == [
+        "2:1: steps.s: 'lr', 'weight_decay' stand in the step itself, so the reference did not read them and trained "
+        "nothing here"
+    ]
+    assert notes.faults[0].hint == "Put them below `optimizer_params:`."
+
+
+def test_a_step_without_options_is_a_fault_unless_it_wants_none() -> None:
+    converted, notes = convert("{training: a}")
+    assert converted is None
+    assert told(notes.faults) == ["1:1: steps.s: has no 'optimizer_params', so the reference trained nothing here"]
+    converted, notes = convert("{training: a, optimizer: none}")
+    assert converted == "none"
+    assert silent(notes)
+
+
+@pytest.mark.parametrize(
+    ("old", "fault"),
+    [
+        (
+            "optimizer_params: {lr: 1, triton: false}",
+            "1:27: steps.s.optimizer_params.triton: 'triton' is an option of the optimizer 'lion', not of 'adamw'; "
+            "take it out",
+        ),
+        (
+            "optimizer_params: {lr: 1, momentum: .9}",
+            "1:27: steps.s.optimizer_params.momentum: 'momentum' is no option of the reference's optimizer 'adamw'",
+        ),
+        (
+            "optimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}",
+            "1:27: steps.s.optimizer_params.param_groups: 'param_groups' of the reference's optimizer 'adamw' has no "
+            "counterpart yet",
+        ),
+        (
+            "{optimizer: lion, optimizer_params: {lr: 1}}",
+            "1:2: steps.s.optimizer: the reference's optimizer 'lion' has no counterpart yet",
+        ),
+    ],
+)
+def test_what_the_optimizer_does_not_take_is_refused_by_name(old: str, fault: str) -> None:
+    _, notes = convert(old)
+    assert told(notes.faults) == [fault]

@@ -1,0 +1,191 @@
+"""Whole files: what is one, the sections, and what is said of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from old_text import FILES, node, told
+
+from artschool.config.sections import FileSections
+from artschool.config.structure import structure
+from artschool.legacy import sections
+from artschool.legacy.convert import convert, is_legacy
+from artschool.legacy.rules import Notes, Rule
+
+STEP = "steps: {s: {training: n, optimizer_params: {lr: 1}}}\nnetworks: {n: {which_model: m}}\n"
+
+
+def converted(text: str) -> tuple[dict[str, Any], Notes]:
+    tree, notes = convert(node(text))
+    plain: dict[str, Any] = tree.plain()
+    return plain, notes
+
+
+@pytest.mark.parametrize("file", sorted(FILES.glob("*.yml")), ids=lambda file: file.name)
+def test_old_files_are_known(file: Any) -> None:
+    assert is_legacy(node(file.read_text()))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{name: a, data: {}, networks: {a: {type: rrdb}}, steps: {a: {trains: a}}}",
+        "{name: a, data: {}, networks: {a: {type: rrdb}}, steps: {a: {training: a}}, log: {}}",
+        "{name: a}",
+        "[1, 2]",
+        "text",
+        "{steps: [1], networks: 3}",
+    ],
+)
+def test_our_files_are_not_taken_for_old_ones(text: str) -> None:
+    assert not is_legacy(node(text))
+
+
+def test_top_and_train_options_find_their_sections() -> None:
+    plain, notes = converted(
+        STEP + "name: x\nmodel: extensibletrainer\nfp16: true\ngpu_ids: [0, 1]\nstart_step: -1\nplugins: [a.py]\n"
+        "train: {niter: 9, mega_batch_factor: 1, manual_seed: 4, ema_rate: .9, warmup_iter: -1}\n"
+        "logger: {print_freq: 5, save_checkpoint_freq: 3, visuals: [n], visual_debug_rate: 2}\n"
+        "upgrades: {number_of_checkpoints_to_save: 7}"
+    )
+    assert list(plain) == ["name", "seed", "plugins", "networks", "steps", "train", "ema", "log", "checkpoint"]
+    assert plain["seed"] == 4
+    assert plain["plugins"] == ["a.py"]
+    assert plain["train"] == {"precision": "fp16", "iterations": 9}
+    assert plain["ema"] == {"decay": 0.9, "networks": ["n"]}
+    assert plain["log"] == {"every": 5, "pictures": {"keys": ["n"], "every": 2}}
+    assert plain["checkpoint"] == {"every": 3, "keep_last": 7}
+    assert not notes.faults
+
+
+@pytest.mark.parametrize("rule", [sections.TOP, sections.TRAIN, sections.LOGGER, sections.UPGRADES])
+def test_sections_name_options_that_exist(rule: Rule) -> None:
+    for native in rule.options.values():
+        fields = FileSections.model_fields
+        for part in native.split("."):
+            assert part in fields
+            inner = [fields[part].annotation, *getattr(fields[part].annotation, "__args__", ())]
+            fields = next((t.model_fields for t in inner if hasattr(t, "model_fields")), {})
+
+
+def test_averages_are_written_out_or_off() -> None:
+    plain, notes = converted(STEP + "train: {niter: 9}")
+    assert plain["ema"] == {"networks": ["n"]}
+    message = "averages follow a network when it moves, with its buffers; the reference did after every step, without"
+    assert f"3:1: train.ema_rate: {message}" in told(notes.warnings)
+    plain, notes = converted(STEP + "train: {niter: 9, ema_enabled: false, ema_rate: .9}")
+    assert "ema" not in plain
+    assert not any("ema" in warning.path for warning in notes.warnings)
+
+
+def test_accumulation_is_told() -> None:
+    plain, notes = converted(STEP + "train:\n  mega_batch_factor: 32")
+    assert plain["train"]["accumulate"] == 32
+    message = "a batch goes through in 32 parts that weigh by their true sizes; it may have any size"
+    assert f"4:3: train.mega_batch_factor: {message}" in told(notes.warnings)
+
+
+def test_pictures_without_a_rate_or_keys_are_not_drawn() -> None:
+    for logger in ("{visuals: [a]}", "{visuals: [], visual_debug_rate: 3}", "{visual_debug_rate: 3}"):
+        plain, _ = converted(STEP + f"logger: {logger}")
+        assert plain.get("log", {}) == {}
+
+
+@pytest.mark.parametrize(
+    "text", ["steps: {s: {training: [{}]}}", "logger: {visuals: [{}], visual_debug_rate: 1}", "steps: 3"]
+)
+def test_values_of_the_wrong_kind_are_left_to_our_check(text: str) -> None:
+    tree, _ = convert(node(text))
+    config, faults = structure(tree)
+    assert config is None
+    assert faults
+
+
+def test_tags_and_references_are_plain_values() -> None:
+    plain, _ = converted(STEP + "name: !!str 12${x}\ntrain: {lr_gamma: !!float 1, gen_lr_steps: [4]}")
+    assert plain["name"] == "12$${x}"
+    assert plain["steps"]["s"]["schedule"]["gamma"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("model: sr", "3:1: model: 'model' of the reference's files has no counterpart yet"),
+        ("start_step: 500", "3:1: start_step: 'start_step' of the reference's files has no counterpart yet"),
+        (
+            "path: {resume_state: x.state}",
+            "3:8: path.resume_state: 'resume_state' of the reference's `path:` has no counterpart yet",
+        ),
+        ("train: {sort_key: l}", "3:9: train.sort_key: 'sort_key' of the reference's `train:` has no counterpart yet"),
+        ("colab_mode: true", "3:1: colab_mode: 'colab_mode' of the reference's files has no counterpart yet"),
+    ],
+)
+def test_what_has_no_counterpart_is_refused_by_name(text: str, fault: str) -> None:
+    _, notes = converted(STEP + text)
+    assert told(notes.faults) == [fault]
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (
+            "wandb: true",
+            "3:1: wandb: is left out: Weights & Biases has no counterpart yet; the numbers are in metrics.jsonl and "
+            "TensorBoard",
+        ),
+        ("lerning: 3", "3:1: lerning: is left out: the reference never read 'lerning' of its files"),
+        (
+            "eval: {pure: true}",
+            "3:8: eval.pure: is left out: evaluating by it has no counterpart yet, so nothing is evaluated",
+        ),
+        (
+            "logger: {reverse_n1_to_1: true}",
+            "3:10: logger.reverse_n1_to_1: is left out: pictures are drawn as they are, from 0 to 1",
+        ),
+        (
+            "name: my_debug_run",
+            "3:1: name: nothing depends on a name here; with 'debug' in it the reference logged, drew and saved more "
+            "often",
+        ),
+        (
+            "train: {niter: 9, ema_enabled: false}",
+            "3:9: train.niter: training stops after exactly so many iterations; the reference went up to two further",
+        ),
+        (
+            "eval:\n  a: {use_ema_model: true}",
+            "4:7: eval.a.use_ema_model: the reference never read 'use_ema_model'; the option is 'use_ema'",
+        ),
+    ],
+)
+def test_what_changed_is_told_with_its_line(text: str, warning: str) -> None:
+    _, notes = converted(STEP + text)
+    assert warning in told(notes.warnings)
+    assert not notes.faults
+
+
+@pytest.mark.parametrize(
+    "text", ["wandb: false", "checkpointing_enabled: false", "gpu_ids: [0]", "use_tb_logger: true"]
+)
+def test_what_is_off_or_means_nothing_is_not_told(text: str) -> None:
+    _, before = converted(STEP)
+    _, notes = converted(STEP + text)
+    assert notes == before
+
+
+def test_a_step_s_options_are_ours() -> None:
+    plain, notes = converted(
+        "networks: {n: {which_model: m}}\n"
+        "steps: {s: {training: n, after: 3, before: 9, every: 2, clip_grad_eps: 4, loss_log_buffer: 50, requires: [a],"
+        " step_outputs: [b], optimizer: none}}\n"
+        "train: {gen_lr_steps: [3]}"
+    )
+    assert plain["steps"] == {
+        "s": {"trains": "n", "after": 3, "before": 9, "every": 2, "clip_grad_norm": 4, "optimizer": "none"}
+    }
+    assert [warning.path for warning in notes.warnings if warning.path.startswith("steps")] == [
+        "steps.s.clip_grad_eps",
+        "steps.s.loss_log_buffer",
+        "steps.s.requires",
+        "steps.s.step_outputs",
+    ]

@@ -1,0 +1,130 @@
+"""The golden cases pass, and a case that does not agree is found."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from goldens import Case, UnsupportedError, load_cases, main, run_case
+
+FOLDER = Path(__file__).parent / "goldens"
+CASES = {case.name: case for case in load_cases(FOLDER)}
+WAITING = {
+    "diffusion/betas-cosine",
+    "diffusion/betas-linear",
+    "diffusion/loss-epsilon-fixed_large-mse-linear",
+    "diffusion/loss-epsilon-fixed_small-mse-linear",
+    "diffusion/loss-epsilon-learned-rescaled_mse-linear",
+    "diffusion/loss-epsilon-learned_range-mse-linear",
+    "diffusion/loss-start_x-fixed_large-mse-linear",
+    "diffusion/space-100-[10]",
+    "diffusion/space-100-ddim10",
+    "diffusion/space-4000-[50]",
+    "injectors/batch_rotate",
+    "injectors/constant-zeroes",
+    "injectors/decompose_dimension-1",
+    "injectors/for_each",
+    "injectors/image_patch-eval",
+    "injectors/image_patch-train",
+    "injectors/indices_extractor",
+    "injectors/margin_removal",
+    "injectors/mel_spectrogram",
+    "injectors/scheduled_scalar-linear-0",
+    "injectors/scheduled_scalar-linear-2000",
+    "injectors/scheduled_scalar-linear-4500",
+    "injectors/scheduled_scalar-sin-0",
+    "injectors/scheduled_scalar-sin-1999",
+    "injectors/scheduled_scalar-sin-2000",
+    "injectors/scheduled_scalar-sin-9000",
+    "injectors/sr_diffs-produce",
+    "losses/discriminator_gan-max_spread",
+    "losses/geometric",
+    "losses/nv_tacotron2_loss",
+    "losses/recurrent-pix",
+    "losses/sr_pix",
+    "losses/stylegan2_divergence-discriminator",
+    "losses/stylegan2_divergence-generator",
+    "losses/translational",
+}
+"""Cases whose component has not been built; whoever builds it takes the case out."""
+
+
+@pytest.mark.parametrize("name", sorted(CASES.keys() - WAITING))
+def test_case_agrees_with_the_reference(name: str) -> None:
+    assert run_case(CASES[name]) == []
+
+
+@pytest.mark.parametrize("name", sorted(WAITING))
+def test_waiting_case_is_unsupported(name: str) -> None:
+    with pytest.raises(UnsupportedError):
+        run_case(CASES[name])
+
+
+def with_tensor_off(name: str, tensor: str) -> Case:
+    case = CASES[name]
+    moved = case.tensors[tensor].clone()
+    moved.view(-1)[0] += 3e-5 * max(1.0, float(moved.view(-1)[0].abs()))
+    return replace(case, tensors={**case.tensors, tensor: moved})
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("injectors/normalize", "out/b"),
+        ("losses/pix-l1", "grad/f"),
+        ("losses/generator_gan-gan", "param_grad/net/out.bias"),
+        ("optimizers/lars", "final/norm.bias"),
+        ("training/gan", "final/disc/out.weight"),
+        ("training/distillation", "ema/student/inp.bias"),
+    ],
+)
+def test_a_tensor_that_is_off_is_found(name: str, tensor: str) -> None:
+    problems = run_case(with_tensor_off(name, tensor))
+    assert len(problems) == 1
+    assert "off by 3e-05" in problems[0]
+
+
+def test_a_number_that_is_off_or_has_no_partner_is_found() -> None:
+    case = CASES["training/gan-schedule"]
+    trace = json.loads(json.dumps(case.data["trace"]))
+    trace[4]["metrics"]["loss_gan_d_real"] += 1e-4
+    trace[5]["lr"][1][0] *= 2
+    del trace[6]["metrics"]["loss_adv"]
+    problems = run_case(replace(case, data={**case.data, "trace": trace}))
+    assert [problem.split(": off")[0] for problem in problems] == [
+        "iteration 4: disc/gan/d_real",
+        "iteration 5: rates",
+        "iteration 6: gen/adv: not expected",
+    ]
+
+
+def test_a_rate_that_is_off_is_found() -> None:
+    case = CASES["lr/multistep"]
+    rates = [*case.data["lr"]]
+    rates[19] = 0.1
+    assert run_case(replace(case, data={**case.data, "lr": rates})) == ["iteration 19: 0.05, expected 0.1"]
+
+
+def test_the_command_counts_and_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    listed = [CASES[name].data for name in ("injectors/grey", "injectors/pad-multiple", "injectors/batch_rotate")]
+    (tmp_path / "cases.json").write_text(json.dumps(listed))
+    shutil.copy(FOLDER / "toys.py", tmp_path)
+    tensors = {name: t for name, t in load_file(FOLDER / "tensors.safetensors").items() if name.startswith("injectors")}
+    tensors["injectors/grey/out/b"] = torch.zeros_like(tensors["injectors/grey/out/b"])
+    save_file(
+        {n: t for n, t in tensors.items() if n.rsplit("/", 2)[0] in {c["id"] for c in listed}},
+        tmp_path / "tensors.safetensors",
+    )
+    assert main(tmp_path) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("failed injectors/grey: b: off by ")
+    assert lines[1:] == [
+        "unsupported injectors/batch_rotate: the reference's injector 'batch_rotate' has no counterpart yet",
+        "1 passed, 2 failed",
+    ]
