@@ -1,6 +1,6 @@
 """What a run of photo_sr.yml came to: PSNR against bicubic, and a picture to judge by.
 
-    python recipes/photo_sr_report.py [runs/photo_sr]
+python recipes/photo_sr_report.py [runs/photo_sr]
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A real SIGKILL while a checkpoint is saved, then the same command: the weights of the uninterrupted run, bit by bit."""
+"""A real SIGKILL in the middle of a save, then the same command: the weights of the uninterrupted run, bit by bit."""
 
 from __future__ import annotations
 
@@ -57,9 +57,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
         ("mid_rotate:3=kill", [10, 15]),
     ],
 )
-def test_a_kill_in_a_save_costs_nothing(
-    tmp_path: Path, uninterrupted: Checkpoint, fault: str, left: list[int]
-) -> None:
+def test_a_kill_in_a_save_costs_nothing(tmp_path: Path, uninterrupted: Checkpoint, fault: str, left: list[int]) -> None:
     """Over five seconds: the command starts twice, and each time imports torch."""
     file = write(tmp_path)
     killed = train(file, fault)
