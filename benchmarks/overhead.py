@@ -1,6 +1,6 @@
-"""What the trainer costs beside a hand-written loop: the same toy GAN, with EMA and metrics, alternating in one process.
+"""What the trainer costs beside a hand-written loop: the same toy GAN with EMA and metrics, in turns in one process.
 
-    python benchmarks/overhead.py [--rounds 30] [--chunk 50]
+    python benchmarks/overhead.py [--rounds 150] [--chunk 10]
 
 Prints the median over the rounds of trainer time divided by loop time, a line each with the defaults and without the
 non-finite guard. The networks are tiny so that the trainer's own cost shows; in training worth the name it vanishes.
@@ -192,8 +192,8 @@ def measure(non_finite: str, rounds: int, chunk: int) -> list[float]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--chunk", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=150)
+    parser.add_argument("--chunk", type=int, default=10)
     arguments = parser.parse_args()
     for name, non_finite in (("artschool", "skip"), ("artschool-unguarded", "ignore")):
         ratios = measure(non_finite, arguments.rounds, arguments.chunk)

@@ -150,10 +150,14 @@ def _tensors(module: nn.Module, what: str) -> dict[str, Tensor]:
 def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: str, where: str) -> None:
     if name not in tensors:
         raise CheckpointError(f"{where} has no {name!r}; it belongs to another file")
-    try:
-        module.load_state_dict(dict(tensors[name]))
-    except RuntimeError as error:
-        raise CheckpointError(f"{where}: {name} does not fit the network of the file: {error}") from error
+    saved, own = tensors[name], module.state_dict()
+    for key in sorted(saved.keys() | own.keys()):
+        shapes = [tuple(part[key].shape) if key in part else "nothing" for part in (saved, own)]
+        if shapes[0] != shapes[1]:
+            raise CheckpointError(
+                f"{where}: {name} does not fit the network of the file: {key} is {shapes[0]} there and {shapes[1]} now"
+            )
+    module.load_state_dict(dict(saved))
 
 
 def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:

@@ -14,6 +14,7 @@ from artschool import ranks
 from artschool.config.sections import CheckpointSection, LogSection, TrainSection
 from artschool.data.loader import load_batches
 from artschool.data.sampler import Batches, RankSampler
+from artschool.data.seeds import Seeds
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
@@ -101,8 +102,10 @@ class Run:
     resumed_from: int | None = None
     evaluated: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
+    iteration_seeds: Seeds = field(init=False)
 
     def __post_init__(self) -> None:
+        self.iteration_seeds = Seeds(self.seed, "iteration")
         self.update_hooks = [hook for _, hook in hooks(self.networks, "update_for_step")]
 
     def train(self) -> Run:
