@@ -110,10 +110,10 @@ class TrainStep:
         for _, hook in self._backward:
             hook(iteration)
         self._log_norms(clock.meters)
-        self.update(iteration, clock.meters)
+        moved = self.update(iteration, clock.meters)
         for _, hook in self._after:
             hook(iteration)
-        return True
+        return moved
 
     def _backward_from(self, total: Tensor, clock: Clock) -> None:
         assert self.update is not None

@@ -55,17 +55,23 @@ class Update:
         self._streak = 0
         self._unread: list[Tensor] = []
 
-    def __call__(self, iteration: int, meters: Meters) -> None:
-        """Move the parameters along their gradients, which are dropped afterwards."""
+    def __call__(self, iteration: int, meters: Meters) -> bool:
+        """Move the parameters along their gradients, which are dropped afterwards.
+
+        Returns:
+            Whether there were any; without, as when no loss is active, nothing moves.
+        """
         ranks.sum_gradients(self.parameters)
-        self.precision.unscale(self.optimizer)
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         self.set_rates(iteration)
-        if gradients:
-            self._step(gradients, meters)
+        if not gradients:
+            return False
+        self.precision.unscale(self.optimizer)
+        self._step(gradients, meters)
         for parameter in self.parameters:
             parameter.grad = None
         self.count += 1
+        return True
 
     def set_rates(self, iteration: int) -> None:
         """Give every group its rate at an iteration."""

@@ -13,7 +13,7 @@ from artschool.errors import Place, StateError
 from artschool.graph.state import State
 
 DROPPED = "_"
-"""The name in `out:` of a value that nobody needs."""
+"""The name in `out:` of a value that nobody needs, alone or in a list."""
 
 
 def reader(value: Any) -> Callable[[Mapping[str, Any]], Any]:
@@ -93,7 +93,8 @@ class InjectorCall(Call):
         """
         result = super().__call__(state)
         if isinstance(self._out, str):
-            state.write(self._out, result, writer=self.path)
+            if self._out != DROPPED:
+                state.write(self._out, result, writer=self.path)
             return
         if not isinstance(result, Sequence) or len(result) != len(self._out):
             found = len(result) if isinstance(result, Sequence) else "one value"
