@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics.image import PeakSignalNoiseRatio
 
-from artschool.build import Binder
+from artschool.bind import Binder
 from artschool.config.component import ComponentReader
 from artschool.config.source import read_text
 from artschool.engine.meters import Meters

@@ -17,12 +17,18 @@ from artschool.signature import Context, Role
 
 
 class Binder:
-    """Turns components into callables with everything bound but their keys."""
+    """Turns components into callables with everything bound but their keys.
+
+    Attributes:
+        used: The networks that components call.
+        modules: What components are modules themselves, by path; what they keep belongs into a checkpoint.
+    """
 
     def __init__(self, networks: Mapping[str, nn.Module], clock: Clock) -> None:
         self._networks = networks
         self._clock = clock
         self.used: list[nn.Module] = []
+        self.modules: dict[str, nn.Module] = {}
 
     def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The callable of an injector, loss or metric function, and what stands for each of its keys."""
@@ -51,9 +57,11 @@ class Binder:
 
     def metric(self, component: Component) -> tuple[Call, Accumulator]:
         """A metric: the call that feeds it, and what it keeps."""
-        function, keys = self.function(component)
-        metric: Any = function if hasattr(function, "compute") else MeanOverSamples(function)
-        return Call(component.path, component.node.place, metric.update, keys, component.when), metric
+        target, at_call, keys = self._target(component)
+        metric: Any = target if hasattr(target, "compute") else MeanOverSamples(target)
+        return Call(
+            component.path, component.node.place, partial(metric.update, **at_call), keys, component.when
+        ), metric
 
     def _target(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]:
         assert component.registered is not None
@@ -74,7 +82,9 @@ class Binder:
         if not signature.is_class:
             return signature.target, {**at_build, **at_call}, keys
         built = construct(component, at_build)
-        return (built.to(self._clock.device) if isinstance(built, nn.Module) else built), at_call, keys
+        if isinstance(built, nn.Module):
+            self.modules[component.path] = built.to(self._clock.device)
+        return built, at_call, keys
 
     def _value(self, component: Component, name: str, role: Role) -> Any:
         if role is Role.CONTEXT:

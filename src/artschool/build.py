@@ -69,6 +69,8 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     binder = Binder(networks, clock)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
+    for module in binder.modules.values():
+        ranks.broadcast([*module.parameters(), *module.buffers()])
     _set_modes(networks, config)
     return Run(
         name=file.name,
@@ -78,6 +80,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         networks=networks,
         steps=steps,
         emas=emas,
+        modules=binder.modules,
         data=data,
         evaluations=[_evaluation(e, config, networks, emas, clock) for e in config.evaluations.values()],
         train_section=file.train,

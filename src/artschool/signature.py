@@ -163,6 +163,8 @@ def _defines(target: type, name: str) -> bool:
     method = getattr(target, name, None)
     if method is None or method is getattr(nn.Module, name, None):
         return False
+    if name == "forward" and not issubclass(target, nn.Module):
+        return False  # Nothing would call it.
     return method is not getattr(type, name, None)
 
 

@@ -69,6 +69,7 @@ class Run:
     Attributes:
         networks: The networks by name, on `device`.
         emas: Their moving averages, for those that the file lists.
+        modules: The injectors and losses that are modules themselves, by path.
         iteration: How many iterations are finished.
         seconds: Time spent in training so far, over all resumes.
         config: The resolved file as plain values, in which values of environment variables are not.
@@ -84,6 +85,7 @@ class Run:
     networks: dict[str, nn.Module]
     steps: list[TrainStep]
     emas: dict[str, Ema]
+    modules: dict[str, nn.Module]
     data: TrainData
     evaluations: list[Evaluation]
     train_section: TrainSection
