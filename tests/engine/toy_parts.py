@@ -68,6 +68,12 @@ class Shift(nn.Module):
         return x + self.weight
 
 
+@networks.register("part_linear")
+def linear(width: int = 4) -> nn.Module:
+    """(B, width) to (B, width)."""
+    return nn.Linear(width, width)
+
+
 @losses.register("part_spoil")
 def spoil(x: Tensor, *, at: list[int], by: str = "nan", context: Context) -> Tensor:
     """The mean of x, and from the iterations `at` a gradient that is not finite."""

@@ -79,7 +79,11 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
     record: dict[str, float] = {}
     if finished % run.log_section.every == 0 or finished == last:
         record |= _numbers(run)
-        _check_numbers(run)
+        try:
+            _check_numbers(run)
+        except NumericsError:
+            _log(run, record)  # Those of the iterations that led to it.
+            raise
     due = [evaluation for evaluation in run.evaluations if evaluation.is_due(finished, last)]
     for evaluation in due:
         run.evaluated |= evaluation.run(finished, run.device)
