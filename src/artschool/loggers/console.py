@@ -47,10 +47,10 @@ class ConsoleLogger:
         owners = group_by_owner(record)
         for owner, values in owners.items():
             self._latest[owner] |= values
-        if self._live is None:
+        if self._live is None and not self._console.quiet:
             parts = [f"{owner}: {', '.join(_pairs(values))}" for owner, values in owners.items()]
             done = f"{int(record['iteration']) + 1:>{len(str(self._total))}}/{self._total}"
-            self._console.print("  ".join([done, self._pace(), *parts]), soft_wrap=True, highlight=False)
+            self._console.out("  ".join([done, self._pace(), *parts]), highlight=False)
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Nothing: a console shows no pictures."""
