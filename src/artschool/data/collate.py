@@ -77,6 +77,8 @@ def _cut(value: Any, size: int, start: int, stop: int) -> Any:
 
 def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
     """The batch with its tensors on a device."""
+    if device.type == "cpu":
+        return dict(batch)
     return {
         key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for key, value in batch.items()
     }
