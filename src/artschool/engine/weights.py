@@ -84,6 +84,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     except Exception as error:
         # torch raises pickle's own error type for a file that holds code; that module is not imported here on purpose.
         if type(error).__name__ == "UnpicklingError":
+            if "Unsupported operand" in str(error):  # No pickle at all, such as a web page that was saved as weights.
+                raise CheckpointError(f"{file} cannot be read: torch.save did not write it") from None
             raise CheckpointError(
                 f"{file} holds more than tensors, and loading it would run its code; save `network.state_dict()` alone"
             ) from None
