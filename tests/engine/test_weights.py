@@ -162,6 +162,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, suf
         ("w.pt", b"", "{file} cannot be read: "),
         ("w.pt", b"<html>", "{file} cannot be read: torch.save did not write it"),
         ("w.pt", b"version https://git-lfs", "{file} cannot be read: torch.save did not write it"),
+        ("w.pt", b"\x80\x02a.", "{file} cannot be read: "),
         ("w.pt", None, "no weights file {file}"),
     ],
 )
