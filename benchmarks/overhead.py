@@ -1,9 +1,10 @@
-"""What the trainer costs beside a hand-written loop: the same toy GAN, with EMA and metrics, alternating in one process.
+"""What the trainer costs beside a hand-written loop: the same toy GAN with EMA and metrics, in turns in one process.
 
-    python benchmarks/overhead.py [--rounds 30] [--chunk 50]
+    python benchmarks/overhead.py [--rounds 100] [--chunk 10] [--threads 1]
 
-Prints the median over the rounds of trainer time divided by loop time, a line each with the defaults and without the
-non-finite guard. The networks are tiny so that the trainer's own cost shows; in training worth the name it vanishes.
+Prints the median over the rounds of trainer time divided by loop time, a line each: with the defaults, without the
+non-finite guard, and for other trainers where they are installed (see `others.py`). The networks are tiny so that the
+trainers' own cost shows; in training worth the name it vanishes.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from typing import Any, TypedDict
 
 import torch
 import torch.nn.functional as F
+from others import OTHERS
 from torch import Tensor, nn
 
 import artschool
-from artschool.engine.run import Run
+from artschool.engine.run import Logger, Run
 from artschool.registry import datasets, networks
 
 CONFIG = """
@@ -141,63 +143,78 @@ class Loop:
 
 
 class Referee:
-    """A logger that lets the loop run a chunk after each chunk of the trainer, and times both."""
+    """Lets the loop run a chunk after each chunk of somebody else, and times both."""
 
     def __init__(self, loop: Callable[[int], None], chunk: int) -> None:
         self._loop = loop
         self._chunk = chunk
-        self._start = 0.0
+        self._start = time.perf_counter()
         self.ratios: list[float] = []
 
-    def start(self, run: Run) -> None:
-        """Begin timing."""
+    def advance(self, iteration: int) -> None:
+        """Take turns."""
+        if iteration % self._chunk:
+            return
+        other = time.perf_counter() - self._start
+        begin = time.perf_counter()
+        self._loop(self._chunk)
+        self.ratios.append(other / (time.perf_counter() - begin))
         self._start = time.perf_counter()
+
+    @property
+    def median(self) -> float:
+        """Of all rounds but the first ones, which warm up."""
+        return statistics.median(self.ratios[3:])
+
+
+class Turns(Logger):
+    """Tells the referee of each iteration."""
+
+    def __init__(self, referee: Referee) -> None:
+        self._referee = referee
 
     def advance(self, run: Run) -> None:
         """Take turns."""
-        if run.iteration % self._chunk:
-            return
-        trainer = time.perf_counter() - self._start
-        begin = time.perf_counter()
-        self._loop(self._chunk)
-        self.ratios.append(trainer / (time.perf_counter() - begin))
-        self._start = time.perf_counter()
-
-    def log(self, record: Any) -> None:
-        """Nothing."""
-
-    def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """Nothing."""
-
-    def note(self, message: str) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
+        self._referee.advance(run.iteration)
 
 
-def measure(non_finite: str, rounds: int, chunk: int) -> list[float]:
-    """The ratio of each round."""
+def measure(non_finite: str, iterations: int, chunk: int) -> float:
+    """The median ratio of our trainer, with all its loggers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = folder / "overhead.yml"
-        file.write_text(CONFIG.format(iterations=(rounds + 1) * chunk, non_finite=non_finite))
+        file.write_text(CONFIG.format(iterations=iterations, non_finite=non_finite))
         run = artschool.load(file, run_dir=folder / "run")
         referee = Referee(Loop(folder).run, chunk)
-        run.loggers = [*run.loggers, referee]
+        run.loggers = [*run.loggers, Turns(referee)]
         run.train()
-    return referee.ratios[1:]  # The first round warms up.
+    return referee.median
+
+
+def measure_other(train: Callable[..., None], iterations: int, chunk: int) -> float:
+    """The median ratio of another trainer."""
+    with tempfile.TemporaryDirectory() as name:
+        referee = Referee(Loop(Path(name)).run, chunk)
+        train(generator(), critic(), Pairs(), iterations, referee.advance)
+    return referee.median
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--chunk", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=100, help="how often both sides take their turn")
+    parser.add_argument("--chunk", type=int, default=10, help="iterations of a turn")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch; with one, neighbours disturb less")
     arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    iterations = (arguments.rounds + 3) * arguments.chunk
     for name, non_finite in (("artschool", "skip"), ("artschool-unguarded", "ignore")):
-        ratios = measure(non_finite, arguments.rounds, arguments.chunk)
-        print(f"{name} {statistics.median(ratios):.2f}")
+        print(f"{name} {measure(non_finite, iterations, arguments.chunk):.2f}", flush=True)
+    for name, train in OTHERS.items():
+        try:
+            print(f"{name} {measure_other(train, iterations, arguments.chunk):.2f}", flush=True)
+        except ModuleNotFoundError as error:
+            print(f"{name} not measured: {error.name} is not installed")
 
 
 if __name__ == "__main__":

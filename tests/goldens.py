@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from artschool.build import Binder, build
+from artschool.bind import Binder
+from artschool.build import build
 from artschool.config.check import check_tree
 from artschool.config.compose import finish
 from artschool.config.source import Node, read_text

@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from artschool.registry import datasets, injectors, loggers, losses, metrics, networks, optimizers, schedules
+    from artschool.registry import datasets, injectors, losses, metrics, networks, optimizers, schedules
     from artschool.signature import Context, Dataset, Injector, Loss, Metric, Network
     from artschool.start import load
 
@@ -24,7 +24,6 @@ __all__ = [
     "datasets",
     "injectors",
     "load",
-    "loggers",
     "losses",
     "metrics",
     "networks",

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from artschool import ranks
+from artschool.bind import Binder, construct
 from artschool.config.flow import kept_after
-from artschool.config.structure import Component, Config, names_in
+from artschool.config.structure import Component, Config
 from artschool.config.structure import Evaluation as EvaluationConfig
 from artschool.config.structure import Step as StepConfig
 from artschool.config.write import dump
@@ -21,7 +22,7 @@ from artschool.data.loader import length_of
 from artschool.data.sampler import Batches
 from artschool.data.seeds import derive, forked
 from artschool.engine.ema import Ema
-from artschool.engine.evaluate import Accumulator, Evaluation, MeanOverSamples
+from artschool.engine.evaluate import Evaluation
 from artschool.engine.freeze import freeze
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
@@ -34,10 +35,8 @@ from artschool.engine.train_iteration import Clock, TrainStep
 from artschool.engine.update import Update
 from artschool.engine.weights import load_weights
 from artschool.entries import DatasetEntry, NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
-from artschool.errors import ConfigError, ResourceError
-from artschool.graph.call import Call, InjectorCall, LossCall
+from artschool.errors import ConfigError
 from artschool.graph.step import Step
-from artschool.signature import Context, Role
 
 Note = Callable[[str], None]
 
@@ -70,6 +69,8 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     binder = Binder(networks, clock)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
+    for module in binder.modules.values():
+        ranks.broadcast([*module.parameters(), *module.buffers()])
     _set_modes(networks, config)
     return Run(
         name=file.name,
@@ -79,6 +80,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         networks=networks,
         steps=steps,
         emas=emas,
+        modules=binder.modules,
         data=data,
         evaluations=[_evaluation(e, config, networks, emas, clock) for e in config.evaluations.values()],
         train_section=file.train,
@@ -95,7 +97,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
 
 def build_loggers(config: Config) -> list[Logger]:
     """The loggers that the file lists, besides those that every run has."""
-    return [_build_target(component, component.options()) for component in config.loggers.values()]
+    return [construct(component, component.options()) for component in config.loggers.values()]
 
 
 def choose_device(name: str) -> torch.device:
@@ -118,105 +120,13 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-class Binder:
-    """Turns components into callables with everything bound but their keys."""
-
-    def __init__(self, networks: Mapping[str, nn.Module], clock: Clock) -> None:
-        self._networks = networks
-        self._clock = clock
-        self.used: list[nn.Module] = []
-
-    def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
-        """The callable of an injector, loss or metric function, and what stands for each of its keys."""
-        target, at_call, keys = self._target(component)
-        return (partial(target, **at_call) if at_call else target), keys
-
-    def injector(self, component: Component) -> InjectorCall:
-        """An injector as a call of a plan."""
-        function, keys = self.function(component)
-        out = getattr(component.entry, "out")  # noqa: B009  # every injector's entry has it
-        return InjectorCall(component.path, component.node.place, function, keys, component.when, out=out)
-
-    def loss(self, component: Component, step: str, name: str) -> LossCall:
-        """A loss as a call of a plan."""
-        function, keys = self.function(component)
-        weight = getattr(component.entry, "weight")  # noqa: B009  # every loss's entry has it
-        return LossCall(
-            component.path,
-            component.node.place,
-            function,
-            keys,
-            component.when,
-            weight=weight,
-            name=f"{step}/{name}",
-        )
-
-    def metric(self, component: Component) -> tuple[Call, Accumulator]:
-        """A metric: the call that feeds it, and what it keeps."""
-        function, keys = self.function(component)
-        metric: Any = function if hasattr(function, "compute") else MeanOverSamples(function)
-        return Call(component.path, component.node.place, metric.update, keys, component.when), metric
-
-    def _target(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]:
-        assert component.registered is not None
-        signature = component.registered.signature
-        at_build: dict[str, Any] = {}
-        at_call: dict[str, Any] = {}
-        keys: dict[str, Any] = {}
-        for parameter in signature.parameters:
-            name = parameter.name
-            if parameter.role is Role.KEY:
-                # A nested component gets its keys from the one that holds it.
-                if hasattr(component.entry, f"option_{name}"):
-                    value = component.option(name)
-                    (keys if any(names_in(value)) else at_call)[name] = value
-                continue
-            value = self._value(component, name, parameter.role)
-            (at_call if parameter.at_call else at_build)[name] = value
-        if not signature.is_class:
-            return signature.target, {**at_build, **at_call}, keys
-        built = _build_target(component, at_build)
-        return (built.to(self._clock.device) if isinstance(built, nn.Module) else built), at_call, keys
-
-    def _value(self, component: Component, name: str, role: Role) -> Any:
-        if role is Role.CONTEXT:
-            path = component.path.replace("steps.", "", 1).replace(".losses.", "/").replace(".injectors.", "/")
-            return Context(self._clock, path)
-        if role is Role.NESTED:
-            inner = component.nested.get(name)
-            return self.function(inner)[0] if inner is not None else None
-        value = component.option(name)
-        return self._networks_in(value) if role is Role.NETWORK else value
-
-    def _networks_in(self, value: Any) -> Any:
-        if isinstance(value, str):
-            self.used.append(self._networks[value])
-            return self._networks[value]
-        return [self._networks_in(part) for part in value] if isinstance(value, list) else value
-
-
-def _build_target(component: Component, options: Mapping[str, Any]) -> Any:
-    """Call a class or factory with its options; what it refuses is told with its place."""
-    assert component.registered is not None
-    try:
-        return component.registered.target(**options)
-    except ModuleNotFoundError as error:
-        raise ResourceError(
-            f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed"
-        ) from error
-    except (ValueError, TypeError, AssertionError) as error:
-        raise ConfigError(
-            f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}"
-        ) from error
-
-
 def _network(component: Component, seed: int, device: torch.device, note: Note) -> nn.Module:
     name = component.path.rpartition(".")[2]
     entry = component.entry
     assert isinstance(entry, NetworkEntry)
     # Each network draws from its own generator, so that adding one changes no other.
     with forked(derive(seed, "network", name), torch.device("cpu")):
-        network = _build_target(component, component.options())
+        network = construct(component, component.options())
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module")
     if entry.weights is not None:
@@ -237,7 +147,7 @@ def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
 
 
 def _dataset(component: Component) -> Any:
-    return _build_target(
+    return construct(
         component,
         {**component.options(), **{name: _dataset(inner) for name, inner in component.nested.items()}},
     )

@@ -7,8 +7,9 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints, overload
+from typing import Any, TypeVar, Union, get_args, get_origin, overload
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from artschool import entries
 from artschool.errors import ConfigError, allowed
-from artschool.signature import Key, Role, Signature, read_signature
+from artschool.signature import MISSING, Key, Role, Signature, read_signature
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -63,7 +64,7 @@ class Registered:
     @property
     def documentation(self) -> str:
         """The docstring, that of `__init__` and of the called method included."""
-        texts = [inspect.getdoc(self.target)]
+        texts: list[str | None] = [self._own_text]
         if self.signature.is_class:
             texts += [_own_doc(self.target, name) for name in ("__init__", *self.kind.calls)]
         return "\n\n".join(text for text in texts if text)
@@ -71,7 +72,12 @@ class Registered:
     @property
     def summary(self) -> str:
         """The first line of the docstring."""
-        return (inspect.getdoc(self.target) or "").split("\n", 1)[0]
+        return self._own_text.split("\n", 1)[0]
+
+    @property
+    def _own_text(self) -> str:
+        # Not what a class inherits: nn.Module's says nothing about this one.
+        return inspect.cleandoc(_function(self.target).__doc__ or "")
 
     @property
     def takes(self) -> list[str]:
@@ -109,8 +115,8 @@ class Registry:
 
     def _add(self, name: str, target: Target) -> Target:
         where = f"{self.kind.one} {name!r}"
-        if not callable(target):
-            raise ConfigError(f"{where} is not callable; register a function or a class")
+        if not isinstance(target, type | partial) and not inspect.isroutine(target):
+            raise ConfigError(f"{where} is an object of class {type(target).__name__}; register a function or a class")
         known = self._items.get(name)
         if known is not None and _origin(known.target) != _origin(target):
             raise ConfigError(f"{where} is registered already by {_origin(known.target)}; choose another name")
@@ -142,7 +148,11 @@ class Registry:
 
 
 def _origin(target: Callable[..., Any]) -> str:
-    return f"{target.__module__}.{target.__qualname__}"
+    return f"{_function(target).__module__}.{_function(target).__qualname__}"
+
+
+def _function(target: Callable[..., Any]) -> Callable[..., Any]:
+    return target.func if isinstance(target, partial) else target
 
 
 def _snake_case(name: str) -> str:
@@ -151,7 +161,8 @@ def _snake_case(name: str) -> str:
 
 def _own_doc(target: Any, name: str) -> str | None:
     method = target.__dict__.get(name)
-    return inspect.getdoc(method) if method is not None else None
+    # Its own text: inspect.getdoc would give that of object.__init__.
+    return inspect.cleandoc(method.__doc__) if method is not None and method.__doc__ else None
 
 
 def _bounded(signature: Signature, kind: Kind) -> Signature:
@@ -182,7 +193,7 @@ def _refuse_what_the_kind_cannot_use(kind: Kind, signature: Signature) -> None:
         if parameter.name in reserved and parameter.name not in kind.bounds:
             raise ConfigError(
                 f"parameter '{parameter.name}' has a name that every {kind.one} of a file uses itself "
-                f"({', '.join(sorted(reserved))}); rename it"
+                f"({', '.join(sorted(reserved))}); rename it, or wrap somebody else's in a function of your own"
             )
         if parameter.role is Role.KEY and not kind.calls:
             raise ConfigError(f"parameter '{parameter.name}' is a Tensor, but {kind.name} read no keys; take an option")
@@ -191,8 +202,7 @@ def _refuse_what_the_kind_cannot_use(kind: Kind, signature: Signature) -> None:
                 f"parameter '{parameter.name}' of __init__ is a Tensor, but keys are known only at a call; "
                 f"move it to {kind.calls[0]}"
             )
-    returns = get_type_hints(signature.target).get("return") if not signature.is_class else None
-    if kind.name == "losses" and returns not in (None, Tensor):
+    if kind.name == "losses" and signature.returns not in (MISSING, Any, Tensor):
         raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context")
 
 

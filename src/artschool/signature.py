@@ -7,15 +7,17 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Protocol, TypeAlias, Union
+from typing import Annotated, Any, TypeAlias, Union
 
-import torch
 from pydantic import BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
+from artschool.context import Context as Context  # noqa: PLC0414  # offered here, beside the other annotations
 from artschool.errors import ConfigError
 
 
@@ -71,58 +73,6 @@ def _whole(value: Any) -> Any:
 Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
 """A whole number, which may be written `1e5`."""
 
-
-class Clock(Protocol):
-    """What a context reads from the run."""
-
-    iteration: int
-    training: bool
-    device: torch.device
-
-    @property
-    def generator(self) -> torch.Generator:
-        """The generator of the device, seeded by iteration."""
-
-    def record(self, name: str, value: Tensor | float) -> None:
-        """Keep a named number for the log."""
-
-
-class Context:
-    """What a component may know about the run. Annotate a parameter with it to receive it.
-
-    Attributes are read-only: `iteration` counts from 0, `training` is False during evaluation, `device` is where
-    tensors live, `generator` is that device's random generator, seeded by (seed, iteration, rank).
-    """
-
-    def __init__(self, clock: Clock, path: str) -> None:
-        self._clock = clock
-        self._path = path
-
-    @property
-    def iteration(self) -> int:
-        """The iteration that runs, counted from 0."""
-        return self._clock.iteration
-
-    @property
-    def training(self) -> bool:
-        """Whether a step runs, rather than an evaluation."""
-        return self._clock.training
-
-    @property
-    def device(self) -> torch.device:
-        """Where the tensors of this run live."""
-        return self._clock.device
-
-    @property
-    def generator(self) -> torch.Generator:
-        """The random generator of `device`; what it draws depends on seed, iteration and rank alone."""
-        return self._clock.generator
-
-    def log(self, name: str, value: Tensor | float) -> None:
-        """Record a scalar under `<step>/<component>/<name>`. A tensor stays on its device until the next log point."""
-        self._clock.record(f"{self._path}/{name}", value)
-
-
 MISSING: Any = inspect.Parameter.empty
 
 
@@ -155,12 +105,14 @@ class Signature:
     """What the signature of a component says.
 
     Attributes:
+        returns: The annotation of what a call returns, MISSING without one.
         num_outputs: How many values a call returns, None where the annotation does not say.
         yields: The keys of a data set's samples, None where the annotation does not say.
     """
 
     target: Callable[..., Any]
     parameters: tuple[Parameter, ...]
+    returns: Any
     num_outputs: int | None
     yields: tuple[str, ...] | None
     is_class: bool
@@ -188,7 +140,7 @@ def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequ
     """
     if not inspect.isclass(target):
         parameters, returns = _read_callable(target, skip=provided, at_call=bool(calls))
-        return Signature(target, parameters, _count_outputs(returns), _yields(returns), is_class=False)
+        return Signature(target, parameters, returns, _count_outputs(returns), _yields(returns), is_class=False)
     if inspect.isabstract(target):
         raise ConfigError(f"{target.__qualname__} is abstract; register a class that can be built")
     parameters, _ = _read_callable(target.__init__, skip=provided + 1, at_call=False)
@@ -204,13 +156,15 @@ def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequ
                 f"{target.__qualname__} takes {', '.join(sorted(twice))} both when built and when called; rename one"
             )
         parameters += at_call
-    return Signature(target, parameters, _count_outputs(returns), _yields_of_class(target), is_class=True)
+    return Signature(target, parameters, returns, _count_outputs(returns), _yields_of_class(target), is_class=True)
 
 
 def _defines(target: type, name: str) -> bool:
     method = getattr(target, name, None)
     if method is None or method is getattr(nn.Module, name, None):
         return False
+    if name == "forward" and not issubclass(target, nn.Module):
+        return False  # Nothing would call it.
     return method is not getattr(type, name, None)
 
 
@@ -218,7 +172,11 @@ def _read_callable(function: Callable[..., Any], *, skip: int, at_call: bool) ->
     name = getattr(function, "__qualname__", repr(function))
     hints = _hints(function)
     parameters = []
-    for index, parameter in enumerate(inspect.signature(function).parameters.values()):
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        raise ConfigError(f"{name} has no signature that Python can read; wrap it in a function of your own") from None
+    for index, parameter in enumerate(signature.parameters.values()):
         if index < skip or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
@@ -235,23 +193,32 @@ def _read_callable(function: Callable[..., Any], *, skip: int, at_call: bool) ->
 
 
 def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
-    try:
-        return typing.get_type_hints(function, include_extras=True)
-    except (NameError, TypeError, AttributeError):
-        # Somebody else's annotations may name what only a type checker imports; they are then read from the defaults.
-        raw = getattr(function, "__annotations__", {})
-        return {name: value for name, value in raw.items() if not isinstance(value, str)}
+    function = inspect.unwrap(function.func if isinstance(function, partial) else function)
+    hints: dict[str, Any] = {}
+    for name, raw in getattr(function, "__annotations__", {}).items():
+        # One by one: somebody else's annotations may name what only a type checker imports.
+        one = types.SimpleNamespace(__annotations__={name: raw})
+        with suppress(NameError, TypeError, AttributeError, SyntaxError):
+            hints |= typing.get_type_hints(one, getattr(function, "__globals__", {}), include_extras=True)
+    return hints
 
 
 def _read_parameter(owner: str, parameter: inspect.Parameter, annotation: Any, *, at_call: bool) -> Parameter | None:
     has_default = parameter.default is not MISSING
     if annotation is MISSING or isinstance(annotation, str):
         if not has_default:
+            has = (
+                "no annotation" if annotation is MISSING else f"the annotation '{annotation}', which names nothing here"
+            )
             raise ConfigError(
-                f"{owner}: parameter '{parameter.name}' has no annotation, so nobody knows what it takes; "
+                f"{owner}: parameter '{parameter.name}' has {has}, so nobody knows what it takes; "
                 "write `Tensor` for a key, `Network` for a network, or the option's type"
             )
         annotation = Any if parameter.default is None else type(parameter.default)
+    if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+        if has_default:
+            return None
+        raise ConfigError(f"{owner} takes '{parameter.name}' by position only, but a file gives names; remove the `/`")
     found: set[Marker] = set()
     try:
         rewritten = _in_file(annotation, found)
@@ -291,20 +258,33 @@ def _in_file(annotation: Any, found: set[Marker]) -> Any:
         found.add(marker)
         return {Role.NESTED: dict[str, Any], Role.NETWORK: NetworkName}.get(marker.role, Key)
     if origin in (Union, types.UnionType):
-        parts = tuple(_in_file(part, found) for part in arguments)
-        if Marker(Role.KEY) in found and any(
-            part is str or typing.get_origin(part) is typing.Literal for part in parts
-        ):
-            raise TypeError("is text or a key, which a file cannot tell apart; split it into two parameters")
+        parts = _parts_in_file(arguments, found)
+        if any(part is str or typing.get_origin(part) is typing.Literal for part in parts):
+            for name in (marker.role.value for marker in found if marker.role in (Role.KEY, Role.NETWORK)):
+                raise TypeError(f"is text or a {name}, which a file cannot tell apart; split it into two parameters")
         return Union[parts]  # noqa: UP007  # built from a tuple
     if origin in (list, tuple, dict, set, Sequence, Mapping):
         return origin[tuple(part if part is ... else _in_file(part, found) for part in arguments)]
-    if origin is None and isinstance(annotation, type) and not _fits_a_file(annotation):
+    if origin is Callable or (origin is None and isinstance(annotation, type) and not _fits_a_file(annotation)):
+        name = getattr(annotation, "__name__", str(annotation))
         raise TypeError(
-            f"is annotated {annotation.__name__}, which no file can give; "
+            f"is annotated {name}, which no file can give; "
             "take a number, text, a list or a mapping, `Tensor` for a key or `Network` for a network"
         )
     return annotation
+
+
+def _parts_in_file(parts: Sequence[Any], found: set[Marker]) -> tuple[Any, ...]:
+    """The parts of a union that a file can give; there is at least one besides null."""
+    fitting, refused = [], []
+    for part in parts:
+        try:
+            fitting.append(_in_file(part, found))
+        except TypeError as error:
+            refused.append(error)
+    if refused and all(part is type(None) for part in fitting):
+        raise refused[0]
+    return tuple(fitting)
 
 
 def _fits_a_file(annotation: type) -> bool:

@@ -50,6 +50,18 @@ evaluate:
 log: {every: 20, pictures: {every: 200, keys: [lq, sr, hq]}}
 checkpoint: {every: 200, keep_last: 5, keep_best: {metric: photos/psnr, mode: max}}
 """
+KNOWN = {
+    "injectors": "add_noise alias concatenate denormalize forward grey interpolate normalize pad squeeze",
+    "losses": "cross_entropy discriminator_gan distillation generator_gan l1 l2 mean",
+    "networks": "patch_critic rrdb",
+    "datasets": "image_folder photo_patches photos",
+    "metrics": "psnr ssim",
+    "optimizers": "adadelta adafactor adagrad adam adamax adamw asgd lamb lars nadam radam rmsprop rprop sgd",
+    "schedules": "constant cosine_annealing cosine_annealing_warm_restarts exponential linear multi_step polynomial "
+    "step",
+    "loggers": "",
+}
+"""The components that the table knows, so that a new one changes no line of it."""
 
 
 @dataclass

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from bad_files import SOUND, Case, read_cases
+from bad_files import KNOWN, SOUND, Case, read_cases
 
 from artschool.config.check import check
 from artschool.errors import ConfigError
@@ -29,11 +29,11 @@ def said_about(data: str | bytes, folder: Path, *overrides: str, name: str = "ga
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder, and registries without what other tests have registered."""
+    """An empty working folder, and the registries as the table knows them."""
     load_builtins()
-    for registry in REGISTRIES.values():
-        own = {n: i for n, i in registry._items.items() if i.target.__module__.startswith(("artschool.", "torch."))}
-        monkeypatch.setattr(registry, "_items", own)
+    for kind, names in KNOWN.items():
+        registry = REGISTRIES[kind]
+        monkeypatch.setattr(registry, "_items", {name: registry.get(name) for name in names.split()})
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

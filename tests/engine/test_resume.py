@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor, nn
 from toy_run import Recorder, load, recorded
 
 from artschool.engine import checkpoint
@@ -19,6 +20,7 @@ from artschool.engine.checkpoint import fingerprint
 from artschool.engine.run import Run
 from artschool.engine.store import Checkpoint
 from artschool.errors import CheckpointError, Stopped
+from artschool.registry import losses
 
 
 class StopAfter(Recorder):
@@ -118,6 +120,39 @@ def test_more_iterations_go_on_from_a_finished_run(tmp_path: Path) -> None:
     assert (run.iteration, run.iterations) == (10, 20)
 
 
+class Centred(nn.Module):
+    """A loss that keeps a running mean, as centring in self-distillation does."""
+
+    centre: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.centre.lerp_(x.detach().mean(), 0.1)
+        return (x - self.centre).square().mean()
+
+
+def test_what_a_loss_keeps_is_resumed(tmp_path: Path) -> None:
+    if "run_centred" not in losses:
+        losses.register("run_centred", Centred)
+    centred = "steps.gen.losses.centred={type: run_centred, in: sr, weight: 1.0}"
+    whole = trained(tmp_path / "whole", centred)
+    trained(tmp_path / "b", centred, "train.iterations=9")
+    resumed = trained_further(tmp_path / "b", centred)
+    assert fingerprint(resumed) == fingerprint(whole)
+    assert float(resumed.modules["steps.gen.losses.centred"].centre) == float(  # type: ignore[arg-type]  # a Tensor
+        whole.modules["steps.gen.losses.centred"].centre  # type: ignore[arg-type]  # likewise
+    )
+
+
+def trained_further(folder: Path, *overrides: str) -> Run:
+    run = load(folder, *overrides)
+    recorded(run)
+    return run.train()
+
+
 def drop_network(saved: Checkpoint) -> None:
     del saved.tensors["critic"]
 
@@ -127,7 +162,7 @@ def drop_ema(saved: Checkpoint) -> None:
 
 
 def drop_moment(saved: Checkpoint) -> None:
-    del saved.tensors["optimizers"]["gen/gen.0.weight/exp_avg"]
+    del saved.tensors["state.optimizers"]["gen/gen.0.weight/exp_avg"]
 
 
 def drop_step(saved: Checkpoint) -> None:

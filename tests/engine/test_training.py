@@ -49,7 +49,7 @@ def train_gan_by_hand(gen: nn.Module, critic: nn.Module, iterations: int) -> tup
     pixel_losses = []
     pictures = torch.rand(40, 3, 8, 8, generator=torch.Generator().manual_seed(40))
     for iteration, (lq, hq) in enumerate(batches_by_hand(pictures, 7, 8, iterations)):
-        torch.manual_seed(derive(7, "iteration", iteration, 0))
+        torch.manual_seed(Seeds(7, "iteration")(iteration, 0))
         fake = gen(lq)
         pixel = l1_loss(fake, hq)
         pixel_losses.append(float(pixel.detach()))

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
+from artschool.cli.columns import print_columns
 from artschool.config.flow import components_of, declared_keys
 from artschool.config.structure import Component, Config, Step
+from artschool.entries import DatasetEntry, LossEntry
 from artschool.legacy.read import check_any
+
+Row = tuple[str, str]
 
 
 def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -> None:
@@ -23,60 +26,67 @@ def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -
     config = check_any(path, overrides, with_plugins=with_plugins, announce=announce)
     for warning in config.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
-    print_summary(console, config)
+    print_columns(console, list(summary(config)))
     number = len(config.warnings)
     warned = f" {number} warning{'s' if number > 1 else ''}." if number else ""
     console.print(f"{path}: sound.{warned}", soft_wrap=True, markup=False)
 
 
-def print_summary(console: Console, config: Config) -> None:
-    """Networks, data, steps and evaluations, each with what it reads and writes."""
-    table = Table.grid(padding=(0, 2))
+def summary(config: Config) -> Iterator[Row]:
+    """What a config does, in the order in which it happens: names, and what becomes of them.
+
+    An arrow leads from the keys that are read through a component to those that are written.
+    """
+    yield config.sections.name, _training(config)
     for name, network in config.networks.items():
-        trainers = [step.name for step in config.steps.values() if name in step.section.trained]
-        how = f"trained by {', '.join(trainers)}" if trainers else "frozen"
-        table.add_row("[bold]network[/]", name, _type(network), how)
+        yield f"network {name}", ", ".join([_type(network), *_fate(config, name)])
     for name, data in config.data.items():
         keys = declared_keys(data)
-        yields = "yields " + ", ".join(keys) if keys is not None else "does not say what it yields"
-        table.add_row("[bold]data[/]", name, _type(data), yields)
+        yields = f"-> {_join(keys)}" if keys is not None else "does not say which keys it yields"
+        yield f"data {name}", f"{_type(data)} {yields}"
     for step in config.steps.values():
-        table.add_row("[bold]step[/]", step.name, f"trains {', '.join(step.section.trained)}", _step_line(step))
-        for component, _ in components_of(step):
-            _add_component(table, component)
+        yield f"step {step.name}", f"trains {_join(step.section.trained)} {_means(step)}"
+        yield from (_row(component) for component, _ in components_of(step))
     for evaluation in config.evaluations.values():
-        every = f"every {evaluation.section.every}" if evaluation.section.every else "at the end"
-        table.add_row("[bold]evaluate[/]", evaluation.name, f"on {evaluation.section.data}", every)
-        for component in [*evaluation.injectors.values(), *evaluation.metrics.values()]:
-            _add_component(table, component)
-    console.print(table)
+        every = f"every {evaluation.section.every} iterations" if evaluation.section.every else "at the end"
+        yield f"evaluate {evaluation.name}", f"on {evaluation.section.data}, {every}"
+        yield from map(_row, [*evaluation.injectors.values(), *evaluation.metrics.values()])
 
 
-def _add_component(table: Table, component: Component) -> None:
-    name = component.path.rpartition(".")[2]
-    called = [use.name for use in component.networks]
-    reads = f"{_join(use.name for use in component.reads)}{' through ' + ', '.join(called) if called else ''}"
-    writes = _join(use.name for use in component.writes)
-    weight = getattr(component.entry, "weight", None)
-    effect = f"writes {writes}" if component.kind == "injectors" else f"weight {weight:g}" if weight is not None else ""
-    gate = f", {component.when}" if str(component.when) != "always" else ""
-    table.add_row(
-        "",
-        f"  {name}",
-        _type(component),
-        f"reads {reads or 'nothing'}{', ' + effect if effect else ''}{gate}",
-    )
+def _training(config: Config) -> str:
+    train, data = config.sections.train, config.data["train"].entry
+    number, unit = (train.iterations, "iteration") if train.iterations else (train.epochs, "epoch")
+    batch = f" of {data.batch_size} sample{_s(data.batch_size)}" if isinstance(data, DatasetEntry) else ""
+    parts = f" in {train.accumulate} parts" if train.accumulate > 1 else ""
+    return f"{number} {unit}{_s(number or 0)}{batch}{parts}, in {train.precision}"
 
 
-def _step_line(step: Step) -> str:
-    optimizer = step.optimizer
-    parts = [_type(optimizer) if optimizer else "no optimizer"]
-    if optimizer is not None:
-        rate = optimizer.options().get("lr")
-        parts += [f"at {rate:g}"] if isinstance(rate, float | int) else []
-    parts += [", ".join(_type(phase) for phase in step.schedule)] if step.schedule else []
-    gate = str(step.section.trains_when)
-    return ", ".join([" ".join(parts[:2]), *parts[2:], gate])
+def _fate(config: Config, network: str) -> list[str]:
+    trainers = [step.name for step in config.steps.values() if network in step.section.trained]
+    ema = config.sections.ema
+    averaged = [f"averaged with decay {ema.decay:g}"] if ema is not None and network in ema.networks else []
+    return [f"trained by {_join(trainers)}" if trainers else "frozen", *averaged]
+
+
+def _means(step: Step) -> str:
+    if step.optimizer is None:
+        return _joined("without an optimizer", step.section.trains_when)
+    rate = step.optimizer.options().get("lr")
+    at = f" at {rate:g}" if isinstance(rate, float | int) else ""
+    return _joined(f"with {_type(step.optimizer)}{at}", *map(_type, step.schedule), step.section.trains_when)
+
+
+def _row(component: Component) -> Row:
+    called = _join(use.name for use in component.networks)
+    name = f"{_type(component)}({called})" if called else _type(component)
+    keys = [_join(use.name for use in uses) for uses in (component.reads, component.writes)]
+    path = " -> ".join(part for part in (keys[0], name, keys[1]) if part)
+    weight = f"weight {component.entry.weight:g}" if isinstance(component.entry, LossEntry) else ""
+    return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, component.when)
+
+
+def _joined(*parts: object) -> str:
+    return ", ".join(text for text in map(str, parts) if text not in ("", "always"))
 
 
 def _type(component: Component) -> str:
@@ -85,3 +95,7 @@ def _type(component: Component) -> str:
 
 def _join(names: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(names))
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"

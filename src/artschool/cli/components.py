@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
 
+from artschool.cli.columns import print_columns
 from artschool.config.plugins import load_installed, load_plugin
+from artschool.config.write import flow
 from artschool.errors import ConfigError, Place, allowed
 from artschool.registry import REGISTRIES, Registered, Registry, load_builtins
-from artschool.signature import Marker, Role
+from artschool.signature import Marker, Parameter, Role
 
 
 def components_command(kind: str | None, name: str | None, plugins: Sequence[str]) -> None:
     """List kinds, the components of one, or describe a component."""
+    console = Console(highlight=False)
     load_builtins()
     load_installed()
     for plugin in plugins:
-        load_plugin(plugin, Place(str(Path.cwd() / "command line")), "--plugin")
-    console = Console(highlight=False)
+        console.print(f"plugin {plugin}", soft_wrap=True, markup=False)
+        load_plugin(plugin, Place("--plugin"), "")
     if kind is None:
-        for each in REGISTRIES.values():
-            console.print(f"[bold]{each.kind.name}[/]: {', '.join(each.names()) or 'none'}", soft_wrap=True)
+        print_columns(console, [(each.kind.name, ", ".join(each.names()) or "none") for each in REGISTRIES.values()])
         return
     if kind not in REGISTRIES:
         raise ConfigError(f"unknown kind {kind!r}. {allowed('The kinds are', kind, REGISTRIES)}")
@@ -36,46 +37,45 @@ def components_command(kind: str | None, name: str | None, plugins: Sequence[str
 
 
 def _list(console: Console, registry: Registry) -> None:
-    table = Table.grid(padding=(0, 2))
-    for name in registry.names():
-        table.add_row(f"[bold]{name}[/]", registry.get(name).summary)
-    console.print(table)
+    rows = [(name, registry.get(name).summary) for name in registry.names()]
+    print_columns(console, rows or [("none", "")])
 
 
 def _describe(console: Console, item: Registered) -> None:
     console.print(f"[bold]{item.name}[/], {item.kind.one}\n")
-    console.print(item.documentation or "No documentation.", markup=False)
-    table = Table("in the file", "takes", "default", box=None, padding=(0, 2), header_style="dim")
+    console.print(item.documentation or "No documentation.", markup=False, soft_wrap=True)
+    rows = [("in the file", "default", "takes")]
     parameters = {parameter.name: parameter for parameter in item.signature.parameters}
     for field_name, info in item.model.model_fields.items():
         name = info.alias or field_name
         if name == "type":
             continue
         parameter = parameters.get(name)
-        what = _what(parameter.role, parameter.annotation) if parameter else _type_name(info.annotation)
-        table.add_row(name, what, "required" if info.is_required() else _default(info.default))
+        what = _takes(parameter) if parameter else _type_name(info.annotation)
+        rows.append((name, "required" if info.is_required() else _default(info.default), what))
     console.print()
-    console.print(table)
-    if item.signature.inputs:
-        console.print(
-            f"\n`in:` fills {', '.join(parameter.name for parameter in item.signature.inputs)}, in this order."
-        )
+    print_columns(console, rows)
+    inputs = ", ".join(parameter.name for parameter in item.signature.inputs)
+    if inputs:
+        console.print(f"\n`in:` fills {inputs}, in this order.", soft_wrap=True)
     if item.signature.yields:
-        console.print(f"\nYields {', '.join(item.signature.yields)}.")
+        console.print(f"\nYields {', '.join(item.signature.yields)}.", soft_wrap=True)
 
 
-def _what(role: Role, annotation: Any) -> str:
-    if role is Role.NETWORK:
-        return "a network"
-    return "a component" if role is Role.NESTED else _type_name(annotation)
+def _takes(parameter: Parameter) -> str:
+    if parameter.role is Role.NESTED:
+        return f"mapping with the type of one of the {parameter.nested_kind}"
+    return _type_name(parameter.annotation)
 
 
 def _type_name(annotation: Any) -> str:
     """A type in a reader's words: `key`, `key or null`, `list of key`, `'l1' or 'l2'`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"mapping of {', '.join(annotation.model_fields)}"
     if origin is typing.Annotated:
-        is_key = any(isinstance(extra, Marker) for extra in arguments[1:])
-        return "key" if is_key else _type_name(arguments[0])
+        marker = next((extra for extra in arguments[1:] if isinstance(extra, Marker)), None)
+        return marker.role.value if marker else _type_name(arguments[0])
     if origin is typing.Literal:
         return " or ".join(repr(argument) for argument in arguments)
     if origin in (list, tuple, set):
@@ -96,4 +96,4 @@ def _type_name(annotation: Any) -> str:
 
 
 def _default(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return flow(value)

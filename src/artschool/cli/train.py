@@ -23,6 +23,6 @@ def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, 
             return
         run.train()
         if ranks.is_main():
-            print_end(console, str(run.folder), run.evaluated)
+            print_end(console, str(run.folder), run.evaluated, run.best)
     finally:
         ranks.stop()

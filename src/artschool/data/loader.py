@@ -31,9 +31,9 @@ class Seeded:
             sample: Mapping[str, Any] = self._dataset[position.sample]
         except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
             frame = traceback.extract_tb(error.__traceback__)[-1]
+            asked = f"{self._name}: sample {position.sample} (epoch {position.epoch})"
             return DataError(
-                f"{self._name}: sample {position.sample} (epoch {position.epoch}) raised {type(error).__name__}: {error}"
-                f"\n    at {frame.filename}:{frame.lineno}: {frame.line}"
+                f"{asked} raised {type(error).__name__}: {error}\n    at {frame.filename}:{frame.lineno}: {frame.line}"
             )
         return sample
 

@@ -19,7 +19,9 @@ from artschool.engine.store import Checkpoint
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
 
-OPTIMIZERS = "optimizers"
+# Names with a dot, which no network can have.
+OPTIMIZERS = "state.optimizers"
+MODULES = "state.components"
 
 
 def save(run: Run) -> None:
@@ -57,6 +59,11 @@ def capture(
     """The run's tensors by file and name, and the rest of its state as plain values."""
     tensors = {name: _tensors(network, f"networks.{name}") for name, network in run.networks.items()}
     tensors |= {f"{name}.ema": _tensors(ema.module, f"ema of {name}") for name, ema in run.emas.items()}
+    tensors[MODULES] = {
+        f"{path}/{name}": value
+        for path, module in run.modules.items()
+        for name, value in _tensors(module, path).items()
+    }
     tensors[OPTIMIZERS] = {}
     scalars: dict[str, Any] = {}
     updates: dict[str, Any] = {}
@@ -103,6 +110,10 @@ def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
         _load(network, checkpoint.tensors, name, where)
     for name, ema in run.emas.items():
         _load(ema.module, checkpoint.tensors, f"{name}.ema", where)
+    for path, module in run.modules.items():
+        kept = checkpoint.tensors.get(MODULES, {})
+        own = {name.removeprefix(f"{path}/"): value for name, value in kept.items() if name.startswith(f"{path}/")}
+        _load(module, {path: own}, path, where)
     optimizers = checkpoint.tensors.get(OPTIMIZERS, {})
     if len(optimizers) != state["optimizer_tensors"]:
         raise CheckpointError(
@@ -150,10 +161,14 @@ def _tensors(module: nn.Module, what: str) -> dict[str, Tensor]:
 def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: str, where: str) -> None:
     if name not in tensors:
         raise CheckpointError(f"{where} has no {name!r}; it belongs to another file")
-    try:
-        module.load_state_dict(dict(tensors[name]))
-    except RuntimeError as error:
-        raise CheckpointError(f"{where}: {name} does not fit the network of the file: {error}") from error
+    saved, own = tensors[name], module.state_dict()
+    for key in sorted(saved.keys() | own.keys()):
+        shapes = [tuple(part[key].shape) if key in part else "nothing" for part in (saved, own)]
+        if shapes[0] != shapes[1]:
+            raise CheckpointError(
+                f"{where}: {name} does not fit the network of the file: {key} is {shapes[0]} there and {shapes[1]} now"
+            )
+    module.load_state_dict(dict(saved))
 
 
 def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:

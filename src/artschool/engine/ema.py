@@ -28,7 +28,6 @@ class Ema:
         self._source_buffers = list(network.buffers())
         self._buffers = list(self.module.buffers())
 
-    @torch.no_grad()
     def update(self, found_inf: Sequence[Tensor | None]) -> None:
         """Follow the network once.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from artschool import ranks
 from artschool.config.sections import PicturesSection
-from artschool.data.seeds import derive, seed_all
+from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.durable import write_file
 from artschool.engine.freeze import all_frozen
@@ -58,7 +58,7 @@ def _open_folder(run: Run) -> None:
 
 def _train_once(run: Run, batch: dict[str, Any]) -> MicroBatches:
     iteration = run.clock.iteration = run.iteration
-    seed_all(derive(run.seed, "iteration", iteration, ranks.rank()), run.device)
+    seed_all(run.iteration_seeds(iteration, ranks.rank()), run.device)
     for hook in run.update_hooks:
         hook(iteration, run.folder)
     total = run.data.batches.size(iteration)

@@ -14,6 +14,7 @@ from artschool import ranks
 from artschool.config.sections import CheckpointSection, LogSection, TrainSection
 from artschool.data.loader import load_batches
 from artschool.data.sampler import Batches, RankSampler
+from artschool.data.seeds import Seeds
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
@@ -68,6 +69,7 @@ class Run:
     Attributes:
         networks: The networks by name, on `device`.
         emas: Their moving averages, for those that the file lists.
+        modules: The injectors and losses that are modules themselves, by path.
         iteration: How many iterations are finished.
         seconds: Time spent in training so far, over all resumes.
         config: The resolved file as plain values, in which values of environment variables are not.
@@ -83,6 +85,7 @@ class Run:
     networks: dict[str, nn.Module]
     steps: list[TrainStep]
     emas: dict[str, Ema]
+    modules: dict[str, nn.Module]
     data: TrainData
     evaluations: list[Evaluation]
     train_section: TrainSection
@@ -101,8 +104,10 @@ class Run:
     resumed_from: int | None = None
     evaluated: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
+    iteration_seeds: Seeds = field(init=False)
 
     def __post_init__(self) -> None:
+        self.iteration_seeds = Seeds(self.seed, "iteration")
         self.update_hooks = [hook for _, hook in hooks(self.networks, "update_for_step")]
 
     def train(self) -> Run:

@@ -78,7 +78,6 @@ class Update:
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = self.schedule.rate(base, iteration)
 
-    @torch.no_grad()
     def _step(self, gradients: list[Tensor], meters: Meters) -> None:
         if self.guard:
             self.found_inf = self._find_non_finite(gradients)

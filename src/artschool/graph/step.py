@@ -35,7 +35,7 @@ class Step:
         """Run everything that is active, in file order.
 
         Args:
-            record: Told each loss, unweighted and detached.
+            record: Told each loss, unweighted.
 
         Returns:
             The weighted sum of the active losses, None when none is.
@@ -48,7 +48,7 @@ class Step:
             if not loss.when.active(iteration):
                 continue
             value = loss(state)
-            record(loss.name, value.detach())
+            record(loss.name, value)
             weighted = value if loss.weight == 1 else value * loss.weight
             total = weighted if total is None else total + weighted
         return total

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from artschool.config.when import ALWAYS
 from artschool.engine.run import Record, Run
 
 HEAD = ("iteration", "samples", "seconds")
@@ -43,14 +44,13 @@ class ConsoleLogger:
 
     def log(self, record: Record) -> None:
         """Show the numbers."""
-        numbers = {name: value for name, value in record.items() if name not in HEAD}
-        for name, value in numbers.items():
-            owner, _, short = name.partition("/")
-            self._latest[owner][short] = value
-        if self._live is None:
-            values = "  ".join(f"{name} {format_number(value)}" for name, value in numbers.items())
-            done = f"{int(record['iteration']) + 1}/{self._total}"
-            self._console.print(f"{done}  {values}  {self._pace()}", soft_wrap=True, highlight=False)
+        owners = group_by_owner(record)
+        for owner, values in owners.items():
+            self._latest[owner] |= values
+        if self._live is None and not self._console.quiet:
+            parts = [f"{owner}: {', '.join(_pairs(values))}" for owner, values in owners.items()]
+            done = f"{int(record['iteration']) + 1:>{len(str(self._total))}}/{self._total}"
+            self._console.out("  ".join([done, self._pace(), *parts]), highlight=False)
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Nothing: a console shows no pictures."""
@@ -91,32 +91,51 @@ class ConsoleLogger:
         return Group(bar, table)
 
 
+def group_by_owner(record: Record) -> dict[str, dict[str, float]]:
+    """The numbers of each step and evaluation by their short names; that nothing was skipped is not worth a word."""
+    owners: dict[str, dict[str, float]] = defaultdict(dict)
+    for name, value in record.items():
+        owner, _, short = name.partition("/")
+        if name not in HEAD and (short != "skipped" or value):
+            owners[owner][short] = value
+    return owners
+
+
+def _pairs(values: Mapping[str, float]) -> list[str]:
+    return [f"{name} {format_number(value)}" for name, value in values.items()]
+
+
 def print_plan(console: Console, run: Run) -> None:
     """What a run consists of, and where it will write."""
-    table = Table.grid(padding=(0, 2))
+    lines: list[tuple[str, str, str]] = []
     trained = {name for step in run.steps for name in step.networks if step.update}
     for name, network in run.networks.items():
         size = sum(parameter.numel() for parameter in network.parameters())
         how = "trained" if name in trained else "frozen"
         average = f", averaged with decay {run.emas[name].decay:g}" if name in run.emas else ""
-        table.add_row("network", name, f"{type(network).__name__}, {size:,} parameters, {how}{average}")
+        lines.append(("network", name, f"{type(network).__name__}, {size:,} parameters, {how}{average}"))
     for step in run.steps:
-        table.add_row("step", step.graph.name, f"trains {', '.join(step.networks)}, {step.graph.trains_when}")
+        gate = "" if step.graph.trains_when == ALWAYS else f", {step.graph.trains_when}"
+        lines.append(("step", step.graph.name, f"trains {', '.join(step.networks)}{gate}"))
     batches = run.data.batches
-    table.add_row("data", "train", f"{batches.length:,} samples in batches of {batches.batch_size}")
+    lines.append(("data", "train", f"{batches.length:,} samples in batches of {batches.batch_size}"))
     for evaluation in run.evaluations:
         every = f"every {evaluation.every} iterations and at the end" if evaluation.every else "at the end"
-        table.add_row("evaluate", evaluation.name, f"{evaluation.batches.length:,} samples, {every}")
+        lines.append(("evaluate", evaluation.name, f"{evaluation.batches.length:,} samples, {every}"))
     goes_on = f", going on after {run.iteration}" if run.iteration else ""
-    table.add_row("train", "", f"{run.iterations:,} iterations{goes_on}, {run.train_section.precision} on {run.device}")
-    table.add_row("writes", "", str(run.folder))
-    console.print(table)
+    train = f"{run.iterations:,} iterations{goes_on}, {run.train_section.precision} on {run.device}"
+    lines += [("train", "", train), ("writes", "", str(run.folder))]
+    width = max(len(name) for _, name, _ in lines)
+    for kind, name, text in lines:
+        console.print(f"{kind:<8}  {name:<{width}}  {text}", soft_wrap=True, highlight=False, markup=False)
 
 
-def print_end(console: Console, folder: str, values: Mapping[str, float]) -> None:
-    """Where everything lies."""
+def print_end(console: Console, folder: str, values: Mapping[str, float], best: tuple[float, int] | None) -> None:
+    """The last evaluation, the best checkpoint if the file keeps it, and where everything lies."""
     for name, value in values.items():
         console.print(f"{name} {format_number(value)}", highlight=False)
+    if best is not None:
+        console.print(f"best {format_number(best[0])} after {best[1]} iterations: checkpoints/{best[1]:08}")
     console.print(f"done: checkpoints, metrics.jsonl, pictures and TensorBoard events are in {folder}", soft_wrap=True)
 
 

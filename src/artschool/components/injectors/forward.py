@@ -49,6 +49,8 @@ def forward(
     if twice := named_inputs.keys() & args.keys():
         raise ConfigError(f"forward gives {', '.join(sorted(twice))} both in named_inputs and in args; drop one")
     call = network if method is None else _method(network, method)
+    if grad and mode == "keep":
+        return call(*inputs, **named_inputs, **args)
     with torch.set_grad_enabled(grad and torch.is_grad_enabled()), _in_mode(network, mode):
         return call(*inputs, **named_inputs, **args)
 

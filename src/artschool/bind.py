@@ -1,0 +1,118 @@
+"""From a component of the file to a callable of the plan: everything bound but its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from artschool.config.structure import Component, names_in
+from artschool.engine.evaluate import Accumulator, MeanOverSamples
+from artschool.engine.train_iteration import Clock
+from artschool.errors import ConfigError, ResourceError
+from artschool.graph.call import Call, InjectorCall, LossCall
+from artschool.signature import Context, Role
+
+
+class Binder:
+    """Turns components into callables with everything bound but their keys.
+
+    Attributes:
+        used: The networks that components call.
+        modules: What components are modules themselves, by path; what they keep belongs into a checkpoint.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], clock: Clock) -> None:
+        self._networks = networks
+        self._clock = clock
+        self.used: list[nn.Module] = []
+        self.modules: dict[str, nn.Module] = {}
+
+    def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """The callable of an injector, loss or metric function, and what stands for each of its keys."""
+        target, at_call, keys = self._target(component)
+        return (partial(target, **at_call) if at_call else target), keys
+
+    def injector(self, component: Component) -> InjectorCall:
+        """An injector as a call of a plan."""
+        function, keys = self.function(component)
+        out = getattr(component.entry, "out")  # noqa: B009  # every injector's entry has it
+        return InjectorCall(component.path, component.node.place, function, keys, component.when, out=out)
+
+    def loss(self, component: Component, step: str, name: str) -> LossCall:
+        """A loss as a call of a plan."""
+        function, keys = self.function(component)
+        weight = getattr(component.entry, "weight")  # noqa: B009  # every loss's entry has it
+        return LossCall(
+            component.path,
+            component.node.place,
+            function,
+            keys,
+            component.when,
+            weight=weight,
+            name=f"{step}/{name}",
+        )
+
+    def metric(self, component: Component) -> tuple[Call, Accumulator]:
+        """A metric: the call that feeds it, and what it keeps."""
+        target, at_call, keys = self._target(component)
+        metric: Any = target if hasattr(target, "compute") else MeanOverSamples(target)
+        return Call(
+            component.path, component.node.place, partial(metric.update, **at_call), keys, component.when
+        ), metric
+
+    def _target(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]:
+        assert component.registered is not None
+        signature = component.registered.signature
+        at_build: dict[str, Any] = {}
+        at_call: dict[str, Any] = {}
+        keys: dict[str, Any] = {}
+        for parameter in signature.parameters:
+            name = parameter.name
+            if parameter.role is Role.KEY:
+                # A nested component gets its keys from the one that holds it.
+                if hasattr(component.entry, f"option_{name}"):
+                    value = component.option(name)
+                    (keys if any(names_in(value)) else at_call)[name] = value
+                continue
+            value = self._value(component, name, parameter.role)
+            (at_call if parameter.at_call else at_build)[name] = value
+        if not signature.is_class:
+            return signature.target, {**at_build, **at_call}, keys
+        built = construct(component, at_build)
+        if isinstance(built, nn.Module):
+            self.modules[component.path] = built.to(self._clock.device)
+        return built, at_call, keys
+
+    def _value(self, component: Component, name: str, role: Role) -> Any:
+        if role is Role.CONTEXT:
+            path = component.path.replace("steps.", "", 1).replace(".losses.", "/").replace(".injectors.", "/")
+            return Context(self._clock, path)
+        if role is Role.NESTED:
+            inner = component.nested.get(name)
+            return self.function(inner)[0] if inner is not None else None
+        value = component.option(name)
+        return self._networks_in(value) if role is Role.NETWORK else value
+
+    def _networks_in(self, value: Any) -> Any:
+        if isinstance(value, str):
+            self.used.append(self._networks[value])
+            return self._networks[value]
+        return [self._networks_in(part) for part in value] if isinstance(value, list) else value
+
+
+def construct(component: Component, options: Mapping[str, Any]) -> Any:
+    """Call a class or factory with its options; what it refuses is told with its place."""
+    assert component.registered is not None
+    try:
+        return component.registered.target(**options)
+    except ModuleNotFoundError as error:
+        raise ResourceError(
+            f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed"
+        ) from error
+    except (ValueError, TypeError, AssertionError) as error:
+        raise ConfigError(
+            f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}"
+        ) from error

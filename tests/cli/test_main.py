@@ -1,0 +1,89 @@
+"""The command itself: exit codes, and what it imports before it has to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bad_files import SOUND
+from click.testing import CliRunner
+
+from artschool.cli.main import cli, main
+
+LAZY = """
+import sys
+import click
+from artschool.cli.main import cli
+for arguments in (["--help"], ["--version"], ["train", "--help"], ["check", "--help"], ["components", "--help"]):
+    cli(arguments, standalone_mode=False)
+print(sorted({"torch", "numpy", "pydantic", "rich", "yaml", "torchmetrics"} & set(sys.modules)))
+"""
+
+
+def exit_code(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
+    monkeypatch.setattr(sys, "argv", ["artschool", *arguments])
+    try:
+        main()
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_help_imports_nothing_heavy() -> None:
+    environment = {"PYTHONPATH": ":".join(sys.path)}
+    command = [sys.executable, "-W", "error", "-c", LAZY]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "Train any set of PyTorch networks that learn together, from one YAML file." in done.stdout
+
+
+def test_help_names_every_command() -> None:
+    result = CliRunner().invoke(cli, ["-h"])
+    assert result.exit_code == 0
+    for command in ("train", "check", "components", "convert"):
+        assert f"\n  {command} " in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["check", "gan.yml"], 0, ""),
+        (["check", "gan.yml", "seed=1"], 0, ""),
+        (
+            ["check", "gan.yml", "seed=x"],
+            2,
+            "override 'seed=x': seed: expects a whole number, found text 'x'\n1 fault; nothing was started.\n",
+        ),
+        (["check", "gan.yml", "a", "b"], 2, "write it as path.to.key=value\n2 faults; nothing was started.\n"),
+        (["check", "none.yml"], 2, "none.yml: there is no such file\n    In . there are: gan.yml.\n"),
+        (["check"], 2, "Error: Missing argument 'CONFIG'.\n"),
+        (["chekc"], 2, "Error: No such command 'chekc'"),
+        (["components", "losses"], 0, ""),
+        (["components", "lossez"], 2, "Did you mean 'losses'?\n1 fault; nothing was started.\n"),
+        (["components", "losses", "l3"], 2, "unknown loss 'l3'. There are: "),
+    ],
+)
+def test_exit_codes(
+    arguments: list[str],
+    code: int,
+    says: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gan.yml").write_text(SOUND)
+    assert exit_code(monkeypatch, *arguments) == code
+    captured = capsys.readouterr()
+    assert says in captured.err
+    assert (captured.out == "") == (code != 0) and (captured.err == "") == (code == 0)
+
+
+def test_ctrl_c_returns_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("artschool.cli.components.components_command", interrupted)
+    assert exit_code(monkeypatch, "components") == 130
