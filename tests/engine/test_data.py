@@ -222,22 +222,22 @@ def evaluation(metric: str, *, ema: bool = True, network: str = "net") -> str:
     )
 
 
-@metrics.register("part_each")
+@metrics.register("toy_each")
 def each(x: Tensor) -> Tensor:
     """The square of each sample, (B,)."""
     return x.square().flatten()
 
 
-@metrics.register("part_whole")
+@metrics.register("toy_whole")
 def whole(x: Tensor) -> Tensor:
     """The mean square of the batch, a scalar."""
     return x.square().mean()
 
 
-metrics.register("part_mean_squared_error", MeanSquaredError)
+metrics.register("toy_mean_squared_error", MeanSquaredError)
 
 
-@metrics.register("part_two")
+@metrics.register("toy_two")
 class Two:
     """Gives two values where one is needed."""
 
@@ -253,7 +253,7 @@ class Two:
 
 # Samples 0 to 4 after four updates: the weight is -2, its average -1.53125.
 @pytest.mark.parametrize(("ema", "weight"), [(True, -1.53125), (False, -2.0)])
-@pytest.mark.parametrize("metric", ["{type: part_each, in: y}", "{type: part_whole, in: y}"])
+@pytest.mark.parametrize("metric", ["{type: toy_each, in: y}", "{type: toy_whole, in: y}"])
 def test_an_evaluation_counts_every_sample_once_with_averaged_weights(
     tmp_path: Path, metric: str, ema: bool, weight: float
 ) -> None:
@@ -265,14 +265,14 @@ def test_an_evaluation_counts_every_sample_once_with_averaged_weights(
 
 
 def test_a_metric_of_torchmetrics_works(tmp_path: Path) -> None:
-    run, snapshots = load(tmp_path, *EVALUATED, evaluation("{type: part_mean_squared_error, in: [y, x]}"))
+    run, snapshots = load(tmp_path, *EVALUATED, evaluation("{type: toy_mean_squared_error, in: [y, x]}"))
     run.train()
     assert snapshots.values("held/m") == [pytest.approx(1.53125**2)]
     assert run.evaluate() == {"held/m": pytest.approx(1.53125**2)}  # What it saw before is forgotten.
 
 
 def test_a_metric_of_several_values_is_told(tmp_path: Path) -> None:
-    run, _ = load(tmp_path, *EVALUATED, evaluation("{type: part_two, in: y}"))
+    run, _ = load(tmp_path, *EVALUATED, evaluation("{type: toy_two, in: y}"))
     text = r"^evaluate\.held\.metrics\.m gives \(2,\) values where one is needed; choose an option of the metric that"
     with pytest.raises(NumericsError, match=text):
         run.evaluate()
@@ -297,7 +297,7 @@ def dropped() -> nn.Module:
 def test_an_evaluation_leaves_modes_weights_and_random_numbers_as_they_were(tmp_path: Path) -> None:
     MODES.clear()
     network = "networks={net: {type: part_shift}, dropped: {type: part_dropped}}"
-    drawn = evaluation("{type: part_each, in: z}", network="dropped").replace(
+    drawn = evaluation("{type: toy_each, in: z}", network="dropped").replace(
         "injectors: {", "injectors: {draw: {type: part_modes, in: x, out: x2}, "
     )
     drawn = drawn.replace("in: x, out: y}", "in: x2, out: z}")
@@ -322,7 +322,7 @@ def test_an_evaluation_leaves_modes_weights_and_random_numbers_as_they_were(tmp_
 
 
 def test_an_evaluation_runs_when_it_is_due(tmp_path: Path) -> None:
-    every = evaluation("{type: part_each, in: y}").replace("data: held_out", "data: held_out, every: 3")
+    every = evaluation("{type: toy_each, in: y}").replace("data: held_out", "data: held_out, every: 3")
     run, snapshots = load(tmp_path, *EVALUATED, every, "train.iterations=7", "log.every=100")
     run.train()
     assert [record["iteration"] for record in snapshots.records if "held/m" in record] == [2, 5, 6]

@@ -19,7 +19,7 @@ def said(folder: Path, *, terminal: bool) -> str:
     run = toy_run.load(folder, "train.iterations=4", "log.every=2", "steps.critic.after=0")
     run.loggers = [ConsoleLogger(console)]
     run.train()
-    print_end(console, str(run.folder), {"held_out/psnr": 12.5})
+    print_end(console, str(run.folder), {"held_out/psnr": 12.5}, best=(12.5, 2))
     return file.getvalue()
 
 
@@ -38,7 +38,9 @@ def test_the_plan_and_the_end_say_names_sizes_and_folders(tmp_path: Path, termin
     text = said(tmp_path, terminal=terminal)
     for name in ("gen", "critic", "held_out", "40", "1,116", "313", "0.9", "fp32", "cpu", str(tmp_path / "run")):
         assert name in text
-    assert "12.5" in text
+    end = text[text.rindex("held_out/psnr 12.5") :]
+    assert end.startswith("held_out/psnr 12.5\nbest 12.5 after 2 iterations: checkpoints/00000002\n")
+    assert str(tmp_path / "run") in end
 
 
 def test_on_a_terminal_it_draws_and_cleans_up_after_itself(tmp_path: Path) -> None:
