@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import traceback
 from collections.abc import Generator, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -71,20 +72,20 @@ def load_batches(
         loader = DataLoader(
             seeded,  # type: ignore[arg-type]  # map-style by its methods, not its base
             batch_sampler=sampler,
-            collate_fn=_collate_or_error,
+            collate_fn=partial(_collate_or_error, name),
             num_workers=workers,
             worker_init_fn=_leave_signals_to_the_main_process,
             pin_memory=device.type == "cuda",
         )
     else:
-        loader = (_collate_or_error([seeded[position] for position in batch]) for batch in sampler)
+        loader = (_collate_or_error(name, [seeded[position] for position in batch]) for batch in sampler)
     for batch in loader:
         if isinstance(batch, DataError):
             raise batch
         yield batch
 
 
-def _collate_or_error(samples: Sequence[Mapping[str, Any] | DataError]) -> dict[str, Any] | DataError:
+def _collate_or_error(name: str, samples: Sequence[Mapping[str, Any] | DataError]) -> dict[str, Any] | DataError:
     # An error travels from a worker as a value: raised there, it would arrive as the text of two tracebacks.
     for sample in samples:
         if isinstance(sample, DataError):
@@ -92,7 +93,7 @@ def _collate_or_error(samples: Sequence[Mapping[str, Any] | DataError]) -> dict[
     try:
         return collate([sample for sample in samples if not isinstance(sample, DataError)])
     except DataError as error:
-        return error
+        return DataError(f"{name}: {error}")
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:

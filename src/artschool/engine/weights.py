@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -79,15 +78,17 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
             return load_file(file)
         if file.suffix in (".pt", ".pth", ".ckpt"):
             return _tensors_of(torch.load(file, map_location="cpu", weights_only=True), file)
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{file} cannot be read: {error}") from error
-    except Exception as error:
-        # torch raises pickle's own error type for a file that holds code; that module is not imported here on purpose.
-        if type(error).__name__ == "UnpicklingError":
-            raise CheckpointError(
-                f"{file} holds more than tensors, and loading it would run its code; save `network.state_dict()` alone"
-            ) from None
+    except CheckpointError:
         raise
+    except Exception as error:  # A damaged file may raise anything at all.
+        # torch raises pickle's own error type for a file that holds code; that module is not imported here on purpose.
+        if type(error).__name__ != "UnpicklingError":
+            raise CheckpointError(f"{file} cannot be read: {error}") from error
+        if "Unsupported operand" in str(error):  # No pickle at all, such as a web page that was saved as weights.
+            raise CheckpointError(f"{file} cannot be read: torch.save did not write it") from None
+        raise CheckpointError(
+            f"{file} holds more than tensors, and loading it would run its code; save `network.state_dict()` alone"
+        ) from None
     raise CheckpointError(f"{file}: weights are .safetensors, .pt, .pth or .ckpt")
 
 

@@ -20,7 +20,10 @@ class TensorBoardLogger:
         """Open an event file; what an earlier one says from the present iteration on is hidden."""
         from tensorboardX import SummaryWriter
 
-        self._writer = SummaryWriter(str(run.folder), purge_step=run.iteration or None, write_to_disk=True)
+        # tensorboardX names a file by the second alone, and would overwrite that of a run which ended just now.
+        self._writer = SummaryWriter(
+            str(run.folder), purge_step=run.iteration or None, filename_suffix=f".{run.iteration}"
+        )
 
     def advance(self, run: Run) -> None:
         """Nothing to do."""

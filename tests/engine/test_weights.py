@@ -1,0 +1,193 @@
+"""Pretrained weights: every format, names that do not fit, and a file that would run code."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from safetensors.torch import save_file
+from torch import Tensor
+from toy_parts import load, same
+
+from artschool.engine.weights import load_weights
+from artschool.errors import CheckpointError
+
+NETWORK = "networks.net={type: part_linear, width: 2, weights: WEIGHTS}"
+DATA = "data.train.width=2"
+
+
+def tensors() -> dict[str, Tensor]:
+    return {"weight": torch.tensor([[1.0, 2.0], [3.0, 4.0]]), "bias": torch.tensor([5.0, 6.0])}
+
+
+def loaded(folder: Path, weights: str) -> tuple[dict[str, Tensor], str]:
+    """The network's tensors, and what was said after the line about the plugin."""
+    console = Console(record=True, width=500, file=io.StringIO())
+    run, _ = load(folder, DATA, NETWORK.replace("WEIGHTS", weights), console=console)
+    return dict(run.networks["net"].state_dict()), console.export_text().partition("\n")[2]
+
+
+def with_prefix(prefix: str) -> dict[str, Tensor]:
+    return {f"{prefix}{name}": value for name, value in tensors().items()}
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        tensors(),
+        OrderedDict(tensors()),
+        with_prefix("module."),
+        {"state_dict": tensors(), "epoch": 3, "args": {"lr": 0.1}},
+        {"model": {"state_dict": with_prefix("module.")}},
+        {"params_ema": tensors(), "params": {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}},
+    ],
+)
+def test_a_file_of_torch_is_loaded(tmp_path: Path, content: Any, suffix: str) -> None:
+    file = tmp_path / f"w{suffix}"
+    torch.save(content, file)
+    found, said = loaded(tmp_path, str(file))
+    assert same(found, tensors())
+    assert said == f"networks.net: {file}: 2 tensors loaded\n"
+
+
+def test_a_safetensors_file_is_loaded(tmp_path: Path) -> None:
+    save_file(with_prefix("module."), tmp_path / "w.safetensors")
+    assert same(loaded(tmp_path, str(tmp_path / "w.safetensors"))[0], tensors())
+
+
+def test_a_checkpoint_of_a_run_is_loaded(tmp_path: Path) -> None:
+    run, _ = load(tmp_path, DATA, "networks.net={type: part_linear, width: 2}")
+    run.train()
+    file = run.store.folder / "00000004" / "net.safetensors"
+    (tmp_path / "next").mkdir()
+    assert same(loaded(tmp_path / "next", str(file))[0], dict(run.networks["net"].state_dict()))
+
+
+def test_a_prefix_takes_one_network_of_several(tmp_path: Path) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({**with_prefix("netG."), "netD.weight": torch.zeros(9)}, file)
+    found, said = loaded(tmp_path, f"{{file: {file}, prefix: netG.}}")
+    assert same(found, tensors())
+    assert said == f"networks.net: {file}: 2 tensors loaded\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "report"),
+    [
+        ({"weight": torch.zeros(2, 2)}, "1 tensors loaded; 1 missing: bias"),
+        ({**tensors(), "head.weight": torch.zeros(1)}, "2 tensors loaded; 1 unexpected: head.weight"),
+        (
+            {"bias": torch.zeros(2), **{f"x{index}": torch.zeros(1) for index in range(9)}},
+            "1 tensors loaded; 1 missing: weight; 9 unexpected: x0, x1, x2, x3, x4, x5, x6, x7, ...",
+        ),
+    ],
+)
+def test_names_that_do_not_fit_are_reported_and_refused_unless_allowed(
+    tmp_path: Path, content: dict[str, Tensor], report: str
+) -> None:
+    file = tmp_path / "w.pt"
+    torch.save(content, file)
+    with pytest.raises(CheckpointError) as error:
+        loaded(tmp_path, str(file))
+    way_out = "; write `weights: {file: ..., strict: false}` if that is meant"
+    assert str(error.value) == f"networks.net.weights: {file} does not fit: {report}{way_out}"
+    assert error.value.exit_code == 6
+    found, said = loaded(tmp_path, f"{{file: {file}, strict: false}}")
+    assert said == f"networks.net: {file}: {report}\n"
+    assert all(torch.equal(found[name], content[name]) for name in found.keys() & content.keys())
+
+
+@pytest.mark.parametrize("strict", ["true", "false"])
+def test_a_file_of_which_nothing_fits_is_refused(tmp_path: Path, strict: str) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({"other": torch.zeros(1)}, file)
+    with pytest.raises(CheckpointError) as error:
+        loaded(tmp_path, f"{{file: {file}, strict: {strict}}}")
+    report = "0 tensors loaded; 2 missing: bias, weight; 1 unexpected: other"
+    assert str(error.value) == f"networks.net.weights: {file} does not fit: {report}"
+
+
+@pytest.mark.parametrize("strict", ["true", "false"])
+def test_another_shape_is_refused(tmp_path: Path, strict: str) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({**tensors(), "bias": torch.zeros(3)}, file)
+    with pytest.raises(CheckpointError) as error:
+        loaded(tmp_path, f"{{file: {file}, strict: {strict}}}")
+    assert str(error.value) == f"networks.net.weights: {file}: bias is (3,), the network's is (2,)"
+
+
+class Payload:
+    """Unpickled, it makes a folder."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (self._folder,)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt"])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, suffix: str, zipped: bool) -> None:
+    file, made = tmp_path / f"w{suffix}", tmp_path / "made"
+    content = {**tensors(), "extra": Payload(str(made))}
+    if zipped:
+        torch.save(content, file)
+    else:
+        file.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(CheckpointError) as error:
+        loaded(tmp_path, str(file))
+    assert str(error.value) == (
+        f"{file} holds more than tensors, and loading it would run its code; save `network.state_dict()` alone"
+    )
+    assert not made.exists()
+    torch.load(file, weights_only=False) if zipped else pickle.loads(file.read_bytes())
+    assert made.exists()  # It would have.
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "text"),
+    [
+        ("w.bin", b"", "{file}: weights are .safetensors, .pt, .pth or .ckpt"),
+        ("w.safetensors", b"nonsense", "{file} cannot be read: Error while deserializing header"),
+        ("w.pt", b"", "{file} cannot be read: "),
+        ("w.pt", b"<html>", "{file} cannot be read: torch.save did not write it"),
+        ("w.pt", b"version https://git-lfs", "{file} cannot be read: torch.save did not write it"),
+        ("w.pt", b"\x80\x02a.", "{file} cannot be read: "),
+        ("w.pt", None, "no weights file {file}"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, content: bytes | None, text: str) -> None:
+    file = tmp_path / name
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(CheckpointError) as error:
+        load_weights(torch.nn.Linear(2, 2), file)
+    assert str(error.value).startswith(text.format(file=file))
+
+
+@pytest.mark.parametrize("content", [[torch.zeros(1)], {"epoch": 3}, torch.zeros(1)])
+def test_a_file_without_names_is_told(tmp_path: Path, content: Any) -> None:
+    file = tmp_path / "w.pt"
+    torch.save(content, file)
+    with pytest.raises(CheckpointError) as error:
+        load_weights(torch.nn.Linear(2, 2), file)
+    assert str(error.value) == f"{file} holds no tensors by name"
+
+
+def test_a_truncated_file_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "w.pt"
+    torch.save(tensors(), file)
+    file.write_bytes(file.read_bytes()[:-300])
+    with pytest.raises(CheckpointError) as error:
+        load_weights(torch.nn.Linear(2, 2), file)
+    assert str(error.value).startswith(f"{file} cannot be read: ")

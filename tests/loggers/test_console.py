@@ -1,0 +1,90 @@
+"""What a person reads: the plan, the numbers, the end; drawn on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import toy_run
+from rich.console import Console
+
+from artschool.loggers.console import ConsoleLogger, format_number, format_seconds, print_end
+
+
+def said(folder: Path, *, terminal: bool) -> str:
+    """Everything that a run of four iterations writes, terminal codes included."""
+    file = io.StringIO()
+    console = Console(file=file, width=160, force_terminal=terminal, color_system=None)
+    run = toy_run.load(folder, "train.iterations=4", "log.every=2", "steps.critic.after=0")
+    run.loggers = [ConsoleLogger(console)]
+    run.train()
+    print_end(console, str(run.folder), {"held_out/psnr": 12.5}, best=(12.5, 2))
+    return file.getvalue()
+
+
+def test_without_a_terminal_it_writes_plain_lines(tmp_path: Path) -> None:
+    text = said(tmp_path, terminal=False)
+    assert "\x1b" not in text
+    lines = text.splitlines()
+    for iteration in (2, 4):
+        (line,) = [line for line in lines if f"{iteration}/4" in line]
+        assert "pixel" in line
+        assert "psnr" in "".join(lines) or iteration == 2
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_plan_and_the_end_say_names_sizes_and_folders(tmp_path: Path, terminal: bool) -> None:
+    text = said(tmp_path, terminal=terminal)
+    for name in ("gen", "critic", "held_out", "40", "1,116", "313", "0.9", "fp32", "cpu", str(tmp_path / "run")):
+        assert name in text
+    end = text[text.rindex("held_out/psnr 12.5") :]
+    assert end.startswith("held_out/psnr 12.5\nbest 12.5 after 2 iterations: checkpoints/00000002\n")
+    assert str(tmp_path / "run") in end
+
+
+def test_on_a_terminal_it_draws_and_cleans_up_after_itself(tmp_path: Path) -> None:
+    text = said(tmp_path, terminal=True)
+    assert "\x1b[?25l" in text  # The cursor is hidden while it draws,
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")  # and shown again.
+    assert "4/4" in text
+    assert "pixel" in text
+
+
+def test_a_display_ends_when_training_fails(tmp_path: Path) -> None:
+    file = io.StringIO()
+    run = toy_run.load(tmp_path, "data.train.fail_at=3")
+    run.loggers = [ConsoleLogger(Console(file=file, force_terminal=True, width=100))]
+    with pytest.raises(Exception, match="cannot decode"):
+        run.train()
+    assert "\x1b[?25h" in file.getvalue()
+
+
+def test_a_note_is_printed_as_it_is(tmp_path: Path) -> None:
+    file = io.StringIO()
+    ConsoleLogger(Console(file=file, width=20)).note("[bold]a note[/bold] that is longer than the console is wide")
+    assert file.getvalue() == "[bold]a note[/bold] that is longer than the console is wide\n"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3, "3"),
+        (3.0, "3"),
+        (0.123456, "0.1235"),
+        (1234.5, "1234"),
+        (2e-5, "2e-05"),
+        (5e7, "5e+07"),
+        (float("nan"), "nan"),
+    ],
+)
+def test_numbers_have_four_digits(value: float, text: str) -> None:
+    assert format_number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1:00"), (247, "4:07"), (3599.7, "1:00:00"), (47047, "13:04:07")],
+)
+def test_times_are_rounded_before_they_are_split(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
