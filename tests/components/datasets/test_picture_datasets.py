@@ -1,0 +1,94 @@
+"""Pictures from folders and from the wheels of other packages."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from artschool.components.datasets.image_folder import ImageFolder
+from artschool.components.datasets.pairs import make_pair, random_patch, to_tensor
+from artschool.components.datasets.photos import PhotoPatches, Photos
+from artschool.errors import DataError, ResourceError
+
+
+def save(path: Path, width: int = 12, height: int = 8, mode: str = "RGB") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, (width, height), 100 if mode == "L" else (255, 128, 0)).save(path)
+
+
+def test_a_picture_is_channels_first_in_0_to_1() -> None:
+    image = Image.fromarray(np.array([[[255, 0, 51]]], dtype=np.uint8))
+    torch.testing.assert_close(to_tensor(image), torch.tensor([1.0, 0.0, 0.2]).reshape(3, 1, 1))
+
+
+def test_a_pair_is_cropped_to_a_multiple_and_shrunk() -> None:
+    pair = make_pair(torch.full((3, 7, 9), 0.25), 2, "x")
+    assert pair["hq"].shape == (3, 6, 8)
+    torch.testing.assert_close(pair["lq"], torch.full((3, 3, 4), 0.25))
+
+
+def test_a_patch_is_cut_where_the_generator_says() -> None:
+    image = torch.arange(3 * 6 * 6.0).reshape(3, 6, 6)
+    torch.manual_seed(3)
+    first = random_patch(image, 4, augment=True, name="x")
+    torch.manual_seed(3)
+    assert torch.equal(random_patch(image, 4, augment=True, name="x"), first)
+    corners = set()
+    for seed in range(60):
+        torch.manual_seed(seed)
+        corners.add(int(random_patch(image, 4, augment=False, name="x")[0, 0, 0]))
+    assert corners == {0, 1, 2, 6, 7, 8, 12, 13, 14}
+
+
+def test_a_picture_smaller_than_a_patch_is_named() -> None:
+    with pytest.raises(DataError, match=r"^small\.png is 6 x 5, smaller than a patch of 8$"):
+        random_patch(torch.zeros(3, 5, 6), 8, augment=False, name="small.png")
+
+
+def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
+    for name in ("b.png", "a.JPG", "deep/c.webp"):
+        save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    folder = ImageFolder(path=tmp_path, scale=2)
+    assert [folder[index]["name"] for index in range(len(folder))] == ["a.JPG", "b.png", "c.webp"]
+    assert folder[1]["hq"].shape == (3, 8, 12) and folder[1]["lq"].shape == (3, 4, 6)
+
+
+def test_grey_pictures_have_three_channels(tmp_path: Path) -> None:
+    save(tmp_path / "grey.png", mode="L")
+    assert torch.equal(ImageFolder(path=tmp_path)[0]["hq"], torch.full((3, 8, 12), 100 / 255))
+
+
+def test_a_folder_that_is_missing_or_empty_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=rf"^image_folder: there is no folder {tmp_path}/none$"):
+        ImageFolder(path=tmp_path / "none")
+    with pytest.raises(DataError, match=r"no picture in .*; looked for \.png, \.jpg, \.jpeg, \.webp, \.bmp$"):
+        ImageFolder(path=tmp_path)
+
+
+def test_the_photographs_are_there() -> None:
+    val = Photos(split="val")
+    assert [val[index]["name"] for index in range(len(val))] == ["china.jpg", "flower.jpg"]
+    assert val[0]["hq"].shape == (3, 426, 640) and val[0]["lq"].shape == (3, 213, 320)
+    train = Photos(split="train")
+    assert len(train) == 8
+    sample = PhotoPatches(size=16, count=3)[2]
+    assert sample["hq"].shape == (3, 16, 16) and sample["lq"].shape == (3, 8, 8)
+
+
+def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(
+        ResourceError, match=r"ship with skimage, which is not installed: pip install 'artschool\[demo\]'"
+    ):
+        PhotoPatches()
+
+
+def test_a_patch_that_is_no_multiple_of_the_scale_is_refused() -> None:
+    with pytest.raises(DataError, match="size 15 is no multiple of scale 2"):
+        PhotoPatches(size=15)
