@@ -53,7 +53,8 @@ def load(
         _say(console, f"warning: {warning}")
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
     run = build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
-    shown = ConsoleLogger(console)
+    # A terminal that is gone has nowhere to be told of.
+    shown = Guarded(ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
         written: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [shown, *(Guarded(logger, shown.note) for logger in written)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 import toy_run
+from rich.console import Console
 from torch import Tensor
 
 from artschool.engine.checkpoint import fingerprint
@@ -81,3 +83,14 @@ def test_a_run_of_a_file_survives_a_folder_it_cannot_write_pictures_to(tmp_path:
     (run.folder / "pictures").write_text("a file where a folder should be")
     run.train()
     assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_terminal_that_is_gone_stops_nothing(tmp_path: Path) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            if "pixel" in text:
+                raise BrokenPipeError
+            return len(text)
+
+    run = toy_run.load(tmp_path, console=Console(file=Gone(), width=100)).train()
+    assert run.iteration == 20

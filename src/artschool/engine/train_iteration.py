@@ -111,7 +111,7 @@ class TrainStep:
             hook(iteration)
         self._log_norms(clock.meters)
         moved = self.update(iteration, clock.meters)
-        for _, hook in self._after:
+        for _, hook in self._after if moved else ():
             hook(iteration)
         return moved
 
