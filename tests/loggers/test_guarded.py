@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import toy_run
-from rich.console import Console
 from torch import Tensor
 
 from artschool.engine.checkpoint import fingerprint
 from artschool.engine.run import Record, Run
+from artschool.engine.store import CheckpointStore
 from artschool.loggers.guarded import Guarded
 
 METHODS = ["start", "advance", "log", "picture", "close"]
@@ -85,12 +86,16 @@ def test_a_run_of_a_file_survives_a_folder_it_cannot_write_pictures_to(tmp_path:
     assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 3
 
 
-def test_a_terminal_that_is_gone_stops_nothing(tmp_path: Path) -> None:
-    class Gone(io.StringIO):
-        def write(self, text: str) -> int:
-            if "pixel" in text:
-                raise BrokenPipeError
-            return len(text)
-
-    run = toy_run.load(tmp_path, console=Console(file=Gone(), width=100)).train()
-    assert run.iteration == 20
+@pytest.mark.slow
+def test_a_reader_that_is_gone_stops_nothing(tmp_path: Path) -> None:
+    """Over five seconds: the command starts, and imports torch."""
+    command = [sys.executable, "-m", "artschool", "train", str(toy_run.write(tmp_path, "log.every=1"))]
+    with subprocess.Popen(
+        [*command, "--run-dir", str(tmp_path / "run")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 0
+    assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers()[-1] == 20

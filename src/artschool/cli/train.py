@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from artschool import ranks
-from artschool.loggers.console import print_end
+from artschool.loggers.console import Terminal, print_end
 from artschool.start import load
 
 
 def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str) -> None:
     """Train a file, or go on where its newest checkpoint ends."""
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     try:
         run = load(config, overrides, run_dir=run_dir, resume=resume, console=console)
         if run.iteration >= run.iterations:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,6 +19,17 @@ from artschool.config.when import ALWAYS
 from artschool.engine.run import Record, Run
 
 HEAD = ("iteration", "samples", "seconds")
+
+
+class Terminal(Console):
+    """A console that falls silent when nobody listens any more (`artschool train x.yml | head`), and ends nothing."""
+
+    def on_broken_pipe(self) -> None:
+        """Write nowhere from now on. Rich would end the process."""
+        self.quiet = True
+        if self.file is sys.stdout:
+            # What is still in Python's buffer would fail again when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class ConsoleLogger:
