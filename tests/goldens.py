@@ -256,7 +256,9 @@ def optimizer(case: Case) -> Problems:
     for index in range(case.data["steps"]):
         for name, gradient in case.part("grads", str(index)).items():
             parameters[name].grad = gradient.clone()
-        update_of(run)(index, run.meters)
+        update = update_of(run)
+        update.prepare(index)
+        update(run.meters)
     yield from case.all_differences("final/", parameters, case.part("final"))
 
 

@@ -467,3 +467,21 @@ def test_what_leaves_a_step_has_no_history_and_what_nobody_reads_is_dropped(tmp_
     assert (own.requires_grad, later.requires_grad) == (True, False)
     assert own.data_ptr() == later.data_ptr()
     assert seen("alive") == [(0, {"kept": True, "dropped": False})]
+
+
+def test_an_average_follows_only_what_moved(tmp_path: Path) -> None:
+    run, _ = load(
+        tmp_path,
+        "networks.other={type: part_shift}",
+        "steps.main.trains=[net, other]",
+        "steps.main.injectors.again={type: forward, network: other, in: x, out: z}",
+        "steps.main.losses.other={type: mean, in: z, weight: 1.0, every: 2}",
+        "ema={decay: 0.5, networks: [net, other]}",
+        "train.iterations=3",
+    )
+    run.train()
+    # net moves to -0.5, -1, -1.5; other to -0.5 and, at iteration 2, to -1.
+    weights = {name: network.state_dict()["weight"].item() for name, network in run.networks.items()}
+    averages = {name: ema.module.state_dict()["weight"].item() for name, ema in run.emas.items()}
+    assert weights == {"net": -1.5, "other": -1.0}
+    assert averages == {"net": ((0 - 0.5) / 2 - 1.0) / 2 / 2 - 1.5 / 2, "other": -0.5 / 2 / 2 - 1.0 / 2}

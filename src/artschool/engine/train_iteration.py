@@ -79,19 +79,15 @@ class TrainStep:
             return []
         return [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
 
-    def moved_networks(self, iteration: int) -> list[str]:
-        """The networks that an update at this iteration moves."""
-        return [name for name, gate in self._gates.items() if gate.active(iteration)]
-
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the forward pass."""
         return self.update.precision.autocast() if self.update else nullcontext()
 
-    def run(self, batches: MicroBatches, clock: Clock) -> bool:
+    def run(self, batches: MicroBatches, clock: Clock) -> list[str]:
         """Run the step at the clock's iteration.
 
         Returns:
-            Whether it updated its networks.
+            The networks that it moved: those it trains now that got a gradient.
         """
         iteration = clock.iteration
         parameters = self.trainable(iteration)
@@ -105,13 +101,14 @@ class TrainStep:
                 if parameters and total is not None:
                     self._backward_from(total, clock)
                 state.keep_only(self.graph.kept)
-        if not parameters or self.update is None:
-            return False
+        if not parameters or self.update is None or not self.update.prepare(iteration):
+            return []
+        moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
         for _, hook in self._backward:
             hook(iteration)
         self._log_norms(clock.meters)
-        moved = self.update(iteration, clock.meters)
-        for _, hook in self._after if moved else ():
+        self.update(clock.meters)
+        for _, hook in self._after:
             hook(iteration)
         return moved
 
@@ -168,11 +165,11 @@ def train_iteration(steps: list[TrainStep], emas: Mapping[str, Ema], batches: Mi
     clock.training = True
     moved: dict[str, list[Tensor | None]] = {}
     for step in steps:
-        if step.graph.when.active(clock.iteration) and step.run(batches, clock):
-            assert step.update is not None
-            for name in step.moved_networks(clock.iteration):
-                moved.setdefault(name, []).append(step.update.found_inf)
-                ranks.broadcast(step.networks[name].buffers())
+        if not step.graph.when.active(clock.iteration):
+            continue
+        for name in step.run(batches, clock):
+            moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
+            ranks.broadcast(step.networks[name].buffers())
     for name, ema in emas.items():
         if name in moved:
             ema.update(moved[name])

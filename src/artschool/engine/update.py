@@ -55,23 +55,25 @@ class Update:
         self._streak = 0
         self._unread: list[Tensor] = []
 
-    def __call__(self, iteration: int, meters: Meters) -> bool:
-        """Move the parameters along their gradients, which are dropped afterwards.
+    def prepare(self, iteration: int) -> bool:
+        """Make the gradients those of the whole batch at their true size, and set the rates.
 
         Returns:
-            Whether there were any; without, as when no loss is active, nothing moves.
+            Whether there are gradients; without, as when no loss is active, nothing is to be moved.
         """
         ranks.sum_gradients(self.parameters)
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
         self.set_rates(iteration)
-        if not gradients:
+        if all(parameter.grad is None for parameter in self.parameters):
             return False
         self.precision.unscale(self.optimizer)
-        self._step(gradients, meters)
+        return True
+
+    def __call__(self, meters: Meters) -> None:
+        """Move the parameters along their gradients, which are dropped afterwards."""
+        self._step([p.grad for p in self.parameters if p.grad is not None], meters)
         for parameter in self.parameters:
             parameter.grad = None
         self.count += 1
-        return True
 
     def set_rates(self, iteration: int) -> None:
         """Give every group its rate at an iteration."""
