@@ -20,6 +20,8 @@ def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, 
                 console.print(f"{run.folder} has finished its {run.iterations} iterations already", soft_wrap=True)
             return
         run.train()
+        # A process that takes down its end of the group while another is still at work may bring that one down.
+        ranks.wait()
         if ranks.is_main():
             print_end(console, str(run.folder), run.evaluated, run.best)
     finally:
