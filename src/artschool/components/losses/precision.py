@@ -9,4 +9,6 @@ def at_least_float32(x: Tensor) -> Tensor:
 
     A mean over many values of a bfloat16 or float16 tensor would lose most of its digits.
     """
+    if x.dtype == torch.float32:
+        return x
     return x.to(torch.promote_types(x.dtype, torch.float32))
