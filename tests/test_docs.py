@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from artschool import entries
 from artschool.config import sections
-from artschool.config.check import check
 from artschool.errors import ConfigError
+from artschool.legacy.read import check_any
 from artschool.registry import REGISTRIES, load_builtins
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def test_there_are_files_and_parts_to_test() -> None:
 def test_a_file_in_a_page_is_sound(page: str, text: str, folder: Path) -> None:
     (folder / "parts.py").write_text("\n".join(PARTS))
     (folder / "file.yml").write_text(text)
-    assert [str(warning) for warning in check(folder / "file.yml").warnings] == []
+    assert [str(warning) for warning in check_any(folder / "file.yml").warnings] == []
 
 
 def test_a_file_in_the_language_page_that_builds_on_the_first_is_sound(
@@ -69,7 +69,7 @@ def test_a_file_in_the_language_page_that_builds_on_the_first_is_sound(
     (folder / "full.yml").write_text(full)
     (folder / "small.yml").write_text(small)
     monkeypatch.setenv("ITERATIONS", "60")
-    config = check(folder / "small.yml", ["steps.gen.schedule.1.period=30"])
+    config = check_any(folder / "small.yml", ["steps.gen.schedule.1.period=30"])
     assert config.sections.name == "small_8" and config.sections.train.iterations == 60
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from bad_files import KNOWN, SOUND, Case, read_cases
 
-from artschool.config.check import check
 from artschool.errors import ConfigError
+from artschool.legacy.read import check_any
 from artschool.registry import REGISTRIES, load_builtins
 
 CASES = read_cases()
@@ -21,7 +21,7 @@ def said_about(data: str | bytes, folder: Path, *overrides: str, name: str = "ga
     """What the check says about a file, without the folder."""
     (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
     try:
-        config = check(Path(name), overrides)
+        config = check_any(Path(name), overrides)
     except ConfigError as error:
         return str(error).replace(str(folder), "<folder>")
     return "\n".join([*(f"warning: {warning}" for warning in config.warnings), "sound"])
@@ -96,13 +96,13 @@ def test_a_file_says(data: str | bytes, says: str, folder: Path) -> None:
 def test_a_missing_file_names_what_is_there(folder: Path) -> None:
     (folder / "gan.yml").write_text(SOUND)
     with pytest.raises(ConfigError) as missing:
-        check(Path("gam.yml"))
+        check_any(Path("gam.yml"))
     assert str(missing.value) == "gam.yml: there is no such file\n    In . there are: gan.yml."
     with pytest.raises(ConfigError) as nothing:
-        check(folder / "elsewhere" / "gan.yml")
+        check_any(folder / "elsewhere" / "gan.yml")
     assert str(nothing.value) == f"{folder}/elsewhere/gan.yml: there is no such file"
     with pytest.raises(ConfigError) as a_folder:
-        check(Path())
+        check_any(Path())
     assert str(a_folder.value) == ".: is a folder; name the YAML file in it"
 
 

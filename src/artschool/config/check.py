@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from artschool.config import plugins
-from artschool.config.compose import compose
 from artschool.config.flow import check_flow
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
 from artschool.config.structure import Config, structure
 from artschool.errors import ConfigError, Fault, nearest
 from artschool.registry import load_builtins
-
-
-def check(
-    path: Path,
-    overrides: Sequence[str] = (),
-    *,
-    with_plugins: bool = True,
-    announce: Callable[[str], None] = lambda line: None,
-) -> Config:
-    """Read and prove a file.
-
-    Args:
-        path: The file.
-        overrides: `path.to.key=value`, applied after `base:`.
-        with_plugins: Whether to import what `plugins:` lists; without, what only a plugin knows is reported as unknown.
-        announce: Told each plugin before it is imported.
-
-    Raises:
-        ConfigError: With every fault that was found. Nothing was started.
-    """
-    return check_tree(compose(path, overrides), with_plugins=with_plugins, announce=announce)
 
 
 def check_tree(
@@ -44,7 +21,16 @@ def check_tree(
     announce: Callable[[str], None] = lambda line: None,
     notes: Iterable[Fault] = (),
 ) -> Config:
-    """Prove a composed tree; `notes` become warnings of the config. See `check`."""
+    """Prove a composed tree.
+
+    Args:
+        with_plugins: Whether to import what `plugins:` lists; without, what only a plugin knows is reported as unknown.
+        announce: Told each plugin before it is imported.
+        notes: Become warnings of the config.
+
+    Raises:
+        ConfigError: With every fault that was found. Nothing was started.
+    """
     load_builtins()
     faults = _load_plugins(tree, announce) if with_plugins else []
     config, found = structure(tree)

@@ -48,7 +48,13 @@ def check_any(
     with_plugins: bool = True,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Config:
-    """Read and prove a file. See `artschool.config.check.check`.
+    """Read and prove a file of either language.
+
+    Args:
+        path: The file.
+        overrides: `path.to.key=value`, applied after `base:`.
+        with_plugins: As for `check_tree`.
+        announce: Told that a file is an old one, and each plugin before it is imported.
 
     Raises:
         ConfigError: With every fault that was found. Nothing was started.
