@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from artschool.config.compose import compose
+from artschool.config.compose import finish
+from artschool.config.source import Node, read_file
 from artschool.errors import ConfigError
 
 
@@ -15,6 +17,10 @@ from artschool.errors import ConfigError
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def compose(path: Path, overrides: Sequence[str] = ()) -> Node:
+    return finish(read_file(path), path, overrides)
 
 
 def composed(files: dict[str, str], *overrides: str) -> Any:

@@ -17,20 +17,17 @@ REFERENCE = re.compile(r"(?<!\$)\$\{([^${}]*)\}")
 ENVIRONMENT = "env:"
 
 
-def compose(path: Path, overrides: Sequence[str] = ()) -> Node:
-    """Read a file with all that belongs to it.
+def finish(tree: Node, path: Path, overrides: Sequence[str] = ()) -> Node:
+    """What a file means that has been read: its bases below it, overrides above it, references filled in.
 
     Args:
+        tree: The file.
+        path: Where it stands, for the files that `base:` names.
         overrides: `steps.gen.optimizer.lr=3e-4`; the value is YAML, and an empty one is null.
 
     Raises:
         ConfigError: With every fault found.
     """
-    return finish(read_file(path), path, overrides)
-
-
-def finish(tree: Node, path: Path, overrides: Sequence[str] = ()) -> Node:
-    """What `compose` does with a file that has been read already."""
     if not isinstance(tree.value, dict):
         raise ConfigError(Fault(tree.place, "", f"a file is a mapping of sections, found {describe(tree)}"))
     try:
