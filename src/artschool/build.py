@@ -248,5 +248,5 @@ def _evaluation(
         seed=config.sections.seed,
         injectors=[binder.injector(component) for component in evaluation.injectors.values()],
         metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},
-        networks=binder.used,
+        networks=[*binder.used, *binder.modules.values()],
     )

@@ -63,7 +63,7 @@ class Evaluation:
     """An evaluation of the plan.
 
     Attributes:
-        networks: Every module that it calls; they are in eval mode while it runs.
+        networks: Every network and every other module that it calls; they are in eval mode while it runs.
         metrics: By name, the call that feeds a metric and the metric itself.
     """
 
