@@ -9,7 +9,7 @@ from old_text import node, plain, silent, told
 
 from artschool.config.source import read_file
 from artschool.legacy.injectors import INJECTORS, PENDING, convert_injector, convert_injectors
-from artschool.legacy.rules import Fields, Notes
+from artschool.legacy.rules import Notes
 from artschool.registry import injectors, load_builtins
 
 load_builtins()
@@ -82,7 +82,7 @@ ROWS = {
 @pytest.mark.parametrize("old", ROWS)
 def test_injector_becomes_ours(old: str) -> None:
     notes = Notes()
-    assert plain(convert_injector(node(old), "here", notes, {})) == ROWS[old]
+    assert plain(convert_injector(node(old), "here", notes)) == ROWS[old]
     assert silent(notes)
 
 
@@ -95,7 +95,7 @@ def test_row_names_options_that_exist(name: str) -> None:
 
 def test_padding_tells_what_changed() -> None:
     notes = Notes()
-    fields = convert_injector(node("{type: pad, multiple: 8, in: a, out: b}"), "here", notes, {})
+    fields = convert_injector(node("{type: pad, multiple: 8, in: a, out: b}"), "here", notes)
     assert plain(fields) == {"type": "pad", "multiple": 8, "in": "a", "out": "b"}
     assert told(notes.warnings) == [
         "1:13: here.multiple: a length that is a multiple already is not padded; the reference added a whole multiple"
@@ -104,21 +104,21 @@ def test_padding_tells_what_changed() -> None:
 
 def test_an_injector_without_a_counterpart_is_refused_by_name_and_stays() -> None:
     notes = Notes()
-    fields = convert_injector(node("{in: a, out: b,\n type: for_each, subtype: grey}"), "here", notes, {})
+    fields = convert_injector(node("{in: a, out: b,\n type: for_each, subtype: grey}"), "here", notes)
     assert plain(fields) == {"in": "a", "out": "b", "type": "for_each", "subtype": "grey"}
     assert told(notes.faults) == ["2:2: here: the reference's injector 'for_each' has no counterpart yet"]
 
 
 def test_an_unknown_injector_gets_the_nearest_name() -> None:
     notes = Notes()
-    convert_injector(node("{type: generater, in: a, out: b}"), "here", notes, {})
+    convert_injector(node("{type: generater, in: a, out: b}"), "here", notes)
     assert told(notes.faults) == ["1:2: here: 'generater' is no injector of the reference"]
     assert notes.faults[0].hint.endswith("Did you mean 'generator'?")
 
 
 def test_full_precision_in_one_call_is_told() -> None:
     notes = Notes()
-    convert_injector(node("{type: generator, generator: g, in: a, out: b, fp16: false}"), "here", notes, {})
+    convert_injector(node("{type: generator, generator: g, in: a, out: b, fp16: false}"), "here", notes)
     assert told(notes.warnings) == [
         "1:48: here.fp16: is left out: the call runs in the precision of the whole training"
     ]
@@ -129,7 +129,7 @@ def test_injectors_for_evaluation_are_left_out_and_the_flags_too() -> None:
     step = node(
         "injectors:\n  a: {type: grey, in: x, out: y, train: true}\n  b: {type: direct, in: x, out: y, eval: true}"
     )
-    converted = convert_injectors(step, "steps.s", notes, {})
+    converted = convert_injectors(step, "steps.s", notes)
     assert converted is not None
     assert converted.plain() == {"a": {"type": "grey", "in": "x", "out": "y"}}
     assert told(notes.warnings) == [
@@ -141,8 +141,8 @@ TOKENS = "{type: discrete_token, in: mel, out: codes, dvae_config: %s, dvae_name
 
 
 def test_discrete_tokens_call_a_frozen_network_of_their_name() -> None:
-    notes, frozen = Notes(), Fields()
-    fields = convert_injector(node(TOKENS % "no/such.yml"), "here", notes, frozen)
+    notes = Notes()
+    fields = convert_injector(node(TOKENS % "no/such.yml"), "here", notes)
     assert plain(fields) == {
         "type": "forward",
         "in": "mel",
@@ -151,7 +151,7 @@ def test_discrete_tokens_call_a_frozen_network_of_their_name() -> None:
         "network": "dvae",
         "method": "get_codebook_indices",
     }
-    assert plain(frozen) == {"dvae": {"type": "dvae", "frozen": True}}
+    assert plain(notes.networks) == {"dvae": {"type": "dvae", "frozen": True}}
     assert told(notes.warnings) == [
         "1:45: here.dvae_config: is a frozen network here, but its options stand in 'no/such.yml', which is not there "
         "to be read",
@@ -163,6 +163,6 @@ def test_discrete_tokens_take_the_network_from_its_file(tmp_path: Path) -> None:
     other = "networks: {dvae: {which_model_G: my_dvae, kwargs: {tokens: 9}}}\npath: {pretrain_model_dvae: d.pth}"
     (tmp_path / "tokens.yml").write_text(other)
     (tmp_path / "old.yml").write_text(TOKENS % "tokens.yml")
-    frozen = Fields()
-    convert_injector(read_file(tmp_path / "old.yml"), "here", Notes(), frozen)
-    assert plain(frozen) == {"dvae": {"type": "my_dvae", "tokens": 9, "frozen": True, "weights": "d.pth"}}
+    notes = Notes()
+    convert_injector(read_file(tmp_path / "old.yml"), "here", notes)
+    assert plain(notes.networks) == {"dvae": {"type": "my_dvae", "tokens": 9, "frozen": True, "weights": "d.pth"}}

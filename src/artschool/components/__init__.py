@@ -1,6 +1,7 @@
 """The components that ship with the package. Nothing is scanned: what is not listed here does not exist."""
 
 MODULES = (
+    "datasets.digits",
     "datasets.image_folder",
     "datasets.photos",
     "injectors.add_noise",
@@ -17,6 +18,7 @@ MODULES = (
     "losses.gan",
     "losses.mean",
     "losses.pixel",
+    "metrics.classification",
     "metrics.image",
     "networks.edsr",
     "networks.patch_critic",

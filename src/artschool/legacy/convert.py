@@ -41,11 +41,10 @@ def convert(tree: Node) -> tuple[Node, Notes]:
     tree = _cleaned(tree)
     _tell_mistakes(tree, "", notes)
     _tell_values(tree, notes)
-    frozen: Fields = {}
     fields: Fields = {}
-    steps = convert_steps(tree, notes, frozen)
+    steps = convert_steps(tree, notes)
     networks = convert_networks(tree.get("networks") or Node({}, tree.place), tree.get("path"), notes)
-    networks = rebuilt(networks, {**mapping(networks), **frozen})
+    networks = rebuilt(networks, {**mapping(networks), **notes.networks})
     for name, part in (("data", convert_datasets(tree, notes)), ("networks", networks), ("steps", steps)):
         if part is not None:
             fields[name] = part

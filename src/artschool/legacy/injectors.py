@@ -6,37 +6,64 @@ from collections.abc import Iterable
 
 from artschool.config.source import Node
 from artschool.errors import allowed
+from artschool.legacy import audio, diffusion, video
 from artschool.legacy.networks import network_of_file
-from artschool.legacy.rules import Fields, Notes, Rule, apply, items, mapping, rebuilt, same, text
+from artschool.legacy.rules import Fields, Notes, Rule, apply, injector_rule, items, mapping, rebuilt, same, text
 
-COMMON = same("in", "out", "after", "before", "every")
-ONCE_EACH = {"no_accum": (False,), "no_grad": (False,)}
 MODES = ("train", "eval")
 """Flags that let an injector run only when training, or only when not."""
 
-INJECTORS: dict[str, Rule] = {
-    "add_noise": Rule("add_noise", {**COMMON, "scale": "scale", "mode": "kind"}, harmless=ONCE_EACH),
-    "concatenate": Rule("concatenate", {**COMMON, **same("dim")}, harmless=ONCE_EACH),
-    "denormalize": Rule("denormalize", {**COMMON, **same("shift", "scale")}, harmless=ONCE_EACH),
-    "direct": Rule("alias", COMMON, harmless=ONCE_EACH),
-    "discriminator": Rule("forward", {**COMMON, "discriminator": "network"}, harmless=ONCE_EACH),
-    "generator": Rule(
-        "forward",
-        {**COMMON, "generator": "network", **same("method", "args", "grad")},
-        harmless={**ONCE_EACH, "fp16": (True, False)},
+
+def _call_as_before(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """What a network call of the reference does beyond its options."""
+    grad, inputs, half = fields.get("grad"), fields.get("in"), node.get("fp16")
+    if grad is not None and grad.value is False:
+        fields["mode"] = Node("eval", grad.place)
+    if inputs is not None:
+        given = [rebuilt(part, None) if part.value == "None" else part for part in items(inputs)]
+        fields["in"] = rebuilt(inputs, given) if isinstance(inputs.value, list) else given[0] if given else inputs
+    if half is not None and half.value is False:
+        notes.warn(half, f"{path}.fp16", "is left out: the call runs in the precision of the whole training")
+
+
+def _call_of_another_file(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """Codes of a frozen network that stands in another file: a call of one of this file's own networks."""
+    source, network = node.get("dvae_config"), node.get("dvae_name")
+    if network is None or source is None:
+        notes.refuse(node, path, "needs 'dvae_config' and 'dvae_name'")
+        return
+    notes.networks[text(network)] = network_of_file(source, network, path, notes)
+    fields["network"] = network
+    fields["method"] = Node("get_codebook_indices", network.place)
+
+
+GENERAL: dict[str, Rule] = {
+    "add_noise": injector_rule("add_noise", {"scale": "scale", "mode": "kind"}),
+    "concatenate": injector_rule("concatenate", same("dim")),
+    "denormalize": injector_rule("denormalize", same("shift", "scale")),
+    "direct": injector_rule("alias"),
+    "discrete_token": injector_rule(
+        "forward", silent=("dvae_config", "dvae_name"), constants={"grad": False}, finish=_call_of_another_file
     ),
-    "grey": Rule("grey", COMMON, harmless=ONCE_EACH),
-    "interpolate": Rule("interpolate", {**COMMON, **same("scale_factor", "size", "mode")}, harmless=ONCE_EACH),
-    "normalize": Rule("normalize", {**COMMON, **same("shift", "scale")}, harmless=ONCE_EACH),
-    "pad": Rule(
+    "discriminator": injector_rule("forward", {"discriminator": "network"}, finish=_call_as_before),
+    "generator": injector_rule(
+        "forward",
+        {"generator": "network", **same("method", "args", "grad")},
+        harmless={"fp16": (True, False)},
+        finish=_call_as_before,
+    ),
+    "grey": injector_rule("grey"),
+    "interpolate": injector_rule("interpolate", same("scale_factor", "size", "mode")),
+    "normalize": injector_rule("normalize", same("shift", "scale")),
+    "pad": injector_rule(
         "pad",
-        {**COMMON, **same("multiple")},
-        harmless=ONCE_EACH,
+        same("multiple"),
         changed={"multiple": "a length that is a multiple already is not padded; the reference added a whole multiple"},
     ),
-    "squeeze": Rule("squeeze", {**COMMON, **same("dim")}, harmless=ONCE_EACH),
+    "squeeze": injector_rule("squeeze", same("dim")),
 }
-PENDING = (
+INJECTORS: dict[str, Rule] = {**GENERAL, **audio.INJECTORS, **diffusion.INJECTORS, **video.INJECTORS}
+_NAMES = (
     "audio_clip",
     "audio_resample",
     "audio_unshuffle",
@@ -76,15 +103,12 @@ PENDING = (
     "teco_recurrent_generated_sequence",
     "torch_mel_spectrogram",
 )
-"""Injectors of the reference that wait for a native component. One that gets it moves into the table above."""
+PENDING = tuple(name for name in _NAMES if name not in INJECTORS)
+"""Injectors of the reference that wait for a native component."""
 
 
-def convert_injectors(step: Node, path: str, notes: Notes, frozen: Fields) -> Node | None:
-    """The native `injectors:` of a step; those for evaluation alone are left out, for an evaluation lists its own.
-
-    Args:
-        frozen: Takes the networks that an injector of the reference loaded itself.
-    """
+def convert_injectors(step: Node, path: str, notes: Notes) -> Node | None:
+    """The native `injectors:` of a step; those for evaluation alone are left out, for an evaluation lists its own."""
     section = step.get("injectors")
     if section is None:
         return None
@@ -96,22 +120,17 @@ def convert_injectors(step: Node, path: str, notes: Notes, frozen: Fields) -> No
             notes.warn(node, where, "is left out: it runs in evaluation alone, which lists its own injectors here")
             continue
         entry = {key: value for key, value in mapping(node).items() if key not in MODES}
-        converted[name] = rebuilt(node, convert_injector(rebuilt(node, entry), where, notes, frozen))
+        converted[name] = rebuilt(node, convert_injector(rebuilt(node, entry), where, notes))
     return rebuilt(section, converted)
 
 
-def convert_injector(node: Node, path: str, notes: Notes, frozen: Fields) -> Fields:
+def convert_injector(node: Node, path: str, notes: Notes) -> Fields:
     """One injector. One without a counterpart is a fault, and stays as it is."""
     name = text(node.get("type"))
-    if name == "discrete_token":
-        return _discrete_token(node, path, notes, frozen)
     if name not in INJECTORS:
         refuse_unknown("injector", name, node, path, notes, known=INJECTORS, pending=PENDING)
         return mapping(node)
-    fields = apply(INJECTORS[name], node, path, notes, what=f"injector {name!r}")
-    if INJECTORS[name].type == "forward":
-        _call_as_before(fields, node, path, notes)
-    return fields
+    return apply(INJECTORS[name], node, path, notes, what=f"injector {name!r}")
 
 
 def refuse_unknown(
@@ -124,32 +143,3 @@ def refuse_unknown(
     else:
         hint = allowed("There are", name, [*known, *pending])
         notes.refuse(at, path, f"{name!r} is no {kind} of the reference", hint)
-
-
-def _call_as_before(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """What a network call of the reference does beyond its options."""
-    grad, inputs, half = fields.get("grad"), fields.get("in"), node.get("fp16")
-    if grad is not None and grad.value is False:
-        fields["mode"] = Node("eval", grad.place)
-    if inputs is not None:
-        given = [rebuilt(part, None) if part.value == "None" else part for part in items(inputs)]
-        fields["in"] = rebuilt(inputs, given) if isinstance(inputs.value, list) else given[0] if given else inputs
-    if half is not None and half.value is False:
-        notes.warn(half, f"{path}.fp16", "is left out: the call runs in the precision of the whole training")
-
-
-TOKENS = Rule("forward", COMMON, harmless=ONCE_EACH, silent=("dvae_config", "dvae_name"), constants={"grad": False})
-
-
-def _discrete_token(node: Node, path: str, notes: Notes, frozen: Fields) -> Fields:
-    """Codes of a frozen network that stands in another file: a call of one of this file's own networks."""
-    source, network = node.get("dvae_config"), node.get("dvae_name")
-    fields = apply(TOKENS, node, path, notes, what="injector 'discrete_token'")
-    if network is None or source is None:
-        notes.refuse(node, path, "needs 'dvae_config' and 'dvae_name'")
-        return fields
-    name = text(network)
-    frozen[name] = network_of_file(source, network, path, notes)
-    fields["network"] = network
-    fields["method"] = Node("get_codebook_indices", network.place)
-    return fields

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from artschool.config.source import Node
+from artschool.legacy import audio, diffusion, gan, video
 from artschool.legacy.injectors import refuse_unknown
-from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same, text
+from artschool.legacy.rules import Fields, Notes, Rule, apply, loss_rule, mapping, rebuilt, same, text
 
-COMMON = same("weight", "after", "before", "every")
-GAN = {**COMMON, "gan_type": "kind", "discriminator": "network", **same("real", "fake")}
-GAN_KINDS = {"gan": "vanilla", "ragan": "ragan"}
-
-LOSSES: dict[str, Rule] = {
-    "cross_entropy": Rule(
+GENERAL: dict[str, Rule] = {
+    "cross_entropy": loss_rule(
         "cross_entropy",
         {
-            **COMMON,
             **same("logits", "labels", "mask"),
             "subtype": "kind",
             "rescale": "resize_labels",
@@ -24,33 +20,19 @@ LOSSES: dict[str, Rule] = {
         constants={"class_dim": -1},
         changed={"mask": "leaves places out of the mean; in the reference it multiplied the logits"},
     ),
-    "direct": Rule(
-        "mean",
-        {**COMMON, "key": "in", "inverted": "maximize", "annealing_termination_step": "ramp_iterations"},
-    ),
-    "discriminator_gan": Rule(
-        "discriminator_gan",
-        GAN,
-        values={"gan_type": GAN_KINDS},
-        harmless={"noise": (0,), "gradient_penalty": (False,), "min_loss": (0,)},
-    ),
-    "distillation": Rule("distillation", {**COMMON, **same("teacher", "student", "temperature")}),
-    "generator_gan": Rule(
-        "generator_gan",
-        GAN,
-        values={"gan_type": GAN_KINDS},
-        harmless={"noise": (0,), "detach_real": (True,), "min_loss": (0,)},
-    ),
-    "pix": Rule(
+    "direct": loss_rule("mean", {"key": "in", "inverted": "maximize", "annealing_termination_step": "ramp_iterations"}),
+    "distillation": loss_rule("distillation", same("teacher", "student", "temperature")),
+    "pix": loss_rule(
         "",
-        {**COMMON, "criterion": "type", **same("real", "fake")},
+        {"criterion": "type", **same("real", "fake")},
         values={"criterion": {"l1": "l1", "l2": "l2"}},
         harmless={"real_scale": (1,), "real_offset": (0,)},
         dropped={"report_metrics": "the loss itself is all that is logged"},
         silent=("type",),
     ),
 }
-PENDING = (
+LOSSES: dict[str, Rule] = {**GENERAL, **gan.LOSSES, **audio.LOSSES, **diffusion.LOSSES, **video.LOSSES}
+_NAMES = (
     "feature",
     "for_element",
     "geometric",
@@ -68,7 +50,8 @@ PENDING = (
     "teco_pingpong",
     "translational",
 )
-"""Losses of the reference that wait for a native component. One that gets it moves into the table above."""
+PENDING = tuple(name for name in _NAMES if name not in LOSSES)
+"""Losses of the reference that wait for a native component."""
 
 
 def convert_losses(step: Node, path: str, notes: Notes) -> Node | None:

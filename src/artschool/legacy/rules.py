@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,14 +10,21 @@ from artschool.config.source import Node
 from artschool.errors import Fault, Place, allowed
 
 Fields = dict[str, Node]
+ONCE_EACH = {"no_accum": (False,), "no_grad": (False,)}
 
 
 @dataclass
 class Notes:
-    """What the importer has to say: faults stop the run, warnings tell what means something else now."""
+    """What the importer has to say: faults stop the run, warnings tell what means something else now.
+
+    Attributes:
+        networks: The frozen networks that components of the reference loaded themselves; they become networks of the
+            file.
+    """
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
+    networks: Fields = field(default_factory=dict)
 
     def refuse(self, node: Node, path: str, message: str, hint: str = "") -> None:
         """Add a fault at a node of the old file."""
@@ -41,6 +48,7 @@ class Rule:
         dropped: Options without a counterpart on which no trained weight depends, and what to know about it.
         changed: Options, or `type`, that mean something else now, and what.
         silent: Options that are left out without a word.
+        finish: Changes what a table cannot say: takes the native fields, the old node, its path and the notes.
     """
 
     type: str = ""
@@ -51,11 +59,29 @@ class Rule:
     dropped: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, str] = field(default_factory=dict)
     silent: Collection[str] = ()
+    finish: Callable[[Fields, Node, str, Notes], None] | None = None
 
 
 def same(*names: str) -> dict[str, str]:
     """Options that keep their names."""
     return {name: name for name in names}
+
+
+def injector_rule(
+    type: str,
+    options: Mapping[str, str] | None = None,
+    *,
+    harmless: Mapping[str, tuple[Any, ...]] | None = None,
+    **rest: Any,
+) -> Rule:
+    """A rule with what every injector of the reference takes; `rest` are further fields of `Rule`."""
+    shared = same("in", "out", "after", "before", "every")
+    return Rule(type, {**shared, **(options or {})}, harmless={**ONCE_EACH, **(harmless or {})}, **rest)
+
+
+def loss_rule(type: str, options: Mapping[str, str] | None = None, **rest: Any) -> Rule:
+    """A rule with what every loss of the reference takes; `rest` are further fields of `Rule`."""
+    return Rule(type, {**same("weight", "after", "before", "every"), **(options or {})}, **rest)
 
 
 def apply(rule: Rule, node: Node, path: str, notes: Notes, *, what: str, strict: bool = False) -> Fields:
@@ -82,7 +108,10 @@ def apply(rule: Rule, node: Node, path: str, notes: Notes, *, what: str, strict:
                 notes.warn(value, where, f"is left out: {rule.dropped[name]}")
         elif name not in rule.silent and not (name == "type" and rule.type):
             _tell_unread(rule, name, value, where, notes, what, strict=strict)
-    return fields | {name: as_node(value, node.place) for name, value in rule.constants.items() if name not in fields}
+    fields |= {name: as_node(value, node.place) for name, value in rule.constants.items() if name not in fields}
+    if rule.finish is not None:
+        rule.finish(fields, node, path, notes)
+    return fields
 
 
 def mapping(node: Node | None) -> Fields:

@@ -26,30 +26,25 @@ STEP = Rule(
 )
 
 
-def convert_steps(tree: Node, notes: Notes, frozen: Fields) -> Node | None:
-    """The native `steps:`, each with the schedule of `train:`.
-
-    Args:
-        frozen: Takes the networks that an injector of the reference loaded itself.
-    """
+def convert_steps(tree: Node, notes: Notes) -> Node | None:
+    """The native `steps:`, each with the schedule of `train:`."""
     section, train = tree.get("steps"), tree.get("train")
     if section is None:
         return None
     schedule = convert_schedule(train, notes) if train is not None else None
     converted = {
-        name: rebuilt(node, _step(node, f"steps.{name}", schedule, notes, frozen))
-        for name, node in mapping(section).items()
+        name: rebuilt(node, _step(node, f"steps.{name}", schedule, notes)) for name, node in mapping(section).items()
     }
     return rebuilt(section, converted)
 
 
-def _step(node: Node, path: str, schedule: Node | None, notes: Notes, frozen: Fields) -> Fields:
+def _step(node: Node, path: str, schedule: Node | None, notes: Notes) -> Fields:
     told = {name: value for name, value in mapping(node).items() if name not in NAMES}
     fields = apply(STEP, rebuilt(node, told), path, notes, what="steps")
     parts = {
         "optimizer": convert_optimizer(node, path, notes),
         "schedule": schedule,
-        "injectors": convert_injectors(node, path, notes, frozen),
+        "injectors": convert_injectors(node, path, notes),
         "losses": convert_losses(node, path, notes),
     }
     if parts["optimizer"] is None or parts["optimizer"].value == "none":

@@ -1,0 +1,49 @@
+"""Handwritten digits that ship inside scikit-learn's wheel: nothing is downloaded."""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+import torch
+from torch import Tensor
+
+from artschool.errors import ResourceError
+from artschool.registry import datasets
+
+NUM_VAL = 297
+
+
+class Digit(TypedDict):
+    """`image` (1, 8, 8), float32 in 0..1, and `label` in 0..9."""
+
+    image: Tensor
+    label: int
+
+
+@datasets.register
+class SklearnDigits:
+    """The 1797 handwritten digits of scikit-learn: the first 1500 to train on, the last 297 to evaluate.
+
+    Raises:
+        ResourceError: scikit-learn is not installed.
+
+    Source: Alpaydin and Kaynak 1998, Optical recognition of handwritten digits, UCI repository, its test part.
+    """
+
+    def __init__(self, *, split: Literal["train", "val"] = "train") -> None:
+        try:
+            from sklearn.datasets import load_digits
+        except ModuleNotFoundError as error:
+            raise ResourceError(
+                "these digits ship with scikit-learn, which is not installed: pip install 'artschool[demo]'"
+            ) from error
+        digits = load_digits()
+        part = slice(-NUM_VAL) if split == "train" else slice(-NUM_VAL, None)
+        self._images = torch.tensor(digits.images[part], dtype=torch.float32)[:, None] / 16
+        self._labels: list[int] = digits.target[part].tolist()
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> Digit:
+        return {"image": self._images[index], "label": self._labels[index]}

@@ -1,0 +1,21 @@
+"""How often predicted classes are right."""
+
+from torch import Tensor
+
+from artschool.registry import metrics
+
+
+@metrics.register
+def accuracy(logits: Tensor, labels: Tensor, *, class_dim: int = 1) -> Tensor:
+    """Share of places whose largest logit is that of the right class, for each sample.
+
+    Args:
+        logits: (B, C) or (B, C, ...).
+        labels: Whole numbers in 0..C-1, in the shape of logits without `class_dim`.
+        class_dim: Where logits have their classes.
+
+    Returns:
+        (B,) in 0..1, higher is better.
+    """
+    right = (logits.argmax(class_dim) == labels).float()
+    return right.flatten(1).mean(1) if right.dim() > 1 else right

@@ -1,0 +1,134 @@
+"""What holds for every injector and loss, proven on its examples."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from examples import EXAMPLES
+from examples.example import Example
+from torch import Tensor
+
+from artschool.data.seeds import seed_all
+from artschool.graph.call import Call
+from artschool.graph.state import State
+from artschool.registry import REGISTRIES, load_builtins
+
+load_builtins()
+CPU, META = torch.device("cpu"), torch.device("meta")
+SEED = 7
+
+
+def ids(example: Example) -> str:
+    return f"{example.kind}-{example.entry}"
+
+
+def made(example: Example, batch: int = 2) -> dict[str, Any]:
+    seed_all(1)
+    return example.state(batch)
+
+
+def move(value: Any, to: torch.device | torch.dtype) -> Any:
+    """Tensors elsewhere; those that are not floating keep their type."""
+    if isinstance(value, Tensor):
+        return value.to(to) if isinstance(to, torch.device) or value.is_floating_point() else value
+    if isinstance(value, list):
+        return [move(part, to) for part in value]
+    return {key: move(part, to) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from tensors(part)
+    elif isinstance(value, dict):
+        yield from tensors(list(value.values()))
+
+
+def results(call: Call, values: dict[str, Any]) -> list[Tensor]:
+    """What a call returns or writes, from random numbers that are always the same."""
+    seed_all(SEED)
+    state = State(values, writer="example")
+    returned = call(state)
+    written = {key: value for key, value in state.values.items() if key not in values}
+    return list(tensors(written if returned is None else returned))
+
+
+def proves(name: str) -> pytest.MarkDecorator:
+    """All examples but those that are exempt from a proof, whose reason is shown."""
+    chosen = [example for example in EXAMPLES if name not in example.exempt]
+    return pytest.mark.parametrize("example", chosen, ids=ids)
+
+
+def test_every_injector_and_loss_has_an_example() -> None:
+    shown = {(example.kind, example.type) for example in EXAMPLES}
+    builtin = {
+        (kind, name)
+        for kind in ("injectors", "losses")
+        for name in REGISTRIES[kind].names()
+        if REGISTRIES[kind].get(name).target.__module__.startswith("artschool.")
+    }
+    assert builtin - shown == set()
+
+
+@proves("unchanged")
+def test_inputs_stay_as_they_are(example: Example) -> None:
+    values = made(example)
+    before = copy.deepcopy(values)
+    results(example.bind(CPU), values)
+    assert values.keys() == before.keys()
+    for now, then in zip(tensors(values), tensors(before), strict=True):
+        assert torch.equal(now, then)
+
+
+@proves("seeded")
+def test_the_seed_determines_what_comes_out(example: Example) -> None:
+    first, second = (results(example.bind(CPU), made(example)) for _ in range(2))
+    assert first
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one, other)
+
+
+@proves("batch_of_one")
+def test_a_batch_of_one_sample_is_taken(example: Example) -> None:
+    for result in results(example.bind(CPU), made(example, 1)):
+        assert not result.is_floating_point() or result.isfinite().all()
+
+
+@proves("bf16")
+def test_bf16_autocast_is_taken_and_losses_stay_in_float32(example: Example) -> None:
+    call = example.bind(CPU)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = results(call, made(example))
+    for result in found:
+        assert not result.is_floating_point() or result.isfinite().all()
+    assert example.kind == "injectors" or found[0].dtype is torch.float32
+
+
+@proves("meta")
+def test_nothing_is_made_on_another_device_or_read_back_from_it(example: Example) -> None:
+    for result in results(example.bind(META), move(made(example), META)):
+        assert result.device == META
+
+
+@proves("gradient")
+def test_gradients_are_those_of_finite_differences(example: Example) -> None:
+    values = move(made(example), torch.float64)
+    keys = [k for k, v in values.items() if isinstance(v, Tensor) and v.is_floating_point()]
+    keys = keys if example.differentiable is None else list(example.differentiable)
+    if not keys:
+        return
+    call = example.bind(CPU, torch.float64)
+
+    def function(*inputs: Tensor) -> tuple[Tensor, ...]:
+        found = results(copy.deepcopy(call), {**values, **dict(zip(keys, inputs, strict=True))})
+        return tuple(result for result in found if result.is_floating_point() and result.requires_grad)
+
+    inputs = [values[key].requires_grad_() for key in keys]
+    assert function(*inputs), "nothing that comes out depends on what goes in"
+    assert torch.autograd.gradcheck(function, inputs, eps=1e-6, atol=1e-5, rtol=1e-3)
