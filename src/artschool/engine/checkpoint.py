@@ -106,14 +106,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
             f"{where} was saved by {state['world_size']} processes, and now there are {ranks.world_size()}; "
             f"start with {state['world_size']}"
         )
-    for name, network in run.networks.items():
-        _load(network, checkpoint.tensors, name, where)
-    for name, ema in run.emas.items():
-        _load(ema.module, checkpoint.tensors, f"{name}.ema", where)
-    for path, module in run.modules.items():
-        kept = checkpoint.tensors.get(MODULES, {})
-        own = {name.removeprefix(f"{path}/"): value for name, value in kept.items() if name.startswith(f"{path}/")}
-        _load(module, {path: own}, path, where)
+    restore_networks(run, checkpoint)
     optimizers = checkpoint.tensors.get(OPTIMIZERS, {})
     if len(optimizers) != state["optimizer_tensors"]:
         raise CheckpointError(
@@ -128,12 +121,29 @@ def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
         _load_optimizer(step.update, step.networks, name, checkpoint)
         step.update.load_state_dict(state["updates"][name])
         step.update.set_rates(max(state["iteration"] - 1, 0))
-    run.iteration = state["iteration"]
     run.resumed_from = state["iteration"]
     run.seconds = state["seconds"]
     run.best = tuple(state["best"]) if state["best"] else None
     run.meters.load_state_dict(state["meters"][ranks.rank()])
     return differences(state["config"], run.config)
+
+
+def restore_networks(run: Run, checkpoint: Checkpoint) -> None:
+    """Give the networks, averages and components of a run what they had at a checkpoint, and its iteration.
+
+    Raises:
+        CheckpointError: A part is missing or does not fit.
+    """
+    where = f"checkpoint {checkpoint.path}"
+    for name, network in run.networks.items():
+        _load(network, checkpoint.tensors, name, where)
+    for name, ema in run.emas.items():
+        _load(ema.module, checkpoint.tensors, f"{name}.ema", where)
+    for path, module in run.modules.items():
+        kept = checkpoint.tensors.get(MODULES, {})
+        own = {name.removeprefix(f"{path}/"): value for name, value in kept.items() if name.startswith(f"{path}/")}
+        _load(module, {path: own}, path, where)
+    run.iteration = checkpoint.state["iteration"]
 
 
 def differences(then: Any, now: Any, path: str = "") -> list[str]:
