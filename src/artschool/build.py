@@ -28,6 +28,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.optimizers import build_optimizer, parameter_groups
 from artschool.engine.precision import Precision
+from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Logger, Run, TrainData
 from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.store import CheckpointStore
@@ -136,6 +137,7 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
     freeze(network, entry.frozen, component.path)
+    checkpoint_activations(network, entry.activation_checkpointing, component.path)
     return network.to(device)
 
 

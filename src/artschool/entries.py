@@ -62,10 +62,14 @@ class WeightsEntry(BaseModel):
 
 
 class NetworkEntry(Gated):
-    """A network: `weights` is a file to start from, `frozen` is true or patterns of parameter names that stay."""
+    """A network: `weights` is a file to start from, `frozen` is true or patterns of parameter names that stay.
+
+    Modules whose names match a pattern of `activation_checkpointing` compute again in backward what they would keep.
+    """
 
     weights: Path | WeightsEntry | None = None
     frozen: bool | list[str] = False
+    activation_checkpointing: list[str] = []
 
 
 class DatasetEntry(Entry):

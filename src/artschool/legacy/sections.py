@@ -22,7 +22,8 @@ TOP = Rule(
         "colab_mode": (False,),
     },
     dropped={
-        "checkpointing_enabled": f"gradient checkpointing saves memory; {SAME_WEIGHTS}",
+        "checkpointing_enabled": "which parts of a network compute again in backward instead of keeping memory is told "
+        "by name, `activation_checkpointing: [body.*]` under `networks`; the weights are the same either way",
         "grad_scaler_enabled": "fp16 always scales its losses",
         "use_8bit": "8-bit optimizers need the extra package bitsandbytes, and a plugin that registers them; "
         "the state stays in full precision",
