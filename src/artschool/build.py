@@ -183,7 +183,8 @@ def _step(
     graph = _graph(step, binder, kept, training=True)
     trained = {name: networks[name] for name in step.section.trained}
     gates = {name: config.networks[name].when for name in trained}
-    return TrainStep(graph, trained, gates, _update(step, config, trained, device))
+    callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
+    return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
 
 
 def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:

@@ -117,6 +117,10 @@ class ScheduleEntry(Entry):
     warmup: Iteration = 0
 
 
+class CallbackEntry(Gated):
+    """What looks inside a step, at the iterations of its gate."""
+
+
 class LoggerEntry(Entry):
     """A place that numbers and pictures are written to."""
 

@@ -22,7 +22,8 @@ def printed(capsys: pytest.CaptureFixture[str], kind: str | None = None, name: s
 
 def test_kinds_are_listed_with_their_components(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys).splitlines()
-    kinds = ["injectors", "losses", "networks", "datasets", "metrics", "optimizers", "schedules", "loggers"]
+    kinds = ["injectors", "losses", "networks", "datasets", "metrics", "optimizers", "schedules"]
+    kinds += ["callbacks", "loggers"]
     assert [line.split()[0] for line in lines] == kinds
     assert lines[4] == "metrics     " + ", ".join(REGISTRIES["metrics"].names())
     assert lines[-1] == "loggers     none"
@@ -110,8 +111,8 @@ def test_an_unknown_kind_or_name_is_refused_with_what_there_is() -> None:
     with pytest.raises(ConfigError) as kind:
         components_command("lossez", None, ())
     assert str(kind.value) == (
-        "unknown kind 'lossez'. The kinds are: datasets, injectors, loggers, losses, metrics, networks, optimizers, "
-        "schedules. Did you mean 'losses'?"
+        "unknown kind 'lossez'. The kinds are: callbacks, datasets, injectors, loggers, losses, metrics, networks, "
+        "optimizers, schedules. Did you mean 'losses'?"
     )
     with pytest.raises(ConfigError) as name:
         components_command("metrics", "pnsr", ())

@@ -1,6 +1,7 @@
 """The components that ship with the package. Nothing is scanned: what is not listed here does not exist."""
 
 MODULES = (
+    "callbacks.update_size",
     "datasets.digits",
     "datasets.image_folder",
     "datasets.photos",

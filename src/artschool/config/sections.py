@@ -53,6 +53,7 @@ class StepSection(Section):
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
     injectors: dict[Name, Raw] = {}
     losses: dict[Name, Raw] = {}
+    callbacks: dict[Name, Raw] = {}
     after: Iteration = 0
     before: Iteration | None = None
     every: Count = 1

@@ -102,7 +102,10 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
 def _numbers(run: Run) -> dict[str, float]:
     record = run.meters.drain()
     for step in run.steps:
-        if step.update is None or not step.graph.when.active(run.iteration - 1):
+        if not step.graph.when.active(run.iteration - 1):
+            continue
+        record |= step.log_data(run.iteration - 1)
+        if step.update is None:
             continue
         rates = step.update.rates()
         names = ["lr"] if len(set(rates)) == 1 else [f"lr/{index}" for index in range(len(rates))]

@@ -11,8 +11,9 @@ from artschool.legacy.schedules import convert_schedule
 
 STEP = Rule(
     options={"training": "trains", "clip_grad_eps": "clip_grad_norm", **same("after", "before", "every")},
-    harmless={"experiments": ([], None)},
     dropped={
+        "experiments": "the reference could not build any; `callbacks: {size: {type: update_size}}` in a step "
+        "tells how far its updates go",
         "requires": "the check proves that every key is there; a step is not skipped for want of one",
         "step_outputs": "what leaves a step is kept as long as something later reads it",
         "loss_log_buffer": "what is logged is the mean since the last log point",
