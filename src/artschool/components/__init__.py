@@ -28,6 +28,7 @@ MODULES = (
     "networks.rrdb",
     "optimizers.lamb",
     "optimizers.lars",
+    "optimizers.pytorch_optimizer",
     "optimizers.torch_optim",
     "schedules",
 )

@@ -191,10 +191,14 @@ def _optimizer_state(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors: dict[str, Tensor] = {}
     scalars: dict[str, Any] = {}
-    for parameter, name in _names(update, networks).items():
-        for slot, value in update.optimizer.state.get(parameter, {}).items():
-            target: dict[str, Any] = tensors if isinstance(value, Tensor) else scalars
-            target[f"{step}/{name}/{slot}"] = value
+    named = {
+        f"{name}/{slot}": value
+        for parameter, name in _names(update, networks).items()
+        for slot, value in update.optimizer.state.get(parameter, {}).items()
+    }
+    for name, value in (named | update.group_state()).items():
+        target: dict[str, Any] = tensors if isinstance(value, Tensor) else scalars
+        target[f"{step}/{name}"] = value
     return tensors, scalars
 
 
@@ -204,11 +208,15 @@ def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str
     # torch numbers parameters in the order of the groups, which is that of `names`, and knows where each slot lives.
     state: dict[int, dict[str, Any]] = {index: {} for index in range(len(names))}
     index_of = {name: index for index, name in enumerate(names)}
+    groups = update.optimizer.state_dict()["param_groups"]
+    group_of = {f"{step}/group:{index}": group for index, group in enumerate(groups)}
+    device = update.parameters[0].device
     for full, value in saved.items():
         owner, _, slot = full.rpartition("/")
         if owner in index_of:
             state[index_of[owner]][slot] = value
-    groups = update.optimizer.state_dict()["param_groups"]
+        elif owner in group_of:
+            group_of[owner][slot] = value.to(device) if isinstance(value, Tensor) else value
     update.optimizer.load_state_dict(
         {"state": {i: slots for i, slots in state.items() if slots}, "param_groups": groups}
     )

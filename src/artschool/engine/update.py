@@ -46,6 +46,7 @@ class Update:
         self.when = when
         self.parameters: Sequence[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
+        self._given = [dict(group) for group in optimizer.param_groups]
         self.clip = clip
         self.guard = guard or precision.kind == "fp16"
         self._dtypes = list({p.dtype: None for p in self.parameters})
@@ -104,6 +105,15 @@ class Update:
             if alike:
                 torch._amp_foreach_non_finite_check_and_unscale_(alike, found, unit)
         return found
+
+    def group_state(self) -> dict[str, Any]:
+        """What the optimizer itself has written into its groups, such as a count of steps: `group:<index>/<option>`."""
+        return {
+            f"group:{index}/{name}": value
+            for index, (group, given) in enumerate(zip(self.optimizer.param_groups, self._given, strict=True))
+            for name, value in group.items()
+            if name not in ("params", "lr") and (isinstance(value, Tensor) or name not in given or value != given[name])
+        }
 
     def skips(self) -> tuple[int, int]:
         """How many updates non-finite gradients cost, and how many in a row until now; waits for the device."""
