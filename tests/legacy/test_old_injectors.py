@@ -121,17 +121,19 @@ def test_full_precision_in_one_call_is_told() -> None:
     ]
 
 
-def test_injectors_for_evaluation_are_left_out_and_the_flags_too() -> None:
+def test_flags_say_where_and_how_an_injector_runs() -> None:
     notes = Notes()
     step = node(
-        "injectors:\n  a: {type: grey, in: x, out: y, train: true}\n  b: {type: direct, in: x, out: y, eval: true}"
+        "injectors:\n  a: {type: grey, in: x, out: y, train: true, eval: false}\n"
+        "  b: {type: direct, in: x, out: y, eval: true, no_accum: true, no_grad: true}"
     )
     converted = convert_injectors(step, "steps.s", notes)
     assert converted is not None
-    assert converted.plain() == {"a": {"type": "grey", "in": "x", "out": "y"}}
-    assert told(notes.warnings) == [
-        "3:3: steps.s.injectors.b: is left out: it runs in evaluation alone, which lists its own injectors here"
-    ]
+    assert converted.plain() == {
+        "a": {"type": "grey", "in": "x", "out": "y", "only": "training"},
+        "b": {"type": "alias", "in": "x", "out": "y", "only": "evaluation", "once": True, "no_grad": True},
+    }
+    assert silent(notes)
 
 
 TOKENS = "{type: discrete_token, in: mel, out: codes, dvae_config: %s, dvae_name: dvae}"

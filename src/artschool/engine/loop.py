@@ -7,15 +7,13 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from torch import Tensor
-
 from artschool import ranks
-from artschool.config.sections import PicturesSection
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.durable import write_file
 from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
+from artschool.engine.pictures import draw
 from artschool.engine.run import Run
 from artschool.engine.signals import stop_flag
 from artschool.engine.train_iteration import MicroBatches, train_iteration
@@ -75,7 +73,7 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
         logger.advance(run)
     pictures = run.log_section.pictures
     if pictures and finished % pictures.every == 0:
-        _draw(run, pictures, states)
+        draw(run, pictures, states.first)
     record: dict[str, float] = {}
     if finished % run.log_section.every == 0 or finished == last:
         record |= _numbers(run)
@@ -139,15 +137,6 @@ def _log(run: Run, record: dict[str, float]) -> None:
     head = {"iteration": run.iteration - 1, "samples": run.samples, "seconds": round(run.seconds, 3)}
     for logger in run.loggers:
         logger.log({**head, **record})
-
-
-def _draw(run: Run, section: PicturesSection, states: MicroBatches) -> None:
-    for key in section.keys:
-        values: Any = states.first.values.get(key)
-        for logger in run.loggers if isinstance(values, Tensor) else ():
-            logger.picture(key, run.iteration, values[: section.most])
-    for _, hook in hooks(run.networks, "visual_dbg"):
-        hook(run.iteration - 1, run.folder)
 
 
 def _improves(run: Run, record: dict[str, float]) -> bool:

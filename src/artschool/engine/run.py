@@ -135,6 +135,7 @@ class Run:
     @property
     def samples(self) -> int:
         """How many samples the finished iterations have seen, over all processes."""
-        epochs, rest = divmod(self.iteration, self.data.batches.per_epoch)
-        sizes = [self.data.batches.size(index) for index in range(self.data.batches.per_epoch)]
-        return epochs * sum(sizes) + sum(sizes[:rest])
+        count, section = self.data.batches.samples_before, self.train_section
+        if section.start_samples is None:
+            return count(self.iteration)
+        return section.start_samples + count(self.iteration) - count(section.start_iteration)

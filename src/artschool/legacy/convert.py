@@ -8,11 +8,25 @@ from typing import Any
 from artschool.config.source import Node
 from artschool.legacy import sections
 from artschool.legacy.datasets import convert_datasets
+from artschool.legacy.evaluation import convert_evaluation
 from artschool.legacy.networks import PREFIX, WEIGHTS, WHICH, convert_networks
 from artschool.legacy.rules import Fields, Notes, Rule, apply, items, mapping, rebuilt, text
 from artschool.legacy.steps import convert_steps
 
-ORDER = ("name", "seed", "plugins", "runs", "data", "networks", "steps", "train", "ema", "log", "checkpoint")
+ORDER = (
+    "name",
+    "seed",
+    "plugins",
+    "runs",
+    "data",
+    "networks",
+    "steps",
+    "train",
+    "ema",
+    "evaluate",
+    "log",
+    "checkpoint",
+)
 OLD_SECTIONS = {"datasets", "path", "eval", "logger", "model", "gpu_ids", "upgrades"}
 OWN_SECTIONS = {"data", "ema", "evaluate", "log", "checkpoint", "base"}
 
@@ -45,7 +59,9 @@ def convert(tree: Node) -> tuple[Node, Notes]:
     steps = convert_steps(tree, notes)
     networks = convert_networks(tree.get("networks") or Node({}, tree.place), tree.get("path"), notes)
     networks = rebuilt(networks, {**mapping(networks), **notes.networks})
-    for name, part in (("data", convert_datasets(tree, notes)), ("networks", networks), ("steps", steps)):
+    evaluation = convert_evaluation(tree, steps, notes)
+    parts = {"data": convert_datasets(tree, notes), "networks": networks, "steps": steps, "evaluate": evaluation}
+    for name, part in parts.items():
         if part is not None:
             fields[name] = part
     _put(fields, sections.TOP, tree, "", notes)
@@ -89,9 +105,6 @@ def _tell_values(tree: Node, notes: Notes) -> None:
     if parts is not None and isinstance(parts.value, int) and parts.value > 1:
         message = f"a batch goes through in {parts.value} parts that weigh by their true sizes; it may have any size"
         notes.warn(parts, "train.mega_batch_factor", message)
-    for key, node in mapping((tree.get("eval") or tree).get("evaluators")).items():
-        message = f"is left out: the reference's evaluator {text(node.get('type'))!r} has no counterpart yet"
-        notes.warn(node, f"eval.evaluators.{key}", message)
 
 
 def _known(section: Node, name: str) -> Node:

@@ -10,9 +10,6 @@ from artschool.legacy import audio, diffusion, video
 from artschool.legacy.networks import network_of_file
 from artschool.legacy.rules import Fields, Notes, Rule, apply, injector_rule, items, mapping, rebuilt, same, text
 
-MODES = ("train", "eval")
-"""Flags that let an injector run only when training, or only when not."""
-
 
 def _call_as_before(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     """What a network call of the reference does beyond its options."""
@@ -108,19 +105,13 @@ PENDING = tuple(name for name in _NAMES if name not in INJECTORS)
 
 
 def convert_injectors(step: Node, path: str, notes: Notes) -> Node | None:
-    """The native `injectors:` of a step; those for evaluation alone are left out, for an evaluation lists its own."""
+    """The native `injectors:` of a step."""
     section = step.get("injectors")
     if section is None:
         return None
     converted: Fields = {}
     for name, node in mapping(section).items():
-        where = f"{path}.injectors.{name}"
-        flag = node.get("eval")
-        if flag is not None and flag.value is True:
-            notes.warn(node, where, "is left out: it runs in evaluation alone, which lists its own injectors here")
-            continue
-        entry = {key: value for key, value in mapping(node).items() if key not in MODES}
-        converted[name] = rebuilt(node, convert_injector(rebuilt(node, entry), where, notes))
+        converted[name] = rebuilt(node, convert_injector(node, f"{path}.injectors.{name}", notes))
     return rebuilt(section, converted)
 
 
