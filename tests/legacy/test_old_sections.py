@@ -266,3 +266,11 @@ def test_counters_and_pictures_keep_their_meaning() -> None:
     }
     assert plain["log"]["pictures"] == {"keys": ["n"], "every": 2, "range": [-1.0, 1.0], "frames": [0, 2]}
     assert not notes.faults
+
+
+def test_joined_text_is_put_together_and_an_unfilled_place_is_told() -> None:
+    plain, notes = converted(STEP + 'name: !join [a, _, 3]\nlogger: {print_freq: "${often}"}')
+    assert plain["name"] == "a_3"
+    assert told(notes.faults) == [
+        "4:10: logger.print_freq: '${often}' is a place that a tool fills in before training; fill it in"
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from artschool.config.compose import REFERENCE
 from artschool.config.source import Node
 from artschool.legacy import sections
 from artschool.legacy.datasets import convert_datasets
@@ -27,6 +28,7 @@ ORDER = (
     "log",
     "checkpoint",
 )
+JOIN = "!join"
 OLD_SECTIONS = {"datasets", "path", "eval", "logger", "model", "gpu_ids", "upgrades"}
 OWN_SECTIONS = {"data", "ema", "evaluate", "log", "checkpoint", "base"}
 
@@ -52,7 +54,7 @@ def convert(tree: Node) -> tuple[Node, Notes]:
         The tree, and what there is to say. With faults it is a draft: what could not be converted stands as it was.
     """
     notes = Notes()
-    tree = _cleaned(tree)
+    tree = _cleaned(tree, "", notes)
     _tell_mistakes(tree, "", notes)
     _tell_values(tree, notes)
     fields: Fields = {}
@@ -76,14 +78,18 @@ def convert(tree: Node) -> tuple[Node, Notes]:
     return rebuilt(tree, ordered), notes
 
 
-def _cleaned(node: Node) -> Node:
-    """Without YAML tags, which old files may have, and with `${` as the plain text that it was."""
+def _cleaned(node: Node, path: str, notes: Notes) -> Node:
+    """Without YAML tags, which old files may have (`!join` puts text together), and with `${` as the text that it was."""
     value: Any = node.value
     if isinstance(value, dict):
-        value = {key: _cleaned(child) for key, child in value.items()}
+        value = {key: _cleaned(child, f"{path}.{key}".lstrip("."), notes) for key, child in value.items()}
     elif isinstance(value, list):
-        value = [_cleaned(child) for child in value]
+        value = [_cleaned(child, path, notes) for child in value]
+        if node.tag == JOIN:
+            value = "".join(str(part.value) for part in value)
     elif isinstance(value, str):
+        if REFERENCE.fullmatch(value):
+            notes.refuse(node, path, f"{value!r} is a place that a tool fills in before training; fill it in")
         value = value.replace("${", "$${")
     return replace(node, value=value, tag=None)
 
