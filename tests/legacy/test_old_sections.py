@@ -274,3 +274,10 @@ def test_joined_text_is_put_together_and_an_unfilled_place_is_told() -> None:
     assert told(notes.faults) == [
         "4:10: logger.print_freq: '${often}' is a place that a tool fills in before training; fill it in"
     ]
+
+
+def test_going_back_after_an_explosion_works_here() -> None:
+    plain, notes = converted(STEP + "train: {automatically_recover_nan_by_reverting_n_saves: 2}")
+    assert plain["train"] == {"max_rollbacks": 2, "non_finite": "rollback"}
+    path = "train.automatically_recover_nan_by_reverting_n_saves"
+    assert f"3:9: {path}: works here; the reference never used it" in told(notes.warnings)

@@ -78,7 +78,9 @@ class TrainSection(Section):
     """How long and how to train.
 
     `non_finite` says what happens to an update whose gradients are NaN or infinite: `skip` leaves the weights as they
-    are, counts it and stops after `max_skips` in a row; `stop` stops at the next log point; `ignore` does not look.
+    are, counts it and stops after `max_skips` in a row; `rollback` then goes back to an earlier checkpoint instead, and
+    on with other batches, up to `max_rollbacks` times, each time one checkpoint further; `stop` stops at the next log
+    point; `ignore` does not look.
     A new run counts iterations from `start_iteration` and samples from `start_samples`, as if those before were done.
     """
 
@@ -86,8 +88,9 @@ class TrainSection(Section):
     epochs: Count | None = None
     accumulate: Count = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    non_finite: Literal["skip", "stop", "ignore"] = "skip"
+    non_finite: Literal["skip", "stop", "rollback", "ignore"] = "skip"
     max_skips: Count = 100
+    max_rollbacks: Count = 3
     start_iteration: Iteration = 0
     start_samples: Iteration | None = None
     device: str = "auto"

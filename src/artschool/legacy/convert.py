@@ -79,7 +79,7 @@ def convert(tree: Node) -> tuple[Node, Notes]:
 
 
 def _cleaned(node: Node, path: str, notes: Notes) -> Node:
-    """Without YAML tags, which old files may have (`!join` puts text together), and with `${` as the text that it was."""
+    """Without YAML tags, which old files may have (`!join` joins text), and with `${` as the plain text that it was."""
     value: Any = node.value
     if isinstance(value, dict):
         value = {key: _cleaned(child, f"{path}.{key}".lstrip("."), notes) for key, child in value.items()}

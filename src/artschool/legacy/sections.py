@@ -64,6 +64,13 @@ TOP = Rule(
         *("scale", "gpu_ids", "use_tb_logger", "is_train", "dist", "launcher", "distortion", "wandb_project_name"),
     ),
 )
+
+
+def _roll_back_where_asked(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    if (times := fields.get("train.max_rollbacks")) is not None:
+        fields["train.non_finite"] = Node("rollback", times.place, times.key_place)
+
+
 TRAIN = Rule(
     options={
         "niter": "train.iterations",
@@ -72,12 +79,14 @@ TRAIN = Rule(
         "ema_rate": "ema.decay",
         "cuda_benchmarking_enabled": "train.cudnn_benchmark",
         "anomaly_detection": "train.detect_anomaly",
+        "automatically_recover_nan_by_reverting_n_saves": "train.max_rollbacks",
     },
     harmless={
         "mod_batch_factor": (1, None),
         "auto_collate": (False,),
         "sort_key": (None,),
         "anomaly_detection": (False,),
+        "automatically_recover_nan_by_reverting_n_saves": (None, 0),
         "cuda_benchmarking_enabled": (False,),
     },
     dropped={
@@ -85,12 +94,14 @@ TRAIN = Rule(
         "keep_optimizer_states_on_cpu": SAME_WEIGHTS,
         "ddp_find_unused_parameters": "gradients are summed once per step, whatever the step uses",
         "ddp_static_graph": "gradients are summed once per step, whatever the step uses",
-        "automatically_recover_nan_by_reverting_n_saves": "it was never used; non-finite updates are skipped, see "
-        "`train.non_finite`",
         "mod_batch_factor_every": "there is no second accumulation factor",
         "mod_batch_factor_also_disable_checkpointing": "there is no second accumulation factor",
     },
-    changed={"niter": "training stops after exactly so many iterations; the reference went up to two further"},
+    finish=_roll_back_where_asked,
+    changed={
+        "automatically_recover_nan_by_reverting_n_saves": "works here; the reference never used it",
+        "niter": "training stops after exactly so many iterations; the reference went up to two further",
+    },
     silent=(*ALL_OPTIONS, *FREQUENCIES, "ema_enabled"),
 )
 PATH = Rule(
