@@ -127,11 +127,6 @@ def test_what_has_no_counterpart_is_refused_by_name(text: str, fault: str) -> No
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        (
-            "wandb: true",
-            "3:1: wandb: is left out: Weights & Biases has no counterpart yet; the numbers are in metrics.jsonl and "
-            "TensorBoard",
-        ),
         ("lerning: 3", "3:1: lerning: is left out: the reference never read 'lerning' of its files"),
         (
             "eval: {pure: true}",
@@ -281,3 +276,11 @@ def test_going_back_after_an_explosion_works_here() -> None:
     assert plain["train"] == {"max_rollbacks": 2, "non_finite": "rollback"}
     path = "train.automatically_recover_nan_by_reverting_n_saves"
     assert f"3:9: {path}: works here; the reference never used it" in told(notes.warnings)
+
+
+def test_a_tracker_is_a_logger_here() -> None:
+    plain, notes = converted(STEP + "wandb: true\nwandb_project_name: mine")
+    assert plain["log"]["loggers"] == {"wandb": {"type": "wandb", "project": "mine"}}
+    assert not notes.faults
+    assert converted(STEP + "wandb: true")[0]["log"]["loggers"]["wandb"]["project"] == "dlas"
+    assert "log" not in converted(STEP + "wandb: false\nwandb_project_name: mine")[0]

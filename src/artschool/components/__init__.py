@@ -13,6 +13,7 @@ MODULES = (
     "injectors.normalize",
     "injectors.pad",
     "injectors.squeeze",
+    "loggers.wandb",
     "losses.cross_entropy",
     "losses.distillation",
     "losses.gan",

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from artschool.config.source import Node
 from artschool.legacy.evaluation import FREQUENCIES
-from artschool.legacy.rules import Fields, Notes, Rule, rebuilt, same
+from artschool.legacy.rules import Fields, Notes, Rule, mapping, rebuilt, same
 from artschool.legacy.schedules import ALL_OPTIONS
 
 SAME_WEIGHTS = "it has no counterpart yet; the weights are the same without it"
 
 
-def _half_where_asked(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """`half_type` says which half precision, and `fp16` whether there is any."""
+def _finish_top(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """`half_type` says which half precision, and `fp16` whether there is any; a tracker has a project."""
     half, wanted = node.get("half_type"), node.get("fp16")
-    if half is not None and (wanted is None or wanted.value is not True):
-        fields["train.precision"] = rebuilt(half, "fp32")
-    elif half is not None:
-        kind = TOP.values["half_type"].get(half.plain())
-        fields["train.precision"] = rebuilt(half, kind)
+    if half is not None:
+        on = wanted is not None and wanted.value is True
+        fields["train.precision"] = rebuilt(half, TOP.values["half_type"].get(half.plain()) if on else "fp32")
+    project, tracker = node.get("wandb_project_name"), fields.get("log.loggers")
+    if project is not None and tracker is not None:
+        mapping(tracker.get("wandb"))["project"] = project
 
 
 TOP = Rule(
@@ -28,28 +29,30 @@ TOP = Rule(
         **same("name", "plugins", "runs"),
         "fp16": "train.precision",
         "half_type": "train.precision",
+        "wandb": "log.loggers",
         "start_step": "train.start_iteration",
         "force_start_step": "train.start_iteration",
         "training_data_encountered": "train.start_samples",
     },
     values={
         "fp16": {True: "fp16", False: "fp32"},
+        "wandb": {True: {"wandb": {"type": "wandb", "project": "dlas"}}},
         "half_type": {"float16": "fp16", "fp16": "fp16", "bfloat16": "bf16", "bf16": "bf16"},
     },
     harmless={
         "model": ("extensibletrainer",),
         "colab_mode": (False,),
+        "wandb": (False,),
         "start_step": (-1, 0),
         "force_start_step": (-1, 0),
         "training_data_encountered": (0,),
     },
-    finish=_half_where_asked,
+    finish=_finish_top,
     dropped={
         "checkpointing_enabled": f"gradient checkpointing saves memory; {SAME_WEIGHTS}",
         "grad_scaler_enabled": "fp16 always scales its losses",
         "use_8bit": "8-bit optimizers need the extra package bitsandbytes, and a plugin that registers them; "
         "the state stays in full precision",
-        "wandb": "Weights & Biases has no counterpart yet; the numbers are in metrics.jsonl and TensorBoard",
         "ssh_server": "a password does not belong into a file that is copied beside the run",
         "ssh_username": "a password does not belong into a file that is copied beside the run",
         "ssh_password": "a password does not belong into a file that is copied beside the run",
