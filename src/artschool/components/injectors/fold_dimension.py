@@ -61,4 +61,4 @@ def unfold_dimension(x: Tensor, shape: Integers, order: Integers) -> Tensor:
             f"unfold_dimension makes {shape[0]} x {shape[1]} of the batch and puts {shape[0]} at dimension {place}, "
             f"which {tuple(x.shape)} does not fit"
         )
-    return x.unflatten(0, shape[:2]).movedim(0, place)
+    return x.reshape(*shape[:2], *x.shape[1:]).movedim(0, place)
