@@ -128,8 +128,8 @@ def test_convert_prints_a_draft_and_every_fault() -> None:
     result = CliRunner().invoke(cli, ["convert", str(FILES / "photos.yml")])
     assert isinstance(result.exception, ConfigError)
     assert (
-        "      # NOT CONVERTED line 14: steps.critic.injectors.patch: the reference's injector 'image_patch' has no "
-        "counterpart yet\n      patch: {type: image_patch, patch_size: 8, in: lq, out: patch}\n"
+        "      # NOT CONVERTED line 14: steps.critic.injectors.patch: the reference's injector 'gpt_voice_latent' has "
+        "no counterpart yet\n      patch: {type: gpt_voice_latent, in: lq, out: patch}\n"
     ) in result.stdout
 
 
@@ -173,7 +173,7 @@ def test_photos_say_what_they_must() -> None:
     assert faults == [
         "11:5: steps.critic: 'lr', 'beta1' stand in the step itself, so the reference did not read them and trained "
         "nothing here",
-        "14:15: steps.critic.injectors.patch: the reference's injector 'image_patch' has no counterpart yet",
+        "14:15: steps.critic.injectors.patch: the reference's injector 'gpt_voice_latent' has no counterpart yet",
         "16:64: steps.critic.losses.gan.gradient_penalty: 'gradient_penalty' of the reference's loss "
         "'discriminator_gan' has no counterpart yet",
     ]

@@ -101,9 +101,9 @@ def test_padding_tells_what_changed() -> None:
 
 def test_an_injector_without_a_counterpart_is_refused_by_name_and_stays() -> None:
     notes = Notes()
-    fields = convert_injector(node("{in: a, out: b,\n type: for_each, subtype: grey}"), "here", notes)
-    assert plain(fields) == {"in": "a", "out": "b", "type": "for_each", "subtype": "grey"}
-    assert told(notes.faults) == ["2:2: here: the reference's injector 'for_each' has no counterpart yet"]
+    fields = convert_injector(node("{in: a, out: b,\n type: gpt_voice_latent, text: t}"), "here", notes)
+    assert plain(fields) == {"in": "a", "out": "b", "type": "gpt_voice_latent", "text": "t"}
+    assert told(notes.faults) == ["2:2: here: the reference's injector 'gpt_voice_latent' has no counterpart yet"]
 
 
 def test_an_unknown_injector_gets_the_nearest_name() -> None:
