@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from artschool.config.component import takes_list
 from artschool.config.structure import Component, names_in
 from artschool.engine.callbacks import GatedCallback
 from artschool.engine.evaluate import Accumulator, MeanOverSamples
@@ -126,9 +127,25 @@ class Binder:
             return Context(self._clock, path)
         if role is Role.NESTED:
             inner = component.nested.get(name)
-            return self.function(inner)[0] if inner is not None else None
+            return self._nested(inner) if inner is not None else None
         value = component.option(name)
         return self._networks_in(value) if role is Role.NETWORK else value
+
+    def _nested(self, component: Component) -> Callable[..., Any]:
+        """A component inside another one, which calls it with its keys' values, as `in:` would give them."""
+        function, registered = self.function(component)[0], component.registered
+        assert registered is not None
+        inputs = registered.signature.inputs
+        if component.kind not in ("injectors", "losses") or not inputs:
+            return function
+        whole = len(inputs) == 1 and takes_list(inputs[0].annotation)
+
+        def call(*values: Any, **named: Any) -> Any:
+            # By name: a parameter for a network may stand before those for keys.
+            given = [list(values)] if whole and values else values
+            return function(**{p.name: value for p, value in zip(inputs, given, strict=False)}, **named)
+
+        return call
 
     def _networks_in(self, value: Any) -> Any:
         if isinstance(value, str):

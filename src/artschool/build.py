@@ -57,6 +57,8 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     device = choose_device(file.train.device)
     ranks.start(device)
     torch.use_deterministic_algorithms(file.train.deterministic)
+    torch.backends.cudnn.benchmark = file.train.cudnn_benchmark
+    torch.autograd.set_detect_anomaly(file.train.detect_anomaly)
     meters = Meters()
     clock = Clock(device, meters)
     data = _train_data(config)
@@ -91,6 +93,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         clock=clock,
         meters=meters,
         store=CheckpointStore(folder / "checkpoints"),
+        iteration=file.train.start_iteration,
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
     )
@@ -195,6 +198,7 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
         [binder.injector(component) for component in step.injectors_when(training=training)],
         [binder.loss(component, step.name, name) for name, component in step.losses.items()],
         frozenset(kept),
+        step.section.requires,
     )
 
 

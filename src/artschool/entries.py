@@ -89,14 +89,15 @@ class MetricEntry(Entry):
 class GroupEntry(BaseModel):
     """Other options of an optimizer for some parameters.
 
-    They are those whose `<network>.<name>` matches the pattern `match`, such as `gen.head.*`, and which are of one of
-    `kinds`; the first group that fits counts.
+    They are those whose `<network>.<name>` matches the pattern `match`, such as `gen.head.*`, which are of one of
+    `kinds`, and which the network's own code has marked by `PARAM_GROUP = marked`; the first group that fits counts.
     """
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     match: str = "*"
     kinds: list[ParameterKind] = ["weight", "bias", "norm", "embedding"]
+    marked: str | None = None
 
 
 class OptimizerEntry(Gated):

@@ -77,6 +77,8 @@ def capture(
         "iteration": run.iteration,
         "iterations": run.iterations,
         "seconds": run.seconds,
+        "shift": run.shift,
+        "rollbacks": run.rollbacks,
         "best": run.best,
         "updates": updates,
         "optimizer_scalars": scalars,
@@ -123,6 +125,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
         step.update.set_rates(max(state["iteration"] - 1, 0))
     run.resumed_from = state["iteration"]
     run.seconds = state["seconds"]
+    run.shift, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
     run.best = tuple(state["best"]) if state["best"] else None
     run.meters.load_state_dict(state["meters"][ranks.rank()])
     return differences(state["config"], run.config)

@@ -2,5 +2,6 @@
 
 from examples.example import Example
 from examples.general import EXAMPLES as GENERAL
+from examples.injectors import EXAMPLES as INJECTORS
 
-EXAMPLES: list[Example] = [*GENERAL]
+EXAMPLES: list[Example] = [*GENERAL, *INJECTORS]
