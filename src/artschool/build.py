@@ -26,7 +26,7 @@ from artschool.engine.evaluate import Evaluation
 from artschool.engine.freeze import freeze
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
-from artschool.engine.optimizers import build_optimizer, parameter_groups
+from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
 from artschool.engine.precision import Precision
 from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Logger, Run, TrainData
@@ -209,6 +209,10 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     assert isinstance(entry, OptimizerEntry)
     path = f"{step.optimizer.node.place}: {step.optimizer.path}"
     groups = parameter_groups(networks, no_decay=entry.no_decay, groups=entry.param_groups, path=path)
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    shares = None
+    if entry.shard and ranks.world_size() > 1:
+        groups, shares = shard_groups(groups, ranks.rank(), ranks.world_size())
     return Update(
         step.name,
         build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
@@ -217,6 +221,8 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
         when=step.optimizer.when,
         clip=step.section.clip_grad_norm,
         guard=train.non_finite != "ignore",
+        parameters=parameters,
+        shares=shares,
     )
 
 

@@ -101,10 +101,14 @@ class GroupEntry(BaseModel):
 
 
 class OptimizerEntry(Gated):
-    """An optimizer: `param_groups` gives other options to some parameters, and those of `no_decay` have no decay."""
+    """An optimizer: `param_groups` gives other options to some parameters, and those of `no_decay` have no decay.
+
+    With `shard` each process keeps the state of, and updates, its share of the parameters.
+    """
 
     param_groups: list[GroupEntry] = []
     no_decay: list[ParameterKind] = []
+    shard: bool = False
 
 
 class ScheduleEntry(Entry):

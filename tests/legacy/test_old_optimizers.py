@@ -88,12 +88,10 @@ def test_optimizers_of_forks_that_need_more_than_a_name_are_refused_with_a_way_o
     assert ADVICE[name].startswith("Take 'adamw', ")
 
 
-def test_adamw_zero_keeps_its_state_everywhere() -> None:
+def test_adamw_zero_shares_its_state_among_processes() -> None:
     converted, notes = convert("optimizer: adamw_zero\noptimizer_params: {lr: 1}")
-    assert converted == {"type": "adamw", "lr": 1, "no_decay": NO_DECAY}
-    assert told(notes.warnings) == [
-        "1:1: steps.s.optimizer: every process keeps the whole state of the optimizer; the weights are the same"
-    ]
+    assert converted == {"type": "adamw", "lr": 1, "no_decay": NO_DECAY, "shard": True}
+    assert silent(notes)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -28,10 +28,11 @@ def save(run: Run) -> None:
     """Write a checkpoint of the run as it stands; every process takes part and learns of a failure."""
     meters = run.meters.state_dict()
     gathered = ranks.gather(meters)
+    optimizers = _optimizers(run)
     error = ""
     if ranks.is_main():
         try:
-            tensors, state = capture(run, gathered)
+            tensors, state = capture(run, gathered, optimizers)
             run.store.save(
                 run.iteration,
                 tensors,
@@ -54,7 +55,7 @@ def _protected(run: Run) -> set[int]:
 
 
 def capture(
-    run: Run, meters: list[dict[str, tuple[float, float]]]
+    run: Run, meters: list[dict[str, tuple[float, float]]], optimizers: dict[str, Any]
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The run's tensors by file and name, and the rest of its state as plain values."""
     tensors = {name: _tensors(network, f"networks.{name}") for name, network in run.networks.items()}
@@ -64,15 +65,9 @@ def capture(
         for path, module in run.modules.items()
         for name, value in _tensors(module, path).items()
     }
-    tensors[OPTIMIZERS] = {}
-    scalars: dict[str, Any] = {}
-    updates: dict[str, Any] = {}
-    for step in run.steps:
-        if step.update is not None:
-            own_tensors, own_scalars = _optimizer_state(step.update, step.networks, step.graph.name)
-            tensors[OPTIMIZERS] |= own_tensors
-            scalars |= own_scalars
-            updates[step.graph.name] = step.update.state_dict()
+    tensors[OPTIMIZERS] = {name: value for name, value in optimizers.items() if isinstance(value, Tensor)}
+    scalars = {name: value for name, value in optimizers.items() if not isinstance(value, Tensor)}
+    updates = {step.graph.name: step.update.state_dict() for step in run.steps if step.update is not None}
     state = {
         "iteration": run.iteration,
         "iterations": run.iterations,
@@ -186,23 +181,30 @@ def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: 
 
 def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:
     names = {p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()}
-    return {parameter: names[parameter] for parameter in update.parameters}
+    return {parameter: names[parameter] for parameter in update.own_parameters}
 
 
-def _optimizer_state(
-    update: Update, networks: Mapping[str, nn.Module], step: str
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    tensors: dict[str, Tensor] = {}
-    scalars: dict[str, Any] = {}
+def _optimizers(run: Run) -> dict[str, Any]:
+    """The state of every optimizer by name; in the main process with the shares of the others."""
+    state: dict[str, Any] = {}
+    for step in run.steps:
+        if step.update is None:
+            continue
+        own = _optimizer_state(step.update, step.networks, step.graph.name)
+        if step.update.shares is not None:
+            moved = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in own.items()}
+            own = {name: value for part in ranks.gather_on_main(moved) for name, value in part.items()}
+        state |= own
+    return state
+
+
+def _optimizer_state(update: Update, networks: Mapping[str, nn.Module], step: str) -> dict[str, Any]:
     named = {
         f"{name}/{slot}": value
         for parameter, name in _names(update, networks).items()
         for slot, value in update.optimizer.state.get(parameter, {}).items()
     }
-    for name, value in (named | update.group_state()).items():
-        target: dict[str, Any] = tensors if isinstance(value, Tensor) else scalars
-        target[f"{step}/{name}"] = value
-    return tensors, scalars
+    return {f"{step}/{name}": value for name, value in (named | update.group_state()).items()}
 
 
 def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:
@@ -227,7 +229,7 @@ def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str
 
 def fingerprint(run: Run) -> str:
     """A hash over the whole state of a run, to compare two of them bit by bit."""
-    tensors, state = capture(run, [run.meters.state_dict()])
+    tensors, state = capture(run, [run.meters.state_dict()], _optimizers(run))
     digest = hashlib.sha256()
     for file in sorted(tensors):
         for name in sorted(tensors[file]):

@@ -74,7 +74,7 @@ def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], saved: Ma
                 shapes = f"{tuple(value.shape)} for a parameter of {tuple(parameter.shape)}"
                 raise CheckpointError(f"{where} does not fit: {slot} is {shapes}")
     own = update.optimizer.state_dict()
-    state = {index: slots[parameter] for index, parameter in enumerate(update.parameters) if slots[parameter]}
+    state = {index: slots[parameter] for index, parameter in enumerate(update.own_parameters) if slots[parameter]}
     update.optimizer.load_state_dict({"state": state, "param_groups": own["param_groups"]})
 
 

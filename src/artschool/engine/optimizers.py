@@ -85,6 +85,26 @@ def _fits(group: GroupEntry, name: str, kind: str, mark: str | None) -> bool:
     return kind in group.kinds and fnmatchcase(name, group.match) and group.marked in (None, mark)
 
 
+def shard_groups(
+    groups: Sequence[Mapping[str, Any]], rank: int, world_size: int
+) -> tuple[list[dict[str, Any]], list[list[nn.Parameter]]]:
+    """Share parameters among processes, so that each holds about as many elements.
+
+    Returns:
+        The groups with the parameters of this process alone, some perhaps without any, and the parameters of each.
+    """
+    shares: list[list[nn.Parameter]] = [[] for _ in range(world_size)]
+    sizes = [0] * world_size
+    owners: dict[nn.Parameter, int] = {}
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    for parameter in sorted(parameters, key=nn.Parameter.numel, reverse=True):
+        owner = owners[parameter] = sizes.index(min(sizes))
+        shares[owner].append(parameter)
+        sizes[owner] += parameter.numel()
+    own = [{**group, "params": [p for p in group["params"] if owners[p] == rank]} for group in groups]
+    return own, shares
+
+
 def build_optimizer(
     factory: Callable[..., Optimizer], options: Mapping[str, Any], groups: list[dict[str, Any]], path: str
 ) -> Optimizer:

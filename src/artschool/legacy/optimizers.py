@@ -21,8 +21,7 @@ OPTIMIZERS: dict[str, Rule] = {
         "adamw",
         ADAM,
         harmless=BY_NAME,
-        constants=NO_DECAY,
-        changed={"type": "every process keeps the whole state of the optimizer; the weights are the same"},
+        constants={**NO_DECAY, "shard": True},
     ),
     "lamb": Rule("lamb", ADAM, harmless=BY_NAME, constants={**NO_DECAY, "weight_decay": 0.01}),
     "lars": Rule(
