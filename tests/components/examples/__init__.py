@@ -2,5 +2,6 @@
 
 from examples.example import Example
 from examples.general import EXAMPLES as GENERAL
+from examples.losses import EXAMPLES as LOSSES
 
-EXAMPLES: list[Example] = [*GENERAL]
+EXAMPLES: list[Example] = [*GENERAL, *LOSSES]
