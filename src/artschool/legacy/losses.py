@@ -6,7 +6,7 @@ from artschool.config.source import Node
 from artschool.legacy import audio, diffusion, gan, video
 from artschool.legacy.features import FEATURES
 from artschool.legacy.injectors import refuse_unknown
-from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, items, loss_rule, mapping, rebuilt, same, text
+from artschool.legacy.rules import Fields, Notes, Rule, apply, items, loss_rule, mapping, rebuilt, same, text
 
 _CRITERIA = {"criterion": {"l1": "l1", "l2": "l2", "cosine": "cosine"}}
 _ALTERED = {
@@ -40,8 +40,7 @@ def _other_inputs(fields: Fields, node: Node, path: str, notes: Notes) -> Node |
     others = [rebuilt(part, None) if part.value == "None" else part for part in inputs]
     altered = others.pop(position)
     if others:
-        fields["other_inputs"] = as_node([], altered.place)
-        fields["other_inputs"].value.extend(others)
+        fields["other_inputs"] = Node(others, altered.place)
     return altered
 
 

@@ -2,11 +2,13 @@
 
 from unittest.mock import Mock
 
+import pytest
 import torch
 from torch import tensor
 
 from artschool.components.losses.detail_l2 import detail_l2
 from artschool.components.losses.pixel import l2
+from artschool.errors import ConfigError
 from artschool.signature import Context
 
 CONTEXT = Mock(spec=Context)
@@ -42,6 +44,12 @@ def test_errors_in_detail_count_more_and_flat_images_weigh_evenly() -> None:
     assert detail_l2(detail, REAL, scale=2, context=CONTEXT) > 10 * detail_l2(flat, REAL, scale=2, context=CONTEXT)
     zeros = torch.zeros(1, 1, 4, 4)
     assert detail_l2(zeros + 1, zeros, scale=2, context=CONTEXT).item() == 1.0
+
+
+def test_a_size_that_no_blocks_fill_is_refused() -> None:
+    odd = torch.zeros(1, 1, 4, 6)
+    with pytest.raises(ConfigError, match=r"^detail_l2 takes images of a multiple of 4 pixels, not \(4, 6\)$"):
+        detail_l2(odd, odd, scale=4, context=CONTEXT)
 
 
 def test_real_learns_as_from_a_weighted_l2_and_the_weights_do_not() -> None:

@@ -71,6 +71,15 @@ def test_importance_and_load_by_hand() -> None:
     torch.testing.assert_close(both, tensor(2 * importance + 1.5))
 
 
+def test_a_place_without_an_expert_has_no_importance() -> None:
+    chosen = tensor([[1.0, 1.0], [0.0, 0.0]])
+    router = Router(tensor([[0.75, 0.25], [0.5, 0.5]]).log(), chosen)
+    value = mixture_of_experts(router, load_weight=0.0)  # 0.75 and 0.25: mean 0.5, variance 0.0625
+    torch.testing.assert_close(value, tensor(0.25))
+    (gradient,) = torch.autograd.grad(value, router.logits)
+    assert gradient.isfinite().all()
+
+
 def test_gradients_match_differences() -> None:
     torch.manual_seed(0)
     chosen = tensor([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])

@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
+from artschool.errors import ConfigError
 from artschool.registry import losses
 from artschool.signature import Context
 
@@ -37,9 +38,11 @@ def detail_l2(
         context: Takes what is logged.
 
     Raises:
-        ConfigError: The shapes differ.
+        ConfigError: The shapes differ, or scale does not divide the size.
     """
     fake, real = pair("detail_l2", fake, real)
+    if real.shape[-2] % scale or real.shape[-1] % scale:
+        raise ConfigError(f"detail_l2 takes images of a multiple of {scale} pixels, not {tuple(real.shape[-2:])}")
     squares = (fake - real).square()
     context.log("l2_loss", squares.detach().mean())
     reference = real.detach()

@@ -1,9 +1,10 @@
 """Feature maps of a network, whatever it returns them in."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.losses.precision import at_least_float32
@@ -11,6 +12,8 @@ from artschool.errors import ConfigError, allowed
 
 Maps = dict[str, Tensor]
 """Feature maps by the name of their layer."""
+LayerWeights = Annotated[dict[str, float], Field(min_length=1)]
+"""The layers that count in a loss, and how much."""
 
 
 def feature_maps(network: nn.Module, x: Tensor) -> Maps:

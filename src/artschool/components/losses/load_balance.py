@@ -69,7 +69,8 @@ def mixture_of_experts(network: Network, *, importance_weight: float = 1.0, load
     terms = []
     for routing in _routings(network):
         gates = at_least_float32(routing["probabilities"]) * routing["chosen"].detach()
-        gates = gates / gates.sum(-1, keepdim=True)
+        # A place that no expert had room for has no gates.
+        gates = gates / gates.sum(-1, keepdim=True).clamp(min=torch.finfo(gates.dtype).tiny)
         terms.append(importance_weight * _squared_variation(gates))
         if load_weight:
             if "load" not in routing:

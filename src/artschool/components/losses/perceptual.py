@@ -1,9 +1,10 @@
 """How different two images look to a network that knows what images show."""
 
+import torch
 from torch import Tensor
 
 from artschool.components.losses.criteria import CRITERIA, Criterion
-from artschool.components.losses.features import feature_pairs, weights_of
+from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
 from artschool.registry import losses
 from artschool.signature import Network
 
@@ -15,7 +16,7 @@ def perceptual(
     real: Tensor,
     *,
     real_network: Network | None = None,
-    layer_weights: dict[str, float] | None = None,
+    layer_weights: LayerWeights | None = None,
     criterion: Criterion = "l1",
 ) -> Tensor:
     """Sum over layers of the distance between feature maps of fake and real.
@@ -36,4 +37,4 @@ def perceptual(
     pairs = feature_pairs(network, fake, real, real_network=real_network)
     weights = weights_of([*pairs], layer_weights)
     terms = [CRITERIA[criterion](*pairs[name]) * weight for name, weight in weights.items()]
-    return sum(terms[1:], start=terms[0])
+    return torch.stack(terms).sum()

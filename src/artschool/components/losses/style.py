@@ -1,15 +1,16 @@
 """How different the textures of two images are."""
 
+import torch
 from torch import Tensor
 
-from artschool.components.losses.features import feature_pairs, weights_of
+from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
 from artschool.components.losses.precision import without_autocast
 from artschool.registry import losses
 from artschool.signature import Network
 
 
 @losses.register
-def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: dict[str, float] | None = None) -> Tensor:
+def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerWeights | None = None) -> Tensor:
     """Sum over layers of `|G(fake) - G(real)|^2`, where G tells which features occur together, and not where.
 
     `G_ij = sum_hw f_ihw f_jhw / (C H W)`; the squares are summed over i and j, and averaged over the batch. That is
@@ -32,7 +33,7 @@ def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: dict[s
         (gram(pairs[name][0]) - gram(pairs[name][1])).square().sum((1, 2)).mean() * weight
         for name, weight in weights.items()
     ]
-    return sum(terms[1:], start=terms[0])
+    return torch.stack(terms).sum()
 
 
 def gram(features: Tensor) -> Tensor:
