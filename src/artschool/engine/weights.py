@@ -40,8 +40,8 @@ def load_weights(network: nn.Module, file: Path, *, prefix: str = "", strict: bo
     """Load weights into a network.
 
     Args:
-        file: `.safetensors`, or `.pt`, `.pth` or `.ckpt`, of which only tensors are read.
         network: Names that match a pattern of its `unused_weights`, if it has some, are passed over.
+        file: `.safetensors`, or `.pt`, `.pth` or `.ckpt`, of which only tensors are read.
         prefix: Take only names that start with it, and take it off; `module.` is taken off always.
         strict: Whether a missing or unexpected name is an error.
         path: The network's place in the file, for errors.

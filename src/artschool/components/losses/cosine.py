@@ -3,8 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
-from artschool.errors import ConfigError
+from artschool.components.losses.pixel import pair
 from artschool.registry import losses
 
 
@@ -20,8 +19,4 @@ def cosine(fake: Tensor, real: Tensor, *, dim: int = 1) -> Tensor:
     Raises:
         ConfigError: The shapes differ.
     """
-    if fake.shape != real.shape:
-        raise ConfigError(
-            f"cosine compares equal shapes, but fake is {tuple(fake.shape)} and real is {tuple(real.shape)}"
-        )
-    return 1 - F.cosine_similarity(at_least_float32(fake), at_least_float32(real), dim=dim).mean()
+    return 1 - F.cosine_similarity(*pair("cosine", fake, real), dim=dim).mean()
