@@ -5,3 +5,6 @@ from examples.general import EXAMPLES as GENERAL
 from examples.injectors import EXAMPLES as INJECTORS
 
 EXAMPLES: list[Example] = [*GENERAL, *INJECTORS]
+from examples.losses import EXAMPLES as LOSSES
+
+EXAMPLES: list[Example] = [*GENERAL, *LOSSES]
