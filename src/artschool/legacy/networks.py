@@ -97,7 +97,11 @@ def weights_of(path: Node | None, name: str) -> Node | None:
 
 
 def network_of_file(source: Node, name: Node, path: str, notes: Notes) -> Node:
-    """A network of another old file, frozen, with its weights. Without that file, what is known of it: its name."""
+    """A network of another old file, frozen, with its weights. Without that file, what is known of it: its name.
+
+    Args:
+        path: The option that names the file.
+    """
     file = Path(source.place.source).parent / text(source)
     found: Node | None = None
     weights: Node | None = None
@@ -107,10 +111,10 @@ def network_of_file(source: Node, name: Node, path: str, notes: Notes) -> Node:
         weights = weights_of(other.get("path"), text(name))
     if found is None:
         message = f"is a frozen network here, but its options stand in {text(source)!r}, which is not there to be read"
-        notes.warn(source, f"{path}.dvae_config", message, f"Copy them to `networks.{text(name)}`, with `weights:`.")
+        notes.warn(source, path, message, f"Copy them to `networks.{text(name)}`, with `weights:`.")
         found = Node({"which_model": name}, source.place, source.key_place)
     else:
-        notes.warn(source, f"{path}.dvae_config", f"network {text(name)!r} of {text(source)!r} is one of this file now")
+        notes.warn(source, path, f"network {text(name)!r} of {text(source)!r} is one of this file now")
     fields = convert_network(found, f"networks.{text(name)}", notes)
     fields["frozen"] = Node(True, name.place)
     return Node(fields | ({"weights": weights} if weights is not None else {}), source.place, source.key_place)
