@@ -1,6 +1,19 @@
 """The components that ship with the package. Nothing is scanned: what is not listed here does not exist."""
 
 MODULES = (
+    "audio.audio_folder",
+    "audio.bins",
+    "audio.crop",
+    "audio.ctc",
+    "audio.masks",
+    "audio.mel",
+    "audio.pairs",
+    "audio.resample",
+    "audio.stft_loss",
+    "audio.tacotron2",
+    "audio.text_audio",
+    "audio.voice_latents",
+    "audio.word_errors",
     "datasets.digits",
     "datasets.image_folder",
     "datasets.photos",
