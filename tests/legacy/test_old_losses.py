@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from old_text import node, plain, silent, told
 
-from artschool.legacy.losses import LOSSES, PENDING, convert_loss, convert_losses
+from artschool.legacy.losses import LOSSES, convert_loss, convert_losses
 from artschool.legacy.rules import Notes
 from artschool.registry import load_builtins, losses
 
@@ -173,13 +173,11 @@ def test_loss_becomes_ours(old: str) -> None:
 def test_row_names_options_that_exist(name: str) -> None:
     rule = LOSSES[name]
     assert {*rule.options.values(), *rule.constants} <= {*losses.get(rule.type).takes}
-    assert name not in PENDING
 
 
 @pytest.mark.parametrize(
     ("old", "fault"),
     [
-        ("{type: later, weight: 1}", "1:2: here: the reference's loss 'later' has no counterpart yet"),
         ("{type: pixx, weight: 1}", "1:2: here: 'pixx' is no loss of the reference"),
         (
             "{type: pix, criterion: l3, weight: 1}",
@@ -206,8 +204,7 @@ def test_row_names_options_that_exist(name: str) -> None:
         ),
     ],
 )
-def test_what_has_no_counterpart_is_refused_by_name(old: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("artschool.legacy.losses.PENDING", ("later",))
+def test_what_has_no_counterpart_is_refused_by_name(old: str, fault: str) -> None:
     notes = Notes()
     convert_loss(node(old), "here", notes, trained=None)
     assert told(notes.faults) == [fault]
