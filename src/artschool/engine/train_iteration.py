@@ -149,7 +149,9 @@ class MicroBatches:
         if self._states:
             yield from self._states
             return
-        for values, size in micro_batches(self.batch, self.count):
+        # As many on every process, so that what losses exchange with `ranks` meets.
+        count = min(self.count, max(1, self.total // ranks.world_size()))
+        for values, size in micro_batches(self.batch, count):
             pair = (State(to_device(values, self.device), writer="data.train"), size / self.total)
             self._states.append(pair)
             yield pair
