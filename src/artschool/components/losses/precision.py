@@ -1,5 +1,8 @@
 """The precision that losses are computed in."""
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -12,3 +15,10 @@ def at_least_float32(x: Tensor) -> Tensor:
     if x.dtype == torch.float32:
         return x
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def outside_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    """A context in which operations keep the precision of their inputs, also within autocast."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
