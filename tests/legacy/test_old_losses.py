@@ -48,30 +48,6 @@ ROWS = {
         "weight": 1,
         "temperature": 2,
     },
-    "{type: generator_gan, gan_type: gan, discriminator: d, real: r, fake: f, weight: 1, noise: 0, min_loss: 0}": {
-        "type": "generator_gan",
-        "kind": "vanilla",
-        "network": "d",
-        "real": "r",
-        "fake": "f",
-        "weight": 1,
-    },
-    "{type: discriminator_gan, gan_type: ragan, real: r, fake: f, weight: 1, gradient_penalty: false}": {
-        "type": "discriminator_gan",
-        "kind": "ragan",
-        "real": "r",
-        "fake": "f",
-        "weight": 1,
-        "network": "trained",
-    },
-    "{type: discriminator_gan, gan_type: gan, discriminator: d, real: r, fake: f, weight: 1}": {
-        "type": "discriminator_gan",
-        "kind": "vanilla",
-        "network": "d",
-        "real": "r",
-        "fake": "f",
-        "weight": 1,
-    },
 }
 
 
@@ -99,14 +75,6 @@ def test_row_names_options_that_exist(name: str) -> None:
         (
             "{type: pix, criterion: cosine, weight: 1}",
             "1:13: here.criterion: criterion 'cosine' of the reference's loss 'pix' has no counterpart yet",
-        ),
-        (
-            "{type: generator_gan, gan_type: pixgan, weight: 1}",
-            "1:23: here.gan_type: gan_type 'pixgan' of the reference's loss 'generator_gan' has no counterpart yet",
-        ),
-        (
-            "{type: discriminator_gan, gan_type: gan, min_loss: .4}",
-            "1:42: here.min_loss: 'min_loss' of the reference's loss 'discriminator_gan' has no counterpart yet",
         ),
     ],
 )
