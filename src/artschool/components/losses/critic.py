@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
+from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.injectors.add_noise import add_noise
@@ -13,6 +14,8 @@ from artschool.errors import ConfigError
 
 Inputs: TypeAlias = Tensor | list[Tensor]
 """What a critic is called on: samples, or a list of samples and whatever they come with, such as their classes."""
+Noise = Annotated[float, Field(ge=0)]
+"""Upper bound of uniform noise, from 0."""
 
 
 def logits_of(critic: nn.Module, inputs: Inputs, *, noise: float = 0.0) -> list[Tensor]:

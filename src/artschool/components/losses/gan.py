@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool import ranks
 from artschool.components.losses import gan_kinds as kinds
-from artschool.components.losses.critic import Inputs, as_list, detached, logits_of, total
+from artschool.components.losses.critic import Inputs, Noise, detached, logits_of, total
 from artschool.errors import ConfigError
 from artschool.registry import losses
 from artschool.signature import Context, Network
 
-Noise = Annotated[float, Field(ge=0)]
 GeneratorKind = Literal["vanilla", "saturating", "lsgan", "hinge", "wgan", "ragan"]
 DiscriminatorKind = Literal["vanilla", "lsgan", "hinge", "wgan", "ragan", "max_spread"]
 RELATIVE = ("ragan", "max_spread")
@@ -89,7 +87,7 @@ def discriminator_gan(
         min_loss: Below this there is no gradient, so that the generator can catch up; see `stopped_below`.
         context: Takes what is logged.
     """
-    real_logits = logits_of(network, as_list(real), noise=noise)
+    real_logits = logits_of(network, real, noise=noise)
     fake_logits = logits_of(network, detached(fake), noise=noise)
     d_real, d_fake = (_mean_of_all(logits) for logits in (real_logits, fake_logits))
     logged = {"d_fake_diff": d_fake - d_real} if kind in RELATIVE else {"d_real": d_real, "d_fake": d_fake}
@@ -105,8 +103,8 @@ def stopped_below(floor: float | None, loss: Tensor) -> Tensor:
     The device decides and nothing waits for it, each micro-batch for itself. Gradients are then zero rather than
     missing, so an optimizer with momentum still moves a little.
     """
-    if floor is None:
-        return loss
+    if floor is None or not loss.requires_grad:
+        return loss  # Nothing is asked of the other processes where they may have nothing to do, as in evaluations.
     return torch.where(ranks.mean(loss.detach()) < floor, loss.detach(), loss)
 
 
