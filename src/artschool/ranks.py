@@ -65,6 +65,15 @@ def any_of(flag: int) -> int:
     return int(largest)
 
 
+def mean(value: Tensor) -> Tensor:
+    """The mean of every process's tensor, on its device and without a gradient; nothing waits for the device."""
+    if world_size() == 1:
+        return value.detach()
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / world_size()
+
+
 def gather(value: Value) -> list[Value]:
     """Every process's value, by rank."""
     if world_size() == 1:

@@ -135,30 +135,6 @@ ROWS = {
         "weight": 1,
         "temperature": 2,
     },
-    "{type: generator_gan, gan_type: gan, discriminator: d, real: r, fake: f, weight: 1, noise: 0, min_loss: 0}": {
-        "type": "generator_gan",
-        "kind": "vanilla",
-        "network": "d",
-        "real": "r",
-        "fake": "f",
-        "weight": 1,
-    },
-    "{type: discriminator_gan, gan_type: ragan, real: r, fake: f, weight: 1, gradient_penalty: false}": {
-        "type": "discriminator_gan",
-        "kind": "ragan",
-        "real": "r",
-        "fake": "f",
-        "weight": 1,
-        "network": "trained",
-    },
-    "{type: discriminator_gan, gan_type: gan, discriminator: d, real: r, fake: f, weight: 1}": {
-        "type": "discriminator_gan",
-        "kind": "vanilla",
-        "network": "d",
-        "real": "r",
-        "fake": "f",
-        "weight": 1,
-    },
 }
 
 
@@ -193,14 +169,6 @@ def test_row_names_options_that_exist(name: str) -> None:
         (
             "{type: feature, which_model_F: wide_resnet, load_path: a.pth}",
             "1:17: here.which_model_F: feature network 'wide_resnet' has no counterpart",
-        ),
-        (
-            "{type: generator_gan, gan_type: pixgan, weight: 1}",
-            "1:23: here.gan_type: gan_type 'pixgan' of the reference's loss 'generator_gan' has no counterpart yet",
-        ),
-        (
-            "{type: discriminator_gan, gan_type: gan, min_loss: .4}",
-            "1:42: here.min_loss: 'min_loss' of the reference's loss 'discriminator_gan' has no counterpart yet",
         ),
     ],
 )

@@ -158,7 +158,11 @@ def convert_losses(step: Node, path: str, notes: Notes) -> Node | None:
         return None
     converted: Fields = {}
     for name, node in mapping(section).items():
-        converted[name] = rebuilt(node, convert_loss(node, f"{path}.losses.{name}", notes, trained=trained))
+        where = f"{path}.losses.{name}"
+        fields = convert_loss(node, where, notes, trained=trained)
+        converted[name] = rebuilt(node, fields)
+        if (penalty := gan.penalty_of(node, fields, where, notes)) is not None:
+            converted[f"{name}_penalty"] = rebuilt(node, penalty)
     return rebuilt(section, converted)
 
 
