@@ -32,7 +32,9 @@ def drop_conditions(
         return dict(conditions)
     dropped = torch.rand(batch, device=device) < probability
     without = without_conditions(conditions, nothing)
-    return {name: _choose(dropped, without[name], value) for name, value in conditions.items()}
+    return {
+        name: _choose(dropped, without[name], value) if name in nothing else value for name, value in conditions.items()
+    }
 
 
 def without_conditions(conditions: Conditions, nothing: Mapping[str, float]) -> dict[str, Tensor | float]:
