@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,9 @@ from artschool.engine.evaluate import Evaluation
 from artschool.engine.freeze import freeze
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
-from artschool.engine.optimizers import build_optimizer, parameter_groups
+from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
 from artschool.engine.precision import Precision
+from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Logger, Run, TrainData
 from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.store import CheckpointStore
@@ -56,17 +57,19 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     device = choose_device(file.train.device)
     ranks.start(device)
     torch.use_deterministic_algorithms(file.train.deterministic)
+    torch.backends.cudnn.benchmark = file.train.cudnn_benchmark
+    torch.autograd.set_detect_anomaly(file.train.detect_anomaly)
     meters = Meters()
     clock = Clock(device, meters)
     data = _train_data(config)
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
     for network in networks.values():
         ranks.broadcast([*network.parameters(), *network.buffers()])
-    emas = {name: Ema(networks[name], file.ema.decay) for name in file.ema.networks} if file.ema else {}
+    emas = {name: Ema(networks[name], decay) for name, decay in file.ema.decays.items()} if file.ema else {}
     for name, hook in hooks(networks, "provide_ema"):
         if name in emas:
             hook(emas[name].module)
-    binder = Binder(networks, clock)
+    binder = Binder({**networks, **{f"{name}.ema": ema.module for name, ema in emas.items()}}, clock)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
     for module in binder.modules.values():
@@ -82,7 +85,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         emas=emas,
         modules=binder.modules,
         data=data,
-        evaluations=[_evaluation(e, config, networks, emas, clock) for e in config.evaluations.values()],
+        evaluations=[_evaluation(e, config, binder) for e in config.evaluations.values()],
         train_section=file.train,
         log_section=file.log,
         checkpoint_section=file.checkpoint,
@@ -90,6 +93,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         clock=clock,
         meters=meters,
         store=CheckpointStore(folder / "checkpoints"),
+        iteration=file.train.start_iteration,
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
     )
@@ -136,6 +140,7 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
     freeze(network, entry.frozen, component.path)
+    checkpoint_activations(network, entry.activation_checkpointing, component.path)
     return network.to(device)
 
 
@@ -178,17 +183,23 @@ def _step(
     kept: set[str],
     device: torch.device,
 ) -> TrainStep:
-    graph = Step(
+    graph = _graph(step, binder, kept, training=True)
+    trained = {name: networks[name] for name in step.section.trained}
+    gates = {name: config.networks[name].when for name in trained}
+    callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
+    return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
+
+
+def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
+    return Step(
         step.name,
         step.section.when,
         step.section.trains_when,
-        [binder.injector(component) for component in step.injectors.values()],
+        [binder.injector(component) for component in step.injectors_when(training=training)],
         [binder.loss(component, step.name, name) for name, component in step.losses.items()],
         frozenset(kept),
+        step.section.requires,
     )
-    trained = {name: networks[name] for name in step.section.trained}
-    gates = {name: config.networks[name].when for name in trained}
-    return TrainStep(graph, trained, gates, _update(step, config, trained, device))
 
 
 def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> Update | None:
@@ -198,6 +209,10 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     assert isinstance(entry, OptimizerEntry)
     path = f"{step.optimizer.node.place}: {step.optimizer.path}"
     groups = parameter_groups(networks, no_decay=entry.no_decay, groups=entry.param_groups, path=path)
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    shares = None
+    if entry.shard and ranks.world_size() > 1:
+        groups, shares = shard_groups(groups, ranks.rank(), ranks.world_size())
     return Update(
         step.name,
         build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
@@ -206,6 +221,8 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
         when=step.optimizer.when,
         clip=step.section.clip_grad_norm,
         guard=train.non_finite != "ignore",
+        parameters=parameters,
+        shares=shares,
     )
 
 
@@ -216,15 +233,8 @@ def _phase(component: Component) -> Phase:
     return Phase(curve, entry.from_, entry.scale, entry.warmup)
 
 
-def _evaluation(
-    evaluation: EvaluationConfig,
-    config: Config,
-    networks: Mapping[str, nn.Module],
-    emas: Mapping[str, Ema],
-    clock: Clock,
-) -> Evaluation:
-    averaged = {name: ema.module for name, ema in emas.items()} if evaluation.section.ema else {}
-    binder = Binder({**networks, **averaged}, clock)
+def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder) -> Evaluation:
+    binder = training.for_evaluation(averaged=evaluation.section.ema)
     name, component = evaluation.section.data, config.data[evaluation.section.data]
     entry = component.entry
     assert isinstance(entry, DatasetEntry)
@@ -246,6 +256,7 @@ def _evaluation(
         batches=batches,
         workers=entry.workers,
         seed=config.sections.seed,
+        steps=[_graph(config.steps[name], binder, (), training=False) for name in evaluation.section.steps],
         injectors=[binder.injector(component) for component in evaluation.injectors.values()],
         metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},
         networks=[*binder.used, *binder.modules.values()],
