@@ -83,6 +83,18 @@ def gather(value: Value) -> list[Value]:
     return values
 
 
+def gather_rows(tensor: Tensor) -> Tensor:
+    """The rows of every process's tensor, by rank. They may be of different number, but not of different type."""
+    if world_size() == 1:
+        return tensor
+    counts = gather(len(tensor))
+    padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
+    padded[: len(tensor)] = tensor
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
 def broadcast(tensors: Iterable[Tensor]) -> None:
     """Give every process the tensors of rank 0."""
     if world_size() > 1:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from artschool.config.source import Node
 from artschool.errors import allowed
+from artschool.legacy import diffusion
 from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same, text
 
 COMMON = {**same("after", "before"), "trainable": "frozen"}
@@ -102,6 +103,7 @@ def tell_plugin(kind: str, name: str, node: Node, path: str, notes: Notes) -> No
     register = {"network": "networks", "data set": "datasets"}[kind]
     message = f"the {kind} {name!r} is none of ours: it has to come from a plugin"
     hint = f"Register it in a file beside this one, `@{register}.register({name!r})`; list that: `plugins: [own.py]`."
+    hint = "\n".join(filter(None, (hint, diffusion.PLUGIN_NETWORKS.get(name))))
     notes.warn(node, path, message, hint)
 
 
