@@ -81,6 +81,13 @@ def broadcast(tensors: Iterable[Tensor]) -> None:
             dist.broadcast(tensor.detach(), 0)
 
 
+def sum_in_place(tensors: Iterable[Tensor]) -> None:
+    """Replace each tensor by its sum over all processes."""
+    if world_size() > 1:
+        for tensor in tensors:
+            dist.all_reduce(tensor)
+
+
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Sum gradients over all processes, in the order of `parameters`, which makes a resumed run equal to the last bit.
 
