@@ -2,5 +2,6 @@
 
 from examples.example import Example
 from examples.general import EXAMPLES as GENERAL
+from examples.representation import EXAMPLES as REPRESENTATION
 
-EXAMPLES: list[Example] = [*GENERAL]
+EXAMPLES: list[Example] = [*GENERAL, *REPRESENTATION]
