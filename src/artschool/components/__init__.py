@@ -25,6 +25,7 @@ MODULES = (
     "metrics.flow_nll",
     "metrics.image",
     "metrics.point_pairs",
+    "networks.adapters",
     "networks.edsr",
     "networks.mlp",
     "networks.patch_critic",
