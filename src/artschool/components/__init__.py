@@ -2,6 +2,7 @@
 
 MODULES = (
     "datasets.digits",
+    "datasets.faces",
     "datasets.image_folder",
     "datasets.photos",
     "injectors.add_noise",
