@@ -33,9 +33,16 @@ class Gated(Entry):
 
 
 class InjectorEntry(Gated):
-    """An injector: `out` names what it returns; `_` in a list drops a value."""
+    """An injector: `out` names what it returns; `_` in a list drops a value.
+
+    `only` lets it run only when a step trains, or only when an evaluation runs the step. With `once` it is computed for
+    the first micro-batch alone, and the others get its values, without gradient.
+    """
 
     out: Key | list[Key]
+    only: Literal["training", "evaluation"] | None = None
+    once: bool = False
+    no_grad: bool = False
 
 
 class LossEntry(Gated):

@@ -153,7 +153,7 @@ def test_speech_says_what_it_must() -> None:
             "2:1: use_8bit": "bitsandbytes",
             "4:11: datasets.train.mode": "the data set 'my_voices' is none of ours: it has to come from a plugin",
             "6:29: networks.talker.which_model_G": "the network 'my_talker' is none of ours",
-            "15:58: steps.talk.injectors.codes.dvae_config": "is a frozen network here",
+            "15:58: steps.talk.injectors.codes.dvae_config": "network 'coder' of 'tokens.yml' is a frozen one",
             "23:3: train.gen_lr_steps": "the milestones 50, 80 acted one iteration early",
             "26:8: eval.pure": "nothing is evaluated",
             "30:18: logger.visuals": "shows 'portrait', which no step writes",
@@ -162,7 +162,7 @@ def test_speech_says_what_it_must() -> None:
         },
     )
     text = written("speech.yml")
-    assert "  coder: {type: coder, frozen: true}\n" in text
+    assert "    from: {file: tokens.yml, network: coder}\n    frozen: true\n" in text
     assert "        method: get_codebook_indices\n" in text
     assert "  keep_last: 4\n" in text
     assert "ema:" not in text

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from old_text import node, plain, silent, told
 
-from artschool.config.source import read_file
 from artschool.legacy.injectors import INJECTORS, PENDING, convert_injector, convert_injectors
 from artschool.legacy.rules import Notes
 from artschool.registry import injectors, load_builtins
@@ -151,18 +148,7 @@ def test_discrete_tokens_call_a_frozen_network_of_their_name() -> None:
         "network": "dvae",
         "method": "get_codebook_indices",
     }
-    assert plain(notes.networks) == {"dvae": {"type": "dvae", "frozen": True}}
+    assert plain(notes.networks) == {"dvae": {"from": {"file": "no/such.yml", "network": "dvae"}, "frozen": True}}
     assert told(notes.warnings) == [
-        "1:45: here.dvae_config: is a frozen network here, but its options stand in 'no/such.yml', which is not there "
-        "to be read",
-        "1:71: networks.dvae.which_model: the network 'dvae' is none of ours: it has to come from a plugin",
+        "1:45: here.dvae_config: network 'dvae' of 'no/such.yml' is a frozen one of this file now"
     ]
-
-
-def test_discrete_tokens_take_the_network_from_its_file(tmp_path: Path) -> None:
-    other = "networks: {dvae: {which_model_G: my_dvae, kwargs: {tokens: 9}}}\npath: {pretrain_model_dvae: d.pth}"
-    (tmp_path / "tokens.yml").write_text(other)
-    (tmp_path / "old.yml").write_text(TOKENS % "tokens.yml")
-    notes = Notes()
-    convert_injector(read_file(tmp_path / "old.yml"), "here", notes)
-    assert plain(notes.networks) == {"dvae": {"type": "my_dvae", "tokens": 9, "frozen": True, "weights": "d.pth"}}

@@ -129,15 +129,15 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
         faults += flow.check_writes(component, when)
     faults += _check_pictures(config, flow)
     for evaluation in config.evaluations.values():
-        faults += _check_evaluation(config, evaluation)
+        faults += _check_evaluation(config, evaluation, flow)
     warnings += _unread(config, flow)
     warnings += _late_warmups(config)
     return faults, warnings
 
 
-def components_of(step: Step) -> Iterator[tuple[Component, When]]:
+def components_of(step: Step, *, training: bool = True) -> Iterator[tuple[Component, When]]:
     """A step's components in the order they run, each with the iterations at which it runs."""
-    for component in [*step.injectors.values(), *step.losses.values()]:
+    for component in [*step.injectors_when(training=training), *step.losses.values()]:
         yield component, step.section.when & component.when
 
 
@@ -152,20 +152,24 @@ def kept_after(config: Config) -> dict[str, set[str]]:
     return kept
 
 
-def _check_evaluation(config: Config, evaluation: Evaluation) -> Iterator[Fault]:
+def _check_evaluation(config: Config, evaluation: Evaluation, training: Flow) -> Iterator[Fault]:
     name = evaluation.section.data
-    flow = Flow.of_data(config.data.get(name), name)
-    parts = [*evaluation.injectors.values(), *evaluation.metrics.values()]
-    for index, component in enumerate(parts):
-        later = _written_later([(c, ALWAYS) for c in parts[index + 1 :]])
-        yield from flow.check_reads(component, ALWAYS, later)
+    flow = Flow.of_data(config.data.get(name), name, training.during)
+    steps = [config.steps[step] for step in evaluation.section.steps if step in config.steps]
+    shared = [run for step in steps for run in components_of(step, training=False)]
+    own = [(component, ALWAYS) for component in [*evaluation.injectors.values(), *evaluation.metrics.values()]]
+    runs = [*shared, *own]
+    for index, (component, when) in enumerate(runs):
+        yield from flow.check_reads(component, when, _written_later(runs[index + 1 :]))
+        yield from flow.check_writes(component, when)
+    for component, _ in own:
         yield from _check_outputs(component)
-        yield from flow.check_writes(component, ALWAYS)
         yield from _check_ungated(component)
+    training.read |= flow.read if steps else set()
 
 
 def _check_ungated(component: Component) -> Iterator[Fault]:
-    for gate in ("after", "before", "every"):
+    for gate in ("after", "before", "every", "only", "once"):
         if (node := component.node.get(gate)) is not None:
             place = node.key_place or node.place
             yield Fault(place, f"{component.path}.{gate}", "an evaluation always runs all of it; leave this out")

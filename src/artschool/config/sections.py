@@ -90,20 +90,35 @@ class TrainSection(Section):
     deterministic: bool = False
 
 
-class EmaSection(Section):
-    """Exponential moving averages of networks, updated once for each optimizer step taken."""
+Decay = Annotated[float, Field(ge=0, le=1)]
 
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.999
-    networks: list[NetworkName]
+
+class EmaSection(Section):
+    """Exponential moving averages of networks, updated once for each optimizer step taken.
+
+    A component may call one as the network `<name>.ema`.
+    """
+
+    decay: Decay = 0.999
+    networks: list[NetworkName] | dict[NetworkName, Decay]
+
+    @property
+    def decays(self) -> dict[str, float]:
+        """The decay of each network."""
+        return self.networks if isinstance(self.networks, dict) else dict.fromkeys(self.networks, self.decay)
 
 
 class EvaluationSection(Section):
-    """A dataflow over held-out data and metrics over its keys, with EMA weights where there are any (`ema: true`)."""
+    """A dataflow over held-out data and metrics over its keys, with EMA weights where there are any (`ema: true`).
+
+    `steps` run first, without training; the means of their losses are reported as `<evaluation>/<step>/<loss>`.
+    """
 
     data: str
     every: Count | None = None
+    steps: list[str] = []
     injectors: dict[Name, Raw] = {}
-    metrics: dict[Name, Raw]
+    metrics: dict[Name, Raw] = {}
     ema: bool = True
 
 

@@ -149,8 +149,8 @@ class MicroBatches:
         if self._states:
             yield from self._states
             return
-        for values, size in micro_batches(self.batch, self.count):
-            pair = (State(to_device(values, self.device), writer="data.train"), size / self.total)
+        for index, (values, size) in enumerate(micro_batches(self.batch, self.count)):
+            pair = (State(to_device(values, self.device), "data.train", index), size / self.total)
             self._states.append(pair)
             yield pair
 
