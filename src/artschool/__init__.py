@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from artschool.registry import datasets, injectors, losses, metrics, networks, optimizers, schedules
+    from artschool.registry import callbacks, datasets, injectors, losses, metrics, networks, optimizers, schedules
     from artschool.signature import Context, Dataset, Injector, Loss, Metric, Network
     from artschool.start import load
 
@@ -21,6 +21,7 @@ __all__ = [
     "Loss",
     "Metric",
     "Network",
+    "callbacks",
     "datasets",
     "injectors",
     "load",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from artschool.config.component import takes_list
 from artschool.config.structure import Component, names_in
+from artschool.engine.callbacks import GatedCallback
 from artschool.engine.evaluate import Accumulator, MeanOverSamples
 from artschool.engine.train_iteration import Clock
 from artschool.entries import InjectorEntry
@@ -77,6 +80,15 @@ class Binder:
             name=f"{step}/{name}",
         )
 
+    def callback(self, component: Component, networks: Mapping[str, nn.Module]) -> GatedCallback:
+        """A callback of a step that trains these networks."""
+        assert component.registered is not None
+        parameters = component.registered.signature.parameters
+        built = construct(component, {p.name: self._value(component, p.name, p.role) for p in parameters}, networks)
+        if isinstance(built, nn.Module):
+            self.modules[component.path] = built.to(self._clock.device)
+        return GatedCallback(component.path.rpartition(".")[2], built, component.when)
+
     def metric(self, component: Component) -> tuple[Call, Accumulator]:
         """A metric: the call that feeds it, and what it keeps."""
         target, at_call, keys = self._target(component)
@@ -111,13 +123,29 @@ class Binder:
 
     def _value(self, component: Component, name: str, role: Role) -> Any:
         if role is Role.CONTEXT:
-            path = component.path.replace("steps.", "", 1).replace(".losses.", "/").replace(".injectors.", "/")
+            path = re.sub(r"^steps\.([^.]+)\.\w+\.", r"\1/", component.path)
             return Context(self._clock, path)
         if role is Role.NESTED:
             inner = component.nested.get(name)
-            return self.function(inner)[0] if inner is not None else None
+            return self._nested(inner) if inner is not None else None
         value = component.option(name)
         return self._networks_in(value) if role is Role.NETWORK else value
+
+    def _nested(self, component: Component) -> Callable[..., Any]:
+        """A component inside another one, which calls it with its keys' values, as `in:` would give them."""
+        function, registered = self.function(component)[0], component.registered
+        assert registered is not None
+        inputs = registered.signature.inputs
+        if component.kind not in ("injectors", "losses") or not inputs:
+            return function
+        whole = len(inputs) == 1 and takes_list(inputs[0].annotation)
+
+        def call(*values: Any, **named: Any) -> Any:
+            # By name: a parameter for a network may stand before those for keys.
+            given = [list(values)] if whole and values else values
+            return function(**{p.name: value for p, value in zip(inputs, given, strict=False)}, **named)
+
+        return call
 
     def _networks_in(self, value: Any) -> Any:
         if isinstance(value, str):
@@ -126,11 +154,11 @@ class Binder:
         return [self._networks_in(part) for part in value] if isinstance(value, list) else value
 
 
-def construct(component: Component, options: Mapping[str, Any]) -> Any:
+def construct(component: Component, options: Mapping[str, Any], *provided: Any) -> Any:
     """Call a class or factory with its options; what it refuses is told with its place."""
     assert component.registered is not None
     try:
-        return component.registered.target(**options)
+        return component.registered.target(*provided, **options)
     except ModuleNotFoundError as error:
         raise ResourceError(
             f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed"

@@ -26,8 +26,9 @@ from artschool.engine.evaluate import Evaluation
 from artschool.engine.freeze import freeze
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
-from artschool.engine.optimizers import build_optimizer, parameter_groups
+from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
 from artschool.engine.precision import Precision
+from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Logger, Run, TrainData
 from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.store import CheckpointStore
@@ -56,6 +57,8 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     device = choose_device(file.train.device)
     ranks.start(device)
     torch.use_deterministic_algorithms(file.train.deterministic)
+    torch.backends.cudnn.benchmark = file.train.cudnn_benchmark
+    torch.autograd.set_detect_anomaly(file.train.detect_anomaly)
     meters = Meters()
     clock = Clock(device, meters)
     data = _train_data(config)
@@ -90,6 +93,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         clock=clock,
         meters=meters,
         store=CheckpointStore(folder / "checkpoints"),
+        iteration=file.train.start_iteration,
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
     )
@@ -136,6 +140,7 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
     freeze(network, entry.frozen, component.path)
+    checkpoint_activations(network, entry.activation_checkpointing, component.path)
     return network.to(device)
 
 
@@ -181,7 +186,8 @@ def _step(
     graph = _graph(step, binder, kept, training=True)
     trained = {name: networks[name] for name in step.section.trained}
     gates = {name: config.networks[name].when for name in trained}
-    return TrainStep(graph, trained, gates, _update(step, config, trained, device))
+    callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
+    return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
 
 
 def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
@@ -192,6 +198,7 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
         [binder.injector(component) for component in step.injectors_when(training=training)],
         [binder.loss(component, step.name, name) for name, component in step.losses.items()],
         frozenset(kept),
+        step.section.requires,
     )
 
 
@@ -202,6 +209,10 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     assert isinstance(entry, OptimizerEntry)
     path = f"{step.optimizer.node.place}: {step.optimizer.path}"
     groups = parameter_groups(networks, no_decay=entry.no_decay, groups=entry.param_groups, path=path)
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    shares = None
+    if entry.shard and ranks.world_size() > 1:
+        groups, shares = shard_groups(groups, ranks.rank(), ranks.world_size())
     return Update(
         step.name,
         build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
@@ -210,6 +221,8 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
         when=step.optimizer.when,
         clip=step.section.clip_grad_norm,
         guard=train.non_finite != "ignore",
+        parameters=parameters,
+        shares=shares,
     )
 
 

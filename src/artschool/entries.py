@@ -62,10 +62,14 @@ class WeightsEntry(BaseModel):
 
 
 class NetworkEntry(Gated):
-    """A network: `weights` is a file to start from, `frozen` is true or patterns of parameter names that stay."""
+    """A network: `weights` is a file to start from, `frozen` is true or patterns of parameter names that stay.
+
+    Modules whose names match a pattern of `activation_checkpointing` compute again in backward what they would keep.
+    """
 
     weights: Path | WeightsEntry | None = None
     frozen: bool | list[str] = False
+    activation_checkpointing: list[str] = []
 
 
 class DatasetEntry(Entry):
@@ -85,21 +89,26 @@ class MetricEntry(Entry):
 class GroupEntry(BaseModel):
     """Other options of an optimizer for some parameters.
 
-    They are those whose `<network>.<name>` matches the pattern `match`, such as `gen.head.*`, and which are of one of
-    `kinds`; the first group that fits counts.
+    They are those whose `<network>.<name>` matches the pattern `match`, such as `gen.head.*`, which are of one of
+    `kinds`, and which the network's own code has marked by `PARAM_GROUP = marked`; the first group that fits counts.
     """
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     match: str = "*"
     kinds: list[ParameterKind] = ["weight", "bias", "norm", "embedding"]
+    marked: str | None = None
 
 
 class OptimizerEntry(Gated):
-    """An optimizer: `param_groups` gives other options to some parameters, and those of `no_decay` have no decay."""
+    """An optimizer: `param_groups` gives other options to some parameters, and those of `no_decay` have no decay.
+
+    With `shard` each process keeps the state of, and updates, its share of the parameters.
+    """
 
     param_groups: list[GroupEntry] = []
     no_decay: list[ParameterKind] = []
+    shard: bool = False
 
 
 class ScheduleEntry(Entry):
@@ -111,6 +120,10 @@ class ScheduleEntry(Entry):
     from_: Annotated[Iteration, Field(alias="from")] = 0
     scale: NotNegative = 1.0
     warmup: Iteration = 0
+
+
+class CallbackEntry(Gated):
+    """What looks inside a step, at the iterations of its gate."""
 
 
 class LoggerEntry(Entry):

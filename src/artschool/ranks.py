@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -86,6 +86,27 @@ def sum_in_place(tensors: Iterable[Tensor]) -> None:
     if world_size() > 1:
         for tensor in tensors:
             dist.all_reduce(tensor)
+
+
+def gather_on_main(value: Value) -> list[Value]:
+    """Every process's value, by rank, for the main process alone; the others get nothing."""
+    if world_size() == 1:
+        return [value]
+    values: list[Any] | None = [None] * world_size() if is_main() else None
+    dist.gather_object(value, values)
+    return values or []
+
+
+def share_parameters(shares: Sequence[Sequence[nn.Parameter]]) -> None:
+    """Give every process the parameters of each share as the process of that rank has them."""
+    for owner, share in enumerate(shares if world_size() > 1 else ()):
+        for bucket in _buckets(share):
+            flat = torch.cat([parameter.detach().reshape(-1) for parameter in bucket])
+            dist.broadcast(flat, owner)
+            if rank() != owner:
+                pieces = torch.split(flat, [parameter.numel() for parameter in bucket])
+                for parameter, piece in zip(bucket, pieces, strict=True):
+                    parameter.detach().copy_(piece.view_as(parameter))
 
 
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:

@@ -236,11 +236,12 @@ optimizers = Registry(
     Kind("optimizers", "optimizer", entries.OptimizerEntry, provided=1, bounds=entries.OPTIMIZER_BOUNDS)
 )
 schedules = Registry(Kind("schedules", "schedule", entries.ScheduleEntry, provided=2))
+callbacks = Registry(Kind("callbacks", "callback", entries.CallbackEntry, provided=1))
 loggers = Registry(Kind("loggers", "logger", entries.LoggerEntry))
 
 REGISTRIES: dict[str, Registry] = {
     registry.kind.name: registry
-    for registry in (injectors, losses, networks, datasets, metrics, optimizers, schedules, loggers)
+    for registry in (injectors, losses, networks, datasets, metrics, optimizers, schedules, callbacks, loggers)
 }
 
 

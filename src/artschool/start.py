@@ -9,7 +9,9 @@ from rich.console import Console
 
 from artschool import ranks
 from artschool.build import build, build_loggers
-from artschool.engine import checkpoint
+from artschool.config.structure import Config
+from artschool.engine.checkpoint import restore, restore_networks
+from artschool.engine.old_checkpoints import SUFFIX, restore_old
 from artschool.engine.run import Logger, Run
 from artschool.engine.store import CheckpointStore
 from artschool.errors import CheckpointError
@@ -47,12 +49,7 @@ def load(
         CheckpointError: The checkpoint is damaged or does not fit.
     """
     console = console or Console(quiet=True)
-    path = Path(config)
-    checked = check_any(path, overrides, announce=lambda line: _say(console, line))
-    for warning in checked.warnings:
-        _say(console, f"warning: {warning}")
-    folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
-    run = build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
+    checked, run = _built(config, overrides, run_dir, console)
     # A terminal that is gone has nowhere to be told of.
     shown = Guarded(ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
@@ -60,6 +57,53 @@ def load(
         run.loggers = [shown, *(Guarded(logger, shown.note) for logger in written)]
     resume_from(run, resume, lambda line: _say(console, line))
     return run
+
+
+def load_trained(
+    config: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    run_dir: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    console: Console | None = None,
+) -> Run:
+    """Build the run of a file with the networks of a checkpoint, to use them; nothing is written.
+
+    Any number of processes may load what any number saved, and only networks and averages have to fit.
+
+    Args:
+        config: The YAML file.
+        overrides: `path.to.key=value`, as on the command line.
+        run_dir: The run's folder; `runs/<name>` without it.
+        checkpoint: A checkpoint's folder; the newest valid one of the run without it.
+        console: Where to say what happens; nothing is said without it.
+
+    Raises:
+        ConfigError: Every fault of the file.
+        CheckpointError: There is no valid checkpoint, or a network does not fit.
+    """
+    console = console or Console(quiet=True)
+    _, run = _built(config, overrides, run_dir, console)
+    if checkpoint is None:
+        number = run.store.newest_valid(lambda line: _say(console, line))
+        if number is None:
+            raise CheckpointError(f"{run.folder} has no valid checkpoint; train first, or name one by --checkpoint")
+        loaded = run.store.load(number)
+    else:
+        loaded = CheckpointStore.load_path(Path(checkpoint))
+    restore_networks(run, loaded)
+    return run
+
+
+def _built(
+    config: str | Path, overrides: Sequence[str], run_dir: str | Path | None, console: Console
+) -> tuple[Config, Run]:
+    path = Path(config)
+    checked = check_any(path, overrides, announce=lambda line: _say(console, line))
+    for warning in checked.warnings:
+        _say(console, f"warning: {warning}")
+    folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
+    return checked, build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
 
 
 def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
@@ -83,6 +127,12 @@ def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
                 raise CheckpointError(f"no checkpoint in {run.folder} is valid; choose another --run-dir to start anew")
             return
         loaded = run.store.load(number)
+    elif Path(resume).suffix == SUFFIX:
+        if numbers:
+            raise CheckpointError(f"{run.folder} has checkpoints up to {numbers[-1]} already; choose another --run-dir")
+        restore_old(run, Path(resume))
+        say(f"going on after iteration {run.iteration}, from {resume} of DL-Art-School")
+        return
     else:
         loaded = CheckpointStore.load_path(Path(resume))
         if numbers and numbers[-1] > loaded.number:
@@ -90,7 +140,7 @@ def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
                 f"{run.folder} has checkpoints up to {numbers[-1]}, and going on from {loaded.number} would overwrite "
                 "them; choose another --run-dir"
             )
-    changed = checkpoint.restore(run, loaded)
+    changed = restore(run, loaded)
     say(f"going on after iteration {run.iteration}, from {loaded.path}")
     for line in changed:
         say(f"  the file has changed since: {line}")

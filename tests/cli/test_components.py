@@ -22,17 +22,17 @@ def printed(capsys: pytest.CaptureFixture[str], kind: str | None = None, name: s
 
 def test_kinds_are_listed_with_their_components(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys).splitlines()
-    kinds = ["injectors", "losses", "networks", "datasets", "metrics", "optimizers", "schedules", "loggers"]
+    kinds = ["injectors", "losses", "networks", "datasets", "metrics", "optimizers", "schedules"]
+    kinds += ["callbacks", "loggers"]
     assert [line.split()[0] for line in lines] == kinds
     assert lines[4] == "metrics     " + ", ".join(REGISTRIES["metrics"].names())
-    assert lines[-1] == "loggers     none"
+    assert lines[-1] == "loggers     wandb"
 
 
 def test_the_components_of_a_kind_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[str]) -> None:
     rows = dict(line.split(maxsplit=1) for line in printed(capsys, "losses").splitlines())
     assert list(rows) == REGISTRIES["losses"].names()
     assert rows["l1"] == "Mean absolute difference, computed in float32 or better."
-    assert printed(capsys, "loggers") == "none\n"
 
 
 def test_a_component_is_described_by_its_signature(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +96,9 @@ def test_every_kind_of_parameter_is_in_words(capsys: pytest.CaptureFixture[str])
 
 def test_what_a_data_set_yields_and_a_group_holds_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, "datasets", "photos").endswith("\n\nYields lq, hq, name.\n")
-    assert "\nparam_groups    []            list of mapping of match, kinds\n" in printed(capsys, "optimizers", "adamw")
+    assert "\nparam_groups    []            list of mapping of match, kinds, marked\n" in printed(
+        capsys, "optimizers", "adamw"
+    )
 
 
 def test_every_component_can_be_described(capsys: pytest.CaptureFixture[str]) -> None:
@@ -110,8 +112,8 @@ def test_an_unknown_kind_or_name_is_refused_with_what_there_is() -> None:
     with pytest.raises(ConfigError) as kind:
         components_command("lossez", None, ())
     assert str(kind.value) == (
-        "unknown kind 'lossez'. The kinds are: datasets, injectors, loggers, losses, metrics, networks, optimizers, "
-        "schedules. Did you mean 'losses'?"
+        "unknown kind 'lossez'. The kinds are: callbacks, datasets, injectors, loggers, losses, metrics, networks, "
+        "optimizers, schedules. Did you mean 'losses'?"
     )
     with pytest.raises(ConfigError) as name:
         components_command("metrics", "pnsr", ())

@@ -16,7 +16,8 @@ LAZY = """
 import sys
 import click
 from artschool.cli.main import cli
-for arguments in (["--help"], ["--version"], ["train", "--help"], ["check", "--help"], ["components", "--help"]):
+commands = ("train", "eval", "check", "components")
+for arguments in (["--help"], ["--version"], *([command, "--help"] for command in commands)):
     cli(arguments, standalone_mode=False)
 print(sorted({"torch", "numpy", "pydantic", "rich", "yaml", "torchmetrics"} & set(sys.modules)))
 """
@@ -42,7 +43,7 @@ def test_help_imports_nothing_heavy() -> None:
 def test_help_names_every_command() -> None:
     result = CliRunner().invoke(cli, ["-h"])
     assert result.exit_code == 0
-    for command in ("train", "check", "components", "convert"):
+    for command in ("train", "eval", "check", "components", "convert"):
         assert f"\n  {command} " in result.output
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from artschool.engine.ema import Ema
 from artschool.errors import ConfigError
-from artschool.registry import injectors, metrics
+from artschool.registry import datasets, injectors, metrics
 
 SEEN: list[dict[str, Any]] = []
 
@@ -179,3 +179,50 @@ def test_the_best_checkpoint_may_be_chosen_by_a_loss_of_a_step(tmp_path: Path) -
     )
     run.train()
     assert run.best is not None and run.best[0] == run.evaluated["held_out/gen/pixel"]
+
+
+class Sometimes:
+    """Batches of which every second one lacks a key."""
+
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        sample = {"x": torch.rand(3, 4, 4), "hq": torch.rand(3, 8, 8)}
+        return sample | ({"extra": 1} if index % 4 < 2 else {})
+
+
+def test_a_step_is_skipped_for_a_batch_that_lacks_what_it_requires(tmp_path: Path) -> None:
+    datasets.register("sometimes", Sometimes)
+    run = toy_run.load(
+        tmp_path,
+        "data={train: {type: sometimes, batch_size: 2, shuffle: false}}",
+        "steps={gen: {trains: gen, requires: [extra], optimizer: {type: sgd, lr: 0.1}}}",
+        "steps.gen.injectors={up: {type: forward, network: gen, in: x, out: sr}}",
+        "steps.gen.losses={pixel: {type: l1, in: [sr, hq], weight: 1.0}}",
+        "evaluate={}",
+        "log.every=1",
+        "train.iterations=4",
+    )
+    recorder = toy_run.recorded(run)
+    run.train()
+    assert ["gen/pixel" in record for record in recorder.records] == [True, False, True, False]
+    assert run.steps[0].update is not None and run.steps[0].update.count == 2
+
+
+def test_a_run_may_count_from_elsewhere(tmp_path: Path) -> None:
+    run = toy_run.load(tmp_path, "train.start_iteration=18", "train.start_samples=1000", "log.every=1")
+    recorder = toy_run.recorded(run)
+    run.train()
+    assert [record["iteration"] for record in recorder.records] == [18, 19]
+    assert [record["samples"] for record in recorder.records] == [1008, 1016]
+    assert recorder.values("gen/lr") == [1e-3, 1e-3]  # The milestone at 12 has passed.
+
+
+def test_samples_are_counted_over_epochs(tmp_path: Path) -> None:
+    run = toy_run.load(tmp_path, "data.train.drop_last=false", "data.train.length=20")
+    counted = []
+    for iteration in range(8):
+        run.iteration = iteration
+        counted.append(run.samples)
+    assert counted == [0, 8, 16, 20, 28, 36, 40, 48]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -20,11 +21,13 @@ PLAIN = ("networks.gen={type: toy_plain_generator}", "train.accumulate=2", "step
 PLUGIN_FOLDERS = os.pathsep.join(str(path) for path in (Path(__file__).parent, Path(__file__).parents[2] / "src"))
 
 
-def launch(folder: Path, file: Path, num_ranks: int, **environment: str) -> subprocess.Popen[str]:
+def launch(
+    folder: Path, file: Path, num_ranks: int, *options: str, command: str = "train", **environment: str
+) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [
             sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={num_ranks}",
-            "-m", "artschool", "train", str(file), "--run-dir", str(folder / "run"),
+            "-m", "artschool", command, str(file), "--run-dir", str(folder / "run"), *options,
         ],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PLUGIN_FOLDERS, **environment},
@@ -80,6 +83,25 @@ def test_terminating_two_ranks_saves_one_iteration(tmp_path: Path) -> None:
     numbers = CheckpointStore(tmp_path / "run" / "checkpoints").numbers()
     assert len(numbers) == 1, output
     assert f"stopped after iteration {numbers[0]} and saved" in output
+
+
+@pytest.mark.slow
+def test_two_ranks_evaluate_to_the_numbers_of_the_training(tmp_path: Path) -> None:
+    """Over five seconds: two processes import torch."""
+    distances = [
+        f"evaluate.held_out.metrics.{name}={{type: {name}, network: critic, in: [sr, hq]}}" for name in ("fid", "kid")
+    ]
+    file = write(tmp_path, *distances, "train.iterations=3", "data.val.batch_size=3", "log.every=1")
+    run = load(tmp_path, *distances, "train.iterations=3", "data.val.batch_size=3", "log.every=1")
+    recorded(run)
+    trained = dict(run.train().evaluated)
+    code, output = finish(launch(tmp_path, file, 2, "--json", command="eval"))
+    assert code == 0, output
+    numbers = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+    assert numbers.pop("iteration") == 3
+    assert numbers.keys() == {"held_out/psnr", "held_out/fid", "held_out/kid"}
+    # Sums over other parts of the data, in float64.
+    assert numbers == pytest.approx(trained, rel=1e-6)
 
 
 def test_fewer_samples_than_ranks_are_refused() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from toy_run import Recorder, load, recorded
 
 from artschool.engine import checkpoint
@@ -20,7 +21,7 @@ from artschool.engine.checkpoint import fingerprint
 from artschool.engine.run import Run
 from artschool.engine.store import Checkpoint
 from artschool.errors import CheckpointError, Stopped
-from artschool.registry import losses
+from artschool.registry import losses, optimizers
 
 
 class StopAfter(Recorder):
@@ -118,6 +119,39 @@ def test_more_iterations_go_on_from_a_finished_run(tmp_path: Path) -> None:
     trained(tmp_path / "b", "train.iterations=10")
     run = load(tmp_path / "b", "train.iterations=20")
     assert (run.iteration, run.iterations) == (10, 20)
+
+
+class Counting(Optimizer):
+    """Keeps the count of its steps, and a tensor, in its groups, as optimizers of other packages do."""
+
+    def __init__(self, params: Any, lr: float = 1e-3) -> None:
+        super().__init__(params, {"lr": lr, "size": 1.0})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # nothing to return
+        for group in self.param_groups:
+            group["step"] = group.get("step", 0) + 1
+            group["size"] *= 0.9
+            group["last"] = torch.full((), group["step"])
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter.sub_(parameter.grad, alpha=group["lr"] * group["size"] / group["step"])
+
+
+@pytest.mark.usefixtures("registries")
+def test_what_an_optimizer_keeps_in_its_groups_is_resumed(tmp_path: Path) -> None:
+    optimizers.register("run_counting", Counting)
+    counting = "steps.gen.optimizer={type: run_counting, lr: 1e-2, no_decay: [bias]}"
+    whole = fingerprint(trained(tmp_path / "whole", counting))
+    run = load(tmp_path, counting)
+    run.loggers = [StopAfter(7)]
+    with pytest.raises(Stopped):
+        run.train()
+    run = load(tmp_path, counting)
+    recorded(run)
+    assert fingerprint(run.train()) == whole
+    assert run.steps[0].update is not None
+    assert [group["step"] for group in run.steps[0].update.optimizer.param_groups] == [20, 20]
 
 
 class Centred(nn.Module):

@@ -101,9 +101,9 @@ def test_padding_tells_what_changed() -> None:
 
 def test_an_injector_without_a_counterpart_is_refused_by_name_and_stays() -> None:
     notes = Notes()
-    fields = convert_injector(node("{in: a, out: b,\n type: for_each, subtype: grey}"), "here", notes)
-    assert plain(fields) == {"in": "a", "out": "b", "type": "for_each", "subtype": "grey"}
-    assert told(notes.faults) == ["2:2: here: the reference's injector 'for_each' has no counterpart yet"]
+    fields = convert_injector(node("{in: a, out: b,\n type: gpt_voice_latent, text: t}"), "here", notes)
+    assert plain(fields) == {"in": "a", "out": "b", "type": "gpt_voice_latent", "text": "t"}
+    assert told(notes.faults) == ["2:2: here: the reference's injector 'gpt_voice_latent' has no counterpart yet"]
 
 
 def test_an_unknown_injector_gets_the_nearest_name() -> None:
@@ -121,17 +121,19 @@ def test_full_precision_in_one_call_is_told() -> None:
     ]
 
 
-def test_injectors_for_evaluation_are_left_out_and_the_flags_too() -> None:
+def test_flags_say_where_and_how_an_injector_runs() -> None:
     notes = Notes()
     step = node(
-        "injectors:\n  a: {type: grey, in: x, out: y, train: true}\n  b: {type: direct, in: x, out: y, eval: true}"
+        "injectors:\n  a: {type: grey, in: x, out: y, train: true, eval: false}\n"
+        "  b: {type: direct, in: x, out: y, eval: true, no_accum: true, no_grad: true}"
     )
     converted = convert_injectors(step, "steps.s", notes)
     assert converted is not None
-    assert converted.plain() == {"a": {"type": "grey", "in": "x", "out": "y"}}
-    assert told(notes.warnings) == [
-        "3:3: steps.s.injectors.b: is left out: it runs in evaluation alone, which lists its own injectors here"
-    ]
+    assert converted.plain() == {
+        "a": {"type": "grey", "in": "x", "out": "y", "only": "training"},
+        "b": {"type": "alias", "in": "x", "out": "y", "only": "evaluation", "once": True, "no_grad": True},
+    }
+    assert silent(notes)
 
 
 TOKENS = "{type: discrete_token, in: mel, out: codes, dvae_config: %s, dvae_name: dvae}"

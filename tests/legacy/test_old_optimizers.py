@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from old_text import node, silent, told
 
-from artschool.legacy.optimizers import NAMES, OPTIMIZERS, convert_optimizer
+from artschool.legacy.optimizers import ADVICE, NAMES, OPTIMIZERS, convert_optimizer
 from artschool.legacy.rules import Notes
 from artschool.registry import load_builtins, optimizers
 
@@ -65,12 +65,33 @@ def test_sgd_moves_each_parameter_once() -> None:
     assert told(notes.warnings) == [f"1:1: steps.s.optimizer: {ONCE}"]
 
 
-def test_adamw_zero_keeps_its_state_everywhere() -> None:
-    converted, notes = convert("optimizer: adamw_zero\noptimizer_params: {lr: 1}")
-    assert converted == {"type": "adamw", "lr": 1, "no_decay": NO_DECAY}
+def test_lion_of_forks_comes_from_another_package() -> None:
+    converted, notes = convert("optimizer: lion\noptimizer_params: {lr: 1, weight_decay: 0, beta1: .8, triton: true}")
+    assert converted == {
+        "type": "pytorch_optimizer",
+        "lr": 1,
+        "weight_decay": 0,
+        "name": "lion",
+        "no_decay": NO_DECAY,
+        "options": {"betas": [0.8, 0.99]},
+    }
     assert told(notes.warnings) == [
-        "1:1: steps.s.optimizer: every process keeps the whole state of the optimizer; the weights are the same"
+        "1:1: steps.s.optimizer: it comes from another package: pip install 'artschool[optim]'",
+        "2:55: steps.s.optimizer_params.triton: is left out: it only chose how the same numbers are computed",
     ]
+
+
+@pytest.mark.parametrize("name", ADVICE)
+def test_optimizers_of_forks_that_need_more_than_a_name_are_refused_with_a_way_out(name: str) -> None:
+    _, notes = convert(f"{{optimizer: {name}, optimizer_params: {{lr: 1}}}}")
+    assert [fault.hint for fault in notes.faults] == [ADVICE[name]]
+    assert ADVICE[name].startswith("Take 'adamw', ")
+
+
+def test_adamw_zero_shares_its_state_among_processes() -> None:
+    converted, notes = convert("optimizer: adamw_zero\noptimizer_params: {lr: 1}")
+    assert converted == {"type": "adamw", "lr": 1, "no_decay": NO_DECAY, "shard": True}
+    assert silent(notes)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -118,8 +139,8 @@ def test_a_step_without_options_is_a_fault_unless_it_wants_none() -> None:
             "counterpart yet",
         ),
         (
-            "{optimizer: lion, optimizer_params: {lr: 1}}",
-            "1:2: steps.s.optimizer: the reference's optimizer 'lion' has no counterpart yet",
+            "{optimizer: mu_adamw, optimizer_params: {lr: 1}}",
+            "1:2: steps.s.optimizer: the reference's optimizer 'mu_adamw' has no counterpart yet",
         ),
     ],
 )

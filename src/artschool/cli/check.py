@@ -47,6 +47,7 @@ def summary(config: Config) -> Iterator[Row]:
     for step in config.steps.values():
         yield f"step {step.name}", f"trains {_join(step.section.trained)} {_means(step)}"
         yield from (_row(component) for component, _ in components_of(step))
+        yield from map(_row, step.callbacks.values())
     for evaluation in config.evaluations.values():
         every = f"every {evaluation.section.every} iterations" if evaluation.section.every else "at the end"
         steps = f"runs {_join(evaluation.section.steps)}" if evaluation.section.steps else ""

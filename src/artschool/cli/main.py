@@ -34,6 +34,21 @@ def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume
     train_command(config, overrides, run_dir, resume)
 
 
+@cli.command("eval")
+@click.argument("config", type=FILE)
+@click.argument("overrides", nargs=-1)
+@click.option("--run-dir", type=FILE, help="The run's folder; runs/<name> otherwise.")
+@click.option("--checkpoint", type=FILE, help="A checkpoint's folder; the newest of the run otherwise.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(
+    config: Path, overrides: tuple[str, ...], run_dir: Path | None, checkpoint: Path | None, as_json: bool
+) -> None:
+    """Run the evaluations of CONFIG on a checkpoint of its run. Nothing is written."""
+    from artschool.cli.eval import eval_command
+
+    eval_command(config, overrides, run_dir, checkpoint, as_json=as_json)
+
+
 @cli.command()
 @click.argument("config", type=FILE)
 @click.argument("overrides", nargs=-1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from artschool.config.structure import Component, Config, Evaluation, Step, Use
@@ -44,8 +44,15 @@ class Flow:
             flow.writers[key] = [Writer(flow.data, place, ALWAYS)]
         return flow
 
-    def check_reads(self, component: Component, when: When, later: Mapping[str, Writer]) -> Iterator[Fault]:
-        """Faults of one component's reads, given what is written so far; `later` is what is written afterwards."""
+    def check_reads(
+        self, component: Component, when: When, later: Mapping[str, Writer], given: Collection[str] = ()
+    ) -> Iterator[Fault]:
+        """Faults of one component's reads, given what is written so far.
+
+        Args:
+            later: What is written afterwards.
+            given: Keys without which the component does not run.
+        """
         for use in component.reads:
             self.read.add(use.name)
             writers = self.writers.get(use.name)
@@ -55,7 +62,7 @@ class Flow:
                     yield self._never_written(use, path, later)
                 continue
             iteration = first_uncovered(when & self.during, [writer.when for writer in writers])
-            if iteration is not None:
+            if iteration is not None and use.name not in given:
                 yield Fault(
                     use.place,
                     path,
@@ -120,13 +127,15 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     if flow.open and "train" in config.data:
         warnings.append(_undeclared(config.data["train"]))
     runs = [(c, when) for step in config.steps.values() for c, when in components_of(step)]
+    given = {c.path: step.section.requires for step in config.steps.values() for c, _ in components_of(step)}
     for index, (component, when) in enumerate(runs):
         if (when & flow.during).first() is None:
             warnings.append(_never(component, when, last))
             continue
-        faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]))
+        faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]), given[component.path])
         faults += _check_outputs(component)
         faults += flow.check_writes(component, when)
+    faults += _check_required(config)
     faults += _check_pictures(config, flow)
     for evaluation in config.evaluations.values():
         faults += _check_evaluation(config, evaluation, flow)
@@ -166,6 +175,21 @@ def _check_evaluation(config: Config, evaluation: Evaluation, training: Flow) ->
         yield from _check_outputs(component)
         yield from _check_ungated(component)
     training.read |= flow.read if steps else set()
+
+
+def _check_required(config: Config) -> Iterator[Fault]:
+    """A step that requires a key which is never there would never run, and never say so."""
+    known = Flow.of_data(config.data.get("train"), "train")
+    for step in config.steps.values():
+        for index, key in enumerate(step.section.requires):
+            known.read.add(key)
+            if key not in known.writers and not known.open:
+                hint = f"There are: {', '.join(sorted(known.writers))}. {nearest(key, known.writers)}".strip()
+                place = config.tree.at(("steps", step.name, "requires", index)).place
+                message = f"requires {key!r}, which nothing before it writes, so it would never run"
+                yield Fault(place, f"steps.{step.name}.requires", message, hint)
+        for component, when in components_of(step):
+            list(known.check_writes(component, when))
 
 
 def _check_ungated(component: Component) -> Iterator[Fault]:

@@ -174,6 +174,7 @@ def _all_components(config: Config) -> Iterable[Component]:
     for step in config.steps.values():
         yield from step.injectors.values()
         yield from step.losses.values()
+        yield from step.callbacks.values()
     for evaluation in config.evaluations.values():
         yield from evaluation.injectors.values()
         yield from evaluation.metrics.values()

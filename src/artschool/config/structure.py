@@ -26,6 +26,7 @@ class Step:
     schedule: list[Component]
     injectors: dict[str, Component]
     losses: dict[str, Component]
+    callbacks: dict[str, Component]
 
     def injectors_when(self, *, training: bool) -> list[Component]:
         """Those that run when the step trains, or when an evaluation runs it."""
@@ -94,7 +95,7 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
 
 def _step_parts(
     reader: ComponentReader, name: str, node: Node
-) -> tuple[Node, Component | None, list[Component], dict[str, Component], dict[str, Component]]:
+) -> tuple[Node, Component | None, list[Component], dict[str, Component], dict[str, Component], dict[str, Component]]:
     path = f"steps.{name}"
     optimizer = node.get("optimizer")
     has_optimizer = optimizer is not None and isinstance(optimizer.value, dict)
@@ -111,6 +112,7 @@ def _step_parts(
         ],
         reader.components("injectors", node, f"{path}.injectors"),
         reader.components("losses", node, f"{path}.losses"),
+        reader.components("callbacks", node, f"{path}.callbacks"),
     )
 
 

@@ -28,10 +28,11 @@ def save(run: Run) -> None:
     """Write a checkpoint of the run as it stands; every process takes part and learns of a failure."""
     meters = run.meters.state_dict()
     gathered = ranks.gather(meters)
+    optimizers = _optimizers(run)
     error = ""
     if ranks.is_main():
         try:
-            tensors, state = capture(run, gathered)
+            tensors, state = capture(run, gathered, optimizers)
             run.store.save(
                 run.iteration,
                 tensors,
@@ -54,7 +55,7 @@ def _protected(run: Run) -> set[int]:
 
 
 def capture(
-    run: Run, meters: list[dict[str, tuple[float, float]]]
+    run: Run, meters: list[dict[str, tuple[float, float]]], optimizers: dict[str, Any]
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The run's tensors by file and name, and the rest of its state as plain values."""
     tensors = {name: _tensors(network, f"networks.{name}") for name, network in run.networks.items()}
@@ -64,19 +65,15 @@ def capture(
         for path, module in run.modules.items()
         for name, value in _tensors(module, path).items()
     }
-    tensors[OPTIMIZERS] = {}
-    scalars: dict[str, Any] = {}
-    updates: dict[str, Any] = {}
-    for step in run.steps:
-        if step.update is not None:
-            own_tensors, own_scalars = _optimizer_state(step.update, step.networks, step.graph.name)
-            tensors[OPTIMIZERS] |= own_tensors
-            scalars |= own_scalars
-            updates[step.graph.name] = step.update.state_dict()
+    tensors[OPTIMIZERS] = {name: value for name, value in optimizers.items() if isinstance(value, Tensor)}
+    scalars = {name: value for name, value in optimizers.items() if not isinstance(value, Tensor)}
+    updates = {step.graph.name: step.update.state_dict() for step in run.steps if step.update is not None}
     state = {
         "iteration": run.iteration,
         "iterations": run.iterations,
         "seconds": run.seconds,
+        "shift": run.shift,
+        "rollbacks": run.rollbacks,
         "best": run.best,
         "updates": updates,
         "optimizer_scalars": scalars,
@@ -106,14 +103,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
             f"{where} was saved by {state['world_size']} processes, and now there are {ranks.world_size()}; "
             f"start with {state['world_size']}"
         )
-    for name, network in run.networks.items():
-        _load(network, checkpoint.tensors, name, where)
-    for name, ema in run.emas.items():
-        _load(ema.module, checkpoint.tensors, f"{name}.ema", where)
-    for path, module in run.modules.items():
-        kept = checkpoint.tensors.get(MODULES, {})
-        own = {name.removeprefix(f"{path}/"): value for name, value in kept.items() if name.startswith(f"{path}/")}
-        _load(module, {path: own}, path, where)
+    restore_networks(run, checkpoint)
     optimizers = checkpoint.tensors.get(OPTIMIZERS, {})
     if len(optimizers) != state["optimizer_tensors"]:
         raise CheckpointError(
@@ -128,12 +118,30 @@ def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
         _load_optimizer(step.update, step.networks, name, checkpoint)
         step.update.load_state_dict(state["updates"][name])
         step.update.set_rates(max(state["iteration"] - 1, 0))
-    run.iteration = state["iteration"]
     run.resumed_from = state["iteration"]
     run.seconds = state["seconds"]
+    run.shift, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
     run.best = tuple(state["best"]) if state["best"] else None
     run.meters.load_state_dict(state["meters"][ranks.rank()])
     return differences(state["config"], run.config)
+
+
+def restore_networks(run: Run, checkpoint: Checkpoint) -> None:
+    """Give the networks, averages and components of a run what they had at a checkpoint, and its iteration.
+
+    Raises:
+        CheckpointError: A part is missing or does not fit.
+    """
+    where = f"checkpoint {checkpoint.path}"
+    for name, network in run.networks.items():
+        _load(network, checkpoint.tensors, name, where)
+    for name, ema in run.emas.items():
+        _load(ema.module, checkpoint.tensors, f"{name}.ema", where)
+    for path, module in run.modules.items():
+        kept = checkpoint.tensors.get(MODULES, {})
+        own = {name.removeprefix(f"{path}/"): value for name, value in kept.items() if name.startswith(f"{path}/")}
+        _load(module, {path: own}, path, where)
+    run.iteration = checkpoint.state["iteration"]
 
 
 def differences(then: Any, now: Any, path: str = "") -> list[str]:
@@ -173,19 +181,30 @@ def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: 
 
 def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:
     names = {p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()}
-    return {parameter: names[parameter] for parameter in update.parameters}
+    return {parameter: names[parameter] for parameter in update.own_parameters}
 
 
-def _optimizer_state(
-    update: Update, networks: Mapping[str, nn.Module], step: str
-) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    tensors: dict[str, Tensor] = {}
-    scalars: dict[str, Any] = {}
-    for parameter, name in _names(update, networks).items():
-        for slot, value in update.optimizer.state.get(parameter, {}).items():
-            target: dict[str, Any] = tensors if isinstance(value, Tensor) else scalars
-            target[f"{step}/{name}/{slot}"] = value
-    return tensors, scalars
+def _optimizers(run: Run) -> dict[str, Any]:
+    """The state of every optimizer by name; in the main process with the shares of the others."""
+    state: dict[str, Any] = {}
+    for step in run.steps:
+        if step.update is None:
+            continue
+        own = _optimizer_state(step.update, step.networks, step.graph.name)
+        if step.update.shares is not None:
+            moved = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in own.items()}
+            own = {name: value for part in ranks.gather_on_main(moved) for name, value in part.items()}
+        state |= own
+    return state
+
+
+def _optimizer_state(update: Update, networks: Mapping[str, nn.Module], step: str) -> dict[str, Any]:
+    named = {
+        f"{name}/{slot}": value
+        for parameter, name in _names(update, networks).items()
+        for slot, value in update.optimizer.state.get(parameter, {}).items()
+    }
+    return {f"{step}/{name}": value for name, value in (named | update.group_state()).items()}
 
 
 def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:
@@ -194,11 +213,15 @@ def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str
     # torch numbers parameters in the order of the groups, which is that of `names`, and knows where each slot lives.
     state: dict[int, dict[str, Any]] = {index: {} for index in range(len(names))}
     index_of = {name: index for index, name in enumerate(names)}
+    groups = update.optimizer.state_dict()["param_groups"]
+    group_of = {f"{step}/group:{index}": group for index, group in enumerate(groups)}
+    device = update.parameters[0].device
     for full, value in saved.items():
         owner, _, slot = full.rpartition("/")
         if owner in index_of:
             state[index_of[owner]][slot] = value
-    groups = update.optimizer.state_dict()["param_groups"]
+        elif owner in group_of:
+            group_of[owner][slot] = value.to(device) if isinstance(value, Tensor) else value
     update.optimizer.load_state_dict(
         {"state": {i: slots for i, slots in state.items() if slots}, "param_groups": groups}
     )
@@ -206,7 +229,7 @@ def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str
 
 def fingerprint(run: Run) -> str:
     """A hash over the whole state of a run, to compare two of them bit by bit."""
-    tensors, state = capture(run, [run.meters.state_dict()])
+    tensors, state = capture(run, [run.meters.state_dict()], _optimizers(run))
     digest = hashlib.sha256()
     for file in sorted(tensors):
         for name in sorted(tensors[file]):

@@ -64,7 +64,8 @@ def parameter_groups(
             seen.add(parameter)
             exempt = kinds[name] in no_decay
             full_name = f"{network_name}.{name}"
-            index = next((i for i, group in enumerate(groups) if _fits(group, full_name, kinds[name])), -1)
+            mark = getattr(parameter, "PARAM_GROUP", None)
+            index = next((i for i, group in enumerate(groups) if _fits(group, full_name, kinds[name], mark)), -1)
             matched.add(index)
             new: dict[str, Any] = {"params": [], **(groups[index].model_extra or {} if index >= 0 else {})}
             if exempt:
@@ -80,8 +81,28 @@ def parameter_groups(
     return list(sorted_groups.values())
 
 
-def _fits(group: GroupEntry, name: str, kind: str) -> bool:
-    return kind in group.kinds and fnmatchcase(name, group.match)
+def _fits(group: GroupEntry, name: str, kind: str, mark: str | None) -> bool:
+    return kind in group.kinds and fnmatchcase(name, group.match) and group.marked in (None, mark)
+
+
+def shard_groups(
+    groups: Sequence[Mapping[str, Any]], rank: int, world_size: int
+) -> tuple[list[dict[str, Any]], list[list[nn.Parameter]]]:
+    """Share parameters among processes, so that each holds about as many elements.
+
+    Returns:
+        The groups with the parameters of this process alone, some perhaps without any, and the parameters of each.
+    """
+    shares: list[list[nn.Parameter]] = [[] for _ in range(world_size)]
+    sizes = [0] * world_size
+    owners: dict[nn.Parameter, int] = {}
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    for parameter in sorted(parameters, key=nn.Parameter.numel, reverse=True):
+        owner = owners[parameter] = sizes.index(min(sizes))
+        shares[owner].append(parameter)
+        sizes[owner] += parameter.numel()
+    own = [{**group, "params": [p for p in group["params"] if owners[p] == rank]} for group in groups]
+    return own, shares
 
 
 def build_optimizer(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +14,7 @@ from artschool import ranks
 from artschool.config.when import When
 from artschool.data.collate import micro_batches, to_device
 from artschool.data.seeds import device_generator
+from artschool.engine.callbacks import GatedCallback
 from artschool.engine.ema import Ema
 from artschool.engine.freeze import only_training
 from artschool.engine.hooks import hooks
@@ -52,10 +53,16 @@ class TrainStep:
         networks: What it trains, by name.
         gates: At which iterations each of them may be trained.
         update: Moves them; None for `optimizer: none`.
+        callbacks: Called at their moments, after what the networks define themselves.
     """
 
     def __init__(
-        self, graph: Step, networks: Mapping[str, nn.Module], gates: Mapping[str, When], update: Update | None
+        self,
+        graph: Step,
+        networks: Mapping[str, nn.Module],
+        gates: Mapping[str, When],
+        update: Update | None,
+        callbacks: Sequence[GatedCallback] = (),
     ) -> None:
         self.graph = graph
         self.networks = networks
@@ -63,21 +70,46 @@ class TrainStep:
         self._gates = gates
         owned = set(update.parameters) if update else set()
         self._parameters = {name: [p for p in network.parameters() if p in owned] for name, network in networks.items()}
+        marked = ((p, getattr(p, "DO_NOT_TRAIN_UNTIL", 0)) for owned in self._parameters.values() for p in owned)
+        self._starts = {parameter: start for parameter, start in marked if start}
         self._total = f"{graph.name}/total"
-        self._before, self._backward, self._after, self._norm_groups = (
-            hooks(networks, name)
-            for name in ("before_step", "after_backward", "after_step", "get_grad_norm_parameter_groups")
+        self._callbacks = callbacks
+        self._before, self._backward, self._after = (
+            [*(hook for _, hook in hooks(networks, hook_name)), *self._moments(moment)]
+            for hook_name, moment in (
+                ("before_step", "before_step"),
+                ("after_backward", "before_optimize"),
+                ("after_step", "after_optimize"),
+            )
         )
+        self._norm_groups = hooks(networks, "get_grad_norm_parameter_groups")
+
+    def _moments(self, name: str) -> list[Callable[[int], Any]]:
+        moments = [callback.moment(name) for callback in self._callbacks]
+        return [moment for moment in moments if moment is not None]
+
+    def log_data(self, iteration: int) -> dict[str, float]:
+        """The numbers that callbacks have for the log; reading them may wait for the device."""
+        return {
+            f"{self.graph.name}/{callback.name}/{name}": float(value)
+            for callback in self._callbacks
+            if (moment := callback.moment("log_data")) is not None
+            for name, value in (moment(iteration) or {}).items()
+        }
 
     def trainable(self, iteration: int) -> list[nn.Parameter]:
-        """The parameters that move at an iteration: none where the step, its optimizer or the network is gated off."""
+        """The parameters that move at an iteration: none where the step, its optimizer or the network is gated off.
+
+        One that its network's own code has marked `DO_NOT_TRAIN_UNTIL = n` moves from iteration n on.
+        """
         if (
             self.update is None
             or not self.graph.trains_when.active(iteration)
             or not self.update.when.active(iteration)
         ):
             return []
-        return [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
+        active = [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
+        return [p for p in active if self._starts.get(p, 0) <= iteration] if self._starts else active
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the forward pass."""
@@ -91,7 +123,7 @@ class TrainStep:
         """
         iteration = clock.iteration
         parameters = self.trainable(iteration)
-        for _, hook in self._before:
+        for hook in self._before:
             hook(iteration)
         with only_training(parameters):
             for state, share in batches:
@@ -104,11 +136,11 @@ class TrainStep:
         if not parameters or self.update is None or not self.update.prepare(iteration):
             return []
         moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
-        for _, hook in self._backward:
+        for hook in self._backward:
             hook(iteration)
         self._log_norms(clock.meters)
         self.update(clock.meters)
-        for _, hook in self._after:
+        for hook in self._after:
             hook(iteration)
         return moved
 

@@ -21,10 +21,13 @@ class Update:
     """The end of a step that trains.
 
     Args:
+        parameters: All that it moves, over all processes.
+        shares: Those that the optimizer of each process moves; None where each moves all of them.
         guard: Whether non-finite gradients leave the optimizer where it is.
         clip: The largest global norm of the gradients, over all parameters that the step trains; None for no limit.
 
     Attributes:
+        own_parameters: Those that this process moves, in the order of the optimizer.
         found_inf: On the device, 1.0 if the last update was skipped and 0.0 if not; None without the guard.
     """
 
@@ -38,14 +41,21 @@ class Update:
         when: When,
         clip: float | None,
         guard: bool,
+        parameters: Sequence[nn.Parameter],
+        shares: Sequence[Sequence[nn.Parameter]] | None = None,
     ) -> None:
         self.name = name
         self.optimizer = optimizer
         self.schedule = schedule
         self.precision = precision
         self.when = when
-        self.parameters: Sequence[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
+        self.shares = shares
+        self.parameters = parameters
+        self.own_parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        # What the gradient scaler takes parameters from.
+        self._all = optimizer if shares is None else torch.optim.SGD(self.parameters)
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
+        self._given = [dict(group) for group in optimizer.param_groups]
         self.clip = clip
         self.guard = guard or precision.kind == "fp16"
         self._dtypes = list({p.dtype: None for p in self.parameters})
@@ -65,12 +75,14 @@ class Update:
         self.set_rates(iteration)
         if all(parameter.grad is None for parameter in self.parameters):
             return False
-        self.precision.unscale(self.optimizer)
+        self.precision.unscale(self._all)
         return True
 
     def __call__(self, meters: Meters) -> None:
         """Move the parameters along their gradients, which are dropped afterwards."""
         self._step([p.grad for p in self.parameters if p.grad is not None], meters)
+        if self.shares is not None:
+            ranks.share_parameters(self.shares)
         for parameter in self.parameters:
             parameter.grad = None
         self.count += 1
@@ -104,6 +116,15 @@ class Update:
             if alike:
                 torch._amp_foreach_non_finite_check_and_unscale_(alike, found, unit)
         return found
+
+    def group_state(self) -> dict[str, Any]:
+        """What the optimizer itself has written into its groups, such as a count of steps: `group:<index>/<option>`."""
+        return {
+            f"group:{index}/{name}": value
+            for index, (group, given) in enumerate(zip(self.optimizer.param_groups, self._given, strict=True))
+            for name, value in group.items()
+            if name not in ("params", "lr") and (isinstance(value, Tensor) or name not in given or value != given[name])
+        }
 
     def skips(self) -> tuple[int, int]:
         """How many updates non-finite gradients cost, and how many in a row until now; waits for the device."""

@@ -21,8 +21,7 @@ OPTIMIZERS: dict[str, Rule] = {
         "adamw",
         ADAM,
         harmless=BY_NAME,
-        constants=NO_DECAY,
-        changed={"type": "every process keeps the whole state of the optimizer; the weights are the same"},
+        constants={**NO_DECAY, "shard": True},
     ),
     "lamb": Rule("lamb", ADAM, harmless=BY_NAME, constants={**NO_DECAY, "weight_decay": 0.01}),
     "lars": Rule(
@@ -32,10 +31,23 @@ OPTIMIZERS: dict[str, Rule] = {
         constants={"param_groups": [{"kinds": ["norm"], "momentum": 0.0}]},
         changed={"type": ONCE},
     ),
+    "lion": Rule(
+        "pytorch_optimizer",
+        ADAM,
+        harmless=BY_NAME,
+        constants={"name": "lion", **NO_DECAY},
+        dropped={"triton": "it only chose how the same numbers are computed"},
+        changed={"type": "it comes from another package: pip install 'artschool[optim]'"},
+    ),
+    "adam": Rule("adam", ADAM, harmless=BY_NAME),
     "sgd": Rule("sgd", MOMENTUM, harmless=BY_NAME, changed={"type": ONCE}),
 }
 DEFAULT = "adamw"
-DEFAULT_BETAS = (0.9, 0.999)
+DEFAULT_BETAS = {"lion": (0.9, 0.99)}
+EIGHT_BITS = "Take 'adamw', or register the one of bitsandbytes: `optimizers.register('adamw_8bit', AdamW8bit)`."
+WIDTHS = "Take 'adamw', and give each matrix the rate of its width: `param_groups: [{match: ..., lr: ...}]`."
+ADVICE = {"adamw_8bit": EIGHT_BITS, "adamw8bit": EIGHT_BITS, "mu_adamw": WIDTHS, "muadamw": WIDTHS}
+"""Optimizers of forks that need more than a name."""
 FOREIGN = {"triton": "lion", "lars_coefficient": "lars"}
 """Options that belong to one optimizer, and which; files carry them along when they change the optimizer."""
 NAMES = {"lr", "weight_decay", "beta1", "beta2", "momentum", "lars_coefficient"}
@@ -55,7 +67,7 @@ def convert_optimizer(step: Node, path: str, notes: Notes) -> Node | None:
         return None
     if rule is None:
         at = chosen or step
-        hint = allowed("There are", str(name), OPTIMIZERS)
+        hint = ADVICE.get(str(name), allowed("There are", str(name), OPTIMIZERS))
         notes.refuse(at, f"{path}.optimizer", f"the reference's optimizer {name!r} has no counterpart yet", hint)
         return params
     if "type" in rule.changed:
@@ -66,7 +78,11 @@ def convert_optimizer(step: Node, path: str, notes: Notes) -> Node | None:
     fields = apply(
         rule, rebuilt(params, known), f"{path}.optimizer_params", notes, what=f"optimizer {name!r}", strict=True
     )
-    return rebuilt(params, _with_betas(fields, params))
+    fields = _with_betas(fields, params, DEFAULT_BETAS.get(str(name), (0.9, 0.999)))
+    if "betas" in fields and rule.type == "pytorch_optimizer":
+        betas = fields.pop("betas")
+        fields["options"] = Node({"betas": betas}, betas.place, betas.key_place)
+    return rebuilt(params, fields)
 
 
 def _misplaced(step: Node, path: str, notes: Notes) -> Node | None:
@@ -91,10 +107,10 @@ def _is_foreign(key: str, value: Node, name: str, path: str, notes: Notes) -> bo
     return True
 
 
-def _with_betas(fields: Fields, params: Node) -> Fields:
+def _with_betas(fields: Fields, params: Node, defaults: tuple[float, float]) -> Fields:
     betas = [fields.pop(name, None) for name in ("beta1", "beta2")]
     given = next((beta for beta in betas if beta is not None), None)
     if given is not None:
-        pair = [beta or Node(default, params.place) for beta, default in zip(betas, DEFAULT_BETAS, strict=True)]
+        pair = [beta or Node(default, params.place) for beta, default in zip(betas, defaults, strict=True)]
         fields["betas"] = Node(pair, given.place, given.key_place)
     return fields

@@ -32,7 +32,7 @@ class JsonlLogger:
     def log(self, record: Record) -> None:
         """Write a line."""
         assert self._file is not None
-        self._file.write(json.dumps({name: _plain(value) for name, value in record.items()}) + "\n")
+        self._file.write(json.dumps({name: json_number(value) for name, value in record.items()}) + "\n")
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Nothing: numbers only."""
@@ -53,7 +53,8 @@ def _is_before(line: str, iteration: int) -> bool:
         return False  # A line that a kill cut short.
 
 
-def _plain(value: float) -> float | str:
+def json_number(value: float) -> float | str:
+    """A number as it is, and text for what JSON has no number for."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

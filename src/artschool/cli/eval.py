@@ -1,0 +1,36 @@
+"""`artschool eval`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from artschool import ranks
+from artschool.errors import ConfigError
+from artschool.loggers.jsonl import json_number
+from artschool.start import load_trained
+
+
+def eval_command(
+    config: Path, overrides: Sequence[str], run_dir: Path | None, checkpoint: Path | None, *, as_json: bool
+) -> None:
+    """Evaluate a checkpoint and print a line for each metric, or one JSON object."""
+    try:
+        console = Console(stderr=True, highlight=False)
+        run = load_trained(config, overrides, run_dir=run_dir, checkpoint=checkpoint, console=console)
+        if not run.evaluations:
+            raise ConfigError(f"{config}: there is no `evaluate:` section, so there is nothing to evaluate")
+        values = run.evaluate()
+        ranks.wait()
+        if ranks.is_main() and as_json:
+            numbers = {name: json_number(value) for name, value in values.items()}
+            click.echo(json.dumps({"iteration": run.iteration, **numbers}))
+        elif ranks.is_main():
+            for name, value in values.items():
+                click.echo(f"{name} {value:.6g}")
+    finally:
+        ranks.stop()

@@ -1,0 +1,108 @@
+"""How far the distribution of generated samples is from that of real ones, by the moments of their features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from artschool import ranks
+from artschool.components.metrics.pooled import pooled_features
+from artschool.errors import NumericsError
+from artschool.registry import metrics
+from artschool.signature import Network
+
+
+@metrics.register
+class Fid:
+    """Fréchet distance between Gaussians fitted to the features of generated and of real samples.
+
+    `|m - n|^2 + tr(S + T - 2 (S T)^(1/2))` for means m, n and unbiased covariances S, T. Lower is better, 0 at best.
+    Sums are kept in float64 and divided once, so smaller last batches and several processes change nothing. The value
+    depends on the number of samples, being biased upwards by a small one: compare only values over equally many.
+
+    Source: Heusel et al. 2017, arXiv:1706.08500, eq. 6; there the network is Inception-v3.
+    """
+
+    def __init__(self, network: Network) -> None:
+        """Measure with a network of the file.
+
+        Args:
+            network: Returns features (B, D), or maps (B, D, ...) that are averaged over their places; of several maps
+                the last counts. It takes samples as the evaluation has them.
+        """
+        self._network = network
+        self.reset()
+
+    def update(self, fake: Tensor, real: Tensor) -> None:
+        """Add a batch: generated and real samples, each (B, ...), not necessarily equally many."""
+        self._fake.add(pooled_features(self._network, fake))
+        self._real.add(pooled_features(self._network, real))
+
+    def compute(self) -> float:
+        """The distance over all samples of all processes.
+
+        Raises:
+            NumericsError: There are fewer than two samples of a kind.
+        """
+        return frechet_distance(*self._fake.gathered().estimate(), *self._real.gathered().estimate())
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self._fake, self._real = Moments(), Moments()
+
+
+@dataclass
+class Moments:
+    """Sums over feature vectors: how many, of them, and of their products."""
+
+    count: int = 0
+    total: Tensor | None = None
+    products: Tensor | None = None
+
+    def add(self, features: Tensor) -> None:
+        """Add vectors (B, D)."""
+        total, products = features.sum(0), features.T @ features
+        self.count += len(features)
+        self.total = total if self.total is None else self.total + total
+        self.products = products if self.products is None else self.products + products
+
+    def gathered(self) -> Moments:
+        """Those of all processes together, on the CPU."""
+        together = Moments()
+        for count, total, products in ranks.gather((self.count, _on_cpu(self.total), _on_cpu(self.products))):
+            if total is None or products is None:
+                continue  # A process that had no batch.
+            together.count += count
+            together.total = total if together.total is None else together.total + total
+            together.products = products if together.products is None else together.products + products
+        return together
+
+    def estimate(self) -> tuple[Tensor, Tensor]:
+        """Mean (D,) and unbiased covariance (D, D).
+
+        Raises:
+            NumericsError: There are fewer than two vectors.
+        """
+        if self.count < 2 or self.total is None or self.products is None:
+            raise NumericsError(f"a covariance needs two samples, and there are {self.count}; evaluate on more")
+        mean = self.total / self.count
+        return mean, (self.products - self.count * torch.outer(mean, mean)) / (self.count - 1)
+
+
+def frechet_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> float:
+    """Squared Fréchet distance between two Gaussians: means (D,), covariances (D, D).
+
+    The trace of `(S T)^(1/2)` is that of `(S^(1/2) T S^(1/2))^(1/2)`, which is symmetric: its eigenvalues are real, and
+    not negative but for rounding, also where there are fewer samples than features.
+    """
+    values, vectors = torch.linalg.eigh(covariance)
+    root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+    cross = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp(min=0).sqrt().sum()
+    distance = (mean - other_mean).square().sum() + covariance.trace() + other_covariance.trace() - 2 * cross
+    return max(float(distance), 0.0)
+
+
+def _on_cpu(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.cpu()

@@ -1,0 +1,86 @@
+"""How far the distribution of generated samples is from that of real ones, by a kernel over their features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from artschool import ranks
+from artschool.components.metrics.pooled import pooled_features
+from artschool.errors import NumericsError
+from artschool.registry import metrics
+from artschool.signature import Network
+
+_BLOCK = 4096
+"""Rows of the kernel matrix that are in memory at once."""
+
+
+@metrics.register
+class Kid:
+    """Squared maximum mean discrepancy between the features of generated and of real samples.
+
+    `mean_(i≠j) k(x_i, x_j) + mean_(i≠j) k(y_i, y_j) - 2 mean_(i,j) k(x_i, y_j)` with `k(x, y) = (x·y / D + 1)^3`. Lower
+    is better. It is unbiased, so it may be compared between different numbers of samples, and falls below 0 for equal
+    distributions. All pairs count, instead of random subsets: the same samples give the same value. The features of all
+    samples are kept until the end.
+
+    Source: Bińkowski et al. 2018, arXiv:1801.01401, section 3.
+    """
+
+    def __init__(self, network: Network) -> None:
+        """Measure with a network of the file.
+
+        Args:
+            network: Returns features (B, D), or maps (B, D, ...) that are averaged over their places; of several maps
+                the last counts. It takes samples as the evaluation has them.
+        """
+        self._network = network
+        self.reset()
+
+    def update(self, fake: Tensor, real: Tensor) -> None:
+        """Add a batch: generated and real samples, each (B, ...), not necessarily equally many."""
+        self._fake.append(pooled_features(self._network, fake).cpu())
+        self._real.append(pooled_features(self._network, real).cpu())
+
+    def compute(self) -> float:
+        """The discrepancy over all samples of all processes.
+
+        Raises:
+            NumericsError: There are fewer than two samples of a kind.
+        """
+        return discrepancy(_gathered(self._fake), _gathered(self._real))
+
+    def reset(self) -> None:
+        """Forget all samples."""
+        self._fake: list[Tensor] = []
+        self._real: list[Tensor] = []
+
+
+def discrepancy(x: Tensor, y: Tensor) -> float:
+    """The unbiased estimate from vectors (N, D) and (M, D).
+
+    Raises:
+        NumericsError: N or M is below 2.
+    """
+    if min(len(x), len(y)) < 2:
+        raise NumericsError(f"a discrepancy needs two samples of each kind, and there are {len(x)} and {len(y)}")
+    return _mean_of_pairs(x) + _mean_of_pairs(y) - 2 * _sum(x, y) / (len(x) * len(y))
+
+
+def _mean_of_pairs(x: Tensor) -> float:
+    alone = float(_kernel(x.square().sum(1), x.shape[1]).sum())
+    return (_sum(x, x) - alone) / (len(x) * (len(x) - 1))
+
+
+def _sum(x: Tensor, y: Tensor) -> float:
+    sums = [_kernel(rows @ y.T, x.shape[1]).sum() for rows in torch.split(x, _BLOCK)]
+    return float(torch.stack(sums).sum())
+
+
+def _kernel(products: Tensor, dimensions: int) -> Tensor:
+    return (products / dimensions + 1) ** 3
+
+
+def _gathered(features: list[Tensor]) -> Tensor:
+    parts = [part for process in ranks.gather(features) for part in process]
+    return torch.cat(parts) if parts else torch.empty(0, 1)

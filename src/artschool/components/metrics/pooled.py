@@ -1,0 +1,30 @@
+"""One vector of features for each sample, whatever a network returns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from artschool.errors import ConfigError
+
+
+def pooled_features(network: nn.Module, x: Tensor) -> Tensor:
+    """Features of each sample in float64: (B, ...) to (B, D).
+
+    Feature maps (B, D, ...) are averaged over their places. Of several maps, in a list or a mapping, the last counts.
+
+    Raises:
+        ConfigError: The network returns something else.
+    """
+    # Differences of means and of products cancel, so the features themselves must not be rounded to 16 bits.
+    with torch.autocast(x.device.type, enabled=False):
+        output: Any = network(x.float() if x.is_floating_point() else x)
+    if isinstance(output, Mapping):
+        output = list(output.values())
+    if isinstance(output, Sequence) and output:
+        output = output[-1]
+    if not isinstance(output, Tensor) or output.dim() < 2:
+        found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ConfigError(f"a feature network returns (B, D) or feature maps (B, D, ...), found {found}")
+    return output.double().flatten(2).mean(2) if output.dim() > 2 else output.double()

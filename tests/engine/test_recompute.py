@@ -1,0 +1,113 @@
+"""Activation checkpointing changes no bit of weights, buffers or averages, and keeps less for backward."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import toy_run
+from torch import Tensor, nn
+
+from artschool.engine.checkpoint import fingerprint
+from artschool.engine.recompute import checkpoint_activations
+from artschool.errors import ConfigError
+
+
+def make() -> nn.Sequential:
+    """Convolutions with everything that a second forward could spoil: dropout, running means, spectral norm."""
+    torch.manual_seed(0)
+    spectral = nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 4, 3, padding=1))
+    blocks = [
+        nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.BatchNorm2d(4), nn.SiLU(), nn.Dropout(0.3), nn.SiLU())
+        for _ in range(3)
+    ]
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.Sequential(*blocks, nn.Sequential(spectral, nn.SiLU())), nn.Conv2d(4, 1, 3)
+    )
+
+
+def saved_by(call: Callable[[], Tensor]) -> tuple[Tensor, int]:
+    """What a call returns, and how many numbers autograd keeps for its backward."""
+    kept = 0
+
+    def pack(tensor: Tensor) -> Tensor:
+        nonlocal kept
+        kept += tensor.numel()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        return call(), kept
+
+
+def trained(network: nn.Module, x: Tensor) -> tuple[list[Tensor], dict[str, Tensor], int]:
+    torch.manual_seed(1)
+    # Twice before backward, as a critic is called with fake and real.
+    total, kept = saved_by(lambda: network(x).square().mean() + network(x * 2).mean())
+    torch.autograd.backward(total)
+    return [p.grad for p in network.parameters() if p.grad is not None], network.state_dict(), kept
+
+
+def test_gradients_and_buffers_have_the_same_bits_and_less_is_kept() -> None:
+    plain, frugal, x = make(), make(), torch.randn(2, 3, 12, 12)
+    checkpoint_activations(frugal, ["1.*"], "networks.net")
+    expected, found = trained(plain, x), trained(frugal, x)
+    assert len(found[0]) == len(list(plain.parameters()))
+    assert all(torch.equal(one, other) for one, other in zip(expected[0], found[0], strict=True))
+    assert found[1].keys() == expected[1].keys()
+    assert all(torch.equal(found[1][name], expected[1][name]) for name in expected[1])
+    assert found[2] < expected[2] / 3
+
+
+def test_the_input_gets_its_gradient_through_a_frozen_network() -> None:
+    plain, frugal = make().eval().requires_grad_(False), make().eval().requires_grad_(False)
+    checkpoint_activations(frugal, ["1"], "networks.net")
+    x = torch.randn(1, 3, 12, 12)
+    gradients = []
+    for network in (plain, frugal):
+        own = x.clone().requires_grad_()
+        torch.autograd.backward(network(own).sum())
+        gradients.append(own.grad)
+    assert gradients[0] is not None and gradients[1] is not None and torch.equal(gradients[0], gradients[1])
+
+
+def test_a_copy_computes_with_its_own_weights() -> None:
+    network = make().eval()
+    checkpoint_activations(network, ["1.*"], "networks.net")
+    x = torch.randn(1, 3, 12, 12)
+    before = network(x).detach()
+    copied = copy.deepcopy(network)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert torch.equal(copied(x), before)
+    assert not torch.equal(network(x), before)
+
+
+def test_only_the_outermost_match_is_wrapped() -> None:
+    network = make()
+    checkpoint_activations(network, ["1*"], "networks.net")
+    assert [name for name, module in network.named_modules() if "forward" in vars(module)] == ["1"]
+
+
+def test_a_pattern_without_a_module_is_told() -> None:
+    with pytest.raises(ConfigError) as refusal:
+        checkpoint_activations(make(), ["body.*"], "networks.net")
+    assert str(refusal.value).startswith(
+        "networks.net.activation_checkpointing: 'body.*' matches no module; there are 0, 1, "
+    )
+
+
+@pytest.mark.parametrize("overrides", [(), ("train.precision=bf16", "train.accumulate=2")])
+def test_a_run_has_the_same_bits_with_it(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    patterns = ("networks.gen.activation_checkpointing=['[0-3]']", "networks.critic.activation_checkpointing=['*']")
+    prints: list[Any] = []
+    for number, extra in enumerate(((), patterns)):
+        (tmp_path / str(number)).mkdir()
+        run = toy_run.load(tmp_path / str(number), *overrides, *extra)
+        toy_run.recorded(run)
+        prints.append(fingerprint(run.train()))
+    assert prints[0] == prints[1]
