@@ -102,6 +102,13 @@ def broadcast(tensors: Iterable[Tensor]) -> None:
             dist.broadcast(tensor.detach(), 0)
 
 
+def sum_in_place(tensors: Iterable[Tensor]) -> None:
+    """Replace each tensor by its sum over all processes."""
+    if world_size() > 1:
+        for tensor in tensors:
+            dist.all_reduce(tensor)
+
+
 def gather_on_main(value: Value) -> list[Value]:
     """Every process's value, by rank, for the main process alone; the others get nothing."""
     if world_size() == 1:

@@ -1,0 +1,64 @@
+"""Whether features tell points that belong together from those that do not."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from artschool import ranks
+from artschool.registry import metrics
+
+Kind = Literal["similar", "dissimilar", "ratio"]
+
+
+@metrics.register
+class PointPairContrast:
+    """Mean distance of features at two points, over the pairs that are similar or over those that are not.
+
+    Args:
+        kind: `similar` and `dissimilar` are the mean Euclidean distances of those pairs; `ratio` is the second
+            divided by the first, 1 for features that say nothing, higher is better.
+    """
+
+    def __init__(self, *, kind: Kind = "ratio") -> None:
+        self._kind = kind
+        self.reset()
+
+    def update(self, features1: Tensor, features2: Tensor, points1: Tensor, points2: Tensor, similar: Tensor) -> None:
+        """Add a batch of pairs, one a sample.
+
+        Args:
+            features1: (B, C, H, W), read between pixels by bilinear interpolation.
+            features2: (B, C, H', W'); the same key as features1 for two points of one image.
+            points1: (B, 2), x and y in 0..1 from the outer edge of the left upper pixel.
+            points2: The same in features2.
+            similar: (B,), not 0 where the points belong together.
+        """
+        distances = (_at(features1, points1) - _at(features2, points2)).norm(dim=1).double()
+        for kind, chosen in (("similar", similar != 0), ("dissimilar", similar == 0)):
+            self._sums[kind] += float(distances[chosen].sum())
+            self._counts[kind] += int(chosen.sum())
+
+    def compute(self) -> float:
+        """The distance, or the ratio, over everything seen by all processes; NaN where there is no such pair."""
+        parts = ranks.gather((self._sums, self._counts))
+        means = {}
+        for kind in self._sums:
+            count = sum(counts[kind] for _, counts in parts)
+            means[kind] = sum(sums[kind] for sums, _ in parts) / count if count else float("nan")
+        if self._kind != "ratio":
+            return means[self._kind]
+        return means["dissimilar"] / means["similar"] if means["similar"] else float("inf")
+
+    def reset(self) -> None:
+        """Forget all pairs."""
+        self._sums = {"similar": 0.0, "dissimilar": 0.0}
+        self._counts = {"similar": 0, "dissimilar": 0}
+
+
+def _at(features: Tensor, points: Tensor) -> Tensor:
+    """Features (B, C) at points."""
+    grid = (2 * points.float() - 1).view(-1, 1, 1, 2)
+    return F.grid_sample(features.float(), grid, padding_mode="border", align_corners=False)[:, :, 0, 0]

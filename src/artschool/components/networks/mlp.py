@@ -1,0 +1,51 @@
+"""Linear layers: projections, predictions, probes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from artschool.registry import networks
+
+Count = Annotated[int, Field(ge=1)]
+
+
+@networks.register("mlp")
+class MLP(nn.Module):
+    """Linear layers with a norm and a ReLU between them; without `hidden` one linear layer, a linear probe.
+
+    The projections and predictions of BYOL have one hidden layer with batch norm (Grill et al. 2020,
+    arXiv:2006.07733, section 3.3).
+
+    Args:
+        hidden: Features after each layer but the last.
+        norm: After each layer but the last.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_features: Count,
+        out_features: Count,
+        hidden: list[Count] = [],  # noqa: B006  # never changed
+        norm: Literal["none", "batch", "layer"] = "none",
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for features in hidden:
+            layers += [nn.Linear(in_features, features), *_norm(norm, features), nn.ReLU()]
+            in_features = features
+        self.layers = nn.Sequential(*layers, nn.Linear(in_features, out_features))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, ...), flattened to (B, in_features), to (B, out_features)."""
+        out: Tensor = self.layers(x.flatten(1))
+        return out
+
+
+def _norm(norm: str, features: int) -> list[nn.Module]:
+    if norm == "none":
+        return []
+    return [nn.BatchNorm1d(features) if norm == "batch" else nn.LayerNorm(features)]
