@@ -56,6 +56,7 @@ MODULES = (
     "losses.vector_quantization",
     "losses.vicreg",
     "metrics.classification",
+    "metrics.features",
     "metrics.fid",
     "metrics.image",
     "metrics.kid",
