@@ -88,6 +88,7 @@ MODULES = (
     "metrics.image",
     "metrics.point_pairs",
     "networks.adapters",
+    "metrics.features",
     "metrics.fid",
     "metrics.image",
     "metrics.kid",
