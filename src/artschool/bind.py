@@ -92,6 +92,8 @@ class Binder:
             return Context(self._clock, path)
         if role is Role.NESTED:
             inner = component.nested.get(name)
+            if isinstance(inner, list):
+                return [self.function(part)[0] for part in inner]
             return self.function(inner)[0] if inner is not None else None
         value = component.option(name)
         return self._networks_in(value) if role is Role.NETWORK else value

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.data.collate import size_of, to_device
-from artschool.data.loader import load_batches
+from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import derive, forked
 from artschool.errors import NumericsError
@@ -69,11 +69,8 @@ class Evaluation:
 
     name: str
     every: int | None
-    dataset: Any
-    data_name: str
+    loader: Loader
     batches: Batches
-    workers: int
-    seed: int
     injectors: Sequence[InjectorCall]
     metrics: Mapping[str, tuple[Call, Accumulator]]
     networks: Sequence[nn.Module]
@@ -92,15 +89,12 @@ class Evaluation:
         for _, metric in self.metrics.values():
             metric.reset()
         with (
-            forked(derive(self.seed, "evaluate", self.name, iteration), device),
+            forked(derive(self.loader.seed, "evaluate", self.name, iteration), device),
             in_eval_mode(self.networks),
             torch.no_grad(),
         ):
-            loaded = load_batches(
-                self.dataset, self.data_name, sampler, seed=self.seed, workers=self.workers, device=device
-            )
-            for batch in loaded:
-                state = State(to_device(batch, device), writer=self.data_name)
+            for batch in self.loader.load(sampler, device):
+                state = State(to_device(batch, device), writer=self.loader.name)
                 for injector in self.injectors:
                     injector(state)
                 for call, _ in self.metrics.values():
