@@ -169,7 +169,7 @@ class Deadly:
 def test_a_worker_that_is_gone_or_stuck_is_told_with_its_samples(how: str, text: str, code: int) -> None:
     of, _ = loader(Deadly(how), 0, workers=2, timeout=1)
     start = time.perf_counter()
-    asked = r"^data\.train: worker 0, asked for samples 4, 5 of epoch 0, "
+    asked = r"^data\.train: worker 0, asked for samples (0, 1, )?4, 5, "
     with pytest.raises(ArtschoolError, match=asked + text) as error:
         list(of.load([[Position(0, i), Position(0, i + 1)] for i in range(0, 8, 2)], CPU))
     assert error.value.exit_code == code

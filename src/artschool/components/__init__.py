@@ -1,9 +1,16 @@
 """The components that ship with the package. Nothing is scanned: what is not listed here does not exist."""
 
 MODULES = (
+    "datasets.adapters",
+    "datasets.crop_tree",
     "datasets.digits",
+    "datasets.frames",
     "datasets.image_folder",
+    "datasets.image_pairs",
+    "datasets.patch_with_reference",
     "datasets.photos",
+    "datasets.shards",
+    "datasets.wrappers",
     "injectors.add_noise",
     "injectors.alias",
     "injectors.concatenate",

@@ -109,12 +109,19 @@ def declared_keys(data: Component | None) -> tuple[str, ...] | None:
 def yielded_keys(data: Component | None) -> tuple[str, ...] | None:
     """The keys of a sample: `keys:` of the file, or those that the signature declares.
 
-    A data set with others inside passes on the keys that all of them have, besides its own.
+    A data set with others inside passes on the keys that all of them have, besides its own. One whose keys depend on
+    its options takes them as `columns`: key to where it comes from.
     """
     if data is None or data.registered is None:
         return None
     listed: list[str] | None = getattr(data.entry, "keys", None)
     own = tuple(listed) if listed is not None else data.registered.signature.yields
+    if (
+        own is None
+        and data.entry is not None
+        and isinstance(columns := getattr(data.entry, "option_columns", None), dict)
+    ):
+        own = tuple(columns)
     inner = [yielded_keys(component) for component in data.inner]
     if own is None or listed is not None or not inner:
         return own

@@ -163,19 +163,25 @@ class Loader:
             except StopIteration:
                 return
             except RuntimeError as error:
-                for process in getattr(iterator, "_workers", ()):
+                processes = getattr(iterator, "_workers", [])
+                gone = [worker for worker, process in enumerate(processes) if not process.is_alive()]
+                for process in processes:
                     with suppress(RuntimeError):  # Which torch raises once when it sees that one has ended.
                         process.kill()  # They ignore the signals that torch would end them with.
                         process.join()
-                raise self._lost(number % self.workers, asked[0], error) from error
+                worker = gone[0] if gone else number % self.workers
+                waiting = [batch for turn, batch in enumerate(asked, number) if turn % self.workers == worker]
+                raise self._lost(worker, waiting, error) from error
             asked.popleft()
             number += 1
             yield loaded
 
-    def _lost(self, worker: int, batch: list[Position], error: RuntimeError) -> ArtschoolError:
-        """What to tell of a worker that does not answer."""
-        samples = ", ".join(str(position.sample) for position in batch[:16]) + (", ..." if len(batch) > 16 else "")
-        who = f"{self.name}: worker {worker}, asked for samples {samples} of epoch {batch[0].epoch},"
+    def _lost(self, worker: int, batches: list[list[Position]], error: RuntimeError) -> ArtschoolError:
+        """What to tell of a worker that does not answer, and of the batches that it owes."""
+        positions = [position for batch in batches for position in batch]
+        samples = ", ".join(str(position.sample) for position in positions[:16])
+        samples += ", ..." if len(positions) > 16 else ""
+        who = f"{self.name}: worker {worker}, asked for samples {samples},"
         if "timed out" in str(error):
             return DataError(f"{who} gave nothing for {self.timeout:g} seconds; `timeout` of the data set says so")
         advice = "if memory ran out, take fewer `workers` or a smaller `batch_size`"
