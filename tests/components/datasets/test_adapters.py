@@ -51,9 +51,9 @@ def test_what_torchvision_lacks_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     torchvision(monkeypatch)
     with pytest.raises(ConfigError, match=r"no data set 'MNITS'. There are: CIFAR10, MNIST. Did you mean 'MNIST'\?"):
         TorchvisionDataset(name="MNITS", root=tmp_path)
-    with pytest.raises(ConfigError, match="no data set 'os'"):
+    with pytest.raises(ConfigError, match=r"no data set 'os'"):
         TorchvisionDataset(name="os", root=tmp_path)
-    with pytest.raises(DataError, match="^torchvision_dataset: MNIST: Dataset not found"):
+    with pytest.raises(DataError, match=r"^torchvision_dataset: MNIST: Dataset not found"):
         TorchvisionDataset(name="MNIST", root=tmp_path / "none")
 
 
