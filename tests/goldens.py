@@ -205,6 +205,12 @@ def injector(case: Case) -> Problems:
 
 
 def loss(case: Case) -> Problems:
+    """Value, logged numbers and gradients of a loss.
+
+    A loss that calls networks finds those of the case, frozen or not as the case made them; one that holds another is
+    one component here, with the keys of both. One that draws at random has several right values, and no gradients
+    to compare.
+    """
     step, binder, modules, clock = one_step(case, losses={"case": case.data["config"]})
     inputs = {key: value.requires_grad_(value.is_floating_point()) for key, value in case.part("in").items()}
     value = binder.loss(step.losses["case"], "step", "case")(State(inputs, writer="data"))

@@ -143,7 +143,10 @@ def test_a_union_keeps_what_a_file_can_give() -> None:
         return x
 
     injectors.register(activated)
-    assert injectors.get("activated").takes == ["in", "after", "before", "every", "out", "x", "kind"]
+    assert injectors.get("activated").takes == [
+        *("in", "after", "before", "every", "out", "only", "once", "no_grad"),
+        *("x", "kind"),
+    ]
 
 
 def not_annotated(x: Tensor, y) -> Tensor: ...  # type: ignore[no-untyped-def, empty-body]  # the point of the test

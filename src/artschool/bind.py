@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
+from artschool.config.component import takes_list
 from artschool.config.structure import Component, names_in
 from artschool.engine.evaluate import Accumulator, MeanOverSamples
 from artschool.engine.train_iteration import Clock
+from artschool.entries import InjectorEntry
 from artschool.errors import ConfigError, ResourceError
 from artschool.graph.call import Call, InjectorCall, LossCall
 from artschool.signature import Context, Role
@@ -19,16 +22,31 @@ from artschool.signature import Context, Role
 class Binder:
     """Turns components into callables with everything bound but their keys.
 
+    Args:
+        networks: By name; a moving average under `<name>.ema`.
+        known: Modules that are there already, by path; they are used rather than built anew.
+
     Attributes:
         used: The networks that components call.
         modules: What components are modules themselves, by path; what they keep belongs into a checkpoint.
     """
 
-    def __init__(self, networks: Mapping[str, nn.Module], clock: Clock) -> None:
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        clock: Clock,
+        known: Mapping[str, nn.Module] | None = None,
+    ) -> None:
         self._networks = networks
         self._clock = clock
+        self._known = known or {}
         self.used: list[nn.Module] = []
         self.modules: dict[str, nn.Module] = {}
+
+    def for_evaluation(self, *, averaged: bool) -> Binder:
+        """One for the same components: modules stay what they are, and moving averages may stand for their networks."""
+        averages = {name.removesuffix(".ema"): network for name, network in self._networks.items() if "." in name}
+        return Binder({**self._networks, **(averages if averaged else {})}, self._clock, self.modules)
 
     def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The callable of an injector, loss or metric function, and what stands for each of its keys."""
@@ -38,8 +56,13 @@ class Binder:
     def injector(self, component: Component) -> InjectorCall:
         """An injector as a call of a plan."""
         function, keys = self.function(component)
-        out = getattr(component.entry, "out")  # noqa: B009  # every injector's entry has it
-        return InjectorCall(component.path, component.node.place, function, keys, component.when, out=out)
+        entry = component.entry
+        assert isinstance(entry, InjectorEntry)
+        if entry.no_grad:
+            function = torch.no_grad()(function)
+        return InjectorCall(
+            component.path, component.node.place, function, keys, component.when, out=entry.out, once=entry.once
+        )
 
     def loss(self, component: Component, step: str, name: str) -> LossCall:
         """A loss as a call of a plan."""
@@ -81,7 +104,8 @@ class Binder:
             (at_call if parameter.at_call else at_build)[name] = value
         if not signature.is_class:
             return signature.target, {**at_build, **at_call}, keys
-        built = construct(component, at_build)
+        known = self._known.get(component.path)
+        built = construct(component, at_build) if known is None else known
         if isinstance(built, nn.Module):
             self.modules[component.path] = built.to(self._clock.device)
         return built, at_call, keys
@@ -93,10 +117,26 @@ class Binder:
         if role is Role.NESTED:
             inner = component.nested.get(name)
             if isinstance(inner, list):
-                return [self.function(part)[0] for part in inner]
-            return self.function(inner)[0] if inner is not None else None
+                return [self._nested(part) for part in inner]
+            return self._nested(inner) if inner is not None else None
         value = component.option(name)
         return self._networks_in(value) if role is Role.NETWORK else value
+
+    def _nested(self, component: Component) -> Callable[..., Any]:
+        """A component inside another one, which calls it with its keys' values, as `in:` would give them."""
+        function, registered = self.function(component)[0], component.registered
+        assert registered is not None
+        inputs = registered.signature.inputs
+        if component.kind not in ("injectors", "losses") or not inputs:
+            return function
+        whole = len(inputs) == 1 and takes_list(inputs[0].annotation)
+
+        def call(*values: Any, **named: Any) -> Any:
+            # By name: a parameter for a network may stand before those for keys.
+            given = [list(values)] if whole and values else values
+            return function(**{p.name: value for p, value in zip(inputs, given, strict=False)}, **named)
+
+        return call
 
     def _networks_in(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -58,17 +58,19 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     device = choose_device(file.train.device)
     ranks.start(device)
     torch.use_deterministic_algorithms(file.train.deterministic)
+    torch.backends.cudnn.benchmark = file.train.cudnn_benchmark
+    torch.autograd.set_detect_anomaly(file.train.detect_anomaly)
     meters = Meters()
     clock = Clock(device, meters)
     data = _train_data(config)
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
     for network in networks.values():
         ranks.broadcast([*network.parameters(), *network.buffers()])
-    emas = {name: Ema(networks[name], file.ema.decay) for name in file.ema.networks} if file.ema else {}
+    emas = {name: Ema(networks[name], decay) for name, decay in file.ema.decays.items()} if file.ema else {}
     for name, hook in hooks(networks, "provide_ema"):
         if name in emas:
             hook(emas[name].module)
-    binder = Binder(networks, clock)
+    binder = Binder({**networks, **{f"{name}.ema": ema.module for name, ema in emas.items()}}, clock)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
     for module in binder.modules.values():
@@ -84,7 +86,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         emas=emas,
         modules=binder.modules,
         data=data,
-        evaluations=[_evaluation(e, config, networks, emas, clock) for e in config.evaluations.values()],
+        evaluations=[_evaluation(e, config, binder) for e in config.evaluations.values()],
         train_section=file.train,
         log_section=file.log,
         checkpoint_section=file.checkpoint,
@@ -92,6 +94,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         clock=clock,
         meters=meters,
         store=CheckpointStore(folder / "checkpoints"),
+        iteration=file.train.start_iteration,
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
     )
@@ -195,17 +198,22 @@ def _step(
     kept: set[str],
     device: torch.device,
 ) -> TrainStep:
-    graph = Step(
-        step.name,
-        step.section.when,
-        step.section.trains_when,
-        [binder.injector(component) for component in step.injectors.values()],
-        [binder.loss(component, step.name, name) for name, component in step.losses.items()],
-        frozenset(kept),
-    )
+    graph = _graph(step, binder, kept, training=True)
     trained = {name: networks[name] for name in step.section.trained}
     gates = {name: config.networks[name].when for name in trained}
     return TrainStep(graph, trained, gates, _update(step, config, trained, device))
+
+
+def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
+    return Step(
+        step.name,
+        step.section.when,
+        step.section.trains_when,
+        [binder.injector(component) for component in step.injectors_when(training=training)],
+        [binder.loss(component, step.name, name) for name, component in step.losses.items()],
+        frozenset(kept),
+        step.section.requires,
+    )
 
 
 def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> Update | None:
@@ -233,15 +241,8 @@ def _phase(component: Component) -> Phase:
     return Phase(curve, entry.from_, entry.scale, entry.warmup)
 
 
-def _evaluation(
-    evaluation: EvaluationConfig,
-    config: Config,
-    networks: Mapping[str, nn.Module],
-    emas: Mapping[str, Ema],
-    clock: Clock,
-) -> Evaluation:
-    averaged = {name: ema.module for name, ema in emas.items()} if evaluation.section.ema else {}
-    binder = Binder({**networks, **averaged}, clock)
+def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder) -> Evaluation:
+    binder = training.for_evaluation(averaged=evaluation.section.ema)
     name, component = evaluation.section.data, config.data[evaluation.section.data]
     entry = component.entry
     assert isinstance(entry, DatasetEntry)
@@ -260,6 +261,7 @@ def _evaluation(
         every=evaluation.section.every,
         loader=loader,
         batches=batches,
+        steps=[_graph(config.steps[name], binder, (), training=False) for name in evaluation.section.steps],
         injectors=[binder.injector(component) for component in evaluation.injectors.values()],
         metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},
         networks=[*binder.used, *binder.modules.values()],

@@ -33,9 +33,16 @@ class Gated(Entry):
 
 
 class InjectorEntry(Gated):
-    """An injector: `out` names what it returns; `_` in a list drops a value."""
+    """An injector: `out` names what it returns; `_` in a list drops a value.
+
+    `only` lets it run only when a step trains, or only when an evaluation runs the step. With `once` it is computed for
+    the first micro-batch alone, and the others get its values, without gradient.
+    """
 
     out: Key | list[Key]
+    only: Literal["training", "evaluation"] | None = None
+    once: bool = False
+    no_grad: bool = False
 
 
 class LossEntry(Gated):
@@ -87,14 +94,15 @@ class MetricEntry(Entry):
 class GroupEntry(BaseModel):
     """Other options of an optimizer for some parameters.
 
-    They are those whose `<network>.<name>` matches the pattern `match`, such as `gen.head.*`, and which are of one of
-    `kinds`; the first group that fits counts.
+    They are those whose `<network>.<name>` matches the pattern `match`, such as `gen.head.*`, which are of one of
+    `kinds`, and which the network's own code has marked by `PARAM_GROUP = marked`; the first group that fits counts.
     """
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
 
     match: str = "*"
     kinds: list[ParameterKind] = ["weight", "bias", "norm", "embedding"]
+    marked: str | None = None
 
 
 class OptimizerEntry(Gated):

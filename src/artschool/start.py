@@ -10,6 +10,7 @@ from rich.console import Console
 from artschool import ranks
 from artschool.build import build, build_loggers
 from artschool.engine import checkpoint
+from artschool.engine.old_checkpoints import SUFFIX, restore_old
 from artschool.engine.run import Logger, Run
 from artschool.engine.store import CheckpointStore
 from artschool.errors import CheckpointError
@@ -83,6 +84,12 @@ def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
                 raise CheckpointError(f"no checkpoint in {run.folder} is valid; choose another --run-dir to start anew")
             return
         loaded = run.store.load(number)
+    elif Path(resume).suffix == SUFFIX:
+        if numbers:
+            raise CheckpointError(f"{run.folder} has checkpoints up to {numbers[-1]} already; choose another --run-dir")
+        restore_old(run, Path(resume))
+        say(f"going on after iteration {run.iteration}, from {resume} of DL-Art-School")
+        return
     else:
         loaded = CheckpointStore.load_path(Path(resume))
         if numbers and numbers[-1] > loaded.number:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from old_text import node, plain, silent, told
 
-from artschool.config.source import read_file
 from artschool.legacy.injectors import INJECTORS, PENDING, convert_injector, convert_injectors
 from artschool.legacy.rules import Notes
 from artschool.registry import injectors, load_builtins
@@ -104,9 +101,9 @@ def test_padding_tells_what_changed() -> None:
 
 def test_an_injector_without_a_counterpart_is_refused_by_name_and_stays() -> None:
     notes = Notes()
-    fields = convert_injector(node("{in: a, out: b,\n type: for_each, subtype: grey}"), "here", notes)
-    assert plain(fields) == {"in": "a", "out": "b", "type": "for_each", "subtype": "grey"}
-    assert told(notes.faults) == ["2:2: here: the reference's injector 'for_each' has no counterpart yet"]
+    fields = convert_injector(node("{in: a, out: b,\n type: gpt_voice_latent, text: t}"), "here", notes)
+    assert plain(fields) == {"in": "a", "out": "b", "type": "gpt_voice_latent", "text": "t"}
+    assert told(notes.faults) == ["2:2: here: the reference's injector 'gpt_voice_latent' has no counterpart yet"]
 
 
 def test_an_unknown_injector_gets_the_nearest_name() -> None:
@@ -124,17 +121,19 @@ def test_full_precision_in_one_call_is_told() -> None:
     ]
 
 
-def test_injectors_for_evaluation_are_left_out_and_the_flags_too() -> None:
+def test_flags_say_where_and_how_an_injector_runs() -> None:
     notes = Notes()
     step = node(
-        "injectors:\n  a: {type: grey, in: x, out: y, train: true}\n  b: {type: direct, in: x, out: y, eval: true}"
+        "injectors:\n  a: {type: grey, in: x, out: y, train: true, eval: false}\n"
+        "  b: {type: direct, in: x, out: y, eval: true, no_accum: true, no_grad: true}"
     )
     converted = convert_injectors(step, "steps.s", notes)
     assert converted is not None
-    assert converted.plain() == {"a": {"type": "grey", "in": "x", "out": "y"}}
-    assert told(notes.warnings) == [
-        "3:3: steps.s.injectors.b: is left out: it runs in evaluation alone, which lists its own injectors here"
-    ]
+    assert converted.plain() == {
+        "a": {"type": "grey", "in": "x", "out": "y", "only": "training"},
+        "b": {"type": "alias", "in": "x", "out": "y", "only": "evaluation", "once": True, "no_grad": True},
+    }
+    assert silent(notes)
 
 
 TOKENS = "{type: discrete_token, in: mel, out: codes, dvae_config: %s, dvae_name: dvae}"
@@ -151,18 +150,7 @@ def test_discrete_tokens_call_a_frozen_network_of_their_name() -> None:
         "network": "dvae",
         "method": "get_codebook_indices",
     }
-    assert plain(notes.networks) == {"dvae": {"type": "dvae", "frozen": True}}
+    assert plain(notes.networks) == {"dvae": {"from": {"file": "no/such.yml", "network": "dvae"}, "frozen": True}}
     assert told(notes.warnings) == [
-        "1:45: here.dvae_config: is a frozen network here, but its options stand in 'no/such.yml', which is not there "
-        "to be read",
-        "1:71: networks.dvae.which_model: the network 'dvae' is none of ours: it has to come from a plugin",
+        "1:45: here.dvae_config: network 'dvae' of 'no/such.yml' is a frozen one of this file now"
     ]
-
-
-def test_discrete_tokens_take_the_network_from_its_file(tmp_path: Path) -> None:
-    other = "networks: {dvae: {which_model_G: my_dvae, kwargs: {tokens: 9}}}\npath: {pretrain_model_dvae: d.pth}"
-    (tmp_path / "tokens.yml").write_text(other)
-    (tmp_path / "old.yml").write_text(TOKENS % "tokens.yml")
-    notes = Notes()
-    convert_injector(read_file(tmp_path / "old.yml"), "here", notes)
-    assert plain(notes.networks) == {"dvae": {"type": "my_dvae", "tokens": 9, "frozen": True, "weights": "d.pth"}}

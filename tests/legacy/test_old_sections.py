@@ -9,6 +9,7 @@ from old_text import FILES, node, told
 
 from artschool.config.sections import FileSections
 from artschool.config.structure import structure
+from artschool.entries import DatasetEntry
 from artschool.legacy import sections
 from artschool.legacy.convert import convert, is_legacy
 from artschool.legacy.rules import Notes, Rule
@@ -62,6 +63,9 @@ def test_top_and_train_options_find_their_sections() -> None:
 @pytest.mark.parametrize("rule", [sections.TOP, sections.TRAIN, sections.LOGGER, sections.UPGRADES])
 def test_sections_name_options_that_exist(rule: Rule) -> None:
     for native in rule.options.values():
+        if native.startswith("data.train."):
+            assert native.removeprefix("data.train.") in DatasetEntry.model_fields
+            continue
         fields = FileSections.model_fields
         for part in native.split("."):
             assert part in fields
@@ -112,12 +116,6 @@ def test_tags_and_references_are_plain_values() -> None:
     ("text", "fault"),
     [
         ("model: sr", "3:1: model: 'model' of the reference's files has no counterpart yet"),
-        ("start_step: 500", "3:1: start_step: 'start_step' of the reference's files has no counterpart yet"),
-        (
-            "path: {resume_state: x.state}",
-            "3:8: path.resume_state: 'resume_state' of the reference's `path:` has no counterpart yet",
-        ),
-        ("train: {sort_key: l}", "3:9: train.sort_key: 'sort_key' of the reference's `train:` has no counterpart yet"),
         ("colab_mode: true", "3:1: colab_mode: 'colab_mode' of the reference's files has no counterpart yet"),
     ],
 )
@@ -129,19 +127,22 @@ def test_what_has_no_counterpart_is_refused_by_name(text: str, fault: str) -> No
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        (
-            "wandb: true",
-            "3:1: wandb: is left out: Weights & Biases has no counterpart yet; the numbers are in metrics.jsonl and "
-            "TensorBoard",
-        ),
         ("lerning: 3", "3:1: lerning: is left out: the reference never read 'lerning' of its files"),
         (
             "eval: {pure: true}",
-            "3:8: eval.pure: is left out: evaluating by it has no counterpart yet, so nothing is evaluated",
+            "3:8: eval.pure: is left out: there is no `datasets.val` to evaluate on",
         ),
         (
-            "logger: {reverse_n1_to_1: true}",
-            "3:10: logger.reverse_n1_to_1: is left out: pictures are drawn as they are, from 0 to 1",
+            "path: {resume_state: x.state}",
+            "3:8: path.resume_state: is left out: give it to the command, `artschool train FILE --resume PATH`",
+        ),
+        (
+            "eval: {evaluators: {e: {type: wer, for: n}}}",
+            "3:21: eval.evaluators.e: is left out: the reference's evaluator 'wer'",
+        ),
+        (
+            "eval: {evaluators: {e: {type: were, for: n}}}",
+            "3:21: eval.evaluators.e: 'were' is no evaluator of the reference",
         ),
         (
             "name: my_debug_run",
@@ -181,11 +182,105 @@ def test_a_step_s_options_are_ours() -> None:
         "train: {gen_lr_steps: [3]}"
     )
     assert plain["steps"] == {
-        "s": {"trains": "n", "after": 3, "before": 9, "every": 2, "clip_grad_norm": 4, "optimizer": "none"}
+        "s": {
+            "trains": "n",
+            "after": 3,
+            "before": 9,
+            "every": 2,
+            "clip_grad_norm": 4,
+            "requires": ["a"],
+            "optimizer": "none",
+        }
     }
     assert [warning.path for warning in notes.warnings if warning.path.startswith("steps")] == [
         "steps.s.clip_grad_eps",
         "steps.s.loss_log_buffer",
-        "steps.s.requires",
         "steps.s.step_outputs",
     ]
+
+
+VAL = "datasets: {train: {mode: own, batch_size: 8}, val: {mode: imagefolder, paths: p}}\n"
+
+
+def test_an_evaluation_of_the_steps_is_one_here() -> None:
+    plain, notes = converted(STEP + VAL + "eval: {pure: true}\ntrain: {val_freq: 70}")
+    assert plain["evaluate"] == {"val": {"data": "val", "every": 70, "steps": ["s"]}}
+    assert not notes.faults
+
+
+def test_what_an_evaluation_puts_out_is_compared_with_the_originals() -> None:
+    plain, notes = converted(STEP + VAL + "eval: {output_state: sr}\ntrain: {val_freq_megasamples: .001}")
+    assert plain["evaluate"]["val"] == {
+        "data": "val",
+        "every": 125,
+        "steps": ["s"],
+        "metrics": {"psnr": {"type": "psnr", "in": ["sr", "hq"]}},
+    }
+    message = "0.001 million samples in batches of 8 are 125 iterations"
+    assert f"5:9: train.val_freq_megasamples: {message}" in told(notes.warnings)
+
+
+def test_injectors_of_an_evaluation_run_in_place_of_the_steps() -> None:
+    injector = "eval: {output_state: y, injectors: {a: {type: grey, in: hq, out: y}}}"
+    plain, _ = converted(STEP + VAL + injector)
+    assert plain["evaluate"]["val"] == {
+        "data": "val",
+        "injectors": {"a": {"type": "grey", "in": "hq", "out": "y"}},
+        "metrics": {"psnr": {"type": "psnr", "in": ["y", "hq"]}},
+    }
+    plain, notes = converted(STEP + VAL + injector.replace("output_state: y, ", ""))
+    assert "evaluate" not in plain
+    assert "4:8: eval.injectors: what they write needs metrics to be reported: add `metrics:`" in told(notes.warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "precision"),
+    [
+        ("fp16: true\nhalf_type: bfloat16", "bf16"),
+        ("half_type: bf16\nfp16: true", "bf16"),
+        ("half_type: bf16\nfp16: false", None),
+        ("half_type: bf16", None),
+    ],
+)
+def test_the_kind_of_half_precision_counts_where_it_is_on(text: str, precision: str | None) -> None:
+    plain, _ = converted(STEP + text)
+    assert plain.get("train", {}).get("precision") == precision
+
+
+def test_counters_and_pictures_keep_their_meaning() -> None:
+    plain, notes = converted(
+        STEP + "start_step: 500\ntraining_data_encountered: 900\n"
+        "logger: {visuals: [n], visual_debug_rate: 2, reverse_n1_to_1: true, is_mel_spectrogram: false,"
+        " recurrent_visual_indices: [0, 2]}\ntrain: {anomaly_detection: true, cuda_benchmarking_enabled: true}"
+    )
+    assert plain["train"] == {
+        "start_iteration": 500,
+        "start_samples": 900,
+        "detect_anomaly": True,
+        "cudnn_benchmark": True,
+    }
+    assert plain["log"]["pictures"] == {"keys": ["n"], "every": 2, "range": [-1.0, 1.0], "frames": [0, 2]}
+    assert not notes.faults
+
+
+def test_joined_text_is_put_together_and_an_unfilled_place_is_told() -> None:
+    plain, notes = converted(STEP + 'name: !join [a, _, 3]\nlogger: {print_freq: "${often}"}')
+    assert plain["name"] == "a_3"
+    assert told(notes.faults) == [
+        "4:10: logger.print_freq: '${often}' is a place that a tool fills in before training; fill it in"
+    ]
+
+
+def test_going_back_after_an_explosion_works_here() -> None:
+    plain, notes = converted(STEP + "train: {automatically_recover_nan_by_reverting_n_saves: 2}")
+    assert plain["train"] == {"max_rollbacks": 2, "non_finite": "rollback"}
+    path = "train.automatically_recover_nan_by_reverting_n_saves"
+    assert f"3:9: {path}: works here; the reference never used it" in told(notes.warnings)
+
+
+def test_a_tracker_is_a_logger_here() -> None:
+    plain, notes = converted(STEP + "wandb: true\nwandb_project_name: mine")
+    assert plain["log"]["loggers"] == {"wandb": {"type": "wandb", "project": "mine"}}
+    assert not notes.faults
+    assert converted(STEP + "wandb: true")[0]["log"]["loggers"]["wandb"]["project"] == "dlas"
+    assert "log" not in converted(STEP + "wandb: false\nwandb_project_name: mine")[0]

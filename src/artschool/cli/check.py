@@ -49,7 +49,8 @@ def summary(config: Config) -> Iterator[Row]:
         yield from (_row(component) for component, _ in components_of(step))
     for evaluation in config.evaluations.values():
         every = f"every {evaluation.section.every} iterations" if evaluation.section.every else "at the end"
-        yield f"evaluate {evaluation.name}", f"on {evaluation.section.data}, {every}"
+        steps = f"runs {_join(evaluation.section.steps)}" if evaluation.section.steps else ""
+        yield f"evaluate {evaluation.name}", _joined(f"on {evaluation.section.data}", every, steps)
         yield from map(_row, [*evaluation.injectors.values(), *evaluation.metrics.values()])
 
 
@@ -64,7 +65,7 @@ def _training(config: Config) -> str:
 def _fate(config: Config, network: str) -> list[str]:
     trainers = [step.name for step in config.steps.values() if network in step.section.trained]
     ema = config.sections.ema
-    averaged = [f"averaged with decay {ema.decay:g}"] if ema is not None and network in ema.networks else []
+    averaged = [f"averaged with decay {ema.decays[network]:g}"] if ema is not None and network in ema.decays else []
     return [f"trained by {_join(trainers)}" if trainers else "frozen", *averaged]
 
 

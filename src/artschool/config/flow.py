@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from artschool.config.structure import Component, Config, Evaluation, Step, Use
@@ -44,8 +44,15 @@ class Flow:
             flow.writers[key] = [Writer(flow.data, place, ALWAYS)]
         return flow
 
-    def check_reads(self, component: Component, when: When, later: Mapping[str, Writer]) -> Iterator[Fault]:
-        """Faults of one component's reads, given what is written so far; `later` is what is written afterwards."""
+    def check_reads(
+        self, component: Component, when: When, later: Mapping[str, Writer], given: Collection[str] = ()
+    ) -> Iterator[Fault]:
+        """Faults of one component's reads, given what is written so far.
+
+        Args:
+            later: What is written afterwards.
+            given: Keys without which the component does not run.
+        """
         for use in component.reads:
             self.read.add(use.name)
             writers = self.writers.get(use.name)
@@ -55,7 +62,7 @@ class Flow:
                     yield self._never_written(use, path, later)
                 continue
             iteration = first_uncovered(when & self.during, [writer.when for writer in writers])
-            if iteration is not None:
+            if iteration is not None and use.name not in given:
                 yield Fault(
                     use.place,
                     path,
@@ -145,24 +152,26 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     if flow.open and "train" in config.data:
         warnings.append(_undeclared(config.data["train"]))
     runs = [(c, when) for step in config.steps.values() for c, when in components_of(step)]
+    given = {c.path: step.section.requires for step in config.steps.values() for c, _ in components_of(step)}
     for index, (component, when) in enumerate(runs):
         if (when & flow.during).first() is None:
             warnings.append(_never(component, when, last))
             continue
-        faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]))
+        faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]), given[component.path])
         faults += _check_outputs(component)
         faults += flow.check_writes(component, when)
+    faults += _check_required(config)
     faults += _check_pictures(config, flow)
     for evaluation in config.evaluations.values():
-        faults += _check_evaluation(config, evaluation)
+        faults += _check_evaluation(config, evaluation, flow)
     warnings += _unread(config, flow)
     warnings += _late_warmups(config)
     return faults, warnings
 
 
-def components_of(step: Step) -> Iterator[tuple[Component, When]]:
+def components_of(step: Step, *, training: bool = True) -> Iterator[tuple[Component, When]]:
     """A step's components in the order they run, each with the iterations at which it runs."""
-    for component in [*step.injectors.values(), *step.losses.values()]:
+    for component in [*step.injectors_when(training=training), *step.losses.values()]:
         yield component, step.section.when & component.when
 
 
@@ -177,20 +186,39 @@ def kept_after(config: Config) -> dict[str, set[str]]:
     return kept
 
 
-def _check_evaluation(config: Config, evaluation: Evaluation) -> Iterator[Fault]:
+def _check_evaluation(config: Config, evaluation: Evaluation, training: Flow) -> Iterator[Fault]:
     name = evaluation.section.data
-    flow = Flow.of_data(config.data.get(name), name)
-    parts = [*evaluation.injectors.values(), *evaluation.metrics.values()]
-    for index, component in enumerate(parts):
-        later = _written_later([(c, ALWAYS) for c in parts[index + 1 :]])
-        yield from flow.check_reads(component, ALWAYS, later)
+    flow = Flow.of_data(config.data.get(name), name, training.during)
+    steps = [config.steps[step] for step in evaluation.section.steps if step in config.steps]
+    shared = [run for step in steps for run in components_of(step, training=False)]
+    own = [(component, ALWAYS) for component in [*evaluation.injectors.values(), *evaluation.metrics.values()]]
+    runs = [*shared, *own]
+    for index, (component, when) in enumerate(runs):
+        yield from flow.check_reads(component, when, _written_later(runs[index + 1 :]))
+        yield from flow.check_writes(component, when)
+    for component, _ in own:
         yield from _check_outputs(component)
-        yield from flow.check_writes(component, ALWAYS)
         yield from _check_ungated(component)
+    training.read |= flow.read if steps else set()
+
+
+def _check_required(config: Config) -> Iterator[Fault]:
+    """A step that requires a key which is never there would never run, and never say so."""
+    known = Flow.of_data(config.data.get("train"), "train")
+    for step in config.steps.values():
+        for index, key in enumerate(step.section.requires):
+            known.read.add(key)
+            if key not in known.writers and not known.open:
+                hint = f"There are: {', '.join(sorted(known.writers))}. {nearest(key, known.writers)}".strip()
+                place = config.tree.at(("steps", step.name, "requires", index)).place
+                message = f"requires {key!r}, which nothing before it writes, so it would never run"
+                yield Fault(place, f"steps.{step.name}.requires", message, hint)
+        for component, when in components_of(step):
+            list(known.check_writes(component, when))
 
 
 def _check_ungated(component: Component) -> Iterator[Fault]:
-    for gate in ("after", "before", "every"):
+    for gate in ("after", "before", "every", "only", "once"):
         if (node := component.node.get(gate)) is not None:
             place = node.key_place or node.place
             yield Fault(place, f"{component.path}.{gate}", "an evaluation always runs all of it; leave this out")

@@ -19,9 +19,12 @@ def check_references(config: Config) -> Iterator[Fault]:
     for step in config.steps.values():
         yield from _check_trained(config, step)
         yield from _check_optimizer(step, f"steps.{step.name}")
+    averaged = {f"{name}.ema" for name in config.sections.ema.decays} if config.sections.ema else set()
     for component in _all_components(config):
         for use in component.networks:
-            yield from _check_network(config, use.name, use.place, f"{component.path}.{use.parameter}")
+            if use.name not in averaged:
+                yield from _check_network(config, use.name, use.place, f"{component.path}.{use.parameter}")
+    yield from _check_evaluated_steps(config)
     yield from _check_data(config)
     yield from _check_training(config)
     yield from _check_ema(config)
@@ -31,7 +34,7 @@ def check_references(config: Config) -> Iterator[Fault]:
 
 def warn_of_unused(config: Config) -> Iterator[Fault]:
     """Warnings of networks and data that nothing uses."""
-    used = {use.name for component in _all_components(config) for use in component.networks}
+    used = {use.name.removesuffix(".ema") for component in _all_components(config) for use in component.networks}
     used |= {name for step in config.steps.values() for name in step.section.trained}
     for name, network in config.networks.items():
         if name not in used:
@@ -43,9 +46,24 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
 
 
 def _check_network(config: Config, name: str, place: Place, path: str) -> Iterator[Fault]:
-    if name not in config.networks:
+    own, dot, _ = name.rpartition(".ema")
+    if dot and own in config.networks:
+        yield Fault(place, path, f"there is no moving average of {own!r}", f"Write `ema: {{networks: [{own}]}}`.")
+    elif name not in config.networks:
         hint = allowed("The networks are", name, config.networks)
         yield Fault(place, path, f"unknown network {name!r}", hint)
+
+
+def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
+    for evaluation in config.evaluations.values():
+        path = f"evaluate.{evaluation.name}"
+        for name, place in _names(_node(evaluation.node, "steps")) if evaluation.section.steps else ():
+            if name not in config.steps:
+                yield Fault(
+                    place, f"{path}.steps", f"unknown step {name!r}", allowed("The steps are", name, config.steps)
+                )
+        if not evaluation.section.steps and not evaluation.section.metrics:
+            yield Fault(_key_place(evaluation.node), path, "needs 'metrics', or 'steps' whose losses it reports")
 
 
 def _check_trained(config: Config, step: Step) -> Iterator[Fault]:
@@ -121,7 +139,12 @@ def _check_training(config: Config) -> Iterator[Fault]:
 
 def _check_ema(config: Config) -> Iterator[Fault]:
     if config.sections.ema is not None:
-        for name, place in _names(_node(_node(config.tree, "ema"), "networks")):
+        networks = _node(_node(config.tree, "ema"), "networks")
+        if isinstance(networks.value, dict):
+            listed: Iterable[tuple[str, Place]] = [(name, _key_place(node)) for name, node in networks.value.items()]
+        else:
+            listed = _names(networks)
+        for name, place in listed:
             yield from _check_network(config, name, place, "ema.networks")
 
 
@@ -145,6 +168,9 @@ def _check_keep_best(config: Config) -> Iterator[Fault]:
     if best is None:
         return
     known = [f"{e.name}/{metric}" for e in config.evaluations.values() for metric in e.metrics]
+    for evaluation in config.evaluations.values():
+        for step in (config.steps[name] for name in evaluation.section.steps if name in config.steps):
+            known += [f"{evaluation.name}/{step.name}/{loss}" for loss in step.losses]
     if best.metric not in known:
         node = _node(_node(_node(config.tree, "checkpoint"), "keep_best"), "metric")
         hint = allowed("The metrics are", best.metric, known)

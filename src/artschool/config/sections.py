@@ -45,7 +45,7 @@ class Section(BaseModel):
 
 
 class StepSection(Section):
-    """Everything that leads to one optimizer update."""
+    """Everything that leads to one optimizer update. It is skipped for a batch that lacks a key it `requires`."""
 
     trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
     optimizer: Raw | Literal["none"] | None = None
@@ -53,6 +53,7 @@ class StepSection(Section):
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
     injectors: dict[Name, Raw] = {}
     losses: dict[Name, Raw] = {}
+    requires: list[Key] = []
     after: Iteration = 0
     before: Iteration | None = None
     every: Count = 1
@@ -77,42 +78,71 @@ class TrainSection(Section):
     """How long and how to train.
 
     `non_finite` says what happens to an update whose gradients are NaN or infinite: `skip` leaves the weights as they
-    are, counts it and stops after `max_skips` in a row; `stop` stops at the next log point; `ignore` does not look.
+    are, counts it and stops after `max_skips` in a row; `rollback` then goes back to an earlier checkpoint instead, and
+    on with other batches, up to `max_rollbacks` times, each time one checkpoint further; `stop` stops at the next log
+    point; `ignore` does not look.
+    A new run counts iterations from `start_iteration` and samples from `start_samples`, as if those before were done.
     """
 
     iterations: Count | None = None
     epochs: Count | None = None
     accumulate: Count = 1
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    non_finite: Literal["skip", "stop", "ignore"] = "skip"
+    non_finite: Literal["skip", "stop", "rollback", "ignore"] = "skip"
     max_skips: Count = 100
+    max_rollbacks: Count = 3
+    start_iteration: Iteration = 0
+    start_samples: Iteration | None = None
     device: str = "auto"
     deterministic: bool = False
+    cudnn_benchmark: bool = False
+    detect_anomaly: bool = False
+
+
+Decay = Annotated[float, Field(ge=0, le=1)]
 
 
 class EmaSection(Section):
-    """Exponential moving averages of networks, updated once for each optimizer step taken."""
+    """Exponential moving averages of networks, updated once for each optimizer step taken.
 
-    decay: Annotated[float, Field(ge=0, le=1)] = 0.999
-    networks: list[NetworkName]
+    A component may call one as the network `<name>.ema`.
+    """
+
+    decay: Decay = 0.999
+    networks: list[NetworkName] | dict[NetworkName, Decay]
+
+    @property
+    def decays(self) -> dict[str, float]:
+        """The decay of each network."""
+        return self.networks if isinstance(self.networks, dict) else dict.fromkeys(self.networks, self.decay)
 
 
 class EvaluationSection(Section):
-    """A dataflow over held-out data and metrics over its keys, with EMA weights where there are any (`ema: true`)."""
+    """A dataflow over held-out data and metrics over its keys, with EMA weights where there are any (`ema: true`).
+
+    `steps` run first, without training; the means of their losses are reported as `<evaluation>/<step>/<loss>`.
+    """
 
     data: str
     every: Count | None = None
+    steps: list[str] = []
     injectors: dict[Name, Raw] = {}
-    metrics: dict[Name, Raw]
+    metrics: dict[Name, Raw] = {}
     ema: bool = True
 
 
 class PicturesSection(Section):
-    """Keys to draw as PNG grids: images (B, 1 or 3, H, W) in 0..1."""
+    """Keys to draw as PNG grids: images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
+
+    `range` is what is drawn black and white, `auto` for the smallest and largest value, `imagenet` for colours
+    that were normalized by ImageNet's mean and deviation. `frames` are drawn of a sequence.
+    """
 
     every: Count
     keys: list[Key]
     most: Count = 8
+    range: tuple[float, float] | Literal["auto", "imagenet"] = (0.0, 1.0)
+    frames: list[Iteration] = [0]
 
 
 class LogSection(Section):

@@ -27,6 +27,11 @@ class Step:
     injectors: dict[str, Component]
     losses: dict[str, Component]
 
+    def injectors_when(self, *, training: bool) -> list[Component]:
+        """Those that run when the step trains, or when an evaluation runs it."""
+        hidden = "evaluation" if training else "training"
+        return [component for component in self.injectors.values() if getattr(component.entry, "only", None) != hidden]
+
 
 @dataclass
 class Evaluation:

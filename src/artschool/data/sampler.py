@@ -78,6 +78,12 @@ class Batches:
         """How many samples the batch of an iteration has over all processes."""
         return min(self.batch_size, self.length - iteration % self.per_epoch * self.batch_size)
 
+    def samples_before(self, iteration: int) -> int:
+        """How many samples the batches before an iteration have, over all processes."""
+        epochs, rest = divmod(iteration, self.per_epoch)
+        whole = self.per_epoch * self.batch_size
+        return epochs * min(whole, self.length) + rest * self.batch_size
+
     def _draw_order(self, epoch: int) -> list[int]:
         if not self._shuffle:
             return list(range(self.length))

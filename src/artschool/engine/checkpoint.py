@@ -77,6 +77,8 @@ def capture(
         "iteration": run.iteration,
         "iterations": run.iterations,
         "seconds": run.seconds,
+        "shift": run.shift,
+        "rollbacks": run.rollbacks,
         "best": run.best,
         "updates": updates,
         "optimizer_scalars": scalars,
@@ -131,6 +133,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
     run.iteration = state["iteration"]
     run.resumed_from = state["iteration"]
     run.seconds = state["seconds"]
+    run.shift, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
     run.best = tuple(state["best"]) if state["best"] else None
     run.meters.load_state_dict(state["meters"][ranks.rank()])
     return differences(state["config"], run.config)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
@@ -14,10 +15,12 @@ from artschool import ranks
 from artschool.data.collate import size_of, to_device
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
-from artschool.data.seeds import derive, forked
+from artschool.data.seeds import Seeds, forked, seed_all
+from artschool.engine.meters import Meters
 from artschool.errors import NumericsError
 from artschool.graph.call import Call, InjectorCall
 from artschool.graph.state import State
+from artschool.graph.step import Step
 
 
 class Accumulator(Protocol):
@@ -63,6 +66,7 @@ class Evaluation:
     """An evaluation of the plan.
 
     Attributes:
+        steps: Run first, without training; the means of their losses are part of what it gives.
         networks: Every network and every other module that it calls; they are in eval mode while it runs.
         metrics: By name, the call that feeds a metric and the metric itself.
     """
@@ -71,6 +75,7 @@ class Evaluation:
     every: int | None
     loader: Loader
     batches: Batches
+    steps: Sequence[Step]
     injectors: Sequence[InjectorCall]
     metrics: Mapping[str, tuple[Call, Accumulator]]
     networks: Sequence[nn.Module]
@@ -82,24 +87,34 @@ class Evaluation:
     def run(self, iteration: int, device: torch.device) -> dict[str, float]:
         """Evaluate; weights, modes and random numbers are afterwards as before.
 
+        A batch draws from a generator of its own, whichever process and worker it comes from and whenever it is asked
+        for: what differs between two evaluations is the weights alone.
+
+        Args:
+            iteration: How many are finished; the steps run as at the last of them.
+
         Returns:
-            `<evaluation>/<metric>` to its value.
+            `<evaluation>/<metric>` and `<evaluation>/<step>/<loss>` to their values.
         """
-        sampler = SharedEpoch(self.batches, ranks.rank(), ranks.world_size())
+        rank, world_size = ranks.rank(), ranks.world_size()
+        sampler, seeds = SharedEpoch(self.batches, rank, world_size), Seeds(self.loader.seed, "evaluate", self.name)
+        losses = Meters()
         for _, metric in self.metrics.values():
             metric.reset()
-        with (
-            forked(derive(self.loader.seed, "evaluate", self.name, iteration), device),
-            in_eval_mode(self.networks),
-            torch.no_grad(),
-        ):
-            for batch in self.loader.load(sampler, device):
+        with forked(seeds(), device), in_eval_mode(self.networks), torch.no_grad():
+            for index, batch in enumerate(self.loader.load(sampler, device)):
+                seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device), writer=self.loader.name)
+                record = partial(losses.add, share=size_of(batch))
+                for step in self.steps:
+                    if step.when.active(max(iteration - 1, 0)):
+                        step.forward(state, max(iteration - 1, 0), record)
                 for injector in self.injectors:
                     injector(state)
                 for call, _ in self.metrics.values():
                     call(state)
-        return {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
+        values = {f"{self.name}/{name}": value for name, value in losses.drain().items()}
+        return values | {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
 
     def _value(self, name: str, metric: Accumulator) -> float:
         value = metric.compute()

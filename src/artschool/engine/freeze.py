@@ -40,6 +40,8 @@ def all_frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
 def freeze(network: nn.Module, patterns: bool | Sequence[str], path: str) -> None:
     """Freeze a network for good: all of it, or the parameters whose names match a pattern such as `encoder.*`.
 
+    What the network's own code has marked `DO_NOT_TRAIN` is frozen as well.
+
     Raises:
         ConfigError: A pattern matches no parameter.
     """
@@ -48,5 +50,6 @@ def freeze(network: nn.Module, patterns: bool | Sequence[str], path: str) -> Non
         if not any(fnmatchcase(name, pattern) for name in names):
             raise ConfigError(f"{path}.frozen: {pattern!r} matches no parameter; there are {', '.join(names[:8])}, ...")
     for name, parameter in network.named_parameters():
-        if patterns is True or (patterns and any(fnmatchcase(name, pattern) for pattern in patterns)):
+        matches = patterns is True or (patterns and any(fnmatchcase(name, pattern) for pattern in patterns))
+        if matches or getattr(parameter, "DO_NOT_TRAIN", False):
             parameter.requires_grad = False

@@ -7,17 +7,16 @@ import time
 from contextlib import ExitStack
 from typing import Any
 
-from torch import Tensor
-
 from artschool import ranks
-from artschool.config.sections import PicturesSection
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.durable import write_file
 from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
+from artschool.engine.pictures import draw
+from artschool.engine.rollback import roll_back
 from artschool.engine.run import Run
-from artschool.engine.signals import stop_flag
+from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.train_iteration import MicroBatches, train_iteration
 from artschool.errors import NumericsError, Stopped
 
@@ -25,18 +24,26 @@ from artschool.errors import NumericsError, Stopped
 def train(run: Run) -> None:
     """Train a run from where it stands to its last iteration. See `Run.train`."""
     if run.iteration >= run.iterations:
-        return
-    with ExitStack() as stack:
-        flag = stack.enter_context(stop_flag())
-        stack.enter_context(all_frozen(run.networks.values()))
+        return None
+    with stop_flag() as flag, all_frozen(run.networks.values()):
         _open_folder(run)
+        while True:
+            try:
+                return _train_on(run, flag)
+            except NumericsError as error:
+                roll_back(run, error)
+
+
+def _train_on(run: Run, flag: StopFlag) -> None:
+    """Train from where the run stands to its last iteration."""
+    with ExitStack() as stack:
         for logger in run.loggers:
             stack.callback(logger.close)
             logger.start(run)
         for loader in (run.data.loader, *(evaluation.loader for evaluation in run.evaluations)):
             loader.bad.note = run.note
             stack.callback(loader.bad.report)
-        batches = run.data.load(run.iteration, run.iterations, run.device)
+        batches = run.data.load(run.iteration + run.shift, run.iterations + run.shift, run.device)
         stack.callback(batches.close)
         start = time.perf_counter() - run.seconds
         for batch in batches:
@@ -61,10 +68,11 @@ def _open_folder(run: Run) -> None:
 
 def _train_once(run: Run, batch: dict[str, Any]) -> MicroBatches:
     iteration = run.clock.iteration = run.iteration
-    seed_all(run.iteration_seeds(iteration, ranks.rank()), run.device)
+    position = iteration + run.shift
+    seed_all(run.iteration_seeds(position, ranks.rank()), run.device)
     for hook in run.update_hooks:
         hook(iteration, run.folder)
-    total = run.data.batches.size(iteration)
+    total = run.data.batches.size(position)
     states = MicroBatches(batch, run.train_section.accumulate, total, run.device)
     train_iteration(run.steps, run.emas, states, run.clock)
     run.iteration = iteration + 1
@@ -78,7 +86,7 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
         logger.advance(run)
     pictures = run.log_section.pictures
     if pictures and finished % pictures.every == 0:
-        _draw(run, pictures, states)
+        draw(run, pictures, states.first)
     record: dict[str, float] = {}
     if finished % run.log_section.every == 0 or finished == last:
         record |= _numbers(run)
@@ -142,15 +150,6 @@ def _log(run: Run, record: dict[str, float]) -> None:
     head = {"iteration": run.iteration - 1, "samples": run.samples, "seconds": round(run.seconds, 3)}
     for logger in run.loggers:
         logger.log({**head, **record})
-
-
-def _draw(run: Run, section: PicturesSection, states: MicroBatches) -> None:
-    for key in section.keys:
-        values: Any = states.first.values.get(key)
-        for logger in run.loggers if isinstance(values, Tensor) else ():
-            logger.picture(key, run.iteration, values[: section.most])
-    for _, hook in hooks(run.networks, "visual_dbg"):
-        hook(run.iteration - 1, run.folder)
 
 
 def _improves(run: Run, record: dict[str, float]) -> bool:

@@ -64,7 +64,8 @@ def parameter_groups(
             seen.add(parameter)
             exempt = kinds[name] in no_decay
             full_name = f"{network_name}.{name}"
-            index = next((i for i, group in enumerate(groups) if _fits(group, full_name, kinds[name])), -1)
+            mark = getattr(parameter, "PARAM_GROUP", None)
+            index = next((i for i, group in enumerate(groups) if _fits(group, full_name, kinds[name], mark)), -1)
             matched.add(index)
             new: dict[str, Any] = {"params": [], **(groups[index].model_extra or {} if index >= 0 else {})}
             if exempt:
@@ -80,8 +81,8 @@ def parameter_groups(
     return list(sorted_groups.values())
 
 
-def _fits(group: GroupEntry, name: str, kind: str) -> bool:
-    return kind in group.kinds and fnmatchcase(name, group.match)
+def _fits(group: GroupEntry, name: str, kind: str, mark: str | None) -> bool:
+    return kind in group.kinds and fnmatchcase(name, group.match) and group.marked in (None, mark)
 
 
 def build_optimizer(

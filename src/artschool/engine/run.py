@@ -72,6 +72,8 @@ class Run:
         config: The resolved file as plain values, in which values of environment variables are not.
         config_texts: What to write beside the run: file name to text.
         evaluated: What the last evaluation gave.
+        shift: How many batches further data and random numbers are than `iteration`, after going back.
+        rollbacks: How often the run went back to an earlier checkpoint.
         best: The best value of the metric that `keep_best` names, and the checkpoint that has it.
     """
 
@@ -97,6 +99,8 @@ class Run:
     loggers: Sequence[Logger] = ()
     iteration: int = 0
     seconds: float = 0.0
+    shift: int = 0
+    rollbacks: int = 0
     best: tuple[float, int] | None = None
     resumed_from: int | None = None
     evaluated: dict[str, float] = field(default_factory=dict)
@@ -137,6 +141,7 @@ class Run:
     @property
     def samples(self) -> int:
         """How many samples the finished iterations have seen, over all processes."""
-        epochs, rest = divmod(self.iteration, self.data.batches.per_epoch)
-        sizes = [self.data.batches.size(index) for index in range(self.data.batches.per_epoch)]
-        return epochs * sum(sizes) + sum(sizes[:rest])
+        count, section = self.data.batches.samples_before, self.train_section
+        if section.start_samples is None:
+            return count(self.iteration)
+        return section.start_samples + count(self.iteration) - count(section.start_iteration)

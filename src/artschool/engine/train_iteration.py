@@ -63,6 +63,8 @@ class TrainStep:
         self._gates = gates
         owned = set(update.parameters) if update else set()
         self._parameters = {name: [p for p in network.parameters() if p in owned] for name, network in networks.items()}
+        marked = ((p, getattr(p, "DO_NOT_TRAIN_UNTIL", 0)) for owned in self._parameters.values() for p in owned)
+        self._starts = {parameter: start for parameter, start in marked if start}
         self._total = f"{graph.name}/total"
         self._before, self._backward, self._after, self._norm_groups = (
             hooks(networks, name)
@@ -70,14 +72,18 @@ class TrainStep:
         )
 
     def trainable(self, iteration: int) -> list[nn.Parameter]:
-        """The parameters that move at an iteration: none where the step, its optimizer or the network is gated off."""
+        """The parameters that move at an iteration: none where the step, its optimizer or the network is gated off.
+
+        One that its network's own code has marked `DO_NOT_TRAIN_UNTIL = n` moves from iteration n on.
+        """
         if (
             self.update is None
             or not self.graph.trains_when.active(iteration)
             or not self.update.when.active(iteration)
         ):
             return []
-        return [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
+        active = [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
+        return [p for p in active if self._starts.get(p, 0) <= iteration] if self._starts else active
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the forward pass."""
@@ -149,8 +155,8 @@ class MicroBatches:
         if self._states:
             yield from self._states
             return
-        for values, size in micro_batches(self.batch, self.count):
-            pair = (State(to_device(values, self.device), writer="data.train"), size / self.total)
+        for index, (values, size) in enumerate(micro_batches(self.batch, self.count)):
+            pair = (State(to_device(values, self.device), "data.train", index), size / self.total)
             self._states.append(pair)
             yield pair
 

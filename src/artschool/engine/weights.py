@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def load_weights(network: nn.Module, file: Path, *, prefix: str = "", strict: bo
     """Load weights into a network.
 
     Args:
+        network: Names that match a pattern of its `unused_weights`, if it has some, are passed over.
         file: `.safetensors`, or `.pt`, `.pth` or `.ckpt`, of which only tensors are read.
         prefix: Take only names that start with it, and take it off; `module.` is taken off always.
         strict: Whether a missing or unexpected name is an error.
@@ -50,6 +52,8 @@ def load_weights(network: nn.Module, file: Path, *, prefix: str = "", strict: bo
     tensors = {name.removeprefix("module."): value for name, value in read_tensors(file).items()}
     if prefix:
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+    unused = getattr(network, "unused_weights", ())
+    tensors = {name: value for name, value in tensors.items() if not any(fnmatchcase(name, p) for p in unused)}
     own = network.state_dict()
     fitting = {name: value for name, value in tensors.items() if name in own}
     report = Report(len(fitting), sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys()))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from artschool.config.when import When
 from artschool.errors import Place, StateError
-from artschool.graph.state import State
+from artschool.graph.state import State, detached
 
 DROPPED = "_"
 """The name in `out:` of a value that nobody needs, alone or in a list."""
@@ -70,7 +70,11 @@ class Call:
 
 
 class InjectorCall(Call):
-    """A call that writes what it returns under the names of `out:`."""
+    """A call that writes what it returns under the names of `out:`.
+
+    Args:
+        once: Whether micro-batches after the first get what the first got, without gradient.
+    """
 
     def __init__(
         self,
@@ -81,9 +85,12 @@ class InjectorCall(Call):
         when: When,
         *,
         out: str | list[str],
+        once: bool = False,
     ) -> None:
         super().__init__(path, place, function, keys, when)
         self._out = out
+        self._once = once
+        self._first: Any = None
 
     def __call__(self, state: State) -> None:
         """Call, and write the results into the state.
@@ -91,7 +98,12 @@ class InjectorCall(Call):
         Raises:
             StateError: It returned another number of values than `out:` names.
         """
-        result = super().__call__(state)
+        if self._once and state.index > 0:
+            result = self._first
+        else:
+            result = super().__call__(state)
+            if self._once:
+                self._first = detached(result)
         if isinstance(self._out, str):
             if self._out != DROPPED:
                 state.write(self._out, result, writer=self.path)

@@ -20,11 +20,15 @@ class Values(dict[str, Any]):
 class State:
     """What flows through the steps for one micro-batch. Any value may enter, not only tensors.
 
+    Args:
+        index: Which micro-batch of its batch it is, from 0.
+
     Attributes:
         values: Key to value, to read from.
     """
 
-    def __init__(self, values: Mapping[str, Any], writer: str) -> None:
+    def __init__(self, values: Mapping[str, Any], writer: str, index: int = 0) -> None:
+        self.index = index
         self.values = Values(values)
         self._writers = dict.fromkeys(values, writer)
 

@@ -22,6 +22,7 @@ class Step:
         when: When it runs at all.
         trains_when: When its loss moves the networks it trains.
         kept: The keys that something after this step reads.
+        requires: Without one of these keys nothing runs.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Step:
     injectors: Sequence[InjectorCall]
     losses: Sequence[LossCall]
     kept: frozenset[str]
+    requires: Sequence[str] = ()
 
     def forward(self, state: State, iteration: int, record: Record) -> Tensor | None:
         """Run everything that is active, in file order.
@@ -40,6 +42,8 @@ class Step:
         Returns:
             The weighted sum of the active losses, None when none is.
         """
+        if not all(key in state.values for key in self.requires):
+            return None
         for injector in self.injectors:
             if injector.when.active(iteration):
                 injector(state)

@@ -5,14 +5,30 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from artschool.config.compose import REFERENCE
 from artschool.config.source import Node
 from artschool.legacy import sections
 from artschool.legacy.datasets import convert_datasets
+from artschool.legacy.evaluation import convert_evaluation
 from artschool.legacy.networks import PREFIX, WEIGHTS, WHICH, convert_networks
 from artschool.legacy.rules import Fields, Notes, Rule, apply, items, mapping, rebuilt, text
 from artschool.legacy.steps import convert_steps
 
-ORDER = ("name", "seed", "plugins", "runs", "data", "networks", "steps", "train", "ema", "log", "checkpoint")
+ORDER = (
+    "name",
+    "seed",
+    "plugins",
+    "runs",
+    "data",
+    "networks",
+    "steps",
+    "train",
+    "ema",
+    "evaluate",
+    "log",
+    "checkpoint",
+)
+JOIN = "!join"
 OLD_SECTIONS = {"datasets", "path", "eval", "logger", "model", "gpu_ids", "upgrades"}
 OWN_SECTIONS = {"data", "ema", "evaluate", "log", "checkpoint", "base"}
 
@@ -38,14 +54,16 @@ def convert(tree: Node) -> tuple[Node, Notes]:
         The tree, and what there is to say. With faults it is a draft: what could not be converted stands as it was.
     """
     notes = Notes()
-    tree = _cleaned(tree)
+    tree = _cleaned(tree, "", notes)
     _tell_mistakes(tree, "", notes)
     _tell_values(tree, notes)
     fields: Fields = {}
     steps = convert_steps(tree, notes)
     networks = convert_networks(tree.get("networks") or Node({}, tree.place), tree.get("path"), notes)
     networks = rebuilt(networks, {**mapping(networks), **notes.networks})
-    for name, part in (("data", convert_datasets(tree, notes)), ("networks", networks), ("steps", steps)):
+    evaluation = convert_evaluation(tree, steps, notes)
+    parts = {"data": convert_datasets(tree, notes), "networks": networks, "steps": steps, "evaluate": evaluation}
+    for name, part in parts.items():
         if part is not None:
             fields[name] = part
     _put(fields, sections.TOP, tree, "", notes)
@@ -60,14 +78,18 @@ def convert(tree: Node) -> tuple[Node, Notes]:
     return rebuilt(tree, ordered), notes
 
 
-def _cleaned(node: Node) -> Node:
-    """Without YAML tags, which old files may have, and with `${` as the plain text that it was."""
+def _cleaned(node: Node, path: str, notes: Notes) -> Node:
+    """Without YAML tags, which old files may have (`!join` joins text), and with `${` as the plain text that it was."""
     value: Any = node.value
     if isinstance(value, dict):
-        value = {key: _cleaned(child) for key, child in value.items()}
+        value = {key: _cleaned(child, f"{path}.{key}".lstrip("."), notes) for key, child in value.items()}
     elif isinstance(value, list):
-        value = [_cleaned(child) for child in value]
+        value = [_cleaned(child, path, notes) for child in value]
+        if node.tag == JOIN:
+            value = "".join(str(part.value) for part in value)
     elif isinstance(value, str):
+        if REFERENCE.fullmatch(value):
+            notes.refuse(node, path, f"{value!r} is a place that a tool fills in before training; fill it in")
         value = value.replace("${", "$${")
     return replace(node, value=value, tag=None)
 
@@ -89,9 +111,6 @@ def _tell_values(tree: Node, notes: Notes) -> None:
     if parts is not None and isinstance(parts.value, int) and parts.value > 1:
         message = f"a batch goes through in {parts.value} parts that weigh by their true sizes; it may have any size"
         notes.warn(parts, "train.mega_batch_factor", message)
-    for key, node in mapping((tree.get("eval") or tree).get("evaluators")).items():
-        message = f"is left out: the reference's evaluator {text(node.get('type'))!r} has no counterpart yet"
-        notes.warn(node, f"eval.evaluators.{key}", message)
 
 
 def _known(section: Node, name: str) -> Node:

@@ -6,12 +6,9 @@ from collections.abc import Iterable
 
 from artschool.config.source import Node
 from artschool.errors import allowed
-from artschool.legacy import audio, diffusion, video
+from artschool.legacy import audio, diffusion, injectors_general, video
 from artschool.legacy.networks import network_of_file
 from artschool.legacy.rules import Fields, Notes, Rule, apply, injector_rule, items, mapping, rebuilt, same, text
-
-MODES = ("train", "eval")
-"""Flags that let an injector run only when training, or only when not."""
 
 
 def _call_as_before(fields: Fields, node: Node, path: str, notes: Notes) -> None:
@@ -32,7 +29,7 @@ def _call_of_another_file(fields: Fields, node: Node, path: str, notes: Notes) -
     if network is None or source is None:
         notes.refuse(node, path, "needs 'dvae_config' and 'dvae_name'")
         return
-    notes.networks[text(network)] = network_of_file(source, network, path, notes)
+    notes.networks[text(network)] = network_of_file(source, network, f"{path}.dvae_config", notes)
     fields["network"] = network
     fields["method"] = Node("get_codebook_indices", network.place)
 
@@ -62,7 +59,13 @@ GENERAL: dict[str, Rule] = {
     ),
     "squeeze": injector_rule("squeeze", same("dim")),
 }
-INJECTORS: dict[str, Rule] = {**GENERAL, **audio.INJECTORS, **diffusion.INJECTORS, **video.INJECTORS}
+INJECTORS: dict[str, Rule] = {
+    **GENERAL,
+    **injectors_general.INJECTORS,
+    **audio.INJECTORS,
+    **diffusion.INJECTORS,
+    **video.INJECTORS,
+}
 _NAMES = (
     "audio_clip",
     "audio_resample",
@@ -108,19 +111,13 @@ PENDING = tuple(name for name in _NAMES if name not in INJECTORS)
 
 
 def convert_injectors(step: Node, path: str, notes: Notes) -> Node | None:
-    """The native `injectors:` of a step; those for evaluation alone are left out, for an evaluation lists its own."""
+    """The native `injectors:` of a step."""
     section = step.get("injectors")
     if section is None:
         return None
     converted: Fields = {}
     for name, node in mapping(section).items():
-        where = f"{path}.injectors.{name}"
-        flag = node.get("eval")
-        if flag is not None and flag.value is True:
-            notes.warn(node, where, "is left out: it runs in evaluation alone, which lists its own injectors here")
-            continue
-        entry = {key: value for key, value in mapping(node).items() if key not in MODES}
-        converted[name] = rebuilt(node, convert_injector(rebuilt(node, entry), where, notes))
+        converted[name] = rebuilt(node, convert_injector(node, f"{path}.injectors.{name}", notes))
     return rebuilt(section, converted)
 
 
@@ -130,7 +127,29 @@ def convert_injector(node: Node, path: str, notes: Notes) -> Fields:
     if name not in INJECTORS:
         refuse_unknown("injector", name, node, path, notes, known=INJECTORS, pending=PENDING)
         return mapping(node)
+    if name in injectors_general.HOLDERS:
+        return _convert_holder(name, node, path, notes)
     return apply(INJECTORS[name], node, path, notes, what=f"injector {name!r}")
+
+
+def _convert_holder(name: str, node: Node, path: str, notes: Notes) -> Fields:
+    """An injector that holds another one: its type is `subtype`, and its options stand among its own."""
+    rule, subtype = INJECTORS[name], node.get("subtype")
+    own = {"type", *rule.options, *rule.harmless}
+    fields = apply(
+        rule,
+        rebuilt(node, {key: value for key, value in mapping(node).items() if key in own}),
+        path,
+        notes,
+        what=f"injector {name!r}",
+    )
+    if subtype is None:
+        notes.refuse(node, path, "needs 'subtype', the injector that it holds")
+        return fields
+    inner = {key: value for key, value in mapping(node).items() if key not in own and key != "subtype"}
+    held = convert_injector(rebuilt(node, {"type": subtype, **inner}), path, notes)
+    fields["injector"] = Node(held, subtype.place, subtype.key_place)
+    return fields
 
 
 def refuse_unknown(

@@ -4,34 +4,147 @@ from __future__ import annotations
 
 from artschool.config.source import Node
 from artschool.legacy import audio, diffusion, gan, video
+from artschool.legacy.features import FEATURES
 from artschool.legacy.injectors import refuse_unknown
-from artschool.legacy.rules import Fields, Notes, Rule, apply, loss_rule, mapping, rebuilt, same, text
+from artschool.legacy.rules import Fields, Notes, Rule, apply, items, loss_rule, mapping, rebuilt, same, text
 
+_CRITERIA = {"criterion": {"l1": "l1", "l2": "l2", "cosine": "cosine"}}
+_ALTERED = {
+    "generator": "network",
+    "real": "output",
+    "input_alteration_index": "input_index",
+    "generator_output_index": "output_index",
+    **same("criterion"),
+}
+_PATCHES = ("top_right", "bottom_left", "bottom_right")
+_ADJUSTMENTS = {"real_scale": 1, "real_offset": 0, "log_statistics": False}
+_ROUTERS = "reads what `routing()` of the network's routers tells, a method that they need now"
+
+
+def _plain_pixel(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """A distance without adjustments is a loss of its own."""
+    for name, neutral in _ADJUSTMENTS.items():
+        if name in fields and fields[name].value == neutral:
+            del fields[name]
+    if "criterion" in fields and not _ADJUSTMENTS.keys() & fields.keys():
+        fields["type"] = fields.pop("criterion")
+
+
+def _other_inputs(fields: Fields, node: Node, path: str, notes: Notes) -> Node | None:
+    """Take what a network was called with apart: the input to alter is returned, and the others are written."""
+    inputs, index = items(node.get("fake")), fields.get("input_index")
+    position = 0 if index is None else index.value
+    if not isinstance(position, int) or not 0 <= position < len(inputs):
+        notes.refuse(node, path, f"needs 'fake', a list that has an input {position}")
+        return None
+    others = [rebuilt(part, None) if part.value == "None" else part for part in inputs]
+    altered = others.pop(position)
+    if others:
+        fields["other_inputs"] = Node(others, altered.place)
+    return altered
+
+
+def _altered(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    altered = _other_inputs(fields, node, path, notes)
+    if altered is not None:
+        fields["x"] = altered
+
+
+def _patches(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """`image_patch` wrote the corners of an image under its own name with theirs."""
+    altered = _other_inputs(fields, node, path, notes)
+    if altered is not None:
+        fields |= {corner: rebuilt(altered, f"{altered.value}_{corner}") for corner in _PATCHES}
+
+
+def _drop_altered(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    _other_inputs(fields, node, path, notes)
+
+
+def _weights_of_elements(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """A number instead of a list was never applied."""
+    weights = fields.get("element_weights")
+    if weights is not None and not isinstance(weights.value, list):
+        del fields["element_weights"]
+
+
+_CROSS_ENTROPY = loss_rule(
+    "cross_entropy",
+    {
+        **same("logits", "labels", "mask"),
+        "subtype": "kind",
+        "rescale": "resize_labels",
+        "swap_channels": "class_dim",
+    },
+    values={"subtype": {"ce": "ce", "bce": "bce", "soft_ce": "soft"}, "swap_channels": {True: 1, False: -1}},
+    constants={"class_dim": -1},
+    changed={"mask": "leaves places out of the mean; in the reference it multiplied the logits"},
+)
 GENERAL: dict[str, Rule] = {
-    "cross_entropy": loss_rule(
-        "cross_entropy",
-        {
-            **same("logits", "labels", "mask"),
-            "subtype": "kind",
-            "rescale": "resize_labels",
-            "swap_channels": "class_dim",
-        },
-        values={"subtype": {"ce": "ce", "bce": "bce", "soft_ce": "soft"}, "swap_channels": {True: 1, False: -1}},
-        constants={"class_dim": -1},
-        changed={"mask": "leaves places out of the mean; in the reference it multiplied the logits"},
-    ),
+    **FEATURES,
+    "cross_entropy": _CROSS_ENTROPY,
+    "crossentropy": _CROSS_ENTROPY,
     "direct": loss_rule("mean", {"key": "in", "inverted": "maximize", "annealing_termination_step": "ramp_iterations"}),
     "distillation": loss_rule("distillation", same("teacher", "student", "temperature")),
+    "geometric": loss_rule(
+        "geometric", {**_ALTERED, "detach_fake": "detach"}, values=_CRITERIA, silent=("fake",), finish=_altered
+    ),
+    "mixture_of_experts": loss_rule(
+        "mixture_of_experts",
+        same("importance_weight", "load_weight"),
+        changed={
+            "type": f"{_ROUTERS}; the reference squared the variance of gates and loads, not its ratio to the mean"
+        },
+    ),
     "pix": loss_rule(
-        "",
-        {"criterion": "type", **same("real", "fake")},
-        values={"criterion": {"l1": "l1", "l2": "l2"}},
-        harmless={"real_scale": (1,), "real_offset": (0,)},
-        dropped={"report_metrics": "the loss itself is all that is logged"},
-        silent=("type",),
+        "adjusted_pixel",
+        {**same("criterion", "real", "fake", "real_scale", "real_offset"), "report_metrics": "log_statistics"},
+        values=_CRITERIA,
+        changed={"report_metrics": "logs means and deviations of the batch; the reference drew means as histograms"},
+        finish=_plain_pixel,
+    ),
+    "recursive": loss_rule(
+        "recursive",
+        {**_ALTERED, "recursive_depth": "depth", "downsample_factor": "scale_factor"},
+        values=_CRITERIA,
+        silent=("fake",),
+        finish=_drop_altered,
+    ),
+    "sr_pix": loss_rule(
+        "detail_l2",
+        same("real", "fake", "scale"),
+        constants={"power": 0},
+        silent=("base_loss", "exp"),
+        changed={
+            "type": "its weights cancelled out of the value and the gradient, so it trained as a plain l2, and does "
+            "here; `base_loss` and `exp` come into effect as `base: 0.2, power: 2`"
+        },
+    ),
+    "switch_transformer_balance": loss_rule("switch_transformer_balance", changed={"type": _ROUTERS}),
+    "translational": loss_rule(
+        "translational",
+        {**_ALTERED, **same("overlap"), "detach_fake": "detach"},
+        values=_CRITERIA,
+        dropped={"patch_size": "it is the size of the output"},
+        silent=("fake",),
+        finish=_patches,
     ),
 }
-LOSSES: dict[str, Rule] = {**GENERAL, **gan.LOSSES, **audio.LOSSES, **diffusion.LOSSES, **video.LOSSES}
+NESTING: dict[str, Rule] = {
+    "for_element": loss_rule("for_element", same("real", "fake", "index")),
+    "recurrent": loss_rule(
+        "for_each", {**same("real", "fake"), "recurrent_weights": "element_weights"}, finish=_weights_of_elements
+    ),
+}
+"""Losses that hold another one: its type is `subtype`, and its options stand among theirs."""
+LOSSES: dict[str, Rule] = {
+    **GENERAL,
+    **NESTING,
+    **gan.LOSSES,
+    **audio.LOSSES,
+    **diffusion.LOSSES,
+    **video.LOSSES,
+}
 _NAMES = (
     "feature",
     "for_element",
@@ -52,6 +165,8 @@ _NAMES = (
 )
 PENDING = tuple(name for name in _NAMES if name not in LOSSES)
 """Losses of the reference that wait for a native component."""
+OF_TRAINED = ("discriminator_gan", "mixture_of_experts", "switch_transformer_balance")
+"""Losses about the network that their step trains, where they name none."""
 
 
 def convert_losses(step: Node, path: str, notes: Notes) -> Node | None:
@@ -75,7 +190,23 @@ def convert_loss(node: Node, path: str, notes: Notes, *, trained: Node | None) -
     if name not in LOSSES:
         refuse_unknown("loss", name, node, path, notes, known=LOSSES, pending=PENDING)
         return mapping(node)
+    if name in NESTING:
+        return _convert_nesting(name, node, path, notes, trained=trained)
     fields = apply(LOSSES[name], node, path, notes, what=f"loss {name!r}")
-    if name == "discriminator_gan" and trained is not None:
+    if name in OF_TRAINED and trained is not None:
         fields.setdefault("network", rebuilt(trained, trained.value))
+    return fields
+
+
+def _convert_nesting(name: str, node: Node, path: str, notes: Notes, *, trained: Node | None) -> Fields:
+    own = {"type", *NESTING[name].options}
+    outer = {key: value for key, value in mapping(node).items() if key in own}
+    inner = {key: value for key, value in mapping(node).items() if key not in own and key != "subtype"}
+    subtype = node.get("subtype")
+    if subtype is None:
+        notes.refuse(node, path, "needs 'subtype', the loss that it holds")
+        return mapping(node)
+    fields = apply(NESTING[name], rebuilt(node, outer), path, notes, what=f"loss {name!r}")
+    held = convert_loss(rebuilt(node, {"type": subtype, **inner}), path, notes, trained=trained)
+    fields["loss"] = Node(held, subtype.place, subtype.key_place)
     return fields

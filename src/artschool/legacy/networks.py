@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from artschool.config.source import Node, read_file
+from artschool.config.source import Node
 from artschool.errors import allowed
 from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same, text
 
@@ -97,20 +95,10 @@ def weights_of(path: Node | None, name: str) -> Node | None:
 
 
 def network_of_file(source: Node, name: Node, path: str, notes: Notes) -> Node:
-    """A network of another old file, frozen, with its weights. Without that file, what is known of it: its name."""
-    file = Path(source.place.source).parent / text(source)
-    found: Node | None = None
-    weights: Node | None = None
-    if file.is_file():
-        other = read_file(file, yaml11=True)
-        found = (other.get("networks") or other).get(text(name))
-        weights = weights_of(other.get("path"), text(name))
-    if found is None:
-        message = f"is a frozen network here, but its options stand in {text(source)!r}, which is not there to be read"
-        notes.warn(source, f"{path}.dvae_config", message, f"Copy them to `networks.{text(name)}`, with `weights:`.")
-        found = Node({"which_model": name}, source.place, source.key_place)
-    else:
-        notes.warn(source, f"{path}.dvae_config", f"network {text(name)!r} of {text(source)!r} is one of this file now")
-    fields = convert_network(found, f"networks.{text(name)}", notes)
-    fields["frozen"] = Node(True, name.place)
-    return Node(fields | ({"weights": weights} if weights is not None else {}), source.place, source.key_place)
+    """A network that stands in another file, frozen here."""
+    message = f"network {text(name)!r} of {text(source)!r} is a frozen one of this file now"
+    notes.warn(
+        source, path, message, "It needs that file, and its weights: `pretrain_model_...` there or `weights:` here."
+    )
+    fields = {"from": rebuilt(source, {"file": source, "network": name}), "frozen": Node(True, name.place)}
+    return Node(fields, source.place, source.key_place)

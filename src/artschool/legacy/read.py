@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from artschool.config.borrow import borrow_networks
 from artschool.config.check import check_tree, in_reading_order
 from artschool.config.compose import finish
 from artschool.config.source import Node, read_file
 from artschool.config.structure import Config
 from artschool.errors import ConfigError, Fault
 from artschool.legacy.convert import convert, is_legacy
+from artschool.legacy.networks import convert_networks
+from artschool.legacy.rules import Notes, rebuilt
 
 NOTICE = "this is a file of DL-Art-School; reading it as ours, see `artschool convert`"
 
@@ -32,13 +35,26 @@ def read_any(
     """
     tree = read_file(path)
     if not is_legacy(tree):
-        return finish(tree, path, overrides), []
+        return borrow_networks(finish(tree, path, overrides), path, _read_networks)
     announce(f"{path}: {NOTICE}")
     converted, notes = convert(read_file(path, yaml11=True))
     warnings = in_reading_order(notes.warnings)
     if notes.faults:
         raise with_warnings(ConfigError(in_reading_order(notes.faults)), warnings)
-    return finish(converted, path, overrides), warnings
+    tree, more = borrow_networks(finish(converted, path, overrides), path, _read_networks)
+    return tree, in_reading_order([*warnings, *more])
+
+
+def _read_networks(path: Path) -> Node:
+    """A file of either language for the sake of its networks: what else an old one holds may be wrong."""
+    tree = read_file(path)
+    if not is_legacy(tree):
+        return finish(tree, path)
+    old, notes = read_file(path, yaml11=True), Notes()
+    networks = convert_networks(old.get("networks") or Node({}, old.place), old.get("path"), notes)
+    if notes.faults:
+        raise ConfigError(in_reading_order(notes.faults))
+    return finish(rebuilt(old, {"networks": networks}), path)
 
 
 def check_any(

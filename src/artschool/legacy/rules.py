@@ -10,7 +10,6 @@ from artschool.config.source import Node
 from artschool.errors import Fault, Place, allowed
 
 Fields = dict[str, Node]
-ONCE_EACH = {"no_accum": (False,), "no_grad": (False,)}
 
 
 @dataclass
@@ -44,7 +43,7 @@ class Rule:
         options: Old option to native one.
         values: Old option to its old values and what they are now; others have no counterpart.
         constants: Native options for what the reference always did.
-        harmless: Options without a counterpart, and the values at which nothing is lost; others are faults.
+        harmless: Values at which an option says nothing and is left out; without a counterpart, others are faults.
         dropped: Options without a counterpart on which no trained weight depends, and what to know about it.
         changed: Options, or `type`, that mean something else now, and what.
         silent: Options that are left out without a word.
@@ -71,12 +70,19 @@ def injector_rule(
     type: str,
     options: Mapping[str, str] | None = None,
     *,
+    values: Mapping[str, Mapping[Any, Any]] | None = None,
     harmless: Mapping[str, tuple[Any, ...]] | None = None,
     **rest: Any,
 ) -> Rule:
     """A rule with what every injector of the reference takes; `rest` are further fields of `Rule`."""
-    shared = same("in", "out", "after", "before", "every")
-    return Rule(type, {**shared, **(options or {})}, harmless={**ONCE_EACH, **(harmless or {})}, **rest)
+    flags = {"train": "only", "eval": "only", "no_accum": "once", "no_grad": "no_grad"}
+    return Rule(
+        type,
+        {**same("in", "out", "after", "before", "every"), **flags, **(options or {})},
+        values={"train": {True: "training"}, "eval": {True: "evaluation"}, **(values or {})},
+        harmless={**dict.fromkeys(flags, (False,)), **(harmless or {})},
+        **rest,
+    )
 
 
 def loss_rule(type: str, options: Mapping[str, str] | None = None, **rest: Any) -> Rule:
@@ -96,13 +102,14 @@ def apply(rule: Rule, node: Node, path: str, notes: Notes, *, what: str, strict:
         where = f"{path}.{name}" if path else name
         if name in rule.changed and not _is_off(value):
             notes.warn(value, where, rule.changed[name])
+        if name in rule.harmless and value.plain() in rule.harmless[name]:
+            continue
         if name in rule.options:
             fields[rule.options[name]] = _value(rule, name, value, where, notes, what)
         elif name in rule.harmless:
-            if value.plain() not in rule.harmless[name]:
-                shown = " or ".join(repr(known) for known in rule.harmless[name])
-                hint = f"Nothing is lost without it, or with {shown}."
-                notes.refuse(value, where, f"{name!r} of the reference's {what} has no counterpart yet", hint)
+            shown = " or ".join(repr(known) for known in rule.harmless[name])
+            hint = f"Nothing is lost without it, or with {shown}."
+            notes.refuse(value, where, f"{name!r} of the reference's {what} has no counterpart yet", hint)
         elif name in rule.dropped:
             if not _is_off(value):
                 notes.warn(value, where, f"is left out: {rule.dropped[name]}")
@@ -156,7 +163,7 @@ def _value(rule: Rule, name: str, value: Node, where: str, notes: Notes, what: s
         hint = allowed("There are", str(plain), map(str, known))
         notes.refuse(value, where, f"{name} {plain!r} of the reference's {what} has no counterpart yet", hint)
         return value
-    return rebuilt(value, known[plain])
+    return replace(as_node(known[plain], value.place), key_place=value.key_place)
 
 
 def _tell_unread(rule: Rule, name: str, value: Node, where: str, notes: Notes, what: str, *, strict: bool) -> None:

@@ -5,35 +5,61 @@ An option becomes a native path, such as `train.iterations`.
 
 from __future__ import annotations
 
-from artschool.legacy.rules import Rule, same
+from artschool.config.source import Node
+from artschool.legacy.evaluation import FREQUENCIES
+from artschool.legacy.rules import Fields, Notes, Rule, mapping, rebuilt, same
 from artschool.legacy.schedules import ALL_OPTIONS
 
-NO_PICTURES = "pictures are drawn as they are, from 0 to 1"
-NOT_EVALUATED = "evaluating by it has no counterpart yet, so nothing is evaluated"
 SAME_WEIGHTS = "it has no counterpart yet; the weights are the same without it"
 
+
+def _finish_top(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """`half_type` says which half precision, and `fp16` whether there is any; a tracker has a project."""
+    half, wanted = node.get("half_type"), node.get("fp16")
+    if half is not None:
+        on = wanted is not None and wanted.value is True
+        fields["train.precision"] = rebuilt(half, TOP.values["half_type"].get(half.plain()) if on else "fp32")
+    project, tracker = node.get("wandb_project_name"), fields.get("log.loggers")
+    if project is not None and tracker is not None:
+        mapping(tracker.get("wandb"))["project"] = project
+
+
 TOP = Rule(
-    options={**same("name", "plugins", "runs"), "fp16": "train.precision"},
-    values={"fp16": {True: "fp16", False: "fp32"}},
+    options={
+        **same("name", "plugins", "runs"),
+        "fp16": "train.precision",
+        "half_type": "train.precision",
+        "wandb": "log.loggers",
+        "start_step": "train.start_iteration",
+        "force_start_step": "train.start_iteration",
+        "training_data_encountered": "train.start_samples",
+    },
+    values={
+        "fp16": {True: "fp16", False: "fp32"},
+        "wandb": {True: {"wandb": {"type": "wandb", "project": "dlas"}}},
+        "half_type": {"float16": "fp16", "fp16": "fp16", "bfloat16": "bf16", "bf16": "bf16"},
+    },
     harmless={
         "model": ("extensibletrainer",),
+        "colab_mode": (False,),
+        "wandb": (False,),
         "start_step": (-1, 0),
         "force_start_step": (-1, 0),
-        "colab_mode": (False,),
+        "training_data_encountered": (0,),
     },
+    finish=_finish_top,
     dropped={
         "checkpointing_enabled": f"gradient checkpointing saves memory; {SAME_WEIGHTS}",
         "grad_scaler_enabled": "fp16 always scales its losses",
         "use_8bit": "8-bit optimizers need the extra package bitsandbytes, and a plugin that registers them; "
         "the state stays in full precision",
-        "wandb": "Weights & Biases has no counterpart yet; the numbers are in metrics.jsonl and TensorBoard",
         "ssh_server": "a password does not belong into a file that is copied beside the run",
         "ssh_username": "a password does not belong into a file that is copied beside the run",
         "ssh_password": "a password does not belong into a file that is copied beside the run",
         "amp_opt_level": "precision is `train.precision`",
     },
     changed={
-        "force_start_step": "a run starts at iteration 0, or where its checkpoint ends",
+        "force_start_step": "a new run counts from it; one that is resumed goes on where its checkpoint ends",
         "colab_mode": "copies files to a server with a password that the file holds, which we do not do",
     },
     silent=(
@@ -41,55 +67,70 @@ TOP = Rule(
         *("scale", "gpu_ids", "use_tb_logger", "is_train", "dist", "launcher", "distortion", "wandb_project_name"),
     ),
 )
+
+
+def _roll_back_where_asked(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    if (times := fields.get("train.max_rollbacks")) is not None:
+        fields["train.non_finite"] = Node("rollback", times.place, times.key_place)
+
+
 TRAIN = Rule(
     options={
         "niter": "train.iterations",
         "mega_batch_factor": "train.accumulate",
         "manual_seed": "seed",
         "ema_rate": "ema.decay",
+        "cuda_benchmarking_enabled": "train.cudnn_benchmark",
+        "anomaly_detection": "train.detect_anomaly",
+        "automatically_recover_nan_by_reverting_n_saves": "train.max_rollbacks",
     },
     harmless={
         "mod_batch_factor": (1, None),
-        "sort_key": (None,),
         "auto_collate": (False,),
+        "sort_key": (None,),
+        "anomaly_detection": (False,),
+        "automatically_recover_nan_by_reverting_n_saves": (None, 0),
+        "cuda_benchmarking_enabled": (False,),
     },
     dropped={
-        "val_freq": NOT_EVALUATED,
-        "val_freq_megasamples": NOT_EVALUATED,
         "ema_on_cpu": f"averages stay beside their networks; {SAME_WEIGHTS}",
         "keep_optimizer_states_on_cpu": SAME_WEIGHTS,
-        "cuda_benchmarking_enabled": "it only chooses between kernels",
-        "anomaly_detection": SAME_WEIGHTS,
         "ddp_find_unused_parameters": "gradients are summed once per step, whatever the step uses",
         "ddp_static_graph": "gradients are summed once per step, whatever the step uses",
-        "automatically_recover_nan_by_reverting_n_saves": "it was never used; non-finite updates are skipped, see "
-        "`train.non_finite`",
         "mod_batch_factor_every": "there is no second accumulation factor",
         "mod_batch_factor_also_disable_checkpointing": "there is no second accumulation factor",
     },
-    changed={"niter": "training stops after exactly so many iterations; the reference went up to two further"},
-    silent=(*ALL_OPTIONS, "ema_enabled"),
+    finish=_roll_back_where_asked,
+    changed={
+        "automatically_recover_nan_by_reverting_n_saves": "works here; the reference never used it",
+        "niter": "training stops after exactly so many iterations; the reference went up to two further",
+    },
+    silent=(*ALL_OPTIONS, *FREQUENCIES, "ema_enabled"),
 )
 PATH = Rule(
-    harmless={"resume_state": (None, ""), "optimizer_reset": (False,), "alt_path": (None,)},
+    harmless={"optimizer_reset": (False,), "alt_path": (None,)},
+    dropped={"resume_state": "give it to the command, `artschool train FILE --resume PATH`"},
     silent=("root", "strict_load", "experiments_root", "models", "training_state", "log", "val_images"),
 )
-EVAL = Rule(
-    dropped=dict.fromkeys(("pure", "injectors", "output_state"), NOT_EVALUATED),
-    silent=("evaluators",),
-)
+EVAL = Rule(silent=("pure", "injectors", "output_state", "evaluators"))
 LOGGER = Rule(
     options={
         "print_freq": "log.every",
         "save_checkpoint_freq": "checkpoint.every",
         "visuals": "log.pictures.keys",
         "visual_debug_rate": "log.pictures.every",
+        "recurrent_visual_indices": "log.pictures.frames",
+        "is_mel_spectrogram": "log.pictures.range",
+        "reverse_n1_to_1": "log.pictures.range",
+        "reverse_imagenet_norm": "log.pictures.range",
     },
+    values={
+        "is_mel_spectrogram": {True: "auto"},
+        "reverse_n1_to_1": {True: [-1.0, 1.0]},
+        "reverse_imagenet_norm": {True: "imagenet"},
+    },
+    harmless=dict.fromkeys(("is_mel_spectrogram", "reverse_n1_to_1", "reverse_imagenet_norm"), (False, None)),
     dropped={
-        "recurrent_visual_indices": NO_PICTURES,
-        "is_mel_spectrogram": NO_PICTURES,
-        "reverse_n1_to_1": NO_PICTURES,
-        "reverse_imagenet_norm": NO_PICTURES,
         "disable_state_saving": "every checkpoint can be resumed from; `checkpoint.keep_last` says how many are kept",
     },
     changed={

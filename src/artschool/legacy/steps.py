@@ -10,10 +10,9 @@ from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt,
 from artschool.legacy.schedules import convert_schedule
 
 STEP = Rule(
-    options={"training": "trains", "clip_grad_eps": "clip_grad_norm", **same("after", "before", "every")},
+    options={"training": "trains", "clip_grad_eps": "clip_grad_norm", **same("requires", "after", "before", "every")},
     harmless={"experiments": ([], None)},
     dropped={
-        "requires": "the check proves that every key is there; a step is not skipped for want of one",
         "step_outputs": "what leaves a step is kept as long as something later reads it",
         "loss_log_buffer": "what is logged is the mean since the last log point",
         "check_grads_for_nan": "an update with NaN or infinite gradients is always skipped, see `train.non_finite`",

@@ -2,5 +2,9 @@
 
 from examples.example import Example
 from examples.general import EXAMPLES as GENERAL
+from examples.injectors import EXAMPLES as INJECTORS
 
-EXAMPLES: list[Example] = [*GENERAL]
+EXAMPLES: list[Example] = [*GENERAL, *INJECTORS]
+from examples.losses import EXAMPLES as LOSSES
+
+EXAMPLES: list[Example] = [*GENERAL, *LOSSES]

@@ -19,7 +19,7 @@ def l1(fake: Tensor, real: Tensor) -> Tensor:
     Raises:
         ConfigError: The shapes differ.
     """
-    return F.l1_loss(*_pair("l1", fake, real))
+    return F.l1_loss(*pair("l1", fake, real))
 
 
 @losses.register
@@ -33,10 +33,11 @@ def l2(fake: Tensor, real: Tensor) -> Tensor:
     Raises:
         ConfigError: The shapes differ.
     """
-    return F.mse_loss(*_pair("l2", fake, real))
+    return F.mse_loss(*pair("l2", fake, real))
 
 
-def _pair(loss: str, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+def pair(loss: str, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in float32 or better; those of different shapes are refused under the loss's name."""
     # Broadcasting (B, 1) against (B,) compares every sample with every other, and the loss still goes down.
     if fake.shape != real.shape:
         raise ConfigError(

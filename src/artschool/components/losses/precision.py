@@ -1,5 +1,7 @@
 """The precision that losses are computed in."""
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -12,3 +14,12 @@ def at_least_float32(x: Tensor) -> Tensor:
     if x.dtype == torch.float32:
         return x
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def without_autocast(x: Tensor) -> AbstractContextManager[object]:
+    """A block in which matrix products and convolutions on x's device keep its precision.
+
+    Autocast would run them in half precision, whatever their inputs are.
+    """
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

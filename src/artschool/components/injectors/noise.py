@@ -1,0 +1,54 @@
+"""Random numbers, such as the latents of a generator."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from artschool.registry import injectors
+
+Size = Annotated[int, Field(ge=1)]
+
+
+@injectors.register
+def noise(like: Tensor, *, shape: list[Size], kind: Literal["normal", "uniform"] = "normal") -> Tensor:
+    """Draw random numbers of a shape for each sample.
+
+    Args:
+        like: (B, ...), for the batch size and the device.
+        shape: The shape of one sample.
+        kind: The standard normal distribution, or the uniform one on 0..1.
+
+    Returns:
+        (B, *shape).
+    """
+    draw = torch.randn if kind == "normal" else torch.rand
+    return draw(len(like), *shape, device=like.device)
+
+
+@injectors.register
+def style_mixing_noise(
+    like: Tensor,
+    *,
+    latent_dim: Size = 512,
+    mix_probability: Annotated[float, Field(ge=0, le=1)] = 0.9,
+) -> list[Tensor]:
+    """Draw two latents for each sample: different ones for so many samples, twice the same for the others.
+
+    A generator takes the first up to some layer and the second from there on, so that it cannot rely on neighbouring
+    layers having the same style.
+
+    Args:
+        like: (B, ...), for the batch size and the device.
+        latent_dim: Size D of a latent.
+        mix_probability: The probability that a sample's two latents differ.
+
+    Returns:
+        Two of (B, D), standard normal.
+
+    Source: Karras et al. 2019, arXiv:1812.04948, section 3.1.
+    """
+    first, second = torch.randn(2, len(like), latent_dim, device=like.device)
+    mixed = torch.rand(len(like), 1, device=like.device) < mix_probability
+    return [first, torch.where(mixed, second, first)]

@@ -1,0 +1,28 @@
+"""Sequences of a random length."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from artschool.registry import injectors
+
+
+@injectors.register
+def random_length(x: Tensor, *, min_length: Annotated[int, Field(ge=1)]) -> Tensor:
+    """Cut a part of random length from the last dimension, the same for the whole batch.
+
+    Args:
+        x: (..., T).
+        min_length: The shortest part; what is no longer than that stays whole.
+
+    Returns:
+        (..., T') with min_length <= T' <= T, each length and each place as likely as the next.
+    """
+    longest = x.shape[-1]
+    if longest <= min_length:
+        return x
+    # Drawn on the host, for a shape has to be known there.
+    length = int(torch.randint(min_length, longest + 1, ()))
+    return x.narrow(-1, int(torch.randint(longest - length + 1, ())), length)

@@ -1,0 +1,40 @@
+"""Random parts of images, at one size."""
+
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from artschool.registry import injectors
+
+
+@injectors.register
+def random_resized_crop(
+    x: Tensor,
+    *,
+    size: Annotated[int, Field(ge=1)],
+    min_area: Annotated[float, Field(gt=0, le=1)] = 0.08,
+    mode: Literal["nearest", "bilinear"] = "bilinear",
+) -> Tensor:
+    """Cut a random square from each image, and resize it.
+
+    Args:
+        x: (B, C, H, W).
+        size: Height and width of the results.
+        min_area: The smallest square, as its share of the largest that fits; shares are uniform from there to 1.
+        mode: How values between pixels are found. Neither blurs before shrinking: for large images with fine
+            patterns, use `interpolate` with `antialias` first.
+
+    Returns:
+        (B, C, size, size).
+    """
+    batch, _, height, width = x.shape
+    side = (min_area + (1 - min_area) * torch.rand(batch, device=x.device)).sqrt() * min(height, width)
+    # The image spans -1..1 in each direction, so a crop has `extent` of that, and its centre stays within the rest.
+    extent = torch.stack([side / width, side / height], dim=1)
+    centre = (2 * torch.rand(batch, 2, device=x.device) - 1) * (1 - extent)
+    transform = torch.cat([torch.diag_embed(extent), centre[:, :, None]], dim=2)
+    grid = F.affine_grid(transform, [batch, 1, size, size], align_corners=False).to(x.dtype)
+    return F.grid_sample(x, grid, mode=mode, padding_mode="border", align_corners=False)

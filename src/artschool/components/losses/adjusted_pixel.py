@@ -1,0 +1,42 @@
+"""Pixel distance to real images that have another range."""
+
+from torch import Tensor
+
+from artschool.components.losses.criteria import CRITERIA, Criterion
+from artschool.components.losses.precision import at_least_float32
+from artschool.registry import losses
+from artschool.signature import Context
+
+
+@losses.register
+def adjusted_pixel(
+    fake: Tensor,
+    real: Tensor,
+    *,
+    criterion: Criterion = "l1",
+    real_scale: float = 1.0,
+    real_offset: float = 0.0,
+    log_statistics: bool = False,
+    context: Context,
+) -> Tensor:
+    """Distance of `fake` and `real * real_scale + real_offset`.
+
+    Args:
+        fake: Any shape.
+        real: The same shape.
+        criterion: The distance.
+        real_scale: Multiplies real.
+        real_offset: Added to it then, in units of fake.
+        log_statistics: Whether to log the mean and the standard deviation of both over the batch, as `fake_mean`,
+            `fake_std`, `real_mean` and `real_std`; real as it is compared.
+        context: Takes what is logged.
+
+    Raises:
+        ConfigError: The shapes differ.
+    """
+    real = at_least_float32(real) * real_scale + real_offset
+    if log_statistics:
+        for name, values in (("fake", at_least_float32(fake.detach())), ("real", real.detach())):
+            context.log(f"{name}_mean", values.mean())
+            context.log(f"{name}_std", values.std())
+    return CRITERIA[criterion](fake, real)

@@ -1,0 +1,27 @@
+"""An absolute distance that is smooth at zero."""
+
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor
+
+from artschool.components.losses.pixel import pair
+from artschool.registry import losses
+
+
+@losses.register
+def charbonnier(fake: Tensor, real: Tensor, *, epsilon: Annotated[float, Field(gt=0)] = 1e-3) -> Tensor:
+    """Mean of `sqrt((fake - real)^2 + epsilon^2)`.
+
+    Args:
+        fake: Any shape.
+        real: The same shape.
+        epsilon: How wide the smooth bottom is, in units of the values; the loss is never smaller.
+
+    Raises:
+        ConfigError: The shapes differ.
+
+    Source: Lai et al. 2017, arXiv:1704.03915, section 3.3.
+    """
+    fake, real = pair("charbonnier", fake, real)
+    return ((fake - real).square() + epsilon**2).sqrt().mean()

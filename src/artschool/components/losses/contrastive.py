@@ -1,0 +1,69 @@
+"""Two views of one sample should be nearer to each other than to other samples."""
+
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from artschool.components.losses.pixel import pair
+from artschool.components.losses.precision import without_autocast
+from artschool.registry import losses
+
+Temperature = Annotated[float, Field(gt=0)]
+
+
+@losses.register
+def info_nce(x: Tensor, y: Tensor, *, temperature: Temperature = 0.1, symmetric: bool = False) -> Tensor:
+    """Find for each row of x its partner among the rows of y: `-mean log softmax(cos(x_i, y_j) / temperature)_ii`.
+
+    Negatives are the other samples of the micro-batch of this process: `accumulate` and several processes make them
+    fewer.
+
+    Args:
+        x: (B, C) embeddings.
+        y: (B, C), row i the partner of row i.
+        temperature: Smaller values count the nearest negatives more.
+        symmetric: Whether to average it with the same from y to x, as CLIP does (arXiv:2103.00020, figure 3).
+
+    Raises:
+        ConfigError: The shapes differ.
+
+    Source: van den Oord et al. 2018, arXiv:1807.03748, eq. 4.
+    """
+    x, y = pair("info_nce", x, y)
+    logits = _similarities(x, y) / temperature
+    partners = torch.arange(len(x), device=x.device)
+    loss = F.cross_entropy(logits, partners)
+    return (loss + F.cross_entropy(logits.mT, partners)) / 2 if symmetric else loss
+
+
+@losses.register
+def nt_xent(x: Tensor, y: Tensor, *, temperature: Temperature = 0.5) -> Tensor:
+    """Find for each of the 2 B views its partner among all the others, those of its own side included: SimCLR's loss.
+
+    Negatives are the other samples of the micro-batch of this process: `accumulate` and several processes make them
+    fewer.
+
+    Args:
+        x: (B, C) embeddings of one view.
+        y: (B, C) of the other, row i the partner of row i.
+        temperature: Smaller values count the nearest negatives more.
+
+    Raises:
+        ConfigError: The shapes differ.
+
+    Source: Chen et al. 2020, arXiv:2002.05709, eq. 1.
+    """
+    x, y = pair("nt_xent", x, y)
+    views = torch.cat([x, y])
+    logits = _similarities(views, views) / temperature
+    itself = torch.eye(len(views), dtype=torch.bool, device=views.device)
+    partners = torch.arange(len(views), device=views.device).roll(len(x))
+    return F.cross_entropy(logits.masked_fill(itself, -torch.inf), partners)
+
+
+def _similarities(x: Tensor, y: Tensor) -> Tensor:
+    with without_autocast(x):
+        return F.normalize(x, dim=1) @ F.normalize(y, dim=1).mT

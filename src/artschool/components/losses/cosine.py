@@ -1,0 +1,22 @@
+"""Angle between vectors."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from artschool.components.losses.pixel import pair
+from artschool.registry import losses
+
+
+@losses.register
+def cosine(fake: Tensor, real: Tensor, *, dim: int = 1) -> Tensor:
+    """Mean of 1 - cosine similarity: 0 for vectors of one direction, 2 for opposite ones; lengths do not matter.
+
+    Args:
+        fake: (B, C) or (B, C, ...).
+        real: The same shape.
+        dim: Along which a vector lies.
+
+    Raises:
+        ConfigError: The shapes differ.
+    """
+    return 1 - F.cosine_similarity(*pair("cosine", fake, real), dim=dim).mean()

@@ -1,0 +1,37 @@
+"""A distance between spectra that looks at what is hard to make."""
+
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from artschool.components.losses.pixel import pair
+from artschool.registry import losses
+
+
+@losses.register
+def focal_frequency(fake: Tensor, real: Tensor, *, alpha: Annotated[float, Field(ge=0)] = 1.0) -> Tensor:
+    """Mean over frequencies of `w |F(fake) - F(real)|^2`, with `w = |F(fake) - F(real)|^alpha` over its largest value.
+
+    F is the orthonormal two-dimensional Fourier transform of each channel; w is in 0..1 for each, without gradients.
+
+    Args:
+        fake: (B, C, H, W).
+        real: The same shape.
+        alpha: How much the largest differences count more; 0 gives l2.
+
+    Raises:
+        ConfigError: The shapes differ.
+
+    Source: Jiang et al. 2021, arXiv:2012.12821, eq. 8 and 9.
+    """
+    fake, real = pair("focal_frequency", fake, real)
+    # The transform is linear, so one suffices.
+    difference = torch.view_as_real(torch.fft.fft2(fake - real, norm="ortho"))
+    squares = difference.square().sum(-1)
+    weights = squares.detach() ** (alpha / 2)
+    largest = weights.amax((-2, -1), keepdim=True)
+    # Equal images have no largest difference: any weights do.
+    weights = weights / largest.clamp(min=torch.finfo(largest.dtype).tiny)
+    return (weights * squares).mean()

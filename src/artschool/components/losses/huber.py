@@ -1,0 +1,46 @@
+"""Distances that are squared near zero and absolute far away, so that outliers do not rule."""
+
+from typing import Annotated
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from artschool.components.losses.pixel import pair
+from artschool.registry import losses
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+@losses.register
+def huber(fake: Tensor, real: Tensor, *, delta: Positive = 1.0) -> Tensor:
+    """Mean of `d^2 / 2` where `|d| < delta`, and of `delta (|d| - delta / 2)` elsewhere.
+
+    Args:
+        fake: Any shape.
+        real: The same shape.
+        delta: Where the square ends, in units of the values.
+
+    Raises:
+        ConfigError: The shapes differ.
+
+    Source: Huber 1964, Robust estimation of a location parameter, Annals of Mathematical Statistics 35(1).
+    """
+    return F.huber_loss(*pair("huber", fake, real), delta=delta)
+
+
+@losses.register
+def smooth_l1(fake: Tensor, real: Tensor, *, beta: Positive = 1.0) -> Tensor:
+    """Huber's distance divided by beta: its slope far away is 1, as that of l1.
+
+    Args:
+        fake: Any shape.
+        real: The same shape.
+        beta: Where the square ends, in units of the values.
+
+    Raises:
+        ConfigError: The shapes differ.
+
+    Source: Girshick 2015, arXiv:1504.08083, eq. 3.
+    """
+    return F.smooth_l1_loss(*pair("smooth_l1", fake, real), beta=beta)

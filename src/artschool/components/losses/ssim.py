@@ -1,0 +1,108 @@
+"""How alike the structures of two images are."""
+
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from artschool.components.losses.pixel import pair
+from artschool.components.losses.precision import without_autocast
+from artschool.errors import ConfigError
+from artschool.registry import losses
+
+Positive = Annotated[float, Field(gt=0)]
+Window = Annotated[int, Field(ge=3)]
+SCALE_WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
+"""Wang et al. 2003, section 3.2, from the full size to a 16th of it."""
+LEAST = 1e-6
+
+
+@losses.register
+def ssim(
+    fake: Tensor, real: Tensor, *, data_range: Positive = 1.0, window: Window = 11, deviation: Positive = 1.5
+) -> Tensor:
+    """1 - structural similarity, averaged over places, channels and the batch: 0 for equal images, 2 at most.
+
+    Places where the window does not fit in do not count; the metric `ssim` has them too, over a mirrored border.
+
+    Args:
+        fake: (B, C, H, W), H and W no less than the window.
+        real: The same shape.
+        data_range: Largest less smallest value of a pixel.
+        window: Size of the Gaussian window in pixels.
+        deviation: Its standard deviation in pixels.
+
+    Raises:
+        ConfigError: The shapes differ, or the images are smaller than the window.
+
+    Source: Wang et al. 2004, Image quality assessment, IEEE TIP 13(4), eq. 13.
+    """
+    fake, real = pair("ssim", fake, real)
+    luminance, contrast = _similarities(fake, real, data_range, _gaussian(fake, window, deviation))
+    return 1 - (luminance * contrast).mean()
+
+
+@losses.register
+def ms_ssim(
+    fake: Tensor,
+    real: Tensor,
+    *,
+    data_range: Positive = 1.0,
+    window: Window = 11,
+    deviation: Positive = 1.5,
+    scale_weights: list[float] = SCALE_WEIGHTS,  # only read
+) -> Tensor:
+    """1 - structural similarity over several sizes of the image, each half the one before; averaged over the batch.
+
+    For each sample `prod_i contrast_i^w_i`, times the luminance at the smallest size to its power; each factor is a
+    mean over places and channels, no less than 1e-6.
+
+    Args:
+        fake: (B, C, H, W), H and W no less than the window at the smallest size: 176 pixels with the defaults.
+        real: The same shape.
+        data_range: Largest less smallest value of a pixel.
+        window: Size of the Gaussian window in pixels.
+        deviation: Its standard deviation in pixels.
+        scale_weights: The exponents, from the full size down; as many as there are sizes.
+
+    Raises:
+        ConfigError: The shapes differ, or the smallest images are smaller than the window.
+
+    Source: Wang et al. 2003, Multi-scale structural similarity for image quality assessment, Asilomar, eq. 7.
+    """
+    fake, real = pair("ms_ssim", fake, real)
+    kernel = _gaussian(fake, window, deviation)
+    value = fake.new_ones(len(fake))
+    for index, exponent in enumerate(scale_weights):
+        if index:
+            fake, real = F.avg_pool2d(fake, 2), F.avg_pool2d(real, 2)
+        luminance, contrast = _similarities(fake, real, data_range, kernel)
+        last = index == len(scale_weights) - 1
+        factor = (luminance * contrast if last else contrast).mean((1, 2, 3))
+        # A power has no gradient at 0, and below it no value.
+        value = value * factor.clamp(min=LEAST) ** exponent
+    return 1 - value.mean()
+
+
+def _gaussian(like: Tensor, window: int, deviation: float) -> Tensor:
+    places = torch.arange(window, dtype=like.dtype, device=like.device) - (window - 1) / 2
+    return torch.softmax(-places.square() / (2 * deviation**2), 0)
+
+
+def _similarities(fake: Tensor, real: Tensor, data_range: float, kernel: Tensor) -> tuple[Tensor, Tensor]:
+    """Luminance, and contrast times structure, at each place that the window fits in."""
+    size = len(kernel)
+    if min(fake.shape[-2:]) < size:
+        raise ConfigError(f"images of {tuple(fake.shape[-2:])} pixels are smaller than the window of {size}")
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    stacked = torch.stack([fake, real, fake * fake, real * real, fake * real])
+    flat = stacked.flatten(0, 2).unsqueeze(1)
+    with without_autocast(flat):
+        blurred = F.conv2d(F.conv2d(flat, kernel.view(1, 1, size, 1)), kernel.view(1, 1, 1, size))
+    fake, real, fake_square, real_square, product = blurred.view(*stacked.shape[:3], *blurred.shape[-2:])
+    luminance = (2 * fake * real + c1) / (fake.square() + real.square() + c1)
+    variances = (fake_square - fake.square()).clamp(min=0) + (real_square - real.square()).clamp(min=0)
+    contrast = (2 * (product - fake * real) + c2) / (variances + c2)
+    return luminance, contrast

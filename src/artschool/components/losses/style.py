@@ -1,0 +1,43 @@
+"""How different the textures of two images are."""
+
+import torch
+from torch import Tensor
+
+from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
+from artschool.components.losses.precision import without_autocast
+from artschool.registry import losses
+from artschool.signature import Network
+
+
+@losses.register
+def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerWeights | None = None) -> Tensor:
+    """Sum over layers of `|G(fake) - G(real)|^2`, where G tells which features occur together, and not where.
+
+    `G_ij = sum_hw f_ihw f_jhw / (C H W)`; the squares are summed over i and j, and averaged over the batch. That is
+    four times the loss of Gatys et al. (2015, arXiv:1508.06576, eq. 4).
+
+    Args:
+        network: Returns one feature map, a list of them, or a mapping from the names of layers; `vgg`, for example.
+        fake: (B, C, H, W) in the range that the network takes.
+        real: (B, C, H', W'); it gets no gradients.
+        layer_weights: The layers that count, and how much; all by 1 if not given. Layers of a list are "0", "1", ...
+
+    Raises:
+        ConfigError: There is no such layer.
+
+    Source: Johnson et al. 2016, arXiv:1603.08155, eq. 3 and 4.
+    """
+    pairs = feature_pairs(network, fake, real)
+    weights = weights_of([*pairs], layer_weights)
+    terms = [
+        (gram(pairs[name][0]) - gram(pairs[name][1])).square().sum((1, 2)).mean() * weight
+        for name, weight in weights.items()
+    ]
+    return torch.stack(terms).sum()
+
+
+def gram(features: Tensor) -> Tensor:
+    """Products of features, averaged over places and features: (B, C, ...) to (B, C, C)."""
+    flat = features.flatten(2)
+    with without_autocast(flat):
+        return flat @ flat.mT / (flat.shape[1] * flat.shape[2])

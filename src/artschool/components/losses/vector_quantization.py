@@ -1,0 +1,42 @@
+"""What ties an encoder and a codebook together."""
+
+from torch import Tensor
+
+from artschool.components.losses.pixel import l2
+from artschool.registry import losses
+
+
+@losses.register
+def vq_commitment(encoded: Tensor, quantized: Tensor) -> Tensor:
+    """Mean squared distance of an encoder's output to its nearest codes; the encoder alone learns from it.
+
+    Its usual weight is 0.25, the paper's beta.
+
+    Args:
+        encoded: Any shape, before quantization.
+        quantized: The same shape, the codes themselves, not their straight-through copy.
+
+    Raises:
+        ConfigError: The shapes differ.
+
+    Source: van den Oord et al. 2017, arXiv:1711.00937, eq. 3, the last term.
+    """
+    return l2(encoded, quantized.detach())
+
+
+@losses.register
+def vq_codebook(encoded: Tensor, quantized: Tensor) -> Tensor:
+    """Mean squared distance of the nearest codes to an encoder's output; the codebook alone learns from it.
+
+    A codebook that follows moving averages needs no such loss.
+
+    Args:
+        encoded: Any shape, before quantization.
+        quantized: The same shape, the codes themselves, not their straight-through copy.
+
+    Raises:
+        ConfigError: The shapes differ.
+
+    Source: van den Oord et al. 2017, arXiv:1711.00937, eq. 3, the second term.
+    """
+    return l2(encoded.detach(), quantized)

@@ -1,0 +1,70 @@
+"""Two views of one sample agree, and their embeddings keep apart by themselves, without negatives."""
+
+from typing import Annotated
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from artschool.components.losses.pixel import pair
+from artschool.components.losses.precision import without_autocast
+from artschool.errors import ConfigError
+from artschool.registry import losses
+from artschool.signature import Context
+
+NotNegative = Annotated[float, Field(ge=0)]
+EPSILON = 1e-4
+
+
+@losses.register
+def vicreg(
+    x: Tensor,
+    y: Tensor,
+    *,
+    invariance: NotNegative = 25.0,
+    variance: NotNegative = 25.0,
+    covariance: NotNegative = 1.0,
+    context: Context,
+) -> Tensor:
+    """`invariance s + variance (v(x) + v(y)) / 2 + covariance (c(x) + c(y))`.
+
+    s is the mean squared difference of partners; v the mean over the features of `max(0, 1 - sqrt(var + 1e-4))`; c the
+    sum of the squares of the covariances of different features, over the number of features. Logs the three terms
+    without their factors. The means over features in s and over x and y in v are those of the authors' code, which the
+    default factors are for; the paper has sums.
+
+    Args:
+        x: (B, C) embeddings of one view, B at least 2; the statistics are those of the micro-batch of this process.
+        y: (B, C) of the other.
+        invariance: Factor of s.
+        variance: Factor of v.
+        covariance: Factor of c.
+        context: Takes what is logged.
+
+    Raises:
+        ConfigError: The shapes differ, or there is one sample, which has no variance.
+
+    Source: Bardes et al. 2022, arXiv:2105.04906, eq. 1 to 6.
+    """
+    x, y = pair("vicreg", x, y)
+    if len(x) < 2:
+        raise ConfigError("vicreg takes the variance over a batch, which one sample does not have; raise `batch_size`")
+    terms = {
+        "invariance": F.mse_loss(x, y),
+        "variance": (_variance_term(x) + _variance_term(y)) / 2,
+        "covariance": _covariance_term(x) + _covariance_term(y),
+    }
+    for name, value in terms.items():
+        context.log(name, value.detach())
+    return invariance * terms["invariance"] + variance * terms["variance"] + covariance * terms["covariance"]
+
+
+def _variance_term(x: Tensor) -> Tensor:
+    return F.relu(1 - (x.var(0) + EPSILON).sqrt()).mean()
+
+
+def _covariance_term(x: Tensor) -> Tensor:
+    centred = x - x.mean(0)
+    with without_autocast(x):
+        covariances = centred.mT @ centred / (len(x) - 1)
+    return (covariances.square().sum() - covariances.diagonal().square().sum()) / x.shape[1]

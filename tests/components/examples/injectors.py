@@ -1,0 +1,83 @@
+"""Examples of the injectors that shape, draw and schedule values of any kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from examples.example import Example
+from examples.general import images
+
+NO_INPUT = {"gradient": "nothing that comes out depends on what goes in"}
+CENTROIDS = Path(__file__).parent / "centroids.safetensors"
+"""The first three rows of the unit matrix of four."""
+
+
+def sequences(batch: int) -> dict[str, Any]:
+    """`x`: (B, 4, 6)."""
+    return {"x": torch.randn(batch, 4, 6)}
+
+
+def folded(batch: int) -> dict[str, Any]:
+    """`x`: (3 B, 4), and what unfolds it to (B, 3, 4)."""
+    return {"x": torch.randn(3 * batch, 4), "shape": [3, batch, 9], "order": [1, 0, 2]}
+
+
+def lists(batch: int) -> dict[str, Any]:
+    """`x`: two of (B, 4)."""
+    return {"x": [torch.randn(batch, 4), torch.randn(batch, 4)]}
+
+
+def linear() -> nn.Module:
+    """(..., 6) to (..., 2)."""
+    return nn.Linear(6, 2)
+
+
+EXAMPLES = [
+    Example("injectors", "{type: add, in: [x, y], out: z}", images),
+    Example("injectors", "{type: constant, value: 2.0, out: z}", images, exempt=NO_INPUT),
+    Example("injectors", "{type: constant, in: x, value: 2.0, out: z}", images, exempt=NO_INPUT),
+    Example("injectors", "{type: corner_crops, in: x, size: 3, resize: 4, out: [z, a, b, c, d]}", images),
+    Example("injectors", "{type: crop_border, in: x, margin: 1, out: z}", images),
+    Example("injectors", "{type: crop_border, in: x, margin: 1, max_shift: 1, out: z}", images),
+    Example("injectors", "{type: difference_channels, in: [x, y], include_hq: true, out: [z, d]}", images),
+    Example("injectors", "{type: fold_dimension, in: x, dim: 2, out: [z, shape, order]}", images),
+    Example("injectors", "{type: for_each, in: x, injector: {type: normalize, shift: 1.0}, out: z}", images),
+    Example(
+        "injectors",
+        "{type: for_each, in: x, injector: {type: forward, network: net}, as_list: true, out: z}",
+        sequences,
+        {"net": linear},
+    ),
+    Example(
+        "injectors",
+        "{type: for_each, in: x, injector: {type: alias}, dim: 0, out: z}",
+        lists,
+        exempt={"gradient": "the comparison takes tensors, and this is a list"},
+    ),
+    Example(
+        "injectors",
+        f"{{type: kmeans_quantizer, in: x, centroids: {CENTROIDS}, out: z}}",
+        sequences,
+        exempt={"gradient": "numbers of centroids have none"},
+    ),
+    Example("injectors", "{type: mix_and_label, in: [x, y], out: [z, labels]}", images),
+    Example("injectors", "{type: noise, in: x, shape: [3, 2], out: z}", images, exempt=NO_INPUT),
+    Example("injectors", "{type: noise, in: x, shape: [3], kind: uniform, out: z}", images, exempt=NO_INPUT),
+    Example("injectors", "{type: random_length, in: x, min_length: 2, out: z}", sequences),
+    Example("injectors", "{type: random_resized_crop, in: x, size: 3, out: z}", images),
+    Example("injectors", "{type: random_resized_crop, in: x, size: 3, min_area: 0.5, mode: nearest, out: z}", images),
+    Example("injectors", "{type: random_shift, in: x, max_shift: 2, out: z}", images),
+    Example("injectors", "{type: random_shift, in: x, max_shift: 2, fill: zero, out: z}", images),
+    Example("injectors", "{type: roll, in: x, out: z}", images),
+    Example(
+        "injectors", "{type: scheduled_scalar, initial: 1, final: 0, iterations: 6, out: z}", images, exempt=NO_INPUT
+    ),
+    Example("injectors", "{type: select, in: x, index: [0, -1], dim: 2, out: [z, w]}", images),
+    Example("injectors", "{type: slice, in: x, start: 1, out: z}", images),
+    Example("injectors", "{type: style_mixing_noise, in: x, latent_dim: 3, out: z}", images, exempt=NO_INPUT),
+    Example("injectors", "{type: unfold_dimension, in: [x, shape, order], out: z}", folded),
+]

@@ -1,0 +1,73 @@
+"""Weights & Biases, through a stand-in for its package."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import toy_run
+
+from artschool.errors import ResourceError
+
+WANTED = "log.loggers={w: {type: wandb, project: p}}"
+
+
+class StandIn(ModuleType):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.started: list[dict[str, Any]] = []
+        self.logged: list[tuple[int, dict[str, Any]]] = []
+        self.finished = 0
+        self.Image = lambda image: image.shape
+
+    def init(self, **options: Any) -> SimpleNamespace:
+        self.started.append(options)
+        return SimpleNamespace(log=self._log, finish=self._finish)
+
+    def _log(self, values: dict[str, Any], step: int) -> None:
+        self.logged.append((step, values))
+
+    def _finish(self) -> None:
+        self.finished += 1
+
+
+@pytest.fixture
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
+    module = StandIn()
+    monkeypatch.setitem(sys.modules, "wandb", module)
+    return module
+
+
+def test_numbers_and_pictures_arrive_and_a_resumed_run_is_the_same(tmp_path: Path, stand_in: StandIn) -> None:
+    options = (WANTED, "log.pictures={every: 3, keys: [sr], most: 2}")
+    for iterations in (3, 6):
+        toy_run.load(tmp_path, *options, f"train.iterations={iterations}").train()
+    first, second = stand_in.started
+    assert first["id"] == second["id"] and first["project"] == "p" and first["resume"] == "allow"
+    assert first["config"]["ema"]["decay"] == 0.9
+    numbers = [(step, values) for step, values in stand_in.logged if "gen/pixel" in values]
+    assert [step for step, _ in numbers] == [2, 5]
+    pictures = [(step, values["pictures/sr"]) for step, values in stand_in.logged if "pictures/sr" in values]
+    assert pictures == [(2, [(8, 8, 3)] * 2), (5, [(8, 8, 3)] * 2)]
+    assert stand_in.finished == 2
+
+
+def test_what_is_no_picture_is_left_out(stand_in: StandIn) -> None:
+    from artschool.components.loggers.wandb import WandbLogger
+
+    logger = WandbLogger(project="p")
+    logger.picture("x", 1, torch.zeros(2, 5, 4, 4))
+    logger.close()
+    assert not stand_in.logged and not stand_in.finished
+
+
+def test_a_missing_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(ResourceError, match=r"wandb is not installed: pip install 'artschool\[wandb\]'"):
+        toy_run.load(tmp_path, WANTED)

@@ -1,0 +1,115 @@
+"""A run of DL-Art-School goes on here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import toy_run
+from torch import Tensor, nn
+
+from artschool.errors import CheckpointError
+from artschool.registry import networks
+
+STEP = 7
+
+
+class OldNet(nn.Module):
+    """Its parameters are not in the order of their names, and of all kinds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Conv2d(4, 3, 1)
+        self.norm = nn.GroupNorm(2, 4)
+        self.body = nn.Conv2d(3, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, 3, 2H, 2W)."""
+        out: Tensor = self.out(self.norm(self.body(nn.functional.interpolate(x, scale_factor=2.0))))
+        return out
+
+
+def old_optimizer(net: OldNet) -> torch.optim.AdamW:
+    """As the reference built it: weights by name, then the rest by name."""
+    named = dict(net.named_parameters())
+    groups = [
+        {"params": [named["body.weight"], named["out.weight"]], "weight_decay": 0.1},
+        {"params": [named[n] for n in ("body.bias", "norm.bias", "norm.weight", "out.bias")], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.99))
+
+
+def gradients(net: OldNet, seed: int) -> None:
+    for index, parameter in enumerate(net.parameters()):
+        generator = torch.Generator().manual_seed(seed + index)
+        parameter.grad = torch.randn(parameter.shape, generator=generator)
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> tuple[Path, OldNet, torch.optim.AdamW]:
+    """A state file in the reference's folders, and what goes on from it."""
+    torch.manual_seed(0)
+    net = OldNet()
+    optimizer = old_optimizer(net)
+    for seed in range(3):
+        gradients(net, seed)
+        optimizer.step()
+    for folder in ("models", "training_state"):
+        (tmp_path / "experiment" / folder).mkdir(parents=True)
+    torch.save(net.state_dict(), tmp_path / "experiment" / "models" / f"{STEP}_gen.pth")
+    averaged = {name: value + 1 for name, value in net.state_dict().items()}
+    torch.save(averaged, tmp_path / "experiment" / "models" / f"{STEP}_gen_ema.pth")
+    file = tmp_path / "experiment" / "training_state" / f"{STEP}.state"
+    state = {"epoch": 0, "iter": STEP, "schedulers": [], "optimizers": [optimizer.state_dict()]}
+    torch.save(state, file)
+    return file, net, optimizer
+
+
+def overrides(*more: str) -> list[str]:
+    networks.register("old_net", OldNet)
+    return [
+        "networks={gen: {type: old_net}}",
+        "steps={gen: {trains: gen, losses: {pixel: {type: l1, in: [sr, hq], weight: 1.0}}}}",
+        "steps.gen.optimizer={type: adamw, lr: 0.01, betas: [0.9, 0.99], weight_decay: 0.1}",
+        "steps.gen.optimizer.no_decay=[bias, norm]",
+        "steps.gen.injectors={up: {type: forward, network: gen, in: lq, out: sr}}",
+        *more,
+    ]
+
+
+def test_networks_averages_optimizers_and_the_iteration_go_on(
+    tmp_path: Path, old: tuple[Path, OldNet, torch.optim.AdamW]
+) -> None:
+    file, net, optimizer = old
+    run = toy_run.load(tmp_path, *overrides(), resume=str(file))
+    assert run.iteration == STEP + 1
+    gen = run.networks["gen"]
+    for name, value in net.state_dict().items():
+        assert torch.equal(gen.state_dict()[name], value)
+        assert torch.equal(run.emas["gen"].module.state_dict()[name], value + 1)
+    assert isinstance(gen, OldNet) and run.steps[0].update is not None
+    gradients(net, 9)
+    gradients(gen, 9)
+    optimizer.step()
+    run.steps[0].update.prepare(run.iteration)
+    run.steps[0].update(run.meters)
+    for name, parameter in net.named_parameters():
+        assert torch.allclose(gen.get_parameter(name), parameter, rtol=1e-6, atol=1e-7), name
+
+
+def test_what_does_not_fit_or_is_not_there_is_told(tmp_path: Path, old: tuple[Path, OldNet, torch.optim.AdamW]) -> None:
+    file, _, _ = old
+    with pytest.raises(CheckpointError, match=r"there is no checkpoint .*none\.state"):
+        toy_run.load(tmp_path, *overrides(), resume=str(file.with_name("none.state")))
+    more = "steps.more={trains: gen, optimizer: {type: sgd, lr: 1.0}, losses: {p: {type: l1, in: [sr, hq], weight: 1}}}"
+    with pytest.raises(CheckpointError, match=r"has 1 optimizers, the file has 2 steps with one"):
+        toy_run.load(tmp_path, *overrides(more), resume=str(file))
+    state = torch.load(file, weights_only=True)
+    state["optimizers"][0]["state"][0]["exp_avg"] = torch.zeros(2, 2)
+    torch.save(state, file)
+    with pytest.raises(CheckpointError, match=r"optimizer of step 'gen' does not fit: exp_avg is \(2, 2\) for"):
+        toy_run.load(tmp_path, *overrides(), resume=str(file))
+    file.write_text("nothing")
+    with pytest.raises(CheckpointError, match="cannot be read as data alone"):
+        toy_run.load(tmp_path, *overrides(), resume=str(file))

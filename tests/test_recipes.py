@@ -1,0 +1,48 @@
+"""Every recipe is sound, trains for two iterations, and gives every number that it promises."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+import artschool
+from artschool.engine.run import Run
+from artschool.legacy.read import check_any
+
+ROOT = Path(__file__).parents[1]
+RECIPES = sorted((ROOT / "recipes").glob("*.yml"))
+QUICKER: dict[str, list[str]] = {}
+"""What makes an evaluation of a recipe short; nothing else of it changes."""
+
+
+def quick(recipe: Path, folder: Path) -> Run:
+    """Two iterations, with everything that happens at the end."""
+    workers = [f"data.{name}.workers=0" for name in check_any(recipe).data]
+    overrides = ["train.iterations=2", "train.device=cpu", *workers, *QUICKER.get(recipe.stem, [])]
+    return artschool.load(recipe, overrides, run_dir=folder)
+
+
+@pytest.fixture(autouse=True)
+def _folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def test_there_are_recipes() -> None:
+    assert "photo_sr" in {recipe.stem for recipe in RECIPES}
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_a_recipe_is_sound_without_a_warning(recipe: Path) -> None:
+    assert [str(warning) for warning in check_any(recipe).warnings] == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_a_recipe_trains_and_gives_its_numbers(recipe: Path, tmp_path: Path) -> None:
+    run = quick(recipe, tmp_path / "run")
+    run.train()
+    promised = {f"{e.name}/{metric}" for e in run.evaluations for metric in e.metrics}
+    assert promised <= run.evaluated.keys()
+    assert all(math.isfinite(run.evaluated[name]) for name in promised)
+    assert (tmp_path / "run" / "checkpoints" / "00000002" / "manifest.json").exists()
