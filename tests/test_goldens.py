@@ -28,13 +28,9 @@ WAITING = {
     "diffusion/space-4000-[50]",
     "injectors/mel_spectrogram",
     "losses/discriminator_gan-max_spread",
-    "losses/geometric",
     "losses/nv_tacotron2_loss",
-    "losses/recurrent-pix",
-    "losses/sr_pix",
     "losses/stylegan2_divergence-discriminator",
     "losses/stylegan2_divergence-generator",
-    "losses/translational",
 }
 """Cases whose component has not been built; whoever builds it takes the case out."""
 

@@ -15,7 +15,7 @@ def for_each(
     """Sum of another loss over the slices of a dimension, which the slices no longer have.
 
     Args:
-        loss: Any loss that takes `fake` and `real`.
+        loss: Any loss of two keys, which are called by position.
         fake: (B, T, ...).
         real: (B, T, ...), as many slices.
         dim: The dimension to slice.
@@ -31,7 +31,7 @@ def for_each(
             f"for_each pairs slices of dimension {dim}, but fake has {fake.shape[dim]}, real has {real.shape[dim]}, "
             f"and there are {len(weights)} weights"
         )
-    values = [loss(fake=one, real=other) * weight for (one, other), weight in zip(slices, weights, strict=True)]
+    values = [loss(one, other) * weight for (one, other), weight in zip(slices, weights, strict=True)]
     return torch.stack(values).sum()
 
 
@@ -40,7 +40,7 @@ def for_element(loss: Loss, fake: Tensor, real: Tensor, *, index: int, dim: int 
     """Another loss at one place of a dimension.
 
     Args:
-        loss: Any loss that takes `fake` and `real`.
+        loss: Any loss of two keys, which are called by position.
         fake: (B, T, ...).
         real: (B, T, ...).
         index: The place, from 0; negative numbers count from the end.
@@ -53,4 +53,4 @@ def for_element(loss: Loss, fake: Tensor, real: Tensor, *, index: int, dim: int 
         size = values.shape[dim]
         if not -size <= index < size:
             raise ConfigError(f"{name} has no place {index} in dimension {dim}, whose size is {size}")
-    return loss(fake=fake.select(dim, index), real=real.select(dim, index))
+    return loss(fake.select(dim, index), real.select(dim, index))
