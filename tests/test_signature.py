@@ -17,6 +17,7 @@ from artschool.config.component import Component, ComponentReader
 from artschool.config.source import read_text
 from artschool.engine.meters import Meters
 from artschool.engine.train_iteration import Clock
+from artschool.errors import allowed
 from artschool.registry import REGISTRIES
 from artschool.signature import Context, Dataset, Injector, Loss, Metric, Network, read_signature
 
@@ -218,7 +219,7 @@ def test_a_fault_inside_a_nested_component_has_its_place() -> None:
     assert bound.said == [
         "x.yml:1:38: steps.gen.injectors.probe.inner.bx: unknown option\n    doubled takes: by, net.",
         "x.yml:1:62: steps.gen.injectors.probe.measure.type: unknown loss 'differenc'\n"
-        f"    The losses are: {', '.join(REGISTRIES['losses'].names())}. Did you mean 'difference'?",
+        f"    {allowed('The losses are', 'differenc', REGISTRIES['losses'].names())}",
     ]
 
 

@@ -127,6 +127,8 @@ class Binder:
             return Context(self._clock, path)
         if role is Role.NESTED:
             inner = component.nested.get(name)
+            if isinstance(inner, list):
+                return [self._nested(part) for part in inner]
             return self._nested(inner) if inner is not None else None
         value = component.option(name)
         return self._networks_in(value) if role is Role.NETWORK else value

@@ -18,7 +18,9 @@ from artschool.config.structure import Component, Config
 from artschool.config.structure import Evaluation as EvaluationConfig
 from artschool.config.structure import Step as StepConfig
 from artschool.config.write import dump
-from artschool.data.loader import length_of
+from artschool.data.bad import BadSamples
+from artschool.data.collate import Collate
+from artschool.data.loader import Loader, length_of
 from artschool.data.sampler import Batches
 from artschool.data.seeds import derive, forked
 from artschool.engine.ema import Ema
@@ -152,9 +154,24 @@ def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
 
 
 def _dataset(component: Component) -> Any:
-    return construct(
-        component,
-        {**component.options(), **{name: _dataset(inner) for name, inner in component.nested.items()}},
+    inner = {
+        name: [_dataset(part) for part in parts] if isinstance(parts, list) else _dataset(parts)
+        for name, parts in component.nested.items()
+    }
+    return construct(component, {**component.options(), **inner})
+
+
+def _loader(component: Component, seed: int) -> Loader:
+    entry, path = component.entry, component.path
+    assert isinstance(entry, DatasetEntry)
+    return Loader(
+        _dataset(component),
+        path,
+        seed,
+        workers=entry.workers,
+        timeout=entry.timeout,
+        collate=Collate(entry.pad, entry.trim, entry.sort_key),
+        bad=BadSamples(path, entry.max_bad),
     )
 
 
@@ -162,17 +179,17 @@ def _train_data(config: Config) -> TrainData:
     component, seed = config.data["train"], config.sections.seed
     entry = component.entry
     assert isinstance(entry, DatasetEntry)
-    dataset = _dataset(component)
+    loader = _loader(component, seed)
     batches = Batches(
         "data.train",
-        length_of(dataset, "data.train"),
+        length_of(loader.dataset, "data.train"),
         entry.batch_size,
         seed=seed,
         shuffle=entry.shuffle is not False,
         drop_last=entry.drop_last,
         world_size=ranks.world_size(),
     )
-    return TrainData(dataset, batches, entry.workers, seed)
+    return TrainData(loader, batches)
 
 
 def _step(
@@ -238,8 +255,8 @@ def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder) 
     name, component = evaluation.section.data, config.data[evaluation.section.data]
     entry = component.entry
     assert isinstance(entry, DatasetEntry)
-    dataset = _dataset(component)
-    length = length_of(dataset, f"data.{name}")
+    loader = _loader(component, config.sections.seed)
+    length = length_of(loader.dataset, f"data.{name}")
     batches = Batches(
         f"data.{name}",
         length,
@@ -251,11 +268,8 @@ def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder) 
     return Evaluation(
         name=evaluation.name,
         every=evaluation.section.every,
-        dataset=dataset,
-        data_name=f"data.{name}",
+        loader=loader,
         batches=batches,
-        workers=entry.workers,
-        seed=config.sections.seed,
         steps=[_graph(config.steps[name], binder, (), training=False) for name in evaluation.section.steps],
         injectors=[binder.injector(component) for component in evaluation.injectors.values()],
         metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},

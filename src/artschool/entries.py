@@ -73,13 +73,22 @@ class NetworkEntry(Gated):
 
 
 class DatasetEntry(Entry):
-    """A data set and how it is batched. `batch_size` counts the samples of one iteration over all processes."""
+    """A data set and how it is batched. `batch_size` counts the samples of one iteration over all processes.
+
+    `max_bad` is how many samples that cannot be read are replaced by others before the run stops. `pad` lists the keys
+    of unequal length, `trim` cuts what is padded to the longest of the batch, `sort_key` puts the largest first.
+    """
 
     batch_size: Count = 1
     workers: Iteration = 0
+    timeout: NotNegative = 0
     shuffle: bool | None = None
     drop_last: bool = True
     keys: list[Key] | None = None
+    max_bad: Iteration = 0
+    pad: list[Key] = []
+    trim: bool = False
+    sort_key: Key | None = None
 
 
 class MetricEntry(Entry):

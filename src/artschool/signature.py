@@ -299,6 +299,11 @@ def _count_outputs(returns: Any) -> int | None:
     return len(arguments) if typing.get_origin(returns) is tuple and ... not in arguments else None
 
 
+def declared_by(dataset: type) -> tuple[str, ...] | None:
+    """The keys that the class of a data set declares, None where it declares none or passes on those of others."""
+    return _yields_of_class(dataset) or None
+
+
 def _yields(returns: Any) -> tuple[str, ...] | None:
     if inspect.isclass(returns) and typing.is_typeddict(returns):
         return tuple(returns.__annotations__)

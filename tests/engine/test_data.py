@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 from toy_parts import load, same
 
-from artschool.data.collate import collate
+from artschool.data.collate import Collate
 from artschool.data.sampler import Batches, RankSampler
 from artschool.errors import DataError, NumericsError, StateError
 from artschool.registry import datasets, injectors, metrics, networks
@@ -100,7 +100,7 @@ def same_batches(one: list[dict[str, Any]], other: list[dict[str, Any]]) -> bool
 
 
 def test_every_kind_of_entry_survives_collation() -> None:
-    batch = collate(
+    batch = Collate()(
         [
             {"t": torch.ones(2), "a": np.zeros(3, np.float32), "f": 0.5, "i": 1, "b": True, "s": "a", "d": {"k": 1}},
             {"t": torch.ones(2), "a": np.ones(3, np.float32), "f": 1.5, "i": 2, "b": False, "s": "b", "d": {"k": 2}},
@@ -163,7 +163,10 @@ datasets.register("part_no_length", NoLength)
             "'/nowhere/at/all.png'",
         ),
         ("keys", "data.train: samples of one batch have different keys: extra are not in all"),
-        ("shapes", "data.train: 'x' does not stack to one tensor: shapes (1,), (2,); crop or pad them"),
+        (
+            "shapes",
+            "data.train: 'x' does not stack to one tensor: shapes (1,), (2,); crop them, or list the key in `pad`",
+        ),
         ("list", "data.train: a data set yields mappings of keys to values, found list"),
     ],
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from old_text import node, told
 
-from artschool.legacy.datasets import DATASETS, convert_datasets
+from artschool.legacy.datasets import DATASETS, REFUSED, convert_datasets
 from artschool.legacy.rules import Notes
 from artschool.registry import datasets, load_builtins
 
@@ -28,13 +29,19 @@ def test_a_folder_of_pictures_becomes_ours() -> None:
         "  val: {mode: fullimage, dataroot_GT: v, scale: 2, use_shuffle: false}"
     )
     assert converted == {
-        "train": {"type": "image_folder", "workers": 2, "batch_size": 8, "path": "p", "size": 64, "scale": 4},
+        "train": {
+            "type": "image_folder",
+            "workers": 2,
+            "batch_size": 8,
+            "path": "p",
+            "size": 64,
+            "scale": 4,
+            "crop": "middle",
+            "augment": "flip",
+        },
         "val": {"type": "image_folder", "path": "v", "scale": 2, "shuffle": False},
     }
-    assert told(notes.warnings) == [
-        "3:80: datasets.train.target_size: cuts patches of this size at random; the reference shrank the middle square "
-        "to it"
-    ]
+    assert notes.warnings == []
     assert not notes.faults
 
 
@@ -53,7 +60,7 @@ def test_the_user_s_own_keeps_its_options_and_what_is_inside_it() -> None:
             "type": "mine",
             "workers": 1,
             "path": "p",
-            "dataset": {"type": "image_folder", "path": "q", "scale": 1},
+            "dataset": {"type": "image_folder", "path": "q", "scale": 1, "crop": "middle", "augment": "flip"},
             "words": {"a": 1},
         }
     }
@@ -67,16 +74,77 @@ def test_the_user_s_own_keeps_its_options_and_what_is_inside_it() -> None:
     [
         ("{paths: p}", "datasets.train: needs 'mode'"),
         (
-            "{mode: imagefolder, paths: [p, q]}",
-            "datasets.train.paths: several folders have no counterpart yet; link them into one",
+            "{mode: imagefolder, paths: [p, q], weights: [1, 2]}",
+            "datasets.train.weights: one data set has no weights of its folders",
         ),
         (
-            "{mode: imagefolder, rgb_n1_to_1: true}",
-            "datasets.train.rgb_n1_to_1: 'rgb_n1_to_1' of the reference's data set 'imagefolder' has no counterpart "
-            "yet",
+            "{mode: imagefolder, paths: p, fixed_corruptions: [block_noise]}",
+            "datasets.train.fixed_corruptions: the corruption 'block_noise' has no counterpart",
+        ),
+        (
+            "{mode: imagefolder, paths: p, normalize: imagenet}",
+            "datasets.train.normalize: 'normalize' of the reference's data set 'imagefolder' has no counterpart yet",
+        ),
+        *(
+            (f"{{mode: {mode}}}", f"datasets.train.mode: the reference's data set '{mode}' has no counterpart")
+            for mode in REFUSED
         ),
     ],
 )
 def test_what_has_no_counterpart_is_refused_by_name(entry: str, fault: str) -> None:
     _, notes = convert(f"datasets: {{train: {entry}}}")
     assert [told_fault.split(": ", 1)[1] for told_fault in told(notes.faults)] == [fault]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        (
+            "{mode: imagefolder, paths: [p, q], rgb_n1_to_1: true, disable_flip: true, num_corrupts_per_image: 1, "
+            "fixed_corruptions: [jpeg-broad, gaussian_blur], random_corruptions: [color_jitter, none], "
+            "corruption_blur_scale: 2, corrupt_before_downsize: true}",
+            {
+                "type": "image_folder",
+                "path": ["p", "q"],
+                "crop": "middle",
+                "values": [-1, 1],
+                "corruptions": {
+                    "fixed": [{"kind": "jpeg", "range": [75, 15]}, {"kind": "gaussian_blur", "range": [0, 3.0]}],
+                    "random": ["color_jitter", "none"],
+                    "num_random": 1,
+                    "severity": "cosine",
+                    "before_shrink": True,
+                },
+            },
+        ),
+        (
+            "{mode: single_image_extensible, paths: p, target_size: 64, scale: 2}",
+            {"type": "image_folder", "path": "p", "size": 64, "scale": 2, "crop": "middle", "exclude": ["ref.*"]},
+        ),
+        (
+            "{mode: zipfile, path: p.zip, resolution: 32, paired_mode: false}",
+            {"type": "image_folder", "path": "p.zip", "size": 32, "crop": "middle"},
+        ),
+        (
+            "{mode: stylegan2, path: p, target_size: 8}",
+            {"type": "image_folder", "path": "p", "size": 8, "crop": "middle"},
+        ),
+        (
+            "{mode: multiscale, paths: [p], num_scales: 3, scale: 2, hq_tile_size: 16}",
+            {"type": "crop_tree", "path": "p", "levels": 3, "scale": 2, "size": 16},
+        ),
+        (
+            "{mode: torch_dataset, dataset: cifar10, datapath: p, flip: false}",
+            {"type": "torchvision_dataset", "name": "CIFAR10", "root": "p"},
+        ),
+        (
+            "{mode: byol_dataset, batch_size: 4, crop_size: 8, dataset: {mode: imagefolder, paths: p, scale: 1}}",
+            {"type": "image_folder", "path": "p", "scale": 1, "crop": "middle", "augment": "flip", "batch_size": 4},
+        ),
+    ],
+)
+def test_a_mode_is_written_as_ours_and_can_be_read(entry: str, expected: dict[str, Any]) -> None:
+    converted, notes = convert(f"datasets: {{train: {entry}}}")
+    assert notes.faults == []
+    assert converted["train"] == expected
+    datasets.get(expected["type"]).model.model_validate_json(json.dumps(expected))

@@ -217,7 +217,7 @@ def test_views_say_what_they_must() -> None:
         },
     )
     text = written("views.yml")
-    assert "dataset: {type: image_folder, path: pictures, size: 32, scale: 1}" in text
+    assert "dataset: {type: image_folder, path: pictures, size: 32, scale: 1, crop: middle, augment: flip}" in text
     assert "lr: 0.2\n" in text and "weight_decay: 1e-06\n" in text
     assert "{type: cosine_annealing, from: 55, scale: 0.5, period: 40, eta_min: 0.01}" in text
     tree, _ = read_any(FILES / "views.yml")

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
+from artschool.config.component import takes_list
 from artschool.config.plugins import load_installed, load_plugin
 from artschool.config.write import flow
 from artschool.errors import ConfigError, Place, allowed
@@ -64,7 +65,8 @@ def _describe(console: Console, item: Registered) -> None:
 
 def _takes(parameter: Parameter) -> str:
     if parameter.role is Role.NESTED:
-        return f"mapping with the type of one of the {parameter.nested_kind}"
+        one = f"mapping with the type of one of the {parameter.nested_kind}"
+        return f"list of {one}" if takes_list(parameter.annotation) else one
     return _type_name(parameter.annotation)
 
 

@@ -39,7 +39,7 @@ class Component:
     node: Node
     registered: Registered | None = None
     entry: BaseModel | None = None
-    nested: dict[str, Component] = field(default_factory=dict)
+    nested: dict[str, Component | list[Component]] = field(default_factory=dict)
 
     def option(self, name: str) -> Any:
         """The value of one option of the component itself."""
@@ -64,8 +64,13 @@ class Component:
     @property
     def networks(self) -> list[Use]:
         """The networks it calls, those of nested components included."""
-        inner = [use for component in self.nested.values() for use in component.networks]
-        return [*self._uses(Role.NETWORK), *inner]
+        return [*self._uses(Role.NETWORK), *(use for component in self.inner for use in component.networks)]
+
+    @property
+    def inner(self) -> list[Component]:
+        """The components directly inside it."""
+        parts = self.nested.values()
+        return [component for part in parts for component in (part if isinstance(part, list) else [part])]
 
     @property
     def writes(self) -> list[Use]:
@@ -195,13 +200,17 @@ class ComponentReader:
             mapping[parameter.name] = value
         return replace(node, value=mapping)
 
-    def _nested(self, registered: Registered, node: Node, path: str) -> dict[str, Component]:
-        inner = {}
+    def _nested(self, registered: Registered, node: Node, path: str) -> dict[str, Component | list[Component]]:
+        inner: dict[str, Component | list[Component]] = {}
         for parameter in registered.signature.of(Role.NESTED):
-            child = node.get(parameter.name)
+            child, where, kind = node.get(parameter.name), f"{path}.{parameter.name}", parameter.nested_kind
             if child is not None and isinstance(child.value, dict):
-                where = f"{path}.{parameter.name}"
-                inner[parameter.name] = self.component(parameter.nested_kind, child, where, nested=True)
+                inner[parameter.name] = self.component(kind, child, where, nested=True)
+            elif child is not None and isinstance(child.value, list):
+                inner[parameter.name] = [
+                    self.component(kind, part, f"{where}.{index}", nested=True)
+                    for index, part in enumerate(child.value)
+                ]
         return inner
 
 

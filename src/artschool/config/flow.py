@@ -107,11 +107,36 @@ class Flow:
 
 
 def declared_keys(data: Component | None) -> tuple[str, ...] | None:
-    """The keys that a data set is known to yield, None when only the running data set can tell."""
+    """The keys of a batch of a data set, None when only the running data set can tell."""
+    keys = yielded_keys(data)
+    padded: list[str] = getattr(data.entry, "pad", None) or [] if data is not None else []
+    return None if keys is None else tuple(dict.fromkeys((*keys, *(f"{key}_lengths" for key in padded))))
+
+
+def yielded_keys(data: Component | None) -> tuple[str, ...] | None:
+    """The keys of a sample: `keys:` of the file, or those that the signature declares.
+
+    A data set with others inside passes on the keys that all of them have, besides its own. One whose keys depend on
+    its options takes them as `columns`: key to where it comes from.
+    """
     if data is None or data.registered is None:
         return None
     listed: list[str] | None = getattr(data.entry, "keys", None)
-    return tuple(listed) if listed is not None else data.registered.signature.yields
+    own = tuple(listed) if listed is not None else data.registered.signature.yields
+    if (
+        own is None
+        and data.entry is not None
+        and isinstance(columns := getattr(data.entry, "option_columns", None), dict)
+    ):
+        own = tuple(columns)
+    inner = [yielded_keys(component) for component in data.inner]
+    if own is None or listed is not None or not inner:
+        return own
+    if None in inner:
+        return None
+    passed = [keys for keys in inner if keys is not None]
+    common = (key for key in passed[0] if all(key in keys for keys in passed))
+    return tuple(dict.fromkeys((*common, *own)))
 
 
 def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
+from artschool.config.flow import declared_keys, yielded_keys
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, Step
 from artschool.errors import Fault, Place, allowed
@@ -102,14 +103,7 @@ def _check_data(config: Config) -> Iterator[Fault]:
     if "train" not in config.data:
         yield Fault(_key_place(data), "data", "needs an entry 'train', which the steps are trained on")
     for component in config.data.values():
-        keys = component.node.get("keys")
-        yields = component.registered.signature.yields if component.registered else None
-        if keys is None or yields is None:
-            continue
-        for key, place in _names(keys):
-            if key not in yields:
-                hint = allowed("It yields", key, yields)
-                yield Fault(place, f"{component.path}.keys", f"the data set yields no {key!r}", hint)
+        yield from _check_keys(component)
     for evaluation in config.evaluations.values():
         name = evaluation.section.data
         if name not in config.data:
@@ -120,6 +114,19 @@ def _check_data(config: Config) -> Iterator[Fault]:
                 f"unknown data {name!r}",
                 allowed("The data sets are", name, config.data),
             )
+
+
+def _check_keys(data: Component) -> Iterator[Fault]:
+    """Faults of the keys that options of a data set name, where it says which it yields."""
+    declared = data.registered.signature.yields if data.registered and not data.inner else None
+    for option, known in (("keys", declared), ("pad", yielded_keys(data)), ("sort_key", declared_keys(data))):
+        node = data.node.get(option)
+        if known is None or node is None or node.value is None:
+            continue
+        for key, place in _names(node):
+            if key not in known:
+                hint = allowed("It yields", key, known)
+                yield Fault(place, f"{data.path}.{option}", f"the data set yields no {key!r}", hint)
 
 
 def _check_training(config: Config) -> Iterator[Fault]:

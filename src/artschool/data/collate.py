@@ -3,21 +3,86 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.errors import DataError
 
 
-def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Stack tensors, arrays and numbers of equal shape along a new first dimension; other entries become lists.
+@dataclass(frozen=True)
+class Collate:
+    """Makes a batch of samples.
 
-    Raises:
-        DataError: Samples have different keys, or tensors of different shapes under one key.
+    Tensors, arrays and numbers of equal shape are stacked along a new first dimension; other entries become lists.
+
+    Attributes:
+        pad: Keys whose tensors differ in their last dimension: zeros fill them up to the longest of the batch, and
+            `<key>_lengths`, (B,), says how long each was.
+        trim: Whether every tensor that has a `<key>_lengths` is cut, in its last dimension, to the largest of them.
+        sort_key: A number of each sample, such as a length; the batch starts with the largest.
     """
+
+    pad: Sequence[str] = ()
+    trim: bool = False
+    sort_key: str | None = None
+
+    def __call__(self, samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """The batch.
+
+        Raises:
+            DataError: Samples have different keys, tensors of one key do not fit together, or an option names a key
+                that is not there.
+        """
+        _check_keys(samples)
+        if self.pad:
+            samples = [{**sample, **self._lengths(sample)} for sample in samples]
+        if self.sort_key is not None:
+            samples = sorted(samples, key=self._sort_value, reverse=True)
+        batch = {key: self._join(key, [sample[key] for sample in samples]) for key in samples[0]}
+        return {key: _trimmed(key, value, batch) for key, value in batch.items()} if self.trim else batch
+
+    def _lengths(self, sample: Mapping[str, Any]) -> dict[str, int]:
+        lengths = {}
+        for key in self.pad:
+            shape = getattr(sample.get(key), "shape", ())
+            if not shape:
+                raise DataError(f"`pad` names {key!r}, which is no tensor with dimensions; {_there_are(sample)}")
+            lengths[f"{key}_lengths"] = shape[-1]
+        return lengths
+
+    def _sort_value(self, sample: Mapping[str, Any]) -> float:
+        try:
+            return float(sample[self.sort_key or ""])
+        except KeyError:
+            raise DataError(f"`sort_key` names {self.sort_key!r}, which is not there; {_there_are(sample)}") from None
+        except (TypeError, ValueError, RuntimeError):
+            raise DataError(f"`sort_key` names {self.sort_key!r}, which is not one number a sample") from None
+
+    def _join(self, key: str, values: list[Any]) -> Any:
+        if isinstance(values[0], np.ndarray | np.generic):
+            values = [torch.from_numpy(np.asarray(value)) for value in values]
+        if isinstance(values[0], bool | int | float):
+            return torch.tensor(values)
+        if not isinstance(values[0], Tensor):
+            return values
+        if key in self.pad:
+            longest = max(value.shape[-1] for value in values)
+            values = [F.pad(value, (0, longest - value.shape[-1])) for value in values]
+        try:
+            return torch.stack(values)
+        except (RuntimeError, TypeError) as error:
+            listing = ", ".join(sorted({str(tuple(value.shape)) for value in values if isinstance(value, Tensor)}))
+            raise DataError(
+                f"{key!r} does not stack to one tensor: shapes {listing}; crop them, or list the key in `pad`"
+            ) from error
+
+
+def _check_keys(samples: Sequence[Mapping[str, Any]]) -> None:
     first = samples[0]
     if not isinstance(first, Mapping):
         raise DataError(f"a data set yields mappings of keys to values, found {type(first).__name__}")
@@ -25,21 +90,18 @@ def collate(samples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         if sample.keys() != first.keys():
             differing = ", ".join(sorted(sample.keys() ^ first.keys()))
             raise DataError(f"samples of one batch have different keys: {differing} are not in all")
-    return {key: _stack(key, [sample[key] for sample in samples]) for key in first}
 
 
-def _stack(key: str, values: list[Any]) -> Any:
-    if isinstance(values[0], np.ndarray | np.generic):
-        values = [torch.from_numpy(np.asarray(value)) for value in values]
-    if isinstance(values[0], bool | int | float):
-        return torch.tensor(values)
-    if not isinstance(values[0], Tensor):
-        return values
-    try:
-        return torch.stack(values)
-    except (RuntimeError, TypeError) as error:
-        listing = ", ".join(sorted({str(tuple(value.shape)) for value in values if isinstance(value, Tensor)}))
-        raise DataError(f"{key!r} does not stack to one tensor: shapes {listing}; crop or pad them") from error
+def _there_are(sample: Mapping[str, Any]) -> str:
+    return f"there are {', '.join(map(str, sample))}"
+
+
+def _trimmed(key: str, value: Any, batch: Mapping[str, Any]) -> Any:
+    lengths = batch.get(f"{key}_lengths")
+    if not isinstance(value, Tensor) or value.dim() < 2 or not isinstance(lengths, Tensor):
+        return value
+    # Contiguous, since a view of a part would take the whole through the queue of a worker.
+    return value[..., : int(lengths.max())].contiguous()
 
 
 def size_of(batch: Mapping[str, Any]) -> int:

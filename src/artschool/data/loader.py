@@ -3,42 +3,191 @@
 from __future__ import annotations
 
 import signal
-import traceback
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from functools import partial
-from typing import Any
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch.utils.data import DataLoader
 
-from artschool.data.collate import collate
+from artschool.data.bad import BadSample, BadSamples, bad_sample, fault_of_machine
+from artschool.data.collate import Collate
 from artschool.data.sampler import Position
 from artschool.data.seeds import Seeds, seed_all
-from artschool.errors import DataError
+from artschool.errors import ArtschoolError, DataError, ResourceError
+
+TRIES = 32
+"""How many samples are tried for one place of a batch."""
+
+
+class Read(NamedTuple):
+    """A sample, or why there is none, and what could not be read in its place."""
+
+    sample: Any
+    bad: Sequence[BadSample] = ()
+
+
+class Loaded(NamedTuple):
+    """A batch, or why there is none, and what could not be read in it. Errors travel from a worker as values.
+
+    Raised there, one would arrive as the text of two tracebacks.
+    """
+
+    batch: dict[str, Any] | ArtschoolError
+    bad: Sequence[BadSample] = ()
 
 
 class Seeded:
-    """A data set whose sample draws its random numbers from (seed, epoch, index), whoever loads it and when."""
+    """A data set whose sample draws its random numbers from (seed, epoch, index), whoever loads it and when.
 
-    def __init__(self, dataset: Any, name: str, seed: int) -> None:
+    A sample that cannot be read is replaced by another, chosen from the same numbers.
+    """
+
+    def __init__(self, dataset: Any, name: str, seed: int, max_bad: int = 0) -> None:
         self._dataset = dataset
         self._name = name
+        self._max_bad = max_bad
         self._seeds = Seeds(seed, "samples", name)
 
-    def __getitem__(self, position: Position) -> Mapping[str, Any] | DataError:
-        seed_all(self._seeds(position.epoch, position.sample))
-        try:
-            sample: Mapping[str, Any] = self._dataset[position.sample]
-        except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            asked = f"{self._name}: sample {position.sample} (epoch {position.epoch})"
-            return DataError(
-                f"{asked} raised {type(error).__name__}: {error}\n    at {frame.filename}:{frame.lineno}: {frame.line}"
-            )
-        return sample
+    def __getitem__(self, position: Position) -> Read:
+        epoch, index = position
+        seed = self._seeds(epoch, index)
+        bad: dict[int, BadSample] = {}
+        for attempt in range(1, TRIES + 1):
+            seed_all(seed)
+            try:
+                return Read(self._dataset[index], list(bad.values()))
+            except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
+                fault = fault_of_machine(self._name, error)
+                if fault is not None:
+                    return Read(fault)
+                bad[index] = bad_sample(index, epoch, error)
+            if len(bad) > self._max_bad:
+                break
+            seed = self._seeds(epoch, position.sample, attempt)
+            index = seed % len(self._dataset)
+        message = f"{self._name}: nothing could be read in the place of sample {position.sample} in {TRIES} tries"
+        return Read(DataError(message), list(bad.values()))
 
     def __len__(self) -> int:
         return len(self._dataset)
+
+
+@dataclass(frozen=True)
+class _Together:
+    """Makes a batch of what was read."""
+
+    name: str
+    collate: Collate
+
+    def __call__(self, reads: Sequence[Read]) -> Loaded:
+        bad = [sample for read in reads for sample in read.bad]
+        samples = [read.sample for read in reads]
+        error = next((sample for sample in samples if isinstance(sample, ArtschoolError)), None)
+        if error is not None:
+            return Loaded(error, bad)
+        try:
+            return Loaded(self.collate(samples), bad)
+        except DataError as error:
+            return Loaded(DataError(f"{self.name}: {error}"), bad)
+
+
+@dataclass
+class Loader:
+    """A data set, and how it is loaded.
+
+    Attributes:
+        name: Its path in the file, such as `data.train`.
+        workers: How many processes load it; none for this one alone.
+        timeout: Seconds to wait for a worker's batch before giving up; 0 waits for ever.
+        bad: What could not be read so far.
+    """
+
+    dataset: Any
+    name: str
+    seed: int
+    workers: int = 0
+    timeout: float = 0
+    collate: Collate = field(default_factory=Collate)
+    bad: BadSamples = field(default_factory=lambda: BadSamples("data"))
+
+    def load(self, sampler: Iterable[list[Position]], device: torch.device) -> Generator[dict[str, Any]]:
+        """The batches that the sampler lists, in its order.
+
+        Raises:
+            DataError: Too many samples cannot be read, samples do not fit into one batch, or a worker is stuck.
+            ResourceError: A worker was killed, or the machine ran out of files or memory.
+        """
+        seeded = Seeded(self.dataset, self.name, self.seed, self.bad.most)
+        together = _Together(self.name, self.collate)
+        loaded: Generator[Loaded]
+        if self.workers:
+            loaded = self._from_workers(seeded, together, sampler, device)
+        else:
+            loaded = (together([seeded[position] for position in batch]) for batch in sampler)
+        with closing(loaded):  # So that the workers end with it, even where an error keeps this frame alive.
+            for batch, bad in loaded:
+                for sample in bad:
+                    self.bad.add(sample)
+                if isinstance(batch, ArtschoolError):
+                    raise batch
+                yield batch
+
+    def _from_workers(
+        self, seeded: Seeded, together: _Together, sampler: Iterable[list[Position]], device: torch.device
+    ) -> Generator[Loaded]:
+        asked: deque[list[Position]] = deque()
+
+        def noted() -> Iterator[list[Position]]:
+            for batch in sampler:
+                asked.append(batch)
+                yield batch
+
+        iterator = iter(
+            DataLoader(
+                seeded,  # type: ignore[arg-type]  # map-style by its methods, not its base
+                batch_sampler=noted(),
+                collate_fn=together,
+                num_workers=self.workers,
+                worker_init_fn=_leave_signals_to_the_main_process,
+                pin_memory=device.type == "cuda",
+                timeout=self.timeout,
+            )
+        )
+        number = 0
+        while True:
+            try:
+                loaded: Loaded = next(iterator)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                processes = getattr(iterator, "_workers", [])
+                gone = [worker for worker, process in enumerate(processes) if not process.is_alive()]
+                for process in processes:
+                    with suppress(RuntimeError):  # Which torch raises once when it sees that one has ended.
+                        process.kill()  # They ignore the signals that torch would end them with.
+                        process.join()
+                worker = gone[0] if gone else number % self.workers
+                waiting = [batch for turn, batch in enumerate(asked, number) if turn % self.workers == worker]
+                raise self._lost(worker, waiting, error) from error
+            asked.popleft()
+            number += 1
+            yield loaded
+
+    def _lost(self, worker: int, batches: list[list[Position]], error: RuntimeError) -> ArtschoolError:
+        """What to tell of a worker that does not answer, and of the batches that it owes."""
+        positions = [position for batch in batches for position in batch]
+        samples = ", ".join(str(position.sample) for position in positions[:16])
+        samples += ", ..." if len(positions) > 16 else ""
+        who = f"{self.name}: worker {worker}, asked for samples {samples},"
+        if "timed out" in str(error):
+            return DataError(f"{who} gave nothing for {self.timeout:g} seconds; `timeout` of the data set says so")
+        advice = "if memory ran out, take fewer `workers` or a smaller `batch_size`"
+        if "Bus error" in str(error) or "shared memory" in str(error):
+            advice = "shared memory (/dev/shm) ran out: make it larger, take fewer `workers` or a smaller `batch_size`"
+        return ResourceError(f"{who} is gone: {str(error).splitlines()[0]}; {advice}")
 
 
 def length_of(dataset: Any, name: str) -> int:
@@ -50,50 +199,6 @@ def length_of(dataset: Any, name: str) -> int:
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
         raise DataError(f"{name}: a data set needs __len__ and __getitem__, {type(dataset).__name__} has not")
     return len(dataset)
-
-
-def load_batches(
-    dataset: Any,
-    name: str,
-    sampler: Iterable[list[Position]],
-    *,
-    seed: int,
-    workers: int,
-    device: torch.device,
-) -> Generator[dict[str, Any]]:
-    """The batches that the sampler lists, in its order.
-
-    Raises:
-        DataError: A sample cannot be read, or samples do not fit into one batch.
-    """
-    seeded = Seeded(dataset, name, seed)
-    loader: Iterable[Any]
-    if workers:
-        loader = DataLoader(
-            seeded,  # type: ignore[arg-type]  # map-style by its methods, not its base
-            batch_sampler=sampler,
-            collate_fn=partial(_collate_or_error, name),
-            num_workers=workers,
-            worker_init_fn=_leave_signals_to_the_main_process,
-            pin_memory=device.type == "cuda",
-        )
-    else:
-        loader = (_collate_or_error(name, [seeded[position] for position in batch]) for batch in sampler)
-    for batch in loader:
-        if isinstance(batch, DataError):
-            raise batch
-        yield batch
-
-
-def _collate_or_error(name: str, samples: Sequence[Mapping[str, Any] | DataError]) -> dict[str, Any] | DataError:
-    # An error travels from a worker as a value: raised there, it would arrive as the text of two tracebacks.
-    for sample in samples:
-        if isinstance(sample, DataError):
-            return sample
-    try:
-        return collate([sample for sample in samples if not isinstance(sample, DataError)])
-    except DataError as error:
-        return DataError(f"{name}: {error}")
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:

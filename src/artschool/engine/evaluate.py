@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.data.collate import size_of, to_device
-from artschool.data.loader import load_batches
+from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import Seeds, forked, seed_all
 from artschool.engine.meters import Meters
@@ -73,11 +73,8 @@ class Evaluation:
 
     name: str
     every: int | None
-    dataset: Any
-    data_name: str
+    loader: Loader
     batches: Batches
-    workers: int
-    seed: int
     steps: Sequence[Step]
     injectors: Sequence[InjectorCall]
     metrics: Mapping[str, tuple[Call, Accumulator]]
@@ -100,17 +97,14 @@ class Evaluation:
             `<evaluation>/<metric>` and `<evaluation>/<step>/<loss>` to their values.
         """
         rank, world_size = ranks.rank(), ranks.world_size()
-        sampler, seeds = SharedEpoch(self.batches, rank, world_size), Seeds(self.seed, "evaluate", self.name)
+        sampler, seeds = SharedEpoch(self.batches, rank, world_size), Seeds(self.loader.seed, "evaluate", self.name)
         losses = Meters()
         for _, metric in self.metrics.values():
             metric.reset()
         with forked(seeds(), device), in_eval_mode(self.networks), torch.no_grad():
-            loaded = load_batches(
-                self.dataset, self.data_name, sampler, seed=self.seed, workers=self.workers, device=device
-            )
-            for index, batch in enumerate(loaded):
+            for index, batch in enumerate(self.loader.load(sampler, device)):
                 seed_all(seeds(rank + index * world_size), device)
-                state = State(to_device(batch, device), writer=self.data_name)
+                state = State(to_device(batch, device), writer=self.loader.name)
                 record = partial(losses.add, share=size_of(batch))
                 for step in self.steps:
                     if step.when.active(max(iteration - 1, 0)):

@@ -40,6 +40,9 @@ def _train_on(run: Run, flag: StopFlag) -> None:
         for logger in run.loggers:
             stack.callback(logger.close)
             logger.start(run)
+        for loader in (run.data.loader, *(evaluation.loader for evaluation in run.evaluations)):
+            loader.bad.note = run.note
+            stack.callback(loader.bad.report)
         batches = run.data.load(run.iteration + run.shift, run.iterations + run.shift, run.device)
         stack.callback(batches.close)
         start = time.perf_counter() - run.seconds

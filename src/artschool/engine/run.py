@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.config.sections import CheckpointSection, LogSection, TrainSection
-from artschool.data.loader import load_batches
+from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, RankSampler
 from artschool.data.seeds import Seeds
 from artschool.engine.ema import Ema
@@ -51,15 +51,12 @@ class Logger(Protocol):
 class TrainData:
     """The data that steps are trained on."""
 
-    dataset: Any
+    loader: Loader
     batches: Batches
-    workers: int
-    seed: int
 
     def load(self, start: int, stop: int, device: torch.device) -> Generator[dict[str, Any]]:
         """This process's part of the batches of these iterations."""
-        sampler = RankSampler(self.batches, start, stop, ranks.rank(), ranks.world_size())
-        return load_batches(self.dataset, "data.train", sampler, seed=self.seed, workers=self.workers, device=device)
+        return self.loader.load(RankSampler(self.batches, start, stop, ranks.rank(), ranks.world_size()), device)
 
 
 @dataclass
@@ -135,6 +132,11 @@ class Run:
         for evaluation in self.evaluations:
             values |= evaluation.run(self.iteration, self.device)
         return values
+
+    def note(self, message: str) -> None:
+        """Tell every logger something that the user should know."""
+        for logger in self.loggers:
+            logger.note(message)
 
     @property
     def samples(self) -> int:

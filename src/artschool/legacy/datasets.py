@@ -2,33 +2,203 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from artschool.config.source import Node
 from artschool.legacy.networks import tell_plugin
-from artschool.legacy.rules import Fields, Notes, Rule, apply, items, mapping, rebuilt, same, text
+from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, items, mapping, rebuilt, same, text
 
 LOADER = {**same("batch_size"), "n_workers": "workers", "use_shuffle": "shuffle"}
-SILENT = ("name", "phase")
+SILENT = ("name", "phase", "pin_memory", "cache_path", "eval")
+KINDS: dict[str, Any] = {
+    "jpeg": {"kind": "jpeg", "range": [30, 10]},
+    "jpeg-low": {"kind": "jpeg", "range": [25, 15]},
+    "jpeg-medium": {"kind": "jpeg", "range": [48, 23]},
+    "jpeg-broad": {"kind": "jpeg", "range": [75, 15]},
+    "jpeg-normal": {"kind": "jpeg", "range": [82, 47]},
+    "noise": {"kind": "noise", "range": [0, 0.0068]},
+    "noise-5": {"kind": "noise", "range": [0.0057, 0.0057]},
+    "lq_resampling": "resize",
+    "lq_resampling4x": {"kind": "resize", "range": [4, 4]},
+    "color_jitter": "color_jitter",
+    "color_quantization": {"kind": "quantize", "range": [64, 8]},
+    "saturation": "lighten",
+    "greyscale": "grey",
+    "none": "none",
+}
+"""The reference's corruptions; its uniform noise in 0..a has the standard deviation a / sqrt(12)."""
+CORRUPTIONS = (
+    "fixed_corruptions",
+    "random_corruptions",
+    "num_corrupts_per_image",
+    "corruption_blur_scale",
+    "cosine_bias",
+    "corrupt_before_downsize",
+    "random_seed",
+)
+SAME_SIZE = "crops to a multiple of the scale; cut pictures to a multiple of your network's own in `size`"
+ALIGNED = {"force_multiple": SAME_SIZE}
 
+
+def _pictures(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """What a table cannot say of pictures: several folders, their weights, corruptions, the range of values."""
+    folders = items(fields.get("path"))
+    if folders:
+        fields["path"] = folders[0] if len(folders) == 1 else fields["path"]
+    weights = node.get("weights") or node.get("dataroot_GT_weights")
+    if len(folders) > 1 and weights is not None and len({str(w.plain()) for w in items(weights)}) > 1:
+        notes.refuse(
+            weights,
+            f"{path}.weights",
+            "one data set has no weights of its folders",
+            "Write a `union` of data sets, each inside a `repeat` with its `times`.",
+        )
+    signed = node.get("rgb_n1_to_1")
+    if (signed is not None and signed.value is True) or text(node.get("normalize")) == "stylegan2_norm":
+        fields["values"] = as_node([-1, 1], node.place)
+    if (flip := node.get("disable_flip")) is None or flip.value is not True:
+        fields["augment"] = as_node("flip", node.place)
+    chain = _corruptions(node, path, notes)
+    if chain is not None:
+        fields["corruptions"] = chain
+
+
+def _corruptions(node: Node, path: str, notes: Notes) -> Node | None:
+    scale = node.get("corruption_blur_scale")
+    factor = scale.value if scale is not None and isinstance(scale.value, int | float) else 1
+    number = node.get("num_corrupts_per_image")
+    chain: dict[str, Any] = {}
+    for name, key in (("fixed_corruptions", "fixed"), ("random_corruptions", "random")):
+        listed = [_corruption(item, factor, f"{path}.{name}", notes) for item in items(node.get(name))]
+        if listed and (key == "fixed" or (number is not None and number.value)):
+            chain[key] = listed
+    if not chain:
+        return None
+    place = (node.get("fixed_corruptions") or node.get("random_corruptions") or node).place
+    bias, early = node.get("cosine_bias"), node.get("corrupt_before_downsize")
+    if "random" in chain:
+        chain["num_random"] = number.value if number is not None else 0
+    if bias is None or bias.value is not False:
+        chain["severity"] = "cosine"
+    if early is not None and early.value is True:
+        chain["before_shrink"] = True
+    return as_node(chain, place)
+
+
+def _corruption(item: Node, blur: float, path: str, notes: Notes) -> Any:
+    name = text(item)
+    if name in ("gaussian_blur", "motion_blur", "motion-blur"):
+        gaussian = name == "gaussian_blur"
+        range_ = [0, 1.5 * blur] if gaussian else [1, 1 + 3 * blur]
+        return {"kind": "gaussian_blur" if gaussian else "motion_blur", "range": range_}
+    if name not in KINDS:
+        notes.refuse(
+            item, path, f"the corruption {name!r} has no counterpart", f"There are: {', '.join(sorted(KINDS))}."
+        )
+    elif name.startswith(("noise", "lq_resampling")):
+        mean = "is normal around 0, as strong; the reference's noise only brightened"
+        notes.warn(item, path, f"{name!r} {mean if name[0] == 'n' else 'shrinks and enlarges at once'}")
+    return KINDS.get(name, "none")
+
+
+PICTURES = {**LOADER, "paths": "path", "scale": "scale"}
 DATASETS: dict[str, Rule] = {
     "imagefolder": Rule(
         "image_folder",
-        {**LOADER, "paths": "path", "target_size": "size", "scale": "scale"},
+        {**PICTURES, "target_size": "size"},
+        constants={"crop": "middle"},
         harmless={
-            "rgb_n1_to_1": (False,),
-            "fixed_corruptions": ([], ["none"]),
-            "random_corruptions": ([], ["none"]),
-            "num_corrupts_per_image": (0,),
             "labeler": (None,),
+            "normalize": (None, "stylegan2_norm"),
+            "center_crop_hq_sz": (None,),
+            "force_square": (True,),
+            "fetch_alt_image": (False, None),
+            "fetch_alt_tiled_image": (False, None),
+            "fixed_parameters": (None, {}),
+            "all_image_color_jitter": (0, None),
+            "corrupt_before_downsize_factor": (1, None),
         },
-        changed={
-            "target_size": "cuts patches of this size at random; the reference shrank the middle square to it",
-            "skip_lq": "'lq' is a copy of 'hq' at scale 1, rather than missing",
-        },
-        silent=(*SILENT, "skip_lq", "corruption_blur_scale", "corrupt_before_downsize"),
+        dropped=ALIGNED,
+        changed={"skip_lq": "'lq' is a copy of 'hq' at scale 1, rather than missing"},
+        silent=(*SILENT, "skip_lq", "weights", "rgb_n1_to_1", "disable_flip", *CORRUPTIONS),
+        finish=_pictures,
     ),
-    "fullimage": Rule("image_folder", {**LOADER, "dataroot_GT": "path", "scale": "scale"}, silent=SILENT),
+    "single_image_extensible": Rule(
+        "image_folder",
+        {**PICTURES, "target_size": "size"},
+        constants={"crop": "middle", "exclude": ["ref.*"]},
+        harmless={"need_ref": (False,), "needs_metadata": (False,), "strict": (False,), "ignore_first": (0,)},
+        dropped=ALIGNED,
+        changed={"paths": "yields 'lq' and 'hq'; for a picture around each patch see `patch_with_reference`"},
+        silent=(*SILENT, "weights", *CORRUPTIONS),
+        finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
+    ),
+    "stylegan2": Rule(
+        "image_folder",
+        {**LOADER, "path": "path", "target_size": "size", "scale": "scale"},
+        constants={"crop": "middle"},
+        harmless={"transparent": (False,), "aug_prob": (0, 0.0)},
+        silent=SILENT,
+    ),
+    "zipfile": Rule(
+        "image_folder",
+        {**LOADER, "path": "path", "resolution": "size", "scale": "scale"},
+        constants={"crop": "middle"},
+        harmless={"paired_mode": (False,)},
+        changed={"path": "values are in 0..1; the reference normalized them by ImageNet's mean and deviation"},
+        silent=SILENT,
+    ),
+    "fullimage": Rule(
+        "image_folder",
+        {**LOADER, "dataroot_GT": "path", "scale": "scale"},
+        harmless={"dataroot_LQ": (None,), "use_blurring": (False,), "lq_noise": (0, None), "grayscale": (False,)},
+        dropped={"target_size": "whole pictures come; patches are `size`, with their picture `patch_with_reference`"}
+        | ALIGNED,
+        silent=(*SILENT, "dataroot_GT_weights", "use_flip", "use_rot", "use_compression_artifacts", "min_tile_size"),
+        finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
+    ),
+    "multiscale": Rule(
+        "crop_tree",
+        {**PICTURES, "hq_tile_size": "size", "num_scales": "levels"},
+        changed={"num_scales": "squares are listed level by level; the reference went down each branch first"},
+        silent=(*SILENT, *CORRUPTIONS),
+        finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
+    ),
+    "torch_dataset": Rule(
+        "torchvision_dataset",
+        {**LOADER, "dataset": "name", "datapath": "root"},
+        values={"dataset": {"mnist": "MNIST", "fmnist": "FashionMNIST", "cifar10": "CIFAR10"}},
+        harmless={"flip": (False, None), "crop_sz": (None, 0), "padding": (None, 0), "fixed_len": (None,)},
+        changed={"dataset": "yields 'image' and 'label', and downloads nothing; the reference called it 'LQ' and 'GT'"},
+        silent=(*SILENT, "test", "scale"),
+    ),
 }
-"""A data set that is not here keeps its name and options: it is the user's own, and comes from a plugin."""
+"""A data set that is in none of these tables keeps its name and options: it is the user's own, from a plugin."""
+
+FRAMES = "Write `frames`: consecutive pictures of a folder, stacked; `count: 2` gives pairs."
+VIEWS = "Take the inner data set, and add injectors `{type: random_view, in: hq, out: aug1}` and the same for aug2."
+AUDIO = "Write `audio_folder` (recordings) and name its keys in the steps."
+SPEECH = "Write `text_audio` (a list of recordings with their texts), or register your own in a plugin."
+REFUSED = {
+    "multi_frame_extensible": FRAMES,
+    "paired_frame": FRAMES,
+    "combined": "Write a `union` where the samples alternate; one that joins samples has to come from a plugin.",
+    "byol_structured_dataset": VIEWS,
+    "random_aug_wrapper": "Take the inner data set, with `corruptions:`, or an injector such as `random_view`.",
+    "random_dataset": "It yields noise; an injector can draw that in a step.",
+    "unsupervised_audio": AUDIO,
+    "unsupervised_audio_with_noise": f"{AUDIO} An injector adds the noise.",
+    "preprocessed_mel": f"{AUDIO} An injector makes the spectrogram.",
+    **dict.fromkeys(("nv_tacotron", "gpt_tts", "grand_conjoined_voice"), SPEECH),
+}
+"""Data sets of the reference whose files or keys ours does not share, and what to write."""
+OWN = ("paired_voice_audio", "fast_paired_voice_audio", "fast_paired_voice_audio_with_phonemes")
+"""Data sets that forks have made their own: they stay, for a plugin, with a word about what there is."""
+
+
+def _without_flip(node: Node) -> Node:
+    """These never flipped by that option."""
+    return rebuilt(node, {**mapping(node), "disable_flip": as_node(True, node.place)})
 
 
 def convert_datasets(tree: Node, notes: Notes) -> Node | None:
@@ -53,18 +223,26 @@ def convert_dataset(node: Node, path: str, notes: Notes) -> Fields:
         return mapping(node)
     name = text(mode)
     rest = {key: value for key, value in mapping(node).items() if key != "mode"}
+    if name == "byol_dataset" and (inner := node.get("dataset")) is not None:
+        return _views(node, inner, path, notes)
+    if name in REFUSED:
+        notes.refuse(mode, f"{path}.mode", f"the reference's data set {name!r} has no counterpart", REFUSED[name])
     rule = DATASETS.get(name)
-    if rule is None:
+    if rule is not None:
+        return apply(rule, rebuilt(node, rest), path, notes, what=f"data set {name!r}")
+    if name not in REFUSED:
         tell_plugin("data set", name, mode, f"{path}.mode", notes)
-        fields = {LOADER.get(key, key): _inner(value, f"{path}.{key}", notes) for key, value in rest.items()}
-        return {"type": mode, **{key: value for key, value in fields.items() if key not in SILENT}}
-    fields = apply(rule, rebuilt(node, rest), path, notes, what=f"data set {name!r}")
-    folder = fields.get("path")
-    if folder is not None and isinstance(folder.value, list):
-        if len(folder.value) > 1:
-            notes.refuse(folder, f"{path}.paths", "several folders have no counterpart yet; link them into one")
-        fields["path"] = items(folder)[0] if folder.value else folder
-    return fields
+    if name in OWN:
+        notes.warn(mode, f"{path}.mode", "ours for lists of recordings with texts is `text_audio`, with other options")
+    fields = {LOADER.get(key, key): _inner(value, f"{path}.{key}", notes) for key, value in rest.items()}
+    return {"type": mode, **{key: value for key, value in fields.items() if key not in SILENT}}
+
+
+def _views(node: Node, inner: Node, path: str, notes: Notes) -> Fields:
+    """The data set inside, batched as the wrapper was; the views are drawn in the steps."""
+    notes.warn(node, path, "yields the data set inside it; 'aug1' and 'aug2' have to be made by injectors", VIEWS)
+    outer = {LOADER[key]: value for key, value in mapping(node).items() if key in LOADER}
+    return {**convert_dataset(inner, f"{path}.dataset", notes), **outer}
 
 
 def _inner(node: Node, path: str, notes: Notes) -> Node:

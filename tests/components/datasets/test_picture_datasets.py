@@ -11,8 +11,9 @@ import torch
 from PIL import Image
 
 from artschool.components.datasets.image_folder import ImageFolder
-from artschool.components.datasets.pairs import make_pair, random_patch, to_tensor
+from artschool.components.datasets.pairs import make_pair, random_patch
 from artschool.components.datasets.photos import PhotoPatches, Photos
+from artschool.components.datasets.pictures import to_tensor
 from artschool.errors import DataError, ResourceError
 
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from PIL import Image
-from pydantic import Field
 from torch import Tensor
 
-from artschool.components.datasets.pairs import Pair, make_pair, random_patch, to_tensor
+from artschool.components.datasets.pairs import Pair, make_pair, random_patch
+from artschool.components.datasets.pictures import Count, to_tensor
 from artschool.errors import DataError, ResourceError
 from artschool.registry import datasets
 
-Count = Annotated[int, Field(ge=1)]
 TRAIN = (
     "astronaut.png",
     "brick.png",

@@ -1,0 +1,93 @@
+"""Samples in .tar shards."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from artschool.components.datasets.shards import TarShards
+from artschool.errors import DataError
+
+
+def png(value: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (2, 2), (value,) * 3).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def array(values: object) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.asarray(values))
+    return buffer.getvalue()
+
+
+def shard(path: Path, files: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+
+
+def test_the_files_of_one_name_are_one_sample_over_all_shards(tmp_path: Path) -> None:
+    shard(tmp_path / "1.tar", {"a/1.png": png(51), "a/1.cls": b"3", "a/1.txt": b"one\n", "a/2.png": png(0)})
+    more = {"b.jpg": b"", "b.png": png(102), "b.cls": b"4", "b.txt": b"two", "b.seg.npy": array([1, 2])}
+    shard(tmp_path / "2.tar", more)
+    shards = TarShards(path=f"{tmp_path}/*.tar", columns={"image": "webp;png", "label": "cls", "text": "txt"})
+    assert len(shards) == 2  # The second of the first shard has no label.
+    assert [shards[i]["label"] for i in range(2)] == [3, 4]
+    assert [shards[i]["text"] for i in range(2)] == ["one", "two"]
+    torch.testing.assert_close(shards[1]["image"], torch.full((3, 2, 2), 0.4))
+    assert TarShards(path=str(tmp_path / "2.tar"), columns={"mask": "seg.npy"})[0]["mask"].tolist() == [1, 2]
+
+
+def test_json_is_what_it_holds(tmp_path: Path) -> None:
+    shard(tmp_path / "1.tar", {"1.json": json.dumps({"a": [1]}).encode()})
+    assert TarShards(path=str(tmp_path / "1.tar"), columns={"meta": "json"})[0] == {"meta": {"a": [1]}}
+
+
+@pytest.mark.parametrize(
+    ("columns", "text"),
+    [
+        ({"x": "pyd"}, r"^tar_shards: 'pyd' files cannot be read; there are bmp, cls, "),
+        ({"x": "png", "y": "json"}, r"^tar_shards: no sample of .*1\.tar has all of png, json$"),
+    ],
+)
+def test_what_no_shard_has_is_told(tmp_path: Path, columns: dict[str, str], text: str) -> None:
+    shard(tmp_path / "1.tar", {"1.png": png(0)})
+    with pytest.raises(DataError, match=text):
+        TarShards(path=str(tmp_path / "1.tar"), columns=columns)
+
+
+def test_a_missing_shard_is_told(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"^tar_shards: there is no file .*none-\*\.tar$"):
+        TarShards(path=f"{tmp_path}/none-*.tar", columns={"x": "png"})
+
+
+class Trap:
+    """Would write a file where it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (open, ("/tmp/artschool-trap",))
+
+
+def test_damaged_files_are_told_with_their_shard_and_no_pickle_is_read(tmp_path: Path) -> None:
+    trap = io.BytesIO()
+    np.save(trap, np.array([Trap()], dtype=object), allow_pickle=True)
+    files = {"1.png": b"x", "1.cls": b"many", "1.json": b"{", "1.npy": trap.getvalue()}
+    shard(tmp_path / "1.tar", files)
+    for ending, text in (
+        ("png", "is no picture of"),
+        ("cls", "invalid literal"),
+        ("json", "Expecting"),
+        ("npy", "pickle"),
+    ):
+        with pytest.raises(DataError, match=rf"1\.tar/1\.{ending} .*{text}"):
+            TarShards(path=str(tmp_path / "1.tar"), columns={"x": ending})[0]
