@@ -1,8 +1,7 @@
 """Every injector and loss with inputs to call it on: what `test_every_component.py` proves of all of them."""
 
-from examples.diffusion import EXAMPLES as DIFFUSION
-from examples import general, injectors, losses
+from examples import diffusion, general, injectors, losses
 from examples.example import Example
 
-EXAMPLES: list[Example] = [*DIFFUSION, *GENERAL]
-EXAMPLES: list[Example] = [example for module in (general, injectors, losses) for example in module.EXAMPLES]
+MODULES = (diffusion, general, injectors, losses)
+EXAMPLES: list[Example] = [example for module in MODULES for example in module.EXAMPLES]
