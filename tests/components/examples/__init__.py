@@ -4,8 +4,4 @@ from examples import audio, diffusion, gan, general, injectors, losses, represen
 from examples.example import Example
 
 MODULES = (audio, diffusion, gan, general, injectors, losses, representation)
-from examples import diffusion, general, injectors, losses
-from examples.example import Example
-
-MODULES = (diffusion, general, injectors, losses)
 EXAMPLES: list[Example] = [example for module in MODULES for example in module.EXAMPLES]
