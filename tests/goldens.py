@@ -18,6 +18,11 @@ from torch import Tensor, nn
 
 from artschool.bind import Binder
 from artschool.build import build
+from artschool.components.diffusion.objectives import training_terms
+from artschool.components.diffusion.process import GaussianProcess
+from artschool.components.diffusion.respacing import space_timesteps
+from artschool.components.diffusion.sampling import ddim_step
+from artschool.components.diffusion.schedules import betas_of
 from artschool.config.check import check_tree
 from artschool.config.compose import finish
 from artschool.config.source import Node, read_text
@@ -315,7 +320,44 @@ def _our_names(metrics: Mapping[str, float], steps: Mapping[str, Any]) -> dict[s
     return named
 
 
+def diffusion_betas(case: Case) -> Problems:
+    config = case.data["config"]
+    found = betas_of(config["schedule_name"], config["num_diffusion_timesteps"])
+    yield from case.differences("betas", found, torch.tensor(case.data["betas"], dtype=torch.float64))
+
+
+def diffusion_respacing(case: Case) -> Problems:
+    found = space_timesteps(case.data["num_timesteps"], case.data["section_counts"])
+    yield from case.differences("timesteps", found, case.data["timesteps"])
+
+
+def diffusion_loss(case: Case) -> Problems:
+    config, given, weights = case.data["config"], case.part("in"), case.part("weights", "net")
+    mean, variance = config["model_mean_type"], config["model_var_type"]
+    betas = betas_of(config["schedule"], config["num_timesteps"])
+    prediction = {"start_x": "x0", "previous_x": "previous"}.get(mean, mean)
+    process = GaussianProcess(betas, prediction=prediction, variance=variance)
+    x0, noise, t = given["x_start"], given["noise"], given["t"]
+    x_t = process.noised(x0, noise, t)
+    times = nn.functional.linear(t[:, None] / 100, weights["t.weight"], weights["t.bias"])
+    output = nn.functional.conv2d(x_t, weights["c.weight"], weights["c.bias"], padding=1) + times[:, :, None, None]
+    terms = training_terms(process, output, x0, noise, t, objective=config["loss_type"])
+    vb = terms.vb if "vb" in case.data["outputs"] else torch.zeros_like(terms.loss)
+    out = {"mse": terms.loss, "loss": terms.loss + vb, "vb": vb, "x_start_predicted": terms.x0, "x_t": x_t}
+    yield from case.all_differences(
+        "out/", {name: out[name] for name in [*case.data["outputs"], "x_t"]}, case.part("out")
+    )
+    reverse = process.reverse(output, x_t, t, clip=True)
+    by_name = {**reverse._asdict(), "pred_xstart": reverse.x0}
+    yield from case.all_differences("p/", {name: by_name[name] for name in case.part("p")}, case.part("p"))
+    sample, _ = ddim_step(process, reverse.x0, x_t, t)
+    yield from case.all_differences("ddim/", {"sample": sample, "pred_xstart": reverse.x0}, case.part("ddim"))
+
+
 KINDS: dict[str, Callable[[Case], Problems]] = {
+    "diffusion_betas": diffusion_betas,
+    "diffusion_loss": diffusion_loss,
+    "diffusion_respacing": diffusion_respacing,
     "injector": injector,
     "loss": loss,
     "lr": lr,

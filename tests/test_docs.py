@@ -25,6 +25,8 @@ def blocks(page: Path, language: str) -> list[str]:
 
 FILES = [(page.name, text) for page in PAGES for text in blocks(page, "yaml") if text.startswith("name:")]
 PARTS = blocks(ROOT / "docs" / "components.md", "python")
+OWN_PARTS = {page.name: [code for code in blocks(page, "python") if ".register" in code] for page in PAGES}
+"""A page may show the networks that its files name."""
 REFUSED = re.findall(
     r"^\| (\w+) \| `((?:def|class) .*?)` \| (.*) \|$", (ROOT / "docs" / "components.md").read_text(), re.M
 )
@@ -55,7 +57,7 @@ def test_there_are_files_and_parts_to_test() -> None:
 
 @pytest.mark.parametrize(("page", "text"), FILES, ids=[f"{name}-{index}" for index, (name, _) in enumerate(FILES)])
 def test_a_file_in_a_page_is_sound(page: str, text: str, folder: Path) -> None:
-    (folder / "parts.py").write_text("\n".join(PARTS))
+    (folder / "parts.py").write_text("\n".join([*PARTS, *OWN_PARTS[page]]))
     (folder / "file.yml").write_text(text)
     assert [str(warning) for warning in check_any(folder / "file.yml").warnings] == []
 

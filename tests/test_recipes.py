@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ import pytest
 import artschool
 from artschool.engine.run import Run
 from artschool.legacy.read import check_any
+from speech import make_corpus
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yml"))
-QUICKER: dict[str, list[str]] = {}
+QUICKER = {
+    "digits_ddpm": ["evaluate.drawn.injectors.draw.steps=2"],
+    "digits_flow": ["evaluate.drawn.injectors.draw.steps=1"],
+}
 """What makes an evaluation of a recipe short; nothing else of it changes."""
 
 
@@ -24,9 +29,18 @@ def quick(recipe: Path, folder: Path) -> Run:
     return artschool.load(recipe, overrides, run_dir=folder)
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the recipes run: what their scripts make is there, only less of it."""
+    made: Path = tmp_path_factory.mktemp("recipes")
+    if shutil.which("espeak-ng"):
+        make_corpus(made)
+    return made
+
+
 @pytest.fixture(autouse=True)
-def _folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+def _folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
 
 
 def test_there_are_recipes() -> None:

@@ -89,6 +89,10 @@ class Fault:
         return head + "".join(f"\n    {line}" for line in self.hint.splitlines())
 
 
+MOST_NAMES = 32
+"""So many names are listed whole."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest known name, or nothing when none is close: `Did you mean 'network'?`."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
@@ -96,7 +100,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def allowed(what: str, name: str, known: Iterable[str]) -> str:
-    """The hint of a fault about an unknown name: what there is, and the nearest of it."""
+    """The hint of a fault about an unknown name: what there is, of very many the most alike, and the nearest of it."""
     names = sorted(known)
-    listing = f"{what}: {', '.join(names)}." if names else f"{what}: none."
+    shown = names if len(names) <= MOST_NAMES else sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))
+    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
+    listing = f"{what}: {', '.join(shown)}{more}." if names else f"{what}: none."
     return f"{listing} {nearest(name, names)}".strip()

@@ -65,6 +65,15 @@ def any_of(flag: int) -> int:
     return int(largest)
 
 
+def mean(value: Tensor) -> Tensor:
+    """The mean of every process's tensor, on its device and without a gradient; nothing waits for the device."""
+    if world_size() == 1:
+        return value.detach()
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / world_size()
+
+
 def gather(value: Value) -> list[Value]:
     """Every process's value, by rank."""
     if world_size() == 1:
@@ -72,6 +81,18 @@ def gather(value: Value) -> list[Value]:
     values: list[Value] = [value] * world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def gather_rows(tensor: Tensor) -> Tensor:
+    """The rows of every process's tensor, by rank. They may be of different number, but not of different type."""
+    if world_size() == 1:
+        return tensor
+    counts = gather(len(tensor))
+    padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
+    padded[: len(tensor)] = tensor
+    parts = [torch.empty_like(padded) for _ in counts]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
 def broadcast(tensors: Iterable[Tensor]) -> None:

@@ -110,3 +110,34 @@ def test_fewer_samples_than_ranks_are_refused() -> None:
 
     with pytest.raises(DataError, match="a batch of 2 leaves some of 3 processes without samples"):
         Batches("data.train", 10, 2, seed=0, shuffle=True, drop_last=True, world_size=3)
+
+
+@pytest.mark.parametrize(("batch", "world_size", "count", "parts"), [(5, 2, 3, 2), (5, 1, 3, 3), (4, 2, 4, 2)])
+def test_every_process_cuts_its_part_alike(
+    batch: int, world_size: int, count: int, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from artschool import ranks
+    from artschool.engine.train_iteration import MicroBatches
+
+    monkeypatch.setattr(ranks, "world_size", lambda: world_size)
+    for rank in range(world_size):
+        own = torch.arange(batch)[batch * rank // world_size : batch * (rank + 1) // world_size]
+        assert len(list(MicroBatches({"x": own}, count, batch, torch.device("cpu")))) == parts
+
+
+@pytest.mark.slow
+def test_two_ranks_stop_below_a_floor_when_one_process_does(tmp_path: Path) -> None:
+    """Over five seconds: three processes import torch."""
+    floor = "steps.gen.losses.adversarial.min_loss=0.09"
+    options = (*PLAIN, "train.accumulate=1", floor, "steps.gen.losses.adversarial.after=0")
+    code, output = finish(launch(tmp_path, write(tmp_path, *options), 2))
+    assert code == 0, output
+    (tmp_path / "one").mkdir()
+    one = load(tmp_path / "one", *options, "log.every=1")
+    recorder = recorded(one)
+    one.train()
+    values = recorder.values("gen/adversarial")
+    assert min(values) < 0.09 < max(values), values
+    saved = CheckpointStore(tmp_path / "run" / "checkpoints").load(20)
+    for key, value in one.networks["gen"].state_dict().items():
+        torch.testing.assert_close(saved.tensors["gen"][key], value, rtol=0, atol=1e-6)

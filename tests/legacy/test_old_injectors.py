@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from old_text import node, plain, silent, told
 
-from artschool.legacy.injectors import INJECTORS, PENDING, convert_injector, convert_injectors
+from artschool.legacy.injectors import INJECTORS, convert_injector, convert_injectors
 from artschool.legacy.rules import Notes
 from artschool.registry import injectors, load_builtins
 
@@ -87,7 +87,6 @@ def test_injector_becomes_ours(old: str) -> None:
 def test_row_names_options_that_exist(name: str) -> None:
     rule = INJECTORS[name]
     assert {*rule.options.values(), *rule.constants} <= {*injectors.get(rule.type).takes, "type"}
-    assert name not in PENDING
 
 
 def test_padding_tells_what_changed() -> None:
@@ -97,13 +96,6 @@ def test_padding_tells_what_changed() -> None:
     assert told(notes.warnings) == [
         "1:13: here.multiple: a length that is a multiple already is not padded; the reference added a whole multiple"
     ]
-
-
-def test_an_injector_without_a_counterpart_is_refused_by_name_and_stays() -> None:
-    notes = Notes()
-    fields = convert_injector(node("{in: a, out: b,\n type: gpt_voice_latent, text: t}"), "here", notes)
-    assert plain(fields) == {"in": "a", "out": "b", "type": "gpt_voice_latent", "text": "t"}
-    assert told(notes.faults) == ["2:2: here: the reference's injector 'gpt_voice_latent' has no counterpart yet"]
 
 
 def test_an_unknown_injector_gets_the_nearest_name() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from old_text import node, plain, silent, told
 
-from artschool.legacy.losses import LOSSES, PENDING, convert_loss, convert_losses
+from artschool.legacy.losses import LOSSES, convert_loss, convert_losses
 from artschool.legacy.rules import Notes
 from artschool.registry import load_builtins, losses
 
@@ -135,30 +135,6 @@ ROWS = {
         "weight": 1,
         "temperature": 2,
     },
-    "{type: generator_gan, gan_type: gan, discriminator: d, real: r, fake: f, weight: 1, noise: 0, min_loss: 0}": {
-        "type": "generator_gan",
-        "kind": "vanilla",
-        "network": "d",
-        "real": "r",
-        "fake": "f",
-        "weight": 1,
-    },
-    "{type: discriminator_gan, gan_type: ragan, real: r, fake: f, weight: 1, gradient_penalty: false}": {
-        "type": "discriminator_gan",
-        "kind": "ragan",
-        "real": "r",
-        "fake": "f",
-        "weight": 1,
-        "network": "trained",
-    },
-    "{type: discriminator_gan, gan_type: gan, discriminator: d, real: r, fake: f, weight: 1}": {
-        "type": "discriminator_gan",
-        "kind": "vanilla",
-        "network": "d",
-        "real": "r",
-        "fake": "f",
-        "weight": 1,
-    },
 }
 
 
@@ -173,13 +149,11 @@ def test_loss_becomes_ours(old: str) -> None:
 def test_row_names_options_that_exist(name: str) -> None:
     rule = LOSSES[name]
     assert {*rule.options.values(), *rule.constants} <= {*losses.get(rule.type).takes}
-    assert name not in PENDING
 
 
 @pytest.mark.parametrize(
     ("old", "fault"),
     [
-        ("{type: later, weight: 1}", "1:2: here: the reference's loss 'later' has no counterpart yet"),
         ("{type: pixx, weight: 1}", "1:2: here: 'pixx' is no loss of the reference"),
         (
             "{type: pix, criterion: l3, weight: 1}",
@@ -196,18 +170,9 @@ def test_row_names_options_that_exist(name: str) -> None:
             "{type: feature, which_model_F: wide_resnet, load_path: a.pth}",
             "1:17: here.which_model_F: feature network 'wide_resnet' has no counterpart",
         ),
-        (
-            "{type: generator_gan, gan_type: pixgan, weight: 1}",
-            "1:23: here.gan_type: gan_type 'pixgan' of the reference's loss 'generator_gan' has no counterpart yet",
-        ),
-        (
-            "{type: discriminator_gan, gan_type: gan, min_loss: .4}",
-            "1:42: here.min_loss: 'min_loss' of the reference's loss 'discriminator_gan' has no counterpart yet",
-        ),
     ],
 )
-def test_what_has_no_counterpart_is_refused_by_name(old: str, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("artschool.legacy.losses.PENDING", ("later",))
+def test_what_has_no_counterpart_is_refused_by_name(old: str, fault: str) -> None:
     notes = Notes()
     convert_loss(node(old), "here", notes, trained=None)
     assert told(notes.faults) == [fault]

@@ -181,7 +181,9 @@ class MicroBatches:
         if self._states:
             yield from self._states
             return
-        for index, (values, size) in enumerate(micro_batches(self.batch, self.count)):
+        # As many on every process, so that what losses exchange with `ranks` meets.
+        count = min(self.count, max(1, self.total // ranks.world_size()))
+        for index, (values, size) in enumerate(micro_batches(self.batch, count)):
             pair = (State(to_device(values, self.device), "data.train", index), size / self.total)
             self._states.append(pair)
             yield pair

@@ -8,11 +8,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from artschool.errors import CheckpointError
+from artschool.tensors import read_content
 
 NESTED = ("state_dict", "model", "model_state_dict", "params_ema", "params")
 """Keys under which others' files keep the weights; looked at in this order."""
@@ -75,25 +74,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: It is missing, of another format, or holds something that is not a tensor.
     """
-    if not file.is_file():
-        raise CheckpointError(f"no weights file {file}")
-    try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        if file.suffix in (".pt", ".pth", ".ckpt"):
-            return _tensors_of(torch.load(file, map_location="cpu", weights_only=True), file)
-    except CheckpointError:
-        raise
-    except Exception as error:  # A damaged file may raise anything at all.
-        # torch raises pickle's own error type for a file that holds code; that module is not imported here on purpose.
-        if type(error).__name__ != "UnpicklingError":
-            raise CheckpointError(f"{file} cannot be read: {error}") from error
-        if "Unsupported operand" in str(error):  # No pickle at all, such as a web page that was saved as weights.
-            raise CheckpointError(f"{file} cannot be read: torch.save did not write it") from None
-        raise CheckpointError(
-            f"{file} holds more than tensors, and loading it would run its code; save `network.state_dict()` alone"
-        ) from None
-    raise CheckpointError(f"{file}: weights are .safetensors, .pt, .pth or .ckpt")
+    return _tensors_of(read_content(file), file)
 
 
 def _tensors_of(content: Any, file: Path) -> dict[str, Tensor]:

@@ -2,7 +2,150 @@
 
 from __future__ import annotations
 
-from artschool.legacy.rules import Rule
+from artschool.config.source import Node
+from artschool.legacy.networks import network_of_file
+from artschool.legacy.rules import Fields, Notes, Rule, as_node, injector_rule, loss_rule, mapping, rebuilt, text
 
-INJECTORS: dict[str, Rule] = {}
-LOSSES: dict[str, Rule] = {}
+MEL = {
+    "filter_length": "n_fft",
+    "hop_length": "hop_length",
+    "win_length": "win_length",
+    "n_mel_channels": "n_mels",
+    "mel_fmin": "f_min",
+    "mel_fmax": "f_max",
+    "sampling_rate": "sample_rate",
+}
+TORCH_MEL = {"power": 2, "mel_scale": "htk"}
+LOWEST, HIGHEST = -11.512925148010254, 2.3143386840820312
+"""What the reference takes for the ends of Tacotron's logarithmic mel spectrograms, which it brings to -1 and 1."""
+CLIP_NORMS = "../experiments/clips_mel_norms.pth"
+SEPARATOR = 149
+"""One more than Tacotron's list of symbols has."""
+
+
+def _in_one_list(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """Give the start of a random crop a name, or drop it; a least and a most size are one option."""
+    low, high, start = node.get("min_crop_size"), node.get("max_crop_size"), node.get("crop_start_key")
+    if low is not None or high is not None:
+        if low is None or high is None:
+            notes.refuse(low or high or node, path, "needs both 'min_crop_size' and 'max_crop_size'")
+            return
+        fields["crop_size"] = rebuilt(low, [low, high])
+    out = fields.get("out", node)
+    fields["out"] = rebuilt(out, [out, start if start is not None and start.value else rebuilt(out, "_")])
+
+
+def _clip_both(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """Codes are a second input and a second output."""
+    codes, out = node.get("ctc_codes_key"), node.get("ctc_out_key")
+    if codes is None or out is None or not {"in", "out"} <= fields.keys():
+        notes.refuse(node, path, "needs 'in', 'out', 'ctc_codes_key' and 'ctc_out_key'")
+        return
+    fields["in"] = rebuilt(codes, [fields["in"], codes])
+    fields["out"] = rebuilt(out, [fields["out"], out])
+
+
+def _join_pairs(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """The joined lengths, which the reference did not write, are dropped."""
+    audio, texts = node.get("output_audio_key"), node.get("output_text_key")
+    if audio is None or texts is None:
+        notes.refuse(node, path, "needs 'output_audio_key' and 'output_text_key'")
+        return
+    fields.pop("in", None)
+    dropped = rebuilt(audio, "_")
+    fields["out"] = rebuilt(audio, [audio, dropped, texts, dropped])
+
+
+def _call_two_other_files(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """Two frozen networks of other files, and the mel spectrogram that stood in the reference's code."""
+    named = {
+        key: node.get(key) or as_node(default, node.place)
+        for key, default in (("dvae_config", None), ("dvae_name", "dvae"), ("gpt_config", None), ("gpt_name", "gpt"))
+    }
+    for key in ("dvae_config", "gpt_config", "gpt_path"):
+        if not text(node.get(key)):
+            notes.refuse(node, path, f"needs {key!r}")
+            return
+    for role, name in (("coder", "dvae"), ("speaker", "gpt")):
+        source, network = named[f"{name}_config"], named[f"{name}_name"]
+        notes.networks[text(network)] = network_of_file(source, network, f"{path}.{name}_config", notes)
+        fields[role] = network
+    weights = node.get("gpt_path")
+    assert weights is not None
+    mapping(notes.networks[text(named["gpt_name"])])["weights"] = weights
+    fields["mel"] = as_node({"type": "mel_spectrogram", **TORCH_MEL, "norms": CLIP_NORMS}, node.place)
+    notes.warn(node, path, f"reads {CLIP_NORMS}, which stood in the reference's code; put the right file into 'mel'")
+
+
+INJECTORS: dict[str, Rule] = {
+    "audio_clip": injector_rule(
+        "audio_clip", {"clip_size": "clip_size"}, silent=("ctc_codes_key", "ctc_out_key"), finish=_clip_both
+    ),
+    "audio_resample": injector_rule(
+        "audio_resample", {"input_sample_rate": "from_rate", "output_sample_rate": "to_rate"}
+    ),
+    "audio_unshuffle": injector_rule("audio_unshuffle", {"compression": "compression"}),
+    "combine_mel": injector_rule(
+        "combine_mel",
+        {
+            "audio_key": "mel",
+            "audio_lengths_key": "mel_lengths",
+            "text_key": "text",
+            "text_lengths_key": "text_lengths",
+        },
+        constants={"separator": SEPARATOR},
+        changed={"audio_key": "the last of an odd number of samples stays, alone; the reference dropped it"},
+        silent=("output_audio_key", "output_text_key"),
+        finish=_join_pairs,
+    ),
+    "frequency_bin_normalize": injector_rule("frequency_bin_normalize", {"stats_file": "stats"}),
+    "gpt_voice_latent": injector_rule(
+        "voice_latents",
+        {
+            "in": "audio",
+            "conditioning_clip": "conditioning",
+            "text": "text",
+            "text_lengths": "text_lengths",
+            "input_lengths": "audio_lengths",
+        },
+        changed={"conditioning_clip": "clips are taken whole; the reference padded or cut them to 88000 samples"},
+        silent=("dvae_config", "dvae_name", "gpt_config", "gpt_name", "gpt_path"),
+        finish=_call_two_other_files,
+    ),
+    "mel_mask": injector_rule(
+        "mel_mask",
+        {
+            "frequency_mask_size_high": "frequency_size",
+            "frequency_mask_count": "frequency_count",
+            "time_mask_size_high": "time_size",
+            "time_mask_count": "time_count",
+        },
+        changed={"type": "each sample has stripes of its own, and the input stays as it is"},
+    ),
+    "mel_spectrogram": injector_rule("mel_spectrogram", MEL, harmless={"do_normalization": (None, False)}),
+    "normalize_mel": injector_rule(
+        "normalize", constants={"shift": (HIGHEST + LOWEST) / 2, "scale": (HIGHEST - LOWEST) / 2}
+    ),
+    "random_audio_crop": injector_rule(
+        "random_audio_crop",
+        {"crop_size": "crop_size", "lengths_key": "lengths", "in": "audio"},
+        changed={"lengths_key": "a sample shorter than the crop keeps its padding; the reference did not crop"},
+        silent=("min_crop_size", "max_crop_size", "crop_start_key"),
+        finish=_in_one_list,
+    ),
+    "torch_mel_spectrogram": injector_rule(
+        "mel_spectrogram", {**MEL, "normalize": "normalized", "mel_norm_file": "norms"}, constants=TORCH_MEL
+    ),
+}
+LOSSES: dict[str, Rule] = {
+    "nv_tacotron2_loss": loss_rule(
+        "tacotron2",
+        {
+            "mel_target_key": "target_mel",
+            "mel_output_key": "mel",
+            "mel_output_postnet_key": "mel_postnet",
+            "gate_target_key": "target_gate",
+            "gate_output_key": "gate_logits",
+        },
+    ),
+}

@@ -2,22 +2,114 @@
 
 from __future__ import annotations
 
-from artschool.legacy.rules import Rule, loss_rule, same
+import math
 
-_GAN = {"gan_type": "kind", "discriminator": "network", **same("real", "fake")}
-_KINDS = {"gan": "vanilla", "ragan": "ragan"}
+from artschool.config.source import Node
+from artschool.legacy.rules import Fields, Notes, Rule, loss_rule, mapping, rebuilt, same
 
+PENALTIES = ("gradient_penalty", "gradient_penalty_frequency")
+PENALTY_WEIGHT = 10
+"""What the reference multiplied its gradient penalties by."""
+
+
+def penalty_of(node: Node, fields: Fields, path: str, notes: Notes) -> Fields | None:
+    """The gradient penalty within an old loss of a critic, as a loss of its own; None where there is none.
+
+    Args:
+        fields: The old loss in native terms.
+    """
+    option = next((name for name in PENALTIES if name in mapping(node)), None)
+    if option is None or _is_on(node, "gen_loss") or not _is_on(node, option):
+        return None
+    given, weight, name = mapping(node)[option], fields.get("weight"), path.rpartition(".")[2]
+    only = "; with `logistic` the reference left it out" if _is_on(node, "logistic") else ""
+    notes.warn(given, f"{path}.{option}", f"is a loss of its own now, {name}_penalty, at samples without noise{only}")
+    penalty: Fields = {
+        "type": rebuilt(given, "gradient_penalty"),
+        **{name: fields[name] for name in ("network", "real") if name in fields},
+        "kind": rebuilt(given, "wgan_gp_real"),
+        **{name: fields[name] for name in ("after", "before", "every") if name in fields},
+    }
+    if weight is not None and isinstance(weight.value, int | float):
+        penalty["weight"] = rebuilt(weight, PENALTY_WEIGHT * weight.value)
+    if option == "gradient_penalty_frequency" and isinstance(given.value, int):
+        every = fields.get("every")
+        own = every.value if every is not None and isinstance(every.value, int) else 1
+        penalty["every"] = rebuilt(given, math.lcm(given.value, own))
+    return penalty
+
+
+def _is_on(node: Node, option: str) -> bool:
+    given = node.get(option)
+    return given is not None and bool(given.value)
+
+
+def _finish_gan(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """Leave out what is off, and tell what is not as it was."""
+    for name in ("noise", "min_loss"):
+        if not _is_on(node, name):
+            fields.pop(name, None)
+    if "min_loss" in fields:
+        message = "compares the loss of each micro-batch, over all processes; the reference the mean of its last ten"
+        notes.warn(mapping(node)["min_loss"], f"{path}.min_loss", message)
+    kind = node.get("gan_type")
+    if kind is not None and kind.value == "pixgan_fea":
+        message = "is the plain loss of all logits, as it was; for what the critic sees within, add `feature_matching`"
+        notes.warn(kind, f"{path}.gan_type", message)
+
+
+def _finish_generator(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """The reference's relativistic loss of a generator was half of ours."""
+    _finish_gan(fields, node, path, notes)
+    kind, weight = node.get("gan_type"), fields.get("weight")
+    if kind is not None and kind.value == "ragan" and weight is not None and isinstance(weight.value, int | float):
+        fields["weight"] = rebuilt(weight, weight.value / 2)
+        notes.warn(weight, f"{path}.weight", "is halved, since the loss is a sum here; the reference's was a mean")
+
+
+def _finish_divergence(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """Generator or critic; the logistic loss is the plain one."""
+    kind = mapping(node)["type"]
+    for_generator = _is_on(node, "gen_loss")
+    if not _is_on(node, "noise"):
+        fields.pop("noise", None)
+    if _is_on(node, "logistic"):
+        fields["type"] = rebuilt(kind, "generator_gan" if for_generator else "discriminator_gan")
+        fields["kind"] = rebuilt(kind, "vanilla")
+    else:
+        fields["role"] = rebuilt(kind, "generator" if for_generator else "critic")
+    if kind.value == "lightweight_gan_divergence":
+        message = "sums over the list of logits that the critic returns; its self-supervised loss is none of them"
+        hint = "Let a method of the critic return that, call it with `forward`, and add a loss of type `mean`."
+        notes.warn(kind, f"{path}.type", message, hint)
+
+
+_GAN = {"gan_type": "kind", "discriminator": "network", **same("real", "fake", "noise", "min_loss")}
+_DIVERGENCE = loss_rule(
+    "stylegan2_divergence",
+    {"discriminator": "network", **same("real", "fake", "noise")},
+    silent=("gen_loss", "gradient_penalty_frequency", "logistic"),
+    finish=_finish_divergence,
+)
 LOSSES: dict[str, Rule] = {
     "discriminator_gan": loss_rule(
         "discriminator_gan",
         _GAN,
-        values={"gan_type": _KINDS},
-        harmless={"noise": (0,), "gradient_penalty": (False,), "min_loss": (0,)},
+        values={"gan_type": {"gan": "vanilla", "pixgan": "vanilla", "ragan": "ragan", "max_spread": "max_spread"}},
+        silent=("gradient_penalty",),
+        finish=_finish_gan,
     ),
     "generator_gan": loss_rule(
         "generator_gan",
-        _GAN,
-        values={"gan_type": _KINDS},
-        harmless={"noise": (0,), "detach_real": (True,), "min_loss": (0,)},
+        {**_GAN, **same("detach_real")},
+        values={"gan_type": {"gan": "vanilla", "pixgan": "vanilla", "pixgan_fea": "vanilla", "ragan": "ragan"}},
+        finish=_finish_generator,
+    ),
+    "lightweight_gan_divergence": _DIVERGENCE,
+    "stylegan2_divergence": _DIVERGENCE,
+    "stylegan2_pathlen": loss_rule(
+        "path_length",
+        {"w_styles": "styles", "gen": "images"},
+        changed={"type": "its moving average moves on; the reference's stood still after the first iteration"},
     ),
 }

@@ -66,48 +66,6 @@ INJECTORS: dict[str, Rule] = {
     **diffusion.INJECTORS,
     **video.INJECTORS,
 }
-_NAMES = (
-    "audio_clip",
-    "audio_resample",
-    "audio_unshuffle",
-    "batch_rotate",
-    "channel_clip",
-    "combine_mel",
-    "constant",
-    "decompose_dimension",
-    "for_each",
-    "frequency_bin_normalize",
-    "gaussian_diffusion",
-    "gaussian_diffusion_inference",
-    "gpt_voice_latent",
-    "image_patch",
-    "indices_extractor",
-    "kmeans_quantizer",
-    "margin_removal",
-    "mel_mask",
-    "mel_spectrogram",
-    "mix_and_label",
-    "multi_frame_combiner",
-    "noise",
-    "normalize_mel",
-    "progressive_zoom_generator",
-    "random_audio_crop",
-    "random_crop",
-    "random_scale",
-    "random_shift",
-    "recompose_dimension",
-    "scheduled_scalar",
-    "sr_diffs",
-    "step_interleave",
-    "stereoscopic_flow2image",
-    "stereoscopic_resample",
-    "stylegan2_noise",
-    "teco_flow_adjustment",
-    "teco_recurrent_generated_sequence",
-    "torch_mel_spectrogram",
-)
-PENDING = tuple(name for name in _NAMES if name not in INJECTORS)
-"""Injectors of the reference that wait for a native component."""
 
 
 def convert_injectors(step: Node, path: str, notes: Notes) -> Node | None:
@@ -125,7 +83,7 @@ def convert_injector(node: Node, path: str, notes: Notes) -> Fields:
     """One injector. One without a counterpart is a fault, and stays as it is."""
     name = text(node.get("type"))
     if name not in INJECTORS:
-        refuse_unknown("injector", name, node, path, notes, known=INJECTORS, pending=PENDING)
+        refuse_unknown("injector", name, node, path, notes, known=INJECTORS)
         return mapping(node)
     if name in injectors_general.HOLDERS:
         return _convert_holder(name, node, path, notes)
@@ -152,13 +110,7 @@ def _convert_holder(name: str, node: Node, path: str, notes: Notes) -> Fields:
     return fields
 
 
-def refuse_unknown(
-    kind: str, name: str, node: Node, path: str, notes: Notes, *, known: Iterable[str], pending: Iterable[str]
-) -> None:
+def refuse_unknown(kind: str, name: str, node: Node, path: str, notes: Notes, *, known: Iterable[str]) -> None:
     """A fault for a component that cannot be converted."""
-    at = node.get("type") or node
-    if name in pending:
-        notes.refuse(at, path, f"the reference's {kind} {name!r} has no counterpart yet")
-    else:
-        hint = allowed("There are", name, [*known, *pending])
-        notes.refuse(at, path, f"{name!r} is no {kind} of the reference", hint)
+    hint = allowed("There are", name, known)
+    notes.refuse(node.get("type") or node, path, f"{name!r} is no {kind} of the reference", hint)

@@ -145,26 +145,8 @@ LOSSES: dict[str, Rule] = {
     **diffusion.LOSSES,
     **video.LOSSES,
 }
-_NAMES = (
-    "feature",
-    "for_element",
-    "geometric",
-    "interpreted_feature",
-    "lightweight_gan_divergence",
-    "mixture_of_experts",
-    "nv_tacotron2_loss",
-    "recurrent",
-    "recursive",
-    "sr_pix",
-    "stylegan2_divergence",
-    "stylegan2_pathlen",
-    "switch_transformer_balance",
-    "teco_gan",
-    "teco_pingpong",
-    "translational",
-)
-PENDING = tuple(name for name in _NAMES if name not in LOSSES)
-"""Losses of the reference that wait for a native component."""
+
+
 OF_TRAINED = ("discriminator_gan", "mixture_of_experts", "switch_transformer_balance")
 """Losses about the network that their step trains, where they name none."""
 
@@ -176,7 +158,11 @@ def convert_losses(step: Node, path: str, notes: Notes) -> Node | None:
         return None
     converted: Fields = {}
     for name, node in mapping(section).items():
-        converted[name] = rebuilt(node, convert_loss(node, f"{path}.losses.{name}", notes, trained=trained))
+        where = f"{path}.losses.{name}"
+        fields = convert_loss(node, where, notes, trained=trained)
+        converted[name] = rebuilt(node, fields)
+        if (penalty := gan.penalty_of(node, fields, where, notes)) is not None:
+            converted[f"{name}_penalty"] = rebuilt(node, penalty)
     return rebuilt(section, converted)
 
 
@@ -188,7 +174,7 @@ def convert_loss(node: Node, path: str, notes: Notes, *, trained: Node | None) -
     """
     name = text(node.get("type"))
     if name not in LOSSES:
-        refuse_unknown("loss", name, node, path, notes, known=LOSSES, pending=PENDING)
+        refuse_unknown("loss", name, node, path, notes, known=LOSSES)
         return mapping(node)
     if name in NESTING:
         return _convert_nesting(name, node, path, notes, trained=trained)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from artschool.config.source import Node
 from artschool.errors import allowed
+from artschool.legacy import diffusion
 from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same, text
 
 COMMON = {**same("after", "before"), "trainable": "frozen"}
@@ -11,6 +14,23 @@ WHICH = ("which_model", "which_model_G", "which_model_D")
 OPTIONS = ("args", "kwargs")
 WEIGHTS, PREFIX = "pretrain_model_", "pretrain_base_path_"
 
+
+def _vgg_critic(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """A flag for one more stage is a number of stages."""
+    extra = node.get("extra_conv")
+    if extra is not None and extra.value is True:
+        fields["stages"] = rebuilt(extra, 6)
+
+
+_VGG_CRITIC = Rule(
+    "vgg_critic",
+    {**COMMON, "in_nc": "in_channels", "nf": "width", "image_size": "image_size"},
+    constants={"norm": "group"},
+    dropped={"do_checkpointing": "it saved memory alone"},
+    values={"trainable": {True: False, False: True}},
+    silent=("extra_conv",),
+    finish=_vgg_critic,
+)
 NETWORKS: dict[str, Rule] = {
     "RRDBNet": Rule(
         "rrdb",
@@ -25,6 +45,12 @@ NETWORKS: dict[str, Rule] = {
         changed={"type": "its parameters have other names, so weights of the reference do not fit"},
         values={"trainable": {True: False, False: True}},
     ),
+    "discriminator_vgg_128": replace(
+        _VGG_CRITIC,
+        changed={"type": "normalises by groups, as at the end of the reference; for its first critics, `norm: batch`"},
+    ),
+    "discriminator_vgg_128_gn": _VGG_CRITIC,
+    "discriminator_vgg_128_gn_checkpointed": _VGG_CRITIC,
 }
 """A network that is not here keeps its name and options: it is the user's own, and comes from a plugin."""
 
@@ -77,6 +103,7 @@ def tell_plugin(kind: str, name: str, node: Node, path: str, notes: Notes) -> No
     register = {"network": "networks", "data set": "datasets"}[kind]
     message = f"the {kind} {name!r} is none of ours: it has to come from a plugin"
     hint = f"Register it in a file beside this one, `@{register}.register({name!r})`; list that: `plugins: [own.py]`."
+    hint = "\n".join(filter(None, (hint, diffusion.PLUGIN_NETWORKS.get(name))))
     notes.warn(node, path, message, hint)
 
 

@@ -13,11 +13,18 @@ from artschool.legacy.rules import Fields, Notes, items, rebuilt
 OPTIONS = {
     "MultiStepLR": ("gen_lr_steps", "lr_gamma", "warmup_steps", "clear_state", "force_lr"),
     "CosineAnnealingLR_Restart": ("T_period", "warmup", "eta_min"),
-    "ProgressiveMultiStepLR": ("gen_lr_steps", "lr_gamma", "progressive_starts"),
+    "ProgressiveMultiStepLR": "All groups share one schedule here: take `multi_step` with one start, `from:`, and give "
+    "groups rates of their own by `param_groups`.",
 }
 SHARED = ("default_lr_scheme", "warmup_iter", "restarts", "restart_weights")
 ALL_OPTIONS = {*SHARED, *(name for names in OPTIONS.values() for name in names)}
 """What the schemes read of `train:`; old files keep the options of one beside those of another."""
+ADVICE = {
+    "ProgressiveMultiStepLR": "All groups share one schedule here: take `multi_step` with one start, `from:`, and give "
+    "groups rates of their own by `param_groups`.",
+    "clear_state": "The optimizer keeps its state at a restart; take it out if that is all the same.",
+    "force_lr": "Write the rate as `lr` of each optimizer, and no scheme.",
+}
 HARMLESS: dict[str, tuple[Any, ...]] = {"clear_state": (False,), "force_lr": (None, False, [])}
 
 
@@ -30,12 +37,13 @@ def convert_schedule(train: Node, notes: Notes) -> Node | None:
         phases = SCHEMES[name](train, notes)
     else:
         message = "has no counterpart yet" if name in OPTIONS else "does not exist"
-        at, hint = chosen or train, allowed("There are", name, SCHEMES)
+        at, hint = chosen or train, ADVICE.get(name, allowed("There are", name, SCHEMES))
         notes.refuse(at, "train.default_lr_scheme", f"the reference's scheme {name!r} {message}", hint)
     for option, harmless in HARMLESS.items():
         node = train.get(option)
         if node is not None and node.plain() not in harmless:
-            notes.refuse(node, f"train.{option}", f"{option!r} of the reference's schemes has no counterpart yet")
+            message = f"{option!r} of the reference's schemes has no counterpart yet"
+            notes.refuse(node, f"train.{option}", message, ADVICE[option])
     phases = _with_warmup(phases, train, notes)
     at = chosen or train
     nodes = [Node(fields, fields["type"].place, at.key_place) for fields in phases]

@@ -1,10 +1,7 @@
 """Every injector and loss with inputs to call it on: what `test_every_component.py` proves of all of them."""
 
-from examples import general, injectors, losses
+from examples import audio, diffusion, gan, general, injectors, losses, representation
 from examples.example import Example
-from examples.general import EXAMPLES as GENERAL
-from examples.representation import EXAMPLES as REPRESENTATION
 
-EXAMPLES: list[Example] = [*GENERAL, *REPRESENTATION]
-
-EXAMPLES: list[Example] = [example for module in (general, injectors, losses) for example in module.EXAMPLES]
+MODULES = (audio, diffusion, gan, general, injectors, losses, representation)
+EXAMPLES: list[Example] = [example for module in MODULES for example in module.EXAMPLES]

@@ -51,7 +51,7 @@ def forward(
     call = network if method is None else _method(network, method)
     if grad and mode == "keep":
         return call(*inputs, **named_inputs, **args)
-    with torch.set_grad_enabled(grad and torch.is_grad_enabled()), _in_mode(network, mode):
+    with torch.set_grad_enabled(grad and torch.is_grad_enabled()), in_mode(network, mode):
         return call(*inputs, **named_inputs, **args)
 
 
@@ -65,7 +65,8 @@ def _method(network: nn.Module, name: str) -> Any:
 
 
 @contextmanager
-def _in_mode(network: nn.Module, mode: Mode) -> Iterator[None]:
+def in_mode(network: nn.Module, mode: Mode) -> Iterator[None]:
+    """Put a network into a mode, and every submodule back into its own afterwards."""
     if mode == "keep":
         yield
         return

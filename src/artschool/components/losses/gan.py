@@ -1,165 +1,129 @@
-"""Adversarial losses: a discriminator tells real from fake, a generator learns to mislead it."""
+"""Adversarial losses: a critic tells real from fake, a generator learns to mislead it."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
+from artschool import ranks
+from artschool.components.losses import gan_kinds as kinds
+from artschool.components.losses.critic import Inputs, Noise, detached, logits_of, total
 from artschool.errors import ConfigError
 from artschool.registry import losses
 from artschool.signature import Context, Network
 
-Kind = Literal["vanilla", "lsgan", "hinge", "wgan", "ragan"]
+GeneratorKind = Literal["vanilla", "saturating", "lsgan", "hinge", "wgan", "ragan"]
+DiscriminatorKind = Literal["vanilla", "lsgan", "hinge", "wgan", "ragan", "max_spread"]
+RELATIVE = ("ragan", "max_spread")
+"""Kinds whose logits mean something only in comparison."""
 
 
 @losses.register
-def generator_gan(network: Network, fake: Tensor, real: Tensor | None = None, *, kind: Kind) -> Tensor:
-    """Make the discriminator take fakes for real.
+def generator_gan(
+    network: Network,
+    fake: Inputs,
+    real: Inputs | None = None,
+    *,
+    kind: GeneratorKind,
+    noise: Noise = 0.0,
+    min_loss: float | None = None,
+    detach_real: bool = True,
+) -> Tensor:
+    """Make the critic take fakes for real.
 
-    The discriminator is called on `fake` with gradients; that it does not learn from them is up to the step,
-    which freezes what it does not train.
+    The critic is called on `fake` with gradients; that it does not learn from them is up to the step, which freezes
+    what it does not train. A critic that returns a list of logits counts as several, whose losses are summed.
 
     Args:
-        network: The discriminator: samples to logits of any shape, large for real.
-        fake: (B, ...) from the generator.
-        real: (B, ...) from the data; read by ragan alone, and without gradients.
-        kind: The formula, one function of this module for each.
+        network: The critic: samples to logits of any shape, large for real, or to a list of such.
+        fake: (B, ...) from the generator; or a list, with what a conditional critic takes besides.
+        real: (B, ...) from the data, or a list; read by ragan alone.
+        kind: The formula, one function of `gan_kinds` for each; `saturating` is the generator's of a vanilla critic
+            in the form of the minimax game.
+        noise: Upper bound of uniform noise, from 0, added to everything floating that the critic sees.
+        min_loss: Below this there is no gradient, so that the critic can catch up; see `stopped_below`.
+        detach_real: Whether gradients stop at `real`; they matter where a network that is trained made it.
 
     Raises:
         ConfigError: ragan without `real`.
     """
-    fake_logits = at_least_float32(network(fake))
+    fake_logits = logits_of(network, fake, noise=noise)
     if kind != "ragan":
-        return _GENERATOR[kind](fake_logits)
+        return stopped_below(min_loss, total([_GENERATOR[kind](part) for part in fake_logits]))
     if real is None:
         raise ConfigError("generator_gan of kind ragan compares fakes with real samples; give it `real`")
-    with torch.no_grad():
-        real_logits = at_least_float32(network(real))
-    return generator_ragan(real_logits, fake_logits)
+    with torch.set_grad_enabled(torch.is_grad_enabled() and not detach_real):
+        real_logits = logits_of(network, real, noise=noise)
+    pairs = zip(real_logits, fake_logits, strict=True)
+    return stopped_below(min_loss, total([kinds.generator_ragan(*pair) for pair in pairs]))
 
 
 @losses.register
-def discriminator_gan(network: Network, fake: Tensor, real: Tensor, *, kind: Kind, context: Context) -> Tensor:
+def discriminator_gan(
+    network: Network,
+    fake: Inputs,
+    real: Inputs,
+    *,
+    kind: DiscriminatorKind,
+    noise: Noise = 0.0,
+    min_loss: float | None = None,
+    context: Context,
+) -> Tensor:
     """Tell real from fake: the sum, not the mean, of a term for each.
 
-    `fake` is detached, so the generator learns nothing from this loss. Logs `d_real` and `d_fake`, the means
-    of the logits.
+    `fake` is detached, so the generator learns nothing from this loss. Logs `d_real` and `d_fake`, the means of the
+    logits; for kinds that compare, `d_fake_diff`, the mean of fakes less that of real samples. A critic that returns
+    a list of logits counts as several, whose losses are summed.
 
     Args:
-        network: The discriminator: samples to logits of any shape, large for real.
-        fake: (B, ...) from the generator.
-        real: (B, ...) from the data.
-        kind: The formula, one function of this module for each.
+        network: The critic: samples to logits of any shape, large for real, or to a list of such.
+        fake: (B, ...) from the generator; or a list, with what a conditional critic takes besides.
+        real: (B, ...) from the data, or a list.
+        kind: The formula, one function of `gan_kinds` for each.
+        noise: Upper bound of uniform noise, from 0, added to everything floating that the critic sees.
+        min_loss: Below this there is no gradient, so that the generator can catch up; see `stopped_below`.
         context: Takes what is logged.
     """
-    real_logits = at_least_float32(network(real))
-    fake_logits = at_least_float32(network(fake.detach()))
-    context.log("d_real", real_logits.detach().mean())
-    context.log("d_fake", fake_logits.detach().mean())
-    return _DISCRIMINATOR[kind](real_logits, fake_logits)
+    real_logits = logits_of(network, real, noise=noise)
+    fake_logits = logits_of(network, detached(fake), noise=noise)
+    d_real, d_fake = (_mean_of_all(logits) for logits in (real_logits, fake_logits))
+    logged = {"d_fake_diff": d_fake - d_real} if kind in RELATIVE else {"d_real": d_real, "d_fake": d_fake}
+    for name, value in logged.items():
+        context.log(name, value)
+    pairs = zip(real_logits, fake_logits, strict=True)
+    return stopped_below(min_loss, total([_DISCRIMINATOR[kind](*pair) for pair in pairs]))
 
 
-def generator_vanilla(fake: Tensor) -> Tensor:
-    """`-mean log sigmoid(fake)`.
+def stopped_below(floor: float | None, loss: Tensor) -> Tensor:
+    """The loss, without a gradient where its mean over all processes is below `floor`.
 
-    Source: Goodfellow et al. 2014, arXiv:1406.2661, section 3, the form that does not saturate.
+    The device decides and nothing waits for it, each micro-batch for itself. Gradients are then zero rather than
+    missing, so an optimizer with momentum still moves a little.
     """
-    return _cross_entropy(fake, 1.0)
+    if floor is None or not loss.requires_grad:
+        return loss  # Nothing is asked of the other processes where they may have nothing to do, as in evaluations.
+    return torch.where(ranks.mean(loss.detach()) < floor, loss.detach(), loss)
 
 
-def discriminator_vanilla(real: Tensor, fake: Tensor) -> Tensor:
-    """`-mean log sigmoid(real) - mean log sigmoid(-fake)`.
-
-    Source: Goodfellow et al. 2014, arXiv:1406.2661, eq. 1.
-    """
-    return _cross_entropy(real, 1.0) + _cross_entropy(fake, 0.0)
-
-
-def generator_lsgan(fake: Tensor) -> Tensor:
-    """`mean (fake - 1)^2`.
-
-    Source: Mao et al. 2017, arXiv:1611.04076, section 3.2, without its factor 1/2.
-    """
-    return (fake - 1).square().mean()
-
-
-def discriminator_lsgan(real: Tensor, fake: Tensor) -> Tensor:
-    """`mean (real - 1)^2 + mean fake^2`.
-
-    Source: Mao et al. 2017, arXiv:1611.04076, section 3.2, without its factor 1/2.
-    """
-    return (real - 1).square().mean() + fake.square().mean()
-
-
-def generator_hinge(fake: Tensor) -> Tensor:
-    """`-mean fake`.
-
-    Source: Lim and Ye 2017, arXiv:1705.02894.
-    """
-    return -fake.mean()
-
-
-def discriminator_hinge(real: Tensor, fake: Tensor) -> Tensor:
-    """`mean max(0, 1 - real) + mean max(0, 1 + fake)`.
-
-    Source: Lim and Ye 2017, arXiv:1705.02894.
-    """
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
-
-
-def generator_wgan(fake: Tensor) -> Tensor:
-    """`-mean fake`.
-
-    Source: Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
-    """
-    return -fake.mean()
-
-
-def discriminator_wgan(real: Tensor, fake: Tensor) -> Tensor:
-    """`mean fake - mean real`, unbounded unless something else keeps the discriminator smooth.
-
-    Source: Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
-    """
-    return fake.mean() - real.mean()
-
-
-def generator_ragan(real: Tensor, fake: Tensor) -> Tensor:
-    """Fakes look more real than the mean real sample, and real samples less than the mean fake.
-
-    `-mean log sigmoid(fake - mean real) - mean log sigmoid(mean fake - real)`.
-
-    Source: Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.
-    """
-    return discriminator_ragan(real=fake, fake=real)
-
-
-def discriminator_ragan(real: Tensor, fake: Tensor) -> Tensor:
-    """Real samples look more real than the mean fake, and fakes less than the mean real sample.
-
-    `-mean log sigmoid(real - mean fake) - mean log sigmoid(mean real - fake)`.
-
-    Source: Jolicoeur-Martineau 2018, arXiv:1807.00734, section 4.
-    """
-    return discriminator_vanilla(real - fake.mean(), fake - real.mean())
-
-
-def _cross_entropy(logits: Tensor, label: float) -> Tensor:
-    return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+def _mean_of_all(logits: list[Tensor]) -> Tensor:
+    return total([part.detach().mean() for part in logits]) / len(logits)
 
 
 _GENERATOR: dict[str, Callable[[Tensor], Tensor]] = {
-    "vanilla": generator_vanilla,
-    "lsgan": generator_lsgan,
-    "hinge": generator_hinge,
-    "wgan": generator_wgan,
+    "vanilla": kinds.generator_vanilla,
+    "saturating": kinds.generator_saturating,
+    "lsgan": kinds.generator_lsgan,
+    "hinge": kinds.generator_hinge,
+    "wgan": kinds.generator_wgan,
 }
 _DISCRIMINATOR: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "vanilla": discriminator_vanilla,
-    "lsgan": discriminator_lsgan,
-    "hinge": discriminator_hinge,
-    "wgan": discriminator_wgan,
-    "ragan": discriminator_ragan,
+    "vanilla": kinds.discriminator_vanilla,
+    "lsgan": kinds.discriminator_lsgan,
+    "hinge": kinds.discriminator_hinge,
+    "wgan": kinds.discriminator_wgan,
+    "ragan": kinds.discriminator_ragan,
+    "max_spread": kinds.discriminator_max_spread,
 }

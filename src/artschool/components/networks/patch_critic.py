@@ -52,6 +52,15 @@ class PatchCritic(nn.Module):
         logits: Tensor = self.layers(x)
         return logits
 
+    def features(self, x: Tensor) -> list[Tensor]:
+        """What each layer comes to after its activation, (B, C, H', W') with ever smaller H' and W'."""
+        found = []
+        for module in list(self.layers)[:-1]:
+            x = module(x)
+            if isinstance(module, nn.LeakyReLU):
+                found.append(x)
+        return found
+
 
 def _conv(in_channels: int, out_channels: int, stride: int, norm: str) -> nn.Module:
     conv = nn.Conv2d(in_channels, out_channels, 4, stride, 1)

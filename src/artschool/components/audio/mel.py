@@ -1,0 +1,157 @@
+"""Mel spectrograms."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from artschool.components.audio.bins import read_bins
+from artschool.components.audio.precision import without_autocast
+from artschool.errors import ConfigError
+from artschool.registry import injectors
+
+Count = Annotated[int, Field(ge=1)]
+Hertz = Annotated[float, Field(ge=0)]
+Scale = Literal["slaney", "htk"]
+FLOOR = 1e-5
+"""What magnitudes are raised to before the logarithm."""
+
+
+@injectors.register
+class MelSpectrogram(nn.Module):
+    """Logarithm of what each mel band of a short-time Fourier transform holds: `log max(basis @ |stft|^power, 1e-5)`.
+
+    The window is Hann's, centred on each frame; the ends are reflected. With its defaults it is Tacotron 2's. Computed
+    in float32.
+
+    Source: Shen et al. 2017, arXiv:1712.05884, section 2.1.
+
+    Args:
+        sample_rate: Samples a second.
+        n_fft: Samples that a frame transforms; at least `win_length`.
+        win_length: Samples under the window.
+        hop_length: Samples from frame to frame.
+        n_mels: Bands.
+        f_min: Where the lowest band starts, in hertz.
+        f_max: Where the highest band ends, in hertz, at most half of `sample_rate`.
+        power: 1 for magnitudes, 2 for power.
+        mel_scale: `slaney` is linear up to 1000 Hz, `htk` logarithmic all the way. Bands have equal area with both.
+        normalized: Whether magnitudes are divided by the root of the sum of the squared window.
+        norms: A file with a number for each band, by which its logarithm is divided.
+
+    Raises:
+        ConfigError: The numbers contradict each other, or a band would be empty.
+        CheckpointError: The file of norms cannot be read, or has another number of bands.
+    """
+
+    _window: Tensor
+    _basis: Tensor
+    _scale: Tensor
+
+    def __init__(
+        self,
+        *,
+        sample_rate: Count = 22050,
+        n_fft: Count = 1024,
+        win_length: Count = 1024,
+        hop_length: Count = 256,
+        n_mels: Count = 80,
+        f_min: Hertz = 0.0,
+        f_max: Hertz = 8000.0,
+        power: Literal[1, 2] = 1,
+        mel_scale: Scale = "slaney",
+        normalized: bool = False,
+        norms: Path | None = None,
+    ) -> None:
+        super().__init__()
+        if win_length > n_fft:
+            raise ConfigError(f"mel_spectrogram: win_length {win_length} is larger than n_fft {n_fft}")
+        self._n_fft, self._win_length, self._hop_length = n_fft, win_length, hop_length
+        self._power = power
+        window = torch.hann_window(win_length)
+        basis = mel_basis(sample_rate, n_fft, n_mels, f_min, f_max, mel_scale)
+        if normalized:
+            basis = basis / float(window.square().sum()) ** (power / 2)
+        scale = torch.ones(n_mels) if norms is None else read_bins(norms, ["norms"], n_mels)[0]
+        self.register_buffer("_window", window, persistent=False)
+        self.register_buffer("_basis", basis, persistent=False)
+        self.register_buffer("_scale", scale[:, None], persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(B, T) or (B, 1, T) in -1..1, longer than n_fft / 2, to (B, n_mels, 1 + T // hop_length), natural logarithms.
+
+        Raises:
+            ConfigError: It has several channels.
+        """
+        audio = audio.squeeze(1) if audio.dim() == 3 else audio
+        if audio.dim() != 2:
+            raise ConfigError(
+                f"mel_spectrogram takes (B, T) or (B, 1, T), found {tuple(audio.shape)}; mix the channels"
+            )
+        with without_autocast(audio):
+            spectrum = torch.stft(
+                audio.to(self._window.dtype),
+                self._n_fft,
+                self._hop_length,
+                self._win_length,
+                self._window,
+                return_complex=True,
+            )
+            # abs() has a gradient of 0 where the spectrum is 0; a root of squares would give NaN there.
+            mel = self._basis @ (spectrum.abs() ** self._power)
+            return mel.clamp(min=FLOOR).log() / self._scale
+
+
+def mel_basis(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, scale: Scale) -> Tensor:
+    """Triangles of equal area over the frequencies of a transform: (n_mels, n_fft // 2 + 1), float32.
+
+    Band m rises from edge m to edge m + 1 and falls to edge m + 2, of `n_mels + 2` edges that are equally far apart in
+    mels; its height is `2 / (edge[m + 2] - edge[m])` hertz.
+
+    Source: Slaney 1998, Auditory Toolbox, Interval technical report 1998-010; the HTK book, section 5.4.
+
+    Raises:
+        ConfigError: The range is empty or beyond half of the sample rate, or there are more bands than frequencies.
+    """
+    if not f_min < f_max <= sample_rate / 2:
+        raise ConfigError(
+            f"mel_spectrogram: f_min {f_min:g} and f_max {f_max:g} are no range below half of sample_rate, "
+            f"{sample_rate / 2:g} Hz"
+        )
+    frequencies = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
+    mels = torch.linspace(_to_mel(f_min, scale), _to_mel(f_max, scale), n_mels + 2, dtype=torch.float64)
+    edges = _to_hertz(mels, scale)
+    width = edges.diff()
+    distance = edges[:, None] - frequencies
+    rising, falling = -distance[:-2] / width[:-1, None], distance[2:] / width[1:, None]
+    basis = torch.minimum(rising, falling).clamp(min=0) * (2 / (edges[2:] - edges[:-2]))[:, None]
+    if empty := int((basis.amax(1) == 0).sum()):
+        raise ConfigError(f"mel_spectrogram: {empty} of {n_mels} bands hold no frequency; lower n_mels or raise n_fft")
+    return basis.float()
+
+
+LINEAR_HERTZ = 200 / 3
+"""Slaney's scale: hertz in a mel below the break."""
+BREAK_HERTZ = 1000.0
+BREAK_MEL = BREAK_HERTZ / LINEAR_HERTZ
+LOG_STEP = math.log(6.4) / 27
+"""Slaney's scale: a mel above the break is a factor of `exp` of this."""
+
+
+def _to_mel(hertz: float, scale: Scale) -> float:
+    if scale == "htk":
+        return 2595 * math.log10(1 + hertz / 700)
+    return hertz / LINEAR_HERTZ if hertz < BREAK_HERTZ else BREAK_MEL + math.log(hertz / BREAK_HERTZ) / LOG_STEP
+
+
+def _to_hertz(mels: Tensor, scale: Scale) -> Tensor:
+    if scale == "htk":
+        return 700 * (10 ** (mels / 2595) - 1)
+    return torch.where(
+        mels < BREAK_MEL, mels * LINEAR_HERTZ, BREAK_HERTZ * torch.exp((mels - BREAK_MEL).clamp(min=0) * LOG_STEP)
+    )

@@ -1,0 +1,76 @@
+"""Audio at another sample rate."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from artschool.components.audio.precision import without_autocast
+from artschool.registry import injectors
+
+Count = Annotated[int, Field(ge=1)]
+ZERO_CROSSINGS = 6
+"""Of the sinc, on each side of its middle: more make a steeper filter."""
+ROLLOFF = 0.99
+"""Where the filter cuts off, as a share of the lower of the two Nyquist frequencies."""
+
+
+@injectors.register
+class AudioResample(nn.Module):
+    """Interpolate by a windowed sinc, which also removes what the new rate cannot carry.
+
+    Sample n of the result is `sum_k x[k] h(n / to - k / from)` with
+    `h(t) = 2 f sinc(2 f t) cos(pi f t / 6)^2` up to six zero crossings and f = 0.99 min(from, to) / 2, all in units of
+    `from`. Differentiable; the ends meet silence. It agrees with torchaudio's default. Computed in float32.
+
+    Source: Smith, Digital Audio Resampling Home Page, ccrma.stanford.edu/~jos/resample.
+
+    Args:
+        from_rate: Samples a second of what comes in, a whole number.
+        to_rate: Samples a second of what goes out, likewise.
+    """
+
+    _kernels: Tensor
+
+    def __init__(self, *, from_rate: Count, to_rate: Count) -> None:
+        super().__init__()
+        divisor = math.gcd(from_rate, to_rate)
+        self._from, self._to = from_rate // divisor, to_rate // divisor
+        kernels, self._reach = sinc_kernels(self._from, self._to)
+        self.register_buffer("_kernels", kernels, persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """(..., T) to (..., ceil(T * to_rate / from_rate))."""
+        if self._from == self._to:
+            return audio
+        length = -(-audio.shape[-1] * self._to // self._from)
+        with without_autocast(audio):
+            flat = audio.to(self._kernels.dtype).reshape(-1, 1, audio.shape[-1])
+            padded = F.pad(flat, (self._reach, self._reach + self._from))
+            # One channel of the convolution for each place of a new sample between two groups of `from` old ones.
+            phases = F.conv1d(padded, self._kernels, stride=self._from)
+        return phases.transpose(1, 2).reshape(*audio.shape[:-1], -1)[..., :length]
+
+
+def sinc_kernels(from_rate: int, to_rate: int) -> tuple[Tensor, int]:
+    """A filter for each of `to_rate` new samples in the time of `from_rate` old ones, and how far they reach.
+
+    Args:
+        from_rate: Without a common divisor with `to_rate`.
+
+    Returns:
+        (to_rate, 1, from_rate + 2 * reach), float32.
+    """
+    cutoff = ROLLOFF * min(from_rate, to_rate)
+    reach = math.ceil(ZERO_CROSSINGS * from_rate / cutoff)
+    old = torch.arange(-reach, reach + from_rate, dtype=torch.float64) / from_rate
+    new = torch.arange(to_rate, dtype=torch.float64)[:, None] / to_rate
+    crossings = ((old - new) * cutoff).clamp(-ZERO_CROSSINGS, ZERO_CROSSINGS)
+    window = torch.cos(crossings * (math.pi / ZERO_CROSSINGS / 2)).square()
+    kernels = torch.sinc(crossings) * window * (cutoff / from_rate)
+    return kernels[:, None].float(), reach

@@ -1,0 +1,59 @@
+"""How adversarial losses call a critic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, TypeAlias
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from artschool.components.injectors.add_noise import add_noise
+from artschool.components.losses.precision import at_least_float32
+from artschool.errors import ConfigError
+
+Inputs: TypeAlias = Tensor | list[Tensor]
+"""What a critic is called on: samples, or a list of samples and whatever they come with, such as their classes."""
+Noise = Annotated[float, Field(ge=0)]
+"""Upper bound of uniform noise, from 0."""
+
+
+def logits_of(critic: nn.Module, inputs: Inputs, *, noise: float = 0.0) -> list[Tensor]:
+    """Call a critic.
+
+    Args:
+        noise: Upper bound of uniform noise, from 0, that is added to every floating input.
+
+    Returns:
+        Its logits in float32 or better: those of each scale, or of each part, where it returns several.
+
+    Raises:
+        ConfigError: It returned something other than a tensor or a list of tensors.
+    """
+    parts = as_list(inputs)
+    if noise:
+        parts = [add_noise(x, scale=noise, kind="uniform") if x.is_floating_point() else x for x in parts]
+    returned = critic(*parts)
+    logits = list(returned) if isinstance(returned, list | tuple) else [returned]
+    for part in logits:
+        if not isinstance(part, Tensor):
+            raise ConfigError(
+                f"{type(critic).__name__} returned {type(part).__name__} among its logits; a critic returns a tensor, "
+                "or a list of tensors that are all logits"
+            )
+    return [at_least_float32(part) for part in logits]
+
+
+def as_list(inputs: Inputs) -> list[Tensor]:
+    """The inputs one by one, the samples first."""
+    return [inputs] if isinstance(inputs, Tensor) else inputs
+
+
+def detached(inputs: Inputs) -> list[Tensor]:
+    """The inputs without their gradients."""
+    return [part.detach() for part in as_list(inputs)]
+
+
+def total(terms: Sequence[Tensor]) -> Tensor:
+    """The sum of scalars, of which there is at least one."""
+    return sum(terms[1:], start=terms[0])

@@ -1,0 +1,88 @@
+"""Penalties on how steep a critic is, which keep it from outrunning its generator."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from artschool.components.losses.critic import Inputs, detached, logits_of, total
+from artschool.components.losses.precision import at_least_float32, without_autocast
+from artschool.errors import ConfigError
+from artschool.registry import losses
+from artschool.signature import Network
+
+
+@losses.register
+def gradient_penalty(
+    network: Network,
+    real: Inputs | None = None,
+    fake: Inputs | None = None,
+    *,
+    kind: Literal["r1", "r2", "wgan_gp", "wgan_gp_real"],
+) -> Tensor:
+    """Penalise the gradient of the critic's logits with respect to its samples.
+
+    With g the gradient of all logits of a sample, summed, and |g| its Euclidean norm:
+
+    - `r1`: `mean |g|^2 / 2` at real samples, so that `weight` is the paper's gamma.
+    - `r2`: the same at fakes.
+    - `wgan_gp`: `mean (|g| - 1)^2` at points between pairs of a real sample and a fake, drawn uniformly.
+    - `wgan_gp_real`: the same at real samples, as DL-Art-School's `gradient_penalty` does with weight 10.
+
+    Computed in float32, whatever the precision of the training. Samples get no gradient from it. It costs two passes
+    through the critic; with `every: n`, n times the weight pulls as hard on average ("lazy regularization").
+
+    Args:
+        network: The critic: samples to logits of any shape, or to a list of such. One that normalises over the batch
+            mixes samples, and the penalty is then about the batch.
+        real: (B, ...) from the data; or a list, with what a conditional critic takes besides.
+        fake: The same from the generator, for r2 and wgan_gp. wgan_gp has what comes besides from `real`.
+        kind: Where and how, see above.
+
+    Raises:
+        ConfigError: The kind needs samples that are not given, or wgan_gp gets as many real ones as fakes.
+
+    Source: Mescheder et al. 2018, arXiv:1801.04406, eq. 9 and 10; Gulrajani et al. 2017, arXiv:1704.00028, eq. 3;
+        lazy: Karras et al. 2020, arXiv:1912.04958, section 3.1.
+    """
+    gradients = _gradients(network, _points(real, fake, kind))
+    if kind in ("r1", "r2"):
+        return gradients.square().sum(1).mean() / 2
+    # Not the root of the sum of squares, whose derivative at a gradient of nothing is infinite.
+    norms: Tensor = torch.linalg.vector_norm(gradients, dim=1)
+    return (norms - 1).square().mean()
+
+
+def _points(real: Inputs | None, fake: Inputs | None, kind: str) -> list[Tensor]:
+    """Where gradients are taken: samples, then what comes with them."""
+    if kind == "r2":
+        return _given(fake, "fake", kind)
+    samples, *others = _given(real, "real", kind)
+    if kind == "wgan_gp":
+        fakes = _given(fake, "fake", kind)[0]
+        if fakes.shape != samples.shape:
+            raise ConfigError(
+                f"gradient_penalty of kind wgan_gp pairs real samples {tuple(samples.shape)} with fakes "
+                f"{tuple(fakes.shape)}; give it as many, of one shape"
+            )
+        share = torch.rand((len(samples), *[1] * (samples.dim() - 1)), dtype=samples.dtype, device=samples.device)
+        samples = torch.lerp(fakes, samples, share)
+    return [samples, *others]
+
+
+def _given(inputs: Inputs | None, name: str, kind: str) -> list[Tensor]:
+    if inputs is None:
+        raise ConfigError(f"gradient_penalty of kind {kind} needs `{name}`")
+    return [at_least_float32(part) if part.is_floating_point() else part for part in detached(inputs)]
+
+
+def _gradients(critic: nn.Module, inputs: list[Tensor]) -> Tensor:
+    """The gradient of each sample, (B, numbers of a sample), which can be differentiated itself."""
+    samples, *others = inputs
+    with torch.enable_grad(), without_autocast(samples):
+        samples = samples.requires_grad_()
+        logits = logits_of(critic, [samples, *others])
+        (gradients,) = torch.autograd.grad(total([part.sum() for part in logits]), samples, create_graph=True)
+    return gradients.flatten(1)

@@ -1,0 +1,96 @@
+"""Steps of equal size in a generator's latent space make changes of equal size in its images."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from artschool import ranks
+from artschool.components.losses.precision import at_least_float32
+from artschool.errors import ConfigError
+from artschool.registry import losses
+from artschool.signature import Context
+
+
+@losses.register
+class PathLength(nn.Module):
+    """StyleGAN2's path length regularisation.
+
+    `mean (|J^T y| - a)^2`: J is how images depend on their styles, y normal noise over the root of the number of
+    pixels, |.| the norm over the numbers of a style (root mean square over several styles), and a the moving average
+    of |J^T y|, `a = decay * a + (1 - decay) * mean`.
+
+    The average of an iteration is that of the iterations before, so that cutting a batch into micro-batches or sharing
+    it among processes changes nothing. In the first one there is none yet, and the loss is 0. So it is wherever
+    images have no gradient: in evaluations, and when the step does not train.
+
+    Source: Karras et al. 2020, arXiv:1912.04958, section 3.2 and eq. 4; lazy by `every`, with n times the weight.
+
+    Args:
+        decay: Of the moving average.
+    """
+
+    average: Tensor
+    updates: Tensor
+    pending: Tensor
+
+    def __init__(self, *, decay: Annotated[float, Field(ge=0, lt=1)] = 0.99) -> None:
+        super().__init__()
+        self._decay = decay
+        self._iteration: int | None = None
+        self.register_buffer("average", torch.zeros(()))
+        self.register_buffer("updates", torch.zeros(()))
+        # Sum and number of the lengths since the average moved last.
+        self.register_buffer("pending", torch.zeros(2))
+
+    def forward(self, styles: Tensor, images: Tensor, context: Context) -> Tensor:
+        """Compare path lengths with their average.
+
+        Args:
+            styles: (B, D), or (B, L, D) with a style for each of L layers; what the generator made `images` of.
+            images: (B, C, H, W).
+            context: Tells the iteration.
+
+        Raises:
+            ConfigError: The images do not depend on these styles.
+        """
+        if not images.requires_grad:
+            return torch.zeros_like(self.average)
+        if context.iteration != self._iteration:
+            self._iteration = context.iteration
+            self._move_average()
+        lengths = _lengths(styles, images)
+        found = lengths.detach()
+        self.pending = self.pending + ranks.mean(torch.stack([found.sum(), torch.ones_like(found).sum()]))
+        target = torch.where(self.updates > 0, self.average, found)
+        return (lengths - target).square().mean()
+
+    def _move_average(self) -> None:
+        mean = self.pending[0] / self.pending[1]
+        moved = torch.where(self.updates > 0, torch.lerp(self.average, mean, 1 - self._decay), mean)
+        # Nothing pending is 0 / 0; and one explosion must not stay in the average for good.
+        sound = mean.isfinite()
+        self.average = torch.where(sound, moved, self.average)
+        self.updates = self.updates + sound
+        self.pending = torch.zeros_like(self.pending)
+
+
+def _lengths(styles: Tensor, images: Tensor) -> Tensor:
+    """`|J^T y|` of each sample, (B,), which can be differentiated itself."""
+    images = at_least_float32(images)
+    noise = torch.randn_like(images) / math.sqrt(images[0, 0].numel())
+    gradient = None
+    if styles.requires_grad:
+        (gradient,) = torch.autograd.grad((images * noise).sum(), styles, create_graph=True, allow_unused=True)
+    if gradient is None:
+        raise ConfigError(
+            "path_length: the images do not depend on these styles; give it both from one step, the styles as they "
+            "went into the generator, with gradients"
+        )
+    num_styles = gradient[0].numel() // gradient.shape[-1]
+    norms: Tensor = torch.linalg.vector_norm(at_least_float32(gradient).flatten(1), dim=1)
+    return norms / math.sqrt(num_styles)

@@ -1,0 +1,8 @@
+"""Losses over the features of a network that serve as metrics as they are: means over all samples."""
+
+from artschool.components.losses.lpips import Lpips
+from artschool.components.losses.style import style
+from artschool.registry import metrics
+
+metrics.register("lpips", Lpips)
+metrics.register("style", style)
