@@ -83,7 +83,7 @@ def test_odd_pictures_are_read_rightly(
     form, ending = ("JPEG", "jpg") if image.mode == "CMYK" else ("PNG", "png")
     (tmp_path / f"x.{ending}").write_bytes(encoded(form, image, **({"quality": 100} if form == "JPEG" else {})))
     for crop in ("random", "middle"):
-        hq = ImageFolder(path=tmp_path, size=size, crop=crop)[0]["hq"]  # type: ignore[arg-type]  # both are crops
+        hq = ImageFolder(path=tmp_path, size=size, crop=crop)[0]["hq"]
         torch.testing.assert_close(hq[:, 0, 0], torch.tensor(expected), atol=0.02 if form == "JPEG" else 1e-6, rtol=0)
 
 

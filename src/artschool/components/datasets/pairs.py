@@ -92,5 +92,6 @@ def random_patch(image: Tensor, size: int, *, augment: bool, name: str) -> Tenso
     Raises:
         DataError: The picture is smaller than the patch.
     """
-    top, left = corner(*image.shape[-2:], size, name)
+    height, width = image.shape[-2:]
+    top, left = corner(height, width, size, name)
     return turned(image[:, top : top + size, left : left + size], random_turn(augment))

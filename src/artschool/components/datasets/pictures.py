@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 from torch import Tensor
 
@@ -71,7 +71,7 @@ def decode(data: bytes, where: str) -> Image.Image:
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{where} is too large: {error}") from error
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         kind = "is empty" if not data else f"is no picture of {', '.join(sorted(set(FORMATS.values())))}"
         raise DataError(f"{where} {kind}") from error
     except Exception as error:  # Pillow's decoders raise whatever they stumble over.
