@@ -3,5 +3,6 @@
 from examples.example import Example
 from examples.general import EXAMPLES as GENERAL
 from examples.injectors import EXAMPLES as INJECTORS
+from examples.video import EXAMPLES as VIDEO
 
-EXAMPLES: list[Example] = [*GENERAL, *INJECTORS]
+EXAMPLES: list[Example] = [*GENERAL, *INJECTORS, *VIDEO]
