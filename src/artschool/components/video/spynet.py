@@ -79,8 +79,10 @@ def _level(in_channels: int, width: int, kernel: int) -> nn.Sequential:
     modules: list[nn.Module] = []
     for before, after in pairwise(channels):
         modules += [nn.Conv2d(before, after, kernel, padding=kernel // 2), nn.ReLU()]
-    last = modules[-2]
-    assert isinstance(last, nn.Conv2d) and last.bias is not None
-    nn.init.zeros_(last.weight)
-    nn.init.zeros_(last.bias)
+    convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
+    for conv in convolutions:
+        # Torch's own start shrinks what a ReLU passes on: after four of them nothing but biases would be left.
+        nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # it has a bias
+    nn.init.zeros_(convolutions[-1].weight)
     return nn.Sequential(*modules[:-1])
