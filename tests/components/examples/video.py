@@ -18,7 +18,8 @@ class TinyFlow(nn.Module):
         self.conv = nn.Conv2d(2, 2, 3, padding=1)
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        return 0.7 * self.conv(torch.cat([first, second], dim=1)).tanh() + 0.2
+        flow: Tensor = 0.7 * self.conv(torch.cat([first, second], dim=1)).tanh() + 0.2
+        return flow
 
 
 class TwoInputs(nn.Module):
@@ -29,7 +30,8 @@ class TwoInputs(nn.Module):
         self.conv = nn.ConvTranspose2d(1, 1, 2, stride=2)
 
     def forward(self, frame: Tensor, before: Tensor) -> Tensor:
-        return self.conv(frame).tanh() + 0.5 * before
+        image: Tensor = self.conv(frame).tanh() + 0.5 * before
+        return image
 
 
 def doubling(in_channels: int) -> nn.Module:
