@@ -10,11 +10,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from artschool.components.losses.precision import at_least_float32
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
 from artschool.registry import networks
 
 Count = Annotated[int, Field(ge=1)]
+SMALLEST_VARIANCE = 1e-4
 
 
 @networks.register("spynet")
@@ -59,7 +61,7 @@ class SpyNet(nn.Module):
         height, width = first.shape[2:]
         step = 2 ** (len(self.levels) - 1)
         size = [-(-side // step) * step for side in (height, width)]
-        pyramid = [(_at(first, size), _at(second, size))]
+        pyramid = [(_at(one, size), _at(other, size)) for one, other in [_normalized(first, second)]]
         for _ in self.levels[1:]:
             pyramid.append((F.avg_pool2d(pyramid[-1][0], 2), F.avg_pool2d(pyramid[-1][1], 2)))
         coarsest = pyramid[-1][0]
@@ -68,6 +70,15 @@ class SpyNet(nn.Module):
             flow = resize_flow(flow, *one.shape[2:])
             flow = flow + level(torch.cat([one, warp(other, flow), flow.to(one.dtype)], dim=1))
         return resize_flow(flow, height, width)
+
+
+def _normalized(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Both with the brightness and the contrast of the pair taken out: motion depends on neither."""
+    pair = at_least_float32(torch.stack([first, second]))
+    mean = pair.mean((0, 3, 4), keepdim=True)
+    deviation = (pair - mean).square().mean((0, 2, 3, 4), keepdim=True).add(SMALLEST_VARIANCE).sqrt()
+    one, other = ((pair - mean) / deviation).unbind(0)
+    return one, other
 
 
 def _at(x: Tensor, size: list[int]) -> Tensor:
