@@ -5,3 +5,8 @@ from examples.example import Example
 
 MODULES = (audio, diffusion, gan, general, injectors, losses, representation)
 EXAMPLES: list[Example] = [example for module in MODULES for example in module.EXAMPLES]
+from examples.general import EXAMPLES as GENERAL
+from examples.injectors import EXAMPLES as INJECTORS
+from examples.video import EXAMPLES as VIDEO
+
+EXAMPLES: list[Example] = [*GENERAL, *INJECTORS, *VIDEO]
