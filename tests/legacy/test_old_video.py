@@ -142,9 +142,7 @@ def test_a_loss_of_video_becomes_ours_and_a_file_takes_it(old: str) -> None:
     found = plain(convert_loss(node(old), "here", notes, trained=None))
     assert found == expected
     assert not notes.faults and same_notes(notes, warnings), told(notes.warnings)
-    # What a loss of a critic adds beside its formula comes with the adversarial losses.
-    found["loss"] = {k: v for k, v in found["loss"].items() if k != "noise"} if "loss" in found else None
-    assert faults_of("losses", {name: value for name, value in found.items() if value is not None}) == []
+    assert faults_of("losses", found) == []
 
 
 REFUSED = {
