@@ -14,6 +14,7 @@ from torch import nn
 from artschool import ranks
 from artschool.bind import Binder, construct
 from artschool.config.flow import kept_after
+from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config
 from artschool.config.structure import Evaluation as EvaluationConfig
 from artschool.config.structure import Step as StepConfig
@@ -58,19 +59,14 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     file = config.sections
     device = choose_device(file.train.device)
     ranks.start(device)
-    torch.use_deterministic_algorithms(file.train.deterministic)
-    torch.backends.cudnn.benchmark = file.train.cudnn_benchmark
-    torch.autograd.set_detect_anomaly(file.train.detect_anomaly)
+    _set_switches(file.train)
     meters = Meters()
     clock = Clock(device, meters)
     data = _train_data(config)
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
     for network in networks.values():
         ranks.broadcast([*network.parameters(), *network.buffers()])
-    emas = {name: Ema(networks[name], decay) for name, decay in file.ema.decays.items()} if file.ema else {}
-    for name, hook in hooks(networks, "provide_ema"):
-        if name in emas:
-            hook(emas[name].module)
+    emas = _averages(config, networks)
     binder = Binder({**networks, **{f"{name}.ema": ema.module for name, ema in emas.items()}}, clock)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
@@ -144,6 +140,22 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
     freeze(network, entry.frozen, component.path)
     checkpoint_activations(network, entry.activation_checkpointing, component.path)
     return network.to(device)
+
+
+def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
+    """The moving averages that the file lists; a network may want to know its own."""
+    section = config.sections.ema
+    emas = {name: Ema(networks[name], decay) for name, decay in section.decays.items()} if section else {}
+    for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
+        hook(emas[name].module)
+    return emas
+
+
+def _set_switches(train: TrainSection) -> None:
+    """What torch keeps for the whole process."""
+    torch.use_deterministic_algorithms(train.deterministic)
+    torch.backends.cudnn.benchmark = train.cudnn_benchmark
+    torch.autograd.set_detect_anomaly(train.detect_anomaly)
 
 
 def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
