@@ -9,6 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from artschool import ranks
+from artschool.components.losses.precision import without_autocast
 from artschool.registry import networks
 
 Count = Annotated[int, Field(ge=1)]
@@ -115,7 +116,7 @@ class VectorQuantizer(nn.Module):
         """The vectors of x as rows, and their codes (B, ...)."""
         places = x.detach().movedim(1, -1).to(self.codebook.dtype)
         vectors = places.reshape(-1, places.shape[-1])
-        with torch.autocast(x.device.type, enabled=False):
+        with without_autocast(x):
             # |v - c|^2 without |v|^2, which is the same for every code.
             codes = torch.addmm(self.codebook.square().sum(1), vectors, self.codebook.T, alpha=-2).argmin(1)
         return vectors, codes.view(places.shape[:-1])
@@ -125,7 +126,7 @@ class VectorQuantizer(nn.Module):
         # A product, not index_add_, whose order of summation is left open on a GPU.
         chosen = (codes.reshape(-1, 1) == torch.arange(len(self.uses), device=codes.device)).to(vectors.dtype)
         self.new_uses += chosen.sum(0)
-        with torch.autocast(vectors.device.type, enabled=False):
+        with without_autocast(vectors):
             self.new_sums += chosen.T @ vectors
         self._vectors = vectors
 
