@@ -11,6 +11,7 @@ import torch
 from examples import EXAMPLES
 from examples.example import Example
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from artschool.data.seeds import seed_all
 from artschool.graph.call import Call
@@ -24,6 +25,18 @@ SEED = 7
 
 def ids(example: Example) -> str:
     return f"{example.kind}-{example.entry}"
+
+
+class NothingFromHost(TorchFunctionMode):
+    """Refuses tensors made of Python's numbers: copying them to a GPU waits until it has done all that came before."""
+
+    MAKERS = (torch.tensor, torch.as_tensor, torch.asarray, Tensor.new_tensor)
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        assert function not in self.MAKERS or isinstance(args[-1], Tensor), f"{function.__name__}{args[-1:]}"
+        return function(*args, **(kwargs or {}))
 
 
 def made(example: Example, batch: int = 2) -> dict[str, Any]:
@@ -111,8 +124,11 @@ def test_bf16_autocast_is_taken_and_losses_stay_in_float32(example: Example) -> 
 
 
 @proves("meta")
-def test_nothing_is_made_on_another_device_or_read_back_from_it(example: Example) -> None:
-    for result in results(example.bind(META), move(made(example), META)):
+def test_nothing_is_made_on_another_device_or_copied_between_devices(example: Example) -> None:
+    call, values = example.bind(META), move(made(example), META)
+    with NothingFromHost():
+        found = results(call, values)
+    for result in found:
         assert result.device == META
 
 

@@ -64,5 +64,7 @@ def test_what_is_missing_is_told() -> None:
         ConfigError, match=r"^`nothing` names 'lable'. The conditions are: label. Did you mean 'label'\?$"
     ):
         without_conditions({"label": torch.zeros(1)}, {"lable": 9})
+    with pytest.raises(ConfigError, match=r"^`nothing` names 'label', which is a number and the same for all samples"):
+        guided(Labelled(), {"label": 2.0}, {"label": 9}, 2.0)
     with pytest.raises(ConfigError, match=r"^conditions cannot be left out without `nothing`"):
         guided(Labelled(), {"label": torch.zeros(1)}, None, 2.0)

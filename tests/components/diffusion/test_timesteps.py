@@ -77,6 +77,15 @@ def test_a_batch_gives_what_its_losses_give_one_by_one() -> None:
     assert torch.equal(together.losses.sort(1).values, torch.stack(last))
 
 
+def test_losses_that_exploded_are_not_kept() -> None:
+    sampler, sound = warm([3.0, 1.0]), warm([3.0, 1.0])
+    sampler.update(tensor([0, 1, 0, 1]), tensor([torch.nan, 7.0, torch.inf, 7.0]))
+    sound.update(tensor([1, 1]), tensor([7.0, 7.0]))
+    assert torch.equal(sampler.losses, sound.losses)
+    assert torch.equal(sampler.counts, sound.counts)
+    assert sampler.draw(4)[1].isfinite().all()
+
+
 def test_what_it_keeps_is_in_its_state() -> None:
     first, second = warm([3.0, 1.0]), LossSecondMoment(2, history=2, uniform=0.1)
     second.load_state_dict(copy.deepcopy(first.state_dict()))

@@ -5,6 +5,7 @@ import torch
 from torch import tensor
 
 from artschool.components.losses.byol import byol
+from artschool.errors import ConfigError
 
 X, Y = tensor([[1.0, 0.0]]), tensor([[0.0, 2.0]])
 
@@ -28,3 +29,8 @@ def test_targets_learn_nothing() -> None:
     values = [torch.randn(3, 4, requires_grad=True) for _ in range(4)]
     torch.autograd.backward(byol(*values))
     assert [value.grad is not None for value in values] == [True, True, False, False]
+
+
+def test_targets_of_another_batch_size_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^byol compares equal shapes, but fake is \(4, 2\) and real is \(1, 2\)$"):
+        byol(torch.ones(4, 2), torch.ones(4, 2), X, X)

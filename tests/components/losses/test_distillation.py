@@ -7,6 +7,7 @@ import torch
 from torch import tensor
 
 from artschool.components.losses.distillation import distillation
+from artschool.errors import ConfigError
 
 
 def test_a_value_done_by_hand() -> None:
@@ -38,3 +39,8 @@ def test_gradients_match_differences() -> None:
     torch.manual_seed(0)
     logits = [torch.randn(2, 3, 2, dtype=torch.float64, requires_grad=True) for _ in range(2)]
     assert torch.autograd.gradcheck(lambda t, s: distillation(t, s, temperature=3.0), logits)
+
+
+def test_one_teacher_for_all_samples_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^distillation compares equal shapes"):
+        distillation(torch.ones(1, 3), torch.ones(4, 3))

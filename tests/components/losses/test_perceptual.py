@@ -13,7 +13,7 @@ from torch import Tensor, nn, tensor
 from artschool.components.losses.lpips import Lpips
 from artschool.components.losses.perceptual import perceptual
 from artschool.components.losses.style import gram, style
-from artschool.errors import ConfigError
+from artschool.errors import CheckpointError, ConfigError
 
 
 class Maps(nn.Module):
@@ -134,5 +134,8 @@ def test_lpips_tells_what_does_not_fit(tmp_path: Path) -> None:
         ConfigError, match=r"^the network returns maps of \[64, 7\] channels, but the weights are for \[6"
     ):
         Lpips()(Layers((64, 7)), x, x)
-    with pytest.raises(ValueError, match=r"^no weights file .*none\.pth$"):
+    with pytest.raises(CheckpointError, match=r"^no weights file .*none\.pth$"):
         Lpips(weights=tmp_path / "none.pth")
+    torch.save({"conv.weight": torch.zeros(2)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"other\.pth has no 'lin0\.model\.1\.weight', the weights of a layer$"):
+        Lpips(weights=tmp_path / "other.pth")

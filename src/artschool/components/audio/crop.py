@@ -37,10 +37,9 @@ def random_audio_crop(
     low, high = _range(crop_size)
     size = low if low == high else int(torch.randint(low, high + 1, ()))
     size = min(size, audio.shape[-1])
-    room = (audio.shape[-1] if lengths is None else lengths.min()) - size
-    starts = torch.as_tensor(room, device=audio.device).clamp(min=0) + 1
+    last = audio.shape[-1] - size if lengths is None else (lengths.min() - size).clamp(min=0)
     # Drawn and used on the device: the shortest length is not known here without waiting for it.
-    start = torch.randint(LARGE, (), device=audio.device) % starts
+    start = torch.randint(LARGE, (), device=audio.device) % (last + 1)
     return audio.index_select(-1, start + torch.arange(size, device=audio.device)), start
 
 

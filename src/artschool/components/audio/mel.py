@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.audio.bins import read_bins
-from artschool.components.audio.precision import without_autocast
+from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import injectors
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from artschool.components.audio.precision import without_autocast
+from artschool.components.losses.precision import without_autocast
 from artschool.registry import injectors
 
 Count = Annotated[int, Field(ge=1)]

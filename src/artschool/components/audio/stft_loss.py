@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from artschool.components.audio.precision import without_autocast
+from artschool.components.losses.pixel import pair
+from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import losses, metrics
 
@@ -47,11 +48,7 @@ class MultiResolutionStft(nn.Module):
         Raises:
             ConfigError: The shapes differ.
         """
-        if fake.shape != real.shape:
-            raise ConfigError(
-                f"multi_resolution_stft compares equal shapes, but fake is {tuple(fake.shape)} and real is "
-                f"{tuple(real.shape)}"
-            )
+        fake, real = pair("multi_resolution_stft", fake, real)
         distances = []
         with without_autocast(fake):
             for index in range(len(self._resolutions)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.losses.pixel import pair
 from artschool.registry import losses, metrics
 from artschool.signature import Context
 
@@ -28,6 +28,9 @@ def tacotron2(
         target_mel: (B, F, T).
         target_gate: (B, T), 1 where it has ended, 0 before.
         context: Takes what is logged.
+
+    Raises:
+        ConfigError: The shapes of what is compared differ.
     """
     spectrum, gate = _distances(mel, mel_postnet, gate_logits, target_mel, target_gate)
     context.log("mel_loss", spectrum.detach())
@@ -47,7 +50,5 @@ def tacotron2_score(
 def _distances(
     mel: Tensor, postnet: Tensor, gate: Tensor, target: Tensor, target_gate: Tensor
 ) -> tuple[Tensor, Tensor]:
-    target = at_least_float32(target)
-    spectrum = F.mse_loss(at_least_float32(mel), target) + F.mse_loss(at_least_float32(postnet), target)
-    gate = at_least_float32(gate)
-    return spectrum, F.binary_cross_entropy_with_logits(gate, target_gate.to(gate.dtype).view_as(gate))
+    first, second = (F.mse_loss(*pair("tacotron2", made, target)) for made in (mel, postnet))
+    return first + second, F.binary_cross_entropy_with_logits(*pair("tacotron2", gate, target_gate))

@@ -41,14 +41,21 @@ def without_conditions(conditions: Conditions, nothing: Mapping[str, float]) -> 
     """The conditions with those that have a value for no condition replaced by it.
 
     Raises:
-        ConfigError: There is none, or one is no condition.
+        ConfigError: There is none, or one is no condition, or a number, which all samples share.
     """
     for name in nothing:
         if name not in conditions:
             raise ConfigError(f"`nothing` names {name!r}. {allowed('The conditions are', name, conditions)}")
+        if not isinstance(conditions[name], Tensor):
+            raise ConfigError(
+                f"`nothing` names {name!r}, which is a number and the same for all samples; give it a key"
+            )
     if not nothing:
         raise ConfigError("conditions cannot be left out without `nothing`: their values that stand for no condition")
-    return {name: value if name not in nothing else _filled(value, nothing[name]) for name, value in conditions.items()}
+    return {
+        name: torch.full_like(value, nothing[name]) if isinstance(value, Tensor) and name in nothing else value
+        for name, value in conditions.items()
+    }
 
 
 def conditioned(network: nn.Module, conditions: Conditions) -> Model:
@@ -81,10 +88,6 @@ def guided(network: nn.Module, conditions: Conditions, nothing: Mapping[str, flo
         return torch.cat([prediction, led[:, channels:]], 1)
 
     return model
-
-
-def _filled(value: Tensor | float, nothing: float) -> Tensor | float:
-    return torch.full_like(value, nothing) if isinstance(value, Tensor) else nothing
 
 
 def _choose(dropped: Tensor, without: Tensor | float, value: Tensor | float) -> Tensor | float:

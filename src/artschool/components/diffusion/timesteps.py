@@ -28,6 +28,7 @@ class LossSecondMoment(nn.Module):
 
     A drawn loss is weighted by the inverse of its probability, so that the mean stays that of uniform timesteps. Until
     every timestep has `history` losses they are uniform. What it keeps is equal on all processes and in its buffers.
+    Losses that are NaN or infinite are not kept: one of them would leave nothing to draw from for good.
 
     Source: Nichol and Dhariwal 2021, arXiv:2102.09672, section 3.3, eq. 18.
 
@@ -62,12 +63,13 @@ class LossSecondMoment(nn.Module):
         """Remember the unweighted losses (B,) at t (B,), those of all processes."""
         t, losses = ranks.gather_rows(t), ranks.gather_rows(losses.detach())
         num_timesteps, history = self.losses.shape
-        same = t[:, None] == t[None, :]
+        sound = losses.isfinite()
+        same = (t[:, None] == t[None, :]) & sound
         before = same.tril(-1).sum(1)
         # More than `history` losses of one timestep in one batch would fall upon each other: the last ones count.
-        kept = same.sum(1) - before <= history
+        kept = sound & (same.sum(1) - before <= history)
         spare = torch.zeros_like(self.losses[:1])
         table = torch.cat([self.losses, spare])
         table[torch.where(kept, t, num_timesteps), (self.counts[t] + before) % history] = losses.to(table.dtype)
         self.losses.copy_(table[:-1])
-        self.counts.index_add_(0, t, torch.ones_like(t))
+        self.counts.index_add_(0, t, sound.long())

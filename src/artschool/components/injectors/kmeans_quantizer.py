@@ -1,14 +1,13 @@
 """Vectors as the numbers of their nearest centroids."""
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from artschool.errors import ResourceError
+from artschool.errors import CheckpointError
 from artschool.registry import injectors
+from artschool.tensors import read_content
 
 
 @injectors.register
@@ -22,7 +21,7 @@ class KmeansQuantizer(nn.Module):
             centroids: A file of `.safetensors`, or of `torch.save`, with one matrix (K, C) in it.
 
         Raises:
-            ResourceError: It is not there, or holds no matrix, or several.
+            CheckpointError: The file cannot be read, or holds no matrix, or several.
         """
         super().__init__()
         self.centroids: Tensor
@@ -38,16 +37,11 @@ class KmeansQuantizer(nn.Module):
 
 
 def _matrix(file: Path) -> Tensor:
-    if not file.is_file():
-        raise ResourceError(f"no file of centroids {file}")
-    try:
-        content: Any = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
-    except Exception as error:  # A damaged file may raise anything at all.
-        raise ResourceError(f"{file} cannot be read: save a matrix by safetensors or torch.save") from error
-    parts = (
-        content.values() if isinstance(content, dict) else content if isinstance(content, list | tuple) else [content]
-    )
+    content = read_content(file)
+    if isinstance(content, dict):
+        content = list(content.values())
+    parts = content if isinstance(content, list | tuple) else [content]
     found = [part for part in parts if isinstance(part, Tensor) and part.dim() == 2]
     if len(found) != 1:
-        raise ResourceError(f"{file} holds {len(found)} matrices (K, C); centroids are the only one of a file")
+        raise CheckpointError(f"{file} holds {len(found)} matrices (K, C); centroids are the only one of a file")
     return found[0]

@@ -77,7 +77,11 @@ def _factor(x: Tensor, spread: float) -> Tensor:
 
 
 def _grey(x: Tensor) -> Tensor:
-    return (x * x.new_tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True) if x.shape[1] == 3 else x
+    if x.shape[1] != 3:
+        return x
+    # Number by number: a tensor of the weights would be copied to the device, and the host would wait for that.
+    red, green, blue = x.split(1, 1)
+    return red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
 
 
 def _crop(x: Tensor, crop: tuple[float, float], flip: float) -> Tensor:

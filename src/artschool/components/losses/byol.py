@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.losses.pixel import pair
 from artschool.registry import losses
 
 
@@ -23,6 +23,9 @@ def byol(prediction1: Tensor, prediction2: Tensor, target1: Tensor, target2: Ten
     Returns:
         A scalar in 0..8.
 
+    Raises:
+        ConfigError: A prediction and the target of the other view differ in shape.
+
     Source: Grill et al. 2020, arXiv:2006.07733, eq. 2 and the sentence after it.
     """
     first, second = _distance(prediction1, target2), _distance(prediction2, target1)
@@ -30,5 +33,4 @@ def byol(prediction1: Tensor, prediction2: Tensor, target1: Tensor, target2: Ten
 
 
 def _distance(prediction: Tensor, target: Tensor) -> Tensor:
-    prediction, target = at_least_float32(prediction), at_least_float32(target.detach())
-    return 2 - 2 * F.cosine_similarity(prediction, target, dim=1)
+    return 2 - 2 * F.cosine_similarity(*pair("byol", prediction, target.detach()), dim=1)

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.losses.pixel import pair
 from artschool.registry import losses
 
 
@@ -26,7 +26,12 @@ def distillation(
         temperature: Larger values make the small probabilities count more.
         class_dim: Where the classes are.
 
+    Raises:
+        ConfigError: The shapes differ.
+
     Source: Hinton et al. 2015, arXiv:1503.02531, section 2.
     """
-    soft = [at_least_float32(logits).movedim(class_dim, -1) / temperature for logits in (teacher, student)]
-    return F.kl_div(F.log_softmax(soft[1], dim=-1), F.softmax(soft[0], dim=-1), reduction="batchmean")
+    student, teacher = (
+        logits.movedim(class_dim, -1) / temperature for logits in pair("distillation", student, teacher)
+    )
+    return F.kl_div(F.log_softmax(student, dim=-1), F.softmax(teacher, dim=-1), reduction="batchmean")

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from artschool.components.losses.features import feature_pairs
-from artschool.errors import ConfigError
+from artschool.errors import CheckpointError, ConfigError
 from artschool.registry import losses
 from artschool.signature import Network
+from artschool.tensors import read_content
 
 EPSILON = 1e-8
 
@@ -30,17 +31,20 @@ class Lpips(nn.Module):
             weights: A `.pth` file with `lin0.model.1.weight` (1, C, 1, 1) and so on, as the authors publish it. Without
                 one, those of version 0.1 for VGG16, which torchmetrics brings: they need a network `{type: vgg, depth:
                 16, layers: [relu1_2, relu2_2, relu3_3, relu4_3, relu5_3], weights: ...}`.
+
+        Raises:
+            CheckpointError: The file cannot be read, or holds something else.
         """
         super().__init__()
         file = weights or Path(str(files("torchmetrics.functional.image"))) / "lpips_models" / "vgg.pth"
-        if not file.is_file():
-            raise ValueError(f"no weights file {file}")
-        tensors = torch.load(file, map_location="cpu", weights_only=True)
+        tensors = read_content(file)
         self._num_layers = len(tensors)
         for index in range(self._num_layers):
+            name = f"lin{index}.model.1.weight"
+            if name not in tensors:
+                raise CheckpointError(f"{file} has no {name!r}, the weights of a layer")
             # Not in checkpoints: the file has them.
-            values = tensors[f"lin{index}.model.1.weight"].flatten()
-            self.register_buffer(f"weights_{index}", values, persistent=False)
+            self.register_buffer(f"weights_{index}", tensors[name].flatten(), persistent=False)
 
     def forward(self, network: Network, fake: Tensor, real: Tensor) -> Tensor:
         """Distance of two batches of images.

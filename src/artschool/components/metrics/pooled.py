@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 
 
@@ -18,7 +18,7 @@ def pooled_features(network: nn.Module, x: Tensor) -> Tensor:
         ConfigError: The network returns something else.
     """
     # Differences of means and of products cancel, so the features themselves must not be rounded to 16 bits.
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x):
         output: Any = network(x.float() if x.is_floating_point() else x)
     if isinstance(output, Mapping):
         output = list(output.values())

@@ -1,0 +1,22 @@
+"""What a component refuses while it is built is told with its place in the file."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import toy_parts
+
+from artschool.errors import CheckpointError, ConfigError
+
+MEL = "steps.main.injectors.mel={type: mel_spectrogram, in: x, win_length: 2000, out: mel}"
+TOKENS = "steps.main.injectors.tokens={type: kmeans_quantizer, in: x, centroids: none.pth, out: tokens}"
+
+
+@pytest.mark.parametrize(("override", "error"), [(MEL, ConfigError), (TOKENS, CheckpointError)])
+def test_errors_of_ours_say_where(tmp_path: Path, override: str, error: type[Exception]) -> None:
+    with pytest.raises(error) as told:
+        toy_parts.load(tmp_path, override)
+    (note,) = told.value.__notes__
+    assert re.search(rf"toy\.yml:\d+:\d+: {override.partition('=')[0]}$", note)
