@@ -20,15 +20,24 @@ class Notes:
     Attributes:
         networks: The frozen networks that components of the reference loaded themselves; they become networks of the
             file.
+        datasets: The data sets that evaluators of the reference held; likewise.
     """
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
     networks: Fields = field(default_factory=dict)
+    datasets: Fields = field(default_factory=dict)
 
     def refuse(self, node: Node, path: str, message: str, hint: str = "") -> None:
         """Add a fault at a node of the old file."""
         self.faults.append(Fault(node.key_place or node.place, path, message, hint))
+
+    def hold(self, name: str, network: Node) -> None:
+        """Add a frozen network that a component loaded itself; two of one name are a fault."""
+        held = self.networks.setdefault(name, network)
+        if held.plain() != network.plain():
+            message = f"means another network than line {held.place.line} by this name; give it a name of its own there"
+            self.refuse(network, f"networks.{name}", message)
 
     def warn(self, node: Node, path: str, message: str, hint: str = "") -> None:
         """Add a warning at a node of the old file."""
