@@ -61,3 +61,12 @@ def test_an_option_that_was_never_read_is_named() -> None:
     ]
     _, strict = convert("{sise: 3}", strict=True)
     assert told(strict.faults) == ["1:2: here.sise: 'sise' is no option of the reference's thing"]
+
+
+def test_two_frozen_networks_of_one_name_are_a_fault() -> None:
+    notes = Notes()
+    for text in ("{from: a.yml}", "{from: a.yml}", "\n{from: b.yml}"):
+        notes.hold("coder", node(text))
+    assert told(notes.faults) == [
+        "2:1: networks.coder: means another network than line 1 by this name; give it a name of its own there"
+    ]

@@ -7,7 +7,7 @@ from typing import Any
 
 from artschool.config.source import Node
 from artschool.errors import allowed
-from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, mapping, rebuilt, same
+from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, items, mapping, rebuilt, same
 
 GATES = same("after", "before")
 ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2", "param_groups")}
@@ -87,7 +87,7 @@ def _mark_groups(fields: Fields, constants: Mapping[str, Any]) -> None:
     """Groups by the names that the networks' own code gave to their parameters, after those that a row always has."""
     named = fields.get("param_groups")
     if isinstance(named, Node) and isinstance(named.value, dict):
-        groups = [*as_node(constants.get("param_groups", []), named.place).value]
+        groups = items(as_node(constants.get("param_groups", []), named.place))
         for name, group in named.value.items():
             groups.append(rebuilt(group, {"marked": rebuilt(group, name), **mapping(group)}))
         fields["param_groups"] = rebuilt(named, groups)
