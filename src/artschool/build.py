@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from artschool.data.collate import Collate
 from artschool.data.loader import Loader, length_of
 from artschool.data.sampler import Batches
 from artschool.data.seeds import derive, forked
+from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.freeze import freeze
@@ -81,7 +82,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         networks=networks,
         steps=steps,
         emas=emas,
-        modules=binder.modules,
+        modules=binder.modules | _batch_sizings(steps),
         data=data,
         evaluations=[_evaluation(e, config, binder) for e in config.evaluations.values()],
         train_section=file.train,
@@ -242,6 +243,7 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     shares = None
     if entry.shard and ranks.world_size() > 1:
         groups, shares = shard_groups(groups, ranks.rank(), ranks.world_size())
+    sizing = step.section.batch_sizing
     return Update(
         step.name,
         build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
@@ -252,7 +254,14 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
         guard=train.non_finite != "ignore",
         parameters=parameters,
         shares=shares,
+        sizing=BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None,
     )
+
+
+def _batch_sizings(steps: Sequence[TrainStep]) -> dict[str, nn.Module]:
+    """By path, since what they keep belongs into a checkpoint."""
+    updates = {step.graph.name: step.update for step in steps if step.update is not None}
+    return {f"steps.{name}.batch_sizing": update.sizing for name, update in updates.items() if update.sizing}
 
 
 def _phase(component: Component) -> Phase:

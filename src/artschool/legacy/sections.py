@@ -107,7 +107,7 @@ TRAIN = Rule(
         "automatically_recover_nan_by_reverting_n_saves": "works here; the reference never used it",
         "niter": "training stops after exactly so many iterations; the reference went up to two further",
     },
-    silent=(*ALL_OPTIONS, *FREQUENCIES, "ema_enabled"),
+    silent=(*ALL_OPTIONS, *FREQUENCIES, "ema_enabled", "batch_size_optimizer"),
 )
 PATH = Rule(
     harmless={"optimizer_reset": (False,), "alt_path": (None,)},
