@@ -140,6 +140,20 @@ def test_text_is_cut_with_its_tensors(tmp_path: Path) -> None:
     assert [value for _, value in seen("names")] == [["sample 0"], ["sample 1", "sample 2"], ["sample 3", "sample 4"]]
 
 
+def test_some_iterations_go_through_in_another_number_of_parts(tmp_path: Path) -> None:
+    run, snapshots = load(tmp_path, WATCH, "train={iterations: 4, device: cpu, accumulate_every: {every: 3, parts: 2}}")
+    run.train()
+    assert [(iteration, len(value)) for iteration, value in seen("x")] == [
+        (0, 1),
+        (0, 1),
+        (1, 2),
+        (2, 2),
+        (3, 1),
+        (3, 1),
+    ]
+    assert snapshots.weights() == [0, -0.5, -1, -1.5, -2]
+
+
 def test_every_runs_the_injectors_without_training(tmp_path: Path) -> None:
     run, snapshots = load(tmp_path, WATCH, "steps.main.every=2")
     run.train()
