@@ -100,6 +100,7 @@ class GroupEntry(BaseModel):
 
     They are those whose `<network>.<name>` matches the pattern `match`, such as `gen.head.*`, which are of one of
     `kinds`, and which the network's own code has marked by `PARAM_GROUP = marked`; the first group that fits counts.
+    The step's schedule counts from iteration `schedule_from` for them; until then their `lr` holds.
     """
 
     model_config = ConfigDict(extra="allow", allow_inf_nan=False)
@@ -107,6 +108,7 @@ class GroupEntry(BaseModel):
     match: str = "*"
     kinds: list[ParameterKind] = ["weight", "bias", "norm", "embedding"]
     marked: str | None = None
+    schedule_from: Iteration = 0
 
 
 class OptimizerEntry(Gated):

@@ -86,21 +86,29 @@ def test_a_terminal_gets_long_lines_wrapped_beside_their_column(
 def test_every_part_that_differs_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     text = (
         SOUND.replace("optimizer: {type: adamw, lr: 4e-4}", "optimizer: none")
-        .replace("{iterations: 800}", "{epochs: 1, accumulate: 4, precision: bf16}")
+        .replace(
+            "{iterations: 800}", "{epochs: 1, accumulate: 4, accumulate_every: {every: 5, parts: 8}, precision: bf16}"
+        )
         .replace("batch_size: 16", "batch_size: 1")
         .replace("    every: 200\n", "")
         .replace("scale: 0.05, out: lq_noisy", "scale: 0.05, out: lq_noisy, before: 900")
         .replace("noise, in: lq,", "noise, in: lq, every: 1,")
-        .replace("    trains: gen\n", "    trains: gen\n    every: 2\n    before: 900\n")
+        .replace(
+            "    trains: gen\n",
+            "    trains: gen\n    batch_sizing: {max_full_batches: 9}\n    every: 2\n    before: 900\n",
+        )
         .replace("    after: 600\n", "    after: 600\n    before: 900\n")
         .replace("data:\n", "data:\n  more: {type: image_folder, path: pictures}\n", 1)
     )
     lines = checked(text, capsys).splitlines()
     assert lines[:2] == [
         "warning: gan.yml:4:3: data.more: nothing uses this data set",
-        "gan              1 epoch of 1 sample in 4 parts, in bf16",
+        "gan              1 epoch of 1 sample in 4 parts, at multiples of 5 in 8, in bf16",
     ]
-    assert "step gen         trains gen with adamw at 0.002, multi_step, before 900, every 2" in lines
+    assert (
+        "step gen         trains gen with adamw at 0.002, over up to 9 batches, multi_step, before 900, every 2"
+        in lines
+    )
     assert "step critic      trains critic without an optimizer, after 600, before 900" in lines
     assert "  noisy          lq -> add_noise -> lq_noisy, before 900" in lines
     assert "evaluate photos  on val, at the end" in lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,20 @@ def test_text_is_cut_with_its_tensors(tmp_path: Path) -> None:
     assert [value for _, value in seen("names")] == [["sample 0"], ["sample 1", "sample 2"], ["sample 3", "sample 4"]]
 
 
+def test_some_iterations_go_through_in_another_number_of_parts(tmp_path: Path) -> None:
+    run, snapshots = load(tmp_path, WATCH, "train={iterations: 4, device: cpu, accumulate_every: {every: 3, parts: 2}}")
+    run.train()
+    assert [(iteration, len(value)) for iteration, value in seen("x")] == [
+        (0, 1),
+        (0, 1),
+        (1, 2),
+        (2, 2),
+        (3, 1),
+        (3, 1),
+    ]
+    assert snapshots.weights() == [0, -0.5, -1, -1.5, -2]
+
+
 def test_every_runs_the_injectors_without_training(tmp_path: Path) -> None:
     run, snapshots = load(tmp_path, WATCH, "steps.main.every=2")
     run.train()
@@ -256,6 +271,7 @@ def test_groups_and_exemptions_reach_every_parameter(tmp_path: Path, options: st
     ("options", "text"),
     [
         ("param_groups: [{match: 'net.lienar.*'}]", "param_groups.0: 'net.lienar.*' matches no parameter of net"),
+        ("param_groups: [{marked: head}]", "param_groups.0: '*' marked 'head' matches no parameter of net"),
     ],
 )
 def test_a_wrong_group_is_told(tmp_path: Path, options: str, text: str) -> None:
@@ -485,3 +501,19 @@ def test_an_average_follows_only_what_moved(tmp_path: Path) -> None:
     averages = {name: ema.module.state_dict()["weight"].item() for name, ema in run.emas.items()}
     assert weights == {"net": -1.5, "other": -1.0}
     assert averages == {"net": ((0 - 0.5) / 2 - 1.0) / 2 / 2 - 1.5 / 2, "other": -0.5 / 2 / 2 - 1.0 / 2}
+
+
+def test_the_schedule_counts_from_the_start_of_a_group(tmp_path: Path) -> None:
+    late = "steps.main.optimizer.param_groups=[{match: 'late.*', lr: 1.0, schedule_from: 3}]"
+    both = (
+        "networks={net: {type: part_shift}, late: {type: part_shift}}",
+        "steps.main.trains=[net, late]",
+        "steps.main.injectors.more={type: forward, network: late, in: y, out: z}",
+        "steps.main.losses={mean: {type: mean, in: z, weight: 1.0}}",
+        "steps.main.schedule={type: multi_step, milestones: [2], gamma: 0.5}",
+        "train.iterations=7",
+    )
+    run, snapshots = load(tmp_path, late, *both)
+    run.train()
+    rates = {name: [a - b for a, b in pairwise(snapshots.weights(name))] for name in ("net", "late")}
+    assert rates == {"net": [0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25], "late": [1, 1, 1, 1, 1, 0.5, 0.5]}

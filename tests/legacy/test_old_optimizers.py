@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from old_text import node, silent, told
 
-from artschool.legacy.optimizers import ADVICE, NAMES, OPTIMIZERS, convert_optimizer
-from artschool.legacy.rules import Notes
+from artschool.legacy.optimizers import ADVICE, NAMES, OPTIMIZERS, RATES, convert_optimizer
+from artschool.legacy.rules import Notes, items
 from artschool.registry import load_builtins, optimizers
 
 load_builtins()
@@ -59,14 +59,6 @@ def test_lars_has_no_momentum_on_norms() -> None:
     assert told(notes.warnings) == [f"1:1: steps.s.optimizer: {ONCE}"]
 
 
-def test_groups_are_those_that_the_network_s_code_has_marked() -> None:
-    converted, notes = convert("optimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}")
-    assert converted["param_groups"] == [{"marked": "head", "lr": 2}]
-    assert silent(notes)
-    converted, _ = convert("optimizer: lars\noptimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}")
-    assert converted["param_groups"] == [{"kinds": ["norm"], "momentum": 0.0}, {"marked": "head", "lr": 2}]
-
-
 def test_sgd_moves_each_parameter_once() -> None:
     converted, notes = convert("optimizer: sgd\noptimizer_params: {lr: 1, momentum: .9, weight_decay: 0}")
     assert converted == {"type": "sgd", "lr": 1, "momentum": 0.9, "weight_decay": 0}
@@ -87,6 +79,76 @@ def test_lion_of_forks_comes_from_another_package() -> None:
         "1:1: steps.s.optimizer: it comes from another package: pip install 'artschool[optim]'",
         "2:55: steps.s.optimizer_params.triton: is left out: it only chose how the same numbers are computed",
     ]
+
+
+def test_groups_are_those_that_networks_mark() -> None:
+    converted, notes = convert(
+        "{optimizer: adam, optimizer_params: {lr: 1, param_groups: {head: {lr: 2}, tail: {lr: 3, beta1: .5}}}}"
+    )
+    assert converted == {
+        "type": "adam",
+        "lr": 1,
+        "param_groups": [{"marked": "head", "lr": 2}, {"marked": "tail", "lr": 3}],
+    }
+    assert told(notes.warnings) == [
+        "1:89: steps.s.optimizer_params.param_groups.tail.beta1: is left out: the reference never read 'beta1' of its "
+        "parameter groups"
+    ]
+    converted, notes = convert("optimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}")
+    assert converted["param_groups"] == [{"marked": "head", "lr": 2}]
+    assert told(notes.warnings) == [f"1:27: steps.s.optimizer_params.param_groups: {RATES}"]
+    assert silent(convert("optimizer_params: {lr: 1, param_groups: {}}")[1])
+
+
+def convert_from(starts: str, text: str) -> tuple[Any, Notes]:
+    notes = Notes()
+    converted = convert_optimizer(node(text), "steps.s", notes, items(node(starts)))
+    assert converted is not None
+    return converted.plain().get("param_groups"), notes
+
+
+@pytest.mark.parametrize(
+    ("starts", "old", "groups"),
+    [
+        (
+            "[0, 50, 0]",
+            "{optimizer: adam, optimizer_params: {lr: 1, param_groups: {head: {lr: 2}, tail: {lr: 3}}}}",
+            [{"marked": "head", "lr": 2, "schedule_from": 50}, {"marked": "tail", "lr": 3}],
+        ),
+        (
+            "[50, 0]",
+            "{optimizer: sgd, optimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}}",
+            [{"marked": "head", "lr": 2}, {"schedule_from": 50}],
+        ),
+        ("[50, 0]", "optimizer_params: {lr: 1}", [{"kinds": ["weight"], "schedule_from": 50}]),
+        (
+            "[20, 50]",
+            "optimizer_params: {lr: 1}",
+            [
+                {"kinds": ["weight"], "schedule_from": 20},
+                {"kinds": ["bias", "norm", "embedding"], "schedule_from": 50},
+            ],
+        ),
+    ],
+)
+def test_each_group_has_its_start_in_the_order_of_the_reference(starts: str, old: str, groups: Any) -> None:
+    converted, notes = convert_from(starts, old)
+    assert converted == groups
+    assert not notes.faults
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        "{optimizer: sgd, optimizer_params: {lr: 1}}",
+        "{optimizer: lamb, optimizer_params: {lr: 1}}",
+        "{optimizer: adamw, optimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}}",
+    ],
+)
+def test_starts_of_other_groups_are_refused_with_the_native_way(old: str) -> None:
+    _, notes = convert_from("[0, 50]", old)
+    assert [fault.message.split(",")[0] for fault in notes.faults] == ["'progressive_starts' has 2 starts"]
+    assert notes.faults[0].hint == "Write `param_groups: [{match: ..., schedule_from: ...}]` natively."
 
 
 @pytest.mark.parametrize("name", ADVICE)
@@ -140,6 +202,10 @@ def test_a_step_without_options_is_a_fault_unless_it_wants_none() -> None:
         (
             "optimizer_params: {lr: 1, momentum: .9}",
             "1:27: steps.s.optimizer_params.momentum: 'momentum' is no option of the reference's optimizer 'adamw'",
+        ),
+        (
+            "{optimizer: lars, optimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}}",
+            "1:45: steps.s.optimizer_params.param_groups: lars has groups of its own for norms",
         ),
         (
             "{optimizer: mu_adamw, optimizer_params: {lr: 1}}",

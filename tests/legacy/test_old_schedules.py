@@ -8,7 +8,7 @@ import pytest
 from old_text import node, silent, told
 
 from artschool.legacy.rules import Notes
-from artschool.legacy.schedules import ALL_OPTIONS, convert_schedule
+from artschool.legacy.schedules import ADVICE, ALL_OPTIONS, convert_schedule
 
 
 def convert(text: str) -> tuple[Any, Notes]:
@@ -105,7 +105,16 @@ def test_the_scheme_s_own_warmup_means_the_same() -> None:
     [
         (
             "{default_lr_scheme: ProgressiveMultiStepLR}",
-            "1:2: train.default_lr_scheme: the reference's scheme 'ProgressiveMultiStepLR' has no counterpart",
+            "1:1: train.progressive_starts: the reference's scheme 'ProgressiveMultiStepLR' needs 'progressive_starts'",
+        ),
+        (
+            "{default_lr_scheme: ProgressiveMultiStepLR, progressive_starts: [0, 9], warmup_iter: 3}",
+            "1:73: train.warmup_iter: a warm-up counts from the start of each group, and 'progressive_starts' has "
+            "different ones",
+        ),
+        (
+            "{force_lr: 1e-3}",
+            "1:2: train.force_lr: 'force_lr' of the reference's schemes has no counterpart",
         ),
         (
             "{default_lr_scheme: CosineAnnealingLR_Restart, restarts: [9], T_period: [9]}",
@@ -125,3 +134,33 @@ def test_the_scheme_s_own_warmup_means_the_same() -> None:
 def test_what_has_no_counterpart_is_refused_by_name(text: str, fault: str) -> None:
     _, notes = convert(text)
     assert told(notes.faults) == [fault]
+
+
+def test_the_advice_where_something_is_refused() -> None:
+    _, notes = convert("{clear_state: true, force_lr: 1e-3}")
+    assert [fault.hint for fault in notes.faults] == [ADVICE["clear_state"], ADVICE["force_lr"]]
+    assert silent(convert("{clear_state: false, force_lr: ~}")[1])
+
+
+@pytest.mark.parametrize(
+    ("starts", "schedule"),
+    [
+        ("[0]", {"type": "multi_step", "milestones": [19, 39], "gamma": 0.5}),
+        ("[30, 30]", {"type": "multi_step", "from": 30, "milestones": [19, 39], "gamma": 0.5}),
+        ("[0, 30]", {"type": "multi_step", "milestones": [19, 39], "gamma": 0.5}),
+    ],
+)
+def test_progressive_milestones_count_from_a_start_that_groups_share_or_have(starts: str, schedule: Any) -> None:
+    converted, notes = convert(
+        "{default_lr_scheme: ProgressiveMultiStepLR, gen_lr_steps: [20, 40], lr_gamma: 0.5, restarts: [7],"
+        f" progressive_starts: {starts}}}"
+    )
+    assert converted == schedule
+    assert not notes.faults
+
+
+def test_the_warmup_of_one_scheme_is_none_of_another() -> None:
+    assert convert("{default_lr_scheme: CosineAnnealingLR_Restart, T_period: [9], warmup_steps: 4}")[0] == {
+        "type": "cosine_annealing",
+        "period": 9,
+    }

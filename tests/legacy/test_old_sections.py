@@ -90,6 +90,34 @@ def test_accumulation_is_told() -> None:
     assert f"4:3: train.mega_batch_factor: {message}" in told(notes.warnings)
 
 
+def test_another_accumulation_factor_at_some_iterations() -> None:
+    plain, notes = converted(
+        STEP + "train:\n  mod_batch_factor: 2\n  mod_batch_factor_every: 10\n"
+        "  mod_batch_factor_also_disable_checkpointing: true\n  keep_optimizer_states_on_cpu: true"
+    )
+    assert plain["train"]["accumulate_every"] == {"parts": 2, "every": 10}
+    assert not notes.faults
+    assert [warning for warning in told(notes.warnings) if "mod_batch" in warning or "cpu" in warning] == [
+        "4:3: train.mod_batch_factor: losses of these parts are averaged; the reference divided by "
+        "'mega_batch_factor' still",
+        "6:3: train.mod_batch_factor_also_disable_checkpointing: is left out: a network with "
+        "`activation_checkpointing` has it at every iteration; the weights are the same either way",
+        "7:3: train.keep_optimizer_states_on_cpu: is left out: an optimizer keeps its state beside its weights, which "
+        "are the same either way; for memory, `shard: true` of the optimizer spreads it over processes",
+    ]
+
+
+def test_one_half_of_another_accumulation_factor_is_a_fault_or_nothing() -> None:
+    plain, notes = converted(STEP + "train: {mod_batch_factor_every: 10}")
+    assert "accumulate_every" not in plain.get("train", {})
+    assert not notes.faults
+    _, notes = converted(STEP + "train: {mod_batch_factor: 2}")
+    assert told(notes.faults) == [
+        "3:9: train.mod_batch_factor: 'mod_batch_factor' needs 'mod_batch_factor_every', at the multiples of which "
+        "it holds"
+    ]
+
+
 def test_pictures_without_a_rate_or_keys_are_not_drawn() -> None:
     for logger in ("{visuals: [a]}", "{visuals: [], visual_debug_rate: 3}", "{visual_debug_rate: 3}"):
         plain, _ = converted(STEP + f"logger: {logger}")
@@ -131,11 +159,6 @@ def test_what_has_no_counterpart_is_refused_by_name(text: str, fault: str) -> No
         (
             "eval: {pure: true}",
             "3:8: eval.pure: is left out: there is no `datasets.val` to evaluate on",
-        ),
-        (
-            "train: {mod_batch_factor: 8, ema_enabled: false}",
-            "3:9: train.mod_batch_factor: is left out: every batch goes through in `accumulate` parts, with the same "
-            "gradient; take the larger factor if memory runs out",
         ),
         (
             "path: {resume_state: x.state}",

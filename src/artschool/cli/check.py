@@ -60,6 +60,8 @@ def _training(config: Config) -> str:
     number, unit = (train.iterations, "iteration") if train.iterations else (train.epochs, "epoch")
     batch = f" of {data.batch_size} sample{_s(data.batch_size)}" if isinstance(data, DatasetEntry) else ""
     parts = f" in {train.accumulate} parts" if train.accumulate > 1 else ""
+    if train.accumulate_every is not None:
+        parts += f", at multiples of {train.accumulate_every.every} in {train.accumulate_every.parts}"
     return f"{number} {unit}{_s(number or 0)}{batch}{parts}, in {train.precision}"
 
 

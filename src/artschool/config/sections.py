@@ -86,6 +86,13 @@ class StepSection(Section):
         return [self.trains] if isinstance(self.trains, str) else self.trains
 
 
+class AccumulateEverySection(Section):
+    """Another number of parts of a batch, at the multiples of an iteration that need more memory, or less."""
+
+    every: Count
+    parts: Count
+
+
 class TrainSection(Section):
     """How long and how to train.
 
@@ -99,6 +106,7 @@ class TrainSection(Section):
     iterations: Count | None = None
     epochs: Count | None = None
     accumulate: Count = 1
+    accumulate_every: AccumulateEverySection | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     non_finite: Literal["skip", "stop", "rollback", "ignore"] = "skip"
     max_skips: Count = 100
@@ -109,6 +117,11 @@ class TrainSection(Section):
     deterministic: bool = False
     cudnn_benchmark: bool = False
     detect_anomaly: bool = False
+
+    def parts(self, iteration: int) -> int:
+        """In how many parts the batch of an iteration goes through."""
+        other = self.accumulate_every
+        return other.parts if other is not None and iteration % other.every == 0 else self.accumulate
 
 
 Decay = Annotated[float, Field(ge=0, le=1)]

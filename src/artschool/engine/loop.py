@@ -73,7 +73,7 @@ def _train_once(run: Run, batch: dict[str, Any]) -> MicroBatches:
     for hook in run.update_hooks:
         hook(iteration, run.folder)
     total = run.data.batches.size(position)
-    states = MicroBatches(batch, run.train_section.accumulate, total, run.device)
+    states = MicroBatches(batch, run.train_section.parts(iteration), total, run.device)
     train_iteration(run.steps, run.emas, states, run.clock)
     run.iteration = iteration + 1
     return states

@@ -67,15 +67,14 @@ def parameter_groups(
             mark = getattr(parameter, "PARAM_GROUP", None)
             index = next((i for i, group in enumerate(groups) if _fits(group, full_name, kinds[name], mark)), -1)
             matched.add(index)
-            new: dict[str, Any] = {"params": [], **(groups[index].model_extra or {} if index >= 0 else {})}
+            new: dict[str, Any] = {"params": [], **(_options(groups[index]) if index >= 0 else {})}
             if exempt:
                 new |= {"weight_decay": 0.0, "exempt": True}
             sorted_groups.setdefault((index, exempt), new)["params"].append(parameter)
     for index, group in enumerate(groups):
         if index not in matched:
-            raise ConfigError(
-                f"{path}.param_groups.{index}: {group.match!r} matches no parameter of {', '.join(networks)}"
-            )
+            pattern = repr(group.match) if group.marked is None else f"{group.match!r} marked {group.marked!r}"
+            raise ConfigError(f"{path}.param_groups.{index}: {pattern} matches no parameter of {', '.join(networks)}")
     if not sorted_groups:
         raise ConfigError(f"{path}: every parameter of {', '.join(networks)} is frozen, so there is nothing to train")
     return list(sorted_groups.values())
@@ -83,6 +82,11 @@ def parameter_groups(
 
 def _fits(group: GroupEntry, name: str, kind: str, mark: str | None) -> bool:
     return kind in group.kinds and fnmatchcase(name, group.match) and group.marked in (None, mark)
+
+
+def _options(group: GroupEntry) -> dict[str, Any]:
+    start = {"schedule_from": group.schedule_from} if group.schedule_from else {}
+    return {**(group.model_extra or {}), **start}
 
 
 def shard_groups(
@@ -115,7 +119,7 @@ def build_optimizer(
     """
     known = inspect.signature(factory).parameters
     for group in groups:
-        unknown = set(group) - {"params", "exempt", "weight_decay"} - set(known)
+        unknown = set(group) - {"params", "exempt", "weight_decay", "schedule_from"} - set(known)
         if unknown:
             raise ConfigError(
                 f"{path}.param_groups: unknown options {', '.join(sorted(unknown))}; there are {', '.join(known)}"

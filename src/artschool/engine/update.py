@@ -98,7 +98,7 @@ class Update:
     def set_rates(self, iteration: int) -> None:
         """Give every group its rate at an iteration."""
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
-            group["lr"] = self.schedule.rate(base, iteration)
+            group["lr"] = self.schedule.rate(base, iteration - group.get("schedule_from", 0))
 
     def _accumulate(self, sizing: BatchSizing) -> bool:
         """Add the gradients to those of earlier iterations. True once their mean is to be followed."""

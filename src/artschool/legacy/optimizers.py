@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from artschool.config.source import Node
 from artschool.errors import allowed
-from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, items, mapping, rebuilt, same
+from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, mapping, rebuilt, same
 
 GATES = same("after", "before")
 ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2", "param_groups")}
@@ -17,11 +17,7 @@ NO_DECAY: dict[str, Any] = {"no_decay": ["bias", "norm", "embedding"]}
 
 OPTIMIZERS: dict[str, Rule] = {
     "adamw": Rule("adamw", ADAM, constants=NO_DECAY),
-    "adamw_zero": Rule(
-        "adamw",
-        ADAM,
-        constants={**NO_DECAY, "shard": True},
-    ),
+    "adamw_zero": Rule("adamw", ADAM, constants={**NO_DECAY, "shard": True}),
     "lamb": Rule("lamb", ADAM, constants={**NO_DECAY, "weight_decay": 0.01}),
     "lars": Rule(
         "lars",
@@ -39,6 +35,10 @@ OPTIMIZERS: dict[str, Rule] = {
     "adam": Rule("adam", ADAM),
     "sgd": Rule("sgd", MOMENTUM, changed={"type": ONCE}),
 }
+GROUP = Rule(options=same("lr"))
+BY_NAME = ("adam", "sgd", "lars")
+"""Where the reference followed `param_groups`; its first group is that of all other parameters."""
+RATES = f"each group has its rate here; the reference followed 'param_groups' with {', '.join(BY_NAME)} alone"
 DEFAULT = "adamw"
 DEFAULT_BETAS = {"lion": (0.9, 0.99)}
 EIGHT_BITS = "Take 'adamw', or register the one of bitsandbytes: `optimizers.register('adamw_8bit', AdamW8bit)`."
@@ -51,8 +51,12 @@ NAMES = {"lr", "weight_decay", "beta1", "beta2", "momentum", "lars_coefficient"}
 """Options that old files write beside `optimizer_params:`, where nothing read them."""
 
 
-def convert_optimizer(step: Node, path: str, notes: Notes) -> Node | None:
-    """The native `optimizer:` of a step; None where there is nothing to make one of."""
+def convert_optimizer(step: Node, path: str, notes: Notes, starts: Sequence[Node] = ()) -> Node | None:
+    """The native `optimizer:` of a step; None where there is nothing to make one of.
+
+    Args:
+        starts: Where the schedule begins for each parameter group, in the reference's order, if not alike for all.
+    """
     chosen, params = step.get("optimizer"), step.get("optimizer_params")
     if chosen is not None and chosen.value == "none":
         return rebuilt(chosen, "none")
@@ -70,27 +74,54 @@ def convert_optimizer(step: Node, path: str, notes: Notes) -> Node | None:
     if "type" in rule.changed:
         notes.warn(chosen or params, f"{path}.optimizer", rule.changed["type"])
     known = {
-        key: value for key, value in mapping(params).items() if not _is_foreign(key, value, str(name), path, notes)
+        key: value
+        for key, value in mapping(params).items()
+        if key != "param_groups" and not _is_foreign(key, value, str(name), path, notes)
     }
     fields = apply(
         rule, rebuilt(params, known), f"{path}.optimizer_params", notes, what=f"optimizer {name!r}", strict=True
     )
-    _mark_groups(fields, rule.constants)
     fields = _with_betas(fields, params, DEFAULT_BETAS.get(str(name), (0.9, 0.999)))
     if "betas" in fields and rule.type == "pytorch_optimizer":
         betas = fields.pop("betas")
         fields["options"] = Node({"betas": betas}, betas.place, betas.key_place)
+    groups = _groups(str(name), params, starts, f"{path}.optimizer_params", notes)
+    if groups:
+        fields["param_groups"] = Node([Node(group, params.place) for group in groups], params.place)
     return rebuilt(params, fields)
 
 
-def _mark_groups(fields: Fields, constants: Mapping[str, Any]) -> None:
-    """Groups by the names that the networks' own code gave to their parameters, after those that a row always has."""
-    named = fields.get("param_groups")
-    if isinstance(named, Node) and isinstance(named.value, dict):
-        groups = items(as_node(constants.get("param_groups", []), named.place))
-        for name, group in named.value.items():
-            groups.append(rebuilt(group, {"marked": rebuilt(group, name), **mapping(group)}))
-        fields["param_groups"] = rebuilt(named, groups)
+def _groups(name: str, params: Node, starts: Sequence[Node], path: str, notes: Notes) -> list[Fields]:
+    """The native `param_groups`: by the names with which networks mark parameters, or by kinds for their starts."""
+    given = params.get("param_groups")
+    named: list[Fields] = []
+    for mark, group in mapping(given).items():
+        own = apply(GROUP, group, f"{path}.param_groups.{mark}", notes, what="parameter groups")
+        named.append({"marked": Node(mark, group.key_place or group.place), **own})
+    if given is not None and named and name not in BY_NAME:
+        notes.warn(given, f"{path}.param_groups", RATES)
+    if name == "lars" and (named or starts):
+        hint = "Write them natively, for each `kinds: [norm], momentum: 0.0` in a group of its own before it."
+        notes.refuse(given or params, f"{path}.param_groups", "lars has groups of its own for norms", hint)
+        return []
+    if not starts:
+        return named
+    groups = [*named, {}] if name in BY_NAME else [] if named else _kinds(params) if name == "adamw" else []
+    if len(groups) != len(starts):
+        message = f"'progressive_starts' has {len(starts)} starts, and the groups of {name!r} here are others"
+        hint = "Write `param_groups: [{match: ..., schedule_from: ...}]` natively."
+        notes.refuse(params, path, message, hint)
+        return named
+    ordered = [*starts[1:], starts[0]] if name in BY_NAME else starts
+    pairs = [
+        (group, {"schedule_from": start} if start.value else {}) for group, start in zip(groups, ordered, strict=True)
+    ]
+    return [{**group, **start} for group, start in pairs if start or "marked" in group]
+
+
+def _kinds(params: Node) -> list[Fields]:
+    """The two groups of the reference's adamw."""
+    return [{"kinds": as_node(kinds, params.place)} for kinds in (["weight"], ["bias", "norm", "embedding"])]
 
 
 def _misplaced(step: Node, path: str, notes: Notes) -> Node | None:

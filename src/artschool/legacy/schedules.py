@@ -8,21 +8,20 @@ from typing import Any
 
 from artschool.config.source import Node
 from artschool.errors import allowed
-from artschool.legacy.rules import Fields, Notes, items, rebuilt
+from artschool.legacy.rules import Fields, Notes, items, mapping, rebuilt
 
 OPTIONS = {
     "MultiStepLR": ("gen_lr_steps", "lr_gamma", "warmup_steps", "clear_state", "force_lr"),
     "CosineAnnealingLR_Restart": ("T_period", "warmup", "eta_min"),
-    "ProgressiveMultiStepLR": ("progressive_starts",),
+    "ProgressiveMultiStepLR": ("gen_lr_steps", "lr_gamma", "progressive_starts"),
 }
 SHARED = ("default_lr_scheme", "warmup_iter", "restarts", "restart_weights")
 ALL_OPTIONS = {*SHARED, *(name for names in OPTIONS.values() for name in names)}
 """What the schemes read of `train:`; old files keep the options of one beside those of another."""
 ADVICE = {
-    "ProgressiveMultiStepLR": "All groups share one schedule here: take `multi_step` with one start, `from:`, and give "
-    "groups rates of their own by `param_groups`.",
-    "clear_state": "The optimizer keeps its state at a restart; take it out if that is all the same.",
-    "force_lr": "Write the rate as `lr` of each optimizer, and no scheme.",
+    "clear_state": "The optimizer keeps its state at a restart; take it out if that is all the same. To begin without "
+    "one, end the run there and start another from its `weights`.",
+    "force_lr": "It held each optimizer at its `lr`: take it out together with `gen_lr_steps` and `restarts`.",
 }
 HARMLESS: dict[str, tuple[Any, ...]] = {"clear_state": (False,), "force_lr": (None, False, [])}
 
@@ -35,18 +34,44 @@ def convert_schedule(train: Node, notes: Notes) -> Node | None:
     if name in SCHEMES:
         phases = SCHEMES[name](train, notes)
     else:
-        message = "has no counterpart" if name in OPTIONS else "does not exist"
-        at, hint = chosen or train, ADVICE.get(name, allowed("There are", name, SCHEMES))
-        notes.refuse(at, "train.default_lr_scheme", f"the reference's scheme {name!r} {message}", hint)
+        hint = allowed("There are", name, SCHEMES)
+        notes.refuse(
+            chosen or train, "train.default_lr_scheme", f"the reference's scheme {name!r} does not exist", hint
+        )
     for option, harmless in HARMLESS.items():
         node = train.get(option)
         if node is not None and node.plain() not in harmless:
             message = f"{option!r} of the reference's schemes has no counterpart"
             notes.refuse(node, f"train.{option}", message, ADVICE[option])
-    phases = _with_warmup(phases, train, notes)
+    phases = _with_warmup(phases, name, train, notes)
     at = chosen or train
     nodes = [Node(fields, fields["type"].place, at.key_place) for fields in phases]
     return nodes[0] if len(nodes) == 1 else Node([*nodes], at.place, at.key_place) if nodes else None
+
+
+def group_starts(train: Node) -> list[Node]:
+    """Where the milestones count from for each parameter group of an optimizer; empty where they count from 0."""
+    scheme, starts = train.get("default_lr_scheme"), items(train.get("progressive_starts"))
+    progressive = scheme is not None and scheme.value == "ProgressiveMultiStepLR"
+    return [start for start in starts if isinstance(start.value, int)] if progressive else []
+
+
+def starts_differ(train: Node) -> bool:
+    """Whether groups start at different iterations."""
+    return len({start.value for start in group_starts(train)}) > 1
+
+
+def _progressive(train: Node, notes: Notes) -> list[Fields]:
+    """Milestones that count from a start; where groups differ in theirs, `schedule_from` of the groups says it."""
+    milestones = {name: node for name, node in mapping(train).items() if name != "restarts"}
+    phases = _multi_step(rebuilt(train, milestones), notes)
+    starts, at = group_starts(train), train.get("progressive_starts")
+    if at is None or not starts:
+        message = "the reference's scheme 'ProgressiveMultiStepLR' needs 'progressive_starts'"
+        notes.refuse(at or train, "train.progressive_starts", message, "Give each parameter group its start.")
+    elif not starts_differ(train) and starts[0].value:
+        phases = [{"type": fields["type"], "from": starts[0], **fields} for fields in phases]
+    return phases
 
 
 def _multi_step(train: Node, notes: Notes) -> list[Fields]:
@@ -93,6 +118,7 @@ def _cosine(train: Node, notes: Notes) -> list[Fields]:
 SCHEMES: dict[str, Callable[[Node, Notes], list[Fields]]] = {
     "MultiStepLR": _multi_step,
     "CosineAnnealingLR_Restart": _cosine,
+    "ProgressiveMultiStepLR": _progressive,
 }
 
 
@@ -118,15 +144,18 @@ def _iterations(listed: Node | None, path: str, notes: Notes) -> list[tuple[int,
     return found
 
 
-def _with_warmup(phases: list[Fields], train: Node, notes: Notes) -> list[Fields]:
+def _with_warmup(phases: list[Fields], name: str, train: Node, notes: Notes) -> list[Fields]:
     """A linear warm-up of either kind becomes that of the first phase."""
-    late, early = train.get("warmup_iter"), train.get("warmup_steps")
+    late, early = train.get("warmup_iter"), train.get("warmup_steps") if name == "MultiStepLR" else None
     found = next((n for n in (late, early) if n is not None and isinstance(n.value, int) and n.value > 0), None)
     if found is None:
         return phases
     if found is late:
         message = "the warm-up reaches the full rate; the reference stayed at (n - 1) / n of it, for good"
         notes.warn(found, "train.warmup_iter", message)
+    if starts_differ(train):
+        message = "a warm-up counts from the start of each group, and 'progressive_starts' has different ones"
+        notes.refuse(found, "train.warmup_iter", message, "Take it out; until its start a group keeps its `lr`.")
     if not phases or "from" in phases[0]:
         phases = [{"type": Node("constant", found.place)}, *phases]
     return [phases[0] | {"warmup": found}, *phases[1:]]

@@ -70,15 +70,24 @@ TOP = Rule(
 )
 
 
-def _roll_back_where_asked(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+def _finish_train(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """A rollback must be asked for, and another accumulation factor needs the iterations at which it holds."""
     if (times := fields.get("train.max_rollbacks")) is not None:
         fields["train.non_finite"] = Node("rollback", times.place, times.key_place)
+    parts, every = fields.get("train.accumulate_every.parts"), fields.get("train.accumulate_every.every")
+    if parts is not None and every is None:
+        message = "'mod_batch_factor' needs 'mod_batch_factor_every', at the multiples of which it holds"
+        notes.refuse(parts, f"{path}.mod_batch_factor", message)
+    elif parts is None and every is not None:
+        del fields["train.accumulate_every.every"]
 
 
 TRAIN = Rule(
     options={
         "niter": "train.iterations",
         "mega_batch_factor": "train.accumulate",
+        "mod_batch_factor": "train.accumulate_every.parts",
+        "mod_batch_factor_every": "train.accumulate_every.every",
         "manual_seed": "seed",
         "ema_rate": "ema.decay",
         "sort_key": "data.train.sort_key",
@@ -88,22 +97,24 @@ TRAIN = Rule(
         "automatically_recover_nan_by_reverting_n_saves": "train.max_rollbacks",
     },
     harmless={
+        "mod_batch_factor": (None,),
+        "mod_batch_factor_every": (None,),
         "anomaly_detection": (False,),
         "automatically_recover_nan_by_reverting_n_saves": (None, 0),
         "cuda_benchmarking_enabled": (False,),
     },
     dropped={
         "ema_on_cpu": f"averages stay beside their networks; {SAME_WEIGHTS}",
-        "keep_optimizer_states_on_cpu": f"states stay beside their parameters; {SAME_WEIGHTS}",
+        "keep_optimizer_states_on_cpu": "an optimizer keeps its state beside its weights, which are the same either "
+        "way; for memory, `shard: true` of the optimizer spreads it over processes",
         "ddp_find_unused_parameters": "gradients are summed once per step, whatever the step uses",
         "ddp_static_graph": "gradients are summed once per step, whatever the step uses",
-        "mod_batch_factor": "every batch goes through in `accumulate` parts, with the same gradient; take the larger "
-        "factor if memory runs out",
-        "mod_batch_factor_every": "every batch goes through in `accumulate` parts",
-        "mod_batch_factor_also_disable_checkpointing": "every batch goes through in `accumulate` parts",
+        "mod_batch_factor_also_disable_checkpointing": "a network with `activation_checkpointing` has it at every "
+        "iteration; the weights are the same either way",
     },
-    finish=_roll_back_where_asked,
+    finish=_finish_train,
     changed={
+        "mod_batch_factor": "losses of these parts are averaged; the reference divided by 'mega_batch_factor' still",
         "automatically_recover_nan_by_reverting_n_saves": "works here; the reference never used it",
         "niter": "training stops after exactly so many iterations; the reference went up to two further",
     },

@@ -8,7 +8,7 @@ from artschool.legacy.injectors import convert_injectors
 from artschool.legacy.losses import convert_losses
 from artschool.legacy.optimizers import NAMES, convert_optimizer
 from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same, text
-from artschool.legacy.schedules import convert_schedule
+from artschool.legacy.schedules import convert_schedule, group_starts, starts_differ
 
 STEP = Rule(
     options={"training": "trains", "clip_grad_eps": "clip_grad_norm", **same("requires", "after", "before", "every")},
@@ -40,8 +40,10 @@ def convert_steps(tree: Node, notes: Notes) -> Node | None:
     schedule = convert_schedule(train, notes) if train is not None else None
     sizing = _batch_sizing(train, notes) if train is not None else None
     shared = {name: part for name, part in (("batch_sizing", sizing), ("schedule", schedule)) if part is not None}
+    starts = group_starts(train) if train is not None and starts_differ(train) else []
     converted = {
-        name: rebuilt(node, _step(node, f"steps.{name}", shared, notes)) for name, node in mapping(section).items()
+        name: rebuilt(node, _step(node, f"steps.{name}", shared, starts, notes))
+        for name, node in mapping(section).items()
     }
     return rebuilt(section, converted)
 
@@ -64,11 +66,11 @@ def _batch_sizing(train: Node, notes: Notes) -> Node | None:
     return rebuilt(node, apply(BATCH_SIZING, node, path, notes, what="batch-size optimizer"))
 
 
-def _step(node: Node, path: str, shared: Fields, notes: Notes) -> Fields:
+def _step(node: Node, path: str, shared: Fields, starts: list[Node], notes: Notes) -> Fields:
     told = {name: value for name, value in mapping(node).items() if name not in NAMES}
     fields = apply(STEP, rebuilt(node, told), path, notes, what="steps")
     parts = {
-        "optimizer": convert_optimizer(node, path, notes),
+        "optimizer": convert_optimizer(node, path, notes, starts),
         "injectors": convert_injectors(node, path, notes),
         "losses": convert_losses(node, path, notes),
     }
