@@ -237,7 +237,7 @@ class DiffusionSample(nn.Module):
             conditions: As in training.
 
         Returns:
-            (B, C, ...) in -1..1.
+            (B, C, ...) in -1..1, or 0..1 with `unit_range`.
         """
         with torch.no_grad(), in_mode(network, "eval"):
             model = guided(network, conditions or {}, self._nothing, self._guidance)
