@@ -80,7 +80,7 @@ def _grey(x: Tensor) -> Tensor:
     if x.shape[1] != 3:
         return x
     # Number by number: a tensor of the weights would be copied to the device, and the host would wait for that.
-    red, green, blue = x.split(1, 1)
+    red, green, blue = x.chunk(3, 1)
     return red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
 
 
