@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check
+RECIPES := $(sort $(wildcard recipes/*.yml))
+
+.PHONY: demo recipes test check
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -13,6 +15,11 @@ BIN := .venv/bin
 demo: .venv/installed
 	$(BIN)/artschool train recipes/photo_sr.yml
 	$(BIN)/python recipes/photo_sr_report.py
+
+# Every recipe to its end, some minutes each; those of speech need espeak-ng.
+recipes: .venv/installed
+	test -d data/speech || $(BIN)/python recipes/speech_corpus.py
+	set -e; for recipe in $(RECIPES); do echo "== $$recipe"; $(BIN)/artschool train $$recipe; done
 
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

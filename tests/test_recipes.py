@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import save_file
 
 import artschool
 from artschool.engine.run import Run
 from artschool.legacy.read import check_any
+from artschool.registry import load_builtins, networks
 from speech import make_corpus
 
+load_builtins()
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yml"))
 QUICKER = {
@@ -60,3 +64,19 @@ def test_a_recipe_trains_and_gives_its_numbers(recipe: Path, tmp_path: Path) -> 
     assert promised <= run.evaluated.keys()
     assert all(math.isfinite(run.evaluated[name]) for name in promised)
     assert (tmp_path / "run" / "checkpoints" / "00000002" / "manifest.json").exists()
+
+
+def test_esrgan_takes_a_perceptual_loss_where_weights_are_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "vgg19.safetensors"
+    features = networks.get("vgg").target(depth=19, layers=["conv1_2"])
+    save_file(features.state_dict(), weights)
+    monkeypatch.setenv("VGG19", str(weights))
+    recipe = ROOT / "recipes" / "with_weights" / "photo_esrgan_perceptual.yml"
+    overrides = ["networks.vgg.layers=[conv1_2]", "train.iterations=1", "train.device=cpu", "data.train.workers=0"]
+    run = artschool.load(recipe, overrides, run_dir=tmp_path / "run")
+    run.train()
+    logged = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    assert logged["gen/perceptual"] > 0
+    assert logged["gen/total"] == pytest.approx(0.01 * logged["gen/pixel"] + logged["gen/perceptual"], rel=1e-5)

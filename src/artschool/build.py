@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import nn
 from artschool import ranks
 from artschool.bind import Binder, construct
 from artschool.config.flow import kept_after
+from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config
 from artschool.config.structure import Evaluation as EvaluationConfig
 from artschool.config.structure import Step as StepConfig
@@ -23,6 +24,7 @@ from artschool.data.collate import Collate
 from artschool.data.loader import Loader, length_of
 from artschool.data.sampler import Batches
 from artschool.data.seeds import derive, forked
+from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.freeze import freeze
@@ -58,19 +60,14 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
     file = config.sections
     device = choose_device(file.train.device)
     ranks.start(device)
-    torch.use_deterministic_algorithms(file.train.deterministic)
-    torch.backends.cudnn.benchmark = file.train.cudnn_benchmark
-    torch.autograd.set_detect_anomaly(file.train.detect_anomaly)
+    _set_switches(file.train)
     meters = Meters()
     clock = Clock(device, meters)
     data = _train_data(config)
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
     for network in networks.values():
         ranks.broadcast([*network.parameters(), *network.buffers()])
-    emas = {name: Ema(networks[name], decay) for name, decay in file.ema.decays.items()} if file.ema else {}
-    for name, hook in hooks(networks, "provide_ema"):
-        if name in emas:
-            hook(emas[name].module)
+    emas = _averages(config, networks)
     binder = Binder({**networks, **{f"{name}.ema": ema.module for name, ema in emas.items()}}, clock)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
@@ -85,7 +82,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         networks=networks,
         steps=steps,
         emas=emas,
-        modules=binder.modules,
+        modules=binder.modules | _batch_sizings(steps),
         data=data,
         evaluations=[_evaluation(e, config, binder) for e in config.evaluations.values()],
         train_section=file.train,
@@ -144,6 +141,22 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
     freeze(network, entry.frozen, component.path)
     checkpoint_activations(network, entry.activation_checkpointing, component.path)
     return network.to(device)
+
+
+def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
+    """The moving averages that the file lists; a network may want to know its own."""
+    section = config.sections.ema
+    emas = {name: Ema(networks[name], decay) for name, decay in section.decays.items()} if section else {}
+    for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
+        hook(emas[name].module)
+    return emas
+
+
+def _set_switches(train: TrainSection) -> None:
+    """What torch keeps for the whole process."""
+    torch.use_deterministic_algorithms(train.deterministic)
+    torch.backends.cudnn.benchmark = train.cudnn_benchmark
+    torch.autograd.set_detect_anomaly(train.detect_anomaly)
 
 
 def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
@@ -230,6 +243,7 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     shares = None
     if entry.shard and ranks.world_size() > 1:
         groups, shares = shard_groups(groups, ranks.rank(), ranks.world_size())
+    sizing = step.section.batch_sizing
     return Update(
         step.name,
         build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
@@ -240,7 +254,14 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
         guard=train.non_finite != "ignore",
         parameters=parameters,
         shares=shares,
+        sizing=BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None,
     )
+
+
+def _batch_sizings(steps: Sequence[TrainStep]) -> dict[str, nn.Module]:
+    """By path, since what they keep belongs into a checkpoint."""
+    updates = {step.graph.name: step.update for step in steps if step.update is not None}
+    return {f"steps.{name}.batch_sizing": update.sizing for name, update in updates.items() if update.sizing}
 
 
 def _phase(component: Component) -> Phase:

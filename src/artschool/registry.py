@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, overload
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from artschool import entries
 from artschool.errors import ConfigError, allowed
-from artschool.signature import MISSING, Key, Role, Signature, read_signature
+from artschool.signature import MISSING, Key, Parameter, Role, Signature, read_signature
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -43,18 +43,26 @@ class Kind:
 
 @dataclass(frozen=True)
 class Registered:
-    """A component that a file can name.
-
-    Attributes:
-        model: Validates its entry in a file; keys and networks are text there.
-        nested: The same inside another component, which gives it its keys: options and networks only.
-    """
+    """A component that a file can name."""
 
     kind: Kind
     name: str
     signature: Signature
-    model: type[BaseModel]
-    nested: type[BaseModel]
+
+    @cached_property
+    def model(self) -> type[BaseModel]:
+        """Validates its entry in a file; keys and networks are text there.
+
+        Raises:
+            ConfigError: A parameter has a type that no file can give.
+        """
+        return _model(self.name, self.kind.entry, self.signature.parameters)
+
+    @cached_property
+    def nested(self) -> type[BaseModel]:
+        """The same inside another component, which gives it its keys: options and networks only."""
+        own = [parameter for parameter in self.signature.parameters if parameter.role is not Role.KEY]
+        return _model(self.name, entries.Entry, own)
 
     @property
     def target(self) -> Callable[..., Any]:
@@ -123,10 +131,11 @@ class Registry:
         try:
             signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
             _refuse_what_the_kind_cannot_use(self.kind, signature)
-            model, nested = _models(self.kind, name, signature)
+            registered = Registered(self.kind, name, signature)
+            registered.model  # noqa: B018  # refuses what no file can give; made here, used later
         except ConfigError as error:
             raise ConfigError(f"{where} cannot be registered: {error}") from None
-        self._items[name] = Registered(self.kind, name, signature, model, nested)
+        self._items[name] = registered
         return target
 
     def get(self, name: str) -> Registered:
@@ -206,22 +215,16 @@ def _refuse_what_the_kind_cannot_use(kind: Kind, signature: Signature) -> None:
         raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context")
 
 
-def _models(kind: Kind, name: str, signature: Signature) -> tuple[type[BaseModel], type[BaseModel]]:
+def _model(name: str, base: type[entries.Entry], parameters: Sequence[Parameter]) -> type[BaseModel]:
     fields: dict[str, Any] = {}
-    nested: dict[str, Any] = {}
-    for parameter in signature.parameters:
+    for parameter in parameters:
         if parameter.role is Role.CONTEXT:
             continue
         default = Field(alias=parameter.name) if parameter.required else Field(parameter.default, alias=parameter.name)
         # Prefixed, so that an option may have any name, those of pydantic's own attributes included.
         fields[f"option_{parameter.name}"] = (parameter.annotation, default)
-        if parameter.role is not Role.KEY:
-            nested[f"option_{parameter.name}"] = fields[f"option_{parameter.name}"]
     try:
-        return (
-            create_model(name, __base__=kind.entry, **fields),
-            create_model(name, __base__=entries.Entry, **nested),
-        )
+        return create_model(name, __base__=base, **fields)
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         first = str(error).split("\n", 1)[0]
         raise ConfigError(f"a parameter has a type that no file can give: {first}") from None

@@ -60,6 +60,25 @@ def test_two_ranks_give_the_weights_of_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_two_ranks_agree_on_how_many_batches_make_an_update(tmp_path: Path) -> None:
+    """Over five seconds: three processes import torch."""
+    options = (*PLAIN, "steps.gen.batch_sizing={poll_parameters: 2, max_full_batches: 4}", "log.every=1")
+    code, output = finish(launch(tmp_path, write(tmp_path, *options, "steps.gen.optimizer.shard=true"), 2))
+    assert code == 0, output
+    (tmp_path / "one").mkdir()
+    one = load(tmp_path / "one", *options)
+    recorder = recorded(one)
+    one.train()
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    taken = [line["gen/accumulated"] for line in lines if "gen/accumulated" in line]
+    assert taken == recorder.values("gen/accumulated")
+    assert len(taken) > 3
+    saved = CheckpointStore(tmp_path / "run" / "checkpoints").load(20)
+    for key, value in one.networks["gen"].state_dict().items():
+        torch.testing.assert_close(saved.tensors["gen"][key], value, rtol=0, atol=1e-6)
+
+
+@pytest.mark.slow
 def test_a_fault_on_one_rank_ends_all(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch, and the launcher ends them."""
     file = write(tmp_path, "data.train.fail_at=3")

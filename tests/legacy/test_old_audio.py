@@ -109,7 +109,7 @@ REFUSED = {
     "{type: combine_mel, audio_key: m}": "needs 'output_audio_key' and 'output_text_key'",
     "{type: gpt_voice_latent, in: w, out: l, dvae_config: d.yml, gpt_config: g.yml}": "needs 'gpt_path'",
     "{type: mel_spectrogram, in: w, out: m, do_normalization: true}": (
-        "'do_normalization' of the reference's injector 'mel_spectrogram' has no counterpart yet"
+        "'do_normalization' of the reference's injector 'mel_spectrogram' has no counterpart"
     ),
 }
 

@@ -83,7 +83,7 @@ def test_the_user_s_own_keeps_its_options_and_what_is_inside_it() -> None:
         ),
         (
             "{mode: imagefolder, paths: p, normalize: imagenet}",
-            "datasets.train.normalize: 'normalize' of the reference's data set 'imagefolder' has no counterpart yet",
+            "datasets.train.normalize: 'normalize' of the reference's data set 'imagefolder' has no counterpart",
         ),
         *(
             (f"{{mode: {mode}}}", f"datasets.train.mode: the reference's data set '{mode}' has no counterpart")

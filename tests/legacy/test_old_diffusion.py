@@ -104,9 +104,9 @@ def test_what_was_never_there_is_told() -> None:
     _, notes = converted(TRAINING % ("quadratic", "epsilon", "learned", "mse", "channel_balancer_proportion: 1"))
     assert [message.split(": ", 1)[1] for message in told(notes.faults)] == [
         "here.channel_balancer_proportion: 'channel_balancer_proportion' of the reference's injector "
-        "'gaussian_diffusion' has no counterpart yet",
+        "'gaussian_diffusion' has no counterpart",
         "here.beta_schedule.schedule_name: schedule_name 'quadratic' of the reference's `beta_schedule:` has no "
-        "counterpart yet",
+        "counterpart",
     ]
 
 

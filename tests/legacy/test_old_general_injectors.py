@@ -206,7 +206,7 @@ REFUSED = {
         "1:1: here: needs 'dim_in' and 'dim_out', with dim_out no larger than dim_in"
     ),
     "{type: constant, constant_type: twos, like: a, out: b}": (
-        "1:18: here.constant_type: constant_type 'twos' of the reference's injector 'constant' has no counterpart yet"
+        "1:18: here.constant_type: constant_type 'twos' of the reference's injector 'constant' has no counterpart"
     ),
 }
 

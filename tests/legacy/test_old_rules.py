@@ -39,10 +39,10 @@ def test_every_value_keeps_its_place() -> None:
 def test_what_has_no_counterpart_is_refused_by_name() -> None:
     _, notes = convert("{mode: odd, noise: .1}")
     assert [str(fault) for fault in notes.faults] == [
-        "old.yml:1:2: here.mode: mode 'odd' of the reference's thing has no counterpart yet\n"
+        "old.yml:1:2: here.mode: mode 'odd' of the reference's thing has no counterpart\n"
         "    There are: old. Did you mean 'old'?",
-        "old.yml:1:13: here.noise: 'noise' of the reference's thing has no counterpart yet\n"
-        "    Nothing is lost without it, or with 0 or None.",
+        "old.yml:1:13: here.noise: 'noise' of the reference's thing has no counterpart\n"
+        "    It can be converted without it, or with 0, or with null.",
     ]
 
 
@@ -57,7 +57,16 @@ def test_an_option_that_was_never_read_is_named() -> None:
     assert "sise" not in fields
     assert [str(warning) for warning in notes.warnings] == [
         "old.yml:1:2: here.sise: is left out: the reference never read 'sise' of its thing\n"
-        "    It takes: mode, noise, size, verbose. Did you mean 'size'?"
+        "    It takes: mode, name, noise, size, verbose. Did you mean 'size'?"
     ]
     _, strict = convert("{sise: 3}", strict=True)
     assert told(strict.faults) == ["1:2: here.sise: 'sise' is no option of the reference's thing"]
+
+
+def test_two_frozen_networks_of_one_name_are_a_fault() -> None:
+    notes = Notes()
+    for text in ("{from: a.yml}", "{from: a.yml}", "\n{from: b.yml}"):
+        notes.hold("coder", node(text))
+    assert told(notes.faults) == [
+        "2:1: networks.coder: means another network than line 1 by this name; give it a name of its own there"
+    ]

@@ -8,7 +8,7 @@ import pytest
 from old_text import node, silent, told
 
 from artschool.legacy.rules import Notes
-from artschool.legacy.schedules import convert_schedule
+from artschool.legacy.schedules import ALL_OPTIONS, convert_schedule
 
 
 def convert(text: str) -> tuple[Any, Notes]:
@@ -24,6 +24,11 @@ def test_milestones_move_by_one_and_it_is_told() -> None:
         "2:1: train.gen_lr_steps: the milestones 20, 40 acted one iteration early in the reference; each is one less "
         "here"
     ]
+
+
+def test_options_of_every_scheme_are_known_and_nothing_else_is() -> None:
+    assert {"T_period", "gen_lr_steps", "progressive_starts"} <= ALL_OPTIONS
+    assert min(map(len, ALL_OPTIONS)) > 1
 
 
 def test_milestones_keep_their_places() -> None:
@@ -100,15 +105,20 @@ def test_the_scheme_s_own_warmup_means_the_same() -> None:
     [
         (
             "{default_lr_scheme: ProgressiveMultiStepLR}",
-            "1:2: train.default_lr_scheme: the reference's scheme 'ProgressiveMultiStepLR' has no counterpart yet",
+            "1:2: train.default_lr_scheme: the reference's scheme 'ProgressiveMultiStepLR' has no counterpart",
         ),
+        (
+            "{default_lr_scheme: CosineAnnealingLR_Restart, restarts: [9], T_period: [9]}",
+            "1:63: train.T_period: names 1 periods for 2 phases; give one for each, restarts included",
+        ),
+        ("{gen_lr_steps: [20, 5.5]}", "1:21: train.gen_lr_steps: is an iteration, a whole number, not 5.5"),
         (
             "{default_lr_scheme: Cosine}",
             "1:2: train.default_lr_scheme: the reference's scheme 'Cosine' does not exist",
         ),
         (
             "{clear_state: true}",
-            "1:2: train.clear_state: 'clear_state' of the reference's schemes has no counterpart yet",
+            "1:2: train.clear_state: 'clear_state' of the reference's schemes has no counterpart",
         ),
     ],
 )

@@ -115,8 +115,8 @@ def test_tags_and_references_are_plain_values() -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("model: sr", "3:1: model: 'model' of the reference's files has no counterpart yet"),
-        ("colab_mode: true", "3:1: colab_mode: 'colab_mode' of the reference's files has no counterpart yet"),
+        ("model: sr", "3:1: model: 'model' of the reference's files has no counterpart"),
+        ("colab_mode: true", "3:1: colab_mode: 'colab_mode' of the reference's files has no counterpart"),
     ],
 )
 def test_what_has_no_counterpart_is_refused_by_name(text: str, fault: str) -> None:
@@ -131,6 +131,11 @@ def test_what_has_no_counterpart_is_refused_by_name(text: str, fault: str) -> No
         (
             "eval: {pure: true}",
             "3:8: eval.pure: is left out: there is no `datasets.val` to evaluate on",
+        ),
+        (
+            "train: {mod_batch_factor: 8, ema_enabled: false}",
+            "3:9: train.mod_batch_factor: is left out: every batch goes through in `accumulate` parts, with the same "
+            "gradient; take the larger factor if memory runs out",
         ),
         (
             "path: {resume_state: x.state}",

@@ -75,7 +75,9 @@ def _means(step: Step) -> str:
         return _joined("without an optimizer", step.section.trains_when)
     rate = step.optimizer.options().get("lr")
     at = f" at {rate:g}" if isinstance(rate, float | int) else ""
-    return _joined(f"with {_type(step.optimizer)}{at}", *map(_type, step.schedule), step.section.trains_when)
+    sizing = step.section.batch_sizing
+    over = f"over up to {sizing.max_full_batches} batches" if sizing else ""
+    return _joined(f"with {_type(step.optimizer)}{at}", over, *map(_type, step.schedule), step.section.trains_when)
 
 
 def _row(component: Component) -> Row:

@@ -44,6 +44,16 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
+class BatchSizingSection(Section):
+    """Sum gradients over iterations until their direction settles, and make one update of their mean.
+
+    The direction is that of `poll_parameters` weight tensors; an update takes at most `max_full_batches` iterations.
+    """
+
+    poll_parameters: Count = 8
+    max_full_batches: Count = 10
+
+
 class StepSection(Section):
     """Everything that leads to one optimizer update. It is skipped for a batch that lacks a key it `requires`."""
 
@@ -51,6 +61,7 @@ class StepSection(Section):
     optimizer: Raw | Literal["none"] | None = None
     schedule: Raw | list[Raw] | None = None
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    batch_sizing: BatchSizingSection | None = None
     injectors: dict[Name, Raw] = {}
     losses: dict[Name, Raw] = {}
     callbacks: dict[Name, Raw] = {}

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 
 from artschool import ranks
 from artschool.config.when import When
+from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.meters import Meters
 from artschool.engine.optimizers import guarded_step
 from artschool.engine.precision import Precision
@@ -23,6 +24,7 @@ class Update:
     Args:
         parameters: All that it moves, over all processes.
         shares: Those that the optimizer of each process moves; None where each moves all of them.
+        sizing: Sums gradients over iterations, so that not each of them ends in an update; None for one that does.
         guard: Whether non-finite gradients leave the optimizer where it is.
         clip: The largest global norm of the gradients, over all parameters that the step trains; None for no limit.
 
@@ -43,6 +45,7 @@ class Update:
         guard: bool,
         parameters: Sequence[nn.Parameter],
         shares: Sequence[Sequence[nn.Parameter]] | None = None,
+        sizing: BatchSizing | None = None,
     ) -> None:
         self.name = name
         self.optimizer = optimizer
@@ -57,6 +60,8 @@ class Update:
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
         self._given = [dict(group) for group in optimizer.param_groups]
         self.clip = clip
+        self.sizing = sizing
+        self._accumulated = 0
         self.guard = guard or precision.kind == "fp16"
         self._dtypes = list({p.dtype: None for p in self.parameters})
         self.count = 0
@@ -69,20 +74,23 @@ class Update:
         """Make the gradients those of the whole batch at their true size, and set the rates.
 
         Returns:
-            Whether there are gradients; without, as when no loss is active, nothing is to be moved.
+            Whether there are gradients to follow; without, as when no loss is active or more are to be accumulated,
+            nothing is to be moved.
         """
         ranks.sum_gradients(self.parameters)
         self.set_rates(iteration)
         if all(parameter.grad is None for parameter in self.parameters):
             return False
         self.precision.unscale(self._all)
-        return True
+        return self.sizing is None or self._accumulate(self.sizing)
 
     def __call__(self, meters: Meters) -> None:
         """Move the parameters along their gradients, which are dropped afterwards."""
         self._step([p.grad for p in self.parameters if p.grad is not None], meters)
         if self.shares is not None:
             ranks.share_parameters(self.shares)
+        if self.sizing is not None:
+            meters.add(f"{self.name}/accumulated", self._accumulated)
         for parameter in self.parameters:
             parameter.grad = None
         self.count += 1
@@ -91,6 +99,20 @@ class Update:
         """Give every group its rate at an iteration."""
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = self.schedule.rate(base, iteration)
+
+    def _accumulate(self, sizing: BatchSizing) -> bool:
+        """Add the gradients to those of earlier iterations. True once their mean is to be followed."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        found_inf = self._find_non_finite(gradients) if self.guard else None
+        self._accumulated = sizing.add(found_inf)
+        if self._accumulated:
+            return True
+        if found_inf is not None:
+            self.precision.update()
+            self._unread.append(found_inf)
+        for parameter in self.parameters:
+            parameter.grad = None
+        return False
 
     def _step(self, gradients: list[Tensor], meters: Meters) -> None:
         if self.guard:

@@ -68,11 +68,11 @@ def _call_two_other_files(fields: Fields, node: Node, path: str, notes: Notes) -
             return
     for role, name in (("coder", "dvae"), ("speaker", "gpt")):
         source, network = named[f"{name}_config"], named[f"{name}_name"]
-        notes.networks[text(network)] = network_of_file(source, network, f"{path}.{name}_config", notes)
+        frozen = network_of_file(source, network, f"{path}.{name}_config", notes)
+        if name == "gpt":
+            mapping(frozen)["weights"] = mapping(node)["gpt_path"]
+        notes.hold(text(network), frozen)
         fields[role] = network
-    weights = node.get("gpt_path")
-    assert weights is not None
-    mapping(notes.networks[text(named["gpt_name"])])["weights"] = weights
     fields["mel"] = as_node({"type": "mel_spectrogram", **TORCH_MEL, "norms": CLIP_NORMS}, node.place)
     notes.warn(node, path, f"reads {CLIP_NORMS}, which stood in the reference's code; put the right file into 'mel'")
 

@@ -60,9 +60,12 @@ def convert(tree: Node) -> tuple[Node, Notes]:
     fields: Fields = {}
     steps = convert_steps(tree, notes)
     networks = convert_networks(tree.get("networks") or Node({}, tree.place), tree.get("path"), notes)
-    networks = rebuilt(networks, {**mapping(networks), **notes.networks})
     evaluation = convert_evaluation(tree, steps, notes)
-    parts = {"data": convert_datasets(tree, notes), "networks": networks, "steps": steps, "evaluate": evaluation}
+    networks = _joined(networks, notes.networks, "networks", notes)
+    data = convert_datasets(tree, notes)
+    if data is not None:
+        data = _joined(data, notes.datasets, "data", notes)
+    parts = {"data": data, "networks": networks, "steps": steps, "evaluate": evaluation}
     for name, part in parts.items():
         if part is not None:
             fields[name] = part
@@ -111,6 +114,16 @@ def _tell_values(tree: Node, notes: Notes) -> None:
     if parts is not None and isinstance(parts.value, int) and parts.value > 1:
         message = f"a batch goes through in {parts.value} parts that weigh by their true sizes; it may have any size"
         notes.warn(parts, "train.mega_batch_factor", message)
+
+
+def _joined(section: Node, more: Fields, path: str, notes: Notes) -> Node:
+    """A section with what old components held of its kind; one name for two things is a fault."""
+    own = mapping(section)
+    for name, node in more.items():
+        if name in own:
+            message = f"is also the name of what line {node.place.line} asks for; give one of them another name"
+            notes.refuse(own[name], f"{path}.{name}", message)
+    return rebuilt(section, {**own, **more})
 
 
 def _known(section: Node, name: str) -> Node:

@@ -6,38 +6,33 @@ import math
 
 from artschool.config.source import Node
 from artschool.legacy.datasets import DATASETS
+from artschool.legacy.evaluators import convert_evaluators
 from artschool.legacy.injectors import convert_injectors
 from artschool.legacy.rules import Fields, Notes, as_node, mapping, rebuilt, text
 
 FREQUENCIES = ("val_freq", "val_freq_megasamples")
-EVALUATORS = {
-    "audio_diffusion_fid": "sample in its injectors, metric `fid` over a network of audio features",
-    "fid": "sample in its injectors (`noise`, `forward`), metric `fid`",
-    "fid_for_structural_nets": "call the network in its injectors (`forward`), metric `fid`",
-    "flow_gaussian_nll": "call the flow in its injectors (`forward`), metric `flow_nll`",
-    "mel": "call the network in its injectors, metric `mel_l1`",
-    "single_point_pair_contrastive_eval": "call the network in its injectors, metric `point_pair_contrast`",
-    "sr_diffusion_fid": "sample in its injectors (`diffusion_sample`), metric `fid`",
-    "sr_fid": "call the network in its injectors (`forward`), metric `fid`",
-    "sr_style_transfer": "call the network in its injectors (`forward`), metric `style_distance`",
-    "style_transfer": "call the network in its injectors (`forward`), metric `style_distance`",
-    "wer": "call the network in its injectors (`forward`), metric `wer`",
-}
-"""The reference's evaluators, and how `evaluate:` says each."""
 NAME = "val"
 
 
 def convert_evaluation(tree: Node, steps: Node | None, notes: Notes) -> Node | None:
     """The native `evaluate:`; None where the file evaluates nothing."""
     section, train = tree.get("eval") or Node({}, tree.place), tree.get("train") or Node({}, tree.place)
-    _tell_evaluators(section, notes)
     data = (tree.get("datasets") or tree).get(NAME)
-    every = _every(tree, train, notes)
-    if data is None:
+    every = _every(tree, train, notes) if data is not None or mapping(section.get("evaluators")) else None
+    entries: Fields = {}
+    if data is not None:
+        entry = _validation(data, section, steps, every, notes)
+        entries |= {} if entry is None else {NAME: entry}
+    else:
         for name in ("pure", "injectors", "output_state"):
             if (asked := section.get(name)) is not None and asked.value:
                 notes.warn(asked, f"eval.{name}", f"is left out: there is no `datasets.{NAME}` to evaluate on")
-        return None
+    entries |= convert_evaluators(section, every, notes)
+    return Node(entries, section.place) if entries else None
+
+
+def _validation(data: Node, section: Node, steps: Node | None, every: Node | None, notes: Notes) -> Node | None:
+    """The evaluation of the reference itself, on its data set `val`."""
     fields: Fields = {"data": Node(NAME, data.place, data.key_place)}
     if every is not None:
         fields["every"] = every
@@ -53,7 +48,7 @@ def convert_evaluation(tree: Node, steps: Node | None, notes: Notes) -> Node | N
     elif own is not None:
         notes.warn(own, "eval.injectors", "what they write needs metrics to be reported: add `metrics:`")
         return None
-    return rebuilt(data, {NAME: Node(fields, data.place, data.key_place)})
+    return Node(fields, data.place, data.key_place)
 
 
 def _every(tree: Node, train: Node, notes: Notes) -> Node | None:
@@ -67,16 +62,3 @@ def _every(tree: Node, train: Node, notes: Notes) -> Node | None:
     message = f"{millions.value} million samples in batches of {size} are {every} iterations"
     notes.warn(millions, "train.val_freq_megasamples", message)
     return rebuilt(millions, every)
-
-
-def _tell_evaluators(section: Node, notes: Notes) -> None:
-    for name, node in mapping(section.get("evaluators")).items():
-        kind = text(node.get("type"))
-        advice = EVALUATORS.get(kind)
-        message = (
-            f"is left out: the reference's evaluator {kind!r}"
-            if advice
-            else f"{kind!r} is no evaluator of the reference"
-        )
-        hint = f"Write `evaluate.{name}` with its data: {advice}. See docs/evaluation.md." if advice else ""
-        notes.warn(node, f"eval.evaluators.{name}", message, hint)

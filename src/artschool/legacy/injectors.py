@@ -29,7 +29,7 @@ def _call_of_another_file(fields: Fields, node: Node, path: str, notes: Notes) -
     if network is None or source is None:
         notes.refuse(node, path, "needs 'dvae_config' and 'dvae_name'")
         return
-    notes.networks[text(network)] = network_of_file(source, network, f"{path}.dvae_config", notes)
+    notes.hold(text(network), network_of_file(source, network, f"{path}.dvae_config", notes))
     fields["network"] = network
     fields["method"] = Node("get_codebook_indices", network.place)
 

@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from artschool.config.source import Node
 from artschool.errors import allowed
-from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same
+from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, items, mapping, rebuilt, same
 
 GATES = same("after", "before")
-ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2")}
-MOMENTUM = {**GATES, **same("lr", "weight_decay", "momentum")}
+ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2", "param_groups")}
+MOMENTUM = {**GATES, **same("lr", "weight_decay", "momentum", "param_groups")}
 ONCE = "each parameter moves once; the reference moved one inside d nested modules d times"
-BY_NAME = {"param_groups": ()}
 NO_DECAY: dict[str, Any] = {"no_decay": ["bias", "norm", "embedding"]}
 
 OPTIMIZERS: dict[str, Rule] = {
-    "adamw": Rule("adamw", ADAM, harmless=BY_NAME, constants=NO_DECAY),
+    "adamw": Rule("adamw", ADAM, constants=NO_DECAY),
     "adamw_zero": Rule(
         "adamw",
         ADAM,
-        harmless=BY_NAME,
         constants={**NO_DECAY, "shard": True},
     ),
-    "lamb": Rule("lamb", ADAM, harmless=BY_NAME, constants={**NO_DECAY, "weight_decay": 0.01}),
+    "lamb": Rule("lamb", ADAM, constants={**NO_DECAY, "weight_decay": 0.01}),
     "lars": Rule(
         "lars",
         {**MOMENTUM, "lars_coefficient": "trust_coefficient"},
-        harmless=BY_NAME,
         constants={"param_groups": [{"kinds": ["norm"], "momentum": 0.0}]},
         changed={"type": ONCE},
     ),
     "lion": Rule(
         "pytorch_optimizer",
         ADAM,
-        harmless=BY_NAME,
         constants={"name": "lion", **NO_DECAY},
         dropped={"triton": "it only chose how the same numbers are computed"},
         changed={"type": "it comes from another package: pip install 'artschool[optim]'"},
     ),
-    "adam": Rule("adam", ADAM, harmless=BY_NAME),
-    "sgd": Rule("sgd", MOMENTUM, harmless=BY_NAME, changed={"type": ONCE}),
+    "adam": Rule("adam", ADAM),
+    "sgd": Rule("sgd", MOMENTUM, changed={"type": ONCE}),
 }
 DEFAULT = "adamw"
 DEFAULT_BETAS = {"lion": (0.9, 0.99)}
@@ -68,7 +65,7 @@ def convert_optimizer(step: Node, path: str, notes: Notes) -> Node | None:
     if rule is None:
         at = chosen or step
         hint = ADVICE.get(str(name), allowed("There are", str(name), OPTIMIZERS))
-        notes.refuse(at, f"{path}.optimizer", f"the reference's optimizer {name!r} has no counterpart yet", hint)
+        notes.refuse(at, f"{path}.optimizer", f"the reference's optimizer {name!r} has no counterpart", hint)
         return params
     if "type" in rule.changed:
         notes.warn(chosen or params, f"{path}.optimizer", rule.changed["type"])
@@ -78,11 +75,22 @@ def convert_optimizer(step: Node, path: str, notes: Notes) -> Node | None:
     fields = apply(
         rule, rebuilt(params, known), f"{path}.optimizer_params", notes, what=f"optimizer {name!r}", strict=True
     )
+    _mark_groups(fields, rule.constants)
     fields = _with_betas(fields, params, DEFAULT_BETAS.get(str(name), (0.9, 0.999)))
     if "betas" in fields and rule.type == "pytorch_optimizer":
         betas = fields.pop("betas")
         fields["options"] = Node({"betas": betas}, betas.place, betas.key_place)
     return rebuilt(params, fields)
+
+
+def _mark_groups(fields: Fields, constants: Mapping[str, Any]) -> None:
+    """Groups by the names that the networks' own code gave to their parameters, after those that a row always has."""
+    named = fields.get("param_groups")
+    if isinstance(named, Node) and isinstance(named.value, dict):
+        groups = items(as_node(constants.get("param_groups", []), named.place))
+        for name, group in named.value.items():
+            groups.append(rebuilt(group, {"marked": rebuilt(group, name), **mapping(group)}))
+        fields["param_groups"] = rebuilt(named, groups)
 
 
 def _misplaced(step: Node, path: str, notes: Notes) -> Node | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from artschool.config.source import Node
+from artschool.config.write import flow
 from artschool.errors import Fault, Place, allowed
 
 Fields = dict[str, Node]
@@ -19,15 +20,24 @@ class Notes:
     Attributes:
         networks: The frozen networks that components of the reference loaded themselves; they become networks of the
             file.
+        datasets: The data sets that evaluators of the reference held; likewise.
     """
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
     networks: Fields = field(default_factory=dict)
+    datasets: Fields = field(default_factory=dict)
 
     def refuse(self, node: Node, path: str, message: str, hint: str = "") -> None:
         """Add a fault at a node of the old file."""
         self.faults.append(Fault(node.key_place or node.place, path, message, hint))
+
+    def hold(self, name: str, network: Node) -> None:
+        """Add a frozen network that a component loaded itself; two of one name are a fault."""
+        held = self.networks.setdefault(name, network)
+        if held.plain() != network.plain():
+            message = f"means another network than line {held.place.line} by this name; give it a name of its own there"
+            self.refuse(network, f"networks.{name}", message)
 
     def warn(self, node: Node, path: str, message: str, hint: str = "") -> None:
         """Add a warning at a node of the old file."""
@@ -44,6 +54,7 @@ class Rule:
         values: Old option to its old values and what they are now; others have no counterpart.
         constants: Native options for what the reference always did.
         harmless: Values at which an option says nothing and is left out; without a counterpart, others are faults.
+        advice: What to write instead of an option that is only harmless, if there is something.
         dropped: Options without a counterpart on which no trained weight depends, and what to know about it.
         changed: Options, or `type`, that mean something else now, and what.
         silent: Options that are left out without a word.
@@ -55,6 +66,7 @@ class Rule:
     values: Mapping[str, Mapping[Any, Any]] = field(default_factory=dict)
     constants: Mapping[str, Any] = field(default_factory=dict)
     harmless: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    advice: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, str] = field(default_factory=dict)
     silent: Collection[str] = ()
@@ -107,9 +119,9 @@ def apply(rule: Rule, node: Node, path: str, notes: Notes, *, what: str, strict:
         if name in rule.options:
             fields[rule.options[name]] = _value(rule, name, value, where, notes, what)
         elif name in rule.harmless:
-            shown = " or ".join(repr(known) for known in rule.harmless[name])
-            hint = f"Nothing is lost without it, or with {shown}."
-            notes.refuse(value, where, f"{name!r} of the reference's {what} has no counterpart yet", hint)
+            harmless = ", or with ".join(["without it", *map(flow, rule.harmless[name])])
+            hint = rule.advice.get(name, f"It can be converted {harmless}.")
+            notes.refuse(value, where, f"{name!r} of the reference's {what} has no counterpart", hint)
         elif name in rule.dropped:
             if not _is_off(value):
                 notes.warn(value, where, f"is left out: {rule.dropped[name]}")
@@ -161,13 +173,13 @@ def _value(rule: Rule, name: str, value: Node, where: str, notes: Notes, what: s
     plain = value.plain()
     if isinstance(plain, list | dict) or plain not in known:
         hint = allowed("There are", str(plain), map(str, known))
-        notes.refuse(value, where, f"{name} {plain!r} of the reference's {what} has no counterpart yet", hint)
+        notes.refuse(value, where, f"{name} {plain!r} of the reference's {what} has no counterpart", hint)
         return value
     return replace(as_node(known[plain], value.place), key_place=value.key_place)
 
 
 def _tell_unread(rule: Rule, name: str, value: Node, where: str, notes: Notes, what: str, *, strict: bool) -> None:
-    hint = allowed("It takes", name, [*rule.options, *rule.harmless, *rule.dropped])
+    hint = allowed("It takes", name, {*rule.options, *rule.harmless, *rule.dropped, *rule.silent})
     if strict:
         notes.refuse(value, where, f"{name!r} is no option of the reference's {what}", hint)
     else:

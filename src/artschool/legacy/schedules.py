@@ -13,8 +13,7 @@ from artschool.legacy.rules import Fields, Notes, items, rebuilt
 OPTIONS = {
     "MultiStepLR": ("gen_lr_steps", "lr_gamma", "warmup_steps", "clear_state", "force_lr"),
     "CosineAnnealingLR_Restart": ("T_period", "warmup", "eta_min"),
-    "ProgressiveMultiStepLR": "All groups share one schedule here: take `multi_step` with one start, `from:`, and give "
-    "groups rates of their own by `param_groups`.",
+    "ProgressiveMultiStepLR": ("progressive_starts",),
 }
 SHARED = ("default_lr_scheme", "warmup_iter", "restarts", "restart_weights")
 ALL_OPTIONS = {*SHARED, *(name for names in OPTIONS.values() for name in names)}
@@ -36,13 +35,13 @@ def convert_schedule(train: Node, notes: Notes) -> Node | None:
     if name in SCHEMES:
         phases = SCHEMES[name](train, notes)
     else:
-        message = "has no counterpart yet" if name in OPTIONS else "does not exist"
+        message = "has no counterpart" if name in OPTIONS else "does not exist"
         at, hint = chosen or train, ADVICE.get(name, allowed("There are", name, SCHEMES))
         notes.refuse(at, "train.default_lr_scheme", f"the reference's scheme {name!r} {message}", hint)
     for option, harmless in HARMLESS.items():
         node = train.get(option)
         if node is not None and node.plain() not in harmless:
-            message = f"{option!r} of the reference's schemes has no counterpart yet"
+            message = f"{option!r} of the reference's schemes has no counterpart"
             notes.refuse(node, f"train.{option}", message, ADVICE[option])
     phases = _with_warmup(phases, train, notes)
     at = chosen or train
@@ -59,10 +58,10 @@ def _multi_step(train: Node, notes: Notes) -> list[Fields]:
         written = ", ".join(str(item.value) for item in items(steps))
         message = f"the milestones {written} acted one iteration early in the reference; each is one less here"
         notes.warn(steps, "train.gen_lr_steps", message, "The rates at each iteration are the same.")
-    milestones = [(max(int(item.value) - 1, 0), item) for item in items(steps) if isinstance(item.value, int)]
+    milestones = [(max(at - 1, 0), item) for at, item in _iterations(steps, "train.gen_lr_steps", notes)]
     gamma = train.get("lr_gamma")
     phases = []
-    starts = _restarts(train)
+    starts = _restarts(train, notes)
     for (start, head), following in zip_longest(starts, starts[1:]):
         end = following[0] if following else None
         inside = [(at, item) for at, item in milestones if at >= start and (end is None or at < end)]
@@ -77,7 +76,11 @@ def _cosine(train: Node, notes: Notes) -> list[Fields]:
     periods, hold, eta_min = items(train.get("T_period")), train.get("warmup"), train.get("eta_min")
     length = hold.value if hold is not None and isinstance(hold.value, int) else 0
     phases: list[Fields] = []
-    for index, ((start, head), period) in enumerate(zip(_restarts(train), periods, strict=False)):
+    starts = _restarts(train, notes)
+    if len(periods) < len(starts):
+        message = f"names {len(periods)} periods for {len(starts)} phases; give one for each, restarts included"
+        notes.refuse(train.get("T_period") or train, "train.T_period", message)
+    for index, ((start, head), period) in enumerate(zip(starts, periods, strict=False)):
         at = start + length if index else max(length - 1, 0)
         place = (hold or period).place
         fields = {"type": Node("cosine_annealing", period.place), **head}
@@ -93,15 +96,26 @@ SCHEMES: dict[str, Callable[[Node, Notes], list[Fields]]] = {
 }
 
 
-def _restarts(train: Node) -> list[tuple[int, Fields]]:
+def _restarts(train: Node, notes: Notes) -> list[tuple[int, Fields]]:
     """Each phase: where it starts, and what it says of that. The first starts at 0."""
-    starts = [(item.value, item) for item in items(train.get("restarts")) if isinstance(item.value, int)]
+    starts = _iterations(train.get("restarts"), "train.restarts", notes)
     weights = items(train.get("restart_weights"))
     phases: list[tuple[int, Fields]] = [(0, {})]
     for (start, item), weight in zip_longest(starts, weights[: len(starts)]):
         if start:
             phases.append((start, {"from": item, **({"scale": weight} if weight is not None else {})}))
     return phases
+
+
+def _iterations(listed: Node | None, path: str, notes: Notes) -> list[tuple[int, Node]]:
+    """Each whole number of a list, and where it stands."""
+    found = []
+    for item in items(listed):
+        if isinstance(item.value, int | float) and float(item.value).is_integer():
+            found.append((int(item.value), item))
+        else:
+            notes.refuse(item, path, f"is an iteration, a whole number, not {item.value!r}")
+    return found
 
 
 def _with_warmup(phases: list[Fields], train: Node, notes: Notes) -> list[Fields]:

@@ -10,7 +10,7 @@ from artschool.legacy.evaluation import FREQUENCIES
 from artschool.legacy.rules import Fields, Notes, Rule, mapping, rebuilt, same
 from artschool.legacy.schedules import ALL_OPTIONS
 
-SAME_WEIGHTS = "it has no counterpart yet; the weights are the same without it"
+SAME_WEIGHTS = "the weights are the same without it"
 
 
 def _finish_top(fields: Fields, node: Node, path: str, notes: Notes) -> None:
@@ -88,28 +88,33 @@ TRAIN = Rule(
         "automatically_recover_nan_by_reverting_n_saves": "train.max_rollbacks",
     },
     harmless={
-        "mod_batch_factor": (1, None),
         "anomaly_detection": (False,),
         "automatically_recover_nan_by_reverting_n_saves": (None, 0),
         "cuda_benchmarking_enabled": (False,),
     },
     dropped={
         "ema_on_cpu": f"averages stay beside their networks; {SAME_WEIGHTS}",
-        "keep_optimizer_states_on_cpu": SAME_WEIGHTS,
+        "keep_optimizer_states_on_cpu": f"states stay beside their parameters; {SAME_WEIGHTS}",
         "ddp_find_unused_parameters": "gradients are summed once per step, whatever the step uses",
         "ddp_static_graph": "gradients are summed once per step, whatever the step uses",
-        "mod_batch_factor_every": "there is no second accumulation factor",
-        "mod_batch_factor_also_disable_checkpointing": "there is no second accumulation factor",
+        "mod_batch_factor": "every batch goes through in `accumulate` parts, with the same gradient; take the larger "
+        "factor if memory runs out",
+        "mod_batch_factor_every": "every batch goes through in `accumulate` parts",
+        "mod_batch_factor_also_disable_checkpointing": "every batch goes through in `accumulate` parts",
     },
     finish=_roll_back_where_asked,
     changed={
         "automatically_recover_nan_by_reverting_n_saves": "works here; the reference never used it",
         "niter": "training stops after exactly so many iterations; the reference went up to two further",
     },
-    silent=(*ALL_OPTIONS, *FREQUENCIES, "ema_enabled"),
+    silent=(*ALL_OPTIONS, *FREQUENCIES, "ema_enabled", "batch_size_optimizer"),
 )
 PATH = Rule(
     harmless={"optimizer_reset": (False,), "alt_path": (None,)},
+    advice={
+        "optimizer_reset": "Begin a new run with `weights:` under `networks`, the files of the old run's checkpoint.",
+        "alt_path": "A run resumes from its own folder, which `--run-dir` or `runs:` names.",
+    },
     dropped={"resume_state": "give it to the command, `artschool train FILE --resume PATH`"},
     silent=("root", "strict_load", "experiments_root", "models", "training_state", "log", "val_images"),
 )

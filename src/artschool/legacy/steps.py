@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from artschool.config.source import Node
+from artschool.errors import allowed
 from artschool.legacy.injectors import convert_injectors
 from artschool.legacy.losses import convert_losses
 from artschool.legacy.optimizers import NAMES, convert_optimizer
-from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same
+from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same, text
 from artschool.legacy.schedules import convert_schedule
 
 STEP = Rule(
@@ -24,6 +25,11 @@ STEP = Rule(
     },
     silent=("optimizer", "optimizer_params", "injectors", "losses"),
 )
+BATCH_SIZING = Rule(
+    options=same("poll_parameters", "max_full_batches"),
+    dropped={"recalculate_directions_steps": "the reference read it and did nothing with it"},
+    silent=("type",),
+)
 
 
 def convert_steps(tree: Node, notes: Notes) -> Node | None:
@@ -32,21 +38,40 @@ def convert_steps(tree: Node, notes: Notes) -> Node | None:
     if section is None:
         return None
     schedule = convert_schedule(train, notes) if train is not None else None
+    sizing = _batch_sizing(train, notes) if train is not None else None
+    shared = {name: part for name, part in (("batch_sizing", sizing), ("schedule", schedule)) if part is not None}
     converted = {
-        name: rebuilt(node, _step(node, f"steps.{name}", schedule, notes)) for name, node in mapping(section).items()
+        name: rebuilt(node, _step(node, f"steps.{name}", shared, notes)) for name, node in mapping(section).items()
     }
     return rebuilt(section, converted)
 
 
-def _step(node: Node, path: str, schedule: Node | None, notes: Notes) -> Fields:
+def _batch_sizing(train: Node, notes: Notes) -> Node | None:
+    """How many batches make an update, which each step decides for itself; None for one."""
+    node, path = train.get("batch_size_optimizer"), "train.batch_size_optimizer"
+    kind = text(node.get("type")) if node is not None else "megabatch"
+    if node is None or kind == "megabatch":
+        return None
+    if kind != "gradient_direction":
+        hint = allowed("There are", kind, ["gradient_direction", "megabatch"])
+        notes.refuse(node, path, f"the reference's batch-size optimizer {kind!r} does not exist", hint)
+        return None
+    message = (
+        "each step sums its gradients until the angle of every polled tensor has stopped decreasing; the reference "
+        "lost the sum at each iteration, and took the first decrease for the end"
+    )
+    notes.warn(node, path, message)
+    return rebuilt(node, apply(BATCH_SIZING, node, path, notes, what="batch-size optimizer"))
+
+
+def _step(node: Node, path: str, shared: Fields, notes: Notes) -> Fields:
     told = {name: value for name, value in mapping(node).items() if name not in NAMES}
     fields = apply(STEP, rebuilt(node, told), path, notes, what="steps")
     parts = {
         "optimizer": convert_optimizer(node, path, notes),
-        "schedule": schedule,
         "injectors": convert_injectors(node, path, notes),
         "losses": convert_losses(node, path, notes),
     }
-    if parts["optimizer"] is None or parts["optimizer"].value == "none":
-        parts["schedule"] = None
+    if parts["optimizer"] is not None and parts["optimizer"].value != "none":
+        fields |= {"optimizer": parts["optimizer"], **shared}
     return fields | {name: part for name, part in parts.items() if part is not None}

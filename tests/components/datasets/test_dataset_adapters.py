@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -98,7 +98,7 @@ def hugging_face(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     package = ModuleType("datasets")
 
     def load_dataset(*arguments: Any, **options: Any) -> Table:
-        calls.append((arguments, options))
+        calls.append((arguments, package.config.HF_HUB_OFFLINE and constants.HF_HUB_OFFLINE))
         if arguments[0] == "absent":
             raise ValueError("Couldn't find cache for absent")
         return Table(rows)
@@ -107,9 +107,14 @@ def hugging_face(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
         load_dataset=load_dataset,
         load_from_disk=lambda path: Dict(train=Table(rows), test=Table(rows * 3)),
         DatasetDict=Dict,
-        DownloadConfig=lambda local_files_only: ("local", local_files_only),
+        config=SimpleNamespace(HF_HUB_OFFLINE=False),
     )
+    hub, constants = ModuleType("huggingface_hub"), ModuleType("huggingface_hub.constants")
+    vars(constants)["HF_HUB_OFFLINE"] = False
+    vars(hub)["constants"] = constants
     monkeypatch.setitem(sys.modules, "datasets", package)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    monkeypatch.setitem(sys.modules, "huggingface_hub.constants", constants)
     return calls
 
 
@@ -128,7 +133,7 @@ def test_a_file_is_read_by_its_ending_and_nothing_is_fetched(tmp_path: Path, mon
     HuggingFace(path=str(tmp_path / "x.parquet"), columns={"words": "text"})
     HuggingFace(path="cifar10", columns={"words": "text"}, config="plain")
     HuggingFace(path="cifar10", columns={"words": "text"}, download=True)
-    assert [options.get("download_config") for _, options in calls] == [None, ("local", True), ("local", False)]
+    assert [offline for _, offline in calls] == [False, True, False]
     assert calls[0][0] == ("parquet",) and calls[1][0] == ("cifar10", "plain")
 
 

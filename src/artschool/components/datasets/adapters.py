@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -78,6 +80,19 @@ def _as_tensor(value: Any) -> Any:
     return value
 
 
+@contextmanager
+def _offline(package: Any) -> Iterator[None]:
+    """Keep Hugging Face's packages from asking their server, which they do even for what lies in the cache."""
+    import huggingface_hub.constants as hub
+
+    before = package.config.HF_HUB_OFFLINE, hub.HF_HUB_OFFLINE
+    package.config.HF_HUB_OFFLINE = hub.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        package.config.HF_HUB_OFFLINE, hub.HF_HUB_OFFLINE = before
+
+
 READERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow", ".txt": "text"}
 
 
@@ -136,8 +151,8 @@ class HuggingFace:
             if reader is None:
                 raise ValueError(f"files may end in {', '.join(READERS)}")
             return package.load_dataset(reader, data_files=str(path), split="train")
-        local = package.DownloadConfig(local_files_only=not download)
-        return package.load_dataset(str(path), config, split=split, download_config=local)
+        with nullcontext() if download else _offline(package):
+            return package.load_dataset(str(path), config, split=split)
 
     def __len__(self) -> int:
         return len(self._data)

@@ -14,14 +14,15 @@ from artschool.errors import DataError
 
 
 class Source(Protocol):
-    """Files by name.
+    """Files by name."""
 
-    Attributes:
-        names: All of them, sorted, with `/` between folders.
-    """
+    @property
+    def path(self) -> Path:
+        """Where they lie."""
 
-    path: Path
-    names: list[str]
+    @property
+    def names(self) -> Sequence[str]:
+        """All of them, sorted, with `/` between folders."""
 
     def read(self, name: str) -> bytes:
         """The bytes of a file.
@@ -36,7 +37,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*"))
+        self.names: Sequence[str] = sorted(file.relative_to(path).as_posix() for file in path.rglob("*"))
 
     def read(self, name: str) -> bytes:
         """The bytes of a file."""
@@ -50,7 +51,7 @@ class Zip:
         self.path = path
         try:
             with zipfile.ZipFile(path) as archive:
-                self.names = sorted(entry.filename for entry in archive.infolist() if not entry.is_dir())
+                self.names: Sequence[str] = sorted(entry.filename for entry in archive.infolist() if not entry.is_dir())
         except zipfile.BadZipFile as error:
             raise DataError(f"{path}: {error}") from error
         self._opened: tuple[int, zipfile.ZipFile] | None = None

@@ -1,0 +1,63 @@
+"""Optical flow as a picture."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from artschool.components.losses.precision import at_least_float32
+from artschool.errors import ConfigError
+from artschool.registry import injectors
+
+# Steps from red to yellow, to green, to cyan, to blue, to magenta, and back to red.
+ARCS = (15, 6, 4, 11, 13, 6)
+CORNERS = ((1, 0, 0), (1, 1, 0), (0, 1, 0), (0, 1, 1), (0, 0, 1), (1, 0, 1))
+NOT_ZERO = 1e-12
+
+
+@injectors.register
+@torch.no_grad()
+def flow_to_image(flow: Tensor, *, most: Annotated[float, Field(gt=0)] | None = None) -> Tensor:
+    """Draw a flow by the Middlebury colours: the direction is the hue, the length the saturation, no motion is white.
+
+    To the right is red, down is yellow, to the left is cyan, up is blue. Without gradients.
+
+    Args:
+        flow: (B, 2, H, W) in pixels, to the right and down.
+        most: The length that has full colour, in pixels; longer flows are darker. Without it, the longest of each
+            sample.
+
+    Returns:
+        (B, 3, H, W) in 0..1.
+
+    Raises:
+        ConfigError: It is no flow.
+
+    Source: Baker et al. 2011, A Database and Evaluation Methodology for Optical Flow, IJCV 92, whose published code
+        this colour wheel of 55 steps comes from.
+    """
+    if flow.dim() != 4 or flow.shape[1] != 2:
+        raise ConfigError(f"flow_to_image draws a flow (B, 2, H, W), not {tuple(flow.shape)}")
+    right, down = at_least_float32(flow).unbind(1)
+    length = (right.square() + down.square()).sqrt()
+    longest = length.amax((1, 2), keepdim=True).clamp(min=NOT_ZERO) if most is None else most
+    length = (length / longest)[:, None]
+    wheel = torch.tensor(_wheel(), dtype=right.dtype, device=flow.device)
+    turn = (torch.atan2(-down, -right) / math.pi + 1) / 2 * (len(wheel) - 1)
+    first = turn.floor().long()
+    colour = torch.lerp(wheel[first], wheel[(first + 1) % len(wheel)], (turn - first)[..., None]).movedim(-1, 1)
+    return torch.where(length <= 1, 1 - length * (1 - colour), 0.75 * colour)
+
+
+def _wheel() -> list[list[float]]:
+    """Red, green and blue of each step, (55, 3)."""
+    corners = zip(CORNERS, (*CORNERS[1:], CORNERS[0]), ARCS, strict=True)
+    return [
+        [start + (end - start) * step / steps for start, end in zip(here, there, strict=True)]
+        for here, there, steps in corners
+        for step in range(steps)
+    ]

@@ -1,0 +1,64 @@
+"""How true to the original a sequence moves."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from artschool.components.losses.precision import at_least_float32
+from artschool.components.video.sequences import on_frames
+from artschool.registry import metrics
+from artschool.signature import Network
+
+
+@metrics.register
+def tof(flow: Network, fake: Tensor, real: Tensor) -> Tensor:
+    """tOF: how far the motion in a sequence is from that in the original, by the flows that a network finds in both.
+
+    The mean absolute difference of both components over pixels and pairs of successive frames.
+
+    Args:
+        flow: Takes two frames (B, C, H, W) and returns the flow from the first to the second, (B, 2, H, W) in pixels.
+        fake: (B, T, C, H, W).
+        real: The same shape.
+
+    Returns:
+        (B,) in pixels, lower is better.
+
+    Source: Chu et al. 2020, arXiv:1811.09393, section 4.
+    """
+    found, true = (at_least_float32(on_frames(flow, x[:, :-1], x[:, 1:])) for x in (fake, real))
+    return (found - true).abs().flatten(1).mean(1)
+
+
+@metrics.register
+def temporal_difference(fake: Tensor, real: Tensor) -> Tensor:
+    """How differently two sequences change from frame to frame: flicker, and details that do not move along.
+
+    The mean of `|(fake_{t+1} - fake_t) - (real_{t+1} - real_t)|`.
+
+    Args:
+        fake: (B, T, ...).
+        real: The same shape.
+
+    Returns:
+        (B,) in units of a pixel, lower is better; 0 for an error that stays the same from frame to frame.
+    """
+    error = at_least_float32(fake) - at_least_float32(real)
+    return (error[:, 1:] - error[:, :-1]).abs().flatten(1).mean(1)
+
+
+@metrics.register
+def end_point_error(fake: Tensor, real: Tensor) -> Tensor:
+    """Mean Euclidean distance of the ends of two flows.
+
+    Args:
+        fake: (B, 2, H, W) in pixels.
+        real: The same shape.
+
+    Returns:
+        (B,) in pixels, lower is better.
+
+    Source: Baker et al. 2011, A Database and Evaluation Methodology for Optical Flow, IJCV 92, section 4.1.
+    """
+    error = at_least_float32(fake) - at_least_float32(real)
+    return error.square().sum(1).sqrt().flatten(1).mean(1)
