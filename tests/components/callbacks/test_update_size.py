@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 import toy_parts
+
+from artschool.components.callbacks.update_size import UpdateSize
+from artschool.signature import Context
 
 WATCHED = (
     "networks.net={type: part_shift, start: 2.0}",
@@ -42,3 +46,16 @@ def test_a_layer_counts_as_one_and_every_looks_less_often(tmp_path: Path) -> Non
     moved, weights = [(after[name] - before[name]).flatten() for name in after], [t.flatten() for t in after.values()]
     expected = torch.cat(moved).norm() / torch.cat(weights).norm()
     assert recorder.values("main/size/net")[0] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_weights_that_explode_are_told_and_those_that_stay_at_zero_stand_still() -> None:
+    network = torch.nn.Linear(1, 2, bias=False)
+    network.weight.grad = torch.ones(2, 1)
+    for before, after, expected in ((1.0, torch.nan, torch.nan), (1.0, torch.inf, torch.nan), (0.0, 0.0, 0.0)):
+        logged: dict[str, torch.Tensor] = {}
+        size = UpdateSize({"net": network}, context=Mock(spec=Context, log=logged.__setitem__))
+        network.weight.data.fill_(before)
+        size.before_optimize(0)
+        network.weight.data.fill_(after)
+        size.after_optimize(0)
+        assert logged["net"].item() == pytest.approx(expected, nan_ok=True)

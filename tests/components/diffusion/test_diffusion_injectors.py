@@ -129,6 +129,11 @@ def test_dropping_needs_a_value_for_nothing() -> None:
         GaussianDiffusion(drop_probability=0.1)
 
 
+def test_weights_of_errors_that_there_are_none_of_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^min_snr_gamma weighs squared errors, which objective kl has none of"):
+        GaussianDiffusion(objective="kl", min_snr_gamma=5.0)
+
+
 SAMPLERS: dict[str, Callable[[nn.Module], Tensor]] = {
     "ddpm": lambda network: DiffusionSample(num_timesteps=50, steps=5)(network, X, {"label": X}),
     "ddim": lambda network: DiffusionSample(num_timesteps=50, steps="ddim5", sampler="ddim")(network, X, {"label": X}),

@@ -44,6 +44,7 @@ def test_errors_in_detail_count_more_and_flat_images_weigh_evenly() -> None:
     assert detail_l2(detail, REAL, scale=2, context=CONTEXT) > 10 * detail_l2(flat, REAL, scale=2, context=CONTEXT)
     zeros = torch.zeros(1, 1, 4, 4)
     assert detail_l2(zeros + 1, zeros, scale=2, context=CONTEXT).item() == 1.0
+    assert detail_l2(zeros + 1, zeros, scale=2, base=0.0, context=CONTEXT).item() == 0.0  # nothing counts
 
 
 def test_a_size_that_no_blocks_fill_is_refused() -> None:

@@ -1,9 +1,11 @@
 """Accuracy."""
 
+import pytest
 import torch
 from torch import tensor
 
 from artschool.components.metrics.classification import accuracy
+from artschool.errors import ConfigError
 
 
 def test_accuracy_tells_which_samples_are_right() -> None:
@@ -15,3 +17,8 @@ def test_accuracy_of_maps_is_the_share_of_places() -> None:
     logits = torch.zeros(1, 2, 4)
     logits[0, 1, :3] = 1.0
     assert accuracy(logits, tensor([[1, 1, 0, 0]])).tolist() == [0.75]
+
+
+def test_labels_that_would_broadcast_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^accuracy of logits \(3, 2\) takes labels \(3,\), not \(3, 1\)$"):
+        accuracy(torch.zeros(3, 2), torch.zeros(3, 1))

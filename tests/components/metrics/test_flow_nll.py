@@ -7,6 +7,7 @@ import torch
 from torch import tensor
 
 from artschool.components.metrics.flow_nll import flow_nll
+from artschool.errors import ConfigError
 
 
 def test_it_is_the_density_of_a_scaled_normal() -> None:
@@ -23,3 +24,8 @@ def test_levels_count_the_bits_of_pixels() -> None:
     log_det = tensor([4 * 0.5 * math.log(2 * math.pi)])
     assert flow_nll(z, log_det).item() == pytest.approx(0, abs=1e-6)
     assert flow_nll(z, log_det, levels=256).item() == pytest.approx(8)
+
+
+def test_a_log_det_that_would_broadcast_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^flow_nll of z \(5, 2\) takes log_det \(5,\), not \(5, 1\)$"):
+        flow_nll(torch.zeros(5, 2), torch.zeros(5, 1))

@@ -54,4 +54,5 @@ class UpdateSize:
             parts[name].append((update, weights))
         for name, pairs in parts.items():
             update, weights = (torch.stack(norms).norm() for norms in zip(*pairs, strict=True))
-            self._context.log(name, (update / weights).nan_to_num(0.0, posinf=torch.inf))
+            # Weights that stay at 0 have not moved; NaN otherwise stays NaN, for it tells of an explosion.
+            self._context.log(name, torch.where(update == 0, update, update / weights))

@@ -76,6 +76,8 @@ class GaussianDiffusion(nn.Module):
         super().__init__()
         if drop_probability and not nothing:
             raise ConfigError("drop_probability needs `nothing`: which conditions are dropped, and what for")
+        if min_snr_gamma is not None and objective not in ("mse", "rescaled_mse"):
+            raise ConfigError(f"min_snr_gamma weighs squared errors, which objective {objective} has none of; drop one")
         scale = NETWORK_TIMESTEPS / num_timesteps if rescale_timesteps else 1.0
         betas = betas_of(schedule, num_timesteps)
         self.process = GaussianProcess(betas, prediction=prediction, variance=variance, time_scale=scale)
@@ -237,7 +239,7 @@ class DiffusionSample(nn.Module):
             conditions: As in training.
 
         Returns:
-            (B, C, ...) in -1..1.
+            (B, C, ...) in -1..1, or 0..1 with `unit_range`.
         """
         with torch.no_grad(), in_mode(network, "eval"):
             model = guided(network, conditions or {}, self._nothing, self._guidance)

@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import torch
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
@@ -48,4 +49,5 @@ def detail_l2(
     reference = real.detach()
     coarse = F.interpolate(F.avg_pool2d(reference, scale), scale_factor=scale, mode="nearest")
     weights = ((reference - coarse).abs() + base) ** power
-    return (squares * (weights / weights.mean())).mean()
+    # Flat images and a base of 0 have no weights at all.
+    return (squares * (weights / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny))).mean()

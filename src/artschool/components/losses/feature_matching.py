@@ -34,7 +34,7 @@ def feature_matching(network: Network, fake: Inputs, real: Inputs, *, method: Me
     Raises:
         ConfigError: The critic has no such method, or it returns features that do not match.
 
-    Source: Wang et al. 2018, arXiv:1711.11585, eq. 4; Kong et al. 2020, arXiv:2010.05646, eq. 5.
+    Source: Wang et al. 2018, arXiv:1711.11585, eq. 4; Kong et al. 2020, arXiv:2010.05646, eq. 4.
     """
     of_fake = list(_flat(forward(network, [*as_list(fake)], method=method), method))
     with torch.no_grad():

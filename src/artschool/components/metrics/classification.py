@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from artschool.errors import ConfigError
 from artschool.registry import metrics
 
 
@@ -16,6 +17,15 @@ def accuracy(logits: Tensor, labels: Tensor, *, class_dim: int = 1) -> Tensor:
 
     Returns:
         (B,) in 0..1, higher is better.
+
+    Raises:
+        ConfigError: The labels have another shape.
     """
-    right = (logits.argmax(class_dim) == labels).float()
+    found = logits.argmax(class_dim)
+    # Broadcasting (B, 1) against (B,) would compare every sample with every other.
+    if labels.shape != found.shape:
+        raise ConfigError(
+            f"accuracy of logits {tuple(logits.shape)} takes labels {tuple(found.shape)}, not {tuple(labels.shape)}"
+        )
+    right = (found == labels).float()
     return right.flatten(1).mean(1) if right.dim() > 1 else right

@@ -7,6 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
+from artschool.errors import ConfigError
 from artschool.registry import metrics
 
 Levels = Annotated[int, Field(ge=2)]
@@ -27,8 +28,13 @@ def flow_nll(z: Tensor, log_det: Tensor, *, levels: Levels | None = None) -> Ten
     Returns:
         (B,), lower is better.
 
+    Raises:
+        ConfigError: log_det is not one number for each sample.
+
     Source: Dinh et al. 2017, arXiv:1605.08803, eq. 3 and section 4.1; Theis et al. 2016, arXiv:1511.01844, section 3.1.
     """
+    if log_det.shape != z.shape[:1]:
+        raise ConfigError(f"flow_nll of z {tuple(z.shape)} takes log_det ({len(z)},), not {tuple(log_det.shape)}")
     z = at_least_float32(z).flatten(1)
     nats = 0.5 * z.square().sum(1) + 0.5 * z.shape[1] * math.log(2 * math.pi) - at_least_float32(log_det)
     bits = nats / (z.shape[1] * math.log(2))

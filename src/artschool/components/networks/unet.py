@@ -80,21 +80,15 @@ class Unet(nn.Module):
             if index < len(multipliers) - 1:
                 self.down.append(nn.ModuleList([nn.Conv2d(channels, channels, 3, stride=2, padding=1)]))
                 skips.append(channels)
-        self.middle = nn.ModuleList(
-            [
-                ResidualBlock(channels, channels, embedding, dropout),
-                *([Attention(channels, head_channels)] if self._reduction in attention else []),
-                ResidualBlock(channels, channels, embedding, dropout),
-            ]
-        )
+        middle = level(channels, channels, self._reduction)
+        self.middle = middle.append(ResidualBlock(channels, channels, embedding, dropout))
         for index, multiplier in reversed([*enumerate(multipliers)]):
             for number in range(blocks + 1):
                 parts = level(channels + skips.pop(), width * multiplier, 2**index)
                 channels = width * multiplier
                 if index > 0 and number == blocks:
-                    parts.append(
-                        nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(channels, channels, 3, padding=1))
-                    )
+                    conv = nn.Conv2d(channels, channels, 3, padding=1)
+                    parts.append(nn.Sequential(nn.Upsample(scale_factor=2), conv))
                 self.up.append(parts)
         last = nn.Conv2d(channels, in_channels if out_channels is None else out_channels, 3, padding=1)
         self.last = nn.Sequential(_norm(channels), nn.SiLU(), _zeroed(last))
