@@ -97,6 +97,44 @@ def test_what_has_no_counterpart_is_refused_by_name(entry: str, fault: str) -> N
 
 
 @pytest.mark.parametrize(
+    ("entry", "option", "words"),
+    [
+        ("{mode: byol_dataset, crop_size: 8, dataset: {mode: imagefolder, paths: p}}", "crop_size", "whose `size`"),
+        ("{mode: byol_dataset, normalize: true, dataset: {mode: imagefolder, paths: p}}", "normalize", "in 0..1"),
+        ("{mode: imagefolder, paths: p, random_seed: 3}", "random_seed", "follows `seed`"),
+        ("{mode: fullimage, dataroot_GT: p, use_flip: true}", "use_flip", "`augment: true`"),
+        ("{mode: fullimage, dataroot_GT: p, use_compression_artifacts: true}", "use_compression_artifacts", "jpeg"),
+        ("{mode: torch_dataset, dataset: mnist, test: true}", "test", "`options: {train: false}`"),
+    ],
+)
+def test_no_option_is_left_out_without_a_word(entry: str, option: str, words: str) -> None:
+    _, notes = convert(f"datasets: {{train: {entry}}}")
+    found = [warning.message for warning in notes.warnings if warning.path == f"datasets.train.{option}"]
+    assert len(found) == 1 and words in found[0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "advice"),
+    [
+        ("{mode: single_image_extensible, paths: p, need_ref: true}", "patch_with_reference"),
+        ("{mode: fullimage, dataroot_GT: p, dataroot_LQ: q}", "image_pairs"),
+        ("{mode: zipfile, path: p, paired_mode: true}", "image_pairs"),
+        ("{mode: imagefolder, paths: p, labeler: {type: l}}", "torchvision_dataset"),
+        ("{mode: imagefolder, paths: [p, q], weights: [1, 2]}", "union"),
+    ],
+)
+def test_a_refusal_names_the_data_set_to_take(entry: str, advice: str) -> None:
+    _, notes = convert(f"datasets: {{train: {entry}}}")
+    assert f"`{advice}`" in notes.faults[0].hint
+    assert advice in datasets.names()
+
+
+def test_views_are_drawn_from_the_keys_that_were_named() -> None:
+    _, notes = convert("datasets: {train: {mode: byol_dataset, key1: hq, key2: lq, dataset: {mode: mine}}}")
+    assert "`{type: random_view, in: lq, out: aug2}`" in notes.warnings[0].hint
+
+
+@pytest.mark.parametrize(
     ("entry", "expected"),
     [
         (

@@ -85,7 +85,7 @@ def _type_name(annotation: Any) -> str:
     if origin is dict:
         return f"mapping to {_type_name(arguments[1])}"
     if arguments:
-        return " or ".join(_type_name(argument) for argument in arguments)
+        return " or ".join(dict.fromkeys(" or ".join(map(_type_name, arguments)).split(" or ")))
     names = {
         "NoneType": "null",
         "int": "whole number",

@@ -9,6 +9,7 @@ from artschool.legacy.networks import tell_plugin
 from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, items, mapping, rebuilt, same, text
 
 LOADER = {**same("batch_size"), "n_workers": "workers", "use_shuffle": "shuffle"}
+ONE_SEED = {"random_seed": "every random number follows `seed`, and in evaluation it is the same each time"}
 SILENT = ("name", "phase", "pin_memory", "cache_path", "eval")
 KINDS: dict[str, Any] = {
     "jpeg": {"kind": "jpeg", "range": [30, 10]},
@@ -34,10 +35,9 @@ CORRUPTIONS = (
     "corruption_blur_scale",
     "cosine_bias",
     "corrupt_before_downsize",
-    "random_seed",
 )
 SAME_SIZE = "crops to a multiple of the scale; cut pictures to a multiple of your network's own in `size`"
-ALIGNED = {"force_multiple": SAME_SIZE}
+ALIGNED = {"force_multiple": SAME_SIZE, **ONE_SEED}
 
 
 def _pictures(fields: Fields, node: Node, path: str, notes: Notes) -> None:
@@ -51,7 +51,7 @@ def _pictures(fields: Fields, node: Node, path: str, notes: Notes) -> None:
             weights,
             f"{path}.weights",
             "one data set has no weights of its folders",
-            "Write a `union` of data sets, each inside a `repeat` with its `times`.",
+            "Write a `union` of data sets, one for each folder, with these `weights`.",
         )
     signed = node.get("rgb_n1_to_1")
     if (signed is not None and signed.value is True) or text(node.get("normalize")) == "stylegan2_norm":
@@ -101,6 +101,9 @@ def _corruption(item: Node, blur: float, path: str, notes: Notes) -> Any:
     return KINDS.get(name, "none")
 
 
+PAIRS = "`image_pairs` reads pairs of pictures from two folders."
+GREY = "An injector makes pictures grey: `grey`."
+LABELS = "`torchvision_dataset` with `name: ImageFolder` labels pictures by their folders; else register your own."
 PICTURES = {**LOADER, "paths": "path", "scale": "scale"}
 DATASETS: dict[str, Rule] = {
     "imagefolder": Rule(
@@ -119,6 +122,7 @@ DATASETS: dict[str, Rule] = {
             "corrupt_before_downsize_factor": (1, None),
         },
         dropped=ALIGNED,
+        advice={"labeler": LABELS, "normalize": "An injector shifts and scales channels: `normalize`."},
         changed={"skip_lq": "'lq' is a copy of 'hq' at scale 1, rather than missing"},
         silent=(*SILENT, "skip_lq", "weights", "rgb_n1_to_1", "disable_flip", *CORRUPTIONS),
         finish=_pictures,
@@ -127,6 +131,7 @@ DATASETS: dict[str, Rule] = {
         "image_folder",
         {**PICTURES, "target_size": "size"},
         constants={"crop": "middle", "exclude": ["ref.*"]},
+        advice={"need_ref": "`patch_with_reference` yields the whole picture beside each patch."},
         harmless={"need_ref": (False,), "needs_metadata": (False,), "strict": (False,), "ignore_first": (0,)},
         dropped=ALIGNED,
         changed={"paths": "yields 'lq' and 'hq'; for a picture around each patch see `patch_with_reference`"},
@@ -145,16 +150,23 @@ DATASETS: dict[str, Rule] = {
         {**LOADER, "path": "path", "resolution": "size", "scale": "scale"},
         constants={"crop": "middle"},
         harmless={"paired_mode": (False,)},
+        advice={"paired_mode": PAIRS},
         changed={"path": "values are in 0..1; the reference normalized them by ImageNet's mean and deviation"},
         silent=SILENT,
     ),
     "fullimage": Rule(
         "image_folder",
         {**LOADER, "dataroot_GT": "path", "scale": "scale"},
+        advice={"dataroot_LQ": PAIRS, "lq_noise": "An injector adds it: `add_noise`.", "grayscale": GREY},
         harmless={"dataroot_LQ": (None,), "use_blurring": (False,), "lq_noise": (0, None), "grayscale": (False,)},
-        dropped={"target_size": "whole pictures come; patches are `size`, with their picture `patch_with_reference`"}
-        | ALIGNED,
-        silent=(*SILENT, "dataroot_GT_weights", "use_flip", "use_rot", "use_compression_artifacts", "min_tile_size"),
+        dropped={
+            "target_size": "whole pictures come; patches are `size`, with their picture `patch_with_reference`",
+            "use_flip": "pictures stay as they are; `augment: true` flips and turns patches",
+            "use_rot": "pictures stay as they are; `augment: true` flips and turns patches",
+            "use_compression_artifacts": "pictures stay as they are; `corruptions: {fixed: [jpeg]}` compresses `lq`",
+            **ALIGNED,
+        },
+        silent=(*SILENT, "dataroot_GT_weights", "min_tile_size"),
         finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
     ),
     "multiscale": Rule(
@@ -170,13 +182,21 @@ DATASETS: dict[str, Rule] = {
         values={"dataset": {"mnist": "MNIST", "fmnist": "FashionMNIST", "cifar10": "CIFAR10"}},
         harmless={"flip": (False, None), "crop_sz": (None, 0), "padding": (None, 0), "fixed_len": (None,)},
         changed={"dataset": "yields 'image' and 'label', and downloads nothing; the reference called it 'LQ' and 'GT'"},
-        silent=(*SILENT, "test", "scale"),
+        dropped={"test": "say which part by `options: {train: false}`"},
+        silent=(*SILENT, "scale"),
     ),
 }
 """A data set that is in none of these tables keeps its name and options: it is the user's own, from a plugin."""
 
 FRAMES = "Write `frames`: consecutive pictures of a folder, stacked; `count: 2` gives pairs."
 VIEWS = "Take the inner data set, and add injectors `{type: random_view, in: hq, out: aug1}` and the same for aug2."
+VIEWED = Rule(
+    silent=("dataset", "key1", "key2", *LOADER, *SILENT),
+    dropped={
+        "crop_size": "views are as large as the pictures, whose `size` it is now",
+        "normalize": "views are in 0..1; the injector `normalize` shifts and scales them",
+    },
+)
 AUDIO = "Write `audio_folder` (recordings) and name its keys in the steps."
 SPEECH = "Write `text_audio` (a list of recordings with their texts), or register your own in a plugin."
 REFUSED = {
@@ -224,7 +244,7 @@ def convert_dataset(node: Node, path: str, notes: Notes) -> Fields:
     name = text(mode)
     rest = {key: value for key, value in mapping(node).items() if key != "mode"}
     if name == "byol_dataset" and (inner := node.get("dataset")) is not None:
-        return _views(node, inner, path, notes)
+        return _views(rebuilt(node, rest), inner, path, notes)
     if name in REFUSED:
         notes.refuse(mode, f"{path}.mode", f"the reference's data set {name!r} has no counterpart", REFUSED[name])
     rule = DATASETS.get(name)
@@ -240,7 +260,10 @@ def convert_dataset(node: Node, path: str, notes: Notes) -> Fields:
 
 def _views(node: Node, inner: Node, path: str, notes: Notes) -> Fields:
     """The data set inside, batched as the wrapper was; the views are drawn in the steps."""
-    notes.warn(node, path, "yields the data set inside it; 'aug1' and 'aug2' have to be made by injectors", VIEWS)
+    views = (f"`{{type: random_view, in: {text(node.get(f'key{n}')) or 'hq'}, out: aug{n}}}`" for n in (1, 2))
+    hint = f"Add to the injectors of the step: {' and '.join(views)}."
+    notes.warn(node, path, "yields the data set inside it; 'aug1' and 'aug2' have to be made by injectors", hint)
+    apply(VIEWED, node, path, notes, what="data set 'byol_dataset'")
     outer = {LOADER[key]: value for key, value in mapping(node).items() if key in LOADER}
     return {**convert_dataset(inner, f"{path}.dataset", notes), **outer}
 

@@ -36,8 +36,9 @@ def _network(node: Node, load_path: Node | None, path: str, notes: Notes) -> Nod
     """The name of a frozen feature network, which is among the networks of the file then."""
     at = node.get("which_model_F") or node
     if text(at) != "vgg":
+        found = at.plain() if at is not node else None
         hint = "`perceptual` takes any network that returns feature maps: register it by a plugin, and name it."
-        notes.refuse(at, f"{path}.which_model_F", f"feature network {text(at)!r} has no counterpart", hint)
+        notes.refuse(at, f"{path}.which_model_F", f"feature network {found!r} has no counterpart", hint)
     if load_path is None or not text(load_path):
         message = f"the reference downloaded torchvision's weights; nothing is downloaded here, so bring {DOWNLOADED}"
         notes.warn(at, f"{path}.load_path", message, f"Its address: https://download.pytorch.org/models/{DOWNLOADED}")

@@ -112,5 +112,8 @@ def _convert_holder(name: str, node: Node, path: str, notes: Notes) -> Fields:
 
 def refuse_unknown(kind: str, name: str, node: Node, path: str, notes: Notes, *, known: Iterable[str]) -> None:
     """A fault for a component that cannot be converted."""
+    if not name:
+        notes.refuse(node, path, "needs 'type'")
+        return
     hint = allowed("There are", name, known)
     notes.refuse(node.get("type") or node, path, f"{name!r} is no {kind} of the reference", hint)
