@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artschool.components.video.combine_frames import combine_frames
-from artschool.components.video.flow_to_image import flow_to_image
+from artschool.components.video.flow_to_image import FlowToImage
 from artschool.components.video.spynet import SpyNet
 from artschool.components.video.temporal_metrics import end_point_error, temporal_difference, tof
 from artschool.components.video.warp import align_by_flow, resize_flow, warp
@@ -86,18 +86,18 @@ def test_colours_are_those_of_the_wheel() -> None:
     flow = torch.tensor(motions, dtype=torch.float).view(5, 2, 1, 1)
     cyan = [0.0, 9 / 11, 1.0]  # Step 27 of 54: two of eleven steps from cyan to blue.
     expected = [[1, 0, 0], cyan, [1, 1, 1], [0.75, 0, 0], [0.5, 10 / 11, 1]]
-    close(flow_to_image(flow, most=1.0).view(5, 3), torch.tensor(expected, dtype=torch.float))
-    down = flow_to_image(torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)).flatten()
+    close(FlowToImage(most=1.0)(flow).view(5, 3), torch.tensor(expected, dtype=torch.float))
+    down = FlowToImage()(torch.tensor([0.0, 1.0]).view(1, 2, 1, 1)).flatten()
     close(down, torch.tensor([1.0, 0.9, 0.0]))  # Step 13.5 of the fifteen from red to yellow.
 
 
 def test_a_constant_flow_has_one_colour_and_the_longest_of_a_sample_is_full() -> None:
     flow = constant(3, 4, torch.zeros(2, 1, 4, 4)) * torch.tensor([1.0, 7.0]).view(2, 1, 1, 1)
-    image = flow_to_image(flow)
+    image = FlowToImage()(flow)
     assert image.flatten(2).std(-1).max() < 1e-6
     close(image[0], image[1])
     with pytest.raises(ConfigError, match=r"not \(2, 1, 4, 4\)$"):
-        flow_to_image(flow[:, :1])
+        FlowToImage()(flow[:, :1])
 
 
 def moving(count: int = 4) -> Tensor:

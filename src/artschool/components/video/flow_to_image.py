@@ -7,7 +7,7 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
@@ -20,37 +20,50 @@ NOT_ZERO = 1e-12
 
 
 @injectors.register
-@torch.no_grad()
-def flow_to_image(flow: Tensor, *, most: Annotated[float, Field(gt=0)] | None = None) -> Tensor:
+class FlowToImage(nn.Module):
     """Draw a flow by the Middlebury colours: the direction is the hue, the length the saturation, no motion is white.
 
     To the right is red, down is yellow, to the left is cyan, up is blue. Without gradients.
 
-    Args:
-        flow: (B, 2, H, W) in pixels, to the right and down.
-        most: The length that has full colour, in pixels; longer flows are darker. Without it, the longest of each
-            sample.
-
-    Returns:
-        (B, 3, H, W) in 0..1.
-
-    Raises:
-        ConfigError: It is no flow.
-
     Source: Baker et al. 2011, A Database and Evaluation Methodology for Optical Flow, IJCV 92, whose published code
         this colour wheel of 55 steps comes from.
+
+    Args:
+        most: The length that has full colour, in pixels; longer flows are darker. Without it, the longest of each
+            sample.
     """
-    if flow.dim() != 4 or flow.shape[1] != 2:
-        raise ConfigError(f"flow_to_image draws a flow (B, 2, H, W), not {tuple(flow.shape)}")
-    right, down = at_least_float32(flow).unbind(1)
-    length = (right.square() + down.square()).sqrt()
-    longest = length.amax((1, 2), keepdim=True).clamp(min=NOT_ZERO) if most is None else most
-    length = (length / longest)[:, None]
-    wheel = torch.tensor(_wheel(), dtype=right.dtype, device=flow.device)
-    turn = (torch.atan2(-down, -right) / math.pi + 1) / 2 * (len(wheel) - 1)
-    first = turn.floor().long()
-    colour = torch.lerp(wheel[first], wheel[(first + 1) % len(wheel)], (turn - first)[..., None]).movedim(-1, 1)
-    return torch.where(length <= 1, 1 - length * (1 - colour), 0.75 * colour)
+
+    wheel: Tensor
+
+    def __init__(self, *, most: Annotated[float, Field(gt=0)] | None = None) -> None:
+        super().__init__()
+        self._most = most
+        self.register_buffer("wheel", torch.tensor(_wheel()), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, flow: Tensor) -> Tensor:
+        """Draw.
+
+        Args:
+            flow: (B, 2, H, W) in pixels, to the right and down.
+
+        Returns:
+            (B, 3, H, W) in 0..1.
+
+        Raises:
+            ConfigError: It is no flow.
+        """
+        if flow.dim() != 4 or flow.shape[1] != 2:
+            raise ConfigError(f"flow_to_image draws a flow (B, 2, H, W), not {tuple(flow.shape)}")
+        right, down = at_least_float32(flow).unbind(1)
+        length = (right.square() + down.square()).sqrt()
+        most = length.amax((1, 2), keepdim=True).clamp(min=NOT_ZERO) if self._most is None else self._most
+        length = (length / most)[:, None]
+        turn = (torch.atan2(-down, -right) / math.pi + 1) / 2 * (len(self.wheel) - 1)
+        first = turn.floor().long()
+        here, there = (self.wheel[step % len(self.wheel)].to(turn.dtype) for step in (first, first + 1))
+        colour = torch.lerp(here, there, (turn - first)[..., None]).movedim(-1, 1)
+        return torch.where(length <= 1, 1 - length * (1 - colour), 0.75 * colour)
 
 
 def _wheel() -> list[list[float]]:
