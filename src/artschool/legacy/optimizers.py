@@ -104,24 +104,28 @@ def _groups(name: str, params: Node, starts: Sequence[Node], path: str, notes: N
         hint = "Write them natively, for each `kinds: [norm], momentum: 0.0` in a group of its own before it."
         notes.refuse(given or params, f"{path}.param_groups", "lars has groups of its own for norms", hint)
         return []
-    if not starts:
-        return named
-    groups = [*named, {}] if name in BY_NAME else [] if named else _kinds(params) if name == "adamw" else []
+    return _with_starts(named, name, params, starts, path, notes) if starts else named
+
+
+def _with_starts(
+    named: list[Fields], name: str, params: Node, starts: Sequence[Node], path: str, notes: Notes
+) -> list[Fields]:
+    """Each group with its start. Those without one that say nothing else are left out."""
+    groups: list[Fields] = []
+    if name in BY_NAME:
+        groups = [{}, *named]
+    elif name == "adamw" and not named:
+        groups = [{"kinds": as_node(kinds, params.place)} for kinds in (["weight"], ["bias", "norm", "embedding"])]
     if len(groups) != len(starts):
         message = f"'progressive_starts' has {len(starts)} starts, and the groups of {name!r} here are others"
         hint = "Write `param_groups: [{match: ..., schedule_from: ...}]` natively."
         notes.refuse(params, path, message, hint)
         return named
-    ordered = [*starts[1:], starts[0]] if name in BY_NAME else starts
-    pairs = [
-        (group, {"schedule_from": start} if start.value else {}) for group, start in zip(groups, ordered, strict=True)
-    ]
-    return [{**group, **start} for group, start in pairs if start or "marked" in group]
-
-
-def _kinds(params: Node) -> list[Fields]:
-    """The two groups of the reference's adamw."""
-    return [{"kinds": as_node(kinds, params.place)} for kinds in (["weight"], ["bias", "norm", "embedding"])]
+    pairs = zip(groups, starts, strict=True)
+    whole = [{**group, **({"schedule_from": start} if start.value else {})} for group, start in pairs]
+    if name in BY_NAME:
+        whole = [*whole[1:], whole[0]]  # The group of all others comes last, since the first that fits counts.
+    return [group for group in whole if "marked" in group or "schedule_from" in group]
 
 
 def _misplaced(step: Node, path: str, notes: Notes) -> Node | None:
