@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 RECIPES := $(sort $(wildcard recipes/*.yml))
 
-.PHONY: demo recipes test check
+.PHONY: demo recipes test lint check
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -24,9 +24,10 @@ recipes: .venv/installed
 test: .venv/installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-check: .venv/installed
+lint: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+check: lint test
