@@ -16,7 +16,7 @@ from artschool.engine.callbacks import GatedCallback
 from artschool.engine.evaluate import Accumulator, MeanOverSamples
 from artschool.engine.train_iteration import Clock
 from artschool.entries import InjectorEntry
-from artschool.errors import ArtschoolError, ConfigError, ResourceError
+from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
 from artschool.graph.call import Call, InjectorCall, LossCall
 from artschool.signature import Context, Role
 
@@ -165,9 +165,11 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
         raise ResourceError(
             f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed"
         ) from error
-    except ArtschoolError as error:
+    except ConfigError as error:
         error.add_note(f"{component.node.place}: {component.path}")
         raise
+    except (ResourceError, DataError, CheckpointError) as error:
+        raise type(error)(f"{component.node.place}: {component.path}: {error}") from error
     except (ValueError, TypeError, AssertionError) as error:
         raise ConfigError(
             f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}"

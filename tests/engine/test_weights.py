@@ -147,7 +147,8 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, suf
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, str(file))
     assert str(error.value) == (
-        f"{file} holds more than tensors, and loading it would run its code; save `network.state_dict()` alone"
+        f"networks.net.weights: {file} holds more than tensors, and loading it would run its code; "
+        "save `network.state_dict()` alone"
     )
     assert not made.exists()
     torch.load(file, weights_only=False) if zipped else pickle.loads(file.read_bytes())
@@ -182,6 +183,11 @@ def test_a_file_without_names_is_told(tmp_path: Path, content: Any) -> None:
     with pytest.raises(CheckpointError) as error:
         load_weights(torch.nn.Linear(2, 2), file)
     assert str(error.value) == f"{file} holds no tensors by name"
+
+
+def test_a_missing_file_is_told_with_the_network_s_place(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"^networks\.gen\.weights: no weights file .*none\.pth$"):
+        load_weights(torch.nn.Linear(2, 2), tmp_path / "none.pth", path="networks.gen")
 
 
 def test_a_truncated_file_is_told(tmp_path: Path) -> None:

@@ -161,6 +161,10 @@ def test_what_has_no_counterpart_is_refused_by_name(text: str, fault: str) -> No
             "3:8: eval.pure: is left out: there is no `datasets.val` to evaluate on",
         ),
         (
+            "gpu_ids: [0, 1]",
+            "3:1: gpu_ids: is left out: each device is a process of its own, started by torchrun",
+        ),
+        (
             "path: {resume_state: x.state}",
             "3:8: path.resume_state: is left out: give it to the command, `artschool train FILE --resume PATH`",
         ),
@@ -297,6 +301,13 @@ def test_joined_text_is_put_together_and_an_unfilled_place_is_told() -> None:
     assert told(notes.faults) == [
         "4:10: logger.print_freq: '${often}' is a place that a tool fills in before training; fill it in"
     ]
+
+
+def test_lengths_sort_and_trim_the_training_data() -> None:
+    plain, notes = converted(STEP + VAL + "train: {sort_key: wav_lengths, auto_collate: true}")
+    assert plain["data"]["train"] == {"type": "own", "batch_size": 8, "sort_key": "wav_lengths", "trim": True}
+    assert "sort_key" not in plain["data"]["val"]
+    assert not notes.faults
 
 
 def test_going_back_after_an_explosion_works_here() -> None:

@@ -1,7 +1,8 @@
-"""Rows in columns: wrapped beside their column on a terminal, one line each in a pipe or a file."""
+"""Rows in columns and paragraphs: wrapped on a terminal, as they are in a pipe or a file."""
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 
@@ -9,6 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 GAP = 2
+ITEM = re.compile(r" +\w+: ")
+"""How an argument begins, in a docstring."""
 NARROWEST = 24
 """Letters in a line of wrapped text, however narrow the terminal is."""
 
@@ -25,3 +28,39 @@ def print_columns(console: Console, rows: Sequence[Sequence[str]]) -> None:
         rest = "".join([*others, f"\n{' ' * indent}".join(lines)])
         style = "" if first.startswith(" ") else "bold"
         console.print(Text.assemble((first if rest else first.rstrip(), style), rest), soft_wrap=True)
+
+
+def print_docstring(console: Console, text: str) -> None:
+    """Print a docstring; on a terminal that is narrower than its lines, its paragraphs are wrapped anew."""
+    lines = text.splitlines()
+    if console.is_terminal and max(map(len, lines), default=0) > console.width:
+        lines = [part for paragraph in _paragraphs(lines) for part in _wrapped(paragraph, console.width)]
+    console.print(Text("\n".join(lines)), soft_wrap=True)
+
+
+def _paragraphs(lines: Sequence[str]) -> list[list[str]]:
+    """Lines that belong together: those of plain text, and an argument with the deeper lines that follow it."""
+    paragraphs: list[list[str]] = []
+    for line in lines:
+        first = paragraphs[-1][0] if paragraphs else ""
+        deeper, level = _indent(line) > _indent(first) > 0, _indent(line) == _indent(first)
+        continues = deeper or (level and first[-1:] != ":" and not ITEM.match(line))
+        if first.strip() and line.strip() and continues:
+            paragraphs[-1].append(line)
+        else:
+            paragraphs.append([line])
+    return paragraphs
+
+
+def _wrapped(paragraph: Sequence[str], width: int) -> list[str]:
+    indent = _indent(paragraph[0])
+    text = " ".join(line.strip() for line in paragraph)
+    deeper = " " * (indent + 4 if ITEM.match(paragraph[0]) else indent)
+    wrapped = textwrap.wrap(
+        text, max(width, NARROWEST), initial_indent=" " * indent, subsequent_indent=deeper, break_long_words=False
+    )
+    return wrapped or [""]
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())

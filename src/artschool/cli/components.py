@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 
-from artschool.cli.columns import print_columns
+from artschool.cli.columns import print_columns, print_docstring
 from artschool.config.component import takes_list
 from artschool.config.plugins import load_installed, load_plugin
 from artschool.config.write import flow
@@ -44,7 +44,7 @@ def _list(console: Console, registry: Registry) -> None:
 
 def _describe(console: Console, item: Registered) -> None:
     console.print(f"[bold]{item.name}[/], {item.kind.one}\n")
-    console.print(item.documentation or "No documentation.", markup=False, soft_wrap=True)
+    print_docstring(console, item.documentation or "No documentation.")
     rows = [("in the file", "default", "takes")]
     parameters = {parameter.name: parameter for parameter in item.signature.parameters}
     for field_name, info in item.model.model_fields.items():

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from artschool.config.source import Node
-from artschool.errors import Fault, allowed, nearest
+from artschool.errors import MOST_NAMES, Fault, allowed, nearest
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -121,8 +121,13 @@ class _Faults:
         else:
             sizes = [error for error in errors if error["type"] in ("too_short", "too_long")]
             expected = list(dict.fromkeys(_expectation(error) for error in sizes or errors))
+        names = _literals(errors)
+        if isinstance(found.value, str) and len(names) > MOST_NAMES:
+            message = f"expects one of {len(names)} names, found {describe(found)}"
+            return Fault(found.place, self._where(location), message, allowed("There are", found.value, names))
         message = f"expects {' or '.join(expected)}, found {describe(found)}"
-        return Fault(found.place, self._where(location), message, _nearest_literal(errors, found))
+        hint = nearest(found.value, names) if isinstance(found.value, str) else ""
+        return Fault(found.place, self._where(location), message, hint)
 
     def _where(self, location: Location) -> str:
         return ".".join([self._path, *map(str, location)] if self._path else map(str, location))
@@ -167,10 +172,9 @@ def _expectation(error: ErrorDetails) -> str:
     return template.format(**{name: f"{value:g}" if isinstance(value, float) else value for name, value in bounds})
 
 
-def _nearest_literal(errors: Sequence[ErrorDetails], found: Node) -> str:
+def _literals(errors: Sequence[ErrorDetails]) -> list[str]:
     expected = ",".join(str(e.get("ctx", {})["expected"]) for e in errors if e["type"] == "literal_error")
-    names = [part.strip("' ") for part in expected.replace(" or ", ",").split(",") if part]
-    return nearest(found.value, names) if isinstance(found.value, str) else ""
+    return [part.strip("' ") for part in expected.replace(" or ", ",").split(",") if part]
 
 
 def describe(node: Node) -> str:

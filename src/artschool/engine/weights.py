@@ -48,7 +48,10 @@ def load_weights(network: nn.Module, file: Path, *, prefix: str = "", strict: bo
     Raises:
         CheckpointError: The file cannot be read, a shape differs, names differ though `strict`, or nothing fits.
     """
-    tensors = {name.removeprefix("module."): value for name, value in read_tensors(file).items()}
+    try:
+        tensors = {name.removeprefix("module."): value for name, value in read_tensors(file).items()}
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}.weights: {error}" if path else str(error)) from error
     if prefix:
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     unused = getattr(network, "unused_weights", ())

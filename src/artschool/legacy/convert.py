@@ -111,6 +111,10 @@ def _tell_values(tree: Node, notes: Notes) -> None:
     if name is not None and "debug" in text(name):
         message = "nothing depends on a name here; with 'debug' in it the reference logged, drew and saved more often"
         notes.warn(name, "name", message)
+    if len(devices := items(tree.get("gpu_ids"))) > 1:
+        message = "is left out: each device is a process of its own, started by torchrun"
+        hint = f"Write `torchrun --nproc-per-node={len(devices)} -m artschool train FILE`."
+        notes.warn(mapping(tree)["gpu_ids"], "gpu_ids", message, hint)
     if parts is not None and isinstance(parts.value, int) and parts.value > 1:
         message = f"a batch goes through in {parts.value} parts that weigh by their true sizes; it may have any size"
         notes.warn(parts, "train.mega_batch_factor", message)
