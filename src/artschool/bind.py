@@ -165,10 +165,7 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
         raise ResourceError(
             f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed"
         ) from error
-    except ConfigError as error:
-        error.add_note(f"{component.node.place}: {component.path}")
-        raise
-    except (ResourceError, DataError, CheckpointError) as error:
+    except (ConfigError, ResourceError, DataError, CheckpointError) as error:
         raise type(error)(f"{component.node.place}: {component.path}: {error}") from error
     except (ValueError, TypeError, AssertionError) as error:
         raise ConfigError(

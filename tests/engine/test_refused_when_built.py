@@ -16,7 +16,5 @@ TOKENS = "steps.main.injectors.tokens={type: kmeans_quantizer, in: x, centroids:
 
 @pytest.mark.parametrize(("override", "error"), [(MEL, ConfigError), (TOKENS, CheckpointError)])
 def test_errors_of_ours_say_where(tmp_path: Path, override: str, error: type[Exception]) -> None:
-    with pytest.raises(error) as told:
+    with pytest.raises(error, match=rf"toy\.yml:\d+:\d+: {re.escape(override.partition('=')[0])}: "):
         toy_parts.load(tmp_path, override)
-    (note,) = told.value.__notes__
-    assert re.search(rf"toy\.yml:\d+:\d+: {override.partition('=')[0]}$", note)
