@@ -58,7 +58,8 @@ class Seeded:
         for attempt in range(1, TRIES + 1):
             seed_all(seed)
             try:
-                return Read(self._dataset[index], list(bad.values()))
+                sample = self._dataset[index]
+                return Read(sample, list(bad.values())) if bad else Read(sample)
             except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
                 fault = fault_of_machine(self._name, error)
                 if fault is not None:

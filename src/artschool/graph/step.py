@@ -42,7 +42,7 @@ class Step:
         Returns:
             The weighted sum of the active losses, None when none is.
         """
-        if not all(key in state.values for key in self.requires):
+        if self.requires and not all(key in state.values for key in self.requires):
             return None
         for injector in self.injectors:
             if injector.when.active(iteration):
