@@ -139,13 +139,13 @@ class Observer:
         """Note where the gradient of a loss goes."""
         assert self._step is not None
         if not value.dtype.is_floating_point:
-            kind = "complex" if value.dtype.is_complex else "integer"
+            kind = "a complex" if value.dtype.is_complex else "an integer"
             hint = (
                 "Take its magnitude or real part."
                 if value.dtype.is_complex
                 else "Compute it from floating-point values."
             )
-            message = f"is a {kind} number ({_dtype(value)}), which has no gradient to follow"
+            message = f"is {kind} number ({_dtype(value)}), which has no gradient to follow"
             self.faults.append(Fault(call.place, call.path, message, hint))
             return
         self.asked.add(self._step.graph.name)
@@ -190,8 +190,11 @@ class Observer:
             writer = self.keys[key].writer if key in self.keys and key not in writers else ""
             if writer in self.components and calls_any(self.components[writer], self._step.networks):
                 return f"{key!r} comes from {writer}, and what leaves a step carries no gradient. Make it again here."
+        made = [key for key, seen in writers.items() if calls_any(seen.component, self._step.networks)]
+        there = f"; {writers[made[0]].component.path} gives {', '.join(map(repr, made))}" if made else ""
         called = ", ".join(dict.fromkeys(use.name for use in self.components[path].networks))
-        return f"Nothing here calls {names}" + (f"; the loss calls {called}." if called else ".")
+        instead = f"; it calls {called} itself" if called else ""
+        return f"Nothing that it reads comes from {names}{there or instead}."
 
     def _fault(self, call: Call, state: State, error: Exception) -> Fault:
         prefix = f"{call.place}: {call.path}: "

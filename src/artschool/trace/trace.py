@@ -47,10 +47,11 @@ def trace(config: Config) -> Trace:
         batches = {name: loader.first(min(MOST_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
         try:
             return _traced(config, loaders, batches, world_size, real=False)
-        except Untraceable as reason:
-            found = _traced(config, loaders, batches, world_size, real=True)
-            found.notes.insert(0, f"{reason}, so one real micro-batch ran instead")
-            return found
+        except Untraceable as error:
+            reason = str(error)
+        found = _traced(config, loaders, batches, world_size, real=True)
+        found.notes.insert(0, f"{reason}, so micro-batches ran for real instead")
+        return found
 
 
 def _traced(

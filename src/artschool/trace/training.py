@@ -13,7 +13,7 @@ from artschool.data.examples import resized
 from artschool.engine.freeze import all_frozen
 from artschool.engine.run import Run
 from artschool.engine.train_iteration import MicroBatches, TrainStep
-from artschool.errors import ArtschoolError, ConfigError, Fault
+from artschool.errors import ConfigError, Fault
 from artschool.trace.fake import needs_values
 from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
 from artschool.trace.observe import Observer, Untraceable, components_of_file, observe
@@ -99,9 +99,10 @@ class TrainingTrace:
         try:
             for hook in run.update_hooks:
                 hook(iteration, run.folder)
-            batch = resized(self._samples, size)
-            self.observer.begin(batch, "data.train", self._config.data["train"].node.place)
-            states = MicroBatches(batch, 1, size, run.device)
+            # Where there are several parts, the second differs: gradients are there already, and `once` has been.
+            count = min(2, self._config.sections.train.parts(iteration))
+            states = MicroBatches(resized(self._samples, count * size), count, count * size, run.device)
+            self.observer.begin(states.first.values, "data.train", self._config.data["train"].node.place)
             for step in run.steps:
                 if step.graph.when.active(iteration):
                     self._run_step(step, states, iteration)
@@ -131,7 +132,7 @@ class TrainingTrace:
         except (ConfigError, Untraceable):
             raise
         except Exception as error:
-            if isinstance(error, ArtschoolError) and len(self.observer.faults) > told:
+            if len(self.observer.faults) > told:
                 raise ConfigError([]) from None  # The losses have told it, each with its reason.
             if self.observer.real or not needs_values(error):
                 message = f"fails outside of its injectors and losses: {type(error).__name__}: {error}"
