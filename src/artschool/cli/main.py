@@ -74,6 +74,18 @@ def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bo
 
 
 @cli.command()
+@click.argument("config", type=FILE)
+@click.argument("overrides", nargs=-1)
+@click.option("-o", "output", type=FILE, help="An .html page, an .svg picture, or a .mmd file.")
+@click.option("--trace", "traced", is_flag=True, help="Tell the shapes of keys, from a trace.")
+def graph(config: Path, overrides: tuple[str, ...], output: Path | None, traced: bool) -> None:
+    """Draw the dataflow of CONFIG."""
+    from artschool.cli.graph import graph_command
+
+    graph_command(config, overrides, output, traced=traced)
+
+
+@cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option(
