@@ -138,7 +138,7 @@ class GroupEntry(BaseModel):
         schedule_from: The step's schedule counts from this iteration for them; until then their `lr` holds.
     """
 
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
     match: str = "*"
     kinds: list[ParameterKind] = ["weight", "bias", "norm", "embedding"]
