@@ -114,6 +114,8 @@ def test_what_the_check_accepts_is_never_refused(part: int) -> None:
          "['sr', 'hq', 'lq'] is too long"),
         (("steps", "gen", "optimizer", "param_groups", 0, "lrr"), 1, ("steps", "gen", "optimizer", "param_groups", 0),
          "Additional properties are not allowed ('lrr' was unexpected)"),
+        (("steps", "gen", "optimizer", "param_groups", 0, "schedule_from"), "5",
+         ("steps", "gen", "optimizer", "param_groups", 0, "schedule_from"), "'5' does not match '\\\\$\\\\{'"),
         (("steps", "gen", "optimizer", "betas", 1), 1.5, ("steps", "gen", "optimizer", "betas", 1),
          "1.5 is greater than or equal to the maximum of 1"),
         (("steps", "gen", "schedule", 1, "perid"), 1, ("steps", "gen", "schedule", 1),
