@@ -86,7 +86,7 @@ class Binder:
         parameters = component.registered.signature.parameters
         built = construct(component, {p.name: self._value(component, p.name, p.role) for p in parameters}, networks)
         if isinstance(built, nn.Module):
-            self.modules[component.path] = built.to(self._clock.device)
+            self.modules[component.path] = on_device(built, self._clock.device)
         return GatedCallback(component.path.rpartition(".")[2], built, component.when)
 
     def metric(self, component: Component) -> tuple[Call, Accumulator]:
@@ -118,7 +118,7 @@ class Binder:
         known = self._known.get(component.path)
         built = construct(component, at_build) if known is None else known
         if isinstance(built, nn.Module):
-            self.modules[component.path] = built.to(self._clock.device)
+            self.modules[component.path] = on_device(built, self._clock.device)
         return built, at_call, keys
 
     def _value(self, component: Component, name: str, role: Role) -> Any:
@@ -154,6 +154,12 @@ class Binder:
             self.used.append(self._networks[value])
             return self._networks[value]
         return [self._networks_in(part) for part in value] if isinstance(value, list) else value
+
+
+def on_device(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module, moved unless it is there."""
+    there = all(tensor.device == device for tensor in (*module.parameters(), *module.buffers()))
+    return module if there else module.to(device)
 
 
 def construct(component: Component, options: Mapping[str, Any], *provided: Any) -> Any:

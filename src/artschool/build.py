@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from artschool import ranks
-from artschool.bind import Binder, construct
+from artschool.bind import Binder, construct, on_device
 from artschool.config.flow import kept_after
 from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config
@@ -21,6 +21,7 @@ from artschool.config.structure import Step as StepConfig
 from artschool.config.write import dump
 from artschool.data.bad import BadSamples
 from artschool.data.collate import Collate
+from artschool.data.examples import Examples
 from artschool.data.loader import Loader, length_of
 from artschool.data.sampler import Batches
 from artschool.data.seeds import derive, forked
@@ -46,24 +47,35 @@ from artschool.graph.step import Step
 Note = Callable[[str], None]
 
 
-def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda message: None) -> Run:
+def build(
+    config: Config,
+    folder: Path,
+    *,
+    source: str = "",
+    note: Note = lambda message: None,
+    device: torch.device | None = None,
+    loaders: Mapping[str, Loader] | None = None,
+) -> Run:
     """Build networks, data, optimizers and the plan of a checked config. Nothing is written.
 
     Args:
         folder: Where the run will write.
         source: The text of the file as given.
         note: Told what the user should know, such as which pretrained weights were loaded.
+        device: Where to train, what `train.device` chooses without it.
+        loaders: The data by name, what `build_data` gives without it.
 
     Raises:
         ArtschoolError: Something that only building can tell: a data set that is empty, weights that do not fit.
     """
     file = config.sections
-    device = choose_device(file.train.device)
+    device = device or choose_device(file.train.device)
     ranks.start(device)
     _set_switches(file.train)
     meters = Meters()
     clock = Clock(device, meters)
-    data = _train_data(config)
+    loaders = loaders if loaders is not None else build_data(config)
+    data = _train_data(config, loaders["train"])
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
     for network in networks.values():
         ranks.broadcast([*network.parameters(), *network.buffers()])
@@ -84,7 +96,7 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         emas=emas,
         modules=binder.modules | _batch_sizings(steps),
         data=data,
-        evaluations=[_evaluation(e, config, binder) for e in config.evaluations.values()],
+        evaluations=[_evaluation(e, config, binder, loaders[e.section.data]) for e in config.evaluations.values()],
         train_section=file.train,
         log_section=file.log,
         checkpoint_section=file.checkpoint,
@@ -96,6 +108,16 @@ def build(config: Config, folder: Path, *, source: str = "", note: Note = lambda
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
     )
+
+
+def build_data(config: Config, *, examples: bool = False) -> dict[str, Loader]:
+    """The data sets that training and evaluations use, by name, each with how it is loaded.
+
+    Args:
+        examples: Whether those with an `example:` yield zeros of that shape instead of what they hold.
+    """
+    used = {"train", *(evaluation.section.data for evaluation in config.evaluations.values())}
+    return {name: _loader(config.data[name], config.sections.seed, examples) for name in config.data if name in used}
 
 
 def build_loggers(config: Config) -> list[Logger]:
@@ -140,7 +162,7 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
             hook()
     freeze(network, entry.frozen, component.path)
     checkpoint_activations(network, entry.activation_checkpointing, component.path)
-    return network.to(device)
+    return on_device(network, device)
 
 
 def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
@@ -174,11 +196,11 @@ def _dataset(component: Component) -> Any:
     return construct(component, {**component.options(), **inner})
 
 
-def _loader(component: Component, seed: int) -> Loader:
+def _loader(component: Component, seed: int, examples: bool) -> Loader:
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
     return Loader(
-        _dataset(component),
+        Examples(entry.example) if examples and entry.example else _dataset(component),
         path,
         seed,
         workers=entry.workers,
@@ -188,16 +210,14 @@ def _loader(component: Component, seed: int) -> Loader:
     )
 
 
-def _train_data(config: Config) -> TrainData:
-    component, seed = config.data["train"], config.sections.seed
-    entry = component.entry
+def _train_data(config: Config, loader: Loader) -> TrainData:
+    entry = config.data["train"].entry
     assert isinstance(entry, DatasetEntry)
-    loader = _loader(component, seed)
     batches = Batches(
         "data.train",
         length_of(loader.dataset, "data.train"),
         entry.batch_size,
-        seed=seed,
+        seed=config.sections.seed,
         shuffle=entry.shuffle is not False,
         drop_last=entry.drop_last,
         world_size=ranks.world_size(),
@@ -271,12 +291,11 @@ def _phase(component: Component) -> Phase:
     return Phase(curve, entry.from_, entry.scale, entry.warmup)
 
 
-def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder) -> Evaluation:
+def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder, loader: Loader) -> Evaluation:
     binder = training.for_evaluation(averaged=evaluation.section.ema)
-    name, component = evaluation.section.data, config.data[evaluation.section.data]
-    entry = component.entry
+    name = evaluation.section.data
+    entry = config.data[name].entry
     assert isinstance(entry, DatasetEntry)
-    loader = _loader(component, config.sections.seed)
     length = length_of(loader.dataset, f"data.{name}")
     batches = Batches(
         f"data.{name}",

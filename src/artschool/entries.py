@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from artschool.signature import Key, Whole
 
@@ -72,11 +72,31 @@ class NetworkEntry(Gated):
     activation_checkpointing: list[str] = []
 
 
+DType = Literal[
+    "float32", "float64", "float16", "bfloat16", "complex64", "int64", "int32", "int16", "int8", "uint8", "bool"
+]
+
+
+class ExampleEntry(BaseModel):
+    """A value of one sample: the shape of a tensor without its batch, and its type. The shape alone will do."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    shape: list[Count] = []
+    dtype: DType = "float32"
+
+
+def _shape_alone(value: Any) -> Any:
+    return {"shape": value} if isinstance(value, list) else value
+
+
 class DatasetEntry(Entry):
     """A data set and how it is batched. `batch_size` counts the samples of one iteration over all processes.
 
     `max_bad` is how many samples that cannot be read are replaced by others before the run stops. `pad` lists the keys
     of unequal length, `trim` cuts what is padded to the longest of the batch, `sort_key` puts the largest first.
+    `example` says of each key what a sample holds, `[3, 64, 64]` or `{shape: [], dtype: int64}`, so that a trace need
+    not load any.
     """
 
     batch_size: Count = 1
@@ -89,6 +109,7 @@ class DatasetEntry(Entry):
     pad: list[Key] = []
     trim: bool = False
     sort_key: Key | None = None
+    example: dict[Key, Annotated[ExampleEntry, BeforeValidator(_shape_alone)]] | None = None
 
 
 class MetricEntry(Entry):

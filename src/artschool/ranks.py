@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -12,13 +13,25 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 Value = TypeVar("Value")
+_alone = False
 BUCKET_ELEMENTS = 8 * 1024 * 1024
 """Gradients travel in flat pieces of at most this many elements, so that the copy stays small beside the network."""
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Behave as the only process for a while: nothing is exchanged."""
+    global _alone  # noqa: PLW0603  # of the process, like the group itself
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
+
+
 def start(device: torch.device) -> None:
     """Join the processes that `torchrun` started; nothing to do without it. Tensors on the CPU travel through gloo."""
-    if "WORLD_SIZE" not in os.environ or dist.is_initialized():
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _alone:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(minutes=30))
@@ -37,7 +50,7 @@ def rank() -> int:
 
 def world_size() -> int:
     """How many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    return dist.get_world_size() if dist.is_initialized() and not _alone else 1
 
 
 def is_main() -> bool:

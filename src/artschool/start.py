@@ -21,6 +21,7 @@ from artschool.loggers.guarded import Guarded
 from artschool.loggers.jsonl import JsonlLogger
 from artschool.loggers.pictures import PictureLogger
 from artschool.loggers.tensorboard import TensorBoardLogger
+from artschool.trace.trace import trace
 
 
 def load(
@@ -29,6 +30,7 @@ def load(
     *,
     run_dir: str | Path | None = None,
     resume: str = "auto",
+    traced: bool = False,
     console: Console | None = None,
 ) -> Run:
     """Check a file, build its run, and put it where its newest checkpoint ends.
@@ -39,6 +41,7 @@ def load(
         run_dir: Where to write; `runs/<name>` without it.
         resume: `auto` goes on from the newest valid checkpoint of the run's folder, `never` wants a folder without any,
             and a path names a checkpoint to start from.
+        traced: Whether to prove shapes and gradients first, by running each step on tensors without values.
         console: Where to say what happens; nothing is said without it.
 
     Returns:
@@ -49,7 +52,7 @@ def load(
         CheckpointError: The checkpoint is damaged or does not fit.
     """
     console = console or Console(quiet=True)
-    checked, run = _built(config, overrides, run_dir, console)
+    checked, run = _built(config, overrides, run_dir, console, traced=traced)
     # A terminal that is gone has nowhere to be told of.
     shown = Guarded(ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
@@ -96,14 +99,28 @@ def load_trained(
 
 
 def _built(
-    config: str | Path, overrides: Sequence[str], run_dir: str | Path | None, console: Console
+    config: str | Path,
+    overrides: Sequence[str],
+    run_dir: str | Path | None,
+    console: Console,
+    *,
+    traced: bool = False,
 ) -> tuple[Config, Run]:
     path = Path(config)
     checked = check_any(path, overrides, announce=lambda line: _say(console, line))
     for warning in checked.warnings:
         _say(console, f"warning: {warning}")
+    if traced:
+        _trace(checked, console)
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
     return checked, build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
+
+
+def _trace(config: Config, console: Console) -> None:
+    found = trace(config)
+    for note in found.notes:
+        _say(console, note)
+    _say(console, f"traced: {found.summary}")
 
 
 def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:

@@ -199,9 +199,8 @@ def test_the_command_says_so_and_returns_2(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "gan.yml:4:32: data.train.sise: unknown option\n"
-        "    photo_patches takes: augment, batch_size, count, drop_last, keys, max_bad, pad, scale, shuffle, size, "
-        "sort_key, timeout, trim, workers. "
-        "Did you mean 'size'?\n"
+        "    photo_patches takes: augment, batch_size, count, drop_last, example, keys, max_bad, pad, scale, shuffle, "
+        "size, sort_key, timeout, trim, workers. Did you mean 'size'?\n"
         "gan.yml:22:13: steps.critic.trains: unknown network 'critik'\n"
         "    The networks are: critic, gen. Did you mean 'critic'?\n"
         "2 faults; nothing was started.\n"

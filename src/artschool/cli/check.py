@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
+from artschool.cli.traced import print_trace
 from artschool.config.flow import components_of, declared_keys
 from artschool.config.structure import Component, Config, Step
 from artschool.entries import DatasetEntry, LossEntry
@@ -16,7 +17,7 @@ from artschool.legacy.read import check_any
 Row = tuple[str, str]
 
 
-def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -> None:
+def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool, traced: bool = False) -> None:
     """Prove a file and print what it does."""
     console = Console(highlight=False)
 
@@ -27,6 +28,8 @@ def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -
     for warning in config.warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     print_columns(console, list(summary(config)))
+    if traced:
+        print_trace(console, config)
     number = len(config.warnings)
     warned = f" {number} warning{'s' if number > 1 else ''}." if number else ""
     console.print(f"{path}: sound.{warned}", soft_wrap=True, markup=False)

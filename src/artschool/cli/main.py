@@ -27,11 +27,12 @@ def cli() -> None:
     metavar="auto|never|PATH",
     help="Which checkpoint to go on from.",
 )
-def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume: str) -> None:
+@click.option("--no-trace", is_flag=True, help="Start without running each step on tensors without values first.")
+def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume: str, no_trace: bool) -> None:
     """Train CONFIG, with values changed as KEY=VALUE. The same command starts and resumes."""
     from artschool.cli.train import train_command
 
-    train_command(config, overrides, run_dir, resume)
+    train_command(config, overrides, run_dir, resume, traced=not no_trace)
 
 
 @cli.command("eval")
@@ -57,11 +58,14 @@ def evaluate(
     is_flag=True,
     help="Run no code that the file names; what only a plugin knows is reported.",
 )
-def check(config: Path, overrides: tuple[str, ...], no_plugins: bool) -> None:
+@click.option(
+    "--trace", "traced", is_flag=True, help="Run each step on tensors without values: shapes, gradients, memory."
+)
+def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bool) -> None:
     """Prove CONFIG without starting anything, and show what it does."""
     from artschool.cli.check import check_command
 
-    check_command(config, overrides, with_plugins=not no_plugins)
+    check_command(config, overrides, with_plugins=not no_plugins, traced=traced)
 
 
 @cli.command()

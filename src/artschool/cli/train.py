@@ -10,11 +10,11 @@ from artschool.loggers.console import Terminal, print_end
 from artschool.start import load
 
 
-def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str) -> None:
+def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str, *, traced: bool) -> None:
     """Train a file, or go on where its newest checkpoint ends."""
     console = Terminal(highlight=False)
     try:
-        run = load(config, overrides, run_dir=run_dir, resume=resume, console=console)
+        run = load(config, overrides, run_dir=run_dir, resume=resume, traced=traced, console=console)
         if run.iteration >= run.iterations:
             if ranks.is_main():
                 console.print(f"{run.folder} has finished its {run.iterations} iterations already", soft_wrap=True)

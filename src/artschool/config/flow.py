@@ -123,6 +123,8 @@ def yielded_keys(data: Component | None) -> tuple[str, ...] | None:
         return None
     listed: list[str] | None = getattr(data.entry, "keys", None)
     own = tuple(listed) if listed is not None else data.registered.signature.yields
+    if own is None and (example := getattr(data.entry, "example", None)) is not None:
+        own = tuple(example)
     if (
         own is None
         and data.entry is not None

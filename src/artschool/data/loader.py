@@ -6,7 +6,7 @@ import signal
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -135,6 +135,15 @@ class Loader:
                 if isinstance(batch, ArtschoolError):
                     raise batch
                 yield batch
+
+    def first(self, count: int) -> dict[str, Any]:
+        """A batch of the first samples, loaded here, fewer where there are fewer.
+
+        Raises:
+            DataError: One of them cannot be read, or they do not fit into one batch.
+        """
+        positions = [Position(0, index) for index in range(min(count, len(self.dataset)))]
+        return next(replace(self, workers=0).load([positions], torch.device("cpu")))
 
     def _from_workers(
         self, seeded: Seeded, together: _Together, sampler: Iterable[list[Position]], device: torch.device

@@ -20,7 +20,7 @@ from artschool.engine.meters import Meters
 from artschool.errors import NumericsError
 from artschool.graph.call import Call, InjectorCall
 from artschool.graph.state import State
-from artschool.graph.step import Step
+from artschool.graph.step import Record, Step
 
 
 class Accumulator(Protocol):
@@ -105,16 +105,19 @@ class Evaluation:
             for index, batch in enumerate(self.loader.load(sampler, device)):
                 seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device), writer=self.loader.name)
-                record = partial(losses.add, share=size_of(batch))
-                for step in self.steps:
-                    if step.when.active(max(iteration - 1, 0)):
-                        step.forward(state, max(iteration - 1, 0), record)
-                for injector in self.injectors:
-                    injector(state)
-                for call, _ in self.metrics.values():
-                    call(state)
+                self.forward(state, max(iteration - 1, 0), partial(losses.add, share=size_of(batch)))
         values = {f"{self.name}/{name}": value for name, value in losses.drain().items()}
         return values | {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
+
+    def forward(self, state: State, iteration: int, record: Record) -> None:
+        """Run everything on one batch: the steps as at an iteration, the injectors, and the metrics."""
+        for step in self.steps:
+            if step.when.active(iteration):
+                step.forward(state, iteration, record)
+        for injector in self.injectors:
+            injector(state)
+        for call, _ in self.metrics.values():
+            call(state)
 
     def _value(self, name: str, metric: Accumulator) -> float:
         value = metric.compute()

@@ -40,7 +40,7 @@ def _train_on(run: Run, flag: StopFlag) -> None:
         for logger in run.loggers:
             stack.callback(logger.close)
             logger.start(run)
-        for loader in (run.data.loader, *(evaluation.loader for evaluation in run.evaluations)):
+        for loader in run.loaders:
             loader.bad.note = run.note
             stack.callback(loader.bad.report)
         batches = run.data.load(run.iteration + run.shift, run.iterations + run.shift, run.device)

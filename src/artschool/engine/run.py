@@ -139,6 +139,12 @@ class Run:
             logger.note(message)
 
     @property
+    def loaders(self) -> list[Loader]:
+        """The data that it is trained and evaluated on, each once."""
+        every = (self.data.loader, *(evaluation.loader for evaluation in self.evaluations))
+        return list({id(loader): loader for loader in every}.values())
+
+    @property
     def samples(self) -> int:
         """How many samples the finished iterations have seen, over all processes."""
         count, section = self.data.batches.samples_before, self.train_section

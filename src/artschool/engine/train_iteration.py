@@ -111,6 +111,11 @@ class TrainStep:
         active = [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
         return [p for p in active if self._starts.get(p, 0) <= iteration] if self._starts else active
 
+    @property
+    def starts(self) -> set[int]:
+        """The iterations from which parameters move that their network's own code holds back until then."""
+        return set(self._starts.values())
+
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the forward pass."""
         return self.update.precision.autocast() if self.update else nullcontext()

@@ -54,19 +54,16 @@ class Call:
         try:
             return self._function(**{parameter: read(values) for parameter, read in self._readers})
         except Exception as error:  # Whatever a component raises is told with the line of the file and its inputs.
-            error.add_note(self._describe(values))
+            error.add_note("\n    ".join([f"{self.place}: {self.path}", *self.inputs(state)]))
             raise
 
-    def _describe(self, values: Mapping[str, Any]) -> str:
-        lines = [f"{self.place}: {self.path}"]
+    def inputs(self, state: State) -> list[str]:
+        """A line for each key that it reads: the parameter, the key and what it holds."""
+        lines = []
         for parameter, keys in self._keys.items():
             names = [keys] if isinstance(keys, str) else keys if isinstance(keys, list) else []
-            lines += [
-                f"    {parameter} {name!r}: {_describe_value(values.get(name))}"
-                for name in names
-                if isinstance(name, str)
-            ]
-        return "\n".join(lines)
+            lines += [f"{parameter} {n!r}: {describe_value(state.values.get(n))}" for n in names if isinstance(n, str)]
+        return lines
 
 
 class InjectorCall(Call):
@@ -142,11 +139,12 @@ class LossCall(Call):
         """
         value = super().__call__(state)
         if not isinstance(value, Tensor) or value.dim() != 0:
-            raise StateError(f"{self.place}: {self.path}: a loss returns a scalar, found {_describe_value(value)}")
+            raise StateError(f"{self.place}: {self.path}: a loss returns a scalar, found {describe_value(value)}")
         return value
 
 
-def _describe_value(value: Any) -> str:
+def describe_value(value: Any) -> str:
+    """What a value is, in a few words: `(16, 3, 64, 64) float32 on cpu`."""
     if isinstance(value, Tensor):
         return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')} on {value.device}"
     return type(value).__name__

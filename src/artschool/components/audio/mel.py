@@ -130,9 +130,17 @@ def mel_basis(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: fl
     distance = edges[:, None] - frequencies
     rising, falling = -distance[:-2] / width[:-1, None], distance[2:] / width[1:, None]
     basis = torch.minimum(rising, falling).clamp(min=0) * (2 / (edges[2:] - edges[:-2]))[:, None]
-    if empty := int((basis.amax(1) == 0).sum()):
+    if empty := _count_empty_bands(sample_rate, n_fft, n_mels, f_min, f_max, scale):
         raise ConfigError(f"mel_spectrogram: {empty} of {n_mels} bands hold no frequency; lower n_mels or raise n_fft")
     return basis.float()
+
+
+def _count_empty_bands(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, scale: Scale) -> int:
+    """How many bands no frequency lies in. In plain numbers, since a tensor of a trace has no values to look at."""
+    lowest, highest = _to_mel(f_min, scale), _to_mel(f_max, scale)
+    edges = [_from_mel(lowest + (highest - lowest) * i / (n_mels + 1), scale) for i in range(n_mels + 2)]
+    step = sample_rate / n_fft
+    return sum((math.floor(low / step) + 1) * step >= high for low, high in zip(edges[:-2], edges[2:], strict=True))
 
 
 LINEAR_HERTZ = 200 / 3
@@ -147,6 +155,12 @@ def _to_mel(hertz: float, scale: Scale) -> float:
     if scale == "htk":
         return 2595 * math.log10(1 + hertz / 700)
     return hertz / LINEAR_HERTZ if hertz < BREAK_HERTZ else BREAK_MEL + math.log(hertz / BREAK_HERTZ) / LOG_STEP
+
+
+def _from_mel(mel: float, scale: Scale) -> float:
+    if scale == "htk":
+        return float(700 * (10 ** (mel / 2595) - 1))
+    return mel * LINEAR_HERTZ if mel < BREAK_MEL else BREAK_HERTZ * math.exp((mel - BREAK_MEL) * LOG_STEP)
 
 
 def _to_hertz(mels: Tensor, scale: Scale) -> Tensor:

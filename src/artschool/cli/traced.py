@@ -1,0 +1,86 @@
+"""What `artschool check --trace` prints."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from artschool.cli.columns import print_columns
+from artschool.config.flow import components_of
+from artschool.config.structure import Config
+from artschool.trace.observe import TracedKey
+from artschool.trace.report import Trace, in_bytes
+from artschool.trace.trace import trace
+
+
+def print_trace(console: Console, config: Config) -> None:
+    """Trace a checked file and print what was found: keys, gradients, memory and disk."""
+    found = trace(config)
+    for note in found.notes:
+        console.print(f"note: {note}", soft_wrap=True, markup=False)
+    print_columns(console, list(_keys(config, found)))
+    print_columns(console, list(_gradients(found)))
+    print_columns(console, list(_memory(config, found)))
+
+
+def _keys(config: Config, found: Trace) -> Iterator[tuple[str, str, str, str]]:
+    training: dict[str, list[str]] = {}
+    for step in config.steps.values():
+        for component, _ in components_of(step):
+            for use in component.reads:
+                training.setdefault(use.name, []).append(component.path)
+    yield "key", "value", "gradient", "from, and who reads it"
+    yield from _rows(found.keys, training)
+    for name, keys in found.evaluations.items():
+        evaluation = config.evaluations[name]
+        read: dict[str, list[str]] = {}
+        for component in (*evaluation.injectors.values(), *evaluation.metrics.values()):
+            for use in component.reads:
+                read.setdefault(use.name, []).append(component.path)
+        yield f"evaluate {name}", "", "", ""
+        yield from _rows(keys, read)
+
+
+def _rows(keys: Mapping[str, TracedKey], readers: Mapping[str, list[str]]) -> Iterator[tuple[str, str, str, str]]:
+    for key in keys.values():
+        names = ", ".join(dict.fromkeys(map(_short, readers.get(key.name, ()))))
+        flow = f"{_short(key.writer)} -> {names}" if names else _short(key.writer)
+        yield f"  {key.name}", key.kind, "yes" if key.gradient else "", flow
+
+
+def _gradients(found: Trace) -> Iterator[tuple[str, str]]:
+    yield "loss", "gives a gradient to"
+    for path, reach in found.reached.items():
+        parts = [
+            f"{len(names)} of {sum(1 for _ in found.networks[network].parameters())} parameters of {network}"
+            for network, names in reach.networks.items()
+        ]
+        yield f"  {_short(path)}", ", ".join(parts)
+
+
+def _memory(config: Config, found: Trace) -> Iterator[tuple[str, str, str]]:
+    yield "memory", in_bytes(found.memory.peak), "at the peak, for one process"
+    for kind, size in found.memory.lasting.items():
+        yield f"  {kind}", in_bytes(size), ""
+    precision = config.sections.train.precision
+    for name, kinds in found.memory.steps.items():
+        parts = " and ".join(f"{in_bytes(size)} of {kind}" for kind, size in kinds.items() if size)
+        yield f"  step {name}", in_bytes(kinds.total()), f"{parts}, in {precision}"
+    free = shutil.disk_usage(existing(config.sections.runs)).free
+    yield "disk", in_bytes(found.checkpoint * found.kept), f"of {in_bytes(free)} free"
+    yield "  a checkpoint", in_bytes(found.checkpoint), f"{found.kept} at once"
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    folder = folder.absolute()
+    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+
+
+def _short(path: str) -> str:
+    """`gen.pixel` for `steps.gen.losses.pixel`."""
+    parts = path.split(".")
+    return f"{parts[1]}.{parts[3]}" if len(parts) > 3 else path

@@ -1,0 +1,267 @@
+"""What each call of a plan reads and writes, and where a gradient goes from each loss."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor, nn
+
+from artschool.config.structure import Component
+from artschool.engine.train_iteration import TrainStep
+from artschool.errors import ArtschoolError, ConfigError, Fault, Place
+from artschool.graph.call import Call, LossCall
+from artschool.graph.state import State
+from artschool.trace.fake import needs_values
+from artschool.trace.gradients import leaves
+
+ONE_VALUE = "Expected more than 1 value per channel"
+"""What batch norms say in train mode to a batch that has no variance."""
+
+
+class Untraceable(Exception):  # noqa: N818  # nothing went wrong
+    """A component needs the values of tensors, which a trace does not have."""
+
+
+@dataclass(frozen=True)
+class TracedKey:
+    """A value of the state as a call wrote it.
+
+    Attributes:
+        kind: Shape and type, such as `(16, 3, 64, 64) float32`; for what is no tensor, its class.
+        gradient: Whether a gradient can flow back from it.
+        writer: The path of the component, or `data.train`.
+    """
+
+    name: str
+    kind: str
+    gradient: bool
+    writer: str
+    place: Place
+
+
+@dataclass
+class Seen:
+    """A call of the present step: the keys it read and wrote, and whether a gradient went in and came out."""
+
+    component: Component
+    reads: list[str]
+    writes: dict[str, Any]
+    gradient_in: bool
+    gradient_out: bool
+
+
+@dataclass
+class Reach:
+    """The parameters that one loss gives a gradient, by network; names as in `named_parameters`."""
+
+    step: str
+    networks: dict[str, dict[str, None]] = field(default_factory=dict)
+
+
+class Observer:
+    """Takes notes while a plan runs.
+
+    Args:
+        components: By path.
+        modules: Networks, averages and components that are modules, by name.
+
+    Attributes:
+        keys: Every key that was written, as it was first.
+        reached: What each loss reaches, by the loss's path.
+        faults: What is wrong, though it ran.
+    """
+
+    def __init__(
+        self,
+        components: Mapping[str, Component],
+        modules: Mapping[str, nn.Module],
+    ) -> None:
+        self.components = components
+        self.modules = modules
+        self.keys: dict[str, TracedKey] = {}
+        self.reached: dict[str, Reach] = {}
+        self.faults: list[Fault] = []
+        self._owners = {
+            id(parameter): (name, own)
+            for name, module in modules.items()
+            for own, parameter in module.named_parameters()
+        }
+        self._step: TrainStep | None = None
+        self._trainable: set[int] = set()
+        self._seen: list[Seen] = []
+
+    def enter(self, step: TrainStep | None, iteration: int) -> None:
+        """A step begins, or an evaluation where there is none."""
+        self._step = step
+        self._trainable = {id(parameter) for parameter in step.trainable(iteration)} if step else set()
+        self._seen = []
+
+    def call(self, call: Call, state: State) -> Any:
+        """Make a call.
+
+        Raises:
+            ConfigError: With its fault, if it raises.
+            Untraceable: It needs values.
+        """
+        component, before = self.components[call.path], set(state.values)
+        reads = [use.name for use in component.reads]
+        gradient_in = any(_has_gradient(state.values.get(name)) for name in reads)
+        try:
+            result = call(state)
+        except Exception as error:
+            if needs_values(error):
+                raise Untraceable(f"{call.place}: {call.path} looks at the values of tensors") from error
+            raise ConfigError(self._fault(call, state, error)) from error
+        writes = {key: value for key, value in state.values.items() if key not in before}
+        for key, value in writes.items():
+            self.write(key, value, call.path, call.place)
+        gradient_out = any(_has_gradient(value) for value in writes.values())
+        self._seen.append(Seen(component, reads, writes, gradient_in, gradient_out))
+        if isinstance(call, LossCall) and self._trainable:
+            self._follow(call, result)
+        return result
+
+    def write(self, key: str, value: Any, writer: str, place: Place) -> None:
+        """Note a key."""
+        self.keys.setdefault(key, TracedKey(key, kind_of(value), _has_gradient(value), writer, place))
+
+    def _follow(self, call: LossCall, value: Tensor) -> None:
+        """Note where the gradient of a loss goes."""
+        assert self._step is not None
+        if not value.dtype.is_floating_point:
+            kind = "complex" if value.dtype.is_complex else "integer"
+            hint = (
+                "Take its magnitude or real part."
+                if value.dtype.is_complex
+                else "Compute it from floating-point values."
+            )
+            message = f"is a {kind} number ({_dtype(value)}), which has no gradient to follow"
+            self.faults.append(Fault(call.place, call.path, message, hint))
+            return
+        reach = self.reached.setdefault(call.path, Reach(self._step.graph.name))
+        found = False
+        for leaf in leaves(value):
+            if id(leaf) not in self._owners:
+                continue
+            network, name = self._owners[id(leaf)]
+            if id(leaf) in self._trainable:
+                found = True
+                reach.networks.setdefault(network, {})[name] = None
+            else:
+                self.faults.append(self._leak(call, network, name))
+        if not found:
+            names = " and ".join(f"'{name}'" for name in self._step.networks)
+            message = f"reaches no parameter of {names}, which the step trains"
+            self.faults.append(Fault(call.place, call.path, message, self._why_unreached(call.path)))
+
+    def _leak(self, call: LossCall, network: str, name: str) -> Fault:
+        assert self._step is not None
+        trained = ", ".join(self._step.networks)
+        message = f"its gradient leaks into {network}.{name}, which the step does not train now; it trains {trained}"
+        hint = "Detach what comes from there, or make it a network that the step trains."
+        return Fault(call.place, call.path, message, hint)
+
+    def _why_unreached(self, path: str) -> str:
+        """Where the gradient ends, going up from a loss."""
+        assert self._step is not None
+        writers = {key: seen for seen in self._seen for key in seen.writes}
+        upstream = [use.name for use in self.components[path].reads]
+        for key in upstream:  # Grows while it is walked.
+            if key not in writers:
+                continue
+            seen = writers[key]
+            trains = calls_any(seen.component, self._step.networks)
+            if not seen.gradient_out and (seen.gradient_in or trains):
+                return _end(seen, key)
+            upstream += [name for name in seen.reads if name not in upstream]
+        names = " or ".join(self._step.networks)
+        for key in upstream:
+            writer = self.keys[key].writer if key in self.keys and key not in writers else ""
+            if writer in self.components and calls_any(self.components[writer], self._step.networks):
+                return f"{key!r} comes from {writer}, and what leaves a step carries no gradient. Make it again here."
+        called = ", ".join(dict.fromkeys(use.name for use in self.components[path].networks))
+        return f"Nothing here calls {names}" + (f"; the loss calls {called}." if called else ".")
+
+    def _fault(self, call: Call, state: State, error: Exception) -> Fault:
+        prefix = f"{call.place}: {call.path}: "
+        if isinstance(error, ArtschoolError):
+            return Fault(call.place, call.path, str(error).removeprefix(prefix), "\n".join(call.inputs(state)))
+        where = self._module_of(error)
+        inside = f" in {where}" if where else ""
+        advice = ["Take a larger batch, or fewer parts of one."] if ONE_VALUE in str(error) else []
+        hint = "\n".join([*call.inputs(state), *advice])
+        return Fault(call.place, call.path, f"fails{inside}: {_text(error)}", hint)
+
+    def _module_of(self, error: Exception) -> str:
+        """The deepest module of a network that was at work: `gen.body.3 (Conv2d)`."""
+        names = {
+            id(module): f"{name}.{path}" if path else name
+            for name, outer in self.modules.items()
+            for path, module in outer.named_modules()
+        }
+        for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+            module = frame.f_locals.get("self")
+            if isinstance(module, nn.Module) and id(module) in names:
+                return f"{names[id(module)]} ({type(module).__name__})"
+        return ""
+
+
+def calls_any(component: Component, networks: Container[str]) -> bool:
+    """Whether a component calls one of these networks."""
+    return any(use.name in networks for use in component.networks)
+
+
+class Observed:
+    """Stands for a call of the plan and lets an observer watch it."""
+
+    def __init__(self, call: Call, observer: Observer) -> None:
+        self._call = call
+        self._observer = observer
+
+    def __call__(self, state: State) -> Any:
+        """Make the call."""
+        return self._observer.call(self._call, state)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._call, name)
+
+
+def kind_of(value: Any) -> str:
+    """Shape and type of a value in a few words."""
+    if isinstance(value, Tensor):
+        return f"{tuple(value.shape)} {_dtype(value)}"
+    if isinstance(value, list | tuple) and value and all(isinstance(part, Tensor) for part in value):
+        kinds = {kind_of(part) for part in value}
+        return f"{len(value)} x {kinds.pop()}" if len(kinds) == 1 else f"{len(value)} tensors"
+    return type(value).__name__
+
+
+def _dtype(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _has_gradient(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_has_gradient, value))
+    return isinstance(value, Tensor) and value.requires_grad
+
+
+def _text(error: Exception) -> str:
+    first = str(error).strip().split("\n", 1)[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _end(seen: Seen, key: str) -> str:
+    component = seen.component
+    entry = component.entry
+    value = seen.writes[key]
+    reason = "which gives"
+    if getattr(entry, "no_grad", False):
+        reason = "where `no_grad: true` stands, which gives"
+    elif getattr(entry, "option_grad", True) is False:
+        reason = "where `grad: false` stands, which gives"
+    kind = f"{_dtype(value)} " if isinstance(value, Tensor) and not value.dtype.is_floating_point else ""
+    return f"The gradient ends at {component.path} ({component.node.place}), {reason} {kind}{key!r} without one."
