@@ -156,13 +156,21 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
         raise ConfigError(f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module")
     if entry.weights is not None:
         weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
-        report = load_weights(network, weights.file, prefix=weights.prefix, strict=weights.strict, path=component.path)
+        report = load_weights(
+            network, weights.file, prefix=weights.prefix, strict=weights.strict, path=_placed(component, "weights")
+        )
         note(f"{component.path}: {weights.file}: {report}")
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
-    freeze(network, entry.frozen, component.path)
-    checkpoint_activations(network, entry.activation_checkpointing, component.path)
+    freeze(network, entry.frozen, _placed(component, "frozen"))
+    patterns = entry.activation_checkpointing
+    checkpoint_activations(network, patterns, _placed(component, "activation_checkpointing"))
     return on_device(network, device)
+
+
+def _placed(component: Component, option: str) -> str:
+    """The path of a component after the place of one of its options, for what only building can tell."""
+    return f"{(component.node.get(option) or component.node).place}: {component.path}"
 
 
 def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:

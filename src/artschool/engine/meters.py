@@ -31,6 +31,10 @@ class Meters:
                 totals[name] = (known[0] + total, known[1] + weight)
         return {name: total / weight for name, (total, weight) in totals.items()}
 
+    def forget(self) -> None:
+        """Drop what was added."""
+        self._added.clear()
+
     def state_dict(self) -> dict[str, tuple[float, float]]:
         """What was added since the last log point, as sums and weights by name."""
         return self._sums()

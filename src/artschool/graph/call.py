@@ -107,6 +107,8 @@ class InjectorCall(Call):
             return
         if not isinstance(result, Sequence) or len(result) != len(self._out):
             found = len(result) if isinstance(result, Sequence) else "one value"
+            if len(self._out) == 1 and not isinstance(result, Sequence):
+                raise StateError(f"{self.place}: {self.path}: one value came back; write `out: {self._out[0]}`")
             raise StateError(f"{self.place}: {self.path}: names {len(self._out)} results, but {found} came back")
         for key, value in zip(self._out, result, strict=True):
             if key != DROPPED:
@@ -147,4 +149,7 @@ def describe_value(value: Any) -> str:
     """What a value is, in a few words: `(16, 3, 64, 64) float32 on cpu`."""
     if isinstance(value, Tensor):
         return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')} on {value.device}"
+    if isinstance(value, list | tuple):
+        kinds = {describe_value(part) if isinstance(part, Tensor) else type(part).__name__ for part in value}
+        return f"a {type(value).__name__} of {len(value)}" + (f", each {kinds.pop()}" if len(kinds) == 1 else "")
     return type(value).__name__

@@ -27,7 +27,7 @@ NEEDS_VALUES = (
 )
 SIGNS = (
     "tensor subclass",
-    "FakeTensor",
+    "of type FakeTensor",
     "storage of a tensor on device",
     "Cannot access data pointer",
     "Couldn't swap",

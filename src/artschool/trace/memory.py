@@ -5,13 +5,55 @@ from __future__ import annotations
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-ACTIVATIONS = "activations"
+from artschool.engine.run import Run
+from artschool.engine.train_iteration import TrainStep
+
+PARAMETERS, BUFFERS, AVERAGES, OPTIMIZER = "parameters", "buffers", "averages", "optimizer state"
+GRADIENTS, ACTIVATIONS = "gradients", "activations"
+
+
+@dataclass
+class Memory:
+    """Bytes that training takes on its device, in one process.
+
+    Attributes:
+        lasting: What is there all the time, by kind: parameters, buffers, averages, optimizer state.
+        steps: What is there at the peak of each step besides, by kind: gradients, activations.
+    """
+
+    lasting: Counter[str] = field(default_factory=Counter)
+    steps: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def peak(self) -> int:
+        """The most in all."""
+        return self.lasting.total() + max((step.total() for step in self.steps.values()), default=0)
+
+    def of_run(self, run: Run, live: LiveBytes) -> None:
+        """Take note of what is there between iterations."""
+        for network in (*run.networks.values(), *run.modules.values()):
+            live.mark(network.parameters(), PARAMETERS)
+            live.mark(network.buffers(), BUFFERS)
+        for ema in run.emas.values():
+            live.mark([*ema.module.parameters(), *ema.module.buffers()], AVERAGES)
+        self.lasting = Counter({kind: live.live[kind] for kind in (PARAMETERS, BUFFERS, AVERAGES, OPTIMIZER)})
+
+    def of_step(self, step: TrainStep, live: LiveBytes) -> None:
+        """Take note of the peak of a step that has run, if none was higher."""
+        if step.update is not None:
+            state = step.update.optimizer.state.values()
+            live.mark([value for own in state for value in own.values() if isinstance(value, Tensor)], OPTIMIZER)
+        peak = Counter({kind: live.peak[kind] for kind in (GRADIENTS, ACTIVATIONS)})
+        known = self.steps.setdefault(step.graph.name, peak)
+        if peak.total() > known.total():
+            self.steps[step.graph.name] = peak
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch

@@ -5,15 +5,16 @@ from __future__ import annotations
 import traceback
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
-from artschool.config.structure import Component
+from artschool.config.structure import Component, Config
 from artschool.engine.train_iteration import TrainStep
 from artschool.errors import ArtschoolError, ConfigError, Fault, Place
-from artschool.graph.call import Call, LossCall
+from artschool.graph.call import Call, LossCall, describe_value
 from artschool.graph.state import State
+from artschool.graph.step import Step
 from artschool.trace.fake import needs_values
 from artschool.trace.gradients import leaves
 
@@ -32,6 +33,7 @@ class TracedKey:
     Attributes:
         kind: Shape and type, such as `(16, 3, 64, 64) float32`; for what is no tensor, its class.
         gradient: Whether a gradient can flow back from it.
+        drawable: Whether a picture can show it.
         writer: The path of the component, or `data.train`.
     """
 
@@ -40,17 +42,17 @@ class TracedKey:
     gradient: bool
     writer: str
     place: Place
+    drawable: bool
 
 
 @dataclass
 class Seen:
-    """A call of the present step: the keys it read and wrote, and whether a gradient went in and came out."""
+    """A call of the present step: the keys it read and wrote, and whether a gradient could go in."""
 
     component: Component
     reads: list[str]
     writes: dict[str, Any]
     gradient_in: bool
-    gradient_out: bool
 
 
 @dataclass
@@ -67,23 +69,23 @@ class Observer:
     Args:
         components: By path.
         modules: Networks, averages and components that are modules, by name.
+        real: Whether tensors have values.
 
     Attributes:
         keys: Every key that was written, as it was first.
         reached: What each loss reaches, by the loss's path.
         faults: What is wrong, though it ran.
+        asked: The steps that had a loss while they trained.
     """
 
-    def __init__(
-        self,
-        components: Mapping[str, Component],
-        modules: Mapping[str, nn.Module],
-    ) -> None:
+    def __init__(self, components: Mapping[str, Component], modules: Mapping[str, nn.Module], *, real: bool) -> None:
         self.components = components
         self.modules = modules
+        self.real = real
         self.keys: dict[str, TracedKey] = {}
         self.reached: dict[str, Reach] = {}
         self.faults: list[Fault] = []
+        self.asked: set[str] = set()
         self._owners = {
             id(parameter): (name, own)
             for name, module in modules.items()
@@ -93,10 +95,15 @@ class Observer:
         self._trainable: set[int] = set()
         self._seen: list[Seen] = []
 
-    def enter(self, step: TrainStep | None, iteration: int) -> None:
-        """A step begins, or an evaluation where there is none."""
+    def begin(self, batch: Mapping[str, Any], writer: str, place: Place) -> None:
+        """A batch comes, of a data set that stands at `place`."""
+        for key, value in batch.items():
+            self._write(key, value, writer, place)
+
+    def enter(self, step: TrainStep, iteration: int) -> None:
+        """A step begins."""
         self._step = step
-        self._trainable = {id(parameter) for parameter in step.trainable(iteration)} if step else set()
+        self._trainable = {id(parameter) for parameter in step.trainable(iteration)}
         self._seen = []
 
     def call(self, call: Call, state: State) -> Any:
@@ -112,35 +119,36 @@ class Observer:
         try:
             result = call(state)
         except Exception as error:
-            if needs_values(error):
+            if not self.real and needs_values(error):
                 raise Untraceable(f"{call.place}: {call.path} looks at the values of tensors") from error
             raise ConfigError(self._fault(call, state, error)) from error
         writes = {key: value for key, value in state.values.items() if key not in before}
         for key, value in writes.items():
-            self.write(key, value, call.path, call.place)
-        gradient_out = any(_has_gradient(value) for value in writes.values())
-        self._seen.append(Seen(component, reads, writes, gradient_in, gradient_out))
+            self._write(key, value, call.path, call.place)
+        self._seen.append(Seen(component, reads, writes, gradient_in))
         if isinstance(call, LossCall) and self._trainable:
             self._follow(call, result)
         return result
 
-    def write(self, key: str, value: Any, writer: str, place: Place) -> None:
-        """Note a key."""
-        self.keys.setdefault(key, TracedKey(key, kind_of(value), _has_gradient(value), writer, place))
+    def _write(self, key: str, value: Any, writer: str, place: Place) -> None:
+        self.keys.setdefault(
+            key, TracedKey(key, describe_kind(value), _has_gradient(value), writer, place, is_drawable(value))
+        )
 
     def _follow(self, call: LossCall, value: Tensor) -> None:
         """Note where the gradient of a loss goes."""
         assert self._step is not None
         if not value.dtype.is_floating_point:
-            kind = "complex" if value.dtype.is_complex else "integer"
+            kind = "a complex" if value.dtype.is_complex else "an integer"
             hint = (
                 "Take its magnitude or real part."
                 if value.dtype.is_complex
                 else "Compute it from floating-point values."
             )
-            message = f"is a {kind} number ({_dtype(value)}), which has no gradient to follow"
+            message = f"is {kind} number ({_dtype(value)}), which has no gradient to follow"
             self.faults.append(Fault(call.place, call.path, message, hint))
             return
+        self.asked.add(self._step.graph.name)
         reach = self.reached.setdefault(call.path, Reach(self._step.graph.name))
         found = False
         for leaf in leaves(value):
@@ -174,7 +182,7 @@ class Observer:
                 continue
             seen = writers[key]
             trains = calls_any(seen.component, self._step.networks)
-            if not seen.gradient_out and (seen.gradient_in or trains):
+            if not _has_gradient(seen.writes[key]) and (seen.gradient_in or trains):
                 return _end(seen, key)
             upstream += [name for name in seen.reads if name not in upstream]
         names = " or ".join(self._step.networks)
@@ -182,8 +190,11 @@ class Observer:
             writer = self.keys[key].writer if key in self.keys and key not in writers else ""
             if writer in self.components and calls_any(self.components[writer], self._step.networks):
                 return f"{key!r} comes from {writer}, and what leaves a step carries no gradient. Make it again here."
+        made = [key for key, seen in writers.items() if calls_any(seen.component, self._step.networks)]
+        there = f"; {writers[made[0]].component.path} gives {', '.join(map(repr, made))}" if made else ""
         called = ", ".join(dict.fromkeys(use.name for use in self.components[path].networks))
-        return f"Nothing here calls {names}" + (f"; the loss calls {called}." if called else ".")
+        instead = f"; it calls {called} itself" if called else ""
+        return f"Nothing that it reads comes from {names}{there or instead}."
 
     def _fault(self, call: Call, state: State, error: Exception) -> Fault:
         prefix = f"{call.place}: {call.path}: "
@@ -229,14 +240,32 @@ class Observed:
         return getattr(self._call, name)
 
 
-def kind_of(value: Any) -> str:
-    """Shape and type of a value in a few words."""
-    if isinstance(value, Tensor):
-        return f"{tuple(value.shape)} {_dtype(value)}"
-    if isinstance(value, list | tuple) and value and all(isinstance(part, Tensor) for part in value):
-        kinds = {kind_of(part) for part in value}
-        return f"{len(value)} x {kinds.pop()}" if len(kinds) == 1 else f"{len(value)} tensors"
-    return type(value).__name__
+def observe(step: Step, observer: Observer) -> None:
+    """Put an observed call in place of each of a step."""
+    step.injectors = [cast(Any, Observed(call, observer)) for call in step.injectors]
+    step.losses = [cast(Any, Observed(call, observer)) for call in step.losses]
+
+
+def components_of_file(config: Config) -> dict[str, Component]:
+    """What runs in training and in evaluations, by path."""
+    steps, evaluations = config.steps.values(), config.evaluations.values()
+    parts = [part for step in steps for part in (*step.injectors.values(), *step.losses.values())]
+    parts += [part for e in evaluations for part in (*e.injectors.values(), *e.metrics.values())]
+    return {part.path: part for part in parts}
+
+
+def is_drawable(value: Any) -> bool:
+    """Whether a value is images (B, 1 or 3, H, W), maps (B, H, W) or sequences of images (B, T, 1 or 3, H, W)."""
+    return isinstance(value, Tensor) and (value.dim() == 3 or (value.dim() in (4, 5) and value.shape[-3] in (1, 3)))
+
+
+def describe_kind(value: Any) -> str:
+    """Shape and type of a value in a few words: `(16, 3, 64, 64) float32`."""
+    return (
+        describe_value(value).removesuffix(f" on {value.device}")
+        if isinstance(value, Tensor)
+        else describe_value(value)
+    )
 
 
 def _dtype(value: Tensor) -> str:
@@ -250,7 +279,7 @@ def _has_gradient(value: Any) -> bool:
 
 
 def _text(error: Exception) -> str:
-    first = str(error).strip().split("\n", 1)[0]
+    first = str(error).strip().split("\n", 1)[0].removesuffix(", but expected one of:").replace("FakeTensor", "Tensor")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 

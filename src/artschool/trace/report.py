@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import nn
 
+from artschool.trace.memory import Memory
 from artschool.trace.observe import Reach, TracedKey
-
-
-@dataclass
-class Memory:
-    """Bytes that training takes on its device, in one process.
-
-    Attributes:
-        lasting: What is there all the time, by kind: parameters, buffers, averages, optimizer state.
-        steps: What is there at the peak of each step besides, by kind: gradients, activations.
-    """
-
-    lasting: Counter[str] = field(default_factory=Counter)
-    steps: dict[str, Counter[str]] = field(default_factory=dict)
-
-    @property
-    def peak(self) -> int:
-        """The most in all."""
-        return self.lasting.total() + max((step.total() for step in self.steps.values()), default=0)
 
 
 @dataclass
@@ -39,10 +21,10 @@ class Trace:
         evaluations: What evaluations write, by evaluation and key.
         reached: Which parameters each loss gives a gradient, by the path of the loss.
         networks: The networks, with parameters without values unless `real`.
-        real: Whether micro-batches ran for real, since something needs values.
-        notes: What could not be traced.
         checkpoint: Bytes of one checkpoint.
         kept: How many checkpoints there are at once.
+        real: Whether micro-batches ran for real, since something needs values.
+        notes: What could not be traced.
     """
 
     regimes: list[int]
@@ -68,8 +50,10 @@ class Trace:
 
 def in_bytes(number: float) -> str:
     """A number of bytes for people: `28.9 MB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.3g} {unit}"
+    if number < 1000:
+        return f"{number:.0f} bytes"
+    for unit in ("kB", "MB", "GB"):
         number /= 1000
-    return f"{number:,.3g} TB"
+        if number < 999.5:
+            return f"{number:.3g} {unit}"
+    return f"{number / 1000:,.3g} TB"

@@ -1,0 +1,162 @@
+"""One micro-batch of each regime through every step that trains then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from artschool.config.regimes import regimes
+from artschool.config.structure import Config
+from artschool.data.examples import resized
+from artschool.engine.freeze import all_frozen
+from artschool.engine.run import Run
+from artschool.engine.train_iteration import MicroBatches, TrainStep
+from artschool.errors import ConfigError, Fault
+from artschool.trace.fake import needs_values
+from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
+from artschool.trace.observe import Observer, Untraceable, components_of_file, observe
+
+DRAWS = 8
+"""How often parameters without a gradient get another chance, since chance may decide which part of a network runs."""
+
+
+class TrainingTrace:
+    """What is seen while the steps of a run train without anybody's looking at numbers.
+
+    Args:
+        batch: Some samples; a part of a batch repeats them.
+        world_size: How many processes will share a batch.
+        real: Whether tensors have values.
+
+    Attributes:
+        iterations: Those that are run: the first of each regime.
+        reached: The parameters that got a gradient, by step.
+        asked: The steps at which a loss was computed while they train.
+    """
+
+    def __init__(self, config: Config, run: Run, batch: Mapping[str, Any], world_size: int, *, real: bool) -> None:
+        self.run = run
+        self._config = config
+        self._samples = batch
+        self._world_size = world_size
+        averages = {f"{name}.ema": ema.module for name, ema in run.emas.items()}
+        modules = {**run.networks, **averages, **run.modules}
+        self.observer = Observer(components_of_file(config), modules, real=real)
+        self.memory = Memory()
+        self.notes: list[str] = []
+        self.reached: dict[str, set[nn.Parameter]] = {step.graph.name: set() for step in run.steps}
+        starts = {start for step in run.steps for start in step.starts if start < run.iterations}
+        self.iterations = sorted({*regimes(config), *starts})
+        self._live = LiveBytes()
+        self._faults: list[Fault] = []
+        self._step: TrainStep | None = None
+        self._watch_gradients()
+
+    @property
+    def faults(self) -> list[Fault]:
+        """All that was found."""
+        return [*self._faults, *self.observer.faults]
+
+    def run_regimes(self) -> None:
+        """Run them all.
+
+        Raises:
+            Untraceable: Something needs values that are not there.
+        """
+        for step in self.run.steps:
+            observe(step.graph, self.observer)
+        with all_frozen(self.run.networks.values()), self._live:
+            self.memory.of_run(self.run, self._live)
+            for iteration in self.iterations:
+                for size in self._sizes(iteration):
+                    self._iterate(iteration, size)
+            self.memory.of_run(self.run, self._live)
+            for iteration in self.iterations * DRAWS:
+                if self.faults or all(not self.unreached(step) for step in self.run.steps):
+                    break
+                self._iterate(iteration, self._sizes(iteration)[0])
+
+    def unreached(self, step: TrainStep) -> list[nn.Parameter]:
+        """The parameters of a step that had a chance to get a gradient and got none."""
+        if step.update is None or step.graph.name not in self.observer.asked:
+            return []
+        return [parameter for parameter in step.update.parameters if parameter not in self.reached[step.graph.name]]
+
+    def _sizes(self, iteration: int) -> list[int]:
+        """Samples in the largest part of a batch, and in the smallest where that differs."""
+        parts, batches = self._config.sections.train.parts(iteration), self.run.data.batches
+        whole = -(-batches.batch_size // self._world_size)
+        last = min(batches.batch_size, batches.size(batches.per_epoch - 1)) // self._world_size
+        return list(dict.fromkeys([-(-whole // min(parts, whole)), max(1, last // min(parts, last))]))
+
+    def _iterate(self, iteration: int, size: int) -> None:
+        """One iteration of one micro-batch. The first fault ends it."""
+        run, clock = self.run, self.run.clock
+        run.iteration = clock.iteration = iteration
+        clock.training = True
+        try:
+            for hook in run.update_hooks:
+                hook(iteration, run.folder)
+            # Where there are several parts, the second differs: gradients are there already, and `once` has been.
+            count = min(2, self._config.sections.train.parts(iteration))
+            states = MicroBatches(resized(self._samples, count * size), count, count * size, run.device)
+            self.observer.begin(states.first.values, "data.train", self._config.data["train"].node.place)
+            for step in run.steps:
+                if step.graph.when.active(iteration):
+                    self._run_step(step, states, iteration)
+        except ConfigError as error:
+            hint = self._why_so_few(iteration, size)
+            self._faults += [_with_hint(fault, hint) for fault in error.faults]
+        finally:
+            clock.training = False
+            run.meters.forget()
+
+    def _why_so_few(self, iteration: int, size: int) -> str:
+        parts, batches = self._config.sections.train.parts(iteration), self.run.data.batches
+        samples = f"{size} sample{'' if size == 1 else 's'}"
+        if size < batches.size(0) // parts:
+            return f"This is the last batch of an epoch, with {samples}; `drop_last` leaves it out."
+        return f"This is a part of a batch, with {samples}: `train` asks for {parts} parts." if parts > 1 else ""
+
+    def _run_step(self, step: TrainStep, states: MicroBatches, iteration: int) -> None:
+        name = step.graph.name
+        self._step = step
+        self.observer.enter(step, iteration)
+        self._live.start()
+        told = len(self.observer.faults)
+        path, place = f"steps.{name}", self._config.steps[name].node.place
+        try:
+            step.run(states, self.run.clock)
+        except (ConfigError, Untraceable):
+            raise
+        except Exception as error:
+            if len(self.observer.faults) > told:
+                raise ConfigError([]) from None  # The losses have told it, each with its reason.
+            if self.observer.real or not needs_values(error):
+                message = f"fails outside of its injectors and losses: {type(error).__name__}: {error}"
+                raise ConfigError(Fault(place, path, message)) from error
+            if not self.reached[name]:
+                raise Untraceable(f"{place}: {path} looks at the values of tensors in a hook or backward") from error
+            note = f"{place}: {path}: its optimizer or a hook looks at the values of tensors; that was not traced"
+            self.notes += [note] if note not in self.notes else []
+            for parameter in step.update.parameters if step.update else ():
+                parameter.grad = None
+        finally:
+            self._step = None
+        self.memory.of_step(step, self._live)
+
+    def _watch_gradients(self) -> None:
+        def got(parameter: nn.Parameter) -> None:
+            if self._step is not None:
+                self.reached[self._step.graph.name].add(parameter)
+            if isinstance(parameter.grad, Tensor):
+                self._live.mark([parameter.grad], GRADIENTS)
+
+        for parameter in {p: None for step in self.run.steps if step.update for p in step.update.parameters}:
+            parameter.register_post_accumulate_grad_hook(got)  # type: ignore[no-untyped-call]  # torch
+
+
+def _with_hint(fault: Fault, hint: str) -> Fault:
+    return Fault(fault.place, fault.path, fault.message, "\n".join(line for line in (fault.hint, hint) if line))

@@ -1,0 +1,71 @@
+"""Faults of networks that nothing trains though something should, and of keys that no picture can show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from torch import nn
+
+from artschool.config.source import Node
+from artschool.config.structure import Config
+from artschool.engine.train_iteration import TrainStep
+from artschool.entries import NetworkEntry
+from artschool.errors import Fault
+from artschool.trace.observe import TracedKey
+from artschool.trace.training import TrainingTrace
+
+MOST_NAMES = 4
+
+
+def untrained(config: Config, training: TrainingTrace) -> Iterator[Fault]:
+    """Faults of networks that no step trains, and of those, or their parameters, that no loss of their step reaches."""
+    for step in training.run.steps:
+        yield from _unreached(config, step, training.unreached(step))
+    trained = {name for step in config.steps.values() for name in step.section.trained}
+    for name, network in training.run.networks.items():
+        component = config.networks[name]
+        entry = component.entry
+        assert isinstance(entry, NetworkEntry)
+        given = entry.weights is not None or entry.frozen is True
+        if name not in trained and not given and any(True for _ in network.parameters()):
+            place = component.node.key_place or component.node.place
+            hint = "Give it to a step's `trains`, or `weights`; if that is meant, write `frozen: true`."
+            yield Fault(place, component.path, "no step trains it, so it stays as random as it starts", hint)
+
+
+def _unreached(config: Config, step: TrainStep, missed: Sequence[nn.Parameter]) -> Iterator[Fault]:
+    name, ids = step.graph.name, {id(parameter) for parameter in missed}
+    trains = config.tree.at(("steps", name, "trains"))
+    owned = {id(parameter) for parameter in step.update.parameters} if step.update else set()
+    for network_name, network in step.networks.items():
+        own = {path: parameter for path, parameter in network.named_parameters() if id(parameter) in owned}
+        without = [path for path, parameter in own.items() if id(parameter) in ids]
+        if not without:
+            continue
+        message = f"trains {network_name!r}, which no loss of the step reaches"
+        hint = "Give the step a loss that depends on it, or take it off the list."
+        if len(without) < len(own):
+            message = f"trains {network_name!r}, but no loss reaches {_listing(without)} of its {len(own)} parameters"
+            hint = f"Freeze what nothing uses: write `frozen: [{without[0]}, ...]` at networks.{network_name}."
+        yield Fault(_place(trains, network_name).place, f"steps.{name}.trains", message, hint)
+
+
+def undrawable(config: Config, keys: Mapping[str, TracedKey]) -> Iterator[Fault]:
+    """Faults of `log.pictures.keys` that hold no pictures."""
+    pictures = config.sections.log.pictures
+    node = config.tree.at(("log", "pictures", "keys"))
+    for key in pictures.keys if pictures else ():
+        if key in keys and not keys[key].drawable:
+            message = f"shows {key!r}, which is {keys[key].kind} and no picture"
+            hint = "Images are (B, 1 or 3, H, W), maps (B, H, W), sequences (B, T, 1 or 3, H, W)."
+            yield Fault(_place(node, key).place, "log.pictures.keys", message, hint)
+
+
+def _place(node: Node, name: str) -> Node:
+    """The node of a name: the list's entry, or the name alone."""
+    return next((child for child in node.children() if child.value == name), node)
+
+
+def _listing(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return ", ".join(names[:MOST_NAMES]) + more
