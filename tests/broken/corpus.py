@@ -5,6 +5,7 @@ stands there once, and lines after `+ ` replace it; or `$ ` gives an override. T
 
     @ text              where: text of the changed file that stands there once; a `^` in it marks the place itself
     path: message       what, and below it the hint, indented; `...` stands for any words
+    ! 6                 the exit code, where it is not 2
 
 `\\n` in the text is the end of a line, `@ override` the place of a fault in the override, `@ other.yml: text` one in
 another recipe.
@@ -34,6 +35,7 @@ class Case:
     old: list[str] = field(default_factory=list)
     new: list[str] = field(default_factory=list)
     override: str = ""
+    code: int = 2
     says: list[tuple[str, list[str]]] = field(default_factory=list)
 
     @property
@@ -49,7 +51,8 @@ class Case:
         """What the command says, every line of it."""
         lines = [line for mark, said in self.says for line in (f"{self._place(mark)}: {said[0]}", *said[1:])]
         number = len(self.says)
-        lines.append(f"{number} fault{'s' if number > 1 else ''}; nothing was started.")
+        if self.code == 2:
+            lines.append(f"{number} fault{'s' if number > 1 else ''}; nothing was started.")
         return re.compile(re.escape("\n".join(lines)).replace(r"\.\.\.", ".*") + r"\n")
 
     def _replaced(self, text: str, old: str, new: str) -> str:
@@ -85,6 +88,8 @@ def read_cases(table: Path) -> list[Case]:
             (cases[-1].old if mark == "- " else cases[-1].new).append(rest)
         elif mark == "$ ":
             cases[-1].override = rest
+        elif mark == "! ":
+            cases[-1].code = int(rest)
         elif mark == "@ ":
             cases[-1].says.append((rest, []))
         else:

@@ -57,7 +57,7 @@ def test_a_mistake_is_refused(
     finally:
         Path(case.name).write_text(original)
     assert case.expected().fullmatch(says), f"{case.expected().pattern}\n{says}"
-    assert code == 2
+    assert code == case.code
     assert sorted(recipes.rglob("*")) == before
 
 

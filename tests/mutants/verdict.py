@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from artschool.errors import ConfigError
 from artschool.legacy.read import check_any
 
 NAME = "mutant.yml"
+PLACE = re.compile(rf"\S*{NAME}:\d+:\d+: ")
 
 
 @dataclass(frozen=True)
@@ -76,5 +78,5 @@ def _trained(step: TrainStep, iteration: int) -> list[torch.nn.Parameter]:
 
 
 def _refused(error: ConfigError, kind: Literal["refused", "traced"]) -> Verdict:
-    homeless = [fault for fault in error.faults if not fault.place.line]
+    homeless = [fault for fault in error.faults if not PLACE.match(str(fault))]
     return Verdict("hole", f"refused without a place: {homeless[0]}") if homeless else Verdict(kind, str(error))
