@@ -14,6 +14,7 @@ from artschool.engine.evaluate import Evaluation, in_eval_mode
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, Fault
 from artschool.graph.state import State
+from artschool.trace.fake import remembering
 from artschool.trace.observe import Observed, Observer, TracedKey, Untraceable, observe
 
 
@@ -51,7 +52,8 @@ def trace_evaluations(
 
 
 def _run(evaluation: Evaluation, state: State, iteration: int) -> None:
-    with in_eval_mode(evaluation.networks), torch.no_grad():
+    networks = list({id(network): network for network in evaluation.networks}.values())
+    with in_eval_mode(networks), remembering(networks), torch.no_grad():
         evaluation.forward(state, iteration, lambda name, value: None)
 
 

@@ -62,8 +62,9 @@ def _traced(
     *,
     real: bool,
 ) -> Trace:
-    with TemporaryDirectory() as folder, nullcontext() if real else fake_tensors():
-        run = _built(config, Path(folder), loaders, real=real)
+    with TemporaryDirectory() as folder, nullcontext(nullcontext()) if real else fake_tensors() as copying:
+        with copying:
+            run = _built(config, Path(folder), loaders, real=real)
         training = TrainingTrace(config, run, batches["train"], world_size, real=real)
         training.run_regimes()
         faults = _each_once(training.faults)
