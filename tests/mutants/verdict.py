@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-from artschool.trace.trace import trace
 
 import artschool
 from artschool.engine.run import Run
 from artschool.engine.train_iteration import TrainStep
 from artschool.errors import ConfigError
 from artschool.legacy.read import check_any
+from artschool.trace.trace import trace
 
 NAME = "mutant.yml"
 PLACE = re.compile(rf"\S*{NAME}:\d+:\d+: ")
