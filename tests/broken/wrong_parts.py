@@ -11,7 +11,8 @@ from artschool import injectors, losses
 @losses.register
 def num_errors(logits: Tensor, labels: Tensor) -> Tensor:
     """How many are read wrongly: a whole number."""
-    return (logits.argmax(1) != labels).sum()
+    wrong: Tensor = logits.argmax(1) != labels
+    return wrong.sum()
 
 
 @losses.register

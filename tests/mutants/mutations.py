@@ -99,7 +99,8 @@ def _choose(draw: Draw, tree: Any, fits: Callable[[Keys, Any], bool]) -> tuple[K
     """A place of the file that fits; none is no mutant."""
     found = [(path, value) for path, value in walk(tree) if path[0] not in ("name", "plugins") and fits(path, value)]
     assume(found)
-    return draw(st.sampled_from(found))
+    chosen: tuple[Keys, Any] = draw(st.sampled_from(found))
+    return chosen
 
 
 def _at(path: Keys) -> str:
