@@ -18,7 +18,8 @@ def num_errors(logits: Tensor, labels: Tensor) -> Tensor:
 @losses.register
 def spectral(fake: Tensor, real: Tensor) -> Tensor:
     """The mean difference of spectra: a complex number."""
-    return (torch.fft.fft2(fake) - torch.fft.fft2(real)).mean()
+    difference: Tensor = torch.fft.fft2(fake) - torch.fft.fft2(real)
+    return difference.mean()
 
 
 @losses.register
