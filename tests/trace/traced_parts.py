@@ -83,7 +83,8 @@ class Thawed(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(...) to the same."""
-        return x * self.weight.requires_grad_(True)
+        result: Tensor = x * self.weight.requires_grad_(True)
+        return result
 
 
 @networks.register("traced_dropped")
@@ -98,7 +99,9 @@ class Dropped(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3) to the same."""
         self.calls += 1
-        return self.second(self.first(x)) if self.calls % 3 == 0 else self.first(x)
+        first: Tensor = self.first(x)
+        second: Tensor = self.second(first)
+        return second if self.calls % 3 == 0 else first
 
 
 @networks.register("traced_normed")
@@ -132,7 +135,8 @@ class Choosy(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3) to the same."""
-        return self.linear(x) if bool(x.sum() >= 0) else x
+        result: Tensor = self.linear(x)
+        return result if bool(x.sum() >= 0) else x
 
 
 @losses.register("traced_judged")
