@@ -103,6 +103,13 @@ def _choose(draw: Draw, tree: Any, fits: Callable[[Keys, Any], bool]) -> tuple[K
     return chosen
 
 
+def _section(tree: Any, name: str) -> Any:
+    """A section of the file; another change may have taken it, and then there is no mutant."""
+    section = tree.get(name)
+    assume(isinstance(section, dict) and section)
+    return section
+
+
 def _at(path: Keys) -> str:
     return ".".join(map(str, path))
 
@@ -207,7 +214,9 @@ def detach(tree: Any, draw: Draw) -> str:
 
 def freeze(tree: Any, draw: Draw) -> str:
     """Freeze a network, or parts of it."""
-    name = draw(st.sampled_from(sorted(tree["networks"])))
+    networks = _section(tree, "networks")
+    name = draw(st.sampled_from(sorted(networks)))
+    assume(isinstance(networks[name], dict))
     patterns: tuple[Any, ...] = (
         True,
         ["*"],
@@ -218,7 +227,7 @@ def freeze(tree: Any, draw: Draw) -> str:
         ["classes.*"],
         ["nothing.*"],
     )
-    tree["networks"][name]["frozen"] = frozen = draw(st.sampled_from(patterns))
+    networks[name]["frozen"] = frozen = draw(st.sampled_from(patterns))
     return f"freeze {frozen} of {name}"
 
 
@@ -226,6 +235,7 @@ def change_out(tree: Any, draw: Draw) -> str:
     """Name results otherwise."""
     path, old = _choose(draw, tree, lambda path, value: path[-1] == "out")
     names = old if isinstance(old, list) else [old]
+    assume(names)
     ways: list[Any] = [
         names[0],
         [*names],
@@ -250,9 +260,9 @@ def remove_loss(tree: Any, draw: Draw) -> str:
 
 def train_others(tree: Any, draw: Draw) -> str:
     """Let a step train other networks, or more of them."""
-    step = draw(st.sampled_from(sorted(tree["steps"])))
-    networks = st.lists(st.sampled_from(sorted(tree["networks"])), min_size=1, max_size=3)
-    tree["steps"][step]["trains"] = trains = draw(networks)
+    steps, networks = _section(tree, "steps"), sorted(_section(tree, "networks"))
+    step = draw(st.sampled_from(sorted(steps)))
+    steps[step]["trains"] = trains = draw(st.lists(st.sampled_from(networks), min_size=1, max_size=3))
     return f"train {', '.join(trains)} in {step}"
 
 
@@ -283,10 +293,11 @@ def move(tree: Any, draw: Draw) -> str:
 def cut_batches(tree: Any, draw: Draw) -> str:
     """Take other batches, or more parts of them."""
     if draw(st.booleans()):
-        tree["train"]["accumulate"] = parts = draw(st.integers(1, 9))
+        _section(tree, "train")["accumulate"] = parts = draw(st.integers(1, 9))
         return f"accumulate {parts}"
-    name, size = draw(st.sampled_from(sorted(tree["data"]))), draw(st.integers(1, 9))
-    tree["data"][name] |= {"batch_size": size, "drop_last": draw(st.booleans())}
+    data = _section(tree, "data")
+    name, size = draw(st.sampled_from(sorted(data))), draw(st.integers(1, 9))
+    data[name] |= {"batch_size": size, "drop_last": draw(st.booleans())}
     return f"batches of {size} of {name}"
 
 
