@@ -11,7 +11,6 @@ import pytest
 import torch
 import wrong_parts  # noqa: F401  # registers its components
 from corpus import RECIPES, TABLES, Case, read_cases
-
 from safetensors.torch import save_file
 
 from artschool.cli.main import main
