@@ -8,8 +8,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
 import wrong_parts  # noqa: F401  # registers its components
 from corpus import RECIPES, TABLES, Case, read_cases
+from safetensors.torch import save_file
 
 from artschool.cli.main import main
 from speech import make_corpus
@@ -19,7 +21,7 @@ CASES = [case for table in TABLES for case in read_cases(table)]
 
 @pytest.fixture(scope="module")
 def recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the recipes. What plugins register they register once: they are links."""
+    """A copy of the recipes, and weights of a digit_judge. What plugins register they register once: they are links."""
     folder: Path = tmp_path_factory.mktemp("recipes")
     if shutil.which("espeak-ng"):
         make_corpus(folder)
@@ -28,6 +30,10 @@ def recipes(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copy(file, folder)
         elif file.suffix == ".py":
             (folder / file.name).symlink_to(file)
+    sizes = {"0.weight": (32, 1, 3, 3), "0.bias": (32,), "2.weight": (64, 32, 3, 3), "2.bias": (64,)}
+    sizes |= {"6.weight": (10, 1024), "6.bias": (10,)}
+    tensors = {f"judge.layers.{name}": torch.zeros(size) for name, size in sizes.items()}
+    save_file(tensors, folder / "trained.safetensors")
     return folder
 
 
