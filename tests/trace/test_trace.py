@@ -234,3 +234,11 @@ def test_random_numbers_are_as_before() -> None:
     traced()
     assert draws() == expected
     assert type(torch.zeros(1)) is torch.Tensor
+
+
+def test_a_value_that_only_the_first_part_of_a_batch_computes_is_told() -> None:
+    assert said("steps.main.injectors.call.once=true", "train.accumulate=2", "steps.second.losses.own.in=x") == (
+        "toy.yml:10:20: steps.main.losses.mean: reaches no parameter of 'net', which the step trains\n"
+        "    The gradient ends at steps.main.injectors.call (toy.yml:9:23), where `once: true` stands, "
+        "which from the second part of a batch on gives 'y' without one."
+    )

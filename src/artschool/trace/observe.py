@@ -296,5 +296,7 @@ def _end(seen: Seen, key: str) -> str:
         reason = "where `no_grad: true` stands, which gives"
     elif getattr(entry, "option_grad", True) is False:
         reason = "where `grad: false` stands, which gives"
+    elif getattr(entry, "once", False):
+        reason = "where `once: true` stands, which from the second part of a batch on gives"
     kind = f"{_dtype(value)} " if isinstance(value, Tensor) and not value.dtype.is_floating_point else ""
     return f"The gradient ends at {component.path} ({component.node.place}), {reason} {kind}{key!r} without one."
