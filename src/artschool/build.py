@@ -6,22 +6,19 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from artschool import ranks
 from artschool.bind import Binder, construct, on_device
+from artschool.build_data import build_data
 from artschool.config.flow import kept_after
 from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config
 from artschool.config.structure import Evaluation as EvaluationConfig
 from artschool.config.structure import Step as StepConfig
 from artschool.config.write import dump
-from artschool.data.bad import BadSamples
-from artschool.data.collate import Collate
-from artschool.data.examples import Examples
 from artschool.data.loader import Loader, length_of
 from artschool.data.sampler import Batches
 from artschool.data.seeds import derive, forked
@@ -110,16 +107,6 @@ def build(
     )
 
 
-def build_data(config: Config, *, examples: bool = False) -> dict[str, Loader]:
-    """The data sets that training and evaluations use, by name, each with how it is loaded.
-
-    Args:
-        examples: Whether those with an `example:` yield zeros of that shape instead of what they hold.
-    """
-    used = {"train", *(evaluation.section.data for evaluation in config.evaluations.values())}
-    return {name: _loader(config.data[name], config.sections.seed, examples) for name in config.data if name in used}
-
-
 def build_loggers(config: Config) -> list[Logger]:
     """The loggers that the file lists, besides those that every run has."""
     return [construct(component, component.options()) for component in config.loggers.values()]
@@ -194,28 +181,6 @@ def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
     trained = {name for step in config.steps.values() for name in step.section.trained}
     for name, network in networks.items():
         network.train(name in trained)
-
-
-def _dataset(component: Component) -> Any:
-    inner = {
-        name: [_dataset(part) for part in parts] if isinstance(parts, list) else _dataset(parts)
-        for name, parts in component.nested.items()
-    }
-    return construct(component, {**component.options(), **inner})
-
-
-def _loader(component: Component, seed: int, examples: bool) -> Loader:
-    entry, path = component.entry, component.path
-    assert isinstance(entry, DatasetEntry)
-    return Loader(
-        Examples(entry.example) if examples and entry.example else _dataset(component),
-        path,
-        seed,
-        workers=entry.workers,
-        timeout=entry.timeout,
-        collate=Collate(entry.pad, entry.trim, entry.sort_key),
-        bad=BadSamples(path, entry.max_bad),
-    )
 
 
 def _train_data(config: Config, loader: Loader) -> TrainData:

@@ -9,7 +9,7 @@ from rich.console import Console
 from artschool.cli.columns import print_columns
 from artschool.config.flow import components_of
 from artschool.config.structure import Config
-from artschool.trace.observe import TracedKey
+from artschool.trace.keys import TracedKey
 from artschool.trace.report import Trace, free_bytes, in_bytes
 from artschool.trace.trace import trace
 

@@ -15,7 +15,8 @@ from artschool.engine.run import Run
 from artschool.errors import ConfigError, Fault
 from artschool.graph.state import State
 from artschool.trace.fake import remembering
-from artschool.trace.observe import Observed, Observer, TracedKey, Untraceable, observe
+from artschool.trace.keys import TracedKey
+from artschool.trace.observe import Observed, Observer, Untraceable, observe
 
 
 def trace_evaluations(

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from artschool.config.structure import Component, Config
 from artschool.engine.train_iteration import TrainStep
 from artschool.errors import ArtschoolError, ConfigError, Fault, Place
-from artschool.graph.call import Call, LossCall, describe_value
+from artschool.graph.call import Call, LossCall
 from artschool.graph.state import State
 from artschool.graph.step import Step
 from artschool.trace.fake import needs_values
 from artschool.trace.gradients import leaves
+from artschool.trace.keys import TracedKey, describe_kind, dtype_of, has_gradient, is_drawable
 
 ONE_VALUE = "Expected more than 1 value per channel"
 """What batch norms say in train mode to a batch that has no variance."""
@@ -24,25 +25,6 @@ ONE_VALUE = "Expected more than 1 value per channel"
 
 class Untraceable(Exception):  # noqa: N818  # nothing went wrong
     """A component needs the values of tensors, which a trace does not have."""
-
-
-@dataclass(frozen=True)
-class TracedKey:
-    """A value of the state as a call wrote it.
-
-    Attributes:
-        kind: Shape and type, such as `(16, 3, 64, 64) float32`; for what is no tensor, its class.
-        gradient: Whether a gradient can flow back from it.
-        drawable: Whether a picture can show it.
-        writer: The path of the component, or `data.train`.
-    """
-
-    name: str
-    kind: str
-    gradient: bool
-    writer: str
-    place: Place
-    drawable: bool
 
 
 @dataclass
@@ -119,7 +101,7 @@ class Observer:
         for use in component.networks:
             self.callers.setdefault(use.name.removesuffix(".ema"), component.path)
         reads = [use.name for use in component.reads]
-        gradient_in = any(_has_gradient(state.values.get(name)) for name in reads)
+        gradient_in = any(has_gradient(state.values.get(name)) for name in reads)
         try:
             result = call(state)
         except Exception as error:
@@ -136,7 +118,7 @@ class Observer:
 
     def _write(self, key: str, value: Any, writer: str, place: Place) -> None:
         self.keys.setdefault(
-            key, TracedKey(key, describe_kind(value), _has_gradient(value), writer, place, is_drawable(value))
+            key, TracedKey(key, describe_kind(value), has_gradient(value), writer, place, is_drawable(value))
         )
 
     def _follow(self, call: LossCall, value: Tensor) -> None:
@@ -149,7 +131,7 @@ class Observer:
                 if value.dtype.is_complex
                 else "Compute it from floating-point values."
             )
-            message = f"is {kind} number ({_dtype(value)}), which has no gradient to follow"
+            message = f"is {kind} number ({dtype_of(value)}), which has no gradient to follow"
             self.faults.append(Fault(call.place, call.path, message, hint))
             return
         self.asked.add(self._step.graph.name)
@@ -186,7 +168,7 @@ class Observer:
                 continue
             seen = writers[key]
             trains = calls_any(seen.component, self._step.networks)
-            if not _has_gradient(seen.writes[key]) and (seen.gradient_in or trains):
+            if not has_gradient(seen.writes[key]) and (seen.gradient_in or trains):
                 return _end(seen, key)
             upstream += [name for name in seen.reads if name not in upstream]
         names = " or ".join(self._step.networks)
@@ -258,30 +240,6 @@ def components_of_file(config: Config) -> dict[str, Component]:
     return {part.path: part for part in parts}
 
 
-def is_drawable(value: Any) -> bool:
-    """Whether a value is images (B, 1 or 3, H, W), maps (B, H, W) or sequences of images (B, T, 1 or 3, H, W)."""
-    return isinstance(value, Tensor) and (value.dim() == 3 or (value.dim() in (4, 5) and value.shape[-3] in (1, 3)))
-
-
-def describe_kind(value: Any) -> str:
-    """Shape and type of a value in a few words: `(16, 3, 64, 64) float32`."""
-    return (
-        describe_value(value).removesuffix(f" on {value.device}")
-        if isinstance(value, Tensor)
-        else describe_value(value)
-    )
-
-
-def _dtype(value: Tensor) -> str:
-    return str(value.dtype).removeprefix("torch.")
-
-
-def _has_gradient(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return any(map(_has_gradient, value))
-    return isinstance(value, Tensor) and value.requires_grad
-
-
 def _text(error: Exception) -> str:
     first = str(error).strip().split("\n", 1)[0].removesuffix(", but expected one of:").replace("FakeTensor", "Tensor")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
@@ -298,5 +256,5 @@ def _end(seen: Seen, key: str) -> str:
         reason = "where `grad: false` stands, which gives"
     elif getattr(entry, "once", False):
         reason = "where `once: true` stands, which from the second part of a batch on gives"
-    kind = f"{_dtype(value)} " if isinstance(value, Tensor) and not value.dtype.is_floating_point else ""
+    kind = f"{dtype_of(value)} " if isinstance(value, Tensor) and not value.dtype.is_floating_point else ""
     return f"The gradient ends at {component.path} ({component.node.place}), {reason} {kind}{key!r} without one."

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from artschool import ranks
-from artschool.build import build, build_data
+from artschool.build import build
+from artschool.build_data import build_data
 from artschool.config.check import in_reading_order
 from artschool.config.structure import Config
 from artschool.data.loader import Loader

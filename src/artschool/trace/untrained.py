@@ -11,7 +11,7 @@ from artschool.config.structure import Config
 from artschool.engine.train_iteration import TrainStep
 from artschool.entries import NetworkEntry
 from artschool.errors import Fault
-from artschool.trace.observe import TracedKey
+from artschool.trace.keys import TracedKey
 from artschool.trace.training import TrainingTrace
 
 MOST_NAMES = 4

@@ -1,0 +1,56 @@
+"""What a trace tells of the value of a key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from artschool.errors import Place
+from artschool.graph.call import describe_value
+
+
+@dataclass(frozen=True)
+class TracedKey:
+    """A value of the state as a call wrote it.
+
+    Attributes:
+        kind: Shape and type, such as `(16, 3, 64, 64) float32`; for what is no tensor, its class.
+        gradient: Whether a gradient can flow back from it.
+        drawable: Whether a picture can show it.
+        writer: The path of the component, or `data.train`.
+    """
+
+    name: str
+    kind: str
+    gradient: bool
+    writer: str
+    place: Place
+    drawable: bool
+
+
+def is_drawable(value: Any) -> bool:
+    """Whether a value is images (B, 1 or 3, H, W), maps (B, H, W) or sequences of images (B, T, 1 or 3, H, W)."""
+    return isinstance(value, Tensor) and (value.dim() == 3 or (value.dim() in (4, 5) and value.shape[-3] in (1, 3)))
+
+
+def describe_kind(value: Any) -> str:
+    """Shape and type of a value in a few words: `(16, 3, 64, 64) float32`."""
+    return (
+        describe_value(value).removesuffix(f" on {value.device}")
+        if isinstance(value, Tensor)
+        else describe_value(value)
+    )
+
+
+def dtype_of(value: Tensor) -> str:
+    """The type of its numbers: `float32`."""
+    return str(value.dtype).removeprefix("torch.")
+
+
+def has_gradient(value: Any) -> bool:
+    """Whether a gradient can flow back from a value, or from one of a list."""
+    if isinstance(value, list | tuple):
+        return any(map(has_gradient, value))
+    return isinstance(value, Tensor) and value.requires_grad
