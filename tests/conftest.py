@@ -11,7 +11,8 @@ import pytest
 from artschool.registry import REGISTRIES, load_builtins
 
 sys.path += [
-    str(Path(__file__).parent / folder) for folder in (".", "components", "config", "engine", "legacy", "trace")
+    str(Path(__file__).parent / folder)
+    for folder in (".", "components", "config", "engine", "legacy", "trace", "dataflow")
 ]
 
 

@@ -110,16 +110,18 @@ def _built(
     checked = check_any(path, overrides, announce=lambda line: _say(console, line))
     for warning in checked.warnings:
         _say(console, f"warning: {warning}")
-    if traced:
-        _trace(checked, console)
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
+    if traced:
+        _trace(checked, folder, console)
     return checked, build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
 
 
-def _trace(config: Config, console: Console) -> None:
+def _trace(config: Config, folder: Path, console: Console) -> None:
     found = trace(config)
     for note in found.notes:
-        _say(console, note)
+        _say(console, f"note: {note}")
+    if warning := found.warning_of_disk(folder):
+        _say(console, f"warning: {warning}")
     _say(console, f"traced: {found.summary}")
 
 

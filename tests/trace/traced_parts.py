@@ -161,7 +161,8 @@ def whole(x: Tensor) -> Tensor:
 @losses.register("traced_complex")
 def complex_mean(x: Tensor) -> Tensor:
     """A complex scalar."""
-    return torch.fft.fft(x).mean()
+    result: Tensor = torch.fft.fft(x).mean()
+    return result
 
 
 @losses.register("traced_learned")

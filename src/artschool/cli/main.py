@@ -74,6 +74,18 @@ def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bo
 
 
 @cli.command()
+@click.argument("config", type=FILE)
+@click.argument("overrides", nargs=-1)
+@click.option("-o", "output", type=FILE, help="An .html page, an .svg picture, or a .mmd file.")
+@click.option("--trace", "traced", is_flag=True, help="Tell the shapes of keys, from a trace.")
+def graph(config: Path, overrides: tuple[str, ...], output: Path | None, traced: bool) -> None:
+    """Draw the dataflow of CONFIG."""
+    from artschool.cli.graph import graph_command
+
+    graph_command(config, overrides, output, traced=traced)
+
+
+@cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option(
@@ -88,6 +100,19 @@ def components(kind: str | None, name: str | None, plugins: tuple[str, ...]) -> 
     from artschool.cli.components import components_command
 
     components_command(kind, name, plugins)
+
+
+@cli.command()
+@click.argument("config", type=FILE, required=False)
+@click.option("-o", "--output", type=FILE, help="Write only the schema, and here.")
+def schema(config: Path | None, output: Path | None) -> None:
+    """Write the JSON Schema of CONFIG beside it, for an editor to complete and check it.
+
+    Without CONFIG, print that of the components that ship.
+    """
+    from artschool.cli.schema import schema_command
+
+    schema_command(config, output)
 
 
 @cli.command()

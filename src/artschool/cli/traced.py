@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from rich.console import Console
 
@@ -12,7 +10,7 @@ from artschool.cli.columns import print_columns
 from artschool.config.flow import components_of
 from artschool.config.structure import Config
 from artschool.trace.observe import TracedKey
-from artschool.trace.report import Trace, in_bytes
+from artschool.trace.report import Trace, free_bytes, in_bytes
 from artschool.trace.trace import trace
 
 
@@ -24,6 +22,8 @@ def print_trace(console: Console, config: Config) -> None:
     print_columns(console, list(_keys(config, found)))
     print_columns(console, list(_gradients(found)))
     print_columns(console, list(_memory(config, found)))
+    if warning := found.warning_of_disk(config.sections.runs):
+        console.print(f"warning: {warning}", soft_wrap=True, markup=False)
 
 
 def _keys(config: Config, found: Trace) -> Iterator[tuple[str, str, str, str]]:
@@ -64,20 +64,15 @@ def _gradients(found: Trace) -> Iterator[tuple[str, str]]:
 def _memory(config: Config, found: Trace) -> Iterator[tuple[str, str, str]]:
     yield "memory", in_bytes(found.memory.peak), "at the peak, for one process"
     for kind, size in found.memory.lasting.items():
-        yield f"  {kind}", in_bytes(size), ""
+        if size:
+            yield f"  {kind}", in_bytes(size), ""
     precision = config.sections.train.precision
     for name, kinds in found.memory.steps.items():
         parts = " and ".join(f"{in_bytes(size)} of {kind}" for kind, size in kinds.items() if size)
         yield f"  step {name}", in_bytes(kinds.total()), f"{parts}, in {precision}"
-    free = shutil.disk_usage(existing(config.sections.runs)).free
+    free = free_bytes(config.sections.runs)
     yield "disk", in_bytes(found.checkpoint * found.kept), f"of {in_bytes(free)} free"
     yield "  a checkpoint", in_bytes(found.checkpoint), f"{found.kept} at once"
-
-
-def existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that exists."""
-    folder = folder.absolute()
-    return next(parent for parent in (folder, *folder.parents) if parent.is_dir())
 
 
 def _short(path: str) -> str:

@@ -21,13 +21,18 @@ class Examples:
         entries: What a sample holds, by key.
     """
 
-    entries: Mapping[str, ExampleEntry]
+    entries: Mapping[str, ExampleEntry | list[int]]
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {key: torch.zeros(entry.shape, dtype=getattr(torch, entry.dtype)) for key, entry in self.entries.items()}
+        return {key: _zeros(entry) for key, entry in self.entries.items()}
 
     def __len__(self) -> int:
         return 1 << 20
+
+
+def _zeros(entry: ExampleEntry | list[int]) -> Tensor:
+    entry = ExampleEntry(shape=entry) if isinstance(entry, list) else entry
+    return torch.zeros(entry.shape, dtype=getattr(torch, entry.dtype))
 
 
 def resized(batch: Mapping[str, Any], size: int) -> dict[str, Any]:

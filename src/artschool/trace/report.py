@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import nn
 
@@ -44,8 +46,25 @@ class Trace:
         number = len(self.regimes)
         return (
             f"{number} regime{'s' if number > 1 else ''}; training takes about {in_bytes(self.memory.peak)} of memory, "
-            f"a checkpoint {in_bytes(self.checkpoint)} of disk"
+            f"{self.kept} checkpoint{'s' if self.kept > 1 else ''} of {in_bytes(self.checkpoint)}"
         )
+
+    def warning_of_disk(self, folder: Path) -> str:
+        """What to say where the checkpoints do not fit on the disk of a folder, which need not exist yet."""
+        needed, free = self.checkpoint * self.kept, free_bytes(folder)
+        if needed <= free:
+            return ""
+        return (
+            f"{self.kept} checkpoints take {in_bytes(needed)}, and {folder} has {in_bytes(free)} left; "
+            "lower `checkpoint.keep_last`, or choose another --run-dir"
+        )
+
+
+def free_bytes(folder: Path) -> int:
+    """What is left on the disk where a folder is, or will be."""
+    folder = folder.absolute()
+    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return shutil.disk_usage(there).free
 
 
 def in_bytes(number: float) -> str:

@@ -1,0 +1,67 @@
+"""What `check --trace` prints and `train` says of its trace, and that a refused file leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from traced_parts import TEXT
+
+from artschool.cli.main import cli
+from artschool.errors import ConfigError
+from artschool.trace import report
+
+PRINTED = """\
+key      value           gradient  from, and who reads it
+  x      (4, 3) float32            data.train -> main.call
+  label  (4,) int64                data.train
+  y      (4, 3) float32  yes       main.call -> main.mean, second.own
+loss          gives a gradient to
+  main.mean   2 of 2 parameters of net
+  second.own  2 of 2 parameters of other
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "toy.yml"
+    file.write_text(TEXT)
+    return file
+
+
+def test_check_prints_keys_gradients_memory_and_disk(file: Path) -> None:
+    printed = CliRunner().invoke(cli, ["check", "toy.yml", "--trace"])
+    lines = [line.rstrip() for line in printed.output.splitlines()]
+    start = lines.index("key      value           gradient  from, and who reads it")
+    assert lines[start : start + 7] == PRINTED.splitlines()
+    assert [line.split()[0] for line in lines[start + 7 :]] == [
+        *("memory", "parameters", "optimizer", "step", "step", "disk", "a", "toy.yml:")
+    ]
+    # Two networks of 12 numbers; Adam keeps two more of each and a step of four bytes for each of four tensors.
+    assert "  parameters       96 bytes" in lines
+    assert "  optimizer state  208 bytes" in lines
+
+
+def test_train_says_what_it_will_take_and_refuses_what_cannot_train(file: Path) -> None:
+    done = CliRunner().invoke(cli, ["train", "toy.yml", "train.iterations=1"])
+    assert done.exit_code == 0
+    assert "traced: 1 regime; training takes about " in done.output
+    refused = CliRunner().invoke(cli, ["train", "toy.yml", "--run-dir", "other", "steps.main.losses.mean.in=x"])
+    assert isinstance(refused.exception, ConfigError)
+    assert "steps.main.losses.mean: reaches no parameter of 'net'" in str(refused.exception)
+    assert not Path("other").exists()
+
+
+def test_train_without_a_trace_starts_at_once(file: Path) -> None:
+    done = CliRunner().invoke(cli, ["train", "toy.yml", "--no-trace", "train.iterations=1"])
+    assert done.exit_code == 0
+    assert "traced:" not in done.output
+
+
+def test_too_small_a_disk_is_a_warning(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report, "free_bytes", lambda folder: 100)
+    done = CliRunner().invoke(cli, ["train", "toy.yml", "train.iterations=1"])
+    assert done.exit_code == 0
+    assert "warning: 1 checkpoints take 304 bytes, and runs/traced has 100 bytes left; " in done.output
