@@ -242,3 +242,11 @@ def test_a_value_that_only_the_first_part_of_a_batch_computes_is_told() -> None:
         "    The gradient ends at steps.main.injectors.call (toy.yml:9:23), where `once: true` stands, "
         "which from the second part of a batch on gives 'y' without one."
     )
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lamb", "rmsprop", "adafactor"])
+def test_every_optimizer_shows_its_state(optimizer: str) -> None:
+    found = traced(f"steps.main.optimizer={{type: {optimizer}, lr: 0.1}}", "train.detect_anomaly=true")
+    assert not found.real
+    kept = {"adam": 2 * 12 + 2, "lamb": 2 * 12, "rmsprop": 12 + 2, "adafactor": 3 + 3 + 3 + 2}[optimizer]
+    assert found.memory.lasting["optimizer state"] == 4 * (kept + 2 * 12 + 2)  # The other step's Adam has its own.

@@ -67,7 +67,8 @@ def _traced(
         with copying:
             run = _built(config, Path(folder), loaders, real=real)
         training = TrainingTrace(config, run, batches["train"], world_size, real=real)
-        training.run_regimes()
+        with torch.autograd.set_detect_anomaly(real and config.sections.train.detect_anomaly):
+            training.run_regimes()
         faults = _each_once(training.faults)
         if not faults:
             faults = [*untrained(config, training), *undrawable(config, training.observer.keys)]

@@ -11,6 +11,7 @@ from artschool.config.regimes import regimes
 from artschool.config.structure import Config
 from artschool.data.examples import resized
 from artschool.engine.freeze import all_frozen
+from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
 from artschool.engine.train_iteration import MicroBatches, TrainStep
 from artschool.errors import ConfigError, Fault
@@ -68,6 +69,8 @@ class TrainingTrace:
         """
         for step in self.run.steps:
             observe(step.graph, self.observer)
+            if step.update is not None and not skips_on_device(step.update.optimizer):
+                step.update.guard = False  # It would ask whether gradients are finite, which only values can tell.
         with all_frozen(self.run.networks.values()), self._live:
             self.memory.of_run(self.run, self._live)
             for iteration in self.iterations:
