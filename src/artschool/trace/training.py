@@ -99,9 +99,13 @@ class TrainingTrace:
     def _sizes(self, iteration: int) -> list[int]:
         """Samples in the largest part of a batch, and in the smallest where that differs."""
         parts, batches = self._config.sections.train.parts(iteration), self.run.data.batches
-        whole = -(-batches.batch_size // self._world_size)
         last = min(batches.batch_size, batches.size(batches.per_epoch - 1)) // self._world_size
-        return list(dict.fromkeys([-(-whole // min(parts, whole)), max(1, last // min(parts, last))]))
+        return list(dict.fromkeys([-(-self._whole // min(parts, self._whole)), max(1, last // min(parts, last))]))
+
+    @property
+    def _whole(self) -> int:
+        """Samples of a whole batch in the process that has most of them."""
+        return -(-self.run.data.batches.batch_size // self._world_size)
 
     def _iterate(self, iteration: int, size: int) -> None:
         """One iteration of one micro-batch. The first fault ends it."""
@@ -126,9 +130,9 @@ class TrainingTrace:
             run.meters.forget()
 
     def _why_so_few(self, iteration: int, size: int) -> str:
-        parts, batches = self._config.sections.train.parts(iteration), self.run.data.batches
+        parts = self._config.sections.train.parts(iteration)
         samples = f"{size} sample{'' if size == 1 else 's'}"
-        if size < batches.size(0) // parts:
+        if size < self._whole // parts:
             return f"This is the last batch of an epoch, with {samples}; `drop_last` leaves it out."
         return f"This is a part of a batch, with {samples}: `train` asks for {parts} parts." if parts > 1 else ""
 
