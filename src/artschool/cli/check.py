@@ -12,6 +12,7 @@ from artschool.config.flow import components_of, declared_keys
 from artschool.config.structure import Component, Config, Step
 from artschool.entries import DatasetEntry, LossEntry
 from artschool.legacy.read import check_any
+from artschool.lint import Subject, lint
 
 Row = tuple[str, str]
 
@@ -24,10 +25,11 @@ def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -
         console.print(line, soft_wrap=True, markup=False)
 
     config = check_any(path, overrides, with_plugins=with_plugins, announce=announce)
-    for warning in config.warnings:
+    warnings = [*config.warnings, *lint(Subject(config))]
+    for warning in warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     print_columns(console, list(summary(config)))
-    number = len(config.warnings)
+    number = len(warnings)
     warned = f" {number} warning{'s' if number > 1 else ''}." if number else ""
     console.print(f"{path}: sound.{warned}", soft_wrap=True, markup=False)
 
