@@ -10,7 +10,9 @@ import pytest
 
 from artschool.registry import REGISTRIES, load_builtins
 
-sys.path += [str(Path(__file__).parent / folder) for folder in (".", "components", "config", "engine", "legacy")]
+sys.path += [
+    str(Path(__file__).parent / folder) for folder in (".", "components", "config", "engine", "legacy", "lint")
+]
 
 
 @pytest.fixture

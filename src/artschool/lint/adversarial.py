@@ -28,7 +28,7 @@ def unbalanced_rates(subject: Subject) -> Iterator[Fault]:
     The faster one sees the other stand still, and wins: the critic's gradient vanishes, or says nothing. Rates that
     differ two to five times are usual.
 
-    Source: Heusel et al. 2017, arXiv:1706.08500, section 2 and table 1.
+    Source: Heusel et al. 2017, arXiv:1706.08500, whose two rates are of one order.
     """
     for generator, critic in _pairs(subject):
         rates = [_rate(step) for step in (generator.step, critic.step)]
@@ -51,7 +51,7 @@ def critic_momentum(subject: Subject) -> Iterator[Fault]:
     The critic's loss moves with the generator, and momentum carries it past: with betas of 0.9 such trainings become
     unstable. The papers take RMSprop, or Adam with betas [0, 0.9].
 
-    Source: Arjovsky et al. 2017, arXiv:1701.07875, section 4.3; Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1.
+    Source: Arjovsky et al. 2017, arXiv:1701.07875; Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1.
     """
     for term in _critic_terms(subject):
         betas = option(term.step.optimizer, "betas") if term.step.optimizer is not None else None
@@ -64,8 +64,8 @@ def critic_momentum(subject: Subject) -> Iterator[Fault]:
 def both_sides_in_one_step(subject: Subject) -> Iterator[Fault]:
     """A step trains a critic on the loss of its generator.
 
-    A step's losses are one sum, which all that it trains descends: the critic learns to call fakes real, against its own
-    loss. Give generator and critic a step each.
+    A step's losses are one sum, which all that it trains descends: the critic learns to call fakes real,
+    against its own loss. Give generator and critic a step each.
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1.
     """
@@ -83,8 +83,8 @@ def both_sides_in_one_step(subject: Subject) -> Iterator[Fault]:
 def mismatched_game(subject: Subject) -> Iterator[Fault]:
     """Generator and critic play by the formulas of different games.
 
-    What the critic's logits mean follows from its own loss: a hinge critic stays within -1..1 where it is content, and a
-    least-squares one aims at 0 and 1. The generator has to aim at the same.
+    What the critic's logits mean follows from its own loss: a hinge critic stays within -1..1 where it is content,
+    and a least-squares one aims at 0 and 1. The generator has to aim at the same.
     """
     for generator, critic in _pairs(subject):
         kind, other = option(generator.loss, "kind"), option(critic.loss, "kind")

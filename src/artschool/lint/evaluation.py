@@ -39,7 +39,7 @@ def samples_without_average(subject: Subject) -> Iterator[Fault]:
     The last weights of a diffusion model or a GAN are noisy: scores jump from one checkpoint to the next, and are worse
     than those of an average. Write `ema: {decay: ..., networks: [...]}`, and leave `ema: true` in the evaluation.
 
-    Source: Song and Ermon 2020, arXiv:2006.09011, section 3.4; Yazıcı et al. 2019, arXiv:1806.04498.
+    Source: Song and Ermon 2020, arXiv:2006.09011; of GANs, Karras et al. 2018, arXiv:1710.10196.
     """
     ema = subject.config.sections.ema
     adversarial = _adversarially_trained(subject)

@@ -92,9 +92,8 @@ def random_and_frozen(subject: Subject) -> Iterator[Fault]:
         # A moving codebook and the like learn without a step.
         if subject.is_trained(name) or name not in called or type_of(network) == "vector_quantizer":
             continue
-        if network.node.get("from") is None:
-            hint = "Write `weights:`, or let a step train it."
-            yield Fault(_network_place(subject, name), f"networks.{name}", "is random, and nothing trains it", hint)
+        hint = "Write `weights:`, or let a step train it."
+        yield Fault(_network_place(subject, name), f"networks.{name}", "is random, and nothing trains it", hint)
 
 
 def compared_with_itself(subject: Subject) -> Iterator[Fault]:
@@ -106,9 +105,9 @@ def compared_with_itself(subject: Subject) -> Iterator[Fault]:
     losses = [term.holder for term in subject.terms if term.holder is term.loss]
     for component in [*losses, *metrics]:
         uses = {use.parameter: use for use in component.reads}
-        if {"fake", "real"} <= uses.keys() and uses["fake"].name == uses["real"].name:
-            if len([use for use in component.reads if use.parameter in ("fake", "real")]) == 2:
-                yield fault(component, "real", f"is {uses['real'].name!r}, and so is fake")
+        sides = [use.name for use in component.reads if use.parameter in ("fake", "real")]
+        if len(sides) == 2 and uses.keys() >= {"fake", "real"} and sides[0] == sides[1]:
+            yield fault(component, "real", f"is {sides[0]!r}, and so is fake")
 
 
 def _called(subject: Subject) -> set[str]:

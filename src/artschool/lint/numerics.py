@@ -15,12 +15,10 @@ MOST_WATCHED = 1000
 def second_order_in_fp16(subject: Subject) -> Iterator[Fault]:
     """A penalty on gradients trains in fp16.
 
-    It differentiates gradients, which reach neither fp16's largest number, 65504, nor stay above its smallest, 6e-8; and
-    the scale of the loss protects the outer gradient only. What of it runs in float32 saves nothing either. `bf16` has
-    the range of float32.
+    It differentiates gradients, which leave fp16's range of 6e-8 to 65504 easily, and the scale of the loss protects
+    the outer gradient only. Ours compute what they can in float32, which saves no time then. `bf16` has the range.
 
-    Source: Micikevicius et al. 2018, arXiv:1710.03740, section 3; Karras et al. 2020, arXiv:2006.06676, appendix D,
-        which needs clamped activations for it.
+    Source: Micikevicius et al. 2018, arXiv:1710.03740, section 3.
     """
     for term in subject.terms:
         if term.name in SECOND_ORDER and subject.config.sections.train.precision == "fp16":
@@ -46,7 +44,7 @@ def unguarded_fp16(subject: Subject) -> Iterator[Fault]:
 
 
 def timed_kernels(subject: Subject) -> Iterator[Fault]:
-    """cuDNN chooses kernels by their time, in a run that is to be repeatable.
+    """Kernels are chosen by their time, in a run that is to be repeatable.
 
     All of them are deterministic then, but which one is taken differs from run to run, and with it the last bits.
 

@@ -52,8 +52,9 @@ class Subject:
 
     @property
     def iterations(self) -> int | None:
-        """How many the run has, None where the file counts epochs."""
-        return self.config.sections.train.iterations
+        """How many the run has; None where the file counts epochs, or the command line cuts it short for a trial."""
+        written = self.config.tree.at(("train", "iterations"))
+        return self.config.sections.train.iterations if written.place.line else None
 
     @property
     def during(self) -> When:
