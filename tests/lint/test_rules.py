@@ -105,7 +105,7 @@ def test_batch_norm_is_seen_in_a_built_critic(norm: Callable[[], nn.Module], rul
     assert [finding.rule for finding in judged_with(GAN, critic=critic)] == rules
 
 
-@pytest.mark.parametrize(("last", "number"), [(nn.Sigmoid(), 1), (nn.LogSoftmax(1), 1), (nn.ReLU(), 0)])
+@pytest.mark.parametrize(("last", "number"), [(nn.Sigmoid(), 1), (nn.Softmax(1), 1), (nn.LogSoftmax(1), 0)])
 def test_a_sigmoid_is_seen_at_the_end_of_a_built_network(last: nn.Module, number: int) -> None:
     reader = nn.Sequential(nn.Sigmoid(), nn.Sequential(nn.Linear(64, 10), last))
     assert [str(finding) for finding in judged_with(DIGITS, reader=reader)] == [
@@ -133,3 +133,18 @@ def test_data_that_differ_only_in_how_they_are_batched_are_the_training_data() -
 def test_a_trial_from_the_command_line_is_not_judged_by_its_length() -> None:
     assert judged(GAN, "train.iterations=2") == []
     assert "slow-average" in [found.rule for found in judged(changed(GAN, ("iterations: 800", "iterations: 2")))]
+
+
+def test_a_gated_injector_out_of_phase_with_its_reader_is_told_and_a_cheap_one_without_a_gate_is_not() -> None:
+    upscale = "      upscale: {type: forward, network: gen, in: lq, out: sr}\n    losses:\n"
+    read = "      noisy_pixel: {type: l1, in: [noisy, hq], weight: 1.0, every: 4}\n"
+
+    def with_noise(gate: str) -> list[str]:
+        noise = f"      noise: {{type: add_noise, in: hq, out: noisy{gate}}}\n"
+        return [str(found) for found in judged(changed(GAN, (upscale, noise + upscale + read)))]
+
+    assert with_noise(", every: 2") == [
+        "file.yml:15:59: steps.gen.injectors.noise.every: runs at iteration 2, when nobody reads what it gives "
+        "(wasted-work)\n    steps.gen.losses.noisy_pixel, at file.yml:18:7, reads it every 4."
+    ]
+    assert with_noise("") == with_noise(", every: 4") == []

@@ -18,8 +18,9 @@ LOGITS = {
 }
 """By loss the keys that it takes before any sigmoid or softmax."""
 CRITIC_LOSSES = ("generator_gan", "discriminator_gan", "stylegan2_divergence")
-SQUASHING = ("sigmoid", "softmax", "log_softmax", "logsigmoid", "log_sigmoid")
-SQUASHING_MODULES = (nn.Sigmoid, nn.Softmax, nn.LogSoftmax, nn.LogSigmoid)
+SQUASHING = ("sigmoid", "softmax", "logsigmoid", "log_sigmoid")
+"""Not log_softmax: a softmax undoes it."""
+SQUASHING_MODULES = (nn.Sigmoid, nn.Softmax, nn.LogSigmoid)
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
 
@@ -89,8 +90,9 @@ def random_and_frozen(subject: Subject) -> Iterator[Fault]:
         entry = network.entry
         if not isinstance(entry, NetworkEntry) or entry.weights is not None or not is_ours(network):
             continue
-        # A moving codebook and the like learn without a step.
-        if subject.is_trained(name) or name not in called or type_of(network) == "vector_quantizer":
+        # A moving codebook learns without a step, and a folder of diffusers or transformers has weights in it.
+        learns = subject.is_trained(name) or type_of(network) == "vector_quantizer"
+        if learns or name not in called or option(network, "folder") is not None:
             continue
         hint = "Write `weights:`, or let a step train it."
         yield Fault(_network_place(subject, name), f"networks.{name}", "is random, and nothing trains it", hint)

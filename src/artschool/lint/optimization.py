@@ -10,7 +10,7 @@ from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, is_ours, option, place_of, type_of
 
 MOST_RATE = {"sgd": 10.0} | dict.fromkeys(("adam", "adamw", "nadam", "radam", "adamax", "rmsprop"), 0.1)
-COUPLED = ("adam", "nadam", "radam", "adamax", "rmsprop", "adagrad")
+COUPLED = ("adam", "nadam", "radam", "adamax")
 LARGE_DECAY = 0.05
 MOST_CLIPPING = 1000.0
 FEW_UPDATES = 2

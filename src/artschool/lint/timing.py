@@ -44,9 +44,10 @@ def never_trains(subject: Subject) -> Iterator[Fault]:
 
 
 def wasted_work(subject: Subject) -> Iterator[Fault]:
-    """A network is called at iterations at which nobody reads what it gives.
+    """A network, or an injector with a gate, runs at iterations at which nobody reads what it gives.
 
-    Give the injector the gate of its reader: `every: 4` on both, or the same `after`.
+    Producer and reader are out of phase. Give the injector the gate of its reader: `every: 4` on both, or the same
+    `after`.
     """
     pictures = subject.config.sections.log.pictures
     shown = set(pictures.keys) if pictures is not None else set()
@@ -55,14 +56,16 @@ def wasted_work(subject: Subject) -> Iterator[Fault]:
     for step in subject.config.steps.values():
         for component, when in components_of(step) if step.name not in run_again else ():
             keys = {use.name for use in component.writes}
-            if component.kind != "injectors" or not component.networks or not keys or keys & shown:
+            if component.kind != "injectors" or not keys or keys & shown:
                 continue
+            if not component.networks and component.when.every == 1:
+                continue  # It costs little.
             readers = [(c, w) for c, w in runs if any(use.name in keys for use in c.reads)]
             missed = first_uncovered(when & subject.during, [w for _, w in readers]) if readers else None
             if missed is not None:
                 reader, gate = readers[0]
                 hint = f"{reader.path}, at {place_of(reader.node)}, reads it {gate}."
-                yield fault(component, "every", f"calls a network at iteration {missed}, when nobody reads it", hint)
+                yield fault(component, "every", f"runs at iteration {missed}, when nobody reads what it gives", hint)
 
 
 def late_milestones(subject: Subject) -> Iterator[Fault]:
@@ -100,6 +103,8 @@ def idle_end(subject: Subject) -> Iterator[Fault]:
     The last iterations then cost as much as the others and move nothing. Let the schedule end with the training.
     """
     for step, end in _ends(subject):
+        if any(group.schedule_from for group in getattr(step.optimizer and step.optimizer.entry, "param_groups", [])):
+            continue  # Their curve starts later.
         start = step.section.after
         points = [start + (end - start) * i // WATCHED_POINTS for i in range(WATCHED_POINTS + 1)]
         rates = _rates(step, points)
