@@ -12,7 +12,7 @@ from artschool.registry import REGISTRIES, load_builtins
 
 sys.path += [
     str(Path(__file__).parent / folder)
-    for folder in (".", "components", "config", "engine", "legacy", "trace", "dataflow")
+    for folder in (".", "components", "config", "engine", "legacy", "trace", "dataflow", "lint")
 ]
 
 

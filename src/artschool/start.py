@@ -16,6 +16,7 @@ from artschool.engine.run import Logger, Run
 from artschool.engine.store import CheckpointStore
 from artschool.errors import CheckpointError
 from artschool.legacy.read import check_any
+from artschool.lint import Subject, lint
 from artschool.loggers.console import ConsoleLogger
 from artschool.loggers.guarded import Guarded
 from artschool.loggers.jsonl import JsonlLogger
@@ -113,7 +114,10 @@ def _built(
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
     if traced:
         _trace(checked, folder, console)
-    return checked, build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
+    run = build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
+    for finding in lint(Subject(checked, run.networks)):
+        _say(console, f"warning: {finding}")
+    return checked, run
 
 
 def _trace(config: Config, folder: Path, console: Console) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
-from artschool.cli.traced import print_trace
 from artschool.config.flow import components_of, declared_keys
 from artschool.config.structure import Component, Config, Step
 from artschool.entries import DatasetEntry, LossEntry
 from artschool.legacy.read import check_any
+from artschool.lint import Subject, lint
+
+if TYPE_CHECKING:
+    from artschool.trace.report import Trace
 
 Row = tuple[str, str]
 
@@ -25,14 +29,24 @@ def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool, t
         console.print(line, soft_wrap=True, markup=False)
 
     config = check_any(path, overrides, with_plugins=with_plugins, announce=announce)
-    for warning in config.warnings:
+    found = _trace(config) if traced else None
+    warnings = [*config.warnings, *lint(Subject(config, found.networks if found else None))]
+    for warning in warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     print_columns(console, list(summary(config)))
-    if traced:
-        print_trace(console, config)
-    number = len(config.warnings)
+    if found is not None:
+        from artschool.cli.traced import print_trace
+
+        print_trace(console, config, found)
+    number = len(warnings)
     warned = f" {number} warning{'s' if number > 1 else ''}." if number else ""
     console.print(f"{path}: sound.{warned}", soft_wrap=True, markup=False)
+
+
+def _trace(config: Config) -> Trace:
+    from artschool.trace.trace import trace  # It brings the engine.
+
+    return trace(config)
 
 
 def summary(config: Config) -> Iterator[Row]:

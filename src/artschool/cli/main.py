@@ -85,6 +85,23 @@ def graph(config: Path, overrides: tuple[str, ...], output: Path | None, traced:
     graph_command(config, overrides, output, traced=traced)
 
 
+@cli.command("lint")
+@click.argument("config", required=False, metavar="[CONFIG]")
+@click.argument("overrides", nargs=-1)
+@click.option("--rules", is_flag=True, help="List the rules, or explain the one that stands in place of CONFIG.")
+@click.option("--no-plugins", is_flag=True, help="Run no code that the file names.")
+def lint_file(config: str | None, overrides: tuple[str, ...], rules: bool, no_plugins: bool) -> None:
+    """Judge CONFIG: what is allowed, but probably not meant. The exit code is 1 if there is any."""
+    from artschool.cli.lint import lint_command, rules_command
+
+    if rules:
+        rules_command(config)
+    elif config is None:
+        raise click.UsageError("name a file, or write --rules")
+    elif lint_command(Path(config), overrides, with_plugins=not no_plugins):
+        sys.exit(1)
+
+
 @cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)

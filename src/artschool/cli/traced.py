@@ -11,12 +11,10 @@ from artschool.config.flow import components_of
 from artschool.config.structure import Config
 from artschool.trace.keys import TracedKey
 from artschool.trace.report import Trace, free_bytes, in_bytes
-from artschool.trace.trace import trace
 
 
-def print_trace(console: Console, config: Config) -> None:
-    """Trace a checked file and print what was found: keys, gradients, memory and disk."""
-    found = trace(config)
+def print_trace(console: Console, config: Config, found: Trace) -> None:
+    """Print what a trace found: keys, gradients, memory and disk."""
     for note in found.notes:
         console.print(f"note: {note}", soft_wrap=True, markup=False)
     print_columns(console, list(_keys(config, found)))

@@ -1,0 +1,127 @@
+"""What is measured, on which data, with which weights, and what is kept for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from artschool.config.structure import Component, Evaluation
+from artschool.entries import DatasetEntry
+from artschool.errors import Fault
+from artschool.lint.rule import rules_of
+from artschool.lint.subject import Subject, Term, place_of, type_of
+
+BETTER = {
+    "max": {"psnr", "ssim", "accuracy", "codebook_usage", "codebook_perplexity"},
+    "min": {
+        "fid",
+        "kid",
+        "lpips",
+        "style",
+        "wer",
+        "cer",
+        "end_point_error",
+        "flow_nll",
+        "multi_resolution_stft",
+        "tof",
+    },
+}
+"""The mode in which a metric gets better."""
+SAMPLERS = ("diffusion_sample", "edm_sample", "flow_sample")
+SET_METRICS = ("fid", "kid")
+ADVERSARIAL = ("generator_gan", "stylegan2_divergence")
+LOADING = set(DatasetEntry.model_fields) - {"type", "keys"}
+
+
+def samples_without_average(subject: Subject) -> Iterator[Fault]:
+    """Samples of a generative network are judged without a moving average of its weights.
+
+    The last weights of a diffusion model or a GAN are noisy: scores jump from one checkpoint to the next, and are worse
+    than those of an average. Write `ema: {decay: ..., networks: [...]}`, and leave `ema: true` in the evaluation.
+
+    Source: Song and Ermon 2020, arXiv:2006.09011; of GANs, Karras et al. 2018, arXiv:1710.10196.
+    """
+    ema = subject.config.sections.ema
+    adversarial = _adversarially_trained(subject)
+    for evaluation in subject.config.evaluations.values():
+        scored = any(type_of(metric) in SET_METRICS for metric in evaluation.metrics.values())
+        for component in evaluation.injectors.values():
+            for use in component.networks:
+                drawn = type_of(component) in SAMPLERS or (scored and use.name in adversarial)
+                if not drawn or not subject.is_trained(use.name):
+                    continue
+                averaged = ema is not None and use.name in ema.decays
+                if not averaged or not evaluation.section.ema:
+                    why = "evaluates with ema: false" if averaged else "there is no average of it"
+                    message = f"draws samples from the last weights of {use.name!r}: {why}"
+                    yield Fault(use.place, f"{component.path}.{use.parameter}", message)
+
+
+def judged_on_training_data(subject: Subject) -> Iterator[Fault]:
+    """An evaluation measures on the samples that the networks are trained with.
+
+    It tells how well they are remembered. Hold some out.
+    """
+    train = subject.config.data.get("train")
+    for evaluation in subject.config.evaluations.values():
+        data = subject.config.data.get(evaluation.section.data)
+        if train is None or data is None:
+            continue
+        place, path = place_of(evaluation.node, "data"), f"evaluate.{evaluation.name}.data"
+        if data is train:
+            yield Fault(place, path, "is the data that the steps train on")
+        elif _what(data) == _what(train):
+            hint = f"data.train stands at {place_of(train.node)}."
+            yield Fault(place, path, f"{evaluation.section.data!r} has the samples that the steps train on", hint)
+
+
+def best_is_worst(subject: Subject) -> Iterator[Fault]:
+    """The best checkpoint is chosen by the wrong end of a metric.
+
+    `max` for what grows as things get better, such as psnr; `min` for distances and error rates.
+    """
+    best, metric = _best(subject)
+    if best is None or metric is None:
+        return
+    name, mode = type_of(metric), subject.config.sections.checkpoint.keep_best.mode  # type: ignore[union-attr]  # best
+    if name in BETTER["min" if mode == "max" else "max"]:
+        place = place_of(subject.config.tree, "checkpoint", "keep_best", "mode")
+        message = f"is {mode}, which keeps the worst {name}"
+        yield Fault(place, "checkpoint.keep_best.mode", message)
+
+
+def best_of_one(subject: Subject) -> Iterator[Fault]:
+    """The best checkpoint is chosen among one.
+
+    The evaluation runs at the end alone, so the best is the last. Give it an `every`.
+    """
+    best, _ = _best(subject)
+    if best is None or subject.iterations is None:
+        return
+    every = best.section.every
+    if every is None or every >= subject.iterations:
+        place = place_of(subject.config.tree, "checkpoint", "keep_best", "metric")
+        hint = f"Write `every:` at {place_of(best.node)}."
+        message = f"is measured once, at the end: evaluate.{best.name} has no other turn"
+        yield Fault(place, "checkpoint.keep_best.metric", message, hint)
+
+
+def _best(subject: Subject) -> tuple[Evaluation | None, Component | None]:
+    keep = subject.config.sections.checkpoint.keep_best
+    name, _, metric = keep.metric.partition("/") if keep is not None else ("", "", "")
+    evaluation = subject.config.evaluations.get(name)
+    return evaluation, evaluation.metrics.get(metric) if evaluation is not None else None
+
+
+def _adversarially_trained(subject: Subject) -> set[str]:
+    terms: list[Term] = [term for term in subject.terms if term.name in ADVERSARIAL]
+    return {name for term in terms for name in term.step.section.trained if name not in term.networks}
+
+
+def _what(data: Component) -> tuple[str, dict[str, Any]]:
+    """Which samples a data set has: its options, and not how they are batched."""
+    written = data.entry.model_dump() if data.entry is not None else {}
+    return type_of(data), {name: value for name, value in written.items() if name not in LOADING}
+
+
+RULES = rules_of(samples_without_average, judged_on_training_data, best_is_worst, best_of_one)

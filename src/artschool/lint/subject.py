@@ -1,0 +1,133 @@
+"""What rules look at: a proven file, and its networks where they are built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from artschool.config.flow import components_of
+from artschool.config.source import Node
+from artschool.config.structure import Component, Config, Step
+from artschool.config.when import When
+from artschool.errors import Fault, Place
+
+
+@dataclass(frozen=True)
+class Term:
+    """A loss in a step.
+
+    Attributes:
+        holder: The entry of the file, with its weight and gates.
+        loss: The same, or a loss inside it.
+    """
+
+    step: Step
+    holder: Component
+    loss: Component
+
+    @property
+    def name(self) -> str:
+        """What stands after `type:`."""
+        return type_of(self.loss)
+
+    @property
+    def networks(self) -> list[str]:
+        """The networks that the loss calls."""
+        return [use.name for use in self.loss.networks]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A file to be judged.
+
+    Attributes:
+        networks: The built networks by name, whose parameters may be fake: only their structure is looked at.
+    """
+
+    config: Config
+    networks: Mapping[str, nn.Module] | None = None
+
+    @property
+    def iterations(self) -> int | None:
+        """How many the run has; None where the file counts epochs, or the command line cuts it short for a trial."""
+        written = self.config.tree.at(("train", "iterations"))
+        return self.config.sections.train.iterations if written.place.line else None
+
+    @property
+    def during(self) -> When:
+        """The iterations of the run."""
+        last = self.iterations - 1 if self.iterations else None
+        return When(self.config.sections.train.start_iteration, last)
+
+    @property
+    def terms(self) -> Iterator[Term]:
+        """All losses, and those inside them."""
+        for step in self.config.steps.values():
+            for holder in step.losses.values():
+                yield from (Term(step, holder, loss) for loss in [holder, *_inside(holder)])
+
+    def trainers(self, network: str) -> list[Step]:
+        """The steps that train a network."""
+        return [step for step in self.config.steps.values() if network in step.section.trained]
+
+    def is_trained(self, network: str) -> bool:
+        """Whether any parameter of a network ever moves."""
+        entry = self.config.networks[network].entry if network in self.config.networks else None
+        return bool(self.trainers(network)) and getattr(entry, "frozen", False) is not True
+
+    def trains_when(self, term: Term) -> When:
+        """The iterations at which a loss moves something."""
+        optimizer = term.step.optimizer
+        gate = optimizer.when if optimizer is not None else When()
+        return term.step.section.trains_when & term.holder.when & gate & self.during
+
+    def writers(self, key: str) -> list[Component]:
+        """The injectors of steps that write a key."""
+        runs = (c for step in self.config.steps.values() for c, _ in components_of(step))
+        return [c for c in runs if any(use.name == key for use in c.writes)]
+
+    def module(self, network: str) -> nn.Module | None:
+        """A built network."""
+        return self.networks.get(network) if self.networks is not None else None
+
+
+def type_of(component: Component) -> str:
+    """What stands after `type:`."""
+    return component.registered.name if component.registered is not None else ""
+
+
+def option(component: Component, name: str) -> Any:
+    """An option of the component itself, None where it has no such option."""
+    return getattr(component.entry, f"option_{name}", None)
+
+
+def place_of(node: Node, *path: str) -> Place:
+    """Where something is written below a node, or what would hold it where it is left to its default."""
+    for part in path:
+        child = node.get(part)
+        if child is None:
+            return node.key_place or node.place
+        node = child
+    return node.place if path else node.key_place or node.place
+
+
+def is_ours(component: Component) -> bool:
+    """Whether the component is one of the package's own, whose meaning is known."""
+    target = component.registered.target if component.registered is not None else None
+    return getattr(target, "__module__", "").startswith("artschool.components.")
+
+
+def fault(component: Component, parameter: str, message: str, hint: str = "") -> Fault:
+    """A fault about a parameter of a component, or all of it where that is not written."""
+    written = component.node.get(parameter) is not None
+    path = f"{component.path}.{parameter}" if written else component.path
+    return Fault(place_of(component.node, parameter), path, message, hint)
+
+
+def _inside(component: Component) -> Iterator[Component]:
+    for inner in component.inner:
+        yield inner
+        yield from _inside(inner)
