@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 
 LETTERS_PER_MISTAKE = 4
@@ -39,9 +40,10 @@ def _is_close(name: str, other: str) -> bool:
 
 
 def _share_words(name: str, other: str) -> bool:
-    """Whether one begins or ends with the words of the other: `batch` and `batch_size`."""
+    """Whether they share their stem, or one ends with the other: `evaluation`, `evaluate`; `image_size`, `size`."""
     short, long = sorted((name.casefold().replace("-", "_"), other.casefold().replace("-", "_")), key=len)
-    return len(short) > SHORT and (long.startswith(f"{short}_") or long.endswith(f"_{short}"))
+    stem = len(os.path.commonprefix([short, long]))
+    return len(short) >= SHORT and (stem >= max(SHORT, 0.75 * len(short)) or long.endswith(f"_{short}"))
 
 
 def _distance(name: str, other: str) -> int:
