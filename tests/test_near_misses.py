@@ -29,6 +29,7 @@ NAMES = ["optimizer", "lr", "gen", "disc", "hr", "batch_size", "adam", "adamw", 
         ("genn", "gen"),
         ("ge", "gen"),
         ("dsic", "disc"),
+        ("disk", "disc"),
         ("HR", "hr"),
         ("rl", "lr"),
         ("L1", "l1"),
@@ -38,6 +39,6 @@ def test_what_looks_like_a_slip_is_answered_with_the_name(written: str, meant: s
     assert nearest(written, NAMES) == f"Did you mean {meant!r}?"
 
 
-@pytest.mark.parametrize("written", ["sr", "pen", "gan", "l2", "x", "l", "learning_rate", "scheduler", "dise", "hinge"])
+@pytest.mark.parametrize("written", ["sr", "pen", "gan", "l2", "x", "l", "learning_rate", "scheduler", "hinge"])
 def test_another_word_is_answered_with_nothing(written: str) -> None:
     assert nearest(written, NAMES) == ""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterable
 
 LETTERS_PER_MISTAKE = 4
 """A name of four letters may have one mistake, one of eight two: more of them make another name."""
-SHORT = 4
+SHORT = 3
 """In names up to this length another letter is another name: `hr` is not `sr`, and `pen` not `gen`."""
 
 
@@ -42,8 +41,8 @@ def _is_close(name: str, other: str) -> bool:
 def _share_words(name: str, other: str) -> bool:
     """Whether they share their stem, or one ends with the other: `evaluation`, `evaluate`; `image_size`, `size`."""
     short, long = sorted((name.casefold().replace("-", "_"), other.casefold().replace("-", "_")), key=len)
-    stem = len(os.path.commonprefix([short, long]))
-    return len(short) >= SHORT and (stem >= max(SHORT, 0.75 * len(short)) or long.endswith(f"_{short}"))
+    stem = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    return len(short) > SHORT and ((stem > SHORT and stem >= 0.75 * len(short)) or long.endswith(f"_{short}"))
 
 
 def _distance(name: str, other: str) -> int:
