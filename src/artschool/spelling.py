@@ -20,7 +20,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     if same:
         return same[0]
     close = [other for other in names if _is_close(_folded(name), _folded(other)) or _share_words(name, other)]
-    return max(close, key=lambda other: difflib.SequenceMatcher(None, name, other).ratio(), default=None)
+    return max(close, key=lambda other: (difflib.SequenceMatcher(None, name, other).ratio(), other), default=None)
 
 
 def _folded(name: str) -> str:
@@ -42,7 +42,7 @@ def _share_words(name: str, other: str) -> bool:
     """Whether they share their stem, or one ends with the other: `evaluation`, `evaluate`; `image_size`, `size`."""
     short, long = sorted((name.casefold().replace("-", "_"), other.casefold().replace("-", "_")), key=len)
     stem = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
-    return len(short) > SHORT and ((stem > SHORT and stem >= 0.75 * len(short)) or long.endswith(f"_{short}"))
+    return len(short) >= SHORT and (stem >= max(SHORT, 0.75 * len(short)) or long.endswith(f"_{short}"))
 
 
 def _distance(name: str, other: str) -> int:
