@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from artschool.spelling import closest
+
 
 class ArtschoolError(Exception):
     """Root of all errors raised on purpose. Its text is for the user; `exit_code` is what the command returns."""
@@ -95,11 +97,8 @@ MOST_NAMES = 32
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest known name, or nothing when none is close: `Did you mean 'network'?`."""
-    names = list(known)
-    # Whoever writes AdamW means adamw, though adam is closer by its letters.
-    same = [other for other in names if other.casefold() == name.casefold()]
-    matches = same or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"Did you mean {matches[0]!r}?" if matches else ""
+    match = closest(name, known)
+    return f"Did you mean {match!r}?" if match is not None else ""
 
 
 def allowed(what: str, name: str, known: Iterable[str]) -> str:

@@ -156,6 +156,9 @@ class ComponentReader:
             self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
         elif name.value not in registry:
             hint = allowed(f"The {kind} are", name.value, registry.names())
+            others = [each.kind.one for each in REGISTRIES.values() if name.value in each]
+            if others:
+                hint = f"There is the {' and the '.join(others)} {name.value!r}. {hint}"
             self.faults.append(Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint))
         else:
             return registry.get(name.value)
