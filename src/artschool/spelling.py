@@ -19,7 +19,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     same = same or [other for other in names if _folded(other) == _folded(name)]
     if same:
         return same[0]
-    close = [other for other in names if _is_close(_folded(name), _folded(other)) or _share_words(name, other)]
+    close = [other for other in names if _is_close(_folded(name), _folded(other)) or _shares_stem(name, other)]
     return max(close, key=lambda other: (difflib.SequenceMatcher(None, name, other).ratio(), other), default=None)
 
 
@@ -38,7 +38,7 @@ def _is_close(name: str, other: str) -> bool:
     return _distance(name, other) <= most
 
 
-def _share_words(name: str, other: str) -> bool:
+def _shares_stem(name: str, other: str) -> bool:
     """Whether they share their stem, or one ends with the other: `evaluation`, `evaluate`; `image_size`, `size`."""
     short, long = sorted((name.casefold().replace("-", "_"), other.casefold().replace("-", "_")), key=len)
     stem = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
