@@ -38,7 +38,7 @@ from artschool.engine.train_iteration import Clock, TrainStep
 from artschool.engine.update import Update
 from artschool.engine.weights import load_weights
 from artschool.entries import DatasetEntry, NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
-from artschool.errors import ConfigError
+from artschool.errors import ConfigError, DataError
 from artschool.graph.step import Step
 
 Note = Callable[[str], None]
@@ -184,17 +184,21 @@ def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
 
 
 def _train_data(config: Config, loader: Loader) -> TrainData:
-    entry = config.data["train"].entry
+    component = config.data["train"]
+    entry = component.entry
     assert isinstance(entry, DatasetEntry)
-    batches = Batches(
-        "data.train",
-        length_of(loader.dataset, "data.train"),
-        entry.batch_size,
-        seed=config.sections.seed,
-        shuffle=entry.shuffle is not False,
-        drop_last=entry.drop_last,
-        world_size=ranks.world_size(),
-    )
+    try:
+        batches = Batches(
+            "data.train",
+            length_of(loader.dataset, "data.train"),
+            entry.batch_size,
+            seed=config.sections.seed,
+            shuffle=entry.shuffle is not False,
+            drop_last=entry.drop_last,
+            world_size=ranks.world_size(),
+        )
+    except DataError as error:
+        raise DataError(f"{component.node.place}: {error}") from error
     return TrainData(loader, batches)
 
 

@@ -141,6 +141,9 @@ def _check_training(config: Config) -> Iterator[Fault]:
         yield Fault(_key_place(node), "train", "needs 'iterations' or 'epochs'")
     elif train.iterations is not None and train.epochs is not None:
         yield Fault(_key_place(node), "train", "gives both 'iterations' and 'epochs'; keep one")
+    if train.iterations is not None and train.start_iteration >= train.iterations:
+        message = f"starts at iteration {train.start_iteration}, but training ends after {train.iterations}"
+        yield Fault(_node(node, "start_iteration").place, "train.start_iteration", message)
 
 
 def _check_ema(config: Config) -> Iterator[Fault]:

@@ -176,6 +176,9 @@ class Observer:
             writer = self.keys[key].writer if key in self.keys and key not in writers else ""
             if writer in self.components and calls_any(self.components[writer], self._step.networks):
                 return f"{key!r} comes from {writer}, and what leaves a step carries no gradient. Make it again here."
+        for key in (use.name for use in self.components[path].reads):
+            if key in writers and has_gradient(writers[key].writes[key]):
+                return f"The gradient of {key!r} ends in the loss itself, which cuts it off."
         made = [key for key, seen in writers.items() if calls_any(seen.component, self._step.networks)]
         there = f"; {writers[made[0]].component.path} gives {', '.join(map(repr, made))}" if made else ""
         called = ", ".join(dict.fromkeys(use.name for use in self.components[path].networks))
