@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -100,7 +99,7 @@ def build(
         train_section=file.train,
         log_section=file.log,
         checkpoint_section=file.checkpoint,
-        iterations=file.train.iterations or math.ceil((file.train.epochs or 0) * data.batches.per_epoch),
+        iterations=file.train.length(data.batches.per_epoch),
         clock=clock,
         meters=meters,
         store=CheckpointStore(folder / "checkpoints"),
@@ -118,6 +117,16 @@ def build_data(config: Config, *, examples: bool = False) -> dict[str, Loader]:
     """
     used = {"train", *(evaluation.section.data for evaluation in config.evaluations.values())}
     return {name: _loader(config.data[name], config.sections.seed, examples) for name in config.data if name in used}
+
+
+def train_batches(config: Config) -> Batches:
+    """Which samples make the batches of training; none of them is loaded."""
+    return _train_data(config, _loader(config.data["train"], config.sections.seed, examples=False)).batches
+
+
+def schedule_of(step: StepConfig) -> Schedule:
+    """The learning rate of a step over time."""
+    return Schedule([_phase(phase) for phase in step.schedule])
 
 
 def build_loggers(config: Config) -> list[Logger]:
@@ -275,7 +284,7 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     return Update(
         step.name,
         build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
-        Schedule([_phase(phase) for phase in step.schedule]),
+        schedule_of(step),
         Precision(train.precision, device),
         when=step.optimizer.when,
         clip=step.section.clip_grad_norm,
