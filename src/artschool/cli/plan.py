@@ -18,6 +18,7 @@ from artschool.engine.durable import write_file
 from artschool.errors import ArtschoolError, ConfigError
 from artschool.legacy.read import check_any
 from artschool.timeline.as_json import as_json
+from artschool.timeline.rates import Group
 from artschool.timeline.report import Event, NetworkTimeline, Span, StepTimeline, Timeline
 from artschool.timeline.svg import draw
 from artschool.timeline.timeline import timeline
@@ -70,11 +71,7 @@ def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
         yield f"step {step.name}", _trained(step)
         for span in step.spans:
             yield f"  {_from_to(span.first, span.last)}", _span(span, step)
-        for group in step.groups:
-            rates = step.rates(group, at)
-            told = (f"{i:,}: {'-' if rate is None else f'{rate:.4g}'}" for i, rate in rates)
-            if rates:
-                yield "  rate", "; ".join([*([group.name] if group.name else []), *told])
+        yield from (("  rate", text) for group in step.groups if (text := _rates(group, step, at)))
     for network in plan.networks:
         yield f"network {network.name}", _moved(network)
     for event in plan.evaluations:
@@ -94,7 +91,7 @@ def _length(plan: Timeline) -> str:
     else:
         epochs = plan.epochs(plan.stop) or 0.0
         parts.append(
-            f"{epochs:,.4g} epoch{_s(epochs)} of {plan.batches.per_epoch:,}, {plan.samples:,} samples at the end"
+            f"{_short(epochs)} epoch{_s(epochs)} of {plan.batches.per_epoch:,}, {plan.samples:,} samples at the end"
         )
     return "; ".join(parts)
 
@@ -103,10 +100,14 @@ def _trained(step: StepTimeline) -> str:
     if not step.runs:
         return "never runs"
     if not step.groups:
-        return f"runs {step.runs.count():,} times, without an optimizer"
+        return f"runs {step.runs.count():,} time{_s(step.runs.count())}, without an optimizer"
     trained = ", ".join(f"{name} {updates}" for name, updates in step.networks.items())
     one = len({step.updates, *step.networks.values()}) == 1
-    return f"updates {', '.join(step.networks)} {step.updates} times" if one else f"updates: {trained}"
+    return (
+        f"updates {', '.join(step.networks)} {step.updates} time{_s(step.updates.most)}"
+        if one
+        else f"updates: {trained}"
+    )
 
 
 def _span(span: Span, step: StepTimeline) -> str:
@@ -124,9 +125,17 @@ def _every(periods: Iterable[int]) -> str:
     return f"trains every {numbers}" if numbers else "runs without training"
 
 
+def _rates(group: Group, step: StepTimeline, at: Sequence[int] | None) -> str:
+    rates = step.rates(group, at)
+    told = (f"{'none' if rate is None else f'{rate:.4g}'} at {i:,}" for i, rate in rates)
+    return (f"of {group.name}: " if group.name else "") + ", ".join(told) if rates else ""
+
+
 def _moved(network: NetworkTimeline) -> str:
-    average = f", its average {network.average}" if network.average is not None else ""
-    return f"{network.updates} updates{average}" if network.updates.most else f"not trained{average}"
+    if not network.updates.most:
+        return "not trained"
+    averaged = f", averaged {network.average} time{_s(network.average.most)}" if network.average else ""
+    return f"{network.updates} update{_s(network.updates.most)}{averaged}"
 
 
 def _event(event: Event) -> str:
@@ -137,6 +146,10 @@ def _event(event: Event) -> str:
 
 def _from_to(first: int, last: int) -> str:
     return f"{first:,} to {last:,}" if last > first else f"{first:,}"
+
+
+def _short(number: float) -> str:
+    return f"{number:,.2f}".rstrip("0").rstrip(".") if number >= 1 else f"{number:.3g}"
 
 
 def _s(number: float) -> str:

@@ -157,7 +157,7 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     given = {c.path: step.section.requires for step in config.steps.values() for c, _ in components_of(step)}
     for index, (component, when) in enumerate(runs):
         if (when & flow.during).first() is None:
-            warnings.append(never_runs(component, when, last))
+            warnings.append(never_runs(component, when, flow.during))
             continue
         faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]), given[component.path])
         faults += _check_outputs(component)
@@ -177,11 +177,18 @@ def components_of(step: Step, *, training: bool = True) -> Iterator[tuple[Compon
         yield component, step.section.when & component.when
 
 
-def never_runs(component: Component, when: When, iterations: int | None) -> Fault:
+def never_runs(component: Component, when: When, during: When) -> Fault:
     """The warning of a component that is active at no iteration of the run."""
-    ends = f", and training ends after {iterations} iterations" if iterations and when.first() is not None else ""
     place = component.node.key_place or component.node.place
-    return Fault(place, component.path, f"never runs: it is active {when}{ends}")
+    return Fault(place, component.path, f"never runs: {active_outside(when, during)}")
+
+
+def active_outside(when: When, during: When) -> str:
+    """Why a gate never opens during a run: where it would, and where the run begins and ends."""
+    begins = f"training begins at iteration {during.after}" if during.after else ""
+    ends = f"training ends after {during.before + 1} iterations" if during.before is not None else ""
+    bounds = [bound for bound in (begins, ends) if bound and when.first() is not None]
+    return ", and ".join([f"it is active {when}", *bounds])
 
 
 def kept_after(config: Config) -> dict[str, set[str]]:

@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from artschool.config.check import in_reading_order
 from artschool.config.component import Component
-from artschool.config.flow import components_of, never_runs
+from artschool.config.flow import active_outside, components_of, never_runs
 from artschool.config.source import Node
 from artschool.config.structure import Config, Step
 from artschool.config.when import When
@@ -39,13 +39,12 @@ def never(config: Config, during: When, steps: Mapping[str, StepTimeline]) -> li
 
 
 def _of_step(step: Step, config: Config, during: When, found: StepTimeline) -> Iterator[Fault]:
-    stop = (during.before or 0) + 1
     callbacks = ((component, step.section.when & component.when) for component in step.callbacks.values())
     asleep = set()
     for component, when in [*components_of(step), *callbacks]:
         if (when & during).first() is None:
             asleep.add(component.path)
-            yield never_runs(component, when, stop)
+            yield never_runs(component, when, during)
     if step.optimizer is None or not found.runs:
         return
     yield from _untrained(step, config, during, found)
@@ -63,10 +62,10 @@ def _untrained(step: Step, config: Config, during: When, found: StepTimeline) ->
     assert step.optimizer is not None
     path, open_at = f"steps.{step.name}", during & step.section.trains_when
     if open_at.first() is None:
-        yield _warning(step.node, path, f"never trains: it would {_gate(step.section.trains_when, during)}")
+        yield _warning(step.node, path, f"never trains: {active_outside(step.section.trains_when, during)}")
         return
     if (open_at & step.optimizer.when).first() is None:
-        message = f"never steps: it is active {_gate(step.optimizer.when, during)}"
+        message = f"never steps: {active_outside(step.optimizer.when, during)}"
         yield _warning(step.optimizer.node, step.optimizer.path, message)
         return
     shut = False
@@ -74,15 +73,10 @@ def _untrained(step: Step, config: Config, during: When, found: StepTimeline) ->
         network = config.networks[name]
         if (open_at & step.optimizer.when & network.when).first() is None:
             shut = True
-            message = f"steps.{step.name} never moves it: it is active {_gate(network.when, during)}"
+            message = f"steps.{step.name} never moves it: {active_outside(network.when, during)}"
             yield _warning(network.node, network.path, message)
     if not found.trains and not shut:
         yield _warning(step.node, path, "never trains: at no iteration is one of its losses active while it would")
-
-
-def _gate(when: When, during: When) -> str:
-    ends = f", and training ends after {(during.before or 0) + 1} iterations" if when.first() is not None else ""
-    return f"{when}{ends}"
 
 
 def _phases(step: Step, trains: Iterations) -> Iterator[Fault]:

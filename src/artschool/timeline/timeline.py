@@ -35,9 +35,8 @@ def timeline(config: Config, batches: Batches | None, unknown: str = "") -> Time
         place = config.tree.at(("train", "epochs")).place
         hint = "Give the length by hand: train.epochs=null train.iterations=1000"
         raise ConfigError(Fault(place, "train.epochs", f"how long an epoch is, is not known here: {unknown}", hint))
-    start, stop = train.start_iteration, train.length(batches.per_epoch if batches else 0)
-    stop = max(start, stop)
-    during = When(start, stop - 1)
+    start, length = train.start_iteration, train.length(batches.per_epoch if batches else 0)
+    during, stop = When(start, length - 1), max(start, length)
     steps = [_step(step, config, during) for step in config.steps.values()]
     events = _Events(config, start, stop)
     return Timeline(
