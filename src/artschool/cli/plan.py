@@ -101,7 +101,7 @@ def _trained(step: StepTimeline) -> str:
         return "never runs"
     if not step.groups:
         return f"runs {step.runs.count():,} time{_s(step.runs.count())}, without an optimizer"
-    trained = ", ".join(f"{name} {updates}" for name, updates in step.networks.items())
+    trained = ", ".join(f"{name} {updates} time{_s(updates.most)}" for name, updates in step.networks.items())
     one = len({step.updates, *step.networks.values()}) == 1
     return (
         f"updates {', '.join(step.networks)} {step.updates} time{_s(step.updates.most)}"

@@ -184,11 +184,13 @@ def never_runs(component: Component, when: When, during: When) -> Fault:
 
 
 def active_outside(when: When, during: When) -> str:
-    """Why a gate never opens during a run: where it would, and where the run begins and ends."""
-    begins = f"training begins at iteration {during.after}" if during.after else ""
-    ends = f"training ends after {during.before + 1} iterations" if during.before is not None else ""
-    bounds = [bound for bound in (begins, ends) if bound and when.first() is not None]
-    return ", and ".join([f"it is active {when}", *bounds])
+    """Why a gate never opens during a run: when it would, and on which side of that the run lies."""
+    first, reason = when.first(), ""
+    if first is not None and during.before is not None and first > during.before:
+        reason = f", and training ends after {during.before + 1} iterations"
+    elif first is not None and during.after:
+        reason = f", and training begins at iteration {during.after}"
+    return f"it is active {when}{reason}"
 
 
 def kept_after(config: Config) -> dict[str, set[str]]:

@@ -65,7 +65,7 @@ def _untrained(step: Step, config: Config, during: When, found: StepTimeline) ->
         yield _warning(step.node, path, f"never trains: {active_outside(step.section.trains_when, during)}")
         return
     if (open_at & step.optimizer.when).first() is None:
-        message = f"never steps: {active_outside(step.optimizer.when, during)}"
+        message = f"never steps: {_shut(step.optimizer.when, step, during)}"
         yield _warning(step.optimizer.node, step.optimizer.path, message)
         return
     shut = False
@@ -73,10 +73,17 @@ def _untrained(step: Step, config: Config, during: When, found: StepTimeline) ->
         network = config.networks[name]
         if (open_at & step.optimizer.when & network.when).first() is None:
             shut = True
-            message = f"steps.{step.name} never moves it: {active_outside(network.when, during)}"
+            message = f"steps.{step.name} never moves it: {_shut(network.when, step, during)}"
             yield _warning(network.node, network.path, message)
     if not found.trains and not shut:
-        yield _warning(step.node, path, "never trains: at no iteration is one of its losses active while it would")
+        yield _warning(step.node, path, "never trains: none of its losses is active when it would")
+
+
+def _shut(gate: When, step: Step, during: When) -> str:
+    """Why a gate is never open when the step trains."""
+    if (gate & during).first() is None:
+        return active_outside(gate, during)
+    return f"it is active {gate}, and the step trains {step.section.trains_when}"
 
 
 def _phases(step: Step, trains: Iterations) -> Iterator[Fault]:
