@@ -80,7 +80,9 @@ def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bo
     "--at", metavar="0,100,...", help="The iterations whose rates are told; those where they change otherwise."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--svg", type=FILE, metavar="FILE", help="Draw it into a file as well.")
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw it into a file as well."
+)
 def plan(config: Path, overrides: tuple[str, ...], at: str | None, as_json: bool, svg: Path | None) -> None:
     """Show when CONFIG trains, evaluates and saves what. Nothing is computed."""
     from artschool.cli.plan import plan_command

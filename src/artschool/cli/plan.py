@@ -66,7 +66,7 @@ def _batches(config: Config) -> tuple[Batches | None, str]:
 
 def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
     """The timeline, in the order of the file: a name, and what becomes of it."""
-    yield plan.name, _length(plan)
+    yield plan.name, plan.summary
     for step in plan.steps:
         yield f"step {step.name}", _trained(step)
         for span in step.spans:
@@ -80,20 +80,6 @@ def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
     if plan.pictures:
         yield "pictures", _event(plan.pictures)
     yield "log", _event(plan.logs)
-
-
-def _length(plan: Timeline) -> str:
-    number = plan.stop - plan.start
-    start = f" from {plan.start:,}" if plan.start else ""
-    parts = [f"{number:,} iteration{_s(number)}{start} of {plan.batch_size} sample{_s(plan.batch_size)}"]
-    if plan.batches is None:
-        parts.append(f"epochs unknown: {plan.unknown}")
-    else:
-        epochs = plan.epochs(plan.stop) or 0.0
-        parts.append(
-            f"{_short(epochs)} epoch{_s(epochs)} of {plan.batches.per_epoch:,}, {plan.samples:,} samples at the end"
-        )
-    return "; ".join(parts)
 
 
 def _trained(step: StepTimeline) -> str:
@@ -146,10 +132,6 @@ def _event(event: Event) -> str:
 
 def _from_to(first: int, last: int) -> str:
     return f"{first:,} to {last:,}" if last > first else f"{first:,}"
-
-
-def _short(number: float) -> str:
-    return f"{number:,.2f}".rstrip("0").rstrip(".") if number >= 1 else f"{number:.3g}"
 
 
 def _s(number: float) -> str:

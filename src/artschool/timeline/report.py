@@ -139,3 +139,18 @@ class Timeline:
     def epochs(self, iteration: int) -> float | None:
         """How many passes over the data so many iterations are."""
         return iteration / self.batches.per_epoch if self.batches else None
+
+    @property
+    def summary(self) -> str:
+        """How long it is, in one line."""
+        number, start = self.stop - self.start, f" from {self.start:,}" if self.start else ""
+        length = f"{number:,} iteration{_s(number)}{start} of {self.batch_size} sample{_s(self.batch_size)}"
+        epochs = self.epochs(self.stop)
+        if self.batches is None or epochs is None:
+            return f"{length}; epochs unknown: {self.unknown}"
+        shown = f"{epochs:,.2f}".rstrip("0").rstrip(".") if epochs >= 1 else f"{epochs:.3g}"
+        return f"{length}; {shown} epoch{_s(epochs)} of {self.batches.per_epoch:,}, {self.samples:,} samples at the end"
+
+
+def _s(number: float) -> str:
+    return "" if number == 1 else "s"

@@ -31,7 +31,7 @@ def draw(plan: Timeline) -> str:
     """The picture as an SVG document, on a white ground of its own."""
     canvas = _Canvas(plan)
     canvas.text(MARGIN, 28, plan.name, size=17, weight="bold", room=WIDTH // 2)
-    canvas.text(MARGIN, 47, _length(plan), colour=FAINT)
+    canvas.text(MARGIN, 47, plan.summary, colour=FAINT, room=RIGHT - 180)
     canvas.y = 70
     for step, colour in zip(plan.steps, _colours(), strict=False):
         _lane(canvas, step, colour)
@@ -111,9 +111,9 @@ class _Canvas:
             self.line([(self.x(at), 62), (self.x(at), bottom)], GRID)
         behind, self._elements = self._elements, []
         self.line([(LEFT, bottom), (RIGHT, bottom)], FAINT)
-        self.text(LEFT - 12, bottom + 18, "iteration", size=11, colour=FAINT, anchor="end")
+        self.text(LEFT - 28, bottom + 18, "iteration", size=11, colour=FAINT, anchor="end")
         if any(epoch for _, _, epoch in ticks):
-            self.text(LEFT - 12, bottom + 34, "epoch", size=11, colour=FAINT, anchor="end")
+            self.text(LEFT - 28, bottom + 34, "epoch", size=11, colour=FAINT, anchor="end")
         for at, iteration, epoch in ticks:
             self.line([(self.x(at), bottom), (self.x(at), bottom + 5)], FAINT)
             self.text(self.x(at), bottom + 18, iteration, size=11, anchor="middle")
@@ -254,14 +254,6 @@ def short(number: int) -> str:
         if number >= size:
             return f"{number / (1000 if unit == 'k' else size):.4g}{unit}"
     return f"{number:,}"
-
-
-def _length(plan: Timeline) -> str:
-    parts = [f"{plan.stop - plan.start:,} iterations of {plan.batch_size} samples"]
-    epochs = plan.epochs(plan.stop)
-    if epochs is not None:
-        parts += [f"{epochs:,.4g} epochs" if epochs < 10_000 else f"{epochs:,.0f} epochs", f"{plan.samples:,} samples"]
-    return ", ".join(parts)
 
 
 def _told(every: tuple[int, ...]) -> str:

@@ -33,8 +33,9 @@ def timeline(config: Config, batches: Batches | None, unknown: str = "") -> Time
     assert isinstance(data, DatasetEntry)
     if batches is None and train.iterations is None:
         place = config.tree.at(("train", "epochs")).place
-        hint = "Give the length by hand: train.epochs=null train.iterations=1000"
-        raise ConfigError(Fault(place, "train.epochs", f"how long an epoch is, is not known here: {unknown}", hint))
+        message = f"counts passes over data.train, whose length is not known here: {unknown}"
+        hint = "To plan it anyway: train.epochs=null train.iterations=1000"
+        raise ConfigError(Fault(place, "train.epochs", message, hint))
     start, length = train.start_iteration, train.length(batches.per_epoch if batches else 0)
     during, stop = When(start, length - 1), max(start, length)
     steps = [_step(step, config, during) for step in config.steps.values()]
