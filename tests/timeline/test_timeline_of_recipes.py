@@ -70,8 +70,9 @@ def test_numbers_of_digits_byol() -> None:
     assert [(s.spans[0].first, s.spans[-1].last) for s in plan.steps] == [(0, 449), (450, 649), (450, 649)]
     byol, probe, _ = plan.steps
     # Half a cosine: at half its period, half the rate.
-    assert byol.rates(byol.groups[0], [225]) == [(225, pytest.approx(1e-3))]
-    assert probe.rates(probe.groups[0], [225, 550]) == [(225, None), (550, pytest.approx(5e-3))]
+    assert byol.groups[0].rate(225) == pytest.approx(1e-3)
+    assert probe.groups[0].rate(550) == pytest.approx(5e-3)
+    assert probe.rates(probe.groups[0], [225]) == [(225, None)]
 
 
 def test_two_steps_and_a_lazy_penalty_of_digits_gan() -> None:
