@@ -61,6 +61,10 @@ def test_a_sound_file_has_nothing_that_never_happens(tmp_path: Path) -> None:
             "and training ends after 20 iterations",
         ),
         (
+            "steps.gen.callbacks.size={type: update_size, after: 25}",
+            "steps.gen.callbacks.size: never runs: it is active after 25, and training ends after 20 iterations",
+        ),
+        (
             "log.pictures={every: 21, keys: [lq]}",
             "log.pictures.every: no picture is drawn: they come every 21 iterations, and training ends after 20",
         ),

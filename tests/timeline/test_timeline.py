@@ -54,7 +54,7 @@ steps:
     losses: {seen: {type: mean, in: y1, weight: 1.0, every: 4}}
 train: {iterations: 25, device: cpu}
 log: {every: 1}
-checkpoint: {every: 4, keep_last: 99}
+checkpoint: {every: 10, keep_last: 99}
 """
 
 
@@ -110,6 +110,12 @@ def test_gates_of_everything_by_hand(tmp_path: Path) -> None:
     both, late, watched = plan.steps
     # Multiples of 3 up to 20, with `often` up to 13 (0 3 6 9 12), or `seldom` at even ones (0 6 12 18).
     assert [i for i in range(25) if i in both.trains] == [0, 3, 6, 9, 12, 18]
+    # That `two` begins at 5 and `one` stays alone at 20 changes nothing of it.
+    assert [(span.first, span.last, span.every, span.losses) for span in both.spans] == [
+        (0, 13, (3,), ("often", "seldom")),
+        (14, 20, (6,), ("seldom",)),
+        (21, 24, (), ("seldom",)),
+    ]
     # 5..19 of these.
     assert both.networks == {"one": Range(6, 6), "two": Range(4, 4)}
     # Even ones of 3..21: multiples of 3 are 6 12 18, of 5 from 10 on 10 20.
@@ -127,7 +133,7 @@ def test_gates_of_everything_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_gan_with_evaluations_comes_as_in_a_run(tmp_path: Path) -> None:
-    overrides = ["log.every=1", "checkpoint.keep_last=99", "evaluate.held_out.every=6"]
+    overrides = ["log.every=1", "checkpoint.keep_last=99", "checkpoint.every=8", "evaluate.held_out.every=6"]
     run = toy_run.load(tmp_path, *overrides)
     recorder = toy_run.recorded(run)
     run.train()
