@@ -19,7 +19,7 @@ from artschool.errors import ArtschoolError, ConfigError
 from artschool.legacy.read import check_any
 from artschool.timeline.as_json import as_json
 from artschool.timeline.rates import Group
-from artschool.timeline.report import Event, NetworkTimeline, Span, StepTimeline, Timeline
+from artschool.timeline.report import Event, NetworkTimeline, Range, Span, StepTimeline, Timeline
 from artschool.timeline.svg import draw
 from artschool.timeline.timeline import timeline
 
@@ -61,7 +61,7 @@ def _batches(config: Config) -> tuple[Batches | None, str]:
     try:
         return train_batches(config), ""
     except (ArtschoolError, OSError) as error:
-        return None, str(error).splitlines()[0]
+        return None, (str(error) or type(error).__name__).splitlines()[0]
 
 
 def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
@@ -86,14 +86,11 @@ def _trained(step: StepTimeline) -> str:
     if not step.runs:
         return "never runs"
     if not step.groups:
-        return f"runs {step.runs.count():,} time{_s(step.runs.count())}, without an optimizer"
-    trained = ", ".join(f"{name} {updates} time{_s(updates.most)}" for name, updates in step.networks.items())
-    one = len({step.updates, *step.networks.values()}) == 1
-    return (
-        f"updates {', '.join(step.networks)} {step.updates} time{_s(step.updates.most)}"
-        if one
-        else f"updates: {trained}"
-    )
+        count = step.runs.count()
+        return f"runs {_times(Range(count, count))}, without an optimizer"
+    if len({step.updates, *step.networks.values()}) > 1:
+        return f"updates {', '.join(f'{name} {_times(updates)}' for name, updates in step.networks.items())}"
+    return f"updates {', '.join(step.networks)} {_times(step.updates)}"
 
 
 def _span(span: Span, step: StepTimeline) -> str:
@@ -120,18 +117,22 @@ def _rates(group: Group, step: StepTimeline, at: Sequence[int] | None) -> str:
 def _moved(network: NetworkTimeline) -> str:
     if not network.updates.most:
         return "not trained"
-    averaged = f", averaged {network.average} time{_s(network.average.most)}" if network.average else ""
+    averaged = f", averaged {_times(network.average)}" if network.average else ""
     return f"{network.updates} update{_s(network.updates.most)}{averaged}"
 
 
 def _event(event: Event) -> str:
     every = f", every {event.every:,}" if event.every else ""
     end = (" and at the end" if event.every else ", at the end") if event.at_end else ""
-    return f"{event.count} time{_s(event.count.most)}{every}{end}"
+    return f"{_times(event.count)}{every}{end}"
 
 
 def _from_to(first: int, last: int) -> str:
     return f"{first:,} to {last:,}" if last > first else f"{first:,}"
+
+
+def _times(number: Range) -> str:
+    return f"{number} time{_s(number.most)}"
 
 
 def _s(number: float) -> str:

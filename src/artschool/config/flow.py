@@ -180,17 +180,7 @@ def components_of(step: Step, *, training: bool = True) -> Iterator[tuple[Compon
 def never_runs(component: Component, when: When, during: When) -> Fault:
     """The warning of a component that is active at no iteration of the run."""
     place = component.node.key_place or component.node.place
-    return Fault(place, component.path, f"never runs: {active_outside(when, during)}")
-
-
-def active_outside(when: When, during: When) -> str:
-    """Why a gate never opens during a run: when it would, and on which side of that the run lies."""
-    first, reason = when.first(), ""
-    if first is not None and during.before is not None and first > during.before:
-        reason = f", and training ends after {during.before + 1} iterations"
-    elif first is not None and during.after:
-        reason = f", and training begins at iteration {during.after}"
-    return f"it is active {when}{reason}"
+    return Fault(place, component.path, f"never runs: {when.missed(during)}")
 
 
 def kept_after(config: Config) -> dict[str, set[str]]:

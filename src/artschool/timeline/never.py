@@ -7,7 +7,7 @@ from itertools import zip_longest
 
 from artschool.config.check import in_reading_order
 from artschool.config.component import Component
-from artschool.config.flow import active_outside, components_of, never_runs
+from artschool.config.flow import components_of, never_runs
 from artschool.config.source import Node
 from artschool.config.structure import Config, Step
 from artschool.config.when import When
@@ -62,7 +62,7 @@ def _untrained(step: Step, config: Config, during: When, found: StepTimeline) ->
     assert step.optimizer is not None
     path, open_at = f"steps.{step.name}", during & step.section.trains_when
     if open_at.first() is None:
-        yield _warning(step.node, path, f"never trains: {active_outside(step.section.trains_when, during)}")
+        yield _warning(step.node, path, f"never trains: {step.section.trains_when.missed(during)}")
         return
     if (open_at & step.optimizer.when).first() is None:
         message = f"never steps: {_shut(step.optimizer.when, step, during)}"
@@ -82,7 +82,7 @@ def _untrained(step: Step, config: Config, during: When, found: StepTimeline) ->
 def _shut(gate: When, step: Step, during: When) -> str:
     """Why a gate is never open when the step trains."""
     if (gate & during).first() is None:
-        return active_outside(gate, during)
+        return gate.missed(during)
     return f"it is active {gate}, and the step trains {step.section.trains_when}"
 
 
