@@ -110,7 +110,7 @@ def test_networks_of_a_step_that_move_at_other_times_are_told_apart() -> None:
     lines = table("steps.gen.trains=[gen, critic]", "networks.critic.every=4")
     assert lines[1] == "step gen           updates gen 20 times, critic 5 times"
     # 0 4 8 12 16 by one step, all but the first by the other too.
-    assert lines[8] == "network critic     9 updates"
+    assert lines[9] == "network critic     9 updates"
 
 
 def test_json_has_everything_by_name() -> None:
