@@ -135,3 +135,11 @@ def test_a_run_that_begins_late_tells_what_is_over(tmp_path: Path) -> None:
     assert never(tmp_path, "train.start_iteration=10", "steps.gen.losses.adversarial.before=9") == [
         "steps.gen.losses.adversarial: never runs: it is active after 6, before 9, and training begins at iteration 10"
     ]
+
+
+def test_pictures_that_were_due_before_the_run_begins_are_not_drawn(tmp_path: Path) -> None:
+    pictures = "log.pictures={every: 8, keys: [lq]}"
+    assert never(tmp_path, pictures, "train.start_iteration=15") == []  # After 16 finished ones.
+    assert never(tmp_path, pictures, "train.start_iteration=16") == [
+        "log.pictures.every: no picture is drawn: they come every 8 iterations, and training ends after 20"
+    ]

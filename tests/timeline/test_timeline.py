@@ -118,6 +118,10 @@ def test_gates_of_everything_by_hand(tmp_path: Path) -> None:
     ]
     # 5..19 of these.
     assert both.networks == {"one": Range(6, 6), "two": Range(4, 4)}
+    # Where it trains next after the warm-up ends at 4, the second phase begins at 12 and ends at 18; for `two` 4 later.
+    others, shifted = (both.rates(group) for group in both.groups)
+    assert others == [(0, 0.1), (6, 0.25), (12, 1.0), (18, 0.0)]
+    assert shifted == [(0, 0.25), (6, pytest.approx(0.15)), (9, 0.125), (18, pytest.approx(1 / 3))]
     # Even ones of 3..21: multiples of 3 are 6 12 18, of 5 from 10 on 10 20.
     assert [i for i in range(25) if i in late.trains] == [6, 10, 12, 18, 20]
     assert watched.updates == Range(0, 0) and [i for i in range(25) if i in watched.losses[0].computed] == [

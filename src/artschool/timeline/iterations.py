@@ -40,12 +40,16 @@ class Iterations:
     @property
     def first(self) -> int | None:
         """The first iteration, None of an empty set."""
-        return min((at for part in self.parts if (at := part.first()) is not None), default=None)
+        return self.next(0)
 
     @property
     def last(self) -> int | None:
         """The last iteration, None of an empty set."""
         return max((_end(part) // part.every * part.every for part in self.parts), default=None)
+
+    def next(self, start: int) -> int | None:
+        """The first iteration that is not below `start`, None where there is none."""
+        return min((at for part in self.parts if (at := part.first(start)) is not None), default=None)
 
     def cuts(self) -> set[int]:
         """The iterations at which a part begins, or has just ended."""

@@ -77,13 +77,13 @@ class StepTimeline:
         """The rate of a group by iteration, None where the step does not train.
 
         Args:
-            at: Which iterations; where it trains first, where the rate changes its course and where it trains last
-                without.
+            at: Which iterations; without, where it trains first and last, and where it trains next once the rate has
+                changed its course.
         """
-        first, last = self.trains.first, self.trains.last
-        if at is None and first is not None and last is not None:
-            at = sorted({first, last, *(change for change in group.changes if first < change < last)})
-        return [(i, group.rate(i) if i in self.trains else None) for i in at or ()]
+        if at is None:
+            points = {self.trains.last, *(self.trains.next(change) for change in (0, *group.changes))}
+            at = sorted(point for point in points if point is not None)
+        return [(i, group.rate(i) if i in self.trains else None) for i in at]
 
 
 @dataclass(frozen=True)
