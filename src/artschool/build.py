@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +11,7 @@ from torch import nn
 
 from artschool import ranks
 from artschool.bind import Binder, construct, on_device
-from artschool.build_data import build_data
+from artschool.build_data import build_data, train_data
 from artschool.config.flow import kept_after
 from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config
@@ -31,14 +30,14 @@ from artschool.engine.meters import Meters
 from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
 from artschool.engine.precision import Precision
 from artschool.engine.recompute import checkpoint_activations
-from artschool.engine.run import Logger, Run, TrainData
+from artschool.engine.run import Logger, Run
 from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.store import CheckpointStore
 from artschool.engine.train_iteration import Clock, TrainStep
 from artschool.engine.update import Update
 from artschool.engine.weights import load_weights
 from artschool.entries import DatasetEntry, NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
-from artschool.errors import ConfigError, DataError
+from artschool.errors import ConfigError
 from artschool.graph.step import Step
 
 Note = Callable[[str], None]
@@ -72,7 +71,7 @@ def build(
     meters = Meters()
     clock = Clock(device, meters)
     loaders = loaders if loaders is not None else build_data(config)
-    data = _train_data(config, loaders["train"])
+    data = train_data(config, loaders["train"])
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
     for network in networks.values():
         ranks.broadcast([*network.parameters(), *network.buffers()])
@@ -97,7 +96,7 @@ def build(
         train_section=file.train,
         log_section=file.log,
         checkpoint_section=file.checkpoint,
-        iterations=file.train.iterations or math.ceil((file.train.epochs or 0) * data.batches.per_epoch),
+        iterations=file.train.length(data.batches.per_epoch),
         clock=clock,
         meters=meters,
         store=CheckpointStore(folder / "checkpoints"),
@@ -105,6 +104,11 @@ def build(
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
     )
+
+
+def schedule_of(step: StepConfig) -> Schedule:
+    """The learning rate of a step over time."""
+    return Schedule([_phase(phase) for phase in step.schedule])
 
 
 def build_loggers(config: Config) -> list[Logger]:
@@ -183,25 +187,6 @@ def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
         network.train(name in trained)
 
 
-def _train_data(config: Config, loader: Loader) -> TrainData:
-    component = config.data["train"]
-    entry = component.entry
-    assert isinstance(entry, DatasetEntry)
-    try:
-        batches = Batches(
-            "data.train",
-            length_of(loader.dataset, "data.train"),
-            entry.batch_size,
-            seed=config.sections.seed,
-            shuffle=entry.shuffle is not False,
-            drop_last=entry.drop_last,
-            world_size=ranks.world_size(),
-        )
-    except DataError as error:
-        raise DataError(f"{component.node.place}: {error}") from error
-    return TrainData(loader, batches)
-
-
 def _step(
     step: StepConfig,
     config: Config,
@@ -244,7 +229,7 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     return Update(
         step.name,
         build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
-        Schedule([_phase(phase) for phase in step.schedule]),
+        schedule_of(step),
         Precision(train.precision, device),
         when=step.optimizer.when,
         clip=step.section.clip_grad_norm,

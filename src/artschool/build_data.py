@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from artschool import ranks
 from artschool.bind import construct
 from artschool.config.structure import Component, Config
 from artschool.data.bad import BadSamples
 from artschool.data.collate import Collate
 from artschool.data.examples import Examples
-from artschool.data.loader import Loader
+from artschool.data.loader import Loader, length_of
+from artschool.data.sampler import Batches
+from artschool.engine.run import TrainData
 from artschool.entries import DatasetEntry
+from artschool.errors import DataError
 
 
 def build_data(config: Config, *, examples: bool = False) -> dict[str, Loader]:
@@ -20,7 +24,11 @@ def build_data(config: Config, *, examples: bool = False) -> dict[str, Loader]:
         examples: Whether those with an `example:` yield zeros of that shape instead of what they hold.
     """
     used = {"train", *(evaluation.section.data for evaluation in config.evaluations.values())}
-    return {name: _loader(config.data[name], config.sections.seed, examples) for name in config.data if name in used}
+    return {
+        name: loader_of(config.data[name], config.sections.seed, examples=examples)
+        for name in config.data
+        if name in used
+    }
 
 
 def _dataset(component: Component) -> Any:
@@ -31,7 +39,8 @@ def _dataset(component: Component) -> Any:
     return construct(component, {**component.options(), **inner})
 
 
-def _loader(component: Component, seed: int, examples: bool) -> Loader:
+def loader_of(component: Component, seed: int, *, examples: bool = False) -> Loader:
+    """A data set with how it is loaded."""
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
     return Loader(
@@ -43,3 +52,28 @@ def _loader(component: Component, seed: int, examples: bool) -> Loader:
         collate=Collate(entry.pad, entry.trim, entry.sort_key),
         bad=BadSamples(path, entry.max_bad),
     )
+
+
+def train_data(config: Config, loader: Loader) -> TrainData:
+    """The data that steps are trained on, cut into batches."""
+    component = config.data["train"]
+    entry = component.entry
+    assert isinstance(entry, DatasetEntry)
+    try:
+        batches = Batches(
+            "data.train",
+            length_of(loader.dataset, "data.train"),
+            entry.batch_size,
+            seed=config.sections.seed,
+            shuffle=entry.shuffle is not False,
+            drop_last=entry.drop_last,
+            world_size=ranks.world_size(),
+        )
+    except DataError as error:
+        raise DataError(f"{component.node.place}: {error}") from error
+    return TrainData(loader, batches)
+
+
+def train_batches(config: Config) -> Batches:
+    """Which samples make the batches of training; none of them is loaded."""
+    return train_data(config, loader_of(config.data["train"], config.sections.seed)).batches

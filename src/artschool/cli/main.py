@@ -103,6 +103,23 @@ def lint_file(config: str | None, overrides: tuple[str, ...], rules: bool, no_pl
 
 
 @cli.command()
+@click.argument("config", type=FILE)
+@click.argument("overrides", nargs=-1)
+@click.option(
+    "--at", metavar="0,100,...", help="The iterations whose rates are told; those where they change otherwise."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw it into a file as well."
+)
+def plan(config: Path, overrides: tuple[str, ...], at: str | None, as_json: bool, svg: Path | None) -> None:
+    """Show when CONFIG trains, evaluates and saves what. Nothing is computed."""
+    from artschool.cli.plan import plan_command
+
+    plan_command(config, overrides, at=at, as_json_text=as_json, svg=svg)
+
+
+@cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option(

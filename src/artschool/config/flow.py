@@ -157,7 +157,7 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     given = {c.path: step.section.requires for step in config.steps.values() for c, _ in components_of(step)}
     for index, (component, when) in enumerate(runs):
         if (when & flow.during).first() is None:
-            warnings.append(_never(component, when, last))
+            warnings.append(never_runs(component, when, flow.during))
             continue
         faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]), given[component.path])
         faults += _check_outputs(component)
@@ -175,6 +175,12 @@ def components_of(step: Step, *, training: bool = True) -> Iterator[tuple[Compon
     """A step's components in the order they run, each with the iterations at which it runs."""
     for component in [*step.injectors_when(training=training), *step.losses.values()]:
         yield component, step.section.when & component.when
+
+
+def never_runs(component: Component, when: When, during: When) -> Fault:
+    """The warning of a component that is active at no iteration of the run."""
+    place = component.node.key_place or component.node.place
+    return Fault(place, component.path, f"never runs: {when.missed(during)}")
 
 
 def kept_after(config: Config) -> dict[str, set[str]]:
@@ -264,12 +270,6 @@ def _unread(config: Config, flow: Flow) -> Iterator[Fault]:
             for use in component.writes:
                 if use.name not in flow.read:
                     yield Fault(use.place, f"{component.path}.out", f"nothing reads {use.name!r}; `_` drops it")
-
-
-def _never(component: Component, when: When, iterations: int | None) -> Fault:
-    ends = f", and training ends after {iterations} iterations" if iterations and when.first() is not None else ""
-    place = component.node.key_place or component.node.place
-    return Fault(place, component.path, f"never runs: it is active {when}{ends}")
 
 
 def _undeclared(data: Component) -> Fault:

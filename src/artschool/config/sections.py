@@ -160,6 +160,10 @@ class TrainSection(Section):
     cudnn_benchmark: bool = False
     detect_anomaly: bool = False
 
+    def length(self, per_epoch: int) -> int:
+        """How many iterations the run has, where an epoch has so many."""
+        return self.iterations or (self.epochs or 0) * per_epoch
+
     def parts(self, iteration: int) -> int:
         """In how many parts the batch of an iteration goes through."""
         other = self.accumulate_every

@@ -35,6 +35,15 @@ class When:
         at = -(-max(self.after, start) // self.every) * self.every
         return at if self.before is None or at <= self.before else None
 
+    def missed(self, during: When) -> str:
+        """Why it has nothing in common with the iterations of a run: when it is, and on which side of that the run."""
+        first, reason = self.first(), ""
+        if first is not None and during.before is not None and first > during.before:
+            reason = f", and training ends after {during.before + 1} iterations"
+        elif first is not None and during.after:
+            reason = f", and training begins at iteration {during.after}"
+        return f"it is active {self}{reason}"
+
     def __str__(self) -> str:
         parts = []
         if self.after:

@@ -147,7 +147,12 @@ class Run:
     @property
     def samples(self) -> int:
         """How many samples the finished iterations have seen, over all processes."""
-        count, section = self.data.batches.samples_before, self.train_section
-        if section.start_samples is None:
-            return count(self.iteration)
-        return section.start_samples + count(self.iteration) - count(section.start_iteration)
+        return samples_after(self.iteration, self.train_section, self.data.batches)
+
+
+def samples_after(iteration: int, section: TrainSection, batches: Batches) -> int:
+    """How many samples a run has seen after so many iterations, over all processes."""
+    count = batches.samples_before
+    if section.start_samples is None:
+        return count(iteration)
+    return section.start_samples + count(iteration) - count(section.start_iteration)

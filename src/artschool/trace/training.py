@@ -17,7 +17,7 @@ from artschool.engine.train_iteration import MicroBatches, TrainStep
 from artschool.errors import ConfigError, Fault
 from artschool.trace.fake import needs_values
 from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
-from artschool.trace.observe import Observer, Untraceable, components_of_file, observe
+from artschool.trace.observe import ONE_VALUE, Observer, Untraceable, components_of_file, observe
 
 DRAWS = 4
 """How often parameters without a gradient get another chance, since chance may decide which part of a network runs."""
@@ -123,8 +123,10 @@ class TrainingTrace:
                 if step.graph.when.active(iteration):
                     self._run_step(step, states, iteration)
         except ConfigError as error:
-            hint = self._why_so_few(iteration, size)
-            self._faults += [_with_hint(fault, hint) for fault in error.faults]
+            told = {(fault.place, fault.path) for fault in self._faults}
+            new = [fault for fault in error.faults if (fault.place, fault.path) not in told]
+            smaller, hint = size < self._sizes(iteration)[0], self._why_so_few(iteration, size)
+            self._faults += [_with_hint(f, hint) if smaller or ONE_VALUE in f.message else f for f in new]
         finally:
             clock.training = False
             run.meters.forget()

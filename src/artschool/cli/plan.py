@@ -1,0 +1,139 @@
+"""`artschool plan`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from artschool.build_data import train_batches
+from artschool.cli.columns import print_columns
+from artschool.config.check import in_reading_order
+from artschool.config.structure import Config
+from artschool.data.sampler import Batches
+from artschool.engine.durable import write_file
+from artschool.errors import ArtschoolError, ConfigError
+from artschool.legacy.read import check_any
+from artschool.timeline.as_json import as_json
+from artschool.timeline.rates import Group
+from artschool.timeline.report import Event, NetworkTimeline, Range, Span, StepTimeline, Timeline
+from artschool.timeline.svg import draw
+from artschool.timeline.timeline import timeline
+
+Row = tuple[str, str]
+
+
+def plan_command(
+    path: Path, overrides: Sequence[str], *, at: str | None = None, as_json_text: bool = False, svg: Path | None = None
+) -> None:
+    """Print what happens when in the run of a file, and draw it into a file."""
+    console = Console(highlight=False, stderr=as_json_text)
+
+    def say(line: str) -> None:
+        console.print(line, soft_wrap=True, markup=False)
+
+    points = _iterations(at) if at is not None else None
+    config = check_any(path, overrides, announce=say)
+    plan = timeline(config, *_batches(config))
+    for warning in in_reading_order([*config.warnings, *plan.never]):
+        say(f"warning: {warning}")
+    if as_json_text:
+        click.echo(json.dumps(as_json(plan, points), indent=2))
+    else:
+        print_columns(console, list(table(plan, points)))
+    if svg is not None:
+        write_file(svg, draw(plan).encode())
+        say(f"picture: {svg}")
+
+
+def _iterations(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ConfigError(f"--at {text!r}: write iterations, counted from 0, with commas: --at 0,100,600")
+    return sorted({int(part) for part in parts})
+
+
+def _batches(config: Config) -> tuple[Batches | None, str]:
+    """The batches of training, or why they cannot be told here."""
+    try:
+        return train_batches(config), ""
+    except (ArtschoolError, OSError) as error:
+        return None, (str(error) or type(error).__name__).splitlines()[0]
+
+
+def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
+    """The timeline, in the order of the file: a name, and what becomes of it."""
+    yield plan.name, plan.summary
+    for step in plan.steps:
+        yield f"step {step.name}", _trained(step)
+        for span in step.spans:
+            yield f"  {_from_to(span.first, span.last)}", _span(span, step)
+        yield from (("  rate", text) for group in step.groups if (text := _rates(group, step, at)))
+    for network in plan.networks:
+        yield f"network {network.name}", _moved(network)
+    for event in plan.evaluations:
+        yield f"evaluate {event.name}", _event(event)
+    yield "checkpoints", _event(plan.saves)
+    if plan.pictures:
+        yield "pictures", _event(plan.pictures)
+    yield "log", _event(plan.logs)
+
+
+def _trained(step: StepTimeline) -> str:
+    if not step.runs:
+        return "never runs"
+    if not step.groups:
+        count = step.runs.count()
+        return f"runs {_times(Range(count, count))}, without an optimizer"
+    if len({step.updates, *step.networks.values()}) > 1:
+        return f"updates {', '.join(f'{name} {_times(updates)}' for name, updates in step.networks.items())}"
+    return f"updates {', '.join(step.networks)} {_times(step.updates)}"
+
+
+def _span(span: Span, step: StepTimeline) -> str:
+    losses = [
+        f"{loss.name} {loss.weight:g}" + (f" every {loss.every:,}" if loss.every > 1 else "")
+        for loss in step.losses
+        if loss.name in span.losses
+    ]
+    how = [] if span.every == (1,) else [_every(span.every)]
+    return "; ".join([*how, ", ".join(losses) or "no loss"])
+
+
+def _every(periods: Iterable[int]) -> str:
+    numbers = " or ".join(f"{period:,}" for period in periods)
+    return f"trains every {numbers}" if numbers else "runs without training"
+
+
+def _rates(group: Group, step: StepTimeline, at: Sequence[int] | None) -> str:
+    rates = step.rates(group, at)
+    told = (f"{'none' if rate is None else f'{rate:.4g}'} at {i:,}" for i, rate in rates)
+    return (f"of {group.name}: " if group.name else "") + ", ".join(told) if rates else ""
+
+
+def _moved(network: NetworkTimeline) -> str:
+    if not network.updates.most:
+        return "not trained"
+    averaged = f", averaged {_times(network.average)}" if network.average else ""
+    return f"{network.updates} update{_s(network.updates.most)}{averaged}"
+
+
+def _event(event: Event) -> str:
+    every = f", every {event.every:,}" if event.every else ""
+    end = (" and at the end" if event.every else ", at the end") if event.at_end else ""
+    return f"{_times(event.count)}{every}{end}"
+
+
+def _from_to(first: int, last: int) -> str:
+    return f"{first:,} to {last:,}" if last > first else f"{first:,}"
+
+
+def _times(number: Range) -> str:
+    return f"{number} time{_s(number.most)}"
+
+
+def _s(number: float) -> str:
+    return "" if number == 1 else "s"
