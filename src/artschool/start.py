@@ -112,12 +112,18 @@ def _built(
     for warning in checked.warnings:
         _say(console, f"warning: {warning}")
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
-    if traced:
+    if traced and not _is_finished(checked, folder):
         _trace(checked, folder, console)
     run = build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
     for finding in lint(Subject(checked, run.networks)):
         _say(console, f"warning: {finding}")
     return checked, run
+
+
+def _is_finished(config: Config, folder: Path) -> bool:
+    """Whether a run has a checkpoint of its end already."""
+    iterations, numbers = config.sections.train.iterations, CheckpointStore(folder / "checkpoints").numbers()
+    return iterations is not None and bool(numbers) and numbers[-1] >= iterations
 
 
 def _trace(config: Config, folder: Path, console: Console) -> None:

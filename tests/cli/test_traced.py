@@ -48,6 +48,9 @@ def test_train_says_what_it_will_take_and_refuses_what_cannot_train(file: Path) 
     done = CliRunner().invoke(cli, ["train", "toy.yml", "train.iterations=1"])
     assert done.exit_code == 0
     assert "traced: 1 regime; training takes about " in done.output
+    again = CliRunner().invoke(cli, ["train", "toy.yml", "train.iterations=1"])
+    assert again.output.splitlines()[-1] == "runs/traced has finished its 1 iterations already"
+    assert "traced:" not in again.output
     refused = CliRunner().invoke(cli, ["train", "toy.yml", "--run-dir", "other", "steps.main.losses.mean.in=x"])
     assert isinstance(refused.exception, ConfigError)
     assert "steps.main.losses.mean: reaches no parameter of 'net'" in str(refused.exception)

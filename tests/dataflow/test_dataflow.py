@@ -57,6 +57,13 @@ def test_networks_tell_who_trains_them() -> None:
     }
 
 
+def test_an_evaluation_calls_the_averages() -> None:
+    graph = of_recipe("photo_sr")
+    called = {(graph.lanes[call.lane].title, call.name): call.networks for call in graph.calls if call.networks}
+    assert called["step gen", "upscale"] == ["gen"]
+    assert called["evaluate photos", "upscale"] == ["gen.ema"]
+
+
 def test_gates_and_weights_are_on_the_call() -> None:
     notes = {call.name: call.notes for call in of_text(LARGE).calls if call.lane == 1}
     assert notes["l2"] == ["weight 0.1", "before 100"]

@@ -125,12 +125,6 @@ def test_epochs_give_the_same_warnings_as_iterations(tmp_path: Path) -> None:
     assert never(tmp_path, *overrides) == never(tmp_path, "steps.gen.losses.adversarial.after=20")
 
 
-def test_a_run_that_begins_after_its_end_trains_nothing(tmp_path: Path) -> None:
-    assert never(tmp_path, "train.start_iteration=20") == [
-        "train.start_iteration: nothing is trained: training ends after 20 iterations"
-    ]
-
-
 def test_a_run_that_begins_late_tells_what_is_over(tmp_path: Path) -> None:
     assert never(tmp_path, "train.start_iteration=10", "steps.gen.losses.adversarial.before=9") == [
         "steps.gen.losses.adversarial: never runs: it is active after 6, before 9, and training begins at iteration 10"

@@ -155,7 +155,7 @@ class TrainSection(Section):
     max_rollbacks: Count = 3
     start_iteration: Iteration = 0
     start_samples: Iteration | None = None
-    device: str = "auto"
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|(cuda|mps|xpu)(:[0-9]+)?)$")] = "auto"
     deterministic: bool = False
     cudnn_benchmark: bool = False
     detect_anomaly: bool = False
