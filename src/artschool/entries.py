@@ -25,7 +25,13 @@ class Entry(BaseModel):
 
 
 class Gated(Entry):
-    """An entry that is active from iteration `after` to `before`, both included, on multiples of `every`."""
+    """An entry that is active from iteration `after` to `before`, both included, on multiples of `every`.
+
+    Attributes:
+        after: The first iteration at which it is active; they count from 0.
+        before: The last one.
+        every: Only at multiples of so many iterations.
+    """
 
     after: Iteration = 0
     before: Iteration | None = None
@@ -33,10 +39,13 @@ class Gated(Entry):
 
 
 class InjectorEntry(Gated):
-    """An injector: `out` names what it returns; `_` in a list drops a value.
+    """An injector: it reads keys and writes keys.
 
-    `only` lets it run only when a step trains, or only when an evaluation runs the step. With `once` it is computed for
-    the first micro-batch alone, and the others get its values, without gradient.
+    Attributes:
+        out: The key that gets what it returns, or a list where it returns several; `_` drops one.
+        only: `training`: only when a step trains; `evaluation`: only when an evaluation runs the step.
+        once: Computed for the first micro-batch alone; the others get its values, without gradient.
+        no_grad: Nothing it computes has a gradient.
     """
 
     out: Key | list[Key]
@@ -46,13 +55,23 @@ class InjectorEntry(Gated):
 
 
 class LossEntry(Gated):
-    """A loss: its value times `weight` is added to the step's total."""
+    """A loss: it reads keys and returns a scalar.
+
+    Attributes:
+        weight: Its value times this is added to the step's total.
+    """
 
     weight: float
 
 
 class WeightsEntry(BaseModel):
-    """Pretrained weights with what to do about their names."""
+    """Pretrained weights with what to do about their names.
+
+    Attributes:
+        file: The file: `.safetensors`, or the tensors of a `.pt`, `.pth`, `.ckpt`.
+        prefix: Take only names that start so, without it.
+        strict: Missing and unexpected names are errors; shapes must fit always.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -62,9 +81,13 @@ class WeightsEntry(BaseModel):
 
 
 class NetworkEntry(Gated):
-    """A network: `weights` is a file to start from, `frozen` is true or patterns of parameter names that stay.
+    """A network.
 
-    Modules whose names match a pattern of `activation_checkpointing` compute again in backward what they would keep.
+    Attributes:
+        weights: A file to start from, or a mapping that says what to do about names.
+        frozen: True, or patterns of parameter names that stay: `[encoder.*]`.
+        activation_checkpointing: Patterns of module names, `[body.*]`: in backward they compute again what they would
+            keep, which saves memory.
     """
 
     weights: Path | WeightsEntry | None = None
@@ -91,12 +114,21 @@ def _shape_alone(value: Any) -> Any:
 
 
 class DatasetEntry(Entry):
-    """A data set and how it is batched. `batch_size` counts the samples of one iteration over all processes.
+    """A data set and how it is batched.
 
-    `max_bad` is how many samples that cannot be read are replaced by others before the run stops. `pad` lists the keys
-    of unequal length, `trim` cuts what is padded to the longest of the batch, `sort_key` puts the largest first.
-    `example` says of each key what a sample holds, `[3, 64, 64]` or `{shape: [], dtype: int64}`, so that a trace need
-    not load any.
+    Attributes:
+        batch_size: Samples of one iteration, over all processes together.
+        workers: Loader processes.
+        timeout: Seconds to wait for a worker's batch before the run stops; 0 waits for ever.
+        shuffle: A new order each epoch; null means yes for `train`, no for evaluations.
+        drop_last: Leave out the samples of an epoch that fill no batch; evaluations always use all.
+        keys: The keys it yields, where its code does not declare them.
+        example: What a sample holds, by key, `[3, 64, 64]` or `{shape: [], dtype: int64}`; then a trace loads none.
+        max_bad: How many samples that cannot be read are replaced by others before the run stops, in each process.
+        pad: Keys whose tensors differ in their last dimension: zeros fill them up, and `<key>_lengths` says how long
+            each was.
+        trim: Cut every tensor that has a `<key>_lengths` to the largest of them.
+        sort_key: A number of each sample, such as `wav_lengths`; the batch starts with the largest.
     """
 
     batch_size: Count = 1
@@ -117,14 +149,16 @@ class MetricEntry(Entry):
 
 
 class GroupEntry(BaseModel):
-    """Other options of an optimizer for some parameters.
+    """Other options of an optimizer for some parameters: the first group that fits counts.
 
-    They are those whose `<network>.<name>` matches the pattern `match`, such as `gen.head.*`, which are of one of
-    `kinds`, and which the network's own code has marked by `PARAM_GROUP = marked`; the first group that fits counts.
-    The step's schedule counts from iteration `schedule_from` for them; until then their `lr` holds.
+    Attributes:
+        match: Pattern of `<network>.<parameter>`, such as `gen.head.*`.
+        kinds: Kinds of parameters.
+        marked: Only those that the network's own code has marked by `PARAM_GROUP`.
+        schedule_from: The step's schedule counts from this iteration for them; until then their `lr` holds.
     """
 
-    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
 
     match: str = "*"
     kinds: list[ParameterKind] = ["weight", "bias", "norm", "embedding"]
@@ -133,9 +167,12 @@ class GroupEntry(BaseModel):
 
 
 class OptimizerEntry(Gated):
-    """An optimizer: `param_groups` gives other options to some parameters, and those of `no_decay` have no decay.
+    """An optimizer.
 
-    With `shard` each process keeps the state of, and updates, its share of the parameters.
+    Attributes:
+        param_groups: Other options for some parameters; the first group that fits counts.
+        no_decay: Kinds of parameters without weight decay.
+        shard: Each process keeps the state of, and updates, its share of the parameters.
     """
 
     param_groups: list[GroupEntry] = []
@@ -144,9 +181,12 @@ class OptimizerEntry(Gated):
 
 
 class ScheduleEntry(Entry):
-    """A phase of the learning rate, which counts from iteration `from`, at `scale` times the rate.
+    """A phase of the learning rate.
 
-    `warmup` iterations rise linearly: iteration i of n runs at (i + 1) / n of the rate.
+    Attributes:
+        from: Its first iteration, from which its curve counts.
+        scale: Multiplies the base rate.
+        warmup: So many iterations rise linearly: iteration i of n runs at (i + 1) / n of the rate.
     """
 
     from_: Annotated[Iteration, Field(alias="from")] = 0

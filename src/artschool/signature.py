@@ -38,6 +38,13 @@ class Marker:
     role: Role
     kind: str = ""
 
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
+        """Leaves a mark in a JSON schema too, for `config.schema` to put in what may stand there."""
+        return {MARK: [self.role.value, self.kind]}
+
+
+MARK = "artschool"
+
 
 Network: TypeAlias = Annotated[nn.Module, Marker(Role.NETWORK)]
 """A network named in the file; the module to call at run time."""
@@ -256,7 +263,9 @@ def _in_file(annotation: Any, found: set[Marker]) -> Any:
         if marker is None:
             return Annotated[(_in_file(arguments[0], found), *arguments[1:])]
         found.add(marker)
-        return {Role.NESTED: dict[str, Any], Role.NETWORK: NetworkName}.get(marker.role, Key)
+        if marker.role is Role.NESTED:
+            return Annotated[dict[str, Any], marker]
+        return NetworkName if marker.role is Role.NETWORK else Key
     if origin in (Union, types.UnionType):
         parts = _parts_in_file(arguments, found)
         if any(part is str or typing.get_origin(part) is typing.Literal for part in parts):

@@ -16,7 +16,7 @@ LAZY = """
 import sys
 import click
 from artschool.cli.main import cli
-commands = ("train", "eval", "check", "components")
+commands = ("train", "eval", "check", "components", "schema")
 for arguments in (["--help"], ["--version"], *([command, "--help"] for command in commands)):
     cli(arguments, standalone_mode=False)
 print(sorted({"torch", "numpy", "pydantic", "rich", "yaml", "torchmetrics"} & set(sys.modules)))

@@ -91,6 +91,19 @@ def components(kind: str | None, name: str | None, plugins: tuple[str, ...]) -> 
 
 
 @cli.command()
+@click.argument("config", type=FILE, required=False)
+@click.option("-o", "--output", type=FILE, help="Write only the schema, and here.")
+def schema(config: Path | None, output: Path | None) -> None:
+    """Write the JSON Schema of CONFIG beside it, for an editor to complete and check it.
+
+    Without CONFIG, print that of the components that ship.
+    """
+    from artschool.cli.schema import schema_command
+
+    schema_command(config, output)
+
+
+@cli.command()
 @click.argument("config", type=FILE)
 def convert(config: Path) -> None:
     """Print a DL-Art-School file in our language, with comments on what changed."""

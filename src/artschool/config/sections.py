@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from artschool.config.when import When
 from artschool.entries import Count, Iteration
-from artschool.signature import Key, NetworkName
+from artschool.signature import Key, Marker, NetworkName, Role
 
 
 def _plain(pattern: str, allowed: LiteralString) -> AfterValidator:
@@ -34,8 +34,16 @@ Name = Annotated[
     str, _plain(r"[A-Za-z0-9_][A-Za-z0-9_-]{,99}", "up to 100 letters, digits, '_' and '-', and no '-' first")
 ]
 """A name that becomes part of a path, of a number in the log and of a file: letters, digits, `_` and `-`."""
-Raw = dict[str, Any]
-"""A component's entry, not looked into yet."""
+RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
+"""A component's entry, not looked into yet; so are those below."""
+RawNetwork = Annotated[dict[str, Any], Marker(Role.NESTED, "networks")]
+RawOptimizer = Annotated[dict[str, Any], Marker(Role.NESTED, "optimizers")]
+RawSchedule = Annotated[dict[str, Any], Marker(Role.NESTED, "schedules")]
+RawInjector = Annotated[dict[str, Any], Marker(Role.NESTED, "injectors")]
+RawLoss = Annotated[dict[str, Any], Marker(Role.NESTED, "losses")]
+RawCallback = Annotated[dict[str, Any], Marker(Role.NESTED, "callbacks")]
+RawMetric = Annotated[dict[str, Any], Marker(Role.NESTED, "metrics")]
+RawLogger = Annotated[dict[str, Any], Marker(Role.NESTED, "loggers")]
 
 
 class Section(BaseModel):
@@ -47,7 +55,9 @@ class Section(BaseModel):
 class BatchSizingSection(Section):
     """Sum gradients over iterations until their direction settles, and make one update of their mean.
 
-    The direction is that of `poll_parameters` weight tensors; an update takes at most `max_full_batches` iterations.
+    Attributes:
+        poll_parameters: The direction is that of so many weight tensors.
+        max_full_batches: An update takes at most so many iterations.
     """
 
     poll_parameters: Count = 8
@@ -55,16 +65,31 @@ class BatchSizingSection(Section):
 
 
 class StepSection(Section):
-    """Everything that leads to one optimizer update. It is skipped for a batch that lacks a key it `requires`."""
+    """Everything that leads to one optimizer update.
+
+    Attributes:
+        trains: A network, or a list of them.
+        optimizer: An optimizer, or `none` for a step that updates nothing.
+        schedule: A schedule of the learning rate, or a list of phases.
+        clip_grad_norm: Largest norm of the gradients of all that the step trains, taken together.
+        batch_sizing: One update from several iterations: `{}`, or with options.
+        injectors: By name; they read keys and write keys, in this order.
+        losses: By name; their weighted sum is what the networks under `trains` descend.
+        callbacks: By name; they look inside the step.
+        requires: Keys; for a batch that lacks one of them the step is skipped.
+        after: Nothing of the step runs before this iteration; they count from 0.
+        before: Nor after this one.
+        every: The step trains only at multiples of so many iterations; its injectors and losses run always.
+    """
 
     trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
-    optimizer: Raw | Literal["none"] | None = None
-    schedule: Raw | list[Raw] | None = None
+    optimizer: RawOptimizer | Literal["none"] | None = None
+    schedule: RawSchedule | list[RawSchedule] | None = None
     clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
     batch_sizing: BatchSizingSection | None = None
-    injectors: dict[Name, Raw] = {}
-    losses: dict[Name, Raw] = {}
-    callbacks: dict[Name, Raw] = {}
+    injectors: dict[Name, RawInjector] = {}
+    losses: dict[Name, RawLoss] = {}
+    callbacks: dict[Name, RawCallback] = {}
     requires: list[Key] = []
     after: Iteration = 0
     before: Iteration | None = None
@@ -87,7 +112,12 @@ class StepSection(Section):
 
 
 class AccumulateEverySection(Section):
-    """Another number of parts of a batch, at the multiples of an iteration that need more memory, or less."""
+    """Another number of parts of a batch, at the multiples of an iteration that need more memory, or less.
+
+    Attributes:
+        every: At the multiples of so many iterations.
+        parts: In so many parts.
+    """
 
     every: Count
     parts: Count
@@ -96,11 +126,23 @@ class AccumulateEverySection(Section):
 class TrainSection(Section):
     """How long and how to train.
 
-    `non_finite` says what happens to an update whose gradients are NaN or infinite: `skip` leaves the weights as they
-    are, counts it and stops after `max_skips` in a row; `rollback` then goes back to an earlier checkpoint instead, and
-    on with other batches, up to `max_rollbacks` times, each time one checkpoint further; `stop` stops at the next log
-    point; `ignore` does not look.
-    A new run counts iterations from `start_iteration` and samples from `start_samples`, as if those before were done.
+    Attributes:
+        iterations: How many; or give `epochs`.
+        epochs: The same in passes over `data.train`.
+        accumulate: Parts in which a batch goes through; they weigh by their true sizes.
+        accumulate_every: Another number of parts at some iterations.
+        precision: `bf16` and `fp16` are autocast; weights stay float32.
+        non_finite: What happens to an update whose gradients are NaN or infinite: `skip` leaves the weights as they
+            are, counts it and stops after `max_skips` in a row; `rollback` then goes back to an earlier checkpoint
+            instead, and on with other batches; `stop` stops at the next log point; `ignore` does not look.
+        max_skips: So many skipped in a row end the run, or lead to a rollback.
+        max_rollbacks: So often at most, each time one checkpoint further back.
+        start_iteration: A new run counts iterations from here, as if those before were done.
+        start_samples: And its samples from here; null for as many as these iterations have.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one.
+        deterministic: Only deterministic algorithms of torch.
+        cudnn_benchmark: Let cuDNN try which kernels are fastest; for batches of one shape.
+        detect_anomaly: Torch's search for the operation that made a NaN; slow.
     """
 
     iterations: Count | None = None
@@ -131,6 +173,10 @@ class EmaSection(Section):
     """Exponential moving averages of networks, updated once for each optimizer step taken.
 
     A component may call one as the network `<name>.ema`.
+
+    Attributes:
+        decay: `ema = decay * ema + (1 - decay) * weights`.
+        networks: A list, or a mapping that gives each its own decay.
     """
 
     decay: Decay = 0.999
@@ -143,24 +189,35 @@ class EmaSection(Section):
 
 
 class EvaluationSection(Section):
-    """A dataflow over held-out data and metrics over its keys, with EMA weights where there are any (`ema: true`).
+    """A dataflow over held-out data and metrics over its keys.
 
-    `steps` run first, without training; the means of their losses are reported as `<evaluation>/<step>/<loss>`.
+    Attributes:
+        data: An entry of `data`.
+        every: After so many finished iterations; always at the end as well.
+        steps: Steps to run first, without training; the means of their losses are `<evaluation>/<step>/<loss>`.
+        injectors: As in a step.
+        metrics: By name; they appear as `<evaluation>/<metric>`.
+        ema: With averaged weights, where there are any.
     """
 
     data: str
     every: Count | None = None
     steps: list[str] = []
-    injectors: dict[Name, Raw] = {}
-    metrics: dict[Name, Raw] = {}
+    injectors: dict[Name, RawInjector] = {}
+    metrics: dict[Name, RawMetric] = {}
     ema: bool = True
 
 
 class PicturesSection(Section):
-    """Keys to draw as PNG grids: images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
+    """Keys to draw as PNG grids.
 
-    `range` is what is drawn black and white, `auto` for the smallest and largest value, `imagenet` for colours
-    that were normalized by ImageNet's mean and deviation. `frames` are drawn of a sequence.
+    Attributes:
+        every: Finished iterations between pictures.
+        keys: Images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
+        most: Samples drawn.
+        range: What is drawn black and white; `auto` for the smallest and largest value, `imagenet` for colours that
+            were normalized by ImageNet's mean and deviation.
+        frames: Which of a sequence.
     """
 
     every: Count
@@ -171,22 +228,39 @@ class PicturesSection(Section):
 
 
 class LogSection(Section):
-    """How often to log, and where to besides the console, `metrics.jsonl` and TensorBoard."""
+    """How often to log, and where to besides the console, `metrics.jsonl` and TensorBoard.
+
+    Attributes:
+        every: Finished iterations between log points; each number is the mean since the last.
+        pictures: Which keys to draw, and when.
+        loggers: Further loggers by name.
+    """
 
     every: Count = 10
     pictures: PicturesSection | None = None
-    loggers: dict[Name, Raw] = {}
+    loggers: dict[Name, RawLogger] = {}
 
 
 class KeepBestSection(Section):
-    """The metric whose best checkpoint is kept, as `<evaluation>/<metric>`."""
+    """Which checkpoint is the best.
+
+    Attributes:
+        metric: `<evaluation>/<metric>`; a better value is saved at once.
+        mode: Whether less or more is better.
+    """
 
     metric: str
     mode: Literal["min", "max"]
 
 
 class CheckpointSection(Section):
-    """How often to save and what to keep. The last iteration is always saved."""
+    """How often to save and what to keep. The last iteration is always saved.
+
+    Attributes:
+        every: Finished iterations between checkpoints.
+        keep_last: How many of the newest stay; the best and the one resumed from stay besides.
+        keep_best: Keep the best as well, by a metric.
+    """
 
     every: Count | None = None
     keep_last: Count = 3
@@ -194,14 +268,29 @@ class CheckpointSection(Section):
 
 
 class FileSections(Section):
-    """A whole file."""
+    """A whole file.
+
+    Attributes:
+        name: The run's folder below `runs`: letters, digits, `_`, `-`, `.`.
+        seed: Everything random follows from it.
+        plugins: `.py` files, relative to this file, or modules to import; they register components.
+        runs: Folder of run folders.
+        data: Data sets by name; `train` feeds the steps, others feed evaluations.
+        networks: Networks by name.
+        steps: Each iteration runs them all, in this order, on one batch.
+        train: How long and how to train.
+        ema: Moving averages of networks.
+        evaluate: Dataflows over held-out data, by name.
+        log: How often to log, and where to.
+        checkpoint: How often to save, and what to keep.
+    """
 
     name: RunName
     seed: Iteration = 0
     plugins: list[str] = []
     runs: Path = Path("runs")
-    data: dict[Name, Raw]
-    networks: Annotated[dict[Name, Raw], Field(min_length=1)]
+    data: dict[Name, RawDataset]
+    networks: Annotated[dict[Name, RawNetwork], Field(min_length=1)]
     steps: Annotated[dict[Name, StepSection], Field(min_length=1)]
     train: TrainSection
     ema: EmaSection | None = None

@@ -1,0 +1,114 @@
+"""`artschool schema`."""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import click
+
+from artschool.config.compose import resolve_bases
+from artschool.config.plugins import load_installed, load_plugin
+from artschool.config.schema import json_schema, names_of
+from artschool.config.source import Node, read_file, read_text
+from artschool.errors import ConfigError, Fault, Place
+from artschool.legacy.convert import is_legacy
+from artschool.legacy.read import read_any
+from artschool.registry import load_builtins
+
+MODELINE = re.compile(rb"^#\s+(?:yaml-language-server\s*:|\$schema:).*$", re.MULTILINE)
+"""What a language server looks for among the comments at the top of a file."""
+HEADER = re.compile(rb"(?:[ \t]*(?:#.*|---.*|%.*)?\r?\n)*")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def schema_command(path: Path | None, output: Path | None) -> None:
+    """Write the schema of a file beside it and name it in its first line, or print that of what ships."""
+    load_builtins()
+    load_installed()
+    if path is None:
+        _write(output, json_schema())
+        return
+    sections = _sections(path)
+    tree = _with_plugins(path, sections)
+    schema = json_schema(names_of(tree), is_whole=sections.get("base") is None)
+    if output is not None:
+        _write(output, schema)
+        return
+    output = path.with_name(f"{path.stem}.schema.json")
+    _write(output, schema)
+    click.echo(f"{path}: {_name_schema(path, output.name)}")
+
+
+def _write(output: Path | None, schema: dict[str, Any]) -> None:
+    text = json.dumps(schema, ensure_ascii=False) + "\n"
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(Fault(Place(str(output)), "", f"cannot be written: {error.strerror}")) from None
+    click.echo(f"{output}: written, {len(text.encode()):,} bytes")
+
+
+def _name_schema(path: Path, name: str) -> str:
+    """Put the line that names the schema before a file that names none; nothing else of it changes."""
+    data = path.read_bytes()
+    mark = BYTE_ORDER_MARK if data.startswith(BYTE_ORDER_MARK) else b""
+    rest = data.removeprefix(mark)
+    header = HEADER.match(rest)
+    if header is not None and (line := MODELINE.search(header[0])) is not None:
+        return f"names a schema already: {line[0].decode(errors='replace').strip()}"
+    first = f"# yaml-language-server: $schema={quote(name)}"
+    end = b"\r\n" if b"\r\n" in rest else b"\n"
+    try:
+        path.write_bytes(mark + first.encode() + end + rest)
+    except OSError as error:
+        raise ConfigError(Fault(Place(str(path)), "", f"cannot be written: {error.strerror}")) from None
+    return f"now begins with {first}"
+
+
+def _sections(path: Path) -> Node:
+    """The sections of a file that may be wrong somewhere, or half written: those that can be read alone."""
+    try:
+        tree = read_file(path)
+    except ConfigError:
+        if not path.is_file():
+            raise
+        text = path.read_bytes().decode("utf-8-sig", errors="replace")
+        starts = [match.start() for match in re.finditer(r"^\w+:", text, re.MULTILINE)]
+        sections: dict[str, Node] = {}
+        for start, end in pairwise([*starts, len(text)]):
+            before = "\n" * text.count("\n", 0, start)  # Places stay.
+            with suppress(ConfigError):
+                node = read_text(before + text[start:end], str(path))
+                sections |= node.value if isinstance(node.value, dict) else {}
+        tree = Node(sections, Place(str(path)))
+    if is_legacy(tree):
+        message, hint = (
+            "is a file of DL-Art-School, which has no schema",
+            "`artschool convert` writes it in our language.",
+        )
+        raise ConfigError(Fault(tree.place, "", message, hint))
+    return tree
+
+
+def _with_plugins(path: Path, sections: Node) -> Node:
+    """What a file means, as far as it can be read, once its plugins are registered. What they raise is told."""
+    tree = sections
+    with suppress(ConfigError):
+        tree = resolve_bases(sections, path)
+        tree = read_any(path)[0]
+    plugins = tree.get("plugins")
+    for index, plugin in enumerate(plugins.children() if plugins is not None else ()):
+        try:
+            load_plugin(str(plugin.value), plugin.place, f"plugins.{index}")
+        except ConfigError as error:
+            click.echo(f"warning: {error}", err=True)
+    return tree
