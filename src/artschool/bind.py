@@ -173,7 +173,7 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
         ) from error
     except (ConfigError, ResourceError, DataError, CheckpointError) as error:
         raise type(error)(f"{component.node.place}: {component.path}: {error}") from error
-    except (ValueError, TypeError, AssertionError) as error:
+    except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
         raise ConfigError(
             f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}"
         ) from error

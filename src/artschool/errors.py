@@ -95,7 +95,10 @@ MOST_NAMES = 32
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest known name, or nothing when none is close: `Did you mean 'network'?`."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    names = list(known)
+    # Whoever writes AdamW means adamw, though adam is closer by its letters.
+    same = [other for other in names if other.casefold() == name.casefold()]
+    matches = same or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return f"Did you mean {matches[0]!r}?" if matches else ""
 
 

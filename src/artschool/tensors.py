@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from artschool.errors import CheckpointError
 
@@ -20,10 +21,12 @@ def read_content(file: Path) -> Any:
     if not file.is_file():
         raise CheckpointError(f"no weights file {file}")
     try:
-        if file.suffix == ".safetensors":
-            return load_file(file)
-        if file.suffix in (".pt", ".pth", ".ckpt"):
-            return torch.load(file, map_location="cpu", weights_only=True)
+        # A trace, in which tensors have no values, reads those of a file all the same: it has to know their shapes.
+        with unset_fake_temporarily():
+            if file.suffix == ".safetensors":
+                return load_file(file)
+            if file.suffix in (".pt", ".pth", ".ckpt"):
+                return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # A damaged file may raise anything at all.
         # torch raises pickle's own error type for a file that holds code; that module is not imported here on purpose.
         if type(error).__name__ != "UnpicklingError":

@@ -17,6 +17,7 @@ from toy_parts import load, same
 
 from artschool.data.collate import Collate
 from artschool.data.sampler import Batches, RankSampler
+from artschool.engine.train_iteration import MicroBatches
 from artschool.errors import DataError, NumericsError, StateError
 from artschool.registry import datasets, injectors, metrics, networks
 from artschool.signature import Context
@@ -343,3 +344,9 @@ def test_a_toy_with_workers_stops_at_a_broken_sample(tmp_path: Path) -> None:
     toy_run.recorded(run)
     with pytest.raises(DataError, match=r"^data\.train: sample 7 \(epoch 0\) raised OSError: cannot decode"):
         run.train()
+
+
+def test_whoever_looks_at_the_first_part_leaves_the_others() -> None:
+    parts = MicroBatches({"x": torch.arange(4)}, 2, 4, torch.device("cpu"))
+    assert parts.first.values["x"].tolist() == [0, 1]
+    assert [state.values["x"].tolist() for state, _ in parts] == [[0, 1], [2, 3]]

@@ -18,3 +18,9 @@ TOKENS = "steps.main.injectors.tokens={type: kmeans_quantizer, in: x, centroids:
 def test_errors_of_ours_say_where(tmp_path: Path, override: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=rf"toy\.yml:\d+:\d+: {re.escape(override.partition('=')[0])}: "):
         toy_parts.load(tmp_path, override)
+
+
+def test_what_torch_refuses_says_where(tmp_path: Path) -> None:
+    """A negative size raises a RuntimeError of torch."""
+    with pytest.raises(ConfigError, match=r"toy\.yml:7:8: networks\.net: part_linear refuses: .* dimension -1"):
+        toy_parts.load(tmp_path, "networks.net={type: part_linear, width: -1}")

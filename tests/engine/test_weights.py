@@ -89,6 +89,26 @@ def test_a_prefix_takes_one_network_of_several(tmp_path: Path) -> None:
     assert said == f"networks.net: {file}: 2 tensors loaded\n"
 
 
+def test_a_prefix_that_no_name_has_is_told_with_those_that_there_are(tmp_path: Path) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({**with_prefix("netG."), "netD.weight": torch.zeros(9)}, file)
+    with pytest.raises(CheckpointError) as error:
+        loaded(tmp_path, f"{{file: {file}, prefix: gen.}}")
+    said = f"networks.net.weights: {file} has no name that starts with 'gen.'; they start with netD., netG."
+    assert after_place(error.value) == said
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
+def test_a_trace_takes_weights_and_refuses_those_that_do_not_fit(tmp_path: Path, suffix: str) -> None:
+    """Where no tensor has values, those of a file have to be read all the same."""
+    file = tmp_path / f"w{suffix}"
+    save_file(tensors(), file) if suffix == ".safetensors" else torch.save(tensors(), file)
+    weights = NETWORK.replace("WEIGHTS", str(file))
+    load(tmp_path, DATA, weights, traced=True)
+    with pytest.raises(CheckpointError, match=r" is \(2,.*\), the network's is \(3,.*\)$"):
+        load(tmp_path, "data.train.width=3", weights.replace("width: 2", "width: 3"), traced=True)
+
+
 @pytest.mark.parametrize(
     ("content", "report"),
     [

@@ -10,7 +10,7 @@ from artschool.config.flow import check_flow
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
 from artschool.config.structure import Config, structure
-from artschool.errors import ConfigError, Fault, nearest
+from artschool.errors import ConfigError, Fault, allowed
 from artschool.registry import load_builtins
 
 
@@ -58,7 +58,7 @@ def _with_nearest(fault: Fault, tree: Node) -> Fault:
         return fault
     siblings = tree.at(steps[:-1]).value
     written = [key for key, node in siblings.items() if node.place.line] if isinstance(siblings, dict) else []
-    return replace(fault, hint=nearest(steps[-1], written))
+    return replace(fault, hint=allowed("There are", steps[-1], written) if written else "")
 
 
 def _load_plugins(tree: Node, announce: Callable[[str], None]) -> list[Fault]:

@@ -19,7 +19,10 @@ def check_references(config: Config) -> Iterator[Fault]:
     for step in config.steps.values():
         yield from _check_trained(config, step)
         yield from _check_optimizer(step, f"steps.{step.name}")
-    averaged = {f"{name}.ema" for name in config.sections.ema.decays} if config.sections.ema else set()
+    ema = config.sections.ema
+    # Where `ema:` itself is wrong nobody knows whom it averages, so that is the only fault told.
+    averages = ema.decays if ema else config.networks if config.tree.get("ema") else ()
+    averaged = {f"{name}.ema" for name in averages}
     for component in _all_components(config):
         for use in component.networks:
             if use.name not in averaged:

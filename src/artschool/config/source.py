@@ -179,6 +179,7 @@ ADVICE = {
     "cannot start any token": "Put text that begins with this character in quotes.",
     "mapping values are not allowed": "Put text that holds ': ' in quotes, or indent as the lines above.",
     "could not find expected ':'": "A line of a mapping is `key: value`.",
+    "did not find expected key": "The entries of one mapping begin in the same column.",
 }
 """What to do, by a part of what the parser says."""
 

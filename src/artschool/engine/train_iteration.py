@@ -196,7 +196,8 @@ class MicroBatches:
     @property
     def first(self) -> State:
         """The first part."""
-        return next(iter(self))[0] if not self._states else self._states[0][0]
+        # All of them: whoever goes through the parts afterwards would find the first alone.
+        return (self._states or list(self))[0][0]
 
 
 def train_iteration(steps: list[TrainStep], emas: Mapping[str, Ema], batches: MicroBatches, clock: Clock) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -53,6 +53,8 @@ def load_weights(network: nn.Module, file: Path, *, prefix: str = "", strict: bo
     except CheckpointError as error:
         raise CheckpointError(f"{path}.weights: {error}" if path else str(error)) from error
     if prefix:
+        if not any(name.startswith(prefix) for name in tensors):
+            raise CheckpointError(f"{path}.weights: {file} has no name that starts with {prefix!r}; {_begins(tensors)}")
         tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
     unused = getattr(network, "unused_weights", ())
     tensors = {name: value for name, value in tensors.items() if not any(fnmatchcase(name, p) for p in unused)}
@@ -78,6 +80,13 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
         CheckpointError: It is missing, of another format, or holds something that is not a tensor.
     """
     return _tensors_of(read_content(file), file)
+
+
+def _begins(names: Iterable[str]) -> str:
+    """The prefixes that a user may have meant: what names begin with, up to the first dot."""
+    begins = sorted({f"{name.partition('.')[0]}." for name in names if "." in name})
+    more = ", ..." if len(begins) > MOST_NAMES else ""
+    return f"they start with {', '.join(begins[:MOST_NAMES])}{more}"
 
 
 def _tensors_of(content: Any, file: Path) -> dict[str, Tensor]:

@@ -76,6 +76,7 @@ class Observer:
         reached: What each loss reaches, by the loss's path.
         faults: What is wrong, though it ran.
         asked: The steps that had a loss while they trained.
+        callers: The first component that called each network.
     """
 
     def __init__(self, components: Mapping[str, Component], modules: Mapping[str, nn.Module], *, real: bool) -> None:
@@ -86,6 +87,7 @@ class Observer:
         self.reached: dict[str, Reach] = {}
         self.faults: list[Fault] = []
         self.asked: set[str] = set()
+        self.callers: dict[str, str] = {}
         self._owners = {
             id(parameter): (name, own)
             for name, module in modules.items()
@@ -114,6 +116,8 @@ class Observer:
             Untraceable: It needs values.
         """
         component, before = self.components[call.path], set(state.values)
+        for use in component.networks:
+            self.callers.setdefault(use.name.removesuffix(".ema"), component.path)
         reads = [use.name for use in component.reads]
         gradient_in = any(_has_gradient(state.values.get(name)) for name in reads)
         try:

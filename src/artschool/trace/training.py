@@ -18,7 +18,7 @@ from artschool.trace.fake import needs_values
 from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
 from artschool.trace.observe import Observer, Untraceable, components_of_file, observe
 
-DRAWS = 8
+DRAWS = 4
 """How often parameters without a gradient get another chance, since chance may decide which part of a network runs."""
 
 
@@ -32,8 +32,8 @@ class TrainingTrace:
 
     Attributes:
         iterations: Those that are run: the first of each regime.
-        reached: The parameters that got a gradient, by step.
-        asked: The steps at which a loss was computed while they train.
+        trainable: The parameters that could move at some iteration, by step.
+        reached: Those that got a gradient, by step.
     """
 
     def __init__(self, config: Config, run: Run, batch: Mapping[str, Any], world_size: int, *, real: bool) -> None:
@@ -46,6 +46,7 @@ class TrainingTrace:
         self.observer = Observer(components_of_file(config), modules, real=real)
         self.memory = Memory()
         self.notes: list[str] = []
+        self.trainable: dict[str, set[nn.Parameter]] = {}
         self.reached: dict[str, set[nn.Parameter]] = {step.graph.name: set() for step in run.steps}
         starts = {start for step in run.steps for start in step.starts if start < run.iterations}
         self.iterations = sorted({*regimes(config), *starts})
@@ -74,7 +75,7 @@ class TrainingTrace:
                     self._iterate(iteration, size)
             self.memory.of_run(self.run, self._live)
             for iteration in self.iterations * DRAWS:
-                if self.faults or all(not self.unreached(step) for step in self.run.steps):
+                if self.faults or not any(self._partly_unreached(step) for step in self.run.steps):
                     break
                 self._iterate(iteration, self._sizes(iteration)[0])
 
@@ -83,6 +84,14 @@ class TrainingTrace:
         if step.update is None or step.graph.name not in self.observer.asked:
             return []
         return [parameter for parameter in step.update.parameters if parameter not in self.reached[step.graph.name]]
+
+    def _partly_unreached(self, step: TrainStep) -> bool:
+        """Whether chance may be the reason for parameters without a gradient: their network has others with one."""
+        missed, reached = set(self.unreached(step)), self.reached[step.graph.name]
+        return any(
+            not missed.isdisjoint(network.parameters()) and not reached.isdisjoint(network.parameters())
+            for network in step.networks.values()
+        )
 
     def _sizes(self, iteration: int) -> list[int]:
         """Samples in the largest part of a batch, and in the smallest where that differs."""
@@ -123,6 +132,8 @@ class TrainingTrace:
     def _run_step(self, step: TrainStep, states: MicroBatches, iteration: int) -> None:
         name = step.graph.name
         self._step = step
+        if parameters := step.trainable(iteration):
+            self.trainable.setdefault(name, set()).update(parameters)
         self.observer.enter(step, iteration)
         self._live.start()
         told = len(self.observer.faults)

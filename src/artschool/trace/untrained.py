@@ -21,16 +21,38 @@ def untrained(config: Config, training: TrainingTrace) -> Iterator[Fault]:
     """Faults of networks that no step trains, and of those, or their parameters, that no loss of their step reaches."""
     for step in training.run.steps:
         yield from _unreached(config, step, training.unreached(step))
-    trained = {name for step in config.steps.values() for name in step.section.trained}
+        yield from _without_losses(config, step, training)
     for name, network in training.run.networks.items():
-        component = config.networks[name]
-        entry = component.entry
+        entry = config.networks[name].entry
         assert isinstance(entry, NetworkEntry)
         given = entry.weights is not None or entry.frozen is True
-        if name not in trained and not given and any(True for _ in network.parameters()):
-            place = component.node.key_place or component.node.place
-            hint = "Give it to a step's `trains`, or `weights`; if that is meant, write `frozen: true`."
-            yield Fault(place, component.path, "no step trains it, so it stays as random as it starts", hint)
+        if name in training.observer.callers and not given and any(True for _ in network.parameters()):
+            yield from _never_trained(config, name, training)
+
+
+def _never_trained(config: Config, name: str, training: TrainingTrace) -> Iterator[Fault]:
+    node = config.networks[name].node
+    place, path = node.key_place or node.place, f"networks.{name}"
+    trainers = [step.name for step in config.steps.values() if name in step.section.trained]
+    caller = training.observer.callers[name]
+    if not trainers:
+        hint = "Give it to a step's `trains`, or `weights`; if that is meant, write `frozen: true`."
+        message = f"no step trains it, so it stays as random as it starts, and {caller} calls it"
+        yield Fault(place, path, message, hint)
+    elif training.trainable.keys().isdisjoint(trainers):
+        who = " and ".join(f"steps.{trainer}" for trainer in trainers)
+        message = (
+            f"{caller} calls it, but {who}, which trains it, never does so in {training.run.iterations} iterations"
+        )
+        yield Fault(place, path, message)
+
+
+def _without_losses(config: Config, step: TrainStep, training: TrainingTrace) -> Iterator[Fault]:
+    name = step.graph.name
+    if name in training.trainable and name not in training.observer.asked and not step.graph.requires:
+        trained = ", ".join(repr(network) for network in step.networks)
+        message = f"trains {trained}, but none of its losses runs in its {training.run.iterations} iterations"
+        yield Fault(config.tree.at(("steps", name, "trains")).place, f"steps.{name}.trains", message)
 
 
 def _unreached(config: Config, step: TrainStep, missed: Sequence[nn.Parameter]) -> Iterator[Fault]:

@@ -23,7 +23,7 @@ class _CodeCounts:
         num_codes: Codes that there are.
 
     Raises:
-        ConfigError: A code is not in 0..num_codes-1.
+        ConfigError: A code is no whole number, or not in 0..num_codes-1.
     """
 
     def __init__(self, *, num_codes: Count) -> None:
@@ -32,6 +32,8 @@ class _CodeCounts:
 
     def update(self, codes: Tensor) -> None:
         """Add a batch of codes: whole numbers of any shape."""
+        if codes.is_floating_point():
+            raise ConfigError(f"codes are whole numbers, found {str(codes.dtype).removeprefix('torch.')}")
         counts = torch.bincount(codes.flatten(), minlength=self._num_codes).cpu()
         if len(counts) > self._num_codes:
             raise ConfigError(f"num_codes is {self._num_codes}, but there is a code {len(counts) - 1}")

@@ -1,0 +1,104 @@
+"""Data and networks that are just large enough to go wrong: ten iterations take a few hundredths of a second."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from artschool import datasets, networks
+
+NUM_CLASSES = 4
+
+
+class TinySample(TypedDict):
+    """`image` (1, 8, 8) in 0..1, `noise` (6,), and `label` in 0..3."""
+
+    image: Tensor
+    noise: Tensor
+    label: int
+
+
+@datasets.register
+class TinyImages:
+    """A dozen images of random grey, brighter for larger labels."""
+
+    def __init__(self, *, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self._labels = [index % NUM_CLASSES for index in range(12)]
+        grey = torch.rand(12, 1, 8, 8, generator=generator)
+        self._images = (grey + torch.tensor(self._labels)[:, None, None, None]) / NUM_CLASSES
+        self._noise = torch.randn(12, 6, generator=generator)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, index: int) -> TinySample:
+        return {"image": self._images[index], "noise": self._noise[index], "label": self._labels[index]}
+
+
+@networks.register
+class TinyPainter(nn.Module):
+    """Noise to an image."""
+
+    def __init__(self, *, width: int = 4) -> None:
+        super().__init__()
+        self.classes = nn.Embedding(NUM_CLASSES, 6)
+        self.start = nn.Linear(6, 16 * width)
+        self.last = nn.ConvTranspose2d(width, 1, 2, stride=2)
+
+    def forward(self, noise: Tensor, label: Tensor) -> Tensor:
+        """(B, 6) and (B,) to (B, 1, 8, 8) in 0..1."""
+        features = self.start(noise + self.classes(label)).tanh()
+        image: Tensor = self.last(features.view(len(noise), -1, 4, 4)).sigmoid()
+        return image
+
+
+@networks.register
+class TinyCritic(nn.Module):
+    """Judges an image and its label."""
+
+    def __init__(self, *, width: int = 4) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, width, 4, stride=4)
+        self.classes = nn.Embedding(NUM_CLASSES, 4 * width)
+        self.last = nn.Linear(4 * width, 1)
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        """(B, 1, 8, 8) and (B,) to logits (B, 1)."""
+        logits: Tensor = self.last(self.first(x).flatten(1).tanh() + self.classes(label))
+        return logits
+
+
+@networks.register
+class TinyReader(nn.Module):
+    """Reads the label of an image."""
+
+    def __init__(self, *, width: int = 4) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, width, 4, stride=4), nn.BatchNorm2d(width), nn.Tanh(), nn.Flatten())
+        self.last = nn.Linear(4 * width, NUM_CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, 8, 8) to logits (B, 4)."""
+        logits: Tensor = self.last(self.layers(x))
+        return logits
+
+
+@networks.register
+class TinyDenoiser(nn.Module):
+    """Finds the noise in an image."""
+
+    def __init__(self, *, width: int = 4) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, width, 3, padding=1)
+        self.time = nn.Linear(1, width)
+        self.classes = nn.Embedding(NUM_CLASSES + 1, width)
+        self.last = nn.Conv2d(width, 1, 3, padding=1)
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """(B, 1, 8, 8), times (B,) in 0..1000 and labels (B,), 4 for none, to (B, 1, 8, 8)."""
+        condition = self.time(t[:, None].to(x.dtype) / 1000) + self.classes(label)
+        noise: Tensor = self.last((self.first(x) + condition[:, :, None, None]).tanh())
+        return noise

@@ -1,0 +1,307 @@
+"""Sound files, and what a slip of the hand makes of them: a strategy for hypothesis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import assume
+from hypothesis import strategies as st
+
+from artschool.config.source import read_file
+
+ITERATIONS = 10
+BASES = Path(__file__).parent / "bases"
+RECIPES = Path(__file__).parents[2] / "recipes"
+CHEAP = ("digits_gan", "digits_distill", "digits_byol", "faces_vqvae")
+"""Recipes of which ten iterations take less than half a second, once their batches are small."""
+GATES = ("after", "before", "every")
+Keys = tuple[str | int, ...]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A changed file, and what was changed."""
+
+    base: str
+    changes: tuple[str, ...]
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.base}: {'; '.join(self.changes)}"
+
+
+def bases() -> dict[str, Any]:
+    """Every sound file that is mutated, as plain values."""
+    files = {path.stem: read_file(path).plain() for path in sorted(BASES.glob("*.yml"))}
+    return files | {name: shrunk(read_file(RECIPES / f"{name}.yml").plain()) for name in CHEAP}
+
+
+def link_plugins(folder: Path) -> None:
+    """Put the plugins of all bases beside the files to come."""
+    for plugin in (*BASES.glob("*.py"), *RECIPES.glob("*.py")):
+        (folder / plugin.name).symlink_to(plugin)
+
+
+def shrunk(tree: Any) -> Any:
+    """A recipe whose whole plan takes place within ten iterations, on small batches."""
+    whole = tree["train"]["iterations"]
+    for path, value in list(walk(tree)):
+        if (
+            path[-1] in ("after", "before", "from", "period", "every", "warmup")
+            and isinstance(value, int)
+            and value > ITERATIONS
+        ):
+            # What begins after what ends still does.
+            parent(tree, path)[path[-1]] = max(1, -(-value * ITERATIONS // whole) - (path[-1] == "before"))
+    for data in tree["data"].values():
+        data["batch_size"] = 6
+    tree["train"]["iterations"] = ITERATIONS
+    return tree
+
+
+@st.composite
+def mutants(draw: Draw) -> Mutant:
+    """A sound file with one change, seldom two."""
+    base = draw(st.sampled_from(sorted(_bases())))
+    tree = deepcopy(_bases()[base])
+    count = draw(st.sampled_from((1, 1, 1, 2)))
+    changes = tuple(draw(st.sampled_from(OPERATORS))(tree, draw) for _ in range(count))
+    assume(tree != _bases()[base])
+    return Mutant(base, changes, yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=1000))
+
+
+_bases = cache(bases)
+
+
+def walk(tree: Any, path: Keys = ()) -> Iterator[tuple[Keys, Any]]:
+    """Every value below the root with its path."""
+    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, value in items:
+        yield (*path, key), value
+        yield from walk(value, (*path, key))
+
+
+def parent(tree: Any, path: Keys) -> Any:
+    """What holds the value at a path."""
+    for key in path[:-1]:
+        tree = tree[key]
+    return tree
+
+
+def _choose(draw: Draw, tree: Any, fits: Callable[[Keys, Any], bool]) -> tuple[Keys, Any]:
+    """A place of the file that fits; none is no mutant."""
+    found = [(path, value) for path, value in walk(tree) if path[0] not in ("name", "plugins") and fits(path, value)]
+    assume(found)
+    chosen: tuple[Keys, Any] = draw(st.sampled_from(found))
+    return chosen
+
+
+def _section(tree: Any, name: str) -> Any:
+    """A section of the file; another change may have taken it, and then there is no mutant."""
+    section = tree.get(name)
+    assume(isinstance(section, dict) and section)
+    return section
+
+
+def _at(path: Keys) -> str:
+    return ".".join(map(str, path))
+
+
+def _is_entry(path: Keys, value: Any) -> bool:
+    return isinstance(value, dict) and "type" in value
+
+
+def _is_component(path: Keys, value: Any) -> bool:
+    return _is_entry(path, value) and path[-2] in ("injectors", "losses")
+
+
+def _names(tree: Any) -> list[str]:
+    """Every name that the file mentions: of networks, keys, steps, types."""
+    return sorted(
+        {value for path, value in walk(tree) if isinstance(value, str) and path[0] not in ("name", "plugins")}
+    )
+
+
+def drop(tree: Any, draw: Draw) -> str:
+    """Leave out an option, an entry or an item."""
+    path, _ = _choose(draw, tree, lambda path, value: True)
+    del parent(tree, path)[path[-1]]
+    return f"drop {_at(path)}"
+
+
+def rename(tree: Any, draw: Draw) -> str:
+    """Give an entry or an option another name, where it stands."""
+    path, _ = _choose(draw, tree, lambda path, value: isinstance(path[-1], str))
+    holder, old = parent(tree, path), str(path[-1])
+    new = draw(st.sampled_from((old + old[-1], old[:-1] or "x", *holder)))
+    items = [(new if key == old else key, value) for key, value in holder.items()]
+    holder.clear()
+    holder.update(items)
+    return f"rename {_at(path)} to {new}"
+
+
+def refer(tree: Any, draw: Draw) -> str:
+    """Mention another name instead of one."""
+    path, old = _choose(draw, tree, lambda path, value: isinstance(value, str))
+    new = draw(st.sampled_from((old + old[-1], old[:-1] or "x", *_names(tree))))
+    parent(tree, path)[path[-1]] = new
+    return f"write {new} at {_at(path)}"
+
+
+def connect(tree: Any, draw: Draw) -> str:
+    """Let a component read another key than it did."""
+    keys = {"noise", "image", "label"} | {
+        name
+        for path, value in walk(tree)
+        if path[-1] == "out"
+        for name in (value if isinstance(value, list) else [value])
+    }
+    path, _ = _choose(
+        draw, tree, lambda path, value: isinstance(value, str) and bool({"in", "fake", "real"} & set(path))
+    )
+    new = draw(st.sampled_from(sorted(keys)))
+    parent(tree, path)[path[-1]] = new
+    return f"read {new} at {_at(path)}"
+
+
+def swap_types(tree: Any, draw: Draw) -> str:
+    """Exchange the types of two entries of a kind."""
+    one, _ = _choose(draw, tree, _is_entry)
+    other, _ = _choose(draw, tree, lambda path, value: _is_entry(path, value) and path != one and path[-2] == one[-2])
+    first, second = parent(tree, one)[one[-1]], parent(tree, other)[other[-1]]
+    first["type"], second["type"] = second["type"], first["type"]
+    return f"exchange the types of {_at(one)} and {_at(other)}"
+
+
+def swap_inputs(tree: Any, draw: Draw) -> str:
+    """Exchange two names inside a component."""
+    whole, entry = _choose(draw, tree, _is_component)
+    names = [path for path, value in walk(entry) if isinstance(value, str)]
+    one, other = draw(st.sampled_from(names)), draw(st.sampled_from(names))
+    first, second = parent(entry, one), parent(entry, other)
+    first[one[-1]], second[other[-1]] = second[other[-1]], first[one[-1]]
+    return f"exchange {_at(one)} and {_at(other)} of {_at(whole)}"
+
+
+def shift(tree: Any, draw: Draw) -> str:
+    """Move a gate, or set one."""
+    path, value = _choose(
+        draw,
+        tree,
+        lambda path, value: isinstance(value, dict) and path[0] in ("steps", "networks") and len(path) in (2, 3, 4),
+    )
+    gate, at = draw(st.sampled_from(GATES)), draw(st.integers(1, ITERATIONS + 1))
+    value[gate] = at
+    return f"set {_at((*path, gate))} to {at}"
+
+
+def detach(tree: Any, draw: Draw) -> str:
+    """Cut a gradient."""
+    path, value = _choose(draw, tree, lambda path, value: _is_component(path, value) and path[-2] == "injectors")
+    way, on = draw(
+        st.sampled_from((("grad", False), ("grad", True), ("no_grad", True), ("once", True), ("mode", "eval")))
+    )
+    value[way] = on
+    return f"set {_at((*path, way))} to {on}"
+
+
+def freeze(tree: Any, draw: Draw) -> str:
+    """Freeze a network, or parts of it."""
+    networks = _section(tree, "networks")
+    name = draw(st.sampled_from(sorted(networks)))
+    assume(isinstance(networks[name], dict))
+    patterns: tuple[Any, ...] = (
+        True,
+        ["*"],
+        ["*.weight"],
+        ["*.bias"],
+        ["*.0.*"],
+        ["last.*"],
+        ["classes.*"],
+        ["nothing.*"],
+    )
+    networks[name]["frozen"] = frozen = draw(st.sampled_from(patterns))
+    return f"freeze {frozen} of {name}"
+
+
+def change_out(tree: Any, draw: Draw) -> str:
+    """Name results otherwise."""
+    path, old = _choose(draw, tree, lambda path, value: path[-1] == "out")
+    names = old if isinstance(old, list) else [old]
+    assume(names)
+    ways: list[Any] = [
+        names[0],
+        [*names],
+        [*names, "more"],
+        names[:-1],
+        names[::-1],
+        "_",
+        ["_"] * len(names),
+        names[1:] + names[:1],
+    ]
+    new = draw(st.sampled_from([way for way in ways if way != old]))
+    parent(tree, path)[path[-1]] = new
+    return f"name {new} at {_at(path)}"
+
+
+def remove_loss(tree: Any, draw: Draw) -> str:
+    """Leave out a loss."""
+    path, _ = _choose(draw, tree, lambda path, value: _is_component(path, value) and path[-2] == "losses")
+    del parent(tree, path)[path[-1]]
+    return f"drop {_at(path)}"
+
+
+def train_others(tree: Any, draw: Draw) -> str:
+    """Let a step train other networks, or more of them."""
+    steps, networks = _section(tree, "steps"), sorted(_section(tree, "networks"))
+    step = draw(st.sampled_from(sorted(steps)))
+    steps[step]["trains"] = trains = draw(st.lists(st.sampled_from(networks), min_size=1, max_size=3))
+    return f"train {', '.join(trains)} in {step}"
+
+
+def duplicate(tree: Any, draw: Draw) -> str:
+    """Write an entry twice, under two names."""
+    path, _ = _choose(draw, tree, lambda path, value: isinstance(value, dict) and isinstance(path[-1], str))
+    holder, new = parent(tree, path), f"{path[-1]}_again"
+    items = [
+        pair
+        for key, entry in holder.items()
+        for pair in ([(key, entry), (new, deepcopy(entry))] if key == path[-1] else [(key, entry)])
+    ]
+    holder.clear()
+    holder.update(items)
+    return f"duplicate {_at(path)}"
+
+
+def move(tree: Any, draw: Draw) -> str:
+    """Put an entry at the end of its section."""
+    path, _ = _choose(
+        draw, tree, lambda path, value: path[-1] != "type" and isinstance(path[-1], str) and isinstance(value, dict)
+    )
+    holder = parent(tree, path)
+    holder[path[-1]] = holder.pop(path[-1])
+    return f"move {_at(path)} to the end"
+
+
+def cut_batches(tree: Any, draw: Draw) -> str:
+    """Take other batches, or more parts of them."""
+    if draw(st.booleans()):
+        _section(tree, "train")["accumulate"] = parts = draw(st.integers(1, 9))
+        return f"accumulate {parts}"
+    data = _section(tree, "data")
+    name, size = draw(st.sampled_from(sorted(data))), draw(st.integers(1, 9))
+    data[name] |= {"batch_size": size, "drop_last": draw(st.booleans())}
+    return f"batches of {size} of {name}"
+
+
+OPERATORS = (
+    drop, rename, refer, connect, swap_types, swap_inputs, shift, detach, freeze, change_out, remove_loss, train_others,
+    duplicate, move, cut_batches,
+)  # fmt: skip

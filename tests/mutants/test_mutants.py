@@ -1,0 +1,47 @@
+"""Random mistakes: the check refuses them with a place, or they do no harm for ten iterations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, Phase, given, settings
+from mutations import Mutant, bases, link_plugins, mutants
+from verdict import judge
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made: Path = tmp_path_factory.mktemp("mutants")
+    link_plugins(made)
+    return made
+
+
+@pytest.mark.parametrize("base", sorted(bases()))
+def test_what_is_mutated_trains(base: str, folder: Path) -> None:
+    assert judge(yaml.safe_dump(bases()[base], sort_keys=False), folder).kind == "trained"
+
+
+@pytest.mark.slow
+def test_a_mutant_is_refused_or_trains(folder: Path) -> None:
+    """Eighty mutants are checked, and a third of them trained. `benchmarks/mutants.py` draws as many as one likes."""
+    kinds: Counter[str] = Counter()
+
+    @settings(
+        max_examples=80,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(mutants())
+    def draw(mutant: Mutant) -> None:
+        verdict = judge(mutant.text, folder)
+        kinds[verdict.kind] += 1
+        assert verdict.kind != "hole", f"{mutant}\n{verdict.says}\n{mutant.text}"
+
+    draw()
+    assert min(kinds["refused"], kinds["traced"], kinds["trained"]) >= 5

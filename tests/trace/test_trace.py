@@ -1,0 +1,236 @@
+"""What a trace finds before anything starts: shapes, gradients, what never trains, and what it cannot see."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from traced_parts import TEXT, traced
+
+from artschool.errors import ConfigError, DataError
+
+
+def said(*overrides: str, text: str = TEXT) -> str:
+    """The faults of the file with some values changed."""
+    with pytest.raises(ConfigError) as error:
+        traced(*overrides, text=text)
+    return str(error.value)
+
+
+def changed(old: str, new: str) -> str:
+    assert TEXT.count(old) == 1
+    return TEXT.replace(old, new)
+
+
+def test_keys_have_shapes_types_writers_and_gradients() -> None:
+    found = traced("networks.net.width=5", "networks.other.width=2", "steps.second.losses.own.in=x")
+    keys = {name: (key.kind, key.gradient, key.writer) for name, key in found.keys.items()}
+    assert keys == {
+        "x": ("(4, 3) float32", False, "data.train"),
+        "label": ("(4,) int64", False, "data.train"),
+        "y": ("(4, 5) float32", True, "steps.main.injectors.call"),
+    }
+
+
+def test_a_loss_is_told_which_parameters_it_reaches() -> None:
+    reached = {path: {n: list(p) for n, p in reach.networks.items()} for path, reach in traced().reached.items()}
+    assert reached == {
+        "steps.main.losses.mean": {"net": ["0.weight", "0.bias"]},
+        "steps.second.losses.own": {"other": ["0.weight", "0.bias"]},
+    }
+
+
+def test_shapes_that_do_not_fit_are_told_with_the_module_the_line_and_the_inputs() -> None:
+    assert said("networks.net.width=5") == (
+        "toy.yml:14:19: steps.second.losses.own: fails in other.0 (Linear): RuntimeError: a and b must have same "
+        "reduction dim, but got [4, 5] X [3, 3].\n    x 'y': (4, 5) float32 on cpu"
+    )
+
+
+def test_another_number_of_outputs_is_told() -> None:
+    text = changed("{type: forward, network: net, in: x, out: y}", "{type: traced_two, in: x, out: [y, z, a]}")
+    assert said(text=text).startswith("toy.yml:9:23: steps.main.injectors.call: names 3 results, but 2 came back\n")
+
+
+def test_a_list_of_one_output_is_told_how_to_be_written() -> None:
+    assert "steps.main.injectors.call: one value came back; write `out: y`" in said("steps.main.injectors.call.out=[y]")
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        (
+            ["steps.main.injectors.call.grad=false"],
+            "The gradient ends at steps.main.injectors.call (toy.yml:9:23), where `grad: false` stands, "
+            "which gives 'y' without one.",
+        ),
+        (
+            ["steps.main.injectors.call.no_grad=true"],
+            "The gradient ends at steps.main.injectors.call (toy.yml:9:23), where `no_grad: true` stands, "
+            "which gives 'y' without one.",
+        ),
+        (
+            ["steps.main.injectors.call.out=z", "steps.main.injectors.cut={type: traced_whole, in: z, out: y}"],
+            "The gradient ends at steps.main.injectors.cut (override 'steps.main.injectors.cut={type: traced_whole, "
+            "in: z, out: y}'), which gives int64 'y' without one.",
+        ),
+        (
+            ["steps.main.losses.mean.in=x"],
+            "Nothing that it reads comes from net; steps.main.injectors.call gives 'y'.",
+        ),
+        (
+            ["steps.main.injectors.call.network=other"],
+            "Nothing that it reads comes from net.",
+        ),
+    ],
+)
+def test_a_loss_that_reaches_nothing_is_told_where_its_gradient_ends(changes: list[str], end: str) -> None:
+    faults = said(*changes, "steps.second.losses.own.in=x")
+    message = "toy.yml:10:20: steps.main.losses.mean: reaches no parameter of 'net', which the step trains\n    "
+    assert faults == message + end
+
+
+def test_a_value_of_an_earlier_step_is_told_to_carry_no_gradient() -> None:
+    text = changed("trains: other", "trains: net").replace("type: traced_judged, network: other", "type: mean")
+    assert said(text=text) == (
+        "toy.yml:14:19: steps.second.losses.own: reaches no parameter of 'net', which the step trains\n"
+        "    'y' comes from steps.main.injectors.call, and what leaves a step carries no gradient. Make it again here."
+    )
+
+
+def test_a_complex_loss_is_told_alone() -> None:
+    assert said("steps.main.losses.mean.type=traced_complex", "steps.second.losses.own.in=x") == (
+        "toy.yml:10:20: steps.main.losses.mean: is a complex number (complex64), which has no gradient to follow\n"
+        "    Take its magnitude or real part."
+    )
+
+
+def test_a_network_that_no_loss_reaches_is_told() -> None:
+    assert said("steps.main.trains=[net, other]", "steps.second.losses.own.in=x") == (
+        "override 'steps.main.trains=[net, other]': steps.main.trains: trains 'other', which no loss of the step "
+        "reaches\n    Give the step a loss that depends on it, or take it off the list."
+    )
+
+
+def test_a_parameter_that_no_loss_reaches_is_told_by_name_and_may_be_frozen() -> None:
+    assert said("networks.net.spare=true") == (
+        "toy.yml:7:13: steps.main.trains: trains 'net', but no loss reaches 1.unused of its 3 parameters\n"
+        "    Freeze what nothing uses: write `frozen: [1.unused, ...]` at networks.net."
+    )
+    assert traced("networks.net.spare=true", "networks.net.frozen=[1.unused]")
+
+
+def test_what_chance_leaves_out_gets_other_chances() -> None:
+    assert traced("networks.net={type: traced_dropped}")
+
+
+def test_a_leak_into_a_network_that_thaws_itself_is_told() -> None:
+    leaking = "steps.main.losses.leak={type: traced_judged, network: other, in: y, weight: 1.0}"
+    assert said("networks.other={type: traced_thawed}", leaking) == (
+        f"override {leaking!r}: steps.main.losses.leak: its gradient leaks into other.weight, which the step does not "
+        "train now; it trains net\n"
+        "    Detach what comes from there, or make it a network that the step trains."
+    )
+
+
+def test_a_component_with_weights_of_its_own_is_told_that_nothing_trains_them() -> None:
+    assert said("steps.main.losses.mean.type=traced_learned", "steps.second.losses.own.in=x").startswith(
+        "toy.yml:10:20: steps.main.losses.mean: its gradient leaks into steps.main.losses.mean.scale, which the step "
+        "does not train now; it trains net\n"
+    )
+
+
+def test_a_network_that_nothing_trains_is_told_unless_that_is_meant() -> None:
+    text = changed("network: other", "network: net").replace("trains: other", "trains: net")
+    extra = "steps.main.injectors.teach={type: forward, network: other, in: x, out: z}"
+    used = "steps.main.losses.pull={type: l1, in: [y, z], weight: 1.0}"
+    assert said(extra, used, text=text) == (
+        "toy.yml:4:40: networks.other: no step trains it, so it stays as random as it starts, and "
+        "steps.main.injectors.teach calls it\n"
+        "    Give it to a step's `trains`, or `weights`; if that is meant, write `frozen: true`."
+    )
+    assert traced(extra, used, "networks.other.frozen=true", text=text)
+
+
+def test_a_step_whose_losses_never_run_is_told() -> None:
+    assert said("steps.main.losses.mean.after=50") == (
+        "toy.yml:7:13: steps.main.trains: trains 'net', but none of its losses runs in its 10 iterations"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (["data.train.batch_size=1"], ""),
+        (
+            ["train.accumulate=4"],
+            "\n    This is a part of a batch, with 1 sample: `train` asks for 4 parts.",
+        ),
+        (
+            ["data.train.drop_last=false"],
+            "\n    This is the last batch of an epoch, with 1 sample; `drop_last` leaves it out.",
+        ),
+    ],
+)
+def test_a_part_of_a_batch_that_is_too_small_for_batch_norm_is_told(changes: list[str], reason: str) -> None:
+    assert said("networks.net={type: traced_normed}", *changes) == (
+        "toy.yml:9:23: steps.main.injectors.call: fails in net.1 (BatchNorm1d): ValueError: Expected more than 1 value "
+        "per channel when training, got input size torch.Size([1, 3])\n    inputs 'x': (1, 3) float32 on cpu\n"
+        f"    Take a larger batch, or fewer parts of one.{reason}"
+    )
+
+
+def test_each_regime_is_traced_once() -> None:
+    found = traced("steps.main.losses.mean.every=2", "steps.second.after=3", "train.iterations=100")
+    assert found.regimes == [0, 1, 3, 4]
+
+
+def test_ten_thousand_million_parameters_take_no_memory() -> None:
+    found = traced("networks.net={type: traced_huge}", "steps.second.losses.own.in=x")
+    assert found.memory.lasting["parameters"] == pytest.approx(4 * 10e9, rel=1e-6)
+    assert found.memory.lasting["optimizer state"] == pytest.approx(8 * 10e9, rel=1e-6)
+    assert found.memory.peak > 16 * 10e9
+
+
+def test_what_looks_at_values_runs_for_real_and_says_so() -> None:
+    found = traced("networks.net={type: traced_choosy}")
+    assert found.real
+    assert found.notes == [
+        "toy.yml:9:23: steps.main.injectors.call looks at the values of tensors, so micro-batches ran for real instead"
+    ]
+    assert found.keys["y"].kind == "(4, 3) float32"
+
+
+def test_what_is_wrong_for_real_is_told_as_without_values() -> None:
+    found = said(
+        "networks.net={type: traced_choosy}", "networks.other={type: traced_linear}", "steps.second.losses.own.in=label"
+    )
+    assert "steps.second.losses.own: fails in other.0 (Linear): RuntimeError: " in found
+
+
+def test_examples_stand_for_data_that_is_not_there() -> None:
+    data = "data.train={type: image_folder, path: nowhere, batch_size: 4"
+    text = changed("in: x, out: y", "in: lq, out: y")
+    with pytest.raises(DataError) as error:
+        traced(data + "}", text=text)
+    assert "`example:`" in "".join(error.value.__notes__)
+    found = traced(data + ", example: {lq: [3], hq: {shape: [], dtype: int64}}}", text=text)
+    assert {name: key.kind for name, key in found.keys.items()} == {
+        "lq": "(4, 3) float32",
+        "hq": "(4,) int64",
+        "y": "(4, 3) float32",
+    }
+
+
+def test_random_numbers_are_as_before() -> None:
+    def draws() -> tuple[float, float, float]:
+        return random.random(), float(np.random.rand()), float(torch.rand(()))
+
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    expected = draws()
+    random.seed(1), np.random.seed(1), torch.manual_seed(1)
+    traced()
+    assert draws() == expected
+    assert type(torch.zeros(1)) is torch.Tensor

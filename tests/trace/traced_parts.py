@@ -1,0 +1,183 @@
+"""Networks and components that a trace has to see through, and a file that holds them together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from artschool.config.check import check_tree
+from artschool.config.compose import apply_overrides, finish
+from artschool.config.source import read_text
+from artschool.registry import datasets, injectors, losses, networks
+from artschool.signature import Network
+from artschool.trace.report import Trace
+from artschool.trace.trace import trace
+
+TEXT = """
+name: traced
+data: {train: {type: traced_rows, batch_size: 4}}
+networks: {net: {type: traced_linear}, other: {type: traced_linear}}
+steps:
+  main:
+    trains: net
+    optimizer: {type: adam, lr: 0.1}
+    injectors: {call: {type: forward, network: net, in: x, out: y}}
+    losses: {mean: {type: mean, in: y, weight: 1.0}}
+  second:
+    trains: other
+    optimizer: {type: adam, lr: 0.1}
+    losses: {own: {type: traced_judged, network: other, in: y, weight: 1.0}}
+train: {iterations: 10, device: cpu}
+"""
+
+
+class Row(TypedDict):
+    """A sample: three numbers."""
+
+    x: Tensor
+    label: Tensor
+
+
+@datasets.register("traced_rows")
+class Rows:
+    """As many as asked for."""
+
+    def __init__(self, length: int = 9) -> None:
+        self._length = length
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Row:
+        return {"x": torch.full((3,), float(index)), "label": torch.tensor(index % 3)}
+
+
+@networks.register("traced_linear")
+def linear(width: int = 3, spare: bool = False) -> nn.Module:
+    """(B, 3) to (B, width)."""
+    return nn.Sequential(nn.Linear(3, width), *([Spare()] if spare else []))
+
+
+class Spare(nn.Module):
+    """A parameter that nothing uses; as the last part of a sequence it passes on what it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unused = nn.Parameter(torch.zeros(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(...) to the same."""
+        return x
+
+
+@networks.register("traced_thawed")
+class Thawed(nn.Module):
+    """Thaws itself, whoever trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(...) to the same."""
+        result: Tensor = x * self.weight.requires_grad_(True)
+        return result
+
+
+@networks.register("traced_dropped")
+class Dropped(nn.Module):
+    """Leaves its second part out at random, by a number of Python's own, so that no tensor decides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        self.calls += 1
+        first: Tensor = self.first(x)
+        second: Tensor = self.second(first)
+        return second if self.calls % 3 == 0 else first
+
+
+@networks.register("traced_normed")
+def normed() -> nn.Module:
+    """(B, 3) to the same."""
+    return nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+
+
+@networks.register("traced_huge")
+class Huge(nn.Module):
+    """Ten thousand million parameters, of which each call uses 3 x 3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(nn.Parameter(torch.randn(50_000, 50_000)) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        for weight in self.weights:
+            x = x @ weight[:3, :3]
+        return x
+
+
+@networks.register("traced_choosy")
+class Choosy(nn.Module):
+    """Looks at its values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        result: Tensor = self.linear(x)
+        return result if bool(x.sum() >= 0) else x
+
+
+@losses.register("traced_judged")
+def judged(network: Network, x: Tensor) -> Tensor:
+    """The mean of what a network gives."""
+    result: Tensor = network(x).mean()
+    return result
+
+
+@injectors.register("traced_two")
+def two(x: Tensor) -> list[Tensor]:
+    """The value and its square."""
+    return [x, x.square()]
+
+
+@injectors.register("traced_whole")
+def whole(x: Tensor) -> Tensor:
+    """Whole numbers."""
+    return x.long()
+
+
+@losses.register("traced_complex")
+def complex_mean(x: Tensor) -> Tensor:
+    """A complex scalar."""
+    return torch.fft.fft(x).mean()
+
+
+@losses.register("traced_learned")
+class Learned(nn.Module):
+    """Has a weight of its own, which nothing trains."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(...) to a scalar."""
+        return (x * self.scale).mean()
+
+
+def traced(*overrides: str, text: str = TEXT) -> Trace:
+    """The trace of the file with some values changed."""
+    tree = finish(read_text(text, "toy.yml"), Path("toy.yml"))
+    return trace(check_tree(apply_overrides(tree, overrides)))
