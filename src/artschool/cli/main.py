@@ -74,6 +74,19 @@ def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bo
 
 
 @cli.command()
+@click.argument("config", metavar="CONFIG[:LINE]")
+@click.argument("rest", nargs=-1, metavar="[PATH] [KEY=VALUE]...")
+def explain(config: str, rest: tuple[str, ...]) -> None:
+    """Tell what stands at a LINE or PATH of CONFIG: what it is, its value, where that came from, what reads it.
+
+    A LINE may have a column after it, `file.yml:17:24`. PATH is such as steps.gen.optimizer.lr, or the name of a key.
+    """
+    from artschool.cli.explain import explain_command
+
+    explain_command(config, rest)
+
+
+@cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option(
