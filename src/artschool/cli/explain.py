@@ -36,7 +36,7 @@ def explain_command(config: str, rest: Sequence[str]) -> None:
         with suppress(ConfigError):  # `check` tells what is wrong with it.
             load_plugin(str(plugin.value), plugin.place, f"plugins.{index}")
     if line is not None:
-        steps = path_at(composed.layers[-1], file, line, column)
+        steps = path_at(composed.layers[-1], file, line, column, is_old=bool(composed.old))
     else:
         steps = tuple(path.split(".")) if path else ()
     told = explain(composed, steps)

@@ -5,42 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from artschool.config.component import names_in
 from artschool.config.options import Option, component_at, names_below, option_at
 from artschool.config.origin import Layered, exists, origin, short, shown
+from artschool.config.readers import NAMED, reader_rows
+from artschool.config.sound import as_far_as_sound
 from artschool.config.source import Node
-from artschool.config.structure import Config
 from artschool.config.type_names import limits, type_name
-from artschool.config.uses import (
-    Row,
-    all_components,
-    as_far_as_sound,
-    component_rows,
-    data_rows,
-    key_rows,
-    network_rows,
-    step_rows,
-)
-from artschool.config.when import ALWAYS
+from artschool.config.uses import Row, key_rows
 from artschool.config.write import flow
 from artschool.errors import ConfigError, Fault, Place, allowed
-from artschool.signature import MISSING, Role
+from artschool.signature import MISSING
 
-SERVES = {
-    "name": "the run: it names its folder below `runs`",
-    "seed": "everything random: weights, data, each iteration",
-    "plugins": "the check, which imports them first",
-    "runs": "the run: its folder stands in it",
-    "base": "the reader of the file, before anything else",
-    "train": "the training loop",
-    "ema": "the moving averages, after each update",
-    "log": "the training loop, for the log",
-    "checkpoint": "the training loop, for its checkpoints",
-}
-"""Who reads the sections that are no mapping of named things."""
 MOST_FAULTS = 5
 """So many faults are told; `check` tells all."""
-NAMED = {"data": "data set", "networks": "network", "steps": "step", "evaluate": "evaluation"}
 
 
 @dataclass
@@ -64,6 +41,7 @@ def explain(file: Layered, path: Sequence[str]) -> Explanation:
     Raises:
         ConfigError: Nothing is there and nothing could be; the text says what is near.
     """
+    path = _by_position(file.tree, tuple(path))
     node, option = exists(file.tree, path), option_at(file.tree, path)
     config, faults = as_far_as_sound(file.tree)
     if node is None and len(path) == 1 and config is not None and (rows := key_rows(config, path[0])):
@@ -77,12 +55,25 @@ def explain(file: Layered, path: Sequence[str]) -> Explanation:
     rows = _what(file.tree, path, node, option)
     rows += _labelled("from", origin(file, path) if path else [])
     if config is not None:
-        rows += _uses(config, file.tree, path, node, option)
-    rows += _labelled(
-        "fault", [line for fault in _within(where, [*file.faults, *faults]) for line in _lines(fault, where)]
-    )
+        rows += reader_rows(config, file.tree, path, node, option)
+    told = _within(where, [*file.faults, *faults])
+    rows += _labelled("fault", [line for fault in told for line in _lines(fault, where)])
     options = _options(file, path, node, option) if option is not None and is_mapping else []
     return Explanation(title, rows, options)
+
+
+def _by_position(tree: Node, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a parameter stands that `in:` fills: `pixel.fake` is `pixel.in.0`."""
+    option, node = option_at(tree, path[:-1]), exists(tree, path[:-1])
+    component = component_at(option, node) if option is not None and node is not None else None
+    given = node.get("in") if node is not None else None
+    if component is None or given is None or node is None or node.get(path[-1]) is not None:
+        return path
+    inputs = [parameter.name for parameter in component.signature.inputs]
+    if path[-1] not in inputs:
+        return path
+    index, whole = str(inputs.index(path[-1])), (*path[:-1], "in")
+    return (*whole, index) if given.child(index) is not None else whole if index == "0" else path
 
 
 def _within(where: str, faults: Sequence[Fault]) -> list[Fault]:
@@ -97,7 +88,7 @@ def _lines(fault: Fault, where: str) -> list[str]:
 
 def _what(tree: Node, path: Sequence[str], node: Node | None, option: Option | None) -> list[Row]:
     if option is None:
-        return [("is", f"no option: {_unknown(tree, path)}" if node is not None else "")]
+        return [("is", "no option")]
     component = component_at(option, node) if node is not None else None
     lines = []
     if component is not None:
@@ -118,6 +109,8 @@ def _takes(option: Option) -> str:
 
 
 def _default(option: Option) -> str:
+    if option.fills:
+        return ""
     if option.default is MISSING:
         return "required"
     return f"default {short(flow(_plain(option.default)))}"
@@ -125,79 +118,6 @@ def _default(option: Option) -> str:
 
 def _summary(option: Option) -> str:
     return (option.section.__doc__ or "").split("\n", 1)[0] if option.section is not None else option.text
-
-
-def _uses(config: Config, tree: Node, path: Sequence[str], node: Node | None, option: Option | None) -> list[Row]:
-    """What reads what stands here."""
-    if len(path) == 2 and path[0] in NAMED and path[1] in _named(config, path[0]):
-        tell = {"networks": network_rows, "steps": step_rows, "data": data_rows, "evaluate": _evaluation_rows}
-        return tell[path[0]](config, path[1])
-    components = {component.path: (component, when) for component, when in all_components(config)}
-    where = ".".join(path)
-    if where in components:
-        return component_rows(config, *components[where])
-    rows = [row for name in _names(path, node, option) for row in _named_rows(config, path, name, option)]
-    if rows:
-        return rows
-    holders = [name for name in components if where.startswith(f"{name}.")]
-    if holders:
-        component, when = components[max(holders, key=len)]
-        gate = f", {when}" if when != ALWAYS and component.kind in ("injectors", "losses", "callbacks") else ""
-        name = component.registered.name if component.registered else "?"
-        reader = _reader(component.kind, component.path, name)
-        return [("read by", f"{reader}{gate}")]
-    if len(path) > 2 and path[0] in ("steps", "evaluate"):
-        return [("read by", f"{NAMED[path[0]]} {path[1]}")]
-    return [("read by", SERVES[path[0]])] if path and path[0] in SERVES else []
-
-
-def _reader(kind: str, path: str, name: str) -> str:
-    parts = path.split(".")
-    if kind in ("optimizers", "schedules"):
-        what = "optimizer" if kind == "optimizers" else "schedule"
-        return f"the {what} {name} of {NAMED.get(parts[0], parts[0])} {parts[1]}"
-    return f"{path}, a {name}" if name != parts[-1] else path
-
-
-def _names(path: Sequence[str], node: Node | None, option: Option | None) -> list[str]:
-    """The names of keys, networks, steps or data that a value holds."""
-    if node is None or option is None or (isinstance(node.value, dict) and option.role is None):
-        return []
-    role = option.role.role if option.role is not None else None
-    is_name = role in (Role.KEY, Role.NETWORK) or (path[0] == "evaluate" and path[2:3] in (["steps"], ["data"]))
-    return list(dict.fromkeys(name for name in names_in(node.masked()) if name != "_")) if is_name else []
-
-
-def _named_rows(config: Config, path: Sequence[str], name: str, option: Option | None) -> list[Row]:
-    role = option.role.role if option is not None and option.role is not None else None
-    if role is Role.KEY:
-        rows = key_rows(config, name)
-        return [(f"key {name}", "" if rows else "nothing writes or reads it"), *_deeper(rows)]
-    if role is Role.NETWORK:
-        return [(f"network {name}", ""), *_deeper(network_rows(config, name))]
-    if path[2] == "data" and name in config.data:
-        return [(f"data {name}", ""), *_deeper(data_rows(config, name))]
-    return [(f"step {name}", ""), *_deeper(step_rows(config, name))] if name in config.steps else []
-
-
-def _deeper(rows: Sequence[Row]) -> list[Row]:
-    return [(f"  {label}", text) for label, text in rows]
-
-
-def _evaluation_rows(config: Config, name: str) -> list[Row]:
-    section = config.evaluations[name].section
-    runs = f"every {section.every} finished iterations, and at the end" if section.every else "at the end"
-    rows = [("on", f"data.{section.data}"), ("runs", runs)]
-    rows += [("runs", f"steps.{step}, without training") for step in section.steps]
-    best = config.sections.checkpoint.keep_best
-    if best is not None and best.metric.startswith(f"{name}/"):
-        rows.append(("read by", f"checkpoint.keep_best, which keeps the best {best.metric!r}"))
-    return rows
-
-
-def _named(config: Config, section: str) -> Sequence[str]:
-    parts = {"networks": config.networks, "steps": config.steps, "data": config.data, "evaluate": config.evaluations}
-    return list(parts[section])
 
 
 def _options(file: Layered, path: Sequence[str], node: Node | None, option: Option) -> list[tuple[str, str, str]]:
@@ -210,9 +130,8 @@ def _options(file: Layered, path: Sequence[str], node: Node | None, option: Opti
         rows.append((name, short(shown(child), 40), _brief(file, child)))
     filled = _filled(option, node)
     for name, each in known.items():
-        if name not in written and name not in filled and each.default is not MISSING:
-            if name not in ("in", "base", "from"):
-                rows.append((name, short(flow(_plain(each.default)), 40), "default"))
+        if name not in {*written, *filled, "in", "base", "from"} and each.default is not MISSING:
+            rows.append((name, short(flow(_plain(each.default)), 40), "default"))
     return rows
 
 
@@ -241,11 +160,6 @@ def _nothing(file: Layered, path: Sequence[str], option: Option | None) -> Fault
     if option is not None:
         return Fault(place, ".".join(path), f"is not written, and has no default: it takes {_takes(option)}")
     return Fault(place, ".".join(path), *_unknown_parts(file.tree, path))
-
-
-def _unknown(tree: Node, path: Sequence[str]) -> str:
-    message, hint = _unknown_parts(tree, path)
-    return f"{message}. {hint}" if hint else message
 
 
 def _unknown_parts(tree: Node, path: Sequence[str]) -> tuple[str, str]:

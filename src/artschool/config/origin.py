@@ -25,12 +25,14 @@ class Layered:
         written: All of them together with the overrides, references as they stand.
         tree: With references filled in.
         faults: Why something of it could not be.
+        old: The lines of a file of DL-Art-School, of which the layers are what it means.
     """
 
     layers: list[Node]
     written: Node
     tree: Node
     faults: list[Fault] = field(default_factory=list)
+    old: list[str] = field(default_factory=list)
 
 
 def compose_in_layers(tree: Node, path: Path, overrides: Sequence[str]) -> Layered:
@@ -78,12 +80,19 @@ def origin(file: Layered, path: Sequence[str]) -> list[str]:
         return ["the default", *(f"not {_told(each)}: what holds it is replaced as a whole" for each in below)]
     lines = [str(node.key_place or node.place)]
     lines += _reference(file, path)
+    if file.old and node.place.line:
+        lines.append(f"where the old file says {file.old[node.place.line - 1].strip()}")
     is_merged = isinstance(node.value, dict)
     for each in reversed(below):
         if each.place != node.place and each.place != _written_place(file, path):
-            together = is_merged and isinstance(each.value, dict)
+            together = is_merged and isinstance(each.value, dict) and _type(each) in (None, _type(node))
             lines.append(f"on top of {_where(each)}" if together else f"instead of {_told(each)}")
     return lines
+
+
+def _type(node: Node) -> object:
+    name = node.get("type")
+    return name.value if name is not None else None
 
 
 def _written_place(file: Layered, path: Sequence[str]) -> object:

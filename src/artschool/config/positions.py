@@ -22,11 +22,12 @@ class _Mark:
     path: Steps
 
 
-def path_at(tree: Node, file: Path, line: int, column: int | None = None) -> Steps:
+def path_at(tree: Node, file: Path, line: int, column: int | None = None, *, is_old: bool = False) -> Steps:
     """The path of what begins first on a line, or of what stands at a column of it.
 
     Args:
         tree: What is written in the file, places and all.
+        is_old: Whether the tree is what a file of DL-Art-School means, so that not everything in it has a line there.
 
     Raises:
         ConfigError: Nothing stands there; the text says what is nearest.
@@ -41,10 +42,13 @@ def path_at(tree: Node, file: Path, line: int, column: int | None = None) -> Ste
     lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     before = [mark for mark in marks if mark.line < line]
     written = lines[line - 1].strip() if 0 < line <= len(lines) else ""
-    if written and not written.startswith("#") and before:
+    is_text = bool(written) and not written.startswith("#")
+    if is_text and before and not is_old:
         return before[-1].path  # It began above and goes on here.
     if not 0 < line <= len(lines):
         what = f"there is no line {line}; the file has {len(lines)}"
+    elif is_text:
+        what = f"what line {line} says stands nowhere in our language, see `artschool convert`"
     else:
         what = f"line {line} is {'a comment' if written else 'empty'}"
     after = next((mark for mark in marks if mark.line > line), None)

@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
-from artschool.config.flow import check_flow, components_of, declared_keys
-from artschool.config.references import check_references
+from artschool.config.flow import components_of, declared_keys
 from artschool.config.source import Node
-from artschool.config.structure import Component, Config, Evaluation, structure
+from artschool.config.structure import Component, Config, Evaluation
 from artschool.config.when import ALWAYS, When
-from artschool.errors import Fault
+from artschool.errors import nearest
 
 Row = tuple[str, str]
-
-
-def as_far_as_sound(tree: Node) -> tuple[Config | None, list[Fault]]:
-    """The config of a tree that may have faults, without what is faulty where that is enough, and its faults."""
-    config, faults = structure(tree)
-    if config is not None:
-        return config, [*faults, *check_references(config), *check_flow(config)[0]]
-    rest = faults
-    while config is None and rest:
-        for fault in rest:
-            tree = _without(tree, fault.path.split("."))
-        before = len(rest)
-        config, rest = structure(tree)
-        if len(rest) >= before:
-            break
-    return config, faults
-
-
-def _without(tree: Node, path: list[str]) -> Node:
-    """A tree without what stands at a path, or without the mapping that lacks it."""
-    child = tree.child(path[0])
-    if child is None or not isinstance(tree.value, dict):
-        return tree
-    value = dict(tree.value)
-    if len(path) == 1:
-        del value[path[0]]
-    else:
-        value[path[0]] = _without(child, path[1:])
-    return replace(tree, value=value)
 
 
 def key_rows(config: Config, key: str) -> list[Row]:
     """Who writes and who reads a key: in training, then in each evaluation that has it."""
     rows = list(_in_flow(config, key, "train", _training(config)))
+    if rows and all(label != "written by" for label, _ in rows):
+        known = [use.name for component, _ in _training(config) for use in component.writes]
+        known += declared_keys(config.data.get("train")) or ()
+        rows.insert(0, ("written by", f"nothing. {nearest(key, known)}".strip()))
     rows += [
         ("read by", f"steps.{s.name}, which requires it") for s in config.steps.values() if key in s.section.requires
     ]
@@ -93,7 +66,8 @@ def network_rows(config: Config, name: str) -> list[Row]:
             when = f", {step.section.trains_when}" if step.section.trains_when != ALWAYS else ""
             rows.append(("trained by", f"steps.{step.name} ({_place(step.node)}){when}"))
     if not rows:
-        rows.append(("trained by", "no step, so it stays as it is"))
+        unknown = f"no step: there is no such network. {nearest(averaged, config.networks)}".strip()
+        rows.append(("trained by", "no step, so it stays as it is" if averaged in config.networks else unknown))
     ema = config.sections.ema
     if ema is not None and averaged in ema.decays:
         rows.append(("averaged", f"with decay {ema.decays[averaged]:g}, as the network '{averaged}.ema'"))
@@ -134,6 +108,18 @@ def data_rows(config: Config, name: str) -> list[Row]:
     takers = [each.name for each in config.evaluations.values() if each.section.data == name]
     rows += [("read by", f"evaluate.{taker}") for taker in takers]
     return rows if len(rows) > 1 else [*rows, ("read by", "nothing")]
+
+
+def evaluation_rows(config: Config, name: str) -> list[Row]:
+    """On which data an evaluation runs and when, which steps it runs, and what looks at it."""
+    section = config.evaluations[name].section
+    runs = f"every {section.every} finished iterations, and at the end" if section.every else "at the end"
+    rows = [("on", f"data.{section.data}"), ("runs", runs)]
+    rows += [("runs", f"steps.{step}, without training") for step in section.steps]
+    best = config.sections.checkpoint.keep_best
+    if best is not None and best.metric.startswith(f"{name}/"):
+        rows.append(("read by", f"checkpoint.keep_best, which keeps the best {best.metric!r}"))
+    return rows
 
 
 def component_rows(config: Config, component: Component, when: When) -> list[Row]:

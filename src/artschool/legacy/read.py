@@ -93,7 +93,8 @@ def read_in_layers(path: Path, overrides: Sequence[str] = ()) -> Layered:
     """
     tree = read_file(path)
     faults: list[Fault] = []
-    if is_legacy(tree):
+    old = path.read_text(encoding="utf-8-sig").splitlines() if is_legacy(tree) else []
+    if old:
         tree, notes = convert(read_file(path, yaml11=True))
         faults += notes.faults
     layered = compose_in_layers(tree, path, overrides)
@@ -102,6 +103,7 @@ def read_in_layers(path: Path, overrides: Sequence[str] = ()) -> Layered:
     except ConfigError as error:
         faults += error.faults
     layered.faults += faults
+    layered.old = old
     return layered
 
 
