@@ -87,6 +87,20 @@ def explain(config: str, rest: tuple[str, ...]) -> None:
 
 
 @cli.command()
+@click.argument("one", metavar="A", type=FILE)
+@click.argument("other", metavar="B", type=FILE)
+def diff(one: Path, other: Path) -> None:
+    """Tell what the files A and B do differently, by consequence; how they are written does not count.
+
+    The exit code is that of diff: 0 when they mean the same, 1 when they differ, 2 when one of them is wrong.
+    """
+    from artschool.cli.diff import diff_command
+
+    if diff_command(one, other):
+        sys.exit(1)
+
+
+@cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option(

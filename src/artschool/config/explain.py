@@ -156,22 +156,16 @@ def _brief(file: Layered, node: Node) -> str:
 
 def _nothing(file: Layered, path: Sequence[str], option: Option | None) -> Fault:
     """That a path leads nowhere, with the names that there are where it ends."""
-    place = Place(file.layers[-1].place.source)
-    if option is not None:
-        return Fault(place, ".".join(path), f"is not written, and has no default: it takes {_takes(option)}")
-    return Fault(place, ".".join(path), *_unknown_parts(file.tree, path))
-
-
-def _unknown_parts(tree: Node, path: Sequence[str]) -> tuple[str, str]:
-    for end in range(1, len(path) + 1):
-        if option_at(tree, path[:end]) is None:
-            break
-    above, name = path[: end - 1], path[end - 1]
-    node, option = exists(tree, above), option_at(tree, above)
-    known = {*(names_below(option, node) if option is not None and node is not None else ())}
-    known |= set(node.value) - {name} if node is not None and isinstance(node.value, dict) else set()
-    where = ".".join(above) or "the file"
-    return f"there is no {name!r} in {where}", allowed("There are", name, known) if known else ""
+    place, where = Place(file.layers[-1].place.source), ".".join(path)
+    end = next(end for end in range(len(path)) if exists(file.tree, path[: end + 1]) is None)
+    above, name = path[:end], path[end]
+    node, holder = exists(file.tree, above), option_at(file.tree, above)
+    known = names_below(holder, node) if holder is not None and node is not None else {}
+    if option is not None and name in known:
+        return Fault(place, where, f"is not written, and has no default: it takes {_takes(option)}")
+    names = {*known, *(node.value if node is not None and isinstance(node.value, dict) else ())}
+    message = f"there is no {name!r} in {'.'.join(above) or 'the file'}"
+    return Fault(place, where, message, allowed("There are", name, names) if names else "")
 
 
 def _labelled(label: str, lines: Sequence[str]) -> list[Row]:

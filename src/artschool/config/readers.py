@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from artschool.config.component import names_in
 from artschool.config.options import Option
@@ -103,6 +103,11 @@ def _deeper(rows: Sequence[Row]) -> list[Row]:
     return [(f"  {label}", text) for label, text in rows]
 
 
-def _named(config: Config, section: str) -> Sequence[str]:
-    parts = {"networks": config.networks, "steps": config.steps, "data": config.data, "evaluate": config.evaluations}
-    return list(parts[section])
+def _named(config: Config, section: str) -> Iterable[str]:
+    parts: dict[str, Iterable[str]] = {
+        "networks": config.networks,
+        "steps": config.steps,
+        "data": config.data,
+        "evaluate": config.evaluations,
+    }
+    return parts[section]

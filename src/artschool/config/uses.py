@@ -63,8 +63,8 @@ def network_rows(config: Config, name: str) -> list[Row]:
     averaged = name.removesuffix(".ema")
     for step in config.steps.values():
         if averaged in step.section.trained:
-            when = f", {step.section.trains_when}" if step.section.trains_when != ALWAYS else ""
-            rows.append(("trained by", f"steps.{step.name} ({_place(step.node)}){when}"))
+            gate = f", {step.section.trains_when}" if step.section.trains_when != ALWAYS else ""
+            rows.append(("trained by", f"steps.{step.name} ({_place(step.node)}){gate}"))
     if not rows:
         unknown = f"no step: there is no such network. {nearest(averaged, config.networks)}".strip()
         rows.append(("trained by", "no step, so it stays as it is" if averaged in config.networks else unknown))
