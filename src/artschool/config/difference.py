@@ -11,6 +11,7 @@ from artschool.config.meaning import Meaning, Path
 from artschool.config.origin import short
 from artschool.config.source import Node
 from artschool.config.write import flow
+from artschool.errors import Place
 
 LONGEST = 36
 """Letters of a value that are shown."""
@@ -82,7 +83,8 @@ def difference(one: Meaning, other: Meaning) -> Difference:
     for change in changes:
         groups[_consequence(change.path)].append(change)
     changed = {change.path for change in changes}
-    writing = [each for each in _in_writing(one.tree, other.tree, ()) if not _covered(each.path, changed)]
+    counted = {node.place for path in changed for file in (one, other) if (node := file.written(path)) is not None}
+    writing = [each for each in _in_writing(one.tree, other.tree, (), counted) if not _covered(each.path, changed)]
     return Difference({name: found for name, found in groups.items() if found}, writing)
 
 
@@ -149,7 +151,8 @@ def _covered(path: Path, changed: set[Path]) -> bool:
     return any(path[: len(other)] == other or other[: len(path)] == path for other in changed)
 
 
-def _in_writing(one: Node, other: Node, path: Path) -> Iterator[Change]:
+def _in_writing(one: Node, other: Node, path: Path, counted: set[Place]) -> Iterator[Change]:
+    """What is written otherwise, except at the places of what counts."""
     if isinstance(one.value, dict) and isinstance(other.value, dict):
         common = [name for name in one.value if name in other.value]
         if common != [name for name in other.value if name in one.value]:
@@ -157,8 +160,8 @@ def _in_writing(one: Node, other: Node, path: Path) -> Iterator[Change]:
         for name in dict.fromkeys([*one.value, *other.value]):
             first, second = one.get(name), other.get(name)
             if first is not None and second is not None:
-                yield from _in_writing(first, second, (*path, name))
-            else:
+                yield from _in_writing(first, second, (*path, name), counted)
+            elif not {node.place for node in (first, second) if node is not None} & counted:
                 yield Change((*path, name), f"written in the {'first' if first is not None else 'second'} only")
-    elif not _same(one.masked(), other.masked()):
+    elif not _same(one.masked(), other.masked()) and not {one.place, other.place} & counted:
         yield Change(path, f"{short(flow(one.masked()), LONGEST)} or {short(flow(other.masked()), LONGEST)}")

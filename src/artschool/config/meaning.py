@@ -21,7 +21,7 @@ class Meaning:
     """A checked file with every default filled in, and one form for what may be written in several.
 
     Attributes:
-        value: Plain, by the paths of the file; a schedule is always a list, and so is what a step trains.
+        value: Plain, by the paths of the file; what a step trains is always a list, and one phase of a schedule none.
         nodes: What is written of each component, by its path in `value`.
     """
 
@@ -46,7 +46,7 @@ def meaning_of(config: Config) -> Meaning:
     value["steps"] = {name: reader.step(step) for name, step in config.steps.items()}
     value["evaluate"] = {name: reader.evaluation(each) for name, each in config.evaluations.items()}
     value["log"]["loggers"] = reader.components(config.loggers, ("log", "loggers"))
-    value["ema"] = {"networks": config.sections.ema.decays} if config.sections.ema is not None else None
+    value["ema"] = reader.averages(config)
     return Meaning(value, config.tree, reader.nodes)
 
 
@@ -73,6 +73,16 @@ class _Reader:
         """Components in a list."""
         return [self.component(each, (*path, str(index))) for index, each in enumerate(parts)]
 
+    def averages(self, config: Config) -> dict[str, Any] | None:
+        """The decay of each network that is averaged, wherever it is written."""
+        if config.sections.ema is None:
+            return None
+        for name in config.sections.ema.decays:
+            node = exists(config.tree, ("ema", "networks", name)) or exists(config.tree, ("ema", "decay"))
+            if node is not None:
+                self.nodes["ema", "networks", name] = node
+        return {"networks": config.sections.ema.decays}
+
     def step(self, step: Step) -> dict[str, Any]:
         """A step with its parts."""
         path = ("steps", step.name)
@@ -80,7 +90,10 @@ class _Reader:
         value["trains"] = step.section.trained
         if step.optimizer is not None:
             value["optimizer"] = self.component(step.optimizer, (*path, "optimizer"))
-        value["schedule"] = self.several(step.schedule, (*path, "schedule"))
+        if len(step.schedule) == 1:
+            value["schedule"] = self.component(step.schedule[0], (*path, "schedule"))
+        else:
+            value["schedule"] = self.several(step.schedule, (*path, "schedule"))
         for kind in ("injectors", "losses", "callbacks"):
             value[kind] = self.components(getattr(step, kind), (*path, kind))
         return value

@@ -38,7 +38,9 @@ def path_at(tree: Node, file: Path, line: int, column: int | None = None, *, is_
         before = [mark for mark in here if mark.column <= column]
         return before[-1].path if before else here[0].path
     if here:
-        return here[0].path
+        # A mapping of ours may begin where the old option does that became a part of it.
+        first = [mark for mark in here if mark.column == here[0].column]
+        return first[-1 if is_old else 0].path
     lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     before = [mark for mark in marks if mark.line < line]
     written = lines[line - 1].strip() if 0 < line <= len(lines) else ""
