@@ -33,17 +33,17 @@ def path_at(tree: Node, file: Path, line: int, column: int | None = None, *, is_
         ConfigError: Nothing stands there; the text says what is nearest.
     """
     marks = sorted(mark for mark in _marks(tree, ()) if mark.path)
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    written = lines[line - 1].strip() if 0 < line <= len(lines) else ""
     here = [mark for mark in marks if mark.line == line]
     if here and column is not None:
         before = [mark for mark in here if mark.column <= column]
         return before[-1].path if before else here[0].path
     if here:
-        # A mapping of ours may begin where the old option does that became a part of it.
+        # What an old option became may begin together with what holds it.
         first = [mark for mark in here if mark.column == here[0].column]
-        return first[-1 if is_old else 0].path
-    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        return next((mark.path for mark in first if written.startswith(f"{mark.path[-1]}:")), first[0].path)
     before = [mark for mark in marks if mark.line < line]
-    written = lines[line - 1].strip() if 0 < line <= len(lines) else ""
     is_text = bool(written) and not written.startswith("#")
     if is_text and before and not is_old:
         return before[-1].path  # It began above and goes on here.
