@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from artschool.spelling import closest
 
 
 class ArtschoolError(Exception):
@@ -95,11 +98,14 @@ MOST_NAMES = 32
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest known name, or nothing when none is close: `Did you mean 'network'?`."""
-    names = list(known)
-    # Whoever writes AdamW means adamw, though adam is closer by its letters.
-    same = [other for other in names if other.casefold() == name.casefold()]
-    matches = same or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"Did you mean {matches[0]!r}?" if matches else ""
+    match = closest(name, known)
+    return f"Did you mean {match!r}?" if match is not None else ""
+
+
+def nearest_file(path: Path) -> str:
+    """A sentence that names the closest file of the same kind in the folder of one that does not exist, or nothing."""
+    siblings = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
+    return nearest(path.name, sorted(each.name for each in siblings))
 
 
 def allowed(what: str, name: str, known: Iterable[str]) -> str:

@@ -263,7 +263,7 @@ def test_a_file_with_faults_is_explained_as_far_as_it_goes() -> None:
     told = rows("steps.gen.train")
     assert told[0] == "is no option" and told[3] == "fault unknown option"
     assert told[4].endswith("Did you mean 'trains'?")
-    changed("network: gen, in: lq_noisy", "network: gem, in: lq_noisy")
+    changed("network: gen, in: lq_noisy", "network: genn, in: lq_noisy")
     assert "trained by no step: there is no such network. Did you mean 'gen'?" in rows(
         "steps.gen.injectors.upscale.network"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import pkgutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError, Fault, Place, nearest, nearest_file
 
 ENTRY_POINTS = "artschool"
 
@@ -39,7 +40,7 @@ def load_plugin(name: str, place: Place, path: str) -> None:
         file = ((Path(place.source).parent if place.line else Path.cwd()) / name).resolve()
         if not file.is_file():
             hint = "A path is relative to the file it stands in." if place.line else ""
-            raise ConfigError(Fault(place, path, f"there is no file {file}", hint))
+            raise ConfigError(Fault(place, path, f"there is no file {file}", nearest_file(file) or hint))
         with _blamed(name, place, path):
             _import_file(file)
     else:
@@ -59,10 +60,20 @@ def _blamed(name: str, place: Place, path: str) -> Iterator[None]:
         if isinstance(error, KeyboardInterrupt):
             raise
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
-            raise ConfigError(Fault(place, path, f"there is no module {name!r}", "A file ends with `.py`.")) from None
+            hint = _nearest_module(error.name) or "A file ends with `.py`."
+            raise ConfigError(Fault(place, path, f"there is no module {name!r}", hint)) from None
         raise ConfigError(
             Fault(place, path, f"plugin {name!r} raised {type(error).__name__}: {error}", _last_line(error))
         ) from error
+
+
+def _nearest_module(name: str) -> str:
+    """A sentence that names the closest module beside one that does not exist, or nothing."""
+    parent, _, last = name.rpartition(".")
+    folders = getattr(sys.modules.get(parent), "__path__", None) if parent else None
+    if parent and folders is None:
+        return ""
+    return nearest(last, [module.name for module in pkgutil.iter_modules(folders)])
 
 
 def _import_file(file: Path) -> None:
