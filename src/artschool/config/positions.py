@@ -37,12 +37,11 @@ def path_at(tree: Node, file: Path, line: int, column: int | None = None, *, is_
     written = lines[line - 1].strip() if 0 < line <= len(lines) else ""
     here = [mark for mark in marks if mark.line == line]
     if here and column is not None:
-        before = [mark for mark in here if mark.column <= column]
-        return before[-1].path if before else here[0].path
+        return next((mark.path for mark in reversed(here) if mark.column <= column), here[0].path)
     if here:
         # What an old option became may begin together with what holds it.
-        first = [mark for mark in here if mark.column == here[0].column]
-        return next((mark.path for mark in first if written.startswith(f"{mark.path[-1]}:")), first[0].path)
+        together = [mark for mark in here if mark.column == here[0].column]
+        return next((mark.path for mark in together if written.startswith(f"{mark.path[-1]}:")), together[0].path)
     before = [mark for mark in marks if mark.line < line]
     is_text = bool(written) and not written.startswith("#")
     if is_text and before and not is_old:
