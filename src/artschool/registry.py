@@ -152,6 +152,10 @@ class Registry:
     def __contains__(self, name: object) -> bool:
         return name in self._items
 
+    def forget(self, prefix: str) -> None:
+        """Forget what stands in modules whose names begin so."""
+        self._items = {name: item for name, item in self._items.items() if not _origin(item.target).startswith(prefix)}
+
     def names(self) -> list[str]:
         """All names, sorted."""
         return sorted(self._items)

@@ -46,10 +46,10 @@ def run(*arguments: str) -> Result:
 def test_explain_prints_what_stands_at_a_line_and_column() -> None:
     assert run("explain", "gan.yml:12:35").output == (
         "steps.gen.optimizer.lr = 0.002\n"
-        "  is          number, 0 or more of the optimizer adamw\n"
+        "  is          `lr` of the optimizer adamw\n"
         "              learning rate (default: 1e-3). A tensor LR is not yet supported for all our implementations. "
         "Please use a float LR if you are not also specifying fused=True or capturable=True.\n"
-        "              default 0.001\n"
+        "  takes       number, 0 or more, default 0.001\n"
         "  from        gan.yml:12:30\n"
         "  read by     the optimizer adamw of step gen\n"
         "  changed by  steps.gen.schedule (multi_step)\n"
@@ -74,7 +74,7 @@ def test_explain_knows_what_a_plugin_registers(folder: Path) -> None:
     text = SOUND.replace("seed: 0", "plugins: [nets.py]").replace("{type: patch_critic, width: 24}", "{type: mine}")
     Path("gan.yml").write_text(text)
     output = run("explain", "gan.yml", "networks.critic.depth").output
-    assert "whole number of the network mine\n           How deep it is.\n           default 3\n" in output
+    assert "`depth` of the network mine\n           How deep it is.\n  takes    whole number, default 3\n" in output
 
 
 def test_explain_refuses_a_line_with_a_path_and_two_paths() -> None:
@@ -121,6 +121,26 @@ def test_diff_is_1_and_tells_the_consequences_when_they_differ() -> None:
         "gan.yml and other.yml differ.\n"
     )
     assert result.exit_code == 1
+
+
+def test_diff_keeps_the_plugins_of_two_folders_apart(folder: Path) -> None:
+    text = SOUND.replace("seed: 0", "plugins: [nets.py]").replace("{type: patch_critic, width: 24}", "{type: mine}")
+    for name, code in (
+        ("one", PLUGIN),
+        ("copy", PLUGIN),
+        ("other", PLUGIN.replace("depth: int = 3", "depth: int = 4")),
+    ):
+        (folder / name).mkdir()
+        (folder / name / "nets.py").write_text(code)
+        (folder / name / "gan.yml").write_text(text)
+    assert run("diff", "one/gan.yml", "copy/gan.yml").output == "one/gan.yml and copy/gan.yml mean the same.\n"
+    lines = run("diff", "one/gan.yml", "other/gan.yml").output.splitlines()
+    assert lines[:3] == [
+        "Architecture: checkpoints of one may not fit the other",
+        "  networks.critic.depth  3 (default) -> 4 (default)",
+        "Code that is imported",
+    ]
+    assert lines[3].startswith("  plugins.nets.py  code ")
 
 
 def test_diff_refuses_a_file_with_faults_as_check_does() -> None:

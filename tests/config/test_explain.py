@@ -62,13 +62,13 @@ def test_an_option_of_a_component_tells_type_bounds_default_place_and_reader() -
     told = explained("steps.gen.injectors.noisy.scale")
     assert told.title == "steps.gen.injectors.noisy.scale = 0.05"
     assert told.rows == [
-        ("is", "number or key of the injector add_noise"),
+        ("is", "`scale` of the injector add_noise"),
         (
             "",
             "Standard deviation (normal) or upper bound (uniform, from 0), in units of x. A number, or the key "
             "of a tensor that broadcasts against x.",
         ),
-        ("", "default 1.0"),
+        ("takes", "number or key, default 1.0"),
         ("from", "gan.yml:16:40"),
         ("read by", "steps.gen.injectors.noisy (add_noise)"),
     ]
@@ -79,16 +79,16 @@ def test_a_rate_names_what_changes_it() -> None:
         "read by the optimizer adamw of step gen",
         "changed by steps.gen.schedule (multi_step)",
     ]
-    assert rows("steps.gen.optimizer.lr")[0] == "is number, 0 or more of the optimizer adamw"
+    assert "takes number, 0 or more, default 0.001" in rows("steps.gen.optimizer.lr")
 
 
 def test_a_default_that_is_not_written_is_told() -> None:
     told = explained("train.precision")
     assert told.title == "train.precision = fp32"
     assert told.rows == [
-        ("is", "'fp32' or 'bf16' or 'fp16'"),
+        ("is", "`precision` of train"),
         ("", "`bf16` and `fp16` are autocast; weights stay float32."),
-        ("", "default fp32"),
+        ("takes", "'fp32' or 'bf16' or 'fp16', default fp32"),
         ("from", "the default"),
         ("read by", "the training loop"),
     ]
@@ -113,13 +113,14 @@ def test_a_key_tells_who_writes_and_reads_it_and_when() -> None:
 
 def test_a_value_that_is_a_key_is_told_as_that_key_is() -> None:
     told = rows("steps.gen.injectors.noisy.in")
-    assert told[:4] == [
-        "is key or list of key of the injector add_noise",
+    assert told[:5] == [
+        "is `in` of the injector add_noise",
         "Fills x, in this order.",
+        "takes key or list of key",
         "from gan.yml:16:32",
         "key lq",
     ]
-    assert told[4:6] == ["written by data.train", "read by steps.gen.injectors.noisy as x (gan.yml:16:7)"]
+    assert told[5:7] == ["written by data.train", "read by steps.gen.injectors.noisy as x (gan.yml:16:7)"]
 
 
 def test_a_parameter_that_in_fills_is_found_there() -> None:
@@ -247,7 +248,7 @@ def test_a_line_without_anything_names_the_next(line: int, message: str) -> None
         ("stepz", "there is no 'stepz' in the file\n    There are: "),
         ("networks.gne", "there is no 'gne' in networks\n    There are: critic, gen. Did you mean 'gen'?"),
         ("steps.gen.schedule.power", "there is no 'power' in steps.gen.schedule\n    There are: "),
-        ("train.accumulate_every.every", "is not written, and has no default: it takes whole number, 1 or more"),
+        ("train.accumulate_every.every", "is not written and has no default; it takes whole number, 1 or more"),
         ("steps.gen.losses.pixel.in.5", "there is no '5' in steps.gen.losses.pixel.in"),
     ],
 )
@@ -277,7 +278,7 @@ def test_a_file_with_faults_is_explained_as_far_as_it_goes() -> None:
 def test_groups_of_parameters_take_the_options_of_their_optimizer() -> None:
     changed("{type: adamw, lr: 4e-4}", "{type: adamw, lr: 4e-4, param_groups: [{match: critic.*, lr: 1e-5}]}")
     told = rows("steps.critic.optimizer.param_groups.0.lr")
-    assert told[0] == "is number, 0 or more of the optimizer adamw"
+    assert told[0] == "is `lr` of the optimizer adamw"
     assert explained("steps.critic.optimizer.param_groups.0.schedule_from").title.endswith("schedule_from = 0")
 
 

@@ -122,6 +122,8 @@ class _Comparison:
 
     def _shown(self, meaning: Meaning, path: Path, value: Any) -> str:
         node = meaning.written(path)
+        if path[0] == "plugins":
+            return str(value)
         if node is None:
             return f"{short(flow(value), LONGEST)} (default)"
         # As it is written where that names an environment variable, or where defaults would hide what counts.

@@ -98,22 +98,19 @@ def _what(tree: Node, path: Sequence[str], node: Node | None, option: Option | N
     elif not path or (node is not None and isinstance(node.value, dict) and option.section is not None):
         lines += ["a section" if path else "", option.text or _summary(option)]
     else:
-        of = f" of the {option.owner.kind.one} {option.owner.name}" if option.owner is not None else ""
-        lines += [f"{_takes(option)}{of}", option.text, _default(option)]
+        holder = f"the {option.owner.kind.one} {option.owner.name}" if option.owner is not None else ".".join(path[:-1])
+        name = option.fills if path[-1].isdecimal() and option.fills else path[-1]
+        lines += [f"`{name}` of {holder or 'the file'}", option.text]
+        return [*_labelled("is", [line for line in lines if line]), ("takes", _takes(option))]
     return _labelled("is", [line for line in lines if line])
 
 
 def _takes(option: Option) -> str:
-    bounds = limits(option.annotation)
-    return type_name(option.annotation) + (f", {bounds}" if bounds else "")
-
-
-def _default(option: Option) -> str:
-    if option.fills:
-        return ""
-    if option.default is MISSING:
-        return "required"
-    return f"default {short(flow(_plain(option.default)))}"
+    """The type, the bounds and the default."""
+    parts = [type_name(option.annotation), limits(option.annotation)]
+    if not option.fills:
+        parts.append("required" if option.default is MISSING else f"default {short(flow(_plain(option.default)))}")
+    return ", ".join(part for part in parts if part)
 
 
 def _summary(option: Option) -> str:
@@ -162,7 +159,7 @@ def _nothing(file: Layered, path: Sequence[str], option: Option | None) -> Fault
     node, holder = exists(file.tree, above), option_at(file.tree, above)
     known = names_below(holder, node) if holder is not None and node is not None else {}
     if option is not None and name in known:
-        return Fault(place, where, f"is not written, and has no default: it takes {_takes(option)}")
+        return Fault(place, where, f"is not written and has no default; it takes {_takes(option)}")
     names = {*known, *(node.value if node is not None and isinstance(node.value, dict) else ())}
     message = f"there is no {name!r} in {'.'.join(above) or 'the file'}"
     return Fault(place, where, message, allowed("There are", name, names) if names else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from artschool.config.origin import exists
+from artschool.config.plugins import file_of
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, Evaluation, Step
 
@@ -46,6 +48,7 @@ def meaning_of(config: Config) -> Meaning:
     value["steps"] = {name: reader.step(step) for name, step in config.steps.items()}
     value["evaluate"] = {name: reader.evaluation(each) for name, each in config.evaluations.items()}
     value["log"]["loggers"] = reader.components(config.loggers, ("log", "loggers"))
+    value["plugins"] = _code(config)
     value["ema"] = reader.averages(config)
     return Meaning(value, config.tree, reader.nodes)
 
@@ -103,6 +106,18 @@ class _Reader:
         path = ("evaluate", evaluation.name)
         parts = {kind: self.components(getattr(evaluation, kind), (*path, kind)) for kind in ("injectors", "metrics")}
         return {**_dumped(evaluation.section), **parts}
+
+
+def _code(config: Config) -> dict[str, str]:
+    """The plugins, with a hash of those that are files: the same name may stand for other code."""
+    listed = config.tree.get("plugins")
+    code = {}
+    for node in listed.children() if listed is not None else ():
+        name = str(node.value)
+        file = file_of(name, node.place)
+        is_file = name.endswith(".py") and file.is_file()
+        code[name] = f"code {hashlib.sha256(file.read_bytes()).hexdigest()[:8]}" if is_file else "module"
+    return code
 
 
 def _dumped(model: BaseModel, without: set[str] | None = None) -> dict[str, Any]:

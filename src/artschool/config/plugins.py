@@ -14,8 +14,11 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from artschool.errors import ConfigError, Fault, Place, nearest, nearest_file
+from artschool.registry import REGISTRIES
 
 ENTRY_POINTS = "artschool"
+PREFIX = "artschool_plugin_"
+"""Stands before the names of modules that are files."""
 
 
 def load_installed() -> None:
@@ -36,8 +39,7 @@ def load_plugin(name: str, place: Place, path: str) -> None:
         ConfigError: It does not exist, or it raises; the fault names the line of the plugin.
     """
     if name.endswith(".py"):
-        # What an override lists is relative to where the command runs.
-        file = ((Path(place.source).parent if place.line else Path.cwd()) / name).resolve()
+        file = file_of(name, place)
         if not file.is_file():
             hint = "A path is relative to the file it stands in." if place.line else ""
             raise ConfigError(Fault(place, path, f"there is no file {file}", nearest_file(file) or hint))
@@ -46,6 +48,20 @@ def load_plugin(name: str, place: Place, path: str) -> None:
     else:
         with _blamed(name, place, path):
             importlib.import_module(name)
+
+
+def file_of(name: str, place: Place) -> Path:
+    """The `.py` file that is listed at a place."""
+    # What an override lists is relative to where the command runs.
+    return ((Path(place.source).parent if place.line else Path.cwd()) / name).resolve()
+
+
+def forget_files() -> None:
+    """Forget the plugins that are files, for another file to bring others with components of the same names."""
+    for name in [name for name in sys.modules if name.startswith(PREFIX)]:
+        del sys.modules[name]
+    for registry in REGISTRIES.values():
+        registry.forget(PREFIX)
 
 
 @contextmanager
@@ -77,7 +93,7 @@ def _nearest_module(name: str) -> str:
 
 
 def _import_file(file: Path) -> None:
-    module_name = f"artschool_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    module_name = f"{PREFIX}{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     # A script or a test may have imported the file under its own name; a second copy would register everything twice.
     if any(getattr(module, "__file__", None) == str(file) for module in list(sys.modules.values())):
         return
