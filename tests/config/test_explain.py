@@ -275,6 +275,12 @@ def test_a_file_with_faults_is_explained_as_far_as_it_goes() -> None:
     assert "fault batch_size: expects a whole number, found text 'many'" in rows("data.train")
 
 
+def test_a_reference_to_nothing_is_told_where_it_stands() -> None:
+    changed("seed: 0", 'seed: "${log.evrey}"')
+    assert rows("seed")[-2:] == ["fault ${log.evrey}: there is no 'evrey'", "Did you mean 'every'?"]
+    assert not [text for text in rows("train.iterations") if "evrey" in text]
+
+
 def test_groups_of_parameters_take_the_options_of_their_optimizer() -> None:
     changed("{type: adamw, lr: 4e-4}", "{type: adamw, lr: 4e-4, param_groups: [{match: critic.*, lr: 1e-5}]}")
     told = rows("steps.critic.optimizer.param_groups.0.lr")

@@ -140,11 +140,17 @@ def interpolate(tree: Node) -> Node:
 
     What an environment variable holds is marked, so that it is never written anywhere.
     """
+    filled, faults = fill_references(tree)
+    if faults:
+        raise ConfigError(faults)
+    return filled
+
+
+def fill_references(tree: Node) -> tuple[Node, list[Fault]]:
+    """The same as far as it goes, null for what a wrong reference names; with every fault found."""
     filler = _Filler(tree)
     filled = filler.fill(tree, ())
-    if filler.faults:
-        raise ConfigError(list(dict.fromkeys(filler.faults)))
-    return filled
+    return filled, list(dict.fromkeys(filler.faults))
 
 
 class _Filler:

@@ -56,7 +56,9 @@ def explain(file: Layered, path: Sequence[str]) -> Explanation:
     rows += _labelled("from", origin(file, path) if path else [])
     if config is not None:
         rows += reader_rows(config, file.tree, path, node, option)
-    told = _within(where, [*file.faults, *faults])
+    known = {fault.place for fault in file.faults}  # A wrong reference is no wrong value besides.
+    faults = [*file.faults, *(fault for fault in faults if fault.place not in known)]
+    told = _within(where, node, faults)
     rows += _labelled("fault", [line for fault in told for line in _lines(fault, where)])
     options = _options(file, path, node, option) if option is not None and is_mapping else []
     return Explanation(title, rows, options)
@@ -76,9 +78,15 @@ def _by_position(tree: Node, path: tuple[str, ...]) -> tuple[str, ...]:
     return (*whole, index) if given.child(index) is not None else whole if index == "0" else path
 
 
-def _within(where: str, faults: Sequence[Fault]) -> list[Fault]:
-    """The faults of a path, with those of what it holds."""
-    return [fault for fault in faults if where and f"{fault.path}.".startswith(f"{where}.")][:MOST_FAULTS]
+def _within(where: str, node: Node | None, faults: Sequence[Fault]) -> list[Fault]:
+    """The faults of a path, with those of what it holds; some know only their place."""
+    found = [
+        fault
+        for fault in faults
+        if (where and f"{fault.path}.".startswith(f"{where}."))
+        or (not fault.path and node is not None and fault.place == node.place)
+    ]
+    return found[:MOST_FAULTS]
 
 
 def _lines(fault: Fault, where: str) -> list[str]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from artschool.config.compose import REFERENCE, apply_overrides, interpolate, resolve_bases
+from artschool.config.compose import REFERENCE, apply_overrides, fill_references, resolve_bases
 from artschool.config.source import Node, read_file
 from artschool.config.write import flow
 from artschool.errors import ConfigError, Fault
@@ -46,12 +46,8 @@ def compose_in_layers(tree: Node, path: Path, overrides: Sequence[str]) -> Layer
         faults += error.faults
     for override in overrides:
         written = apply_overrides(written, [override])  # One that cannot be read is no fault of the file.
-    finished = written
-    try:
-        finished = interpolate(written)
-    except ConfigError as error:
-        faults += error.faults
-    return Layered(layers, written, finished, faults)
+    finished, more = fill_references(written)
+    return Layered(layers, written, finished, [*faults, *more])
 
 
 def _layers(tree: Node, path: Path, chain: tuple[Path, ...]) -> Iterator[Node]:
