@@ -1,45 +1,172 @@
-"""A suggestion is made for what looks like a slip, and for nothing else."""
+"""Which name is suggested for one that nobody knows: a slip of the hand is, a name that is merely alike is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
+from bad_files import SOUND
 
-from artschool.errors import nearest
+from artschool.errors import ConfigError, allowed, nearest
+from artschool.legacy.read import check_any
+from artschool.registry import REGISTRIES
+from artschool.spelling import closest, distance
 
-NAMES = ["optimizer", "lr", "gen", "disc", "hr", "batch_size", "adam", "adamw", "iterations", "feature_matching", "l1"]
+CLOSE = [
+    # Letters that are swapped, missing, doubled, wrong.
+    ("gne", "gen"), ("wieght", "weight"), ("netwrok", "network"), ("trian", "train"), ("pnsr", "psnr"),
+    ("ge", "gen"), ("gan", "gain"), ("widh", "width"), ("optimzer", "optimizer"), ("accumlate", "accumulate"),
+    ("genn", "gen"), ("srr", "sr"), ("losss", "loss"), ("wwidth", "width"), ("iterationss", "iterations"),
+    ("sise", "size"), ("critik", "critic"), ("kernal", "kernel"), ("discriminatar", "discriminator"),
+    ("optimisation", "optimization"), ("rddb", "rrdb"), ("evaluation", "evaluate"),
+    # Capitals, plurals, what stands between words.
+    ("AdamW", "adamw"), ("BF16", "bf16"), ("Gen", "gen"), ("LR", "lr"), ("SR", "sr"),
+    ("loss", "losses"), ("injector", "injectors"), ("iteration", "iterations"), ("milestone", "milestones"),
+    ("networks", "network"), ("key", "keys"), ("train", "trains"),
+    ("batch-size", "batch_size"), ("batchsize", "batch_size"), ("multistep", "multi_step"), ("gen-ema", "gen_ema"),
+    ("lq noisy", "lq_noisy"), ("patchCritic", "patch_critic"), ("photo/psnr", "photos/psnr"), ("gne.ema", "gen.ema"),
+    ("clip_grad_nrom", "clip_grad_norm"), ("keep_lats", "keep_last"), ("cosine_anealing", "cosine_annealing"),
+]  # fmt: skip
+FAR = [
+    ("gen", "pen"), ("gen", "gem"), ("sr", "hr"), ("lq", "hq"), ("l1", "l2"), ("x", "y"), ("x", "xy"), ("in", "out"),
+    ("gan", "gen"), ("old", "odd"), ("red", "bed"), ("lq", "l"), ("hr", "h"),
+    ("lq_noisy", "hq_noisy"), ("fake_lq", "fake_hq"), ("lq_lengths", "hq_lengths"), ("in_channels", "out_channels"),
+    ("encoder", "decoder"), ("input", "output"), ("before", "after"), ("batch", "patch"), ("fp32", "bf16"),
+    ("fp32", "fp16"), ("vgg16", "vgg19"), ("conv1", "conv2"), ("block_1", "block_2"), ("student", "teacher"),
+    ("generator", "critic"), ("upscale", "downscale"), ("photos/psnr", "photos/ssim"), ("gen", "gen.ema"),
+    ("iterations", "epochs"), ("colour", "clip_grad_norm"), ("width", "height"), ("min", "max"), ("real", "fake"),
+    ("adam", "sgd"), ("lamb", "lars"), ("noise", "poison"), ("", "gen"), ("gen", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "meant"), CLOSE)
+def test_a_slip_is_mended(name: str, meant: str) -> None:
+    assert closest(name, ["zebra", meant, "quartz"]) == meant
+
+
+@pytest.mark.parametrize(("name", "other"), FAR)
+def test_another_name_is_not_suggested(name: str, other: str) -> None:
+    assert closest(name, [other]) is None
+    assert closest(other, [name]) is None
 
 
 @pytest.mark.parametrize(
-    ("written", "meant"),
+    ("name", "known", "meant"),
     [
-        ("optimzer", "optimizer"),  # a letter is missing
-        ("opitmizer", "optimizer"),  # two are swapped
-        ("optimizzer", "optimizer"),  # one is doubled
-        ("optimiser", "optimizer"),  # one is wrong
-        ("optimizers", "optimizer"),  # plural
-        ("iteration", "iterations"),
-        ("Optimizer", "optimizer"),
-        ("AdamW", "adamw"),
-        ("Adam-W", "adamw"),
-        ("batch-size", "batch_size"),
-        ("batchsize", "batch_size"),
-        ("BatchSize", "batch_size"),
-        ("batch", "batch_size"),
-        ("discriminator", "disc"),
-        ("generator", "gen"),
-        ("feature-matchng", "feature_matching"),
-        ("gne", "gen"),
-        ("genn", "gen"),
-        ("ge", "gen"),
-        ("dsic", "disc"),
-        ("disk", "disc"),
-        ("HR", "hr"),
-        ("rl", "lr"),
-        ("L1", "l1"),
+        ("AdamW", ["adam", "adamw"], "adamw"),
+        ("lossess", ["loss", "losses"], "losses"),
+        ("multistep", ["multi_steps", "multi_step"], "multi_step"),
+        ("critics", ["critic_2", "critic"], "critic"),
+        ("widths", ["width", "weights"], "width"),
     ],
 )
-def test_what_looks_like_a_slip_is_answered_with_the_name(written: str, meant: str) -> None:
-    assert nearest(written, NAMES) == f"Did you mean {meant!r}?"
+def test_of_several_the_one_with_the_fewest_slips_is_suggested(name: str, known: list[str], meant: str) -> None:
+    assert closest(name, known) == meant
+    assert closest(name, known[::-1]) == meant
 
 
-@pytest.mark.parametrize("written", ["sr", "pen", "gan", "l2", "x", "l", "learning_rate", "scheduler", "hinge"])
-def test_another_word_is_answered_with_nothing(written: str) -> None:
-    assert nearest(written, NAMES) == ""
+@pytest.mark.parametrize(
+    ("one", "other", "slips"),
+    [("gen", "gen", 0), ("gen", "gne", 1), ("gen", "ge", 1), ("gen", "pan", 2), ("", "gen", 3), ("abcd", "badc", 2)],
+)
+def test_distance_counts_slips(one: str, other: str, slips: int) -> None:
+    assert distance(one, other) == distance(other, one) == slips
+
+
+def test_a_suggestion_is_a_sentence_and_none_is_nothing() -> None:
+    assert nearest("gne", ["gen"]) == "Did you mean 'gen'?"
+    assert nearest("pen", ["gen"]) == ""
+    assert allowed("There are", "gne", ["gen", "critic"]) == "There are: critic, gen. Did you mean 'gen'?"
+    assert allowed("There are", "pen", ["gen"]) == "There are: gen."
+
+
+NAMED = [
+    ("a section", "ema: {", "emma: {", "Did you mean 'ema'?"),
+    ("an option of a section", "iterations: 800", "iteratoins: 800", "Did you mean 'iterations'?"),
+    ("an option of a component", "scale: 0.05", "sclae: 0.05", "Did you mean 'scale'?"),
+    ("an option, other capitals", "weight: 0.005", "Weight: 0.005", "Did you mean 'weight'?"),
+    ("a value of few", "kind: hinge, network: critic, fake: sr, w", "kind: Hinge, network: critic, fake: sr, w",
+     "Did you mean 'hinge'?"),
+    ("a precision", "{iterations: 800}", "{iterations: 800, precision: bf-16}", "Did you mean 'bf16'?"),
+    ("a key that is read", "in: lq_noisy", "in: lq_nosiy", "Did you mean 'lq_noisy'?"),
+    ("a key of a picture", "keys: [lq, sr, hq]", "keys: [lq, srr, hq]", "Did you mean 'sr'?"),
+    ("a key that is required", "    trains: gen\n", "    trains: gen\n    requires: [names]\n", "Did you mean 'name'?"),
+    ("a network that is called", "network: gen, in: lq_noisy", "network: gne, in: lq_noisy", "Did you mean 'gen'?"),
+    ("a network that is trained", "trains: critic", "trains: critics", "Did you mean 'critic'?"),
+    ("an average", "network: gen, in: lq, out", "network: gne.ema, in: lq, out", "Did you mean 'gen.ema'?"),
+    ("a network that is averaged", "networks: [gen]", "networks: [genn]", "Did you mean 'gen'?"),
+    ("a data set", "data: val", "data: vall", "Did you mean 'val'?"),
+    ("a step of an evaluation", "    data: val", "    steps: [Critic]\n    data: val", "Did you mean 'critic'?"),
+    ("a metric", "metric: photos/psnr", "metric: photo/psnr", "Did you mean 'photos/psnr'?"),
+    ("a type", "{type: l1, in", "{type: L1, in", "Did you mean 'l1'?"),
+    ("a type, swapped letters", "type: multi_step", "type: mutli_step", "Did you mean 'multi_step'?"),
+    ("a type of another kind", "{type: l1, in", "{type: psnr, in", "'psnr' is a metric, not a loss."),
+    ("a kind of parameter", "weight_decay: 0.0", "weight_decay: 0.0, no_decay: [biass]", "Did you mean 'bias'?"),
+    ("a path", "{iterations: 800}", '{iterations: "${log.evrey}"}', "Did you mean 'every'?"),
+    ("an environment variable", "seed: 0", 'seed: "${env:ARTSCHOOL_SEDE}"', "Did you mean 'ARTSCHOOL_SEED'?"),
+    ("a plugin", "seed: 0", "plugins: [net.py]", "Did you mean 'nets.py'?"),
+    ("a module", "seed: 0", "plugins: [artschool.componets]", "Did you mean 'components'?"),
+    ("a base", "seed: 0", "base: bsae.yml", "Did you mean 'base.yml'?"),
+    ("a file of a network", "{type: patch_critic, width: 24}", "{from: bases.yml}", "Did you mean 'base.yml'?"),
+    ("a network of another file", "{type: patch_critic, width: 24}", "{from: {file: base.yml, network: judges}}",
+     "Did you mean 'judge'?"),
+]  # fmt: skip
+UNLIKE = [
+    ("a key", "in: lq_noisy", "in: hq_noisy", "lq_noisy"),
+    ("a picture", "keys: [lq, sr, hq]", "keys: [lq, hr, hq]", "sr"),
+    ("a network", "network: gen, in: lq_noisy", "network: pen, in: lq_noisy", "gen"),
+    ("a type", "{type: l1, in", "{type: l3, in", "l1"),
+    ("a precision", "{iterations: 800}", "{iterations: 800, precision: fp64}", "fp32"),
+    ("an option", "scale: 0.05", "colour: 0.05", "scale"),
+]
+OVERRIDES = [
+    ("steps.gen.optimzer.lr=1", "Did you mean 'optimizer'?"),
+    ("step.gen.optimizer.lr=1", "Did you mean 'steps'?"),
+    ("steps.gne.clip_grad_norm=1", "Did you mean 'gen'?"),
+    ("networks.gne.width=8", "Did you mean 'gen'?"),
+    ("networks.gen.widht=8", "Did you mean 'width'?"),
+    ("steps.gen.losses.pixle.weight=2", "Did you mean 'pixel'?"),
+    ("data.trian.batch_size=2", "Did you mean 'train'?"),
+    ("train.precison=bf16", "Did you mean 'precision'?"),
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registries: None) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ARTSCHOOL_SEED", "3")
+    (tmp_path / "nets.py").write_text("")
+    (tmp_path / "base.yml").write_text("networks: {judge: {type: patch_critic}}\n")
+    return tmp_path
+
+
+def said(old: str, new: str, *overrides: str) -> str:
+    assert SOUND.count(old) == 1, old
+    Path("gan.yml").write_text(SOUND.replace(old, new))
+    with pytest.raises(ConfigError) as error:
+        check_any(Path("gan.yml"), overrides)
+    return str(error.value)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("title", "old", "new", "hint"), NAMED, ids=[each[0] for each in NAMED])
+def test_every_place_that_names_something_suggests_it(title: str, old: str, new: str, hint: str) -> None:
+    assert hint in said(old, new), title
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("title", "old", "new", "other"), UNLIKE, ids=[each[0] for each in UNLIKE])
+def test_no_place_suggests_what_is_merely_alike(title: str, old: str, new: str, other: str) -> None:
+    assert f"Did you mean {other!r}" not in said(old, new), title
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("override", "hint"), OVERRIDES)
+def test_the_path_of_an_override_is_mended_too(override: str, hint: str) -> None:
+    assert hint in said("seed: 0", "seed: 1", override)
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_name_of_several_other_kinds_names_them_all() -> None:
+    with pytest.raises(ConfigError, match=r"unknown optimizer 'photos'\. 'photos' is a data set, not an optimizer\."):
+        REGISTRIES["optimizers"].get("photos")

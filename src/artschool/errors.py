@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from artschool.spelling import closest
 
@@ -99,6 +100,12 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence that names the closest known name, or nothing when none is close: `Did you mean 'network'?`."""
     match = closest(name, known)
     return f"Did you mean {match!r}?" if match is not None else ""
+
+
+def nearest_file(path: Path) -> str:
+    """A sentence that names the closest file of the same kind in the folder of one that does not exist, or nothing."""
+    siblings = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
+    return nearest(path.name, sorted(each.name for each in siblings))
 
 
 def allowed(what: str, name: str, known: Iterable[str]) -> str:

@@ -145,11 +145,16 @@ class Registry:
             ConfigError: There is none; the text lists what there is.
         """
         if name not in self._items:
-            raise ConfigError(f"unknown {self.kind.one} {name!r}. {allowed('There are', name, self._items)}")
+            hint = other_kind(self, name) or allowed("There are", name, self._items)
+            raise ConfigError(f"unknown {self.kind.one} {name!r}. {hint}")
         return self._items[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._items
+
+    def forget(self, prefix: str) -> None:
+        """Forget what stands in modules whose names begin so."""
+        self._items = {name: item for name, item in self._items.items() if not _origin(item.target).startswith(prefix)}
 
     def names(self) -> list[str]:
         """All names, sorted."""
@@ -246,6 +251,19 @@ REGISTRIES: dict[str, Registry] = {
     registry.kind.name: registry
     for registry in (injectors, losses, networks, datasets, metrics, optimizers, schedules, callbacks, loggers)
 }
+
+
+def other_kind(registry: Registry, name: str) -> str:
+    """A sentence that says what a name is that stands for a component of another kind, or nothing."""
+    kinds = [other.kind.one for other in REGISTRIES.values() if name in other and other is not registry]
+    if not kinds:
+        return ""
+    one = registry.kind.one
+    return f"{name!r} is {' and '.join(map(_with_article, kinds))}, not {_with_article(one)}."
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
 
 
 def load_builtins() -> None:

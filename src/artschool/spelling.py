@@ -1,59 +1,84 @@
-"""Which known name a misspelt one means, if any is close."""
+"""Whether one name is another misspelt: only what a slip of the hand makes, not what is merely alike."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
-LETTERS_PER_MISTAKE = 4
-"""A name of four letters may have one mistake, one of eight two: more of them make another name."""
+BETWEEN_WORDS = re.compile(r"[_\-./\s]+")
 SHORT = 3
-"""In names up to this length another letter is another name: `hr` is not `sr`, and `pen` not `gen`."""
+"""In words of so few letters a letter for another makes another word: gen, pen."""
+SLIPS = ((10, 3), (6, 2))
+"""So many letters may be wrong in words that are so long; one in all others."""
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is meant by one that is not known, None when none is close."""
+    """The known name that was meant, None when none is close.
+
+    Close are other capitals, other characters between words, and a few letters that are missing, doubled, swapped or
+    wrong. Each word counts for itself: `fake_lq` is not `fake_hq` misspelt.
+    """
     names = list(known)
     # Whoever writes AdamW means adamw, though adam is closer by its letters.
-    same = [other for other in names if other.casefold() == name.casefold()]
-    same = same or [other for other in names if _folded(other) == _folded(name)]
-    if same:
-        return same[0]
-    close = [other for other in names if _is_close(_folded(name), _folded(other)) or _shares_stem(name, other)]
-    return max(close, key=lambda other: (difflib.SequenceMatcher(None, name, other).ratio(), other), default=None)
+    for plain in (str.casefold, _joined):
+        same = [other for other in names if plain(other) == plain(name)]
+        if same:
+            return same[0]
+    near = [(slips, -_ratio(name, other), other) for other in names if (slips := _slips(name, other)) is not None]
+    return min(near)[2] if near else None
 
 
-def _folded(name: str) -> str:
-    """A name without what people forget: case, hyphens and underscores."""
-    return name.casefold().replace("-", "").replace("_", "").replace(" ", "")
+def _joined(name: str) -> str:
+    return "".join(_words(name))
 
 
-def _is_close(name: str, other: str) -> bool:
-    longest = max(len(name), len(other))
-    most = 1 if longest in (2, 3) else longest // LETTERS_PER_MISTAKE
-    if abs(len(name) - len(other)) > most or min(len(name), len(other)) < 2:
-        return False
-    if longest <= SHORT and len(name) == len(other):
-        return sorted(name) == sorted(other) and _distance(name, other) <= most
-    return _distance(name, other) <= most
+def _words(name: str) -> list[str]:
+    return BETWEEN_WORDS.split(name.casefold())
 
 
-def _shares_stem(name: str, other: str) -> bool:
-    """Whether they share their stem, or one ends with the other: `evaluation`, `evaluate`; `image_size`, `size`."""
-    short, long = sorted((name.casefold().replace("-", "_"), other.casefold().replace("-", "_")), key=len)
-    stem = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
-    return len(short) >= SHORT and (stem >= max(SHORT, 0.75 * len(short)) or long.endswith(f"_{short}"))
+def _ratio(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other).ratio()
 
 
-def _distance(name: str, other: str) -> int:
-    """How many letters are missing, added, wrong, or swapped with the next."""
+def _slips(one: str, other: str) -> int | None:
+    """How many letters are wrong, None where that is another name."""
+    first, second = _words(one), _words(other)
+    if len(first) != len(second):
+        first, second = ["".join(first)], ["".join(second)]
+    slips = [_slips_in_word(a, b) for a, b in zip(first, second, strict=True)]
+    return None if None in slips else sum(each for each in slips if each is not None)
+
+
+def _slips_in_word(one: str, other: str) -> int | None:
+    slips, longest = distance(one, other), max(len(one), len(other))
+    most = next((number for length, number in SLIPS if longest >= length), 1)
+    if slips == 0:
+        return 0
+    if slips > most or longest <= 2:
+        return None
+    swaps_or_misses = slips == 1 and (len(one) != len(other) or sorted(one) == sorted(other))
+    if swaps_or_misses:
+        return 1
+    # Words that begin otherwise are others: encoder, decoder. So are numbers: vgg16, vgg19.
+    is_other = longest <= SHORT or one[:1] != other[:1] or _letters(one) == _letters(other)
+    return None if is_other else slips
+
+
+def _letters(word: str) -> str:
+    return re.sub(r"\d", "", word)
+
+
+def distance(one: str, other: str) -> int:
+    """The fewest letters to insert, leave out, replace or swap with the next, each place at most once."""
     before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(name):
-        before, above, row = row, before, [i + 1]
-        for j, wanted in enumerate(other):
-            cost = min(row[j] + 1, before[j + 1] + 1, before[j] + (letter != wanted))
-            if i and j and letter == other[j - 1] and name[i - 1] == wanted:
-                cost = min(cost, above[j - 1] + 1)
-            row.append(cost)
-    return row[-1]
+    last = list(range(len(other) + 1))
+    for i, a in enumerate(one, 1):
+        row = [i]
+        for j, b in enumerate(other, 1):
+            best = min(row[j - 1] + 1, last[j] + 1, last[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                best = min(best, before[j - 2] + 1)
+            row.append(best)
+        before, last = last, row
+    return last[-1]

@@ -103,6 +103,33 @@ def lint_file(config: str | None, overrides: tuple[str, ...], rules: bool, no_pl
 
 
 @cli.command()
+@click.argument("config", metavar="CONFIG[:LINE]")
+@click.argument("rest", nargs=-1, metavar="[PATH] [KEY=VALUE]...")
+def explain(config: str, rest: tuple[str, ...]) -> None:
+    """Tell what stands at a LINE or PATH of CONFIG: what it is, its value, where that came from, what reads it.
+
+    A LINE may have a column after it, `file.yml:17:24`. PATH is such as steps.gen.optimizer.lr, or the name of a key.
+    """
+    from artschool.cli.explain import explain_command
+
+    explain_command(config, rest)
+
+
+@cli.command()
+@click.argument("one", metavar="A", type=FILE)
+@click.argument("other", metavar="B", type=FILE)
+def diff(one: Path, other: Path) -> None:
+    """Tell what the files A and B do differently, by consequence; how they are written does not count.
+
+    The exit code is that of diff: 0 when they mean the same, 1 when they differ, 2 when one of them is wrong.
+    """
+    from artschool.cli.diff import diff_command
+
+    if diff_command(one, other):
+        sys.exit(1)
+
+
+@cli.command()
 @click.argument("config", type=FILE)
 @click.argument("overrides", nargs=-1)
 @click.option(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from artschool.config.compose import merge
 from artschool.config.source import Node
-from artschool.errors import ConfigError, Fault, allowed
+from artschool.errors import ConfigError, Fault, allowed, nearest_file
 
 Reader = Callable[[Path], Node]
 
@@ -73,7 +73,7 @@ class _Borrowed:
             return node
         other = path.parent / file.value
         if not other.is_file():
-            hint = "A path is relative to the file it stands in."
+            hint = nearest_file(other) or "A path is relative to the file it stands in."
             self.faults.append(Fault(file.place, where, f"there is no file {other}", hint))
             return node
         tree = self._read(other)

@@ -14,7 +14,7 @@ from artschool.config.source import Node
 from artschool.config.when import ALWAYS, When
 from artschool.entries import Gated, GroupEntry, OptimizerEntry
 from artschool.errors import Fault, Place, allowed
-from artschool.registry import REGISTRIES, Registered
+from artschool.registry import REGISTRIES, Registered, other_kind
 from artschool.signature import Parameter, Role
 
 
@@ -155,10 +155,7 @@ class ComponentReader:
         elif not isinstance(name.value, str):
             self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
         elif name.value not in registry:
-            hint = allowed(f"The {kind} are", name.value, registry.names())
-            others = [each.kind.one for each in REGISTRIES.values() if name.value in each]
-            if others:
-                hint = f"There is the {' and the '.join(others)} {name.value!r}. {hint}"
+            hint = other_kind(registry, name.value) or allowed(f"The {kind} are", name.value, registry.names())
             self.faults.append(Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint))
         else:
             return registry.get(name.value)

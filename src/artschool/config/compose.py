@@ -11,7 +11,7 @@ from pathlib import Path
 from artschool.config.messages import describe
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.source import MOST_DEPTH, MOST_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
-from artschool.errors import ConfigError, Fault, Place, nearest
+from artschool.errors import ConfigError, Fault, Place, nearest, nearest_file
 
 REFERENCE = re.compile(r"(?<!\$)\$\{([^${}]*)\}")
 ENVIRONMENT = "env:"
@@ -56,7 +56,7 @@ def resolve_bases(tree: Node, path: Path, chain: tuple[Path, ...] = ()) -> Node:
             names = " -> ".join(str(part.name) for part in (*chain, other))
             raise ConfigError(Fault(node.place, "base", f"leads back to itself: {names}"))
         if not other.is_file():
-            hint = "A path is relative to the file it stands in."
+            hint = nearest_file(other) or "A path is relative to the file it stands in."
             raise ConfigError(Fault(node.place, "base", f"there is no file {other}", hint))
         merged = merge(merged, resolve_bases(read_file(other), other, chain))
     own = replace(tree, value={key: node for key, node in tree.value.items() if key != "base"})
@@ -140,11 +140,17 @@ def interpolate(tree: Node) -> Node:
 
     What an environment variable holds is marked, so that it is never written anywhere.
     """
+    filled, faults = fill_references(tree)
+    if faults:
+        raise ConfigError(faults)
+    return filled
+
+
+def fill_references(tree: Node) -> tuple[Node, list[Fault]]:
+    """The same as far as it goes, null for what a wrong reference names; with every fault found."""
     filler = _Filler(tree)
     filled = filler.fill(tree, ())
-    if filler.faults:
-        raise ConfigError(list(dict.fromkeys(filler.faults)))
-    return filled
+    return filled, list(dict.fromkeys(filler.faults))
 
 
 class _Filler:
@@ -205,7 +211,9 @@ class _Filler:
 
     def _environment(self, name: str, node: Node) -> Node:
         if name not in os.environ:
-            self.faults.append(Fault(node.place, "", f"the environment variable {name!r} is not set"))
+            self.faults.append(
+                Fault(node.place, "", f"the environment variable {name!r} is not set", nearest(name, os.environ))
+            )
             return Node(None, node.place)
         return Node(resolve(os.environ[name]), node.place, reference=str(node.value))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import pkgutil
 import sys
 import traceback
 from collections.abc import Iterator
@@ -12,9 +13,12 @@ from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError, Fault, Place, nearest, nearest_file
+from artschool.registry import REGISTRIES
 
 ENTRY_POINTS = "artschool"
+PREFIX = "artschool_plugin_"
+"""Stands before the names of modules that are files."""
 
 
 def load_installed() -> None:
@@ -35,16 +39,29 @@ def load_plugin(name: str, place: Place, path: str) -> None:
         ConfigError: It does not exist, or it raises; the fault names the line of the plugin.
     """
     if name.endswith(".py"):
-        # What an override lists is relative to where the command runs.
-        file = ((Path(place.source).parent if place.line else Path.cwd()) / name).resolve()
+        file = file_of(name, place)
         if not file.is_file():
             hint = "A path is relative to the file it stands in." if place.line else ""
-            raise ConfigError(Fault(place, path, f"there is no file {file}", hint))
+            raise ConfigError(Fault(place, path, f"there is no file {file}", nearest_file(file) or hint))
         with _blamed(name, place, path):
             _import_file(file)
     else:
         with _blamed(name, place, path):
             importlib.import_module(name)
+
+
+def file_of(name: str, place: Place) -> Path:
+    """The `.py` file that is listed at a place."""
+    # What an override lists is relative to where the command runs.
+    return ((Path(place.source).parent if place.line else Path.cwd()) / name).resolve()
+
+
+def forget_files() -> None:
+    """Forget the plugins that are files, for another file to bring others with components of the same names."""
+    for name in [name for name in sys.modules if name.startswith(PREFIX)]:
+        del sys.modules[name]
+    for registry in REGISTRIES.values():
+        registry.forget(PREFIX)
 
 
 @contextmanager
@@ -59,14 +76,24 @@ def _blamed(name: str, place: Place, path: str) -> Iterator[None]:
         if isinstance(error, KeyboardInterrupt):
             raise
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
-            raise ConfigError(Fault(place, path, f"there is no module {name!r}", "A file ends with `.py`.")) from None
+            hint = _nearest_module(error.name) or "A file ends with `.py`."
+            raise ConfigError(Fault(place, path, f"there is no module {name!r}", hint)) from None
         raise ConfigError(
             Fault(place, path, f"plugin {name!r} raised {type(error).__name__}: {error}", _last_line(error))
         ) from error
 
 
+def _nearest_module(name: str) -> str:
+    """A sentence that names the closest module beside one that does not exist, or nothing."""
+    parent, _, last = name.rpartition(".")
+    folders = getattr(sys.modules.get(parent), "__path__", None) if parent else None
+    if parent and folders is None:
+        return ""
+    return nearest(last, [module.name for module in pkgutil.iter_modules(folders)])
+
+
 def _import_file(file: Path) -> None:
-    module_name = f"artschool_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    module_name = f"{PREFIX}{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     # A script or a test may have imported the file under its own name; a second copy would register everything twice.
     if any(getattr(module, "__file__", None) == str(file) for module in list(sys.modules.values())):
         return

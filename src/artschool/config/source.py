@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from artschool.config.scalars import Scalar, resolve
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError, Fault, Place, nearest_file
 
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 64
@@ -147,7 +147,7 @@ def _tag_fault(place: Place, tag: str) -> Fault:
 def _siblings(path: Path) -> str:
     folder = path.parent
     names = sorted(p.name for p in folder.glob("*.y*ml"))[:8] if folder.is_dir() else []
-    return f"In {folder} there are: {', '.join(names)}." if names else ""
+    return f"In {folder} there are: {', '.join(names)}. {nearest_file(path)}".strip() if names else ""
 
 
 def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:

@@ -8,6 +8,7 @@ from pathlib import Path
 from artschool.config.borrow import borrow_networks
 from artschool.config.check import check_tree, in_reading_order
 from artschool.config.compose import finish
+from artschool.config.origin import Layered, compose_in_layers
 from artschool.config.source import Node, read_file
 from artschool.config.structure import Config
 from artschool.errors import ConfigError, Fault
@@ -80,6 +81,30 @@ def check_any(
         return check_tree(tree, with_plugins=with_plugins, announce=announce, notes=warnings)
     except ConfigError as error:
         raise with_warnings(error, warnings) from None
+
+
+def read_in_layers(path: Path, overrides: Sequence[str] = ()) -> Layered:
+    """A file in the layers of which it is composed, for those who ask where something came from.
+
+    It may have faults: what could not be composed or converted stands as it was.
+
+    Raises:
+        ConfigError: It is no YAML, or an override is none.
+    """
+    tree = read_file(path)
+    faults: list[Fault] = []
+    old = path.read_text(encoding="utf-8-sig").splitlines() if is_legacy(tree) else []
+    if old:
+        tree, notes = convert(read_file(path, yaml11=True))
+        faults += notes.faults
+    layered = compose_in_layers(tree, path, overrides)
+    try:
+        layered.tree, _ = borrow_networks(layered.tree, path, _read_networks)
+    except ConfigError as error:
+        faults += error.faults
+    layered.faults += faults
+    layered.old = old
+    return layered
 
 
 def with_warnings(error: ConfigError, warnings: Sequence[Fault]) -> ConfigError:

@@ -1,0 +1,35 @@
+"""`artschool diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+
+from artschool.cli.columns import print_columns
+from artschool.config.difference import WRITING, Change, difference
+from artschool.config.meaning import Meaning, meaning_of
+from artschool.config.plugins import forget_files
+from artschool.legacy.read import check_any
+
+
+def diff_command(one: Path, other: Path) -> bool:
+    """Print what two files do differently, by consequence. Returns whether they do."""
+    console = Console(highlight=False)
+    told = difference(_meaning(one), _meaning(other))
+    groups = told.groups | ({WRITING: told.writing} if told.writing else {})
+    for name, changes in groups.items():
+        print_columns(console, [(name, "")])
+        print_columns(console, [(f"  {_path(change)}", change.text) for change in changes])
+    verdict = "differ" if told.groups else "mean the same"
+    console.print(f"{one} and {other} {verdict}.", soft_wrap=True, markup=False)
+    return bool(told.groups)
+
+
+def _meaning(path: Path) -> Meaning:
+    forget_files()  # Each file has its own plugins.
+    return meaning_of(check_any(path))
+
+
+def _path(change: Change) -> str:
+    return ".".join(change.path) or "the sections"

@@ -1,0 +1,63 @@
+"""`artschool explain`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from rich.console import Console
+
+from artschool.cli.columns import print_columns
+from artschool.config.explain import explain
+from artschool.config.plugins import load_installed, load_plugin
+from artschool.config.positions import path_at
+from artschool.errors import ConfigError, Fault, Place
+from artschool.legacy.read import read_in_layers
+from artschool.registry import load_builtins
+
+LINE = re.compile(r"(.+?):(\d+)(?::(\d+))?")
+
+
+def explain_command(config: str, rest: Sequence[str]) -> None:
+    """Explain a line, a path or a key of a file."""
+    console = Console(highlight=False)
+    file, line, column = _split(config)
+    path, overrides = _path(rest)
+    if line is not None and path is not None:
+        message = f"takes a line or a path, found both: line {line} and {path!r}"
+        raise ConfigError(Fault(Place(str(file)), "", message, "An override is written key=value."))
+    load_builtins()
+    composed = read_in_layers(file, overrides)
+    load_installed()
+    plugins = composed.tree.get("plugins")
+    for index, plugin in enumerate(plugins.children() if plugins is not None else ()):
+        with suppress(ConfigError):  # `check` tells what is wrong with it.
+            load_plugin(str(plugin.value), plugin.place, f"plugins.{index}")
+    if line is not None:
+        steps = path_at(composed.layers[-1], file, line, column, is_old=bool(composed.old))
+    else:
+        steps = tuple(path.split(".")) if path else ()
+    told = explain(composed, steps)
+    print_columns(console, [(told.title, "")])
+    print_columns(console, [(f"  {label}", text) for label, text in told.rows])
+    if told.options:
+        console.print()
+        print_columns(console, [(f"  {name}", value, where) for name, value, where in told.options])
+
+
+def _split(config: str) -> tuple[Path, int | None, int | None]:
+    """A file, and the line and column after it. A file may have colons in its name."""
+    match = LINE.fullmatch(config)
+    if match is None or Path(config).exists():
+        return Path(config), None, None
+    return Path(match[1]), int(match[2]), int(match[3]) if match[3] else None
+
+
+def _path(rest: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The path among what stands after the file, and the overrides."""
+    paths = [text for text in rest if "=" not in text]
+    if len(paths) > 1:
+        raise ConfigError(f"explains one path at a time, found {len(paths)}: {', '.join(paths)}")
+    return (paths[0] if paths else None), [text for text in rest if "=" in text]

@@ -1,0 +1,65 @@
+"""A type of Python in the words of who writes a file."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from artschool.signature import Marker, Role
+
+IN_WORDS = {"NoneType": "null", "int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
+LIMITS = (("ge", "{} or more"), ("gt", "more than {}"), ("le", "{} or less"), ("lt", "less than {}"))
+
+
+def type_name(annotation: Any) -> str:
+    """A type in a reader's words: `key`, `key or null`, `list of key`, `'l1' or 'l2'`."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"mapping of {', '.join(annotation.model_fields)}"
+    if origin is typing.Annotated:
+        marker = next((extra for extra in arguments[1:] if isinstance(extra, Marker)), None)
+        if marker is not None and marker.role is Role.NESTED:
+            return f"one of the {marker.kind}"
+        return marker.role.value if marker else type_name(arguments[0])
+    if origin is typing.Literal:
+        return " or ".join(repr(argument) for argument in arguments)
+    if origin in (list, tuple, set):
+        return f"list of {', '.join(type_name(a) for a in arguments if a is not ...)}"
+    if origin is dict:
+        return f"mapping to {type_name(arguments[1])}"
+    if arguments:
+        return " or ".join(dict.fromkeys(" or ".join(map(type_name, arguments)).split(" or ")))
+    name = getattr(annotation, "__name__", str(annotation))
+    return IN_WORDS.get(name, name)
+
+
+def limits(annotation: Any) -> str:
+    """The bounds of the numbers in a type: `1 or more`; nothing where there are none."""
+    found = {name: value for part in _extras(annotation) for name, _ in LIMITS for value in _limit(part, name)}
+    return ", ".join(text.format(f"{found[name]:g}") for name, text in LIMITS if name in found)
+
+
+def annotation_of(info: FieldInfo) -> Any:
+    """The type of a field with its bounds, which pydantic keeps beside it."""
+    return typing.Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+
+
+def _extras(annotation: Any) -> Iterator[Any]:
+    """What stands beside the types in an annotation."""
+    arguments = typing.get_args(annotation)
+    if typing.get_origin(annotation) is typing.Annotated:
+        for extra in arguments[1:]:
+            yield from extra.metadata if isinstance(extra, FieldInfo) else [extra]
+        yield from _extras(arguments[0])
+    elif typing.get_origin(annotation) is not typing.Literal:
+        for part in arguments:
+            yield from _extras(part)
+
+
+def _limit(extra: Any, name: str) -> Iterator[float]:
+    if isinstance(value := getattr(extra, name, None), int | float):
+        yield value
