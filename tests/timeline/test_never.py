@@ -81,7 +81,8 @@ def test_what_never_happens_is_told(tmp_path: Path, override: str, said: str) ->
 def test_what_happens_at_the_last_moment_is_not_told(tmp_path: Path) -> None:
     overrides = [
         "steps.gen.losses.adversarial.after=19",
-        "steps.gen.schedule={type: multi_step, milestones: [19], warmup: 20}",
+        "steps.gen.schedule=[{type: multi_step, milestones: [18], warmup: 19}, "
+        "{type: multi_step, from: 19, milestones: [0]}]",
         "steps.critic.optimizer.after=18",
         "networks.critic.after=18",
         "log.pictures={every: 20, keys: [lq]}",

@@ -95,7 +95,9 @@ def assert_as_in(run: Run, recorder: toy_run.Recorder, plan: Timeline) -> None:
     assert plan.saves.count == Range(len(run.store.numbers()), len(run.store.numbers()))
 
 
-@pytest.mark.parametrize("overrides", [[], ["train.start_iteration=6"], ["train.iterations=4"]], ids=str)
+@pytest.mark.parametrize(
+    "overrides", [[], ["train.start_iteration=6", "train.start_samples=100"], ["train.iterations=4"]], ids=str
+)
 def test_gates_of_everything_come_as_in_a_run(tmp_path: Path, overrides: list[str]) -> None:
     text = GATES.replace("PLUGIN", str(Path(toy_parts.__file__)))
     run, recorder = toy_parts.load(tmp_path, *overrides, text=text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,13 @@ def test_a_curve_follows_the_rate(tmp_path: Path) -> None:
     # The warm-up ends at 3, where the rate is the highest; half of it from 12 on, a quarter at first.
     whole = height[0] - height[3]
     assert height[11] == height[3] and height[12] - height[3] == pytest.approx(whole * 2 / 3, abs=0.1)
+
+
+def test_a_jump_of_a_long_run_is_steep(tmp_path: Path) -> None:
+    picture = drawn(tmp_path, "train.iterations=100000", "steps.gen.schedule.milestones=[50100]")
+    curve = next(line for line in lines(picture) if len(line) > 10)
+    before, after = next(pair for pair in pairwise(curve) if pair[1][1] - pair[0][1] > 10)
+    assert after[0] - before[0] < 0.1
 
 
 def test_names_are_text_not_markup(tmp_path: Path) -> None:
