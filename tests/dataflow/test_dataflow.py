@@ -114,6 +114,13 @@ def test_names_are_text_whatever_they_hold() -> None:
     assert ET.fromstring(svg(graph)).find(f".//{SVG}script") is None
 
 
+def test_the_picture_has_colours_where_nobody_knows_css_variables() -> None:
+    picture = svg(of_recipe("photo_sr"))
+    assert ".dataflow .lane { fill: #f4f6f8; fill: var(--lane); }" in picture
+    wires = [path for path in ET.fromstring(picture).iter(f"{SVG}path") if path.get("class") == "wire"]
+    assert wires and all(wire.get("stroke", "").startswith("hsl(") for wire in wires)
+
+
 def test_the_page_loads_nothing() -> None:
     page = html(of_recipe("photo_sr")).replace("http://www.w3.org/2000/svg", "")
     assert "http" not in page and "src=" not in page and "@import" not in page
