@@ -136,7 +136,10 @@ def test_the_command_writes_by_suffix_and_prints_mermaid(tmp_path: Path) -> None
         assert output.read_text().startswith(start)
     refused = CliRunner().invoke(cli, ["graph", recipe, "-o", "graph.png"])
     assert isinstance(refused.exception, ConfigError)
-    assert str(refused.exception) == "-o graph.png: the name ends with .html, .svg, .mmd"
+    assert str(refused.exception) == "-o graph.png: the name must end with one of .html, .svg, .mmd"
+    lost = CliRunner().invoke(cli, ["graph", recipe, "-o", str(tmp_path / "none" / "graph.svg")])
+    assert isinstance(lost.exception, ConfigError)
+    assert str(lost.exception) == f"-o {tmp_path}/none/graph.svg: there is no folder {tmp_path}/none"
 
 
 def test_the_command_asks_a_trace_for_shapes(tmp_path: Path) -> None:
