@@ -57,6 +57,13 @@ def test_networks_tell_who_trains_them() -> None:
     }
 
 
+def test_evaluations_call_the_averages_unless_told_otherwise() -> None:
+    calls = of_recipe("photo_sr").calls  # The one of the step, then that of the evaluation.
+    assert [call.networks for call in calls if call.name == "upscale"] == [["gen"], ["gen.ema"]]
+    text = (RECIPES / "photo_sr.yml").read_text().replace("every: 100", "every: 100\n    ema: false", 1)
+    assert [call.networks for call in of_text(text).calls if call.name == "upscale"] == [["gen"], ["gen"]]
+
+
 def test_gates_and_weights_are_on_the_call() -> None:
     notes = {call.name: call.notes for call in of_text(LARGE).calls if call.lane == 1}
     assert notes["l2"] == ["weight 0.1", "before 100"]
