@@ -25,6 +25,7 @@ CLOSE = [
     ("networks", "network"), ("key", "keys"), ("train", "trains"),
     ("batch-size", "batch_size"), ("batchsize", "batch_size"), ("multistep", "multi_step"), ("gen-ema", "gen_ema"),
     ("lq noisy", "lq_noisy"), ("patchCritic", "patch_critic"), ("photo/psnr", "photos/psnr"), ("gne.ema", "gen.ema"),
+    ("clip_gradient_norm", "clip_grad_norm"), ("n_codes", "num_codes"), ("generator", "gen"), ("valid", "val"),
     ("clip_grad_nrom", "clip_grad_norm"), ("keep_lats", "keep_last"), ("cosine_anealing", "cosine_annealing"),
 ]  # fmt: skip
 FAR = [

@@ -26,7 +26,9 @@ def closest(name: str, known: Iterable[str]) -> str | None:
         if same:
             return same[0]
     near = [(slips, -_ratio(name, other), other) for other in names if (slips := _slips(name, other)) is not None]
-    return min(near)[2] if near else None
+    if near:
+        return min(near)[2]
+    return max((o for o in names if _abbreviates(name, o)), key=lambda other: _ratio(name, other), default=None)
 
 
 def _joined(name: str) -> str:
@@ -39,6 +41,16 @@ def _words(name: str) -> list[str]:
 
 def _ratio(one: str, other: str) -> float:
     return difflib.SequenceMatcher(None, one, other).ratio()
+
+
+def _abbreviates(one: str, other: str) -> bool:
+    """Whether words of one are the beginnings of those of the other: `clip_gradient_norm`, `clip_grad_norm`."""
+    first, second = _words(one), _words(other)
+    if len(first) != len(second):
+        return False
+    cut = [min(a, b, key=len) for a, b in zip(first, second, strict=True) if a != b]
+    begins = all(a.startswith(b) or b.startswith(a) for a, b in zip(first, second, strict=True))
+    return begins and len(cut) == 1 and (len(cut[0]) >= SHORT or (bool(cut[0]) and len(first) > 1))
 
 
 def _slips(one: str, other: str) -> int | None:

@@ -180,6 +180,18 @@ def test_a_plugin_hides_no_other_fault(folder: Path) -> None:
     ]
 
 
+def test_a_plugin_that_raises_is_one_fault_and_not_one_more_for_each_of_its_components(folder: Path) -> None:
+    (folder / "nets.py").write_text("raise ValueError('broken')\n")
+    text = (
+        SOUND.replace("seed: 0", "plugins: [nets.py]")
+        .replace("photo_patches", "mine")
+        .replace("type: patch_critic", "type: theirs")
+    )
+    assert "type: mine" in text and "type: theirs" in text
+    said = said_about(text, folder)
+    assert [line.split(": ")[0] for line in said.splitlines() if not line.startswith(" ")] == ["gan.yml:2:11"]
+
+
 def test_the_value_of_an_environment_variable_is_never_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "s3cret")
     assert said_about(SOUND.replace("name: gan", "name: ../${env:TOKEN}"), folder) == (

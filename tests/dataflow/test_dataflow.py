@@ -57,11 +57,11 @@ def test_networks_tell_who_trains_them() -> None:
     }
 
 
-def test_an_evaluation_calls_the_averages() -> None:
-    graph = of_recipe("photo_sr")
-    called = {(graph.lanes[call.lane].title, call.name): call.networks for call in graph.calls if call.networks}
-    assert called["step gen", "upscale"] == ["gen"]
-    assert called["evaluate photos", "upscale"] == ["gen.ema"]
+def test_evaluations_call_the_averages_unless_told_otherwise() -> None:
+    calls = of_recipe("photo_sr").calls  # The one of the step, then that of the evaluation.
+    assert [call.networks for call in calls if call.name == "upscale"] == [["gen"], ["gen.ema"]]
+    text = (RECIPES / "photo_sr.yml").read_text().replace("every: 100", "every: 100\n    ema: false", 1)
+    assert [call.networks for call in of_text(text).calls if call.name == "upscale"] == [["gen"], ["gen"]]
 
 
 def test_gates_and_weights_are_on_the_call() -> None:
@@ -121,6 +121,13 @@ def test_names_are_text_whatever_they_hold() -> None:
     assert ET.fromstring(svg(graph)).find(f".//{SVG}script") is None
 
 
+def test_the_picture_has_colours_where_nobody_knows_css_variables() -> None:
+    picture = svg(of_recipe("photo_sr"))
+    assert ".dataflow .lane { fill: #f4f6f8; fill: var(--lane); }" in picture
+    wires = [path for path in ET.fromstring(picture).iter(f"{SVG}path") if path.get("class") == "wire"]
+    assert wires and all(wire.get("stroke", "").startswith("hsl(") for wire in wires)
+
+
 def test_the_page_loads_nothing() -> None:
     page = html(of_recipe("photo_sr")).replace("http://www.w3.org/2000/svg", "")
     assert "http" not in page and "src=" not in page and "@import" not in page
@@ -136,7 +143,10 @@ def test_the_command_writes_by_suffix_and_prints_mermaid(tmp_path: Path) -> None
         assert output.read_text().startswith(start)
     refused = CliRunner().invoke(cli, ["graph", recipe, "-o", "graph.png"])
     assert isinstance(refused.exception, ConfigError)
-    assert str(refused.exception) == "-o graph.png: the name ends with .html, .svg, .mmd"
+    assert str(refused.exception) == "-o graph.png: the name must end with one of .html, .svg, .mmd"
+    lost = CliRunner().invoke(cli, ["graph", recipe, "-o", str(tmp_path / "none" / "graph.svg")])
+    assert isinstance(lost.exception, ConfigError)
+    assert str(lost.exception) == f"-o {tmp_path}/none/graph.svg: there is no folder {tmp_path}/none"
 
 
 def test_the_command_asks_a_trace_for_shapes(tmp_path: Path) -> None:

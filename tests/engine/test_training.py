@@ -16,7 +16,7 @@ from toy_parts import SEEN, Snapshots, load, same, seen
 
 from artschool.data.collate import micro_batches
 from artschool.data.seeds import Seeds, derive
-from artschool.errors import ConfigError, StateError
+from artschool.errors import ConfigError, ResourceError, StateError
 from artschool.registry import networks
 
 
@@ -517,3 +517,10 @@ def test_the_schedule_counts_from_the_start_of_a_group(tmp_path: Path) -> None:
     run.train()
     rates = {name: [a - b for a, b in pairwise(snapshots.weights(name))] for name in ("net", "late")}
     assert rates == {"net": [0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25], "late": [1, 1, 1, 1, 1, 0.5, 0.5]}
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_the_way_out(tmp_path: Path) -> None:
+    run = toy_run.load(tmp_path)
+    (tmp_path / "run").write_text("")
+    with pytest.raises(ResourceError, match="/run: cannot be made: File exists; --run-dir names another folder"):
+        run.train()

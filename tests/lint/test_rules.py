@@ -135,6 +135,13 @@ def test_a_trial_from_the_command_line_is_not_judged_by_its_length() -> None:
     assert "slow-average" in [found.rule for found in judged(changed(GAN, ("iterations: 800", "iterations: 2")))]
 
 
+def test_an_average_that_reaches_over_just_half_of_the_run_is_fine() -> None:
+    short = changed(GAN, ("iterations: 800", "iterations: 20"))
+    for decay, found in (("0.9", False), ("0.91", True)):
+        rules = [fault.rule for fault in judged(short, f"ema.decay={decay}")]
+        assert ("slow-average" in rules) == found
+
+
 def test_a_gated_injector_out_of_phase_with_its_reader_is_told_and_a_cheap_one_without_a_gate_is_not() -> None:
     upscale = "      upscale: {type: forward, network: gen, in: lq, out: sr}\n    losses:\n"
     read = "      noisy_pixel: {type: l1, in: [noisy, hq], weight: 1.0, every: 4}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -42,10 +43,13 @@ def test_a_loss_is_told_which_parameters_it_reaches() -> None:
     }
 
 
-def test_shapes_that_do_not_fit_are_told_with_the_module_the_line_and_the_inputs() -> None:
+def test_shapes_that_do_not_fit_are_told_with_the_module_the_lines_and_the_inputs() -> None:
+    parts = Path(__file__).with_name("traced_parts.py")
+    line = next(n for n, text in enumerate(parts.read_text().splitlines(), 1) if "network(x).mean()" in text)
     assert said("networks.net.width=5") == (
         "toy.yml:14:19: steps.second.losses.own: fails in other.0 (Linear): RuntimeError: a and b must have same "
-        "reduction dim, but got [4, 5] X [3, 3].\n    x 'y': (4, 5) float32 on cpu"
+        f"reduction dim, but got [4, 5] X [3, 3].\n    at {parts}:{line}: result: Tensor = network(x).mean()\n"
+        "    x 'y': (4, 5) float32 on cpu"
     )
 
 

@@ -21,7 +21,9 @@ FORMATS: Mapping[str, Callable[[Dataflow], str]] = {".html": html, ".svg": svg, 
 def graph_command(path: Path, overrides: Sequence[str], output: Path | None, *, traced: bool) -> None:
     """Draw the dataflow of a file: into a page, a picture, or as Mermaid's text, which is printed without a file."""
     if output is not None and output.suffix not in FORMATS:
-        raise ConfigError(f"-o {output}: the name ends with {', '.join(FORMATS)}")
+        raise ConfigError(f"-o {output}: the name must end with one of {', '.join(FORMATS)}")
+    if output is not None and not output.parent.is_dir():
+        raise ConfigError(f"-o {output}: there is no folder {output.parent}")
     config = check_any(path, overrides)
     shapes, evaluated = None, None
     if traced:

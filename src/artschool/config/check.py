@@ -34,7 +34,8 @@ def check_tree(
     load_builtins()
     faults = _load_plugins(tree, announce) if with_plugins else []
     config, found = structure(tree)
-    faults += found
+    # A plugin that could not be imported is one fault, however many of its components the file names.
+    faults += [fault for fault in found if not (faults and _is_unknown_component(fault))]
     if config is not None:
         faults += check_references(config)
         flow_faults, warnings = check_flow(config)
@@ -59,6 +60,10 @@ def _with_nearest(fault: Fault, tree: Node) -> Fault:
     siblings = tree.at(steps[:-1]).value
     written = [key for key, node in siblings.items() if node.place.line] if isinstance(siblings, dict) else []
     return replace(fault, hint=allowed("There are", steps[-1], written) if written else "")
+
+
+def _is_unknown_component(fault: Fault) -> bool:
+    return fault.path.endswith(".type") and fault.message.startswith("unknown ")
 
 
 def _load_plugins(tree: Node, announce: Callable[[str], None]) -> list[Fault]:

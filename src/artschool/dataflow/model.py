@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config, Evaluation, Step
@@ -147,9 +148,9 @@ class _Builder:
         shared = [part for step in steps for part in _parts(step) if getattr(part.entry, "only", None) != "training"]
         self._writers = {}
         self._data(config.data[section.data], lane, (use.name for part in (*shared, *parts) for use in part.reads))
-        averaged = config.sections.ema.decays if config.sections.ema is not None and section.ema else {}
+        averages = {name: f"{name}.ema" for name in config.sections.ema.decays} if config.sections.ema else {}
         for part in (*shared, *parts):
-            self._call(part, lane, averaged)
+            self._call(part, lane, averages if section.ema else {})
 
     def _data(self, component: Component, lane: int, read: Iterable[str]) -> None:
         keys = declared_keys(component)
@@ -157,12 +158,11 @@ class _Builder:
         call.outputs = list(dict.fromkeys(read if keys is None else keys))
         self._add(call)
 
-    def _call(self, component: Component, lane: int, averaged: Container[str] = ()) -> None:
+    def _call(self, component: Component, lane: int, stand_ins: Mapping[str, str] = MappingProxyType({})) -> None:
         call = _box(component, lane, len(self.calls))
         call.inputs = [(use.parameter, use.name) for use in component.reads]
         call.outputs = list(dict.fromkeys(use.name for use in component.writes))
-        names = dict.fromkeys(use.name for use in component.networks)
-        call.networks = [f"{name}.ema" if name in averaged else name for name in names]
+        call.networks = list(dict.fromkeys(stand_ins.get(use.name, use.name) for use in component.networks))
         for key in dict.fromkeys(key for _, key in call.inputs):
             for writer in self._writers.get(key, ()):
                 self.flows.append(Flow(key, writer.id, call.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
@@ -24,7 +25,9 @@ def svg(graph: Dataflow, *, style: bool = True) -> str:
     drawing = layout(graph)
     networks, top = _networks(graph, drawing.width)
     height = drawing.height + top
-    css = f"<style>{files(__package__).joinpath('drawing.css').read_text()}</style>" if style else ""
+    css = (
+        f"<style>{_with_plain_colours(files(__package__).joinpath('drawing.css').read_text())}</style>" if style else ""
+    )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width:g} {height:g}" width="{drawing.width:g}" '
         f'height="{height:g}" class="dataflow" role="group" aria-label="{_text(graph.name)}">',
@@ -39,6 +42,17 @@ def svg(graph: Dataflow, *, style: bool = True) -> str:
         "</g></svg>",
     ]
     return "\n".join(part for part in parts if part)
+
+
+def _with_plain_colours(css: str) -> str:
+    """The light colour before each that hangs on a variable: many programs besides browsers know no variables."""
+    light = dict(re.findall(r"--([\w-]+): ([^;]+);", css.partition("@media")[0]))
+    return re.sub(r"([\w-]+): var\(--([\w-]+)\);", lambda found: f"{found[1]}: {light[found[2]]}; {found[0]}", css)
+
+
+def _coloured(attribute: str, hue: int) -> str:
+    """The colour of a key, plain and as the variable that the style takes it from."""
+    return f'{attribute}="hsl({hue}, 55%, 38%)" style="--hue:{hue}"'
 
 
 def _networks(graph: Dataflow, width: float) -> tuple[list[str], float]:
@@ -80,7 +94,7 @@ def _titles(graph: Dataflow, drawing: Drawing) -> Iterator[str]:
 def _wire(graph: Dataflow, wire: Wire) -> str:
     flow, key = wire.flow, _text(wire.flow.key)
     return (
-        f'<path class="wire" style="--hue:{graph.hue(flow.key)}" data-key="{key}" '
+        f'<path class="wire" {_coloured("stroke", graph.hue(flow.key))} data-key="{key}" '
         f'data-from="{flow.writer}" data-to="{flow.reader}" d="{_rounded(wire.points)}"><title>{key}</title></path>'
     )
 
@@ -122,7 +136,7 @@ def _box(graph: Dataflow, box: Box) -> Iterator[str]:
     for key, height in box.ins.items():
         text = f"{parameters[key]}: {key}" if parameters[key] != key else key
         yield f'<text class="in" x="{x + 10:g}" y="{height + 4:g}">{_short(text, 32)}</text>'
-        yield f'<circle class="port" style="--hue:{graph.hue(key)}" cx="{x:g}" cy="{height:g}" r="3"/>'
+        yield f'<circle class="port" {_coloured("fill", graph.hue(key))} cx="{x:g}" cy="{height:g}" r="3"/>'
     for key, height in box.outs.items():
         yield from _output(graph, box, key, height)
     yield "</g>"
@@ -132,14 +146,14 @@ def _output(graph: Dataflow, box: Box, key: str, height: float) -> Iterator[str]
     right, shape = box.x + WIDTH, graph.shape(box.call, key)
     size = ROW + (SHAPE if shape else 0)
     yield (
-        f'<g class="key" style="--hue:{graph.hue(key)}" data-key="{_text(key)}" data-writer="{box.call.id}" '
+        f'<g class="key" data-key="{_text(key)}" data-writer="{box.call.id}" '
         f'tabindex="0" role="button"><title>{_text(f"{key} {shape}")}</title>'
         f'<rect x="{box.x + 60:g}" y="{height - ROW / 2:g}" width="{WIDTH - 60}" height="{size:g}" rx="4"/>'
         f'<text class="out" x="{right - 10:g}" y="{height + 4:g}" text-anchor="end">{_short(key, 22)}</text>'
     )
     if shape:
         yield f'<text class="shape" x="{right - 10:g}" y="{height + 16:g}" text-anchor="end">{_short(shape, 28)}</text>'
-    yield f'<circle class="port" cx="{right:g}" cy="{height:g}" r="3"/></g>'
+    yield f'<circle class="port" {_coloured("fill", graph.hue(key))} cx="{right:g}" cy="{height:g}" r="3"/></g>'
 
 
 def _called(graph: Dataflow, call: Call) -> str:

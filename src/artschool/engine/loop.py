@@ -18,7 +18,7 @@ from artschool.engine.rollback import roll_back
 from artschool.engine.run import Run
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.train_iteration import MicroBatches, train_iteration
-from artschool.errors import NumericsError, Stopped
+from artschool.errors import NumericsError, ResourceError, Stopped
 
 
 def train(run: Run) -> None:
@@ -60,7 +60,11 @@ def _train_on(run: Run, flag: StopFlag) -> None:
 def _open_folder(run: Run) -> None:
     """Write the file beside the run, as given and as meant."""
     if ranks.is_main():
-        run.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            run.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise ResourceError(f"{run.folder}: cannot be made: {reason}; --run-dir names another folder") from error
         for name, text in run.config_texts.items():
             write_file(run.folder / name, text.encode())
     ranks.wait()

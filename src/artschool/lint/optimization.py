@@ -155,7 +155,8 @@ def slow_average(subject: Subject) -> Iterator[Fault]:
         given = isinstance(ema.networks, dict) if ema is not None else False
         path = ("ema", "networks", network) if given else ("ema", "decay")
         place = place_of(subject.config.tree, *path)
-        reach = 1 / (1 - decay) if decay < 1 else float("inf")
+        # Rounded, as 1 / (1 - 0.9) is a little more than 10.
+        reach = round(1 / (1 - decay), 6) if decay < 1 else float("inf")
         if updates and reach * FEW_UPDATES > updates:
             message = f"averages {network!r} over the last {reach:.0f} updates, and there are {updates}"
             if decay < 1:

@@ -192,7 +192,7 @@ class Observer:
         where = self._module_of(error)
         inside = f" in {where}" if where else ""
         advice = ["Take a larger batch, or fewer parts of one."] if ONE_VALUE in str(error) else []
-        hint = "\n".join([*call.inputs(state), *advice])
+        hint = "\n".join([*_line_of_user(error), *call.inputs(state), *advice])
         return Fault(call.place, call.path, f"fails{inside}: {_text(error)}", hint)
 
     def _module_of(self, error: Exception) -> str:
@@ -207,6 +207,15 @@ class Observer:
             if isinstance(module, nn.Module) and id(module) in names:
                 return f"{names[id(module)]} ({type(module).__name__})"
         return ""
+
+
+def _line_of_user(error: Exception) -> list[str]:
+    """The deepest line that is neither torch's nor ours: of a plugin, or of a library that a network comes from."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for frame, line in reversed(list(zip(frames, traceback.extract_tb(error.__traceback__), strict=True))):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in ("artschool", "torch"):
+            return [f"at {line.filename}:{line.lineno}: {line.line}"]
+    return []
 
 
 def calls_any(component: Component, networks: Container[str]) -> bool:
