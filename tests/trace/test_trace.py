@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from traced_parts import TEXT, traced
 
+from artschool.build import build
+from artschool.engine.run import Run
 from artschool.errors import ConfigError, DataError
 
 
@@ -250,3 +256,19 @@ def test_every_optimizer_shows_its_state(optimizer: str) -> None:
     assert not found.real
     kept = {"adam": 2 * 12 + 2, "lamb": 2 * 12, "rmsprop": 12 + 2, "adafactor": 3 + 3 + 3 + 2}[optimizer]
     assert found.memory.lasting["optimizer state"] == 4 * (kept + 2 * 12 + 2)  # The other step's Adam has its own.
+
+
+@pytest.mark.parametrize("network", ["traced_linear", "traced_choosy"])
+def test_nothing_stays_alive(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[weakref.ref[nn.Module]] = []
+
+    def noted(*args: Any, **options: Any) -> Run:
+        run = build(*args, **options)
+        built.extend(map(weakref.ref, run.networks.values()))
+        return run
+
+    monkeypatch.setattr("artschool.trace.trace.build", noted)
+    traced(f"networks.net={{type: {network}}}")
+    gc.collect()
+    assert built
+    assert [reference() for reference in built] == [None] * len(built)

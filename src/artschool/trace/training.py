@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -54,7 +55,6 @@ class TrainingTrace:
         self._live = LiveBytes()
         self._faults: list[Fault] = []
         self._step: TrainStep | None = None
-        self._watch_gradients()
 
     @property
     def faults(self) -> list[Fault]:
@@ -71,7 +71,7 @@ class TrainingTrace:
             observe(step.graph, self.observer)
             if step.update is not None and not skips_on_device(step.update.optimizer):
                 step.update.guard = False  # It would ask whether gradients are finite, which only values can tell.
-        with all_frozen(self.run.networks.values()), self._live:
+        with self._watched_gradients(), all_frozen(self.run.networks.values()), self._live:
             self.memory.of_run(self.run, self._live)
             for iteration in self.iterations:
                 for size in self._sizes(iteration):
@@ -165,15 +165,23 @@ class TrainingTrace:
             self._step = None
         self.memory.of_step(step, self._live)
 
-    def _watch_gradients(self) -> None:
+    @contextmanager
+    def _watched_gradients(self) -> Iterator[None]:
+        """Note which parameters get one. Hooks that stayed would keep the run alive, unseen by the collector."""
+
         def got(parameter: nn.Parameter) -> None:
             if self._step is not None:
                 self.reached[self._step.graph.name].add(parameter)
             if isinstance(parameter.grad, Tensor):
                 self._live.mark([parameter.grad], GRADIENTS)
 
-        for parameter in {p: None for step in self.run.steps if step.update for p in step.update.parameters}:
-            parameter.register_post_accumulate_grad_hook(got)  # type: ignore[no-untyped-call]  # torch
+        parameters = {p: None for step in self.run.steps if step.update for p in step.update.parameters}
+        handles: list[Any] = [p.register_post_accumulate_grad_hook(got) for p in parameters]  # type: ignore[no-untyped-call]  # torch
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 def _with_hint(fault: Fault, hint: str) -> Fault:
