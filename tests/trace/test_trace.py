@@ -272,3 +272,18 @@ def test_nothing_stays_alive(network: str, monkeypatch: pytest.MonkeyPatch) -> N
     gc.collect()
     assert built
     assert [reference() for reference in built] == [None] * len(built)
+
+
+@pytest.mark.parametrize("does", ["look", "save"])
+def test_a_hook_that_needs_values_before_an_iteration_runs_for_real(does: str) -> None:
+    override = f"networks.net={{type: traced_prepared, does: {does}}}"
+    assert traced(override).notes == [
+        f"override {override!r}: networks.net looks at the values of tensors in update_for_step, "
+        "so micro-batches ran for real instead"
+    ]
+
+
+def test_a_hook_that_fails_before_an_iteration_is_told() -> None:
+    assert "networks.net: its update_for_step fails: LookupError: no such stage" in said(
+        "networks.net={type: traced_prepared, does: fail}"
+    )

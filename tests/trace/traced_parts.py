@@ -139,6 +139,30 @@ class Choosy(nn.Module):
         return result if bool(x.sum() >= 0) else x
 
 
+@networks.register("traced_prepared")
+class Prepared(nn.Module):
+    """Does something before each iteration: looks at its weights, saves them, or fails."""
+
+    def __init__(self, does: str) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+        self.does = does
+
+    def update_for_step(self, step: int, folder: Path) -> None:
+        """An iteration begins."""
+        if self.does == "look":
+            float(self.linear.weight.sum())
+        elif self.does == "save":
+            torch.save(self.state_dict(), folder / "weights.pt")
+        else:
+            raise LookupError("no such stage")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        result: Tensor = self.linear(x)
+        return result
+
+
 @losses.register("traced_judged")
 def judged(network: Network, x: Tensor) -> Tensor:
     """The mean of what a network gives."""

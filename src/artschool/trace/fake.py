@@ -31,6 +31,7 @@ SIGNS = (
     "of type FakeTensor",
     "storage of a tensor on device",
     "Cannot access data pointer",
+    "WeakValueDictionary",
     "Couldn't swap",
     "different devices",
     "same device",

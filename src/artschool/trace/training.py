@@ -12,6 +12,7 @@ from artschool.config.regimes import regimes
 from artschool.config.structure import Config
 from artschool.data.examples import resized
 from artschool.engine.freeze import all_frozen
+from artschool.engine.hooks import hooks
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
 from artschool.engine.train_iteration import MicroBatches, TrainStep
@@ -113,8 +114,7 @@ class TrainingTrace:
         run.iteration = clock.iteration = iteration
         clock.training = True
         try:
-            for hook in run.update_hooks:
-                hook(iteration, run.folder)
+            self._update_for_step(iteration)
             # Where there are several parts, the second differs: gradients are there already, and `once` has been.
             count = min(2, self._config.sections.train.parts(iteration))
             states = MicroBatches(resized(self._samples, count * size), count, count * size, run.device)
@@ -128,6 +128,17 @@ class TrainingTrace:
         finally:
             clock.training = False
             run.meters.forget()
+
+    def _update_for_step(self, iteration: int) -> None:
+        for name, hook in hooks(self.run.networks, "update_for_step"):
+            place, path = self._config.networks[name].node.place, f"networks.{name}"
+            try:
+                hook(iteration, self.run.folder)
+            except Exception as error:
+                if not self.observer.real and needs_values(error):
+                    raise Untraceable(f"{place}: {path} looks at the values of tensors in update_for_step") from error
+                message = f"its update_for_step fails: {type(error).__name__}: {error}"
+                raise ConfigError(Fault(place, path, message)) from error
 
     def _why_so_few(self, iteration: int, size: int) -> str:
         parts = self._config.sections.train.parts(iteration)
