@@ -287,3 +287,7 @@ def test_a_hook_that_fails_before_an_iteration_is_told() -> None:
     assert "networks.net: its update_for_step fails: LookupError: no such stage" in said(
         "networks.net={type: traced_prepared, does: fail}"
     )
+
+
+def test_a_run_that_has_no_iterations_left_has_nothing_to_trace() -> None:
+    assert traced("train.start_iteration=10").regimes == []
