@@ -291,3 +291,9 @@ def test_a_hook_that_fails_before_an_iteration_is_told() -> None:
 
 def test_a_run_that_has_no_iterations_left_has_nothing_to_trace() -> None:
     assert traced("train.start_iteration=10").regimes == []
+
+
+def test_no_iteration_after_the_last_epoch_is_traced() -> None:
+    epochs = "train={epochs: 2, device: cpu}"
+    late = "steps.main.losses.late={type: mean, in: label, weight: 1.0, after: 4}"
+    assert traced(epochs, late).regimes == [0]

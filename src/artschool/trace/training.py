@@ -51,8 +51,9 @@ class TrainingTrace:
         self.notes: list[str] = []
         self.trainable: dict[str, set[nn.Parameter]] = {}
         self.reached: dict[str, set[nn.Parameter]] = {step.graph.name: set() for step in run.steps}
-        starts = {start for step in run.steps for start in step.starts if start < run.iterations}
-        self.iterations = sorted({*regimes(config), *starts})
+        starts = {start for step in run.steps for start in step.starts}
+        # The file alone does not tell how many iterations so many epochs are.
+        self.iterations = sorted(first for first in {*regimes(config), *starts} if first < run.iterations)
         self._live = LiveBytes()
         self._faults: list[Fault] = []
         self._step: TrainStep | None = None
