@@ -297,3 +297,7 @@ def test_no_iteration_after_the_last_epoch_is_traced() -> None:
     epochs = "train={epochs: 2, device: cpu}"
     late = "steps.main.losses.late={type: mean, in: label, weight: 1.0, after: 4}"
     assert traced(epochs, late).regimes == [0]
+
+
+def test_sparse_matrices_are_sound() -> None:
+    assert not traced("networks.net={type: traced_sparse}").real

@@ -163,6 +163,21 @@ class Prepared(nn.Module):
         return result
 
 
+@networks.register("traced_sparse")
+class Mixed(nn.Module):
+    """Mixes its inputs by a sparse matrix, as over the edges of a graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        edges = torch.sparse_coo_tensor(torch.tensor([[0, 1], [1, 0]]), torch.ones(2), (3, 3))
+        result: Tensor = self.linear(torch.sparse.mm(edges, x.t()).t())
+        return result
+
+
 @losses.register("traced_judged")
 def judged(network: Network, x: Tensor) -> Tensor:
     """The mean of what a network gives."""
