@@ -5,11 +5,13 @@ from __future__ import annotations
 import gc
 import random
 import weakref
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from traced_parts import TEXT, traced
 
@@ -301,3 +303,15 @@ def test_no_iteration_after_the_last_epoch_is_traced() -> None:
 
 def test_sparse_matrices_are_sound() -> None:
     assert not traced("networks.net={type: traced_sparse}").real
+
+
+def test_a_hook_on_gradients_that_needs_values_runs_for_real() -> None:
+    assert traced("networks.net={type: traced_scaled}").notes == [
+        "toy.yml:7:5: steps.main looks at the values of tensors in a hook or backward, "
+        "so micro-batches ran for real instead"
+    ]
+
+
+def test_a_network_that_loads_safetensors_runs_for_real(tmp_path: Path) -> None:
+    save_file(nn.Linear(3, 3).state_dict(), tmp_path / "weights.safetensors")
+    assert traced(f"networks.net={{type: traced_safetensors, file: {tmp_path}/weights.safetensors}}").real

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypedDict
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from artschool.config.check import check_tree
@@ -176,6 +177,29 @@ class Mixed(nn.Module):
         edges = torch.sparse_coo_tensor(torch.tensor([[0, 1], [1, 0]]), torch.ones(2), (3, 3))
         result: Tensor = self.linear(torch.sparse.mm(edges, x.t()).t())
         return result
+
+
+@networks.register("traced_scaled")
+class Scaled(nn.Module):
+    """Looks at the gradient of its first part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.first.weight.register_hook(lambda gradient: gradient / (1 + float(gradient.norm())))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        result: Tensor = self.second(self.first(x))
+        return result
+
+
+@networks.register("traced_safetensors")
+def from_safetensors(file: str) -> nn.Module:
+    """(B, 3) to the same, with weights of a file."""
+    network = nn.Linear(3, 3)
+    network.load_state_dict(load_file(file))
+    return network
 
 
 @losses.register("traced_judged")

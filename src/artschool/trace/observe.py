@@ -190,7 +190,7 @@ class Observer:
         inside = f" in {where}" if where else ""
         advice = ["Take a larger batch, or fewer parts of one."] if ONE_VALUE in str(error) else []
         hint = "\n".join([*call.inputs(state), *advice])
-        return Fault(call.place, call.path, f"fails{inside}: {_text(error)}", hint)
+        return Fault(call.place, call.path, f"fails{inside}: {describe_error(error)}", hint)
 
     def _module_of(self, error: Exception) -> str:
         """The deepest module of a network that was at work: `gen.body.3 (Conv2d)`."""
@@ -240,7 +240,8 @@ def components_of_file(config: Config) -> dict[str, Component]:
     return {part.path: part for part in parts}
 
 
-def _text(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
+    """Its class and the first line of what it says."""
     first = str(error).strip().split("\n", 1)[0].removesuffix(", but expected one of:").replace("FakeTensor", "Tensor")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 

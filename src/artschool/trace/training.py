@@ -19,7 +19,7 @@ from artschool.engine.train_iteration import MicroBatches, TrainStep
 from artschool.errors import ConfigError, Fault
 from artschool.trace.fake import needs_values
 from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
-from artschool.trace.observe import Observer, Untraceable, components_of_file, observe
+from artschool.trace.observe import Observer, Untraceable, components_of_file, describe_error, observe
 
 DRAWS = 4
 """How often parameters without a gradient get another chance, since chance may decide which part of a network runs."""
@@ -138,7 +138,7 @@ class TrainingTrace:
             except Exception as error:
                 if not self.observer.real and needs_values(error):
                     raise Untraceable(f"{place}: {path} looks at the values of tensors in update_for_step") from error
-                message = f"its update_for_step fails: {type(error).__name__}: {error}"
+                message = f"its update_for_step fails: {describe_error(error)}"
                 raise ConfigError(Fault(place, path, message)) from error
 
     def _why_so_few(self, iteration: int, size: int) -> str:
@@ -165,9 +165,9 @@ class TrainingTrace:
             if len(self.observer.faults) > told:
                 raise ConfigError([]) from None  # The losses have told it, each with its reason.
             if self.observer.real or not needs_values(error):
-                message = f"fails outside of its injectors and losses: {type(error).__name__}: {error}"
+                message = f"fails outside of its injectors and losses: {describe_error(error)}"
                 raise ConfigError(Fault(place, path, message)) from error
-            if not self.reached[name]:
+            if not self.reached[name].issuperset(step.trainable(iteration)):  # Not all gradients were there yet.
                 raise Untraceable(f"{place}: {path} looks at the values of tensors in a hook or backward") from error
             note = f"{place}: {path}: its optimizer or a hook looks at the values of tensors; that was not traced"
             self.notes += [note] if note not in self.notes else []
