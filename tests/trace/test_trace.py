@@ -315,3 +315,18 @@ def test_a_hook_on_gradients_that_needs_values_runs_for_real() -> None:
 def test_a_network_that_loads_safetensors_runs_for_real(tmp_path: Path) -> None:
     save_file(nn.Linear(3, 3).state_dict(), tmp_path / "weights.safetensors")
     assert traced(f"networks.net={{type: traced_safetensors, file: {tmp_path}/weights.safetensors}}").real
+
+
+def test_the_last_batch_of_an_epoch_that_never_ends_is_not_traced() -> None:
+    normed = ["networks.net={type: traced_normed}", "data.train.drop_last=false"]
+    assert traced(*normed, "train.iterations=2")
+    assert "This is the last batch of an epoch, with 1 sample" in said(*normed, "train.iterations=3")
+
+
+def test_a_batch_is_no_larger_than_its_data() -> None:
+    assert traced("data.train.batch_size=16", "data.train.drop_last=false").keys["x"].kind == "(9, 3) float32"
+
+
+def test_processes_that_have_not_met_yet_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert traced().keys["x"].kind == "(2, 3) float32"

@@ -42,7 +42,7 @@ def trace(config: Config) -> Trace:
         ConfigError: With every fault that was found.
         DataError: A batch cannot be loaded. With `data.x.example` none is.
     """
-    world_size = ranks.world_size()
+    world_size = ranks.started()
     with forked(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.alone():
         loaders = _loaders(config)
         batches = {name: loader.first(min(MOST_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}

@@ -101,13 +101,15 @@ class TrainingTrace:
     def _sizes(self, iteration: int) -> list[int]:
         """Samples in the largest part of a batch, and in the smallest where that differs."""
         parts, batches = self._config.sections.train.parts(iteration), self.run.data.batches
-        last = min(batches.batch_size, batches.size(batches.per_epoch - 1)) // self._world_size
+        start = self._config.sections.train.start_iteration
+        ends = start // batches.per_epoch < self.run.iterations // batches.per_epoch  # Whether an epoch does.
+        last = max(1, batches.size(batches.per_epoch - 1 if ends else 0) // self._world_size)
         return list(dict.fromkeys([-(-self._whole // min(parts, self._whole)), max(1, last // min(parts, last))]))
 
     @property
     def _whole(self) -> int:
         """Samples of a whole batch in the process that has most of them."""
-        return -(-self.run.data.batches.batch_size // self._world_size)
+        return -(-self.run.data.batches.size(0) // self._world_size)
 
     def _iterate(self, iteration: int, size: int) -> None:
         """One iteration of one micro-batch. The first fault ends it."""
