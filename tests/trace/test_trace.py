@@ -330,3 +330,8 @@ def test_a_batch_is_no_larger_than_its_data() -> None:
 def test_processes_that_have_not_met_yet_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert traced().keys["x"].kind == "(2, 3) float32"
+
+
+def test_a_network_that_a_component_keeps_is_told_by_its_own_name() -> None:
+    reached = traced("steps.second.losses.own.type=traced_holder").reached["steps.second.losses.own"]
+    assert list(reached.networks) == ["other"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
 from safetensors.torch import load_file
@@ -186,7 +186,8 @@ class Scaled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
-        self.first.weight.register_hook(lambda gradient: gradient / (1 + float(gradient.norm())))
+        weight: Any = self.first.weight
+        weight.register_hook(lambda gradient: gradient / (1 + float(gradient.norm())))
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3) to the same."""
@@ -207,6 +208,20 @@ def judged(network: Network, x: Tensor) -> Tensor:
     """The mean of what a network gives."""
     result: Tensor = network(x).mean()
     return result
+
+
+@losses.register("traced_holder")
+class Holder(nn.Module):
+    """Keeps the network that it judges by as its own part."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to a scalar."""
+        result: Tensor = self.network(x).mean()
+        return result
 
 
 @injectors.register("traced_two")

@@ -50,7 +50,7 @@ class Observer:
 
     Args:
         components: By path.
-        modules: Networks, averages and components that are modules, by name.
+        modules: Networks, averages and components that are modules, by name, in this order.
         real: Whether tensors have values.
 
     Attributes:
@@ -61,7 +61,7 @@ class Observer:
         callers: The first component that called each network.
     """
 
-    def __init__(self, components: Mapping[str, Component], modules: Mapping[str, nn.Module], *, real: bool) -> None:
+    def __init__(self, components: Mapping[str, Component], modules: dict[str, nn.Module], *, real: bool) -> None:
         self.components = components
         self.modules = modules
         self.real = real
@@ -72,7 +72,7 @@ class Observer:
         self.callers: dict[str, str] = {}
         self._owners = {
             id(parameter): (name, own)
-            for name, module in modules.items()
+            for name, module in reversed(modules.items())  # A component may hold a network, which stands before it.
             for own, parameter in module.named_parameters()
         }
         self._step: TrainStep | None = None
