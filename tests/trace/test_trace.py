@@ -335,3 +335,7 @@ def test_processes_that_have_not_met_yet_share_a_batch(monkeypatch: pytest.Monke
 def test_a_network_that_a_component_keeps_is_told_by_its_own_name() -> None:
     reached = traced("steps.second.losses.own.type=traced_holder").reached["steps.second.losses.own"]
     assert list(reached.networks) == ["other"]
+
+
+def test_a_gradient_flows_through_a_mapping() -> None:
+    assert traced("steps.main.injectors.wrap={type: traced_named, in: y, out: z}").keys["z"].gradient

@@ -224,6 +224,12 @@ class Holder(nn.Module):
         return result
 
 
+@injectors.register("traced_named")
+def named(x: Tensor) -> dict[str, Tensor]:
+    """The value by name."""
+    return {"value": x}
+
+
 @injectors.register("traced_two")
 def two(x: Tensor) -> list[Tensor]:
     """The value and its square."""
