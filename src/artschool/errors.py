@@ -27,6 +27,10 @@ class ConfigError(ArtschoolError):
         self.faults: list[Fault] = [faults] if isinstance(faults, Fault) else list(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[list[Fault]], dict[str, object]]:
+        # From one process to another with its faults, and the notes that it got.
+        return type(self), (self.faults,), self.__dict__
+
 
 class StateError(ArtschoolError):
     """A key is written twice or read before it exists, where only the running program could tell."""

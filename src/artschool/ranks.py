@@ -53,6 +53,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() and not _alone else 1
 
 
+def started() -> int:
+    """How many processes `torchrun` has started, whether or not they have met yet."""
+    return dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", "1"))
+
+
 def is_main() -> bool:
     """Whether this process writes files and speaks to the user."""
     return rank() == 0

@@ -22,6 +22,7 @@ from artschool.loggers.guarded import Guarded
 from artschool.loggers.jsonl import JsonlLogger
 from artschool.loggers.pictures import PictureLogger
 from artschool.loggers.tensorboard import TensorBoardLogger
+from artschool.trace.apart import apart
 from artschool.trace.trace import trace
 
 
@@ -127,12 +128,14 @@ def _is_finished(config: Config, folder: Path) -> bool:
 
 
 def _trace(config: Config, folder: Path, console: Console) -> None:
-    found = trace(config)
-    for note in found.notes:
-        _say(console, f"note: {note}")
-    if warning := found.warning_of_disk(folder):
-        _say(console, f"warning: {warning}")
-    _say(console, f"traced: {found.summary}")
+    def lines() -> list[str]:
+        found = trace(config)
+        warning = found.warning_of_disk(folder)
+        notes = [f"note: {note}" for note in found.notes]
+        return [*notes, *([f"warning: {warning}"] if warning else []), f"traced: {found.summary}"]
+
+    for line in apart(lines):
+        _say(console, line)
 
 
 def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
-from traced_parts import TEXT
+from traced_parts import TEXT, window
 
 from artschool.cli.main import cli
 from artschool.errors import ConfigError
@@ -68,3 +69,11 @@ def test_too_small_a_disk_is_a_warning(file: Path, monkeypatch: pytest.MonkeyPat
     done = CliRunner().invoke(cli, ["train", "toy.yml", "train.iterations=1"])
     assert done.exit_code == 0
     assert "warning: 1 checkpoints take 304 bytes, and runs/traced has 100 bytes left; " in done.output
+
+
+def test_nothing_of_the_trace_stays_in_the_caches_of_modules(file: Path) -> None:
+    window.cache_clear()
+    done = CliRunner().invoke(cli, ["train", "toy.yml", "networks.net={type: traced_cached}", "train.iterations=2"])
+    assert done.exit_code == 0, done.exception
+    assert "traced: 1 regime" in done.output
+    assert type(window(3)) is torch.Tensor

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
+from torch import nn
 from traced_parts import TEXT, traced
 
+from artschool.build import build
+from artschool.engine.run import Run
 from artschool.errors import ConfigError, DataError
 
 
@@ -254,3 +261,87 @@ def test_every_optimizer_shows_its_state(optimizer: str) -> None:
     assert not found.real
     kept = {"adam": 2 * 12 + 2, "lamb": 2 * 12, "rmsprop": 12 + 2, "adafactor": 3 + 3 + 3 + 2}[optimizer]
     assert found.memory.lasting["optimizer state"] == 4 * (kept + 2 * 12 + 2)  # The other step's Adam has its own.
+
+
+@pytest.mark.parametrize("network", ["traced_linear", "traced_choosy"])
+def test_nothing_stays_alive(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[weakref.ref[nn.Module]] = []
+
+    def noted(*args: Any, **options: Any) -> Run:
+        run = build(*args, **options)
+        built.extend(map(weakref.ref, run.networks.values()))
+        return run
+
+    monkeypatch.setattr("artschool.trace.trace.build", noted)
+    traced(f"networks.net={{type: {network}}}")
+    gc.collect()
+    assert built
+    assert [reference() for reference in built] == [None] * len(built)
+
+
+@pytest.mark.parametrize("does", ["look", "save"])
+def test_a_hook_that_needs_values_before_an_iteration_runs_for_real(does: str) -> None:
+    override = f"networks.net={{type: traced_prepared, does: {does}}}"
+    assert traced(override).notes == [
+        f"override {override!r}: networks.net looks at the values of tensors in update_for_step, "
+        "so micro-batches ran for real instead"
+    ]
+
+
+def test_a_hook_that_fails_before_an_iteration_is_told() -> None:
+    assert "networks.net: its update_for_step fails: LookupError: no such stage" in said(
+        "networks.net={type: traced_prepared, does: fail}"
+    )
+
+
+def test_no_iteration_after_the_last_epoch_is_traced() -> None:
+    epochs = "train={epochs: 2, device: cpu}"
+    late = "steps.main.losses.late={type: mean, in: label, weight: 1.0, after: 4}"
+    assert traced(epochs, late).regimes == [0]
+
+
+def test_sparse_matrices_are_sound() -> None:
+    assert not traced("networks.net={type: traced_sparse}").real
+
+
+def test_a_hook_on_gradients_that_needs_values_runs_for_real() -> None:
+    assert traced("networks.net={type: traced_scaled}").notes == [
+        "toy.yml:7:5: steps.main looks at the values of tensors in a hook or backward, "
+        "so micro-batches ran for real instead"
+    ]
+
+
+def test_a_network_that_loads_safetensors_runs_for_real(tmp_path: Path) -> None:
+    save_file(nn.Linear(3, 3).state_dict(), tmp_path / "weights.safetensors")
+    assert traced(f"networks.net={{type: traced_safetensors, file: {tmp_path}/weights.safetensors}}").real
+
+
+def test_the_last_batch_of_an_epoch_that_never_ends_is_not_traced() -> None:
+    normed = ["networks.net={type: traced_normed}", "data.train.drop_last=false"]
+    assert traced(*normed, "train.iterations=2")
+    assert "This is the last batch of an epoch, with 1 sample" in said(*normed, "train.iterations=3")
+
+
+def test_a_batch_is_no_larger_than_its_data() -> None:
+    assert traced("data.train.batch_size=16", "data.train.drop_last=false").keys["x"].kind == "(9, 3) float32"
+
+
+def test_processes_that_have_not_met_yet_share_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert traced().keys["x"].kind == "(2, 3) float32"
+
+
+def test_a_network_that_a_component_keeps_is_told_by_its_own_name() -> None:
+    reached = traced("steps.second.losses.own.type=traced_holder").reached["steps.second.losses.own"]
+    assert list(reached.networks) == ["other"]
+
+
+def test_a_gradient_flows_through_a_mapping() -> None:
+    assert traced("steps.main.injectors.wrap={type: traced_named, in: y, out: z}").keys["z"].gradient
+
+
+def test_lazy_modules_are_refused_with_a_way_out() -> None:
+    assert said("networks.net={type: traced_lazy}") == (
+        "override 'networks.net={type: traced_lazy}': networks.net: has lazy modules, whose shapes only the first "
+        "batch tells, so it cannot be traced\n    Give them their sizes, or train with --no-trace."
+    )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from artschool.config.check import check_tree
@@ -125,6 +127,32 @@ class Huge(nn.Module):
         return x
 
 
+@functools.lru_cache
+def window(length: int) -> Tensor:
+    """A tensor that is kept for later."""
+    return torch.hann_window(length)
+
+
+@networks.register("traced_cached")
+class Cached(nn.Module):
+    """Multiplies by a tensor that its module keeps for all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        result: Tensor = self.linear(x) * window(3)
+        return result
+
+
+@networks.register("traced_lazy")
+def lazy() -> nn.Module:
+    """(B, n) to (B, 3)."""
+    return nn.LazyLinear(3)
+
+
 @networks.register("traced_choosy")
 class Choosy(nn.Module):
     """Looks at its values."""
@@ -139,11 +167,94 @@ class Choosy(nn.Module):
         return result if bool(x.sum() >= 0) else x
 
 
+@networks.register("traced_prepared")
+class Prepared(nn.Module):
+    """Does something before each iteration: looks at its weights, saves them, or fails."""
+
+    def __init__(self, does: str) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+        self.does = does
+
+    def update_for_step(self, step: int, folder: Path) -> None:
+        """An iteration begins."""
+        if self.does == "look":
+            float(self.linear.weight.sum())
+        elif self.does == "save":
+            torch.save(self.state_dict(), folder / "weights.pt")
+        else:
+            raise LookupError("no such stage")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        result: Tensor = self.linear(x)
+        return result
+
+
+@networks.register("traced_sparse")
+class Mixed(nn.Module):
+    """Mixes its inputs by a sparse matrix, as over the edges of a graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        edges = torch.sparse_coo_tensor(torch.tensor([[0, 1], [1, 0]]), torch.ones(2), (3, 3), check_invariants=False)
+        result: Tensor = self.linear(torch.sparse.mm(edges, x.t()).t())
+        return result
+
+
+@networks.register("traced_scaled")
+class Scaled(nn.Module):
+    """Looks at the gradient of its first part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3)
+        weight: Any = self.first.weight
+        weight.register_hook(lambda gradient: gradient / (1 + float(gradient.norm())))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        result: Tensor = self.second(self.first(x))
+        return result
+
+
+@networks.register("traced_safetensors")
+def from_safetensors(file: str) -> nn.Module:
+    """(B, 3) to the same, with weights of a file."""
+    network = nn.Linear(3, 3)
+    network.load_state_dict(load_file(file))
+    return network
+
+
 @losses.register("traced_judged")
 def judged(network: Network, x: Tensor) -> Tensor:
     """The mean of what a network gives."""
     result: Tensor = network(x).mean()
     return result
+
+
+@losses.register("traced_holder")
+class Holder(nn.Module):
+    """Keeps the network that it judges by as its own part."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to a scalar."""
+        result: Tensor = self.network(x).mean()
+        return result
+
+
+@injectors.register("traced_named")
+def named(x: Tensor) -> dict[str, Tensor]:
+    """The value by name."""
+    return {"value": x}
 
 
 @injectors.register("traced_two")

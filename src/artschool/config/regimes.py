@@ -42,5 +42,5 @@ def _candidates(gates: list[When], start: int, iterations: int | None) -> Iterat
     period = min(math.lcm(*(gate.every for gate in gates)), MOST_POINTS)
     bounds = {start, *(gate.after for gate in gates), *(gate.before + 1 for gate in gates if gate.before is not None)}
     inside = sorted(bound for bound in bounds if bound >= start and (iterations is None or bound < iterations))
-    for bound, end in zip(inside, [*inside[1:], iterations], strict=True):
+    for bound, end in zip(inside, [*inside, iterations][1:], strict=True):
         yield from range(bound, bound + period if end is None else min(bound + period, end))

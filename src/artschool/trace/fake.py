@@ -31,6 +31,8 @@ SIGNS = (
     "of type FakeTensor",
     "storage of a tensor on device",
     "Cannot access data pointer",
+    "WeakValueDictionary",
+    "torch.storage.UntypedStorage",
     "Couldn't swap",
     "different devices",
     "same device",
@@ -84,10 +86,7 @@ def _remembered(network: nn.Module) -> Callable[..., Any]:
     forward, results = network.forward, dict[str, Any]()
 
     def again(*inputs: Any, **named: Any) -> Any:
-        kinds = tree_map(
-            lambda value: (value.shape, value.dtype) if isinstance(value, Tensor) else value, (inputs, named)
-        )
-        key = repr((network.training, kinds))
+        key = repr((network.training, tree_map(_kind, (inputs, named))))
         if key not in results:
             results[key] = forward(*inputs, **named)
         return results[key]

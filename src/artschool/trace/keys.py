@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from artschool.errors import Place
 from artschool.graph.call import describe_value
@@ -50,7 +51,5 @@ def dtype_of(value: Tensor) -> str:
 
 
 def has_gradient(value: Any) -> bool:
-    """Whether a gradient can flow back from a value, or from one of a list."""
-    if isinstance(value, list | tuple):
-        return any(map(has_gradient, value))
-    return isinstance(value, Tensor) and value.requires_grad
+    """Whether a gradient can flow back from a value, or from one of a list or mapping."""
+    return any(isinstance(part, Tensor) and part.requires_grad for part in tree_leaves(value))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -83,7 +84,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         for value in [result] if isinstance(result, Tensor) else tree_leaves(result):
-            if isinstance(value, Tensor):
+            if isinstance(value, Tensor) and _has_storage(value):
                 self._add(value)
         return result
 
@@ -93,7 +94,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
     def mark(self, tensors: Iterable[Tensor], kind: str) -> None:
         """Say what tensors are."""
-        for tensor in tensors:
+        for tensor in filter(_has_storage, tensors):
             self._add(tensor)
             key = id(tensor.untyped_storage())
             reference, size, before = self._known[key]
@@ -117,3 +118,8 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         _, size, kind = self._known.pop(key)
         self.live[kind] -= size
         self._total -= size
+
+
+def _has_storage(tensor: Tensor) -> bool:
+    """Whether it is one piece of memory; a sparse tensor is several others."""
+    return tensor.layout is torch.strided

@@ -50,7 +50,7 @@ class Observer:
 
     Args:
         components: By path.
-        modules: Networks, averages and components that are modules, by name.
+        modules: Networks, averages and components that are modules, by name, in this order.
         real: Whether tensors have values.
 
     Attributes:
@@ -61,7 +61,7 @@ class Observer:
         callers: The first component that called each network.
     """
 
-    def __init__(self, components: Mapping[str, Component], modules: Mapping[str, nn.Module], *, real: bool) -> None:
+    def __init__(self, components: Mapping[str, Component], modules: dict[str, nn.Module], *, real: bool) -> None:
         self.components = components
         self.modules = modules
         self.real = real
@@ -72,7 +72,7 @@ class Observer:
         self.callers: dict[str, str] = {}
         self._owners = {
             id(parameter): (name, own)
-            for name, module in modules.items()
+            for name, module in reversed(modules.items())  # A component may hold a network, which stands before it.
             for own, parameter in module.named_parameters()
         }
         self._step: TrainStep | None = None
@@ -193,7 +193,7 @@ class Observer:
         inside = f" in {where}" if where else ""
         advice = ["Take a larger batch, or fewer parts of one."] if ONE_VALUE in str(error) else []
         hint = "\n".join([*_line_of_user(error), *call.inputs(state), *advice])
-        return Fault(call.place, call.path, f"fails{inside}: {_text(error)}", hint)
+        return Fault(call.place, call.path, f"fails{inside}: {describe_error(error)}", hint)
 
     def _module_of(self, error: Exception) -> str:
         """The deepest module of a network that was at work: `gen.body.3 (Conv2d)`."""
@@ -252,7 +252,8 @@ def components_of_file(config: Config) -> dict[str, Component]:
     return {part.path: part for part in parts}
 
 
-def _text(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
+    """Its class and the first line of what it says."""
     first = str(error).strip().split("\n", 1)[0].removesuffix(", but expected one of:").replace("FakeTensor", "Tensor")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 

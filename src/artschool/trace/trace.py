@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from artschool import ranks
 from artschool.build import build
@@ -23,6 +24,7 @@ from artschool.entries import DatasetEntry
 from artschool.errors import ConfigError, DataError, Fault
 from artschool.trace.evaluations import trace_evaluations
 from artschool.trace.fake import fake_tensors, needs_values
+from artschool.trace.keys import TracedKey
 from artschool.trace.memory import OPTIMIZER
 from artschool.trace.observe import Untraceable
 from artschool.trace.report import Trace
@@ -42,7 +44,7 @@ def trace(config: Config) -> Trace:
         ConfigError: With every fault that was found.
         DataError: A batch cannot be loaded. With `data.x.example` none is.
     """
-    world_size = ranks.world_size()
+    world_size = ranks.started()
     with forked(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.alone():
         loaders = _loaders(config)
         batches = {name: loader.first(min(MOST_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
@@ -66,14 +68,17 @@ def _traced(
     with TemporaryDirectory() as folder, nullcontext(nullcontext()) if real else fake_tensors() as copying:
         with copying:
             run = _built(config, Path(folder), loaders, real=real)
+        _refuse_lazy(config, run)
         training = TrainingTrace(config, run, batches["train"], world_size, real=real)
         with torch.autograd.set_detect_anomaly(real and config.sections.train.detect_anomaly):
             training.run_regimes()
+        evaluations, more = dict[str, dict[str, TracedKey]](), list[Fault]()
         faults = _each_once(training.faults)
         if not faults:
             faults = [*untrained(config, training), *undrawable(config, training.observer.keys)]
-        # For real an evaluation may take as long as training does.
-        evaluations, notes, more = ({}, [], []) if real else trace_evaluations(config, run, batches, training.observer)
+        notes = ["evaluations were not traced: for real they may take as long as training"]
+        if not real or not run.evaluations:
+            evaluations, notes, more = trace_evaluations(config, run, batches, training.observer)
         if faults := [*faults, *_each_once(more)]:
             raise ConfigError(in_reading_order(faults))
         return Trace(
@@ -105,6 +110,14 @@ def _built(config: Config, folder: Path, loaders: Mapping[str, Loader], *, real:
         if real or not needs_values(error):
             raise
         raise Untraceable("a network or component looks at the values of tensors when it is built") from error
+
+
+def _refuse_lazy(config: Config, run: Run) -> None:
+    for name, network in run.networks.items():
+        if any(is_lazy(parameter) for parameter in network.parameters()):
+            message = "has lazy modules, whose shapes only the first batch tells, so it cannot be traced"
+            hint = "Give them their sizes, or train with --no-trace."
+            raise ConfigError(Fault(config.networks[name].node.place, f"networks.{name}", message, hint))
 
 
 def _batch_size(config: Config, name: str) -> int:

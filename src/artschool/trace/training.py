@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,13 +12,14 @@ from artschool.config.regimes import regimes
 from artschool.config.structure import Config
 from artschool.data.examples import resized
 from artschool.engine.freeze import all_frozen
+from artschool.engine.hooks import hooks
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
 from artschool.engine.train_iteration import MicroBatches, TrainStep
 from artschool.errors import ConfigError, Fault
 from artschool.trace.fake import needs_values
 from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
-from artschool.trace.observe import ONE_VALUE, Observer, Untraceable, components_of_file, observe
+from artschool.trace.observe import ONE_VALUE, Observer, Untraceable, components_of_file, describe_error, observe
 
 DRAWS = 4
 """How often parameters without a gradient get another chance, since chance may decide which part of a network runs."""
@@ -49,12 +51,12 @@ class TrainingTrace:
         self.notes: list[str] = []
         self.trainable: dict[str, set[nn.Parameter]] = {}
         self.reached: dict[str, set[nn.Parameter]] = {step.graph.name: set() for step in run.steps}
-        starts = {start for step in run.steps for start in step.starts if start < run.iterations}
-        self.iterations = sorted({*regimes(config), *starts})
+        starts = {start for step in run.steps for start in step.starts}
+        # The file alone does not tell how many iterations so many epochs are.
+        self.iterations = sorted(first for first in {*regimes(config), *starts} if first < run.iterations)
         self._live = LiveBytes()
         self._faults: list[Fault] = []
         self._step: TrainStep | None = None
-        self._watch_gradients()
 
     @property
     def faults(self) -> list[Fault]:
@@ -71,7 +73,7 @@ class TrainingTrace:
             observe(step.graph, self.observer)
             if step.update is not None and not skips_on_device(step.update.optimizer):
                 step.update.guard = False  # It would ask whether gradients are finite, which only values can tell.
-        with all_frozen(self.run.networks.values()), self._live:
+        with self._watched_gradients(), all_frozen(self.run.networks.values()), self._live:
             self.memory.of_run(self.run, self._live)
             for iteration in self.iterations:
                 for size in self._sizes(iteration):
@@ -99,13 +101,15 @@ class TrainingTrace:
     def _sizes(self, iteration: int) -> list[int]:
         """Samples in the largest part of a batch, and in the smallest where that differs."""
         parts, batches = self._config.sections.train.parts(iteration), self.run.data.batches
-        last = min(batches.batch_size, batches.size(batches.per_epoch - 1)) // self._world_size
+        start = self._config.sections.train.start_iteration
+        ends = start // batches.per_epoch < self.run.iterations // batches.per_epoch  # Whether an epoch does.
+        last = max(1, batches.size(batches.per_epoch - 1 if ends else 0) // self._world_size)
         return list(dict.fromkeys([-(-self._whole // min(parts, self._whole)), max(1, last // min(parts, last))]))
 
     @property
     def _whole(self) -> int:
         """Samples of a whole batch in the process that has most of them."""
-        return -(-self.run.data.batches.batch_size // self._world_size)
+        return -(-self.run.data.batches.size(0) // self._world_size)
 
     def _iterate(self, iteration: int, size: int) -> None:
         """One iteration of one micro-batch. The first fault ends it."""
@@ -113,8 +117,7 @@ class TrainingTrace:
         run.iteration = clock.iteration = iteration
         clock.training = True
         try:
-            for hook in run.update_hooks:
-                hook(iteration, run.folder)
+            self._update_for_step(iteration)
             # Where there are several parts, the second differs: gradients are there already, and `once` has been.
             count = min(2, self._config.sections.train.parts(iteration))
             states = MicroBatches(resized(self._samples, count * size), count, count * size, run.device)
@@ -130,6 +133,17 @@ class TrainingTrace:
         finally:
             clock.training = False
             run.meters.forget()
+
+    def _update_for_step(self, iteration: int) -> None:
+        for name, hook in hooks(self.run.networks, "update_for_step"):
+            place, path = self._config.networks[name].node.place, f"networks.{name}"
+            try:
+                hook(iteration, self.run.folder)
+            except Exception as error:
+                if not self.observer.real and needs_values(error):
+                    raise Untraceable(f"{place}: {path} looks at the values of tensors in update_for_step") from error
+                message = f"its update_for_step fails: {describe_error(error)}"
+                raise ConfigError(Fault(place, path, message)) from error
 
     def _why_so_few(self, iteration: int, size: int) -> str:
         parts = self._config.sections.train.parts(iteration)
@@ -155,9 +169,9 @@ class TrainingTrace:
             if len(self.observer.faults) > told:
                 raise ConfigError([]) from None  # The losses have told it, each with its reason.
             if self.observer.real or not needs_values(error):
-                message = f"fails outside of its injectors and losses: {type(error).__name__}: {error}"
+                message = f"fails outside of its injectors and losses: {describe_error(error)}"
                 raise ConfigError(Fault(place, path, message)) from error
-            if not self.reached[name]:
+            if not self.reached[name].issuperset(step.trainable(iteration)):  # Not all gradients were there yet.
                 raise Untraceable(f"{place}: {path} looks at the values of tensors in a hook or backward") from error
             note = f"{place}: {path}: its optimizer or a hook looks at the values of tensors; that was not traced"
             self.notes += [note] if note not in self.notes else []
@@ -167,15 +181,23 @@ class TrainingTrace:
             self._step = None
         self.memory.of_step(step, self._live)
 
-    def _watch_gradients(self) -> None:
+    @contextmanager
+    def _watched_gradients(self) -> Iterator[None]:
+        """Note which parameters get one. Hooks that stayed would keep the run alive, unseen by the collector."""
+
         def got(parameter: nn.Parameter) -> None:
             if self._step is not None:
                 self.reached[self._step.graph.name].add(parameter)
             if isinstance(parameter.grad, Tensor):
                 self._live.mark([parameter.grad], GRADIENTS)
 
-        for parameter in {p: None for step in self.run.steps if step.update for p in step.update.parameters}:
-            parameter.register_post_accumulate_grad_hook(got)  # type: ignore[no-untyped-call]  # torch
+        parameters = {p: None for step in self.run.steps if step.update for p in step.update.parameters}
+        handles: list[Any] = [p.register_post_accumulate_grad_hook(got) for p in parameters]  # type: ignore[no-untyped-call]  # torch
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
 
 
 def _with_hint(fault: Fault, hint: str) -> Fault:
