@@ -25,6 +25,11 @@ CLOSE = [
     ("networks", "network"), ("key", "keys"), ("train", "trains"),
     ("batch-size", "batch_size"), ("batchsize", "batch_size"), ("multistep", "multi_step"), ("gen-ema", "gen_ema"),
     ("lq noisy", "lq_noisy"), ("patchCritic", "patch_critic"), ("photo/psnr", "photos/psnr"), ("gne.ema", "gen.ema"),
+    ("fcn_resnet", "fcn_resnet50"), ("resent18", "resnet18"),
+    # Abbreviations.
+    ("jud", "judge"), ("valid", "val"), ("clip_gradient_norm", "clip_grad_norm"), ("n_codes", "num_codes"),
+    ("generator", "gen"), ("keep", "keep_last"), ("learned_sigma", "learned"),
+    ("discriminator_gen", "discriminator_gan"),
     ("clip_grad_nrom", "clip_grad_norm"), ("keep_lats", "keep_last"), ("cosine_anealing", "cosine_annealing"),
 ]  # fmt: skip
 FAR = [
