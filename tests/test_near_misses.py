@@ -70,6 +70,11 @@ def test_of_several_the_one_with_the_fewest_slips_is_suggested(name: str, known:
     assert closest(name, known[::-1]) == meant
 
 
+def test_of_two_as_close_neither_is_suggested() -> None:
+    assert closest("keep", ["keep_best", "keep_last"]) is None
+    assert closest("view3", ["view", "view2"]) == "view"
+
+
 @pytest.mark.parametrize(
     ("one", "other", "slips"),
     [("gen", "gen", 0), ("gen", "gne", 1), ("gen", "ge", 1), ("gen", "pan", 2), ("", "gen", 3), ("abcd", "badc", 2)],

@@ -16,19 +16,21 @@ SLIPS = ((10, 3), (6, 2))
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was meant, None when none is close.
+    """The known name that was meant, None when none is close, or two are as close.
 
     Close are other capitals, other characters between words, abbreviations, and a few letters that are missing,
     doubled, swapped or wrong. Each word counts for itself: `fake_lq` is not `fake_hq` misspelt.
     """
-    names = list(known)
+    names = list(dict.fromkeys(known))
     # Whoever writes AdamW means adamw, though adam is closer by its letters.
     for plain in (str.casefold, _joined):
         same = [other for other in names if plain(other) == plain(name)]
         if same:
             return same[0]
-    near = [(slips, -_ratio(name, other), other) for other in names if (slips := _slips(name, other)) is not None]
-    return min(near)[2] if near else None
+    found = ((_slips(name, other), -_ratio(name, other), other) for other in names)
+    near = sorted((slips, ratio, other) for slips, ratio, other in found if slips is not None)
+    is_one = len(near) == 1 or (len(near) > 1 and near[0][:2] != near[1][:2])  # Of two as close, who knows.
+    return near[0][2] if is_one else None
 
 
 def _joined(name: str) -> str:
