@@ -25,7 +25,11 @@ CLOSE = [
     ("networks", "network"), ("key", "keys"), ("train", "trains"),
     ("batch-size", "batch_size"), ("batchsize", "batch_size"), ("multistep", "multi_step"), ("gen-ema", "gen_ema"),
     ("lq noisy", "lq_noisy"), ("patchCritic", "patch_critic"), ("photo/psnr", "photos/psnr"), ("gne.ema", "gen.ema"),
-    ("clip_gradient_norm", "clip_grad_norm"), ("n_codes", "num_codes"), ("generator", "gen"), ("valid", "val"),
+    ("fcn_resnet", "fcn_resnet50"), ("resent18", "resnet18"),
+    # Abbreviations.
+    ("jud", "judge"), ("valid", "val"), ("clip_gradient_norm", "clip_grad_norm"), ("n_codes", "num_codes"),
+    ("generator", "gen"), ("keep", "keep_last"), ("learned_sigma", "learned"),
+    ("discriminator_gen", "discriminator_gan"),
     ("clip_grad_nrom", "clip_grad_norm"), ("keep_lats", "keep_last"), ("cosine_anealing", "cosine_annealing"),
 ]  # fmt: skip
 FAR = [
@@ -64,6 +68,11 @@ def test_another_name_is_not_suggested(name: str, other: str) -> None:
 def test_of_several_the_one_with_the_fewest_slips_is_suggested(name: str, known: list[str], meant: str) -> None:
     assert closest(name, known) == meant
     assert closest(name, known[::-1]) == meant
+
+
+def test_of_two_as_close_neither_is_suggested() -> None:
+    assert closest("keep", ["keep_best", "keep_last"]) is None
+    assert closest("view3", ["view", "view2"]) == "view"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,9 @@ import pytest
 from bad_files import SOUND
 
 from artschool.config.difference import Difference, difference
-from artschool.config.meaning import meaning_of
+from artschool.config.meaning import Meaning, meaning_of
+from artschool.config.source import Node
+from artschool.errors import Place
 from artschool.legacy.read import check_any
 
 pytestmark = pytest.mark.usefixtures("registries")
@@ -145,10 +147,25 @@ def test_another_type_is_told_whole_because_its_options_mean_something_else() ->
     assert found.writing == []
 
 
-def test_true_is_not_one_and_lists_are_compared_in_order() -> None:
+def test_lists_are_compared_in_order() -> None:
     assert told(compared(("milestones: [400]", "milestones: [400, 500]"))) == {
         "Optimizers and rates": ["steps.gen.schedule.milestones: [400] -> [400, 500]"]
     }
+
+
+def test_true_is_not_one() -> None:
+    nothing = Node({}, Place("one.yml"))
+    one, other = (Meaning({"train": {"flag": [value]}}, nothing) for value in (True, 1))
+    assert told(difference(one, other)) == {
+        "Length, precision, batch": ["train.flag: [true] (default) -> [1] (default)"]
+    }
+    assert told(difference(one, one)) == {}
+
+
+def test_a_key_that_changes_with_the_way_it_is_written_is_told_once() -> None:
+    found = compared(("noise, in: lq,", "noise, x: hq,"))
+    assert told(found) == {TRAINING: ["steps.gen.injectors.noisy.x: lq -> hq"]}
+    assert found.writing == []
 
 
 def test_what_the_environment_holds_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:

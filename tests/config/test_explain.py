@@ -82,6 +82,11 @@ def test_a_rate_names_what_changes_it() -> None:
     assert "takes number, 0 or more, default 0.001" in rows("steps.gen.optimizer.lr")
 
 
+def test_an_option_of_what_has_a_gate_tells_when_it_counts() -> None:
+    told = rows("steps.gen.losses.adversarial.weight")
+    assert told[-1] == "read by steps.gen.losses.adversarial (generator_gan), after 600"
+
+
 def test_a_default_that_is_not_written_is_told() -> None:
     told = explained("train.precision")
     assert told.title == "train.precision = fp32"

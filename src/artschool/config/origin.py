@@ -80,7 +80,7 @@ def origin(file: Layered, path: Sequence[str]) -> list[str]:
         lines.append(f"where the old file says {file.old[node.place.line - 1].strip()}")
     is_merged = isinstance(node.value, dict)
     for each in reversed(below):
-        if each.place != node.place and each.place != _written_place(file, path):
+        if each.place != node.place:
             together = is_merged and isinstance(each.value, dict) and _type(each) in (None, _type(node))
             lines.append(f"on top of {_where(each)}" if together else f"instead of {_told(each)}")
     return lines
@@ -89,11 +89,6 @@ def origin(file: Layered, path: Sequence[str]) -> list[str]:
 def _type(node: Node) -> object:
     name = node.get("type")
     return name.value if name is not None else None
-
-
-def _written_place(file: Layered, path: Sequence[str]) -> object:
-    node = exists(file.written, path)
-    return node.place if node is not None else None
 
 
 def _reference(file: Layered, path: Sequence[str]) -> Iterator[str]:

@@ -89,7 +89,8 @@ def _nearest_module(name: str) -> str:
     folders = getattr(sys.modules.get(parent), "__path__", None) if parent else None
     if parent and folders is None:
         return ""
-    return nearest(last, [module.name for module in pkgutil.iter_modules(folders)])
+    # A package that only begins like it is another: artschool_nets is not artschool.
+    return nearest(last, [m.name for m in pkgutil.iter_modules(folders) if not last.startswith(m.name)])
 
 
 def _import_file(file: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_folder_is_read_and_nothing_else(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: adapters.timm(model="resnet17"), "timm has no model 'resnet17'. Did you mean 'resnet18'?"),
+        (lambda: adapters.timm(model="resent18"), "timm has no model 'resent18'. Did you mean 'resnet18'?"),
         (lambda: adapters.timm(model="hf-hub:some/net"), "timm has no model 'hf-hub:some/net'."),
         (
             lambda: adapters.torchvision(model="fcn_resnet"),
