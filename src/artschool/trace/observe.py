@@ -213,7 +213,7 @@ def _line_of_user(error: Exception) -> list[str]:
     """The deepest line that is neither torch's nor ours: of a plugin, or of a library that a network comes from."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame, line in reversed(list(zip(frames, traceback.extract_tb(error.__traceback__), strict=True))):
-        if str(frame.f_globals.get("__name__")).partition(".")[0] not in ("artschool", "torch"):
+        if str(frame.f_globals.get("__name__")).partition(".")[0] not in ("artschool", "torch", "torchmetrics"):
             return [f"at {line.filename}:{line.lineno}: {line.line}"]
     return []
 
