@@ -2,38 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Any, Literal, LiteralString
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
+from artschool.config.names import Name, RunName
 from artschool.config.when import When
 from artschool.entries import Count, Iteration
 from artschool.signature import Key, Marker, NetworkName, Role
 
-
-def _plain(pattern: str, allowed: LiteralString) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
-            raise PydanticCustomError("plain_name", "is no plain name: " + allowed)
-        return value
-
-    return AfterValidator(check)
-
-
-RunName = Annotated[
-    str,
-    _plain(
-        r"[A-Za-z0-9_][A-Za-z0-9_.-]{,99}", "up to 100 letters, digits, '_', '-' and '.', and neither '-' nor '.' first"
-    ),
-]
-"""A name that becomes a folder: letters, digits, `_`, `-` and `.`."""
-Name = Annotated[
-    str, _plain(r"[A-Za-z0-9_][A-Za-z0-9_-]{,99}", "up to 100 letters, digits, '_' and '-', and no '-' first")
-]
-"""A name that becomes part of a path, of a number in the log and of a file: letters, digits, `_` and `-`."""
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
 """A component's entry, not looked into yet; so are those below."""
 RawNetwork = Annotated[dict[str, Any], Marker(Role.NESTED, "networks")]

@@ -59,7 +59,7 @@ def test_fakes_learn_and_real_images_do_not() -> None:
 
 
 def test_what_a_network_does_not_return_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"^the network returns no layer 'relu2'\. It returns: b, relu1\. Did you"):
+    with pytest.raises(ConfigError, match=r"^the network returns no layer 'relu2'\. It returns: b, relu1\.$"):
         perceptual(Maps({"relu1": 1.0, "b": 2.0}), FAKE, REAL, layer_weights={"relu2": 1.0})
     with pytest.raises(ConfigError, match=r"^the networks return different maps: 0, 1; 0$"):
         perceptual(Maps([1.0, 2.0]), FAKE, REAL, real_network=Maps(1.0))
