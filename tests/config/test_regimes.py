@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from bad_files import SOUND
 
-from artschool.config.regimes import regimes
+from artschool.config.regimes import covering, regimes
 from artschool.legacy.read import check_any
 
 
@@ -15,3 +15,12 @@ from artschool.legacy.read import check_any
 def test_a_run_has_the_regimes_that_it_comes_to(tmp_path: Path, start: int, found: list[int]) -> None:
     (tmp_path / "gan.yml").write_text(SOUND)
     assert regimes(check_any(tmp_path / "gan.yml", [f"train.start_iteration={start}"])) == found
+
+
+def test_a_regime_whose_steps_run_as_elsewhere_is_covered(tmp_path: Path) -> None:
+    (tmp_path / "gan.yml").write_text(SOUND)
+    file = check_any(tmp_path / "gan.yml", ["steps.gen.losses.adversarial.after=700"])
+    assert regimes(file) == [0, 600, 700]
+    # At 600 the generator runs as at 0; at 700 with another loss, and the critic on what that one made.
+    assert covering(file, [0, 600, 700]) == [600, 700]
+    assert covering(file, [0]) == [0]

@@ -206,3 +206,5 @@ def main() -> None:
     except ArtschoolError as error:
         click.echo("\n".join([str(error), *getattr(error, "__notes__", [])]), err=True)
         sys.exit(error.exit_code)
+    finally:
+        gc.freeze()  # Looking for cycles a last time, through all of torch, takes a second.

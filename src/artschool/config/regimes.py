@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from artschool.config.flow import components_of
 from artschool.config.structure import Component, Config
 from artschool.config.when import MOST_POINTS, When
 
@@ -21,6 +22,43 @@ def regimes(config: Config) -> list[int]:
         active = (*(gate.active(iteration) for gate in gates), train.parts(iteration))
         seen.setdefault(active, iteration)
     return list(seen.values())
+
+
+def covering(config: Config, iterations: Sequence[int]) -> list[int]:
+    """Fewest of these iterations, or nearly so, among which each step runs in every way it does at any of them.
+
+    A step runs in another way when other parts of it are active, when it trains other networks, or when what it reads
+    was written in another way.
+    """
+    numbers: dict[object, int] = {}
+    ways = {iteration: _ways(config, iteration, numbers) for iteration in iterations}
+    chosen, seen = list[int](), set[int]()
+    for iteration in sorted(iterations, key=lambda iteration: (-len(ways[iteration]), iteration)):
+        new = ways[iteration].keys() - seen
+        if new:
+            chosen.append(iteration)
+            seen |= new
+    return sorted(chosen)
+
+
+def _ways(config: Config, iteration: int, numbers: dict[object, int]) -> dict[int, None]:
+    """The ways in which the steps run at an iteration, each a number."""
+    writers: dict[str, int] = {}
+    found: dict[int, None] = {}
+    for step in config.steps.values():
+        if not step.section.when.active(iteration):
+            continue
+        parts = [part for part, _ in components_of(step) if part.when.active(iteration)]
+        gate = step.section.trains_when & step.optimizer.when if step.optimizer else step.section.trains_when
+        trains = gate.active(iteration)
+        gates = [name for name in step.section.trained if trains and config.networks[name].when.active(iteration)]
+        given = {use.name: writers[use.name] for part in parts for use in part.reads if use.name in writers}
+        split = config.sections.train.parts(iteration)
+        way = (step.name, tuple(part.path for part in parts), tuple(gates), tuple(sorted(given.items())), split)
+        number = numbers.setdefault(way, len(numbers))
+        writers |= {use.name: number for part in parts for use in part.writes}
+        found[number] = None
+    return found
 
 
 def _gates(config: Config) -> Iterator[When]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from artschool.config.regimes import regimes
+from artschool.config.regimes import covering, regimes
 from artschool.config.structure import Config
 from artschool.data.examples import resized
 from artschool.engine.freeze import all_frozen
@@ -34,7 +34,7 @@ class TrainingTrace:
         real: Whether tensors have values.
 
     Attributes:
-        iterations: Those that are run: the first of each regime.
+        iterations: The first of each regime. Those are run in which some step runs as in no other.
         trainable: The parameters that could move at some iteration, by step.
         reached: Those that got a gradient, by step.
     """
@@ -54,6 +54,8 @@ class TrainingTrace:
         starts = {start for step in run.steps for start in step.starts}
         # The file alone does not tell how many iterations so many epochs are.
         self.iterations = sorted(first for first in {*regimes(config), *starts} if first < run.iterations)
+        # A network that is told the iteration may be another one at each.
+        self._run = self.iterations if run.update_hooks or starts else covering(config, self.iterations)
         self._live = LiveBytes()
         self._faults: list[Fault] = []
         self._step: TrainStep | None = None
@@ -75,11 +77,11 @@ class TrainingTrace:
                 step.update.guard = False  # It would ask whether gradients are finite, which only values can tell.
         with self._watched_gradients(), all_frozen(self.run.networks.values()), self._live:
             self.memory.of_run(self.run, self._live)
-            for iteration in self.iterations:
+            for iteration in self._run:
                 for size in self._sizes(iteration):
                     self._iterate(iteration, size)
             self.memory.of_run(self.run, self._live)
-            for iteration in self.iterations * DRAWS:
+            for iteration in self._run * DRAWS:
                 if self.faults or not any(self._partly_unreached(step) for step in self.run.steps):
                     break
                 self._iterate(iteration, self._sizes(iteration)[0])
