@@ -99,6 +99,16 @@ def test_following_a_key_lights_what_it_comes_from_and_what_it_becomes(browser: 
     ]
 
 
+def test_a_key_is_followed_all_the_way(browser: Any, tmp_path: Path) -> None:
+    opened(browser, tmp_path, html(of_recipe("digits_byol")))
+    key = browser.find_element("css selector", '.key[data-key="projected1"]')
+    browser.execute_script("arguments[0].dispatchEvent(new MouseEvent('click', {bubbles: true}))", key)
+    assert lit(browser) == (
+        {"train", "view1", "features1", "projected1", "predicted1", "byol"},
+        {"image", "view1", "features1", "projected1", "predicted1"},
+    )
+
+
 def test_the_keyboard_reaches_everything_and_escape_ends_it(browser: Any, tmp_path: Path) -> None:
     opened(browser, tmp_path, html(of_recipe("photo_sr")))
     from selenium.webdriver.common.keys import Keys
