@@ -158,6 +158,8 @@ def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
         return Fault(place, "", f"is not YAML: {error.reason}, found {text[len(before)]!r}")
     if mark is None:
         return Fault(Place(source), "", f"is not YAML: {error}")
+    if "nesting depth" in str(problem):
+        return Fault(_place(source, mark), "", TOO_DEEP)
     context = getattr(error, "context", None) or ""
     start = getattr(error, "context_mark", None)
     if start is not None and context == "while scanning a simple key":
