@@ -64,12 +64,13 @@ def evaluate(
 )
 def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bool) -> None:
     """Prove CONFIG without starting anything, and show what it does."""
-    gc.disable()  # A short command: looking for cycles while torch is imported takes a tenth of its time.
+    gc.disable()  # A short command: looking for cycles while torch is imported takes a tenth of its time,
     try:
         from artschool.cli.check import check_command
 
         check_command(config, overrides, with_plugins=not no_plugins, traced=traced)
     finally:
+        gc.freeze()  # and so would a first look through all that came meanwhile.
         gc.enable()
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -19,6 +21,8 @@ from torch._subclasses.fake_tensor import (
 )
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
+
+from artschool.trace.keys import describe_kind
 
 NEEDS_VALUES = (
     DataDependentOutputException,
@@ -51,7 +55,7 @@ def fake_tensors() -> Iterator[AbstractContextManager[Any]]:
     level = log.level
     log.setLevel(logging.CRITICAL)  # It reports with a traceback what is raised anyway.
     try:
-        with warnings.catch_warnings(), FakeTensorMode(allow_non_fake_inputs=True):
+        with warnings.catch_warnings(), _FakeTensors(allow_non_fake_inputs=True):
             warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
             yield _Copies()
     finally:
@@ -96,6 +100,43 @@ def _remembered(network: nn.Module) -> Callable[..., Any]:
 
 def _kind(value: Any) -> Any:
     return (value.shape, value.dtype) if isinstance(value, Tensor) else value
+
+
+def _sampled(image: Tensor, grid: Tensor, *_: Any) -> Tensor:
+    count, height, width, coordinates = grid.shape
+    if (count, coordinates, grid.dtype) != (len(image), 2, image.dtype):
+        raise RuntimeError(f"a grid {describe_kind(grid)} does not fit images {describe_kind(image)}")
+    return image.new_empty(*image.shape[:2], height, width)
+
+
+def _resized(image: Tensor, size: Sequence[int], *_: Any) -> Tensor:
+    if min(size) < 1 or not (image.is_floating_point() or image.dtype is torch.uint8):
+        raise RuntimeError(f"images {describe_kind(image)} cannot become {size[0]} pixels high and {size[1]} wide")
+    result = image.new_empty(*image.shape[:2], *size)
+    last = image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
+    return result.to(memory_format=torch.channels_last) if last else result
+
+
+RESULTS: Mapping[Any, Callable[..., Tensor]] = {
+    torch.ops.aten.grid_sampler_2d.default: _sampled,
+    torch.ops.aten.upsample_bicubic2d.default: _resized,
+    torch.ops.aten.upsample_bilinear2d.default: _resized,
+}
+"""What operations return for which torch goes through a hundred others, only to know a shape."""
+
+
+class _FakeTensors(FakeTensorMode):  # type: ignore[no-untyped-call]  # torch
+    def __torch_dispatch__(
+        self,
+        func: OpOverload[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        if func in RESULTS:
+            with self:
+                return RESULTS[func](*args, **(kwargs or {}))
+        return super().__torch_dispatch__(func, types, args, kwargs or {})
 
 
 class _Copies(TorchFunctionMode):
