@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 
 import pytest
 
 from artschool.errors import ConfigError, Fault, Place, ResourceError
-from artschool.trace.apart import apart
+from artschool.trace.apart import apart, beside
 
 KEPT: list[int] = []
 
@@ -39,3 +40,11 @@ def test_an_error_of_ours_comes_with_its_faults_and_notes() -> None:
 def test_a_process_that_is_killed_is_told() -> None:
     with pytest.raises(ResourceError, match="ended with -9 and said nothing; if memory ran out, --no-trace"):
         apart(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_what_runs_beside_goes_on_meanwhile_and_ends_with_what_it_stands_beside() -> None:
+    with beside(os.getpid) as result, beside(signal.pause):
+        assert result() != os.getpid()
+    with pytest.raises(ZeroDivisionError), beside(signal.pause):
+        raise ZeroDivisionError  # And no process is left to wait for.
+    assert multiprocessing.active_children() == []

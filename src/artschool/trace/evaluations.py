@@ -18,15 +18,16 @@ from artschool.trace.fake import remembering
 from artschool.trace.keys import TracedKey
 from artschool.trace.observe import Observed, Observer, Untraceable, observe
 
+Evaluated = tuple[dict[str, dict[str, TracedKey]], list[str], list[Fault]]
+"""By evaluation the keys it writes; what could not be traced; and the faults."""
+
 
 def trace_evaluations(
     config: Config, run: Run, batches: Mapping[str, Mapping[str, Any]], training: Observer
-) -> tuple[dict[str, dict[str, TracedKey]], list[str], list[Fault]]:
-    """Run a whole batch of each evaluation, and the last one where that is smaller.
-
-    Returns:
-        By evaluation the keys it writes; what could not be traced; and the faults.
-    """
+) -> Evaluated:
+    """Run a whole batch of each evaluation, and the last one where that is smaller, but none for real."""
+    if training.real and run.evaluations:
+        return {}, ["evaluations were not traced: for real they may take as long as training"], []
     found: dict[str, dict[str, TracedKey]] = {}
     notes: list[str] = []
     faults: list[Fault] = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,9 +23,9 @@ from artschool.data.seeds import derive, forked
 from artschool.engine.run import Run
 from artschool.entries import DatasetEntry
 from artschool.errors import ConfigError, DataError, Fault
+from artschool.trace.apart import beside
 from artschool.trace.evaluations import trace_evaluations
 from artschool.trace.fake import fake_tensors, needs_values
-from artschool.trace.keys import TracedKey
 from artschool.trace.memory import OPTIMIZER
 from artschool.trace.observe import Untraceable
 from artschool.trace.report import Trace
@@ -70,15 +71,14 @@ def _traced(
             run = _built(config, Path(folder), loaders, real=real)
         _refuse_lazy(config, run)
         training = TrainingTrace(config, run, batches["train"], world_size, real=real)
-        with torch.autograd.set_detect_anomaly(real and config.sections.train.detect_anomaly):
-            training.run_regimes()
-        evaluations, more = dict[str, dict[str, TracedKey]](), list[Fault]()
-        faults = _each_once(training.faults)
-        if not faults:
-            faults = [*untrained(config, training), *undrawable(config, training.observer.keys)]
-        notes = ["evaluations were not traced: for real they may take as long as training"]
-        if not real or not run.evaluations:
-            evaluations, notes, more = trace_evaluations(config, run, batches, training.observer)
+        evaluate = partial(trace_evaluations, config, run, batches, training.observer)
+        with (beside if run.evaluations and not real else nullcontext)(evaluate) as evaluated:
+            with torch.autograd.set_detect_anomaly(real and config.sections.train.detect_anomaly):
+                training.run_regimes()
+            faults = _each_once(training.faults)
+            if not faults:
+                faults = [*untrained(config, training), *undrawable(config, training.observer.keys)]
+            evaluations, notes, more = evaluated()
         if faults := [*faults, *_each_once(more)]:
             raise ConfigError(in_reading_order(faults))
         return Trace(
