@@ -13,7 +13,8 @@ from pydantic import Field
 from artschool.components.datasets.pictures import Count
 from artschool.errors import DataError
 from artschool.registry import datasets
-from artschool.signature import Dataset, declared_by
+from artschool.read_signature import declared_by
+from artschool.signature import Dataset
 
 
 class Passed(TypedDict):
