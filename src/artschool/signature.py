@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 
@@ -73,6 +73,18 @@ def _whole(value: Any) -> Any:
 
 Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
 """A whole number, which may be written `1e5`."""
+Count: TypeAlias = Annotated[Whole, Field(ge=1)]
+"""A whole number, 1 or more."""
+Natural: TypeAlias = Annotated[Whole, Field(ge=0)]
+"""A whole number, 0 or more."""
+Positive: TypeAlias = Annotated[float, Field(gt=0)]
+"""A number above 0."""
+NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
+"""A number, 0 or more."""
+Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+"""A number in 0..1."""
+Fraction: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
+"""A number in 0..1, without 1 itself."""
 
 MISSING: Any = inspect.Parameter.empty
 

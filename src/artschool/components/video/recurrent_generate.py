@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.video.sequences import on_frames
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Network
+from artschool.signature import Count, Network
 
 
 @injectors.register
@@ -23,7 +22,7 @@ def recurrent_generate(
     frames: Tensor,
     guide: Tensor | None = None,
     *,
-    scale: Annotated[int, Field(ge=1)],
+    scale: Count,
     start: Literal["zeros", "bicubic"] = "zeros",
     previous: Literal["channels", "argument"] = "channels",
     ping_pong: bool = False,
