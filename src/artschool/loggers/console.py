@@ -136,7 +136,7 @@ def print_plan(console: Console, run: Run) -> None:
         every = f"every {evaluation.every} iterations and at the end" if evaluation.every else "at the end"
         lines.append(("evaluate", evaluation.name, f"{evaluation.batches.length:,} samples, {every}"))
     goes_on = f", going on after {run.iteration}" if run.iteration else ""
-    train = f"{run.iterations:,} iterations{goes_on}, {run.train_section.precision} on {run.device}"
+    train = f"{run.iterations:,} iterations{goes_on}, {run.sections.train.precision} on {run.device}"
     lines += [("train", "", train), ("writes", "", str(run.folder))]
     width = max(len(name) for _, name, _ in lines)
     for kind, name, text in lines:
