@@ -192,7 +192,7 @@ def _step(
 ) -> TrainStep:
     graph = _graph(step, binder, kept, training=True)
     trained = {name: networks[name] for name in step.section.trained}
-    gates = {name: config.networks[name].when for name in trained}
+    gates = {name: step.moves_when & config.networks[name].when for name in trained}
     callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
     return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
 
@@ -201,7 +201,6 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
     return Step(
         step.name,
         step.section.when,
-        step.section.trains_when,
         [binder.injector(component) for component in step.injectors_when(training=training)],
         [binder.loss(component, step.name, name) for name, component in step.losses.items()],
         frozenset(kept),
@@ -226,7 +225,6 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
         build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
         schedule_of(step),
         Precision(train.precision, device),
-        when=step.optimizer.when,
         clip=step.section.clip_grad_norm,
         guard=train.non_finite != "ignore",
         parameters=parameters,

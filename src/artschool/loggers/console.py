@@ -128,7 +128,8 @@ def print_plan(console: Console, run: Run) -> None:
         average = f", averaged with decay {run.emas[name].decay:g}" if name in run.emas else ""
         lines.append(("network", name, f"{type(network).__name__}, {size:,} parameters, {how}{average}"))
     for step in run.steps:
-        gate = "" if step.graph.trains_when == ALWAYS else f", {step.graph.trains_when}"
+        when = run.sections.steps[step.graph.name].trains_when
+        gate = "" if when == ALWAYS else f", {when}"
         lines.append(("step", step.graph.name, f"trains {', '.join(step.networks)}{gate}"))
     batches = run.data.batches
     lines.append(("data", "train", f"{batches.length:,} samples in batches of {batches.batch_size}"))
