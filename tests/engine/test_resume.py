@@ -14,10 +14,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from toy_run import Recorder, load, recorded
+from toy_run import Recorder, fingerprint, load, recorded
 
 from artschool.engine import checkpoint
-from artschool.engine.checkpoint import fingerprint
 from artschool.engine.run import Run
 from artschool.engine.store import Checkpoint
 from artschool.errors import CheckpointError, Stopped
