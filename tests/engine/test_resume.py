@@ -92,6 +92,14 @@ def test_every_logged_number_is_that_of_the_uninterrupted_run(tmp_path: Path) ->
     assert [record["iteration"] for record in lines(run)] == [2, 5, 8, 9, 11, 14, 17, 19]
 
 
+def test_what_a_killed_write_left_in_the_folder_is_removed(tmp_path: Path) -> None:
+    leftover = tmp_path / "run" / ".tmp-metrics.jsonl-01234567"
+    leftover.parent.mkdir()
+    leftover.touch()
+    load(tmp_path, "train.iterations=1").train()
+    assert not leftover.exists()
+
+
 def test_evaluating_more_often_changes_no_bit(tmp_path: Path, uninterrupted: str) -> None:
     run = trained(tmp_path / "b", "evaluate.held_out.every=1", "checkpoint.every=1", "log.every=3")
     assert fingerprint(run) == uninterrupted
