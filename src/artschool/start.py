@@ -119,7 +119,7 @@ def _built(
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
     if traced and not _is_finished(checked, folder):
         _trace(checked, folder, say)
-    run = build(checked, folder, source=path.read_text(), note=say)
+    run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=say)
     for finding in lint(Subject(checked, run.networks)):
         say(f"warning: {finding}")
     return checked, run
