@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from artschool.config.schema.docstrings import arguments, attributes, without_arguments
+from artschool.config.docstrings import attributes, documented, without_arguments
 from artschool.config.sections import FileSections
 from artschool.config.source import Node
 from artschool.config.type_names import annotation_of
@@ -123,7 +123,7 @@ def _of_model(model: type[BaseModel]) -> dict[str, Option]:
 
 def _of_component(component: Registered, *, is_nested: bool) -> dict[str, Option]:
     model = component.nested if is_nested else component.model
-    texts = arguments(component.documentation)
+    texts = documented(component)
     options = {
         name: replace(option, text=texts.get(name, option.text), owner=component)
         for name, option in _of_model(model).items()

@@ -73,7 +73,15 @@ class CtcDecode:
         self._tokenizer = make_tokenizer(alphabet, vocabulary)
 
     def __call__(self, logits: Tensor, lengths: Tensor | None = None) -> list[str]:
-        """Logits (B, T, C), and (B,) the frames of each sample that count; all without it. Returns B texts."""
+        """Decode.
+
+        Args:
+            logits: (B, T, C), before or after softmax; class 0 is the blank.
+            lengths: (B,), frames of each sample that count; all T without it.
+
+        Returns:
+            B texts.
+        """
         best = logits.argmax(-1)
         new = F.pad(best.diff(dim=1) != 0, (1, 0), value=True) & (best != BLANK)
         if lengths is not None:

@@ -83,7 +83,13 @@ class MelSpectrogram(nn.Module):
         self.register_buffer("_scale", scale[:, None], persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """(B, T) or (B, 1, T) in -1..1, longer than n_fft / 2, to (B, n_mels, 1 + T // hop_length), natural logarithms.
+        """Transform.
+
+        Args:
+            audio: (B, T) or (B, 1, T) in -1..1, longer than n_fft / 2.
+
+        Returns:
+            (B, n_mels, 1 + T // hop_length), natural logarithms.
 
         Raises:
             ConfigError: It has several channels.

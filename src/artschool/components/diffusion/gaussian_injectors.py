@@ -175,7 +175,15 @@ class DiffusionSample(nn.Module):
     Source: Ho et al. 2020, arXiv:2006.11239, algorithm 2; Song et al. 2021, arXiv:2010.02502.
 
     Args:
-        schedule: As in training; so are num_timesteps, prediction, variance, rescale_timesteps and nothing.
+        schedule: How noise grows, as in training: `linear`, `cosine`, `sigmoid`, or the list of all betas.
+        num_timesteps: In how many steps, as in training.
+        prediction: What the network gives, as in training: `epsilon`, the noise; `x0`, the clean data; `previous`, the
+            mean of the timestep before; `v`.
+        variance: Of the way back, as in training: `fixed_small`, `fixed_large`, `learned` or `learned_range`. Without
+            a learned one either of the fixed may be taken.
+        rescale_timesteps: Whether the network gets t * 1000 / num_timesteps, as in training.
+        nothing: For each condition that may be missing the value that stands for it, as in training. Read where
+            `guidance` is not 1.
         steps: How many of the timesteps are taken: a number; a list for as many equal sections; `ddim50`, at a whole
             stride; all where it is null.
         sampler: `ddpm` draws from each step's Gaussian; `ddim` adds less noise or none, for few steps.

@@ -22,6 +22,7 @@ class VqVae(nn.Module):
     Source: van den Oord et al. 2017, arXiv:1711.00937, section 4.1.
 
     Args:
+        in_channels: Channels of what comes in and goes out: 3 for images in colour, the bins of a spectrogram.
         dims: 2 for images, 1 for sequences such as spectrograms (B, bins, T).
         width: Channels of the convolutions.
         halvings: Convolutions of stride 2; a code stands for a place of 2**halvings pixels a side.
