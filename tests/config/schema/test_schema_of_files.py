@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import random
 import re
@@ -16,7 +17,7 @@ from jsonschema.exceptions import ValidationError
 from plugins_of_the_repository import PAGES, RECIPES, ROOT, blocks, only_what_ships, register_all
 
 from artschool.config.check import check_tree
-from artschool.config.compose import finish
+from artschool.config.compose import finish, merge
 from artschool.config.schema import json_schema
 from artschool.config.source import read_text
 from artschool.errors import ConfigError
@@ -25,10 +26,10 @@ from artschool.registry import REGISTRIES, load_builtins
 load_builtins()
 SCHEMA = json_schema()
 VALIDATOR = Draft7Validator(SCHEMA)
-WITH_BASE = Draft7Validator(json_schema(is_whole=False))
 PAGE = (ROOT / "docs" / "language.md").read_text()
 (FULL,) = re.findall(r"^```yaml\n(name: photo_gan.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 FILE: dict[str, Any] = read_text(FULL, "full.yml").plain()
+WITH_BASE = Draft7Validator(json_schema(base=read_text(FULL, "full.yml")))
 LEFT_OUT = object()
 Path_ = tuple[str | int, ...]
 
@@ -54,9 +55,12 @@ def changed(path: Path_, value: Any) -> Any:
     return file
 
 
-def is_sound(file: Any) -> bool:
+def is_sound(file: Any, base: Any = None) -> bool:
+    tree = read_text(json.dumps(file), "file.yml")
     try:
-        check_tree(finish(read_text(json.dumps(file), "file.yml"), Path("file.yml")))
+        check_tree(
+            finish(tree if base is None else merge(read_text(json.dumps(base), "base.yml"), tree), Path("file.yml"))
+        )
     except ConfigError:
         return False
     return True
@@ -186,6 +190,65 @@ def test_a_file_with_a_base_may_leave_out_anything() -> None:
 def test_a_file_with_a_base_may_not_hold_what_is_wrong_in_any_case() -> None:
     file = {"base": "full.yml", "networks": {"gen": {"type": "edsr", "widht": 8}}, "train": {"iterations": "many"}}
     assert [where for where, _ in refused(file, WITH_BASE)] == [("networks", "gen"), ("train", "iterations")]
+
+
+def test_what_the_check_accepts_above_a_base_is_never_refused() -> None:
+    names = [path for path in places(FILE) if path and all(isinstance(step, str) for step in path)]
+    cases = [(path, value) for path in names for value in VALUES if value is not LEFT_OUT]
+    files = [
+        functools.reduce(lambda below, step: {step: below}, reversed(path), value)
+        for path, value in random.Random(0).sample(cases, 150)
+    ]
+    sound = [file for file in files if is_sound(file, FILE)]
+    assert len(sound) > 10
+    assert [(file, refused(file, WITH_BASE)) for file in sound if refused(file, WITH_BASE)] == []
+
+
+@pytest.fixture(scope="module")
+def above() -> Draft7Validator:
+    """The validator of a file with a base, in which a component stands inside another."""
+    injector = {"type": "for_each", "in": "lq", "injector": {"type": "forward", "network": "gen"}, "out": "sr"}
+    base = changed(("steps", "gen", "injectors", "upscale"), injector)
+    schema = json_schema(base=read_text(json.dumps(base), "full.yml"))
+    Draft7Validator.check_schema(schema)
+    return Draft7Validator(schema)
+
+
+NOT_ALLOWED = "Additional properties are not allowed ('{}' was unexpected)"
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ({"networks": {"gen": {"width": 8}}}, []),
+        ({"networks": {"gen": {"widht": 8}}}, [(("networks", "gen"), NOT_ALLOWED.format("widht"))]),
+        ({"networks": {"gen": {"growth": 8}}}, [(("networks", "gen"), NOT_ALLOWED.format("growth"))]),
+        ({"networks": {"gen": {"type": "rrdb", "growth": 8}}}, []),
+        ({"networks": {"gen": {"type": "${a.b}", "growth": 8}}}, []),
+        ({"networks": {"gen": "${networks.critic}", "new": {"growth": 8}}}, []),
+        ({"data": {"val": {"scale": 0}}}, [(("data", "val", "scale"), "0 is less than the minimum of 1")]),
+        ({"steps": {"gen": {"optimizer": {"betas": [0.5, 0.9], "no_decay": ["bias"]}, "schedule": []}}}, []),
+        (
+            {"steps": {"gen": {"optimizer": {"momentum": 0.9}}}},
+            [(("steps", "gen", "optimizer"), NOT_ALLOWED.format("momentum"))],
+        ),
+        (
+            {"evaluate": {"photos": {"metrics": {"psnr": {"weight": 1.0}}}}},
+            [(("evaluate", "photos", "metrics", "psnr"), NOT_ALLOWED.format("weight"))],
+        ),
+        ({"steps": {"gen": {"injectors": {"upscale": {"dim": 2, "injector": {"mode": "eval"}}}}}}, []),
+        (
+            {"steps": {"gen": {"injectors": {"upscale": {"injector": {"in": "lq"}}}}}},
+            [(("steps", "gen", "injectors", "upscale", "injector"), NOT_ALLOWED.format("in"))],
+        ),
+        ({"steps": {"gen": {"injectors": {"upscale": {"type": "roll", "shift": 1, "injector": {"x": 1}}}}}},
+            [(("steps", "gen", "injectors", "upscale"), NOT_ALLOWED.format("injector"))]),
+    ],
+)  # fmt: skip
+def test_an_entry_has_the_options_of_the_type_that_its_base_gives_it(
+    file: Any, found: list[tuple[Path_, str]], above: Draft7Validator
+) -> None:
+    assert refused({"base": "full.yml", **file}, above) == found
 
 
 def test_every_option_of_what_ships_has_a_description() -> None:
