@@ -73,7 +73,7 @@ def linear(
         iteration: Counted from 0.
         iterations: The iteration that reaches `end`.
         start: The first rate, as a share of the base rate.
-        end: The last rate, likewise.
+        end: The last rate, as a share of the base rate.
     """
     return rate * (start + (end - start) * min(iteration / iterations, 1.0))
 

@@ -32,7 +32,7 @@ class AudioResample(nn.Module):
 
     Args:
         from_rate: Samples a second of what comes in, a whole number.
-        to_rate: Samples a second of what goes out, likewise.
+        to_rate: Samples a second of what goes out, a whole number.
     """
 
     _kernels: Tensor

@@ -40,7 +40,7 @@ class Fid:
 
         Args:
             fake: Generated samples, (B, ...) as the network takes them.
-            real: Real samples, likewise, not necessarily equally many.
+            real: Real samples, (B, ...) as the network takes them, not necessarily equally many.
         """
         self._fake.add(pooled_features(self._network, fake))
         self._real.add(pooled_features(self._network, real))

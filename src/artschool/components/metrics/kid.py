@@ -42,7 +42,7 @@ class Kid:
 
         Args:
             fake: Generated samples, (B, ...) as the network takes them.
-            real: Real samples, likewise, not necessarily equally many.
+            real: Real samples, (B, ...) as the network takes them, not necessarily equally many.
         """
         self._fake.append(pooled_features(self._network, fake).cpu())
         self._real.append(pooled_features(self._network, real).cpu())

@@ -23,7 +23,7 @@ class MLP(nn.Module):
         in_features: Numbers of a sample once it is flattened.
         out_features: Numbers that come out for a sample.
         hidden: Features after each layer but the last.
-        norm: After each layer but the last.
+        norm: The norm after each layer but the last: batch norm, layer norm or none.
     """
 
     def __init__(

@@ -29,7 +29,7 @@ class VqVae(nn.Module):
         blocks: Residual blocks on either side.
         num_codes: Vectors in the codebook.
         code_dim: Channels of a vector.
-        decay: Of the codebook's moving averages.
+        decay: Share of the codebook's moving averages that stays at each update.
         restart_below: When codes are dead, see `vector_quantizer`.
     """
 
