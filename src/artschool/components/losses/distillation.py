@@ -22,9 +22,9 @@ def distillation(
 
     Args:
         teacher: (B, C) or (B, C, ...) logits.
-        student: The same shape.
+        student: Logits of the same shape.
         temperature: Larger values make the small probabilities count more.
-        class_dim: Where the classes are.
+        class_dim: The dimension of the classes.
 
     Raises:
         ConfigError: The shapes differ.
