@@ -13,11 +13,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "mutants"))
 
-from mutations import Mutant, link_plugins, mutants  # found by the line above
+from mutations import DRAWING, Mutant, link_plugins, mutants  # found by the line above
 from verdict import Verdict, judge
 
 
@@ -26,13 +26,7 @@ def drawn(number: int, start: int, folder: Path) -> dict[Mutant, Verdict]:
     found: dict[Mutant, Verdict] = {}
 
     @seed(start)
-    @settings(
-        max_examples=number,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(DRAWING, max_examples=number)
     @given(mutants())
     def draw(mutant: Mutant) -> None:
         if mutant not in found:

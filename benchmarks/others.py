@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 Advance = Callable[[int], None]
-Make = Callable[[], nn.Module]
 
 
 def generator_loss(critic: nn.Module, sr: Tensor, hq: Tensor) -> Tensor:

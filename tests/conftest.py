@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +10,27 @@ from pathlib import Path
 import pytest
 
 from artschool.registry import REGISTRIES, load_builtins
+from speech import make_corpus
 
 sys.path += [
     str(Path(__file__).parent / folder)
     for folder in (".", "components", "config", "engine", "legacy", "trace", "dataflow", "lint")
 ]
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the scripts of recipes make, only less of it."""
+    folder: Path = tmp_path_factory.mktemp("corpus")
+    if shutil.which("espeak-ng"):
+        make_corpus(folder)
+    return folder
+
+
+@pytest.fixture
+def beside_the_corpus(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work where the recipes find their corpus."""
+    monkeypatch.chdir(corpus)
 
 
 @pytest.fixture

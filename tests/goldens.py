@@ -282,7 +282,7 @@ def training(case: Case) -> Problems:
         run.clock.iteration = index
         total = len(next(iter(batch.values())))
         with all_frozen(run.networks.values()):
-            states = MicroBatches(batch, run.train_section.accumulate, total, CPU)
+            states = MicroBatches(batch, run.sections.train.accumulate, total, CPU)
             train_iteration(run.steps, run.emas, states, run.clock)
         logged = {name: value for name, value in run.meters.drain().items() if not name.endswith("/grad_norm")}
         yield from case.all_differences(

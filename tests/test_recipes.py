@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,9 @@ import artschool
 from artschool.engine.run import Run
 from artschool.legacy.read import check_any
 from artschool.registry import load_builtins, networks
-from speech import make_corpus
 
 load_builtins()
+pytestmark = pytest.mark.usefixtures("beside_the_corpus")
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yml"))
 QUICKER = {
@@ -31,20 +30,6 @@ def quick(recipe: Path, folder: Path) -> Run:
     workers = [f"data.{name}.workers=0" for name in check_any(recipe).data]
     overrides = ["train.iterations=2", "train.device=cpu", *workers, *QUICKER.get(recipe.stem, [])]
     return artschool.load(recipe, overrides, run_dir=folder)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the recipes run: what their scripts make is there, only less of it."""
-    made: Path = tmp_path_factory.mktemp("recipes")
-    if shutil.which("espeak-ng"):
-        make_corpus(made)
-    return made
-
-
-@pytest.fixture(autouse=True)
-def _folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
 
 
 def test_there_are_recipes() -> None:

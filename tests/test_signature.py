@@ -18,8 +18,9 @@ from artschool.config.source import read_text
 from artschool.engine.meters import Meters
 from artschool.engine.train_iteration import Clock
 from artschool.errors import allowed
+from artschool.read_signature import read_signature
 from artschool.registry import REGISTRIES
-from artschool.signature import Context, Dataset, Injector, Loss, Metric, Network, read_signature
+from artschool.signature import Context, Dataset, Injector, Loss, Metric, Network
 
 NETWORKS = {"gen": nn.Identity(), "critic": nn.Flatten()}
 

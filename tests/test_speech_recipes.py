@@ -12,15 +12,7 @@ import pytest
 import artschool
 from artschool.components.audio.text_audio import TextAudio
 from artschool.errors import DataError
-from speech import RECIPES, make_corpus, needs_espeak, script
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny corpus in it."""
-    folder = tmp_path_factory.mktemp("speech")
-    make_corpus(folder)
-    return folder
+from speech import RECIPES, needs_espeak, script
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +19,10 @@ from artschool.graph.call import LossCall
 from artschool.graph.state import State
 from artschool.legacy.read import check_any
 from artschool.trace.trace import trace
-from speech import make_corpus
 
 ROOT = Path(__file__).parents[1]
 RECIPES = sorted((ROOT / "recipes").glob("*.yml"))
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the recipes run: what their scripts make is there, only less of it."""
-    made: Path = tmp_path_factory.mktemp("traced")
-    if shutil.which("espeak-ng"):
-        make_corpus(made)
-    return made
-
-
-@pytest.fixture(autouse=True)
-def _folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
+pytestmark = pytest.mark.usefixtures("beside_the_corpus")
 
 
 def load(recipe: Path, folder: Path) -> tuple[Config, Run]:
@@ -50,7 +35,7 @@ def load(recipe: Path, folder: Path) -> tuple[Config, Run]:
 def first_batch(run: Run, iteration: int) -> MicroBatches:
     """The batch of the first iteration, in as many parts as another one's."""
     batch = next(run.data.load(0, 1, run.device))
-    return MicroBatches(batch, run.train_section.parts(iteration), run.data.batches.batch_size, run.device)
+    return MicroBatches(batch, run.sections.train.parts(iteration), run.data.batches.batch_size, run.device)
 
 
 class Truth:

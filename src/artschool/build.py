@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +32,6 @@ from artschool.engine.precision import Precision
 from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Logger, Run
 from artschool.engine.schedules import Phase, Schedule
-from artschool.engine.store import CheckpointStore
 from artschool.engine.train_iteration import Clock, TrainStep
 from artschool.engine.update import Update
 from artschool.engine.weights import load_weights
@@ -68,38 +67,28 @@ def build(
     device = device or choose_device(file.train.device)
     ranks.start(device)
     _set_switches(file.train)
-    meters = Meters()
-    clock = Clock(device, meters)
-    loaders = loaders if loaders is not None else build_data(config)
+    clock = Clock(device, Meters())
+    loaders = build_data(config) if loaders is None else loaders
     data = train_data(config, loaders["train"])
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
-    for network in networks.values():
-        ranks.broadcast([*network.parameters(), *network.buffers()])
+    _start_alike(networks.values())
     emas = _averages(config, networks)
-    binder = Binder({**networks, **{f"{name}.ema": ema.module for name, ema in emas.items()}}, clock)
+    binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, clock)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
-    for module in binder.modules.values():
-        ranks.broadcast([*module.parameters(), *module.buffers()])
+    _start_alike(binder.modules.values())
     _set_modes(networks, config)
     return Run(
-        name=file.name,
+        sections=file,
         folder=folder,
-        seed=file.seed,
-        device=device,
         networks=networks,
         steps=steps,
         emas=emas,
         modules=binder.modules | _batch_sizings(steps),
         data=data,
         evaluations=[_evaluation(e, config, binder, loaders[e.section.data]) for e in config.evaluations.values()],
-        train_section=file.train,
-        log_section=file.log,
-        checkpoint_section=file.checkpoint,
         iterations=file.train.length(data.batches.per_epoch),
         clock=clock,
-        meters=meters,
-        store=CheckpointStore(folder / "checkpoints"),
         iteration=file.train.start_iteration,
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
@@ -164,6 +153,12 @@ def _placed(component: Component, option: str) -> str:
     return f"{(component.node.get(option) or component.node).place}: {component.path}"
 
 
+def _start_alike(modules: Iterable[nn.Module]) -> None:
+    """Every process starts from what the first one has."""
+    for module in modules:
+        ranks.broadcast([*module.parameters(), *module.buffers()])
+
+
 def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
     """The moving averages that the file lists; a network may want to know its own."""
     section = config.sections.ema
@@ -197,7 +192,7 @@ def _step(
 ) -> TrainStep:
     graph = _graph(step, binder, kept, training=True)
     trained = {name: networks[name] for name in step.section.trained}
-    gates = {name: config.networks[name].when for name in trained}
+    gates = {name: step.moves_when & config.networks[name].when for name in trained}
     callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
     return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
 
@@ -206,7 +201,6 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
     return Step(
         step.name,
         step.section.when,
-        step.section.trains_when,
         [binder.injector(component) for component in step.injectors_when(training=training)],
         [binder.loss(component, step.name, name) for name, component in step.losses.items()],
         frozenset(kept),
@@ -231,7 +225,6 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
         build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
         schedule_of(step),
         Precision(train.precision, device),
-        when=step.optimizer.when,
         clip=step.section.clip_grad_norm,
         guard=train.non_finite != "ignore",
         parameters=parameters,

@@ -7,13 +7,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from artschool.signature import Key, Whole
+from artschool.signature import Count, Fraction, Key, Natural, NotNegative
 
-Count = Annotated[Whole, Field(ge=1)]
-Iteration = Annotated[Whole, Field(ge=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 ParameterKind = Literal["weight", "bias", "norm", "embedding"]
-Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Entry(BaseModel):
@@ -33,8 +29,8 @@ class Gated(Entry):
         every: It is active only at iterations that are multiples of this.
     """
 
-    after: Iteration = 0
-    before: Iteration | None = None
+    after: Natural = 0
+    before: Natural | None = None
     every: Count = 1
 
 
@@ -133,12 +129,12 @@ class DatasetEntry(Entry):
     """
 
     batch_size: Count = 1
-    workers: Iteration = 0
+    workers: Natural = 0
     timeout: NotNegative = 0
     shuffle: bool | None = None
     drop_last: bool = True
     keys: list[Key] | None = None
-    max_bad: Iteration = 0
+    max_bad: Natural = 0
     pad: list[Key] = []
     trim: bool = False
     sort_key: Key | None = None
@@ -164,7 +160,7 @@ class GroupEntry(BaseModel):
     match: str = "*"
     kinds: list[ParameterKind] = ["weight", "bias", "norm", "embedding"]
     marked: str | None = None
-    schedule_from: Iteration = 0
+    schedule_from: Natural = 0
 
 
 class OptimizerEntry(Gated):
@@ -190,9 +186,9 @@ class ScheduleEntry(Entry):
         warmup: So many iterations rise linearly: iteration i of n runs at (i + 1) / n of the rate.
     """
 
-    from_: Annotated[Iteration, Field(alias="from")] = 0
+    from_: Annotated[Natural, Field(alias="from")] = 0
     scale: NotNegative = 1.0
-    warmup: Iteration = 0
+    warmup: Natural = 0
 
 
 class CallbackEntry(Gated):
@@ -208,6 +204,6 @@ OPTIMIZER_BOUNDS: dict[str, Any] = {
     "weight_decay": NotNegative,
     "momentum": NotNegative,
     "eps": NotNegative,
-    "betas": Beta,
+    "betas": Fraction,
 }
 """Bounds of the numbers in an option, which torch checks late or not at all."""

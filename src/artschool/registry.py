@@ -17,7 +17,8 @@ from torch import Tensor
 
 from artschool import entries
 from artschool.errors import ConfigError, allowed
-from artschool.signature import MISSING, Key, Parameter, Role, Signature, read_signature
+from artschool.read_signature import read_signature
+from artschool.signature import MISSING, Key, Parameter, Role, Signature
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 

@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 from toy_parts import TEXT, load, same
 
+from artschool.engine.meters import Meters
+from artschool.engine.precision import Precision
+from artschool.engine.schedules import Schedule
+from artschool.engine.update import Update
 from artschool.errors import NumericsError
 
 SPOILED = """
@@ -69,6 +74,22 @@ def test_a_non_finite_update_moves_no_bit_of_its_step_and_all_of_the_other(
     assert snapshots.values("second/skipped") == [0, 0, 0, 0]
     assert not math.isfinite(snapshots.values("main/spoil")[1])  # It is never hidden.
     assert all(math.isfinite(weight) for weight in snapshots.weights())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("bad", [0, 1])
+def test_one_bad_element_of_any_parameter_keeps_all_where_they_are(bad: int, dtype: torch.dtype) -> None:
+    parameters = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2, dtype=dtype))]
+    optimizer, precision = torch.optim.SGD(parameters, lr=1.0), Precision("fp32", torch.device("cpu"))
+    update = Update("s", optimizer, Schedule(), precision, clip=None, guard=True, parameters=parameters)
+    for spoiled in (True, False):
+        for index, parameter in enumerate(parameters):
+            parameter.grad = torch.ones_like(parameter)
+            parameter.grad[1] = math.nan if spoiled and index == bad else 1.0
+        assert update.prepare(0)
+        update(Meters())
+        assert [p.tolist() for p in parameters] == [[0, 0] if spoiled else [-1, -1]] * 2
+    assert update.skips() == (1, 0)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

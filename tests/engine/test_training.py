@@ -16,6 +16,7 @@ from toy_parts import SEEN, Snapshots, load, same, seen
 
 from artschool.data.collate import micro_batches
 from artschool.data.seeds import Seeds, derive
+from artschool.engine.optimizers import parameter_groups
 from artschool.errors import ConfigError, ResourceError, StateError
 from artschool.registry import networks
 
@@ -183,6 +184,13 @@ def test_an_optimizer_and_a_network_have_gates_of_their_own(tmp_path: Path) -> N
     assert snapshots.weights("other") == [0, -0.5, -1, -1, -1]
 
 
+@pytest.mark.parametrize(("clip", "change"), [(2.0, 0.5), (0.5, 0.25)])
+def test_clipping_makes_no_gradient_longer(tmp_path: Path, clip: float, change: float) -> None:
+    run, snapshots = load(tmp_path, f"steps.main.clip_grad_norm={clip}", "train.iterations=1")
+    run.train()
+    assert snapshots.weights()[1] == pytest.approx(-change, rel=1e-5)  # Of a gradient of 1, at a rate of 1/2.
+
+
 def test_a_loss_and_an_injector_have_gates_of_their_own(tmp_path: Path) -> None:
     more = "steps.main.losses.more={type: mean, in: y, weight: 2.0, after: 1, every: 2}"
     run, snapshots = load(tmp_path, more, WATCH.replace("out: _", "out: _, before: 1"))
@@ -218,7 +226,6 @@ def test_a_loss_that_does_not_reach_what_its_step_trains_is_named(tmp_path: Path
 
 
 LINEAR = "networks.net={type: part_layers}"
-THROUGH = "steps.main.injectors={shift: {type: forward, network: net, in: x, out: y}}"
 
 
 @networks.register("part_layers")
@@ -501,6 +508,13 @@ def test_an_average_follows_only_what_moved(tmp_path: Path) -> None:
     averages = {name: ema.module.state_dict()["weight"].item() for name, ema in run.emas.items()}
     assert weights == {"net": -1.5, "other": -1.0}
     assert averages == {"net": ((0 - 0.5) / 2 - 1.0) / 2 / 2 - 1.5 / 2, "other": -0.5 / 2 / 2 - 1.0 / 2}
+
+
+def test_a_parameter_that_two_networks_share_has_one_place() -> None:
+    first, second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2)
+    second.weight = first.weight
+    groups = parameter_groups({"a": first, "b": second}, no_decay=["bias"], groups=[], path="steps.s.optimizer")
+    assert [[id(p) for p in group["params"]] for group in groups] == [[id(first.weight)], [id(second.bias)]]
 
 
 def test_the_schedule_counts_from_the_start_of_a_group(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import assume
+from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 
 from artschool.config.source import read_file
@@ -20,6 +20,8 @@ BASES = Path(__file__).parent / "bases"
 RECIPES = Path(__file__).parents[2] / "recipes"
 CHEAP = ("digits_gan", "digits_distill", "digits_byol", "faces_vqvae")
 """Recipes of which ten iterations take less than half a second, once their batches are small."""
+DRAWING = settings(deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+"""How mutants are drawn: each once, however long it takes; none is made smaller."""
 GATES = ("after", "before", "every")
 Keys = tuple[str | int, ...]
 Draw = Callable[[st.SearchStrategy[Any]], Any]

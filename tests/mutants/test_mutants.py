@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
-from mutations import Mutant, bases, link_plugins, mutants
+from hypothesis import given, settings
+from mutations import DRAWING, Mutant, bases, link_plugins, mutants
 from verdict import judge
 
 
@@ -29,14 +29,7 @@ def test_a_mutant_is_refused_or_trains(folder: Path) -> None:
     """Eighty mutants are checked, and a third of them trained. `benchmarks/mutants.py` draws as many as one likes."""
     kinds: Counter[str] = Counter()
 
-    @settings(
-        max_examples=80,
-        derandomize=True,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(DRAWING, max_examples=80, derandomize=True)
     @given(mutants())
     def draw(mutant: Mutant) -> None:
         verdict = judge(mutant.text, folder)

@@ -6,15 +6,9 @@ up.
 """
 
 import math
-from typing import Annotated
-
-from pydantic import Field
 
 from artschool.registry import schedules
-
-Count = Annotated[int, Field(ge=1)]
-Milestone = Annotated[int, Field(ge=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+from artschool.signature import Count, Natural, NotNegative
 
 
 @schedules.register
@@ -37,7 +31,7 @@ def step(rate: float, iteration: int, *, step_size: Count, gamma: NotNegative = 
 
 
 @schedules.register
-def multi_step(rate: float, iteration: int, *, milestones: list[Milestone], gamma: NotNegative = 0.1) -> float:
+def multi_step(rate: float, iteration: int, *, milestones: list[Natural], gamma: NotNegative = 0.1) -> float:
     """Multiply the rate by `gamma` at each milestone: iteration m is the first one at the new rate.
 
     Args:

@@ -49,12 +49,11 @@ def _ways(config: Config, iteration: int, numbers: dict[object, int]) -> dict[in
         if not step.section.when.active(iteration):
             continue
         parts = [part for part, _ in components_of(step) if part.when.active(iteration)]
-        gate = step.section.trains_when & step.optimizer.when if step.optimizer else step.section.trains_when
-        trains = gate.active(iteration)
-        gates = [name for name in step.section.trained if trains and config.networks[name].when.active(iteration)]
+        moves = step.moves_when.active(iteration)
+        moved = [name for name in step.section.trained if moves and config.networks[name].when.active(iteration)]
         given = {use.name: writers[use.name] for part in parts for use in part.reads if use.name in writers}
         split = config.sections.train.parts(iteration)
-        way = (step.name, tuple(part.path for part in parts), tuple(gates), tuple(sorted(given.items())), split)
+        way = (step.name, tuple(part.path for part in parts), tuple(moved), tuple(sorted(given.items())), split)
         number = numbers.setdefault(way, len(numbers))
         writers |= {use.name: number for part in parts for use in part.writes}
         found[number] = None

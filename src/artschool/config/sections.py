@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
-from artschool.entries import Count, Iteration
-from artschool.signature import Key, Marker, NetworkName, Role
+from artschool.signature import Count, Key, Marker, Natural, NetworkName, Positive, Role, Share
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
 """A component's entry, not looked into yet; so are those below."""
@@ -63,14 +62,14 @@ class StepSection(Section):
     trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
     optimizer: RawOptimizer | Literal["none"] | None = None
     schedule: RawSchedule | list[RawSchedule] | None = None
-    clip_grad_norm: Annotated[float, Field(gt=0)] | None = None
+    clip_grad_norm: Positive | None = None
     batch_sizing: BatchSizingSection | None = None
     injectors: dict[Name, RawInjector] = {}
     losses: dict[Name, RawLoss] = {}
     callbacks: dict[Name, RawCallback] = {}
     requires: list[Key] = []
-    after: Iteration = 0
-    before: Iteration | None = None
+    after: Natural = 0
+    before: Natural | None = None
     every: Count = 1
 
     @property
@@ -131,8 +130,8 @@ class TrainSection(Section):
     non_finite: Literal["skip", "stop", "rollback", "ignore"] = "skip"
     max_skips: Count = 100
     max_rollbacks: Count = 3
-    start_iteration: Iteration = 0
-    start_samples: Iteration | None = None
+    start_iteration: Natural = 0
+    start_samples: Natural | None = None
     device: Annotated[str, Field(pattern=r"^(auto|cpu|(cuda|mps|xpu)(:[0-9]+)?)$")] = "auto"
     deterministic: bool = False
     cudnn_benchmark: bool = False
@@ -148,9 +147,6 @@ class TrainSection(Section):
         return other.parts if other is not None and iteration % other.every == 0 else self.accumulate
 
 
-Decay = Annotated[float, Field(ge=0, le=1)]
-
-
 class EmaSection(Section):
     """Exponential moving averages of networks, updated once for each optimizer step taken.
 
@@ -161,8 +157,8 @@ class EmaSection(Section):
         networks: A list, or a mapping that gives each its own decay.
     """
 
-    decay: Decay = 0.999
-    networks: list[NetworkName] | dict[NetworkName, Decay]
+    decay: Share = 0.999
+    networks: list[NetworkName] | dict[NetworkName, Share]
 
     @property
     def decays(self) -> dict[str, float]:
@@ -206,7 +202,7 @@ class PicturesSection(Section):
     keys: list[Key]
     most: Count = 8
     range: tuple[float, float] | Literal["auto", "imagenet"] = (0.0, 1.0)
-    frames: list[Iteration] = [0]
+    frames: list[Natural] = [0]
 
 
 class LogSection(Section):
@@ -268,7 +264,7 @@ class FileSections(Section):
     """
 
     name: RunName
-    seed: Iteration = 0
+    seed: Natural = 0
     plugins: list[str] = []
     runs: Path = Path("runs")
     data: dict[Name, RawDataset]

@@ -10,6 +10,7 @@ from artschool.config import sections
 from artschool.config.component import Component, ComponentReader, Use, mappings, names_in
 from artschool.config.messages import validate
 from artschool.config.source import Node
+from artschool.config.when import When
 from artschool.errors import Fault
 
 __all__ = ["Component", "Config", "Evaluation", "Step", "Use", "names_in", "structure"]
@@ -27,6 +28,12 @@ class Step:
     injectors: dict[str, Component]
     losses: dict[str, Component]
     callbacks: dict[str, Component]
+
+    @property
+    def moves_when(self) -> When:
+        """When its optimizer moves what it trains; a network's own gate comes on top."""
+        own = self.section.trains_when
+        return own if self.optimizer is None else own & self.optimizer.when
 
     def injectors_when(self, *, training: bool) -> list[Component]:
         """Those that run when the step trains, or when an evaluation runs it."""

@@ -40,7 +40,7 @@ def save(run: Run) -> None:
                 config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
                 world_size=ranks.world_size(),
             )
-            run.store.rotate(_protected(run), keep_last=run.checkpoint_section.keep_last)
+            run.store.rotate(_protected(run), keep_last=run.sections.checkpoint.keep_last)
         except BaseException as failure:
             error = str(failure) or type(failure).__name__
             ranks.gather(error)
@@ -80,7 +80,7 @@ def capture(
         "optimizer_tensors": len(tensors[OPTIMIZERS]),
         "meters": meters,
         "data": {"length": run.data.batches.length, "batch_size": run.data.batches.batch_size},
-        "seed": run.seed,
+        "seed": run.sections.seed,
         "world_size": ranks.world_size(),
         "config": run.config,
     }

@@ -77,7 +77,7 @@ def _train_once(run: Run, batch: dict[str, Any]) -> MicroBatches:
     for hook in run.update_hooks:
         hook(iteration, run.folder)
     total = run.data.batches.size(position)
-    states = MicroBatches(batch, run.train_section.parts(iteration), total, run.device)
+    states = MicroBatches(batch, run.sections.train.parts(iteration), total, run.device)
     train_iteration(run.steps, run.emas, states, run.clock)
     run.iteration = iteration + 1
     return states
@@ -88,11 +88,11 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
     finished, last = run.iteration, run.iterations
     for logger in run.loggers:
         logger.advance(run)
-    pictures = run.log_section.pictures
+    pictures = run.sections.log.pictures
     if pictures and finished % pictures.every == 0:
         draw(run, pictures, states.first)
     record: dict[str, float] = {}
-    if finished % run.log_section.every == 0 or finished == last:
+    if finished % run.sections.log.every == 0 or finished == last:
         record |= _numbers(run)
         try:
             _check_numbers(run)
@@ -107,7 +107,7 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
     if record:
         _log(run, record)
     improved = bool(due) and _improves(run, record)
-    every = run.checkpoint_section.every
+    every = run.sections.checkpoint.every
     if improved or finished == last or (every is not None and finished % every == 0):
         checkpoint.save(run)
         return True
@@ -127,7 +127,7 @@ def _numbers(run: Run) -> dict[str, float]:
         record |= {f"{step.graph.name}/{name}": rate for name, rate in zip(names, rates, strict=False)}
         if step.update.guard:
             record[f"{step.graph.name}/skipped"] = step.update.skips()[0]
-        if run.train_section.precision == "fp16":
+        if run.sections.train.precision == "fp16":
             record[f"{step.graph.name}/scale"] = step.update.precision.scale
     for name, hook in hooks(run.networks, "get_debug_values"):
         record |= {f"{name}/{key}": float(value) for key, value in hook(run.iteration - 1, name).items()}
@@ -136,7 +136,7 @@ def _numbers(run: Run) -> dict[str, float]:
 
 def _check_numbers(run: Run) -> None:
     """Stop where the file says so. Looked at between log points only, which costs no synchronisation of its own."""
-    section = run.train_section
+    section = run.sections.train
     for step in run.steps:
         if step.update is None or not step.update.guard:
             continue
@@ -160,7 +160,7 @@ def _log(run: Run, record: dict[str, float]) -> None:
 
 
 def _improves(run: Run, record: dict[str, float]) -> bool:
-    best = run.checkpoint_section.keep_best
+    best = run.sections.checkpoint.keep_best
     value = record.get(best.metric, math.nan) if best else math.nan
     if best is None or math.isnan(value):
         return False

@@ -16,7 +16,7 @@ def roll_back(run: Run, error: NumericsError) -> None:
     Raises:
         NumericsError: `error`, where the file does not ask to go back, or it has been done too often.
     """
-    section = run.train_section
+    section = run.sections.train
     if section.non_finite != "rollback" or run.rollbacks >= section.max_rollbacks:
         raise error
     number = _earlier(run)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.config.sections import CheckpointSection, LogSection, TrainSection
+from artschool.config.sections import FileSections, TrainSection
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, RankSampler
 from artschool.data.seeds import Seeds
@@ -64,6 +64,7 @@ class Run:
     """What `build` makes of a file.
 
     Attributes:
+        sections: What the file says, components aside.
         networks: The networks by name, on `device`.
         emas: Their moving averages, for those that the file lists.
         modules: The injectors and losses that are modules themselves, by path.
@@ -77,23 +78,16 @@ class Run:
         best: The best value of the metric that `keep_best` names, and the checkpoint that has it.
     """
 
-    name: str
+    sections: FileSections
     folder: Path
-    seed: int
-    device: torch.device
     networks: dict[str, nn.Module]
     steps: list[TrainStep]
     emas: dict[str, Ema]
     modules: dict[str, nn.Module]
     data: TrainData
     evaluations: list[Evaluation]
-    train_section: TrainSection
-    log_section: LogSection
-    checkpoint_section: CheckpointSection
     iterations: int
     clock: Clock
-    meters: Meters
-    store: CheckpointStore
     config: Any
     config_texts: Mapping[str, str]
     loggers: Sequence[Logger] = ()
@@ -106,9 +100,11 @@ class Run:
     evaluated: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     iteration_seeds: Seeds = field(init=False)
+    store: CheckpointStore = field(init=False)
 
     def __post_init__(self) -> None:
-        self.iteration_seeds = Seeds(self.seed, "iteration")
+        self.iteration_seeds = Seeds(self.sections.seed, "iteration")
+        self.store = CheckpointStore(self.folder / "checkpoints")
         self.update_hooks = [hook for _, hook in hooks(self.networks, "update_for_step")]
 
     def train(self) -> Run:
@@ -139,6 +135,16 @@ class Run:
             logger.note(message)
 
     @property
+    def device(self) -> torch.device:
+        """Where networks and batches are."""
+        return self.clock.device
+
+    @property
+    def meters(self) -> Meters:
+        """The numbers since the last log point."""
+        return self.clock.meters
+
+    @property
     def loaders(self) -> list[Loader]:
         """The data that it is trained and evaluated on, each once."""
         every = (self.data.loader, *(evaluation.loader for evaluation in self.evaluations))
@@ -147,7 +153,7 @@ class Run:
     @property
     def samples(self) -> int:
         """How many samples the finished iterations have seen, over all processes."""
-        return samples_after(self.iteration, self.train_section, self.data.batches)
+        return samples_after(self.iteration, self.sections.train, self.data.batches)
 
 
 def samples_after(iteration: int, section: TrainSection, batches: Batches) -> int:

@@ -51,7 +51,7 @@ class TrainStep:
 
     Args:
         networks: What it trains, by name.
-        gates: At which iterations each of them may be trained.
+        gates: At which iterations each of them moves.
         update: Moves them; None for `optimizer: none`.
         callbacks: Called at their moments, after what the networks define themselves.
     """
@@ -98,16 +98,10 @@ class TrainStep:
         }
 
     def trainable(self, iteration: int) -> list[nn.Parameter]:
-        """The parameters that move at an iteration: none where the step, its optimizer or the network is gated off.
+        """The parameters that move at an iteration.
 
         One that its network's own code has marked `DO_NOT_TRAIN_UNTIL = n` moves from iteration n on.
         """
-        if (
-            self.update is None
-            or not self.graph.trains_when.active(iteration)
-            or not self.update.when.active(iteration)
-        ):
-            return []
         active = [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
         return [p for p in active if self._starts.get(p, 0) <= iteration] if self._starts else active
 

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from artschool import ranks
-from artschool.config.when import When
 from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.meters import Meters
 from artschool.engine.optimizers import guarded_step
@@ -40,7 +39,6 @@ class Update:
         schedule: Schedule,
         precision: Precision,
         *,
-        when: When,
         clip: float | None,
         guard: bool,
         parameters: Sequence[nn.Parameter],
@@ -51,7 +49,6 @@ class Update:
         self.optimizer = optimizer
         self.schedule = schedule
         self.precision = precision
-        self.when = when
         self.shares = shares
         self.parameters = parameters
         self.own_parameters = [p for group in optimizer.param_groups for p in group["params"]]

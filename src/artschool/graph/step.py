@@ -20,14 +20,12 @@ class Step:
 
     Attributes:
         when: When it runs at all.
-        trains_when: When its loss moves the networks it trains.
         kept: The keys that something after this step reads.
         requires: Without one of these keys nothing runs.
     """
 
     name: str
     when: When
-    trains_when: When
     injectors: Sequence[InjectorCall]
     losses: Sequence[LossCall]
     kept: frozenset[str]

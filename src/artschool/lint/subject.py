@@ -80,9 +80,7 @@ class Subject:
 
     def trains_when(self, term: Term) -> When:
         """The iterations at which a loss moves something."""
-        optimizer = term.step.optimizer
-        gate = optimizer.when if optimizer is not None else When()
-        return term.step.section.trains_when & term.holder.when & gate & self.during
+        return term.step.moves_when & term.holder.when & self.during
 
     def writers(self, key: str) -> list[Component]:
         """The injectors of steps that write a key."""

@@ -128,7 +128,8 @@ def print_plan(console: Console, run: Run) -> None:
         average = f", averaged with decay {run.emas[name].decay:g}" if name in run.emas else ""
         lines.append(("network", name, f"{type(network).__name__}, {size:,} parameters, {how}{average}"))
     for step in run.steps:
-        gate = "" if step.graph.trains_when == ALWAYS else f", {step.graph.trains_when}"
+        when = run.sections.steps[step.graph.name].trains_when
+        gate = "" if when == ALWAYS else f", {when}"
         lines.append(("step", step.graph.name, f"trains {', '.join(step.networks)}{gate}"))
     batches = run.data.batches
     lines.append(("data", "train", f"{batches.length:,} samples in batches of {batches.batch_size}"))
@@ -136,7 +137,7 @@ def print_plan(console: Console, run: Run) -> None:
         every = f"every {evaluation.every} iterations and at the end" if evaluation.every else "at the end"
         lines.append(("evaluate", evaluation.name, f"{evaluation.batches.length:,} samples, {every}"))
     goes_on = f", going on after {run.iteration}" if run.iteration else ""
-    train = f"{run.iterations:,} iterations{goes_on}, {run.train_section.precision} on {run.device}"
+    train = f"{run.iterations:,} iterations{goes_on}, {run.sections.train.precision} on {run.device}"
     lines += [("train", "", train), ("writes", "", str(run.folder))]
     width = max(len(name) for _, name, _ in lines)
     for kind, name, text in lines:

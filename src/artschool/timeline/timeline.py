@@ -62,7 +62,7 @@ def _moves(step: Step, config: Config, network: str) -> Iterations:
     """The iterations at which a step has a gradient for a network, if each of its losses reaches it."""
     if step.optimizer is None:
         return Iterations(())
-    gate = step.section.trains_when & step.optimizer.when & config.networks[network].when
+    gate = step.moves_when & config.networks[network].when
     return Iterations.of(gate & loss.when for loss in step.losses.values())
 
 

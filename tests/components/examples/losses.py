@@ -16,11 +16,6 @@ def smooth(*layers: nn.Module) -> nn.Module:
     return nn.Sequential(layers[0], nn.Softplus(), *layers[1:])
 
 
-def filter_net() -> nn.Module:
-    """(B, 2, H, W) to the same."""
-    return smooth(nn.Conv2d(2, 3, 3, padding=1), nn.Conv2d(3, 2, 3, padding=1))
-
-
 def upscaler() -> nn.Module:
     """(B, 2, H, W) to (B, 2, 2 H, 2 W)."""
     return smooth(nn.Conv2d(2, 8, 3, padding=1), nn.PixelShuffle(2))

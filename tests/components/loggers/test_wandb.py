@@ -50,6 +50,7 @@ def test_numbers_and_pictures_arrive_and_a_resumed_run_is_the_same(tmp_path: Pat
         toy_run.load(tmp_path, *options, f"train.iterations={iterations}").train()
     first, second = stand_in.started
     assert first["id"] == second["id"] and first["project"] == "p" and first["resume"] == "allow"
+    assert first["name"] == "toy"
     assert first["config"]["ema"]["decay"] == 0.9
     numbers = [(step, values) for step, values in stand_in.logged if "gen/pixel" in values]
     assert [step for step, _ in numbers] == [2, 5]

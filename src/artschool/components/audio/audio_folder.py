@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import TypedDict
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.audio.audio_files import SUFFIXES, fit, num_samples, read_audio
 from artschool.components.audio.transcripts import missing
 from artschool.errors import DataError
 from artschool.registry import datasets
-
-Count = Annotated[int, Field(ge=1)]
+from artschool.signature import Count
 
 
 class Recording(TypedDict):

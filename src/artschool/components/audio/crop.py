@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
+from artschool.signature import Count
 
-Count = Annotated[int, Field(ge=1)]
 LARGE = 2**62
 """A random whole number below it, modulo a length, is uniform to within 1e-10."""
 

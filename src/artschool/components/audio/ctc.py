@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.audio.tokenizer import make_tokenizer
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import injectors, losses
+from artschool.signature import Natural
 
-Class = Annotated[int, Field(ge=0)]
 BLANK = 0
 
 
@@ -25,7 +23,7 @@ def ctc(
     logit_lengths: Tensor | None = None,
     token_lengths: Tensor | None = None,
     *,
-    blank: Class = BLANK,
+    blank: Natural = BLANK,
     zero_infinity: bool = False,
 ) -> Tensor:
     """Negative log likelihood of the tokens over all their alignments, per token, mean over samples.

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
-
-Size = Annotated[int, Field(ge=1)]
-Number = Annotated[int, Field(ge=0)]
+from artschool.signature import Count, Natural
 
 
 @injectors.register
 def mel_mask(
     mel: Tensor,
     *,
-    frequency_size: Size = 27,
-    frequency_count: Number = 1,
-    time_size: Size = 5,
-    time_count: Number = 3,
+    frequency_size: Count = 27,
+    frequency_count: Natural = 1,
+    time_size: Count = 5,
+    time_count: Natural = 3,
     value: float = 0.0,
 ) -> Tensor:
     """Hide random stripes of a spectrogram, other ones in each sample.

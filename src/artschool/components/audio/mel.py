@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.audio.bins import read_bins
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import injectors
+from artschool.signature import Count, NotNegative
 
-Count = Annotated[int, Field(ge=1)]
-Hertz = Annotated[float, Field(ge=0)]
 Scale = Literal["slaney", "htk"]
 FLOOR = 1e-5
 """What magnitudes are raised to before the logarithm."""
@@ -61,8 +59,8 @@ class MelSpectrogram(nn.Module):
         win_length: Count = 1024,
         hop_length: Count = 256,
         n_mels: Count = 80,
-        f_min: Hertz = 0.0,
-        f_max: Hertz = 8000.0,
+        f_min: NotNegative = 0.0,
+        f_max: NotNegative = 8000.0,
         power: Literal[1, 2] = 1,
         mel_scale: Scale = "slaney",
         normalized: bool = False,

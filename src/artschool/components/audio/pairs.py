@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.signature import Natural
 
 
 @injectors.register
@@ -19,7 +17,7 @@ def combine_mel(
     text: Tensor,
     text_lengths: Tensor,
     *,
-    separator: Annotated[int, Field(ge=0)] | None = None,
+    separator: Natural | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Join every two samples: the second begins where the first ends. The last of an odd number stays alone.
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.losses.precision import without_autocast
 from artschool.registry import injectors
+from artschool.signature import Count
 
-Count = Annotated[int, Field(ge=1)]
 ZERO_CROSSINGS = 6
 """Of the sinc, on each side of its middle: more make a steeper filter."""
 ROLLOFF = 0.99

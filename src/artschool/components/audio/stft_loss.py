@@ -12,10 +12,11 @@ from artschool.components.losses.pixel import pair
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import losses, metrics
+from artschool.signature import Count
 
 FLOOR = 1e-5
 """What magnitudes are raised to before the logarithm."""
-Resolution = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=3, max_length=3)]
+Resolution = Annotated[list[Count], Field(min_length=3, max_length=3)]
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """Of the paper, for 24 kHz."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypedDict
+from typing import TypedDict
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.audio.audio_files import fit, num_samples, read_audio
@@ -15,8 +14,7 @@ from artschool.components.audio.tokenizer import make_tokenizer
 from artschool.components.audio.transcripts import read_transcripts
 from artschool.errors import DataError
 from artschool.registry import datasets
-
-Count = Annotated[int, Field(ge=1)]
+from artschool.signature import Count, Positive
 
 
 class Utterance(TypedDict):
@@ -59,7 +57,7 @@ class TextAudio:
         sample_rate: Count,
         alphabet: str | None = None,
         vocabulary: Path | None = None,
-        max_seconds: Annotated[float, Field(gt=0)] | None = None,
+        max_seconds: Positive | None = None,
         made_by: str | None = None,
     ) -> None:
         listed = read_transcripts(path, made_by)

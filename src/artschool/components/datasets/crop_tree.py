@@ -10,9 +10,10 @@ from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pairs import Corrupted, Degradation, shrunk
-from artschool.components.datasets.pictures import Augment, Count, Pictures, middle, random_turn, to_tensor, turned
+from artschool.components.datasets.pictures import Augment, Pictures, middle, random_turn, to_tensor, turned
 from artschool.errors import DataError
 from artschool.registry import datasets
+from artschool.signature import Count
 
 
 @datasets.register

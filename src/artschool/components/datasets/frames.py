@@ -8,9 +8,10 @@ import torch
 
 from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pairs import Corrupted, Degradation
-from artschool.components.datasets.pictures import Augment, Count, Pictures, corner, random_turn, to_tensor, turned
+from artschool.components.datasets.pictures import Augment, Pictures, corner, random_turn, to_tensor, turned
 from artschool.errors import DataError
 from artschool.registry import datasets
+from artschool.signature import Count
 
 
 @datasets.register

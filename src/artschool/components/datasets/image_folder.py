@@ -6,8 +6,9 @@ from pathlib import Path
 
 from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pairs import Corrupted, Degradation
-from artschool.components.datasets.pictures import Augment, Count, Crop, Pictures, cut, random_turn, to_tensor, turned
+from artschool.components.datasets.pictures import Augment, Crop, Pictures, cut, random_turn, to_tensor, turned
 from artschool.registry import datasets
+from artschool.signature import Count
 
 
 @datasets.register

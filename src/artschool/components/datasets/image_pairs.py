@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from artschool.components.datasets.pairs import Pair
-from artschool.components.datasets.pictures import Augment, Count, Pictures, corner, random_turn, to_tensor, turned
+from artschool.components.datasets.pictures import Augment, Pictures, corner, random_turn, to_tensor, turned
 from artschool.errors import DataError
 from artschool.registry import datasets
+from artschool.signature import Count
 
 
 @datasets.register

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pairs import Corrupted, Degradation, shrunk, to_multiple
-from artschool.components.datasets.pictures import Count, Pictures, corner, middle, to_tensor
+from artschool.components.datasets.pictures import Pictures, corner, middle, to_tensor
 from artschool.errors import DataError
 from artschool.registry import datasets
+from artschool.signature import Count
 
 
 class Referenced(Corrupted):

@@ -10,9 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from artschool.components.datasets.pairs import Pair, make_pair, random_patch
-from artschool.components.datasets.pictures import Count, to_tensor
+from artschool.components.datasets.pictures import to_tensor
 from artschool.errors import DataError, ResourceError
 from artschool.registry import datasets
+from artschool.signature import Count
 
 TRAIN = (
     "astronaut.png",

@@ -6,19 +6,17 @@ import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.datasets.sources import Source, chosen, open_source
 from artschool.errors import DataError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
-Count = Annotated[int, Field(ge=1)]
 Augment = bool | Literal["flip"]
 Crop = Literal["random", "middle"]
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypedDict
 import torch
 from pydantic import Field
 
-from artschool.components.datasets.pictures import Count
 from artschool.errors import DataError
+from artschool.read_signature import declared_by
 from artschool.registry import datasets
-from artschool.signature import Dataset, declared_by
+from artschool.signature import Count, Dataset, Positive
 
 
 class Passed(TypedDict):
@@ -40,7 +40,7 @@ class Union:
         self,
         *,
         data: Annotated[list[Dataset], Field(min_length=1)],
-        weights: list[Annotated[float, Field(gt=0)]] | None = None,
+        weights: list[Positive] | None = None,
         length: Count | None = None,
     ) -> None:
         if any(len(part) == 0 for part in data):

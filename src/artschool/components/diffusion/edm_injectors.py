@@ -14,12 +14,7 @@ from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import injectors
-from artschool.signature import Context, Network
-
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
+from artschool.signature import Context, Network, NotNegative, Positive, Share
 
 
 @injectors.register

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.diffusion.flow import euler_sample, flow_path, heun_sample
@@ -14,10 +13,7 @@ from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import injectors
-from artschool.signature import Context, Network
-
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from artschool.signature import Context, Count, Network, Share
 
 
 @injectors.register

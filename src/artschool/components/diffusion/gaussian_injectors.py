@@ -21,11 +21,8 @@ from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Context, Network
+from artschool.signature import Context, Count, Network, Positive, Share
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
 NETWORK_TIMESTEPS = 1000
 
 

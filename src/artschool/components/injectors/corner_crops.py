@@ -1,21 +1,17 @@
 """The corners of images."""
 
-from typing import Annotated
-
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.context import Context
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-
-Size = Annotated[int, Field(ge=1)]
+from artschool.signature import Count
 
 
 @injectors.register
 def corner_crops(
-    x: Tensor, *, size: Size, resize: Size | None = None, context: Context
+    x: Tensor, *, size: Count, resize: Count | None = None, context: Context
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Cut a square from each corner when training; in evaluation, every result is the whole image.
 

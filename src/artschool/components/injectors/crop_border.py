@@ -1,19 +1,15 @@
 """Images without their border."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-
-Pixels = Annotated[int, Field(ge=0)]
+from artschool.signature import Natural
 
 
 @injectors.register
-def crop_border(x: Tensor, *, margin: Pixels, max_shift: Pixels = 0) -> Tensor:
+def crop_border(x: Tensor, *, margin: Natural, max_shift: Natural = 0) -> Tensor:
     """Cut the same margin from all four sides, or from two sides more than from the others.
 
     Args:

@@ -3,21 +3,18 @@
 import math
 from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Marker, Role
+from artschool.signature import Count, Marker, Role
 
 Integers = Annotated[list[int], Marker(Role.KEY)]
 """The key of a list of integers, which `fold_dimension` has written."""
 
 
 @injectors.register
-def fold_dimension(
-    x: Tensor, *, dim: int = 1, limit: Annotated[int, Field(ge=1)] | None = None
-) -> tuple[Tensor, list[int], list[int]]:
+def fold_dimension(x: Tensor, *, dim: int = 1, limit: Count | None = None) -> tuple[Tensor, list[int], list[int]]:
     """Fold a dimension into the batch.
 
     Args:

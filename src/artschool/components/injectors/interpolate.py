@@ -1,12 +1,12 @@
 """Images, sequences and volumes at another size."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.signature import Positive
 
 Mode = Literal["nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area"]
 
@@ -15,7 +15,7 @@ Mode = Literal["nearest", "nearest-exact", "linear", "bilinear", "bicubic", "tri
 def interpolate(
     x: Tensor,
     *,
-    scale_factor: Annotated[float, Field(gt=0)] | None = None,
+    scale_factor: Positive | None = None,
     size: int | list[int] | None = None,
     mode: Mode = "nearest",
     antialias: bool = False,

@@ -1,18 +1,16 @@
 """Random numbers, such as the latents of a generator."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
-
-Size = Annotated[int, Field(ge=1)]
+from artschool.signature import Count, Share
 
 
 @injectors.register
-def noise(like: Tensor, *, shape: list[Size], kind: Literal["normal", "uniform"] = "normal") -> Tensor:
+def noise(like: Tensor, *, shape: list[Count], kind: Literal["normal", "uniform"] = "normal") -> Tensor:
     """Draw random numbers of a shape for each sample.
 
     Args:
@@ -31,8 +29,8 @@ def noise(like: Tensor, *, shape: list[Size], kind: Literal["normal", "uniform"]
 def style_mixing_noise(
     like: Tensor,
     *,
-    latent_dim: Size = 512,
-    mix_probability: Annotated[float, Field(ge=0, le=1)] = 0.9,
+    latent_dim: Count = 512,
+    mix_probability: Share = 0.9,
 ) -> list[Tensor]:
     """Draw two latents for each sample: different ones for so many samples, twice the same for the others.
 

@@ -1,17 +1,13 @@
 """Another origin and unit for a value, and back."""
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
-
-Scale = Annotated[float, Field(gt=0)]
+from artschool.signature import Positive
 
 
 @injectors.register
-def normalize(x: Tensor, *, shift: float = 0.0, scale: Scale = 1.0) -> Tensor:
+def normalize(x: Tensor, *, shift: float = 0.0, scale: Positive = 1.0) -> Tensor:
     """Subtract a shift, then divide by a scale: `(x - shift) / scale`.
 
     Args:
@@ -23,7 +19,7 @@ def normalize(x: Tensor, *, shift: float = 0.0, scale: Scale = 1.0) -> Tensor:
 
 
 @injectors.register
-def denormalize(x: Tensor, *, shift: float = 0.0, scale: Scale = 1.0) -> Tensor:
+def denormalize(x: Tensor, *, shift: float = 0.0, scale: Positive = 1.0) -> Tensor:
     """Undo `normalize` with the same options: `x * scale + shift`.
 
     Args:

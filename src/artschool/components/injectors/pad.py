@@ -1,16 +1,14 @@
 """Sequences of a length that a network can take."""
 
-from typing import Annotated
-
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.signature import Count
 
 
 @injectors.register
-def pad(x: Tensor, *, multiple: Annotated[int, Field(ge=1)], value: float = 0.0) -> Tensor:
+def pad(x: Tensor, *, multiple: Count, value: float = 0.0) -> Tensor:
     """Pad the last dimension at its end up to a multiple of a length.
 
     Args:

@@ -1,16 +1,14 @@
 """Sequences of a random length."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.signature import Count
 
 
 @injectors.register
-def random_length(x: Tensor, *, min_length: Annotated[int, Field(ge=1)]) -> Tensor:
+def random_length(x: Tensor, *, min_length: Count) -> Tensor:
     """Cut a part of random length from the last dimension, the same for the whole batch.
 
     Args:

@@ -8,13 +8,14 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.signature import Count
 
 
 @injectors.register
 def random_resized_crop(
     x: Tensor,
     *,
-    size: Annotated[int, Field(ge=1)],
+    size: Count,
     min_area: Annotated[float, Field(gt=0, le=1)] = 0.08,
     mode: Literal["nearest", "bilinear"] = "bilinear",
 ) -> Tensor:

@@ -1,18 +1,16 @@
 """Images and sequences that have moved."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.signature import Count
 
 
 @injectors.register
-def random_shift(
-    x: Tensor, *, max_shift: Annotated[int, Field(ge=1)], fill: Literal["wrap", "zero"] = "wrap"
-) -> Tensor:
+def random_shift(x: Tensor, *, max_shift: Count, fill: Literal["wrap", "zero"] = "wrap") -> Tensor:
     """Move each sample by a random number of places along every dimension after the second.
 
     Args:

@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.signature import Share
 
-Share = Annotated[float, Field(ge=0, le=1)]
 Area = Annotated[float, Field(gt=0, le=1)]
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey, after ITU-R BT.601."""

@@ -1,14 +1,14 @@
 """A number that follows the iteration."""
 
 import math
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.context import Context
 from artschool.registry import injectors
+from artschool.signature import Count, Natural
 
 
 @injectors.register
@@ -17,8 +17,8 @@ def scheduled_scalar(
     kind: Literal["linear", "cosine"] = "linear",
     initial: float,
     final: float,
-    iterations: Annotated[int, Field(ge=1)],
-    start: Annotated[int, Field(ge=0)] = 0,
+    iterations: Count,
+    start: Natural = 0,
     context: Context,
 ) -> Tensor:
     """Let a number follow the iteration.

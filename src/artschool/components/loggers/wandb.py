@@ -50,7 +50,7 @@ class WandbLogger:
             project=self._project,
             entity=self._entity,
             mode=self._mode,
-            name=run.name,
+            name=run.sections.name,
             id=hashlib.sha256(str(folder).encode()).hexdigest()[:16],
             resume="allow",
             dir=str(folder),

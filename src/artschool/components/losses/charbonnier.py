@@ -1,16 +1,14 @@
 """An absolute distance that is smooth at zero."""
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
 from artschool.registry import losses
+from artschool.signature import Positive
 
 
 @losses.register
-def charbonnier(fake: Tensor, real: Tensor, *, epsilon: Annotated[float, Field(gt=0)] = 1e-3) -> Tensor:
+def charbonnier(fake: Tensor, real: Tensor, *, epsilon: Positive = 1e-3) -> Tensor:
     """Mean of `sqrt((fake - real)^2 + epsilon^2)`.
 
     Args:

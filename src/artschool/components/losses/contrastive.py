@@ -1,21 +1,17 @@
 """Two views of one sample should be nearer to each other than to other samples."""
 
-from typing import Annotated
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
 from artschool.components.losses.precision import without_autocast
 from artschool.registry import losses
-
-Temperature = Annotated[float, Field(gt=0)]
+from artschool.signature import Positive
 
 
 @losses.register
-def info_nce(x: Tensor, y: Tensor, *, temperature: Temperature = 0.1, symmetric: bool = False) -> Tensor:
+def info_nce(x: Tensor, y: Tensor, *, temperature: Positive = 0.1, symmetric: bool = False) -> Tensor:
     """Find for each row of x its partner among the rows of y: `-mean log softmax(cos(x_i, y_j) / temperature)_ii`.
 
     Negatives are the other samples of the micro-batch of this process: `accumulate` and several processes make them
@@ -40,7 +36,7 @@ def info_nce(x: Tensor, y: Tensor, *, temperature: Temperature = 0.1, symmetric:
 
 
 @losses.register
-def nt_xent(x: Tensor, y: Tensor, *, temperature: Temperature = 0.5) -> Tensor:
+def nt_xent(x: Tensor, y: Tensor, *, temperature: Positive = 0.5) -> Tensor:
     """Find for each of the 2 B views its partner among all the others, those of its own side included: SimCLR's loss.
 
     Negatives are the other samples of the micro-batch of this process: `accumulate` and several processes make them

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from typing import TypeAlias
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.injectors.add_noise import add_noise
@@ -14,7 +13,6 @@ from artschool.errors import ConfigError
 
 Inputs: TypeAlias = Tensor | list[Tensor]
 """What a critic is called on: samples, or a list of samples and whatever they come with, such as their classes."""
-Noise = Annotated[float, Field(ge=0)]
 """Upper bound of uniform noise, from 0."""
 
 

@@ -1,19 +1,15 @@
 """A student that learns a teacher's predictions."""
 
-from typing import Annotated
-
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
 from artschool.registry import losses
+from artschool.signature import Positive
 
 
 @losses.register
-def distillation(
-    teacher: Tensor, student: Tensor, *, temperature: Annotated[float, Field(gt=0)] = 1.0, class_dim: int = 1
-) -> Tensor:
+def distillation(teacher: Tensor, student: Tensor, *, temperature: Positive = 1.0, class_dim: int = 1) -> Tensor:
     """Divergence of the student's class probabilities from the teacher's, mean over samples.
 
     Summed over places: `sum p log(p / q) / B` with p = softmax(teacher / temperature) and q =

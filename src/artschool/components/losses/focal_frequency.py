@@ -1,17 +1,15 @@
 """A distance between spectra that looks at what is hard to make."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
 from artschool.registry import losses
+from artschool.signature import NotNegative
 
 
 @losses.register
-def focal_frequency(fake: Tensor, real: Tensor, *, alpha: Annotated[float, Field(ge=0)] = 1.0) -> Tensor:
+def focal_frequency(fake: Tensor, real: Tensor, *, alpha: NotNegative = 1.0) -> Tensor:
     """Mean over frequencies of `w |F(fake) - F(real)|^2`, with `w = |F(fake) - F(real)|^alpha` over its largest value.
 
     F is the orthonormal two-dimensional Fourier transform of each channel; w is in 0..1 for each, without gradients.

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from artschool import ranks
 from artschool.components.losses import gan_kinds as kinds
-from artschool.components.losses.critic import Inputs, Noise, detached, logits_of, total
+from artschool.components.losses.critic import Inputs, detached, logits_of, total
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Context, Network
+from artschool.signature import Context, Network, NotNegative
 
 GeneratorKind = Literal["vanilla", "saturating", "lsgan", "hinge", "wgan", "ragan"]
 DiscriminatorKind = Literal["vanilla", "lsgan", "hinge", "wgan", "ragan", "max_spread"]
@@ -28,7 +28,7 @@ def generator_gan(
     real: Inputs | None = None,
     *,
     kind: GeneratorKind,
-    noise: Noise = 0.0,
+    noise: NotNegative = 0.0,
     min_loss: float | None = None,
     detach_real: bool = True,
 ) -> Tensor:
@@ -68,7 +68,7 @@ def discriminator_gan(
     real: Inputs,
     *,
     kind: DiscriminatorKind,
-    noise: Noise = 0.0,
+    noise: NotNegative = 0.0,
     min_loss: float | None = None,
     context: Context,
 ) -> Tensor:

@@ -1,15 +1,12 @@
 """A network should not care how its input lies."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.altered_input import Inputs, output_for
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.registry import losses
-from artschool.signature import Network
+from artschool.signature import Natural, Network
 
 NUM_CHANGES = 5
 
@@ -21,7 +18,7 @@ def geometric(
     output: Tensor,
     other_inputs: Inputs | None = None,
     *,
-    input_index: Annotated[int, Field(ge=0)] = 0,
+    input_index: Natural = 0,
     output_index: int | None = None,
     detach: bool = False,
     criterion: Criterion = "l1",

@@ -1,15 +1,11 @@
 """Distances that are squared near zero and absolute far away, so that outliers do not rule."""
 
-from typing import Annotated
-
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
 from artschool.registry import losses
-
-Positive = Annotated[float, Field(gt=0)]
+from artschool.signature import Positive
 
 
 @losses.register

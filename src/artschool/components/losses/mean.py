@@ -1,19 +1,14 @@
 """A value that some network or injector computed, used as a loss."""
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import losses
-from artschool.signature import Context
+from artschool.signature import Context, Natural
 
 
 @losses.register
-def mean(
-    x: Tensor, *, maximize: bool = False, ramp_iterations: Annotated[int, Field(ge=0)] = 0, context: Context
-) -> Tensor:
+def mean(x: Tensor, *, maximize: bool = False, ramp_iterations: Natural = 0, context: Context) -> Tensor:
     """Mean of a value.
 
     Args:

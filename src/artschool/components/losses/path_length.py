@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Context
+from artschool.signature import Context, Fraction
 
 
 @losses.register
@@ -38,7 +36,7 @@ class PathLength(nn.Module):
     updates: Tensor
     pending: Tensor
 
-    def __init__(self, *, decay: Annotated[float, Field(ge=0, lt=1)] = 0.99) -> None:
+    def __init__(self, *, decay: Fraction = 0.99) -> None:
         super().__init__()
         self._decay = decay
         self._iteration: int | None = None

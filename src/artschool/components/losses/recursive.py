@@ -9,7 +9,7 @@ from torch import Tensor
 from artschool.components.losses.altered_input import Inputs, output_for
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.registry import losses
-from artschool.signature import Network
+from artschool.signature import Count, Natural, Network
 
 
 @losses.register
@@ -19,8 +19,8 @@ def recursive(
     other_inputs: Inputs | None = None,
     *,
     scale_factor: Annotated[float, Field(gt=0, le=1)],
-    depth: Annotated[int, Field(ge=1)] = 1,
-    input_index: Annotated[int, Field(ge=0)] = 0,
+    depth: Count = 1,
+    input_index: Natural = 0,
     output_index: int | None = None,
     criterion: Criterion = "l1",
 ) -> Tensor:

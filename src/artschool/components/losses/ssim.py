@@ -11,8 +11,8 @@ from artschool.components.losses.pixel import pair
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import losses
+from artschool.signature import Positive
 
-Positive = Annotated[float, Field(gt=0)]
 Window = Annotated[int, Field(ge=3)]
 SCALE_WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
 """Wang et al. 2003, section 3.2, from the full size to a 16th of it."""

@@ -6,11 +6,11 @@ from typing import Literal
 
 from torch import Tensor
 
-from artschool.components.losses.critic import Inputs, Noise, logits_of, total
+from artschool.components.losses.critic import Inputs, logits_of, total
 from artschool.components.losses.gan_kinds import discriminator_hinge, generator_hinge
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Network
+from artschool.signature import Network, NotNegative
 
 
 @losses.register
@@ -20,7 +20,7 @@ def stylegan2_divergence(
     real: Inputs | None = None,
     *,
     role: Literal["generator", "critic"],
-    noise: Noise = 0.0,
+    noise: NotNegative = 0.0,
 ) -> Tensor:
     """Hinge loss of a critic whose logits are large for fakes: `generator_gan`, `discriminator_gan` with -logits.
 

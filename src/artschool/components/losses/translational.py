@@ -1,16 +1,13 @@
 """A network should not care where its input was cut out."""
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.altered_input import Inputs, output_for
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Network
+from artschool.signature import Count, Natural, Network
 
 
 @losses.register
@@ -22,8 +19,8 @@ def translational(
     bottom_right: Tensor,
     other_inputs: Inputs | None = None,
     *,
-    overlap: Annotated[int, Field(ge=1)],
-    input_index: Annotated[int, Field(ge=0)] = 0,
+    overlap: Count,
+    input_index: Natural = 0,
     output_index: int | None = None,
     detach: bool = False,
     criterion: Criterion = "l1",

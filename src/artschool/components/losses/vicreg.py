@@ -1,18 +1,14 @@
 """Two views of one sample agree, and their embeddings keep apart by themselves, without negatives."""
 
-from typing import Annotated
-
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Context
+from artschool.signature import Context, NotNegative
 
-NotNegative = Annotated[float, Field(ge=0)]
 EPSILON = 1e-4
 
 

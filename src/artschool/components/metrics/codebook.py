@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool import ranks
 from artschool.errors import ConfigError
 from artschool.registry import metrics
-
-Count = Annotated[int, Field(ge=1)]
+from artschool.signature import Count
 
 
 class _CodeCounts:

@@ -1,17 +1,13 @@
 """How close images are to their originals."""
 
-from typing import Annotated
-
-from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import metrics
-
-DataRange = Annotated[float, Field(gt=0)]
+from artschool.signature import Positive
 
 
 @metrics.register
-def psnr(fake: Tensor, real: Tensor, *, data_range: DataRange = 1.0) -> Tensor:
+def psnr(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
     """Peak signal-to-noise ratio of each sample in decibels: `10 log10(data_range^2 / mean squared error)`.
 
     Args:
@@ -29,7 +25,7 @@ def psnr(fake: Tensor, real: Tensor, *, data_range: DataRange = 1.0) -> Tensor:
 
 
 @metrics.register
-def ssim(fake: Tensor, real: Tensor, *, data_range: DataRange = 1.0) -> Tensor:
+def ssim(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
     """Structural similarity of each sample, under a Gaussian window of 11 pixels with standard deviation 1.5.
 
     Args:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.registry import networks
-
-Width = Annotated[int, Field(ge=1)]
+from artschool.signature import Count
 
 
 @networks.register("edsr")
@@ -33,10 +31,10 @@ class EDSR(nn.Module):
         self,
         *,
         scale: Literal[1, 2, 3, 4] = 2,
-        width: Width = 64,
-        blocks: Width = 16,
-        in_channels: Width = 3,
-        out_channels: Width = 3,
+        width: Count = 64,
+        blocks: Count = 16,
+        in_channels: Count = 3,
+        out_channels: Count = 3,
         skip: Literal["none", "bicubic"] = "none",
     ) -> None:
         super().__init__()

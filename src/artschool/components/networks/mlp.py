@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.registry import networks
-
-Count = Annotated[int, Field(ge=1)]
+from artschool.signature import Count
 
 
 @networks.register("mlp")

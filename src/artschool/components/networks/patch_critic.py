@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.registry import networks
+from artschool.signature import Count
 
-Count = Annotated[int, Field(ge=1)]
 MOST_WIDENING = 8
 
 

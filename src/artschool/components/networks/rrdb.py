@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.registry import networks
+from artschool.signature import Count
 
-Width = Annotated[int, Field(ge=1)]
 RESIDUAL_SCALE = 0.2
 
 
@@ -54,11 +53,11 @@ class RRDB(nn.Module):
         self,
         *,
         scale: Literal[1, 2, 4] = 4,
-        width: Width = 64,
-        growth: Width = 32,
-        blocks: Width = 23,
-        in_channels: Width = 3,
-        out_channels: Width = 3,
+        width: Count = 64,
+        growth: Count = 32,
+        blocks: Count = 23,
+        in_channels: Count = 3,
+        out_channels: Count = 3,
         skip: Literal["none", "bicubic"] = "none",
     ) -> None:
         super().__init__()

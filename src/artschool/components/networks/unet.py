@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.errors import ConfigError
 from artschool.registry import networks
+from artschool.signature import Count, Fraction, Natural
 
-Count = Annotated[int, Field(ge=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
 LONGEST_PERIOD = 10000
 GROUPS = 32
 
@@ -54,9 +51,9 @@ class Unet(nn.Module):
         blocks: Count = 2,
         attention: list[Count] = [4],  # noqa: B006  # never written to
         head_channels: Count = 32,
-        dropout: Share = 0.0,
+        dropout: Fraction = 0.0,
         num_classes: Count | None = None,
-        image_channels: Annotated[int, Field(ge=0)] = 0,
+        image_channels: Natural = 0,
         time_scale: float = 1.0,
     ) -> None:
         super().__init__()

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.components.losses.precision import without_autocast
 from artschool.registry import networks
+from artschool.signature import Count, Fraction, Share
 
-Count = Annotated[int, Field(ge=1)]
-Decay = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
 SMOOTHING = 1e-5
 
 
@@ -47,7 +42,7 @@ class VectorQuantizer(nn.Module):
     new_uses: Tensor
     new_sums: Tensor
 
-    def __init__(self, *, num_codes: Count, dim: Count, decay: Decay = 0.99, restart_below: Share = 0.01) -> None:
+    def __init__(self, *, num_codes: Count, dim: Count, decay: Fraction = 0.99, restart_below: Share = 0.01) -> None:
         super().__init__()
         self.decay, self.restart_below = decay, restart_below
         self.register_buffer("codebook", torch.randn(num_codes, dim))

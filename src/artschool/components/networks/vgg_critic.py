@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.errors import ConfigError
 from artschool.registry import networks
+from artschool.signature import Count
 
-Count = Annotated[int, Field(ge=1)]
 Norm = Literal["batch", "group", "none", "spectral"]
 MOST_WIDENING = 8
 

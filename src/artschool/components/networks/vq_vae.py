@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
-from artschool.components.networks.vector_quantizer import Count, Decay, Share, VectorQuantizer
+from artschool.components.networks.vector_quantizer import VectorQuantizer
 from artschool.errors import DataError
 from artschool.registry import networks
-
-NotNegative = Annotated[int, Field(ge=0)]
+from artschool.signature import Count, Fraction, Natural, Share
 
 
 @networks.register
@@ -39,11 +37,11 @@ class VqVae(nn.Module):
         in_channels: Count = 3,
         dims: Literal[1, 2] = 2,
         width: Count = 128,
-        halvings: NotNegative = 2,
-        blocks: NotNegative = 2,
+        halvings: Natural = 2,
+        blocks: Natural = 2,
         num_codes: Count = 512,
         code_dim: Count = 64,
-        decay: Decay = 0.99,
+        decay: Fraction = 0.99,
         restart_below: Share = 0.01,
     ) -> None:
         super().__init__()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import injectors
+from artschool.signature import Positive
 
 # Steps from red to yellow, to green, to cyan, to blue, to magenta, and back to red.
 ARCS = (15, 6, 4, 11, 13, 6)
@@ -35,7 +34,7 @@ class FlowToImage(nn.Module):
 
     wheel: Tensor
 
-    def __init__(self, *, most: Annotated[float, Field(gt=0)] | None = None) -> None:
+    def __init__(self, *, most: Positive | None = None) -> None:
         super().__init__()
         self._most = most
         self.register_buffer("wheel", torch.tensor(_wheel()), persistent=False)

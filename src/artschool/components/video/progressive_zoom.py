@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Network
+from artschool.signature import Count, Network
 
 
 @injectors.register
-def progressive_zoom(
-    network: Network, lq: Tensor, hq: Tensor, *, depth: Annotated[int, Field(ge=1)]
-) -> tuple[Tensor, Tensor]:
+def progressive_zoom(network: Network, lq: Tensor, hq: Tensor, *, depth: Count) -> tuple[Tensor, Tensor]:
     """Enlarge an image, then a window of the result, then a window of that, and so on.
 
     A generator that doubles an image is called `depth` times. The first call sees `lq`; each further one a window of

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.video.sequences import on_frames
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Network
+from artschool.signature import Count, Network
 
 
 @injectors.register
@@ -23,7 +22,7 @@ def recurrent_generate(
     frames: Tensor,
     guide: Tensor | None = None,
     *,
-    scale: Annotated[int, Field(ge=1)],
+    scale: Count,
     start: Literal["zeros", "bicubic"] = "zeros",
     previous: Literal["channels", "argument"] = "channels",
     ping_pong: bool = False,
@@ -59,26 +58,23 @@ def recurrent_generate(
     guide = frames if guide is None else guide
     _refuse_other_shapes(frames, guide)
     batch, count, channels, height, width = frames.shape
+    shape = (batch, channels, height * scale, width * scale)
     order = [*range(count), *reversed(range(count - 1))] if ping_pong else list(range(count))
-    flows = _flows(flow, guide, order)
-    size = (height * scale, width * scale)
-    before = (
-        frames.new_zeros((batch, channels, *size))
-        if start == "zeros"
-        else F.interpolate(frames[:, 0], size, mode="bicubic", align_corners=False)
-    )
+    before = frames.new_zeros(shape)
+    if start == "bicubic":
+        before = F.interpolate(frames[:, 0], shape[2:], mode="bicubic", align_corners=False)
     outputs: list[Tensor] = []
-    for index, motion in zip(order, [None, *flows], strict=True):
+    for index, motion in zip(order, [None, *_flows(flow, guide, order)], strict=True):
         if motion is not None:
-            before = warp(before, resize_flow(motion, *size))
+            before = warp(before, resize_flow(motion, *shape[2:]))
         if previous == "channels":
             before = network(torch.cat([frames[:, index], F.pixel_unshuffle(before, scale)], dim=1))
         else:
             before = network(frames[:, index], before)
-        if before.shape != (batch, channels, *size):
+        if before.shape != shape:
             raise ConfigError(
-                f"recurrent_generate of scale {scale} expects {(batch, channels, *size)} from its generator, which "
-                f"returned {tuple(before.shape)}"
+                f"recurrent_generate of scale {scale} expects {shape} from its generator, which returned "
+                f"{tuple(before.shape)}"
             )
         outputs.append(before)
     return torch.stack(outputs, dim=1)

@@ -14,8 +14,8 @@ from artschool.components.losses.precision import at_least_float32
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
 from artschool.registry import networks
+from artschool.signature import Count
 
-Count = Annotated[int, Field(ge=1)]
 SMALLEST_VARIANCE = 1e-4
 
 

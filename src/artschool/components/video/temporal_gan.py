@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Loss, Network
+from artschool.signature import Loss, Natural, Network
 
 
 @losses.register
@@ -22,7 +19,7 @@ def temporal_gan(
     real: Tensor | None = None,
     *,
     loss: Loss,
-    margin: Annotated[int, Field(ge=0)] = 0,
+    margin: Natural = 0,
 ) -> Tensor:
     """Show a critic three frames in a row, as they are and warped onto the middle one, so that it judges motion.
 
