@@ -176,6 +176,12 @@ def test_the_path_of_an_override_is_mended_too(override: str, hint: str) -> None
     assert hint in said("seed: 0", "seed: 1", override)
 
 
+@pytest.mark.usefixtures("folder")
+def test_an_override_that_replaces_an_entry_is_not_told_the_names_beside_it() -> None:
+    text = "override 'steps.gen.losses.pixel={type: mean, in: sr}': steps.gen.losses.pixel: needs 'weight'"
+    assert said("seed: 0", "seed: 1", "steps.gen.losses.pixel={type: mean, in: sr}") == text
+
+
 @pytest.mark.usefixtures("registries")
 def test_a_name_of_several_other_kinds_names_them_all() -> None:
     with pytest.raises(ConfigError, match=r"unknown optimizer 'photos'\. 'photos' is a data set, not an optimizer\."):

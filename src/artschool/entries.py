@@ -25,8 +25,8 @@ class Gated(Entry):
 
     Attributes:
         after: The first iteration at which it is active; they count from 0.
-        before: The last one.
-        every: Only at multiples of so many iterations.
+        before: The last iteration at which it is active; null for no end.
+        every: It is active only at iterations that are multiples of this.
     """
 
     after: Natural = 0
@@ -120,7 +120,6 @@ class DatasetEntry(Entry):
         shuffle: A new order each epoch; null means yes for `train`, no for evaluations.
         drop_last: Leave out the samples of an epoch that fill no batch; evaluations always use all.
         keys: The keys it yields, where its code does not declare them.
-        example: What a sample holds, by key, `[3, 64, 64]` or `{shape: [], dtype: int64}`; then a trace loads none.
         max_bad: How many samples that cannot be read are replaced by others before the run stops, in each process.
         pad: Keys whose tensors differ in their last dimension: zeros fill them up, and `<key>_lengths` says how long
             each was.

@@ -73,10 +73,14 @@ class Registered:
     @property
     def documentation(self) -> str:
         """The docstring, that of `__init__` and of the called method included."""
-        texts: list[str | None] = [self._own_text]
-        if self.signature.is_class:
-            texts += [_own_doc(self.target, name) for name in ("__init__", *self.kind.calls)]
-        return "\n\n".join(text for text in texts if text)
+        return self.documentations[-1]
+
+    @property
+    def documentations(self) -> list[str]:
+        """Those of the classes that it inherits from, the nearest last, and its own after them."""
+        if not isinstance(self.target, type):
+            return [self._own_text]
+        return [_documentation(each, self.kind.calls) for each in reversed(self.target.__mro__)]
 
     @property
     def summary(self) -> str:
@@ -174,10 +178,12 @@ def _snake_case(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def _own_doc(target: Any, name: str) -> str | None:
-    method = target.__dict__.get(name)
-    # Its own text: inspect.getdoc would give that of object.__init__.
-    return inspect.cleandoc(method.__doc__) if method is not None and method.__doc__ else None
+def _documentation(owner: type, calls: Sequence[str]) -> str:
+    # Own texts only: inspect.getdoc would give that of object.__init__.
+    methods = [owner.__dict__.get(name) for name in ("__init__", *calls)]
+    return "\n\n".join(
+        inspect.cleandoc(part.__doc__) for part in (owner, *methods) if part is not None and part.__doc__
+    )
 
 
 def _bounded(signature: Signature, kind: Kind) -> Signature:

@@ -73,7 +73,7 @@ def test_a_terminal_gets_long_lines_wrapped_beside_their_column(
     monkeypatch.setenv("COLUMNS", "80")
     styled = checked(SOUND, capsys)
     assert STYLE.sub("", styled) == SUMMARY  # It fits into 80 columns.
-    assert styled.startswith("\x1b[1mgan              \x1b[0m800 iterations") and "\n  noisy          lq ->" in styled
+    assert styled.startswith("\x1b[1mgan\x1b[0m              800 iterations") and "\n  noisy          lq ->" in styled
     monkeypatch.setenv("COLUMNS", "60")
     lines = STYLE.sub("", checked(SOUND, capsys)).splitlines()
     assert max(map(len, lines)) <= 60 and lines[9:12] == [

@@ -123,6 +123,21 @@ def test_diff_is_1_and_tells_the_consequences_when_they_differ() -> None:
     assert result.exit_code == 1
 
 
+def test_diff_tells_what_overrides_of_the_second_file_do() -> None:
+    result = run("diff", "gan.yml", "gan.yml", "networks.critic.width=8", "train.accumulate=2")
+    assert result.output == (
+        "Architecture: checkpoints of one may not fit the other\n"
+        "  networks.critic.width  24 -> 8\n"
+        "Length, precision, batch\n"
+        "  train.accumulate  1 (default) -> 2\n"
+        "gan.yml and gan.yml with networks.critic.width=8 train.accumulate=2 differ.\n"
+    )
+    assert result.exit_code == 1
+    assert run("diff", "gan.yml", "gan.yml", "networks.critic.width=24").exit_code == 0
+    with pytest.raises(ConfigError, match=r"^override 'networks\.critic\.widht=8': networks\.critic\.widht: unknown"):
+        run("diff", "gan.yml", "gan.yml", "networks.critic.widht=8")
+
+
 def test_diff_keeps_the_plugins_of_two_folders_apart(folder: Path) -> None:
     text = SOUND.replace("seed: 0", "plugins: [nets.py]").replace("{type: patch_critic, width: 24}", "{type: mine}")
     for name, code in (

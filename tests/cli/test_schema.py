@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from bad_files import SOUND
 from click.testing import CliRunner
+from jsonschema import Draft7Validator
 
 from artschool.cli.main import cli
 from artschool.errors import ConfigError
@@ -151,6 +152,25 @@ def test_names_of_a_base_are_offered_and_what_it_says_may_be_left_out() -> None:
     assert "required" not in schema()
 
 
+def test_entries_have_the_options_of_the_types_of_all_bases_and_of_no_type_that_the_file_itself_had() -> None:
+    Path("parts.py").write_text(PLUGIN)
+    Path("lowest.yml").write_text(SOUND.replace("seed: 0", "plugins: [parts.py]"))
+    Path("base.yml").write_text("base: lowest.yml\nsteps: {gen: {losses: {pixel: {type: odd}}}}\n")
+    Path("run.yml").write_text("base: [base.yml]\nnetworks: {second: {type: edsr}}\n")
+    run("run.yml")
+    validator = Draft7Validator(schema())
+    right = {
+        "networks": {"gen": {"scale": 2}, "second": {"x": 1}},
+        "steps": {"gen": {"losses": {"pixel": {"oddity": 1}}}},
+    }
+    wrong = {"networks": {"gen": {"x": 1}}, "steps": {"gen": {"losses": {"pixel": {"real": "hq"}}}}}
+    assert [error.message for error in validator.iter_errors(right)] == []
+    assert [list(error.absolute_path) for error in validator.iter_errors(wrong)] == [
+        ["networks", "gen"],
+        ["steps", "gen", "losses", "pixel"],
+    ]
+
+
 HALF = """
 name: half
 plugins: [parts.py]
@@ -173,7 +193,9 @@ def test_a_file_that_is_half_written_has_a_schema_with_its_plugins() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("text", ["", "- 1\n", "steps: 3\nplugins: x\nema: [gen]\n", "\t: [\n", "name: x\nname: y\n"])
+@pytest.mark.parametrize(
+    "text", ["", "- 1\n", "steps: 3\nplugins: x\nema: [gen]\n", "\t: [\n", "name: x\nname: y\n", "base: gone.yml\n"]
+)
 def test_whatever_the_file_holds_it_has_a_schema(text: str) -> None:
     Path("run.yml").write_text(text)
     run("run.yml")

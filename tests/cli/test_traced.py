@@ -34,7 +34,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_check_prints_keys_gradients_memory_and_disk(file: Path) -> None:
     printed = CliRunner().invoke(cli, ["check", "toy.yml", "--trace"])
-    lines = [line.rstrip() for line in printed.output.splitlines()]
+    lines = printed.output.splitlines()
     start = lines.index("key      value           gradient  from, and who reads it")
     assert lines[start : start + 7] == PRINTED.splitlines()
     assert [line.split()[0] for line in lines[start + 7 :]] == [

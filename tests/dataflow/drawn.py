@@ -1,4 +1,4 @@
-"""Files to draw: one with four networks and fifteen losses, and one with names that mean something to HTML."""
+"""Files to draw: one with many losses, one with long names, one with names that mean something to HTML."""
 
 from __future__ import annotations
 
@@ -59,6 +59,35 @@ steps:
 train: {iterations: 300}
 ema: {networks: [gen]}
 """
+LONG = """
+name: a_file_whose_name_alone_is_wider_than_all_of_what_the_lanes_below_it_have_to_show
+data: {train: {type: photo_patches, size: 64, scale: 2, batch_size: 4}}
+networks:
+  generator_for_the_first_half_of_the_upper_band: {type: edsr, scale: 2, width: 16, blocks: 2}
+  discriminator_of_everything_at_the_coarse_scale: {type: patch_critic, width: 8}
+steps:
+  generator_and_its_many_friends_in_the_first_phase:
+    trains: generator_for_the_first_half_of_the_upper_band
+    optimizer: {type: adamw, lr: 1e-4}
+    injectors:
+      enlargement_of_the_low_quality_pictures:
+        {type: forward, network: generator_for_the_first_half_of_the_upper_band, in: lq,
+         out: the_pictures_in_their_enlarged_form}
+    losses:
+      pixels_of_both:
+        {type: l1, in: [the_pictures_in_their_enlarged_form, hq], weight: 0.123, after: 120, before: 220, every: 3}
+      adversarialwithoutanyseparatorinitsname:
+        {type: generator_gan, kind: hinge, network: discriminator_of_everything_at_the_coarse_scale,
+         fake: the_pictures_in_their_enlarged_form, weight: 0.01, after: 200}
+  critic:
+    trains: discriminator_of_everything_at_the_coarse_scale
+    optimizer: {type: adamw, lr: 1e-4}
+    losses:
+      MMMMWWWWMMMMWWWWMMMMWWWW:
+        {type: discriminator_gan, kind: hinge, network: discriminator_of_everything_at_the_coarse_scale,
+         fake: the_pictures_in_their_enlarged_form, real: hq, weight: 1.0}
+train: {iterations: 300}
+"""
 HOSTILE = """
 name: hostile
 data: {train: {type: sklearn_digits, batch_size: 4}}
@@ -81,3 +110,9 @@ def of_text(text: str) -> Dataflow:
 def of_recipe(name: str, **shapes: str) -> Dataflow:
     """The dataflow of a recipe."""
     return dataflow(check_any(RECIPES / f"{name}.yml"), shapes)
+
+
+def of_name(name: str) -> Dataflow:
+    """The dataflow of a recipe, or of one of the files above."""
+    texts = {"four_networks": LARGE, "long_names": LONG}
+    return of_text(texts[name]) if name in texts else of_recipe(name)

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from drawn import HOSTILE, LARGE, RECIPES, of_recipe, of_text
+from drawn import HOSTILE, LARGE, RECIPES, of_name, of_recipe, of_text
 
 from artschool.cli.main import cli
+from artschool.dataflow.box import WIDTH
 from artschool.dataflow.html import html
-from artschool.dataflow.layout import WIDTH, layout
+from artschool.dataflow.layout import layout
 from artschool.dataflow.mermaid import mermaid
 from artschool.dataflow.model import Dataflow
 from artschool.dataflow.svg import svg
@@ -86,6 +87,40 @@ def test_no_line_runs_through_a_box_and_no_two_boxes_touch(recipe: str) -> None:
                 across = min(x1, x2) < box.x + WIDTH and box.x < max(x1, x2)
                 down = min(y1, y2) < box.y + box.height and box.y < max(y1, y2)
                 assert not (across and (down or box.y < y1 == y2 < box.y + box.height)), (wire.flow, box.call.name)
+
+
+@pytest.mark.parametrize("name", [*sorted(path.stem for path in RECIPES.glob("*.yml")), "four_networks", "long_names"])
+def test_no_two_keys_run_along_the_same_line(name: str) -> None:
+    pieces: dict[tuple[bool, float], list[tuple[float, float, str, str]]] = {}
+    for wire in layout(of_name(name)).wires:
+        for (x1, y1), (x2, y2) in zip(wire.points, wire.points[1:], strict=False):
+            upright = x1 == x2
+            low, high = sorted((y1, y2) if upright else (x1, x2))
+            pieces.setdefault((upright, x1 if upright else y1), []).append((low, high, wire.flow.key, wire.flow.writer))
+    for line in pieces.values():
+        for index, (low, high, *key) in enumerate(line):
+            for other_low, other_high, *other in line[index + 1 :]:
+                assert key == other or high <= other_low or other_high <= low
+
+
+@pytest.mark.parametrize("name", ["video_sr", "long_names"])
+def test_boxes_tell_the_whole_of_every_name(name: str) -> None:
+    graph = of_name(name)
+    drawn = {
+        box.get("data-call"): "".join(text.text or "" for text in box.iter(f"{SVG}text"))
+        for box in ET.fromstring(svg(graph)).iter(f"{SVG}g")
+        if "call" in (box.get("class") or "").split()
+    }
+    for call in graph.calls:
+        wanted = [call.name, call.type, *call.notes, *call.outputs, *call.networks, *(key for _, key in call.inputs)]
+        shown = drawn[call.id].replace(" ", "")  # A space at which a line breaks is left out.
+        assert [text for text in wanted if text.replace(" ", "") not in shown] == []
+
+
+def test_a_call_of_two_networks_has_a_line_for_each() -> None:
+    texts = [text.text for text in ET.fromstring(svg(of_recipe("video_sr"))).iter(f"{SVG}text")]
+    assert texts.count("calls flow, frozen here") == 3  # `generate`, and `temporal` of two steps.
+    assert texts.count("calls critic, trained here") == 1
 
 
 def test_the_picture_is_xml_with_a_line_for_each_flow() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import HOSTILE, LARGE, RECIPES, of_recipe, of_text
+from drawn import HOSTILE, RECIPES, of_name, of_recipe, of_text
 
 from artschool.dataflow.html import html
 from artschool.registry import load_builtins
@@ -34,10 +34,19 @@ return [...document.querySelectorAll('svg text, svg rect, svg path')].map(e => [
   .map(([t]) => t);
 """
 OVERFULL = """
-return [...document.querySelectorAll('svg .call')].flatMap(call => {
+return [...document.querySelectorAll('svg .call, svg .network')].flatMap(call => {
   const box = call.querySelector('rect').getBoundingClientRect();
-  return [...call.querySelectorAll('text')].filter(t => t.getBoundingClientRect().right > box.right ||
-    t.getBoundingClientRect().left < box.left).map(t => t.textContent);
+  return [...call.querySelectorAll('text')].map(t => [t.textContent, t.getBoundingClientRect()])
+    .filter(([t, r]) => r.right > box.right - 4 || r.left < box.left + 4 || r.top < box.top || r.bottom > box.bottom)
+    .map(([t]) => t);
+});
+"""
+CROSSED = """
+const texts = [...document.querySelectorAll('svg > g[transform] text')].map(t => [t.textContent, t.getBBox()]);
+return [...document.querySelectorAll('svg .wire')].flatMap(wire => {
+  const steps = [...Array(Math.floor(wire.getTotalLength() / 2)).keys()].map(step => wire.getPointAtLength(2 * step));
+  const runs = r => steps.some(p => p.x > r.x && p.x < r.x + r.width && p.y > r.y && p.y < r.y + r.height);
+  return texts.filter(([t, r]) => runs(r)).map(([t]) => [wire.dataset.key, t]);
 });
 """
 
@@ -132,13 +141,13 @@ def test_a_call_shows_its_entry_and_a_network_its_callers(browser: Any, tmp_path
     assert panel(browser).startswith("critic: patch_critic\ntrained by critic\n")
 
 
-@pytest.mark.parametrize("name", ["photo_sr", "digits_byol", "video_sr", "four_networks"])
+@pytest.mark.parametrize("name", ["photo_sr", "digits_byol", "video_sr", "four_networks", "long_names"])
 def test_everything_can_be_read(browser: Any, tmp_path: Path, name: str) -> None:
-    graph = of_text(LARGE) if name == "four_networks" else of_recipe(name)
-    opened(browser, tmp_path, html(graph))
+    opened(browser, tmp_path, html(of_name(name)))
     assert browser.execute_script(OVERLAPS) == []
     assert browser.execute_script(OUTSIDE) == []
     assert browser.execute_script(OVERFULL) == []
+    assert browser.execute_script(CROSSED) == []
 
 
 def test_photo_sr_fits_a_screen(browser: Any, tmp_path: Path) -> None:

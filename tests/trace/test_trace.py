@@ -133,6 +133,32 @@ def test_a_parameter_that_no_loss_reaches_is_told_by_name_and_may_be_frozen() ->
     assert traced("networks.net.spare=true", "networks.net.frozen=[1.unused]")
 
 
+def test_each_loss_is_told_what_a_reentrant_checkpoint_hides() -> None:
+    networks = [f"networks.{name}={{type: traced_checkpointed}}" for name in ("net", "other")]
+    both = "steps.main.losses.other={type: traced_judged, network: other, in: x, weight: 1.0}"
+    found = traced(*networks, "steps.main.trains=[net, other]", both, "train.accumulate=2")
+    reached = {path: {n: sorted(p) for n, p in reach.networks.items()} for path, reach in found.reached.items()}
+    whole = ["body.0.bias", "body.0.weight", "body.2.bias", "body.2.weight"]
+    assert reached == {
+        "steps.main.losses.mean": {"net": whole},
+        "steps.main.losses.other": {"other": whole},
+        "steps.second.losses.own": {"other": whole},
+    }
+    assert not found.real
+
+
+def test_what_is_frozen_inside_a_reentrant_checkpoint_is_not_reached() -> None:
+    found = traced("networks.net={type: traced_checkpointed, frozen: [body.0.*]}", "steps.second.losses.own.in=x")
+    assert sorted(found.reached["steps.main.losses.mean"].networks["net"]) == ["body.2.bias", "body.2.weight"]
+
+
+def test_a_network_that_is_detached_inside_a_reentrant_checkpoint_is_told() -> None:
+    assert said("networks.net={type: traced_checkpointed, detached: true}", "steps.second.losses.own.in=x") == (
+        "toy.yml:10:20: steps.main.losses.mean: reaches no parameter of 'net', which the step trains\n"
+        "    Its gradient goes through CheckpointFunction, and a backward from it alone reaches none."
+    )
+
+
 def test_what_chance_leaves_out_gets_other_chances() -> None:
     assert traced("networks.net={type: traced_dropped}")
 

@@ -9,6 +9,7 @@ from typing import Any, TypedDict
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from artschool.config.check import check_tree
 from artschool.config.compose import apply_overrides, finish
@@ -188,6 +189,26 @@ class Prepared(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3) to the same."""
         result: Tensor = self.linear(x)
+        return result
+
+
+@networks.register("traced_checkpointed")
+class Checkpointed(nn.Module):
+    """Computes itself again when a gradient comes, behind a function that knows only its input."""
+
+    def __init__(self, detached: bool = False) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(3, 3), nn.ReLU(), nn.Linear(3, 3))
+        self.detached = detached
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+
+        def run(x: Tensor) -> Tensor:
+            result: Tensor = self.body(x)
+            return x + result.detach() if self.detached else result
+
+        result: Tensor = checkpoint(run, x.detach().requires_grad_(), use_reentrant=True)
         return result
 
 

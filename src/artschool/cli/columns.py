@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 GAP = 2
+BELOW = 6
+"""Indentation of a last column that goes below the others."""
 ITEM = re.compile(r" +\w+: ")
 """How an argument begins, in a docstring."""
 NARROWEST = 24
@@ -17,17 +19,25 @@ NARROWEST = 24
 
 
 def print_columns(console: Console, rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of equal length; only the last column may be long. A first name that is not indented is bold."""
+    """Print rows of equal length; only the last column may be long. A first name that is not indented is bold.
+
+    On a terminal the last column is wrapped under itself; where the others leave it no room, it goes below them.
+    """
     widths = [max(map(len, column)) + GAP for column in zip(*rows, strict=True)][:-1]
     indent = sum(widths)
+    is_below = console.is_terminal and console.width - indent < NARROWEST
+    if is_below:
+        indent = BELOW
     for *names, text in rows:
-        first, *others = [name.ljust(width) for name, width in zip(names, widths, strict=True)]
-        lines = [text]
+        head, lines = "".join(name.ljust(width) for name, width in zip(names, widths, strict=True)), [text]
         if console.is_terminal:
-            lines = textwrap.wrap(text, max(console.width - indent, NARROWEST), break_long_words=False)
-        rest = "".join([*others, f"\n{' ' * indent}".join(lines)])
-        style = "" if first.startswith(" ") else "bold"
-        console.print(Text.assemble((first if rest else first.rstrip(), style), rest), soft_wrap=True)
+            room = max(console.width - indent, NARROWEST)
+            lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+        lines = [head, *lines] if is_below else [head + "".join(lines[:1]), *lines[1:]]
+        printed = Text(f"\n{' ' * indent}".join(line.rstrip() for line in lines))
+        if not head.startswith(" "):
+            printed.stylize("bold", 0, len(names[0]))
+        console.print(printed, soft_wrap=True)
 
 
 def print_docstring(console: Console, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -13,22 +14,23 @@ from artschool.config.plugins import forget_files
 from artschool.legacy.read import check_any
 
 
-def diff_command(one: Path, other: Path) -> bool:
-    """Print what two files do differently, by consequence. Returns whether they do."""
+def diff_command(one: Path, other: Path, overrides: Sequence[str]) -> bool:
+    """Print what two files do differently, the second with overrides, by consequence. Returns whether they do."""
     console = Console(highlight=False)
-    told = difference(_meaning(one), _meaning(other))
+    told = difference(_meaning(one, ()), _meaning(other, overrides))
     groups = told.groups | ({WRITING: told.writing} if told.writing else {})
     for name, changes in groups.items():
         print_columns(console, [(name, "")])
         print_columns(console, [(f"  {_path(change)}", change.text) for change in changes])
     verdict = "differ" if told.groups else "mean the same"
-    console.print(f"{one} and {other} {verdict}.", soft_wrap=True, markup=False)
+    changed = f" with {' '.join(overrides)}" if overrides else ""
+    console.print(f"{one} and {other}{changed} {verdict}.", soft_wrap=True, markup=False)
     return bool(told.groups)
 
 
-def _meaning(path: Path) -> Meaning:
+def _meaning(path: Path, overrides: Sequence[str]) -> Meaning:
     forget_files()  # Each file has its own plugins.
-    return meaning_of(check_any(path))
+    return meaning_of(check_any(path, overrides))
 
 
 def _path(change: Change) -> str:

@@ -119,14 +119,17 @@ def explain(config: str, rest: tuple[str, ...]) -> None:
 @cli.command()
 @click.argument("one", metavar="A", type=FILE)
 @click.argument("other", metavar="B", type=FILE)
-def diff(one: Path, other: Path) -> None:
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+def diff(one: Path, other: Path, overrides: tuple[str, ...]) -> None:
     """Tell what the files A and B do differently, by consequence; how they are written does not count.
+
+    Values changed as KEY=VALUE are those of B: `diff a.yml a.yml seed=1` tells what an override does.
 
     The exit code is that of diff: 0 when they mean the same, 1 when they differ, 2 when one of them is wrong.
     """
     from artschool.cli.diff import diff_command
 
-    if diff_command(one, other):
+    if diff_command(one, other, overrides):
         sys.exit(1)
 
 

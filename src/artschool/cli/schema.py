@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def schema_command(path: Path | None, output: Path | None) -> None:
         return
     sections = _sections(path)
     tree = _with_plugins(path, sections)
-    schema = json_schema(names_of(tree), is_whole=sections.get("base") is None)
+    schema = json_schema(names_of(tree), base=_base(path, sections))
     if output is not None:
         _write(output, schema)
         return
@@ -112,3 +113,13 @@ def _with_plugins(path: Path, sections: Node) -> Node:
         except ConfigError as error:
             click.echo(f"warning: {error}", err=True)
     return tree
+
+
+def _base(path: Path, sections: Node) -> Node | None:
+    """What the `base` of a file says, as far as it can be read; None without one."""
+    base = sections.get("base")
+    if base is None:
+        return None
+    with suppress(ConfigError):
+        return resolve_bases(replace(sections, value={"base": base}), path)
+    return Node({}, base.place)

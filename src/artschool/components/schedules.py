@@ -19,20 +19,40 @@ def constant(rate: float, iteration: int) -> float:
 
 @schedules.register
 def step(rate: float, iteration: int, *, step_size: Count, gamma: NotNegative = 0.1) -> float:
-    """Multiply the rate by `gamma` every `step_size` iterations."""
+    """Multiply the rate by `gamma` every `step_size` iterations.
+
+    Args:
+        rate: The base rate.
+        iteration: Counted from 0.
+        step_size: Iterations at one rate.
+        gamma: What the rate is multiplied by each time.
+    """
     return rate * math.pow(gamma, iteration // step_size)
 
 
 @schedules.register
 def multi_step(rate: float, iteration: int, *, milestones: list[Natural], gamma: NotNegative = 0.1) -> float:
-    """Multiply the rate by `gamma` at each milestone: iteration m is the first one at the new rate."""
+    """Multiply the rate by `gamma` at each milestone: iteration m is the first one at the new rate.
+
+    Args:
+        rate: The base rate.
+        iteration: Counted from 0.
+        milestones: Iterations, counted within the phase, in any order; one that is listed twice counts twice.
+        gamma: What the rate is multiplied by each time.
+    """
     passed = sum(milestone <= iteration for milestone in milestones)
     return rate * math.pow(gamma, passed)
 
 
 @schedules.register
 def exponential(rate: float, iteration: int, *, gamma: NotNegative) -> float:
-    """Multiply the rate by `gamma` at every iteration."""
+    """Multiply the rate by `gamma` at every iteration.
+
+    Args:
+        rate: The base rate.
+        iteration: Counted from 0.
+        gamma: What the rate is multiplied by; 0.999 halves it within some 693 iterations.
+    """
     return rate * math.pow(gamma, iteration)
 
 
@@ -40,13 +60,28 @@ def exponential(rate: float, iteration: int, *, gamma: NotNegative) -> float:
 def linear(
     rate: float, iteration: int, *, iterations: Count, start: NotNegative = 1.0, end: NotNegative = 0.0
 ) -> float:
-    """Go in a straight line from `start` to `end` times the rate within `iterations`, then stay."""
+    """Go in a straight line from `start` to `end` times the rate within `iterations`, then stay.
+
+    Args:
+        rate: The base rate.
+        iteration: Counted from 0.
+        iterations: The iteration that reaches `end`.
+        start: The first rate, as a share of the base rate.
+        end: The last rate, as a share of the base rate.
+    """
     return rate * (start + (end - start) * min(iteration / iterations, 1.0))
 
 
 @schedules.register
 def polynomial(rate: float, iteration: int, *, iterations: Count, power: NotNegative = 1.0) -> float:
-    """Fall to 0 within `iterations` as `(1 - iteration / iterations) ** power`, then stay."""
+    """Fall to 0 within `iterations` as `(1 - iteration / iterations) ** power`, then stay.
+
+    Args:
+        rate: The base rate.
+        iteration: Counted from 0.
+        iterations: The iteration that reaches 0.
+        power: 1 for a straight line, more to fall faster at first.
+    """
     return rate * math.pow(1.0 - min(iteration / iterations, 1.0), power)
 
 

@@ -55,7 +55,8 @@ def in_reading_order(faults: Iterable[Fault]) -> list[Fault]:
 def _with_nearest(fault: Fault, tree: Node) -> Fault:
     """Add the nearest name to what an override made by its path alone, and is incomplete for that reason."""
     steps = fault.path.split(".")
-    if fault.place.line or fault.hint or not fault.message.startswith("needs"):
+    made_by_path = f"{fault.path}." in fault.place.source and not fault.place.line
+    if not made_by_path or fault.hint or not fault.message.startswith("needs"):
         return fault
     siblings = tree.at(steps[:-1]).value
     written = [key for key, node in siblings.items() if node.place.line] if isinstance(siblings, dict) else []

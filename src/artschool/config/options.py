@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from artschool.config.schema.docstrings import arguments, attributes, without_arguments
+from artschool.config.docstrings import attributes, documented, without_arguments
 from artschool.config.sections import FileSections
 from artschool.config.source import Node
 from artschool.config.type_names import annotation_of
@@ -59,7 +59,7 @@ def option_at(tree: Node, path: Sequence[str]) -> Option | None:
     """What may stand at a path; None where nothing may, or where the type of the component is wrong."""
     option, node = WHOLE_FILE, tree
     for name in path:
-        found = _below(option, node, name)
+        found = below(option, node, name)
         if found is None:
             return None
         option, node = found, node.child(name) or Node({}, node.place)
@@ -90,7 +90,8 @@ def names_below(option: Option, node: Node) -> dict[str, Option]:
     return {name: replace(each, owner=option.owner) for name, each in below.items()}
 
 
-def _below(option: Option, node: Node, name: str) -> Option | None:
+def below(option: Option, node: Node, name: str) -> Option | None:
+    """What may stand at a name of a mapping, or an index of a list; None where nothing may."""
     fixed = names_below(option, node)
     if fixed:
         return fixed.get(name)
@@ -123,7 +124,7 @@ def _of_model(model: type[BaseModel]) -> dict[str, Option]:
 
 def _of_component(component: Registered, *, is_nested: bool) -> dict[str, Option]:
     model = component.nested if is_nested else component.model
-    texts = arguments(component.documentation)
+    texts = documented(component)
     options = {
         name: replace(option, text=texts.get(name, option.text), owner=component)
         for name, option in _of_model(model).items()

@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from artschool.dataflow.box import EDGE, ROW, WIDTH, Box, Line, make_box
 from artschool.dataflow.model import Call, Dataflow, Flow
+from artschool.dataflow.tracks import Tracks
+from artschool.lettering import wrap
 
-WIDTH = 224
-"""Of a box, in pixels."""
-ROW = 16
-"""Boxes stand on a grid of rows; keys leave them half a row off those that enter, so no two lines share a height."""
-HEAD = 40
-"""Of a box: its name and its type."""
 MARGIN = 20
 GAP = 16
-"""Between boxes that stand below each other."""
+"""Between lanes."""
 TITLE = 26
-"""Of a lane."""
-TRACK = 9
-"""Between lines that run beside each other."""
-SHAPE = 16
-"""Height of the line that tells a shape."""
-
-
-@dataclass
-class Box:
-    """The place of a call.
-
-    Attributes:
-        ins: The height of each key it reads, at its left edge.
-        outs: The height of each key it writes, at its right edge.
-    """
-
-    call: Call
-    x: float
-    y: float
-    height: float
-    ins: dict[str, float] = field(default_factory=dict)
-    outs: dict[str, float] = field(default_factory=dict)
+"""Free above the gutter of a lane."""
+ROOM = 6
+"""Between boxes and the corridor beside them."""
 
 
 @dataclass
@@ -51,10 +29,11 @@ class Wire:
 
 @dataclass
 class Band:
-    """The place of a lane."""
+    """The place of a lane. Its title stands in the first column, which no line crosses."""
 
     y: float
     height: float
+    head: list[Line]
 
 
 @dataclass
@@ -69,82 +48,106 @@ class Drawing:
 
 
 @dataclass
-class _Tracks:
-    """Lines side by side in one corridor, each known by what runs along it."""
+class _Way:
+    """The way of a key: along the corridor right of its writer, and on to the reader in the next column.
 
-    start: float = 0.0
-    slots: dict[object, int] = field(default_factory=dict)
+    Where the reader stands farther away, it goes above the boxes between them, along the gutter of the reader's lane,
+    and down the corridor left of the reader.
+    """
 
-    def take(self, what: object) -> None:
-        self.slots.setdefault(what, len(self.slots))
-
-    def at(self, what: object) -> float:
-        return self.start + TRACK * (self.slots[what] + 1)
+    flow: Flow
+    writer: Call
+    reader: Call
 
     @property
-    def size(self) -> float:
-        return TRACK * (len(self.slots) + 1)
+    def trunk(self) -> tuple[str, str]:
+        """What runs along the first corridor, and along gutters: one line to all readers."""
+        return self.flow.key, self.writer.id
+
+    @property
+    def drop(self) -> tuple[str, str, int]:
+        """What runs along the last corridor."""
+        return self.flow.key, self.writer.id, self.reader.lane
+
+    @property
+    def is_direct(self) -> bool:
+        return self.reader.column == self.writer.column + 1
 
 
 def layout(graph: Dataflow) -> Drawing:
     """Give everything its place."""
     calls = {call.id: call for call in graph.calls}
+    ways = [_Way(flow, calls[flow.writer], calls[flow.reader]) for flow in graph.flows]
     columns = max((call.column for call in graph.calls), default=0) + 1
-    corridors = [_Tracks() for _ in range(columns)]  # The corridor right of each column.
-    gutters = [_Tracks() for _ in graph.lanes]  # The free strip at the top of each lane.
-    for flow in graph.flows:
-        writer, reader = calls[flow.writer], calls[flow.reader]
-        corridors[writer.column].take((flow.key, writer.id))
-        if reader.column > writer.column + 1:
-            gutters[reader.lane].take((flow.key, writer.id))
-            corridors[reader.column - 1].take((flow.key, writer.id, reader.lane))
-    lefts, x = [], float(MARGIN)
-    for corridor in corridors:
-        lefts.append(x)
-        corridor.start = x + WIDTH + 6
-        x = corridor.start + corridor.size + 6
+    gutters = _gutters(graph, ways)
+    bands, boxes = _stack(graph, columns, gutters)
+    corridors = _corridors(columns, ways, boxes, gutters)
+    x = float(MARGIN)
+    for column, corridor in enumerate(corridors):
+        for box in boxes.values():
+            if box.call.column == column:
+                box.x = x
+        corridor.start = x + WIDTH + ROOM
+        x = corridor.start + corridor.size + ROOM
+    wires = [_wire(way, boxes, corridors, gutters) for way in ways]
+    return Drawing(x + MARGIN, bands[-1].y + bands[-1].height + GAP + MARGIN, bands, boxes, wires)
+
+
+def _gutters(graph: Dataflow, ways: list[_Way]) -> list[Tracks]:
+    """The free strip at the top of each lane; how far a line runs there is told in columns."""
+    gutters = [Tracks() for _ in graph.lanes]
+    for way in ways:
+        if not way.is_direct:
+            gutters[way.reader.lane].add(way.trunk, way.writer.column, way.reader.column - 1)
+    for gutter in gutters:
+        gutter.arrange()
+    return gutters
+
+
+def _stack(graph: Dataflow, columns: int, gutters: list[Tracks]) -> tuple[list[Band], dict[str, Box]]:
+    """The heights of all lanes and boxes."""
     bands, boxes, y = [], dict[str, Box](), float(MARGIN)
-    for lane, gutter in enumerate(gutters):
+    for index, (lane, gutter) in enumerate(zip(graph.lanes, gutters, strict=True)):
+        texts = [("lane-title", text) for text in wrap(lane.title, WIDTH, 12, bold=True)]
+        texts += [("lane-detail", text) for text in wrap(lane.detail, WIDTH, 12)]
+        head = [Line(style, text, y + 18 + ROW * line) for line, (style, text) in enumerate(texts)]
         gutter.start = y + TITLE
-        top = math.ceil((gutter.start + gutter.size) / ROW) * ROW
-        bottom = _place_boxes(graph, lane, lefts, top, boxes)
-        bands.append(Band(y, bottom - y))
-        y = bottom + GAP
-    wires = [_wire(flow, boxes, corridors, gutters) for flow in graph.flows]
-    return Drawing(x + MARGIN, y + MARGIN, bands, boxes, wires)
+        top = _on_grid(gutter.start + gutter.size)
+        heights = [max(top, _on_grid(head[-1].y + 10)), *[top] * (columns - 1)]
+        for call in (call for call in graph.calls if call.lane == index):
+            box = boxes[call.id] = make_box(graph, call, heights[call.column])
+            heights[call.column] += box.height + EDGE
+        bands.append(Band(y, max(heights) - y, head))
+        y = max(heights) + GAP
+    return bands, boxes
 
 
-def _place_boxes(graph: Dataflow, lane: int, lefts: list[float], top: float, boxes: dict[str, Box]) -> float:
-    """Stack a lane's boxes in their columns; returns where the lane ends."""
-    heights = [top] * len(lefts)
-    for call in (call for call in graph.calls if call.lane == lane):
-        box = _box(graph, call, lefts[call.column], heights[call.column])
-        boxes[call.id] = box
-        heights[call.column] = box.y + box.height + GAP
-    return max(heights)
+def _on_grid(y: float) -> float:
+    return math.ceil(y / ROW) * ROW
 
 
-def _box(graph: Dataflow, call: Call, x: float, y: float) -> Box:
-    row = y + HEAD + (ROW if call.networks else 0) + (ROW if call.notes else 0)
-    box = Box(call, x, y, 0)
-    for _, key in call.inputs:
-        if key not in box.ins:
-            box.ins[key] = row + ROW / 2
-            row += ROW
-    for key in call.outputs:
-        box.outs[key] = row + ROW
-        row += ROW + (SHAPE if graph.shape(call, key) else 0)
-    box.height = row + ROW / 2 - y
-    return box
+def _corridors(columns: int, ways: list[_Way], boxes: dict[str, Box], gutters: list[Tracks]) -> list[Tracks]:
+    """The corridor right of each column."""
+    corridors = [Tracks(apart=ROW) for _ in range(columns)]
+    for way in ways:
+        begin, end = boxes[way.writer.id].outs[way.flow.key].y, boxes[way.reader.id].ins[way.flow.key].y
+        if way.is_direct:
+            corridors[way.writer.column].add(way.trunk, begin, end)
+        else:
+            over = gutters[way.reader.lane].at(way.trunk)
+            corridors[way.writer.column].add(way.trunk, begin, over)
+            corridors[way.reader.column - 1].add(way.drop, over, end)
+    for corridor in corridors:
+        corridor.arrange(few_crossings=True)
+    return corridors
 
 
-def _wire(flow: Flow, boxes: dict[str, Box], corridors: list[_Tracks], gutters: list[_Tracks]) -> Wire:
-    """Out of the box, along the corridors and above the boxes, into the other box."""
-    writer, reader = boxes[flow.writer], boxes[flow.reader]
-    start, end = (writer.x + WIDTH, writer.outs[flow.key]), (reader.x, reader.ins[flow.key])
-    trunk = corridors[writer.call.column].at((flow.key, writer.call.id))
-    if reader.call.column == writer.call.column + 1:
-        return Wire(flow, [start, (trunk, start[1]), (trunk, end[1]), end])
-    track = gutters[reader.call.lane].at((flow.key, writer.call.id))
-    drop = corridors[reader.call.column - 1].at((flow.key, writer.call.id, reader.call.lane))
-    return Wire(flow, [start, (trunk, start[1]), (trunk, track), (drop, track), (drop, end[1]), end])
+def _wire(way: _Way, boxes: dict[str, Box], corridors: list[Tracks], gutters: list[Tracks]) -> Wire:
+    """The corners of a way."""
+    writer, reader = boxes[way.writer.id], boxes[way.reader.id]
+    begin, end = (writer.x + WIDTH, writer.outs[way.flow.key].y), (reader.x, reader.ins[way.flow.key].y)
+    trunk = corridors[way.writer.column].at(way.trunk)
+    if way.is_direct:
+        return Wire(way.flow, [begin, (trunk, begin[1]), (trunk, end[1]), end])
+    over, drop = gutters[way.reader.lane].at(way.trunk), corridors[way.reader.column - 1].at(way.drop)
+    return Wire(way.flow, [begin, (trunk, begin[1]), (trunk, over), (drop, over), (drop, end[1]), end])

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 
-from artschool.dataflow.layout import HEAD, ROW, SHAPE, WIDTH, Box, Drawing, Wire, layout
-from artschool.dataflow.model import Call, Dataflow, Network
+from artschool.dataflow.box import INDENT, ROW, WIDTH, Box, Line
+from artschool.dataflow.layout import MARGIN, Drawing, Wire, layout
+from artschool.dataflow.model import Dataflow, Network
+from artschool.lettering import text_width
 
-LETTER = 6.7
-"""Width of a letter of 12 pixels, at most; the small ones are nine tenths."""
+TITLE, TEXT = 16.0, 12.0
+"""Sizes of letters, as the style has them."""
 CHIP = 26
 ROUND = 5
 
@@ -23,21 +25,20 @@ def svg(graph: Dataflow, *, style: bool = True) -> str:
         style: Whether to bring the colours; a page has them already.
     """
     drawing = layout(graph)
-    networks, top = _networks(graph, drawing.width)
+    networks, width, top = _networks(graph, drawing.width)
     height = drawing.height + top
     css = (
         f"<style>{_with_plain_colours(files(__package__).joinpath('drawing.css').read_text())}</style>" if style else ""
     )
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {drawing.width:g} {height:g}" width="{drawing.width:g}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" width="{width:g}" '
         f'height="{height:g}" class="dataflow" role="group" aria-label="{_text(graph.name)}">',
         css,
         '<rect class="paper" width="100%" height="100%"/>',
         *networks,
         f'<g transform="translate(0 {top:g})">',
-        *_bands(drawing),
+        *_bands(drawing, width),
         *(_wire(graph, wire) for wire in drawing.wires),
-        *_titles(graph, drawing),
         *(part for box in drawing.boxes.values() for part in _box(graph, box)),
         "</g></svg>",
     ]
@@ -55,40 +56,37 @@ def _coloured(attribute: str, hue: int) -> str:
     return f'{attribute}="hsl({hue}, 55%, 38%)" style="--hue:{hue}"'
 
 
-def _networks(graph: Dataflow, width: float) -> tuple[list[str], float]:
-    """A row of networks at the top, as many lines as it needs, and where it ends."""
-    x, y, parts = 20.0, 44.0, [f'<text class="title" x="20" y="26">{_text(graph.name)}</text>']
-    for network in graph.networks:
-        text = f"{network.name}: {network.type}, {network.fate}"
-        size = len(text) * LETTER + 24
-        if x + size > max(width, 700) - 20 and x > 20:
-            x, y = 20.0, y + 34
+def _networks(graph: Dataflow, width: float) -> tuple[list[str], float, float]:
+    """A row of networks at the top, as many lines as it needs; how wide all is then, and where it ends."""
+    parts = [f'<text class="title" x="{MARGIN}" y="26">{_text(graph.name)}</text>']
+    sizes = [text_width(text, TEXT) + 24 for text in map(_told, graph.networks)]
+    width = max([width, 2 * MARGIN + text_width(graph.name, TITLE, bold=True), *(2 * MARGIN + s for s in sizes)])
+    x, y = float(MARGIN), 44.0
+    for network, size in zip(graph.networks, sizes, strict=True):
+        if x + size > width - MARGIN:
+            x, y = float(MARGIN), y + 34
         parts += [
             f'<g class="network {_state(network)}" data-network="{_text(network.name)}" tabindex="0" role="button">',
             f"<title>{_text(str(network.place))}</title>",
             f'<rect x="{x:g}" y="{y:g}" width="{size:g}" height="{CHIP}" rx="13"/>',
-            f'<text x="{x + 12:g}" y="{y + 17:g}">{_text(text)}</text></g>',
+            f'<text x="{x + 12:g}" y="{y + 17:g}">{_text(_told(network))}</text></g>',
         ]
         x += size + 10
-    return parts, y + 30
+    return parts, width, y + 30
+
+
+def _told(network: Network) -> str:
+    return f"{network.name}: {network.type}, {network.fate}"
 
 
 def _state(network: Network) -> str:
     return "trained" if network.trained else "average" if network.type == "average" else "frozen"
 
 
-def _bands(drawing: Drawing) -> Iterator[str]:
-    width = drawing.width - 16
+def _bands(drawing: Drawing, width: float) -> Iterator[str]:
     for band in drawing.bands:
-        yield f'<rect class="lane" x="8" y="{band.y:g}" width="{width:g}" height="{band.height:g}" rx="8"/>'
-
-
-def _titles(graph: Dataflow, drawing: Drawing) -> Iterator[str]:
-    for lane, band in zip(graph.lanes, drawing.bands, strict=True):
-        yield (
-            f'<text class="lane-title" x="20" y="{band.y + 18:g}">{_text(lane.title)}'
-            f'<tspan class="lane-detail" dx="10">{_text(lane.detail)}</tspan></text>'
-        )
+        yield f'<rect class="lane" x="8" y="{band.y:g}" width="{width - 16:g}" height="{band.height:g}" rx="8"/>'
+        yield from (_line(line, MARGIN) for line in band.head)
 
 
 def _wire(graph: Dataflow, wire: Wire) -> str:
@@ -123,49 +121,31 @@ def _box(graph: Dataflow, box: Box) -> Iterator[str]:
         f"<title>{_text(f'{call.name}: {call.type}, {call.place}')}</title>"
         f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{box.height:g}" rx="6"/>'
     )
-    yield f'<text class="name" x="{x + 10:g}" y="{y + 18:g}">{_short(call.name, 22)}</text>'
-    yield f'<text class="kind" x="{x + WIDTH - 10:g}" y="{y + 18:g}" text-anchor="end">{call.kind}</text>'
-    yield f'<text class="type" x="{x + 10:g}" y="{y + 34:g}">{_short(call.type, 32)}</text>'
-    row = y + HEAD
-    if call.networks:
-        yield f'<text class="calls" x="{x + 10:g}" y="{row + 10:g}">{_short(_called(graph, call), 34)}</text>'
-        row += ROW
-    if call.notes:
-        yield f'<text class="notes" x="{x + 10:g}" y="{row + 10:g}">{_short(", ".join(call.notes), 34)}</text>'
-    parameters = {key: parameter for parameter, key in reversed(call.inputs)}
-    for key, height in box.ins.items():
-        text = f"{parameters[key]}: {key}" if parameters[key] != key else key
-        yield f'<text class="in" x="{x + 10:g}" y="{height + 4:g}">{_short(text, 32)}</text>'
-        yield f'<circle class="port" {_coloured("fill", graph.hue(key))} cx="{x:g}" cy="{height:g}" r="3"/>'
-    for key, height in box.outs.items():
-        yield from _output(graph, box, key, height)
+    yield _line(Line("kind", call.kind, box.head[0].y), x + WIDTH - INDENT, "end")
+    yield from (_line(line, x + INDENT) for line in box.head)
+    for key, port in box.ins.items():
+        yield from (_line(line, x + INDENT) for line in port.lines)
+        yield _dot(graph, key, x, port.y)
+    right = x + WIDTH
+    for key, port in box.outs.items():
+        size = f'width="{WIDTH - 60}" height="{ROW * len(port.lines)}"'
+        yield (
+            f'<g class="key" data-key="{_text(key)}" data-writer="{call.id}" tabindex="0" role="button">'
+            f"<title>{_text(f'{key} {graph.shape(call, key)}')}</title>"
+            f'<rect x="{x + 60:g}" y="{port.y - ROW / 2:g}" {size} rx="4"/>'
+        )
+        yield from (_line(line, right - INDENT, "end") for line in port.lines)
+        yield f"{_dot(graph, key, right, port.y)}</g>"
     yield "</g>"
 
 
-def _output(graph: Dataflow, box: Box, key: str, height: float) -> Iterator[str]:
-    right, shape = box.x + WIDTH, graph.shape(box.call, key)
-    size = ROW + (SHAPE if shape else 0)
-    yield (
-        f'<g class="key" data-key="{_text(key)}" data-writer="{box.call.id}" '
-        f'tabindex="0" role="button"><title>{_text(f"{key} {shape}")}</title>'
-        f'<rect x="{box.x + 60:g}" y="{height - ROW / 2:g}" width="{WIDTH - 60}" height="{size:g}" rx="4"/>'
-        f'<text class="out" x="{right - 10:g}" y="{height + 4:g}" text-anchor="end">{_short(key, 22)}</text>'
-    )
-    if shape:
-        yield f'<text class="shape" x="{right - 10:g}" y="{height + 16:g}" text-anchor="end">{_short(shape, 28)}</text>'
-    yield f'<circle class="port" {_coloured("fill", graph.hue(key))} cx="{right:g}" cy="{height:g}" r="3"/></g>'
+def _line(line: Line, x: float, anchor: str = "start") -> str:
+    at = "" if anchor == "start" else f' text-anchor="{anchor}"'
+    return f'<text class="{line.style}" x="{x:g}" y="{line.y:g}"{at}>{_text(line.text)}</text>'
 
 
-def _called(graph: Dataflow, call: Call) -> str:
-    """The networks that a call uses, each with what this lane does to it."""
-    trained = graph.lanes[call.lane].trains
-    if not trained:
-        return f"calls {', '.join(call.networks)}"
-    return "calls " + ", ".join(f"{name}, {'trained' if name in trained else 'frozen'} here" for name in call.networks)
-
-
-def _short(text: str, most: int) -> str:
-    return _text(text if len(text) <= most else text[: most - 1] + "…")
+def _dot(graph: Dataflow, key: str, x: float, y: float) -> str:
+    return f'<circle class="port" {_coloured("fill", graph.hue(key))} cx="{x:g}" cy="{y:g}" r="3"/>'
 
 
 def _text(text: str) -> str:

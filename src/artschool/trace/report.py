@@ -9,9 +9,9 @@ from pathlib import Path
 
 from torch import nn
 
+from artschool.trace.gradients import Reach
 from artschool.trace.keys import TracedKey
 from artschool.trace.memory import Memory
-from artschool.trace.observe import Reach
 
 
 @dataclass

@@ -85,7 +85,7 @@ def _traced(
             regimes=training.iterations,
             keys=training.observer.keys,
             evaluations=evaluations,
-            reached=training.observer.reached,
+            reached=training.observer.gradients.reached,
             networks=run.networks,
             memory=training.memory,
             checkpoint=_checkpoint_bytes(run) + training.memory.lasting[OPTIMIZER],

@@ -63,7 +63,7 @@ class TrainingTrace:
     @property
     def faults(self) -> list[Fault]:
         """All that was found."""
-        return [*self._faults, *self.observer.faults]
+        return [*self._faults, *self.observer.gradients.faults]
 
     def run_regimes(self) -> None:
         """Run them all.
@@ -81,14 +81,32 @@ class TrainingTrace:
                 for size in self._sizes(iteration):
                     self._iterate(iteration, size)
             self.memory.of_run(self.run, self._live)
+            if not self.faults:
+                self._settle_doubts()
             for iteration in self._run * DRAWS:
                 if self.faults or not any(self._partly_unreached(step) for step in self.run.steps):
                     break
                 self._iterate(iteration, self._sizes(iteration)[0])
 
+    def _settle_doubts(self) -> None:
+        """Let losses train alone of which only a backward can tell what they reach."""
+        gradients = self.observer.gradients
+        for (path, _), doubt in gradients.doubts.items():
+            if doubt.fault is not None or self._is_hidden(gradients.reached[path].step):
+                gradients.alone = path
+                self._iterate(doubt.iteration, self._sizes(doubt.iteration)[0])
+        gradients.alone = ""
+        gradients.faults += [doubt.fault for doubt in gradients.doubts.values() if doubt.fault is not None]
+
+    def _is_hidden(self, step: str) -> bool:
+        """Whether parameters of a step got a gradient that no loss is known to reach."""
+        reached = [reach.networks.items() for reach in self.observer.gradients.reached.values() if reach.step == step]
+        known = {(network, name) for networks in reached for network, names in networks for name in names}
+        return len(known) < len(self.reached[step])
+
     def unreached(self, step: TrainStep) -> list[nn.Parameter]:
         """The parameters of a step that had a chance to get a gradient and got none."""
-        if step.update is None or step.graph.name not in self.observer.asked:
+        if step.update is None or step.graph.name not in self.observer.gradients.asked:
             return []
         return [parameter for parameter in step.update.parameters if parameter not in self.reached[step.graph.name]]
 
@@ -159,16 +177,18 @@ class TrainingTrace:
         self._step = step
         if parameters := step.trainable(iteration):
             self.trainable.setdefault(name, set()).update(parameters)
-        self.observer.enter(step, iteration)
+        self.observer.gradients.enter(step, iteration)
         self._live.start()
-        told = len(self.observer.faults)
+        told = len(self.observer.gradients.faults)
         path, place = f"steps.{name}", self._config.steps[name].node.place
         try:
             step.run(states, self.run.clock)
         except (ConfigError, Untraceable):
             raise
         except Exception as error:
-            if len(self.observer.faults) > told:
+            if self.observer.gradients.alone:
+                return  # A hook may miss the gradients of the losses that are left out.
+            if len(self.observer.gradients.faults) > told:
                 raise ConfigError([]) from None  # The losses have told it, each with its reason.
             if self.observer.real or not needs_values(error):
                 message = f"fails outside of its injectors and losses: {describe_error(error)}"
@@ -190,6 +210,7 @@ class TrainingTrace:
         def got(parameter: nn.Parameter) -> None:
             if self._step is not None:
                 self.reached[self._step.graph.name].add(parameter)
+                self.observer.gradients.got(parameter)
             if isinstance(parameter.grad, Tensor):
                 self._live.mark([parameter.grad], GRADIENTS)
 

@@ -49,7 +49,7 @@ def _never_trained(config: Config, name: str, training: TrainingTrace) -> Iterat
 
 def _without_losses(config: Config, step: TrainStep, training: TrainingTrace) -> Iterator[Fault]:
     name = step.graph.name
-    if name in training.trainable and name not in training.observer.asked and not step.graph.requires:
+    if name in training.trainable and name not in training.observer.gradients.asked and not step.graph.requires:
         trained = ", ".join(repr(network) for network in step.networks)
         message = f"trains {trained}, but none of its losses runs in its {training.run.iterations} iterations"
         yield Fault(config.tree.at(("steps", name, "trains")).place, f"steps.{name}.trains", message)

@@ -20,20 +20,23 @@ pytestmark = pytest.mark.skipif(
 )
 PAGE = (ROOT / "docs" / "language.md").read_text()
 (FULL,) = re.findall(r"^```yaml\n(name: photo_gan.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+BASE = "base: full.yml\n"
 UPSCALE = "{type: forward, network: gen, in: lq, out: sr}"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with its schema, and schemas for recipes, with the plugins of all."""
+    """A file with its schema, one on top of it, and schemas for recipes, with the plugins of all."""
     made: Path = tmp_path_factory.mktemp("editor")
     (made / "full.yml").write_text(FULL)
-    (made / "base.yml").write_text("base: full.yml\n")
+    (made / "base.yml").write_text(BASE)
     with only_what_ships():
         schema_command(made / "full.yml", None)
-        register_all()
         schema_command(made / "base.yml", None)
+        register_all()
         schema_command(made / "full.yml", made / "recipe.schema.json")
+        for recipe in filter(has_base, RECIPES):
+            schema_command(recipe, made / f"{recipe.stem}.schema.json")
     return made
 
 
@@ -43,9 +46,13 @@ def server() -> Iterator[LanguageServer]:
         yield started
 
 
+def has_base(recipe: Path) -> bool:
+    return re.search("^base:", recipe.read_text(), re.MULTILINE) is not None
+
+
 def edited(folder: Path, old: str, new: str) -> str:
-    """The file with something else in one place."""
-    text = (folder / "full.yml").read_text()
+    """The file with something else in one place, or the one on top of it with a line more."""
+    text = (folder / ("base.yml" if old == BASE else "full.yml")).read_text()
     assert text.count(old) >= 1, old
     return text.replace(old, new, 1)
 
@@ -82,9 +89,9 @@ def marked(server: LanguageServer, path: Path, text: str) -> list[tuple[str, str
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_nothing_is_marked_in_a_recipe(recipe: Path, server: LanguageServer, folder: Path) -> None:
-    text = recipe.read_text()
-    name = "base" if re.search("^base:", text, re.M) else "recipe"
-    assert marked(server, folder / recipe.name, f"# yaml-language-server: $schema={name}.schema.json\n{text}") == []
+    name = recipe.stem if has_base(recipe) else "recipe"
+    text = f"# yaml-language-server: $schema={name}.schema.json\n{recipe.read_text()}"
+    assert marked(server, folder / recipe.name, text) == []
 
 
 def test_nothing_is_marked_in_the_file_of_the_language_page(server: LanguageServer, folder: Path) -> None:
@@ -124,6 +131,10 @@ def test_an_option_is_completed_with_what_it_means(server: LanguageServer, folde
         ("train: {iterations: 60, accumulate: 2}", "train:\n  |", {"iterations", "epochs", "non_finite"}),
         ("lr: 2e-4", "b|", {"betas", "no_decay"}),
         ('match: "gen.last.*"', "b|", {"betas", "marked"}),
+        (BASE, BASE + "networks:\n  |", {"gen", "critic"}),
+        (BASE, BASE + "networks:\n  gen:\n    |", {"type", "scale", "skip"}),
+        (BASE, BASE + "networks: {gen: {w|}}", {"width", "weights"}),
+        (BASE, BASE + "steps: {gen: {losses: {adversarial: {kind: |}}}}", {"hinge", "wgan"}),
     ],
 )
 def test_names_and_choices_are_offered(
@@ -139,6 +150,7 @@ def test_names_and_choices_are_offered(
         (UPSCALE, "{type: forward, net|work: gen}", "The network to call."),
         ("clip_grad_norm: 1.0", "clip_|grad_norm: 1.0", "Largest norm of the gradients of all that the step trains"),
         ("weight_decay: 0.01", "weight_|decay: 0.01", "weight decay coefficient"),
+        (BASE, BASE + "networks: {gen: {wi|dth: 3}}", "Channels between blocks."),
     ],
 )
 def test_the_pointer_shows_what_something_is(
@@ -173,6 +185,9 @@ def test_the_pointer_shows_what_something_is(
          "      - {type: cosine_annealing, from: 20, >perid<", "Property perid is not allowed."),
         ("optimizer: {type: adamw, lr: 2e-4}", "optimizer: nothing",
          "    optimizer: >nothing<", 'Incorrect type. Expected "object(artschool)".'),
+        (BASE, BASE + "networks: {gen: {widht: 3}}", "networks: {gen: {>widht<", "Property widht is not allowed."),
+        (BASE, BASE + "networks: {gen: {type: edsr, widht: 3}}",
+         "networks: {gen: {type: edsr, >widht<", "Property widht is not allowed."),
         ("data: val", "data: [val]", "    data: >[val]<", 'Incorrect type. Expected "string".'),
     ],
 )  # fmt: skip

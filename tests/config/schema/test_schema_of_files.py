@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import random
 import re
@@ -16,19 +17,19 @@ from jsonschema.exceptions import ValidationError
 from plugins_of_the_repository import PAGES, RECIPES, ROOT, blocks, only_what_ships, register_all
 
 from artschool.config.check import check_tree
-from artschool.config.compose import finish
+from artschool.config.compose import finish, merge
 from artschool.config.schema import json_schema
 from artschool.config.source import read_text
 from artschool.errors import ConfigError
-from artschool.registry import load_builtins
+from artschool.registry import REGISTRIES, load_builtins
 
 load_builtins()
 SCHEMA = json_schema()
 VALIDATOR = Draft7Validator(SCHEMA)
-WITH_BASE = Draft7Validator(json_schema(is_whole=False))
 PAGE = (ROOT / "docs" / "language.md").read_text()
 (FULL,) = re.findall(r"^```yaml\n(name: photo_gan.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 FILE: dict[str, Any] = read_text(FULL, "full.yml").plain()
+WITH_BASE = Draft7Validator(json_schema(base=read_text(FULL, "full.yml")))
 LEFT_OUT = object()
 Path_ = tuple[str | int, ...]
 
@@ -54,9 +55,12 @@ def changed(path: Path_, value: Any) -> Any:
     return file
 
 
-def is_sound(file: Any) -> bool:
+def is_sound(file: Any, base: Any = None) -> bool:
+    tree = read_text(json.dumps(file), "file.yml")
     try:
-        check_tree(finish(read_text(json.dumps(file), "file.yml"), Path("file.yml")))
+        check_tree(
+            finish(tree if base is None else merge(read_text(json.dumps(base), "base.yml"), tree), Path("file.yml"))
+        )
     except ConfigError:
         return False
     return True
@@ -188,39 +192,99 @@ def test_a_file_with_a_base_may_not_hold_what_is_wrong_in_any_case() -> None:
     assert [where for where, _ in refused(file, WITH_BASE)] == [("networks", "gen"), ("train", "iterations")]
 
 
-@pytest.mark.parametrize("part", ["properties", "definitions"])
-def test_every_option_has_a_description(part: str) -> None:
-    models = {"": SCHEMA} if part == "properties" else SCHEMA["definitions"]
-    wanted = {name: model for name, model in models.items() if name.startswith("section.") or not name}
-    missing = [
-        f"{name}.{option}"
-        for name, model in wanted.items()
-        for option, schema in model["properties"].items()
-        if not _described(schema)
+def test_what_the_check_accepts_above_a_base_is_never_refused() -> None:
+    names = [path for path in places(FILE) if path and all(isinstance(step, str) for step in path)]
+    cases = [(path, value) for path in names for value in VALUES if value is not LEFT_OUT]
+    files = [
+        functools.reduce(lambda below, step: {step: below}, reversed(path), value)
+        for path, value in random.Random(0).sample(cases, 150)
     ]
-    assert missing == []
+    sound = [file for file in files if is_sound(file, FILE)]
+    assert len(sound) > 10
+    assert [(file, refused(file, WITH_BASE)) for file in sound if refused(file, WITH_BASE)] == []
 
 
-def _described(schema: dict[str, Any]) -> bool:
-    told = schema.get("description") or _target(schema).get("description", "")
-    return len(told.removeprefix("Default")) > 15 and not told.startswith("Default")
+@pytest.fixture(scope="module")
+def above() -> Draft7Validator:
+    """The validator of a file with a base, in which a component stands inside another."""
+    injector = {"type": "for_each", "in": "lq", "injector": {"type": "forward", "network": "gen"}, "out": "sr"}
+    base = changed(("steps", "gen", "injectors", "upscale"), injector)
+    schema = json_schema(base=read_text(json.dumps(base), "full.yml"))
+    Draft7Validator.check_schema(schema)
+    return Draft7Validator(schema)
 
 
-def _target(schema: dict[str, Any]) -> dict[str, Any]:
-    target: dict[str, Any] = SCHEMA["definitions"].get(schema.get("$ref", "").rpartition("/")[2], {})
-    return target
+NOT_ALLOWED = "Additional properties are not allowed ('{}' was unexpected)"
+
+
+@pytest.mark.parametrize(
+    ("file", "found"),
+    [
+        ({"networks": {"gen": {"width": 8}}}, []),
+        ({"networks": {"gen": {"widht": 8}}}, [(("networks", "gen"), NOT_ALLOWED.format("widht"))]),
+        ({"networks": {"gen": {"growth": 8}}}, [(("networks", "gen"), NOT_ALLOWED.format("growth"))]),
+        ({"networks": {"gen": {"type": "rrdb", "growth": 8}}}, []),
+        ({"networks": {"gen": {"type": "${a.b}", "growth": 8}}}, []),
+        ({"networks": {"gen": "${networks.critic}", "new": {"growth": 8}}}, []),
+        ({"data": {"val": {"scale": 0}}}, [(("data", "val", "scale"), "0 is less than the minimum of 1")]),
+        ({"steps": {"gen": {"optimizer": {"betas": [0.5, 0.9], "no_decay": ["bias"]}, "schedule": []}}}, []),
+        (
+            {"steps": {"gen": {"optimizer": {"momentum": 0.9}}}},
+            [(("steps", "gen", "optimizer"), NOT_ALLOWED.format("momentum"))],
+        ),
+        (
+            {"evaluate": {"photos": {"metrics": {"psnr": {"weight": 1.0}}}}},
+            [(("evaluate", "photos", "metrics", "psnr"), NOT_ALLOWED.format("weight"))],
+        ),
+        ({"steps": {"gen": {"injectors": {"upscale": {"dim": 2, "injector": {"mode": "eval"}}}}}}, []),
+        (
+            {"steps": {"gen": {"injectors": {"upscale": {"injector": {"in": "lq"}}}}}},
+            [(("steps", "gen", "injectors", "upscale", "injector"), NOT_ALLOWED.format("in"))],
+        ),
+        ({"steps": {"gen": {"injectors": {"upscale": {"type": "roll", "shift": 1, "injector": {"x": 1}}}}}},
+            [(("steps", "gen", "injectors", "upscale"), NOT_ALLOWED.format("injector"))]),
+    ],
+)  # fmt: skip
+def test_an_entry_has_the_options_of_the_type_that_its_base_gives_it(
+    file: Any, found: list[tuple[Path_, str]], above: Draft7Validator
+) -> None:
+    assert refused({"base": "full.yml", **file}, above) == found
+
+
+def test_every_option_of_what_ships_has_a_description() -> None:
+    with only_what_ships():
+        schema = json_schema()
+    models = {"": schema, **schema["definitions"]}
+    texts = {
+        f"{model}.{option}": _whole(told, schema).get("description", "")
+        for model, content in models.items()
+        if model.removeprefix("inside.") not in REGISTRIES  # There `type` names components, which say what they are.
+        for option, told in content.get("properties", {}).items()
+    }
+    assert len(texts) > 1000
+    assert [option for option, text in texts.items() if not text or text.startswith("Default: ")] == []
+
+
+def _whole(option: dict[str, Any], schema: dict[str, Any] = SCHEMA) -> dict[str, Any]:
+    """An option with what it refers to."""
+    if "$ref" not in option:
+        return option
+    target: Any = schema
+    for part in option["$ref"].split("/")[1:]:
+        target = target[part]
+    return _whole(target, schema) | option
 
 
 def test_an_option_tells_its_default_its_choices_and_what_its_docstring_says() -> None:
     options = SCHEMA["definitions"]["injectors.forward"]["properties"]
-    mode = options["mode"] | _target(options["mode"])
+    mode = _whole(options["mode"])
     assert mode["description"] == (
         "How dropout and batch norms behave during the call: as they are, as in evaluation, or as in training. Every "
         "submodule has its own mode back afterwards. Default: keep."
     )
     assert mode["default"] == "keep" and mode["anyOf"][0] == {"enum": ["keep", "eval", "train"]}
     assert options["in"]["description"] == "Fills inputs, in this order."
-    assert _target(SCHEMA["definitions"]["injectors"]["properties"]["type"])["anyOf"][0]["enumDescriptions"][0] == (
+    assert _whole(SCHEMA["definitions"]["injectors"]["properties"]["type"])["anyOf"][0]["enumDescriptions"][0] == (
         "Add tensors, such as an image and what a network says it lacks."
     )
 

@@ -34,7 +34,14 @@ class FrequencyBinNormalize(nn.Module):
         self.register_buffer("_scale", scale[:, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, F, T) to the same, where F is the number of bands in the file."""
+        """Normalize.
+
+        Args:
+            x: (B, F, T) with as many bands F as the file has, such as a spectrogram.
+
+        Returns:
+            The same shape.
+        """
         return (x - self._shift) / self._scale
 
 

@@ -20,7 +20,7 @@ def random_audio_crop(
     """Cut the same random stretch from every sample.
 
     Args:
-        audio: (B, ..., T).
+        audio: (B, ..., T), what is cut.
         lengths: (B,), how long each sample is without its padding: the stretch ends before the shortest does. Where the
             shortest is shorter than the stretch, that begins at 0 and has padding in it.
         crop_size: How long the stretch is, or the least and the most, between which each batch draws. No more than T.
@@ -53,7 +53,7 @@ def audio_clip(audio: Tensor, codes: Tensor, *, clip_size: Count) -> tuple[Tenso
     """Cut audio to its beginning, and the codes that spell it by the same share, rounded down.
 
     Args:
-        audio: (B, ..., T).
+        audio: (B, ..., T), what is cut.
         codes: (B, L), spread evenly over the audio.
         clip_size: How many samples stay; shorter audio stays whole.
 

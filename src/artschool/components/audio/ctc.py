@@ -37,7 +37,7 @@ def ctc(
         tokens: (B, L), classes other than `blank`; what is past a sample's length does not matter.
         logit_lengths: (B,), frames of each sample; all T without it.
         token_lengths: (B,), tokens of each sample; all L without it.
-        blank: The class of no token.
+        blank: The class that stands for no token.
         zero_infinity: Whether a sample with too few frames for its tokens (one for each, and one between two equal
             ones) counts as 0; else its loss is infinite.
     """
@@ -63,15 +63,23 @@ class CtcDecode:
     For evaluations: it reads the logits back from the device.
 
     Args:
-        alphabet: Its characters are the classes from 1 on; or
-        vocabulary: a file, as of the data set `text_audio`.
+        alphabet: Characters, which are the classes from 1 on. Either this or `vocabulary`.
+        vocabulary: A file of tokens, as of the data set `text_audio`. Either this or `alphabet`.
     """
 
     def __init__(self, *, alphabet: str | None = None, vocabulary: Path | None = None) -> None:
         self._tokenizer = make_tokenizer(alphabet, vocabulary)
 
     def __call__(self, logits: Tensor, lengths: Tensor | None = None) -> list[str]:
-        """Logits (B, T, C), and (B,) the frames of each sample that count; all without it. Returns B texts."""
+        """Decode.
+
+        Args:
+            logits: (B, T, C), before or after softmax; class 0 is the blank.
+            lengths: (B,), frames of each sample that count; all T without it.
+
+        Returns:
+            B texts.
+        """
         best = logits.argmax(-1)
         new = F.pad(best.diff(dim=1) != 0, (1, 0), value=True) & (best != BLANK)
         if lengths is not None:

@@ -26,9 +26,9 @@ def mel_mask(
     Args:
         mel: (B, F, T).
         frequency_size: Bands that a stripe across all time is narrower than.
-        frequency_count: How many of those there are.
+        frequency_count: How many stripes across all time there are in a sample.
         time_size: Frames that a stripe across all bands is shorter than.
-        time_count: How many of those there are.
+        time_count: How many stripes across all bands there are in a sample.
         value: What stands in a stripe: the mean of the spectrograms, 0 where they are normalized.
 
     Returns:

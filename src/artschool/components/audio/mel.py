@@ -30,14 +30,14 @@ class MelSpectrogram(nn.Module):
     Source: Shen et al. 2017, arXiv:1712.05884, section 2.1.
 
     Args:
-        sample_rate: Samples a second.
+        sample_rate: Samples a second of the audio.
         n_fft: Samples that a frame transforms; at least `win_length`.
-        win_length: Samples under the window.
-        hop_length: Samples from frame to frame.
-        n_mels: Bands.
+        win_length: Samples under the window of a frame.
+        hop_length: Samples from one frame to the next.
+        n_mels: How many mel bands there are.
         f_min: Where the lowest band starts, in hertz.
         f_max: Where the highest band ends, in hertz, at most half of `sample_rate`.
-        power: 1 for magnitudes, 2 for power.
+        power: What mel bands add up: 1 for magnitudes, 2 for their squares.
         mel_scale: `slaney` is linear up to 1000 Hz, `htk` logarithmic all the way. Bands have equal area with both.
         normalized: Whether magnitudes are divided by the root of the sum of the squared window.
         norms: A file with a number for each band, by which its logarithm is divided.
@@ -81,7 +81,13 @@ class MelSpectrogram(nn.Module):
         self.register_buffer("_scale", scale[:, None], persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """(B, T) or (B, 1, T) in -1..1, longer than n_fft / 2, to (B, n_mels, 1 + T // hop_length), natural logarithms.
+        """Transform.
+
+        Args:
+            audio: (B, T) or (B, 1, T) in -1..1, longer than n_fft / 2.
+
+        Returns:
+            (B, n_mels, 1 + T // hop_length), natural logarithms.
 
         Raises:
             ConfigError: It has several channels.

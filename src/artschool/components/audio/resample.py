@@ -30,7 +30,7 @@ class AudioResample(nn.Module):
 
     Args:
         from_rate: Samples a second of what comes in, a whole number.
-        to_rate: Samples a second of what goes out, likewise.
+        to_rate: Samples a second of what goes out, a whole number.
     """
 
     _kernels: Tensor
@@ -43,7 +43,14 @@ class AudioResample(nn.Module):
         self.register_buffer("_kernels", kernels, persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """(..., T) to (..., ceil(T * to_rate / from_rate))."""
+        """Resample.
+
+        Args:
+            audio: (..., T), floating point.
+
+        Returns:
+            (..., ceil(T * to_rate / from_rate)), float32; `audio` itself where the rates are equal.
+        """
         if self._from == self._to:
             return audio
         length = -(-audio.shape[-1] * self._to // self._from)

@@ -44,7 +44,14 @@ class MultiResolutionStft(nn.Module):
             self.register_buffer(f"_window_{index}", torch.hann_window(win_length), persistent=False)
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """fake, real: (B, T) or (B, C, T), longer than half of every transform. Returns a scalar.
+        """Compare.
+
+        Args:
+            fake: (B, T) or (B, C, T), longer than half of every transform.
+            real: The same shape; spectral convergence is a share of its magnitudes.
+
+        Returns:
+            A scalar.
 
         Raises:
             ConfigError: The shapes differ.

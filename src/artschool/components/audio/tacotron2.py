@@ -42,7 +42,18 @@ def tacotron2(
 def tacotron2_score(
     mel: Tensor, mel_postnet: Tensor, gate_logits: Tensor, target_mel: Tensor, target_gate: Tensor
 ) -> Tensor:
-    """The loss of this name on held-out utterances, a scalar; lower is better. DL-Art-School's validation score."""
+    """The loss of this name on held-out utterances, a scalar; lower is better. DL-Art-School's validation score.
+
+    Args:
+        mel: (B, F, T), of the decoder.
+        mel_postnet: (B, F, T), of the postnet.
+        gate_logits: (B, T), large where the utterance has ended.
+        target_mel: (B, F, T).
+        target_gate: (B, T), 1 where it has ended, 0 before.
+
+    Raises:
+        ConfigError: The shapes of what is compared differ.
+    """
     spectrum, gate = _distances(mel, mel_postnet, gate_logits, target_mel, target_gate)
     return spectrum + gate
 

@@ -36,11 +36,12 @@ class TextAudio:
     from 1; 0 is padding and the blank of CTC.
 
     Args:
-        path: The list.
+        path: The list of utterances, a file.
         sample_rate: Samples a second; files of another rate are resampled.
-        alphabet: The characters that texts have, numbered in this order; or
-        vocabulary: a file: `.json` with a list of tokens or a mapping of tokens to numbers, the longest token that fits
-            first; or a list such as `path`, whose characters are the alphabet. Give all data sets the same one.
+        alphabet: The characters that texts have, numbered in this order. Either this or `vocabulary`.
+        vocabulary: A file: `.json` with a list of tokens or a mapping of tokens to numbers, the longest token that fits
+            first; or a list of utterances such as `path`, whose characters are the alphabet. Give all data sets the
+            same one.
         max_seconds: Longer utterances are left out.
         made_by: A command that makes the list, told where it is missing.
 

@@ -21,7 +21,12 @@ class _ErrorRate(nn.Module):
         self._metric = metric
 
     def update(self, fake: Text, real: Text) -> None:
-        """Add what was understood and what was said, a text for each sample."""
+        """Add a batch.
+
+        Args:
+            fake: What was understood, a text for each sample.
+            real: What was said, as many texts.
+        """
         self._metric.update(fake, real)
 
     def compute(self) -> Any:

@@ -31,8 +31,8 @@ class TorchvisionDataset:
     Grey pictures have one channel. Nothing is downloaded: the files have to be in `root` already.
 
     Args:
-        name: The class.
-        root: Its folder.
+        name: The name of the class, such as `MNIST`.
+        root: The folder that holds the files.
         options: Further options of the class, such as `{train: false}` or `{split: test}`.
 
     Raises:
@@ -106,8 +106,8 @@ class HuggingFace:
         path: A folder that `save_to_disk` wrote, a file (.parquet, .csv, .json, .jsonl, .arrow, .txt), or the name of
             a data set that lies in the cache.
         columns: Key to column: `{image: img, label: fine_label}`.
-        config: Its configuration, where it has several.
-        split: The part of it.
+        config: The data set's configuration, where it has several.
+        split: The part of the data set, such as `train`.
         download: Whether one that is not in the cache may be fetched; nothing is without it.
 
     Raises:

@@ -118,7 +118,15 @@ BOUNDS = {"jpeg": (1, 100), "motion_blur": (1, 1000), "resize": (1, 64), "quanti
 
 
 class Corruption(BaseModel):
-    """One kind of damage, with its amount at severity 0 and at severity 1."""
+    """One kind of damage, with its amount at severity 0 and at severity 1.
+
+    Attributes:
+        kind: What it does. The amount is a quality (`jpeg`), a standard deviation in pixels (`gaussian_blur`) or of the
+            values (`noise`), a length in pixels (`motion_blur`), a factor to shrink by and enlarge again (`resize`),
+            the largest change (`color_jitter`), a number of levels (`quantize`), what is added (`lighten`) or a share
+            of grey (`grey`).
+        range: The amount at severity 0 and at severity 1; null for those of the table in docs/data.md.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -149,6 +157,13 @@ class Corruptions(BaseModel):
     """What damages a picture: all of `fixed` in order, after `num_random` of `random` drawn anew for each sample.
 
     Each has a severity, drawn from 0..1: evenly, or with `severity: cosine` more often near 0.
+
+    Attributes:
+        fixed: Kinds of damage, or mappings of kind and range, that all samples get, in this order.
+        random: Kinds of damage, likewise, of which each sample gets some at random, before those of `fixed`.
+        num_random: How many of `random` a sample gets; the same one may come twice.
+        severity: How severities are drawn from 0..1: `uniform`, or `cosine`, more often near 0.
+        before_shrink: Whether the picture is damaged before it is shrunk to `lq`, rather than after.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

@@ -27,7 +27,7 @@ class CropTree:
     Args:
         path: A folder, a .zip or a .tar of pictures, or a list of them.
         size: Side of a square in pixels, a multiple of `scale`.
-        levels: How many zooms.
+        levels: How many zooms there are, from the whole picture on.
         scale: How many times smaller `lq` is.
         augment: Whether pictures are flipped and turned at random; `flip` only flips left to right.
         corruptions: What damages `lq`; see docs/data.md.

@@ -24,6 +24,9 @@ class Digit(TypedDict):
 class SklearnDigits:
     """The 1797 handwritten digits of scikit-learn: the first 1500 to train on, the last 297 to evaluate.
 
+    Args:
+        split: `train` for the first 1500, `val` for the last 297.
+
     Raises:
         ResourceError: scikit-learn is not installed.
 

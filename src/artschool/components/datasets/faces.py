@@ -26,6 +26,7 @@ class SkimageFaces:
     """The 100 faces of scikit-image, grey, of 25 x 25 pixels: 80 to train on, every fifth to evaluate.
 
     Args:
+        split: `train` for four of each five, `val` for every fifth.
         negatives: Whether 100 crops that show no face come after them, split alike.
 
     Raises:

@@ -17,7 +17,7 @@ class ImagePairs:
 
     Args:
         lq: The folder, .zip or .tar of small or damaged pictures.
-        hq: The same of clean ones.
+        hq: The folder, .zip or .tar of clean pictures.
         size: Side of a random patch of `hq` in pixels, a multiple of `scale`; `lq` is cut at the same place. Whole
             pictures without it.
         scale: How many times larger `hq` is.

@@ -63,6 +63,7 @@ class Photos:
     """Whole photographs: `val` has scikit-learn's two, `train` the eight that `photo_patches` cuts from.
 
     Args:
+        split: `val` for scikit-learn's two, `train` for scikit-image's eight.
         scale: How many times smaller `lq` is.
 
     Raises:

@@ -28,7 +28,7 @@ class Union:
     data sets; each place draws a sample of its data set at random, anew in each epoch.
 
     Args:
-        data: The data sets.
+        data: The data sets to join.
         weights: A share for each, such as `[3, 1]`; without them every sample is there once.
         length: Samples of an epoch with weights; as many as the data sets have together without it.
 
@@ -77,8 +77,8 @@ class Repeat:
     """A data set several times over: a longer epoch, in which each pass draws its own random numbers.
 
     Args:
-        data: The data set.
-        times: How often it is there.
+        data: The data set to repeat.
+        times: How often the data set is there.
     """
 
     def __init__(self, *, data: Dataset, times: Count) -> None:
@@ -96,10 +96,10 @@ class Subset:
     """A part of a data set; `start` and `stop` count as in Python, `-100` from the end.
 
     Args:
-        data: The data set.
+        data: The data set to take a part of.
         start: The first sample.
-        stop: The first that is left out; the end without it.
-        step: How many samples further the next one is.
+        stop: The first sample that is left out; the end without it.
+        step: How many samples further the next sample is.
     """
 
     def __init__(self, *, data: Dataset, start: int = 0, stop: int | None = None, step: Count = 1) -> None:

@@ -85,20 +85,20 @@ def edm_sample_injector(
     Runs without gradients and with the network in eval mode; every submodule has its own mode back afterwards.
 
     Args:
-        network: As in training.
+        network: The trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
         like: (B, C, ...), whose shape the samples have; its values are not read.
-        conditions: As in training.
-        sigma_data: As in training.
-        steps: How many; each but the last calls the network twice.
+        conditions: Keys or numbers by parameter of the network, as in training.
+        sigma_data: Standard deviation of the clean data, as in training.
+        steps: How many steps; each but the last calls the network twice where `second_order` is true.
         sigma_min: The least noise level above 0.
-        sigma_max: The first one.
-        rho: Larger takes more steps at little noise.
+        sigma_max: The noise level at the start, the largest.
+        rho: How noise levels are spaced; larger takes more steps at little noise.
         churn: Noise added anew, over all steps; 0 makes the samples depend on the start alone.
-        churn_min: The least noise level at which it is.
-        churn_max: The largest one, null for no limit.
-        churn_noise: Its standard deviation over the one that fits.
+        churn_min: The least noise level at which noise is added anew.
+        churn_max: The largest noise level at which noise is added anew, null for no limit.
+        churn_noise: Standard deviation of the noise that is added anew, over the one that fits the noise level.
         second_order: Whether a step is corrected by the slope at its end (Heun), or not (Euler).
-        nothing: As in training.
+        nothing: For each condition that may be missing the value that stands for it, as in training.
         guidance: How far conditions are followed; 1 is as trained, more is closer to them.
         noise: What samples start from: `random`; `fixed`, the same each time; `zero`.
 

@@ -78,13 +78,13 @@ def flow_sample(
     Runs without gradients and with the network in eval mode; every submodule has its own mode back afterwards.
 
     Args:
-        network: As in training.
+        network: The trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
         like: (B, C, ...), whose shape the samples have; its values are not read.
-        conditions: As in training.
+        conditions: Keys or numbers by parameter of the network, as in training.
         source: (B, C, ...), what to start from instead of noise.
-        steps: How many, of equal length.
+        steps: How many steps, of equal length.
         solver: `euler` calls the network once a step, `heun` twice and has a much smaller error.
-        nothing: As in training.
+        nothing: For each condition that may be missing the value that stands for it, as in training.
         guidance: How far conditions are followed; 1 is as trained, more is closer to them.
         noise: What samples start from: `random`; `fixed`, the same each time; `zero`.
 

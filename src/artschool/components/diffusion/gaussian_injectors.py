@@ -38,7 +38,7 @@ class GaussianDiffusion(nn.Module):
 
     Args:
         schedule: How noise grows: `linear`, `cosine`, `sigmoid`, or the list of all betas.
-        num_timesteps: In how many steps.
+        num_timesteps: In how many steps noise grows.
         prediction: What the network gives: `epsilon`, the noise; `x0`, the clean data; `previous`, the mean of the
             timestep before; `v`, which stays well-posed at every timestep.
         variance: Of the way back: `fixed_small`, `fixed_large`, or the second half of twice as many channels of
@@ -49,7 +49,7 @@ class GaussianDiffusion(nn.Module):
             allows (Hang et al. 2023); 5 is usual.
         timesteps: `uniform`; `loss_second_moment`, more often where losses are large, with weights that leave the
             mean what it is; `even`, the same ones for each batch. An evaluation always takes even ones.
-        even_every: Take even ones also at iterations that are a multiple of this.
+        even_every: Take even timesteps also at iterations that are a multiple of this.
         rescale_timesteps: Whether the network gets t * 1000 / num_timesteps.
         nothing: For each condition that may be missing the value that stands for it, such as `{label: 10}`.
         drop_probability: How many samples lose those conditions in training, for guidance in sampling.
@@ -172,7 +172,15 @@ class DiffusionSample(nn.Module):
     Source: Ho et al. 2020, arXiv:2006.11239, algorithm 2; Song et al. 2021, arXiv:2010.02502.
 
     Args:
-        schedule: As in training; so are num_timesteps, prediction, variance, rescale_timesteps and nothing.
+        schedule: How noise grows, as in training: `linear`, `cosine`, `sigmoid`, or the list of all betas.
+        num_timesteps: In how many steps noise grows, as in training.
+        prediction: What the network gives, as in training: `epsilon`, the noise; `x0`, the clean data; `previous`, the
+            mean of the timestep before; `v`.
+        variance: Of the way back, as in training: `fixed_small`, `fixed_large`, `learned` or `learned_range`. Without
+            a learned one either of the fixed may be taken.
+        rescale_timesteps: Whether the network gets t * 1000 / num_timesteps, as in training.
+        nothing: For each condition that may be missing the value that stands for it, as in training. Read where
+            `guidance` is not 1.
         steps: How many of the timesteps are taken: a number; a list for as many equal sections; `ddim50`, at a whole
             stride; all where it is null.
         sampler: `ddpm` draws from each step's Gaussian; `ddim` adds less noise or none, for few steps.
@@ -180,11 +188,11 @@ class DiffusionSample(nn.Module):
         clip: Whether clean data predicted on the way is clipped to -1..1.
         guidance: How far conditions are followed; 1 is as trained, more is closer to them. It needs
             `drop_probability` in training.
-        channels: Of the samples, where they are not those of `like`.
-        scale_factor: Of their sizes after the channels, over those of `like`.
-        multiple: To a multiple of which these sizes are rounded up.
+        channels: Channels of the samples; those of `like` without it.
+        scale_factor: How many times larger the samples are than `like`, in each dimension after the channels.
+        multiple: Sizes of the samples after the channels are rounded up to a multiple of this.
         noise: What they start from: `random`; `fixed`, the same each time; `zero`.
-        unit_range: Return 0..1 instead of -1..1.
+        unit_range: Whether samples are returned in 0..1 instead of -1..1.
     """
 
     def __init__(
@@ -231,9 +239,10 @@ class DiffusionSample(nn.Module):
         """Sample.
 
         Args:
-            network: As in training.
+            network: The trained network, called as in training: (B, C, ...), timesteps (B,) and the conditions to (B, C
+                or 2 C, ...).
             like: (B, C, ...), whose shape the samples have; its values are not read.
-            conditions: As in training.
+            conditions: Keys or numbers by parameter of the network, as in training.
 
         Returns:
             (B, C, ...) in -1..1, or 0..1 with `unit_range`.

@@ -16,7 +16,7 @@ def add_noise(x: Tensor, *, scale: float | Tensor = 1.0, kind: Literal["normal",
         x: Any shape, floating point.
         scale: Standard deviation (normal) or upper bound (uniform, from 0), in units of x. A number, or the
             key of a tensor that broadcasts against x.
-        kind: Distribution.
+        kind: The distribution of the noise, normal or uniform.
 
     Returns:
         Same shape, dtype and device as x.

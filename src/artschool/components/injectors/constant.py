@@ -13,7 +13,7 @@ def constant(like: Tensor | None = None, *, value: float = 0.0, context: Context
 
     Args:
         like: What it has the shape and type of; without it the result is a scalar.
-        value: What is in it.
+        value: The value.
         context: Gives the device of a scalar.
 
     Returns:

@@ -43,8 +43,8 @@ def unfold_dimension(x: Tensor, shape: Integers, order: Integers) -> Tensor:
 
     Args:
         x: (N * B, ...).
-        shape: The second result of `fold_dimension`.
-        order: Its third.
+        shape: The key of the second result of `fold_dimension`.
+        order: The key of the third result of `fold_dimension`.
 
     Returns:
         (B, ...) with N where it was.

@@ -29,7 +29,14 @@ class KmeansQuantizer(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """x: (B, C, T), floating point. Returns (B, T), 0..K-1; NaN is the farthest of all."""
+        """Find the nearest centroids.
+
+        Args:
+            x: (B, C, T), floating point, with the C of the centroids.
+
+        Returns:
+            (B, T), whole numbers in 0..K-1; NaN is the farthest of all.
+        """
         vectors, centroids = x.float().transpose(1, 2), self.centroids.float()[None]
         # Not by a product of matrices, which autocast would compute in 16 bits.
         distances = torch.cdist(vectors, centroids, compute_mode="donot_use_mm_for_euclid_dist")

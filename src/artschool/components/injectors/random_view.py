@@ -46,11 +46,13 @@ def random_view(
         x: (B, 1 or 3, H, W) in 0..1.
         crop: Least and largest area of the crop, as a share of the image; [1, 1] leaves it out.
         flip: Probability of a horizontal flip.
-        brightness: Factors are drawn from 1 - brightness to 1 + brightness; 0 leaves them out.
-        contrast: The same for the distance from the mean grey.
-        saturation: The same for the distance from grey.
-        grey: Probability of no colour.
-        blur: Probability of a blur.
+        brightness: Values are multiplied by a factor from 1 - brightness to 1 + brightness; 0 leaves it out.
+        contrast: Distances from the mean grey of the image are multiplied by a factor from 1 - contrast to 1 +
+            contrast.
+        saturation: Distances of a pixel from its own grey are multiplied by a factor from 1 - saturation to 1 +
+            saturation.
+        grey: Probability that an image loses its colour.
+        blur: Probability that an image is blurred.
 
     Returns:
         The shape and type of x, in 0..1.

@@ -29,11 +29,11 @@ def scheduled_scalar(
     - cosine: `final + (initial - final) * (1 + cos(2 pi t)) / 2`, so it swings between the two without end.
 
     Args:
-        kind: How it moves.
+        kind: How the number moves: `linear`, there once; `cosine`, there and back without end.
         initial: The number until `start`.
-        final: Where it ends (linear), or its other extreme (cosine).
+        final: Where the number ends (linear), or its other extreme (cosine).
         iterations: How long the way takes (linear), or one swing there and back (cosine).
-        start: The iteration at which it begins to move.
+        start: The iteration at which the number begins to move.
         context: Gives the iteration.
 
     Returns:

@@ -20,9 +20,9 @@ class WandbLogger:
     It sends the file to their servers, with `${env:...}` unfilled; `mode: offline` keeps all in the run's folder.
 
     Args:
-        project: Theirs.
+        project: The project at Weights & Biases that the run is part of.
         entity: The user or team that owns the project; your own default without it.
-        mode: `disabled` does nothing.
+        mode: `online` sends as it goes, `offline` keeps all in the run's folder, `disabled` does nothing.
 
     Raises:
         ResourceError: The package is not installed.

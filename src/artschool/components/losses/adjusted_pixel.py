@@ -24,9 +24,9 @@ def adjusted_pixel(
     Args:
         fake: Any shape.
         real: The same shape.
-        criterion: The distance.
-        real_scale: Multiplies real.
-        real_offset: Added to it then, in units of fake.
+        criterion: Which distance is taken.
+        real_scale: What `real` is multiplied by.
+        real_offset: What is added to `real` once it is scaled, in units of fake.
         log_statistics: Whether to log the mean and the standard deviation of both over the batch, as `fake_mean`,
             `fake_std`, `real_mean` and `real_std`; real as it is compared.
         context: Takes what is logged.

@@ -16,9 +16,9 @@ def byol(prediction1: Tensor, prediction2: Tensor, target1: Tensor, target2: Ten
 
     Args:
         prediction1: (B, D), what the predictor makes of the first view's projection.
-        prediction2: The same of the second view.
+        prediction2: (B, D), what the predictor makes of the second view's projection.
         target1: (B, D), the first view's projection by the target network, a moving average.
-        target2: The same of the second view.
+        target2: (B, D), the second view's projection by the target network.
 
     Returns:
         A scalar in 0..8.

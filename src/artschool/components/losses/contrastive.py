@@ -44,7 +44,7 @@ def nt_xent(x: Tensor, y: Tensor, *, temperature: Positive = 0.5) -> Tensor:
 
     Args:
         x: (B, C) embeddings of one view.
-        y: (B, C) of the other, row i the partner of row i.
+        y: (B, C) embeddings of the other view, row i the partner of row i.
         temperature: Smaller values count the nearest negatives more.
 
     Raises:

@@ -18,9 +18,9 @@ def distillation(teacher: Tensor, student: Tensor, *, temperature: Positive = 1.
 
     Args:
         teacher: (B, C) or (B, C, ...) logits.
-        student: The same shape.
+        student: Logits of the same shape.
         temperature: Larger values make the small probabilities count more.
-        class_dim: Where the classes are.
+        class_dim: The dimension of the classes.
 
     Raises:
         ConfigError: The shapes differ.

@@ -25,9 +25,9 @@ def feature_matching(network: Network, fake: Inputs, real: Inputs, *, method: Me
     real sample at its place: super-resolution, translation, vocoders. Real samples get no gradient.
 
     Args:
-        network: The critic.
+        network: The critic, whose features are compared.
         fake: (B, ...) from the generator; or a list, with what a conditional critic takes besides.
-        real: The same from the data.
+        real: (B, ...) from the data; or a list, with what a conditional critic takes besides.
         method: The critic's method that returns its features: a list of tensors, or a list of such lists where it
             has several parts. `patch_critic` and `vgg_critic` have `features`.
 

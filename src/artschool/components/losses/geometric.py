@@ -32,11 +32,11 @@ def geometric(
         network: What made `output`; images to images, larger by any factor.
         x: (B, C, H, W), the input to alter. Quarter turns need a network that takes (B, C, W, H) too.
         output: What the network made of x and the other inputs, unaltered.
-        other_inputs: The rest of its positional arguments, in order; they stay as they are.
-        input_index: Where x stands among all of them.
+        other_inputs: The rest of the network's positional arguments, in order; they stay as they are.
+        input_index: Where x stands among all positional arguments of the network.
         output_index: Which of several results of the network `output` is.
         detach: Whether only `output` learns, and the call on the altered input needs no gradients.
-        criterion: The distance.
+        criterion: Which distance is taken.
 
     Raises:
         ConfigError: The network returns several results, and `output_index` is not given.

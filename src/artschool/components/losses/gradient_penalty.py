@@ -38,8 +38,10 @@ def gradient_penalty(
         network: The critic: samples to logits of any shape, or to a list of such. One that normalises over the batch
             mixes samples, and the penalty is then about the batch.
         real: (B, ...) from the data; or a list, with what a conditional critic takes besides.
-        fake: The same from the generator, for r2 and wgan_gp. wgan_gp has what comes besides from `real`.
-        kind: Where and how, see above.
+        fake: (B, ...) from the generator, for r2 and wgan_gp; or a list, as `real`. wgan_gp has what comes besides from
+            `real`.
+        kind: What is penalised: `r1`, the square of the norm at real samples; `r2`, at fakes; `wgan_gp`, its distance
+            from 1 between the two; `wgan_gp_real`, at real samples.
 
     Raises:
         ConfigError: The kind needs samples that are not given, or wgan_gp gets as many real ones as fakes.

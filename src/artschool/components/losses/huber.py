@@ -15,7 +15,7 @@ def huber(fake: Tensor, real: Tensor, *, delta: Positive = 1.0) -> Tensor:
     Args:
         fake: Any shape.
         real: The same shape.
-        delta: Where the square ends, in units of the values.
+        delta: The distance at which the loss turns from a square to a straight line, in units of the values.
 
     Raises:
         ConfigError: The shapes differ.
@@ -32,7 +32,7 @@ def smooth_l1(fake: Tensor, real: Tensor, *, beta: Positive = 1.0) -> Tensor:
     Args:
         fake: Any shape.
         real: The same shape.
-        beta: Where the square ends, in units of the values.
+        beta: The distance at which the loss turns from a square to a straight line, in units of the values.
 
     Raises:
         ConfigError: The shapes differ.

@@ -59,7 +59,7 @@ def mixture_of_experts(network: Network, *, importance_weight: float = 1.0, load
             `probabilities` (..., N), `chosen` (..., N) and, for a load_weight, `load` (..., N) of their last call.
         importance_weight: Factor of the first term. With one expert chosen at each place its gate is always 1, and
             the term has no gradients.
-        load_weight: Factor of the second term; 0 for routers that know no load.
+        load_weight: Factor of the second term, CV(load)^2; 0 for routers that know no load.
 
     Raises:
         ConfigError: It has no router, one has not been called, or one tells no load.

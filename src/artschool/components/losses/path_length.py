@@ -29,7 +29,7 @@ class PathLength(nn.Module):
     Source: Karras et al. 2020, arXiv:1912.04958, section 3.2 and eq. 4; lazy by `every`, with n times the weight.
 
     Args:
-        decay: Of the moving average.
+        decay: Share of the moving average that stays at each update.
     """
 
     average: Tensor
@@ -50,7 +50,7 @@ class PathLength(nn.Module):
 
         Args:
             styles: (B, D), or (B, L, D) with a style for each of L layers; what the generator made `images` of.
-            images: (B, C, H, W).
+            images: (B, C, H, W), what the generator made of `styles`.
             context: Tells the iteration.
 
         Raises:

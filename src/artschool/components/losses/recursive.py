@@ -29,12 +29,12 @@ def recursive(
     Args:
         network: What made `output`; images to images that are larger by a factor.
         output: (B, C, H, W), what the network made of its true input.
-        other_inputs: The rest of its positional arguments, in order.
+        other_inputs: The rest of the network's positional arguments, in order.
         scale_factor: Brings an output to the size of an input, by nearest neighbour: 1 / the network's factor.
         depth: How many times the network is called on its own output.
         input_index: Where the shrunk output stands among all positional arguments.
         output_index: Which of several results of the network `output` is.
-        criterion: The distance.
+        criterion: Which distance is taken.
 
     Raises:
         ConfigError: What comes out has another size, or one of several results has to be chosen.

@@ -32,7 +32,7 @@ def ssim(
         real: The same shape.
         data_range: Largest less smallest value of a pixel.
         window: Size of the Gaussian window in pixels.
-        deviation: Its standard deviation in pixels.
+        deviation: Standard deviation of the Gaussian window in pixels.
 
     Raises:
         ConfigError: The shapes differ, or the images are smaller than the window.
@@ -64,7 +64,7 @@ def ms_ssim(
         real: The same shape.
         data_range: Largest less smallest value of a pixel.
         window: Size of the Gaussian window in pixels.
-        deviation: Its standard deviation in pixels.
+        deviation: Standard deviation of the Gaussian window in pixels.
         scale_weights: The exponents, from the full size down; as many as there are sizes.
 
     Raises:

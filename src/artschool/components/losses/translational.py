@@ -33,15 +33,15 @@ def translational(
     Args:
         network: What made `output`; images to images, larger by any factor.
         output: (B, C, P, P), what the network made of the patch at the top left.
-        top_right: (B, C', P', P'), a patch, as the next two.
-        bottom_left: The same shape.
-        bottom_right: The same shape.
+        top_right: (B, C', P', P'), the patch at the top right.
+        bottom_left: (B, C', P', P'), the patch at the bottom left.
+        bottom_right: (B, C', P', P'), the patch at the bottom right.
         other_inputs: The rest of the network's positional arguments, in order.
         overlap: How far neighbouring patches overlap, in pixels of the output.
         input_index: Where the patch stands among all positional arguments.
         output_index: Which of several results of the network `output` is.
         detach: Whether only `output` learns, and the call on the other patch needs no gradients.
-        criterion: The distance.
+        criterion: Which distance is taken.
 
     Raises:
         ConfigError: The output is no larger than the overlap, or one of several results has to be chosen.

@@ -31,10 +31,10 @@ def vicreg(
 
     Args:
         x: (B, C) embeddings of one view, B at least 2; the statistics are those of the micro-batch of this process.
-        y: (B, C) of the other.
-        invariance: Factor of s.
-        variance: Factor of v.
-        covariance: Factor of c.
+        y: (B, C) embeddings of the other view, row i the partner of row i.
+        invariance: Factor of s, the mean squared difference of partners.
+        variance: Factor of v, what standard deviations lack to 1.
+        covariance: Factor of c, the squared covariances of different features.
         context: Takes what is logged.
 
     Raises:

@@ -17,7 +17,7 @@ class _CodeCounts:
     """How often each code came, over all batches and processes.
 
     Args:
-        num_codes: Codes that there are.
+        num_codes: How many codes there are, whether they come or not.
 
     Raises:
         ConfigError: A code is no whole number, or not in 0..num_codes-1.
@@ -28,7 +28,11 @@ class _CodeCounts:
         self.reset()
 
     def update(self, codes: Tensor) -> None:
-        """Add a batch of codes: whole numbers of any shape."""
+        """Add a batch.
+
+        Args:
+            codes: Whole numbers in 0..num_codes-1, of any shape.
+        """
         if codes.is_floating_point():
             raise ConfigError(f"codes are whole numbers, found {str(codes.dtype).removeprefix('torch.')}")
         counts = torch.bincount(codes.flatten(), minlength=self._num_codes).cpu()

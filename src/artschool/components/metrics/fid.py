@@ -36,7 +36,12 @@ class Fid:
         self.reset()
 
     def update(self, fake: Tensor, real: Tensor) -> None:
-        """Add a batch: generated and real samples, each (B, ...), not necessarily equally many."""
+        """Add a batch.
+
+        Args:
+            fake: Generated samples, (B, ...) as the network takes them.
+            real: Real samples, (B, ...) as the network takes them, not necessarily equally many.
+        """
         self._fake.add(pooled_features(self._network, fake))
         self._real.add(pooled_features(self._network, real))
 

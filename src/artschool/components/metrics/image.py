@@ -12,7 +12,7 @@ def psnr(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
 
     Args:
         fake: (B, ...), clamped to 0..data_range first.
-        real: The same shape, likewise.
+        real: The same shape, clamped to 0..data_range first.
         data_range: Largest value of a pixel; the smallest is 0.
 
     Returns:
@@ -30,7 +30,7 @@ def ssim(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
 
     Args:
         fake: (B, C, H, W) with H and W of at least 11, clamped to 0..data_range first.
-        real: The same shape, likewise.
+        real: The same shape, clamped to 0..data_range first.
         data_range: Largest value of a pixel; the smallest is 0.
 
     Returns:

@@ -38,7 +38,12 @@ class Kid:
         self.reset()
 
     def update(self, fake: Tensor, real: Tensor) -> None:
-        """Add a batch: generated and real samples, each (B, ...), not necessarily equally many."""
+        """Add a batch.
+
+        Args:
+            fake: Generated samples, (B, ...) as the network takes them.
+            real: Real samples, (B, ...) as the network takes them, not necessarily equally many.
+        """
         self._fake.append(pooled_features(self._network, fake).cpu())
         self._real.append(pooled_features(self._network, real).cpu())
 

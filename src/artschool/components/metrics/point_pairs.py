@@ -33,7 +33,7 @@ class PointPairContrast:
             features1: (B, C, H, W), read between pixels by bilinear interpolation.
             features2: (B, C, H', W'); the same key as features1 for two points of one image.
             points1: (B, 2), x and y in 0..1 from the outer edge of the left upper pixel.
-            points2: The same in features2.
+            points2: (B, 2), x and y in 0..1, as `points1`, in features2.
             similar: (B,), not 0 where the points belong together.
         """
         distances = (_at(features1, points1) - _at(features2, points2)).norm(dim=1).double()

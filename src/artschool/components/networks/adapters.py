@@ -19,7 +19,7 @@ def timm(*, model: str, options: dict[str, Any] = {}) -> nn.Module:  # noqa: B00
     """A model of timm, such as `resnet18` or `vit_tiny_patch16_224`.
 
     Args:
-        model: Its name; `timm.list_models()` lists them.
+        model: Name of the model; `timm.list_models()` lists them.
         options: What its constructor takes, such as `num_classes`, `in_chans`, `img_size`.
 
     Raises:
@@ -38,7 +38,7 @@ def torchvision(*, model: str, options: dict[str, Any] = {}) -> nn.Module:  # no
     """A model of torchvision, such as `resnet18` or `convnext_tiny`.
 
     Args:
-        model: Its name; `torchvision.models.list_models()` lists them.
+        model: Name of the model; `torchvision.models.list_models()` lists them.
         options: What its constructor takes, such as `num_classes`.
 
     Raises:
@@ -60,9 +60,9 @@ def diffusers(*, model: str, folder: Path | None = None, options: dict[str, Any]
     """A model of diffusers, such as `UNet2DModel` or `AutoencoderKL`; it returns a tensor, or a tuple of several.
 
     Args:
-        model: The name of its class.
+        model: The name of the model's class.
         folder: A folder that `save_pretrained` wrote, to start from its configuration and its safetensors.
-        options: Of its configuration.
+        options: Options of the model's configuration.
 
     Raises:
         ResourceError: diffusers is not installed.
@@ -79,9 +79,9 @@ def transformers(*, model: str, folder: Path | None = None, options: dict[str, A
     """A model of transformers, such as `BertModel`; it returns a tensor, or a tuple of several.
 
     Args:
-        model: The name of its class. `AutoModel` and the like take `model_type` among the options.
+        model: The name of the model's class. `AutoModel` and the like take `model_type` among the options.
         folder: A folder that `save_pretrained` wrote, to start from its configuration and its safetensors.
-        options: Of its configuration.
+        options: Options of the model's configuration.
 
     Raises:
         ResourceError: transformers is not installed.

@@ -21,6 +21,8 @@ class EDSR(nn.Module):
         scale: How many times larger the output is.
         width: Channels between blocks.
         blocks: Residual blocks of two convolutions.
+        in_channels: Channels of the images that come in; 3 for colour.
+        out_channels: Channels of the images that go out; as many for `skip: bicubic`, which adds the two.
         skip: `bicubic` adds the bicubically enlarged input to the output and starts the last convolution at zero, so
             that training begins at bicubic interpolation; `none` is the paper's.
     """

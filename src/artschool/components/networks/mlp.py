@@ -18,8 +18,10 @@ class MLP(nn.Module):
     arXiv:2006.07733, section 3.3).
 
     Args:
+        in_features: Numbers of a sample once it is flattened.
+        out_features: Numbers that come out for a sample.
         hidden: Features after each layer but the last.
-        norm: After each layer but the last.
+        norm: The norm after each layer but the last: batch norm, layer norm or none.
     """
 
     def __init__(

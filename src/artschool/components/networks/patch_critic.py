@@ -19,6 +19,7 @@ class PatchCritic(nn.Module):
     Source: Isola et al. 2017, arXiv:1611.07004, section 3.2.2 and appendix 6.1.2.
 
     Args:
+        in_channels: Channels of what is judged; 3 for colour, more where a condition is concatenated with it.
         width: Channels after the first convolution; they double with each layer, up to 8 times.
         layers: Convolutions of stride 2.
         norm: Between layers: `group` has no batch statistics, so that real and fake batches do not mix; `none`, or

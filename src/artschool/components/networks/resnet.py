@@ -26,6 +26,7 @@ class ResNet(nn.Module):
 
     Args:
         depth: 18 and 34 have two convolutions a block, 50 and 101 have three.
+        in_channels: Channels of the images; 3 for colour.
         classes: Logits that a linear layer makes of the features; null returns the features.
         width: Channels of the first stage; the last has 8 times as many, from depth 50 on 32 times.
         small: For images of some 8 to 64 pixels a side: begin with a 3 x 3 convolution of stride 1 and no pooling.

@@ -43,6 +43,8 @@ class RRDB(nn.Module):
         width: Channels between blocks.
         growth: Channels that each convolution of a dense block adds.
         blocks: Blocks of three dense blocks each.
+        in_channels: Channels of the images that come in; 3 for colour.
+        out_channels: Channels of the images that go out; as many for `skip: bicubic`, which adds the two.
         skip: `bicubic` adds the bicubically enlarged input to the output and starts the last convolution at zero, so
             that training begins at bicubic interpolation; `none` is the paper's.
     """

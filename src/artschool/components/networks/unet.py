@@ -27,14 +27,15 @@ class Unet(nn.Module):
     arXiv:2104.07636.
 
     Args:
-        in_channels: Of the noised image.
-        out_channels: Of what is predicted, `in_channels` where it is null; twice that where a variance is learned.
+        in_channels: Channels of the noised image.
+        out_channels: Channels of what is predicted, `in_channels` where it is null; twice that where a variance is
+            learned.
         width: Channels of the first scale.
         multipliers: Channels of each scale over `width`; each scale has half the height and width of the one before.
         blocks: Residual blocks for each scale.
         attention: Reductions of height and width, such as `[2, 4]`, at which there is self-attention.
         head_channels: Channels of each attention head; one head where they do not divide evenly.
-        dropout: In each block.
+        dropout: Probability of dropout in each block.
         num_classes: For class conditions `label` in 0..num_classes-1; num_classes itself stands for no class.
         image_channels: For a condition `image` of so many channels, laid over the noised image.
         time_scale: What times are multiplied by: 1 for timesteps up to 1000 or so, 1000 for times in 0..1.

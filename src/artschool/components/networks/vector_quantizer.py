@@ -31,7 +31,7 @@ class VectorQuantizer(nn.Module):
     Args:
         num_codes: Vectors in the codebook.
         dim: Channels of a vector.
-        decay: Of the moving averages.
+        decay: Share of the codebook's moving averages that stays at each update.
         restart_below: A code whose N_i is below this share of the mean one is dead: it becomes a random vector of the
             last micro-batch, with the mean N_i. 0 leaves dead codes dead.
     """

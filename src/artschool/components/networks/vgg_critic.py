@@ -29,6 +29,7 @@ class VggCritic(nn.Module):
 
     Args:
         image_size: Side of the images, which are square: a multiple of 2 to the power of `stages`.
+        in_channels: Channels of the images; 3 for colour, more where a condition is concatenated with them.
         width: Channels of the first stage; they double with each, up to 8 times.
         stages: How often the image is halved.
         norm: `group` has no batch statistics, so that real and fake batches do not mix; `batch` is the paper's;

@@ -20,13 +20,14 @@ class VqVae(nn.Module):
     Source: van den Oord et al. 2017, arXiv:1711.00937, section 4.1.
 
     Args:
+        in_channels: Channels of what comes in and goes out: 3 for images in colour, the bins of a spectrogram.
         dims: 2 for images, 1 for sequences such as spectrograms (B, bins, T).
         width: Channels of the convolutions.
         halvings: Convolutions of stride 2; a code stands for a place of 2**halvings pixels a side.
         blocks: Residual blocks on either side.
         num_codes: Vectors in the codebook.
         code_dim: Channels of a vector.
-        decay: Of the codebook's moving averages.
+        decay: Share of the codebook's moving averages that stays at each update.
         restart_below: When codes are dead, see `vector_quantizer`.
     """
 

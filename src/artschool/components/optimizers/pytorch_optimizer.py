@@ -42,10 +42,10 @@ def pytorch_optimizer(
 
     Args:
         params: As for every PyTorch optimizer.
-        name: Its name there, in lower case.
-        lr: Learning rate; its own default where it is not given.
-        weight_decay: Likewise.
-        options: Its other options by name.
+        name: The optimizer's name in that package, in lower case.
+        lr: Learning rate; the optimizer's own default where it is not given.
+        weight_decay: Weight decay; the optimizer's own default where it is not given.
+        options: The optimizer's other options by name.
 
     Raises:
         ValueError: It has no such option.

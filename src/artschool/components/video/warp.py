@@ -65,7 +65,7 @@ def align_by_flow(
         x: (B, C, H, W), what is warped.
         target: (B, C, h, w), what it is warped onto.
         grad: Whether gradients flow through the flow network.
-        padding: As for `warp`.
+        padding: What stands beyond the image: its nearest pixel, zeros, or its mirror image.
 
     Returns:
         (B, C, H, W).

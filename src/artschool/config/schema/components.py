@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artschool.config.component import takes_list
-from artschool.config.schema.docstrings import arguments, without_arguments
+from artschool.config.docstrings import documented, without_arguments
 from artschool.config.schema.values import Models, Schema, or_reference, union
 from artschool.entries import GroupEntry
 from artschool.registry import REGISTRIES, Registered
@@ -70,7 +70,7 @@ class Components:
     def _entry(self, kind: str, entry: Registered) -> Schema:
         is_inside = kind.startswith(INSIDE)
         name = f"{kind}.{entry.name}"
-        texts = arguments(entry.documentation)
+        texts = documented(entry)
         schema = self._models.read(entry.nested if is_inside else entry.model, name, texts)
         properties: Schema = schema["properties"]
         properties["type"] = {"description": without_arguments(entry.documentation) or entry.name}

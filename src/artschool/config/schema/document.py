@@ -8,7 +8,9 @@ from artschool.config import sections
 from artschool.config.schema.components import Components
 from artschool.config.schema.names import Names, name
 from artschool.config.schema.share import share
+from artschool.config.schema.typed_by_base import typed_by_base
 from artschool.config.schema.values import REFERENCE, Models, Schema
+from artschool.config.source import Node
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 """Drafts are understood by editors in this order: 7, 4, then later ones."""
@@ -22,7 +24,7 @@ NEEDED: dict[str, Schema] = {
 """What `config.references` demands beyond the types of the sections."""
 
 
-def json_schema(names: Names = Names(), *, is_whole: bool = True) -> dict[str, Any]:  # noqa: B008  # it is frozen
+def json_schema(names: Names = Names(), *, base: Node | None = None) -> dict[str, Any]:  # noqa: B008  # it is frozen
     """The JSON Schema, draft 7, of files that use what is registered now.
 
     It refuses nothing that `check` accepts, and of what `check` refuses it finds unknown options and types, wrong
@@ -30,8 +32,9 @@ def json_schema(names: Names = Names(), *, is_whole: bool = True) -> dict[str, A
 
     Args:
         names: Of the file that it is for.
-        is_whole: Whether the file stands alone, or has a `base` that may say what it leaves out.
+        base: What its `base` says, which the file may leave out; None for a file that stands alone.
     """
+    is_whole = base is None
     definitions: Schema = {
         "reference": {"type": "string", "pattern": REFERENCE, "errorMessage": "expects a reference such as ${seed}"},
         "key": name(names.keys),
@@ -46,7 +49,9 @@ def json_schema(names: Names = Names(), *, is_whole: bool = True) -> dict[str, A
     for section, needed in NEEDED.items() if is_whole else ():
         definitions[section] |= needed
     files = {"type": "string"}, {"type": "array", "items": {"type": "string"}}
-    base = {"anyOf": list(files), "description": "A file, or a list of files, to start from; this file counts more."}
-    root["properties"]["base"] = base
+    text = "A file, or a list of files, to start from; this file counts more."
+    root["properties"]["base"] = {"anyOf": list(files), "description": text}
     share(root, definitions)
+    if base is not None:
+        root["allOf"] = [typed_by_base(base)]
     return {"$schema": DRAFT, "title": "artschool", **root, "definitions": dict(sorted(definitions.items()))}

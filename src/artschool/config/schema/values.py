@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from artschool.config.schema.docstrings import attributes, without_arguments
+from artschool.config.docstrings import attributes, without_arguments
 from artschool.config.write import flow
 from artschool.signature import MARK
 

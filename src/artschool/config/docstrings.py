@@ -6,12 +6,19 @@ import inspect
 import re
 import textwrap
 
+from artschool.registry import Registered
+
 ARGUMENTS = "Args|Arguments|Keyword Args|Keyword Arguments|Attributes|Parameters"
 BLOCK = r"^(?:{}):[ \t]*\n((?:[ \t]+.*\n?|\n)+)"
 DIRECTIVE = r"^\.\. .*\n(?:[ \t]+.*\n?|\n)*"
 """Formulas and notes of Sphinx, in the documentation of torch."""
-ARGUMENT = re.compile(r"^\*{0,2}(\w+(?:, \w+)*)(?: \([^\n]*?\))?:\s+", re.M)
+ARGUMENT = re.compile(r"^\*{0,2}(\w+(?:, \w+)*)(?: \([^\n]*?\))? ?:\s+", re.M)
 SPHINX = re.compile(r"^:param (?:\S+ )?(\w+):\s+((?:.*\n?)(?:[ \t]+.*\n?)*)", re.M)
+
+
+def documented(component: Registered) -> dict[str, str]:
+    """The text of each parameter of a component; one that it inherits is documented where it stands."""
+    return {name: text for each in component.documentations for name, text in arguments(each).items()}
 
 
 def arguments(docstring: str) -> dict[str, str]:
