@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from toy_run import Recorder, fingerprint, load, recorded
 
 from artschool.engine import checkpoint
+from artschool.engine.meters import Meters
 from artschool.engine.run import Run
 from artschool.engine.store import Checkpoint
 from artschool.errors import CheckpointError, Stopped
@@ -98,6 +99,15 @@ def test_what_a_killed_write_left_in_the_folder_is_removed(tmp_path: Path) -> No
     leftover.touch()
     load(tmp_path, "train.iterations=1").train()
     assert not leftover.exists()
+
+
+def test_means_go_on_over_a_resume_with_their_weights() -> None:
+    before, after = Meters(), Meters()
+    before.add("x", 1.0, 0.5)
+    before.add("x", torch.tensor(3.0), 1.5)
+    after.load_state_dict(before.state_dict())
+    after.add("x", 5.0, 2.0)
+    assert after.drain() == {"x": (0.5 + 4.5 + 10.0) / 4}
 
 
 def test_evaluating_more_often_changes_no_bit(tmp_path: Path, uninterrupted: str) -> None:
@@ -293,11 +303,16 @@ def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path) -> None:
     assert load(tmp_path / "b").iteration == 5
 
 
-def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
-    run = trained(tmp_path / "b", "checkpoint={every: 2, keep_last: 1, keep_best: {metric: held_out/psnr, mode: min}}")
-    assert run.best is not None
-    assert run.best[1] in run.store.numbers()
-    assert run.store.numbers()[-1] == 20
+@pytest.mark.parametrize(("mode", "better"), [("min", min), ("max", max)])
+def test_the_best_checkpoint_is_kept(tmp_path: Path, mode: str, better: Callable[..., float]) -> None:
+    keep = f"checkpoint={{every: 2, keep_last: 1, keep_best: {{metric: held_out/psnr, mode: {mode}}}}}"
+    run = load(tmp_path, keep, "evaluate.held_out.every=5")
+    recorder = recorded(run)
+    run.train()
+    found = dict(zip((5, 10, 15, 20), recorder.values("held_out/psnr"), strict=True))
+    best = better(found, key=found.__getitem__)
+    assert run.best == (found[best], best)
+    assert run.store.numbers() == sorted({best, 20})
 
 
 def test_fp16_restores_its_scale(tmp_path: Path) -> None:

@@ -93,6 +93,14 @@ def test_the_run_goes_on_with_the_batches_after_those_that_exploded(tmp_path: Pa
     ]
 
 
+def test_no_random_number_is_drawn_again_after_going_back(tmp_path: Path) -> None:
+    run, _ = load(tmp_path)
+    drawn: list[float] = []
+    run.networks["net"].register_forward_pre_hook(lambda *_: drawn.append(torch.rand(()).item()))
+    run.train()
+    assert len(drawn) == len(set(drawn)) == 4 + 5  # Iterations 0 to 3, then 3 to 7.
+
+
 def test_a_resumed_run_stands_where_the_other_does(tmp_path: Path) -> None:
     whole, _ = load(tmp_path / "whole")
     whole.train()
