@@ -150,8 +150,7 @@ class ComponentReader:
         registry = REGISTRIES[kind]
         name = node.get("type")
         if name is None:
-            place = node.key_place or node.place
-            self.faults.append(Fault(place, path, f"needs a 'type'; `artschool components {kind}` lists them"))
+            self.faults.append(Fault(node.start, path, f"needs a 'type'; `artschool components {kind}` lists them"))
         elif not isinstance(name.value, str):
             self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
         elif name.value not in registry:
@@ -173,7 +172,7 @@ class ComponentReader:
                     known = {**known, key: child}
                 elif key not in GroupEntry.model_fields:
                     hint = allowed(f"a group of {registered.name} takes", key, [*GroupEntry.model_fields, *options])
-                    self.faults.append(Fault(child.key_place or child.place, f"{where}.{key}", "unknown option", hint))
+                    self.faults.append(Fault(child.start, f"{where}.{key}", "unknown option", hint))
             self.faults += validate(registered.model, replace(node, value=known), where, (), registered.name)[1]
 
     def _name_inputs(self, registered: Registered, node: Node, path: str) -> Node:

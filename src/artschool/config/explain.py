@@ -151,7 +151,7 @@ def _filled(option: Option, node: Node | None) -> set[str]:
 
 
 def _brief(file: Layered, node: Node) -> str:
-    place = node.key_place or node.place
+    place = node.start
     if not place.line:
         return "override"
     if place.source == file.layers[-1].place.source:

@@ -179,8 +179,7 @@ def components_of(step: Step, *, training: bool = True) -> Iterator[tuple[Compon
 
 def never_runs(component: Component, when: When, during: When) -> Fault:
     """The warning of a component that is active at no iteration of the run."""
-    place = component.node.key_place or component.node.place
-    return Fault(place, component.path, f"never runs: {when.missed(during)}")
+    return Fault(component.node.start, component.path, f"never runs: {when.missed(during)}")
 
 
 def kept_after(config: Config) -> dict[str, set[str]]:
@@ -228,8 +227,7 @@ def _check_required(config: Config) -> Iterator[Fault]:
 def _check_ungated(component: Component) -> Iterator[Fault]:
     for gate in ("after", "before", "every", "only", "once"):
         if (node := component.node.get(gate)) is not None:
-            place = node.key_place or node.place
-            yield Fault(place, f"{component.path}.{gate}", "an evaluation always runs all of it; leave this out")
+            yield Fault(node.start, f"{component.path}.{gate}", "an evaluation always runs all of it; leave this out")
 
 
 def _check_outputs(component: Component) -> Iterator[Fault]:

@@ -100,18 +100,18 @@ class _Faults:
 
     def _missing(self, location: Location, name: str) -> Fault:
         found = self._node.at(location)
-        return Fault(found.key_place or found.place, self._where(location), f"needs {name!r}")
+        return Fault(found.start, self._where(location), f"needs {name!r}")
 
     def _unknown(self, location: Location) -> Fault:
         found, parent, name = self._node.at(location), location[:-1], str(location[-1])
         names = list(_names_in(self._model, parent)) if parent else self._takes
         hint = allowed(f"{self._where(parent) if parent else self._owner} takes", name, names) if names else ""
-        return Fault(found.key_place or found.place, self._where(location), "unknown option", hint)
+        return Fault(found.start, self._where(location), "unknown option", hint)
 
     def _misnamed(self, location: Location, error: ErrorDetails) -> Fault:
         found = self._node.at(location)
         is_key = error["loc"][-1] == "[key]"  # So pydantic marks a location whose key is wrong, not its value.
-        place, name = (found.key_place or found.place, location[-1]) if is_key else (found.place, found.masked())
+        place, name = (found.start, location[-1]) if is_key else (found.place, found.masked())
         return Fault(place, self._where(location[:-1] if is_key else location), f"{name!r} {error['msg']}")
 
     def _value(self, location: Location, errors: list[ErrorDetails], short: list[ErrorDetails]) -> Fault:

@@ -74,7 +74,7 @@ def origin(file: Layered, path: Sequence[str]) -> list[str]:
     below = [found for layer in file.layers if (found := exists(layer, path)) is not None]
     if node is None:
         return ["the default", *(f"not {_told(each)}: what holds it is replaced as a whole" for each in below)]
-    lines = [str(node.key_place or node.place)]
+    lines = [str(node.start)]
     lines += _reference(file, path)
     if file.old and node.place.line:
         lines.append(f"where the old file says {file.old[node.place.line - 1].strip()}")
@@ -108,7 +108,7 @@ def _told(node: Node) -> str:
 
 
 def _where(node: Node) -> str:
-    return str(node.key_place or node.place)
+    return str(node.start)
 
 
 def shown(node: Node) -> str:

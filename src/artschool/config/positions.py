@@ -62,7 +62,7 @@ def path_at(tree: Node, file: Path, line: int, column: int | None = None, *, is_
 
 def _marks(node: Node, path: Steps, source: str | None = None) -> Iterator[_Mark]:
     source = source or node.place.source
-    place = node.key_place or node.place  # A mapping without its key begins where its first key does.
+    place = node.start  # A mapping without its key begins where its first key does.
     if place.source == source and place.line:
         yield _Mark(place.line, place.column, len(path), path)
     if isinstance(node.value, dict):

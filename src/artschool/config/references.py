@@ -41,11 +41,11 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
     used |= {name for step in config.steps.values() for name in step.section.trained}
     for name, network in config.networks.items():
         if name not in used:
-            yield Fault(_key_place(network.node), network.path, "no step or evaluation uses this network")
+            yield Fault(network.node.start, network.path, "no step or evaluation uses this network")
     used_data = {"train"} | {evaluation.section.data for evaluation in config.evaluations.values()}
     for name, data in config.data.items():
         if name not in used_data:
-            yield Fault(_key_place(data.node), data.path, "nothing uses this data set")
+            yield Fault(data.node.start, data.path, "nothing uses this data set")
 
 
 def _check_network(config: Config, name: str, place: Place, path: str) -> Iterator[Fault]:
@@ -69,7 +69,7 @@ def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
                     place, f"{path}.steps", f"unknown step {name!r}", allowed("The steps are", name, config.steps)
                 )
         if not evaluation.section.steps and not evaluation.section.metrics:
-            yield Fault(_key_place(evaluation.node), path, "needs 'metrics', or 'steps' whose losses it reports")
+            yield Fault(evaluation.node.start, path, "needs 'metrics', or 'steps' whose losses it reports")
 
 
 def _check_trained(config: Config, step: Step) -> Iterator[Fault]:
@@ -85,7 +85,7 @@ def _check_trained(config: Config, step: Step) -> Iterator[Fault]:
 
 
 def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
-    place = _key_place(step.node)
+    place = step.node.start
     names = ", ".join(repr(name) for name in step.section.trained)
     if step.section.optimizer is None:
         yield Fault(place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is meant")
@@ -93,7 +93,7 @@ def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
         yield Fault(place, path, f"trains {names} but has no losses, so nothing would move")
     if step.schedule and step.optimizer is None:
         node = _node(step.node, "schedule")
-        yield Fault(_key_place(node), f"{path}.schedule", "there is no optimizer whose rate it could change")
+        yield Fault(node.start, f"{path}.schedule", "there is no optimizer whose rate it could change")
     starts = [(getattr(phase.entry, "from_", 0), phase) for phase in step.schedule]
     for (earlier, _), (later, phase) in pairwise(starts):
         if phase.entry is not None and later <= earlier:
@@ -107,7 +107,7 @@ def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
 def _check_data(config: Config) -> Iterator[Fault]:
     data = _node(config.tree, "data")
     if "train" not in config.data:
-        yield Fault(_key_place(data), "data", "needs an entry 'train', which the steps are trained on")
+        yield Fault(data.start, "data", "needs an entry 'train', which the steps are trained on")
     for component in config.data.values():
         yield from _check_keys(component)
     for evaluation in config.evaluations.values():
@@ -138,9 +138,9 @@ def _check_keys(data: Component) -> Iterator[Fault]:
 def _check_training(config: Config) -> Iterator[Fault]:
     train, node = config.sections.train, _node(config.tree, "train")
     if train.iterations is None and train.epochs is None:
-        yield Fault(_key_place(node), "train", "needs 'iterations' or 'epochs'")
+        yield Fault(node.start, "train", "needs 'iterations' or 'epochs'")
     elif train.iterations is not None and train.epochs is not None:
-        yield Fault(_key_place(node), "train", "gives both 'iterations' and 'epochs'; keep one")
+        yield Fault(node.start, "train", "gives both 'iterations' and 'epochs'; keep one")
     if train.iterations is not None and train.start_iteration >= train.iterations:
         message = f"starts at iteration {train.start_iteration}, but training ends after {train.iterations}"
         yield Fault(_node(node, "start_iteration").place, "train.start_iteration", message)
@@ -150,7 +150,7 @@ def _check_ema(config: Config) -> Iterator[Fault]:
     if config.sections.ema is not None:
         networks = _node(_node(config.tree, "ema"), "networks")
         if isinstance(networks.value, dict):
-            listed: Iterable[tuple[str, Place]] = [(name, _key_place(node)) for name, node in networks.value.items()]
+            listed: Iterable[tuple[str, Place]] = [(name, node.start) for name, node in networks.value.items()]
         else:
             listed = _names(networks)
         for name, place in listed:
@@ -163,13 +163,13 @@ def _check_logged_names(config: Config) -> Iterator[Fault]:
         for name in step.losses.keys() & STEP_NUMBERS:
             loss = step.losses[name]
             message = f"every step logs a number {name!r} of its own; choose another name"
-            yield Fault(_key_place(loss.node), loss.path, message)
+            yield Fault(loss.node.start, loss.path, message)
     for evaluation in config.evaluations.values():
         namesake = config.steps.get(evaluation.name)
         for name in evaluation.metrics.keys() & (STEP_NUMBERS | namesake.losses.keys() if namesake else set()):
             metric = evaluation.metrics[name]
             message = f"step {evaluation.name!r} logs '{evaluation.name}/{name}' too; rename one of them"
-            yield Fault(_key_place(metric.node), metric.path, message)
+            yield Fault(metric.node.start, metric.path, message)
 
 
 def _check_keep_best(config: Config) -> Iterator[Fault]:
@@ -204,7 +204,3 @@ def _names(node: Node) -> Iterator[tuple[str, Place]]:
 
 def _node(node: Node, key: str) -> Node:
     return node.get(key) or node
-
-
-def _key_place(node: Node) -> Place:
-    return node.key_place or node.place

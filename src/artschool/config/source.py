@@ -42,6 +42,11 @@ class Node:
     reference: str | None = None
     tag: str | None = None
 
+    @property
+    def start(self) -> Place:
+        """Where it begins: at its key, if a mapping holds it."""
+        return self.key_place or self.place
+
     def plain(self) -> Any:
         """The value as plain Python."""
         return self._convert(masked=False)
@@ -109,9 +114,8 @@ def read_file(path: Path, *, yaml11: bool = False) -> Node:
     try:
         return read_text(data.decode("utf-8-sig"), str(path), yaml11=yaml11)
     except UnicodeDecodeError as error:
-        raise ConfigError(
-            Fault(place, "", f"is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}")
-        ) from None
+        message = f"is not UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}"
+        raise ConfigError(Fault(place, "", message)) from None
 
 
 def read_text(text: str, source: str, *, yaml11: bool = False) -> Node:

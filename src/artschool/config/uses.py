@@ -171,5 +171,4 @@ def _told(component: Component, when: When, more: str = "") -> str:
 
 
 def _place(node: Node) -> str:
-    place = node.key_place or node.place
-    return str(place).rsplit("/", 1)[-1]
+    return str(node.start).rsplit("/", 1)[-1]

@@ -97,7 +97,7 @@ def _groups(name: str, params: Node, starts: Sequence[Node], path: str, notes: N
     named: list[Fields] = []
     for mark, group in mapping(given).items():
         own = apply(GROUP, group, f"{path}.param_groups.{mark}", notes, what="parameter groups")
-        named.append({"marked": Node(mark, group.key_place or group.place), **own})
+        named.append({"marked": Node(mark, group.start), **own})
     if given is not None and named and name not in BY_NAME:
         notes.warn(given, f"{path}.param_groups", RATES)
     if name == "lars" and (named or starts):

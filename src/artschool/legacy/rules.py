@@ -30,7 +30,7 @@ class Notes:
 
     def refuse(self, node: Node, path: str, message: str, hint: str = "") -> None:
         """Add a fault at a node of the old file."""
-        self.faults.append(Fault(node.key_place or node.place, path, message, hint))
+        self.faults.append(Fault(node.start, path, message, hint))
 
     def hold(self, name: str, network: Node) -> None:
         """Add a frozen network that a component loaded itself; two of one name are a fault."""
@@ -41,7 +41,7 @@ class Notes:
 
     def warn(self, node: Node, path: str, message: str, hint: str = "") -> None:
         """Add a warning at a node of the old file."""
-        self.warnings.append(Fault(node.key_place or node.place, path, message, hint))
+        self.warnings.append(Fault(node.start, path, message, hint))
 
 
 @dataclass(frozen=True)

@@ -107,9 +107,9 @@ def place_of(node: Node, *path: str) -> Place:
     for part in path:
         child = node.get(part)
         if child is None:
-            return node.key_place or node.place
+            return node.start
         node = child
-    return node.place if path else node.key_place or node.place
+    return node.place if path else node.start
 
 
 def is_ours(component: Component) -> bool:

@@ -140,4 +140,4 @@ def _item(node: Node | None, index: int) -> Node | None:
 
 
 def _warning(node: Node, path: str, message: str) -> Fault:
-    return Fault(node.key_place or node.place, path, message)
+    return Fault(node.start, path, message)
