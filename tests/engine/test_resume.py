@@ -304,7 +304,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("mode", "better"), [("min", min), ("max", max)])
-def test_the_best_checkpoint_is_kept(tmp_path: Path, mode: str, better: Callable[..., float]) -> None:
+def test_the_best_checkpoint_is_kept(tmp_path: Path, mode: str, better: Callable[..., int]) -> None:
     keep = f"checkpoint={{every: 2, keep_last: 1, keep_best: {{metric: held_out/psnr, mode: {mode}}}}}"
     run = load(tmp_path, keep, "evaluate.held_out.every=5")
     recorder = recorded(run)
