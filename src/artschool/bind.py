@@ -15,7 +15,7 @@ from artschool.config.structure import Component, names_in
 from artschool.engine.callbacks import GatedCallback
 from artschool.engine.evaluate import Accumulator, MeanOverSamples
 from artschool.engine.train_iteration import Clock
-from artschool.entries import InjectorEntry
+from artschool.entries import InjectorEntry, LossEntry
 from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
 from artschool.graph.call import Call, InjectorCall, LossCall
 from artschool.signature import Context, Role
@@ -69,15 +69,10 @@ class Binder:
     def loss(self, component: Component, step: str, name: str) -> LossCall:
         """A loss as a call of a plan."""
         function, keys = self.function(component)
-        weight = getattr(component.entry, "weight")  # noqa: B009  # every loss's entry has it
+        assert isinstance(component.entry, LossEntry)
+        weight = component.entry.weight
         return LossCall(
-            component.path,
-            component.node.place,
-            function,
-            keys,
-            component.when,
-            weight=weight,
-            name=f"{step}/{name}",
+            component.path, component.node.place, function, keys, component.when, weight=weight, name=f"{step}/{name}"
         )
 
     def callback(self, component: Component, networks: Mapping[str, nn.Module]) -> GatedCallback:

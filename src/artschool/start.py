@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -24,6 +25,8 @@ from artschool.loggers.pictures import PictureLogger
 from artschool.loggers.tensorboard import TensorBoardLogger
 from artschool.trace.apart import apart
 from artschool.trace.trace import trace
+
+Say = Callable[[str], None]
 
 
 def load(
@@ -54,13 +57,14 @@ def load(
         CheckpointError: The checkpoint is damaged or does not fit.
     """
     console = console or Console(quiet=True)
-    checked, run = _built(config, overrides, run_dir, console, traced=traced)
+    say = partial(_say, console)
+    checked, run = _built(config, overrides, run_dir, say, traced=traced)
     # A terminal that is gone has nowhere to be told of.
     shown = Guarded(ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
         written: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [shown, *(Guarded(logger, shown.note) for logger in written)]
-    resume_from(run, resume, lambda line: _say(console, line))
+    resume_from(run, resume, say)
     return run
 
 
@@ -87,10 +91,10 @@ def load_trained(
         ConfigError: Every fault of the file.
         CheckpointError: There is no valid checkpoint, or a network does not fit.
     """
-    console = console or Console(quiet=True)
-    _, run = _built(config, overrides, run_dir, console)
+    say = partial(_say, console or Console(quiet=True))
+    _, run = _built(config, overrides, run_dir, say)
     if checkpoint is None:
-        number = run.store.newest_valid(lambda line: _say(console, line))
+        number = run.store.newest_valid(say)
         if number is None:
             raise CheckpointError(f"{run.folder} has no valid checkpoint; train first, or name one by --checkpoint")
         loaded = run.store.load(number)
@@ -104,20 +108,20 @@ def _built(
     config: str | Path,
     overrides: Sequence[str],
     run_dir: str | Path | None,
-    console: Console,
+    say: Say,
     *,
     traced: bool = False,
 ) -> tuple[Config, Run]:
     path = Path(config)
-    checked = check_any(path, overrides, announce=lambda line: _say(console, line))
+    checked = check_any(path, overrides, announce=say)
     for warning in checked.warnings:
-        _say(console, f"warning: {warning}")
+        say(f"warning: {warning}")
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
     if traced and not _is_finished(checked, folder):
-        _trace(checked, folder, console)
-    run = build(checked, folder, source=path.read_text(), note=lambda line: _say(console, line))
+        _trace(checked, folder, say)
+    run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=say)
     for finding in lint(Subject(checked, run.networks)):
-        _say(console, f"warning: {finding}")
+        say(f"warning: {finding}")
     return checked, run
 
 
@@ -127,7 +131,7 @@ def _is_finished(config: Config, folder: Path) -> bool:
     return iterations is not None and bool(numbers) and numbers[-1] >= iterations
 
 
-def _trace(config: Config, folder: Path, console: Console) -> None:
+def _trace(config: Config, folder: Path, say: Say) -> None:
     def lines() -> list[str]:
         found = trace(config)
         warning = found.warning_of_disk(folder)
@@ -135,10 +139,10 @@ def _trace(config: Config, folder: Path, console: Console) -> None:
         return [*notes, *([f"warning: {warning}"] if warning else []), f"traced: {found.summary}"]
 
     for line in apart(lines):
-        _say(console, line)
+        say(line)
 
 
-def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
+def resume_from(run: Run, resume: str, say: Say) -> None:
     """Put a run where a checkpoint ends. See `load` for the values of `resume`.
 
     Raises:
@@ -147,10 +151,10 @@ def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
     if ranks.is_main():
         run.store.clean()
     ranks.wait()
-    numbers = run.store.numbers()
+    numbers, is_old = run.store.numbers(), Path(resume).suffix == SUFFIX
+    if numbers and (is_old or resume == "never"):
+        raise CheckpointError(f"{run.folder} has checkpoints up to {numbers[-1]} already; choose another --run-dir")
     if resume == "never":
-        if numbers:
-            raise CheckpointError(f"{run.folder} has checkpoints up to {numbers[-1]} already; choose another --run-dir")
         return
     if resume == "auto":
         number = run.store.newest_valid(say)
@@ -159,9 +163,7 @@ def resume_from(run: Run, resume: str, say: Callable[[str], None]) -> None:
                 raise CheckpointError(f"no checkpoint in {run.folder} is valid; choose another --run-dir to start anew")
             return
         loaded = run.store.load(number)
-    elif Path(resume).suffix == SUFFIX:
-        if numbers:
-            raise CheckpointError(f"{run.folder} has checkpoints up to {numbers[-1]} already; choose another --run-dir")
+    elif is_old:
         restore_old(run, Path(resume))
         say(f"going on after iteration {run.iteration}, from {resume} of DL-Art-School")
         return

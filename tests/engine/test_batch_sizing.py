@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from toy_parts import load, same
 
 from artschool.engine.batch_sizing import BatchSizing, angle
-from artschool.engine.checkpoint import fingerprint
 from artschool.errors import NumericsError, Stopped
 
 SIZED = "steps.main.batch_sizing={}"
@@ -181,4 +180,4 @@ def test_a_run_resumed_in_the_middle_of_a_sum_equals_the_uninterrupted_one(tmp_p
         run.train()
     run = toy_run.load(tmp_path, *options, "log.every=1")
     toy_run.recorded(run)
-    assert fingerprint(run.train()) == fingerprint(whole)
+    assert toy_run.fingerprint(run.train()) == toy_run.fingerprint(whole)

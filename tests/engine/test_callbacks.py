@@ -10,8 +10,8 @@ import pytest
 import torch
 import toy_parts
 from torch import Tensor, nn
+from toy_run import fingerprint
 
-from artschool.engine import checkpoint
 from artschool.errors import ConfigError
 from artschool.registry import callbacks
 from artschool.signature import Network
@@ -96,7 +96,7 @@ def test_what_it_keeps_is_in_the_checkpoint(tmp_path: Path) -> None:
     run.train()
     again, _ = toy_parts.load(tmp_path, count)
     assert again.modules["steps.main.callbacks.count"].state_dict() == {"count": torch.tensor(4.0)}
-    assert checkpoint.fingerprint(again) == checkpoint.fingerprint(run)
+    assert fingerprint(again) == fingerprint(run)
 
 
 @pytest.mark.parametrize(

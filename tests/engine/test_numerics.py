@@ -10,9 +10,11 @@ import torch
 from torch import nn
 from toy_parts import TEXT, load, same
 
+from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
 from artschool.engine.schedules import Schedule
+from artschool.engine.train_iteration import Clock
 from artschool.engine.update import Update
 from artschool.errors import NumericsError
 
@@ -90,6 +92,26 @@ def test_one_bad_element_of_any_parameter_keeps_all_where_they_are(bad: int, dty
         update(Meters())
         assert [p.tolist() for p in parameters] == [[0, 0] if spoiled else [-1, -1]] * 2
     assert update.skips() == (1, 0)
+
+
+def test_what_a_component_records_outside_training_is_dropped() -> None:
+    clock = Clock(torch.device("cpu"), Meters())
+    clock.record("x", 1.0)
+    clock.training = True
+    clock.record("x", 3.0)
+    assert clock.meters.drain() == {"x": 3.0}
+
+
+def test_an_average_follows_unless_every_update_was_skipped() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(network.weight)
+    ema = Ema(network, 0.5)
+    nn.init.ones_(network.weight)
+    averages = []
+    for skipped in ([1.0, 1.0], [1.0, 0.0], [0.0, 0.0], [1.0]):
+        ema.update([torch.tensor(flag) for flag in skipped])
+        averages.append(ema.module.state_dict()["weight"].item())
+    assert averages == [0, 0.5, 0.75, 0.75]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

@@ -12,7 +12,6 @@ import torch
 import toy_run
 from torch import Tensor, nn
 
-from artschool.engine.checkpoint import fingerprint
 from artschool.engine.recompute import checkpoint_activations
 from artschool.errors import ConfigError
 
@@ -109,5 +108,5 @@ def test_a_run_has_the_same_bits_with_it(tmp_path: Path, overrides: tuple[str, .
         (tmp_path / str(number)).mkdir()
         run = toy_run.load(tmp_path / str(number), *overrides, *extra)
         toy_run.recorded(run)
-        prints.append(fingerprint(run.train()))
+        prints.append(toy_run.fingerprint(run.train()))
     assert prints[0] == prints[1]

@@ -14,10 +14,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from toy_run import Recorder, load, recorded
+from toy_run import Recorder, fingerprint, load, recorded
 
 from artschool.engine import checkpoint
-from artschool.engine.checkpoint import fingerprint
 from artschool.engine.run import Run
 from artschool.engine.store import Checkpoint
 from artschool.errors import CheckpointError, Stopped
@@ -91,6 +90,14 @@ def test_every_logged_number_is_that_of_the_uninterrupted_run(tmp_path: Path) ->
 
     assert lines(run) == lines(whole)
     assert [record["iteration"] for record in lines(run)] == [2, 5, 8, 9, 11, 14, 17, 19]
+
+
+def test_what_a_killed_write_left_in_the_folder_is_removed(tmp_path: Path) -> None:
+    leftover = tmp_path / "run" / ".tmp-metrics.jsonl-01234567"
+    leftover.parent.mkdir()
+    leftover.touch()
+    load(tmp_path, "train.iterations=1").train()
+    assert not leftover.exists()
 
 
 def test_evaluating_more_often_changes_no_bit(tmp_path: Path, uninterrupted: str) -> None:

@@ -9,10 +9,9 @@ from typing import TypedDict
 import pytest
 import torch
 from torch import Tensor, nn
-from toy_run import Recorder, recorded, write
+from toy_run import Recorder, fingerprint, recorded, write
 
 import artschool
-from artschool.engine.checkpoint import fingerprint
 from artschool.engine.run import Run
 from artschool.errors import NumericsError
 from artschool.registry import datasets, networks

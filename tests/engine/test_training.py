@@ -120,6 +120,12 @@ def test_micro_batches_of_any_size_give_the_gradient_of_the_batch(tmp_path: Path
         assert second[number] == pytest.approx(first[number], rel=1e-5)
 
 
+def test_the_gradient_of_a_smaller_last_batch_is_that_of_its_own_mean(tmp_path: Path) -> None:
+    run, snapshots = load(tmp_path, "data.train.length=3", "data.train.drop_last=false", "train.iterations=3")
+    run.train()
+    assert snapshots.weights() == [0, -0.5, -1, -1.5]  # Batches of 2, 1 and 2.
+
+
 def test_micro_batches_differ_by_one_sample_at_most_and_cut_lists_and_text() -> None:
     batch = {"x": torch.arange(5), "name": list("abcde"), "rate": torch.tensor(0.5), "kind": "fixed", "pair": [1, 2]}
     parts = list(micro_batches(batch, 4))

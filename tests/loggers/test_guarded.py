@@ -10,7 +10,6 @@ import pytest
 import toy_run
 from torch import Tensor
 
-from artschool.engine.checkpoint import fingerprint
 from artschool.engine.run import Record, Run
 from artschool.engine.store import CheckpointStore
 from artschool.loggers.guarded import Guarded
@@ -53,7 +52,7 @@ class Breaks(toy_run.Recorder):
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> str:
     run = toy_run.load(tmp_path_factory.mktemp("whole"), *SHORT)
     toy_run.recorded(run)
-    return fingerprint(run.train())
+    return toy_run.fingerprint(run.train())
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -62,7 +61,7 @@ def test_a_logger_that_raises_is_off_after_one_warning(tmp_path: Path, undisturb
     warnings: list[str] = []
     breaks, other = Breaks(method), toy_run.Recorder()
     run.loggers = [Guarded(breaks, warnings.append), other]
-    assert fingerprint(run.train()) == undisturbed
+    assert toy_run.fingerprint(run.train()) == undisturbed
     assert warnings == [f"Breaks failed in {method} and is off for the rest of this run: OSError: disk full"]
     assert breaks.calls.count(method) == 1
     assert breaks.calls[-1] == method

@@ -52,15 +52,15 @@ def explain(file: Layered, path: Sequence[str]) -> Explanation:
     is_mapping = node is not None and isinstance(node.value, dict)
     where = ".".join(path)
     title = (where or str(file.layers[-1].place.source)) if is_mapping else f"{where} = {value}"
-    rows = _what(file.tree, path, node, option)
+    rows = _what(path, node, option)
     rows += _labelled("from", origin(file, path) if path else [])
     if config is not None:
-        rows += reader_rows(config, file.tree, path, node, option)
+        rows += reader_rows(config, path, node, option)
     known = {fault.place for fault in file.faults}  # A wrong reference is no wrong value besides.
     faults = [*file.faults, *(fault for fault in faults if fault.place not in known)]
     told = _within(where, node, faults)
     rows += _labelled("fault", [line for fault in told for line in _lines(fault, where)])
-    options = _options(file, path, node, option) if option is not None and is_mapping else []
+    options = _options(file, node, option) if option is not None and is_mapping else []
     return Explanation(title, rows, options)
 
 
@@ -94,7 +94,7 @@ def _lines(fault: Fault, where: str) -> list[str]:
     return [f"{deeper}: {fault.message}" if deeper else fault.message, *fault.hint.splitlines()]
 
 
-def _what(tree: Node, path: Sequence[str], node: Node | None, option: Option | None) -> list[Row]:
+def _what(path: Sequence[str], node: Node | None, option: Option | None) -> list[Row]:
     if option is None:
         return [("is", "no option")]
     component = component_at(option, node) if node is not None else None
@@ -125,7 +125,7 @@ def _summary(option: Option) -> str:
     return (option.section.__doc__ or "").split("\n", 1)[0] if option.section is not None else option.text
 
 
-def _options(file: Layered, path: Sequence[str], node: Node | None, option: Option) -> list[tuple[str, str, str]]:
+def _options(file: Layered, node: Node | None, option: Option) -> list[tuple[str, str, str]]:
     """The options of a mapping: those written first, then those that have a default."""
     known = names_below(option, node) if node is not None else {}
     written = node.value if node is not None and isinstance(node.value, dict) else {}

@@ -36,7 +36,7 @@ SERVES = {
 NAMED = {"data": "data set", "networks": "network", "steps": "step", "evaluate": "evaluation"}
 
 
-def reader_rows(config: Config, tree: Node, path: Sequence[str], node: Node | None, option: Option | None) -> list[Row]:
+def reader_rows(config: Config, path: Sequence[str], node: Node | None, option: Option | None) -> list[Row]:
     """Who reads what stands at a path, and the same of the keys, networks, steps and data that it names."""
     if len(path) == 2 and path[0] in NAMED and path[1] in _named(config, path[0]):
         tell = {"networks": network_rows, "steps": step_rows, "data": data_rows, "evaluate": evaluation_rows}

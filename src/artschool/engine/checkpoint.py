@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from artschool import ranks
@@ -225,17 +224,3 @@ def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str
     update.optimizer.load_state_dict(
         {"state": {i: slots for i, slots in state.items() if slots}, "param_groups": groups}
     )
-
-
-def fingerprint(run: Run) -> str:
-    """A hash over the whole state of a run, to compare two of them bit by bit."""
-    tensors, state = capture(run, [run.meters.state_dict()], _optimizers(run))
-    digest = hashlib.sha256()
-    for file in sorted(tensors):
-        for name in sorted(tensors[file]):
-            value = tensors[file][name].detach().cpu().contiguous()
-            digest.update(f"{file}/{name}/{value.dtype}/{tuple(value.shape)}".encode())
-            digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    plain = {key: value for key, value in state.items() if key not in ("seconds", "config")}
-    digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
-    return digest.hexdigest()

@@ -10,7 +10,7 @@ from typing import Any
 from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
-from artschool.engine.durable import write_file
+from artschool.engine.durable import remove_leftovers, write_file
 from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
 from artschool.engine.pictures import draw
@@ -65,6 +65,7 @@ def _open_folder(run: Run) -> None:
         except OSError as error:
             reason = error.strerror or str(error)
             raise ResourceError(f"{run.folder}: cannot be made: {reason}; --run-dir names another folder") from error
+        remove_leftovers(run.folder)
         for name, text in run.config_texts.items():
             write_file(run.folder / name, text.encode())
     ranks.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -29,30 +30,30 @@ def reader(value: Any) -> Callable[[Mapping[str, Any]], Any]:
     return lambda values: value
 
 
+@dataclass(eq=False)
 class Call:
     """One component of a plan, everything but its keys bound.
 
-    Args:
+    Attributes:
+        place: Where it stands, for errors.
         function: Takes the keys' values by keyword.
         keys: Parameter to what stands for it in the file.
-        place: Where it stands, for errors.
     """
 
-    def __init__(
-        self, path: str, place: Place, function: Callable[..., Any], keys: Mapping[str, Any], when: When
-    ) -> None:
-        self.path = path
-        self.place = place
-        self.when = when
-        self._function = function
-        self._keys = keys
-        self._readers = [(parameter, reader(value)) for parameter, value in keys.items()]
+    path: str
+    place: Place
+    function: Callable[..., Any]
+    keys: Mapping[str, Any]
+    when: When
+
+    def __post_init__(self) -> None:
+        self._readers = [(parameter, reader(value)) for parameter, value in self.keys.items()]
 
     def __call__(self, state: State) -> Any:
         """Call with the values of the state."""
         values = state.values
         try:
-            return self._function(**{parameter: read(values) for parameter, read in self._readers})
+            return self.function(**{parameter: read(values) for parameter, read in self._readers})
         except Exception as error:  # Whatever a component raises is told with the line of the file and its inputs.
             error.add_note("\n    ".join([f"{self.place}: {self.path}", *self.inputs(state)]))
             raise
@@ -60,34 +61,23 @@ class Call:
     def inputs(self, state: State) -> list[str]:
         """A line for each key that it reads: the parameter, the key and what it holds."""
         lines = []
-        for parameter, keys in self._keys.items():
+        for parameter, keys in self.keys.items():
             names = [keys] if isinstance(keys, str) else keys if isinstance(keys, list) else []
             lines += [f"{parameter} {n!r}: {describe_value(state.values.get(n))}" for n in names if isinstance(n, str)]
         return lines
 
 
+@dataclass(eq=False)
 class InjectorCall(Call):
     """A call that writes what it returns under the names of `out:`.
 
-    Args:
+    Attributes:
         once: Whether micro-batches after the first get what the first got, without gradient.
     """
 
-    def __init__(
-        self,
-        path: str,
-        place: Place,
-        function: Callable[..., Any],
-        keys: Mapping[str, Any],
-        when: When,
-        *,
-        out: str | list[str],
-        once: bool = False,
-    ) -> None:
-        super().__init__(path, place, function, keys, when)
-        self._out = out
-        self._once = once
-        self._first: Any = None
+    out: str | list[str]
+    once: bool = False
+    _first: Any = field(default=None, init=False)
 
     def __call__(self, state: State) -> None:
         """Call, and write the results into the state.
@@ -95,43 +85,32 @@ class InjectorCall(Call):
         Raises:
             StateError: It returned another number of values than `out:` names.
         """
-        if self._once and state.index > 0:
+        if self.once and state.index > 0:
             result = self._first
         else:
             result = super().__call__(state)
-            if self._once:
+            if self.once:
                 self._first = detached(result)
-        if isinstance(self._out, str):
-            if self._out != DROPPED:
-                state.write(self._out, result, writer=self.path)
+        if isinstance(self.out, str):
+            if self.out != DROPPED:
+                state.write(self.out, result, writer=self.path)
             return
-        if not isinstance(result, Sequence) or len(result) != len(self._out):
+        if not isinstance(result, Sequence) or len(result) != len(self.out):
             found = len(result) if isinstance(result, Sequence) else "one value"
-            if len(self._out) == 1 and not isinstance(result, Sequence):
-                raise StateError(f"{self.place}: {self.path}: one value came back; write `out: {self._out[0]}`")
-            raise StateError(f"{self.place}: {self.path}: names {len(self._out)} results, but {found} came back")
-        for key, value in zip(self._out, result, strict=True):
+            if len(self.out) == 1 and not isinstance(result, Sequence):
+                raise StateError(f"{self.place}: {self.path}: one value came back; write `out: {self.out[0]}`")
+            raise StateError(f"{self.place}: {self.path}: names {len(self.out)} results, but {found} came back")
+        for key, value in zip(self.out, result, strict=True):
             if key != DROPPED:
                 state.write(key, value, writer=self.path)
 
 
+@dataclass(eq=False)
 class LossCall(Call):
-    """A call that returns a scalar, with the weight it has in the step's total."""
+    """A call that returns a scalar, with the weight it has in the step's total, and its name in the log."""
 
-    def __init__(
-        self,
-        path: str,
-        place: Place,
-        function: Callable[..., Any],
-        keys: Mapping[str, Any],
-        when: When,
-        *,
-        weight: float,
-        name: str,
-    ) -> None:
-        super().__init__(path, place, function, keys, when)
-        self.weight = weight
-        self.name = name
+    weight: float
+    name: str
 
     def __call__(self, state: State) -> Tensor:
         """Call.

@@ -7,7 +7,7 @@ from functools import partial
 from math import lcm
 
 from artschool.config.flow import components_of
-from artschool.config.structure import Component, Config, Step
+from artschool.config.structure import Component, Step
 from artschool.config.when import When, first_uncovered
 from artschool.engine.schedules import Phase, Schedule
 from artschool.entries import ScheduleEntry
@@ -144,12 +144,12 @@ def _top_terms(subject: Subject) -> list[Term]:
 def _ends(subject: Subject) -> Iterator[tuple[Step, int]]:
     """Each step with a schedule, and the last iteration at which it trains."""
     for step in subject.config.steps.values():
-        end = _last(subject.config, step, subject.during)
+        end = _last(step, subject.during)
         if step.schedule and end is not None:
             yield step, end
 
 
-def _last(config: Config, step: Step, during: When) -> int | None:
+def _last(step: Step, during: When) -> int | None:
     """The last iteration of a step that trains at all; none where the end is not known, or updates take several."""
     when = step.section.trains_when & during
     first = when.first()
