@@ -26,7 +26,7 @@ step gen         trains gen with adamw at 0.002, multi_step
 step critic      trains critic with adamw at 0.0004, after 600
   gan            sr, hq -> discriminator_gan(critic), weight 1
 evaluate photos  on val, every 200 iterations
-  upscale        lq -> forward(gen) -> sr
+  upscale        lq -> forward(gen.ema) -> sr
   psnr           sr, hq -> psnr
 gan.yml: sound.
 """

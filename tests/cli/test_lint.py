@@ -68,6 +68,13 @@ def test_rules_are_listed_and_explained() -> None:
     assert run("lint", "--rules", "weight-zero") == (0, EXPLAINED)
 
 
+def test_a_reason_is_wrapped_at_words_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("FORCE_COLOR", "1"), ("TERM", "xterm"), ("COLUMNS", "70")):
+        monkeypatch.setenv(name, value)
+    _, output = run("lint", "--rules", "weight-zero")
+    assert max(map(len, output.splitlines())) <= 70 and output.split() == EXPLAINED.split()
+
+
 def test_an_unknown_rule_is_told_the_nearest() -> None:
     with pytest.raises(ConfigError, match=r"^there is no rule 'weight-zeros'\n(.|\n)*Did you mean 'weight-zero'\?"):
         run("lint", "--rules", "weight-zeros")

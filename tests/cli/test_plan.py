@@ -15,7 +15,7 @@ from artschool.errors import ArtschoolError
 
 pytestmark = pytest.mark.usefixtures("registries")
 TABLE = """\
-toy                20 iterations of 8 samples; 4 epochs of 5, 160 samples at the end
+toy                20 iterations of 8 samples; 4 epochs of 5 iterations, 160 samples at the end
 step gen           updates gen 20 times
   0 to 5           pixel 1
   6 to 19          pixel 1, adversarial 0.1
@@ -90,7 +90,7 @@ def test_every_kind_of_row() -> None:
         "log.pictures={every: 2, keys: [lq]}",
     )
     assert [line for line in lines if not line.startswith("warning")] == [
-        "toy                1 iteration of 8 samples; 0.2 epochs of 5, 8 samples at the end",
+        "toy                1 iteration of 8 samples; 0.2 epochs of 5 iterations, 8 samples at the end",
         "step gen           runs 1 time, without an optimizer",
         "  0                runs without training; pixel 1",
         "step critic        updates critic at most 1 time",

@@ -135,15 +135,16 @@ def test_injectors_in_another_order_do_something_else_and_networks_do_not() -> N
 def test_what_only_one_file_has_is_told_once() -> None:
     ssim = "      psnr: {type: psnr, in: [sr, hq]}\n      ssim: {type: ssim, in: [sr, hq]}"
     found = compared(("      psnr: {type: psnr, in: [sr, hq]}", ssim))
-    assert told(found) == {"Evaluation": ["evaluate.photos.metrics.ssim: only in the second"]}
+    assert told(found) == {
+        "Evaluation": ["evaluate.photos.metrics.ssim: only in the second: {type: ssim, fake: sr, real: hq}"]
+    }
     assert found.writing == []
 
 
-def test_another_type_is_told_whole_because_its_options_mean_something_else() -> None:
-    found = compared(("optimizer: {type: adamw, lr: 4e-4}", "optimizer: {type: sgd, lr: 4e-4}"))
-    assert told(found) == {
-        "Optimizers and rates": ["steps.critic.optimizer: {type: adamw, lr: 0.0004} -> {type: sgd, lr: 0.0004}"]
-    }
+def test_another_type_is_told_with_what_is_written_beside_it_not_with_the_defaults_of_both() -> None:
+    found = compared(("optimizer: {type: adamw, lr: 4e-4}", "optimizer: {type: sgd, lr: 4e-4, momentum: 0.9}"))
+    paths = ["steps.critic.optimizer.type: adamw -> sgd", "steps.critic.optimizer.momentum: only in the second: 0.9"]
+    assert told(found) == {"Optimizers and rates": paths}
     assert found.writing == []
 
 
@@ -172,6 +173,9 @@ def test_what_the_environment_holds_is_never_shown(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SECRET", "31")
     found = compared(("scale: 2, width: 24, ", 'scale: 2, width: "${env:SECRET}", '))
     assert told(found) == {ARCHITECTURE: ['networks.gen.width: 24 -> "${env:SECRET}"']}
+
+    found = compared(("critic: {type: patch_critic, ", 'critic: {type: vgg_critic, image_size: "${env:SECRET}", '))
+    assert 'networks.critic.image_size: only in the second: "${env:SECRET}"' in told(found)[ARCHITECTURE]
     monkeypatch.setenv("SECRET", "hidden_key")
     found = compared(("out: lq_noisy}", 'out: "${env:SECRET}"}'), ("in: lq_noisy", 'in: "${env:SECRET}"'))
     assert "hidden_key" not in str(found)

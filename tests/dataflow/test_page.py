@@ -118,6 +118,16 @@ def test_a_key_is_followed_all_the_way(browser: Any, tmp_path: Path) -> None:
     )
 
 
+def test_lines_that_are_not_followed_are_pale_and_below_the_others(browser: Any, tmp_path: Path) -> None:
+    opened(browser, tmp_path, html(of_recipe("photo_sr")))
+    browser.find_element("css selector", '.key[data-key="sr"]').click()
+    wires = browser.execute_script(
+        "return [...document.querySelectorAll('.wire')].map(w => [w.matches('.on'), getComputedStyle(w).stroke])"
+    )
+    assert [on for on, _ in wires] == [False] * 10 + [True] * 4  # Of 14 flows: lq to upscale, and sr to three losses.
+    assert {colour for on, colour in wires if not on} == {"rgb(225, 229, 234)"}  # However many lie upon each other.
+
+
 def test_the_keyboard_reaches_everything_and_escape_ends_it(browser: Any, tmp_path: Path) -> None:
     opened(browser, tmp_path, html(of_recipe("photo_sr")))
     from selenium.webdriver.common.keys import Keys

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -69,7 +70,9 @@ def summary(config: Config) -> Iterator[Row]:
         every = f"every {evaluation.section.every} iterations" if evaluation.section.every else "at the end"
         steps = f"runs {_join(evaluation.section.steps)}" if evaluation.section.steps else ""
         yield f"evaluate {evaluation.name}", _joined(f"on {evaluation.section.data}", every, steps)
-        yield from map(_row, [*evaluation.injectors.values(), *evaluation.metrics.values()])
+        averages = config.averages_in(evaluation)
+        for component in (*evaluation.injectors.values(), *evaluation.metrics.values()):
+            yield _row(component, averages)
 
 
 def _training(config: Config) -> str:
@@ -99,8 +102,8 @@ def _means(step: Step) -> str:
     return _joined(f"with {_type(step.optimizer)}{at}", over, *map(_type, step.schedule), step.section.trains_when)
 
 
-def _row(component: Component) -> Row:
-    called = _join(use.name for use in component.networks)
+def _row(component: Component, stand_ins: Mapping[str, str] = MappingProxyType({})) -> Row:
+    called = _join(stand_ins.get(use.name, use.name) for use in component.networks)
     name = f"{_type(component)}({called})" if called else _type(component)
     keys = [_join(use.name for use in uses) for uses in (component.reads, component.writes)]
     path = " -> ".join(part for part in (keys[0], name, keys[1]) if part)

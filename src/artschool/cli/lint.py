@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from artschool.cli.columns import print_columns
+from artschool.cli.columns import print_columns, print_docstring
 from artschool.errors import ConfigError, Fault, Place, allowed
 from artschool.legacy.read import check_any
 from artschool.lint import RULES, Subject, lint
@@ -41,7 +41,5 @@ def rules_command(name: str | None) -> None:
     if name not in RULES:
         raise ConfigError(Fault(Place(""), "", f"there is no rule {name!r}", allowed("The rules are", name, RULES)))
     rule = RULES[name]
-    console.print(f"{rule.name}\n\n{rule.reason}", soft_wrap=True, markup=False)
-    console.print(
-        f"\nTo allow it: `# lint: allow {rule.name}: why`, at its line or above.", soft_wrap=True, markup=False
-    )
+    allow = f"To allow it: `# lint: allow {rule.name}: why`, at its line or above."
+    print_docstring(console, f"{rule.name}\n\n{rule.reason}\n\n{allow}")

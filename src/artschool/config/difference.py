@@ -100,14 +100,18 @@ class _Comparison:
 
     def changes(self, path: Path, one: Any, other: Any) -> Iterator[Change]:
         """What differs at a path and below it."""
-        if isinstance(one, dict) and isinstance(other, dict) and one.get("type") == other.get("type"):
+        if isinstance(one, dict) and isinstance(other, dict):
+            if one.get("type") != other.get("type"):  # Their defaults are of different options.
+                one, other = _as_written(self._one, path, one), _as_written(self._other, path, other)
             yield from self._order(path, one, other)
             for name in [*one, *(name for name in other if name not in one)]:
                 inner = (*path, name)
                 if name in one and name in other:
                     yield from self.changes(inner, one[name], other[name])
+                elif name in one:
+                    yield Change(inner, f"only in the first: {self._shown(self._one, inner, one[name])}")
                 else:
-                    yield Change(inner, "only in the first" if name in one else "only in the second")
+                    yield Change(inner, f"only in the second: {self._shown(self._other, inner, other[name])}")
         elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other) and _holds_mappings(one):
             for index, (first, second) in enumerate(zip(one, other, strict=True)):
                 yield from self.changes((*path, str(index)), first, second)
@@ -129,6 +133,11 @@ class _Comparison:
         # As it is written where that names an environment variable, or where defaults would hide what counts.
         is_secret = _has_secret(node)
         return short(flow(node.masked() if is_secret or isinstance(value, dict) else value), LONGEST)
+
+
+def _as_written(meaning: Meaning, path: Path, value: Any) -> Any:
+    node = meaning.written(path)
+    return value if node is None else node.plain()
 
 
 def _has_secret(node: Node) -> bool:

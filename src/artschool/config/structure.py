@@ -65,6 +65,11 @@ class Config:
     loggers: dict[str, Component]
     warnings: list[Fault] = field(default_factory=list)
 
+    def averages_in(self, evaluation: Evaluation) -> dict[str, str]:
+        """What an evaluation calls in place of networks that have an average: `gen` -> `gen.ema`."""
+        ema = self.sections.ema
+        return {name: f"{name}.ema" for name in ema.decays} if ema is not None and evaluation.section.ema else {}
+
 
 def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
     """Type a composed tree.

@@ -148,9 +148,8 @@ class _Builder:
         shared = [part for step in steps for part in _parts(step) if getattr(part.entry, "only", None) != "training"]
         self._writers = {}
         self._data(config.data[section.data], lane, (use.name for part in (*shared, *parts) for use in part.reads))
-        averages = {name: f"{name}.ema" for name in config.sections.ema.decays} if config.sections.ema else {}
         for part in (*shared, *parts):
-            self._call(part, lane, averages if section.ema else {})
+            self._call(part, lane, config.averages_in(evaluation))
 
     def _data(self, component: Component, lane: int, read: Iterable[str]) -> None:
         keys = declared_keys(component)

@@ -38,7 +38,9 @@ def svg(graph: Dataflow, *, style: bool = True) -> str:
         *networks,
         f'<g transform="translate(0 {top:g})">',
         *_bands(drawing, width),
+        '<g class="wires">',
         *(_wire(graph, wire) for wire in drawing.wires),
+        "</g>",
         *(part for box in drawing.boxes.values() for part in _box(graph, box)),
         "</g></svg>",
     ]

@@ -149,7 +149,9 @@ class Timeline:
         if self.batches is None or epochs is None:
             return f"{length}; epochs unknown: {self.unknown}"
         shown = f"{epochs:,.2f}".rstrip("0").rstrip(".") if epochs >= 1 else f"{epochs:.3g}"
-        return f"{length}; {shown} epoch{_s(epochs)} of {self.batches.per_epoch:,}, {self.samples:,} samples at the end"
+        one = self.batches.per_epoch
+        per_epoch = f"{shown} epoch{_s(epochs)} of {one:,} iteration{_s(one)}"
+        return f"{length}; {per_epoch}, {self.samples:,} samples at the end"
 
 
 def _s(number: float) -> str:

@@ -7,14 +7,15 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from xml.sax.saxutils import escape
 
+from artschool.lettering import text_width, wrap
 from artschool.timeline.rates import Group
 from artschool.timeline.report import Event, Loss, StepTimeline, Timeline
 
 WIDTH, LEFT, RIGHT = 1000, 210, 970
 """The width of the picture, and of that the part over the axis, in pixels."""
 MARGIN = 16
-LETTER = 0.56
-"""About the width of a letter, in heights of the font."""
+LEADING = 1.2
+"""Between the lines of one text, in heights of the font."""
 NARROWEST = 1.5
 """In pixels: so that one iteration of millions is seen."""
 MOST_TICKS = 160
@@ -30,9 +31,11 @@ TEXT, FAINT, GRID = "#222222", "#666666", "#e4e4e4"
 def draw(plan: Timeline) -> str:
     """The picture as an SVG document, on a white ground of its own."""
     canvas = _Canvas(plan)
-    canvas.text(MARGIN, 28, plan.name, size=17, weight="bold", room=WIDTH // 2)
-    canvas.text(MARGIN, 47, plan.summary, colour=FAINT, room=RIGHT - 180)
-    canvas.y = 70
+    canvas.y += canvas.text(MARGIN, 28, plan.name, size=17, weight="bold", room=RIGHT - MARGIN)
+    canvas.y += canvas.text(MARGIN, canvas.y + 47, plan.summary, colour=FAINT, room=RIGHT - MARGIN - 150)
+    _legend(canvas, plan)
+    canvas.y += 70
+    canvas.top = canvas.y - 8
     for step, colour in zip(plan.steps, _colours(), strict=False):
         _lane(canvas, step, colour)
     for event in plan.evaluations:
@@ -40,15 +43,15 @@ def draw(plan: Timeline) -> str:
     _events(canvas, plan.saves, "checkpoints")
     if plan.pictures:
         _events(canvas, plan.pictures, "pictures")
-    _legend(canvas, plan)
     return canvas.document(_axis(plan))
 
 
 class _Canvas:
-    """Collects elements from top to bottom; `y` is where the next one goes."""
+    """Collects elements from top to bottom; `y` is where the next one goes, `top` where the grid begins."""
 
     def __init__(self, plan: Timeline) -> None:
         self.y = 0.0
+        self.top = 0.0
         self._elements: list[str] = []
         self._start = plan.start
         self._scale = (RIGHT - LEFT) / max(plan.stop - plan.start, 1)
@@ -68,15 +71,15 @@ class _Canvas:
         weight: str = "normal",
         anchor: str = "start",
         room: float = WIDTH,
-    ) -> None:
-        """A line of text, cut to the room there is; the whole of it shows under the pointer."""
-        fits = max(int(room / (size * LETTER)), 1)
-        shown = escape(text if len(text) <= fits else text[: fits - 1] + "…")
-        title = f"<title>{escape(text)}</title>" if len(text) > fits else ""
-        self._elements.append(
-            f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" font-weight="{weight}" text-anchor="{anchor}"'
-            f' fill="{colour}">{title}{shown}</text>'
-        )
+    ) -> float:
+        """Text, in as many lines as it needs in the room there is. Returns how much lower the last of them is."""
+        lines = wrap(text, room, size, bold=weight == "bold")
+        for index, line in enumerate(lines):
+            self._elements.append(
+                f'<text x="{x:.1f}" y="{y + index * size * LEADING:.1f}" font-size="{size}" font-weight="{weight}"'
+                f' text-anchor="{anchor}" fill="{colour}">{escape(line)}</text>'
+            )
+        return (len(lines) - 1) * size * LEADING
 
     def bar(self, first: int, last: int, height: float, fill: str, title: str, *, opacity: float = 1.0) -> float:
         """A bar over the iterations from first to last. Returns its width."""
@@ -108,7 +111,7 @@ class _Canvas:
         bottom = self.y + 4
         ticks = list(axis)
         for at, _, _ in ticks:
-            self.line([(self.x(at), 62), (self.x(at), bottom)], GRID)
+            self.line([(self.x(at), self.top), (self.x(at), bottom)], GRID)
         behind, self._elements = self._elements, []
         self.line([(LEFT, bottom), (RIGHT, bottom)], FAINT)
         self.text(LEFT - 28, bottom + 18, "iteration", size=11, colour=FAINT, anchor="end")
@@ -135,7 +138,7 @@ class _Canvas:
 
 
 def _lane(canvas: _Canvas, step: StepTimeline, colour: str) -> None:
-    canvas.text(MARGIN, canvas.y + 13, step.name, size=13, weight="bold", room=LEFT - MARGIN - 8)
+    lower = canvas.text(MARGIN, canvas.y + 13, step.name, size=13, weight="bold", room=LEFT - MARGIN - 8)
     if not step.runs:
         canvas.text(LEFT + 4, canvas.y + 12, "never runs", size=11, colour=FAINT)
     # Those that train last, since they may be too short to be seen below others.
@@ -144,17 +147,16 @@ def _lane(canvas: _Canvas, step: StepTimeline, colour: str) -> None:
         title = f"{step.name}: {told}, iterations {first:,} to {last:,}"
         fill, opacity = (colour, 1.0 if every == (1,) else 0.7) if every else ("url(#idle)", 1.0)
         width = canvas.bar(first, last, 17, fill, title, opacity=opacity)
-        if every not in ((), (1,)) and width > len(told) * 11 * LETTER + 10:
+        if every not in ((), (1,)) and width > text_width(told, 11) + 10:
             canvas.text(canvas.x(first) + 5, canvas.y + 12.5, told, size=11, colour="#ffffff")
-    canvas.y += 24
+    canvas.y += 24 + lower
     names = ", ".join(step.networks)
     moved = (
         f"{step.updates} update{'' if step.updates.most == 1 else 's'} of {names}"
         if step.groups
         else "without an optimizer"
     )
-    canvas.text(MARGIN, canvas.y + 8, moved, size=11, colour=FAINT, room=LEFT - MARGIN - 12)
-    canvas.y += 17
+    canvas.y += 17 + canvas.text(MARGIN, canvas.y + 8, moved, size=11, colour=FAINT, room=LEFT - MARGIN - 12)
     for loss in step.losses:
         _loss(canvas, loss, colour)
     _rates(canvas, step, colour)
@@ -171,8 +173,8 @@ def _stretches(step: StepTimeline) -> Iterator[tuple[int, int, tuple[int, ...]]]
 def _loss(canvas: _Canvas, loss: Loss, colour: str) -> None:
     every = f" every {loss.every:,}" if loss.every > 1 else ""
     weight = f"{loss.weight:g}{every}"
-    room = LEFT - MARGIN - 32 - len(weight) * 11 * LETTER
-    canvas.text(MARGIN + 10, canvas.y + 8, loss.name, size=11, room=room)
+    room = LEFT - MARGIN - 32 - text_width(weight, 11)
+    lower = canvas.text(MARGIN + 10, canvas.y + 8, loss.name, size=11, room=room)
     canvas.text(LEFT - 12, canvas.y + 8, weight, size=11, colour=FAINT, anchor="end")
     first, last = loss.computed.first, loss.computed.last
     if first is None or last is None:
@@ -180,7 +182,7 @@ def _loss(canvas: _Canvas, loss: Loss, colour: str) -> None:
     else:
         title = f"{loss.name}, weight {weight}: iterations {first:,} to {last:,}"
         canvas.bar(first, last, 8, colour, title, opacity=0.5 if loss.every == 1 else 0.28)
-    canvas.y += 16
+    canvas.y += 16 + lower
 
 
 def _rates(canvas: _Canvas, step: StepTimeline, colour: str) -> None:
@@ -201,8 +203,8 @@ def _rates(canvas: _Canvas, step: StepTimeline, colour: str) -> None:
     for index, (group, _) in enumerate(curves if len(curves) > 1 else ()):
         sample = [(MARGIN + 10, canvas.y + 4), (MARGIN + 34, canvas.y + 4)]
         canvas.line(sample, colour, width=1.6, dash=DASHES[index % len(DASHES)])
-        canvas.text(MARGIN + 42, canvas.y + 8, group.name or "the others", size=10, room=LEFT - MARGIN - 50)
-        canvas.y += 13
+        name = group.name or "the others"
+        canvas.y += 13 + canvas.text(MARGIN + 42, canvas.y + 8, name, size=10, room=LEFT - MARGIN - 50)
 
 
 def _curve(group: Group, step: StepTimeline) -> Iterator[tuple[int, float]]:
@@ -218,7 +220,7 @@ def _curve(group: Group, step: StepTimeline) -> Iterator[tuple[int, float]]:
 
 
 def _events(canvas: _Canvas, event: Event, name: str) -> None:
-    canvas.text(MARGIN, canvas.y + 10, name, room=LEFT - MARGIN - 70)
+    lower = canvas.text(MARGIN, canvas.y + 10, name, room=LEFT - MARGIN - 70)
     canvas.text(LEFT - 12, canvas.y + 10, str(event.count), size=11, colour=FAINT, anchor="end")
     first, last, every = event.points.first, event.points.last, event.every
     if first is None or last is None:
@@ -229,12 +231,12 @@ def _events(canvas: _Canvas, event: Event, name: str) -> None:
     else:
         canvas.bar(first, last - 1, 12, FAINT, f"{name}: every {every:,} iterations", opacity=0.35)
         canvas.text((LEFT + RIGHT) / 2, canvas.y + 10, f"every {every:,}", size=11, anchor="middle")
-    canvas.y += 20
+    canvas.y += 20 + lower
 
 
 def _legend(canvas: _Canvas, plan: Timeline) -> None:
     if any(not span.every for step in plan.steps for span in step.spans):
-        canvas.swatch(RIGHT - 136, 37, "runs without training")
+        canvas.swatch(RIGHT - 136, canvas.y + 37, "runs without training")
 
 
 def _axis(plan: Timeline) -> Iterator[tuple[int, str, str]]:
