@@ -45,10 +45,10 @@ class Binder:
         self.used: list[nn.Module] = []
         self.modules: dict[str, nn.Module] = {}
 
-    def for_evaluation(self, *, averaged: bool) -> Binder:
-        """One for the same components: modules stay what they are, and moving averages may stand for their networks."""
-        averages = {name.removesuffix(".ema"): network for name, network in self._networks.items() if "." in name}
-        return Binder({**self._networks, **(averages if averaged else {})}, self._clock, self.modules)
+    def for_evaluation(self, averages: Mapping[str, str]) -> Binder:
+        """One for the same components: modules stay what they are, and these averages stand for their networks."""
+        standing_in = {name: self._networks[average] for name, average in averages.items()}
+        return Binder({**self._networks, **standing_in}, self._clock, self.modules)
 
     def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The callable of an injector, loss or metric function, and what stands for each of its keys."""

@@ -247,7 +247,7 @@ def _phase(component: Component) -> Phase:
 
 
 def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder, loader: Loader) -> Evaluation:
-    binder = training.for_evaluation(averaged=evaluation.section.ema)
+    binder = training.for_evaluation(config.averages_in(evaluation))
     name = evaluation.section.data
     entry = config.data[name].entry
     assert isinstance(entry, DatasetEntry)
