@@ -11,15 +11,14 @@ from torch import nn
 
 from artschool import ranks
 from artschool.bind import Binder, construct, on_device
-from artschool.build_data import build_data, train_data
+from artschool.build_data import batches_of, build_data, train_data
 from artschool.config.flow import kept_after
 from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config
 from artschool.config.structure import Evaluation as EvaluationConfig
 from artschool.config.structure import Step as StepConfig
 from artschool.config.write import dump
-from artschool.data.loader import Loader, length_of
-from artschool.data.sampler import Batches
+from artschool.data.loader import Loader
 from artschool.data.seeds import derive, forked
 from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.ema import Ema
@@ -35,7 +34,7 @@ from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.train_iteration import Clock, TrainStep
 from artschool.engine.update import Update
 from artschool.engine.weights import load_weights
-from artschool.entries import DatasetEntry, NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
+from artschool.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
 from artschool.errors import ConfigError
 from artschool.graph.step import Step
 
@@ -248,23 +247,11 @@ def _phase(component: Component) -> Phase:
 
 def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder, loader: Loader) -> Evaluation:
     binder = training.for_evaluation(config.averages_in(evaluation))
-    name = evaluation.section.data
-    entry = config.data[name].entry
-    assert isinstance(entry, DatasetEntry)
-    length = length_of(loader.dataset, f"data.{name}")
-    batches = Batches(
-        f"data.{name}",
-        length,
-        min(entry.batch_size, length),
-        seed=config.sections.seed,
-        shuffle=bool(entry.shuffle),
-        drop_last=False,
-    )
     return Evaluation(
         name=evaluation.name,
         every=evaluation.section.every,
         loader=loader,
-        batches=batches,
+        batches=batches_of(config.data[evaluation.section.data], loader, training=False),
         steps=[_graph(config.steps[name], binder, (), training=False) for name in evaluation.section.steps],
         injectors=[binder.injector(component) for component in evaluation.injectors.values()],
         metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},

@@ -56,22 +56,26 @@ def loader_of(component: Component, seed: int, *, examples: bool = False) -> Loa
 
 def train_data(config: Config, loader: Loader) -> TrainData:
     """The data that steps are trained on, cut into batches."""
-    component = config.data["train"]
+    return TrainData(loader, batches_of(config.data["train"], loader, training=True))
+
+
+def batches_of(component: Component, loader: Loader, *, training: bool) -> Batches:
+    """How a data set is cut into batches; an evaluation takes every sample once, whatever the entry says."""
     entry = component.entry
     assert isinstance(entry, DatasetEntry)
     try:
-        batches = Batches(
-            "data.train",
-            length_of(loader.dataset, "data.train"),
-            entry.batch_size,
-            seed=config.sections.seed,
-            shuffle=entry.shuffle is not False,
-            drop_last=entry.drop_last,
-            world_size=ranks.world_size(),
+        length = length_of(loader.dataset, component.path)
+        return Batches(
+            component.path,
+            length,
+            entry.batch_size if training else min(entry.batch_size, length),
+            seed=loader.seed,
+            shuffle=entry.shuffle is not False if training else bool(entry.shuffle),
+            drop_last=training and entry.drop_last,
+            world_size=ranks.world_size() if training else 1,
         )
     except DataError as error:
         raise DataError(f"{component.node.place}: {error}") from error
-    return TrainData(loader, batches)
 
 
 def train_batches(config: Config) -> Batches:
