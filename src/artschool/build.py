@@ -35,7 +35,7 @@ from artschool.engine.train_iteration import Clock, TrainStep
 from artschool.engine.update import Update
 from artschool.engine.weights import load_weights
 from artschool.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
-from artschool.errors import ConfigError
+from artschool.errors import ConfigError, Fault
 from artschool.graph.step import Step
 
 Note = Callable[[str], None]
@@ -63,7 +63,7 @@ def build(
         ArtschoolError: Something that only building can tell: a data set that is empty, weights that do not fit.
     """
     file = config.sections
-    device = device or choose_device(file.train.device)
+    device = device or choose_device(config)
     ranks.start(device)
     _set_switches(file.train)
     clock = Clock(device, Meters())
@@ -104,22 +104,29 @@ def build_loggers(config: Config) -> list[Logger]:
     return [construct(component, component.options()) for component in config.loggers.values()]
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(config: Config) -> torch.device:
     """The device that `train.device` names; `auto` takes a GPU when there is one, each process its own.
 
     Raises:
         ConfigError: There is no such device.
     """
+    name = config.sections.train.device
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"train.device: unknown device {name!r}; write auto, cpu, cuda or cuda:1") from None
+    device = torch.device(name)
+    if device.type == "cpu":
+        return device
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", ranks.local_rank())
+    kind = torch.get_device_module(device)
+    number = kind.device_count() if kind.is_available() else 0
+    if (device.index or 0) >= number:
+        message = (
+            f"there is no {device} here, only {number} of its kind" if number else f"there is no {device.type} here"
+        )
+        hint = "`auto` takes a GPU where there is one; train.device=cpu on the command line does without."
+        raise ConfigError(Fault(config.tree.at(("train", "device")).place, "train.device", message, hint))
     if device.type == "cuda":
-        if not torch.cuda.is_available():
-            raise ConfigError("train.device: cuda is not available here; write auto or cpu")
-        device = torch.device("cuda", ranks.local_rank() if device.index is None else device.index)
         torch.cuda.set_device(device)
     return device
 

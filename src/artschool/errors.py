@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from artschool.spelling import closest
@@ -84,12 +84,17 @@ class Place:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong: its place, its path in the file (`steps.gen.losses.pixel`), what, and the way out."""
+    """One thing that is wrong: its place, its path in the file (`steps.gen.losses.pixel`), what, and the way out.
+
+    Attributes:
+        cause: What is alike in faults that one mistake makes at several places; "" for a cause of its own.
+    """
 
     place: Place
     path: str
     message: str
     hint: str = ""
+    cause: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         head = ": ".join(part for part in (str(self.place), self.path, self.message) if part)

@@ -31,3 +31,20 @@ def test_what_torch_refuses_says_where(tmp_path: Path) -> None:
 def test_an_empty_data_set_says_where(tmp_path: Path, name: str, place: str) -> None:
     with pytest.raises(DataError, match=rf"toy\.yml:{place}: data\.{name} is empty: its length is 0$"):
         toy_run.load(tmp_path, f"data.{name}.length=0")
+
+
+@pytest.mark.parametrize(
+    ("device", "number", "message"),
+    [("cuda", 0, "there is no cuda here"), ("cuda:3", 2, "there is no cuda:3 here, only 2 of its kind")],
+)
+def test_a_device_that_is_not_there_is_told_with_its_place_and_a_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, number: int, message: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: number > 0)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: number)
+    with pytest.raises(ConfigError) as error:
+        toy_parts.load(tmp_path, f"train.device={device}")
+    assert str(error.value) == (
+        f"{tmp_path}/toy.yml:18:11: train.device: {message}\n"  # `  device: cuda` there.
+        "    `auto` takes a GPU where there is one; train.device=cpu on the command line does without."
+    )

@@ -240,6 +240,48 @@ def test_what_looks_at_values_runs_for_real_and_says_so() -> None:
     assert found.keys["y"].kind == "(4, 3) float32"
 
 
+def evaluating(network: str, metric: str) -> str:
+    """An override: an evaluation of what a network gives."""
+    call = f"{{call: {{type: forward, network: {network}, in: x, out: z}}}}"
+    return f"evaluate={{val: {{data: train, injectors: {call}, metrics: {{m: {metric}}}}}}}"
+
+
+def test_an_evaluation_that_needs_no_values_is_traced_though_training_does() -> None:
+    choosy = "networks.net={type: traced_choosy}"
+    found = traced(choosy, evaluating("other", "{type: psnr, in: [z, x]}"))
+    assert found.real
+    assert found.evaluations["val"]["z"].kind == "(4, 3) float32"
+    assert len(found.notes) == 1
+    assert (
+        traced(choosy, evaluating("net", "{type: psnr, in: [z, x]}"))
+        .notes[1]
+        .endswith(
+            "evaluate.val.injectors.call looks at the values of tensors, so what follows in evaluate.val was not traced"
+        )
+    )
+    wrong = evaluating("other", "{type: accuracy, in: [label, z]}")
+    assert "evaluate.val.metrics.m: fails: IndexError: " in said(choosy, wrong)
+
+
+def test_what_fails_in_training_and_in_an_evaluation_is_told_as_one() -> None:
+    narrow = "steps.main.injectors.call.in=label", "steps.second.losses.own.in=x"
+    evaluation = evaluating("net", "{type: psnr, in: [z, x]}").replace("in: x, out: z", "in: label, out: z")
+    assert said(*narrow, evaluation).endswith(f"    The same at evaluate.val.injectors.call (override {evaluation!r}).")
+
+
+def test_losses_that_one_switch_cuts_off_are_told_as_one() -> None:
+    mean = "losses: {mean: {type: mean, in: y, weight: 1.0}"
+    text = changed(
+        mean, f"{mean}, far: {{type: l1, in: [y, x], weight: 1.0}}, last: {{type: mean, in: y, weight: 2.0}}"
+    )
+    assert said("steps.main.injectors.call.grad=false", "steps.second.losses.own.in=x", text=text) == (
+        "toy.yml:10:20: steps.main.losses.mean: reaches no parameter of 'net', which the step trains\n"
+        "    The gradient ends at steps.main.injectors.call (toy.yml:9:23), where `grad: false` stands, "
+        "which gives 'y' without one.\n"
+        "    The same at steps.main.losses.far (toy.yml:10:59) and steps.main.losses.last (toy.yml:10:102)."
+    )
+
+
 def test_what_is_wrong_for_real_is_told_as_without_values() -> None:
     found = said(
         "networks.net={type: traced_choosy}", "networks.other={type: traced_linear}", "steps.second.losses.own.in=label"

@@ -68,7 +68,7 @@ class Gradients:
     """
 
     def __init__(
-        self, components: Mapping[str, Component], modules: Mapping[str, nn.Module], keys: Mapping[str, TracedKey]
+        self, components: Mapping[str, Component], modules: dict[str, nn.Module], keys: Mapping[str, TracedKey]
     ) -> None:
         self.reached: dict[str, Reach] = {}
         self.faults: list[Fault] = []
@@ -120,7 +120,9 @@ class Gradients:
             names = " and ".join(f"'{name}'" for name in self._step.networks)
             message = f"reaches no parameter of {names}, which the step trains"
             hint = self._why_unreached(call.path, functions, value)
-            fault = Fault(call.place, call.path, message, hint)
+            # One switch may cut off several keys, each of which a loss reads.
+            cause = f"{self._step.graph.name}: {message}: {hint.partition(', where `')[0]}"
+            fault = Fault(call.place, call.path, message, hint, cause)
         if functions:
             self.doubts.setdefault((call.path, self._trainable), Doubt(self._iteration, fault))
         elif fault is not None:

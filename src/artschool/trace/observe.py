@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from collections.abc import Mapping
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 from torch import nn
 
 from artschool.config.structure import Component, Config
-from artschool.errors import ArtschoolError, ConfigError, Fault, Place
+from artschool.errors import ArtschoolError, ConfigError, Fault, Place, StateError
 from artschool.graph.call import Call, LossCall
 from artschool.graph.state import State
 from artschool.graph.step import Step
@@ -19,6 +20,8 @@ from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_draw
 
 ONE_VALUE = "Expected more than 1 value per channel"
 """What batch norms say in train mode to a batch that has no variance."""
+
+LEADING_SIZE = re.compile(r"(?<=[\[(])\d+")
 
 
 class Untraceable(Exception):  # noqa: N818  # nothing went wrong
@@ -82,14 +85,18 @@ class Observer:
         )
 
     def _fault(self, call: Call, state: State, error: Exception) -> Fault:
-        prefix = f"{call.place}: {call.path}: "
-        if isinstance(error, ArtschoolError):
-            return Fault(call.place, call.path, str(error).removeprefix(prefix), "\n".join(call.inputs(state)))
-        where = self._module_of(error)
+        where, registered = self._module_of(error), self.components[call.path].registered
         inside = f" in {where}" if where else ""
         advice = ["Take a larger batch, or fewer parts of one."] if ONE_VALUE in str(error) else []
-        hint = "\n".join([*_line_of_user(error), *call.inputs(state), *advice])
-        return Fault(call.place, call.path, f"fails{inside}: {describe_error(error)}", hint)
+        message, lines = f"fails{inside}: {describe_error(error)}", _line_of_user(error)
+        if isinstance(error, ArtschoolError):
+            message, lines = str(error).removeprefix(f"{call.place}: {call.path}: "), []
+        assert registered is not None
+        # An evaluation says the same of the same module, or component, but for the size of its batches.
+        cause = f"{where or registered.name}: {LEADING_SIZE.sub('', message)}"
+        if isinstance(error, StateError):
+            cause = ""  # It is about the line itself, such as its `out:`.
+        return Fault(call.place, call.path, message, "\n".join([*lines, *call.inputs(state), *advice]), cause)
 
     def _module_of(self, error: Exception) -> str:
         """The deepest module of a network that was at work: `gen.body.3 (Conv2d)`."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +25,7 @@ from artschool.engine.run import Run
 from artschool.entries import DatasetEntry
 from artschool.errors import ConfigError, DataError, Fault
 from artschool.trace.apart import beside
-from artschool.trace.evaluations import trace_evaluations
+from artschool.trace.evaluations import Evaluated, trace_evaluations
 from artschool.trace.fake import fake_tensors, needs_values
 from artschool.trace.memory import OPTIMIZER
 from artschool.trace.observe import Untraceable
@@ -32,8 +33,18 @@ from artschool.trace.report import Trace
 from artschool.trace.training import TrainingTrace
 from artschool.trace.untrained import undrawable, untrained
 
+NOTHING: Evaluated = {}, [], []
+NOT_EVALUATED: Evaluated = {}, ["evaluations were not traced: for real they may take as long as training"], []
 MOST_SAMPLES = 32
 """So many samples are loaded to see their shapes; a larger batch repeats them."""
+
+
+class _NeedsValues(Exception):  # noqa: N818  # nothing went wrong
+    """Training has to run for real: why, and what evaluations gave without values."""
+
+    def __init__(self, reason: str, evaluated: Evaluated) -> None:
+        super().__init__(reason)
+        self.evaluated = evaluated
 
 
 def trace(config: Config) -> Trace:
@@ -50,10 +61,10 @@ def trace(config: Config) -> Trace:
         loaders = _loaders(config)
         batches = {name: loader.first(min(MOST_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
         try:
-            return _traced(config, loaders, batches, world_size, real=False)
-        except Untraceable as error:
-            reason = str(error)
-        found = _traced(config, loaders, batches, world_size, real=True)
+            return _traced(config, loaders, batches, world_size)
+        except _NeedsValues as error:
+            reason, evaluated = str(error), error.evaluated
+        found = _traced(config, loaders, batches, world_size, evaluated)
         found.notes.insert(0, f"{reason}, so micro-batches ran for real instead")
         return found
 
@@ -63,24 +74,29 @@ def _traced(
     loaders: Mapping[str, Loader],
     batches: Mapping[str, Mapping[str, Any]],
     world_size: int,
-    *,
-    real: bool,
+    known: Evaluated | None = None,
 ) -> Trace:
+    """Without values; for real where what evaluations give is known."""
+    real = known is not None
     with TemporaryDirectory() as folder, nullcontext(nullcontext()) if real else fake_tensors() as copying:
         with copying:
             run = _built(config, Path(folder), loaders, real=real)
         _refuse_lazy(config, run)
         training = TrainingTrace(config, run, batches["train"], world_size, real=real)
         evaluate = partial(trace_evaluations, config, run, batches, training.observer)
-        with (beside if run.evaluations and not real else nullcontext)(evaluate) as evaluated:
-            with torch.autograd.set_detect_anomaly(real and config.sections.train.detect_anomaly):
-                training.run_regimes()
-            faults = _each_once(training.faults)
+        with beside(evaluate) if run.evaluations and not known else nullcontext(lambda: known or NOTHING) as evaluated:
+            try:
+                with torch.autograd.set_detect_anomaly(real and config.sections.train.detect_anomaly):
+                    training.run_regimes()
+            except Untraceable as error:
+                raise _NeedsValues(str(error), evaluated()) from error
+            faults = training.faults
             if not faults:
                 faults = [*untrained(config, training), *undrawable(config, training.observer.keys)]
             evaluations, notes, more = evaluated()
-        if faults := [*faults, *_each_once(more)]:
-            raise ConfigError(in_reading_order(faults))
+        # Training first, so that an evaluation is told of only where it adds something.
+        if faults := [*in_reading_order(faults), *more]:
+            raise ConfigError(_each_cause_once(faults))
         return Trace(
             regimes=training.iterations,
             keys=training.observer.keys,
@@ -109,7 +125,8 @@ def _built(config: Config, folder: Path, loaders: Mapping[str, Loader], *, real:
     except Exception as error:
         if real or not needs_values(error):
             raise
-        raise Untraceable("a network or component looks at the values of tensors when it is built") from error
+        reason = "a network or component looks at the values of tensors when it is built"
+        raise _NeedsValues(reason, NOT_EVALUATED if config.evaluations else NOTHING) from error
 
 
 def _refuse_lazy(config: Config, run: Run) -> None:
@@ -126,9 +143,23 @@ def _batch_size(config: Config, name: str) -> int:
     return entry.batch_size
 
 
-def _each_once(faults: list[Fault]) -> list[Fault]:
-    """The first at each place, though several regimes may show it."""
-    return list({(fault.place, fault.path): fault for fault in reversed(faults)}.values())
+def _each_cause_once(faults: Sequence[Fault]) -> list[Fault]:
+    """In reading order the first fault of each cause, with the places of the others."""
+    placed: dict[object, Fault] = {}
+    for fault in faults:  # Several regimes may show what is wrong at a place.
+        placed.setdefault((fault.place, fault.path), fault)
+    causes: dict[object, list[Fault]] = {}
+    for place, fault in placed.items():
+        causes.setdefault(fault.cause or place, []).append(fault)
+    return in_reading_order(_with_places(*alike) for alike in causes.values())
+
+
+def _with_places(fault: Fault, *others: Fault) -> Fault:
+    if not others:
+        return fault
+    *most, last = [f"{other.path} ({other.place})" for other in others]
+    same = f"The same at {', '.join(most)} and {last}." if most else f"The same at {last}."
+    return replace(fault, hint="\n".join(line for line in (fault.hint, same) if line))
 
 
 def _checkpoint_bytes(run: Run) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
@@ -224,4 +225,4 @@ class TrainingTrace:
 
 
 def _with_hint(fault: Fault, hint: str) -> Fault:
-    return Fault(fault.place, fault.path, fault.message, "\n".join(line for line in (fault.hint, hint) if line))
+    return replace(fault, hint="\n".join(line for line in (fault.hint, hint) if line))
