@@ -24,3 +24,13 @@ def test_what_torch_refuses_says_where(tmp_path: Path) -> None:
     """A negative size raises a RuntimeError of torch."""
     with pytest.raises(ConfigError, match=r"toy\.yml:7:8: networks\.net: part_linear refuses: .* dimension -1"):
         toy_parts.load(tmp_path, "networks.net={type: part_linear, width: -1}")
+
+
+def test_a_mistake_in_a_constructor_is_told_with_both_places(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        toy_parts.load(tmp_path, "networks.net={type: part_hasty}")
+    first, line = str(error.value).splitlines()
+    assert first.endswith(
+        "networks.net: part_hasty raised AttributeError: cannot assign module before Module.__init__() call"
+    )
+    assert line.startswith(f"    at {toy_parts.__file__}:") and line.endswith(": self.layer = nn.Linear(1, 1)")
