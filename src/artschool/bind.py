@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -172,3 +173,9 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
         raise ConfigError(
             f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}"
         ) from error
+    except Exception as error:  # A mistake in its code, which its line tells.
+        own = traceback.extract_tb(error.__traceback__)[1:2]
+        at = "".join(f"\n    at {frame.filename}:{frame.lineno}: {frame.line}" for frame in own)
+        what = f"{component.registered.name} raised {type(error).__name__}: {error}{at}"
+        is_data = component.kind == "datasets" and isinstance(error, OSError)
+        raise (DataError if is_data else ConfigError)(f"{component.node.place}: {component.path}: {what}") from error

@@ -162,3 +162,13 @@ def test_diff_refuses_a_file_with_faults_as_check_does() -> None:
     Path("bad.yml").write_text(SOUND.replace("batch_size: 16", "batch_size: x"))
     with pytest.raises(ConfigError, match=r"bad\.yml:4:54: data\.train\.batch_size: expects a whole number"):
         run("diff", "gan.yml", "bad.yml")
+
+
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [("critic", "Did you mean 'networks.critic' or 'steps.critic'?"), ("lq_nosiy", "Did you mean 'lq_noisy'?")],
+)
+def test_explain_knows_what_was_meant_by_one_word(asked: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        run("explain", "gan.yml", asked)
+    assert error.value.faults[0].hint == hint

@@ -11,6 +11,7 @@ from bad_files import SOUND
 from click.testing import CliRunner
 
 from artschool.cli.main import cli, main
+from artschool.errors import ConfigError
 
 LAZY = """
 import sys
@@ -88,3 +89,16 @@ def test_ctrl_c_returns_130(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("artschool.cli.components.components_command", interrupted)
     assert exit_code(monkeypatch, "components") == 130
+
+
+def test_a_fault_of_a_run_that_had_started_does_not_claim_that_nothing_was(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def failed(*_: object, **__: object) -> None:
+        error = ConfigError("l2 compares equal shapes")
+        error.add_note("gan.yml:3:4: steps.gen.losses.pixel")
+        raise error
+
+    monkeypatch.setattr("artschool.cli.components.components_command", failed)
+    assert exit_code(monkeypatch, "components") == 2
+    assert capsys.readouterr().err.splitlines()[-2:] == ["l2 compares equal shapes", "1 fault."]

@@ -139,6 +139,12 @@ def test_json_is_alone_on_stdout_and_names_what_never_happens() -> None:
     assert result.stderr.splitlines()[-1] == "picture: toy.svg" and "warning: toy.yml" in result.stderr
 
 
+def test_what_a_plugin_prints_is_no_part_of_the_json(folder: Path) -> None:
+    (folder / "chatty.py").write_text("print('hello')\n")
+    result = planned("--json", f"plugins=[{folder / 'chatty.py'}]")
+    assert json.loads(result.stdout)["name"] == "toy" and "hello" in result.stderr
+
+
 def test_data_that_is_not_here_leaves_epochs_unknown() -> None:
     absent = "data.train={type: image_folder, path: nowhere, keys: [lq, hq, name]}"
     assert table(absent)[0].startswith(

@@ -89,6 +89,7 @@ def test_the_first_ends_the_run_unless_the_file_allows_some(workers: int) -> Non
         "data.train: sample 3 (epoch 0): 3.png: cut short\n"
         "    `max_bad: 10` in `data.train` would replace up to ten such samples by others"
     )
+    of.bad.report()  # Nothing was replaced.
     assert (notes, error.value.exit_code) == ([], 3)
 
 
@@ -176,3 +177,8 @@ def test_a_worker_that_is_gone_or_stuck_is_told_with_its_samples(how: str, text:
     assert time.perf_counter() - start < 6
     del error
     assert [line for line in Path("/proc/self/task").glob("*/children") if line.read_text().strip()] == []
+
+
+def test_there_is_no_first_batch_of_nothing() -> None:
+    with pytest.raises(DataError, match=r"^data\.train is empty: its length is 0$"):
+        loader(Numbers(0, bad=[]), max_bad=0)[0].first(4)

@@ -48,3 +48,13 @@ def test_a_device_that_is_not_there_is_told_with_its_place_and_a_way_out(
         f"{tmp_path}/toy.yml:18:11: train.device: {message}\n"  # `  device: cuda` there.
         "    `auto` takes a GPU where there is one; train.device=cpu on the command line does without."
     )
+
+
+def test_a_mistake_in_a_constructor_is_told_with_both_places(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        toy_parts.load(tmp_path, "networks.net={type: part_hasty}")
+    first, line = str(error.value).splitlines()
+    assert first.endswith(
+        "networks.net: part_hasty raised AttributeError: cannot assign module before Module.__init__() call"
+    )
+    assert line.startswith(f"    at {toy_parts.__file__}:") and line.endswith(": self.layer = nn.Linear(1, 1)")

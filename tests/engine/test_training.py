@@ -324,6 +324,11 @@ def test_a_step_whose_parameters_are_all_frozen_is_told(tmp_path: Path) -> None:
         load(tmp_path, "networks.net.frozen=['*']")
 
 
+def test_a_network_whose_modules_nothing_registers_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"net has no parameters, so there is nothing to train; .* nn\.ModuleList"):
+        load(tmp_path, "networks.net={type: part_in_a_list}")
+
+
 def test_a_network_that_no_step_trains_is_in_eval_mode(tmp_path: Path) -> None:
     run, _ = load(tmp_path, "networks={net: {type: part_shift}, other: {type: part_shift}}")
     assert (run.networks["net"].training, run.networks["other"].training) == (True, False)

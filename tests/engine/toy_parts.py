@@ -68,6 +68,31 @@ class Shift(nn.Module):
         return x + self.weight
 
 
+@networks.register("part_in_a_list")
+class InAList(nn.Module):
+    """Hides its module in a list, where torch does not find it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = [nn.Linear(1, 1)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., 1) to the same."""
+        return self.layers[0](x)  # type: ignore[no-any-return]  # Modules return anything.
+
+
+@networks.register("part_hasty")
+class Hasty(nn.Module):
+    """Forgets `super().__init__()`, which torch tells by an AttributeError."""
+
+    def __init__(self) -> None:
+        self.layer = nn.Linear(1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., 1) to the same."""
+        return self.layer(x)  # type: ignore[no-any-return]  # Modules return anything.
+
+
 @networks.register("part_linear")
 def linear(width: int = 4) -> nn.Module:
     """(B, width) to (B, width)."""

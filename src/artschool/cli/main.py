@@ -204,8 +204,10 @@ def main() -> None:
         sys.exit(130)
     except ConfigError as error:
         count = len(error.faults)
-        lines = [*getattr(error, "__notes__", []), str(error)]
-        click.echo("\n".join(lines) + f"\n{count} fault{'s' if count > 1 else ''}; nothing was started.", err=True)
+        notes = getattr(error, "__notes__", [])
+        # Warnings are of the file; other notes of the component that was at work, in a run that had started.
+        ending = "." if any(not note.startswith("warning: ") for note in notes) else "; nothing was started."
+        click.echo("\n".join([*notes, str(error)]) + f"\n{count} fault{'s' if count > 1 else ''}{ending}", err=True)
         sys.exit(error.exit_code)
     except ArtschoolError as error:
         click.echo("\n".join([str(error), *getattr(error, "__notes__", [])]), err=True)

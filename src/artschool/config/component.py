@@ -13,7 +13,7 @@ from artschool.config.messages import describe, validate
 from artschool.config.source import Node
 from artschool.config.when import ALWAYS, When
 from artschool.entries import Gated, GroupEntry, OptimizerEntry
-from artschool.errors import Fault, Place, allowed
+from artschool.errors import Fault, Place, allowed, nearest
 from artschool.registry import REGISTRIES, Registered, other_kind
 from artschool.signature import Parameter, Role
 
@@ -150,11 +150,16 @@ class ComponentReader:
         registry = REGISTRIES[kind]
         name = node.get("type")
         if name is None:
-            self.faults.append(Fault(node.start, path, f"needs a 'type'; `artschool components {kind}` lists them"))
+            glued = next((key for key in _mapping(node) if key.startswith("type:")), None)
+            hint = f"Write a space after the ':' of {glued!r}." if glued is not None else ""
+            message = f"needs a 'type'; `artschool components {kind}` lists them"
+            self.faults.append(Fault(node.start, path, message, hint))
         elif not isinstance(name.value, str):
             self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
         elif name.value not in registry:
-            hint = other_kind(registry, name.value) or allowed(f"The {kind} are", name.value, registry.names())
+            other = other_kind(registry, name.value)
+            close = f"{other} {nearest(name.value, registry.names())}".strip()
+            hint = close if other else allowed(f"The {kind} are", name.value, registry.names())
             self.faults.append(Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint))
         else:
             return registry.get(name.value)

@@ -11,9 +11,9 @@ from artschool.config.readers import NAMED, reader_rows
 from artschool.config.sound import as_far_as_sound
 from artschool.config.source import Node
 from artschool.config.type_names import limits, type_name
-from artschool.config.uses import Row, key_rows
+from artschool.config.uses import Row, key_rows, training_keys
 from artschool.config.write import flow
-from artschool.errors import ConfigError, Fault, Place, allowed
+from artschool.errors import ConfigError, Fault, Place, allowed, nearest
 from artschool.signature import MISSING
 
 MOST_FAULTS = 5
@@ -47,7 +47,7 @@ def explain(file: Layered, path: Sequence[str]) -> Explanation:
     if node is None and len(path) == 1 and config is not None and (rows := key_rows(config, path[0])):
         return Explanation(f"{path[0]}, a key", rows)
     if node is None and (option is None or option.default is MISSING):
-        raise ConfigError(_nothing(file, path, option))
+        raise ConfigError(_nothing(file, path, option, training_keys(config) if config is not None else []))
     value = shown(node) if node is not None else short(flow(_plain(option.default if option else None)))
     is_mapping = node is not None and isinstance(node.value, dict)
     where = ".".join(path)
@@ -159,7 +159,7 @@ def _brief(file: Layered, node: Node) -> str:
     return str(place).rsplit("/", 1)[-1]
 
 
-def _nothing(file: Layered, path: Sequence[str], option: Option | None) -> Fault:
+def _nothing(file: Layered, path: Sequence[str], option: Option | None, keys: Sequence[str]) -> Fault:
     """That a path leads nowhere, with the names that there are where it ends."""
     place, where = Place(file.layers[-1].place.source), ".".join(path)
     end = next(end for end in range(len(path)) if exists(file.tree, path[: end + 1]) is None)
@@ -170,7 +170,11 @@ def _nothing(file: Layered, path: Sequence[str], option: Option | None) -> Fault
         return Fault(place, where, f"is not written and has no default; it takes {_takes(option)}")
     names = {*known, *(node.value if node is not None and isinstance(node.value, dict) else ())}
     message = f"there is no {name!r} in {'.'.join(above) or 'the file'}"
-    return Fault(place, where, message, allowed("There are", name, names) if names else "")
+    inside = [f"{section}.{name}" for section in NAMED if exists(file.tree, (section, name)) and not above]
+    if inside:
+        return Fault(place, where, f"{message} itself", f"Did you mean {' or '.join(map(repr, inside))}?")
+    close = "" if above else nearest(name, keys)
+    return Fault(place, where, message, close or (allowed("There are", name, names) if names else ""))
 
 
 def _labelled(label: str, lines: Sequence[str]) -> list[Row]:

@@ -250,8 +250,19 @@ def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
     for index, key in enumerate(pictures.keys):
         flow.read.add(key)
         if key not in flow.writers and not flow.open:
+            place, never = section.at((index,)).place, _never_writes(config, key)
+            if never is not None:
+                hint = f"{never.path} at {never.node.place} would write it"
+                yield Fault(place, "log.pictures.keys", f"shows {key!r}, which is written at no iteration", hint)
+                continue
             hint = f"There are: {', '.join(sorted(flow.writers))}. {nearest(key, flow.writers)}".strip()
-            yield Fault(section.at((index,)).place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint)
+            yield Fault(place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint)
+
+
+def _never_writes(config: Config, key: str) -> Component | None:
+    """An injector that writes a key, but for its gates."""
+    injectors = (component for step in config.steps.values() for component in step.injectors.values())
+    return next((each for each in injectors if any(use.name == key for use in each.writes)), None)
 
 
 def _written_later(runs: Iterable[tuple[Component, When]]) -> dict[str, Writer]:

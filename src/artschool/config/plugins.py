@@ -9,7 +9,7 @@ import pkgutil
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -68,7 +68,8 @@ def forget_files() -> None:
 def _blamed(name: str, place: Place, path: str) -> Iterator[None]:
     """Tell what a plugin raises as a fault of where it is listed."""
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # What it prints is no part of what a command prints, such as JSON.
+            yield
     except ConfigError as error:
         raise ConfigError([Fault(place, path, f"plugin {name!r}: {fault.message}") for fault in error.faults]) from None
     except BaseException as error:

@@ -53,9 +53,9 @@ def _check_network(config: Config, name: str, place: Place, path: str) -> Iterat
     if dot and own in config.networks:
         yield Fault(place, path, f"there is no moving average of {own!r}", f"Write `ema: {{networks: [{own}]}}`.")
     elif name not in config.networks:
-        averaged = (
-            [f"{average}.ema" for average in config.sections.ema.decays] if "." in name and config.sections.ema else []
-        )
+        # Whoever writes gen_ema may mean gen.ema.
+        averages = config.sections.ema.decays if config.sections.ema and ("." in name or name.endswith("ema")) else []
+        averaged = [f"{average}.ema" for average in averages]
         hint = allowed("The networks are", name, [*config.networks, *averaged])
         yield Fault(place, path, f"unknown network {name!r}", hint)
 

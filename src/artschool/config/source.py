@@ -174,6 +174,8 @@ def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
         hint = "Indent with spaces; YAML allows no tabs there."
     elif "flow" in context and "${" in line[: mark.column + 1]:
         hint = 'Between { } or [ ], a reference stands in quotes: "${...}".'
+    elif "scalar" in context and "end of stream" in str(problem) and start is not None:
+        hint = f"The quote opens at {_place(source, start)}."
     elif "flow" in context and start is not None and start.index < mark.index:
         hint = f"The bracket opens at {_place(source, start)}."
     else:
@@ -183,7 +185,7 @@ def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
 
 ADVICE = {
     "cannot start any token": "Put text that begins with this character in quotes.",
-    "mapping values are not allowed": "Put text that holds ': ' in quotes, or indent as the lines above.",
+    "mapping values are not allowed": "Put text with ': ' in quotes, indent as above, or end the key above with ': '.",
     "could not find expected ':'": "A line of a mapping is `key: value`.",
     "did not find expected key": "The entries of one mapping begin in the same column.",
 }

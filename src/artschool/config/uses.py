@@ -17,9 +17,7 @@ def key_rows(config: Config, key: str) -> list[Row]:
     """Who writes and who reads a key: in training, then in each evaluation that has it."""
     rows = list(_in_flow(config, key, "train", _training(config)))
     if rows and all(label != "written by" for label, _ in rows):
-        known = [use.name for component, _ in _training(config) for use in component.writes]
-        known += declared_keys(config.data.get("train")) or ()
-        rows.insert(0, ("written by", f"nothing. {nearest(key, known)}".strip()))
+        rows.insert(0, ("written by", f"nothing. {nearest(key, training_keys(config))}".strip()))
     rows += [
         ("read by", f"steps.{s.name}, which requires it") for s in config.steps.values() if key in s.section.requires
     ]
@@ -30,6 +28,12 @@ def key_rows(config: Config, key: str) -> list[Row]:
         if any(text.startswith(("evaluate.", "steps.")) for _, text in found):
             rows += [(f"evaluate {evaluation.name}", ""), *((f"  {label}", text) for label, text in found)]
     return rows
+
+
+def training_keys(config: Config) -> list[str]:
+    """The keys that something writes in training."""
+    written = [use.name for component, _ in _training(config) for use in component.writes]
+    return [*written, *(declared_keys(config.data.get("train")) or ())]
 
 
 def _training(config: Config) -> list[tuple[Component, When]]:

@@ -83,8 +83,8 @@ class BadSamples:
         self.note(f"{self.name}: {first}; replaced by another, {count} of at most {self.most}")
 
     def report(self) -> None:
-        """List what was replaced, if anything was."""
-        if self.reasons:
+        """List what was replaced, if anything was; too many have ended the run, which tells them itself."""
+        if 0 < len(self.reasons) <= self.most:
             number = f"{len(self.reasons)} sample{'s' if len(self.reasons) > 1 else ''}"
             self.note(f"{self.name}: {number} could not be read and had others in their place:{self._list()}")
 

@@ -140,8 +140,10 @@ class Loader:
         """A batch of the first samples, loaded here, fewer where there are fewer.
 
         Raises:
-            DataError: One of them cannot be read, or they do not fit into one batch.
+            DataError: There are none, one of them cannot be read, or they do not fit into one batch.
         """
+        if not len(self.dataset):
+            raise DataError(f"{self.name} is empty: its length is 0")
         positions = [Position(0, index) for index in range(min(count, len(self.dataset)))]
         return next(replace(self, workers=0).load([positions], torch.device("cpu")))
 

@@ -75,6 +75,9 @@ def parameter_groups(
         if index not in matched:
             pattern = repr(group.match) if group.marked is None else f"{group.match!r} marked {group.marked!r}"
             raise ConfigError(f"{path}.param_groups.{index}: {pattern} matches no parameter of {', '.join(networks)}")
+    if not seen and not any(True for network in networks.values() for _ in network.parameters()):
+        hint = "modules in a list or a mapping belong into nn.ModuleList or nn.ModuleDict"
+        raise ConfigError(f"{path}: {', '.join(networks)} has no parameters, so there is nothing to train; {hint}")
     if not sorted_groups:
         raise ConfigError(f"{path}: every parameter of {', '.join(networks)} is frozen, so there is nothing to train")
     return list(sorted_groups.values())
