@@ -121,9 +121,17 @@ def test_markup_in_a_file_is_only_text(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_plugin_is_announced_before_it_is_imported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "nets.py").write_text(NETS)
     text = SOUND.replace("seed: 0", "plugins: [nets.py]").replace("{type: patch_critic, width: 24}", "{type: mine}")
-    lines = checked(text, capsys).splitlines()
-    assert lines[:2] == ["plugin nets.py", "imported"]
-    assert "network critic   mine, trained by critic" in lines
+    Path("gan.yml").write_text(text)
+    check_command(Path("gan.yml"), (), with_plugins=True)
+    printed = capsys.readouterr()
+    assert printed.err == "imported\n"  # Not among what the command prints, which may be JSON.
+    lines = printed.out.splitlines()
+    assert lines[0] == "plugin nets.py" and "network critic   mine, trained by critic" in lines
+    (folder / "gone.py").write_text("raise SystemExit")
+    Path("gan.yml").write_text(text.replace("nets.py", "gone.py"))
+    with pytest.raises(ConfigError):
+        check_command(Path("gan.yml"), (), with_plugins=True)
+    assert capsys.readouterr().out == "plugin gone.py\n"
 
 
 def test_without_plugins_no_code_of_the_file_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
