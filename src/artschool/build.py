@@ -37,7 +37,7 @@ from artschool.engine.train_iteration import Clock, TrainStep
 from artschool.engine.update import Update
 from artschool.engine.weights import load_weights
 from artschool.entries import DatasetEntry, NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
-from artschool.errors import ConfigError
+from artschool.errors import ConfigError, Fault, Place
 from artschool.graph.step import Step
 
 Note = Callable[[str], None]
@@ -65,7 +65,7 @@ def build(
         ArtschoolError: Something that only building can tell: a data set that is empty, weights that do not fit.
     """
     file = config.sections
-    device = device or choose_device(file.train.device)
+    device = device or choose_device(file.train.device, config.tree.at(("train", "device")).place)
     ranks.start(device)
     _set_switches(file.train)
     meters = Meters()
@@ -116,8 +116,8 @@ def build_loggers(config: Config) -> list[Logger]:
     return [construct(component, component.options()) for component in config.loggers.values()]
 
 
-def choose_device(name: str) -> torch.device:
-    """The device that `train.device` names; `auto` takes a GPU when there is one, each process its own.
+def choose_device(name: str, place: Place) -> torch.device:
+    """The device that `train.device`, at this place, names; `auto` takes a GPU if there is one, each process its own.
 
     Raises:
         ConfigError: There is no such device.
@@ -127,10 +127,11 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise ConfigError(f"train.device: unknown device {name!r}; write auto, cpu, cuda or cuda:1") from None
+        message = f"unknown device {name!r}; write auto, cpu, cuda or cuda:1"
+        raise ConfigError(Fault(place, "train.device", message)) from None
     if device.type == "cuda":
         if not torch.cuda.is_available():
-            raise ConfigError("train.device: cuda is not available here; write auto or cpu")
+            raise ConfigError(Fault(place, "train.device", "cuda is not available here; write auto or cpu"))
         device = torch.device("cuda", ranks.local_rank() if device.index is None else device.index)
         torch.cuda.set_device(device)
     return device

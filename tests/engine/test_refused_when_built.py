@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 import toy_parts
 
 from artschool.errors import CheckpointError, ConfigError
@@ -18,6 +19,12 @@ TOKENS = "steps.main.injectors.tokens={type: kmeans_quantizer, in: x, centroids:
 def test_errors_of_ours_say_where(tmp_path: Path, override: str, error: type[Exception]) -> None:
     with pytest.raises(error, match=rf"toy\.yml:\d+:\d+: {re.escape(override.partition('=')[0])}: "):
         toy_parts.load(tmp_path, override)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_says_where(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"toy.*: train\.device: cuda is not available here; write auto or cpu$"):
+        toy_parts.load(tmp_path, "train.device=cuda")
 
 
 def test_what_torch_refuses_says_where(tmp_path: Path) -> None:
