@@ -122,8 +122,15 @@ def test_a_plugin_is_announced_before_it_is_imported(folder: Path, capsys: pytes
     (folder / "nets.py").write_text(NETS)
     text = SOUND.replace("seed: 0", "plugins: [nets.py]").replace("{type: patch_critic, width: 24}", "{type: mine}")
     lines = checked(text, capsys).splitlines()
-    assert lines[:2] == ["plugin nets.py", "imported"]
+    assert lines[0] == "plugin nets.py" and "imported" not in lines  # What it prints goes to stderr.
     assert "network critic   mine, trained by critic" in lines
+
+
+def test_a_plugin_that_raises_has_been_announced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "nets.py").write_text("raise ValueError('imported')\n")
+    with pytest.raises(ConfigError, match="imported"):
+        checked(SOUND.replace("seed: 0", "plugins: [nets.py]"), capsys)
+    assert capsys.readouterr().out == "plugin nets.py\n"
 
 
 def test_without_plugins_no_code_of_the_file_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
