@@ -127,11 +127,13 @@ def test_a_plugin_is_announced_before_it_is_imported(folder: Path, capsys: pytes
     assert printed.err == "imported\n"  # Not among what the command prints, which may be JSON.
     lines = printed.out.splitlines()
     assert lines[0] == "plugin nets.py" and "network critic   mine, trained by critic" in lines
-    (folder / "gone.py").write_text("raise SystemExit")
-    Path("gan.yml").write_text(text.replace("nets.py", "gone.py"))
-    with pytest.raises(ConfigError):
-        check_command(Path("gan.yml"), (), with_plugins=True)
-    assert capsys.readouterr().out == "plugin gone.py\n"
+
+
+def test_a_plugin_that_raises_has_been_announced(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "nets.py").write_text("raise ValueError('imported')\n")
+    with pytest.raises(ConfigError, match="imported"):
+        checked(SOUND.replace("seed: 0", "plugins: [nets.py]"), capsys)
+    assert capsys.readouterr().out == "plugin nets.py\n"
 
 
 def test_without_plugins_no_code_of_the_file_runs(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

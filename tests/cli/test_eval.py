@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 import toy_run
 from click.testing import CliRunner, Result
 
 from artschool.cli.main import cli
+from artschool.engine.run import Run
 from artschool.errors import ArtschoolError, CheckpointError, ConfigError
 
 
@@ -57,6 +59,19 @@ def test_values_that_json_does_not_know_are_text(tmp_path: Path) -> None:
     perfect = "evaluate.held_out.metrics.psnr={type: psnr, in: [hq, hq]}"
     assert json.loads(evaluate(tmp_path, "--json", perfect).stdout)["held_out/psnr"] == "Infinity"
     assert evaluate(tmp_path, perfect).stdout == "held_out/psnr inf\n"
+
+
+def test_what_a_network_prints_is_no_part_of_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path)
+    evaluated = Run.evaluate
+
+    def talking(run: Run) -> dict[str, float]:
+        print("as many parameters as stars")  # noqa: T201  # That is the point.
+        return evaluated(run)
+
+    monkeypatch.setattr(Run, "evaluate", talking)
+    result = evaluate(tmp_path, "--json")
+    assert "held_out/psnr" in json.loads(result.stdout) and "stars" in result.stderr
 
 
 def test_what_cannot_be_evaluated_is_told(tmp_path: Path) -> None:

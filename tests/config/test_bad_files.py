@@ -156,6 +156,12 @@ def test_bases_that_lead_in_a_circle_are_named(folder: Path) -> None:
             "plugin 'nets.py' raised SyntaxError: invalid syntax (nets.py, line 2)\n    at <folder>/nets.py:2: def f(:",
         ),
         (
+            "from .other import x\n",
+            "plugin 'nets.py' raised ImportError: attempted relative import with no known parent package\n"
+            "    at <folder>/nets.py:1: from .other import x\n"
+            "    A file stands alone; list it as a module of its package, such as `my_package.parts`.",
+        ),
+        (
             "raise SystemExit(3)\n",
             "plugin 'nets.py' raised SystemExit: 3\n    at <folder>/nets.py:1: raise SystemExit(3)",
         ),

@@ -157,3 +157,10 @@ def test_what_references_nest_too_deeply_is_refused() -> None:
         composed({"x.yml": chained})
     with pytest.raises(ConfigError, match=r"^x\.yml: nests deeper than 64 levels$"):
         composed({"x.yml": "a: 1\n"}, ".".join("b" * 3000) + "=1")
+
+
+@pytest.mark.parametrize("written", ["${TOKEN_OF_MINE}", "${oc.env:TOKEN_OF_MINE}"])
+def test_who_writes_a_variable_as_elsewhere_is_told_how_here(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN_OF_MINE", "1")
+    with pytest.raises(ConfigError, match=r"\n    `\$\{env:TOKEN_OF_MINE\}` is the environment variable\.$"):
+        composed({"x.yml": f"a: {written}\n"})

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
@@ -21,10 +23,11 @@ def eval_command(
     """Evaluate a checkpoint and print a line for each metric, or one JSON object."""
     try:
         console = Console(stderr=True, highlight=False)
-        run = load_trained(config, overrides, run_dir=run_dir, checkpoint=checkpoint, console=console)
-        if not run.evaluations:
-            raise ConfigError(f"{config}: there is no `evaluate:` section, so there is nothing to evaluate")
-        values = run.evaluate()
+        with redirect_stdout(sys.stderr):  # What networks and data sets print is no part of the answer.
+            run = load_trained(config, overrides, run_dir=run_dir, checkpoint=checkpoint, console=console)
+            if not run.evaluations:
+                raise ConfigError(f"{config}: there is no `evaluate:` section, so there is nothing to evaluate")
+            values = run.evaluate()
         ranks.wait()
         if ranks.is_main() and as_json:
             numbers = {name: json_number(value) for name, value in values.items()}

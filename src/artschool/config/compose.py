@@ -204,7 +204,10 @@ class _Filler:
             parent, target = target, target.child(step) if target else None
             if target is None:
                 known = parent.value if parent is not None and isinstance(parent.value, dict) else {}
-                self.faults.append(Fault(node.place, "", f"${{{name}}}: there is no {step!r}", nearest(step, known)))
+                variable = name.rpartition(":")[2]  # As other languages write it: ${HOME}, ${oc.env:HOME}.
+                is_variable = parent is self._tree and variable in os.environ
+                hint = f"`${{env:{variable}}}` is the environment variable." if is_variable else nearest(step, known)
+                self.faults.append(Fault(node.place, "", f"${{{name}}}: there is no {step!r}", hint))
                 return Node(None, node.place)
         assert target is not None
         return self.fill(target, (*chain, name))

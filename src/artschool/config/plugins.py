@@ -79,8 +79,11 @@ def _blamed(name: str, place: Place, path: str) -> Iterator[None]:
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
             hint = _nearest_module(error.name) or "A file ends with `.py`."
             raise ConfigError(Fault(place, path, f"there is no module {name!r}", hint)) from None
+        hint = _last_line(error)
+        if isinstance(error, ImportError) and "relative import" in str(error):
+            hint += "\nA file stands alone; list it as a module of its package, such as `my_package.parts`."
         raise ConfigError(
-            Fault(place, path, f"plugin {name!r} raised {type(error).__name__}: {error}", _last_line(error))
+            Fault(place, path, f"plugin {name!r} raised {type(error).__name__}: {error}", hint)
         ) from error
 
 
