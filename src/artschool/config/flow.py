@@ -158,9 +158,9 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     for index, (component, when) in enumerate(runs):
         if (when & flow.during).first() is None:
             warnings.append(never_runs(component, when, flow.during))
-            continue
-        faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]), given[component.path])
-        faults += _check_outputs(component)
+        else:
+            faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]), given[component.path])
+            faults += _check_outputs(component)
         faults += flow.check_writes(component, when)
     faults += _check_required(config)
     faults += _check_pictures(config, flow)
@@ -249,20 +249,13 @@ def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
     section = config.tree.at(("log", "pictures", "keys"))
     for index, key in enumerate(pictures.keys):
         flow.read.add(key)
-        if key not in flow.writers and not flow.open:
-            place, never = section.at((index,)).place, _never_writes(config, key)
-            if never is not None:
-                hint = f"{never.path} at {never.node.place} would write it"
-                yield Fault(place, "log.pictures.keys", f"shows {key!r}, which is written at no iteration", hint)
-                continue
+        place, writers = section.at((index,)).place, flow.writers.get(key)
+        if writers is None and not flow.open:
             hint = f"There are: {', '.join(sorted(flow.writers))}. {nearest(key, flow.writers)}".strip()
             yield Fault(place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint)
-
-
-def _never_writes(config: Config, key: str) -> Component | None:
-    """An injector that writes a key, but for its gates."""
-    injectors = (component for step in config.steps.values() for component in step.injectors.values())
-    return next((each for each in injectors if any(use.name == key for use in each.writes)), None)
+        elif writers and all((writer.when & flow.during).first() is None for writer in writers):
+            hint = f"{writers[0].path} at {writers[0].place} would write it"
+            yield Fault(place, "log.pictures.keys", f"shows {key!r}, which is written at no iteration", hint)
 
 
 def _written_later(runs: Iterable[tuple[Component, When]]) -> dict[str, Writer]:
