@@ -317,6 +317,11 @@ def _our_names(metrics: Mapping[str, float], steps: Mapping[str, Any]) -> dict[s
                     own = f"{step}/{loss_name}/{old.removeprefix(f'loss_{loss_name}_')}"
             if own is not None:
                 named[own] = value
+        if f"{step}/total" not in named:
+            # The reference leaves it out where a step runs and does not train; it is the same sum of the same losses.
+            terms = {f"{step}/{name}": loss["weight"] for name, loss in content["losses"].items()}
+            active = [named[name] * weight for name, weight in terms.items() if name in named]
+            named |= {f"{step}/total": sum(active)} if active else {}
     return named
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from toy_parts import TEXT, load, same
 
 from artschool.engine.ema import Ema
@@ -17,6 +17,7 @@ from artschool.engine.schedules import Schedule
 from artschool.engine.train_iteration import Clock
 from artschool.engine.update import Update
 from artschool.errors import NumericsError
+from artschool.registry import metrics
 
 SPOILED = """
 name: parts
@@ -192,6 +193,78 @@ def test_ignore_does_not_look(tmp_path: Path) -> None:
     run.train()
     assert [math.isnan(weight) for weight in snapshots.weights()] == [False, False, True, True, True]
     assert snapshots.values("main/skipped") == []
+
+
+NOTHING_MOVED = (
+    "warning: steps.main moved nothing: all of its {} updates had NaN or infinite gradients and were skipped; "
+    "look at its losses, and at the data that they read"
+)
+
+
+@pytest.mark.parametrize(("at", "count"), [([0, 1, 2, 3], 4), ([0, 1, 2], None), ([1, 2, 3], None)])
+def test_a_step_that_never_moved_is_told_at_the_end(tmp_path: Path, at: list[int], count: int | None) -> None:
+    run, snapshots = load(tmp_path, spoiled_at(*at), text=SPOILED)
+    run.train()
+    assert snapshots.notes == ([] if count is None else [NOTHING_MOVED.format(count)])
+    assert (snapshots.weights() == [2] * 5) == bool(snapshots.notes)
+
+
+def test_updates_that_were_not_due_are_none_that_were_skipped(tmp_path: Path) -> None:
+    run, snapshots = load(tmp_path, spoiled_at(0, 1, 2, 3), "steps.main.every=2", text=SPOILED)
+    run.train()
+    assert snapshots.notes == [NOTHING_MOVED.format(2)]
+
+
+def test_a_resumed_run_remembers_that_its_step_moved(tmp_path: Path) -> None:
+    for first in ([], [0, 1]):
+        folder = tmp_path / str(len(first))
+        folder.mkdir()
+        load(folder, spoiled_at(*first), "train.iterations=2", text=SPOILED)[0].train()
+        run, snapshots = load(folder, spoiled_at(2, 3), text=SPOILED)
+        run.train()
+        assert snapshots.notes == ([NOTHING_MOVED.format(4)] if first else [])
+
+
+@pytest.mark.parametrize(("at", "count"), [([0, 1, 2], 3), ([0, 2], None)])
+def test_a_sum_that_has_begun_is_not_nothing(tmp_path: Path, at: list[int], count: int | None) -> None:
+    options = ("steps.main.batch_sizing={}", "train.iterations=3")
+    run, snapshots = load(tmp_path, spoiled_at(*at), *options, text=SPOILED)
+    run.train()
+    assert snapshots.weights() == [2] * 4
+    assert snapshots.notes == ([] if count is None else [NOTHING_MOVED.format(count)])
+
+
+SEEN = "evaluate={seen: {data: train, every: 2, metrics: {mean: {type: part_mean, in: x}}}}"
+BEST = "checkpoint={keep_best: {metric: seen/mean, mode: max}}"
+
+
+def test_weights_that_are_no_numbers_are_told_and_never_the_best(tmp_path: Path) -> None:
+    metrics.register("part_mean", part_mean)
+    run, snapshots = load(tmp_path, "train.non_finite=ignore", SEEN, BEST, "train.iterations=2", text=SPOILED)
+    run.train()
+    held = "net.weight and 1 more hold numbers that are NaN or infinite"
+    assert snapshots.notes == [
+        f"seen/mean 2.5 after 2 iterations is not kept as the best: {held}",
+        f"warning: {held}",
+    ]
+    assert run.best is None
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(math.nan, ["mask holds numbers that are NaN or infinite"]), (-math.inf, [])]
+)
+def test_a_buffer_may_be_infinite_and_not_nan(tmp_path: Path, value: float, told: list[str]) -> None:
+    metrics.register("part_mean", part_mean)
+    run, snapshots = load(tmp_path, spoiled_at(), SEEN, BEST, "ema=", text=SPOILED)
+    run.networks["other"].register_buffer("mask", torch.tensor([0.0, value]))
+    run.train()
+    assert [note.split("other.")[1] for note in snapshots.notes] == told * 3
+    assert run.best == (None if told else (2.5, 2))
+
+
+def part_mean(x: Tensor) -> Tensor:
+    """The mean of each sample (B, ...), as (B,)."""
+    return x.flatten(1).mean(1)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -207,6 +207,23 @@ def test_a_loss_and_an_injector_have_gates_of_their_own(tmp_path: Path) -> None:
     assert snapshots.values("main/total") == [0.5, 2, 10.5, -2]  # The third is 3.5 + 2 * 3.5.
 
 
+@pytest.mark.parametrize("gate", ["steps.main.every=2", "steps.main.optimizer.every=2", "networks.net.every=2"])
+def test_a_loss_and_the_total_are_means_over_all_iterations_that_compute_them(tmp_path: Path, gate: str) -> None:
+    run, snapshots = load(tmp_path, gate, "steps.main.losses.mean.weight=2.0", "log.every=4")
+    run.train()
+    assert snapshots.weights() == [0, -1, -1, -2, -2]
+    # Means of the batches 0.5, 2.5, 4.5, 0.5 plus the weights: 0.5, 1.5, 3.5, -1.5. Those that train have a mean of 2.
+    assert snapshots.values("main/mean") == [1.0]
+    assert snapshots.values("main/total") == [2.0]
+
+
+def test_a_step_that_updates_nothing_has_a_total_too(tmp_path: Path) -> None:
+    run, snapshots = load(tmp_path, "steps.main.optimizer=none", "steps.main.losses.mean.weight=2.0")
+    run.train()
+    assert snapshots.values("main/mean") == [0.5, 2.5, 4.5, 0.5]
+    assert snapshots.values("main/total") == [1, 5, 9, 1]
+
+
 def test_an_average_moves_only_when_its_network_does(tmp_path: Path) -> None:
     run, snapshots = load(tmp_path, "steps.main.every=2", "ema={decay: 0.5, networks: [net]}")
     run.train()

@@ -149,10 +149,8 @@ class Snapshots(toy_run.Recorder):
         super().__init__()
         self.taken: list[dict[str, Any]] = []
 
-    def start(self, run: Run) -> None:
-        self.taken.append(snapshot(run))
-
     def advance(self, run: Run) -> None:
+        super().advance(run)
         self.taken.append(snapshot(run))
 
     def weights(self, network: str = "net", name: str = "weight") -> list[float]:

@@ -148,13 +148,16 @@ class Recorder:
     def __init__(self) -> None:
         self.records: list[dict[str, float]] = []
         self.notes: list[str] = []
+        self.updates: list[dict[str, int]] = []
         self.pictures: list[tuple[str, int, tuple[int, ...]]] = []
 
     def start(self, run: Run) -> None:
-        """Nothing."""
+        """Keep how many updates each step that has an optimizer has made."""
+        self.advance(run)
 
     def advance(self, run: Run) -> None:
-        """Nothing."""
+        """Keep the same after each iteration."""
+        self.updates.append({step.graph.name: step.update.count for step in run.steps if step.update is not None})
 
     def log(self, record: Record) -> None:
         """Keep."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -74,7 +75,8 @@ def assert_as_in(run: Run, recorder: toy_run.Recorder, plan: Timeline) -> None:
     for step in plan.steps:
         update = toy_parts.step_of(run, step.name).update
         assert (update.count if update else 0) == step.updates.least == step.updates.most
-        trained = [int(r["iteration"]) for r in recorder.records if f"{step.name}/total" in r]
+        counts = [updates.get(step.name, 0) for updates in recorder.updates]
+        trained = [plan.start + at for at, (before, after) in enumerate(pairwise(counts)) if before != after]
         assert [i for i in range(plan.stop) if i in step.trains] == trained
         for loss in step.losses:
             logged = [int(r["iteration"]) for r in recorder.records if f"{step.name}/{loss.name}" in r]

@@ -17,6 +17,7 @@ from artschool.engine.pictures import draw
 from artschool.engine.rollback import roll_back
 from artschool.engine.run import Run
 from artschool.engine.signals import StopFlag, stop_flag
+from artschool.engine.soundness import doubts, non_finite
 from artschool.engine.train_iteration import MicroBatches, train_iteration
 from artschool.errors import NumericsError, ResourceError, Stopped
 
@@ -55,6 +56,8 @@ def _train_on(run: Run, flag: StopFlag) -> None:
                 if not saved:
                     checkpoint.save(run)
                 raise Stopped(f"stopped after iteration {run.iteration} and saved; the same command goes on", exit_code)
+        for doubt in doubts(run):
+            run.note(f"warning: {doubt}")
 
 
 def _open_folder(run: Run) -> None:
@@ -165,7 +168,11 @@ def _improves(run: Run, record: dict[str, float]) -> bool:
     value = record.get(best.metric, math.nan) if best else math.nan
     if best is None or math.isnan(value):
         return False
-    if run.best is None or (value > run.best[0] if best.mode == "max" else value < run.best[0]):
-        run.best = (value, run.iteration)
-        return True
-    return False
+    if run.best is not None and not (value > run.best[0] if best.mode == "max" else value < run.best[0]):
+        return False
+    spoiled = non_finite(run)
+    if ranks.any_of(bool(spoiled)):
+        run.note(f"{best.metric} {value:.4g} after {run.iteration} iterations is not kept as the best: {spoiled}")
+        return False
+    run.best = (value, run.iteration)
+    return True

@@ -129,8 +129,10 @@ class TrainStep:
                 clock.share = share
                 with self.autocast():
                     total = self.graph.forward(state, iteration, clock.record)
-                if parameters and total is not None:
-                    self._backward_from(total, clock)
+                if total is not None:
+                    clock.record(self._total, total)
+                    if parameters:
+                        self._backward_from(total, clock)
                 state.keep_only(self.graph.kept)
         if not parameters or self.update is None or not self.update.prepare(iteration):
             return []
@@ -150,7 +152,6 @@ class TrainStep:
                 f"steps.{self.graph.name}: at iteration {clock.iteration} no active loss depends on "
                 f"{', '.join(self.networks)}, which the step trains; look for a `grad: false` or a detach on the way"
             )
-        clock.record(self._total, total)
         self.update.precision.backward(total if clock.share == 1.0 else total * clock.share)
 
     def _log_norms(self, meters: Meters) -> None:

@@ -153,6 +153,14 @@ class Update:
         self._unread.clear()
         return self._skips, self._streak
 
+    @property
+    def moved_nothing(self) -> bool:
+        """Whether there were gradients to follow, and none of them was finite; waits for the device."""
+        skipped, _ = self.skips()
+        # What is left out of a sum is skipped before it can be an update.
+        good = self.count - skipped if self.sizing is None else self.count + int(self.sizing.count)
+        return skipped > 0 and good == 0
+
     def rates(self) -> list[float]:
         """The present rate of each group."""
         return [float(group["lr"]) for group in self.optimizer.param_groups]
