@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from artschool.config.source import Node
 from artschool.errors import MOST_NAMES, Fault, allowed, nearest
+from artschool.synonyms import OPTIONS
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -85,7 +86,7 @@ class _Faults:
             missing = [str(e["loc"][-1]) for e in group if e["type"] == "missing" and isinstance(e["loc"][-1], str)]
             # A name that is missing because it stands there misspelt is one mistake, not two.
             unknown = [str(loc[-1]) for loc in grouped if loc[:-1] == location and _is_unknown(grouped[loc])]
-            missing = [name for name in missing if not any(nearest(other, [name]) for other in unknown)]
+            missing = [name for name in missing if not any(nearest(other, [name], OPTIONS) for other in unknown)]
             faults += [self._missing(location, name) for name in missing]
             faults += [self._misnamed(location, error) for error in group if error["type"] == "plain_name"]
             if _is_unknown(group):
@@ -105,7 +106,7 @@ class _Faults:
     def _unknown(self, location: Location) -> Fault:
         found, parent, name = self._node.at(location), location[:-1], str(location[-1])
         names = list(_names_in(self._model, parent)) if parent else self._takes
-        hint = allowed(f"{self._where(parent) if parent else self._owner} takes", name, names) if names else ""
+        hint = allowed(f"{self._where(parent) if parent else self._owner} takes", name, names, OPTIONS) if names else ""
         return Fault(found.start, self._where(location), "unknown option", hint)
 
     def _misnamed(self, location: Location, error: ErrorDetails) -> Fault:
