@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -46,7 +46,13 @@ EXPECTS = {
 
 
 def validate(
-    model: type[Model], node: Node, path: str, takes: Iterable[str], owner: str
+    model: type[Model],
+    node: Node,
+    path: str,
+    takes: Iterable[str],
+    owner: str,
+    *,
+    home: Callable[[str], str] | None = None,
 ) -> tuple[Model | None, list[Fault]]:
     """Validate what stands at a node.
 
@@ -54,6 +60,7 @@ def validate(
         path: Path of the node, for the faults.
         takes: The names that may stand there, for the hint of an unknown one.
         owner: Who takes them, for the same hint.
+        home: Says where a name belongs that may not stand there.
 
     Returns:
         The model, or None with every fault that was found.
@@ -62,18 +69,27 @@ def validate(
         # JSON mode: a list serves as a tuple and text as a path, and still no text passes as a number.
         return model.model_validate_json(json.dumps(node.plain())), []
     except ValidationError as error:
-        return None, _Faults(model, node, path, list(takes), owner).of(error.errors(include_url=False))
+        return None, _Faults(model, node, path, list(takes), owner, home).of(error.errors(include_url=False))
 
 
 class _Faults:
     """Turns the errors of one validation into faults."""
 
-    def __init__(self, model: type[BaseModel], node: Node, path: str, takes: list[str], owner: str) -> None:
+    def __init__(
+        self,
+        model: type[BaseModel],
+        node: Node,
+        path: str,
+        takes: list[str],
+        owner: str,
+        home: Callable[[str], str] | None,
+    ) -> None:
         self._model = model
         self._node = node
         self._path = path
         self._takes = takes
         self._owner = owner
+        self._home = home
 
     def of(self, errors: Sequence[ErrorDetails]) -> list[Fault]:
         """The faults, one for each thing that is wrong."""
@@ -81,8 +97,12 @@ class _Faults:
         grouped: dict[Location, list[ErrorDetails]] = {}
         for error in errors:
             grouped.setdefault(_existing(self._node, error["loc"]), []).append(error)
-        faults = []
+        # A mapping that lacks what it needs and is named like a part of it is that part, one level too high.
+        high = [loc for loc, group in grouped.items() if _lacks(group) and loc and loc[-1] in self._names_at(loc)]
+        faults = [self._too_high(location, high) for location in high]
         for location, group in grouped.items():
+            if any(location[: len(other)] == other for other in high):
+                continue
             missing = [str(e["loc"][-1]) for e in group if e["type"] == "missing" and isinstance(e["loc"][-1], str)]
             # A name that is missing because it stands there misspelt is one mistake, not two.
             unknown = [str(loc[-1]) for loc in grouped if loc[:-1] == location and _is_unknown(grouped[loc])]
@@ -103,10 +123,23 @@ class _Faults:
         found = self._node.at(location)
         return Fault(found.start, self._where(location), f"needs {name!r}")
 
+    def _too_high(self, location: Location, high: Sequence[Location]) -> Fault:
+        found, above, name = self._node.at(location), self._node.at(location[:-1]), str(location[-1])
+        beside = above.value if isinstance(above.value, dict) else {}
+        entry = next((each for each in beside if (*location[:-1], each) not in high), "<name>")
+        where = self._where(location[:-1])
+        message = f"stands one level too high: it belongs in an entry of `{where}`, such as {where}.{entry}.{name}"
+        return Fault(found.start, self._where(location), message)
+
+    def _names_at(self, location: Location) -> list[str]:
+        return list(_names_in(self._model, location))
+
     def _unknown(self, location: Location) -> Fault:
         found, parent, name = self._node.at(location), location[:-1], str(location[-1])
-        names = list(_names_in(self._model, parent)) if parent else self._takes
+        names = self._names_at(parent) if parent else self._takes
         hint = allowed(f"{self._where(parent) if parent else self._owner} takes", name, names, OPTIONS) if names else ""
+        if self._home is not None and not nearest(name, names, OPTIONS):
+            hint = f"{hint} {self._home(name)}".strip()
         return Fault(found.start, self._where(location), "unknown option", hint)
 
     def _misnamed(self, location: Location, error: ErrorDetails) -> Fault:
@@ -146,6 +179,11 @@ def _existing(node: Node, location: Sequence[str | int]) -> Location:
             continue
         steps.append(step)
     return tuple(steps)
+
+
+def _lacks(errors: Sequence[ErrorDetails]) -> bool:
+    """Whether a mapping is none, or lacks something by name."""
+    return any(e["type"] == "model_type" or (e["type"] == "missing" and isinstance(e["loc"][-1], str)) for e in errors)
 
 
 def _is_unknown(errors: Sequence[ErrorDetails]) -> bool:
