@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from artschool.config.scalars import resolve
 from artschool.config.source import Node
 from artschool.errors import MOST_NAMES, Fault, allowed, nearest
 from artschool.synonyms import OPTIONS
@@ -43,6 +44,9 @@ EXPECTS = {
     "too_long": "at most {max_length}",
     "string_pattern_mismatch": "text that matches {pattern}",
 }
+
+SCALARS: Mapping[str, tuple[type, ...]] = {"int_type": (int,), "float_type": (int, float), "bool_type": (bool,)}
+"""What is wanted where pydantic found text."""
 
 
 def validate(
@@ -160,7 +164,7 @@ class _Faults:
             message = f"expects one of {len(names)} names, found {describe(found)}"
             return Fault(found.place, self._where(location), message, allowed("There are", found.value, names))
         message = f"expects {' or '.join(expected)}, found {describe(found)}"
-        hint = nearest(found.value, names) if isinstance(found.value, str) else ""
+        hint = _unquoted(found, errors) or nearest(found.value, names) if isinstance(found.value, str) else ""
         return Fault(found.place, self._where(location), message, hint)
 
     def _where(self, location: Location) -> str:
@@ -209,6 +213,15 @@ def _expectation(error: ErrorDetails) -> str:
         return error["msg"]
     bounds = error.get("ctx", {}).items()
     return template.format(**{name: f"{value:g}" if isinstance(value, float) else value for name, value in bounds})
+
+
+def _unquoted(node: Node, errors: Sequence[ErrorDetails]) -> str:
+    """The way out where quotes make text of a number that was wanted, or of true and false; nothing elsewhere."""
+    text = node.value
+    # What the environment says is not shown.
+    plain = resolve(text) if isinstance(text, str) and text == node.masked() else None
+    wanted = {SCALARS[error["type"]] for error in errors if error["type"] in SCALARS}
+    return f"Write it without quotes: {text}" if type(plain) in {kind for kinds in wanted for kind in kinds} else ""
 
 
 def _literals(errors: Sequence[ErrorDetails]) -> list[str]:
