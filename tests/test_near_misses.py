@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 from bad_files import SOUND
+from pydantic import TypeAdapter
 
+from artschool.config import sections
+from artschool.config.source import read_text
 from artschool.errors import ConfigError, allowed, nearest
 from artschool.legacy.read import check_any
 from artschool.registry import REGISTRIES
 from artschool.spelling import closest, distance
+from artschool.synonyms import OPTIONS, TYPES
 
 CLOSE = [
     # Letters that are swapped, missing, doubled, wrong.
@@ -110,6 +114,15 @@ NAMED = [
     ("a metric", "metric: photos/psnr", "metric: photo/psnr", "Did you mean 'photos/psnr'?"),
     ("a type", "{type: l1, in", "{type: L1, in", "Did you mean 'l1'?"),
     ("a type, swapped letters", "type: multi_step", "type: mutli_step", "Did you mean 'multi_step'?"),
+    ("torch's name of a loss", "{type: l1, in", "{type: MSELoss, in", "Did you mean 'l2'?"),
+    ("torch's name of a function", "{type: l1, in", "{type: bce_with_logits, in",
+     "Did you mean 'cross_entropy, kind: bce'?"),
+    ("torch's name of an optimizer", "{type: adamw, lr: 2e-3", "{type: AdamW, lr: 2e-3", "Did you mean 'adamw'?"),
+    ("torch's name of a schedule", "type: multi_step", "type: MultiStepLR", "Did you mean 'multi_step'?"),
+    ("torchmetrics' name", "psnr: {type: psnr", "psnr: {type: PeakSignalNoiseRatio", "Did you mean 'psnr'?"),
+    ("torch's name of an option", "{type: adamw, lr: 4e-4", "{type: adamw, learning_rate: 4e-4", "Did you mean 'lr'?"),
+    ("Lightning's name of an option", "{iterations: 800}", "{max_steps: 800}", "Did you mean 'iterations'?"),
+    ("torch's name in a group", "lr: 4e-4", "param_groups: [{learning_rate: 1e-4}]", "Did you mean 'lr'?"),
     ("a type of another kind", "{type: l1, in", "{type: psnr, in", "'psnr' is a metric, not a loss."),
     ("a kind of parameter", "weight_decay: 0.0", "weight_decay: 0.0, no_decay: [biass]", "Did you mean 'bias'?"),
     ("a path", "{iterations: 800}", '{iterations: "${log.evrey}"}', "Did you mean 'every'?"),
@@ -139,6 +152,64 @@ OVERRIDES = [
     ("data.trian.batch_size=2", "Did you mean 'train'?"),
     ("train.precison=bf16", "Did you mean 'precision'?"),
 ]
+
+
+OTHERS = [
+    ("losses", "MSELoss mse mse_loss", "l2"), ("losses", "L1Loss l1_loss mae", "l1"),
+    ("losses", "SmoothL1Loss smoothL1", "smooth_l1"), ("losses", "CrossEntropyLoss ce", "cross_entropy"),
+    ("losses", "HuberLoss", "huber"), ("losses", "CTCLoss", "ctc"), ("losses", "CosineEmbeddingLoss", "cosine"),
+    ("losses", "bce BCELoss BCEWithLogitsLoss bce_with_logits binary_cross_entropy_with_logits",
+     "cross_entropy, kind: bce"),
+    ("losses", "wgan-gp", "gradient_penalty, kind: wgan_gp"), ("losses", "TVLoss", "total_variation"),
+    ("losses", "kl_div KLLoss", "kl_divergence"), ("losses", "LPIPSLoss", "lpips"),
+    ("optimizers", "Adam ADAM", "adam"), ("optimizers", "AdamW adam_w", "adamw"), ("optimizers", "SGD", "sgd"),
+    ("optimizers", "RMSprop", "rmsprop"), ("optimizers", "Lion", "pytorch_optimizer, name: lion"),
+    ("schedules", "CosineAnnealingLR cosine cosine_schedule", "cosine_annealing"),
+    ("schedules", "CosineAnnealingWarmRestarts", "cosine_annealing_warm_restarts"),
+    ("schedules", "StepLR", "step"), ("schedules", "MultiStepLR", "multi_step"),
+    ("schedules", "ExponentialLR", "exponential"), ("schedules", "PolynomialLR poly", "polynomial"),
+    ("metrics", "PeakSignalNoiseRatio PSNR", "psnr"), ("metrics", "FrechetInceptionDistance", "fid"),
+    ("metrics", "acc", "accuracy"),
+]  # fmt: skip
+NOBODYS = [
+    ("losses", "loss lr nll hinge gan triplet KLDivLoss adam"), ("optimizers", "lbfgs muon optimizer"),
+    ("schedules", "lr OneCycleLR plateau schedule"), ("metrics", "mae iou"),
+]  # fmt: skip
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(
+    ("kind", "name", "meant"), [(kind, name, meant) for kind, names, meant in OTHERS for name in names.split()]
+)
+def test_what_others_call_it_is_understood(kind: str, name: str, meant: str) -> None:
+    assert nearest(name, REGISTRIES[kind].names(), TYPES[kind]) == f"Did you mean {meant!r}?"
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in NOBODYS for name in names.split()])
+def test_what_nothing_here_is_called_is_not_suggested(kind: str, name: str) -> None:
+    assert nearest(name, REGISTRIES[kind].names(), TYPES[kind]) == ""
+
+
+@pytest.mark.usefixtures("registries")
+def test_what_a_synonym_stands_for_exists_and_the_synonym_does_not() -> None:
+    for kind, synonyms in TYPES.items():
+        for meant, others in synonyms.names.items():
+            entry = read_text(f"{{type: {meant}}}", "").plain()
+            registered = REGISTRIES[kind].get(entry.pop("type"))
+            for name, value in entry.items():
+                option = next(each for each in registered.signature.parameters if each.name == name)
+                assert TypeAdapter(option.annotation).validate_python(value) == value
+            taken = set(others.split()) & {name.replace("_", "") for name in REGISTRIES[kind].names()}
+            assert not taken, (kind, taken)
+    options = {
+        name for registry in REGISTRIES.values() for each in registry.names() for name in registry.get(each).takes
+    }
+    models = [each for each in vars(sections).values() if isinstance(each, type) and issubclass(each, sections.Section)]
+    options |= {name for model in models for name in model.model_fields}
+    assert OPTIONS.names.keys() <= options
+    words = [name for names in [*TYPES.values(), OPTIONS] for others in names.names.values() for name in others.split()]
+    assert all(word == word.casefold() and word.isalnum() for word in words)
 
 
 @pytest.fixture

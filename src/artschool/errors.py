@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from artschool.spelling import closest
+from artschool.synonyms import Synonyms
 
 
 class ArtschoolError(Exception):
@@ -105,9 +106,10 @@ MOST_NAMES = 32
 """So many names are listed whole."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str:
     """A sentence that names the closest known name, or nothing when none is close: `Did you mean 'network'?`."""
-    match = closest(name, known)
+    known = list(known)
+    match = (synonyms.of(name, known) if synonyms is not None else None) or closest(name, known)
     return f"Did you mean {match!r}?" if match is not None else ""
 
 
@@ -117,10 +119,10 @@ def nearest_file(path: Path) -> str:
     return nearest(path.name, sorted(each.name for each in siblings))
 
 
-def allowed(what: str, name: str, known: Iterable[str]) -> str:
+def allowed(what: str, name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str:
     """The hint of a fault about an unknown name: what there is, of very many the most alike, and the nearest of it."""
     names = sorted(known)
     shown = names if len(names) <= MOST_NAMES else sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))
     more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
     listing = f"{what}: {', '.join(shown)}{more}." if names else f"{what}: none."
-    return f"{listing} {nearest(name, names)}".strip()
+    return f"{listing} {nearest(name, names, synonyms)}".strip()

@@ -19,6 +19,7 @@ from artschool import entries
 from artschool.errors import ConfigError, allowed
 from artschool.read_signature import read_signature
 from artschool.signature import MISSING, Key, Parameter, Role, Signature
+from artschool.synonyms import TYPES
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -150,7 +151,7 @@ class Registry:
             ConfigError: There is none; the text lists what there is.
         """
         if name not in self._items:
-            hint = other_kind(self, name) or allowed("There are", name, self._items)
+            hint = other_kind(self, name) or allowed("There are", name, self._items, TYPES.get(self.kind.name))
             raise ConfigError(f"unknown {self.kind.one} {name!r}. {hint}")
         return self._items[name]
 

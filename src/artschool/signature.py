@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, StringConstraints
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, core_schema
 from torch import Tensor, nn
 
 from artschool.context import Context as Context  # noqa: PLC0414  # offered here, beside the other annotations
@@ -85,6 +85,20 @@ Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 """A number in 0..1."""
 Fraction: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
 """A number in 0..1, without 1 itself."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Tells text of a certain form from any other; `words` say to people what the form is."""
+
+    regex: str
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        """A schema whose error are the words."""
+        text = core_schema.str_schema(pattern=self.regex, strict=True)
+        return core_schema.custom_error_schema(text, custom_error_type="form", custom_error_message=self.words)
+
 
 MISSING: Any = inspect.Parameter.empty
 

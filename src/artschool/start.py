@@ -12,6 +12,7 @@ from artschool import ranks
 from artschool.build import build, build_loggers
 from artschool.config.structure import Config
 from artschool.engine.checkpoint import restore, restore_networks
+from artschool.engine.folder import prove_folder
 from artschool.engine.old_checkpoints import SUFFIX, restore_old
 from artschool.engine.run import Logger, Run
 from artschool.engine.store import CheckpointStore
@@ -118,6 +119,8 @@ def _built(
         say(f"warning: {warning}")
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
     if traced and not _is_finished(checked, folder):
+        if ranks.is_main():
+            prove_folder(folder)
         _trace(checked, folder, say)
     run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=say)
     for finding in lint(Subject(checked, run.networks)):

@@ -11,7 +11,7 @@ import toy_run
 from click.testing import CliRunner, Result
 
 from artschool.cli.main import cli
-from artschool.errors import ArtschoolError
+from artschool.errors import ArtschoolError, ConfigError
 
 pytestmark = pytest.mark.usefixtures("registries")
 TABLE = """\
@@ -162,3 +162,10 @@ def test_data_that_is_not_here_leaves_epochs_unknown() -> None:
 def test_what_is_no_iteration_is_refused(at: str) -> None:
     with pytest.raises(ArtschoolError, match="write iterations, counted from 0, with commas"):
         planned("--at", at)
+
+
+def test_a_picture_that_has_no_place_is_refused_before_anything_is_printed(folder: Path) -> None:
+    file = toy_run.write(folder)
+    result = CliRunner().invoke(cli, ["plan", str(file), "--svg", "none/toy.svg"])
+    assert (str(result.exception), result.output) == ("--svg none/toy.svg: there is no folder none", "")
+    assert isinstance(result.exception, ConfigError)

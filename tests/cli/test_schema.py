@@ -120,6 +120,16 @@ def test_output_leaves_the_file_alone() -> None:
     assert schema("here.json")["title"] == "artschool"
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("file", [["run.yml"], []])
+def test_a_dash_for_the_output_is_no_file_but_what_is_printed(file: list[str]) -> None:
+    Path("run.yml").write_text(SOUND)
+    printed, _ = run(*file, "-o", "-")
+    assert printed == "{}\n"
+    assert [each.name for each in Path().iterdir()] == ["run.yml"]
+    assert Path("run.yml").read_text() == SOUND
+
+
 def test_without_a_file_it_is_that_of_what_ships(folder: Path) -> None:
     printed, _ = run()
     assert "losses.l1" in json.loads(printed)["definitions"]

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from traced_parts import TEXT, window
 
 from artschool.cli.main import cli
-from artschool.errors import ConfigError
+from artschool.errors import ConfigError, ResourceError
 from artschool.trace import report
 
 PRINTED = """\
@@ -56,6 +56,21 @@ def test_train_says_what_it_will_take_and_refuses_what_cannot_train(file: Path) 
     assert isinstance(refused.exception, ConfigError)
     assert "steps.main.losses.mean: reaches no parameter of 'net'" in str(refused.exception)
     assert not Path("other").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_traced(file: Path) -> None:
+    Path("taken").write_text("")
+    refused = CliRunner().invoke(cli, ["train", "toy.yml", "--run-dir", "taken/run"])
+    assert isinstance(refused.exception, ResourceError)
+    assert str(refused.exception) == "taken/run: cannot be made: Not a directory; --run-dir names another folder"
+    assert refused.output == ""
+
+
+def test_a_folder_that_can_be_made_is_not_there_when_a_trace_refuses_the_file(file: Path) -> None:
+    Path("old").mkdir()
+    options = ["--run-dir", "old/new/run", "steps.main.losses.mean.in=x"]
+    assert isinstance(CliRunner().invoke(cli, ["train", "toy.yml", *options]).exception, ConfigError)
+    assert list(Path("old").iterdir()) == []
 
 
 def test_train_without_a_trace_starts_at_once(file: Path) -> None:

@@ -113,6 +113,17 @@ def test_a_missing_file_names_what_is_there(folder: Path) -> None:
     assert str(a_folder.value) == ".: is a folder; name the YAML file in it"
 
 
+def test_of_very_many_files_beside_a_missing_one_those_that_are_alike_are_named(folder: Path) -> None:
+    for index in range(40):
+        (folder / f"other_{index}.yml").write_text("")
+    for index in range(8):
+        (folder / f"photo_gan_{index}.yml").write_text("")
+    with pytest.raises(ConfigError) as missing:
+        check_any(Path("photo_gan_.yml"))
+    names = ", ".join(f"photo_gan_{index}.yml" for index in range(8))
+    assert str(missing.value) == f"photo_gan_.yml: there is no such file\n    In . there are: {names} and 40 more."
+
+
 def test_a_fault_of_a_base_stands_in_the_base(folder: Path) -> None:
     (folder / "small.yml").write_text(
         "base: gan.yml\nname: small\nnetworks: {gen: {widht: 8}}\ntrain: {iterations: x}\n"

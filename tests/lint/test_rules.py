@@ -75,6 +75,14 @@ def test_every_rule_fires_somewhere_and_is_silent_near_it() -> None:
     assert sorted(case.rule for case in CASES if case.said) == sorted(RULES)
 
 
+def test_the_end_of_a_schedule_is_found_to_the_iteration_in_however_long_a_run() -> None:
+    for iterations in (40, 9_000, 10**13, 10**26):
+        text = changed(DIGITS, ("period: 900", "period: 20"), ("iterations: 1000", f"iterations: {iterations}"))
+        end = next(found for found in judged(text) if found.rule == "idle-end")
+        said = f"brings the rate to nothing at iteration 20, and the step goes on until {iterations - 1}"
+        assert end.fault.message == said
+
+
 @pytest.mark.parametrize("text", SOUND.values(), ids=SOUND)
 def test_nothing_is_found_in_a_sound_file(text: str) -> None:
     assert judged(text) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from artschool.cli.output import refuse_nowhere
 from artschool.dataflow.html import html
 from artschool.dataflow.mermaid import mermaid
 from artschool.dataflow.model import Dataflow, dataflow
@@ -22,8 +23,8 @@ def graph_command(path: Path, overrides: Sequence[str], output: Path | None, *, 
     """Draw the dataflow of a file: into a page, a picture, or as Mermaid's text, which is printed without a file."""
     if output is not None and output.suffix not in FORMATS:
         raise ConfigError(f"-o {output}: the name must end with one of {', '.join(FORMATS)}")
-    if output is not None and not output.parent.is_dir():
-        raise ConfigError(f"-o {output}: there is no folder {output.parent}")
+    if output is not None:
+        refuse_nowhere("-o", output)
     config = check_any(path, overrides)
     shapes, evaluated = None, None
     if traced:

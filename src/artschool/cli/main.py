@@ -169,7 +169,7 @@ def components(kind: str | None, name: str | None, plugins: tuple[str, ...]) -> 
 
 @cli.command()
 @click.argument("config", type=FILE, required=False)
-@click.option("-o", "--output", type=FILE, help="Write only the schema, and here.")
+@click.option("-o", "--output", type=FILE, help="Write only the schema, and here; - prints it.")
 def schema(config: Path | None, output: Path | None) -> None:
     """Write the JSON Schema of CONFIG beside it, for an editor to complete and check it.
 

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from artschool.build_data import train_batches
 from artschool.cli.columns import print_columns
+from artschool.cli.output import refuse_nowhere
 from artschool.config.check import in_reading_order
 from artschool.config.structure import Config
 from artschool.data.sampler import Batches
@@ -35,6 +36,8 @@ def plan_command(
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
+    if svg is not None:
+        refuse_nowhere("--svg", svg)
     points = _iterations(at) if at is not None else None
     config = check_any(path, overrides, announce=say)
     plan = timeline(config, *_batches(config))

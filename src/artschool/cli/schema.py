@@ -24,6 +24,8 @@ from artschool.registry import load_builtins
 
 MODELINE = re.compile(rb"^#\s+(?:yaml-language-server\s*:|\$schema:).*$", re.MULTILINE)
 """What a language server looks for among the comments at the top of a file."""
+PRINTED = Path("-")
+"""The name of no file."""
 HEADER = re.compile(rb"(?:[ \t]*(?:#.*|---.*|%.*)?\r?\n)*")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -33,13 +35,13 @@ def schema_command(path: Path | None, output: Path | None) -> None:
     load_builtins()
     load_installed()
     if path is None:
-        _write(output, json_schema())
+        _write(output if output != PRINTED else None, json_schema())
         return
     sections = _sections(path)
     tree = _with_plugins(path, sections)
     schema = json_schema(names_of(tree), base=_base(path, sections))
     if output is not None:
-        _write(output, schema)
+        _write(output if output != PRINTED else None, schema)
         return
     output = path.with_name(f"{path.stem}.schema.json")
     _write(output, schema)

@@ -16,6 +16,7 @@ from artschool.entries import Gated, GroupEntry, OptimizerEntry
 from artschool.errors import Fault, Place, allowed, nearest
 from artschool.registry import REGISTRIES, Registered, other_kind
 from artschool.signature import Parameter, Role
+from artschool.synonyms import OPTIONS, TYPES
 
 
 @dataclass(frozen=True)
@@ -157,9 +158,9 @@ class ComponentReader:
         elif not isinstance(name.value, str):
             self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
         elif name.value not in registry:
-            other = other_kind(registry, name.value)
-            close = f"{other} {nearest(name.value, registry.names())}".strip()
-            hint = close if other else allowed(f"The {kind} are", name.value, registry.names())
+            other, synonyms = other_kind(registry, name.value), TYPES.get(kind)
+            close = f"{other} {nearest(name.value, registry.names(), synonyms)}".strip()
+            hint = close if other else allowed(f"The {kind} are", name.value, registry.names(), synonyms)
             self.faults.append(Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint))
         else:
             return registry.get(name.value)
@@ -176,7 +177,9 @@ class ComponentReader:
                 if key in options:
                     known = {**known, key: child}
                 elif key not in GroupEntry.model_fields:
-                    hint = allowed(f"a group of {registered.name} takes", key, [*GroupEntry.model_fields, *options])
+                    hint = allowed(
+                        f"a group of {registered.name} takes", key, [*GroupEntry.model_fields, *options], OPTIONS
+                    )
                     self.faults.append(Fault(child.start, f"{where}.{key}", "unknown option", hint))
             self.faults += validate(registered.model, replace(node, value=known), where, (), registered.name)[1]
 

@@ -106,17 +106,29 @@ def _what(path: Sequence[str], node: Node | None, option: Option | None) -> list
     elif not path or (node is not None and isinstance(node.value, dict) and option.section is not None):
         lines += ["a section" if path else "", option.text or _summary(option)]
     else:
-        holder = f"the {option.owner.kind.one} {option.owner.name}" if option.owner is not None else ".".join(path[:-1])
-        name = option.fills if path[-1].isdecimal() and option.fills else path[-1]
-        lines += [f"`{name}` of {holder or 'the file'}", option.text]
-        return [*_labelled("is", [line for line in lines if line]), ("takes", _takes(option))]
+        lines += [_named(path, option), option.text]
+        return [
+            *_labelled("is", [line for line in lines if line]),
+            ("takes", _takes(option, is_item=path[-1].isdecimal())),
+        ]
     return _labelled("is", [line for line in lines if line])
 
 
-def _takes(option: Option) -> str:
+def _named(path: Sequence[str], option: Option) -> str:
+    """An option with what holds it; what stands in a list is counted from 0, as in its path."""
+    end = len(path)
+    while end > 1 and path[end - 1].isdecimal() and not option.fills:
+        end -= 1
+    items = "".join(f"item {index} of " for index in reversed(path[end:]))
+    name = option.fills if path[-1].isdecimal() and option.fills else path[end - 1]
+    component = f"the {option.owner.kind.one} {option.owner.name}" if option.owner is not None else ""
+    return f"{items}`{name}` of {component or '.'.join(path[: end - 1]) or 'the file'}"
+
+
+def _takes(option: Option, *, is_item: bool = False) -> str:
     """The type, the bounds and the default."""
     parts = [type_name(option.annotation), limits(option.annotation)]
-    if not option.fills:
+    if not option.fills and not is_item:
         parts.append("required" if option.default is MISSING else f"default {short(flow(_plain(option.default)))}")
     return ", ".join(part for part in parts if part)
 

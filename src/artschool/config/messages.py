@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from artschool.config.scalars import resolve
 from artschool.config.source import Node
 from artschool.errors import MOST_NAMES, Fault, allowed, nearest
+from artschool.synonyms import OPTIONS
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
@@ -43,9 +45,18 @@ EXPECTS = {
     "string_pattern_mismatch": "text that matches {pattern}",
 }
 
+SCALARS: Mapping[str, tuple[type, ...]] = {"int_type": (int,), "float_type": (int, float), "bool_type": (bool,)}
+"""What is wanted where pydantic found text."""
+
 
 def validate(
-    model: type[Model], node: Node, path: str, takes: Iterable[str], owner: str
+    model: type[Model],
+    node: Node,
+    path: str,
+    takes: Iterable[str],
+    owner: str,
+    *,
+    home: Callable[[str], str] | None = None,
 ) -> tuple[Model | None, list[Fault]]:
     """Validate what stands at a node.
 
@@ -53,6 +64,7 @@ def validate(
         path: Path of the node, for the faults.
         takes: The names that may stand there, for the hint of an unknown one.
         owner: Who takes them, for the same hint.
+        home: Says where a name belongs that may not stand there.
 
     Returns:
         The model, or None with every fault that was found.
@@ -61,18 +73,27 @@ def validate(
         # JSON mode: a list serves as a tuple and text as a path, and still no text passes as a number.
         return model.model_validate_json(json.dumps(node.plain())), []
     except ValidationError as error:
-        return None, _Faults(model, node, path, list(takes), owner).of(error.errors(include_url=False))
+        return None, _Faults(model, node, path, list(takes), owner, home).of(error.errors(include_url=False))
 
 
 class _Faults:
     """Turns the errors of one validation into faults."""
 
-    def __init__(self, model: type[BaseModel], node: Node, path: str, takes: list[str], owner: str) -> None:
+    def __init__(
+        self,
+        model: type[BaseModel],
+        node: Node,
+        path: str,
+        takes: list[str],
+        owner: str,
+        home: Callable[[str], str] | None,
+    ) -> None:
         self._model = model
         self._node = node
         self._path = path
         self._takes = takes
         self._owner = owner
+        self._home = home
 
     def of(self, errors: Sequence[ErrorDetails]) -> list[Fault]:
         """The faults, one for each thing that is wrong."""
@@ -80,12 +101,16 @@ class _Faults:
         grouped: dict[Location, list[ErrorDetails]] = {}
         for error in errors:
             grouped.setdefault(_existing(self._node, error["loc"]), []).append(error)
-        faults = []
+        # A mapping that lacks what it needs and is named like a part of it is that part, one level too high.
+        high = [loc for loc, group in grouped.items() if _lacks(group) and loc and loc[-1] in self._names_at(loc)]
+        faults = [self._too_high(location, high) for location in high]
         for location, group in grouped.items():
+            if any(location[: len(other)] == other for other in high):
+                continue
             missing = [str(e["loc"][-1]) for e in group if e["type"] == "missing" and isinstance(e["loc"][-1], str)]
             # A name that is missing because it stands there misspelt is one mistake, not two.
             unknown = [str(loc[-1]) for loc in grouped if loc[:-1] == location and _is_unknown(grouped[loc])]
-            missing = [name for name in missing if not any(nearest(other, [name]) for other in unknown)]
+            missing = [name for name in missing if not any(nearest(other, [name], OPTIONS) for other in unknown)]
             faults += [self._missing(location, name) for name in missing]
             faults += [self._misnamed(location, error) for error in group if error["type"] == "plain_name"]
             if _is_unknown(group):
@@ -102,10 +127,23 @@ class _Faults:
         found = self._node.at(location)
         return Fault(found.start, self._where(location), f"needs {name!r}")
 
+    def _too_high(self, location: Location, high: Sequence[Location]) -> Fault:
+        found, above, name = self._node.at(location), self._node.at(location[:-1]), str(location[-1])
+        beside = above.value if isinstance(above.value, dict) else {}
+        entry = next((each for each in beside if (*location[:-1], each) not in high), "<name>")
+        where = self._where(location[:-1])
+        message = f"stands one level too high: it belongs in an entry of `{where}`, such as {where}.{entry}.{name}"
+        return Fault(found.start, self._where(location), message)
+
+    def _names_at(self, location: Location) -> list[str]:
+        return list(_names_in(self._model, location))
+
     def _unknown(self, location: Location) -> Fault:
         found, parent, name = self._node.at(location), location[:-1], str(location[-1])
-        names = list(_names_in(self._model, parent)) if parent else self._takes
-        hint = allowed(f"{self._where(parent) if parent else self._owner} takes", name, names) if names else ""
+        names = self._names_at(parent) if parent else self._takes
+        hint = allowed(f"{self._where(parent) if parent else self._owner} takes", name, names, OPTIONS) if names else ""
+        if self._home is not None and not nearest(name, names, OPTIONS):
+            hint = f"{hint} {self._home(name)}".strip()
         return Fault(found.start, self._where(location), "unknown option", hint)
 
     def _misnamed(self, location: Location, error: ErrorDetails) -> Fault:
@@ -126,7 +164,7 @@ class _Faults:
             message = f"expects one of {len(names)} names, found {describe(found)}"
             return Fault(found.place, self._where(location), message, allowed("There are", found.value, names))
         message = f"expects {' or '.join(expected)}, found {describe(found)}"
-        hint = nearest(found.value, names) if isinstance(found.value, str) else ""
+        hint = _unquoted(found, errors) or nearest(found.value, names) if isinstance(found.value, str) else ""
         return Fault(found.place, self._where(location), message, hint)
 
     def _where(self, location: Location) -> str:
@@ -145,6 +183,11 @@ def _existing(node: Node, location: Sequence[str | int]) -> Location:
             continue
         steps.append(step)
     return tuple(steps)
+
+
+def _lacks(errors: Sequence[ErrorDetails]) -> bool:
+    """Whether a mapping is none, or lacks something by name."""
+    return any(e["type"] == "model_type" or (e["type"] == "missing" and isinstance(e["loc"][-1], str)) for e in errors)
 
 
 def _is_unknown(errors: Sequence[ErrorDetails]) -> bool:
@@ -170,6 +213,15 @@ def _expectation(error: ErrorDetails) -> str:
         return error["msg"]
     bounds = error.get("ctx", {}).items()
     return template.format(**{name: f"{value:g}" if isinstance(value, float) else value for name, value in bounds})
+
+
+def _unquoted(node: Node, errors: Sequence[ErrorDetails]) -> str:
+    """The way out where quotes make text of a number that was wanted, or of true and false; nothing elsewhere."""
+    text = node.value
+    # What the environment says is not shown.
+    plain = resolve(text) if isinstance(text, str) and text == node.masked() else None
+    wanted = {SCALARS[error["type"]] for error in errors if error["type"] in SCALARS}
+    return f"Write it without quotes: {text}" if type(plain) in {kind for kinds in wanted for kind in kinds} else ""
 
 
 def _literals(errors: Sequence[ErrorDetails]) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
-from artschool.signature import Count, Key, Marker, Natural, NetworkName, Positive, Role, Share
+from artschool.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Positive, Role, Share
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
 """A component's entry, not looked into yet; so are those below."""
@@ -132,7 +132,7 @@ class TrainSection(Section):
     max_rollbacks: Count = 3
     start_iteration: Natural = 0
     start_samples: Natural | None = None
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|(cuda|mps|xpu)(:[0-9]+)?)$")] = "auto"
+    device: Annotated[str, Pattern(r"^(auto|cpu|(cuda|mps|xpu)(:[0-9]+)?)$", "auto, cpu, cuda or cuda:1")] = "auto"
     deterministic: bool = False
     cudnn_benchmark: bool = False
     detect_anomaly: bool = False

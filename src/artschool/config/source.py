@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from artschool.config.scalars import Scalar, resolve
-from artschool.errors import ConfigError, Fault, Place, nearest_file
+from artschool.errors import ConfigError, Fault, Place, allowed
 
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 64
@@ -150,8 +150,8 @@ def _tag_fault(place: Place, tag: str) -> Fault:
 
 def _siblings(path: Path) -> str:
     folder = path.parent
-    names = sorted(p.name for p in folder.glob("*.y*ml"))[:8] if folder.is_dir() else []
-    return f"In {folder} there are: {', '.join(names)}. {nearest_file(path)}".strip() if names else ""
+    names = [each.name for each in folder.glob("*.y*ml")] if folder.is_dir() else []
+    return allowed(f"In {folder} there are", path.name, names) if names else ""
 
 
 def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:

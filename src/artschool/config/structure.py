@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from artschool.config import sections
 from artschool.config.component import Component, ComponentReader, Use, mappings, names_in
+from artschool.config.homes import home
 from artschool.config.messages import validate
 from artschool.config.source import Node
 from artschool.config.when import When
@@ -79,7 +80,7 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
         read, so that the flow of keys can be checked as well; None otherwise.
     """
     reader = ComponentReader()
-    file, faults = validate(sections.FileSections, tree, "", sections.FileSections.model_fields, "A file")
+    file, faults = validate(sections.FileSections, tree, "", sections.FileSections.model_fields, "A file", home=home)
     data = reader.components("datasets", tree, "data")
     networks = reader.components("networks", tree, "networks")
     steps = {name: _step_parts(reader, name, node) for name, node in mappings(tree, "steps")}

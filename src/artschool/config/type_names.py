@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from artschool.signature import Marker, Role
+from artschool.signature import Marker, Pattern, Role
 
 IN_WORDS = {"NoneType": "null", "int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
 LIMITS = (("ge", "{} or more"), ("gt", "more than {}"), ("le", "{} or less"), ("lt", "less than {}"))
@@ -21,6 +21,8 @@ def type_name(annotation: Any) -> str:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"mapping of {', '.join(annotation.model_fields)}"
     if origin is typing.Annotated:
+        if (form := next((extra for extra in arguments[1:] if isinstance(extra, Pattern)), None)) is not None:
+            return form.words
         marker = next((extra for extra in arguments[1:] if isinstance(extra, Marker)), None)
         if marker is not None and marker.role is Role.NESTED:
             return f"one of the {marker.kind}"

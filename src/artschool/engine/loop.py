@@ -11,6 +11,7 @@ from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.durable import remove_leftovers, write_file
+from artschool.engine.folder import make_folder
 from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
 from artschool.engine.pictures import draw
@@ -19,7 +20,7 @@ from artschool.engine.run import Run
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.soundness import doubts, non_finite
 from artschool.engine.train_iteration import MicroBatches, train_iteration
-from artschool.errors import NumericsError, ResourceError, Stopped
+from artschool.errors import NumericsError, Stopped
 
 
 def train(run: Run) -> None:
@@ -63,11 +64,7 @@ def _train_on(run: Run, flag: StopFlag) -> None:
 def _open_folder(run: Run) -> None:
     """Write the file beside the run, as given and as meant."""
     if ranks.is_main():
-        try:
-            run.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise ResourceError(f"{run.folder}: cannot be made: {reason}; --run-dir names another folder") from error
+        make_folder(run.folder)
         remove_leftovers(run.folder)
         for name, text in run.config_texts.items():
             write_file(run.folder / name, text.encode())

@@ -111,7 +111,9 @@ def idle_end(subject: Subject) -> Iterator[Fault]:
         largest = max(rates, default=0.0)
         moving = [at for at, rate in zip(points, rates, strict=False) if rate > NEARLY_ZERO * largest]
         if largest and moving and end - moving[-1] > IDLE_SHARE * (end - start):
-            message = f"brings the rate to nothing at iteration {moving[-1]} or so, and the step goes on until {end}"
+            still, least = next(at for at in points if at > moving[-1]), NEARLY_ZERO * largest
+            first = _first_at_most(least, step, moving[-1], still)
+            message = f"brings the rate to nothing at iteration {first}, and the step goes on until {end}"
             yield fault(step.schedule[-1], "type", message)
 
 
@@ -172,6 +174,17 @@ def _rates(step: Step, iterations: list[int]) -> list[float]:
         return [schedule.rate(float(base), iteration) for iteration in iterations]
     except Exception:  # a plugin's schedule may raise anything, and it is not ours to tell here
         return []
+
+
+def _first_at_most(least: float, step: Step, moving: int, still: int) -> int:
+    """The first iteration at so low a rate, between one at a higher rate and one at a rate as low."""
+    while still - moving > 1:
+        middle = (moving + still) // 2
+        if any(rate > least for rate in _rates(step, [middle])):
+            moving = middle
+        else:
+            still = middle
+    return still
 
 
 def _phase(component: Component) -> Phase:

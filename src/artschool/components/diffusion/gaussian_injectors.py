@@ -6,7 +6,6 @@ from functools import partial
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.diffusion.guidance import drop_conditions, guided
@@ -21,7 +20,7 @@ from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Context, Count, Network, Positive, Share
+from artschool.signature import Context, Count, Network, Pattern, Positive, Share
 
 NETWORK_TIMESTEPS = 1000
 
@@ -204,7 +203,10 @@ class DiffusionSample(nn.Module):
         variance: Variance = "fixed_small",
         rescale_timesteps: bool = False,
         nothing: dict[str, float] | None = None,
-        steps: Count | list[Count] | Annotated[str, Field(pattern=r"^ddim[1-9]\d*$")] | None = None,
+        steps: Count
+        | list[Count]
+        | Annotated[str, Pattern(r"^ddim[1-9]\d*$", "a number after ddim, as in ddim50")]
+        | None = None,
         sampler: Literal["ddpm", "ddim"] = "ddpm",
         eta: Share = 0.0,
         clip: bool = True,

@@ -7,16 +7,15 @@ from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.errors import ConfigError, nearest
 from artschool.registry import injectors
-from artschool.signature import Network
+from artschool.signature import Network, Pattern
 
 Mode = Literal["keep", "eval", "train"]
 # A leading underscore is refused: a file may call what a network offers, not Python's own machinery.
-MethodName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+MethodName = Annotated[str, Pattern(r"^[A-Za-z][A-Za-z0-9_]*$", "the name of a method that begins with a letter")]
 
 
 @injectors.register

@@ -46,7 +46,7 @@ UNDERSTOOD = {
 }
 UNDERSTOOD |= {"default", "nullable", "union", "tagged-union", "chain", "json-or-python", "lax-or-strict"}
 UNDERSTOOD |= {"model", "model-fields", "model-field", "typed-dict", "dataclass", "dataclass-args"}
-UNDERSTOOD |= {"definitions", "definition-ref", "function-before", "function-after", "is-instance"}
+UNDERSTOOD |= {"definitions", "definition-ref", "function-before", "function-after", "is-instance", "custom-error"}
 """Kinds of pydantic's core schemas; what another takes is not told."""
 LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
 """What pydantic calls the limits of a number that a function reads first."""
