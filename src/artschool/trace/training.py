@@ -142,7 +142,7 @@ class TrainingTrace:
             # Where there are several parts, the second differs: gradients are there already, and `once` has been.
             count = min(2, self._config.sections.train.parts(iteration))
             states = MicroBatches(resized(self._samples, count * size), count, count * size, run.device)
-            self.observer.begin(states.first.values, "data.train", self._config.data["train"].node.place)
+            self.observer.begin(states.first.values, self._config.data["train"])
             for step in run.steps:
                 if step.graph.when.active(iteration):
                     self._run_step(step, states, iteration)
