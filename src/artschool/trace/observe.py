@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
 from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config
@@ -42,6 +42,7 @@ class Observer:
         keys: Every key that was written, as it was first.
         gradients: Where the gradient of each loss goes.
         callers: The first component that called each network.
+        changed: Sentences about who changed what it read in place, in the present step.
     """
 
     def __init__(self, components: Mapping[str, Component], modules: dict[str, nn.Module], *, real: bool) -> None:
@@ -49,6 +50,7 @@ class Observer:
         self.modules = modules
         self.real = real
         self.keys: dict[str, TracedKey] = {}
+        self.changed: list[str] = []
         self._lacking: dict[str, Fault] = {}
         self.callers: dict[str, str] = {}
         self.gradients = Gradients(components, modules, self.keys)
@@ -71,6 +73,7 @@ class Observer:
             self.callers.setdefault(use.name.removesuffix(".ema"), component.path)
         reads = [use.name for use in component.reads]
         gradient_in = any(has_gradient(state.values.get(name)) for name in reads)
+        versions = _versions(state, reads)
         try:
             result = call(state)
         except Exception as error:
@@ -78,6 +81,10 @@ class Observer:
                 raise Untraceable(f"{call.place}: {call.path} looks at the values of tensors") from error
             lacking = [_with_reader(self._lacking[key], component) for key in reads if key in self._lacking]
             raise ConfigError(lacking or self._fault(call, state, error)) from error
+        changed = [name for name, version in _versions(state, reads).items() if version != versions[name]]
+        self.changed += [
+            f"{call.path} ({call.place}) changes {name!r} in place; let it make a copy." for name in changed
+        ]
         writes = {key: value for key, value in state.values.items() if key not in before}
         for key, value in writes.items():
             self._write(key, value, call.path, call.place)
@@ -120,6 +127,12 @@ class Observer:
 def _lacking(data: Component, key: str, batch: Mapping[str, Any]) -> Fault:
     message = f"declares {key!r}, but its samples have none"
     return Fault(data.node.place, data.path, message, allowed("They have", key, batch))
+
+
+def _versions(state: State, keys: Sequence[str]) -> dict[str, int]:
+    """How often each tensor of these keys has been changed in place."""
+    tensors = {key: state.values.get(key) for key in keys}
+    return {key: v._version for key, v in tensors.items() if isinstance(v, Tensor) and not v.is_inference()}
 
 
 def _with_reader(fault: Fault, reader: Component) -> Fault:
