@@ -303,6 +303,16 @@ def test_examples_stand_for_data_that_is_not_there() -> None:
     }
 
 
+def test_a_key_that_a_data_set_declares_and_its_samples_lack_is_told_at_the_data_set() -> None:
+    lacking = "data.train.example={x: [3]}"
+    assert said(lacking, "steps.second.losses.own.in=label") == (
+        "toy.yml:3:15: data.train: declares 'label', but its samples have none\n"
+        "    They have: x.\n"
+        "    steps.second.losses.own reads it."
+    )
+    assert set(traced(lacking).keys) == {"x", "y"}, "nothing reads it"
+
+
 def test_random_numbers_are_as_before() -> None:
     def draws() -> tuple[float, float, float]:
         return random.random(), float(np.random.rand()), float(torch.rand(()))

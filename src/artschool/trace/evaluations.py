@@ -42,7 +42,7 @@ def trace_evaluations(
         try:
             for size in dict.fromkeys(sizes):
                 batch = resized(batches[data], size)
-                observer.begin(batch, f"data.{data}", config.data[data].node.place)
+                observer.begin(batch, config.data[data])
                 _run(evaluation, State(batch, f"data.{data}"), max(run.iterations - 1, 0))
         except ConfigError as error:
             faults += error.faults

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import (
@@ -22,7 +21,7 @@ from torch._subclasses.fake_tensor import (
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from artschool.trace.keys import describe_kind
+from artschool.trace.operations import RULES
 
 NEEDS_VALUES = (
     DataDependentOutputException,
@@ -102,29 +101,6 @@ def _kind(value: Any) -> Any:
     return (value.shape, value.dtype) if isinstance(value, Tensor) else value
 
 
-def _sampled(image: Tensor, grid: Tensor, *_: Any) -> Tensor:
-    count, height, width, coordinates = grid.shape
-    if (count, coordinates, grid.dtype) != (len(image), 2, image.dtype):
-        raise RuntimeError(f"a grid {describe_kind(grid)} does not fit images {describe_kind(image)}")
-    return image.new_empty(*image.shape[:2], height, width)
-
-
-def _resized(image: Tensor, size: Sequence[int], *_: Any) -> Tensor:
-    if min(size) < 1 or not (image.is_floating_point() or image.dtype is torch.uint8):
-        raise RuntimeError(f"images {describe_kind(image)} cannot become {size[0]} pixels high and {size[1]} wide")
-    result = image.new_empty(*image.shape[:2], *size)
-    last = image.is_contiguous(memory_format=torch.channels_last) and not image.is_contiguous()
-    return result.to(memory_format=torch.channels_last) if last else result
-
-
-RESULTS: Mapping[Any, Callable[..., Tensor]] = {
-    torch.ops.aten.grid_sampler_2d.default: _sampled,
-    torch.ops.aten.upsample_bicubic2d.default: _resized,
-    torch.ops.aten.upsample_bilinear2d.default: _resized,
-}
-"""What operations return for which torch goes through a hundred others, only to know a shape."""
-
-
 class _FakeTensors(FakeTensorMode):  # type: ignore[no-untyped-call]  # torch
     def __torch_dispatch__(
         self,
@@ -133,9 +109,12 @@ class _FakeTensors(FakeTensorMode):  # type: ignore[no-untyped-call]  # torch
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        if func in RESULTS:
+        rule = RULES.get(func)
+        if rule is not None:
             with self:
-                return RESULTS[func](*args, **(kwargs or {}))
+                result = rule(func, *args)
+            if result is not None:
+                return result
         return super().__torch_dispatch__(func, types, args, kwargs or {})
 
 

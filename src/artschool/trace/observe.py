@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
-from torch import nn
+from torch import Tensor, nn
 
+from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config
-from artschool.errors import ArtschoolError, ConfigError, Fault, Place, StateError
+from artschool.errors import ArtschoolError, ConfigError, Fault, Place, StateError, allowed
 from artschool.graph.call import Call, LossCall
 from artschool.graph.state import State
 from artschool.graph.step import Step
@@ -40,6 +42,7 @@ class Observer:
         keys: Every key that was written, as it was first.
         gradients: Where the gradient of each loss goes.
         callers: The first component that called each network.
+        changed: Sentences about who changed what it read in place, in the present step.
     """
 
     def __init__(self, components: Mapping[str, Component], modules: dict[str, nn.Module], *, real: bool) -> None:
@@ -47,13 +50,16 @@ class Observer:
         self.modules = modules
         self.real = real
         self.keys: dict[str, TracedKey] = {}
+        self.changed: list[str] = []
+        self._lacking: dict[str, Fault] = {}
         self.callers: dict[str, str] = {}
         self.gradients = Gradients(components, modules, self.keys)
 
-    def begin(self, batch: Mapping[str, Any], writer: str, place: Place) -> None:
-        """A batch comes, of a data set that stands at `place`."""
+    def begin(self, batch: Mapping[str, Any], data: Component) -> None:
+        """A batch of a data set comes."""
+        self._lacking = {key: _lacking(data, key, batch) for key in declared_keys(data) or () if key not in batch}
         for key, value in batch.items():
-            self._write(key, value, writer, place)
+            self._write(key, value, data.path, data.node.place)
 
     def call(self, call: Call, state: State) -> Any:
         """Make a call.
@@ -67,12 +73,18 @@ class Observer:
             self.callers.setdefault(use.name.removesuffix(".ema"), component.path)
         reads = [use.name for use in component.reads]
         gradient_in = any(has_gradient(state.values.get(name)) for name in reads)
+        versions = _versions(state, reads)
         try:
             result = call(state)
         except Exception as error:
             if not self.real and needs_values(error):
                 raise Untraceable(f"{call.place}: {call.path} looks at the values of tensors") from error
-            raise ConfigError(self._fault(call, state, error)) from error
+            lacking = [_with_reader(self._lacking[key], component) for key in reads if key in self._lacking]
+            raise ConfigError(lacking or self._fault(call, state, error)) from error
+        changed = [name for name, version in _versions(state, reads).items() if version != versions[name]]
+        self.changed += [
+            f"{call.path} ({call.place}) changes {name!r} in place; let it make a copy." for name in changed
+        ]
         writes = {key: value for key, value in state.values.items() if key not in before}
         for key, value in writes.items():
             self._write(key, value, call.path, call.place)
@@ -110,6 +122,21 @@ class Observer:
             if isinstance(module, nn.Module) and id(module) in names:
                 return f"{names[id(module)]} ({type(module).__name__})"
         return ""
+
+
+def _lacking(data: Component, key: str, batch: Mapping[str, Any]) -> Fault:
+    message = f"declares {key!r}, but its samples have none"
+    return Fault(data.node.place, data.path, message, allowed("They have", key, batch))
+
+
+def _versions(state: State, keys: Sequence[str]) -> dict[str, int]:
+    """How often each tensor of these keys has been changed in place."""
+    tensors = {key: state.values.get(key) for key in keys}
+    return {key: v._version for key, v in tensors.items() if isinstance(v, Tensor) and not v.is_inference()}
+
+
+def _with_reader(fault: Fault, reader: Component) -> Fault:
+    return replace(fault, hint=f"{fault.hint}\n{reader.path} reads it.")
 
 
 def _line_of_user(error: Exception) -> list[str]:

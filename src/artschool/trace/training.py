@@ -22,6 +22,8 @@ from artschool.trace.fake import needs_values
 from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
 from artschool.trace.observe import ONE_VALUE, Observer, Untraceable, components_of_file, describe_error, observe
 
+CHANGED = "modified by an inplace operation"
+"""What autograd says of a value that a backward needs as it was."""
 DRAWS = 4
 """How often parameters without a gradient get another chance, since chance may decide which part of a network runs."""
 
@@ -142,7 +144,7 @@ class TrainingTrace:
             # Where there are several parts, the second differs: gradients are there already, and `once` has been.
             count = min(2, self._config.sections.train.parts(iteration))
             states = MicroBatches(resized(self._samples, count * size), count, count * size, run.device)
-            self.observer.begin(states.first.values, "data.train", self._config.data["train"].node.place)
+            self.observer.begin(states.first.values, self._config.data["train"])
             for step in run.steps:
                 if step.graph.when.active(iteration):
                     self._run_step(step, states, iteration)
@@ -179,6 +181,7 @@ class TrainingTrace:
         if parameters := step.trainable(iteration):
             self.trainable.setdefault(name, set()).update(parameters)
         self.observer.gradients.enter(step, iteration)
+        self.observer.changed = []
         self._live.start()
         told = len(self.observer.gradients.faults)
         path, place = f"steps.{name}", self._config.steps[name].node.place
@@ -193,7 +196,8 @@ class TrainingTrace:
                 raise ConfigError([]) from None  # The losses have told it, each with its reason.
             if self.observer.real or not needs_values(error):
                 message = f"fails outside of its injectors and losses: {describe_error(error)}"
-                raise ConfigError(Fault(place, path, message)) from error
+                hint = "\n".join(self.observer.changed) if CHANGED in str(error) else ""
+                raise ConfigError(Fault(place, path, message, hint)) from error
             if not self.reached[name].issuperset(step.trainable(iteration)):  # Not all gradients were there yet.
                 raise Untraceable(f"{place}: {path} looks at the values of tensors in a hook or backward") from error
             note = f"{place}: {path}: its optimizer or a hook looks at the values of tensors; that was not traced"
