@@ -150,6 +150,19 @@ def test_an_average_that_reaches_over_just_half_of_the_run_is_fine() -> None:
         assert ("slow-average" in rules) == found
 
 
+def test_losses_of_a_step_that_trains_seldom_are_told_together_and_not_where_something_uses_them() -> None:
+    seldom = "steps.critic.every=8"
+    (found,) = judged(GAN, seldom)
+    # The first from 500 on: `gan` runs always, `penalty` at multiples of 4, and 500 is none of 8.
+    assert found.fault.message == "is 8, and gan, penalty run at iteration 500 as well, for the log alone"
+    for sound in (
+        ["steps.critic.losses.gan.every=8", "steps.critic.losses.penalty.every=16"],
+        ["steps.critic.optimizer=none"],
+        ["evaluate.photos.steps=[gen, critic]", "evaluate.photos.injectors={}"],
+    ):
+        assert "losses-for-the-log" not in [finding.rule for finding in judged(GAN, seldom, *sound)]
+
+
 def test_a_gated_injector_out_of_phase_with_its_reader_is_told_and_a_cheap_one_without_a_gate_is_not() -> None:
     upscale = "      upscale: {type: forward, network: gen, in: lq, out: sr}\n    losses:\n"
     read = "      noisy_pixel: {type: l1, in: [noisy, hq], weight: 1.0, every: 4}\n"

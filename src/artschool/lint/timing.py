@@ -68,6 +68,30 @@ def wasted_work(subject: Subject) -> Iterator[Fault]:
                 yield fault(component, "every", f"runs at iteration {missed}, when nobody reads what it gives", hint)
 
 
+def losses_for_the_log(subject: Subject) -> Iterator[Fault]:
+    """The losses of a step with `every` run at iterations at which it does not train.
+
+    `every` of a step says when it trains, and all of it runs at the others too: the losses of those are logged, and
+    nothing else comes of them. Give the losses the same `every`, and the injectors that only they read.
+    """
+    run_again = {step for evaluation in subject.config.evaluations.values() for step in evaluation.section.steps}
+    for step in subject.config.steps.values():
+        trains, missed = step.section.trains_when, {}
+        if step.optimizer is None or step.name in run_again:
+            continue
+        for name, loss in step.losses.items():
+            when = step.section.when & loss.when & subject.during
+            fits = trains.every % when.every == 0 and (when & trains).first() is not None
+            iteration = first_uncovered(when, [trains]) if fits else None  # Other rules object to what does not fit.
+            if iteration is not None:
+                missed[name] = iteration
+        if missed:
+            run = f"{', '.join(missed)} run{'s' if len(missed) == 1 else ''} at iteration {min(missed.values())}"
+            message = f"is {trains.every}, and {run} as well, for the log alone"
+            hint = f"Write `every: {trains.every}` there too, and at the injectors that nothing else reads."
+            yield Fault(place_of(step.node, "every"), f"steps.{step.name}.every", message, hint)
+
+
 def late_milestones(subject: Subject) -> Iterator[Fault]:
     """A schedule has a milestone, or a phase, after the step's end.
 
@@ -197,6 +221,7 @@ RULES = rules_of(
     out_of_phase,
     never_trains,
     wasted_work,
+    losses_for_the_log,
     late_milestones,
     endless_warmup,
     idle_end,
