@@ -242,6 +242,15 @@ def test_no_place_suggests_what_is_merely_alike(title: str, old: str, new: str, 
 
 
 @pytest.mark.usefixtures("folder")
+def test_of_very_many_components_none_is_named_where_none_is_alike() -> None:
+    number = len(REGISTRIES["losses"].names())
+    assert said("{type: l1, in", "{type: hausdorff, in") == (
+        "gan.yml:19:21: steps.gen.losses.pixel.type: unknown loss 'hausdorff'\n"
+        f"    There are {number} losses; `artschool components losses` lists them."
+    )
+
+
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(("override", "hint"), OVERRIDES)
 def test_the_path_of_an_override_is_mended_too(override: str, hint: str) -> None:
     assert hint in said("seed: 0", "seed: 1", override)

@@ -13,8 +13,8 @@ from artschool.config.messages import describe, validate
 from artschool.config.source import Node
 from artschool.config.when import ALWAYS, When
 from artschool.entries import Gated, GroupEntry, OptimizerEntry
-from artschool.errors import Fault, Place, allowed, nearest
-from artschool.registry import REGISTRIES, Registered, other_kind
+from artschool.errors import MOST_NAMES, Fault, Place, allowed, nearest
+from artschool.registry import REGISTRIES, Registered, Registry, other_kind
 from artschool.signature import Parameter, Role
 from artschool.synonyms import OPTIONS, TYPES
 
@@ -158,9 +158,7 @@ class ComponentReader:
         elif not isinstance(name.value, str):
             self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
         elif name.value not in registry:
-            other, synonyms = other_kind(registry, name.value), TYPES.get(kind)
-            close = f"{other} {nearest(name.value, registry.names(), synonyms)}".strip()
-            hint = close if other else allowed(f"The {kind} are", name.value, registry.names(), synonyms)
+            hint = _way_out(registry, name.value)
             self.faults.append(Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint))
         else:
             return registry.get(name.value)
@@ -219,6 +217,17 @@ class ComponentReader:
                     for index, part in enumerate(child.value)
                 ]
         return inner
+
+
+def _way_out(registry: Registry, name: str) -> str:
+    """What to write instead of a type that there is not, or where all are listed."""
+    kind, names = registry.kind.name, registry.names()
+    other, close = other_kind(registry, name), nearest(name, names, TYPES.get(kind))
+    if other:
+        return f"{other} {close}".strip()
+    if not close and len(names) > MOST_NAMES:
+        return f"There are {len(names)} {kind}; `artschool components {kind}` lists them."
+    return allowed(f"The {kind} are", name, names, TYPES.get(kind))
 
 
 def _mapping(node: Node) -> dict[str, Node]:

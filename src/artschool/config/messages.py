@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from artschool.config.scalars import resolve
+from artschool.config.shorthand import in_full
 from artschool.config.source import Node
 from artschool.errors import MOST_NAMES, Fault, allowed, nearest
 from artschool.synonyms import OPTIONS
@@ -164,7 +165,10 @@ class _Faults:
             message = f"expects one of {len(names)} names, found {describe(found)}"
             return Fault(found.place, self._where(location), message, allowed("There are", found.value, names))
         message = f"expects {' or '.join(expected)}, found {describe(found)}"
-        hint = _unquoted(found, errors) or nearest(found.value, names) if isinstance(found.value, str) else ""
+        hint = ""
+        if isinstance(found.value, str):
+            full = in_full(location, found.value) if any(error["type"] == "dict_type" for error in errors) else ""
+            hint = full or _unquoted(found, errors) or nearest(found.value, names)
         return Fault(found.place, self._where(location), message, hint)
 
     def _where(self, location: Location) -> str:
@@ -220,8 +224,9 @@ def _unquoted(node: Node, errors: Sequence[ErrorDetails]) -> str:
     text = node.value
     # What the environment says is not shown.
     plain = resolve(text) if isinstance(text, str) and text == node.masked() else None
-    wanted = {SCALARS[error["type"]] for error in errors if error["type"] in SCALARS}
-    return f"Write it without quotes: {text}" if type(plain) in {kind for kinds in wanted for kind in kinds} else ""
+    kinds = {type(plain), int if isinstance(plain, float) and plain.is_integer() else type(plain)}
+    is_wanted = any(kinds.intersection(SCALARS.get(error["type"], ())) for error in errors)
+    return f"Write it without quotes: {text}" if is_wanted else ""
 
 
 def _literals(errors: Sequence[ErrorDetails]) -> list[str]:
