@@ -225,6 +225,12 @@ def test_the_value_of_an_environment_variable_is_never_shown(folder: Path, monke
     assert said_about(SOUND.replace("lr: 4e-4", "lr: '${env:TOKEN}'"), folder) == (
         "gan.yml:24:34: steps.critic.optimizer.lr: expects a number, found text '${env:TOKEN}'"
     )
+    for secret, old, new in (
+        ("2", "lr: 4e-4", "lr: '1${env:TOKEN}'"),
+        ("l2", "{type: l1, in: [sr, hq], weight: 1.0}", "'${env:TOKEN}'"),
+    ):
+        monkeypatch.setenv("TOKEN", secret)
+        assert said_about(SOUND.replace(old, new), folder).endswith("${env:TOKEN}'")
 
 
 def test_the_command_says_so_and_returns_2(folder: Path) -> None:

@@ -259,6 +259,11 @@ def test_a_line_without_anything_names_the_next(line: int, message: str) -> None
     [
         ("steps.gen.optimzer", "there is no 'optimzer' in steps.gen\n    There are: "),
         ("stepz", "there is no 'stepz' in the file\n    There are: "),
+        (
+            "checkpoint.keep_best.monitor",
+            "there is no 'monitor' in checkpoint.keep_best\n    There are: metric, mode. Did you mean 'metric'?",
+        ),
+        ("data.test", "there is no 'test' in data\n    There are: train, val."),
         ("networks.gne", "there is no 'gne' in networks\n    There are: critic, gen. Did you mean 'gen'?"),
         ("steps.gen.schedule.power", "there is no 'power' in steps.gen.schedule\n    There are: "),
         ("train.accumulate_every.every", "is not written and has no default; it takes whole number, 1 or more"),

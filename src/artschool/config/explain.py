@@ -15,6 +15,7 @@ from artschool.config.uses import Row, key_rows, training_keys
 from artschool.config.write import flow
 from artschool.errors import ConfigError, Fault, Place, allowed, nearest
 from artschool.signature import MISSING
+from artschool.synonyms import OPTIONS
 
 MOST_FAULTS = 5
 """So many faults are told; `check` tells all."""
@@ -186,7 +187,8 @@ def _nothing(file: Layered, path: Sequence[str], option: Option | None, keys: Se
     if inside:
         return Fault(place, where, f"{message} itself", f"Did you mean {' or '.join(map(repr, inside))}?")
     close = "" if above else nearest(name, keys)
-    return Fault(place, where, message, close or (allowed("There are", name, names) if names else ""))
+    synonyms = OPTIONS if known else None  # Free names are the user's own words.
+    return Fault(place, where, message, close or (allowed("There are", name, names, synonyms) if names else ""))
 
 
 def _labelled(label: str, lines: Sequence[str]) -> list[Row]:

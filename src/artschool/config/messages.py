@@ -167,7 +167,8 @@ class _Faults:
         message = f"expects {' or '.join(expected)}, found {describe(found)}"
         hint = ""
         if isinstance(found.value, str):
-            full = in_full(location, found.value) if any(error["type"] == "dict_type" for error in errors) else ""
+            is_entry = any(error["type"] == "dict_type" for error in errors)
+            full = in_full(location, str(found.masked())) if is_entry else ""
             hint = full or _unquoted(found, errors) or nearest(found.value, names)
         return Fault(found.place, self._where(location), message, hint)
 
