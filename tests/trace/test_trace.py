@@ -147,6 +147,12 @@ def test_each_loss_is_told_what_a_reentrant_checkpoint_hides() -> None:
     assert not found.real
 
 
+def test_a_hidden_loss_is_sound_beside_one_that_reaches_the_same_in_plain_sight() -> None:
+    beside = "steps.main.losses.plain={type: traced_inside, network: net, in: x, weight: 1.0}"
+    found = traced("networks.net={type: traced_checkpointed}", beside, "steps.second.losses.own.in=x")
+    assert len(found.reached["steps.main.losses.mean"].networks["net"]) == 4
+
+
 def test_what_is_frozen_inside_a_reentrant_checkpoint_is_not_reached() -> None:
     found = traced("networks.net={type: traced_checkpointed, frozen: [body.0.*]}", "steps.second.losses.own.in=x")
     assert sorted(found.reached["steps.main.losses.mean"].networks["net"]) == ["body.2.bias", "body.2.weight"]
