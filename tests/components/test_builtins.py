@@ -20,13 +20,13 @@ def listed() -> list[str]:
 
 def registers(module: Path) -> bool:
     """Whether a module uses the `register` of a registry, as a decorator or as a call."""
-    names = {node.value.id for node in ast.walk(ast.parse(module.read_text())) if is_register(node)}
-    return bool(names & set(REGISTRIES))
-
-
-def is_register(node: ast.AST) -> bool:
-    """Whether a node is `<name>.register`."""
-    return isinstance(node, ast.Attribute) and node.attr == "register" and isinstance(node.value, ast.Name)
+    return any(
+        isinstance(node, ast.Attribute)
+        and node.attr == "register"
+        and isinstance(node.value, ast.Name)
+        and node.value.id in REGISTRIES
+        for node in ast.walk(ast.parse(module.read_text()))
+    )
 
 
 def test_every_module_that_registers_a_component_is_listed() -> None:
