@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from artschool.engine.run import Record, Run
-from artschool.loggers.pictures import grid
+from artschool.logging.pictures import grid
 
 
 class TensorBoardLogger:
