@@ -33,7 +33,12 @@ MODULE = "import pytest; pytest.importorskip('no_such_package')"
 
 def results_of(folder: Path, setting: str) -> tuple[int, list[str]]:
     """The exit code of pytest on a folder, and the lines of its summary."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), NO_SKIPS: setting, "PYTEST_ADDOPTS": "", "COLUMNS": "200"}
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        NO_SKIPS: setting,
+        "PYTEST_ADDOPTS": "",
+        "COLUMNS": "200",
+    }
     command = [sys.executable, "-m", "pytest", "-p", "no_skips", "-p", "no:cacheprovider", "-rfEs", "--tb=no", "-q"]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.splitlines()
