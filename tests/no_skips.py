@@ -1,4 +1,4 @@
-"""Where the environment variable ARTSCHOOL_NO_SKIPS is set, a skipped test fails: continuous integration runs every test."""
+"""Where ARTSCHOOL_NO_SKIPS is set, a skipped test fails: continuous integration runs every test."""
 
 from __future__ import annotations
 

@@ -52,8 +52,8 @@ def test_without_the_corpus_a_recipe_tells_how_to_make_it(tmp_path: Path, monkey
 
 def test_the_corpus_is_the_same_whenever_the_script_runs(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        command = [sys.executable, RECIPES / "speech_corpus.py", tmp_path / name, "--train", "8", "--val", "1"]
-        subprocess.run(command, check=True, capture_output=True)
+        arguments = [str(RECIPES / "speech_corpus.py"), str(tmp_path / name), "--train", "8", "--val", "1"]
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
     files = sorted(file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*.wav"))
     assert len(files) == 9
     assert all((tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes() for file in files)
