@@ -4,6 +4,10 @@ BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet -c constraints.txt -e '.[demo]'
 
 RECIPES := $(sort $(wildcard recipes/*.yml))
+# What `make fast` leaves out: tests that train, check, build or show many files.
+LONG := tests/broken tests/config/schema tests/dataflow tests/mutants tests/cli/test_schema.py \
+  tests/components/test_every_component.py tests/engine/test_resume.py tests/engine/test_store.py tests/test_no_skips.py \
+  tests/test_package.py tests/test_recipes.py tests/test_traced_recipes.py
 
 .PHONY: demo recipes fast test lint check
 
@@ -27,6 +31,9 @@ demo: .venv/demo
 recipes: .venv/dev
 	test -d data/speech || $(BIN)/python recipes/speech_corpus.py
 	set -e; for recipe in $(RECIPES); do echo "== $$recipe"; $(BIN)/artschool train $$recipe; done
+
+fast: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(LONG:%=--ignore=%)
 
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

@@ -83,6 +83,13 @@ def test_tests_install_optional_packages_as_users_do() -> None:
     assert optional <= set(PROJECT["dependency-groups"]["test"])
 
 
+def test_what_make_fast_leaves_out_is_there() -> None:
+    (paths,) = re.findall(r"^LONG := ((?:.*\\\n)*.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    left_out = paths.replace("\\", "").split()
+    assert len(left_out) > 5
+    assert [path for path in left_out if not (ROOT / path).exists()] == []
+
+
 @pytest.fixture(scope="module")
 def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the source distribution, and the wheel that is built from it."""
