@@ -19,11 +19,11 @@ from artschool.engine.store import CheckpointStore
 from artschool.errors import CheckpointError
 from artschool.legacy.read import check_any
 from artschool.lint import Subject, lint
-from artschool.logging.console import ConsoleLogger
-from artschool.logging.guarded import Guarded
-from artschool.logging.jsonl import JsonlLogger
-from artschool.logging.pictures import PictureLogger
-from artschool.logging.tensorboard import TensorBoardLogger
+from artschool.logs.console import ConsoleLogger
+from artschool.logs.guarded import Guarded
+from artschool.logs.jsonl import JsonlLogger
+from artschool.logs.pictures import PictureLogger
+from artschool.logs.tensorboard import TensorBoardLogger
 from artschool.trace.apart import apart
 from artschool.trace.trace import trace
 

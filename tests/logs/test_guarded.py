@@ -12,7 +12,7 @@ from torch import Tensor
 
 from artschool.engine.run import Record, Run
 from artschool.engine.store import CheckpointStore
-from artschool.logging.guarded import Guarded
+from artschool.logs.guarded import Guarded
 
 METHODS = ["start", "advance", "log", "picture", "close"]
 PICTURES = "log={every: 3, pictures: {every: 3, keys: [sr]}}"

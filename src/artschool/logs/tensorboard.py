@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from artschool.engine.run import Record, Run
-from artschool.logging.pictures import grid
+from artschool.logs.pictures import grid
 
 
 class TensorBoardLogger:
