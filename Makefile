@@ -1,30 +1,44 @@
 # The commands of the README. Each makes what it needs in .venv; PYTHON chooses the interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet -c constraints.txt -e '.[demo]'
 
 RECIPES := $(sort $(wildcard recipes/*.yml))
+# What `make fast` leaves out: tests that train, check, build or show many files.
+LONG := tests/broken tests/schema tests/graph tests/mutants tests/cli/test_schema.py \
+  tests/components/test_every_component.py tests/engine/test_resume.py tests/engine/test_store.py tests/test_no_skips.py \
+  tests/test_package.py tests/test_recipes.py tests/test_traced_recipes.py
 
-.PHONY: demo recipes test lint check
+.PHONY: demo recipes fast test lint check
 
-.venv/installed: pyproject.toml constraints.txt
+.venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[demo,dev]'
+	$(INSTALL)
 	touch $@
 
-demo: .venv/installed
+# Without a network for npm the tests of the language server are skipped.
+.venv/dev: .venv/demo
+	$(INSTALL) --group dev
+	-$(BIN)/npm install --silent --no-audit --no-fund --prefix .venv/language-server yaml-language-server@1.25.0
+	touch $@
+
+demo: .venv/demo
 	$(BIN)/artschool train recipes/photo_sr.yml
 	$(BIN)/python recipes/photo_sr_report.py
 
-# Every recipe to its end, some minutes each; those of speech need espeak-ng.
-recipes: .venv/installed
+# Every recipe to its end, some minutes each.
+recipes: .venv/dev
 	test -d data/speech || $(BIN)/python recipes/speech_corpus.py
 	set -e; for recipe in $(RECIPES); do echo "== $$recipe"; $(BIN)/artschool train $$recipe; done
 
-test: .venv/installed
+fast: .venv/dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(LONG:%=--ignore=%)
+
+test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-lint: .venv/installed
+lint: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

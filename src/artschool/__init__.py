@@ -1,6 +1,6 @@
 """Train any set of PyTorch networks that learn together from one YAML file.
 
-From Python: `run = artschool.load("x.yml"); run.train(); run.networks["gen"]`. For components of your own:
+In Python: `run = artschool.load("x.yml"); run.train(); run.networks["gen"]`. For your own components:
 `from artschool import Context, Network, injectors, losses`.
 """
 
@@ -9,21 +9,64 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from artschool.registry import callbacks, datasets, injectors, losses, metrics, networks, optimizers, schedules
-    from artschool.registry.signature import Context, Dataset, Injector, Loss, Metric, Network
-    from artschool.start import load
+    from artschool.public import (
+        ArtschoolError,
+        CheckpointError,
+        ConfigError,
+        Context,
+        DataError,
+        Dataset,
+        Injector,
+        Logger,
+        Loss,
+        Metric,
+        Network,
+        NumericsError,
+        ResourceError,
+        Run,
+        RunState,
+        StateError,
+        Stopped,
+        callbacks,
+        datasets,
+        injectors,
+        load,
+        load_trained,
+        loggers,
+        losses,
+        metrics,
+        networks,
+        optimizers,
+        schedules,
+    )
+
+__version__ = "0.1.0"
 
 __all__ = [
+    "ArtschoolError",
+    "CheckpointError",
+    "ConfigError",
     "Context",
+    "DataError",
     "Dataset",
     "Injector",
+    "Logger",
     "Loss",
     "Metric",
     "Network",
+    "NumericsError",
+    "ResourceError",
+    "Run",
+    "RunState",
+    "StateError",
+    "Stopped",
+    "__version__",
     "callbacks",
     "datasets",
     "injectors",
     "load",
+    "load_trained",
+    "loggers",
     "losses",
     "metrics",
     "networks",
@@ -33,13 +76,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on first use, so that `artschool --help` need not wait for torch.
+    """Import the public names on first use, so that `artschool --help` does not wait for torch."""
     if name not in __all__:
-        raise AttributeError(f"module 'artschool' has no attribute {name!r}")
-    if name == "load":
-        from artschool.start import load
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from artschool import public
 
-        return load
-    from artschool.registry import registry, signature
+    return getattr(public, name)
 
-    return getattr(signature if name[0].isupper() else registry, name)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

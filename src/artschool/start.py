@@ -18,11 +18,11 @@ from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
 from artschool.errors import CheckpointError
 from artschool.lint import Subject, lint
-from artschool.loggers.console import ConsoleLogger
-from artschool.loggers.guarded import Guarded
-from artschool.loggers.jsonl import JsonlLogger
-from artschool.loggers.pictures import PictureLogger
-from artschool.loggers.tensorboard import TensorBoardLogger
+from artschool.logs.console import ConsoleLogger
+from artschool.logs.guarded import Guarded
+from artschool.logs.jsonl import JsonlLogger
+from artschool.logs.pictures import PictureLogger
+from artschool.logs.tensorboard import TensorBoardLogger
 from artschool.read.read import check_file
 from artschool.storage.store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process

@@ -16,7 +16,7 @@ from language_server import LanguageServer
 
 pytestmark = pytest.mark.skipif(
     language_server.COMMAND is None,
-    reason="no yaml-language-server; `npm install --global yaml-language-server@1.25.0`",
+    reason=f"needs the language server of editors: {language_server.INSTALL}",
 )
 PAGE = (ROOT / "docs" / "language.md").read_text()
 (FULL,) = re.findall(r"^```yaml\n(name: photo_gan.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from artschool import ranks
 from artschool.errors import ConfigError
-from artschool.loggers.jsonl import json_number
+from artschool.logs.jsonl import json_number
 from artschool.start import load_trained
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artschool import ranks
-from artschool.loggers.console import Terminal, print_end
+from artschool.logs.console import Terminal, print_end
 from artschool.start import load
 
 

@@ -16,7 +16,7 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 from artschool.engine.run import Run
-from artschool.loggers.tensorboard import TensorBoardLogger
+from artschool.logs.tensorboard import TensorBoardLogger
 
 
 def events(folder: Path) -> Iterator[Any]:

@@ -11,7 +11,7 @@ import toy_run
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
-from artschool.loggers.guarded import Guarded
+from artschool.logs.guarded import Guarded
 from artschool.storage.store import CheckpointStore
 
 METHODS = ["start", "advance", "log", "picture", "close"]

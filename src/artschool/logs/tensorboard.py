@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
-from artschool.loggers.pictures import grid
+from artschool.logs.pictures import grid
 
 
 class TensorBoardLogger:

@@ -10,7 +10,7 @@ import toy_parts
 from toy_parts import TEXT
 
 from artschool.engine.run import Run
-from artschool.loggers.jsonl import JsonlLogger
+from artschool.logs.jsonl import JsonlLogger
 
 
 def trained(folder: Path, *overrides: str, text: str = TEXT) -> Run:

@@ -9,7 +9,7 @@ import pytest
 import toy_run
 from rich.console import Console
 
-from artschool.loggers.console import ConsoleLogger, format_number, format_seconds, print_end
+from artschool.logs.console import ConsoleLogger, format_number, format_seconds, print_end
 
 
 def said(folder: Path, *, terminal: bool) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from toy_parts import load
 
-from artschool.loggers.pictures import PictureLogger, grid
+from artschool.logs.pictures import PictureLogger, grid
 
 
 def pixels(file: Path) -> NDArray[np.uint8]:

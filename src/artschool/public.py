@@ -1,0 +1,65 @@
+"""The names that `artschool` offers: everything that a user or a plugin imports."""
+
+from artschool.engine.run import Run
+from artschool.engine.run_state import Logger, RunState
+from artschool.errors import (
+    ArtschoolError,
+    CheckpointError,
+    ConfigError,
+    DataError,
+    NumericsError,
+    ResourceError,
+    StateError,
+    Stopped,
+)
+from artschool.registry import (
+    callbacks,
+    datasets,
+    injectors,
+    loggers,
+    losses,
+    metrics,
+    networks,
+    optimizers,
+    schedules,
+)
+from artschool.registry.signature import (
+    Context,
+    Dataset,
+    Injector,
+    Loss,
+    Metric,
+    Network,
+)
+from artschool.start import load, load_trained
+
+__all__ = [
+    "ArtschoolError",
+    "CheckpointError",
+    "ConfigError",
+    "Context",
+    "DataError",
+    "Dataset",
+    "Injector",
+    "Logger",
+    "Loss",
+    "Metric",
+    "Network",
+    "NumericsError",
+    "ResourceError",
+    "Run",
+    "RunState",
+    "StateError",
+    "Stopped",
+    "callbacks",
+    "datasets",
+    "injectors",
+    "load",
+    "load_trained",
+    "loggers",
+    "losses",
+    "metrics",
+    "networks",
+    "optimizers",
+    "schedules",
+]
