@@ -15,7 +15,7 @@ from artschool.registry import losses
 
 @losses.register
 def ping_pong(fake: Tensor, *, criterion: Literal["l1", "l2"] = "l1") -> Tensor:
-    """Distance between what is generated from the same frames on the way forward and on the way back.
+    """Distance between frames generated on the way forward and those generated from the same inputs on the way back.
 
     `sum over t of the mean distance of fake_t and fake_{2T-2-t}`. A generator cannot let details drift or accumulate:
     on a sequence that is its own mirror image, it has to end where it began.
