@@ -45,7 +45,7 @@ def test_the_corpus_is_speech_with_its_text_and_no_sentence_is_in_both_parts(cor
 def test_without_the_corpus_a_recipe_tells_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(
-        DataError, match=r"there is no list data/speech/train\.txt; run `python recipes/speech_corpus\.py`"
+        DataError, match=r"list data/speech/train\.txt does not exist\. Fix: run `python recipes/speech_corpus\.py`"
     ):
         artschool.load(RECIPES / "speech_ctc.yml", run_dir=tmp_path / "run")
 

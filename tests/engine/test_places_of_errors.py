@@ -29,4 +29,7 @@ def test_a_folder_that_is_not_there_is_told_with_the_data_set_s_place(tmp_path: 
     file.write_text(TEXT)
     with pytest.raises(DataError) as error:
         artschool.load(file, run_dir=tmp_path / "run")
-    assert str(error.value) == f"{file}:4:10: data.train: image_folder: there is no folder nowhere"
+    assert str(error.value) == (
+        f"{file}:4:10: data.train: image_folder: nowhere does not exist (expected a folder, .zip or .tar). "
+        "Fix: create it or correct the path"
+    )

@@ -1,8 +1,8 @@
-"""Learning rates over time: functions of the base rate and the iteration, counted from 0 within a phase.
+"""Learning rate schedules: functions of the base rate and the iteration, which counts from 0 within a phase.
 
 Named after `torch.optim.lr_scheduler`. A rate depends on nothing else, so a resumed run has the same rates.
-The engine composes phases: it subtracts their `from`, multiplies the base rate by their `scale`, and warms
-up.
+The engine composes phases: it subtracts `from` from the iteration, multiplies the base rate by `scale`, and applies the
+warmup.
 """
 
 import math
@@ -13,7 +13,7 @@ from artschool.registry.signature import Count, Natural, NotNegative
 
 @schedules.register
 def constant(rate: float, iteration: int) -> float:
-    """Stay at the base rate."""
+    """Keep the base rate."""
     return rate
 
 
@@ -22,23 +22,24 @@ def step(rate: float, iteration: int, *, step_size: Count, gamma: NotNegative = 
     """Multiply the rate by `gamma` every `step_size` iterations.
 
     Args:
-        rate: The base rate.
-        iteration: Counted from 0.
-        step_size: Iterations at one rate.
-        gamma: What the rate is multiplied by each time.
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        step_size: Number of iterations between two multiplications, 1 or more.
+        gamma: Factor that multiplies the rate every `step_size` iterations, 0 or more.
     """
     return rate * math.pow(gamma, iteration // step_size)
 
 
 @schedules.register
 def multi_step(rate: float, iteration: int, *, milestones: list[Natural], gamma: NotNegative = 0.1) -> float:
-    """Multiply the rate by `gamma` at each milestone: iteration m is the first one at the new rate.
+    """Multiply the rate by `gamma` at each milestone; iteration m is the first one at the new rate.
 
     Args:
-        rate: The base rate.
-        iteration: Counted from 0.
-        milestones: Iterations, counted within the phase, in any order; one that is listed twice counts twice.
-        gamma: What the rate is multiplied by each time.
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        milestones: Iterations at which the rate is multiplied by `gamma`, counted from the start of the phase, in any
+            order. A duplicate counts twice.
+        gamma: Factor that multiplies the rate at each milestone, 0 or more.
     """
     passed = sum(milestone <= iteration for milestone in milestones)
     return rate * math.pow(gamma, passed)
@@ -49,9 +50,10 @@ def exponential(rate: float, iteration: int, *, gamma: NotNegative) -> float:
     """Multiply the rate by `gamma` at every iteration.
 
     Args:
-        rate: The base rate.
-        iteration: Counted from 0.
-        gamma: What the rate is multiplied by; 0.999 halves it within some 693 iterations.
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        gamma: Factor that multiplies the rate at every iteration, 0 or more. 0.999 halves the rate in about 693
+            iterations.
     """
     return rate * math.pow(gamma, iteration)
 
@@ -60,40 +62,40 @@ def exponential(rate: float, iteration: int, *, gamma: NotNegative) -> float:
 def linear(
     rate: float, iteration: int, *, iterations: Count, start: NotNegative = 1.0, end: NotNegative = 0.0
 ) -> float:
-    """Go in a straight line from `start` to `end` times the rate within `iterations`, then stay.
+    """Change linearly from `start` to `end` times the base rate within `iterations`, then stay.
 
     Args:
-        rate: The base rate.
-        iteration: Counted from 0.
-        iterations: The iteration that reaches `end`.
-        start: The first rate, as a share of the base rate.
-        end: The last rate, as a share of the base rate.
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        iterations: Number of iterations until the rate reaches `end`, 1 or more.
+        start: Rate at the first iteration, as a multiple of the base rate, 0 or more.
+        end: Rate after `iterations`, as a multiple of the base rate, 0 or more.
     """
     return rate * (start + (end - start) * min(iteration / iterations, 1.0))
 
 
 @schedules.register
 def polynomial(rate: float, iteration: int, *, iterations: Count, power: NotNegative = 1.0) -> float:
-    """Fall to 0 within `iterations` as `(1 - iteration / iterations) ** power`, then stay.
+    """Decay to 0 within `iterations` as `(1 - iteration / iterations) ** power`, then stay at 0.
 
     Args:
-        rate: The base rate.
-        iteration: Counted from 0.
-        iterations: The iteration that reaches 0.
-        power: 1 for a straight line, more to fall faster at first.
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        iterations: Number of iterations until the rate reaches 0, 1 or more.
+        power: Exponent of the decay, 0 or more. 1: linear; above 1: faster at first.
     """
     return rate * math.pow(1.0 - min(iteration / iterations, 1.0), power)
 
 
 @schedules.register
 def cosine_annealing(rate: float, iteration: int, *, period: Count, eta_min: NotNegative = 0.0) -> float:
-    """Fall to `eta_min` within `period` iterations along half a cosine, then stay.
+    """Decay to `eta_min` within `period` iterations along half a cosine, then stay.
 
     Args:
-        rate: The base rate.
-        iteration: Counted from 0.
-        period: The iteration that reaches eta_min.
-        eta_min: A rate, not a share of the base rate.
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        period: Number of iterations until the rate reaches `eta_min`, 1 or more.
+        eta_min: Final rate, 0 or more. An absolute rate, not a multiple of the base rate.
 
     Source: Loshchilov and Hutter 2017, arXiv:1608.03983, eq. 5.
     """
@@ -104,14 +106,14 @@ def cosine_annealing(rate: float, iteration: int, *, period: Count, eta_min: Not
 def cosine_annealing_warm_restarts(
     rate: float, iteration: int, *, period: Count, growth: Count = 1, eta_min: NotNegative = 0.0
 ) -> float:
-    """Fall towards `eta_min` along half a cosine, jump back to the full rate, and again.
+    """Decay towards `eta_min` along half a cosine, restart at the base rate, and repeat.
 
     Args:
-        rate: The base rate.
-        iteration: Counted from 0.
-        period: The first iteration that is back at the full rate.
-        growth: How many times longer each cycle is than the one before.
-        eta_min: A rate, not a share of the base rate.
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        period: Length of the first cycle in iterations, 1 or more. The iteration `period` is the first restart.
+        growth: Factor by which each cycle is longer than the previous one, 1 or more. 1: cycles of equal length.
+        eta_min: Rate that each cycle approaches, 0 or more. An absolute rate, not a multiple of the base rate.
 
     Source: Loshchilov and Hutter 2017, arXiv:1608.03983, section 3.
     """

@@ -67,7 +67,8 @@ def test_long_utterances_are_left_out(folder: Path) -> None:
     data = TextAudio(path=folder / "train.txt", sample_rate=8000, vocabulary=folder / "train.txt", max_seconds=0.6)
     assert [data[index]["name"] for index in range(len(data))] == ["a.wav", "b.flac"]
     assert data[1]["audio"].shape == (1, 4000) and data[0]["tokens"].tolist() == [1, 2]
-    with pytest.raises(DataError, match=r"train\.txt has no utterance of at most 0\.1 seconds$"):
+    said = r"of at most max_seconds 0\.1, got none; the shortest has 0\.25 seconds\. Fix: raise max_seconds$"
+    with pytest.raises(DataError, match=said):
         TextAudio(path=folder / "train.txt", sample_rate=8000, alphabet="ab", max_seconds=0.1)
 
 
@@ -78,22 +79,32 @@ def test_ljspeechs_list_has_names_without_suffix_and_the_text_as_spoken(folder: 
 
 
 def test_what_is_missing_is_told_with_the_command_that_makes_it(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^audio_folder: there is no folder .*none; run `make it`, which makes it$"):
+    with pytest.raises(DataError, match=r"^audio_folder: folder .*none does not exist\. Fix: run `make it`$"):
         AudioFolder(path=tmp_path / "none", sample_rate=8000, made_by="make it")
-    with pytest.raises(DataError, match=r"^there is no list .*none\.txt; run `make it`, which makes it$"):
+    with pytest.raises(DataError, match=r"^list .*none\.txt does not exist\. Fix: run `make it`$"):
         TextAudio(path=tmp_path / "none.txt", sample_rate=8000, alphabet="a", made_by="make it")
-    with pytest.raises(DataError, match=r"no recording in .*; looked for \.wav, \.flac, \.ogg, \.mp3$"):
+    with pytest.raises(
+        DataError, match=r"no recordings in .* \(expected \.wav, \.flac, \.ogg, \.mp3\)\. Fix: add some "
+    ):
         AudioFolder(path=tmp_path, sample_rate=8000)
 
 
 def test_what_is_broken_is_told(folder: Path) -> None:
     (folder / "wavs" / "a.wav").write_text("no audio")
-    with pytest.raises(DataError, match=r"a\.wav cannot be read: "):
+    with pytest.raises(
+        DataError, match=r"a\.wav: expected WAV, FLAC, Ogg or MP3 audio, got: Format not recognised\. Fix"
+    ):
         AudioFolder(path=folder, sample_rate=8000)
-    for text, said in (("a.wav\n", r"1: a line is `file\|text`, found 'a\.wav'$"), ("\n", "lists no audio$")):
+    for text, said in (
+        ("a.wav\n", r"list\.txt:1: expected `file\|text`, got 'a\.wav'\. Fix: complete or remove the line$"),
+        ("\n", r"list\.txt: expected lines `file\|text`, got none\. Fix: "),
+        ("gone.wav|a\n", r"gone\.wav: expected WAV, FLAC, Ogg or MP3 audio, got: no file\. Fix: "),
+    ):
         (folder / "list.txt").write_text(text)
         with pytest.raises(DataError, match=said):
             TextAudio(path=folder / "list.txt", sample_rate=8000, alphabet="a")
     (folder / "list.txt").write_text("wavs/c.wav|abc\n")
-    with pytest.raises(DataError, match=r"'abc' has 'c', which is no token of the alphabet 'ab'; add it there$"):
+    with pytest.raises(
+        DataError, match=r"list\.txt: c\.wav: text 'abc': no token for 'c' in the alphabet 'ab'\. Fix: "
+    ):
         TextAudio(path=folder / "list.txt", sample_rate=8000, alphabet="ab")

@@ -23,9 +23,16 @@ def test_each_band_has_its_own_shift_and_scale_from_any_of_three_files(tmp_path:
 
 def test_a_file_that_holds_something_else_is_told(tmp_path: Path) -> None:
     file = tmp_path / "stats.pth"
-    torch.save(SHIFT, file)
-    with pytest.raises(CheckpointError, match=r"should hold shift and scale, a tensor each, and nothing else$"):
-        FrequencyBinNormalize(stats=file)
+    for content, found in (
+        (SHIFT, "a Tensor"),
+        ([SHIFT], "a list of 1"),
+        ({"shift": SHIFT}, "a mapping with the keys shift"),
+        ({}, "an empty mapping"),
+    ):
+        torch.save(content, file)
+        said = rf"stats\.pth: expected the tensors shift and scale and nothing else, got {found}\. Fix: save "
+        with pytest.raises(CheckpointError, match=said):
+            FrequencyBinNormalize(stats=file)
     torch.save((SHIFT, torch.ones(3)), file)
-    with pytest.raises(CheckpointError, match=r"has numbers for 2, 3 bands; needed are as many in each$"):
+    with pytest.raises(CheckpointError, match=r"expected the same number of bands in each tensor, got 2 and 3\. Fix: "):
         FrequencyBinNormalize(stats=file)

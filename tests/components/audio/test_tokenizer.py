@@ -33,32 +33,34 @@ def test_a_json_vocabulary_has_tokens_of_any_length_and_the_longest_comes_first(
 
 
 def test_an_unknown_character_is_told_with_the_place_to_add_it() -> None:
-    with pytest.raises(DataError, match=r"^'grün' has 'ü', which is no token of the alphabet 'grn'; add it there$"):
+    said = r"^text 'grün': no token for 'ü' in the alphabet 'grn'\. Fix: add one, or correct the text$"
+    with pytest.raises(DataError, match=said):
         make_tokenizer("grn", None).encode("grün")
 
 
 def test_exactly_one_source_is_needed() -> None:
-    for alphabet, vocabulary in ((None, None), ("ab", Path("x.json"))):
-        with pytest.raises(
-            ConfigError, match=r"^text needs either `alphabet`, its characters, or `vocabulary`, a file$"
-        ):
+    for alphabet, vocabulary, found in ((None, None, "neither"), ("ab", Path("x.json"), "both")):
+        said = rf"^expected either `alphabet` \(characters\) or `vocabulary` \(a file\), got {found}$"
+        with pytest.raises(ConfigError, match=said):
             make_tokenizer(alphabet, vocabulary)
-    with pytest.raises(ConfigError, match=r"^the alphabet has 'b' more than once$"):
+    with pytest.raises(ConfigError, match=r"^alphabet: duplicate characters 'b'$"):
         make_tokenizer("abb", None)
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("[1, 2]", "should be a list of tokens, or a mapping of tokens to whole numbers from 1 on"),
-        ('{"a": 0}', "should be a list of tokens, or a mapping of tokens to whole numbers from 1 on"),
-        ('{"a": 1, "b": 1}', "gives one number to several tokens"),
-        ("a b", "is no JSON"),
+        ("[1, 2]", r"or a mapping from tokens to whole numbers of 1 or more, got \[1, 2\]$"),
+        ('{"a": 0}', r"or a mapping from tokens to whole numbers of 1 or more, got {'a': 0}$"),
+        ('{"a": 1, "b": 1}', r"duplicate numbers 1\. Fix: give each token its own$"),
+        ("a b", "invalid JSON: "),
     ],
 )
 def test_a_vocabulary_that_is_none_is_told(content: str, said: str, tmp_path: Path) -> None:
     (tmp_path / "own.json").write_text(content)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=rf"^{tmp_path}/own\.json: .*{said}"):
         make_tokenizer(None, tmp_path / "own.json")
-    with pytest.raises(DataError, match="there is no vocabulary"):
+    with pytest.raises(
+        DataError, match=r"^vocabulary .*none\.json does not exist\. Fix: create it or correct the path$"
+    ):
         make_tokenizer(None, tmp_path / "none.json")

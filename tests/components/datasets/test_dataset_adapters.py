@@ -49,11 +49,14 @@ def test_a_data_set_of_torchvision_is_named_by_its_class(tmp_path: Path, monkeyp
 
 def test_what_torchvision_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torchvision(monkeypatch)
-    with pytest.raises(ConfigError, match=r"no data set 'MNITS'. There are: CIFAR10, MNIST. Did you mean 'MNIST'\?"):
+    said = r"unknown data set 'MNITS' of torchvision\. Available: CIFAR10, MNIST\. Did you mean 'MNIST'\?"
+    with pytest.raises(ConfigError, match=said):
         TorchvisionDataset(name="MNITS", root=tmp_path)
-    with pytest.raises(ConfigError, match=r"no data set 'os'"):
+    with pytest.raises(ConfigError, match=r"unknown data set 'os'"):
         TorchvisionDataset(name="os", root=tmp_path)
-    with pytest.raises(DataError, match=r"^torchvision_dataset: MNIST: Dataset not found"):
+    with pytest.raises(
+        DataError, match=r"^torchvision_dataset: .*none: cannot load MNIST: Dataset not found.*\n    Fix: "
+    ):
         TorchvisionDataset(name="MNIST", root=tmp_path / "none")
 
 
@@ -67,7 +70,7 @@ def test_what_torchvision_lacks_is_told(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_missing_package_names_the_extra(build: Any, extra: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("torchvision", "torchvision.datasets", "datasets"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ResourceError, match=rf"pip install 'artschool\[{extra}\]'"):
+    with pytest.raises(ResourceError, match=rf"Fix: pip install 'artschool\[{extra}\]'"):
         build()
 
 
@@ -141,8 +144,8 @@ def test_a_file_is_read_by_its_ending_and_nothing_is_fetched(tmp_path: Path, mon
     ("path", "columns", "text"),
     [
         ("absent", {}, "^hugging_face: absent: Couldn't find cache"),
-        ("x.bin", {}, r"^hugging_face: x\.bin: files may end in \.parquet, "),
-        ("here", {"a": "txet"}, r"^hugging_face: here has no column 'txet'. There are: .*Did you mean 'text'\?"),
+        ("x.bin", {}, r"^hugging_face: x\.bin: unknown file type '\.bin' \(expected \.parquet, "),
+        ("here", {"a": "txet"}, r"^hugging_face: here: unknown column 'txet'\. Available: .*Did you mean 'text'\?"),
     ],
 )
 def test_what_is_not_there_is_told(
@@ -153,3 +156,9 @@ def test_what_is_not_there_is_told(
     (tmp_path / "x.bin").write_bytes(b"")
     with pytest.raises(DataError, match=text):
         HuggingFace(path=path, columns=columns)
+
+
+def test_an_unknown_split_of_a_saved_data_set_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hugging_face(monkeypatch)
+    with pytest.raises(DataError, match=r": unknown split 'tset'\. Available: test, train\. Did you mean 'test'\?$"):
+        HuggingFace(path=str(tmp_path), columns={"a": "text"}, split="tset")

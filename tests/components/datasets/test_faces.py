@@ -24,5 +24,6 @@ def test_negatives_come_after_the_faces() -> None:
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "skimage.data", None)
-    with pytest.raises(ResourceError, match=r"scikit-image, which is not installed: pip install 'artschool\[demo\]'$"):
+    said = r"^skimage_faces requires scikit-image, which is not installed\. Fix: pip install 'artschool\[demo\]'$"
+    with pytest.raises(ResourceError, match=said):
         SkimageFaces()

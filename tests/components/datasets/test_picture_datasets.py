@@ -47,7 +47,8 @@ def test_a_patch_is_cut_where_the_generator_says() -> None:
 
 
 def test_a_picture_smaller_than_a_patch_is_named() -> None:
-    with pytest.raises(DataError, match=r"^small\.png is 6 x 5, smaller than a patch of 8$"):
+    said = r"^small\.png: image is smaller than a patch \(expected at least 8 x 8, got 6 x 5\)\. Fix: lower `size`, or "
+    with pytest.raises(DataError, match=said):
         random_patch(torch.zeros(3, 5, 6), 8, augment=False, name="small.png")
 
 
@@ -66,9 +67,12 @@ def test_grey_pictures_have_three_channels(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_missing_or_empty_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=rf"^image_folder: there is no folder {tmp_path}/none$"):
+    said = rf"^image_folder: {tmp_path}/none does not exist \(expected a folder, \.zip or \.tar\)\. Fix: create it or "
+    with pytest.raises(DataError, match=said):
         ImageFolder(path=tmp_path / "none")
-    with pytest.raises(DataError, match=r"no picture in .*; looked for \.png, \.jpg, \.jpeg, \.webp, \.bmp$"):
+    with pytest.raises(
+        DataError, match=r"no images in .* \(expected \.png, \.jpg, \.jpeg, \.webp, \.bmp\)\. Fix: add "
+    ):
         ImageFolder(path=tmp_path)
 
 
@@ -85,11 +89,11 @@ def test_the_photographs_are_there() -> None:
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(
-        ResourceError, match=r"ship with skimage, which is not installed: pip install 'artschool\[demo\]'"
+        ResourceError, match=r"require skimage, which is not installed\. Fix: pip install 'artschool\[demo\]'"
     ):
         PhotoPatches()
 
 
 def test_a_patch_that_is_no_multiple_of_the_scale_is_refused() -> None:
-    with pytest.raises(DataError, match="size 15 is no multiple of scale 2"):
+    with pytest.raises(DataError, match=r"^photo_patches: size: expected a multiple of scale 2, got 15\. Fix: use 16$"):
         PhotoPatches(size=15)

@@ -91,20 +91,21 @@ def test_names_that_lead_outside_an_archive_lead_nowhere(tmp_path: Path) -> None
 
 def test_damaged_and_compressed_archives_are_told(tmp_path: Path) -> None:
     (tmp_path / "a.zip").write_bytes(b"PK nothing")
-    with pytest.raises(DataError, match=r"a\.zip: File is not a zip file"):
+    with pytest.raises(DataError, match=r"a\.zip: cannot be read as \.zip: File is not a zip file\. Fix: "):
         Zip(tmp_path / "a.zip")
     with tarfile.open(tmp_path / "b.tar", "w:gz"):
         pass
-    with pytest.raises(DataError, match=r"b\.tar: .*; a compressed \.tar has to be written anew"):
+    said = r"b\.tar: cannot be read as an uncompressed \.tar: .*\. Fix: create the archive without compression$"
+    with pytest.raises(DataError, match=said):
         Tar(tmp_path / "b.tar")
     save(tmp_path / "in" / "x.png", 0.2)
     whole = packed(tmp_path / "in", ".tar").read_bytes()
     shard = Tar(tmp_path / "in.tar")
     (tmp_path / "in.tar").write_bytes(whole[: whole.index(b"IHDR") - 4])
-    with pytest.raises(DataError, match=r"in\.tar: x\.png is cut short: 8 of \d+ bytes"):
+    with pytest.raises(DataError, match=r"in\.tar/x\.png: file is truncated \(expected \d+ bytes, got 8\)\. Fix: "):
         shard.read("x.png")
     (tmp_path / "c.txt").write_text("")
-    with pytest.raises(DataError, match=r"c\.txt is neither a folder nor a \.zip nor a \.tar$"):
+    with pytest.raises(DataError, match=r"c\.txt: expected a folder, \.zip or \.tar, got a \.txt file\. Fix: "):
         ImageFolder(path=tmp_path / "c.txt")
 
 
@@ -154,13 +155,21 @@ def test_pairs_are_cut_and_turned_alike(tmp_path: Path) -> None:
 def test_pairs_that_do_not_match_are_told(tmp_path: Path) -> None:
     for side, name, width in (("lq", "a.png", 8), ("lq", "b.png", 8), ("hq", "a.png", 15)):
         save(tmp_path / side / name, width=width, height=width)
-    with pytest.raises(DataError, match=r"^image_pairs: 'b' is not once in both of "):
+    with pytest.raises(
+        DataError, match=r"^image_pairs: 'b' has no counterpart \(.*, got it in .*/lq, not in .*/hq\)\. Fix"
+    ):
         ImagePairs(lq=tmp_path / "lq", hq=tmp_path / "hq")
     (tmp_path / "lq" / "b.png").unlink()
-    with pytest.raises(DataError, match=r"^a\.png is 15 x 15, which is not 2 times its lq, 8 x 8$"):
+    said = r"/hq/a\.png: expected 16 x 16, 2 times the size of its lq, got 15 x 15\. Fix: correct `scale`, or "
+    with pytest.raises(DataError, match=said):
         ImagePairs(lq=tmp_path / "lq", hq=tmp_path / "hq", scale=2)[0]
-    with pytest.raises(DataError, match="size 5 is no multiple of scale 2"):
+    with pytest.raises(DataError, match=r"^image_pairs: size: expected a multiple of scale 2, got 5\. Fix: use 6$"):
         ImagePairs(lq=tmp_path / "lq", hq=tmp_path / "hq", scale=2, size=5)
+    save(tmp_path / "lq" / "a.bmp", width=8, height=8)
+    with pytest.raises(
+        DataError, match=r"^image_pairs: .*/lq: duplicate image 'a' \(expected one extension, got several"
+    ):
+        ImagePairs(lq=tmp_path / "lq", hq=tmp_path / "hq")
 
 
 def test_frames_of_one_folder_are_stacked_in_order(tmp_path: Path) -> None:
@@ -173,7 +182,9 @@ def test_frames_of_one_folder_are_stacked_in_order(tmp_path: Path) -> None:
     assert sample["hq"].shape == (2, 3, 4, 4) and sample["lq"].shape == (2, 3, 2, 2)
     torch.testing.assert_close(sample["hq"][:, 0, 0, 0], torch.tensor([0.4, 0.8]))
     assert sample["corruption_entropy"].shape == (2, 0)
-    with pytest.raises(DataError, match=r"no folder below .* has 7 frames$"):
+    with pytest.raises(
+        DataError, match=r"no folder in .* has enough frames \(expected 7, got at most 4\)\. Fix: lower "
+    ):
         Frames(path=tmp_path, count=4, stride=2)
 
 

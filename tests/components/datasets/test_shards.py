@@ -56,8 +56,8 @@ def test_json_is_what_it_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "text"),
     [
-        ({"x": "pyd"}, r"^tar_shards: 'pyd' files cannot be read; there are bmp, cls, "),
-        ({"x": "png", "y": "json"}, r"^tar_shards: no sample of .*1\.tar has all of png, json$"),
+        ({"x": "pyd"}, r"^tar_shards: columns: unknown extension 'pyd'\. Available: bmp, cls, "),
+        ({"x": "png", "y": "json"}, r"1\.tar has a file for every key \(expected png, json, got png\)\. Fix: "),
     ],
 )
 def test_what_no_shard_has_is_told(tmp_path: Path, columns: dict[str, str], text: str) -> None:
@@ -67,7 +67,7 @@ def test_what_no_shard_has_is_told(tmp_path: Path, columns: dict[str, str], text
 
 
 def test_a_missing_shard_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"^tar_shards: there is no file .*none-\*\.tar$"):
+    with pytest.raises(DataError, match=r"^tar_shards: no file matches .*none-\*\.tar\. Fix: correct `path`$"):
         TarShards(path=f"{tmp_path}/none-*.tar", columns={"x": "png"})
 
 
@@ -84,10 +84,10 @@ def test_damaged_files_are_told_with_their_shard_and_no_pickle_is_read(tmp_path:
     files = {"1.png": b"x", "1.cls": b"many", "1.json": b"{", "1.npy": trap.getvalue()}
     shard(tmp_path / "1.tar", files)
     for ending, text in (
-        ("png", "is no picture of"),
-        ("cls", "invalid literal"),
-        ("json", "Expecting"),
-        ("npy", "pickle"),
+        ("png", "expected an image"),
+        ("cls", "cannot be decoded as cls: invalid literal"),
+        ("json", "cannot be decoded as json: Expecting"),
+        ("npy", "cannot be decoded as npy: .*pickle"),
     ):
-        with pytest.raises(DataError, match=rf"1\.tar/1\.{ending} .*{text}"):
+        with pytest.raises(DataError, match=rf"1\.tar/1\.{ending}: {text}.*\. Fix: replace the file or remove it$"):
             TarShards(path=str(tmp_path / "1.tar"), columns={"x": ending})[0]

@@ -49,11 +49,14 @@ def test_repeat_and_subset() -> None:
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({"data": [Samples(0)]}, "union: one of the data sets is empty"),
-        ({"data": [Samples(1)], "weights": [1.0, 2.0]}, "union: 2 weights for 1 data sets"),
+        ({"data": [Samples(0)]}, "union: data.0 is empty (expected 1 sample or more, got 0). Fix: remove it"),
+        (
+            {"data": [Samples(1)], "weights": [1.0, 2.0]},
+            "union: weights: expected one for each data set (1), got 2",
+        ),
         (
             {"data": [Samples(1)], "length": 3},
-            "union: `length` needs `weights`; without them every sample is there once",
+            "union: `length` requires `weights`. Fix: add `weights`, or remove `length`",
         ),
     ],
 )

@@ -61,10 +61,13 @@ def test_guidance_goes_on_from_no_condition_through_the_condition() -> None:
 
 def test_what_is_missing_is_told() -> None:
     with pytest.raises(
-        ConfigError, match=r"^`nothing` names 'lable'. The conditions are: label. Did you mean 'label'\?$"
+        ConfigError, match=r"^nothing: unknown condition 'lable'\. Conditions: label\. Did you mean 'label'\?$"
     ):
         without_conditions({"label": torch.zeros(1)}, {"lable": 9})
-    with pytest.raises(ConfigError, match=r"^`nothing` names 'label', which is a number and the same for all samples"):
+    said = (
+        r"^nothing: expected the key of a tensor for condition 'label', got the number 2\.0, which all samples share\. "
+    )
+    with pytest.raises(ConfigError, match=said):
         guided(Labelled(), {"label": 2.0}, {"label": 9}, 2.0)
-    with pytest.raises(ConfigError, match=r"^conditions cannot be left out without `nothing`"):
+    with pytest.raises(ConfigError, match=r"^guidance and drop_probability require `nothing`\. Fix: "):
         guided(Labelled(), {"label": torch.zeros(1)}, None, 2.0)

@@ -37,9 +37,14 @@ def test_betas_may_be_listed() -> None:
 @pytest.mark.parametrize(
     ("schedule", "number", "said"),
     [
-        ([0.1, 0.2], 3, "the schedule lists 2 betas for num_timesteps 3; make them equal"),
-        ([0.1, 1.0], 2, "the betas of a schedule lie between 0 and 1, both excluded"),
-        ("linear", 20, "the linear schedule needs more than 20 timesteps; take more, or the cosine schedule"),
+        ([0.1, 0.2], 3, r"schedule: expected num_timesteps \(3\) betas, got 2"),
+        ([0.1, 1.0], 2, r"schedule\.1: expected a beta between 0 and 1, both excluded, got 1\.0"),
+        (
+            "linear",
+            20,
+            r"num_timesteps: expected more than 20 with the linear schedule, got 20\. Fix: raise it, or use the cosine "
+            "schedule",
+        ),
     ],
 )
 def test_a_schedule_that_cannot_be_is_refused(schedule: list[float], number: int, said: str) -> None:

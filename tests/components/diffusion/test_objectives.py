@@ -102,5 +102,5 @@ def test_min_snr_weighs_the_same_error_of_x0_alike_whatever_is_predicted() -> No
 
 
 def test_min_snr_is_not_defined_for_previous() -> None:
-    with pytest.raises(ConfigError, match=r"^min_snr_gamma is not defined for prediction previous; predict epsilon"):
+    with pytest.raises(ConfigError, match=r"^min_snr_gamma: expected prediction epsilon, x0 or v, got previous$"):
         min_snr_weight(torch.ones(1), 5.0, "previous")

@@ -92,9 +92,10 @@ def test_a_learned_variance_is_what_the_network_says() -> None:
 
 def test_wrong_channels_are_told() -> None:
     x = torch.zeros(4, 2)
-    with pytest.raises(ConfigError, match=r"^the network gives 4 channels; with variance fixed_small: 2, as it gets$"):
+    said = r"^network: expected 2 output channels with variance fixed_small \(as many as in its input\), got 4$"
+    with pytest.raises(ConfigError, match=said):
         GaussianProcess(BETAS).reverse(torch.zeros(4, 4), x, T)
-    said = r"^the network gives 2 channels; with variance learned: 4, prediction and variance$"
+    said = r"^network: expected 4 output channels with variance learned \(prediction and variance\), got 2$"
     with pytest.raises(ConfigError, match=said):
         GaussianProcess(BETAS, variance="learned").reverse(x, x, T)
 

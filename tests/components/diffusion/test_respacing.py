@@ -30,10 +30,13 @@ def test_all_are_all() -> None:
 @pytest.mark.parametrize(
     ("spacing", "said"),
     [
-        (11, "cannot take 11 timesteps out of a section of 10; take 1 to 10"),
-        ([3, 9], "cannot take 9 timesteps out of a section of 5; take 1 to 5"),
-        ("ddim8", "no whole stride through 10 timesteps takes exactly 8; write 8 alone"),
-        ("fast", "steps 'fast' mean nothing; write a number, a list of numbers, or such as ddim10"),
+        (11, "steps: expected 1 to 10 timesteps in a section of 10, got 11"),
+        ([3, 9], "steps: expected 1 to 5 timesteps in a section of 5, got 9"),
+        (
+            "ddim8",
+            r"steps: no whole-number stride takes exactly 8 of 10 timesteps\. Fix: write 8 instead of ddim8",
+        ),
+        ("fast", "steps: expected a number, a list of numbers, or text like ddim10, got 'fast'"),
     ],
 )
 def test_what_cannot_be_taken_is_told(spacing: int | str | list[int], said: str) -> None:

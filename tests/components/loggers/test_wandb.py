@@ -70,5 +70,5 @@ def test_what_is_no_picture_is_left_out(stand_in: StandIn) -> None:
 
 def test_a_missing_package_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
-    with pytest.raises(ResourceError, match=r"wandb is not installed: pip install 'artschool\[wandb\]'"):
+    with pytest.raises(ResourceError, match=r"wandb is not installed\. Fix: pip install 'artschool\[wandb\]'"):
         toy_run.load(tmp_path, WANTED)

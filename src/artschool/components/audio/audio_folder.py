@@ -1,4 +1,4 @@
-"""A folder of your own recordings."""
+"""Folders of recordings."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from artschool.components.audio.audio_files import SUFFIXES, fit, num_samples, read_audio
-from artschool.components.audio.transcripts import missing
+from artschool.components.audio.transcripts import missing_message
 from artschool.errors import DataError
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
 
 class Recording(TypedDict):
-    """`audio` (1, T), float32 in -1..1, of which `audio_lengths` samples are no padding, and the file's `name`."""
+    """A sample: `audio` (1, T), float32 in -1..1; `audio_lengths`, its samples before the padding; the file `name`."""
 
     audio: Tensor
     audio_lengths: int
@@ -25,17 +25,18 @@ class Recording(TypedDict):
 
 @datasets.register
 class AudioFolder:
-    """Every recording below a folder, in the order of their names: mono, at one sample rate, at one length.
+    """All recordings in a folder, sorted by path: mono, at one sample rate, of one length.
 
     Args:
-        path: The folder; WAV, FLAC, Ogg and MP3 files anywhere below it.
-        sample_rate: Samples a second; files of another rate are resampled.
-        length: Samples of a random stretch of each file; shorter files are padded with silence at their end. Without
-            it whole files, all padded to the longest.
-        made_by: A command that makes the folder, told where it is missing.
+        path: Folder of recordings, searched recursively for WAV, FLAC, Ogg and MP3 files.
+        sample_rate: Sample rate in Hz. Files of another rate are resampled.
+        length: Number of audio samples per recording. Longer files are cropped at random, shorter ones padded with
+            silence at the end. null: whole files, padded to the longest.
+        made_by: Command that creates the folder, shown in the error if the folder is missing. null: no command is
+            shown.
 
     Raises:
-        DataError: There is no such folder, or no recording in it.
+        DataError: The folder does not exist or contains no recording.
         ResourceError: soundfile or soxr is not installed.
     """
 
@@ -43,10 +44,13 @@ class AudioFolder:
         self, *, path: Path, sample_rate: Count, length: Count | None = None, made_by: str | None = None
     ) -> None:
         if not path.is_dir():
-            raise DataError("audio_folder: " + missing(f"folder {path}", made_by))
+            raise DataError("audio_folder: " + missing_message(f"folder {path}", made_by))
         self._files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
         if not self._files:
-            raise DataError(f"audio_folder: no recording in {path}; looked for {', '.join(SUFFIXES)}")
+            raise DataError(
+                f"audio_folder: no recordings in {path} (expected {', '.join(SUFFIXES)}). "
+                "Fix: add some or correct the path"
+            )
         self._rate, self._crops = sample_rate, length is not None
         self._length = length or max(num_samples(file, sample_rate) for file in self._files)
 

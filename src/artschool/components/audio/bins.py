@@ -1,4 +1,4 @@
-"""Numbers for each frequency band, from a file."""
+"""Statistics of frequency bands, read from a file."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from artschool.storage.tensors import read_content
 
 @injectors.register
 class FrequencyBinNormalize(nn.Module):
-    """Subtract a shift from each frequency band, then divide it by a scale: `(x - shift) / scale`.
+    """Normalize each frequency band: `(x - shift) / scale`.
 
     Args:
-        stats: A file with the tensors `shift` and `scale`, a number for each band: `.safetensors`, or the mapping or
-            the pair that `torch.save` wrote.
+        stats: File with the tensors `shift` and `scale`, one number per band: `.safetensors`, or a mapping or pair
+            written by `torch.save`.
 
     Raises:
-        CheckpointError: The file cannot be read or holds something else.
+        CheckpointError: The file cannot be read or has other contents.
     """
 
     _shift: Tensor
@@ -37,22 +37,22 @@ class FrequencyBinNormalize(nn.Module):
         """Normalize.
 
         Args:
-            x: (B, F, T) with as many bands F as the file has, such as a spectrogram.
+            x: (B, F, T), such as a spectrogram. F is the number of bands in the file.
 
         Returns:
-            The same shape.
+            (B, F, T).
         """
         return (x - self._shift) / self._scale
 
 
 def read_bins(file: Path, names: Sequence[str], count: int | None = None) -> list[Tensor]:
-    """Read tensors (F,) from a file, float32: by name, or without names in their order.
+    """Read tensors (F,), float32, from a file: by name, or in order if the file does not have these names.
 
     Args:
-        count: How many bands there have to be; None for any number, the same in all.
+        count: Required number of bands. None: any number, the same for all tensors.
 
     Raises:
-        CheckpointError: The file cannot be read, or holds something else.
+        CheckpointError: The file cannot be read or has other contents.
     """
     content = read_content(file)
     if isinstance(content, Mapping):
@@ -60,11 +60,23 @@ def read_bins(file: Path, names: Sequence[str], count: int | None = None) -> lis
     else:
         found = list(content) if isinstance(content, list | tuple) else [content]
     if len(found) != len(names) or not all(isinstance(value, Tensor) for value in found):
-        raise CheckpointError(f"{file} should hold {' and '.join(names)}, a tensor each, and nothing else")
+        raise CheckpointError(
+            f"{file}: expected the tensors {' and '.join(names)} and nothing else, got {_description(content)}. "
+            "Fix: save these tensors, one number per band"
+        )
     bands = [value.float().flatten() for value in found]
     expected = len(bands[0]) if count is None else count
     if any(len(band) != expected for band in bands):
-        counts = ", ".join(str(len(band)) for band in bands)
-        wanted = "as many in each" if count is None else str(count)
-        raise CheckpointError(f"{file} has numbers for {counts} bands; needed are {wanted}")
+        counts = " and ".join(str(len(band)) for band in bands)
+        required = "the same number of bands in each tensor" if count is None else f"{count} bands"
+        raise CheckpointError(
+            f"{file}: expected {required}, got {counts}. Fix: compute the numbers from the same kind of spectrogram"
+        )
     return bands
+
+
+def _description(content: object) -> str:
+    if isinstance(content, Mapping):
+        return f"a mapping with the keys {', '.join(map(str, content))}" if content else "an empty mapping"
+    kind = type(content).__name__
+    return f"a {kind} of {len(content)}" if isinstance(content, list | tuple) else f"a {kind}"

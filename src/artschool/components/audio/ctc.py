@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: sequences from frames that nobody has aligned with them."""
+"""Connectionist temporal classification (CTC): sequences from frames without a known alignment."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ def ctc(
     blank: Natural = BLANK,
     zero_infinity: bool = False,
 ) -> Tensor:
-    """Negative log likelihood of the tokens over all their alignments, per token, mean over samples.
+    """CTC loss: negative log likelihood of the tokens over all alignments, per token, mean over samples.
 
-    Computed in float32 or better. On a GPU torch waits for the lengths once at each call.
+    Computed in float32 or better. On a GPU, each call synchronizes once to read the lengths.
 
     Source: Graves et al. 2006, Connectionist temporal classification, ICML, eqs. 8 and 12.
 
     Args:
         logits: (B, T, C), before softmax.
-        tokens: (B, L), classes other than `blank`; what is past a sample's length does not matter.
-        logit_lengths: (B,), frames of each sample; all T without it.
-        token_lengths: (B,), tokens of each sample; all L without it.
-        blank: The class that stands for no token.
-        zero_infinity: Whether a sample with too few frames for its tokens (one for each, and one between two equal
-            ones) counts as 0; else its loss is infinite.
+        tokens: (B, L), class indices other than `blank`. Values after the length of a sample are ignored.
+        logit_lengths: (B,), number of valid frames of each sample. null: T for all samples.
+        token_lengths: (B,), number of tokens of each sample. null: L for all samples.
+        blank: Index of the blank class, 0 or more.
+        zero_infinity: Whether a sample with too few frames for its tokens has loss 0 instead of an infinite one. It
+            needs one frame per token, and one more between two equal neighbours.
     """
     frames = logits.shape[1]
     return F.ctc_loss(
@@ -58,13 +58,15 @@ def _lengths(lengths: Tensor | None, whole: int, like: Tensor) -> Tensor:
 
 @injectors.register
 class CtcDecode:
-    """The text of the likeliest class of each frame, repetitions and blanks (class 0) removed.
+    """Decode logits to text greedily: the most likely class of each frame, without repetitions and blanks (class 0).
 
-    For evaluations: it reads the logits back from the device.
+    Intended for evaluations: it copies results from the device, which synchronizes.
 
     Args:
-        alphabet: Characters, which are the classes from 1 on. Either this or `vocabulary`.
-        vocabulary: A file of tokens, as of the data set `text_audio`. Either this or `alphabet`.
+        alphabet: Characters of the classes from 1 on, in order. null: those of `vocabulary`. Exactly one of the two is
+            required.
+        vocabulary: File of tokens, in a format that the data set `text_audio` reads. null: those of `alphabet`. Exactly
+            one of the two is required.
     """
 
     def __init__(self, *, alphabet: str | None = None, vocabulary: Path | None = None) -> None:
@@ -74,11 +76,11 @@ class CtcDecode:
         """Decode.
 
         Args:
-            logits: (B, T, C), before or after softmax; class 0 is the blank.
-            lengths: (B,), frames of each sample that count; all T without it.
+            logits: (B, T, C), before or after softmax. Class 0 is the blank.
+            lengths: (B,), number of valid frames of each sample. null: T for all samples.
 
         Returns:
-            B texts.
+            List of B texts.
         """
         best = logits.argmax(-1)
         new = F.pad(best.diff(dim=1) != 0, (1, 0), value=True) & (best != BLANK)

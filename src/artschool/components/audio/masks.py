@@ -1,4 +1,4 @@
-"""Spectrograms with parts hidden."""
+"""Masks for spectrograms."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ def mel_mask(
     time_count: Natural = 3,
     value: float = 0.0,
 ) -> Tensor:
-    """Hide random stripes of a spectrogram, other ones in each sample.
+    """Mask random stripes of a spectrogram (SpecAugment), different ones for each sample.
 
-    Each stripe is n wide and starts at s, with n uniform in 0..size-1 and s uniform where it fits.
+    Each stripe has a width n, uniform in 0..size-1, and a start s, uniform over all positions where the stripe fits.
 
     Args:
         mel: (B, F, T).
-        frequency_size: Bands that a stripe across all time is narrower than.
-        frequency_count: How many stripes across all time there are in a sample.
-        time_size: Frames that a stripe across all bands is shorter than.
-        time_count: How many stripes across all bands there are in a sample.
-        value: What stands in a stripe: the mean of the spectrograms, 0 where they are normalized.
+        frequency_size: Exclusive upper bound of the width of a frequency stripe, in bands, 1 or more.
+        frequency_count: Number of frequency stripes per sample, 0 or more. A frequency stripe covers all frames.
+        time_size: Exclusive upper bound of the length of a time stripe, in frames, 1 or more.
+        time_count: Number of time stripes per sample, 0 or more. A time stripe covers all bands.
+        value: Value inside the stripes. Use the mean of the spectrograms, which is 0 if they are normalized.
 
     Returns:
-        (B, F, T), another tensor.
+        (B, F, T), a new tensor.
 
     Source: Park et al. 2019, arXiv:1904.08779, section 2, without its time warping.
     """
@@ -43,9 +43,9 @@ def mel_mask(
 
 
 def _stripes(batch: int, length: int, size: int, count: int, device: torch.device) -> Tensor:
-    """(batch, length): whether a place is in one of `count` stripes."""
+    """Mask (batch, length): whether a position is inside one of `count` stripes."""
     widths = torch.randint(min(size, length + 1), (batch, count, 1), device=device)
-    share = torch.rand(batch, count, 1, device=device)
-    starts = (share * (length - widths + 1)).long()
-    places = torch.arange(length, device=device)
-    return ((places >= starts) & (places < starts + widths)).any(1)
+    fraction = torch.rand(batch, count, 1, device=device)
+    starts = (fraction * (length - widths + 1)).long()
+    positions = torch.arange(length, device=device)
+    return ((positions >= starts) & (positions < starts + widths)).any(1)

@@ -17,34 +17,35 @@ from artschool.registry.signature import Count, NotNegative
 
 Scale = Literal["slaney", "htk"]
 FLOOR = 1e-5
-"""What magnitudes are raised to before the logarithm."""
+"""Lower bound of the mel bands before the logarithm."""
 
 
 @injectors.register
 class MelSpectrogram(nn.Module):
-    """Logarithm of what each mel band of a short-time Fourier transform holds: `log max(basis @ |stft|^power, 1e-5)`.
+    """Log-mel spectrogram: `log max(basis @ |stft|^power, 1e-5)`.
 
-    The window is Hann's, centred on each frame; the ends are reflected. With its defaults it is Tacotron 2's. Computed
+    The Hann window is centred on each frame, and the ends are reflected. The defaults are those of Tacotron 2. Computed
     in float32.
 
     Source: Shen et al. 2017, arXiv:1712.05884, section 2.1.
 
     Args:
-        sample_rate: Samples a second of the audio.
-        n_fft: Samples that a frame transforms; at least `win_length`.
-        win_length: Samples under the window of a frame.
-        hop_length: Samples from one frame to the next.
-        n_mels: How many mel bands there are.
-        f_min: Where the lowest band starts, in hertz.
-        f_max: Where the highest band ends, in hertz, at most half of `sample_rate`.
-        power: What mel bands add up: 1 for magnitudes, 2 for their squares.
-        mel_scale: `slaney` is linear up to 1000 Hz, `htk` logarithmic all the way. Bands have equal area with both.
+        sample_rate: Sample rate of the audio in Hz.
+        n_fft: Length of the Fourier transform in samples, at least `win_length`.
+        win_length: Length of the window in samples, at most `n_fft`.
+        hop_length: Number of samples from one frame to the next.
+        n_mels: Number of mel bands.
+        f_min: Lower edge of the lowest band in Hz, 0 or more and below `f_max`.
+        f_max: Upper edge of the highest band in Hz, at most half of `sample_rate`.
+        power: Exponent of the magnitudes that a mel band sums. 1: magnitude; 2: power.
+        mel_scale: Mel scale: `slaney` is linear up to 1000 Hz and logarithmic above, `htk` is logarithmic throughout.
+            Bands have equal area with both.
         normalized: Whether magnitudes are divided by the root of the sum of the squared window.
-        norms: A file with a number for each band, by which its logarithm is divided.
+        norms: File with one number per band, by which the logarithms of that band are divided. null: no division.
 
     Raises:
-        ConfigError: The numbers contradict each other, or a band would be empty.
-        CheckpointError: The file of norms cannot be read, or has another number of bands.
+        ConfigError: The options contradict each other, or a band would be empty.
+        CheckpointError: The file of norms cannot be read or has another number of bands.
     """
 
     _window: Tensor
@@ -68,7 +69,7 @@ class MelSpectrogram(nn.Module):
     ) -> None:
         super().__init__()
         if win_length > n_fft:
-            raise ConfigError(f"mel_spectrogram: win_length {win_length} is larger than n_fft {n_fft}")
+            raise ConfigError(f"mel_spectrogram: win_length: expected at most n_fft {n_fft}, got {win_length}")
         self._n_fft, self._win_length, self._hop_length = n_fft, win_length, hop_length
         self._power = power
         window = torch.hann_window(win_length)
@@ -84,18 +85,19 @@ class MelSpectrogram(nn.Module):
         """Transform.
 
         Args:
-            audio: (B, T) or (B, 1, T) in -1..1, longer than n_fft / 2.
+            audio: (B, T) or (B, 1, T) in -1..1, with T > n_fft / 2.
 
         Returns:
             (B, n_mels, 1 + T // hop_length), natural logarithms.
 
         Raises:
-            ConfigError: It has several channels.
+            ConfigError: The audio has several channels.
         """
         audio = audio.squeeze(1) if audio.dim() == 3 else audio
         if audio.dim() != 2:
             raise ConfigError(
-                f"mel_spectrogram takes (B, T) or (B, 1, T), found {tuple(audio.shape)}; mix the channels"
+                f"mel_spectrogram: expected mono audio (B, T) or (B, 1, T), got {tuple(audio.shape)}. "
+                "Fix: average the channels first"
             )
         with without_autocast(audio):
             spectrum = torch.stft(
@@ -112,20 +114,20 @@ class MelSpectrogram(nn.Module):
 
 
 def mel_basis(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, scale: Scale) -> Tensor:
-    """Triangles of equal area over the frequencies of a transform: (n_mels, n_fft // 2 + 1), float32.
+    """Triangular filters of equal area over the frequencies of a transform: (n_mels, n_fft // 2 + 1), float32.
 
-    Band m rises from edge m to edge m + 1 and falls to edge m + 2, of `n_mels + 2` edges that are equally far apart in
-    mels; its height is `2 / (edge[m + 2] - edge[m])` hertz.
+    Band m rises from edge m to edge m + 1 and falls to edge m + 2. The `n_mels + 2` edges are equally spaced in mels.
+    The height of a band is `2 / (edge[m + 2] - edge[m])`, with edges in hertz.
 
     Source: Slaney 1998, Auditory Toolbox, Interval technical report 1998-010; the HTK book, section 5.4.
 
     Raises:
-        ConfigError: The range is empty or beyond half of the sample rate, or there are more bands than frequencies.
+        ConfigError: The range is empty or exceeds half of the sample rate, or a band contains no frequency.
     """
     if not f_min < f_max <= sample_rate / 2:
         raise ConfigError(
-            f"mel_spectrogram: f_min {f_min:g} and f_max {f_max:g} are no range below half of sample_rate, "
-            f"{sample_rate / 2:g} Hz"
+            f"mel_spectrogram: expected f_min < f_max <= {sample_rate / 2:g} Hz, half of sample_rate; got f_min "
+            f"{f_min:g} and f_max {f_max:g}"
         )
     frequencies = torch.linspace(0, sample_rate / 2, n_fft // 2 + 1, dtype=torch.float64)
     mels = torch.linspace(_to_mel(f_min, scale), _to_mel(f_max, scale), n_mels + 2, dtype=torch.float64)
@@ -135,12 +137,14 @@ def mel_basis(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: fl
     rising, falling = -distance[:-2] / width[:-1, None], distance[2:] / width[1:, None]
     basis = torch.minimum(rising, falling).clamp(min=0) * (2 / (edges[2:] - edges[:-2]))[:, None]
     if empty := _count_empty_bands(sample_rate, n_fft, n_mels, f_min, f_max, scale):
-        raise ConfigError(f"mel_spectrogram: {empty} of {n_mels} bands hold no frequency; lower n_mels or raise n_fft")
+        raise ConfigError(
+            f"mel_spectrogram: {empty} of {n_mels} bands contain no frequency. Fix: lower n_mels or raise n_fft"
+        )
     return basis.float()
 
 
 def _count_empty_bands(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, scale: Scale) -> int:
-    """How many bands no frequency lies in. In plain numbers, since a tensor of a trace has no values to look at."""
+    """Count the bands that contain no frequency. In Python numbers, because tensors of a trace have no values."""
     lowest, highest = _to_mel(f_min, scale), _to_mel(f_max, scale)
     edges = [_from_mel(lowest + (highest - lowest) * i / (n_mels + 1), scale) for i in range(n_mels + 2)]
     step = sample_rate / n_fft
@@ -148,11 +152,11 @@ def _count_empty_bands(sample_rate: int, n_fft: int, n_mels: int, f_min: float, 
 
 
 LINEAR_HERTZ = 200 / 3
-"""Slaney's scale: hertz in a mel below the break."""
+"""Slaney's scale: hertz per mel below the break."""
 BREAK_HERTZ = 1000.0
 BREAK_MEL = BREAK_HERTZ / LINEAR_HERTZ
 LOG_STEP = math.log(6.4) / 27
-"""Slaney's scale: a mel above the break is a factor of `exp` of this."""
+"""Slaney's scale: one mel above the break multiplies the frequency by the exponential of this."""
 
 
 def _to_mel(hertz: float, scale: Scale) -> float:

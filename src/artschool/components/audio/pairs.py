@@ -1,4 +1,4 @@
-"""Longer utterances out of short ones."""
+"""Pairs of short utterances joined to longer ones."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ def combine_mel(
     *,
     separator: Natural | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Join every two samples: the second begins where the first ends. The last of an odd number stays alone.
+    """Join every two samples: the second starts where the first ends. The last of an odd number stays alone.
 
     Args:
-        mel: (B, F, T), padded with anything.
-        mel_lengths: (B,), frames of each.
-        text: (B, L), whole numbers, padded with anything.
-        text_lengths: (B,), tokens of each.
-        separator: A token between the two texts.
+        mel: (B, F, T), with arbitrary padding.
+        mel_lengths: (B,), number of frames of each sample.
+        text: (B, L), whole numbers, with arbitrary padding.
+        text_lengths: (B,), number of tokens of each sample.
+        separator: Token inserted between two joined texts, 0 or more. null: none.
 
     Returns:
-        mel (B', F, 2 T), its lengths, text (B', 2 L) or with a separator (B', 2 L + 2), its
-        lengths; B' = (B + 1) // 2, and the padding is 0.
+        mel (B', F, 2 T), its lengths, text (B', 2 L) or with a separator (B', 2 L + 2), its lengths; B' = (B + 1) // 2,
+        and the padding is 0.
     """
     if separator is not None:
-        places = torch.arange(len(text), device=text.device)
-        followed = (places % 2 == 0) & (places < len(text) - 1)
+        positions = torch.arange(len(text), device=text.device)
+        followed = (positions % 2 == 0) & (positions < len(text) - 1)
         ended = F.pad(text, (0, 1)).scatter(1, text_lengths[:, None].long(), separator)
         text, text_lengths = ended, text_lengths + followed
     return *_join(mel, mel_lengths), *_join(text, text_lengths)
 
 
 def _join(x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of x (B, ..., T) one after the other, without the padding between."""
+    """Join pairs of x (B, ..., T), without the padding between them."""
     if len(x) % 2:
         x, lengths = torch.cat([x, torch.zeros_like(x[:1])]), torch.cat([lengths, torch.zeros_like(lengths[:1])])
     size = x.shape[-1]
-    places = torch.arange(2 * size, device=x.device)
+    positions = torch.arange(2 * size, device=x.device)
     first, total = lengths[0::2, None], (lengths[0::2] + lengths[1::2])[:, None]
-    # A place before the end of the first is the first's, one after it the second's, which lies `size` further right.
-    sources = torch.where(places < first, places, places - first + size).clamp(max=2 * size - 1)
-    sources = sources.where(places < total, 0).view(-1, *[1] * (x.dim() - 2), 2 * size)
+    # Positions before the end of the first sample read from it, later ones from the second, which starts at `size`.
+    sources = torch.where(positions < first, positions, positions - first + size).clamp(max=2 * size - 1)
+    sources = sources.where(positions < total, 0).view(-1, *[1] * (x.dim() - 2), 2 * size)
     both = torch.cat([x[0::2], x[1::2]], -1)
     joined = both.gather(-1, sources.expand(both.shape))
-    return joined.masked_fill((places >= total).view(sources.shape), 0), total.squeeze(1)
+    return joined.masked_fill((positions >= total).view(sources.shape), 0), total.squeeze(1)

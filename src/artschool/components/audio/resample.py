@@ -1,4 +1,4 @@
-"""Audio at another sample rate."""
+"""Resampling of audio."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from artschool.registry import injectors
 from artschool.registry.signature import Count
 
 ZERO_CROSSINGS = 6
-"""Of the sinc, on each side of its middle: more make a steeper filter."""
+"""Number of zero crossings of the sinc on each side of its centre; more make a steeper filter."""
 ROLLOFF = 0.99
-"""Where the filter cuts off, as a share of the lower of the two Nyquist frequencies."""
+"""Cutoff of the filter, as a fraction of the lower of the two Nyquist frequencies."""
 
 
 @injectors.register
 class AudioResample(nn.Module):
-    """Interpolate by a windowed sinc, which also removes what the new rate cannot carry.
+    """Resample by a windowed sinc, which removes frequencies above the new Nyquist frequency.
 
-    Sample n of the result is `sum_k x[k] h(n / to - k / from)` with
-    `h(t) = 2 f sinc(2 f t) cos(pi f t / 6)^2` up to six zero crossings and f = 0.99 min(from, to) / 2, all in units of
-    `from`. Differentiable; the ends meet silence. It agrees with torchaudio's default. Computed in float32.
+    Sample n of the result is `sum_k x[k] h(n / to - k / from)` with `h(t) = 2 f sinc(2 f t) cos(pi f t / 6)^2` up to
+    six zero crossings and f = 0.99 min(from, to) / 2, all in units of `from`. The signal is 0 beyond its ends.
+    Differentiable. It agrees with torchaudio's default. Computed in float32.
 
     Source: Smith, Digital Audio Resampling Home Page, ccrma.stanford.edu/~jos/resample.
 
     Args:
-        from_rate: Samples a second of what comes in, a whole number.
-        to_rate: Samples a second of what goes out, a whole number.
+        from_rate: Sample rate of the input in Hz, a whole number.
+        to_rate: Sample rate of the output in Hz, a whole number.
     """
 
     _kernels: Tensor
@@ -57,19 +57,19 @@ class AudioResample(nn.Module):
         with without_autocast(audio):
             flat = audio.to(self._kernels.dtype).reshape(-1, 1, audio.shape[-1])
             padded = F.pad(flat, (self._reach, self._reach + self._from))
-            # One channel of the convolution for each place of a new sample between two groups of `from` old ones.
+            # Output channel i has the i-th of the `to` new samples in each group of `from` old ones.
             phases = F.conv1d(padded, self._kernels, stride=self._from)
         return phases.transpose(1, 2).reshape(*audio.shape[:-1], -1)[..., :length]
 
 
 def sinc_kernels(from_rate: int, to_rate: int) -> tuple[Tensor, int]:
-    """A filter for each of `to_rate` new samples in the time of `from_rate` old ones, and how far they reach.
+    """Return a filter for each of the `to_rate` new samples per `from_rate` old ones, and the reach of the filters.
 
     Args:
-        from_rate: Without a common divisor with `to_rate`.
+        from_rate: Coprime with `to_rate`.
 
     Returns:
-        (to_rate, 1, from_rate + 2 * reach), float32.
+        (to_rate, 1, from_rate + 2 * reach), float32, and the reach in old samples.
     """
     cutoff = ROLLOFF * min(from_rate, to_rate)
     reach = math.ceil(ZERO_CROSSINGS * from_rate / cutoff)

@@ -1,4 +1,4 @@
-"""How far apart two waveforms are, as they sound rather than sample by sample."""
+"""Distance of two waveforms by their spectra."""
 
 from __future__ import annotations
 
@@ -15,24 +15,25 @@ from artschool.registry import losses, metrics
 from artschool.registry.signature import Count
 
 FLOOR = 1e-5
-"""What magnitudes are raised to before the logarithm."""
+"""Lower bound of magnitudes before the logarithm, and of the norm that divides."""
 Resolution = Annotated[list[Count], Field(min_length=3, max_length=3)]
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
-"""Of the paper, for 24 kHz."""
+"""Those of the paper, for 24 kHz: n_fft, hop_length, win_length."""
 
 
 @metrics.register
 @losses.register
 class MultiResolutionStft(nn.Module):
-    """Spectral convergence and difference of logarithms, mean over several short-time Fourier transforms.
+    """Spectral convergence plus difference of log magnitudes, mean over several short-time Fourier transforms.
 
-    For magnitudes S of the real and R of the fake waveform, each over all frames and frequencies of a sample:
-    `||S - R|| / ||S|| + mean |log S - log R|`. Means over samples. Computed in float32.
+    For magnitudes S of the real and R of the fake waveform, over all frames and frequencies of a sample:
+    `||S - R|| / ||S|| + mean |log S - log R|`, averaged over samples. Computed in float32.
 
     Source: Yamamoto et al. 2020, arXiv:1910.11480, eqs. 5 to 8.
 
     Args:
-        resolutions: Of each transform: samples transformed, samples from frame to frame, samples under the window.
+        resolutions: Parameters of each transform as `[n_fft, hop_length, win_length]`, in samples, with win_length at
+            most n_fft. null: `[[1024, 120, 600], [2048, 240, 1200], [512, 50, 240]]`, the paper's for 24 kHz.
     """
 
     def __init__(self, *, resolutions: list[Resolution] | None = None) -> None:
@@ -40,15 +41,18 @@ class MultiResolutionStft(nn.Module):
         self._resolutions = [tuple(resolution) for resolution in resolutions or RESOLUTIONS]
         for index, (n_fft, _, win_length) in enumerate(self._resolutions):
             if win_length > n_fft:
-                raise ConfigError(f"multi_resolution_stft: a window of {win_length} does not fit into {n_fft} samples")
+                raise ConfigError(
+                    f"multi_resolution_stft: resolutions.{index}: expected a win_length of at most n_fft {n_fft}, "
+                    f"got {win_length}"
+                )
             self.register_buffer(f"_window_{index}", torch.hann_window(win_length), persistent=False)
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
         """Compare.
 
         Args:
-            fake: (B, T) or (B, C, T), longer than half of every transform.
-            real: The same shape; spectral convergence is a share of its magnitudes.
+            fake: (B, T) or (B, C, T), longer than half of the largest n_fft.
+            real: Same shape as fake. Its magnitudes are the denominator of the spectral convergence.
 
         Returns:
             A scalar.

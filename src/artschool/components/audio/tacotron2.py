@@ -1,4 +1,4 @@
-"""How far a speech synthesizer of Tacotron 2's kind is from what it should say."""
+"""Loss and metric of the speech synthesizer Tacotron 2."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from artschool.registry.signature import Context
 def tacotron2(
     mel: Tensor, mel_postnet: Tensor, gate_logits: Tensor, target_mel: Tensor, target_gate: Tensor, *, context: Context
 ) -> Tensor:
-    """Squared error of the spectrogram before and after the postnet, and cross entropy of where it ends.
+    """Squared error of the spectrogram before and after the postnet, plus cross entropy of the gate.
 
     `mean (mel - target)^2 + mean (postnet - target)^2 + cross entropy(gate)`, in float32 or better. Logs `mel_loss`,
-    the first two, and `gate_loss`.
+    the sum of the first two terms, and `gate_loss`.
 
     Source: Shen et al. 2017, arXiv:1712.05884, sections 2.2 and 3.1.
 
     Args:
-        mel: (B, F, T), of the decoder.
-        mel_postnet: (B, F, T), of the postnet.
-        gate_logits: (B, T), large where the utterance has ended.
-        target_mel: (B, F, T).
-        target_gate: (B, T), 1 where it has ended, 0 before.
-        context: Takes what is logged.
+        mel: (B, F, T), output of the decoder.
+        mel_postnet: (B, F, T), output of the postnet.
+        gate_logits: (B, T), logits of the gate: large where the utterance has ended.
+        target_mel: (B, F, T), the real spectrogram.
+        target_gate: (B, T), 1 where the utterance has ended, 0 before.
+        context: Receives the logged values.
 
     Raises:
-        ConfigError: The shapes of what is compared differ.
+        ConfigError: Two compared tensors differ in shape.
     """
     spectrum, gate = _distances(mel, mel_postnet, gate_logits, target_mel, target_gate)
     context.log("mel_loss", spectrum.detach())
@@ -42,17 +42,17 @@ def tacotron2(
 def tacotron2_score(
     mel: Tensor, mel_postnet: Tensor, gate_logits: Tensor, target_mel: Tensor, target_gate: Tensor
 ) -> Tensor:
-    """The loss of this name on held-out utterances, a scalar; lower is better. DL-Art-School's validation score.
+    """The loss `tacotron2` on held-out utterances, a scalar; lower is better. DL-Art-School's validation score.
 
     Args:
-        mel: (B, F, T), of the decoder.
-        mel_postnet: (B, F, T), of the postnet.
-        gate_logits: (B, T), large where the utterance has ended.
-        target_mel: (B, F, T).
-        target_gate: (B, T), 1 where it has ended, 0 before.
+        mel: (B, F, T), output of the decoder.
+        mel_postnet: (B, F, T), output of the postnet.
+        gate_logits: (B, T), logits of the gate: large where the utterance has ended.
+        target_mel: (B, F, T), the real spectrogram.
+        target_gate: (B, T), 1 where the utterance has ended, 0 before.
 
     Raises:
-        ConfigError: The shapes of what is compared differ.
+        ConfigError: Two compared tensors differ in shape.
     """
     spectrum, gate = _distances(mel, mel_postnet, gate_logits, target_mel, target_gate)
     return spectrum + gate

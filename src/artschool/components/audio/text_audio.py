@@ -1,4 +1,4 @@
-"""Your own utterances with their texts, in any language."""
+"""Utterances with their texts, in any language."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.audio.audio_files import fit, num_samples, read_audio
-from artschool.components.audio.tokenizer import make_tokenizer
+from artschool.components.audio.tokenizer import Tokenizer, make_tokenizer
 from artschool.components.audio.transcripts import read_transcripts
 from artschool.errors import DataError
 from artschool.registry import datasets
@@ -18,7 +18,7 @@ from artschool.registry.signature import Count, Positive
 
 
 class Utterance(TypedDict):
-    """`audio` (1, T), float32 in -1..1, `tokens` (L), both padded with 0, with their lengths; `text` and `name`."""
+    """A sample: `audio` (1, T), float32 in -1..1, and `tokens` (L), padded with 0; their lengths; `text` and `name`."""
 
     audio: Tensor
     audio_lengths: int
@@ -30,23 +30,24 @@ class Utterance(TypedDict):
 
 @datasets.register
 class TextAudio:
-    """Utterances of a list, in its order; mono, at one sample rate, padded to the longest of the list.
+    """Utterances from a list, in its order: mono, at one sample rate, padded to the longest of the list.
 
-    Lines are `file|text`, with files relative to the list's folder, or those of LJSpeech's `metadata.csv`. Tokens count
-    from 1; 0 is padding and the blank of CTC.
+    Lines are `file|text`, with files relative to the list's folder, or those of LJSpeech's `metadata.csv`. Tokens are
+    numbered from 1; 0 is the padding and the blank of CTC.
 
     Args:
-        path: The list of utterances, a file.
-        sample_rate: Samples a second; files of another rate are resampled.
-        alphabet: The characters that texts have, numbered in this order. Either this or `vocabulary`.
-        vocabulary: A file: `.json` with a list of tokens or a mapping of tokens to numbers, the longest token that fits
-            first; or a list of utterances such as `path`, whose characters are the alphabet. Give all data sets the
-            same one.
-        max_seconds: Longer utterances are left out.
-        made_by: A command that makes the list, told where it is missing.
+        path: File that lists the utterances, one `file|text` per line.
+        sample_rate: Sample rate in Hz. Files of another rate are resampled.
+        alphabet: Characters of the texts, numbered from 1 in this order. null: those of `vocabulary`. Exactly one of
+            the two is required.
+        vocabulary: File of tokens, the same for all data sets: `.json` with a list of tokens or a mapping from token to
+            number, where the longest matching token comes first; or a list of utterances, whose characters are the
+            alphabet. null: the characters of `alphabet`. Exactly one of the two is required.
+        max_seconds: Maximum duration of an utterance in seconds, above 0. Longer ones are left out. null: no limit.
+        made_by: Command that creates the list, shown in the error if the list is missing. null: no command is shown.
 
     Raises:
-        DataError: There is no such list, nothing is left of it, or a text has a character that is no token.
+        DataError: The list does not exist, no utterance of it is short enough, or a character of a text is not a token.
         ResourceError: soundfile or soxr is not installed.
     """
 
@@ -65,14 +66,17 @@ class TextAudio:
         lengths = [num_samples(file, sample_rate) for file, _ in listed]
         longest = max(lengths) if max_seconds is None else int(max_seconds * sample_rate)
         self._rate = sample_rate
-        # All texts are read now: a character that is no token is told before the training starts.
+        # All texts are encoded now, so that an unknown character is reported before training starts.
         self._utterances = [
-            (file, text, torch.tensor(tokenizer.encode(text)))
+            (file, text, torch.tensor(_encode(tokenizer, text, f"{path}: {file.name}")))
             for (file, text), length in zip(listed, lengths, strict=True)
             if length <= longest
         ]
         if not self._utterances:
-            raise DataError(f"{path} has no utterance of at most {max_seconds} seconds")
+            raise DataError(
+                f"{path}: expected an utterance of at most max_seconds {max_seconds}, got none; the shortest has "
+                f"{min(lengths) / sample_rate:g} seconds. Fix: raise max_seconds"
+            )
         self._length = max(length for length in lengths if length <= longest)
         self._most_tokens = max(len(tokens) for _, _, tokens in self._utterances)
 
@@ -90,3 +94,10 @@ class TextAudio:
             "text": text,
             "name": file.name,
         }
+
+
+def _encode(tokenizer: Tokenizer, text: str, location: str) -> list[int]:
+    try:
+        return tokenizer.encode(text)
+    except DataError as error:
+        raise DataError(f"{location}: {error}") from None

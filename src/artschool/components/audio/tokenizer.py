@@ -1,21 +1,24 @@
-"""Text as numbers, and back."""
+"""Conversion between text and token numbers."""
 
 from __future__ import annotations
 
 import json
+import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from artschool.components.audio.transcripts import read_transcripts
+from artschool.components.audio.transcripts import missing_message, read_transcripts
 from artschool.errors import ConfigError, DataError
 
 
 class Tokenizer:
-    """Cuts text into tokens, the longest that fits first.
+    """Splits text into tokens; the longest match comes first.
 
     Args:
-        numbers: Token to its number. 0 is left to padding and to the blank of CTC.
-        source: Where the tokens are from, for errors.
+        numbers: Token to its number. 0 is reserved for padding and the blank of CTC.
+        source: Origin of the tokens, for errors.
     """
 
     def __init__(self, numbers: Mapping[str, int], source: str) -> None:
@@ -25,10 +28,10 @@ class Tokenizer:
         self._longest = max(map(len, numbers))
 
     def encode(self, text: str) -> list[int]:
-        """The numbers of a text's tokens.
+        """Return the numbers of the tokens of a text.
 
         Raises:
-            DataError: A character of it begins no token.
+            DataError: No token starts at a character of the text.
         """
         numbers = []
         start = 0
@@ -36,57 +39,67 @@ class Tokenizer:
             ends = range(min(start + self._longest, len(text)), start, -1)
             end = next((end for end in ends if text[start:end] in self._numbers), None)
             if end is None:
-                raise DataError(f"{text!r} has {text[start]!r}, which is no token of {self._source}; add it there")
+                raise DataError(
+                    f"text {text!r}: no token for {text[start]!r} in {self._source}. Fix: add one, or correct the text"
+                )
             numbers.append(self._numbers[text[start:end]])
             start = end
         return numbers
 
     def decode(self, numbers: Iterable[int]) -> str:
-        """The text of numbers; those that are no token are left out."""
+        """Return the text of token numbers; unknown numbers are skipped."""
         return "".join(self._tokens.get(number, "") for number in numbers)
 
 
 def make_tokenizer(alphabet: str | None, vocabulary: Path | None) -> Tokenizer:
-    """A tokenizer from what stands in the file.
+    """Make a tokenizer from the options `alphabet` and `vocabulary`, of which exactly one is given.
 
     Args:
-        alphabet: Characters, numbered from 1 in their order.
-        vocabulary: A `.json` file: a list of tokens, numbered from 1, or a mapping of tokens to numbers. Or a list of
-            utterances, all characters of whose texts are the alphabet, sorted.
+        alphabet: Characters, numbered from 1 in this order.
+        vocabulary: A `.json` file with a list of tokens, numbered from 1, or a mapping from token to number. Or a list
+            of utterances, the sorted characters of whose texts are the alphabet.
 
     Raises:
-        ConfigError: Not one of the two, or a character stands twice.
-        DataError: The file cannot be used.
+        ConfigError: Both or neither are given, or the alphabet has a duplicate character.
+        DataError: The file does not exist or has other contents.
     """
     if (alphabet is None) == (vocabulary is None):
-        raise ConfigError("text needs either `alphabet`, its characters, or `vocabulary`, a file")
+        found = "neither" if alphabet is None else "both"
+        raise ConfigError(f"expected either `alphabet` (characters) or `vocabulary` (a file), got {found}")
     if alphabet is not None:
-        if twice := {character for character in alphabet if alphabet.count(character) > 1}:
-            raise ConfigError(f"the alphabet has {', '.join(map(repr, sorted(twice)))} more than once")
+        if duplicates := _duplicates(alphabet):
+            raise ConfigError(f"alphabet: duplicate characters {', '.join(map(repr, duplicates))}")
         return Tokenizer(_count_from_one(alphabet), f"the alphabet {alphabet!r}")
     assert vocabulary is not None
     if vocabulary.suffix == ".json":
-        return Tokenizer(_read_json(vocabulary), str(vocabulary))
+        return Tokenizer(_read_json(vocabulary), f"the vocabulary {vocabulary}")
     characters = {character for _, text in read_transcripts(vocabulary) for character in text}
-    return Tokenizer(_count_from_one(sorted(characters)), str(vocabulary))
+    return Tokenizer(_count_from_one(sorted(characters)), f"the vocabulary {vocabulary}")
 
 
 def _count_from_one(tokens: Iterable[str]) -> dict[str, int]:
     return {token: number for number, token in enumerate(tokens, start=1)}
 
 
+def _duplicates(items: Iterable[Any]) -> list[Any]:
+    return sorted(item for item, count in Counter(items).items() if count > 1)
+
+
 def _read_json(file: Path) -> dict[str, int]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise DataError(f"there is no vocabulary {file}") from None
+        raise DataError(missing_message(f"vocabulary {file}", None)) from None
     except ValueError as error:
-        raise DataError(f"{file} is no JSON: {error}") from None
+        raise DataError(f"{file}: invalid JSON: {error}") from None
     if isinstance(content, list) and all(isinstance(token, str) and token for token in content):
         content = _count_from_one(content)
     numbers = list(content.values()) if isinstance(content, dict) else []
     if not numbers or "" in content or not all(isinstance(number, int) and number > 0 for number in numbers):
-        raise DataError(f"{file} should be a list of tokens, or a mapping of tokens to whole numbers from 1 on")
-    if len(set(numbers)) < len(numbers):
-        raise DataError(f"{file} gives one number to several tokens")
+        raise DataError(
+            f"{file}: expected a list of tokens, or a mapping from tokens to whole numbers of 1 or more, "
+            f"got {textwrap.shorten(repr(content), 80, placeholder=' ...')}"
+        )
+    if duplicates := _duplicates(numbers):
+        raise DataError(f"{file}: duplicate numbers {', '.join(map(str, duplicates))}. Fix: give each token its own")
     return dict(content)

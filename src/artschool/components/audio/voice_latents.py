@@ -1,4 +1,4 @@
-"""What a trained speech model knows of an utterance."""
+"""Latents of a trained speech model."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ def voice_latents(
     *,
     mel: Injector,
 ) -> Tensor:
-    """Latents of an autoregressive speech model that is given the utterance: what a decoder of speech is trained on.
+    """Latents of an autoregressive speech model for given utterances: training data of a speech decoder.
 
     Calls, without gradients, `coder.get_codebook_indices(mel(audio))` for the codes, then `speaker(mel(conditioning),
     text, text_lengths, codes, audio_lengths, text_first=True, raw_mels=None, return_attentions=False,
-    return_latent=True)`, the way of DL-Art-School's speech models.
+    return_latent=True)`, the interface of DL-Art-School's speech models.
 
     Args:
-        coder: A frozen VQ-VAE of spectrograms.
-        speaker: The frozen speech model.
+        coder: Frozen VQ-VAE of spectrograms.
+        speaker: Frozen autoregressive speech model.
         audio: (B, T) or (B, 1, T).
         conditioning: Clips of the same voice, (B, K, T') or (B, K, 1, T').
         text: (B, L), tokens.
-        text_lengths: (B,).
-        audio_lengths: (B,), in samples.
-        mel: Audio to the spectrograms that both networks know.
+        text_lengths: (B,), number of tokens of each sample.
+        audio_lengths: (B,), number of audio samples of each sample.
+        mel: Injector from audio to the spectrograms that both networks take.
 
     Returns:
-        What `speaker` returns.
+        The output of `speaker`.
 
     Source: Betker 2023, arXiv:2305.07243, section 2.
     """

@@ -1,4 +1,4 @@
-"""How many words or characters of texts are wrong."""
+"""Word and character error rates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Text: TypeAlias = Annotated[list[str], Marker(Role.KEY)]
 
 
 class _ErrorRate(nn.Module):
-    """Errors of all texts over the length of all real ones. A module, so that it moves to the device of the run."""
+    """Errors in all texts divided by the length of all real ones. A module, so that it moves to the run's device."""
 
     def __init__(self, metric: Any) -> None:
         super().__init__()
@@ -24,23 +24,23 @@ class _ErrorRate(nn.Module):
         """Add a batch.
 
         Args:
-            fake: What was understood, a text for each sample.
-            real: What was said, as many texts.
+            fake: Recognized texts, one per sample.
+            real: Reference texts, one per sample.
         """
         self._metric.update(fake, real)
 
     def compute(self) -> Any:
-        """The rate over all texts of all processes, 0 where all are right."""
+        """Return the rate over all texts of all processes; 0 if all are correct."""
         return self._metric.compute()
 
     def reset(self) -> None:
-        """Forget all texts."""
+        """Discard all texts."""
         self._metric.reset()
 
 
 @metrics.register
 class Wer(_ErrorRate):
-    """Word error rate: words to insert, delete or replace, as a share of the words that were said."""
+    """Word error rate: inserted, deleted and replaced words, divided by the number of real words; lower is better."""
 
     def __init__(self) -> None:
         from torchmetrics.text import WordErrorRate
@@ -50,7 +50,7 @@ class Wer(_ErrorRate):
 
 @metrics.register
 class Cer(_ErrorRate):
-    """Character error rate: characters to insert, delete or replace, as a share of those that were said."""
+    """Character error rate: inserted, deleted and replaced characters, divided by the real ones; lower is better."""
 
     def __init__(self) -> None:
         from torchmetrics.text import CharErrorRate

@@ -1,4 +1,4 @@
-"""How far each update moves the weights."""
+"""Size of each update relative to the weights."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ from artschool.registry.signature import Context
 
 @callbacks.register
 class UpdateSize:
-    """Logs `|w' - w| / |w'|` for each part of the networks that a step trains, w being its weights and w' those after.
+    """Log `|w' - w| / |w'|` for each part of the networks that a step trains: w before the update, w' after it.
 
-    Norms are over all elements. Around 1e-3 is usual; parts that stand still or jump show a rate that does not fit
-    them. It is 1 for weights that leave 0, and 0 for an update that was skipped. A copy of the weights is held for the
-    time of an update: `every: 10` looks at every tenth iteration only.
+    Norms are over all elements. About 1e-3 is usual; much smaller or larger values suggest that the learning rate does
+    not fit that part. The value is 1 for weights that leave 0, and 0 for a skipped update. During an update, a copy of
+    the weights is kept; `every: 10` measures every tenth iteration only.
     """
 
     def __init__(
         self, networks: Mapping[str, nn.Module], *, per: Literal["parameter", "module"] = "module", context: Context
     ) -> None:
-        """Watch networks.
+        """Watch the networks of a step.
 
         Args:
-            networks: What the step trains, by name.
-            per: Whether weight and bias of a layer count as one.
-            context: Where the numbers go.
+            networks: Networks that the step trains, by name.
+            per: Part that one number describes: a `parameter`, or a `module`, such as weight and bias of one layer
+                together.
+            context: Receives the logged values.
         """
         named = [
             (f"{network}.{name}", p) for network, module in networks.items() for name, p in module.named_parameters()
@@ -40,11 +41,11 @@ class UpdateSize:
         self._before: list[tuple[str, nn.Parameter, Tensor]] = []
 
     def before_optimize(self, step: int) -> None:
-        """Remember the weights that are about to move."""
+        """Copy the weights that are about to be updated."""
         self._before = [(name, p, p.detach().clone()) for name, p in self._parameters if p.grad is not None]
 
     def after_optimize(self, step: int) -> None:
-        """Compare, on the device."""
+        """Compare the weights with their copies, on the device."""
         names = [name for name, _, _ in self._before]
         after = [p.detach() for _, p, _ in self._before]
         moved = torch._foreach_norm(torch._foreach_sub(after, [before for _, _, before in self._before]))
@@ -54,5 +55,5 @@ class UpdateSize:
             parts[name].append((update, weights))
         for name, pairs in parts.items():
             update, weights = (torch.stack(norms).norm() for norms in zip(*pairs, strict=True))
-            # Weights that stay at 0 have not moved; NaN otherwise stays NaN, for it tells of an explosion.
+            # Weights that stay at 0 have not moved. Otherwise NaN stays NaN, because it signals divergence.
             self._context.log(name, torch.where(update == 0, update, update / weights))

@@ -1,4 +1,4 @@
-"""Data sets of other packages: torchvision's by the name of their class, Hugging Face's `datasets`."""
+"""Data sets of other packages: torchvision's by class name, and those of Hugging Face's `datasets`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from artschool.registry import datasets
 
 
 class Labelled(TypedDict):
-    """`image` (C, H, W), float32 in 0..1, and `label`."""
+    """A sample: `image` (C, H, W), float32 in 0..1, and `label`."""
 
     image: Tensor
     label: int
@@ -26,19 +26,19 @@ class Labelled(TypedDict):
 
 @datasets.register
 class TorchvisionDataset:
-    """A data set of labelled pictures of `torchvision.datasets`, such as MNIST, CIFAR10 or ImageFolder.
+    """A data set of labelled images of `torchvision.datasets`, such as MNIST, CIFAR10 or ImageFolder.
 
-    Grey pictures have one channel. Nothing is downloaded: the files have to be in `root` already.
+    Grey images have one channel. Nothing is downloaded: `root` must already contain the files.
 
     Args:
-        name: The name of the class, such as `MNIST`.
-        root: The folder that holds the files.
-        options: Further options of the class, such as `{train: false}` or `{split: test}`.
+        name: Name of the class, such as `MNIST`.
+        root: Folder that contains the files of the data set.
+        options: Further arguments of the class, such as `{train: false}` or `{split: test}`. null: its defaults.
 
     Raises:
-        ResourceError: torchvision is not installed, or does not work with this torch.
-        ConfigError: It has no such data set.
-        DataError: Its files are not there.
+        ResourceError: torchvision is not installed, or does not work with the installed torch.
+        ConfigError: torchvision has no data set of this name.
+        DataError: The files are missing.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class TorchvisionDataset:
     ) -> None:
         try:
             import torchvision.datasets as known
-        except (ImportError, RuntimeError) as error:  # An unfit build fails while it registers its operators.
+        except (ImportError, RuntimeError) as error:  # A build for another torch fails to register its operators.
             raise ResourceError(
-                f"torchvision_dataset needs torchvision, which cannot be imported ({error}): pip install "
-                "'artschool[vision]' in the build that fits your torch"
+                f"torchvision_dataset requires torchvision, which cannot be imported ({error}). Fix: pip install "
+                "'artschool[vision]', in the build that matches your torch"
             ) from error
         if name not in known.__all__:
-            raise ConfigError(f"torchvision has no data set {name!r}. {allowed('There are', name, known.__all__)}")
+            raise ConfigError(f"unknown data set {name!r} of torchvision. {allowed('Available', name, known.__all__)}")
         target = getattr(known, name)
         given: dict[str, Any] = dict(options or {})
         if "download" in inspect.signature(target).parameters:
@@ -60,7 +60,10 @@ class TorchvisionDataset:
         try:
             self._data = target(str(root), **given)
         except RuntimeError as error:
-            raise DataError(f"torchvision_dataset: {name}: {error}") from error
+            raise DataError(
+                f"torchvision_dataset: {root}: cannot load {name}: {error}\n"
+                "    Fix: copy the files of the data set into `root`; artschool downloads nothing"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._data)
@@ -71,7 +74,7 @@ class TorchvisionDataset:
 
 
 def _as_tensor(value: Any) -> Any:
-    """Pictures and lists of numbers as tensors, all else as it is."""
+    """Convert images and lists of numbers to tensors; return other values unchanged."""
     if isinstance(value, Image.Image):
         picture = to_tensor(value)
         return picture[:1].clone() if value.mode in ("L", "1") else picture
@@ -82,7 +85,7 @@ def _as_tensor(value: Any) -> Any:
 
 @contextmanager
 def _offline(package: Any) -> Iterator[None]:
-    """Keep Hugging Face's packages from asking their server, which they do even for what lies in the cache."""
+    """Keep Hugging Face's packages from contacting their server, which they do even for cached data sets."""
     import huggingface_hub.constants as hub
 
     before = package.config.HF_HUB_OFFLINE, hub.HF_HUB_OFFLINE
@@ -98,21 +101,21 @@ READERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "jso
 
 @datasets.register
 class HuggingFace:
-    """A data set of the package `datasets`: one saved on disk, data files, or one of its cache by name.
+    """A data set of Hugging Face's `datasets`: a saved folder, a data file, or a cached data set by name.
 
-    Pictures become (3, H, W), grey ones (1, H, W), in 0..1; lists of numbers become tensors.
+    Images become (3, H, W), grey ones (1, H, W), in 0..1; lists of numbers become tensors.
 
     Args:
-        path: A folder that `save_to_disk` wrote, a file (.parquet, .csv, .json, .jsonl, .arrow, .txt), or the name of
-            a data set that lies in the cache.
-        columns: Key to column: `{image: img, label: fine_label}`.
-        config: The data set's configuration, where it has several.
-        split: The part of the data set, such as `train`.
-        download: Whether one that is not in the cache may be fetched; nothing is without it.
+        path: Folder written by `save_to_disk`, data file (.parquet, .csv, .json, .jsonl, .arrow, .txt), or name of a
+            data set in the cache.
+        columns: Column of each key, such as `{image: img, label: fine_label}`.
+        config: Configuration of the data set, if it has several. null: the default one.
+        split: Split of the data set, such as `train`. Data files and folders without splits ignore it.
+        download: Whether a data set that is not in the cache may be downloaded.
 
     Raises:
         ResourceError: The package is not installed.
-        DataError: There is no such data set, part or column.
+        DataError: The data set, split or column does not exist.
     """
 
     def __init__(
@@ -128,7 +131,8 @@ class HuggingFace:
             import datasets as package
         except ImportError as error:
             raise ResourceError(
-                "hugging_face needs the package datasets, which is not installed: pip install 'artschool[huggingface]'"
+                "hugging_face requires the package datasets, which is not installed. "
+                "Fix: pip install 'artschool[huggingface]'"
             ) from error
         try:
             self._data = self._load(package, Path(path), config, split, download)
@@ -136,8 +140,8 @@ class HuggingFace:
             raise DataError(f"hugging_face: {path}: {error}") from error
         missing = [column for column in columns.values() if column not in self._data.column_names]
         if missing:
-            hint = allowed("There are", missing[0], self._data.column_names)
-            raise DataError(f"hugging_face: {path} has no column {missing[0]!r}. {hint}")
+            hint = allowed("Available", missing[0], self._data.column_names)
+            raise DataError(f"hugging_face: {path}: unknown column {missing[0]!r}. {hint}")
         self._data = self._data.select_columns(list(dict.fromkeys(columns.values())))
         self._columns = columns
 
@@ -145,11 +149,15 @@ class HuggingFace:
     def _load(package: Any, path: Path, config: str | None, split: str, download: bool) -> Any:
         if path.is_dir():
             loaded = package.load_from_disk(str(path))
-            return loaded[split] if isinstance(loaded, package.DatasetDict) else loaded
+            if not isinstance(loaded, package.DatasetDict):
+                return loaded
+            if split not in loaded:
+                raise ValueError(f"unknown split {split!r}. {allowed('Available', split, loaded)}")
+            return loaded[split]
         if path.is_file():
             reader = READERS.get(path.suffix.lower())
             if reader is None:
-                raise ValueError(f"files may end in {', '.join(READERS)}")
+                raise ValueError(f"unknown file type {path.suffix!r} (expected {', '.join(READERS)})")
             return package.load_dataset(reader, data_files=str(path), split="train")
         with nullcontext() if download else _offline(package):
             return package.load_dataset(str(path), config, split=split)

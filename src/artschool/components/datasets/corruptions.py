@@ -1,4 +1,4 @@
-"""Damage to pictures, for what is to be restored: compression, blur, noise, resizing, colour."""
+"""Image corruptions for restoration: compression, blur, noise, resizing, colour."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Kind = Literal[
 
 
 def jpeg(image: Tensor, quality: float) -> Tensor:
-    """Compress and decompress at a quality of 1..100."""
+    """Compress and decompress as JPEG at a quality of 1..100."""
     array = image.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "JPEG", quality=max(1, min(100, round(quality))))
@@ -30,12 +30,12 @@ def jpeg(image: Tensor, quality: float) -> Tensor:
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:
-    """Blur with a Gaussian of `sigma` pixels, cut at three of them."""
+    """Blur with a Gaussian of `sigma` pixels, truncated at three sigma."""
     if sigma < 0.1:
-        return image  # Its neighbours would weigh less than 1e-21.
+        return image  # Neighbouring pixels would have weights below 1e-21.
     radius = math.ceil(3 * sigma)
     line = torch.exp(-0.5 * (torch.arange(-radius, radius + 1.0) / sigma).square())
-    return _filtered(_filtered(image, (line / line.sum())[None]), (line / line.sum())[:, None])
+    return _convolve(_convolve(image, (line / line.sum())[None]), (line / line.sum())[:, None])
 
 
 def motion_blur(image: Tensor, length: float) -> Tensor:
@@ -47,18 +47,18 @@ def motion_blur(image: Tensor, length: float) -> Tensor:
     y, x = torch.meshgrid(*[torch.arange(-radius, radius + 1.0)] * 2, indexing="ij")
     along, across = x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)
     line = (1 - across.abs()).clamp(min=0) * ((length + 1) / 2 - along.abs()).clamp(0, 1)
-    return _filtered(image, line / line.sum())
+    return _convolve(image, line / line.sum())
 
 
-def _filtered(image: Tensor, kernel: Tensor) -> Tensor:
-    """Each channel of (3, H, W) convolved with (h, w), the border repeated."""
+def _convolve(image: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve each channel of (3, H, W) with a kernel (h, w), repeating the border."""
     down, right = (side // 2 for side in kernel.shape)
     padded = F.pad(image[None], (right, right, down, down), mode="replicate")
     return F.conv2d(padded.transpose(0, 1), kernel[None, None]).transpose(0, 1)[0]
 
 
 def noise(image: Tensor, deviation: float) -> Tensor:
-    """Add normal noise of this standard deviation."""
+    """Add normal noise with this standard deviation."""
     return image + deviation * torch.randn_like(image)
 
 
@@ -73,7 +73,7 @@ def resize(image: Tensor, factor: float) -> Tensor:
 
 
 def color_jitter(image: Tensor, amount: float) -> Tensor:
-    """Brightness, contrast and saturation, each times a random number in 1 - amount..1 + amount."""
+    """Multiply brightness, contrast and saturation each by a random number in 1 - amount..1 + amount."""
     brightness, contrast, saturation = (1 + amount * (2 * torch.rand(3) - 1)).unbind()
     image = image * brightness
     image = (image - image.mean()) * contrast + image.mean()
@@ -82,17 +82,17 @@ def color_jitter(image: Tensor, amount: float) -> Tensor:
 
 
 def quantize(image: Tensor, levels: float) -> Tensor:
-    """Round down to `levels` equal steps."""
+    """Round down to multiples of `1 / levels`."""
     return (image * levels).floor().div(levels)
 
 
 def lighten(image: Tensor, amount: float) -> Tensor:
-    """Add to all channels."""
+    """Add `amount` to all channels."""
     return image + amount
 
 
 def grey_out(image: Tensor, amount: float) -> Tensor:
-    """Mix with its own grey, whose share is `amount`."""
+    """Blend the image with its greyscale version, whose weight is `amount`."""
     return torch.lerp(image, _grey(image).expand_as(image), amount)
 
 
@@ -113,19 +113,19 @@ DAMAGES: dict[str, tuple[Damage, tuple[float, float]]] = {
     "grey": (grey_out, (1.0, 1.0)),
     "none": (lambda image, amount: image, (0.0, 0.0)),
 }
-"""What each kind does, and its amount at severity 0 and at severity 1."""
+"""Function of each kind, and its amount at severity 0 and at severity 1."""
 BOUNDS = {"jpeg": (1, 100), "motion_blur": (1, 1000), "resize": (1, 64), "quantize": (2, 256), "grey": (0, 1)}
 
 
 class Corruption(BaseModel):
-    """One kind of damage, with its amount at severity 0 and at severity 1.
+    """One kind of corruption, with its amount at severity 0 and at severity 1.
 
     Attributes:
-        kind: What it does. The amount is a quality (`jpeg`), a standard deviation in pixels (`gaussian_blur`) or of the
-            values (`noise`), a length in pixels (`motion_blur`), a factor to shrink by and enlarge again (`resize`),
-            the largest change (`color_jitter`), a number of levels (`quantize`), what is added (`lighten`) or a share
-            of grey (`grey`).
-        range: The amount at severity 0 and at severity 1; null for those of the table in docs/data.md.
+        kind: Kind of corruption. Its amount is a quality in 1..100 (`jpeg`), a standard deviation in pixels
+            (`gaussian_blur`) or of the values (`noise`), a length in pixels (`motion_blur`), a factor to shrink by and
+            enlarge again (`resize`), the largest relative change (`color_jitter`), a number of levels (`quantize`), an
+            added value (`lighten`) or the weight of grey (`grey`). `none` changes nothing.
+        range: Amount at severity 0 and amount at severity 1. null: the defaults of the kind, listed in docs/data.md.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -134,7 +134,7 @@ class Corruption(BaseModel):
     range: tuple[float, float] | None = None
 
     def apply(self, image: Tensor, severity: float) -> Tensor:
-        """Damage (3, H, W) in 0..1; the result is again in 0..1."""
+        """Corrupt (3, H, W) in 0..1; the result is clamped to 0..1."""
         damage, default = DAMAGES[self.kind]
         low, high = self.range or default
         return damage(image, low + severity * (high - low)).clamp(0, 1)
@@ -150,20 +150,21 @@ def _read(value: Corruption | Kind) -> Corruption:
 
 
 Named = Annotated[Corruption | Kind, AfterValidator(_read)]
-"""A corruption as it stands in the file: its kind alone, or with a range."""
+"""A corruption as written in the file: its kind alone, or a mapping of kind and range."""
 
 
 class Corruptions(BaseModel):
-    """What damages a picture: all of `fixed` in order, after `num_random` of `random` drawn anew for each sample.
+    """Corruptions of an image: `num_random` of `random`, drawn for each sample, then all of `fixed` in order.
 
-    Each has a severity, drawn from 0..1: evenly, or with `severity: cosine` more often near 0.
+    Each has a severity in 0..1, drawn uniformly or, with `severity: cosine`, more often near 0.
 
     Attributes:
-        fixed: Kinds of damage, or mappings of kind and range, that all samples get, in this order.
-        random: Kinds of damage, likewise, of which each sample gets some at random, before those of `fixed`.
-        num_random: How many of `random` a sample gets; the same one may come twice.
-        severity: How severities are drawn from 0..1: `uniform`, or `cosine`, more often near 0.
-        before_shrink: Whether the picture is damaged before it is shrunk to `lq`, rather than after.
+        fixed: Corruptions of every sample, in this order: kinds, or mappings of kind and range.
+        random: Corruptions to draw from for each sample, applied before those of `fixed`: kinds, or mappings of kind
+            and range.
+        num_random: Number of corruptions drawn from `random` per sample, with replacement, 0 or more.
+        severity: Distribution of severities over 0..1: `uniform`, or `cosine`, which is denser near 0.
+        before_shrink: Whether the image is corrupted before it is shrunk to `lq`, rather than after.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -175,10 +176,10 @@ class Corruptions(BaseModel):
     before_shrink: bool = False
 
     def apply(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Damage (3, H, W) in 0..1.
+        """Corrupt (3, H, W) in 0..1.
 
         Returns:
-            The picture, and the severities of `fixed`, (number of fixed,).
+            The image, and the severities of `fixed`, (number of fixed,).
         """
         drawn = torch.randint(len(self.random), (self.num_random,)).tolist() if self.random else []
         chain = [_read(one) for one in (*(self.random[index] for index in drawn), *self.fixed)]

@@ -1,4 +1,4 @@
-"""A picture as a tree of crops: the whole, its quarters, the quarters of those."""
+"""An image as a tree of crops: the whole, its quarters, the quarters of those."""
 
 from __future__ import annotations
 
@@ -9,31 +9,38 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
-from artschool.components.datasets.pairs import Corrupted, Degradation, shrunk
-from artschool.components.datasets.pictures import Augment, Pictures, middle, random_turn, to_tensor, turned
-from artschool.errors import DataError
+from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, shrink
+from artschool.components.datasets.pictures import (
+    Augment,
+    Pictures,
+    center_square,
+    orient,
+    random_orientation,
+    to_tensor,
+)
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
 
 @datasets.register
 class CropTree:
-    """Squares of one size at several zooms.
+    """Crop trees of images: squares of one size at several zoom levels.
 
-    Level 0 is the middle square of the picture shrunk to `size`, level k its 2**k by 2**k parts. `hq` is
-    (N, 3, size, size) with N = (4**levels - 1) / 3, level by level, each by rows and columns: the parts of square i of
-    level k are those at twice its row and column in level k + 1. Damage is done to the whole picture.
+    Level 0 is the center square of the image, resized to `size`; level k is that square at 2**k times this size, cut
+    into 2**k by 2**k parts. `hq` is (N, 3, size, size) with N = (4**levels - 1) / 3, ordered by level, row and column:
+    the parts of a square of level k are those at twice its row and column in level k + 1. Corruptions apply to the
+    whole image.
 
     Args:
-        path: A folder, a .zip or a .tar of pictures, or a list of them.
+        path: Folder, .zip or .tar of images, searched recursively, or a list of them.
         size: Side of a square in pixels, a multiple of `scale`.
-        levels: How many zooms there are, from the whole picture on.
-        scale: How many times smaller `lq` is.
-        augment: Whether pictures are flipped and turned at random; `flip` only flips left to right.
-        corruptions: What damages `lq`; see docs/data.md.
+        levels: Number of zoom levels, 1 or more. 1: the whole center square only.
+        scale: Factor by which `lq` is smaller than `hq`, 1 or more.
+        augment: Whether images are flipped and rotated by quarter turns at random; `flip` only flips left to right.
+        corruptions: Corruptions of `lq`, described in docs/data.md. null: none.
 
     Raises:
-        DataError: There is no such folder, or no picture in it.
+        DataError: The folder does not exist or contains no image.
     """
 
     def __init__(
@@ -46,8 +53,7 @@ class CropTree:
         augment: Augment = False,
         corruptions: Corruptions | None = None,
     ) -> None:
-        if size % scale:
-            raise DataError(f"crop_tree: size {size} is no multiple of scale {scale}")
+        check_size(size, scale, "crop_tree")
         self._pictures = Pictures(path, "crop_tree")
         self._size, self._levels, self._scale, self._augment = size, levels, scale, augment
         self._degrade = Degradation(1, corruptions)
@@ -57,9 +63,9 @@ class CropTree:
 
     def __getitem__(self, index: int) -> Corrupted:
         name = self._pictures.name(index)
-        whole = to_tensor(middle(self._pictures.read(index), self._size * 2 ** (self._levels - 1)))
-        sample = self._degrade(turned(whole, random_turn(self._augment)), name)
-        return {**sample, "hq": self._tree(sample["hq"]), "lq": shrunk(self._tree(sample["lq"]), self._scale)}
+        whole = to_tensor(center_square(self._pictures.read(index), self._size * 2 ** (self._levels - 1)))
+        sample = self._degrade(orient(whole, random_orientation(self._augment)), name)
+        return {**sample, "hq": self._tree(sample["hq"]), "lq": shrink(self._tree(sample["lq"]), self._scale)}
 
     def _tree(self, image: Tensor) -> Tensor:
         """(3, S, S) to (N, 3, size, size)."""

@@ -1,4 +1,4 @@
-"""Handwritten digits that ship inside scikit-learn's wheel: nothing is downloaded."""
+"""Handwritten digits that are included in scikit-learn; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NUM_VAL = 297
 
 
 class Digit(TypedDict):
-    """`image` (1, 8, 8), float32 in 0..1, and `label` in 0..9."""
+    """A sample: `image` (1, 8, 8), float32 in 0..1, and `label` in 0..9."""
 
     image: Tensor
     label: int
@@ -22,10 +22,10 @@ class Digit(TypedDict):
 
 @datasets.register
 class SklearnDigits:
-    """The 1797 handwritten digits of scikit-learn: the first 1500 to train on, the last 297 to evaluate.
+    """The 1797 handwritten digits of scikit-learn: the first 1500 for training, the last 297 for evaluation.
 
     Args:
-        split: `train` for the first 1500, `val` for the last 297.
+        split: Part of the data set: `train` for the first 1500 digits, `val` for the last 297.
 
     Raises:
         ResourceError: scikit-learn is not installed.
@@ -38,7 +38,7 @@ class SklearnDigits:
             from sklearn.datasets import load_digits
         except ModuleNotFoundError as error:
             raise ResourceError(
-                "these digits ship with scikit-learn, which is not installed: pip install 'artschool[demo]'"
+                "sklearn_digits requires scikit-learn, which is not installed. Fix: pip install 'artschool[demo]'"
             ) from error
         digits = load_digits()
         part = slice(-NUM_VAL) if split == "train" else slice(-NUM_VAL, None)

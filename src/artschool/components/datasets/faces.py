@@ -1,4 +1,4 @@
-"""Small faces that ship inside scikit-image's wheel: nothing is downloaded."""
+"""Small faces that are included in scikit-image; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VAL_EVERY = 5
 
 
 class Face(TypedDict):
-    """`image` (1, 25, 25), float32 in 0..1, and `label`: 1 for a face, 0 for what is none."""
+    """A sample: `image` (1, 25, 25), float32 in 0..1, and `label`: 1 for a face, 0 for other images."""
 
     image: Tensor
     label: int
@@ -23,11 +23,11 @@ class Face(TypedDict):
 
 @datasets.register
 class SkimageFaces:
-    """The 100 faces of scikit-image, grey, of 25 x 25 pixels: 80 to train on, every fifth to evaluate.
+    """The 100 grey faces of scikit-image, 25 x 25 pixels: 80 for training, every fifth for evaluation.
 
     Args:
-        split: `train` for four of each five, `val` for every fifth.
-        negatives: Whether 100 crops that show no face come after them, split alike.
+        split: Part of the data set: `train` for four out of five images, `val` for every fifth.
+        negatives: Whether 100 crops without a face are appended, divided by the same rule.
 
     Raises:
         ResourceError: scikit-image is not installed.
@@ -40,7 +40,7 @@ class SkimageFaces:
             from skimage.data import lfw_subset
         except ModuleNotFoundError as error:
             raise ResourceError(
-                "these faces ship with scikit-image, which is not installed: pip install 'artschool[demo]'"
+                "skimage_faces requires scikit-image, which is not installed. Fix: pip install 'artschool[demo]'"
             ) from error
         count = 2 * NUM_FACES if negatives else NUM_FACES
         chosen = [index for index in range(count) if (index % VAL_EVERY == VAL_EVERY - 1) == (split == "val")]

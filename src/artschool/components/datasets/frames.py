@@ -1,4 +1,4 @@
-"""Consecutive frames of videos that lie as pictures in folders."""
+"""Consecutive frames of videos, stored as images in folders."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ import torch
 
 from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pairs import Corrupted, Degradation
-from artschool.components.datasets.pictures import Augment, Pictures, corner, random_turn, to_tensor, turned
+from artschool.components.datasets.pictures import (
+    Augment,
+    Pictures,
+    orient,
+    random_corner,
+    random_orientation,
+    to_tensor,
+)
 from artschool.errors import DataError
 from artschool.registry import datasets
 from artschool.registry.signature import Count
@@ -16,23 +23,24 @@ from artschool.registry.signature import Count
 
 @datasets.register
 class Frames:
-    """Every run of `count` frames that lie in one folder, in the order of their names.
+    """Sequences of `count` frames from one folder, in the order of their names; every possible start is one sample.
 
-    `lq` and `hq` are stacks (T, 3, H, W), all frames cut and turned alike; each frame is damaged on its own, and
-    `corruption_entropy` is (T, number of fixed corruptions). `name` is that of the first frame.
+    `lq` and `hq` are (T, 3, H, W). All frames of a sample have the same crop and orientation; each is corrupted
+    separately, and `corruption_entropy` is (T, number of fixed corruptions). `name` is that of the first frame.
 
     Args:
-        path: A folder of folders of frames, or a .zip or .tar of them, or a list; frames may also lie directly in it.
-        count: Frames of a sample; 2 gives pairs of frames.
-        stride: Steps from one frame of a sample to the next.
-        size: Side of a random patch in pixels; whole frames without it.
-        scale: How many times smaller `lq` is.
-        augment: Whether patches are flipped and turned at random; `flip` only flips left to right.
-        corruptions: What damages `lq`; see docs/data.md.
-        values: What black and white become.
+        path: Folder, .zip or .tar with one folder of frames per video, or a list of them. Frames directly inside count
+            as one video.
+        count: Number of frames per sample, 1 or more.
+        stride: Distance from one frame of a sample to the next, 1 or more. 1: consecutive frames.
+        size: Side of a random square patch in pixels. null: whole frames.
+        scale: Factor by which `lq` is smaller than `hq`, 1 or more.
+        augment: Whether patches are flipped and rotated by quarter turns at random; `flip` only flips left to right.
+        corruptions: Corruptions of `lq`, described in docs/data.md. null: none.
+        values: Values of black and white in `lq` and `hq`, such as `[-1, 1]`.
 
     Raises:
-        DataError: There is no such folder, or none has enough frames.
+        DataError: The folder does not exist, or no folder in it has enough frames.
     """
 
     def __init__(
@@ -50,7 +58,7 @@ class Frames:
         self._pictures = Pictures(path, "frames")
         folders = [(source, name.rpartition("/")[0]) for source, name in self._pictures.files]
         reach = (count - 1) * stride
-        # Names are sorted, so that the files of a folder need not lie side by side: each has its own list.
+        # In sorted names, the files of one folder need not be adjacent, so each folder has its own list.
         videos: dict[tuple[int, str], list[int]] = {}
         for index, folder in enumerate(folders):
             videos.setdefault(folder, []).append(index)
@@ -60,7 +68,11 @@ class Frames:
             for start in range(len(frames) - reach)
         ]
         if not self._samples:
-            raise DataError(f"frames: no folder below {path} has {reach + 1} frames")
+            longest = max(map(len, videos.values()))
+            raise DataError(
+                f"frames: no folder in {path} has enough frames (expected {reach + 1}, got at most {longest}). "
+                "Fix: lower `count` or `stride`"
+            )
         self._size, self._augment = size, augment
         self._degrade = Degradation(scale, corruptions, values)
 
@@ -69,12 +81,16 @@ class Frames:
 
     def __getitem__(self, index: int) -> Corrupted:
         indices = self._samples[index]
-        name = self._pictures.name(indices[0])
+        name, location = self._pictures.name(indices[0]), self._pictures.location(indices[0])
         images = [self._pictures.read(frame) for frame in indices]
         if self._size is not None:
-            top, left = corner(images[0].height, images[0].width, self._size, name)
+            top, left = random_corner(images[0].height, images[0].width, self._size, location)
             images = [image.crop((left, top, left + self._size, top + self._size)) for image in images]
         if len({image.size for image in images}) > 1:
-            raise DataError(f"the {len(images)} frames from {name} on differ in size")
+            sizes = ", ".join(sorted({f"{image.width} x {image.height}" for image in images}))
+            raise DataError(
+                f"{location}: expected one size for the {len(images)} frames that start here, got {sizes}. "
+                "Fix: resize the frames of the folder to one size"
+            )
         stack = torch.stack([to_tensor(image) for image in images])
-        return self._degrade(turned(stack, random_turn(self._augment)), name)
+        return self._degrade(orient(stack, random_orientation(self._augment)), name)

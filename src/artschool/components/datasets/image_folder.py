@@ -1,4 +1,4 @@
-"""A folder of your own pictures."""
+"""Folders of images."""
 
 from __future__ import annotations
 
@@ -6,28 +6,36 @@ from pathlib import Path
 
 from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pairs import Corrupted, Degradation
-from artschool.components.datasets.pictures import Augment, Crop, Pictures, cut, random_turn, to_tensor, turned
+from artschool.components.datasets.pictures import (
+    Augment,
+    Crop,
+    Pictures,
+    crop_image,
+    orient,
+    random_orientation,
+    to_tensor,
+)
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
 
 @datasets.register
 class ImageFolder:
-    """Every picture below a folder, in the order of their names, with a version `scale` times smaller.
+    """All images in a folder, sorted by path, each with a version that is `scale` times smaller.
 
     Args:
-        path: The folder, or a .zip or .tar of pictures, or a list of them; PNG, JPEG, WebP and BMP anywhere below.
-        size: Side of a square patch in pixels; whole pictures without it, which then need `batch_size: 1` unless all
-            have one size.
-        crop: `random` cuts patches anywhere, `middle` shrinks the largest square in the middle.
-        scale: How many times smaller `lq` is.
-        augment: Whether patches are flipped and turned at random; `flip` only flips left to right.
-        corruptions: What damages `lq`; see docs/data.md.
-        values: What black and white become.
-        exclude: Patterns of file names to leave out, such as `ref.*`.
+        path: Folder, .zip or .tar of images, searched recursively for PNG, JPEG, WebP and BMP, or a list of them.
+        size: Side of a square patch in pixels. null: whole images, which need `batch_size: 1` unless all have one size.
+        crop: Patch of an image: `random` cuts a square of `size` at random, `middle` resizes the largest center square
+            to `size`. Ignored without `size`.
+        scale: Factor by which `lq` is smaller than `hq`, 1 or more.
+        augment: Whether patches are flipped and rotated by quarter turns at random; `flip` only flips left to right.
+        corruptions: Corruptions of `lq`, described in docs/data.md. null: none.
+        values: Values of black and white in `lq` and `hq`, such as `[-1, 1]`.
+        exclude: Patterns of file names to leave out, such as `ref.*`. null: none.
 
     Raises:
-        DataError: There is no such folder, or no picture in it.
+        DataError: The folder does not exist or contains no image.
     """
 
     def __init__(
@@ -51,5 +59,5 @@ class ImageFolder:
 
     def __getitem__(self, index: int) -> Corrupted:
         name = self._pictures.name(index)
-        image = cut(self._pictures.read(index), self._size, self._crop, name)
-        return self._degrade(turned(to_tensor(image), random_turn(self._augment)), name)
+        image = crop_image(self._pictures.read(index), self._size, self._crop, self._pictures.location(index))
+        return self._degrade(orient(to_tensor(image), random_orientation(self._augment)), name)

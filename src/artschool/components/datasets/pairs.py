@@ -1,4 +1,4 @@
-"""Pictures with their own small versions, for super-resolution: what every data set of such pairs shares."""
+"""Images with their small versions, for super-resolution: the part that all such data sets share."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
-from artschool.components.datasets.pictures import corner, random_turn, turned
+from artschool.components.datasets.pictures import orient, random_corner, random_orientation
+from artschool.errors import DataError
 
 
 class Pair(TypedDict):
-    """`hq` (3, H, W) and `lq` (3, H / scale, W / scale), float32 in 0..1, and the picture's name."""
+    """A sample: `hq` (3, H, W) and `lq` (3, H / scale, W / scale), float32 in 0..1, and the file name of the image."""
 
     lq: Tensor
     hq: Tensor
@@ -22,18 +23,19 @@ class Pair(TypedDict):
 
 
 class Corrupted(Pair):
-    """A pair whose `lq` may be damaged, with the severity of each fixed corruption, (their number,), in 0..1."""
+    """A pair whose `lq` may be corrupted, with the severity of each fixed corruption, (their number,), in 0..1."""
 
     corruption_entropy: Tensor
 
 
 @dataclass(frozen=True)
 class Degradation:
-    """Makes `lq` of a clean picture, and puts both into a range of values.
+    """Makes `lq` from a clean image, and maps both to a range of values.
 
     Attributes:
-        scale: How many times smaller `lq` is.
-        values: What black and white become.
+        scale: Factor by which `lq` is smaller than `hq`.
+        corruptions: Corruptions of `lq`; None: none.
+        values: Values of black and white.
     """
 
     scale: int
@@ -41,42 +43,54 @@ class Degradation:
     values: tuple[float, float] = (0.0, 1.0)
 
     def __call__(self, hq: Tensor, name: str) -> Corrupted:
-        """A clean (3, H, W) or frames of it (T, 3, H, W), in 0..1."""
+        """Make a pair from a clean image (3, H, W), or from frames (T, 3, H, W), in 0..1."""
         hq = to_multiple(hq, self.scale)
-        lq, severities = self.damaged(hq)
-        return {"lq": self.spread(lq), "hq": self.spread(hq), "name": name, "corruption_entropy": severities}
+        lq, severities = self.degrade(hq)
+        return {"lq": self.to_values(lq), "hq": self.to_values(hq), "name": name, "corruption_entropy": severities}
 
-    def damaged(self, hq: Tensor) -> tuple[Tensor, Tensor]:
-        """The small damaged version, and the severities of the fixed corruptions."""
+    def degrade(self, hq: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the small corrupted version, and the severities of the fixed corruptions."""
         if self.corruptions is None:
-            return shrunk(hq, self.scale), torch.empty(*hq.shape[:-3], 0)
+            return shrink(hq, self.scale), torch.empty(*hq.shape[:-3], 0)
         if hq.dim() > 3:
-            lqs, severities = zip(*(self.damaged(frame) for frame in hq), strict=True)
+            lqs, severities = zip(*(self.degrade(frame) for frame in hq), strict=True)
             return torch.stack(lqs), torch.stack(severities)
         if self.corruptions.before_shrink:
             whole, severity = self.corruptions.apply(hq)
-            return shrunk(whole, self.scale), severity
-        return self.corruptions.apply(shrunk(hq, self.scale))
+            return shrink(whole, self.scale), severity
+        return self.corruptions.apply(shrink(hq, self.scale))
 
-    def spread(self, image: Tensor) -> Tensor:
-        """0..1 to the range of values."""
+    def to_values(self, image: Tensor) -> Tensor:
+        """Map 0..1 to the range of values."""
         low, high = self.values
         return image if (low, high) == (0, 1) else image * (high - low) + low
 
 
 def make_pair(hq: Tensor, scale: int, name: str) -> Pair:
-    """Crop to a multiple of `scale` and shrink by antialiased bicubic interpolation."""
+    """Crop to a multiple of `scale`, and shrink by antialiased bicubic interpolation."""
     hq = to_multiple(hq, scale)
-    return {"lq": shrunk(hq, scale), "hq": hq, "name": name}
+    return {"lq": shrink(hq, scale), "hq": hq, "name": name}
+
+
+def check_size(size: int, scale: int, owner: str) -> None:
+    """Check the size of a patch against the scale.
+
+    Raises:
+        DataError: The size is not a multiple of the scale.
+    """
+    if size % scale:
+        raise DataError(
+            f"{owner}: size: expected a multiple of scale {scale}, got {size}. Fix: use {-(-size // scale) * scale}"
+        )
 
 
 def to_multiple(image: Tensor, scale: int) -> Tensor:
-    """Leave out the last rows and columns of (..., H, W) that make no multiple of `scale`."""
+    """Remove the last rows and columns of (..., H, W) beyond a multiple of `scale`."""
     height, width = (side // scale * scale for side in image.shape[-2:])
     return image[..., :height, :width].contiguous()
 
 
-def shrunk(image: Tensor, scale: int) -> Tensor:
+def shrink(image: Tensor, scale: int) -> Tensor:
     """(..., 3, H, W) in 0..1 to (..., 3, H / scale, W / scale) by antialiased bicubic interpolation; always a copy."""
     if scale == 1:
         return image.clone()
@@ -87,11 +101,11 @@ def shrunk(image: Tensor, scale: int) -> Tensor:
 
 
 def random_patch(image: Tensor, size: int, *, augment: bool, name: str) -> Tensor:
-    """A random square of (3, H, W), with `augment` flipped and turned by quarters at random.
+    """Cut a random square from (3, H, W); with `augment`, flip and rotate it by quarter turns at random.
 
     Raises:
-        DataError: The picture is smaller than the patch.
+        DataError: The image is smaller than the patch.
     """
     height, width = image.shape[-2:]
-    top, left = corner(height, width, size, name)
-    return turned(image[:, top : top + size, left : left + size], random_turn(augment))
+    top, left = random_corner(height, width, size, name)
+    return orient(image[:, top : top + size, left : left + size], random_orientation(augment))

@@ -1,4 +1,4 @@
-"""A patch together with the whole picture that it was cut from."""
+"""Image patches together with the image that they are cut from."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import torch
 from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
-from artschool.components.datasets.pairs import Corrupted, Degradation, shrunk, to_multiple
-from artschool.components.datasets.pictures import Pictures, corner, middle, to_tensor
-from artschool.errors import DataError
+from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, shrink, to_multiple
+from artschool.components.datasets.pictures import Pictures, center_square, random_corner, to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
 
 class Referenced(Corrupted):
-    """A pair with the shrunken picture around it.
+    """A pair of patches, with the downscaled image that surrounds them.
 
-    `hq_reference` is (4, size, size) and `lq_reference` (4, size / scale, size / scale): the middle square of the
-    picture, and a mask that is 1 where the patch lies. `hq_center` and `lq_center`, (2,), are row and column of the
+    `hq_reference` is (4, size, size) and `lq_reference` (4, size / scale, size / scale): the center square of the
+    image, and a mask that is 1 inside the patch. `hq_center` and `lq_center`, (2,), are the row and column of the
     patch's center in them.
     """
 
@@ -31,23 +30,22 @@ class Referenced(Corrupted):
 
 @datasets.register
 class PatchWithReference:
-    """Random patches of the middle squares of pictures, each with the whole square, shrunk to the patch's size.
+    """Random patches of the center squares of images, each with the whole square resized to the patch's size.
 
     Args:
-        path: A folder, a .zip or a .tar of pictures, or a list of them.
+        path: Folder, .zip or .tar of images, searched recursively, or a list of them.
         size: Side of a patch in pixels, a multiple of `scale`.
-        scale: How many times smaller `lq` is.
-        corruptions: What damages `lq`; see docs/data.md.
+        scale: Factor by which `lq` is smaller than `hq`, 1 or more.
+        corruptions: Corruptions of `lq`, described in docs/data.md. null: none.
 
     Raises:
-        DataError: There is no such folder, no picture in it, or one is smaller than a patch.
+        DataError: The folder does not exist or contains no image, or an image is smaller than a patch.
     """
 
     def __init__(
         self, *, path: Path | list[Path], size: Count, scale: Count = 1, corruptions: Corruptions | None = None
     ) -> None:
-        if size % scale:
-            raise DataError(f"patch_with_reference: size {size} is no multiple of scale {scale}")
+        check_size(size, scale, "patch_with_reference")
         self._pictures = Pictures(path, "patch_with_reference")
         self._size, self._scale = size, scale
         self._degrade = Degradation(scale, corruptions)
@@ -59,10 +57,10 @@ class PatchWithReference:
         name, size = self._pictures.name(index), self._size
         picture = self._pictures.read(index)
         side = min(picture.size)
-        square = middle(picture, side)
-        top, left = corner(side, side, size, name)
+        square = center_square(picture, side)
+        top, left = random_corner(side, side, size, self._pictures.location(index))
         pair = self._degrade(to_tensor(square.crop((left, top, left + size, top + size))), name)
-        whole = to_tensor(middle(square, size))
+        whole = to_tensor(center_square(square, size))
         mask = torch.zeros(1, size, size)
         start, stop = (
             [round(edge * size / side) for edge in corner] for corner in ((top, left), (top + size, left + size))
@@ -73,7 +71,7 @@ class PatchWithReference:
             **pair,
             "hq_reference": torch.cat([whole, mask]),
             "lq_reference": torch.cat(
-                [shrunk(to_multiple(whole, self._scale), self._scale), mask[:, :: self._scale, :: self._scale]]
+                [shrink(to_multiple(whole, self._scale), self._scale), mask[:, :: self._scale, :: self._scale]]
             ),
             "hq_center": center.long(),
             "lq_center": (center / self._scale).long(),

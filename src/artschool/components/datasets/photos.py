@@ -1,4 +1,4 @@
-"""Real photographs that ship inside the wheels of scikit-image and scikit-learn: nothing is downloaded."""
+"""Photographs that are included in scikit-image and scikit-learn; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Literal
 from PIL import Image
 from torch import Tensor
 
-from artschool.components.datasets.pairs import Pair, make_pair, random_patch
+from artschool.components.datasets.pairs import Pair, check_size, make_pair, random_patch
 from artschool.components.datasets.pictures import to_tensor
-from artschool.errors import DataError, ResourceError
+from artschool.errors import ResourceError
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
@@ -33,18 +33,18 @@ class PhotoPatches:
     """Random patches of eight photographs of scikit-image.
 
     Args:
-        size: Side of `hq` in pixels.
-        scale: How many times smaller `lq` is.
-        count: Samples in an epoch.
-        augment: Whether patches are flipped and turned at random.
+        size: Side of `hq` in pixels, a multiple of `scale`.
+        scale: Factor by which `lq` is smaller than `hq`, 1 or more.
+        count: Number of samples per epoch, 1 or more.
+        augment: Whether patches are flipped and rotated by quarter turns at random.
 
     Raises:
         ResourceError: scikit-image is not installed.
+        DataError: `size` is not a multiple of `scale`.
     """
 
     def __init__(self, *, size: Count = 64, scale: Count = 2, count: Count = 1024, augment: bool = True) -> None:
-        if size % scale:
-            raise DataError(f"photo_patches: size {size} is no multiple of scale {scale}")
+        check_size(size, scale, "photo_patches")
         self._size, self._scale, self._count, self._augment = size, scale, count, augment
         self._photos = load_photos("train")
 
@@ -60,14 +60,14 @@ class PhotoPatches:
 
 @datasets.register
 class Photos:
-    """Whole photographs: `val` has scikit-learn's two, `train` the eight that `photo_patches` cuts from.
+    """Whole photographs: `val` has two of scikit-learn, `train` the eight that `photo_patches` uses.
 
     Args:
-        split: `val` for scikit-learn's two, `train` for scikit-image's eight.
-        scale: How many times smaller `lq` is.
+        split: Photographs to use: `val` for the two of scikit-learn, `train` for the eight of scikit-image.
+        scale: Factor by which `lq` is smaller than `hq`, 1 or more.
 
     Raises:
-        ResourceError: The package that ships them is not installed.
+        ResourceError: The package that includes the photographs is not installed.
     """
 
     def __init__(self, *, split: Literal["train", "val"] = "val", scale: Count = 2) -> None:
@@ -83,22 +83,24 @@ class Photos:
 
 
 def load_photos(split: str) -> dict[str, Tensor]:
-    """Name to (3, H, W) in 0..1.
+    """Load the photographs of a split: name to (3, H, W) in 0..1.
 
     Raises:
-        ResourceError: The package is not installed, or no longer ships a file.
+        ResourceError: The package is not installed, or does not include a file.
     """
     names, package, folder = (TRAIN, "skimage", "data") if split == "train" else (VAL, "sklearn", "datasets/images")
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise ResourceError(
-            f"these photographs ship with {package}, which is not installed: pip install 'artschool[demo]'"
+            f"these photographs require {package}, which is not installed. Fix: pip install 'artschool[demo]'"
         )
     photos = {}
     for name in names:
         path = Path(spec.origin).parent / folder / name
         if not path.is_file():
-            raise ResourceError(f"{path} is not there: this release of {package} does not ship {name}")
+            raise ResourceError(
+                f"{path} does not exist: this release of {package} does not include {name}. Fix: install another one"
+            )
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             photos[name] = to_tensor(image)
     return photos

@@ -1,4 +1,4 @@
-"""Pictures from bytes: decoded safely, cut and shrunk before they become tensors."""
+"""Images from bytes: decoded safely, cropped and resized before they become tensors."""
 
 from __future__ import annotations
 
@@ -13,54 +13,62 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from artschool.components.datasets.sources import Source, chosen, open_source
+from artschool.components.datasets.sources import FileSource, open_files, select_names
 from artschool.errors import DataError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
 Augment = bool | Literal["flip"]
 Crop = Literal["random", "middle"]
+REMOVE = "Fix: replace the file or remove it"
 
 
 class Pictures:
-    """The pictures of one or several folders, .zip or .tar files, in the order of their names.
+    """The images of one or several folders, .zip or .tar files, sorted by path.
 
     Raises:
-        DataError: A folder is missing, or there is no picture.
+        DataError: A folder does not exist, or there is no image.
     """
 
     def __init__(self, path: Path | Sequence[Path], owner: str, exclude: Sequence[str] = ()) -> None:
         paths = [path] if isinstance(path, Path) else list(path)
-        self._sources = [open_source(one, owner) for one in paths]
+        self._sources = [open_files(one, owner) for one in paths]
         self.files: list[tuple[int, str]] = []
         for number, source in enumerate(self._sources):
-            self.files += [(number, name) for name in chosen(source.names, FORMATS, exclude)]
+            self.files += [(number, name) for name in select_names(source.names, FORMATS, exclude)]
         if not self.files:
             listed = ", ".join(map(str, paths))
-            raise DataError(f"{owner}: no picture in {listed}; looked for {', '.join(FORMATS)}")
+            raise DataError(
+                f"{owner}: no images in {listed} (expected {', '.join(FORMATS)}). Fix: add some or correct the path"
+            )
 
     def __len__(self) -> int:
         return len(self.files)
 
     def read(self, index: int) -> Image.Image:
-        """The picture.
+        """Decode an image.
 
         Raises:
-            DataError: It is none, damaged or too large; the text has its path.
+            DataError: It is not an image, damaged, or too large; the message has its path.
         """
         number, name = self.files[index]
-        source: Source = self._sources[number]
-        return decode(source.read(name), f"{source.path}/{name}")
+        source: FileSource = self._sources[number]
+        return decode(source.read(name), self.location(index))
+
+    def location(self, index: int) -> str:
+        """Return the path of the file, that of the archive included, for errors."""
+        number, name = self.files[index]
+        return f"{self._sources[number].path}/{name}"
 
     def name(self, index: int) -> str:
-        """The name of the file, without folders."""
+        """Return the name of the file, without folders."""
         return self.files[index][1].rpartition("/")[2]
 
 
-def decode(data: bytes, where: str) -> Image.Image:
-    """A picture of one of `FORMATS` from its bytes.
+def decode(data: bytes, location: str) -> Image.Image:
+    """Decode the bytes of an image in one of `FORMATS`.
 
     Raises:
-        DataError: It is none, damaged, or larger than Pillow's limit of pixels.
+        DataError: It is not an image, damaged, or larger than Pillow's limit of pixels.
     """
     try:
         with warnings.catch_warnings():
@@ -68,17 +76,17 @@ def decode(data: bytes, where: str) -> Image.Image:
             image = Image.open(io.BytesIO(data), formats=tuple(set(FORMATS.values())))
             image.load()
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{where} is too large: {error}") from error
+        raise DataError(f"{location}: image is too large: {error} {REMOVE}") from error
     except UnidentifiedImageError as error:
-        kind = "is empty" if not data else f"is no picture of {', '.join(sorted(set(FORMATS.values())))}"
-        raise DataError(f"{where} {kind}") from error
-    except Exception as error:  # Pillow's decoders raise whatever they stumble over.
-        raise DataError(f"{where} is damaged: {error}") from error
+        formats, found = ", ".join(sorted(set(FORMATS.values()))), "another format" if data else "an empty file"
+        raise DataError(f"{location}: expected an image ({formats}), got {found}. {REMOVE}") from error
+    except Exception as error:  # Pillow's decoders raise exceptions of many types.
+        raise DataError(f"{location}: image is damaged: {error}. {REMOVE}") from error
     return image
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """A picture as (3, H, W), float32 in 0..1; grey is repeated, transparency is dropped, 16 bits keep their depth."""
+    """Convert to (3, H, W), float32 in 0..1: grey is repeated, transparency dropped, 16 bits keep their depth."""
     if image.mode.startswith("I"):
         grey = torch.from_numpy(np.array(image).astype(np.float32)) / 65535
         return grey.expand(3, -1, -1).contiguous()
@@ -86,49 +94,52 @@ def to_tensor(image: Image.Image) -> Tensor:
     return torch.from_numpy(array).permute(2, 0, 1).contiguous().float().div_(255)
 
 
-def corner(height: int, width: int, size: int, name: str) -> tuple[int, int]:
-    """Top and left of a random square.
+def random_corner(height: int, width: int, size: int, location: str) -> tuple[int, int]:
+    """Return the top and left of a random square.
 
     Raises:
-        DataError: The picture is smaller.
+        DataError: The image is smaller than the square.
     """
     if min(height, width) < size:
-        raise DataError(f"{name} is {width} x {height}, smaller than a patch of {size}")
+        raise DataError(
+            f"{location}: image is smaller than a patch (expected at least {size} x {size}, got {width} x {height}). "
+            "Fix: lower `size`, or remove the image"
+        )
     return int(torch.randint(height - size + 1, ())), int(torch.randint(width - size + 1, ()))
 
 
-def random_turn(augment: Augment) -> tuple[bool, int]:
-    """Whether to flip, half of the time, and by how many quarters to turn; `flip` turns by none."""
+def random_orientation(augment: Augment) -> tuple[bool, int]:
+    """Draw whether to flip (probability 0.5) and the number of quarter turns; `flip` does not rotate."""
     if not augment:
         return False, 0
     flip = bool(torch.rand(()) < 0.5)
     return flip, 0 if augment == "flip" else int(torch.randint(4, ()))
 
 
-def turned(image: Tensor, turn: tuple[bool, int]) -> Tensor:
-    """(..., H, W) flipped left to right and turned by quarters."""
-    flip, quarters = turn
+def orient(image: Tensor, orientation: tuple[bool, int]) -> Tensor:
+    """Flip (..., H, W) left to right and rotate it by quarter turns."""
+    flip, quarters = orientation
     image = image.flip(-1) if flip else image
     return image.rot90(quarters, (-2, -1)) if quarters else image
 
 
-def cut(image: Image.Image, size: int | None, crop: Crop, name: str) -> Image.Image:
-    """A square of `size`: a random one, or the largest in the middle, shrunk. The whole picture without a size.
+def crop_image(image: Image.Image, size: int | None, crop: Crop, location: str) -> Image.Image:
+    """Return a square of `size`: a random one, or the largest center square, resized. None: the whole image.
 
     Raises:
-        DataError: The picture is smaller.
+        DataError: The image is smaller than a random square.
     """
     if size is None:
         return image
     width, height = image.size
     if crop == "random":
-        top, left = corner(height, width, size, name)
+        top, left = random_corner(height, width, size, location)
         return image.crop((left, top, left + size, top + size))
-    return middle(image, size)
+    return center_square(image, size)
 
 
-def middle(image: Image.Image, size: int) -> Image.Image:
-    """The largest square in the middle, resized by averaging (as OpenCV's area mode when it shrinks)."""
+def center_square(image: Image.Image, size: int) -> Image.Image:
+    """Return the largest center square, resized by averaging (as OpenCV's area mode when it shrinks)."""
     width, height = image.size
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2

@@ -1,4 +1,4 @@
-"""Samples in .tar shards: the files that share a name up to its first dot are one sample, as WebDataset writes them."""
+"""Samples in .tar shards in the layout of WebDataset: files that share a name up to its first dot are one sample."""
 
 from __future__ import annotations
 
@@ -6,83 +6,91 @@ import glob
 import io
 import json
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
 
-from artschool.components.datasets.pictures import FORMATS, decode, to_tensor
+from artschool.components.datasets.pictures import FORMATS, REMOVE, decode, to_tensor
 from artschool.components.datasets.sources import Tar
-from artschool.errors import DataError
+from artschool.errors import DataError, allowed
 from artschool.registry import datasets
 
 Decoder = Callable[[bytes, str], Any]
+MOST_EXTENSIONS = 10
+"""Extensions that an error lists."""
 
 
-def _array(data: bytes, where: str) -> Any:
+def _array(data: bytes, location: str) -> Any:
     return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
 
 
-def _picture(data: bytes, where: str) -> Any:
-    return to_tensor(decode(data, where))
+def _picture(data: bytes, location: str) -> Any:
+    return to_tensor(decode(data, location))
 
 
 DECODERS: dict[str, Decoder] = {
     **{ending.lstrip("."): _picture for ending in FORMATS},
-    **dict.fromkeys(("txt", "text"), lambda data, where: data.decode().strip()),
-    **dict.fromkeys(("cls", "cls2", "index", "id"), lambda data, where: int(data)),
-    "json": lambda data, where: json.loads(data),
+    **dict.fromkeys(("txt", "text"), lambda data, location: data.decode().strip()),
+    **dict.fromkeys(("cls", "cls2", "index", "id"), lambda data, location: int(data)),
+    "json": lambda data, location: json.loads(data),
     "npy": _array,
 }
-"""From the bytes of a file to a value, by its last ending. What runs code when it is read (`.pyd`) is not here."""
+"""Decoder of a file by its last extension. Formats that run code when they are read (`.pyd`) are excluded."""
 
 
 @datasets.register
 class TarShards:
-    """The samples of one or several .tar files, in order; nothing is unpacked.
+    """Samples of one or several .tar files, in order, without unpacking them.
 
-    The files of a sample have one name up to the first dot: `cat/001.jpg` and `cat/001.cls`. Shards are indexed once,
-    so that every sample can be read at any time: their order, a resume and the number of workers are as with folders.
-    Pictures become (3, H, W) in 0..1, `.cls` a number, `.txt` text, `.json` what it holds, `.npy` a tensor.
+    The files of a sample share a name up to the first dot: `cat/001.jpg` and `cat/001.cls`. Shards are indexed once, so
+    that any sample can be read at any time: order, resuming and workers behave as with folders. Images become (3, H, W)
+    in 0..1, `.cls` a number, `.txt` text, `.json` its content, `.npy` a tensor.
 
     Args:
-        path: A .tar, a pattern such as `shards/*.tar`, or a list of them.
-        columns: Key to ending: `{image: jpg, label: cls}`; `jpg;png` takes the first that is there.
+        path: A .tar file, a pattern such as `shards/*.tar`, or a list of them.
+        columns: File extension of each key, such as `{image: jpg, label: cls}`. `jpg;png` takes the first that exists.
 
     Raises:
-        DataError: There is no shard, one is damaged or compressed, an ending is unknown, or no sample has all of them.
+        DataError: There is no shard, one is damaged or compressed, an extension is unknown, or no sample has all of
+            them.
     """
 
     def __init__(self, *, path: str | list[str], columns: dict[str, str]) -> None:
         patterns = [path] if isinstance(path, str) else path
         shards = [Path(file) for pattern in patterns for file in sorted(glob.glob(pattern))]  # noqa: PTH207  # absolute ones too
         if not shards:
-            raise DataError(f"tar_shards: there is no file {', '.join(patterns)}")
+            raise DataError(f"tar_shards: no file matches {', '.join(patterns)}. Fix: correct `path`")
         self._columns = {key: endings.split(";") for key, endings in columns.items()}
         unknown = sorted(
             {e for endings in self._columns.values() for e in endings if e.rpartition(".")[2] not in DECODERS}
         )
         if unknown:
-            raise DataError(f"tar_shards: {unknown[0]!r} files cannot be read; there are {', '.join(sorted(DECODERS))}")
+            hint = allowed("Available", unknown[0], DECODERS)
+            raise DataError(f"tar_shards: columns: unknown extension {unknown[0]!r}. {hint}")
         self._shards = [Tar(shard) for shard in shards]
         self._samples: list[tuple[int, str, tuple[str, ...]]] = []
         for number, shard in enumerate(self._shards):
             self._samples += [(number, stem, found) for stem, found in self._complete(shard)]
         if not self._samples:
-            wanted = ", ".join(";".join(endings) for endings in self._columns.values())
-            raise DataError(f"tar_shards: no sample of {', '.join(patterns)} has all of {wanted}")
+            expected = ", ".join(";".join(endings) for endings in self._columns.values())
+            found = sorted({PurePosixPath(name).name.partition(".")[2] for tar in self._shards for name in tar.names})
+            raise DataError(
+                f"tar_shards: no sample of {', '.join(patterns)} has a file for every key (expected {expected}, got "
+                f"{', '.join(found[:MOST_EXTENSIONS]) or 'no files'}). Fix: correct `columns`"
+            )
 
     def _complete(self, shard: Tar) -> list[tuple[str, tuple[str, ...]]]:
-        """The samples that have a file for every key, with the endings found."""
+        """Return the samples that have a file for every key, with the extensions found."""
         stems: dict[str, set[str]] = {}
         for name in shard.names:
             folder, slash, last = name.rpartition("/")
             stem, _, ending = last.partition(".")
             stems.setdefault(f"{folder}{slash}{stem}", set()).add(ending)
         samples = []
-        for stem, there in stems.items():
-            found = [next((e for e in endings if e in there), None) for endings in self._columns.values()]
+        for stem, present in stems.items():
+            found = [next((e for e in endings if e in present), None) for endings in self._columns.values()]
             if None not in found:
                 samples.append((stem, tuple(ending for ending in found if ending is not None)))
         return samples
@@ -96,9 +104,9 @@ class TarShards:
         sample = {}
         for key, ending in zip(self._columns, endings, strict=True):
             name = f"{stem}.{ending}"
-            data, where = shard.read(name), f"{shard.path}/{name}"
+            data, location = shard.read(name), f"{shard.path}/{name}"
             try:
-                sample[key] = DECODERS[ending.rpartition(".")[2]](data, where)
+                sample[key] = DECODERS[ending.rpartition(".")[2]](data, location)
             except ValueError as error:
-                raise DataError(f"{where} is damaged: {error}") from error
+                raise DataError(f"{location}: cannot be decoded as {ending}: {error}. {REMOVE}") from error
         return sample

@@ -1,4 +1,4 @@
-"""Where files lie: in a folder, a .zip or a .tar, all read alike. Nothing is unpacked, so no name can lead outside."""
+"""Files in a folder, a .zip or a .tar, read in the same way. Nothing is unpacked, so no name can escape the folder."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from typing import Any, Protocol
 from artschool.errors import DataError
 
 
-class Source(Protocol):
+class FileSource(Protocol):
     """Files by name."""
 
     @property
     def path(self) -> Path:
-        """Where they lie."""
+        """Path of the folder or archive."""
 
     @property
     def names(self) -> Sequence[str]:
-        """All of them, sorted, with `/` between folders."""
+        """Names of all files, sorted, with `/` between folders."""
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file.
+        """Return the bytes of a file.
 
         Raises:
-            OSError: It cannot be read.
+            OSError: The file cannot be read.
         """
 
 
@@ -40,7 +40,7 @@ class Folder:
         self.names: Sequence[str] = sorted(file.relative_to(path).as_posix() for file in path.rglob("*"))
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file."""
+        """Return the bytes of a file."""
         return (self.path / name).read_bytes()
 
 
@@ -53,45 +53,50 @@ class Zip:
             with zipfile.ZipFile(path) as archive:
                 self.names: Sequence[str] = sorted(entry.filename for entry in archive.infolist() if not entry.is_dir())
         except zipfile.BadZipFile as error:
-            raise DataError(f"{path}: {error}") from error
+            raise DataError(f"{path}: cannot be read as .zip: {error}. Fix: create the archive again") from error
         self._opened: tuple[int, zipfile.ZipFile] | None = None
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file."""
-        # Each process opens it once: what a worker inherits shares its position with the others.
+        """Return the bytes of a file."""
+        # Each process opens the archive once: an inherited handle shares its position with the other processes.
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = (os.getpid(), zipfile.ZipFile(self.path))
         try:
             return self._opened[1].read(name)
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise DataError(f"{self.path}: {name}: {error}") from error
+            raise DataError(f"{self.path}/{name}: cannot be read: {error}. Fix: create the archive again") from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
 
 
 class Tar:
-    """The files of an uncompressed .tar: a compressed one cannot be read at a place in its middle."""
+    """The files of an uncompressed .tar; a compressed one does not allow random access."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             with tarfile.open(path, "r:") as archive:
-                self._places = {entry.name: (entry.offset_data, entry.size) for entry in archive if entry.isreg()}
+                self._spans = {entry.name: (entry.offset_data, entry.size) for entry in archive if entry.isreg()}
         except tarfile.TarError as error:
-            raise DataError(f"{path}: {error}; a compressed .tar has to be written anew without compression") from error
-        self.names = sorted(self._places)
+            raise DataError(
+                f"{path}: cannot be read as an uncompressed .tar: {error}. Fix: create the archive without compression"
+            ) from error
+        self.names = sorted(self._spans)
         self._descriptor: int | None = None
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file."""
+        """Return the bytes of a file."""
         if self._descriptor is None:
             self._descriptor = os.open(self.path, os.O_RDONLY)
-        offset, size = self._places[name]
-        # At an offset of its own, so that processes can share what is open.
+        offset, size = self._spans[name]
+        # Reads at an explicit offset, so that processes can share the descriptor.
         data = os.pread(self._descriptor, size, offset)
         if len(data) < size:
-            raise DataError(f"{self.path}: {name} is cut short: {len(data)} of {size} bytes")
+            raise DataError(
+                f"{self.path}/{name}: file is truncated (expected {size} bytes, got {len(data)}). "
+                "Fix: create the archive again"
+            )
         return data
 
     def __getstate__(self) -> dict[str, Any]:
@@ -102,24 +107,27 @@ class Tar:
             os.close(self._descriptor)  # type: ignore[arg-type]  # not None here
 
 
-def open_source(path: Path, owner: str) -> Source:
-    """The files of a folder, a .zip or a .tar.
+def open_files(path: Path, owner: str) -> FileSource:
+    """Return the files of a folder, a .zip or a .tar.
 
     Raises:
-        DataError: There is no such thing, or it is damaged.
+        DataError: The path does not exist, has another type, or is damaged.
     """
     if path.is_dir():
         return Folder(path)
     if not path.is_file():
-        raise DataError(f"{owner}: there is no folder {path}")
+        raise DataError(
+            f"{owner}: {path} does not exist (expected a folder, .zip or .tar). Fix: create it or correct the path"
+        )
     kinds: dict[str, type[Zip | Tar]] = {".zip": Zip, ".tar": Tar}
     if path.suffix.lower() not in kinds:
-        raise DataError(f"{owner}: {path} is neither a folder nor a .zip nor a .tar")
+        found = f"a {path.suffix} file" if path.suffix else "a file without extension"
+        raise DataError(f"{owner}: {path}: expected a folder, .zip or .tar, got {found}. Fix: correct the path")
     return kinds[path.suffix.lower()](path)
 
 
-def chosen(names: Sequence[str], endings: Collection[str], exclude: Sequence[str] = ()) -> list[str]:
-    """The names with one of these endings whose last part matches no pattern of `exclude`, in their order."""
+def select_names(names: Sequence[str], endings: Collection[str], exclude: Sequence[str] = ()) -> list[str]:
+    """Return the names with one of these extensions whose last part matches no pattern of `exclude`, in their order."""
     return [name for name in names if _fits(PurePosixPath(name), endings, exclude)]
 
 

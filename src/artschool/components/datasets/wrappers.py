@@ -1,4 +1,4 @@
-"""Data sets made of others: mixed, repeated, a part of one."""
+"""Data sets made from others: mixed, repeated, or a part of one."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from artschool.registry.signature import Count, Dataset, Positive
 
 
 class Passed(TypedDict):
-    """The keys of what is inside, and none besides."""
+    """The keys of the wrapped data set, and no others."""
 
 
 @datasets.register
 class Union:
-    """Several data sets as one, one after the other, or in the shares that `weights` gives.
+    """Several data sets as one: concatenated, or mixed in the proportions of `weights`.
 
-    It yields the keys that all of them declare. With weights, an epoch has `length` places, which are shared among the
-    data sets; each place draws a sample of its data set at random, anew in each epoch.
+    Samples have the keys that all data sets declare. With weights, each epoch divides its `length` samples among the
+    data sets, and draws each sample from its data set at random.
 
     Args:
-        data: The data sets to join.
-        weights: A share for each, such as `[3, 1]`; without them every sample is there once.
-        length: Samples of an epoch with weights; as many as the data sets have together without it.
+        data: Data sets to join, 1 or more.
+        weights: Relative weight of each data set, above 0, such as `[3, 1]`. null: every sample occurs once.
+        length: Number of samples per epoch, 1 or more; requires `weights`. null: the total number of samples.
 
     Raises:
-        DataError: There is no data set, one is empty, or there are not as many weights.
+        DataError: A data set is empty, the number of weights is wrong, or `length` has no `weights`.
     """
 
     def __init__(
@@ -43,19 +43,19 @@ class Union:
         weights: list[Positive] | None = None,
         length: Count | None = None,
     ) -> None:
-        if any(len(part) == 0 for part in data):
-            raise DataError("union: one of the data sets is empty")
+        if empty := [index for index, part in enumerate(data) if len(part) == 0]:
+            raise DataError(f"union: data.{empty[0]} is empty (expected 1 sample or more, got 0). Fix: remove it")
         if weights is not None and len(weights) != len(data):
-            raise DataError(f"union: {len(weights)} weights for {len(data)} data sets")
+            raise DataError(f"union: weights: expected one for each data set ({len(data)}), got {len(weights)}")
         if weights is None and length is not None:
-            raise DataError("union: `length` needs `weights`; without them every sample is there once")
+            raise DataError("union: `length` requires `weights`. Fix: add `weights`, or remove `length`")
         sizes = [len(part) for part in data]
         self._data, self._draws = data, weights is not None
         if weights is None:
             self._ends = list(accumulate(sizes))
         else:
-            places = length or sum(sizes)
-            self._ends = [round(places * sum(weights[: end + 1]) / sum(weights)) for end in range(len(weights))]
+            total = length or sum(sizes)
+            self._ends = [round(total * sum(weights[: end + 1]) / sum(weights)) for end in range(len(weights))]
         declared = [declared_by(type(part)) for part in data]
         self._keys = set.intersection(*(set(keys or ()) for keys in declared)) if all(declared) else None
 
@@ -69,16 +69,16 @@ class Union:
         sample: Mapping[str, Any] = part[inner]
         if self._keys is not None:
             sample = {key: sample[key] for key in sample if key in self._keys}
-        return sample  # type: ignore[return-value]  # the keys of what is inside
+        return sample  # type: ignore[return-value]  # the keys of the wrapped data sets
 
 
 @datasets.register
 class Repeat:
-    """A data set several times over: a longer epoch, in which each pass draws its own random numbers.
+    """A data set repeated within each epoch; every repetition draws its own random numbers.
 
     Args:
-        data: The data set to repeat.
-        times: How often the data set is there.
+        data: Data set to repeat.
+        times: Number of repetitions per epoch, 1 or more.
     """
 
     def __init__(self, *, data: Dataset, times: Count) -> None:
@@ -88,18 +88,18 @@ class Repeat:
         return len(self._data) * self._times
 
     def __getitem__(self, index: int) -> Passed:
-        return self._data[index % len(self._data)]  # type: ignore[no-any-return]  # the keys of what is inside
+        return self._data[index % len(self._data)]  # type: ignore[no-any-return]  # the keys of the wrapped data set
 
 
 @datasets.register
 class Subset:
-    """A part of a data set; `start` and `stop` count as in Python, `-100` from the end.
+    """A part of a data set, selected by `start`, `stop` and `step` as in a Python slice.
 
     Args:
-        data: The data set to take a part of.
-        start: The first sample.
-        stop: The first sample that is left out; the end without it.
-        step: How many samples further the next sample is.
+        data: Data set to select from.
+        start: Index of the first sample. A negative index counts from the end.
+        stop: Index at which to stop, exclusive. A negative index counts from the end. null: the end.
+        step: Distance from one selected sample to the next, 1 or more. 1: every sample.
     """
 
     def __init__(self, *, data: Dataset, start: int = 0, stop: int | None = None, step: Count = 1) -> None:
@@ -109,4 +109,4 @@ class Subset:
         return len(self._indices)
 
     def __getitem__(self, index: int) -> Passed:
-        return self._data[self._indices[index]]  # type: ignore[no-any-return]  # the keys of what is inside
+        return self._data[self._indices[index]]  # type: ignore[no-any-return]  # the keys of the wrapped data set

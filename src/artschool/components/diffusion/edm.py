@@ -1,6 +1,6 @@
 """The diffusion of Karras et al. 2022, "Elucidating the design space" (EDM): preconditioning, loss, sampling.
 
-Its noise level is the standard deviation sigma of noise that is added to data, not mixed with it.
+The noise level is sigma, the standard deviation of the noise that is added to the data. The data is not scaled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from artschool.components.diffusion.guidance import Model
 
 
 class Scalings(NamedTuple):
-    """How a network is wrapped at sigma: `D(x) = skip x + out F(inner x, noise)`."""
+    """Scalings of a network at sigma: `D(x) = skip x + out F(inner x, noise)`."""
 
     skip: Tensor
     out: Tensor
@@ -26,7 +26,7 @@ class Scalings(NamedTuple):
 
 
 def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
-    """The scalings with which what goes into the network, and what it is trained on, have variance 1.
+    """Return the scalings for which the input and the training target of the network have variance 1.
 
     Source: Karras et al. 2022, arXiv:2206.00364, table 1, column "ours", derived in appendix B.6.
     """
@@ -35,20 +35,20 @@ def edm_scalings(sigma: Tensor, sigma_data: float) -> Scalings:
 
 
 def edm_denoiser(model: Model, sigma_data: float) -> Model:
-    """Clean data (B, C, ...) from noised data and its sigma (B,).
+    """Return a model from noised data (B, C, ...) and its sigma (B,) to clean data (B, C, ...).
 
     Source: Karras et al. 2022, arXiv:2206.00364, eq. 7.
     """
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        by = edm_scalings(sigma.to(x.dtype).view(-1, *[1] * (x.ndim - 1)), sigma_data)
-        return by.skip * x + by.out * model(by.inner * x, by.noise.flatten())
+        scalings = edm_scalings(sigma.to(x.dtype).view(-1, *[1] * (x.ndim - 1)), sigma_data)
+        return scalings.skip * x + scalings.out * model(scalings.inner * x, scalings.noise.flatten())
 
     return denoise
 
 
 def edm_weight(sigma: Tensor, sigma_data: float) -> Tensor:
-    """The weight of a squared error of clean data, `1 / out^2`.
+    """Return the weight of a squared error of clean data, `1 / out^2`.
 
     Source: Karras et al. 2022, arXiv:2206.00364, table 1.
     """
@@ -56,7 +56,7 @@ def edm_weight(sigma: Tensor, sigma_data: float) -> Tensor:
 
 
 def edm_sigmas(steps: int, *, sigma_min: float = 0.002, sigma_max: float = 80.0, rho: float = 7.0) -> Tensor:
-    """Falling noise levels, (steps + 1,), float64, the last 0; large rho has more of them near `sigma_min`.
+    """Decreasing noise levels, (steps + 1,), float64, the last 0; a large rho concentrates them near `sigma_min`.
 
     Source: Karras et al. 2022, arXiv:2206.00364, eq. 5.
     """
@@ -67,7 +67,14 @@ def edm_sigmas(steps: int, *, sigma_min: float = 0.002, sigma_max: float = 80.0,
 
 @dataclass(frozen=True)
 class Churn:
-    """Noise that is added anew on the way: `amount` over all steps, between two sigmas, `noise` times as strong."""
+    """Noise that is added during sampling.
+
+    Attributes:
+        amount: Amount over all steps.
+        sigma_min: Smallest noise level at which noise is added.
+        sigma_max: Largest noise level at which noise is added.
+        noise: Standard deviation, relative to the one that matches the noise level.
+    """
 
     amount: float = 0.0
     sigma_min: float = 0.0
@@ -86,22 +93,23 @@ def edm_sample(
     churn: Churn = NO_CHURN,
     second_order: bool = True,
 ) -> Tensor:
-    """Follow `dx / dsigma = (x - D(x; sigma)) / sigma` down the noise levels by Heun's method.
+    """Integrate `dx / dsigma = (x - D(x; sigma)) / sigma` over decreasing noise levels by Heun's method.
 
     Args:
         denoise: (B, C, ...) and sigma (B,) to clean data.
         x: (B, C, ...), standard normal noise.
-        sigmas: (steps + 1,), on the CPU, falling; the last may be 0.
-        churn: New noise; without it the result is determined by x.
-        second_order: Whether a step is corrected by the slope at its end, for twice the calls; else Euler's.
+        sigmas: (steps + 1,), on the CPU, decreasing; the last may be 0.
+        churn: Noise added during sampling. Without it, x determines the result.
+        second_order: Whether each step is corrected by the slope at its end, at twice the calls; otherwise Euler's
+            method.
 
     Source: Karras et al. 2022, arXiv:2206.00364, algorithm 1; algorithm 2 with churn.
     """
     levels = sigmas.tolist()
     x = x * levels[0]
-    most = 2**0.5 - 1
+    gamma_max = 2**0.5 - 1
     for now, after in pairwise(levels):
-        gamma = min(churn.amount / (len(levels) - 1), most) if churn.sigma_min <= now <= churn.sigma_max else 0.0
+        gamma = min(churn.amount / (len(levels) - 1), gamma_max) if churn.sigma_min <= now <= churn.sigma_max else 0.0
         raised = now * (1 + gamma)
         if gamma > 0:
             x = x + (raised**2 - now**2) ** 0.5 * churn.noise * torch.randn_like(x)

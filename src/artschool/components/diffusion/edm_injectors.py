@@ -1,4 +1,4 @@
-"""EDM in a file: the training of its network, and sampling."""
+"""Injectors of EDM: training and sampling."""
 
 from __future__ import annotations
 
@@ -30,24 +30,26 @@ def edm(
     drop_probability: UnitInterval = 0.0,
     context: Context,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Add noise of random strength to clean data, and see how well a network removes it.
+    """Add noise of random strength to clean data, and measure how well a network removes it.
 
-    The network is called as `network(scaled x, log(sigma) / 4, **conditions)` and wrapped so that whatever the
-    noise, its input and what it has to give have variance 1. Train on the first result with a loss of type `mean`.
+    The network is called as `network(scaled x, log(sigma) / 4, **conditions)`. Its input and its training target are
+    scaled to variance 1 at every sigma. Train on the first result with a loss of type `mean`.
 
     Args:
-        network: (B, C, ...), times (B,) and the conditions to (B, C, ...).
+        network: Network from (B, C, ...), times (B,) and the conditions to (B, C, ...).
         x: (B, C, ...), clean data.
-        conditions: Keys or numbers by parameter of the network.
-        sigma_data: Standard deviation of the clean data.
-        log_mean: Mean of the logarithm of sigma, which is drawn from a normal distribution.
-        log_std: Standard deviation of that logarithm.
-        nothing: For each condition that may be missing the value that stands for it, such as `{label: 10}`.
-        drop_probability: How many samples lose those conditions in training, for guidance in sampling.
-        context: Tells whether it trains.
+        conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+        sigma_data: Standard deviation of the clean data, above 0.
+        log_mean: Mean of the logarithm of sigma, which is normally distributed.
+        log_std: Standard deviation of the logarithm of sigma, above 0.
+        nothing: Value that means "no condition", for each condition that may be dropped, such as `{label: 10}`. null:
+            no condition can be dropped.
+        drop_probability: Probability that a training sample loses the conditions of `nothing`, in 0..1. Guidance in
+            sampling requires it. 0: never.
+        context: Provides whether the run is training.
 
     Returns:
-        The weighted squared error of each sample (B,), the clean data that is predicted (B, C, ...), and sigma (B,).
+        Weighted squared error of each sample (B,), predicted clean data (B, C, ...), and sigma (B,).
 
     Source: Karras et al. 2022, arXiv:2206.00364, eq. 8 and table 1.
     """
@@ -82,31 +84,35 @@ def edm_sample_injector(
 ) -> Tensor:
     """Draw samples from a network that `edm` trained.
 
-    Runs without gradients and with the network in eval mode; every submodule has its own mode back afterwards.
+    Runs without gradients and with the network in eval mode; afterwards, the mode of every submodule is restored.
 
     Args:
-        network: The trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
+        network: Trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
         like: (B, C, ...), whose shape the samples have; its values are not read.
-        conditions: Keys or numbers by parameter of the network, as in training.
-        sigma_data: Standard deviation of the clean data, as in training.
-        steps: How many steps; each but the last calls the network twice where `second_order` is true.
-        sigma_min: The least noise level above 0.
-        sigma_max: The noise level at the start, the largest.
-        rho: How noise levels are spaced; larger takes more steps at little noise.
-        churn: Noise added anew, over all steps; 0 makes the samples depend on the start alone.
-        churn_min: The least noise level at which noise is added anew.
-        churn_max: The largest noise level at which noise is added anew, null for no limit.
-        churn_noise: Standard deviation of the noise that is added anew, over the one that fits the noise level.
-        second_order: Whether a step is corrected by the slope at its end (Heun), or not (Euler).
-        nothing: For each condition that may be missing the value that stands for it, as in training.
-        guidance: How far conditions are followed; 1 is as trained, more is closer to them.
-        noise: What samples start from: `random`; `fixed`, the same each time; `zero`.
+        conditions: Key or number for each further parameter of the network, as in training. null: none.
+        sigma_data: Standard deviation of the clean data, as in training, above 0.
+        steps: Number of sampling steps, 2 or more. With `second_order`, each but the last calls the network twice.
+        sigma_min: Smallest noise level above 0.
+        sigma_max: Largest noise level, at which sampling starts.
+        rho: Exponent of the spacing of noise levels, above 0. Larger values take more steps at low noise.
+        churn: Amount of noise added during sampling, over all steps, 0 or more. 0: the starting noise determines the
+            samples.
+        churn_min: Smallest noise level at which `churn` adds noise, 0 or more.
+        churn_max: Largest noise level at which `churn` adds noise, above 0. null: no limit.
+        churn_noise: Standard deviation of the noise that `churn` adds, relative to the one that matches the noise
+            level, above 0.
+        second_order: Whether each step is corrected by the slope at its end (Heun's method), or not (Euler's method).
+        nothing: Value that means "no condition" for each condition, as in training. Required if `guidance` is not 1,
+            otherwise unused. null: none.
+        guidance: Strength of classifier-free guidance. 1: none, as in training; above 1: samples follow the conditions
+            more closely.
+        noise: Starting noise: `random`, `fixed` (the same at every call) or `zero`.
 
     Source: Karras et al. 2022, arXiv:2206.00364, algorithms 1 and 2.
     """
     sigmas = edm_sigmas(steps, sigma_min=sigma_min, sigma_max=sigma_max, rho=rho)
-    anew = Churn(churn, churn_min, float("inf") if churn_max is None else churn_max, churn_noise)
+    added = Churn(churn, churn_min, float("inf") if churn_max is None else churn_max, churn_noise)
     with torch.no_grad(), in_mode(network, "eval"):
         model = guided(network, conditions or {}, nothing, guidance)
         start = starting_noise(like, noise=noise)
-        return edm_sample(edm_denoiser(model, sigma_data), start, sigmas, churn=anew, second_order=second_order)
+        return edm_sample(edm_denoiser(model, sigma_data), start, sigmas, churn=added, second_order=second_order)

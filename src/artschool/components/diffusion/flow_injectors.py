@@ -1,4 +1,4 @@
-"""Flow matching in a file: the training of its network, and sampling."""
+"""Injectors of flow matching: training and sampling."""
 
 from __future__ import annotations
 
@@ -28,24 +28,26 @@ def flow_matching(
     drop_probability: UnitInterval = 0.0,
     context: Context,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Go to a random place on the line from noise to data, and see whether a network knows the velocity there.
+    """Take a random point on the line from noise to data, and compare a network's velocity with the true one.
 
-    The network is called as `network(x_t, t, **conditions)` with t in 0..1, 0 the noise and 1 the data. Train on the
+    The network is called as `network(x_t, t, **conditions)` with t in 0..1: 0 is the noise, 1 the data. Train on the
     first result with a loss of type `mean`.
 
     Args:
-        network: (B, C, ...), times (B,) and the conditions to velocities (B, C, ...).
+        network: Network from (B, C, ...), times (B,) and the conditions to velocities (B, C, ...).
         x: (B, C, ...), the data.
-        conditions: Keys or numbers by parameter of the network.
-        source: (B, C, ...), where each line begins, instead of noise: samples of another data set, or the noise that a
-            flow has turned into x, to straighten it (rectified flow's "reflow").
-        sigma_min: Standard deviation of the source that is left at the data; 0 for rectified flow.
-        nothing: For each condition that may be missing the value that stands for it, such as `{label: 10}`.
-        drop_probability: How many samples lose those conditions in training, for guidance in sampling.
-        context: Tells whether it trains.
+        conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+        source: (B, C, ...), start of each line: samples of another data set, or the noise that a flow has turned into
+            x, to straighten the flow (rectified flow's "reflow"). null: standard normal noise.
+        sigma_min: Standard deviation of the source that remains at the data, in 0..1. 0: rectified flow.
+        nothing: Value that means "no condition", for each condition that may be dropped, such as `{label: 10}`. null:
+            no condition can be dropped.
+        drop_probability: Probability that a training sample loses the conditions of `nothing`, in 0..1. Guidance in
+            sampling requires it. 0: never.
+        context: Provides whether the run is training.
 
     Returns:
-        The squared error of each sample (B,), the data that is predicted (B, C, ...), and t (B,).
+        Squared error of each sample (B,), predicted data (B, C, ...), and t (B,).
 
     Source: Lipman et al. 2023, arXiv:2210.02747, eq. 23; Liu et al. 2023, arXiv:2209.03003, eq. 1.
     """
@@ -75,18 +77,21 @@ def flow_sample(
 ) -> Tensor:
     """Draw samples from a network that `flow_matching` trained.
 
-    Runs without gradients and with the network in eval mode; every submodule has its own mode back afterwards.
+    Runs without gradients and with the network in eval mode; afterwards, the mode of every submodule is restored.
 
     Args:
-        network: The trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
+        network: Trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
         like: (B, C, ...), whose shape the samples have; its values are not read.
-        conditions: Keys or numbers by parameter of the network, as in training.
-        source: (B, C, ...), what to start from instead of noise.
-        steps: How many steps, of equal length.
-        solver: `euler` calls the network once a step, `heun` twice and has a much smaller error.
-        nothing: For each condition that may be missing the value that stands for it, as in training.
-        guidance: How far conditions are followed; 1 is as trained, more is closer to them.
-        noise: What samples start from: `random`; `fixed`, the same each time; `zero`.
+        conditions: Key or number for each further parameter of the network, as in training. null: none.
+        source: (B, C, ...), start of sampling. null: noise as set by `noise`.
+        steps: Number of sampling steps of equal length, 1 or more.
+        solver: Integration method: `euler` calls the network once per step; `heun` calls it twice, with a much smaller
+            error.
+        nothing: Value that means "no condition" for each condition, as in training. Required if `guidance` is not 1,
+            otherwise unused. null: none.
+        guidance: Strength of classifier-free guidance. 1: none, as in training; above 1: samples follow the conditions
+            more closely.
+        noise: Starting noise: `random`, `fixed` (the same at every call) or `zero`. Unused with a `source`.
 
     Source: Lipman et al. 2023, arXiv:2210.02747, section 2; Heun's method as in Karras et al. 2022, arXiv:2206.00364.
     """

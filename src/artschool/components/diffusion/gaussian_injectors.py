@@ -1,4 +1,4 @@
-"""Gaussian diffusion in a file: the training of its network, and sampling."""
+"""Injectors of Gaussian diffusion: training and sampling."""
 
 from __future__ import annotations
 
@@ -27,31 +27,36 @@ NETWORK_TIMESTEPS = 1000
 
 @injectors.register
 class GaussianDiffusion(nn.Module):
-    """Noise clean data at random timesteps, and see what a network makes of it.
+    """Add noise to clean data at random timesteps, and measure how well a network predicts the target.
 
-    The network is called as `network(x_t, t, **conditions)` and predicts one of several things that are worth the same,
-    see `prediction`. Train on the first result with a loss of type `mean`, and where the variance is learned on
-    the second one too.
+    The network is called as `network(x_t, t, **conditions)`; `prediction` selects its target. Train on the first result
+    with a loss of type `mean`. If the variance is learned, train on the second one too.
 
     Source: Ho et al. 2020, arXiv:2006.11239; Nichol and Dhariwal 2021, arXiv:2102.09672.
 
     Args:
-        schedule: How noise grows: `linear`, `cosine`, `sigmoid`, or the list of all betas.
-        num_timesteps: In how many steps noise grows.
-        prediction: What the network gives: `epsilon`, the noise; `x0`, the clean data; `previous`, the mean of the
-            timestep before; `v`, which stays well-posed at every timestep.
-        variance: Of the way back: `fixed_small`, `fixed_large`, or the second half of twice as many channels of
-            the network, `learned` or `learned_range`, which is better behaved.
-        objective: What the first result is: `mse`; `rescaled_mse`, whose bound is multiplied by num_timesteps / 1000;
-            `kl`, the variational bound; `rescaled_kl`, num_timesteps times that.
-        min_snr_gamma: Weighs squared errors so that no timestep pulls more than this signal-to-noise ratio
-            allows (Hang et al. 2023); 5 is usual.
-        timesteps: `uniform`; `loss_second_moment`, more often where losses are large, with weights that leave the
-            mean what it is; `even`, the same ones for each batch. An evaluation always takes even ones.
-        even_every: Take even timesteps also at iterations that are a multiple of this.
-        rescale_timesteps: Whether the network gets t * 1000 / num_timesteps.
-        nothing: For each condition that may be missing the value that stands for it, such as `{label: 10}`.
-        drop_probability: How many samples lose those conditions in training, for guidance in sampling.
+        schedule: Noise schedule: `linear`, `cosine`, `sigmoid`, or a list of all betas.
+        num_timesteps: Number of timesteps, 1 or more; the linear schedule requires more than 20.
+        prediction: Target of the network: `epsilon` (the noise), `x0` (the clean data), `previous` (the mean of the
+            previous timestep) or `v` (well-posed at every timestep).
+        variance: Variance of the reverse process: `fixed_small`, `fixed_large`, `learned` or `learned_range`. A learned
+            variance is the second half of twice as many output channels of the network; `learned_range` is the more
+            stable one.
+        objective: Loss in the first result: `mse`; `rescaled_mse` (`mse`, with the bound in the second result
+            multiplied by num_timesteps / 1000); `kl` (the variational bound); `rescaled_kl` (num_timesteps times the
+            bound).
+        min_snr_gamma: Upper limit of the signal-to-noise ratio that weights squared errors of clean data
+            (Hang et al. 2023), above 0; 5 is usual. null: no weights.
+        timesteps: Distribution of training timesteps: `uniform`; `loss_second_moment` (more often where losses are
+            large, with weights that preserve the mean); `even` (evenly spaced, the same for every batch). Evaluations
+            always use `even`.
+        even_every: Interval in iterations, 1 or more: iterations that are a multiple of it use `even` timesteps. null:
+            none do.
+        rescale_timesteps: Whether the network receives t * 1000 / num_timesteps instead of t.
+        nothing: Value that means "no condition", for each condition that may be dropped, such as `{label: 10}`. null:
+            no condition can be dropped.
+        drop_probability: Probability that a training sample loses the conditions of `nothing`, in 0..1. Guidance in
+            sampling requires it. 0: never.
     """
 
     def __init__(
@@ -71,9 +76,15 @@ class GaussianDiffusion(nn.Module):
     ) -> None:
         super().__init__()
         if drop_probability and not nothing:
-            raise ConfigError("drop_probability needs `nothing`: which conditions are dropped, and what for")
+            raise ConfigError(
+                'drop_probability requires `nothing`. Fix: name the value that means "no condition", such as '
+                "`nothing: {label: 10}`"
+            )
         if min_snr_gamma is not None and objective not in ("mse", "rescaled_mse"):
-            raise ConfigError(f"min_snr_gamma weighs squared errors, which objective {objective} has none of; drop one")
+            raise ConfigError(
+                f"min_snr_gamma weights squared errors (expected objective mse or rescaled_mse, got {objective}). "
+                "Fix: change the objective, or remove min_snr_gamma"
+            )
         scale = NETWORK_TIMESTEPS / num_timesteps if rescale_timesteps else 1.0
         betas = betas_of(schedule, num_timesteps)
         self.process = GaussianProcess(betas, prediction=prediction, variance=variance, time_scale=scale)
@@ -88,17 +99,17 @@ class GaussianDiffusion(nn.Module):
     def forward(
         self, network: Network, x: Tensor, conditions: dict[str, Tensor | float] | None = None, *, context: Context
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Noise, predict, compare.
+        """Add noise, predict, compare.
 
         Args:
-            network: (B, C, ...), timesteps (B,) and the conditions to (B, C or 2 C, ...).
+            network: Network from (B, C, ...), timesteps (B,) and the conditions to (B, C or 2 C, ...).
             x: (B, C, ...), clean data in -1..1.
-            conditions: Keys or numbers by parameter of the network.
-            context: Tells the iteration, and whether it trains.
+            conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+            context: Provides the iteration and whether the run is training.
 
         Returns:
-            The loss of each sample (B,), its variational bound in bits for each number (B,), the clean data that is
-            predicted (B, C, ...), and the timesteps (B,). Where only `loss` is trained on the bound changes nothing.
+            Loss of each sample (B,), its variational bound in bits per number (B,), predicted clean data (B, C, ...),
+            and timesteps (B,). The bound has no effect if only the loss is trained on.
         """
         terms, t, _ = self._run(network, x, conditions or {}, context)
         return terms.loss, terms.vb, terms.x0, t
@@ -112,7 +123,7 @@ class GaussianDiffusion(nn.Module):
         t, weights = self._draw(x, context)
         noise = torch.randn_like(x)
         output = network(self.process.noised(x, noise, t), self.process.network_time(t), **conditions)
-        output, *more = output if isinstance(output, list | tuple) else [output]
+        output, *further = output if isinstance(output, list | tuple) else [output]
         terms = training_terms(
             self.process,
             at_least_float32(output),
@@ -123,10 +134,10 @@ class GaussianDiffusion(nn.Module):
             min_snr_gamma=self._min_snr_gamma,
         )
         if self.history is not None and context.training:
-            # The bound is trained on beside the error only where it has something to say: of a learned variance.
+            # With an `mse` objective, the bound is trained on too if the variance is learned.
             learned = terms.vb if self.process.variance.startswith("learned") and "mse" in self._objective else 0.0
             self.history.update(t, terms.loss + learned)
-        return Terms(terms.loss * weights, terms.vb * weights, terms.x0), t, more
+        return Terms(terms.loss * weights, terms.vb * weights, terms.x0), t, further
 
     def _draw(self, x: Tensor, context: Context) -> tuple[Tensor, Tensor]:
         even = self._even_every is not None and context.iteration % self._even_every == 0
@@ -139,58 +150,61 @@ class GaussianDiffusion(nn.Module):
 
 @injectors.register
 class GaussianDiffusionExtra(GaussianDiffusion):
-    """`gaussian_diffusion` for a network that returns more than its prediction, `(prediction, a, b)`.
+    """`gaussian_diffusion` for a network that returns a tuple with its prediction first, `(prediction, a, b)`.
 
-    Its options and keys are the same; `out` names whatever else the network returns after the usual four.
+    It has the same options and keys. After the usual four names, `out` names the further values that the network
+    returns.
     """
 
     def forward(
         self, network: Network, x: Tensor, conditions: dict[str, Tensor | float] | None = None, *, context: Context
     ) -> tuple[Any, ...]:
-        """Noise, predict, compare.
+        """Add noise, predict, compare.
 
         Args:
-            network: (B, C, ...), timesteps (B,) and the conditions to a tuple, the prediction first.
+            network: Network from (B, C, ...), timesteps (B,) and the conditions to a tuple, the prediction first.
             x: (B, C, ...), clean data in -1..1.
-            conditions: Keys or numbers by parameter of the network.
-            context: Tells the iteration, and whether it trains.
+            conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+            context: Provides the iteration and whether the run is training.
 
         Returns:
-            The results of `gaussian_diffusion`, then the others of the network.
+            The results of `gaussian_diffusion`, then the further values that the network returns.
         """
-        terms, t, more = self._run(network, x, conditions or {}, context)
-        return terms.loss, terms.vb, terms.x0, t, *more
+        terms, t, further = self._run(network, x, conditions or {}, context)
+        return terms.loss, terms.vb, terms.x0, t, *further
 
 
 @injectors.register
 class DiffusionSample(nn.Module):
     """Draw samples from a network that `gaussian_diffusion` trained with the same options.
 
-    Runs without gradients and with the network in eval mode; every submodule has its own mode back afterwards.
+    Runs without gradients and with the network in eval mode; afterwards, the mode of every submodule is restored.
 
     Source: Ho et al. 2020, arXiv:2006.11239, algorithm 2; Song et al. 2021, arXiv:2010.02502.
 
     Args:
-        schedule: How noise grows, as in training: `linear`, `cosine`, `sigmoid`, or the list of all betas.
-        num_timesteps: In how many steps noise grows, as in training.
-        prediction: What the network gives, as in training: `epsilon`, the noise; `x0`, the clean data; `previous`, the
-            mean of the timestep before; `v`.
-        variance: Of the way back, as in training: `fixed_small`, `fixed_large`, `learned` or `learned_range`. Without
-            a learned one either of the fixed may be taken.
-        rescale_timesteps: Whether the network gets t * 1000 / num_timesteps, as in training.
-        nothing: For each condition that may be missing the value that stands for it, as in training. Read where
-            `guidance` is not 1.
-        steps: How many of the timesteps are taken: a number; a list for as many equal sections; `ddim50`, at a whole
-            stride; all where it is null.
-        sampler: `ddpm` draws from each step's Gaussian; `ddim` adds less noise or none, for few steps.
-        eta: How much noise ddim adds, 1 for as much as ddpm with fixed_small.
-        clip: Whether clean data predicted on the way is clipped to -1..1.
-        guidance: How far conditions are followed; 1 is as trained, more is closer to them. It needs
-            `drop_probability` in training.
-        channels: Channels of the samples; those of `like` without it.
-        scale_factor: How many times larger the samples are than `like`, in each dimension after the channels.
-        multiple: Sizes of the samples after the channels are rounded up to a multiple of this.
-        noise: What they start from: `random`; `fixed`, the same each time; `zero`.
+        schedule: Noise schedule, as in training: `linear`, `cosine`, `sigmoid`, or a list of all betas.
+        num_timesteps: Number of timesteps in training, 1 or more; the linear schedule requires more than 20.
+        prediction: Target of the network, as in training: `epsilon` (the noise), `x0` (the clean data), `previous` (the
+            mean of the previous timestep) or `v`.
+        variance: Variance of the reverse process, as in training: `fixed_small`, `fixed_large`, `learned` or
+            `learned_range`. After training with a fixed variance, either fixed one is valid.
+        rescale_timesteps: Whether the network receives t * 1000 / num_timesteps instead of t, as in training.
+        nothing: Value that means "no condition" for each condition, as in training. Required if `guidance` is not 1,
+            otherwise unused. null: none.
+        steps: Timesteps that sampling takes: a number; a list of numbers, one for each of as many equal sections of the
+            timesteps; or text like `ddim50`, which takes 50 at a whole-number stride. null: all of them.
+        sampler: Sampling method: `ddpm` draws from the Gaussian of each step; `ddim` adds less noise or none, and suits
+            few steps.
+        eta: Amount of noise that `ddim` adds, in 0..1. 0: none; 1: as much as `ddpm` with `fixed_small`. `ddpm` ignores
+            it.
+        clip: Whether the clean data that is predicted at each step is clipped to -1..1.
+        guidance: Strength of classifier-free guidance, which requires `drop_probability` in training. 1: none; above 1:
+            samples follow the conditions more closely.
+        channels: Number of channels of the samples, 1 or more. null: as many as `like` has.
+        scale_factor: Factor by which samples are larger than `like` in each dimension after the channels, 1 or more.
+        multiple: Number to a multiple of which the sizes after the channels are rounded up, 1 or more. 1: no rounding.
+        noise: Starting noise: `random`, `fixed` (the same at every call) or `zero`.
         unit_range: Whether samples are returned in 0..1 instead of -1..1.
     """
 
@@ -241,13 +255,13 @@ class DiffusionSample(nn.Module):
         """Sample.
 
         Args:
-            network: The trained network, called as in training: (B, C, ...), timesteps (B,) and the conditions to (B, C
-                or 2 C, ...).
+            network: Trained network, called as in training: (B, C, ...), timesteps (B,) and the conditions to
+                (B, C or 2 C, ...).
             like: (B, C, ...), whose shape the samples have; its values are not read.
-            conditions: Keys or numbers by parameter of the network, as in training.
+            conditions: Key or number for each further parameter of the network, as in training. null: none.
 
         Returns:
-            (B, C, ...) in -1..1, or 0..1 with `unit_range`.
+            (B, C, ...) in -1..1, or in 0..1 with `unit_range`.
         """
         with torch.no_grad(), in_mode(network, "eval"):
             model = guided(network, conditions or {}, self._nothing, self._guidance)

@@ -1,4 +1,4 @@
-"""Conditions of a network: dropped at random in training, and followed more closely in sampling."""
+"""Conditions of a network: dropped at random in training, amplified in sampling (classifier-free guidance)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError, allowed
 
 Model: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""A network with its conditions: (B, C, ...) at times (B,) to what it predicts."""
+"""A network with its conditions: (B, C, ...) and times (B,) to its prediction."""
 Conditions: TypeAlias = Mapping[str, Tensor | float]
 
 
 def drop_conditions(
     conditions: Conditions, nothing: Mapping[str, float], probability: float, batch: int, device: torch.device
 ) -> dict[str, Tensor | float]:
-    """Replace the conditions of random samples, all of a sample at once.
+    """Drop the conditions of random samples, all conditions of a sample at once.
 
     Args:
-        conditions: By the network's parameter.
-        nothing: The value that stands for no condition, by the same names; the others are never dropped.
-        probability: How many of the samples lose them, in 0..1.
+        conditions: Values by parameter of the network.
+        nothing: Value that means "no condition", by the same names; conditions without one are never dropped.
+        probability: Probability that a sample loses its conditions, in 0..1.
 
     Source: Ho and Salimans 2022, arXiv:2207.12598, algorithm 1.
     """
@@ -38,20 +38,24 @@ def drop_conditions(
 
 
 def without_conditions(conditions: Conditions, nothing: Mapping[str, float]) -> dict[str, Tensor | float]:
-    """The conditions with those that have a value for no condition replaced by it.
+    """Return the conditions, each replaced by its value for "no condition" if it has one.
 
     Raises:
-        ConfigError: There is none, or one is no condition, or a number, which all samples share.
+        ConfigError: `nothing` is empty, names an unknown condition, or names a number, which all samples share.
     """
     for name in nothing:
         if name not in conditions:
-            raise ConfigError(f"`nothing` names {name!r}. {allowed('The conditions are', name, conditions)}")
+            raise ConfigError(f"nothing: unknown condition {name!r}. {allowed('Conditions', name, conditions)}")
         if not isinstance(conditions[name], Tensor):
             raise ConfigError(
-                f"`nothing` names {name!r}, which is a number and the same for all samples; give it a key"
+                f"nothing: expected the key of a tensor for condition {name!r}, got the number {conditions[name]}, "
+                "which all samples share. Fix: give the condition a key"
             )
     if not nothing:
-        raise ConfigError("conditions cannot be left out without `nothing`: their values that stand for no condition")
+        raise ConfigError(
+            'guidance and drop_probability require `nothing`. Fix: name the value that means "no condition", such as '
+            "`nothing: {label: 10}`"
+        )
     return {
         name: torch.full_like(value, nothing[name]) if isinstance(value, Tensor) and name in nothing else value
         for name, value in conditions.items()
@@ -59,7 +63,7 @@ def without_conditions(conditions: Conditions, nothing: Mapping[str, float]) -> 
 
 
 def conditioned(network: nn.Module, conditions: Conditions) -> Model:
-    """A network with its conditions, its output in float32 or better."""
+    """Return a network with its conditions bound and its output in float32 or better."""
 
     def model(x: Tensor, t: Tensor) -> Tensor:
         return at_least_float32(network(x, t, **conditions))
@@ -68,10 +72,10 @@ def conditioned(network: nn.Module, conditions: Conditions) -> Model:
 
 
 def guided(network: nn.Module, conditions: Conditions, nothing: Mapping[str, float] | None, guidance: float) -> Model:
-    """A network that follows its conditions `guidance` times as far as it is led by them.
+    """Return a network with classifier-free guidance.
 
-    `f(x) + guidance (f(x, c) - f(x))` in one call of twice the batch; 1 is the network as it is. Channels beyond
-    those of x, such as a learned variance, are those with conditions.
+    `f(x) + guidance (f(x, c) - f(x))` in one call of twice the batch; 1 is the network without guidance. Channels
+    beyond those of x, such as a learned variance, are taken from the output with conditions.
 
     Source: Ho and Salimans 2022, arXiv:2207.12598, eq. 6, with guidance = 1 + w.
     """
@@ -82,10 +86,10 @@ def guided(network: nn.Module, conditions: Conditions, nothing: Mapping[str, flo
 
     def model(x: Tensor, t: Tensor) -> Tensor:
         output = at_least_float32(network(torch.cat([x, x]), torch.cat([t, t]), **both))
-        led, free = output.chunk(2)
+        with_conditions, free = output.chunk(2)
         channels = x.shape[1]
-        prediction = torch.lerp(free[:, :channels], led[:, :channels], guidance)
-        return torch.cat([prediction, led[:, channels:]], 1)
+        prediction = torch.lerp(free[:, :channels], with_conditions[:, :channels], guidance)
+        return torch.cat([prediction, with_conditions[:, channels:]], 1)
 
     return model
 

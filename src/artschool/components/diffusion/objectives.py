@@ -1,4 +1,4 @@
-"""What a diffusion network is trained on: the error of its prediction, or the variational bound."""
+"""Training objectives of a diffusion network: the error of its prediction, or the variational bound."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from artschool.errors import ConfigError
 
 Objective = Literal["mse", "rescaled_mse", "kl", "rescaled_kl"]
 GREY_LEVELS = 255
-"""The bound counts data in -1..1 as one of 256 levels."""
+"""Steps between the 256 levels that the bound assumes for data in -1..1."""
 
 
 class Terms(NamedTuple):
-    """For each sample, (B,): what to minimise, and the variational bound; and the clean data predicted."""
+    """The loss to minimize and the variational bound of each sample, (B,), and the predicted clean data."""
 
     loss: Tensor
     vb: Tensor
@@ -34,23 +34,23 @@ def training_terms(
     objective: Objective = "mse",
     min_snr_gamma: float | None = None,
 ) -> Terms:
-    """What the prediction of a network is worth.
+    """Return the training objective for the output of a network.
 
     Args:
         process: The diffusion.
-        output: (B, C or 2 C, ...), what the network gave for `process.noised(x0, noise, t)`.
+        output: (B, C or 2 C, ...), output of the network for `process.noised(x0, noise, t)`.
         x0: (B, C, ...), the clean data.
         noise: (B, C, ...).
         t: (B,).
         objective: `mse` is the mean squared error of the prediction; its bound has gradients to the variance alone, and
-            for `rescaled_mse` it is multiplied by T / 1000. `kl` minimises the bound itself, in bits for each
-            number, times T for `rescaled_kl`; the bound beside it has no gradient.
+            is multiplied by T / 1000 for `rescaled_mse`. `kl` minimizes the bound itself, in bits per number, times T
+            for `rescaled_kl`; the separate bound then has no gradient.
         min_snr_gamma: Weights the squared errors by min(SNR, gamma), see `min_snr_weight`.
 
     Source: Nichol and Dhariwal 2021, arXiv:2102.09672, section 3.1.
     """
     x_t = process.noised(x0, noise, t)
-    prediction, said = process.split(output, x_t)
+    prediction, variance = process.split(output, x_t)
     predicted_x0 = process.predicted_x0(prediction, x_t, t)
     if objective in ("kl", "rescaled_kl"):
         vb = variational_bound(process, output, x0, x_t, t)
@@ -59,13 +59,13 @@ def training_terms(
     loss = (process.target(x0, noise, x_t, t) - prediction).square().flatten(1).mean(1)
     if min_snr_gamma is not None:
         loss = loss * min_snr_weight(process.at("alpha_bar", t, loss), min_snr_gamma, process.prediction)
-    frozen = prediction.detach() if said is None else torch.cat([prediction.detach(), said], 1)
+    frozen = prediction.detach() if variance is None else torch.cat([prediction.detach(), variance], 1)
     vb = variational_bound(process, frozen, x0, x_t, t)
     return Terms(loss, vb * (process.num_timesteps / 1000) if objective == "rescaled_mse" else vb, predicted_x0)
 
 
 def variational_bound(process: GaussianProcess, output: Tensor, x0: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """The term of the variational bound at t, (B,), in bits for each number.
+    """Return the term of the variational bound at t, (B,), in bits per number.
 
     `KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t))`, and `-log p(x_0 | x_1)` at the first timestep.
 
@@ -86,15 +86,15 @@ def gaussian_kl(mean1: Tensor, log_variance1: Tensor, mean2: Tensor, log_varianc
 
 
 def log_likelihood_of_levels(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-    """The logarithm of a Gaussian's mass in the grey level of each number of x, in nats.
+    """Return the logarithm of a Gaussian's mass in the grey level of each number of x, in nats.
 
     Args:
-        x: In -1..1, one of 256 levels; the lowest and the highest reach to infinity.
-        mean: The Gaussian's.
-        log_scale: Logarithm of its standard deviation.
+        x: In -1..1, one of 256 levels; the lowest and the highest extend to infinity.
+        mean: Mean of the Gaussian.
+        log_scale: Logarithm of the standard deviation of the Gaussian.
 
     Source: Ho et al. 2020, arXiv:2006.11239, section 3.3, eq. 13; the normal distribution function by the approximation
-    of Page 1977, Applied Statistics 26(1).
+        of Page 1977, Applied Statistics 26(1).
     """
     centred, scale, half = x - mean, (-log_scale).exp(), 1 / GREY_LEVELS
     upper, lower = _normal_cdf(scale * (centred + half)), _normal_cdf(scale * (centred - half))
@@ -107,17 +107,17 @@ def _normal_cdf(x: Tensor) -> Tensor:
 
 
 def min_snr_weight(alpha_bar: Tensor, gamma: float, prediction: Prediction) -> Tensor:
-    """The weight `min(SNR, gamma)` of an error in x0, divided by what makes it one of the prediction.
+    """Return the weight `min(SNR, gamma)` of an error in x0, divided by the factor that makes it one of the prediction.
 
     `SNR = alpha_bar / (1 - alpha_bar)`; an error of epsilon is SNR times one of x0, an error of v SNR + 1 times.
 
     Source: Hang et al. 2023, arXiv:2303.09556, section 3.4.
 
     Raises:
-        ConfigError: `previous` is predicted, for which it is not defined.
+        ConfigError: The prediction is `previous`, for which the weight is not defined.
     """
     if prediction == "previous":
-        raise ConfigError("min_snr_gamma is not defined for prediction previous; predict epsilon, x0 or v")
+        raise ConfigError("min_snr_gamma: expected prediction epsilon, x0 or v, got previous")
     snr = alpha_bar / (1 - alpha_bar)
     weight = snr.clamp(max=gamma)
     return {"x0": weight, "epsilon": weight / snr, "v": weight / (snr + 1)}[prediction]

@@ -1,4 +1,4 @@
-"""Fewer timesteps than a diffusion was trained with."""
+"""Fewer timesteps in sampling than in training."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ DDIM = "ddim"
 
 
 def space_timesteps(num_timesteps: int, spacing: int | str | Sequence[int]) -> list[int]:
-    """Choose timesteps out of `range(num_timesteps)`, in rising order.
+    """Choose timesteps from `range(num_timesteps)`, in increasing order.
 
     Args:
-        num_timesteps: How many there are.
-        spacing: A list cuts the range into as many sections of equal length and takes so many of each, both ends
-            of a section included: `[10, 5]` is 10 of the first half and 5 of the second. A number is one section.
-            `ddim10` takes 10 at a whole stride from 0, as the DDIM paper does.
+        num_timesteps: Number of timesteps to choose from.
+        spacing: A list divides the range into as many equal sections, and takes its numbers of timesteps from them,
+            both ends of a section included: `[10, 5]` takes 10 from the first half and 5 from the second. A number is
+            one section. `ddim10` takes 10 at a whole-number stride from 0, as the DDIM paper does.
 
     Raises:
-        ConfigError: There are not so many.
+        ConfigError: There are not enough timesteps.
 
     Source: Nichol and Dhariwal 2021, arXiv:2102.09672, section 4; Song et al. 2021, arXiv:2010.02502, appendix D.2.
     """
@@ -34,7 +34,7 @@ def space_timesteps(num_timesteps: int, spacing: int | str | Sequence[int]) -> l
     for index, count in enumerate(counts):
         size = length + (index < longer)
         if not 1 <= count <= size:
-            raise ConfigError(f"cannot take {count} timesteps out of a section of {size}; take 1 to {size}")
+            raise ConfigError(f"steps: expected 1 to {size} timesteps in a section of {size}, got {count}")
         stride = (size - 1) / (count - 1) if count > 1 else 1.0
         chosen += [start + round(stride * number) for number in range(count)]
         start += size
@@ -44,19 +44,22 @@ def space_timesteps(num_timesteps: int, spacing: int | str | Sequence[int]) -> l
 def _at_whole_stride(num_timesteps: int, spacing: str) -> list[int]:
     number = spacing.removeprefix(DDIM)
     if number == spacing or not number.isdecimal():
-        raise ConfigError(f"steps {spacing!r} mean nothing; write a number, a list of numbers, or such as {DDIM}10")
+        raise ConfigError(f"steps: expected a number, a list of numbers, or text like {DDIM}10, got {spacing!r}")
     for stride in range(1, num_timesteps + 1):
         if len(range(0, num_timesteps, stride)) == int(number):
             return [*range(0, num_timesteps, stride)]
-    raise ConfigError(f"no whole stride through {num_timesteps} timesteps takes exactly {number}; write {number} alone")
+    raise ConfigError(
+        f"steps: no whole-number stride takes exactly {number} of {num_timesteps} timesteps. Fix: write {number} "
+        f"instead of {spacing}"
+    )
 
 
 def respaced_betas(betas: Tensor, timesteps: Sequence[int]) -> Tensor:
-    """The variances between chosen timesteps: `1 - alpha_bar[t] / alpha_bar[t before]`.
+    """Return the variances between the chosen timesteps: `1 - alpha_bar[t] / alpha_bar[t before]`.
 
     Args:
         betas: (T,), of all timesteps.
-        timesteps: In rising order.
+        timesteps: Chosen timesteps, in increasing order.
 
     Source: Nichol and Dhariwal 2021, arXiv:2102.09672, eq. 19.
     """

@@ -1,4 +1,4 @@
-"""From noise to data, step by step, through a Gaussian diffusion."""
+"""Samplers of a Gaussian diffusion."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def ddpm_sample(model: Model, x: Tensor, process: GaussianProcess, *, clip: bool
     Args:
         model: (B, C, ...) and times (B,) to the network's output.
         x: (B, C, ...), standard normal noise.
-        process: The diffusion; of fewer timesteps, where they have been respaced.
-        clip: Whether the clean data that is predicted on the way is clipped to -1..1.
+        process: The diffusion, with the timesteps that sampling takes.
+        clip: Whether the clean data that is predicted at each step is clipped to -1..1.
 
     Source: Ho et al. 2020, arXiv:2006.11239, algorithm 2.
     """
@@ -36,9 +36,9 @@ def ddim_sample(model: Model, x: Tensor, process: GaussianProcess, *, clip: bool
     Args:
         model: (B, C, ...) and times (B,) to the network's output.
         x: (B, C, ...), standard normal noise.
-        process: The diffusion; of fewer timesteps, where they have been respaced.
-        clip: Whether the clean data that is predicted on the way is clipped to -1..1.
-        eta: 0 adds no noise, 1 as much as ancestral sampling with variance fixed_small.
+        process: The diffusion, with the timesteps that sampling takes.
+        clip: Whether the clean data that is predicted at each step is clipped to -1..1.
+        eta: Amount of noise: 0 adds none, 1 as much as ancestral sampling with variance fixed_small.
 
     Source: Song et al. 2021, arXiv:2010.02502, eq. 12 and 16.
     """
@@ -52,18 +52,18 @@ def ddim_sample(model: Model, x: Tensor, process: GaussianProcess, *, clip: bool
 def ddim_step(
     process: GaussianProcess, x0: Tensor, x_t: Tensor, t: Tensor, *, eta: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of `x_{t-1}`, given the predicted clean data.
+    """Return the mean and standard deviation of `x_{t-1}`, given the predicted clean data.
 
     Source: Song et al. 2021, arXiv:2010.02502, eq. 12 and 16.
     """
     before, now = process.at("alpha_bar_before", t, x_t), process.at("alpha_bar", t, x_t)
     deviation = eta * ((1 - before) / (1 - now) * (1 - now / before)).sqrt()
-    # Rounding may leave less than nothing.
+    # Rounding may give a negative number.
     towards = (1 - before - deviation.square()).clamp(min=0).sqrt()
     return before.sqrt() * x0 + towards * process.epsilon(x0, x_t, t), deviation
 
 
 def _down(process: GaussianProcess, x: Tensor) -> Iterator[tuple[int, Tensor]]:
-    """The timesteps from the last to the first, as numbers and for a batch."""
+    """Iterate over the timesteps from last to first, as a number and as a batch."""
     for index in reversed(range(process.num_timesteps)):
         yield index, torch.full((len(x),), index, device=x.device)

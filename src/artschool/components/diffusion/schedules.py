@@ -1,4 +1,4 @@
-"""Noise schedules: how much noise each timestep of a diffusion adds."""
+"""Noise schedules: the amount of noise that each timestep of a diffusion adds."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ LARGEST_BETA = 0.999
 
 
 def betas_of(schedule: ScheduleName | Sequence[float], num_timesteps: int) -> Tensor:
-    """The variances that a schedule adds, (num_timesteps,), float64.
+    """Return the variances that a schedule adds, (num_timesteps,), float64.
 
     Args:
         schedule: A name, or the variances themselves.
-        num_timesteps: How many.
+        num_timesteps: Number of timesteps.
 
     Raises:
-        ConfigError: Variances that are not between 0 and 1, or not `num_timesteps` of them.
+        ConfigError: A variance is not between 0 and 1, or their number is not `num_timesteps`.
     """
     if isinstance(schedule, str):
         return SCHEDULES[schedule](num_timesteps)
     betas = torch.tensor([*schedule], dtype=torch.float64)
     if len(betas) != num_timesteps:
-        raise ConfigError(f"the schedule lists {len(betas)} betas for num_timesteps {num_timesteps}; make them equal")
+        raise ConfigError(f"schedule: expected num_timesteps ({num_timesteps}) betas, got {len(betas)}")
     if not bool(((betas > 0) & (betas < 1)).all()):
-        raise ConfigError("the betas of a schedule lie between 0 and 1, both excluded")
+        wrong = next(index for index, beta in enumerate(schedule) if not 0 < beta < 1)
+        raise ConfigError(f"schedule.{wrong}: expected a beta between 0 and 1, both excluded, got {schedule[wrong]}")
     return betas
 
 
@@ -40,12 +41,15 @@ def linear_betas(num_timesteps: int) -> Tensor:
     """`beta` rises linearly from 1e-4 to 0.02, both times 1000 / num_timesteps.
 
     Raises:
-        ConfigError: Fewer than 21 timesteps, where beta would reach 1.
+        ConfigError: There are fewer than 21 timesteps, for which beta would reach 1.
 
     Source: Ho et al. 2020, arXiv:2006.11239, section 4; scaled as in Nichol and Dhariwal 2021, arXiv:2102.09672.
     """
     if num_timesteps <= 20:
-        raise ConfigError("the linear schedule needs more than 20 timesteps; take more, or the cosine schedule")
+        raise ConfigError(
+            f"num_timesteps: expected more than 20 with the linear schedule, got {num_timesteps}. "
+            "Fix: raise it, or use the cosine schedule"
+        )
     scale = 1000 / num_timesteps
     return torch.linspace(1e-4 * scale, 0.02 * scale, num_timesteps, dtype=torch.float64)
 
@@ -63,7 +67,7 @@ def sigmoid_betas(num_timesteps: int) -> Tensor:
 
     Source: Jabri et al. 2022, arXiv:2212.11972, section 3.2; Chen 2023, arXiv:2301.10972, algorithm 1.
     """
-    # sigmoid(3) - sigmoid(6 t - 3), which is 1 at t = 0 after division by its value there.
+    # The ratios of successive levels, from which betas follow, do not depend on a constant factor.
     return _betas_from(lambda t: _sigmoid(3.0) - _sigmoid(6 * t - 3), num_timesteps)
 
 

@@ -1,4 +1,4 @@
-"""What sampling starts from, and how a network is called for it."""
+"""Starting noise of sampling."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Noise = Literal["random", "fixed", "zero"]
 def starting_noise(
     like: Tensor, *, channels: int | None = None, scale_factor: int = 1, multiple: int = 1, noise: Noise = "random"
 ) -> Tensor:
-    """Standard normal noise of the shape that samples shall have, float32 or better.
+    """Return standard normal noise in the shape of the samples, float32 or better.
 
     Args:
         like: (B, C, ...), whose values are not read.
-        channels: Where they are not those of `like`.
-        scale_factor: By which every size after the channels is multiplied.
-        multiple: To a multiple of which every such size is rounded up then.
-        noise: `random`; `fixed`, the same at each call; or `zero`.
+        channels: Number of channels; None: those of `like`.
+        scale_factor: Factor of every size after the channels.
+        multiple: Number to a multiple of which every size after the channels is then rounded up.
+        noise: `random`; `fixed`, the same at every call; or `zero`.
     """
     sizes = (math.ceil(size * scale_factor / multiple) * multiple for size in like.shape[2:])
     shape = (like.shape[0], like.shape[1] if channels is None else channels, *sizes)
@@ -32,5 +32,5 @@ def starting_noise(
         return torch.randn_like(empty)
     if noise == "zero":
         return torch.zeros_like(empty)
-    # Drawn on the CPU, so that it is the same on every device.
+    # Drawn on the CPU, so that the noise is the same on every device.
     return torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(empty)

@@ -15,14 +15,15 @@ from artschool.registry import loggers
 
 @loggers.register("wandb")
 class WandbLogger:
-    """Numbers and pictures as a run of Weights & Biases, which goes on as the same one after a resume.
+    """Log numbers and images to a run of Weights & Biases; a resumed run continues the same one.
 
-    It sends the file to their servers, with `${env:...}` unfilled; `mode: offline` keeps all in the run's folder.
+    The configuration file is uploaded with `${env:...}` unfilled. `mode: offline` keeps everything in the run's folder.
 
     Args:
-        project: The project at Weights & Biases that the run is part of.
-        entity: The user or team that owns the project; your own default without it.
-        mode: `online` sends as it goes, `offline` keeps all in the run's folder, `disabled` does nothing.
+        project: Project at Weights & Biases that the run belongs to.
+        entity: User or team that owns the project. null: your default entity.
+        mode: Upload mode: `online` uploads during the run, `offline` stores everything in the run's folder, `disabled`
+            logs nothing.
 
     Raises:
         ResourceError: The package is not installed.
@@ -38,13 +39,13 @@ class WandbLogger:
         try:
             import wandb
         except ModuleNotFoundError as error:
-            raise ResourceError("log.loggers: wandb is not installed: pip install 'artschool[wandb]'") from error
+            raise ResourceError("log.loggers: wandb is not installed. Fix: pip install 'artschool[wandb]'") from error
         self._wandb: Any = wandb
         self._project, self._entity, self._mode = project, entity, mode
         self._run: Any = None
 
     def start(self, run: Any) -> None:
-        """Begin or go on; the folder decides which run it is."""
+        """Start or resume; the folder of the run determines its id."""
         folder = Path(run.folder).resolve()
         self._run = self._wandb.init(
             project=self._project,
@@ -58,14 +59,14 @@ class WandbLogger:
         )
 
     def advance(self, run: Any) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def log(self, record: Mapping[str, float]) -> None:
         """Send the numbers."""
         self._run.log(dict(record), step=int(record["iteration"]))
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """Send images, (B, 1 or 3, H, W) or (B, H, W) in 0..1; anything else is left out."""
+        """Send images, (B, 1 or 3, H, W) or (B, H, W) in 0..1; ignore other tensors."""
         images = values.unsqueeze(1) if values.dim() == 3 else values
         if images.dim() != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
             return
@@ -73,7 +74,7 @@ class WandbLogger:
         self._run.log({f"pictures/{key}": [self._wandb.Image(image) for image in pixels]}, step=iteration - 1)
 
     def note(self, message: str) -> None:
-        """Nothing: numbers and pictures only."""
+        """Do nothing: only numbers and images are logged."""
 
     def close(self) -> None:
         """Finish the run."""

@@ -14,26 +14,26 @@ from artschool.registry.signature import Network
 
 @injectors.register
 def combine_frames(flow: Network, frames: Tensor, hq: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Warp all frames onto the middle one and put them behind it as channels, for a network that takes one image.
+    """Warp all frames onto the middle one and append them as channels, for a network that takes one image.
 
-    The flow network learns nothing from it.
+    The flow network receives no gradients.
 
     Args:
-        flow: Takes two frames (B, C, H, W) and returns the flow from the first to the second, (B, 2, H, W) in pixels.
+        flow: Network from two frames (B, C, H, W) to the flow from the first to the second, (B, 2, H, W) in pixels.
         frames: (B, T, C, H, W); the middle one is frame T // 2.
-        hq: (B, T, ...), what the network is to make of them; the frames themselves where it is left out.
+        hq: (B, T, ...), targets of the network. null: the frames themselves.
 
     Returns:
         (B, T C, H, W), the middle frame and then the warped others in order; and the middle one of `hq`.
 
     Raises:
-        ConfigError: These are no sequences, or not of as many frames.
+        ConfigError: `frames` is not a sequence, or `hq` has another number of frames.
     """
     hq = frames if hq is None else hq
     if frames.dim() != 5 or hq.shape[:2] != frames.shape[:2]:
         raise ConfigError(
-            f"combine_frames takes sequences (B, T, C, H, W), and hq of as many frames, not {tuple(frames.shape)} and "
-            f"{tuple(hq.shape)}"
+            "combine_frames: expected frames (B, T, C, H, W), and hq with the same B and T, got "
+            f"{tuple(frames.shape)} and {tuple(hq.shape)}"
         )
     count = frames.shape[1]
     middle = count // 2

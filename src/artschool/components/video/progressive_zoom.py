@@ -1,4 +1,4 @@
-"""A generator that looks closer and closer at what it has made."""
+"""A generator applied to ever smaller windows of its own output."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from artschool.registry.signature import Count, Network
 def progressive_zoom(network: Network, lq: Tensor, hq: Tensor, *, depth: Count) -> tuple[Tensor, Tensor]:
     """Enlarge an image, then a window of the result, then a window of that, and so on.
 
-    A generator that doubles an image is called `depth` times. The first call sees `lq`; each further one a window of
-    the output before it, as large as `lq`, at a random place for each sample. So it learns to work on images of its
-    own, at every scale, with gradients through the whole chain.
+    A generator that doubles an image is called `depth` times. The first call gets `lq`; each further call gets a window
+    of the previous output, as large as `lq`, at a random position for each sample. The generator learns to work on its
+    own images at every scale, with gradients through the whole chain.
 
     Args:
-        network: (B, C, h, w) to (B, C, 2 h, 2 w).
+        network: Generator from (B, C, h, w) to (B, C, 2 h, 2 w).
         lq: (B, C, h, w), the whole image.
         hq: (B, C, 2**depth h, 2**depth w), the same image with all its details.
-        depth: How many calls.
+        depth: Number of calls of the generator, 1 or more.
 
     Returns:
         The outputs and, for each, the same window of `hq` averaged to its size, both (depth B, C, 2 h, 2 w) with the
@@ -35,7 +35,7 @@ def progressive_zoom(network: Network, lq: Tensor, hq: Tensor, *, depth: Count) 
     batch, channels, height, width = lq.shape
     if hq.shape != (batch, channels, height * 2**depth, width * 2**depth):
         raise ConfigError(
-            f"progressive_zoom of depth {depth} takes hq 2**{depth} times as large as lq {tuple(lq.shape)}, not "
+            f"progressive_zoom: with depth {depth}, expected hq 2**{depth} times as large as lq {tuple(lq.shape)}, got "
             f"{tuple(hq.shape)}"
         )
     outputs: list[Tensor] = []
@@ -44,14 +44,14 @@ def progressive_zoom(network: Network, lq: Tensor, hq: Tensor, *, depth: Count) 
         if level:
             down = torch.randint(height + 1, (batch,), device=lq.device)
             right = torch.randint(width + 1, (batch,), device=lq.device)
-            pixel = hq.shape[2] // (2 * height)  # Side of a pixel of the output before, in pixels of hq.
+            pixel = hq.shape[2] // (2 * height)  # Side of a pixel of the previous output, in pixels of hq.
             lq = _windows(outputs[-1], down, right, height, width)
             hq = _windows(hq, down * pixel, right * pixel, height * pixel, width * pixel)
         out = network(lq)
         if out.shape != (batch, channels, 2 * height, 2 * width):
             raise ConfigError(
-                f"progressive_zoom takes a generator that makes {(batch, channels, 2 * height, 2 * width)} of "
-                f"{tuple(lq.shape)}, not {tuple(out.shape)}"
+                f"progressive_zoom: network: expected {(batch, channels, 2 * height, 2 * width)} for an input of "
+                f"{tuple(lq.shape)}, got {tuple(out.shape)}"
             )
         outputs.append(out)
         targets.append(F.avg_pool2d(hq, hq.shape[2] // (2 * height)))
@@ -59,7 +59,7 @@ def progressive_zoom(network: Network, lq: Tensor, hq: Tensor, *, depth: Count) 
 
 
 def _windows(x: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
-    """A window of each sample of (B, C, H, W), from row `top` and column `left`, both (B,)."""
+    """Cut a window from each sample of (B, C, H, W), starting at row `top` and column `left`, both (B,)."""
     rows = top[:, None] + torch.arange(height, device=x.device)
     columns = left[:, None] + torch.arange(width, device=x.device)
     samples = torch.arange(x.shape[0], device=x.device)[:, None, None]

@@ -21,18 +21,19 @@ SMALLEST_VARIANCE = 1e-4
 
 @networks.register("spynet")
 class SpyNet(nn.Module):
-    """Optical flow from coarse to fine: each level of an image pyramid corrects the flow of the level above.
+    """Optical flow from coarse to fine: each level of an image pyramid corrects the flow of the coarser level.
 
-    A level warps the second image by the flow so far, and its convolutions see both images and that flow, so none has
-    to see further than a few pixels. The last convolutions start at zero: training begins at no motion.
+    A level warps the second image by the current flow. Its convolutions receive both images and that flow, so that no
+    level has to detect motion of more than a few pixels. The last convolutions start at zero: training begins at no
+    motion.
 
     Source: Ranjan and Black 2017, arXiv:1611.00850, section 3; there `levels` is 5 or more, `width` 32 and `kernel` 7.
 
     Args:
-        in_channels: Channels of an image.
-        levels: Levels of the pyramid, each half as large as the one below.
-        width: Channels between convolutions; in the middle twice as many.
-        kernel: Side of the convolutions, odd.
+        in_channels: Number of channels of an image, 1 or more.
+        levels: Number of levels of the pyramid, 1 or more, each half as large as the next finer one.
+        width: Number of channels between convolutions, 2 or more; twice as many in the middle.
+        kernel: Side of the convolution kernels in pixels, odd.
     """
 
     def __init__(
@@ -45,23 +46,27 @@ class SpyNet(nn.Module):
     ) -> None:
         super().__init__()
         if kernel % 2 == 0:
-            raise ConfigError(f"spynet takes an odd kernel, not {kernel}: pixels have to stay where they are")
+            raise ConfigError(
+                f"spynet: kernel: expected an odd number, so that pixels keep their position, got {kernel}"
+            )
         self.levels = nn.ModuleList(_level(2 * in_channels + 2, width, kernel) for _ in range(levels))
 
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
-        """The flow from the first image to the second.
+        """Estimate the flow from the first image to the second.
 
         Args:
-            first: (B, in_channels, H, W), in 0..1 or so; any size.
-            second: The same shape.
+            first: (B, in_channels, H, W), about 0..1; any size.
+            second: Same shape as first.
 
         Returns:
-            (B, 2, H, W) in pixels, to the right and down: where what is here in `first` is in `second`.
+            (B, 2, H, W) in pixels, to the right and down: the motion of each pixel of `first` to its position in
+            `second`.
         """
         height, width = first.shape[2:]
         step = 2 ** (len(self.levels) - 1)
         size = [-(-side // step) * step for side in (height, width)]
-        pyramid = [(_at(one, size), _at(other, size)) for one, other in [_normalized(first, second)]]
+        one, other = _normalized(first, second)
+        pyramid = [(_resized(one, size), _resized(other, size))]
         for _ in self.levels[1:]:
             pyramid.append((F.avg_pool2d(pyramid[-1][0], 2), F.avg_pool2d(pyramid[-1][1], 2)))
         coarsest = pyramid[-1][0]
@@ -73,7 +78,7 @@ class SpyNet(nn.Module):
 
 
 def _normalized(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    """Both with the brightness and the contrast of the pair taken out: motion depends on neither."""
+    """Return both images without the brightness and contrast of the pair, on which motion does not depend."""
     pair = at_least_float32(torch.stack([first, second]))
     mean = pair.mean((0, 3, 4), keepdim=True)
     deviation = (pair - mean).square().mean((0, 2, 3, 4), keepdim=True).add(SMALLEST_VARIANCE).sqrt()
@@ -81,7 +86,7 @@ def _normalized(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     return one, other
 
 
-def _at(x: Tensor, size: list[int]) -> Tensor:
+def _resized(x: Tensor, size: list[int]) -> Tensor:
     return x if list(x.shape[2:]) == size else F.interpolate(x, size, mode="bilinear", align_corners=False)
 
 
@@ -92,7 +97,7 @@ def _level(in_channels: int, width: int, kernel: int) -> nn.Sequential:
         modules += [nn.Conv2d(before, after, kernel, padding=kernel // 2), nn.ReLU()]
     convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
     for conv in convolutions:
-        # Torch's own start shrinks what a ReLU passes on: after four of them nothing but biases would be left.
+        # PyTorch's default initialization shrinks activations: after four ReLUs, little but the biases would remain.
         nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]  # it has a bias
     nn.init.zeros_(convolutions[-1].weight)

@@ -1,4 +1,4 @@
-"""How true to the original a sequence moves."""
+"""Metrics of motion in sequences."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from artschool.registry.signature import Network
 
 @metrics.register
 def tof(flow: Network, fake: Tensor, real: Tensor) -> Tensor:
-    """tOF: how far the motion in a sequence is from that in the original, by the flows that a network finds in both.
+    """tOF: difference between the motion in a sequence and in the original, by the flows that a network finds in both.
 
     The mean absolute difference of both components over pixels and pairs of successive frames.
 
     Args:
-        flow: Takes two frames (B, C, H, W) and returns the flow from the first to the second, (B, 2, H, W) in pixels.
+        flow: Network from two frames (B, C, H, W) to the flow from the first to the second, (B, 2, H, W) in pixels.
         fake: (B, T, C, H, W).
-        real: The same shape.
+        real: Same shape as fake.
 
     Returns:
         (B,) in pixels, lower is better.
@@ -32,16 +32,16 @@ def tof(flow: Network, fake: Tensor, real: Tensor) -> Tensor:
 
 @metrics.register
 def temporal_difference(fake: Tensor, real: Tensor) -> Tensor:
-    """How differently two sequences change from frame to frame: flicker, and details that do not move along.
+    """Difference between the changes from frame to frame in two sequences: flicker, and details that do not move along.
 
     The mean of `|(fake_{t+1} - fake_t) - (real_{t+1} - real_t)|`.
 
     Args:
         fake: (B, T, ...).
-        real: The same shape.
+        real: Same shape as fake.
 
     Returns:
-        (B,) in units of a pixel, lower is better; 0 for an error that stays the same from frame to frame.
+        (B,) in units of a pixel's value, lower is better; 0 for an error that is the same in all frames.
     """
     error = at_least_float32(fake) - at_least_float32(real)
     return (error[:, 1:] - error[:, :-1]).abs().flatten(1).mean(1)
@@ -49,11 +49,11 @@ def temporal_difference(fake: Tensor, real: Tensor) -> Tensor:
 
 @metrics.register
 def end_point_error(fake: Tensor, real: Tensor) -> Tensor:
-    """Mean Euclidean distance of the ends of two flows.
+    """Mean Euclidean distance between the ends of two flows.
 
     Args:
         fake: (B, 2, H, W) in pixels.
-        real: The same shape.
+        real: Same shape as fake.
 
     Returns:
         (B,) in pixels, lower is better.
