@@ -286,7 +286,7 @@ def test_an_option_tells_its_default_its_choices_and_what_its_docstring_says() -
     assert mode["default"] == "keep" and mode["anyOf"][0] == {"enum": ["keep", "eval", "train"]}
     assert options["in"]["description"] == "Fills inputs, in this order."
     assert _whole(SCHEMA["definitions"]["injectors"]["properties"]["type"])["anyOf"][0]["enumDescriptions"][0] == (
-        "Add tensors, such as an image and what a network says it lacks."
+        "Add tensors, such as an image and a predicted residual."
     )
 
 

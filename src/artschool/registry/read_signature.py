@@ -200,7 +200,7 @@ def _file_type_of_class(annotation: Any, found: set[Marker]) -> Any:
 
 
 def _allowed_parts(parts: Sequence[Any], found: set[Marker]) -> tuple[Any, ...]:
-    """The parts of a union that a file can give. There is at least one besides null."""
+    """The parts of a union that a file can give. There is at least one other than null."""
     allowed, errors = [], []
     for part in parts:
         try:
