@@ -150,7 +150,7 @@ def test_names_and_choices_are_offered(
         (UPSCALE, "{type: forward, net|work: gen}", "Network to call."),
         ("clip_grad_norm: 1.0", "clip_|grad_norm: 1.0", "Largest norm of the gradients of all that the step trains"),
         ("weight_decay: 0.01", "weight_|decay: 0.01", "weight decay coefficient"),
-        (BASE, BASE + "networks: {gen: {wi|dth: 3}}", "Channels between blocks."),
+        (BASE, BASE + "networks: {gen: {wi|dth: 3}}", "Number of channels between blocks."),
     ],
 )
 def test_the_pointer_shows_what_something_is(

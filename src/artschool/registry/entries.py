@@ -85,7 +85,7 @@ class NetworkEntry(Gated):
 
     Attributes:
         weights: Pretrained weights to start from: a file, or a mapping with `file`, `prefix` and `strict`. null: the
-            network's own initialization.
+            network's own initialisation.
         frozen: Parameters that are not trained. true: all; a list: those whose names match a pattern, such as
             `[encoder.*]`; false: none.
         activation_checkpointing: Patterns of module names, such as `[body.*]`. Matching modules recompute their

@@ -34,7 +34,7 @@ def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequ
         parameters, returns = _read_callable(target, skip=provided, at_call=bool(calls))
         return Signature(target, parameters, returns, _count_outputs(returns), _yields(returns), is_class=False)
     if inspect.isabstract(target):
-        missing = ", ".join(sorted(target.__abstractmethods__))
+        missing = ", ".join(sorted(getattr(target, "__abstractmethods__", ())))
         raise ConfigError(
             f"{target.__qualname__} is abstract: it does not define {missing}. Fix: register a subclass that does"
         )

@@ -29,7 +29,8 @@ def scheduled_scalar(
     - cosine: `final + (initial - final) * (1 + cos(2 pi t)) / 2`, which swings between the two without end.
 
     Args:
-        kind: Curve of the number: `linear` from `initial` to `final`, or `cosine`, which swings between the two.
+        kind: Curve of the number: `linear` from `initial` to `final`, or `cosine`, which swings between the two
+            without end.
         initial: Value up to iteration `start`.
         final: Value at the end (linear), or the opposite extreme (cosine).
         iterations: Number of iterations from `initial` to `final` (linear), or of one full period (cosine).

@@ -24,7 +24,7 @@ def recursive(
     output_index: int | None = None,
     criterion: Criterion = "l1",
 ) -> Tensor:
-    """Distance between a network's output and the output after shrinking it and calling the network again.
+    """Distance between a network's output and the output after shrinking it and calling the network again, repeatedly.
 
     Args:
         network: Network that computed `output`: maps images to images that are larger by a factor.

@@ -20,7 +20,7 @@ class MLP(nn.Module):
     Args:
         in_features: Number of elements of a flattened sample.
         out_features: Number of outputs for a sample.
-        hidden: Number of features of each hidden layer. `[]`: a single linear layer.
+        hidden: Numbers of features of the hidden layers, in order. `[]`: a single linear layer.
         norm: Norm after each hidden layer: `batch`, `layer` or `none`.
     """
 

@@ -206,7 +206,7 @@ def _norm(channels: int) -> nn.Module:
 
 
 def _zeroed(conv: nn.Conv2d) -> nn.Conv2d:
-    """Initialize a convolution to zero, so that its block starts as the identity."""
+    """Initialise a convolution to zero, so that its block starts as the identity."""
     nn.init.zeros_(conv.weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

@@ -32,8 +32,8 @@ class VectorQuantizer(nn.Module):
         num_codes: Number of vectors in the codebook.
         dim: Number of channels of a vector.
         decay: Fraction of the codebook's moving averages that is kept at each update, in 0..1.
-        restart_below: Threshold for dead codes: N_i as a fraction of its mean over codes, in 0..1. A code below it
-            becomes a random vector of the last micro-batch, with the mean N_i. 0: no restarts.
+        restart_below: Threshold for dead codes: the average use N_i as a fraction of its mean over codes, in 0..1. A
+            code below it becomes a random vector of the last micro-batch, with the mean use. 0: no restarts.
     """
 
     codebook: Tensor

@@ -29,8 +29,8 @@ class VqVae(nn.Module):
         num_codes: Number of vectors in the codebook.
         code_dim: Number of channels of a vector.
         decay: Fraction of the codebook's moving averages that is kept at each update, in 0..1.
-        restart_below: Threshold for dead codes, as a fraction of the mean use of a code, in 0..1. A code below it
-            becomes a random vector, see `vector_quantizer`. 0: no restarts.
+        restart_below: Threshold for dead codes: the average use as a fraction of its mean over codes, in 0..1. A code
+            below it becomes a random vector of the last micro-batch, see `vector_quantizer`. 0: no restarts.
     """
 
     def __init__(
