@@ -213,50 +213,61 @@ class Silent(nn.Module):
     def __init__(self) -> None: ...
 
 
-KINDS_OF_OPTIONS = "take a number, text, a list or a mapping, `Tensor` for a key or `Network` for a network"
-WRITE = "write `Tensor` for a key, `Network` for a network, or the option's type"
+TYPES = "Fix: take a number, text, a list or a mapping, `Tensor` for a key or `Network` for a network"
+ANNOTATE = "Fix: annotate it with `Tensor` for a key, `Network` for a network, or the type of the option"
 REFUSED: list[tuple[Any, str]] = [
-    (not_annotated, f"not_annotated: parameter 'y' has no annotation, so nobody knows what it takes; {WRITE}"),
+    (not_annotated, f"not_annotated: parameter 'y' has no annotation. {ANNOTATE}"),
     (
         unresolved,
-        "unresolved: parameter 'y' has the annotation 'Decimal', which names nothing here, so nobody knows what it "
-        f"takes; {WRITE}",
+        f"unresolved: parameter 'y' has the annotation 'Decimal', which is not defined at run time. {ANNOTATE}",
     ),
-    (starred, "starred takes *xs; write one parameter `xs: list[Tensor]`"),
-    (module, f"module: parameter 'net' is annotated Linear, which no file can give; {KINDS_OF_OPTIONS}"),
-    (callback, f"callback: parameter 'function' is annotated Callable, which no file can give; {KINDS_OF_OPTIONS}"),
+    (starred, "starred takes *xs, but a file gives parameters by name. Fix: write `xs: list[Tensor]`"),
+    (module, f"module: parameter 'net' has the type Linear, which a file cannot give. {TYPES}"),
+    (callback, f"callback: parameter 'function' has the type Callable, which a file cannot give. {TYPES}"),
     (
         text_or_key,
-        "text_or_key: parameter 'x' is text or a key, which a file cannot tell apart; split it into two parameters",
+        "text_or_key: parameter 'x' takes text or the name of a key, which a file cannot distinguish. "
+        "Fix: split it into two parameters",
     ),
     (
         word_or_key,
-        "word_or_key: parameter 'x' is text or a key, which a file cannot tell apart; split it into two parameters",
+        "word_or_key: parameter 'x' takes text or the name of a key, which a file cannot distinguish. "
+        "Fix: split it into two parameters",
     ),
     (
         text_or_network,
-        "text_or_network: parameter 'net' is text or a network, which a file cannot tell apart; "
-        "split it into two parameters",
+        "text_or_network: parameter 'net' takes text or the name of a network, which a file cannot distinguish. "
+        "Fix: split it into two parameters",
     ),
-    (key_or_network, "key_or_network: parameter 'x' mixes keys, networks and components; split it"),
+    (
+        key_or_network,
+        "key_or_network: parameter 'x' has several roles: key, network. Fix: split it into one parameter for each role",
+    ),
     (
         reserved,
         "parameter 'weight' has a name that every loss of a file uses itself "
         "(after, before, every, in, out, type, weight); rename it, or wrap somebody else's in a function of your own",
     ),
-    (by_position, "by_position takes 'x' by position only, but a file gives names; remove the `/`"),
+    (
+        by_position,
+        "by_position: parameter 'x' is positional-only, but a file gives parameters by name. Fix: remove the `/`",
+    ),
     (two_values, "a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context"),
     (TwoValues, "a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context"),
     (
         KeyWhenBuilt,
         "parameter 'x' of __init__ is a Tensor, but keys are known only at a call; move it to forward",
     ),
-    (Abstract, "Abstract is abstract; register a class that can be built"),
-    (Twice, "Twice takes bias, scale both when built and when called; rename one"),
-    (Silent, "Silent defines none of forward, __call__; add one that takes the keys"),
+    (Abstract, "Abstract is abstract: it does not define forward. Fix: register a subclass that does"),
+    (
+        Twice,
+        "Twice has 'bias', 'scale' both in __init__ and in forward. Fix: rename the parameter in one of them",
+    ),
+    (Silent, "Silent does not define forward or __call__. Fix: add one with a parameter for each key"),
     (
         torch.relu,
-        "_VariableFunctionsClass.relu has no signature that Python can read; wrap it in a function of your own",
+        "_VariableFunctionsClass.relu has no signature that Python can read. "
+        "Fix: wrap it in a function with annotated parameters",
     ),
 ]
 

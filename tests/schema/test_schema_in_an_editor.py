@@ -102,14 +102,14 @@ def test_nothing_is_marked_in_the_file_of_the_language_page(server: LanguageServ
 
 def test_a_type_is_completed_with_what_it_is(server: LanguageServer, folder: Path) -> None:
     offered = labels(server, folder, UPSCALE, "{type: |}")
-    assert offered["forward"] == "Call a network, or one of its methods, and return what it returns."
+    assert offered["forward"] == "Call a network, or one of its methods."
     assert "l1" not in offered
     assert "l1" in labels(server, folder, "{type: l1, in: [sr, hq], weight: 1.0}", "{type: |}")
 
 
 def test_an_option_is_completed_with_what_it_means(server: LanguageServer, folder: Path) -> None:
     offered = labels(server, folder, UPSCALE, "\n        type: forward\n        |")
-    assert offered["network"] == "The network to call."
+    assert offered["network"] == "Network to call."
     assert offered["in"] == "Fills inputs, in this order."
     assert offered["grad"].startswith("Whether gradients flow through the call;")
     assert offered["grad"].endswith("Default: true.")
@@ -146,11 +146,11 @@ def test_names_and_choices_are_offered(
 @pytest.mark.parametrize(
     ("old", "new", "shown"),
     [
-        (UPSCALE, "{type: for|ward}", "Call a network, or one of its methods, and return what it returns."),
-        (UPSCALE, "{type: forward, net|work: gen}", "The network to call."),
+        (UPSCALE, "{type: for|ward}", "Call a network, or one of its methods."),
+        (UPSCALE, "{type: forward, net|work: gen}", "Network to call."),
         ("clip_grad_norm: 1.0", "clip_|grad_norm: 1.0", "Largest norm of the gradients of all that the step trains"),
         ("weight_decay: 0.01", "weight_|decay: 0.01", "weight decay coefficient"),
-        (BASE, BASE + "networks: {gen: {wi|dth: 3}}", "Channels between blocks."),
+        (BASE, BASE + "networks: {gen: {wi|dth: 3}}", "Number of channels between blocks."),
     ],
 )
 def test_the_pointer_shows_what_something_is(

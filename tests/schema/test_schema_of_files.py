@@ -280,13 +280,13 @@ def test_an_option_tells_its_default_its_choices_and_what_its_docstring_says() -
     options = SCHEMA["definitions"]["injectors.forward"]["properties"]
     mode = _whole(options["mode"])
     assert mode["description"] == (
-        "How dropout and batch norms behave during the call: as they are, as in evaluation, or as in training. Every "
-        "submodule has its own mode back afterwards. Default: keep."
+        "Mode of dropout and batch norms during the call: `keep` the current mode, `eval` or `train`. Afterwards, "
+        "every submodule returns to its previous mode. Default: keep."
     )
     assert mode["default"] == "keep" and mode["anyOf"][0] == {"enum": ["keep", "eval", "train"]}
     assert options["in"]["description"] == "Fills inputs, in this order."
     assert _whole(SCHEMA["definitions"]["injectors"]["properties"]["type"])["anyOf"][0]["enumDescriptions"][0] == (
-        "Add tensors, such as an image and what a network says it lacks."
+        "Add tensors, such as an image and a predicted residual."
     )
 
 

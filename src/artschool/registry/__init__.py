@@ -1,4 +1,4 @@
-"""What a component is: the registries by kind, the annotations of its signature, and what it may know about a run."""
+"""Components: the registries by kind, the annotations of signatures, and the context that a run gives them."""
 
 from artschool.registry.registry import REGISTRIES as REGISTRIES
 from artschool.registry.registry import Registered as Registered

@@ -1,4 +1,4 @@
-"""What a component may know about the run that calls it."""
+"""The context that a run gives to the components it calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class ContextSource(Protocol):
-    """What a context reads from the run."""
+    """The part of a run that a context reads."""
 
     iteration: int
     training: bool
@@ -17,17 +17,17 @@ class ContextSource(Protocol):
 
     @property
     def generator(self) -> torch.Generator:
-        """The generator of the device, seeded by iteration."""
+        """The random generator of the device, seeded by iteration."""
 
     def record(self, name: str, value: Tensor | float) -> None:
-        """Keep a named number for the log."""
+        """Record a named number for the log."""
 
 
 class Context:
-    """What a component may know about the run. Annotate a parameter with it to receive it.
+    """Read-only facts about the run. A component receives it in a parameter annotated `Context`.
 
-    Attributes are read-only: `iteration` counts from 0, `training` is False during evaluation, `device` is where
-    tensors live, `generator` is that device's random generator, seeded by (seed, iteration, rank).
+    `iteration` counts from 0. `training` is False during evaluations. `device` holds the tensors of the run.
+    `generator` is the random generator of `device`, seeded by (seed, iteration, rank).
     """
 
     def __init__(self, source: ContextSource, path: str) -> None:
@@ -36,22 +36,22 @@ class Context:
 
     @property
     def iteration(self) -> int:
-        """The iteration that runs, counted from 0."""
+        """The current iteration, counted from 0."""
         return self._source.iteration
 
     @property
     def training(self) -> bool:
-        """Whether a step runs, rather than an evaluation."""
+        """True in training, False in evaluations."""
         return self._source.training
 
     @property
     def device(self) -> torch.device:
-        """Where the tensors of this run live."""
+        """The device that holds the tensors of this run."""
         return self._source.device
 
     @property
     def generator(self) -> torch.Generator:
-        """The random generator of `device`; what it draws depends on seed, iteration and rank alone."""
+        """The random generator of `device`. Its numbers depend only on seed, iteration and rank."""
         return self._source.generator
 
     def log(self, name: str, value: Tensor | float) -> None:

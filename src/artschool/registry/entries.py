@@ -1,4 +1,4 @@
-"""What every entry of a kind may say in the file, besides its component's own options."""
+"""The options that every entry of a kind has in the file, in addition to the options of its component."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ParameterKind = Literal["weight", "bias", "norm", "embedding"]
 
 
 class Entry(BaseModel):
-    """A mapping with a `type:`. Unknown keys, text for numbers, NaN and infinity are faults."""
+    """A mapping with a `type:`. Unknown keys, text in place of numbers, NaN and infinity are faults."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
@@ -21,12 +21,12 @@ class Entry(BaseModel):
 
 
 class Gated(Entry):
-    """An entry that is active from iteration `after` to `before`, both included, on multiples of `every`.
+    """An entry that is active from iteration `after` to iteration `before`, both inclusive, at multiples of `every`.
 
     Attributes:
-        after: The first iteration at which it is active; they count from 0.
-        before: The last iteration at which it is active; null for no end.
-        every: It is active only at iterations that are multiples of this.
+        after: First iteration at which the entry is active (inclusive). Iterations count from 0.
+        before: Last iteration at which the entry is active (inclusive). null: no limit.
+        every: Interval in iterations. The entry is active only at multiples of this number.
     """
 
     after: Natural = 0
@@ -35,13 +35,16 @@ class Gated(Entry):
 
 
 class InjectorEntry(Gated):
-    """An injector: it reads keys and writes keys.
+    """An injector: reads keys and writes keys.
 
     Attributes:
-        out: The key that gets what it returns, or a list where it returns several; `_` drops one.
-        only: `training`: only when a step trains; `evaluation`: only when an evaluation runs the step.
-        once: Computed for the first micro-batch alone; the others get its values, without gradient.
-        no_grad: Nothing it computes has a gradient.
+        out: Key to write the result to, or a list of keys for an injector that returns several values. `_` discards
+            a value.
+        only: When the injector runs. `training`: only when a step trains. `evaluation`: only when an evaluation runs
+            the step. null: in both cases.
+        once: Whether to run the injector only on the first micro-batch. The other micro-batches reuse its values,
+            without gradients.
+        no_grad: Whether to run the injector without gradients.
     """
 
     out: Key | list[Key]
@@ -51,22 +54,23 @@ class InjectorEntry(Gated):
 
 
 class LossEntry(Gated):
-    """A loss: it reads keys and returns a scalar.
+    """A loss: reads keys and returns a scalar.
 
     Attributes:
-        weight: Its value times this is added to the step's total.
+        weight: Factor of the loss in the total loss of the step.
     """
 
     weight: float
 
 
 class WeightsEntry(BaseModel):
-    """Pretrained weights with what to do about their names.
+    """A file of pretrained weights, and how its names map to the network.
 
     Attributes:
-        file: The file: `.safetensors`, or the tensors of a `.pt`, `.pth`, `.ckpt`.
-        prefix: Take only names that start so, without it.
-        strict: Missing and unexpected names are errors; shapes must fit always.
+        file: File of pretrained weights: `.safetensors`, or the tensors of a `.pt`, `.pth` or `.ckpt` file.
+        prefix: Prefix of the names to load, which is removed from them. Names without the prefix are ignored. Empty:
+            load all names.
+        strict: Whether missing and unexpected names are errors. Shapes must match in either case.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -80,10 +84,13 @@ class NetworkEntry(Gated):
     """A network.
 
     Attributes:
-        weights: A file to start from, or a mapping that says what to do about names.
-        frozen: True, or patterns of parameter names that stay: `[encoder.*]`.
-        activation_checkpointing: Patterns of module names, `[body.*]`: in backward they compute again what they would
-            keep, which saves memory.
+        weights: Pretrained weights to start from: a file, or a mapping with `file`, `prefix` and `strict`. null: the
+            network's own initialisation.
+        frozen: Parameters that are not trained. true: all; a list: those whose names match a pattern, such as
+            `[encoder.*]`; false: none.
+        activation_checkpointing: Patterns of module names, such as `[body.*]`. Matching modules recompute their
+            activations in the backward pass instead of storing them, which saves memory and costs time. Gradients
+            stay the same.
     """
 
     weights: Path | WeightsEntry | None = None
@@ -97,11 +104,11 @@ DType = Literal[
 
 
 class ExampleEntry(BaseModel):
-    """A value of one sample. Its shape alone may stand for it.
+    """Shape and data type of one value of a sample. A list of sizes is shorthand for the shape alone.
 
     Attributes:
-        shape: Of a tensor, without its batch.
-        dtype: Its type.
+        shape: Shape of the tensor, without the batch dimension. `[]`: a scalar.
+        dtype: Data type of the tensor.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -114,18 +121,23 @@ class DatasetEntry(Entry):
     """A data set and how it is batched.
 
     Attributes:
-        batch_size: Samples of one iteration, over all processes together.
-        workers: Loader processes.
-        timeout: Seconds to wait for a worker's batch before the run stops; 0 waits for ever.
-        shuffle: A new order each epoch; null means yes for `train`, no for evaluations.
-        drop_last: Leave out the samples of an epoch that fill no batch; evaluations always use all.
-        keys: The keys it yields, where its code does not declare them.
-        max_bad: How many samples that cannot be read are replaced by others before the run stops, in each process.
-        pad: Keys whose tensors differ in their last dimension: zeros fill them up, and `<key>_lengths` says how long
-            each was.
-        trim: Cut every tensor that has a `<key>_lengths` to the largest of them.
-        sort_key: A number of each sample, such as `wav_lengths`; the batch starts with the largest.
-        example: What a sample holds, by key: `[3, 64, 64]`, or `{shape: [], dtype: int64}`; a trace then loads no data.
+        batch_size: Number of samples in one iteration, summed over all processes.
+        workers: Number of worker processes that load data. 0: load in the training process.
+        timeout: Maximum time in seconds to wait for a batch of a worker before the run stops. 0: no limit.
+        shuffle: Whether to draw a new order of the samples in each epoch. null: true for `train`, false for
+            evaluations.
+        drop_last: Whether to skip the samples at the end of an epoch that do not fill a batch. Evaluations always use
+            all samples.
+        keys: Keys that the data set yields, for a data set whose code does not declare them. null: the declared keys.
+        max_bad: Maximum number of unreadable samples in each process that are replaced by other samples. One more
+            stops the run.
+        pad: Keys whose tensors differ in the size of their last dimension. Zeros pad them to the same size, and
+            `<key>_lengths` holds the original sizes.
+        trim: Whether to cut every tensor that has a `<key>_lengths` to the largest of these lengths.
+        sort_key: Key of a number, such as `wav_lengths`, by which the samples of a batch are sorted, largest first.
+            null: keep their order.
+        example: Shapes of the values of a sample, by key: `[3, 64, 64]`, or `{shape: [], dtype: int64}`. With this
+            option a trace loads no data. null: a trace loads real batches.
     """
 
     batch_size: Count = 1
@@ -146,13 +158,14 @@ class MetricEntry(Entry):
 
 
 class GroupEntry(BaseModel):
-    """Other options of an optimizer for some parameters: the first group that fits counts.
+    """A group of parameters with its own optimizer options. A parameter belongs to the first group that matches it.
 
     Attributes:
-        match: Pattern of `<network>.<parameter>`, such as `gen.head.*`.
-        kinds: Kinds of parameters.
-        marked: Only those that the network's own code has marked by `PARAM_GROUP`.
-        schedule_from: The step's schedule counts from this iteration for them; until then their `lr` holds.
+        match: Pattern of `<network>.<parameter>` that selects the parameters of the group, such as `gen.head.*`.
+        kinds: Kinds of parameters in the group: `weight`, `bias`, `norm` or `embedding`.
+        marked: Value of `PARAM_GROUP` that the network's code gives to the parameters of the group. null: any or none.
+        schedule_from: Iteration from which the schedule of the step counts for the group. Before it, the group's own
+            `lr` applies.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
@@ -167,9 +180,11 @@ class OptimizerEntry(Gated):
     """An optimizer.
 
     Attributes:
-        param_groups: Other options for some parameters; the first group that fits counts.
-        no_decay: Kinds of parameters without weight decay.
-        shard: Each process keeps the state of, and updates, its share of the parameters.
+        param_groups: Groups of parameters with their own options. A parameter belongs to the first group that matches
+            it.
+        no_decay: Kinds of parameters without weight decay: `weight`, `bias`, `norm` or `embedding`.
+        shard: Whether to divide the optimizer state among the processes. Each process stores and updates its part of
+            the parameters.
     """
 
     param_groups: list[GroupEntry] = []
@@ -181,9 +196,10 @@ class ScheduleEntry(Entry):
     """A phase of the learning rate.
 
     Attributes:
-        from: Its first iteration, from which its curve counts.
-        scale: Multiplies the base rate.
-        warmup: So many iterations rise linearly: iteration i of n runs at (i + 1) / n of the rate.
+        from: First iteration of the phase. The curve of the phase counts from it.
+        scale: Factor of the base learning rate.
+        warmup: Number n of iterations with linear warmup: iteration i of n runs at (i + 1) / n of the rate. 0: no
+            warmup.
     """
 
     from_: Annotated[Natural, Field(alias="from")] = 0
@@ -192,11 +208,11 @@ class ScheduleEntry(Entry):
 
 
 class CallbackEntry(Gated):
-    """What looks inside a step, at the iterations of its gate."""
+    """A callback: inspects a step, at the iterations at which it is active."""
 
 
 class LoggerEntry(Entry):
-    """A place that numbers and pictures are written to."""
+    """A logger: a destination of numbers and pictures."""
 
 
 OPTIMIZER_BOUNDS: dict[str, Any] = {
@@ -206,4 +222,4 @@ OPTIMIZER_BOUNDS: dict[str, Any] = {
     "eps": NotNegative,
     "betas": Fraction,
 }
-"""Bounds of the numbers in an option, which torch checks late or not at all."""
+"""Bounds of the numbers in optimizer options, which torch checks late or not at all."""

@@ -1,4 +1,4 @@
-"""A callable's signature, read as the interface of a component: its keys, networks, nested components and options."""
+"""Reads the signature of a callable as the interface of a component: keys, networks, nested components and options."""
 
 from __future__ import annotations
 
@@ -19,44 +19,51 @@ from artschool.registry.signature import MISSING, Context, Key, Marker, NetworkN
 
 
 def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequence[str] = ()) -> Signature:
-    """Read a function's or a class's signature.
+    """Read the signature of a function or class.
 
     Args:
-        target: A function, or a class whose `__init__` takes options and one of whose `calls` takes keys.
-        provided: How many leading parameters the trainer itself gives (an optimizer's parameters).
-        calls: The method that is called at each iteration, the first that is defined; none for what is only built.
+        target: A function, or a class. `__init__` of a class takes options, and one of its methods takes keys.
+        provided: Number of leading parameters that the trainer gives, such as the parameters of an optimizer.
+        calls: Names of the method that takes keys; the first that the class defines counts. Empty for a component that
+            is only built.
 
     Raises:
-        ConfigError: It cannot be used from a file; the text says how to mend it.
+        ConfigError: A file cannot use the component. The message suggests a fix.
     """
     if not inspect.isclass(target):
         parameters, returns = _read_callable(target, skip=provided, at_call=bool(calls))
         return Signature(target, parameters, returns, _count_outputs(returns), _yields(returns), is_class=False)
     if inspect.isabstract(target):
-        raise ConfigError(f"{target.__qualname__} is abstract; register a class that can be built")
+        missing = ", ".join(sorted(getattr(target, "__abstractmethods__", ())))
+        raise ConfigError(
+            f"{target.__qualname__} is abstract: it does not define {missing}. Fix: register a subclass that does"
+        )
     parameters, _ = _read_callable(target.__init__, skip=provided + 1, at_call=False)
     returns = MISSING
     if calls:
-        method = next((getattr(target, name) for name in calls if _defines(target, name)), None)
-        if method is None:
-            raise ConfigError(f"{target.__qualname__} defines none of {', '.join(calls)}; add one that takes the keys")
+        method = _method_of(target, calls)
         at_call, returns = _read_callable(method, skip=1, at_call=True)
-        twice = {p.name for p in parameters} & {p.name for p in at_call}
-        if twice:
+        duplicates = {p.name for p in parameters} & {p.name for p in at_call}
+        if duplicates:
             raise ConfigError(
-                f"{target.__qualname__} takes {', '.join(sorted(twice))} both when built and when called; rename one"
+                f"{target.__qualname__} has {', '.join(map(repr, sorted(duplicates)))} both in __init__ and in "
+                f"{method.__name__}. Fix: rename the parameter in one of them"
             )
         parameters += at_call
     return Signature(target, parameters, returns, _count_outputs(returns), _yields_of_class(target), is_class=True)
 
 
-def _defines(target: type, name: str) -> bool:
-    method = getattr(target, name, None)
-    if method is None or method is getattr(nn.Module, name, None):
-        return False
-    if name == "forward" and not issubclass(target, nn.Module):
-        return False  # Nothing would call it.
-    return method is not getattr(type, name, None)
+def _method_of(target: type, calls: Sequence[str]) -> Callable[..., Any]:
+    """The method of a class that takes keys."""
+    # `forward` of a class that is not a module would never be called.
+    names = [name for name in calls if name != "forward" or issubclass(target, nn.Module)]
+    for name in names:
+        method: Callable[..., Any] | None = getattr(target, name, None)
+        if method not in (None, getattr(nn.Module, name, None), getattr(type, name, None)):
+            return method
+    raise ConfigError(
+        f"{target.__qualname__} does not define {' or '.join(names)}. Fix: add one with a parameter for each key"
+    )
 
 
 def _read_callable(function: Callable[..., Any], *, skip: int, at_call: bool) -> tuple[tuple[Parameter, ...], Any]:
@@ -66,14 +73,17 @@ def _read_callable(function: Callable[..., Any], *, skip: int, at_call: bool) ->
     try:
         signature = inspect.signature(function)
     except ValueError:
-        raise ConfigError(f"{name} has no signature that Python can read; wrap it in a function of your own") from None
+        raise ConfigError(
+            f"{name} has no signature that Python can read. Fix: wrap it in a function with annotated parameters"
+        ) from None
     for index, parameter in enumerate(signature.parameters.values()):
         if index < skip or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             if at_call:
                 raise ConfigError(
-                    f"{name} takes *{parameter.name}; write one parameter `{parameter.name}: list[Tensor]`"
+                    f"{name} takes *{parameter.name}, but a file gives parameters by name. "
+                    f"Fix: write `{parameter.name}: list[Tensor]`"
                 )
             continue
         annotation = hints.get(parameter.name, parameter.annotation)
@@ -87,10 +97,10 @@ def _hints(function: Callable[..., Any]) -> Mapping[str, Any]:
     function = inspect.unwrap(function.func if isinstance(function, partial) else function)
     hints: dict[str, Any] = {}
     for name, raw in getattr(function, "__annotations__", {}).items():
-        # One by one: somebody else's annotations may name what only a type checker imports.
-        one = types.SimpleNamespace(__annotations__={name: raw})
+        # One by one: third-party annotations may use names that only a type checker imports.
+        single = types.SimpleNamespace(__annotations__={name: raw})
         with suppress(NameError, TypeError, AttributeError, SyntaxError):
-            hints |= typing.get_type_hints(one, getattr(function, "__globals__", {}), include_extras=True)
+            hints |= typing.get_type_hints(single, getattr(function, "__globals__", {}), include_extras=True)
     return hints
 
 
@@ -98,32 +108,41 @@ def _read_parameter(owner: str, parameter: inspect.Parameter, annotation: Any, *
     has_default = parameter.default is not MISSING
     if annotation is MISSING or isinstance(annotation, str):
         if not has_default:
-            has = (
-                "no annotation" if annotation is MISSING else f"the annotation '{annotation}', which names nothing here"
+            problem = (
+                "has no annotation"
+                if annotation is MISSING
+                else f"has the annotation '{annotation}', which is not defined at run time"
             )
             raise ConfigError(
-                f"{owner}: parameter '{parameter.name}' has {has}, so nobody knows what it takes; "
-                "write `Tensor` for a key, `Network` for a network, or the option's type"
+                f"{owner}: parameter '{parameter.name}' {problem}. "
+                "Fix: annotate it with `Tensor` for a key, `Network` for a network, or the type of the option"
             )
         annotation = Any if parameter.default is None else type(parameter.default)
     if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
         if has_default:
             return None
-        raise ConfigError(f"{owner} takes '{parameter.name}' by position only, but a file gives names; remove the `/`")
+        raise ConfigError(
+            f"{owner}: parameter '{parameter.name}' is positional-only, but a file gives parameters by name. "
+            "Fix: remove the `/`"
+        )
     found: set[Marker] = set()
     try:
-        rewritten = _in_file(annotation, found)
+        file_type = _file_type(annotation, found)
     except TypeError as error:
         if has_default:
-            return None  # A file cannot give it; its default serves.
+            return None  # A file cannot give a value, so the default applies.
         raise ConfigError(f"{owner}: parameter '{parameter.name}' {error}") from None
-    if len({marker.role for marker in found}) > 1:
-        raise ConfigError(f"{owner}: parameter '{parameter.name}' mixes keys, networks and components; split it")
+    roles = sorted({marker.role.value for marker in found})
+    if len(roles) > 1:
+        raise ConfigError(
+            f"{owner}: parameter '{parameter.name}' has several roles: {', '.join(roles)}. "
+            "Fix: split it into one parameter for each role"
+        )
     marker = next(iter(found), Marker(Role.OPTION))
     return Parameter(
         name=parameter.name,
         role=marker.role,
-        annotation=rewritten,
+        annotation=file_type,
         default=parameter.default,
         positional=parameter.kind is not inspect.Parameter.KEYWORD_ONLY,
         at_call=at_call,
@@ -131,8 +150,42 @@ def _read_parameter(owner: str, parameter: inspect.Parameter, annotation: Any, *
     )
 
 
-def _in_file(annotation: Any, found: set[Marker]) -> Any:
-    """Rewrite an annotation to the type of what stands in the file, noting the markers met on the way."""
+def _file_type(annotation: Any, found: set[Marker]) -> Any:
+    """The type of the value in the file for an annotation. Adds the markers of the annotation to `found`."""
+    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _file_type_of_annotated(arguments[0], arguments[1:], found)
+    if origin in (Union, types.UnionType):
+        return _file_type_of_union(arguments, found)
+    if origin in (list, tuple, dict, set, Sequence, Mapping):
+        return origin[tuple(part if part is ... else _file_type(part, found) for part in arguments)]
+    if origin is Callable:
+        raise _not_in_a_file(annotation)
+    return annotation if origin is not None else _file_type_of_class(annotation, found)
+
+
+def _file_type_of_annotated(annotation: Any, extras: Sequence[Any], found: set[Marker]) -> Any:
+    marker = next((extra for extra in extras if isinstance(extra, Marker)), None)
+    if marker is None:
+        return Annotated[(_file_type(annotation, found), *extras)]
+    found.add(marker)
+    if marker.role is Role.NESTED:
+        return Annotated[dict[str, Any], marker]
+    return NetworkName if marker.role is Role.NETWORK else Key
+
+
+def _file_type_of_union(parts: Sequence[Any], found: set[Marker]) -> Any:
+    allowed = _allowed_parts(parts, found)
+    if any(part is str or typing.get_origin(part) is typing.Literal for part in allowed):
+        for name in (marker.role.value for marker in found if marker.role in (Role.KEY, Role.NETWORK)):
+            raise TypeError(
+                f"takes text or the name of a {name}, which a file cannot distinguish. "
+                "Fix: split it into two parameters"
+            )
+    return Union[allowed]  # noqa: UP007  # built from a tuple
+
+
+def _file_type_of_class(annotation: Any, found: set[Marker]) -> Any:
     if annotation is Tensor:
         found.add(Marker(Role.KEY))
         return Key
@@ -141,48 +194,35 @@ def _in_file(annotation: Any, found: set[Marker]) -> Any:
     if annotation is Context:
         found.add(Marker(Role.CONTEXT))
         return Any
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is Annotated:
-        marker = next((extra for extra in arguments[1:] if isinstance(extra, Marker)), None)
-        if marker is None:
-            return Annotated[(_in_file(arguments[0], found), *arguments[1:])]
-        found.add(marker)
-        if marker.role is Role.NESTED:
-            return Annotated[dict[str, Any], marker]
-        return NetworkName if marker.role is Role.NETWORK else Key
-    if origin in (Union, types.UnionType):
-        parts = _parts_in_file(arguments, found)
-        if any(part is str or typing.get_origin(part) is typing.Literal for part in parts):
-            for name in (marker.role.value for marker in found if marker.role in (Role.KEY, Role.NETWORK)):
-                raise TypeError(f"is text or a {name}, which a file cannot tell apart; split it into two parameters")
-        return Union[parts]  # noqa: UP007  # built from a tuple
-    if origin in (list, tuple, dict, set, Sequence, Mapping):
-        return origin[tuple(part if part is ... else _in_file(part, found) for part in arguments)]
-    if origin is Callable or (origin is None and isinstance(annotation, type) and not _fits_a_file(annotation)):
-        name = getattr(annotation, "__name__", str(annotation))
-        raise TypeError(
-            f"is annotated {name}, which no file can give; "
-            "take a number, text, a list or a mapping, `Tensor` for a key or `Network` for a network"
-        )
+    if isinstance(annotation, type) and not _is_allowed_in_a_file(annotation):
+        raise _not_in_a_file(annotation)
     return annotation
 
 
-def _parts_in_file(parts: Sequence[Any], found: set[Marker]) -> tuple[Any, ...]:
-    """The parts of a union that a file can give; there is at least one besides null."""
-    fitting, refused = [], []
+def _allowed_parts(parts: Sequence[Any], found: set[Marker]) -> tuple[Any, ...]:
+    """The parts of a union that a file can give. There is at least one other than null."""
+    allowed, errors = [], []
     for part in parts:
         try:
-            fitting.append(_in_file(part, found))
+            allowed.append(_file_type(part, found))
         except TypeError as error:
-            refused.append(error)
-    if refused and all(part is type(None) for part in fitting):
-        raise refused[0]
-    return tuple(fitting)
+            errors.append(error)
+    if errors and all(part is type(None) for part in allowed):
+        raise errors[0]
+    return tuple(allowed)
 
 
-def _fits_a_file(annotation: type) -> bool:
+def _is_allowed_in_a_file(annotation: type) -> bool:
     plain = (bool, int, float, str, Path, list, tuple, dict, set, type(None), enum.Enum)
     return annotation is Any or issubclass(annotation, plain) or hasattr(annotation, "__pydantic_validator__")
+
+
+def _not_in_a_file(annotation: Any) -> TypeError:
+    name = getattr(annotation, "__name__", str(annotation))
+    return TypeError(
+        f"has the type {name}, which a file cannot give. "
+        "Fix: take a number, text, a list or a mapping, `Tensor` for a key or `Network` for a network"
+    )
 
 
 def _count_outputs(returns: Any) -> int | None:
@@ -193,7 +233,7 @@ def _count_outputs(returns: Any) -> int | None:
 
 
 def declared_by(dataset: type) -> tuple[str, ...] | None:
-    """The keys that the class of a data set declares, None where it declares none or passes on those of others."""
+    """The keys that the class of a data set declares. None if it declares none or takes them from other data sets."""
     return _yields_of_class(dataset) or None
 
 

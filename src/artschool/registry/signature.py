@@ -1,4 +1,4 @@
-"""What a signature says: the annotations that components are written with, and the interface that is read from them."""
+"""The annotations that components are written with, and the interface that is read from them."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pydantic import BeforeValidator, Field, StringConstraints
 from pydantic_core import PydanticCustomError, core_schema
 from torch import Tensor, nn
 
-from artschool.registry.context import Context as Context  # noqa: PLC0414  # offered here, beside the other annotations
+from artschool.registry.context import Context as Context  # noqa: PLC0414  # re-exported with the other annotations
 
 
 class Role(enum.Enum):
-    """What stands in the file for a parameter, and what is given to it at run time."""
+    """The role of a parameter: what the file gives for it, and what it receives at run time."""
 
     KEY = "key"
     NETWORK = "network"
@@ -27,13 +27,13 @@ class Role(enum.Enum):
 
 @dataclass(frozen=True)
 class Marker:
-    """Tells an annotation that stands for something the file names from an ordinary type."""
+    """Marks an annotation whose value in the file is a name or a nested component, rather than an option."""
 
     role: Role
     kind: str = ""
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
-        """Leaves a mark in a JSON schema too, for `config.schema` to put in what may stand there."""
+        """Mark the JSON schema too, so that the `schema` package can insert the allowed values."""
         return {MARK: [self.role.value, self.kind]}
 
 
@@ -41,15 +41,15 @@ MARK = "artschool"
 
 
 Network: TypeAlias = Annotated[nn.Module, Marker(Role.NETWORK)]
-"""A network named in the file; the module to call at run time."""
+"""A network. The file gives its name, the component receives the module."""
 Injector: TypeAlias = Annotated[Callable[..., Any], Marker(Role.NESTED, "injectors")]
-"""A nested injector; at run time a callable that takes its keys' values."""
+"""A nested injector. The component receives a callable that takes the values of its keys."""
 Loss: TypeAlias = Annotated[Callable[..., Tensor], Marker(Role.NESTED, "losses")]
-"""A nested loss; at run time a callable that takes its keys' values and returns a scalar."""
+"""A nested loss. The component receives a callable that takes the values of its keys and returns a scalar."""
 Dataset: TypeAlias = Annotated[Any, Marker(Role.NESTED, "datasets")]
-"""A nested data set; at run time the built object."""
+"""A nested data set. The component receives the object."""
 Metric: TypeAlias = Annotated[Callable[..., Any], Marker(Role.NESTED, "metrics")]
-"""A nested metric; at run time a callable that takes its keys' values."""
+"""A nested metric. The component receives a callable that takes the values of its keys."""
 
 
 def _name_of(what: str) -> BeforeValidator:
@@ -62,9 +62,9 @@ def _name_of(what: str) -> BeforeValidator:
 
 
 Key: TypeAlias = Annotated[str, StringConstraints(min_length=1), _name_of("key"), Marker(Role.KEY)]
-"""The name of a value in the state, as it stands in the file."""
+"""The name of a value in the state, as written in the file."""
 NetworkName: TypeAlias = Annotated[str, StringConstraints(min_length=1), _name_of("network"), Marker(Role.NETWORK)]
-"""The name of a network, as it stands in the file."""
+"""The name of a network, as written in the file."""
 
 
 def _whole(value: Any) -> Any:
@@ -72,7 +72,7 @@ def _whole(value: Any) -> Any:
 
 
 Whole: TypeAlias = Annotated[int, BeforeValidator(_whole)]
-"""A whole number, which may be written `1e5`."""
+"""A whole number. It may be written as `1e5`."""
 Count: TypeAlias = Annotated[Whole, Field(ge=1)]
 """A whole number, 1 or more."""
 Natural: TypeAlias = Annotated[Whole, Field(ge=0)]
@@ -84,18 +84,23 @@ NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
 UnitInterval: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 """A number in 0..1."""
 Fraction: TypeAlias = Annotated[float, Field(ge=0, lt=1)]
-"""A number in 0..1, without 1 itself."""
+"""A number in 0..1, excluding 1."""
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Tells text of a certain form from any other; `words` say to people what the form is."""
+    """Text that must match a regular expression.
+
+    Attributes:
+        regex: The regular expression.
+        words: Description of the expected text, for error messages.
+    """
 
     regex: str
     words: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        """A schema whose error are the words."""
+        """A schema whose error message is `words`."""
         text = core_schema.str_schema(pattern=self.regex, strict=True)
         return core_schema.custom_error_schema(text, custom_error_type="form", custom_error_message=self.words)
 
@@ -108,9 +113,10 @@ class Parameter:
     """One parameter of a component.
 
     Attributes:
-        annotation: The type of what stands in the file: a key is text there.
-        positional: Whether `in:` can fill it.
-        at_call: Whether it is given at each call, rather than once when the component is built.
+        annotation: The type of the value in the file. A key is text there.
+        positional: Whether `in:` can fill the parameter.
+        at_call: Whether the parameter is given at each call, rather than once when the component is built.
+        nested_kind: The kind of a nested component, such as `losses`.
     """
 
     name: str
@@ -123,18 +129,18 @@ class Parameter:
 
     @property
     def required(self) -> bool:
-        """Whether the file has to give it."""
+        """Whether the file must give the parameter."""
         return self.default is MISSING and self.role is not Role.CONTEXT
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What the signature of a component says.
+    """The interface of a component, read from its signature.
 
     Attributes:
-        returns: The annotation of what a call returns, MISSING without one.
-        num_outputs: How many values a call returns, None where the annotation does not say.
-        yields: The keys of a data set's samples, None where the annotation does not say.
+        returns: The return annotation of a call, MISSING if there is none.
+        num_outputs: Number of values that a call returns, None if the annotation does not determine it.
+        yields: Keys of the samples of a data set, None if the annotation does not determine them.
     """
 
     target: Callable[..., Any]
@@ -145,7 +151,7 @@ class Signature:
     is_class: bool
 
     def of(self, role: Role) -> list[Parameter]:
-        """The parameters of one role, in order."""
+        """The parameters with this role, in order."""
         return [parameter for parameter in self.parameters if parameter.role is role]
 
     @property

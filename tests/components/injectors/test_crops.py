@@ -52,9 +52,9 @@ def test_a_shift_as_wide_as_the_margin_reaches_both_ends_and_leaves_the_size() -
 
 
 def test_a_shift_beyond_the_margin_or_a_margin_beyond_the_image_is_refused() -> None:
-    with pytest.raises(ConfigError, match="has a margin of 2, so max_shift is at most that, not 3"):
+    with pytest.raises(ConfigError, match="max_shift must be at most the margin of 2, got 3"):
         crop_border(numbered(1, 8, 8), margin=2, max_shift=3)
-    with pytest.raises(ConfigError, match="leaves nothing of 4 x 8 with a margin of 2"):
+    with pytest.raises(ConfigError, match="a margin of 2 leaves nothing of an image of 4 x 8 pixels"):
         crop_border(numbered(1, 4, 8), margin=2)
 
 

@@ -21,7 +21,7 @@ def test_slices_are_taken_along_any_dimension() -> None:
 
 
 def test_an_index_that_is_not_there_is_refused() -> None:
-    with pytest.raises(ConfigError, match="select takes index 2 of dimension 1, but its size is 2"):
+    with pytest.raises(ConfigError, match="select: index 2 is out of range for dimension 1 of size 2"):
         select(torch.zeros(1, 2, 3), index=[0, 2])
 
 
@@ -44,7 +44,7 @@ def test_a_range_of_places_is_cut() -> None:
     assert slice_along(x, start=-2).tolist() == [[3, 4]]
     assert slice_along(x, stop=-4).tolist() == [[0]]
     assert slice_along(x, stop=99, dim=-1).tolist() == x.tolist()
-    with pytest.raises(ConfigError, match="leaves nothing of dimension 1, whose size is 5: from 5 to 5"):
+    with pytest.raises(ConfigError, match="slice: positions 5 to 5 of dimension 1 of size 5 are empty"):
         slice_along(x, start=7)
 
 
@@ -71,10 +71,10 @@ def test_what_does_not_unfold_is_refused() -> None:
     x = torch.randn(2, 3, 4)
     folded, shape, order = fold_dimension(x, limit=5)
     assert torch.equal(folded, fold_dimension(x)[0][:5])
-    message = "makes 3 x 2 of the batch and puts 3 at dimension 1, which (5, 4) does not fit"
+    message = "expected a batch size of 3 x 2 and at least 1 dimensions, got a tensor of shape (5, 4)"
     with pytest.raises(ConfigError, match=re.escape(message)):
         unfold_dimension(folded, shape, order)
-    with pytest.raises(ConfigError, match="so it cannot fold the batch, dimension 0"):
+    with pytest.raises(ConfigError, match="fold_dimension: dim must not be 0, the batch dimension"):
         fold_dimension(x, dim=-3)
 
 

@@ -41,7 +41,7 @@ def test_named_inputs_and_constants_are_keywords() -> None:
 
 
 def test_an_argument_given_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^forward gives shift both in named_inputs and in args; drop one$"):
+    with pytest.raises(ConfigError, match=r"^forward: duplicate argument shift in named_inputs and args\. Fix: "):
         forward(Affine(), [torch.ones(1)], named_inputs={"shift": torch.ones(1)}, args={"shift": 1.0})
 
 

@@ -13,5 +13,5 @@ def test_a_dimension_of_one_goes() -> None:
 
 
 def test_a_larger_one_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^squeeze removes dimension 1 of size 1, but the input is \(2, 3\)$"):
+    with pytest.raises(ConfigError, match=r"^squeeze: dimension 1 must have size 1, got a tensor of shape \(2, 3\)$"):
         squeeze(torch.zeros(2, 3), dim=1)

@@ -105,7 +105,9 @@ def test_a_flat_network_agrees_with_itself_wherever_the_patch_was_cut() -> None:
 
 def test_an_overlap_as_large_as_the_output_is_refused() -> None:
     x = torch.zeros(1, 1, 2, 2)
-    with pytest.raises(ConfigError, match=r"^outputs of 4 pixels cannot overlap by 4; `overlap` counts pixels of the"):
+    with pytest.raises(
+        ConfigError, match=r"^translational: overlap must be less than the output.s size of 4 pixels, got 4$"
+    ):
         translational(Recorder(), torch.zeros(1, 1, 4, 4), x, x, x, overlap=4)
 
 
@@ -142,7 +144,7 @@ def test_a_single_result_is_taken_whatever_index_is_given() -> None:
 
 def test_several_results_have_to_be_chosen_from() -> None:
     x = torch.zeros(1, 1, 2, 2)
-    with pytest.raises(ConfigError, match=r"^the network returns 2 results; choose one by `output_index`$"):
+    with pytest.raises(ConfigError, match=r"^the network returns 2 results\. Fix: choose one by `output_index`$"):
         geometric(Second(), x, x)
 
 

@@ -49,7 +49,7 @@ def test_errors_in_detail_count_more_and_flat_images_weigh_evenly() -> None:
 
 def test_a_size_that_no_blocks_fill_is_refused() -> None:
     odd = torch.zeros(1, 1, 4, 6)
-    with pytest.raises(ConfigError, match=r"^detail_l2 takes images of a multiple of 4 pixels, not \(4, 6\)$"):
+    with pytest.raises(ConfigError, match=r"height and width must be multiples of the scale 4, got \(4, 6\)$"):
         detail_l2(odd, odd, scale=4, context=CONTEXT)
 
 

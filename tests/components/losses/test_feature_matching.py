@@ -61,11 +61,11 @@ def test_our_critics_have_features() -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"method": "nothing"}, r"^'nothing' returned NoneType; features are a list of tensors$"),
+        ({"method": "nothing"}, r"^feature_matching: 'nothing' must return a list of tensors, got NoneType$"),
         ({"method": "feature"}, r"^Layers has no method 'feature'. Did you mean 'features'\?$"),
         (
             {"method": "uneven"},
-            r"^features of fakes have the shapes \[\(2, 1\)\], those of real samples \[\(2, 1\), \(2, 1\)\]$",
+            r"features of fakes have shapes \[\(2, 1\)\], but those of real samples \[\(2, 1\), \(2, 1\)\]$",
         ),
     ],
 )

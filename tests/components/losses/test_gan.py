@@ -157,7 +157,7 @@ def test_real_samples_get_a_gradient_if_asked_for() -> None:
 
 
 def test_ragan_without_real_samples_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"kind ragan compares fakes with real samples; give it `real`$"):
+    with pytest.raises(ConfigError, match=r"kind ragan compares fakes with real samples\. Fix: give `real`$"):
         generator_gan(Scale(), FAKE, kind="ragan")
 
 
@@ -188,7 +188,9 @@ def test_a_critic_that_returns_something_else_is_refused() -> None:
         def forward(self, x: Tensor) -> tuple[Tensor, None]:
             return x, None
 
-    with pytest.raises(ConfigError, match=r"^Odd returned NoneType among its logits; a critic returns a tensor, or a"):
+    with pytest.raises(
+        ConfigError, match=r"^Odd: a critic must return logits: a tensor, or a list of tensors \(got NoneType\)$"
+    ):
         generator_gan(Odd(), FAKE, kind="hinge")
 
 

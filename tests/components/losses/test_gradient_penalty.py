@@ -148,13 +148,13 @@ def test_a_condition_is_passed_on_and_stays() -> None:
 @pytest.mark.parametrize(
     ("kind", "given", "said"),
     [
-        ("r1", {"fake": FAKE}, r"^gradient_penalty of kind r1 needs `real`$"),
-        ("r2", {"real": REAL}, r"^gradient_penalty of kind r2 needs `fake`$"),
-        ("wgan_gp", {"real": REAL}, r"^gradient_penalty of kind wgan_gp needs `fake`$"),
+        ("r1", {"fake": FAKE}, r"^gradient_penalty: kind r1 needs `real`$"),
+        ("r2", {"real": REAL}, r"^gradient_penalty: kind r2 needs `fake`$"),
+        ("wgan_gp", {"real": REAL}, r"^gradient_penalty: kind wgan_gp needs `fake`$"),
         (
             "wgan_gp",
             {"real": REAL, "fake": FAKE[:1]},
-            r"pairs real samples \(2, 2\) with fakes \(1, 2\); give it as many, of one shape$",
+            r"real samples and fakes of equal shape, got \(2, 2\) and \(1, 2\)$",
         ),
     ],
 )

@@ -95,13 +95,15 @@ def test_gradients_match_differences() -> None:
 
 @pytest.mark.parametrize("loss", [switch_transformer_balance, mixture_of_experts])
 def test_networks_without_routers_and_routers_without_a_call_are_told(loss: Callable[[nn.Module], Tensor]) -> None:
-    with pytest.raises(ConfigError, match=r"^Linear has no router: no module in it has a method `routing\(\)`$"):
+    with pytest.raises(ConfigError, match=r"^Linear has no router \(a module with a method `routing\(\)`\)$"):
         loss(nn.Linear(1, 1))
     idle = nn.Sequential(nn.Identity(), Router(torch.zeros(2, 2), torch.eye(2), called=False))
-    with pytest.raises(ConfigError, match=r"^router '1' has not been called; call the network before this loss$"):
+    with pytest.raises(ConfigError, match=r"^router '1' has not been called\. Fix: call the network before this loss$"):
         loss(idle)
 
 
 def test_a_router_without_load_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"^a router tells no `load`, .* write `load_weight: 0`$"):
+    with pytest.raises(
+        ConfigError, match=r"^mixture_of_experts: a router returns no `load`, .* write `load_weight: 0`$"
+    ):
         mixture_of_experts(Router(torch.zeros(2, 2), torch.eye(2)))

@@ -44,13 +44,13 @@ def test_one_place_is_taken_from_either_end() -> None:
     [
         (
             lambda: for_each(l1, FAKE, REAL[:, :2]),
-            r"^for_each pairs slices of dimension 1, but fake has 3, real has 2, and there are 2 weights$",
+            r"along dimension 1 and of weights must be equal, got 3 of fake, 2 of real and 2 weights$",
         ),
         (
             lambda: for_each(l1, FAKE, REAL, element_weights=[1.0]),
-            r"^for_each pairs slices of dimension 1, but fake has 3, real has 3, and there are 1 weights$",
+            r"along dimension 1 and of weights must be equal, got 3 of fake, 3 of real and 1 weights$",
         ),
-        (lambda: for_element(l1, FAKE, REAL, index=3), r"^fake has no place 3 in dimension 1, whose size is 3$"),
+        (lambda: for_element(l1, FAKE, REAL, index=3), "index 3 is out of range for dimension 1 of fake, size 3$"),
     ],
 )
 def test_what_does_not_fit_is_refused(call: Callable[[], Tensor], message: str) -> None:

@@ -112,5 +112,5 @@ def test_without_gradients_nothing_is_compared() -> None:
 def test_images_of_other_styles_are_refused() -> None:
     images = torch.zeros(2, 1, 1, 1, requires_grad=True)
     for styles in (torch.zeros(2, 1), torch.zeros(2, 1, requires_grad=True)):
-        with pytest.raises(ConfigError, match=r"^path_length: the images do not depend on these styles; give it both"):
+        with pytest.raises(ConfigError, match=r"^path_length: images do not depend on styles\. Fix: take both from"):
             PathLength()(styles, images, at(0))

@@ -27,5 +27,5 @@ def test_both_keep_the_gradient_of_fakes() -> None:
 
 
 def test_a_critic_needs_real_samples() -> None:
-    with pytest.raises(ConfigError, match=r"^stylegan2_divergence with role critic needs `real`$"):
+    with pytest.raises(ConfigError, match=r"^stylegan2_divergence: role critic needs `real`$"):
         stylegan2_divergence(nn.Identity(), FAKE, role="critic")

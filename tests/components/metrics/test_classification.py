@@ -20,5 +20,7 @@ def test_accuracy_of_maps_is_the_share_of_places() -> None:
 
 
 def test_labels_that_would_broadcast_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^accuracy of logits \(3, 2\) takes labels \(3,\), not \(3, 1\)$"):
+    with pytest.raises(
+        ConfigError, match=r"expected labels of shape \(3,\) for logits of shape \(3, 2\), got \(3, 1\)$"
+    ):
         accuracy(torch.zeros(3, 2), torch.zeros(3, 1))

@@ -37,10 +37,10 @@ def test_all_processes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_code_beyond_the_codebook_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^num_codes is 4, but there is a code 6$"):
+    with pytest.raises(ConfigError, match=r"^codes must be below num_codes, 4, got 6$"):
         CodebookUsage(num_codes=4).update(tensor([1, 6]))
 
 
 def test_what_is_no_code_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^codes are whole numbers, found float32$"):
+    with pytest.raises(ConfigError, match=r"^codes must be whole numbers, got float32$"):
         CodebookUsage(num_codes=4).update(tensor([1.0]))

@@ -80,9 +80,11 @@ def test_a_new_evaluation_starts_anew() -> None:
 
 
 def test_one_sample_and_a_network_without_features_are_told() -> None:
-    with pytest.raises(NumericsError, match=r"^a covariance needs two samples, and there are 1; evaluate on more$"):
+    with pytest.raises(
+        NumericsError, match=r"^fid: a covariance needs at least two samples, got 1\. Fix: evaluate on more$"
+    ):
         fid(torch.zeros(1, 2), torch.zeros(1, 2))
-    with pytest.raises(ConfigError, match=r"returns \(B, D\) or feature maps \(B, D, \.\.\.\), found \(4,\)"):
+    with pytest.raises(ConfigError, match=r"must return \(B, D\) or feature maps \(B, D, \.\.\.\), got \(4,\)"):
         fid(torch.zeros(4, 2), torch.zeros(4, 2), Flat())
 
 

@@ -27,5 +27,5 @@ def test_levels_count_the_bits_of_pixels() -> None:
 
 
 def test_a_log_det_that_would_broadcast_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^flow_nll of z \(5, 2\) takes log_det \(5,\), not \(5, 1\)$"):
+    with pytest.raises(ConfigError, match=r"^flow_nll: expected log_det of shape \(5,\), got \(5, 1\)$"):
         flow_nll(torch.zeros(5, 2), torch.zeros(5, 1))

@@ -51,7 +51,7 @@ def test_the_same_distribution_gives_nothing_on_average() -> None:
 
 
 def test_too_few_samples_are_told() -> None:
-    with pytest.raises(NumericsError, match=r"^a discrepancy needs two samples of each kind, and there are 1 and 1$"):
+    with pytest.raises(NumericsError, match=r"^kid: needs at least two generated and two real samples, got 1 and 1$"):
         kid(torch.zeros(1, 2), torch.zeros(1, 2))
-    with pytest.raises(NumericsError, match="there are 0 and 0"):
+    with pytest.raises(NumericsError, match="got 0 and 0"):
         Kid(nn.Identity()).compute()

@@ -151,7 +151,7 @@ def test_a_model_that_calls_itself_gets_what_it_asks_for() -> None:
 def test_a_folder_is_read_and_nothing_else(tmp_path: Path) -> None:
     made = adapters.diffusers(model="UNet2DModel", folder=tmp_path)
     assert made.made_with == {"folder": str(tmp_path), "local_files_only": True, "use_safetensors": True}
-    with pytest.raises(ConfigError, match=r"^there is no folder .*/missing$"):
+    with pytest.raises(ConfigError, match=r"^folder .*/missing does not exist$"):
         adapters.diffusers(model="UNet2DModel", folder=tmp_path / "missing")
 
 
@@ -170,20 +170,20 @@ def test_a_folder_is_read_and_nothing_else(tmp_path: Path) -> None:
             "diffusers has no model 'UNetModel'. Did you mean 'UNet2DModel'?",
         ),
         (lambda: adapters.diffusers(model="__class__"), "diffusers has no model '__class__'."),
-        (lambda: adapters.diffusers(model="Config"), "Config of diffusers is no torch.nn.Module but a Config"),
+        (lambda: adapters.diffusers(model="Config"), "Config of diffusers: expected a torch.nn.Module, got Config"),
         (
             lambda: adapters.timm(model="resnet18", options={"pretrained": True}),
-            "options.pretrained of timm would load weights by itself; download them, and name the file: "
-            "`weights: {file: ...}`",
+            "options.pretrained of timm: not allowed, because it loads or downloads weights. "
+            "Fix: download the file and write `weights: {file: ...}`",
         ),
         (
             lambda: adapters.torchvision(model="fcn_resnet50", options={"weights_backbone": "DEFAULT"}),
-            "options.weights_backbone of torchvision would load weights by itself; download them, and name the file: "
-            "`weights: {file: ...}`",
+            "options.weights_backbone of torchvision: not allowed, because it loads or downloads weights. "
+            "Fix: download the file and write `weights: {file: ...}`",
         ),
         (
             lambda: adapters.transformers(model="AutoModel", options={"trust_remote_code": True}),
-            "options.trust_remote_code of transformers: only `plugins:` may name code that runs",
+            "options.trust_remote_code of transformers: not allowed, because only `plugins:` may run code",
         ),
     ],
 )
@@ -216,5 +216,7 @@ def test_a_package_that_does_not_fit_this_torch_is_told(monkeypatch: pytest.Monk
     (tmp_path / "timm.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
     monkeypatch.delitem(sys.modules, "timm", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ResourceError, match=r"^timm is installed, but does not import beside this torch: operator"):
+    with pytest.raises(
+        ResourceError, match=r"^timm is installed, but cannot be imported with this version of torch: operator"
+    ):
         adapters.timm(model="resnet18")

@@ -78,17 +78,25 @@ def test_scaled_times_are_times_times_the_scale() -> None:
 @pytest.mark.parametrize(
     ("options", "given", "said"),
     [
-        ({}, {"label": T}, "the unet has `num_classes` just where it gets a condition `label`; give both or none"),
+        (
+            {},
+            {"label": T},
+            "unet: the option `num_classes` and the input `label` belong together. Fix: give both or none",
+        ),
         (
             {"num_classes": 3},
             {},
-            "the unet has `num_classes` just where it gets a condition `label`; give both or none",
+            "unet: the option `num_classes` and the input `label` belong together. Fix: give both or none",
         ),
-        ({"image_channels": 1}, {}, "the unet has `image_channels` just where it gets a condition `image`; give both"),
+        (
+            {"image_channels": 1},
+            {},
+            "unet: the option `image_channels` and the input `image` belong together. Fix: give both",
+        ),
         (
             {"multipliers": [1, 1, 1, 1, 1]},
             {},
-            "images of 8 x 8 do not divide by 16; use fewer multipliers, or pad them",
+            "unet: height and width must be multiples of 16, got 8 x 8. Fix: use fewer multipliers, or pad the images",
         ),
     ],
 )

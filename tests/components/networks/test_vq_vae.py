@@ -47,7 +47,8 @@ def test_the_reconstruction_teaches_encoder_and_decoder() -> None:
 
 def test_a_side_that_does_not_halve_is_refused() -> None:
     with pytest.raises(
-        DataError, match=r"^vq_vae halves \(8, 10\) to a multiple of 4; use the injector `pad` or a crop$"
+        DataError,
+        match=r"^vq_vae: sizes must be multiples of 4, got \(8, 10\)\. Fix: use the injector `pad`, or a crop$",
     ):
         small()(torch.rand(1, 3, 8, 10))
 

@@ -41,13 +41,17 @@ def test_options_reach_the_optimizer_and_defaults_stay(package: None) -> None:
 
 
 def test_an_option_that_it_would_ignore_is_refused(package: None) -> None:
-    with pytest.raises(ValueError, match=r"^lion has no option 'beta'\. It has: betas, lr\. Did you mean 'betas'\?$"):
+    with pytest.raises(
+        ValueError, match=r"^unknown option 'beta' of lion\. The options are: betas, lr\. Did you mean 'betas'\?$"
+    ):
         pytorch_optimizer([parameter()], name="lion", options={"beta": 1})
 
 
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
-    with pytest.raises(ResourceError, match=r"^optimizer 'lion' needs the package pytorch-optimizer: pip install"):
+    with pytest.raises(
+        ResourceError, match=r"^optimizer 'lion' needs the package pytorch-optimizer\. Fix: pip install"
+    ):
         pytorch_optimizer([parameter()], name="lion")
 
 

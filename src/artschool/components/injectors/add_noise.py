@@ -1,4 +1,4 @@
-"""Random noise on top of a value."""
+"""Random noise added to a value."""
 
 from typing import Literal
 
@@ -14,9 +14,9 @@ def add_noise(x: Tensor, *, scale: float | Tensor = 1.0, kind: Literal["normal",
 
     Args:
         x: Any shape, floating point.
-        scale: Standard deviation (normal) or upper bound (uniform, from 0), in units of x. A number, or the
-            key of a tensor that broadcasts against x.
-        kind: The distribution of the noise, normal or uniform.
+        scale: Standard deviation of normal noise, or upper bound of uniform noise from 0, in units of x. A number, or
+            the key of a tensor that broadcasts against x.
+        kind: Distribution of the noise: `normal` or `uniform`.
 
     Returns:
         Same shape, dtype and device as x.

@@ -13,6 +13,6 @@ def alias(x: Tensor) -> Tensor:
         x: Any shape.
 
     Returns:
-        The same tensor; nothing is copied.
+        The same tensor, without a copy.
     """
     return x

@@ -11,10 +11,10 @@ def concatenate(inputs: list[Tensor], *, dim: int = 1) -> Tensor:
     """Join tensors along a dimension.
 
     Args:
-        inputs: Equal shapes except along `dim`.
-        dim: The dimension to join along; 1 is the channels of images.
+        inputs: Tensors of equal shape, except along `dim`.
+        dim: Dimension to join along. 1: the channels of images.
 
     Returns:
-        Their sizes along `dim` added up, in the order given.
+        One tensor whose size along `dim` is the sum of the sizes, in the order of `inputs`.
     """
     return torch.cat(inputs, dim=dim)

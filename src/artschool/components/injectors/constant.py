@@ -1,4 +1,4 @@
-"""A value that is the same everywhere and always."""
+"""A tensor with one value everywhere."""
 
 import torch
 from torch import Tensor
@@ -9,15 +9,15 @@ from artschool.registry.context import Context
 
 @injectors.register
 def constant(like: Tensor | None = None, *, value: float = 0.0, context: Context) -> Tensor:
-    """A tensor filled with one value.
+    """Make a tensor filled with one value.
 
     Args:
-        like: What it has the shape and type of; without it the result is a scalar.
-        value: The value.
+        like: Tensor that gives shape, data type and device of the result. null: the result is a scalar.
+        value: Value of every element.
         context: Gives the device of a scalar.
 
     Returns:
-        The shape and type of `like`, or a scalar.
+        A tensor with the shape and data type of `like`, or a scalar.
     """
     if like is None:
         return torch.full((), value, device=context.device)

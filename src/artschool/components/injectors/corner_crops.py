@@ -1,4 +1,4 @@
-"""The corners of images."""
+"""Crops of the corners of images."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,20 +13,19 @@ from artschool.registry.signature import Count
 def corner_crops(
     x: Tensor, *, size: Count, resize: Count | None = None, context: Context
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Cut a square from each corner when training; in evaluation, every result is the whole image.
+    """Crop a square from each corner in training. In evaluations, every result is the whole image.
 
-    What a network makes of two crops has to agree where they overlap: the consistency that translational losses ask
-    for.
+    The loss `translational` compares the outputs of a network for two of the crops where they overlap.
 
     Args:
         x: (B, C, H, W).
-        size: Height and width of a crop, in pixels.
-        resize: Height and width of the results, by the nearest pixel.
-        context: Says whether this is training.
+        size: Height and width of a crop in pixels.
+        resize: Height and width in pixels to which the results are resized by nearest neighbour. null: no resizing.
+        context: Gives whether this is training.
 
     Returns:
-        What to feed a network with (the top left crop again), then the crops at the top left, top right, bottom left
-        and bottom right, each (B, C, size, size).
+        The input for the network, which is the top left crop, followed by the crops at the top left, top right,
+        bottom left and bottom right. Each is (B, C, size, size), or (B, C, resize, resize).
 
     Raises:
         ConfigError: The images are smaller than the crops.

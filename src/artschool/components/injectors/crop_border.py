@@ -1,4 +1,4 @@
-"""Images without their border."""
+"""Images without a border."""
 
 import torch
 from torch import Tensor
@@ -10,29 +10,30 @@ from artschool.registry.signature import Natural
 
 @injectors.register
 def crop_border(x: Tensor, *, margin: Natural, max_shift: Natural = 0) -> Tensor:
-    """Cut the same margin from all four sides, or from two sides more than from the others.
+    """Crop a margin from all four sides, optionally with a random shift of the window.
 
     Args:
         x: (B, C, H, W).
-        margin: How many pixels each side loses.
-        max_shift: How far the window of a sample may move in each direction, at random, up to `margin`.
+        margin: Number of pixels to crop from each side.
+        max_shift: Maximum random shift of the window in pixels, for each sample and each direction; at most `margin`.
+            0: no shift.
 
     Returns:
         (B, C, H - 2 margin, W - 2 margin).
 
     Raises:
-        ConfigError: Nothing would be left, or the window could leave the image.
+        ConfigError: Nothing of the image is left, or `max_shift` is above `margin`.
     """
     if max_shift > margin:
-        raise ConfigError(f"crop_border has a margin of {margin}, so max_shift is at most that, not {max_shift}")
+        raise ConfigError(f"crop_border: max_shift must be at most the margin of {margin}, got {max_shift}")
     batch, _, height, width = x.shape
     if 2 * margin >= min(height, width):
-        raise ConfigError(f"crop_border leaves nothing of {height} x {width} with a margin of {margin}")
+        raise ConfigError(f"crop_border: a margin of {margin} leaves nothing of an image of {height} x {width} pixels")
     if max_shift == 0:
         return x[..., margin : height - margin, margin : width - margin]
     shifts = torch.randint(-max_shift, max_shift + 1, (2, batch, 1), device=x.device) + margin
     rows = shifts[0] + torch.arange(height - 2 * margin, device=x.device)
     columns = shifts[1] + torch.arange(width - 2 * margin, device=x.device)
     samples = torch.arange(batch, device=x.device)[:, None, None]
-    # Indices around a slice put the sliced dimension last.
+    # Index tensors on both sides of a slice move the sliced dimension to the end.
     return x[samples, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)

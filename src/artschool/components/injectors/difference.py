@@ -1,4 +1,4 @@
-"""What an image lacks of another, and the sum that undoes it."""
+"""The difference of two images, and the sum that undoes it."""
 
 import torch
 from torch import Tensor
@@ -8,12 +8,12 @@ from artschool.registry import injectors
 
 @injectors.register
 def difference_channels(lq: Tensor, hq: Tensor, *, include_hq: bool = False) -> tuple[Tensor, Tensor]:
-    """Set the difference of two images beside the first one, as more channels.
+    """Append the difference of two images to the first one as further channels.
 
     Args:
-        lq: (B, C, H, W), such as a small image that was resized.
-        hq: (B, C, H, W), such as the full image.
-        include_hq: Whether hq follows as well.
+        lq: (B, C, H, W), such as a small image that was enlarged.
+        hq: (B, C, H, W), such as the image at full resolution.
+        include_hq: Whether to append hq as well.
 
     Returns:
         `[lq, hq - lq]` or `[lq, hq - lq, hq]` joined along the channels, (B, 2 C or 3 C, H, W), and `hq - lq`.
@@ -24,12 +24,12 @@ def difference_channels(lq: Tensor, hq: Tensor, *, include_hq: bool = False) -> 
 
 @injectors.register
 def add(inputs: list[Tensor]) -> Tensor:
-    """Add tensors, such as an image and what a network says it lacks.
+    """Add tensors, such as an image and a predicted residual.
 
     Args:
-        inputs: Shapes that broadcast against each other.
+        inputs: Tensors whose shapes broadcast against each other.
     """
     total = inputs[0]
-    for other in inputs[1:]:
-        total = total + other  # Not in place: the first would change for others too.
+    for summand in inputs[1:]:
+        total = total + summand  # Not in place, which would change the first input for its other readers.
     return total

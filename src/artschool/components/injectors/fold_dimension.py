@@ -1,4 +1,4 @@
-"""A dimension that joins the batch, such as frames for a network of single images, and leaves it again."""
+"""A dimension folded into the batch, such as the frames of a video for a network of single images, and unfolded."""
 
 import math
 from typing import Annotated
@@ -10,7 +10,7 @@ from artschool.registry import injectors
 from artschool.registry.signature import Count, Marker, Role
 
 Integers = Annotated[list[int], Marker(Role.KEY)]
-"""The key of a list of integers, which `fold_dimension` has written."""
+"""The key of a list of integers that `fold_dimension` wrote."""
 
 
 @injectors.register
@@ -19,43 +19,45 @@ def fold_dimension(x: Tensor, *, dim: int = 1, limit: Count | None = None) -> tu
 
     Args:
         x: (B, ...), with N entries at `dim`.
-        dim: The dimension to fold, not the batch itself; negative counts from the end.
-        limit: Keep only so many entries of the new batch. It cannot be unfolded then.
+        dim: Dimension to fold, other than the batch dimension 0. Negative numbers count from the end.
+        limit: Maximum size of the new batch; further entries are dropped, and the result cannot be unfolded. null: no
+            limit.
 
     Returns:
-        (N * B, ...), the first entry of every sample first; and what `unfold_dimension` needs: the shape with N in
-        front, and the order of its dimensions that puts N back to its place. Write `_` in `out` for what is not needed.
+        Three values. The folded tensor (N * B, ...), with the first entry of every sample first. For
+        `unfold_dimension`, the shape with N in front, and the order of dimensions that moves N back. Write `_` in
+        `out` for values that are not needed.
 
     Raises:
-        ConfigError: `dim` is the batch.
+        ConfigError: `dim` is the batch dimension.
     """
-    place = dim % x.dim()
-    if place == 0:
-        raise ConfigError("fold_dimension folds a dimension into the batch, so it cannot fold the batch, dimension 0")
-    moved = x.movedim(place, 0)
-    order = [*range(1, place + 1), 0, *range(place + 1, x.dim())]
+    position = dim % x.dim()
+    if position == 0:
+        raise ConfigError("fold_dimension: dim must not be 0, the batch dimension")
+    moved = x.movedim(position, 0)
+    order = [*range(1, position + 1), 0, *range(position + 1, x.dim())]
     return moved.flatten(0, 1)[:limit], list(moved.shape), order
 
 
 @injectors.register
 def unfold_dimension(x: Tensor, shape: Integers, order: Integers) -> Tensor:
-    """Undo `fold_dimension`, also after a network that has changed all but the batch, and in a later step.
+    """Undo `fold_dimension`. The dimensions other than the batch may have changed since.
 
     Args:
         x: (N * B, ...).
-        shape: The key of the second result of `fold_dimension`.
-        order: The key of the third result of `fold_dimension`.
+        shape: Key of the second result of `fold_dimension`.
+        order: Key of the third result of `fold_dimension`.
 
     Returns:
-        (B, ...) with N where it was.
+        (B, ...) with N at its original dimension.
 
     Raises:
-        ConfigError: x has another batch size than what was folded, or too few dimensions.
+        ConfigError: x has another batch size than the folded tensor, or too few dimensions.
     """
-    place = order.index(0)
-    if len(x) != math.prod(shape[:2]) or place > x.dim():
+    position = order.index(0)
+    if len(x) != math.prod(shape[:2]) or position > x.dim():
         raise ConfigError(
-            f"unfold_dimension makes {shape[0]} x {shape[1]} of the batch and puts {shape[0]} at dimension {place}, "
-            f"which {tuple(x.shape)} does not fit"
+            f"unfold_dimension: expected a batch size of {shape[0]} x {shape[1]} and at least {position} dimensions, "
+            f"got a tensor of shape {tuple(x.shape)}"
         )
-    return x.reshape(*shape[:2], *x.shape[1:]).movedim(0, place)
+    return x.reshape(*shape[:2], *x.shape[1:]).movedim(0, position)

@@ -1,4 +1,4 @@
-"""Another injector, on one slice after the other."""
+"""An injector applied to one slice after the other."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ def for_each(x: Tensor, *, injector: Injector, dim: int = 1, as_list: bool = Fal
 
     Args:
         x: Any shape, such as frames (B, T, C, H, W); or a list, whose items are taken as they are.
-        injector: Takes one slice, without `dim`.
-        dim: What a tensor is cut along, and what the results are stacked along.
-        as_list: Keep the results apart, for slices whose results differ in shape.
+        injector: Injector to apply to each slice. A slice does not have `dim`.
+        dim: Dimension along which a tensor is sliced and the results are stacked.
+        as_list: Whether to return a list of results instead of stacking them, for results of different shapes.
 
     Returns:
-        What the injector returns, stacked along `dim` or in a list; one of these for each of its results where it
-        returns several.
+        The results stacked along `dim`, or as a list. For an injector that returns several values, one stack or list
+        for each of them.
     """
     slices = x.unbind(dim) if isinstance(x, Tensor) else x
     results = [injector(part) for part in slices]

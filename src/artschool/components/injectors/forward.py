@@ -14,7 +14,7 @@ from artschool.registry import injectors
 from artschool.registry.signature import Network, Pattern
 
 Mode = Literal["keep", "eval", "train"]
-# A leading underscore is refused: a file may call what a network offers, not Python's own machinery.
+# No leading underscore: a file may call the public methods of a network, not Python's internals.
 MethodName = Annotated[str, Pattern(r"^[A-Za-z][A-Za-z0-9_]*$", "the name of a method that begins with a letter")]
 
 
@@ -29,24 +29,28 @@ def forward(
     grad: bool = True,
     mode: Mode = "keep",
 ) -> Any:
-    """Call a network, or one of its methods, and return what it returns.
+    """Call a network, or one of its methods.
 
     Args:
-        network: The network to call.
-        inputs: Positional arguments in order: keys, numbers, or nothing.
-        named_inputs: Keyword arguments that are keys, by parameter name.
-        method: A method to call instead of the network itself.
-        args: Keyword arguments that are constants, by parameter name.
-        grad: Whether gradients flow through the call; without them it needs less memory and runs faster.
-        mode: How dropout and batch norms behave during the call: as they are, as in evaluation, or as in
-            training. Every submodule has its own mode back afterwards.
+        network: Network to call.
+        inputs: Positional arguments of the call, in order: keys, numbers, or null for None.
+        named_inputs: Keyword arguments of the call whose values are keys, by parameter name.
+        method: Method to call. null: the network itself.
+        args: Keyword arguments of the call whose values are constants, by parameter name.
+        grad: Whether gradients flow through the call. false: the call uses less memory and runs faster.
+        mode: Mode of dropout and batch norms during the call: `keep` the current mode, `eval` or `train`. Afterwards,
+            every submodule returns to its previous mode.
+
+    Returns:
+        The value that the network or method returns.
 
     Raises:
-        ConfigError: The network has no such method, or an argument is given twice.
+        ConfigError: The network does not have the method, or an argument is duplicate.
     """
     named_inputs, args = named_inputs or {}, args or {}
-    if twice := named_inputs.keys() & args.keys():
-        raise ConfigError(f"forward gives {', '.join(sorted(twice))} both in named_inputs and in args; drop one")
+    if duplicates := named_inputs.keys() & args.keys():
+        names = ", ".join(sorted(duplicates))
+        raise ConfigError(f"forward: duplicate argument {names} in named_inputs and args. Fix: remove one of them")
     call = network if method is None else _method(network, method)
     if grad and mode == "keep":
         return call(*inputs, **named_inputs, **args)
@@ -65,7 +69,7 @@ def _method(network: nn.Module, name: str) -> Any:
 
 @contextmanager
 def in_mode(network: nn.Module, mode: Mode) -> Iterator[None]:
-    """Put a network into a mode, and every submodule back into its own afterwards."""
+    """Put a network into a mode, and restore the mode of every submodule afterwards."""
     if mode == "keep":
         yield
         return
@@ -74,6 +78,6 @@ def in_mode(network: nn.Module, mode: Mode) -> Iterator[None]:
     try:
         yield
     finally:
-        # Not network.train(...): a part that stays in eval mode inside a training network keeps its own mode.
+        # Not network.train(...), which would change submodules that stay in eval mode while the network trains.
         for module, training in before:
             module.training = training

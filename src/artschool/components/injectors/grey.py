@@ -1,4 +1,4 @@
-"""Colour images without their colour."""
+"""Colour images turned grey."""
 
 from torch import Tensor
 
@@ -13,6 +13,6 @@ def grey(x: Tensor) -> Tensor:
         x: (B, C, ...).
 
     Returns:
-        (B, C, ...) with C equal channels, for networks that expect as many.
+        (B, C, ...) with C equal channels, for networks that expect C channels.
     """
     return x.mean(dim=1, keepdim=True).expand_as(x).contiguous()

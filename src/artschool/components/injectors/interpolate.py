@@ -1,4 +1,4 @@
-"""Images, sequences and volumes at another size."""
+"""Images, sequences and volumes resized."""
 
 from typing import Literal
 
@@ -24,10 +24,11 @@ def interpolate(
 
     Args:
         x: (B, C, T), (B, C, H, W) or (B, C, D, H, W).
-        scale_factor: New size divided by old size. Either this or `size`.
-        size: New size: one number for all dimensions, or one for each.
-        mode: linear is for sequences, bilinear and bicubic for images, trilinear for volumes, others for all.
-        antialias: Blur before shrinking, for bilinear and bicubic.
+        scale_factor: New size divided by old size. null: `size` gives the new size.
+        size: New size: one number for all dimensions, or one for each. null: `scale_factor` gives the new size.
+        mode: Interpolation mode: `linear` for sequences, `bilinear` or `bicubic` for images, `trilinear` for volumes,
+            the others for all.
+        antialias: Whether to blur before shrinking, in modes `bilinear` and `bicubic`.
 
     Returns:
         (B, C, ...) with the new size.

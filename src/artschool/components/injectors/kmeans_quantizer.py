@@ -1,4 +1,4 @@
-"""Vectors as the numbers of their nearest centroids."""
+"""Vectors replaced by the indices of their nearest centroids."""
 
 from pathlib import Path
 
@@ -12,16 +12,16 @@ from artschool.storage.tensors import read_content
 
 @injectors.register
 class KmeansQuantizer(nn.Module):
-    """The nearest of K centroids to each vector of a sequence, by Euclidean distance: tokens for a language model."""
+    """Find the index of the centroid nearest to each vector of a sequence, such as tokens for a language model."""
 
     def __init__(self, *, centroids: Path) -> None:
         """Read the centroids.
 
         Args:
-            centroids: A file of `.safetensors`, or of `torch.save`, with one matrix (K, C) in it.
+            centroids: File that holds one matrix (K, C) of centroids: `.safetensors`, or written by `torch.save`.
 
         Raises:
-            CheckpointError: The file cannot be read, or holds no matrix, or several.
+            CheckpointError: The file cannot be read, or does not hold exactly one matrix.
         """
         super().__init__()
         self.centroids: Tensor
@@ -29,16 +29,16 @@ class KmeansQuantizer(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        """Find the nearest centroids.
+        """Find the nearest centroids by Euclidean distance.
 
         Args:
             x: (B, C, T), floating point, with the C of the centroids.
 
         Returns:
-            (B, T), whole numbers in 0..K-1; NaN is the farthest of all.
+            (B, T), whole numbers in 0..K-1. A distance of NaN counts as infinite.
         """
         vectors, centroids = x.float().transpose(1, 2), self.centroids.float()[None]
-        # Not by a product of matrices, which autocast would compute in 16 bits.
+        # Not by a matrix product, which autocast would compute in 16 bits.
         distances = torch.cdist(vectors, centroids, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.nan_to_num(nan=torch.inf).argmin(-1)
 
@@ -50,5 +50,5 @@ def _matrix(file: Path) -> Tensor:
     parts = content if isinstance(content, list | tuple) else [content]
     found = [part for part in parts if isinstance(part, Tensor) and part.dim() == 2]
     if len(found) != 1:
-        raise CheckpointError(f"{file} holds {len(found)} matrices (K, C); centroids are the only one of a file")
+        raise CheckpointError(f"{file}: expected one matrix (K, C) of centroids, got {len(found)} matrices")
     return found[0]

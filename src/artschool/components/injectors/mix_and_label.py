@@ -1,4 +1,4 @@
-"""Samples from several sources in one batch."""
+"""Samples of several inputs mixed in one batch."""
 
 import torch
 from torch import Tensor
@@ -8,13 +8,13 @@ from artschool.registry import injectors
 
 @injectors.register
 def mix_and_label(inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Take each sample of a batch from one of several inputs at random, and tell from which.
+    """Take each sample of a batch from one of several inputs at random, and return which.
 
     Args:
-        inputs: N of (B, ...), of one shape.
+        inputs: N tensors (B, ...) of equal shape.
 
     Returns:
-        The mixed batch (B, ...), and for each of its samples the place in `inputs` it is from, (B,) in 0..N-1.
+        The mixed batch (B, ...), and for each of its samples the index of its input, (B,) in 0..N-1.
     """
     first = inputs[0]
     labels = torch.randint(len(inputs), (len(first),), device=first.device)

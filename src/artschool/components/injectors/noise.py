@@ -14,9 +14,9 @@ def noise(like: Tensor, *, shape: list[Count], kind: Literal["normal", "uniform"
     """Draw random numbers of a shape for each sample.
 
     Args:
-        like: (B, ...), for the batch size and the device.
-        shape: The shape of one sample.
-        kind: The standard normal distribution, or the uniform one on 0..1.
+        like: (B, ...), gives the batch size and the device.
+        shape: Shape of one sample.
+        kind: Distribution of the numbers: standard `normal`, or `uniform` in 0..1.
 
     Returns:
         (B, *shape).
@@ -32,18 +32,18 @@ def style_mixing_noise(
     latent_dim: Count = 512,
     mix_probability: UnitInterval = 0.9,
 ) -> list[Tensor]:
-    """Draw two latents for each sample: different ones for so many samples, twice the same for the others.
+    """Draw two latents for each sample, which differ with a given probability.
 
-    A generator takes the first up to some layer and the second from there on, so that it cannot rely on neighbouring
+    A generator uses the first latent up to some layer and the second after it, so that it cannot rely on neighbouring
     layers having the same style.
 
     Args:
-        like: (B, ...), for the batch size and the device.
+        like: (B, ...), gives the batch size and the device.
         latent_dim: Size D of a latent.
-        mix_probability: The probability that a sample's two latents differ.
+        mix_probability: Probability in 0..1 that the two latents of a sample differ.
 
     Returns:
-        Two of (B, D), standard normal.
+        Two tensors (B, D), standard normal.
 
     Source: Karras et al. 2019, arXiv:1812.04948, section 3.1.
     """

@@ -1,4 +1,4 @@
-"""Another origin and unit for a value, and back."""
+"""A value shifted and scaled, and back."""
 
 from torch import Tensor
 
@@ -12,8 +12,8 @@ def normalize(x: Tensor, *, shift: float = 0.0, scale: Positive = 1.0) -> Tensor
 
     Args:
         x: Any shape.
-        shift: What becomes 0, in units of x.
-        scale: What becomes 1 above the shift, in units of x.
+        shift: Value that becomes 0, in units of x.
+        scale: Divisor, in units of x: `shift + scale` becomes 1.
     """
     return (x - shift) / scale
 
@@ -24,7 +24,7 @@ def denormalize(x: Tensor, *, shift: float = 0.0, scale: Positive = 1.0) -> Tens
 
     Args:
         x: Any shape.
-        shift: Where 0 goes.
-        scale: How far from the shift 1 goes.
+        shift: Value that 0 becomes, in units of the result.
+        scale: Factor, in units of the result: 1 becomes `shift + scale`.
     """
     return x * scale + shift

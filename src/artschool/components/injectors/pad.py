@@ -1,4 +1,4 @@
-"""Sequences of a length that a network can take."""
+"""Sequences padded to a length that a network can process."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,15 +9,15 @@ from artschool.registry.signature import Count
 
 @injectors.register
 def pad(x: Tensor, *, multiple: Count, value: float = 0.0) -> Tensor:
-    """Pad the last dimension at its end up to a multiple of a length.
+    """Pad the end of the last dimension to a multiple of a length.
 
     Args:
         x: (..., T).
-        multiple: What the new length is a multiple of.
-        value: What to pad with.
+        multiple: Number of which the new length is a multiple.
+        value: Value of the padding.
 
     Returns:
-        (..., T') with the smallest multiple T' >= T; x itself where T is a multiple already.
+        (..., T') with the smallest multiple T' >= T. x itself if T is a multiple already.
     """
     missing = -x.shape[-1] % multiple
     return F.pad(x, (0, missing), value=value) if missing else x

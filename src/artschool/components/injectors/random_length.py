@@ -9,18 +9,18 @@ from artschool.registry.signature import Count
 
 @injectors.register
 def random_length(x: Tensor, *, min_length: Count) -> Tensor:
-    """Cut a part of random length from the last dimension, the same for the whole batch.
+    """Crop the last dimension to a random length, at the same random position for the whole batch.
 
     Args:
         x: (..., T).
-        min_length: The shortest part; what is no longer than that stays whole.
+        min_length: Minimum length of the crop. Shorter sequences stay whole.
 
     Returns:
-        (..., T') with min_length <= T' <= T, each length and each place as likely as the next.
+        (..., T') with min_length <= T' <= T. All lengths are equally likely, and so are all positions.
     """
     longest = x.shape[-1]
     if longest <= min_length:
         return x
-    # Drawn on the host, for a shape has to be known there.
+    # Drawn on the host, where the shape must be known.
     length = int(torch.randint(min_length, longest + 1, ()))
     return x.narrow(-1, int(torch.randint(longest - length + 1, ())), length)

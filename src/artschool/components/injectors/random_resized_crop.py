@@ -1,4 +1,4 @@
-"""Random parts of images, at one size."""
+"""Random crops of images, resized to one size."""
 
 from typing import Annotated, Literal
 
@@ -19,13 +19,14 @@ def random_resized_crop(
     min_area: Annotated[float, Field(gt=0, le=1)] = 0.08,
     mode: Literal["nearest", "bilinear"] = "bilinear",
 ) -> Tensor:
-    """Cut a random square from each image, and resize it.
+    """Crop a random square from each image and resize it.
 
     Args:
         x: (B, C, H, W).
-        size: Height and width of the results.
-        min_area: The smallest square, as its share of the largest that fits; shares are uniform from there to 1.
-        mode: How values between pixels are found. Neither blurs before shrinking: for large images with fine
+        size: Height and width of the results in pixels.
+        min_area: Minimum area of a crop, as a fraction of the largest square that fits the image. The area is uniform
+            between this fraction and 1.
+        mode: Interpolation mode, `nearest` or `bilinear`. Neither blurs before shrinking; for large images with fine
             patterns, use `interpolate` with `antialias` first.
 
     Returns:
@@ -33,7 +34,7 @@ def random_resized_crop(
     """
     batch, _, height, width = x.shape
     side = (min_area + (1 - min_area) * torch.rand(batch, device=x.device)).sqrt() * min(height, width)
-    # The image spans -1..1 in each direction, so a crop has `extent` of that, and its centre stays within the rest.
+    # The image spans -1..1 in each direction. A crop spans `extent` of that, and its centre stays within the rest.
     extent = torch.stack([side / width, side / height], dim=1)
     centre = (2 * torch.rand(batch, 2, device=x.device) - 1) * (1 - extent)
     transform = torch.cat([torch.diag_embed(extent), centre[:, :, None]], dim=2)

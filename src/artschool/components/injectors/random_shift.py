@@ -1,4 +1,4 @@
-"""Images and sequences that have moved."""
+"""Images and sequences shifted at random."""
 
 from typing import Literal
 
@@ -11,12 +11,12 @@ from artschool.registry.signature import Count
 
 @injectors.register
 def random_shift(x: Tensor, *, max_shift: Count, fill: Literal["wrap", "zero"] = "wrap") -> Tensor:
-    """Move each sample by a random number of places along every dimension after the second.
+    """Shift each sample by a random number of positions along every dimension after the second.
 
     Args:
         x: (B, C, ...), such as sequences (B, C, T) or images (B, C, H, W).
-        max_shift: The farthest move, in either direction.
-        fill: What enters at one end: what leaves at the other (wrap), or zeros.
+        max_shift: Maximum shift in positions, in either direction.
+        fill: Values that enter at one end: `wrap` takes those that leave at the other end, `zero` takes zeros.
 
     Returns:
         The same shape.

@@ -1,4 +1,4 @@
-"""Random views of images, for learning by comparing them."""
+"""Random views of images, for contrastive learning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from artschool.registry.signature import UnitInterval
 
 Area = Annotated[float, Field(gt=0, le=1)]
 LUMA = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in grey, after ITU-R BT.601."""
+"""Weights of red, green and blue in grey, from ITU-R BT.601."""
 BLUR = (0.1, 2.0)
 ASPECT = 4 / 3
 
@@ -32,30 +32,37 @@ def random_view(
     grey: UnitInterval = 0.2,
     blur: UnitInterval = 0.5,
 ) -> Tensor:
-    """Crop, flip, recolour and blur each image at random; two calls give two views.
+    """Crop, flip, recolour and blur each image at random. Two calls give two views.
 
-    In this order: a crop of random area and of an aspect in 3/4..4/3 is enlarged to the size of x; flipped; values
-    times a factor; their distance from the mean grey of the image times a factor; their distance from the grey of
-    each pixel times a factor; turned grey; blurred by a Gaussian of standard deviation 0.1 to 2 pixels, cut off at a
-    tenth of the image's side. Each number is drawn for each image.
+    The changes, in this order:
 
-    Source: Chen et al. 2020, arXiv:2002.05709, appendix A, without the shift of hue and with jitter in fixed order;
-    for images of 8 pixels use less of it.
+    - crop a random area with an aspect ratio in 3/4..4/3, and enlarge it to the size of x;
+    - flip horizontally;
+    - multiply values by a factor (brightness);
+    - multiply their distances from the mean grey of the image by a factor (contrast);
+    - multiply their distances from the grey of each pixel by a factor (saturation);
+    - turn grey;
+    - blur by a Gaussian of standard deviation 0.1 to 2 pixels, cut off at a tenth of the image's side.
+
+    Each random number is drawn for each image. Images of 8 pixels need weaker changes than the defaults.
+
+    Source: Chen et al. 2020, arXiv:2002.05709, appendix A, without the shift of hue and with jitter in fixed order.
 
     Args:
         x: (B, 1 or 3, H, W) in 0..1.
-        crop: Least and largest area of the crop, as a share of the image; [1, 1] leaves it out.
-        flip: Probability of a horizontal flip.
-        brightness: Values are multiplied by a factor from 1 - brightness to 1 + brightness; 0 leaves it out.
-        contrast: Distances from the mean grey of the image are multiplied by a factor from 1 - contrast to 1 +
-            contrast.
-        saturation: Distances of a pixel from its own grey are multiplied by a factor from 1 - saturation to 1 +
-            saturation.
-        grey: Probability that an image loses its colour.
-        blur: Probability that an image is blurred.
+        crop: Smallest and largest area of the crop, as fractions of the image's area. `[1, 1]`: no crop.
+        flip: Probability in 0..1 of a horizontal flip.
+        brightness: Strength of brightness changes: values are multiplied by a factor from 1 - brightness to 1 +
+            brightness. 0: no change.
+        contrast: Strength of contrast changes: distances from the mean grey of the image are multiplied by a factor
+            from 1 - contrast to 1 + contrast. 0: no change.
+        saturation: Strength of saturation changes: distances from the grey of each pixel are multiplied by a factor
+            from 1 - saturation to 1 + saturation. 0: no change.
+        grey: Probability in 0..1 that an image is turned grey.
+        blur: Probability in 0..1 that an image is blurred.
 
     Returns:
-        The shape and type of x, in 0..1.
+        Shape and data type of x, in 0..1.
     """
     out = _crop(x, crop, flip)
     out = out * _factor(x, brightness)
@@ -70,7 +77,7 @@ def random_view(
 
 
 def _draw(x: Tensor, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """A number for each image, (B, 1, 1, 1)."""
+    """Draw a random number for each image, (B, 1, 1, 1)."""
     return low + (high - low) * torch.rand(len(x), 1, 1, 1, device=x.device)
 
 
@@ -81,7 +88,7 @@ def _factor(x: Tensor, spread: float) -> Tensor:
 def _grey(x: Tensor) -> Tensor:
     if x.shape[1] != 3:
         return x
-    # Number by number: a tensor of the weights would be copied to the device, and the host would wait for that.
+    # Channel by channel: a tensor of the weights would be copied to the device, and the host would wait for it.
     red, green, blue = x.chunk(3, 1)
     return red * LUMA[0] + green * LUMA[1] + blue * LUMA[2]
 
@@ -102,10 +109,10 @@ def _crop(x: Tensor, crop: tuple[float, float], flip: float) -> Tensor:
 def _blurred(x: Tensor, probability: float) -> Tensor:
     batch, channels, height, width = x.shape
     radius = max(1, min(height, width) // 20)
-    # As good as zero for those that stay: the kernel is then 1 in the middle and 0 around it.
+    # Near zero for images that are not blurred: the kernel is then 1 in the middle and 0 around it.
     deviation = torch.where(_draw(x) < probability, _draw(x, *BLUR), 1e-3)
-    places = torch.arange(-radius, radius + 1, device=x.device)
-    kernel = (-0.5 * (places / deviation).square()).exp()
+    positions = torch.arange(-radius, radius + 1, device=x.device)
+    kernel = (-0.5 * (positions / deviation).square()).exp()
     kernel = (kernel / kernel.sum(3, keepdim=True)).to(x.dtype).repeat_interleave(channels, 0)
     planes = F.pad(x, [radius] * 4, mode="reflect").reshape(1, batch * channels, height + 2 * radius, -1)
     planes = F.conv2d(planes, kernel, groups=batch * channels)

@@ -1,4 +1,4 @@
-"""A value whose entries have moved on, such as a batch in another order."""
+"""A value with shifted entries, such as a batch in another order."""
 
 from torch import Tensor
 
@@ -7,14 +7,14 @@ from artschool.registry import injectors
 
 @injectors.register
 def roll(x: Tensor, *, shift: int = 1, dim: int = 0) -> Tensor:
-    """Move every entry along a dimension; what leaves at the end comes back at the front.
+    """Shift the entries along a dimension. Entries that leave at the end enter at the front.
 
-    Along the batch this gives each sample another one of the same batch, such as a pair that does not belong together.
+    Along the batch, this pairs each sample with another sample of the batch, such as for a negative pair.
 
     Args:
         x: Any shape.
-        shift: By how many places.
-        dim: Along which dimension; 0 is the batch.
+        shift: Number of positions to shift by. Negative numbers shift towards the front.
+        dim: Dimension to shift along. 0: the batch.
 
     Returns:
         The same shape.

@@ -1,4 +1,4 @@
-"""A number that follows the iteration."""
+"""A number that depends on the iteration."""
 
 import math
 from typing import Literal
@@ -21,24 +21,25 @@ def scheduled_scalar(
     start: Natural = 0,
     context: Context,
 ) -> Tensor:
-    """Let a number follow the iteration.
+    """Compute a number from the iteration.
 
-    With t = max(iteration - start, 0) / iterations it is, by kind,
+    With t = max(iteration - start, 0) / iterations, the number is
 
-    - linear: `initial + (final - initial) * min(t, 1)`, so it goes there once and stays;
-    - cosine: `final + (initial - final) * (1 + cos(2 pi t)) / 2`, so it swings between the two without end.
+    - linear: `initial + (final - initial) * min(t, 1)`, which stays at `final` at the end;
+    - cosine: `final + (initial - final) * (1 + cos(2 pi t)) / 2`, which swings between the two without end.
 
     Args:
-        kind: How the number moves: `linear`, there once; `cosine`, there and back without end.
-        initial: The number until `start`.
-        final: Where the number ends (linear), or its other extreme (cosine).
-        iterations: How long the way takes (linear), or one swing there and back (cosine).
-        start: The iteration at which the number begins to move.
+        kind: Curve of the number: `linear` from `initial` to `final`, or `cosine`, which swings between the two
+            without end.
+        initial: Value up to iteration `start`.
+        final: Value at the end (linear), or the opposite extreme (cosine).
+        iterations: Number of iterations from `initial` to `final` (linear), or of one full period (cosine).
+        start: Iteration at which the number begins to change.
         context: Gives the iteration.
 
     Returns:
         A scalar tensor, such as the `scale` of a later `add_noise`.
     """
     t = max(context.iteration - start, 0) / iterations
-    way = min(t, 1.0) if kind == "linear" else (1 - math.cos(2 * math.pi * t)) / 2
-    return torch.full((), initial + (final - initial) * way, device=context.device)
+    progress = min(t, 1.0) if kind == "linear" else (1 - math.cos(2 * math.pi * t)) / 2
+    return torch.full((), initial + (final - initial) * progress, device=context.device)

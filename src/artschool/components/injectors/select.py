@@ -8,46 +8,46 @@ from artschool.registry import injectors
 
 @injectors.register
 def select(x: Tensor, *, index: int | list[int] | None = None, dim: int = 1) -> Tensor | list[Tensor]:
-    """Take slices along a dimension, each without it.
+    """Take single slices along a dimension, which the slices do not have.
 
     Args:
         x: Any shape.
-        index: Which slice, or several; negative counts from the end. Without it, all of them.
-        dim: The dimension that is cut.
+        index: Index of a slice, or a list of indices. Negative numbers count from the end. null: all slices.
+        dim: Dimension to slice.
 
     Returns:
-        One tensor for a single index; else one for each, for a list of names in `out`. Views, nothing is copied.
+        One tensor for a single index, otherwise one tensor for each name in `out`. They are views, without a copy.
 
     Raises:
-        ConfigError: There is no such index.
+        ConfigError: An index is out of range.
     """
     size = x.shape[dim]
     wanted = range(size) if index is None else [index] if isinstance(index, int) else index
-    for one in wanted:
-        if not -size <= one < size:
-            raise ConfigError(f"select takes index {one} of dimension {dim}, but its size is {size}")
-    slices = [x.select(dim, one) for one in wanted]
+    for position in wanted:
+        if not -size <= position < size:
+            raise ConfigError(f"select: index {position} is out of range for dimension {dim} of size {size}")
+    slices = [x.select(dim, position) for position in wanted]
     return slices[0] if isinstance(index, int) else slices
 
 
 @injectors.register("slice")
 def slice_along(x: Tensor, *, start: int = 0, stop: int | None = None, dim: int = 1) -> Tensor:
-    """Take the places `start` to `stop - 1` along a dimension, such as some of the channels.
+    """Take the positions `start` to `stop - 1` along a dimension, such as some of the channels.
 
     Args:
         x: Any shape.
-        start: The first place; negative counts from the end.
-        stop: The place after the last; negative counts from the end. Without it, up to the end.
-        dim: The dimension that is cut.
+        start: First position to take. Negative numbers count from the end.
+        stop: Position after the last one to take. Negative numbers count from the end. null: up to the end.
+        dim: Dimension to slice.
 
     Returns:
-        The same shape but at `dim`; a view, nothing is copied.
+        The same shape except at `dim`. It is a view, without a copy.
 
     Raises:
-        ConfigError: Nothing is left.
+        ConfigError: The slice is empty.
     """
     size = x.shape[dim]
     start, stop, _ = slice(start, stop).indices(size)
     if start >= stop:
-        raise ConfigError(f"slice leaves nothing of dimension {dim}, whose size is {size}: from {start} to {stop}")
+        raise ConfigError(f"slice: positions {start} to {stop} of dimension {dim} of size {size} are empty")
     return x.narrow(dim, start, stop - start)

@@ -12,14 +12,14 @@ def squeeze(x: Tensor, *, dim: int) -> Tensor:
 
     Args:
         x: Any shape with size 1 at `dim`.
-        dim: The dimension to remove; negative counts from the end.
+        dim: Dimension to remove. Negative numbers count from the end.
 
     Returns:
-        One dimension less; a view, nothing is copied.
+        A tensor with one dimension less. It is a view, without a copy.
 
     Raises:
         ConfigError: The dimension has another size.
     """
     if x.shape[dim] != 1:
-        raise ConfigError(f"squeeze removes dimension {dim} of size 1, but the input is {tuple(x.shape)}")
+        raise ConfigError(f"squeeze: dimension {dim} must have size 1, got a tensor of shape {tuple(x.shape)}")
     return x.squeeze(dim)

@@ -1,4 +1,4 @@
-"""Pixel distance to real images that have another range."""
+"""Pixel distance to real images in another range of values."""
 
 from torch import Tensor
 
@@ -19,17 +19,18 @@ def adjusted_pixel(
     log_statistics: bool = False,
     context: Context,
 ) -> Tensor:
-    """Distance of `fake` and `real * real_scale + real_offset`.
+    """Distance between `fake` and `real * real_scale + real_offset`.
 
     Args:
         fake: Any shape.
         real: The same shape.
-        criterion: Which distance is taken.
-        real_scale: What `real` is multiplied by.
-        real_offset: What is added to `real` once it is scaled, in units of fake.
-        log_statistics: Whether to log the mean and the standard deviation of both over the batch, as `fake_mean`,
-            `fake_std`, `real_mean` and `real_std`; real as it is compared.
-        context: Takes what is logged.
+        criterion: Distance: `l1` (mean absolute difference), `l2` (mean squared difference) or `cosine` (1 - cosine
+            similarity).
+        real_scale: Factor of `real`.
+        real_offset: Number to add to the scaled `real`, in units of fake.
+        log_statistics: Whether to log the mean and the standard deviation over the batch of fake and of the adjusted
+            real, as `fake_mean`, `fake_std`, `real_mean` and `real_std`.
+        context: Records the logged values.
 
     Raises:
         ConfigError: The shapes differ.

@@ -1,4 +1,4 @@
-"""Two views of a sample that predict each other."""
+"""Each of two views of a sample predicts the other."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,14 +11,13 @@ from artschool.registry import losses
 def byol(prediction1: Tensor, prediction2: Tensor, target1: Tensor, target2: Tensor) -> Tensor:
     """Distance of each view's prediction from the other view's target: `4 - 2 cos(p1, t2) - 2 cos(p2, t1)`.
 
-    It is the squared distance of vectors of length one, once for either direction, mean over samples. Targets get
-    no gradient.
+    Squared distance of vectors of length one, summed over both directions, mean over samples. Targets get no gradient.
 
     Args:
-        prediction1: (B, D), what the predictor makes of the first view's projection.
-        prediction2: (B, D), what the predictor makes of the second view's projection.
-        target1: (B, D), the first view's projection by the target network, a moving average.
-        target2: (B, D), the second view's projection by the target network.
+        prediction1: (B, D), prediction from the projection of the first view.
+        prediction2: (B, D), prediction from the projection of the second view.
+        target1: (B, D), projection of the first view by the target network, a moving average.
+        target2: (B, D), projection of the second view by the target network.
 
     Returns:
         A scalar in 0..8.

@@ -14,7 +14,7 @@ def charbonnier(fake: Tensor, real: Tensor, *, epsilon: Positive = 1e-3) -> Tens
     Args:
         fake: Any shape.
         real: The same shape.
-        epsilon: How wide the smooth bottom is, in units of the values; the loss is never smaller.
+        epsilon: Width of the smooth minimum, in units of the values. The loss is at least epsilon.
 
     Raises:
         ConfigError: The shapes differ.

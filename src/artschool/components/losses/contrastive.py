@@ -1,4 +1,4 @@
-"""Two views of one sample should be nearer to each other than to other samples."""
+"""Bring two views of one sample closer to each other than to other samples."""
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +14,14 @@ from artschool.registry.signature import Positive
 def info_nce(x: Tensor, y: Tensor, *, temperature: Positive = 0.1, symmetric: bool = False) -> Tensor:
     """Find for each row of x its partner among the rows of y: `-mean log softmax(cos(x_i, y_j) / temperature)_ii`.
 
-    Negatives are the other samples of the micro-batch of this process: `accumulate` and several processes make them
-    fewer.
+    The negatives are the other samples in the micro-batch of this process. `accumulate` and several processes reduce
+    their number.
 
     Args:
         x: (B, C) embeddings.
-        y: (B, C), row i the partner of row i.
-        temperature: Smaller values count the nearest negatives more.
-        symmetric: Whether to average it with the same from y to x, as CLIP does (arXiv:2103.00020, figure 3).
+        y: (B, C) embeddings; row i is the partner of row i of x.
+        temperature: Divisor of the cosine similarities. Smaller values give more weight to the nearest negatives.
+        symmetric: Whether to average the loss with the one from y to x, as in CLIP (arXiv:2103.00020, figure 3).
 
     Raises:
         ConfigError: The shapes differ.
@@ -37,15 +37,15 @@ def info_nce(x: Tensor, y: Tensor, *, temperature: Positive = 0.1, symmetric: bo
 
 @losses.register
 def nt_xent(x: Tensor, y: Tensor, *, temperature: Positive = 0.5) -> Tensor:
-    """Find for each of the 2 B views its partner among all the others, those of its own side included: SimCLR's loss.
+    """Find for each of the 2 B views its partner among all other views of both sides: SimCLR's loss.
 
-    Negatives are the other samples of the micro-batch of this process: `accumulate` and several processes make them
-    fewer.
+    The negatives are the other samples in the micro-batch of this process. `accumulate` and several processes reduce
+    their number.
 
     Args:
         x: (B, C) embeddings of one view.
-        y: (B, C) embeddings of the other view, row i the partner of row i.
-        temperature: Smaller values count the nearest negatives more.
+        y: (B, C) embeddings of the other view; row i is the partner of row i of x.
+        temperature: Divisor of the cosine similarities. Smaller values give more weight to the nearest negatives.
 
     Raises:
         ConfigError: The shapes differ.
@@ -55,9 +55,9 @@ def nt_xent(x: Tensor, y: Tensor, *, temperature: Positive = 0.5) -> Tensor:
     x, y = pair("nt_xent", x, y)
     views = torch.cat([x, y])
     logits = _similarities(views, views) / temperature
-    itself = torch.eye(len(views), dtype=torch.bool, device=views.device)
+    identity = torch.eye(len(views), dtype=torch.bool, device=views.device)
     partners = torch.arange(len(views), device=views.device).roll(len(x))
-    return F.cross_entropy(logits.masked_fill(itself, -torch.inf), partners)
+    return F.cross_entropy(logits.masked_fill(identity, -torch.inf), partners)
 
 
 def _similarities(x: Tensor, y: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Angle between vectors."""
+"""Distance by the angle between vectors."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,12 +9,12 @@ from artschool.registry import losses
 
 @losses.register
 def cosine(fake: Tensor, real: Tensor, *, dim: int = 1) -> Tensor:
-    """Mean of 1 - cosine similarity: 0 for vectors of one direction, 2 for opposite ones; lengths do not matter.
+    """Mean of 1 - cosine similarity: 0 for vectors of equal direction, 2 for opposite ones, whatever their lengths.
 
     Args:
         fake: (B, C) or (B, C, ...).
         real: The same shape.
-        dim: Along which a vector lies.
+        dim: Dimension of the vectors' components.
 
     Raises:
         ConfigError: The shapes differ.

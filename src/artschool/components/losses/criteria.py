@@ -1,4 +1,4 @@
-"""The distances that losses over features, patches or outputs choose from by `criterion:`."""
+"""The distances that the option `criterion` of several losses names."""
 
 from collections.abc import Callable
 from typing import Literal

@@ -12,21 +12,20 @@ from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 
 Inputs: TypeAlias = Tensor | list[Tensor]
-"""What a critic is called on: samples, or a list of samples and whatever they come with, such as their classes."""
-"""Upper bound of uniform noise, from 0."""
+"""Inputs of a critic: samples, or a list of samples and their conditions, such as classes."""
 
 
 def logits_of(critic: nn.Module, inputs: Inputs, *, noise: float = 0.0) -> list[Tensor]:
     """Call a critic.
 
     Args:
-        noise: Upper bound of uniform noise, from 0, that is added to every floating input.
+        noise: Upper bound of the uniform noise, from 0, that is added to every floating-point input.
 
     Returns:
-        Its logits in float32 or better: those of each scale, or of each part, where it returns several.
+        The logits in float32 or better, one tensor for each scale or part of the critic.
 
     Raises:
-        ConfigError: It returned something other than a tensor or a list of tensors.
+        ConfigError: The critic returns something other than a tensor or a list of tensors.
     """
     parts = as_list(inputs)
     if noise:
@@ -36,22 +35,22 @@ def logits_of(critic: nn.Module, inputs: Inputs, *, noise: float = 0.0) -> list[
     for part in logits:
         if not isinstance(part, Tensor):
             raise ConfigError(
-                f"{type(critic).__name__} returned {type(part).__name__} among its logits; a critic returns a tensor, "
-                "or a list of tensors that are all logits"
+                f"{type(critic).__name__}: a critic must return logits: a tensor, or a list of tensors "
+                f"(got {type(part).__name__})"
             )
     return [at_least_float32(part) for part in logits]
 
 
 def as_list(inputs: Inputs) -> list[Tensor]:
-    """The inputs one by one, the samples first."""
+    """The inputs as a list, samples first."""
     return [inputs] if isinstance(inputs, Tensor) else inputs
 
 
 def detached(inputs: Inputs) -> list[Tensor]:
-    """The inputs without their gradients."""
+    """The inputs as a list of detached tensors."""
     return [part.detach() for part in as_list(inputs)]
 
 
 def total(terms: Sequence[Tensor]) -> Tensor:
-    """The sum of scalars, of which there is at least one."""
+    """The sum of one or more scalars."""
     return sum(terms[1:], start=terms[0])

@@ -1,4 +1,4 @@
-"""How badly predicted classes fit."""
+"""Cross entropy of predicted classes."""
 
 from typing import Literal
 
@@ -24,19 +24,20 @@ def cross_entropy(
 
     Args:
         logits: (B, C) or (B, C, ...), before softmax or sigmoid.
-        labels: For ce the class of each place, whole numbers in 0..C-1 in the shape of logits without
-            `class_dim`; for soft the probabilities of all classes, in the shape of logits; for bce the
-            answers to independent yes-or-no questions, in 0..1 and the shape of logits.
-        mask: The places that count, where it is not 0. What it excludes has neither value nor gradient, and
-            the mean is over what is left, 0 if that is nothing. It has the dimensions of logits for bce, and
-            those without `class_dim` for ce and soft; sizes of 1 broadcast.
-        kind: What the labels are.
-        class_dim: Where logits (and soft labels) have their classes; -1 for (B, T, C).
-        resize_labels: Bring labels of kind ce (B, ...) to the size of logits (B, C, ...) by nearest
+        labels: For `ce`, the class of each position: whole numbers in 0..C-1, in the shape of logits without
+            `class_dim`. For `soft`, the probabilities of all classes, in the shape of logits. For `bce`, independent
+            probabilities in 0..1, in the shape of logits.
+        mask: Positions that count, where the mask is not 0. Other positions contribute neither value nor gradient.
+            The mean is over the positions that count, or 0 if there are none. The mask has the dimensions of logits
+            for `bce`, and those without `class_dim` for `ce` and `soft`; sizes of 1 broadcast. null: all positions
+            count.
+        kind: Kind of labels: `ce` for classes, `bce` for independent binary labels, `soft` for class probabilities.
+        class_dim: Dimension of the classes in logits and in soft labels; -1 for (B, T, C).
+        resize_labels: Whether to resize labels of kind `ce` (B, ...) to the size of logits (B, C, ...) by nearest
             neighbour.
 
     Raises:
-        ConfigError: Labels of kind ce are not whole numbers, or the mask has another number of dimensions.
+        ConfigError: Labels of kind `ce` are not whole numbers, or the mask has the wrong number of dimensions.
     """
     logits = at_least_float32(logits)
     reduction = "mean" if mask is None else "none"
@@ -54,7 +55,10 @@ def cross_entropy(
 
 def _classes(labels: Tensor, logits: Tensor, *, resize: bool) -> Tensor:
     if labels.is_floating_point():
-        raise ConfigError(f"labels are {labels.dtype}; kind ce takes whole numbers, kind soft takes probabilities")
+        raise ConfigError(
+            f"cross_entropy: labels of kind ce must be whole numbers, got {labels.dtype}. "
+            "Fix: use kind soft for probabilities"
+        )
     if resize:
         labels = F.interpolate(labels.unsqueeze(1).double(), size=logits.shape[2:], mode="nearest").squeeze(1)
     return labels.long()
@@ -62,6 +66,9 @@ def _classes(labels: Tensor, logits: Tensor, *, resize: bool) -> Tensor:
 
 def _mean_where(loss: Tensor, mask: Tensor) -> Tensor:
     if mask.ndim != loss.ndim:
-        raise ConfigError(f"the mask is {tuple(mask.shape)} for places {tuple(loss.shape)}; give it as many dimensions")
+        raise ConfigError(
+            f"cross_entropy: the mask must have {loss.ndim} dimensions, as positions of shape {tuple(loss.shape)}, "
+            f"got shape {tuple(mask.shape)}"
+        )
     kept = mask.bool().expand_as(loss)
     return loss.masked_fill(~kept, 0.0).sum() / kept.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Squared error that counts more where there is detail."""
+"""Squared error with larger weights at fine detail."""
 
 from typing import Annotated
 
@@ -25,27 +25,29 @@ def detail_l2(
 ) -> Tensor:
     """Mean of squared differences, weighted by `(|real - coarse| + base)^power` over the mean of that.
 
-    `coarse` is real without what shrinking it by `scale` loses: the means over blocks of scale x scale pixels. The
-    weights are 1 on average and get no gradients. Logs `l2_loss`, the mean without weights.
+    `coarse` is real without its fine detail: the means over blocks of scale x scale pixels. The weights are 1 on
+    average and get no gradients. Logs `l2_loss`, the mean without weights.
 
     Args:
         fake: (B, C, H, W), H and W multiples of scale.
         real: The same shape.
-        scale: Size of a block in pixels; that of the super-resolution, as a rule.
-        base: What flat areas count, in units of real.
-        power: How much detail stands out; 0 weighs all alike.
-        context: Takes what is logged.
+        scale: Side of a block in pixels, usually the factor of the super-resolution.
+        base: Number to add to the detail before the power, in units of real. It gives weight to flat areas.
+        power: Exponent of the weights. Larger values emphasise detail; 0: equal weights.
+        context: Records the logged values.
 
     Raises:
-        ConfigError: The shapes differ, or scale does not divide the size.
+        ConfigError: The shapes differ, or height or width is not a multiple of scale.
     """
     fake, real = pair("detail_l2", fake, real)
     if real.shape[-2] % scale or real.shape[-1] % scale:
-        raise ConfigError(f"detail_l2 takes images of a multiple of {scale} pixels, not {tuple(real.shape[-2:])}")
+        raise ConfigError(
+            f"detail_l2: height and width must be multiples of the scale {scale}, got {tuple(real.shape[-2:])}"
+        )
     squares = (fake - real).square()
     context.log("l2_loss", squares.detach().mean())
     reference = real.detach()
     coarse = F.interpolate(F.avg_pool2d(reference, scale), scale_factor=scale, mode="nearest")
     weights = ((reference - coarse).abs() + base) ** power
-    # Flat images and a base of 0 have no weights at all.
+    # Flat images with a base of 0 have only weights of 0.
     return (squares * (weights / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny))).mean()

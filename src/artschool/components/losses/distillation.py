@@ -1,4 +1,4 @@
-"""A student that learns a teacher's predictions."""
+"""Train a student on the predictions of a teacher."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -12,15 +12,15 @@ from artschool.registry.signature import Positive
 def distillation(teacher: Tensor, student: Tensor, *, temperature: Positive = 1.0, class_dim: int = 1) -> Tensor:
     """Divergence of the student's class probabilities from the teacher's, mean over samples.
 
-    Summed over places: `sum p log(p / q) / B` with p = softmax(teacher / temperature) and q =
-    softmax(student / temperature). It is not multiplied by temperature squared; the weight can be. A teacher
-    that requires gradients gets them too.
+    `sum p log(p / q) / B` with p = softmax(teacher / temperature) and q = softmax(student / temperature), summed over
+    classes and positions. There is no factor of temperature squared; include it in `weight` if needed. A teacher that
+    requires gradients gets them too.
 
     Args:
         teacher: (B, C) or (B, C, ...) logits.
         student: Logits of the same shape.
-        temperature: Larger values make the small probabilities count more.
-        class_dim: The dimension of the classes.
+        temperature: Divisor of the logits. Larger values give more weight to small probabilities.
+        class_dim: Dimension of the classes.
 
     Raises:
         ConfigError: The shapes differ.

@@ -1,4 +1,4 @@
-"""Fakes that a critic's inner layers cannot tell from real samples."""
+"""Match the features of fakes to those of real samples in the layers of a critic."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from artschool.registry.signature import Network
 def feature_matching(network: Network, fake: Inputs, real: Inputs, *, method: MethodName = "features") -> Tensor:
     """Mean absolute difference of a critic's features of fakes and real samples, summed over layers and parts.
 
-    `sum_i mean |D_i(real) - D_i(fake)|`. Fakes and real samples are compared one by one, so each fake belongs to the
-    real sample at its place: super-resolution, translation, vocoders. Real samples get no gradient.
+    `sum_i mean |D_i(real) - D_i(fake)|`. Each fake is compared with the real sample at the same position of the batch,
+    as in super-resolution, translation and vocoders. Real samples get no gradient.
 
     Args:
-        network: The critic, whose features are compared.
-        fake: (B, ...) from the generator; or a list, with what a conditional critic takes besides.
-        real: (B, ...) from the data; or a list, with what a conditional critic takes besides.
-        method: The critic's method that returns its features: a list of tensors, or a list of such lists where it
-            has several parts. `patch_critic` and `vgg_critic` have `features`.
+        network: Critic whose features are compared.
+        fake: (B, ...) from the generator; for a conditional critic, a list of samples and conditions.
+        real: (B, ...) from the data; for a conditional critic, a list of samples and conditions.
+        method: Method of the critic that returns its features: a list of tensors, or a list of lists for a critic of
+            several parts. `patch_critic` and `vgg_critic` have `features`.
 
     Raises:
-        ConfigError: The critic has no such method, or it returns features that do not match.
+        ConfigError: The critic does not have this method, or the features of fake and real have different shapes.
 
     Source: Wang et al. 2018, arXiv:1711.11585, eq. 4; Kong et al. 2020, arXiv:2010.05646, eq. 4.
     """
@@ -41,7 +41,9 @@ def feature_matching(network: Network, fake: Inputs, real: Inputs, *, method: Me
         of_real = [part.detach() for part in _flat(forward(network, [*as_list(real)], method=method), method)]
     shapes = [[tuple(feature.shape) for feature in features] for features in (of_fake, of_real)]
     if shapes[0] != shapes[1]:
-        raise ConfigError(f"features of fakes have the shapes {shapes[0]}, those of real samples {shapes[1]}")
+        raise ConfigError(
+            f"feature_matching: features of fakes have shapes {shapes[0]}, but those of real samples {shapes[1]}"
+        )
     return total([F.l1_loss(f, r) for f, r in zip(of_fake, of_real, strict=True)])
 
 
@@ -52,4 +54,4 @@ def _flat(features: Any, method: str) -> Iterator[Tensor]:
         for part in features:
             yield from _flat(part, method)
     else:
-        raise ConfigError(f"{method!r} returned {type(features).__name__}; features are a list of tensors")
+        raise ConfigError(f"feature_matching: {method!r} must return a list of tensors, got {type(features).__name__}")

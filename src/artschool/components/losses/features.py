@@ -1,4 +1,4 @@
-"""Feature maps of a network, whatever it returns them in."""
+"""Feature maps of a network that returns a tensor, a sequence or a mapping."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -13,14 +13,16 @@ from artschool.errors import ConfigError, allowed
 Maps = dict[str, Tensor]
 """Feature maps by the name of their layer."""
 LayerWeights = Annotated[dict[str, float], Field(min_length=1)]
-"""The layers that count in a loss, and how much."""
+"""The layers that count in a loss, with their weights."""
 
 
 def feature_maps(network: nn.Module, x: Tensor) -> Maps:
-    """What a network makes of x: one tensor, a sequence of them, or a mapping from their names, in float32 or better.
+    """Feature maps of a network for x, by name, in float32 or better.
+
+    The name of a single tensor is "0"; the items of a sequence are "0", "1", ...
 
     Raises:
-        ConfigError: It returns something else.
+        ConfigError: The network does not return a tensor, or a sequence or mapping of tensors.
     """
     return {name: at_least_float32(value) for name, value in _named(network(x)).items()}
 
@@ -31,8 +33,8 @@ def feature_pairs(
     """Feature maps of two batches by layer: those of `fake` with gradients, those of `real` without.
 
     Args:
-        network: Makes the maps.
-        real_network: Makes those of `real`, if another does.
+        network: Computes the maps.
+        real_network: Computes the maps of `real`. None: `network`.
 
     Raises:
         ConfigError: The networks return different maps.
@@ -41,21 +43,23 @@ def feature_pairs(
         real_maps = feature_maps(network if real_network is None else real_network, real)
     fake_maps = feature_maps(network, fake)
     if fake_maps.keys() != real_maps.keys():
-        raise ConfigError(f"the networks return different maps: {', '.join(fake_maps)}; {', '.join(real_maps)}")
+        raise ConfigError(
+            f"the networks return different maps: {', '.join(fake_maps)} for fake, {', '.join(real_maps)} for real"
+        )
     return {name: (fake_maps[name], real_maps[name]) for name in fake_maps}
 
 
 def weights_of(layers: Sequence[str], chosen: Mapping[str, float] | None) -> dict[str, float]:
-    """The layers that count, and how much: all alike if none is chosen.
+    """The weights of the layers that count: 1 for all layers if `chosen` is None.
 
     Raises:
-        ConfigError: A chosen layer is none of them.
+        ConfigError: A chosen layer does not exist.
     """
     if chosen is None:
         return dict.fromkeys(layers, 1.0)
     for name in chosen:
         if name not in layers:
-            raise ConfigError(f"the network returns no layer {name!r}. {allowed('It returns', name, layers)}")
+            raise ConfigError(f"unknown layer {name!r}. {allowed('The network returns', name, layers)}")
     return dict(chosen)
 
 
@@ -66,4 +70,6 @@ def _named(output: Any) -> Mapping[str, Tensor]:
         return output
     if isinstance(output, Sequence):
         return {str(index): value for index, value in enumerate(output)}
-    raise ConfigError(f"a feature network returns a tensor, a list or a mapping of them, not {type(output).__name__}")
+    raise ConfigError(
+        f"a feature network must return a tensor, or a list or mapping of tensors, got {type(output).__name__}"
+    )

@@ -1,4 +1,4 @@
-"""A distance between spectra that looks at what is hard to make."""
+"""Distance between spectra with larger weights at the frequencies that differ most."""
 
 import torch
 from torch import Tensor
@@ -12,12 +12,12 @@ from artschool.registry.signature import NotNegative
 def focal_frequency(fake: Tensor, real: Tensor, *, alpha: NotNegative = 1.0) -> Tensor:
     """Mean over frequencies of `w |F(fake) - F(real)|^2`, with `w = |F(fake) - F(real)|^alpha` over its largest value.
 
-    F is the orthonormal two-dimensional Fourier transform of each channel; w is in 0..1 for each, without gradients.
+    F is the orthonormal two-dimensional Fourier transform of each channel. w is in 0..1 and gets no gradients.
 
     Args:
         fake: (B, C, H, W).
         real: The same shape.
-        alpha: How much the largest differences count more; 0 gives l2.
+        alpha: Exponent of the weights. Larger values give more weight to the largest differences; 0: equal weights.
 
     Raises:
         ConfigError: The shapes differ.
@@ -30,6 +30,6 @@ def focal_frequency(fake: Tensor, real: Tensor, *, alpha: NotNegative = 1.0) -> 
     squares = difference.square().sum(-1)
     weights = squares.detach() ** (alpha / 2)
     largest = weights.amax((-2, -1), keepdim=True)
-    # Equal images have no largest difference: any weights do.
+    # For equal images the largest difference is 0, and the weights do not matter.
     weights = weights / largest.clamp(min=torch.finfo(largest.dtype).tiny)
     return (weights * squares).mean()

@@ -1,4 +1,4 @@
-"""A loss over, or at one place of, a dimension such as time."""
+"""A loss over a dimension such as time, or at one position of it."""
 
 import torch
 from torch import Tensor
@@ -12,45 +12,47 @@ from artschool.registry.signature import Loss
 def for_each(
     loss: Loss, fake: Tensor, real: Tensor, *, dim: int = 1, element_weights: list[float] | None = None
 ) -> Tensor:
-    """Sum of another loss over the slices of a dimension, which the slices no longer have.
+    """Sum of another loss over the slices of a dimension.
 
     Args:
-        loss: Any loss of two keys, which are called by position.
+        loss: Loss of two keys, which receives a slice of fake and of real. A slice does not have `dim`.
         fake: (B, T, ...).
-        real: (B, T, ...), as many slices.
-        dim: The dimension to slice.
-        element_weights: A factor for each slice, as many as there are.
+        real: (B, T, ...), with the same number of slices.
+        dim: Dimension to slice.
+        element_weights: Factors of the slices, one for each. null: 1 for all.
 
     Raises:
-        ConfigError: fake, real and the weights differ in their number.
+        ConfigError: The numbers of slices of fake and real and of weights differ.
     """
     slices = list(zip(fake.unbind(dim), real.unbind(dim), strict=False))
     weights = element_weights or [1.0] * len(slices)
     if not len(weights) == fake.shape[dim] == real.shape[dim]:
         raise ConfigError(
-            f"for_each pairs slices of dimension {dim}, but fake has {fake.shape[dim]}, real has {real.shape[dim]}, "
-            f"and there are {len(weights)} weights"
+            f"for_each: the numbers of slices along dimension {dim} and of weights must be equal, got "
+            f"{fake.shape[dim]} of fake, {real.shape[dim]} of real and {len(weights)} weights"
         )
-    values = [loss(one, other) * weight for (one, other), weight in zip(slices, weights, strict=True)]
+    values = [
+        loss(fake_slice, real_slice) * weight for (fake_slice, real_slice), weight in zip(slices, weights, strict=True)
+    ]
     return torch.stack(values).sum()
 
 
 @losses.register
 def for_element(loss: Loss, fake: Tensor, real: Tensor, *, index: int, dim: int = 1) -> Tensor:
-    """Another loss at one place of a dimension.
+    """Another loss at one position of a dimension.
 
     Args:
-        loss: Any loss of two keys, which are called by position.
+        loss: Loss of two keys, which receives a slice of fake and of real. A slice does not have `dim`.
         fake: (B, T, ...).
         real: (B, T, ...).
-        index: The place, from 0; negative numbers count from the end.
-        dim: The dimension, which the slices no longer have.
+        index: Position of the slices, from 0. Negative numbers count from the end.
+        dim: Dimension to slice.
 
     Raises:
-        ConfigError: There is no such place.
+        ConfigError: `index` is out of range.
     """
     for name, values in (("fake", fake), ("real", real)):
         size = values.shape[dim]
         if not -size <= index < size:
-            raise ConfigError(f"{name} has no place {index} in dimension {dim}, whose size is {size}")
+            raise ConfigError(f"for_element: index {index} is out of range for dimension {dim} of {name}, size {size}")
     return loss(fake.select(dim, index), real.select(dim, index))

@@ -1,4 +1,4 @@
-"""Adversarial losses: a critic tells real from fake, a generator learns to mislead it."""
+"""Adversarial losses: a critic learns to distinguish real samples from fakes, a generator to mislead it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from artschool.registry.signature import Context, Network, NotNegative
 GeneratorKind = Literal["vanilla", "saturating", "lsgan", "hinge", "wgan", "ragan"]
 DiscriminatorKind = Literal["vanilla", "lsgan", "hinge", "wgan", "ragan", "max_spread"]
 RELATIVE = ("ragan", "max_spread")
-"""Kinds whose logits mean something only in comparison."""
+"""Kinds in which only differences of logits are meaningful."""
 
 
 @losses.register
@@ -32,29 +32,31 @@ def generator_gan(
     min_loss: float | None = None,
     detach_real: bool = True,
 ) -> Tensor:
-    """Make the critic take fakes for real.
+    """Train a generator so that the critic takes its fakes for real samples.
 
-    The critic is called on `fake` with gradients; that it does not learn from them is up to the step, which freezes
-    what it does not train. A critic that returns a list of logits counts as several, whose losses are summed.
+    The critic is called on `fake` with gradients. It does not learn from them, because a step freezes the networks
+    that it does not train. For a critic that returns a list of logits, the losses of its items are summed.
 
     Args:
-        network: The critic: samples to logits of any shape, large for real, or to a list of such.
-        fake: (B, ...) from the generator; or a list, with what a conditional critic takes besides.
-        real: (B, ...) from the data, or a list; read by ragan alone.
-        kind: The formula, one function of `gan_kinds` for each; `saturating` is the generator's of a vanilla critic
-            in the form of the minimax game.
-        noise: Upper bound of uniform noise, from 0, added to everything floating that the critic sees.
-        min_loss: Below this there is no gradient, so that the critic can catch up; see `stopped_below`.
-        detach_real: Whether gradients stop at `real`; they matter where a network that is trained made it.
+        network: Critic: maps samples to logits of any shape, large for real samples, or to a list of logits.
+        fake: (B, ...) from the generator; for a conditional critic, a list of samples and conditions.
+        real: (B, ...) from the data, or a list as for `fake`. Only `ragan` uses it.
+        kind: Formula of the loss; the kind of the critic's loss should match. `saturating` is the minimax form for a
+            `vanilla` critic.
+        noise: Upper bound of the uniform noise, from 0, that is added to every floating-point input of the critic.
+            0: no noise.
+        min_loss: Value of the loss below which the generator gets no gradient, so that the critic can catch up.
+            null: no limit.
+        detach_real: Whether to stop gradients at `real`. It matters only if a trained network computes `real`.
 
     Raises:
-        ConfigError: ragan without `real`.
+        ConfigError: The kind is `ragan`, and `real` is not given.
     """
     fake_logits = logits_of(network, fake, noise=noise)
     if kind != "ragan":
-        return stopped_below(min_loss, total([_GENERATOR[kind](part) for part in fake_logits]))
+        return stopped_below(min_loss, total([_GENERATOR_LOSSES[kind](part) for part in fake_logits]))
     if real is None:
-        raise ConfigError("generator_gan of kind ragan compares fakes with real samples; give it `real`")
+        raise ConfigError("generator_gan: kind ragan compares fakes with real samples. Fix: give `real`")
     with torch.set_grad_enabled(torch.is_grad_enabled() and not detach_real):
         real_logits = logits_of(network, real, noise=noise)
     pairs = zip(real_logits, fake_logits, strict=True)
@@ -72,20 +74,22 @@ def discriminator_gan(
     min_loss: float | None = None,
     context: Context,
 ) -> Tensor:
-    """Tell real from fake: the sum, not the mean, of a term for each.
+    """Train a critic to distinguish real samples from fakes: the sum of a term for real samples and one for fakes.
 
-    `fake` is detached, so the generator learns nothing from this loss. Logs `d_real` and `d_fake`, the means of the
-    logits; for kinds that compare, `d_fake_diff`, the mean of fakes less that of real samples. A critic that returns
-    a list of logits counts as several, whose losses are summed.
+    `fake` is detached, so the generator does not learn from this loss. Logs `d_real` and `d_fake`, the means of the
+    logits. The kinds `ragan` and `max_spread` log `d_fake_diff` instead, the mean of fakes minus that of real samples.
+    For a critic that returns a list of logits, the losses of its items are summed.
 
     Args:
-        network: The critic: samples to logits of any shape, large for real, or to a list of such.
-        fake: (B, ...) from the generator; or a list, with what a conditional critic takes besides.
-        real: (B, ...) from the data, or a list.
-        kind: The formula, one function of `gan_kinds` for each.
-        noise: Upper bound of uniform noise, from 0, added to everything floating that the critic sees.
-        min_loss: Below this there is no gradient, so that the generator can catch up; see `stopped_below`.
-        context: Takes what is logged.
+        network: Critic: maps samples to logits of any shape, large for real samples, or to a list of logits.
+        fake: (B, ...) from the generator; for a conditional critic, a list of samples and conditions.
+        real: (B, ...) from the data; for a conditional critic, a list of samples and conditions.
+        kind: Formula of the loss; the kind of the generator's loss should match.
+        noise: Upper bound of the uniform noise, from 0, that is added to every floating-point input of the critic.
+            0: no noise.
+        min_loss: Value of the loss below which the critic gets no gradient, so that the generator can catch up.
+            null: no limit.
+        context: Records the logged values.
     """
     real_logits = logits_of(network, real, noise=noise)
     fake_logits = logits_of(network, detached(fake), noise=noise)
@@ -94,17 +98,17 @@ def discriminator_gan(
     for name, value in logged.items():
         context.log(name, value)
     pairs = zip(real_logits, fake_logits, strict=True)
-    return stopped_below(min_loss, total([_DISCRIMINATOR[kind](*pair) for pair in pairs]))
+    return stopped_below(min_loss, total([_DISCRIMINATOR_LOSSES[kind](*pair) for pair in pairs]))
 
 
 def stopped_below(floor: float | None, loss: Tensor) -> Tensor:
-    """The loss, without a gradient where its mean over all processes is below `floor`.
+    """The loss, without a gradient if its mean over all processes is below `floor`.
 
-    The device decides and nothing waits for it, each micro-batch for itself. Gradients are then zero rather than
-    missing, so an optimizer with momentum still moves a little.
+    Each micro-batch is decided separately, on the device and without synchronisation. Gradients are zero rather than
+    missing, so an optimizer with momentum still moves the parameters a little.
     """
     if floor is None or not loss.requires_grad:
-        return loss  # Nothing is asked of the other processes where they may have nothing to do, as in evaluations.
+        return loss  # No communication where other processes may not call this loss, as in evaluations.
     return torch.where(ranks.mean(loss.detach()) < floor, loss.detach(), loss)
 
 
@@ -112,14 +116,14 @@ def _mean_of_all(logits: list[Tensor]) -> Tensor:
     return total([part.detach().mean() for part in logits]) / len(logits)
 
 
-_GENERATOR: dict[str, Callable[[Tensor], Tensor]] = {
+_GENERATOR_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
     "vanilla": kinds.generator_vanilla,
     "saturating": kinds.generator_saturating,
     "lsgan": kinds.generator_lsgan,
     "hinge": kinds.generator_hinge,
     "wgan": kinds.generator_wgan,
 }
-_DISCRIMINATOR: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+_DISCRIMINATOR_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "vanilla": kinds.discriminator_vanilla,
     "lsgan": kinds.discriminator_lsgan,
     "hinge": kinds.discriminator_hinge,

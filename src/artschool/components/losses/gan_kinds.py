@@ -10,13 +10,13 @@ SMALLEST_GAP = 1e-12
 def generator_vanilla(fake: Tensor) -> Tensor:
     """`-mean log sigmoid(fake)`.
 
-    Source: Goodfellow et al. 2014, arXiv:1406.2661, section 3, the form that does not saturate.
+    Source: Goodfellow et al. 2014, arXiv:1406.2661, section 3, the non-saturating form.
     """
     return _cross_entropy(fake, 1.0)
 
 
 def generator_saturating(fake: Tensor) -> Tensor:
-    """`mean log(1 - sigmoid(fake))`, the generator's side of the minimax game; flat where the critic is sure.
+    """`mean log(1 - sigmoid(fake))`, the generator's side of the minimax game; flat where the critic is confident.
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661, eq. 1.
     """
@@ -72,7 +72,7 @@ def generator_wgan(fake: Tensor) -> Tensor:
 
 
 def discriminator_wgan(real: Tensor, fake: Tensor) -> Tensor:
-    """`mean fake - mean real`, unbounded unless something else keeps the discriminator smooth.
+    """`mean fake - mean real`, unbounded unless a penalty or constraint keeps the critic smooth.
 
     Source: Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1.
     """
@@ -80,7 +80,7 @@ def discriminator_wgan(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def generator_ragan(real: Tensor, fake: Tensor) -> Tensor:
-    """Fakes look more real than the mean real sample, and real samples less than the mean fake.
+    """Make fakes look more real than the mean real sample, and real samples less real than the mean fake.
 
     `-mean log sigmoid(fake - mean real) - mean log sigmoid(mean fake - real)`.
 
@@ -90,7 +90,7 @@ def generator_ragan(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def discriminator_ragan(real: Tensor, fake: Tensor) -> Tensor:
-    """Real samples look more real than the mean fake, and fakes less than the mean real sample.
+    """Make real samples look more real than the mean fake, and fakes less real than the mean real sample.
 
     `-mean log sigmoid(real - mean fake) - mean log sigmoid(mean real - fake)`.
 
@@ -100,12 +100,12 @@ def discriminator_ragan(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def discriminator_max_spread(real: Tensor, fake: Tensor) -> Tensor:
-    """Drive the mean logits of real samples and fakes apart, in whichever direction.
+    """Increase the distance between the mean logits of real samples and fakes, in either direction.
 
-    `2 tanh(1 / (2 |mean real - mean fake|))`, from 2 where they agree towards 0 where they are far apart. There is
-    next to no gradient below a gap of 0.03, nor at a gap of nothing.
+    `2 tanh(1 / (2 |mean real - mean fake|))`, from 2 for equal means towards 0 for distant ones. The gradient almost
+    vanishes for gaps below 0.03.
 
-    Source: DL-Art-School, where it is `max_spread`; no generator goes with it.
+    Source: DL-Art-School, where it is `max_spread`; there is no matching loss of a generator.
     """
     gap = (real.mean() - fake.mean()).abs().clamp(min=SMALLEST_GAP)
     return 2 * torch.tanh(0.5 / gap)

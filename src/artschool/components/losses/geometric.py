@@ -1,4 +1,4 @@
-"""A network should not care how its input lies."""
+"""Consistency of a network under flips and turns of its input."""
 
 import torch
 from torch import Tensor
@@ -23,27 +23,28 @@ def geometric(
     detach: bool = False,
     criterion: Criterion = "l1",
 ) -> Tensor:
-    """Distance of a network's output to that for an input which was flipped or turned, once it is turned back.
+    """Distance between a network's output and its output for a flipped or turned input, after undoing the change.
 
-    Each call draws one of five changes for the whole batch: a flip up-down or left-right, or one to three quarter
+    Each call draws one of five changes for the whole batch: a vertical or horizontal flip, or one to three quarter
     turns.
 
     Args:
-        network: What made `output`; images to images, larger by any factor.
-        x: (B, C, H, W), the input to alter. Quarter turns need a network that takes (B, C, W, H) too.
-        output: What the network made of x and the other inputs, unaltered.
-        other_inputs: The rest of the network's positional arguments, in order; they stay as they are.
-        input_index: Where x stands among all positional arguments of the network.
-        output_index: Which of several results of the network `output` is.
-        detach: Whether only `output` learns, and the call on the altered input needs no gradients.
-        criterion: Which distance is taken.
+        network: Network that computed `output`: maps images to images, larger by any factor.
+        x: (B, C, H, W), the input to change. Quarter turns need a network that also takes (B, C, W, H).
+        output: Output of the network for the unchanged x and `other_inputs`.
+        other_inputs: Other positional arguments of the network, in order, which stay unchanged.
+        input_index: Position of x among all positional arguments of the network, from 0.
+        output_index: Index of `output` among the results of the network. null: the network returns one tensor.
+        detach: Whether to call the network on the changed input without gradients, so that only `output` gets them.
+        criterion: Distance: `l1` (mean absolute difference), `l2` (mean squared difference) or `cosine` (1 - cosine
+            similarity).
 
     Raises:
         ConfigError: The network returns several results, and `output_index` is not given.
     """
-    # On the CPU, where reading it waits for no device.
+    # On the CPU, so that reading the number does not wait for the device.
     change = int(torch.randint(NUM_CHANGES, (), device="cpu"))
-    made = output_for(
+    changed_output = output_for(
         network,
         _changed(x, change),
         other_inputs,
@@ -51,11 +52,11 @@ def geometric(
         output_index=output_index,
         detach=detach,
     )
-    return CRITERIA[criterion](_changed(made, change, back=True), output)
+    return CRITERIA[criterion](_changed(changed_output, change, back=True), output)
 
 
 def _changed(x: Tensor, change: int, *, back: bool = False) -> Tensor:
-    """Change 0 and 1 flip a dimension, 2 to 4 turn by as many quarters less one."""
+    """Apply a change, or undo it: 0 and 1 flip a dimension, 2 to 4 turn by 1 to 3 quarters."""
     if change < 2:
         return x.flip(-2 + change)
     quarters = change - 1

@@ -1,4 +1,4 @@
-"""Distances that are squared near zero and absolute far away, so that outliers do not rule."""
+"""Distances that are squared near zero and absolute elsewhere, which limits the effect of outliers."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,7 +15,7 @@ def huber(fake: Tensor, real: Tensor, *, delta: Positive = 1.0) -> Tensor:
     Args:
         fake: Any shape.
         real: The same shape.
-        delta: The distance at which the loss turns from a square to a straight line, in units of the values.
+        delta: Difference at which the loss changes from quadratic to linear, in units of the values.
 
     Raises:
         ConfigError: The shapes differ.
@@ -27,12 +27,12 @@ def huber(fake: Tensor, real: Tensor, *, delta: Positive = 1.0) -> Tensor:
 
 @losses.register
 def smooth_l1(fake: Tensor, real: Tensor, *, beta: Positive = 1.0) -> Tensor:
-    """Huber's distance divided by beta: its slope far away is 1, as that of l1.
+    """Huber's distance divided by beta: its slope for large differences is 1, as for l1.
 
     Args:
         fake: Any shape.
         real: The same shape.
-        beta: The distance at which the loss turns from a square to a straight line, in units of the values.
+        beta: Difference at which the loss changes from quadratic to linear, in units of the values.
 
     Raises:
         ConfigError: The shapes differ.

@@ -1,4 +1,4 @@
-"""How far an encoder's distribution is from the prior."""
+"""Divergence of an encoder's distribution from the prior."""
 
 from torch import Tensor
 
@@ -10,9 +10,9 @@ from artschool.registry import losses
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Divergence of a normal distribution with independent dimensions from the standard normal one, in nats.
 
-    `-1/2 sum (1 + log_variance - mean^2 - exp(log_variance))`, summed over a sample and averaged over the batch: the
-    regulariser of a variational autoencoder, whose reconstruction term has to be summed over a sample as well, or this
-    one weighted down.
+    `-1/2 sum (1 + log_variance - mean^2 - exp(log_variance))`, summed over a sample and averaged over the batch. It
+    regularises a variational autoencoder. For a reconstruction loss that averages over a sample instead of summing,
+    reduce the weight of this loss.
 
     Args:
         mean: (B, ...).

@@ -1,4 +1,4 @@
-"""A distance between images that was fitted to people's judgement."""
+"""A distance between images that was fitted to human judgement."""
 
 from importlib.resources import files
 from pathlib import Path
@@ -17,7 +17,7 @@ EPSILON = 1e-8
 
 @losses.register
 class Lpips(nn.Module):
-    """Learned perceptual distance: squared differences of unit feature vectors, under weights fitted to people.
+    """Learned perceptual distance: squared differences of unit feature vectors, with weights fitted to human judgement.
 
     `d = sum_l mean_hw sum_c w_lc (f_lc / |f_l| - g_lc / |g_l|)^2`, averaged over the batch, for maps f, g of layer l.
 
@@ -28,12 +28,12 @@ class Lpips(nn.Module):
         """Read the weights of the layers.
 
         Args:
-            weights: A `.pth` file with `lin0.model.1.weight` (1, C, 1, 1) and so on, as the authors publish it. Without
-                one, those of version 0.1 for VGG16, which torchmetrics brings: they need a network `{type: vgg, depth:
-                16, layers: [relu1_2, relu2_2, relu3_3, relu4_3, relu5_3], weights: ...}`.
+            weights: Weights of the layers: a `.pth` file with `lin0.model.1.weight` (1, C, 1, 1) and so on, as the
+                authors publish it. null: version 0.1 for VGG16, which is part of torchmetrics and needs a network
+                `{type: vgg, depth: 16, layers: [relu1_2, relu2_2, relu3_3, relu4_3, relu5_3], weights: ...}`.
 
         Raises:
-            CheckpointError: The file cannot be read, or holds something else.
+            CheckpointError: The file cannot be read, or lacks the weights of a layer.
         """
         super().__init__()
         file = weights or Path(str(files("torchmetrics.functional.image"))) / "lpips_models" / "vgg.pth"
@@ -42,30 +42,30 @@ class Lpips(nn.Module):
         for index in range(self._num_layers):
             name = f"lin{index}.model.1.weight"
             if name not in tensors:
-                raise CheckpointError(f"{file} has no {name!r}, the weights of a layer")
-            # Not in checkpoints: the file has them.
+                raise CheckpointError(f"{file}: missing {name!r}, the weights of a layer")
+            # Not part of checkpoints, since the file has them.
             self.register_buffer(f"weights_{index}", tensors[name].flatten(), persistent=False)
 
     def forward(self, network: Network, fake: Tensor, real: Tensor) -> Tensor:
         """Distance of two batches of images.
 
         Args:
-            network: Returns the maps that the weights are for, in their order.
-            fake: (B, 3, H, W) in the range that the network takes; 0..1 for `vgg`.
+            network: Network that returns the feature maps of the layers, in the order of the weights.
+            fake: (B, 3, H, W) in the value range of the network; 0..1 for `vgg`.
             real: The same shape; it gets no gradients.
 
         Raises:
-            ConfigError: The maps are others.
+            ConfigError: The maps do not match the weights.
         """
         pairs = list(feature_pairs(network, fake, real).values())
         weights = [self.get_buffer(f"weights_{index}") for index in range(self._num_layers)]
-        found, known = [len(one[0]) for one, _ in pairs], [len(values) for values in weights]
-        if found != known:
-            raise ConfigError(f"the network returns maps of {found} channels, but the weights are for {known}")
+        found, expected = [len(maps[0]) for maps, _ in pairs], [len(values) for values in weights]
+        if found != expected:
+            raise ConfigError(f"lpips: expected feature maps of {expected} channels, got {found}")
         distance = torch.stack(
             [
-                ((_unit(one) - _unit(other)).square() * w[:, None, None]).sum(1).mean()
-                for (one, other), w in zip(pairs, weights, strict=True)
+                ((_unit(fake_map) - _unit(real_map)).square() * w[:, None, None]).sum(1).mean()
+                for (fake_map, real_map), w in zip(pairs, weights, strict=True)
             ]
         )
         return distance.sum()

@@ -1,4 +1,4 @@
-"""A value that some network or injector computed, used as a loss."""
+"""A value of a network or injector as a loss."""
 
 from torch import Tensor
 
@@ -13,10 +13,10 @@ def mean(x: Tensor, *, maximize: bool = False, ramp_iterations: Natural = 0, con
 
     Args:
         x: Any shape.
-        maximize: Whether training makes it larger rather than smaller.
-        ramp_iterations: It grows linearly from nothing at iteration 0 to its full value at this iteration;
-            0 starts with the full value.
-        context: Tells the iteration.
+        maximize: Whether training maximises the value instead of minimising it.
+        ramp_iterations: Number of iterations of a linear ramp: the factor of the loss grows from 0 at iteration 0 to 1
+            at this iteration. 0: no ramp.
+        context: Gives the iteration.
     """
-    share = min(context.iteration / ramp_iterations, 1.0) if ramp_iterations else 1.0
-    return at_least_float32(x).mean() * (-share if maximize else share)
+    factor = min(context.iteration / ramp_iterations, 1.0) if ramp_iterations else 1.0
+    return at_least_float32(x).mean() * (-factor if maximize else factor)

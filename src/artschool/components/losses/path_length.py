@@ -1,4 +1,4 @@
-"""Steps of equal size in a generator's latent space make changes of equal size in its images."""
+"""Path length regularisation: equal steps in the latent space make equal changes in the images."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from artschool.registry.signature import Context, Fraction
 class PathLength(nn.Module):
     """StyleGAN2's path length regularisation.
 
-    `mean (|J^T y| - a)^2`: J is how images depend on their styles, y normal noise over the root of the number of
-    pixels, |.| the norm over the numbers of a style (root mean square over several styles), and a the moving average
-    of |J^T y|, `a = decay * a + (1 - decay) * mean`.
+    `mean (|J^T y| - a)^2`. J is the Jacobian of the images with respect to their styles, and y is normal noise divided
+    by the root of the number of pixels. |.| is the norm of a style, or the root mean square over several styles. a is
+    the moving average of |J^T y|, `a = decay * a + (1 - decay) * mean`.
 
-    The average of an iteration is that of the iterations before, so that cutting a batch into micro-batches or sharing
-    it among processes changes nothing. In the first one there is none yet, and the loss is 0. So it is wherever
-    images have no gradient: in evaluations, and when the step does not train.
+    An iteration uses the average of the iterations before it, so micro-batches and several processes change nothing.
+    In the first iteration there is no average yet, and the loss is 0. The loss is also 0 if the images have no
+    gradient: in evaluations, and when the step does not train.
 
     Source: Karras et al. 2020, arXiv:1912.04958, section 3.2 and eq. 4; lazy by `every`, with n times the weight.
 
     Args:
-        decay: UnitInterval of the moving average that stays at each update.
+        decay: Fraction of the moving average that is kept at each update, in 0..1.
     """
 
     average: Tensor
@@ -42,19 +42,19 @@ class PathLength(nn.Module):
         self._iteration: int | None = None
         self.register_buffer("average", torch.zeros(()))
         self.register_buffer("updates", torch.zeros(()))
-        # Sum and number of the lengths since the average moved last.
+        # Sum and number of the lengths since the last update of the average.
         self.register_buffer("pending", torch.zeros(2))
 
     def forward(self, styles: Tensor, images: Tensor, context: Context) -> Tensor:
         """Compare path lengths with their average.
 
         Args:
-            styles: (B, D), or (B, L, D) with a style for each of L layers; what the generator made `images` of.
-            images: (B, C, H, W), what the generator made of `styles`.
-            context: Tells the iteration.
+            styles: (B, D), or (B, L, D) with a style for each of L layers; the input of the generator.
+            images: (B, C, H, W), the output of the generator for `styles`.
+            context: Gives the iteration.
 
         Raises:
-            ConfigError: The images do not depend on these styles.
+            ConfigError: `images` do not depend on `styles`.
         """
         if not images.requires_grad:
             return torch.zeros_like(self.average)
@@ -70,15 +70,15 @@ class PathLength(nn.Module):
     def _move_average(self) -> None:
         mean = self.pending[0] / self.pending[1]
         moved = torch.where(self.updates > 0, torch.lerp(self.average, mean, 1 - self._decay), mean)
-        # Nothing pending is 0 / 0; and one explosion must not stay in the average for good.
-        sound = mean.isfinite()
-        self.average = torch.where(sound, moved, self.average)
-        self.updates = self.updates + sound
+        # Nothing pending gives 0 / 0. A non-finite length must not stay in the average forever.
+        finite = mean.isfinite()
+        self.average = torch.where(finite, moved, self.average)
+        self.updates = self.updates + finite
         self.pending = torch.zeros_like(self.pending)
 
 
 def _lengths(styles: Tensor, images: Tensor) -> Tensor:
-    """`|J^T y|` of each sample, (B,), which can be differentiated itself."""
+    """`|J^T y|` of each sample, (B,), which is differentiable itself."""
     images = at_least_float32(images)
     noise = torch.randn_like(images) / math.sqrt(images[0, 0].numel())
     gradient = None
@@ -86,8 +86,8 @@ def _lengths(styles: Tensor, images: Tensor) -> Tensor:
         (gradient,) = torch.autograd.grad((images * noise).sum(), styles, create_graph=True, allow_unused=True)
     if gradient is None:
         raise ConfigError(
-            "path_length: the images do not depend on these styles; give it both from one step, the styles as they "
-            "went into the generator, with gradients"
+            "path_length: images do not depend on styles. Fix: take both from the same step, and the styles that are "
+            "the input of the generator, with gradients"
         )
     num_styles = gradient[0].numel() // gradient.shape[-1]
     norms: Tensor = torch.linalg.vector_norm(at_least_float32(gradient).flatten(1), dim=1)

@@ -1,4 +1,4 @@
-"""How different two images look to a network that knows what images show."""
+"""Distance between images in the features of a network, such as a classifier."""
 
 import torch
 from torch import Tensor
@@ -22,15 +22,18 @@ def perceptual(
     """Sum over layers of the distance between feature maps of fake and real.
 
     Args:
-        network: Returns one feature map, a list of them, or a mapping from the names of layers; `vgg`, for example.
-        fake: (B, C, H, W) in the range that the network takes.
+        network: Network that returns one feature map, a list of them, or a mapping from the names of layers, such as
+            `vgg`.
+        fake: (B, C, H, W) in the value range of the network.
         real: The same shape; it gets no gradients.
-        real_network: Makes the maps of `real`, if another network does.
-        layer_weights: The layers that count, and how much; all by 1 if not given. Layers of a list are "0", "1", ...
-        criterion: The distance; l2 is that of the paper.
+        real_network: Network that computes the maps of `real`. null: `network`.
+        layer_weights: Weights of the layers that count, by name. Layers of a list are "0", "1", ... null: all layers,
+            with weight 1.
+        criterion: Distance: `l1` (mean absolute difference), `l2` (mean squared difference, as in the paper) or
+            `cosine` (1 - cosine similarity).
 
     Raises:
-        ConfigError: There is no such layer, or the two networks return different ones.
+        ConfigError: A layer does not exist, or the two networks return different layers.
 
     Source: Johnson et al. 2016, arXiv:1603.08155, eq. 2.
     """

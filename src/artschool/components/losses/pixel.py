@@ -1,4 +1,4 @@
-"""Mean distance of two tensors, value by value."""
+"""Mean elementwise distance of two tensors."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -37,8 +37,12 @@ def l2(fake: Tensor, real: Tensor) -> Tensor:
 
 
 def pair(loss: str, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in float32 or better; those of different shapes are refused under the loss's name."""
-    # Broadcasting (B, 1) against (B,) compares every sample with every other, and the loss still goes down.
+    """Both tensors in float32 or better.
+
+    Raises:
+        ConfigError: The shapes differ. The message names the loss.
+    """
+    # Broadcasting (B, 1) against (B,) would compare every sample with every other, and the loss would still decrease.
     if fake.shape != real.shape:
         raise ConfigError(
             f"{loss} compares equal shapes, but fake is {tuple(fake.shape)} and real is {tuple(real.shape)}"

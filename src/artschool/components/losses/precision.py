@@ -1,4 +1,4 @@
-"""The precision that losses are computed in."""
+"""The precision of losses."""
 
 from contextlib import AbstractContextManager, nullcontext
 
@@ -17,9 +17,9 @@ def at_least_float32(x: Tensor) -> Tensor:
 
 
 def without_autocast(x: Tensor) -> AbstractContextManager[object]:
-    """A block in which matrix products and convolutions on x's device keep its precision.
+    """A context in which matrix products and convolutions on x's device keep the precision of their inputs.
 
-    Autocast would run them in half precision, whatever their inputs are.
+    Autocast would run them in half precision.
     """
     kind = x.device.type
     return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()

@@ -1,4 +1,4 @@
-"""A network should find nothing more to change in what it has made."""
+"""Consistency of a network applied to its own output."""
 
 from typing import Annotated
 
@@ -24,23 +24,25 @@ def recursive(
     output_index: int | None = None,
     criterion: Criterion = "l1",
 ) -> Tensor:
-    """Distance of a network's output to what it makes of that output, made small again, `depth` times over.
+    """Distance between a network's output and the output after shrinking it and calling the network again, repeatedly.
 
     Args:
-        network: What made `output`; images to images that are larger by a factor.
-        output: (B, C, H, W), what the network made of its true input.
-        other_inputs: The rest of the network's positional arguments, in order.
-        scale_factor: Brings an output to the size of an input, by nearest neighbour: 1 / the network's factor.
-        depth: How many times the network is called on its own output.
-        input_index: Where the shrunk output stands among all positional arguments.
-        output_index: Which of several results of the network `output` is.
-        criterion: Which distance is taken.
+        network: Network that computed `output`: maps images to images that are larger by a factor.
+        output: (B, C, H, W), output of the network for its original input.
+        other_inputs: Other positional arguments of the network, in order.
+        scale_factor: Factor that shrinks an output to the size of an input, by nearest neighbour: 1 / the network's
+            factor.
+        depth: Number of times to shrink the output and call the network on it.
+        input_index: Position of the shrunk output among all positional arguments of the network, from 0.
+        output_index: Index of `output` among the results of the network. null: the network returns one tensor.
+        criterion: Distance: `l1` (mean absolute difference), `l2` (mean squared difference) or `cosine` (1 - cosine
+            similarity).
 
     Raises:
-        ConfigError: What comes out has another size, or one of several results has to be chosen.
+        ConfigError: The output has another size, or `output_index` is needed.
     """
-    made = output
+    last = output
     for _ in range(depth):
-        small = F.interpolate(made, scale_factor=scale_factor, mode="nearest")
-        made = output_for(network, small, other_inputs, input_index=input_index, output_index=output_index)
-    return CRITERIA[criterion](made, output)
+        small = F.interpolate(last, scale_factor=scale_factor, mode="nearest")
+        last = output_for(network, small, other_inputs, input_index=input_index, output_index=output_index)
+    return CRITERIA[criterion](last, output)

@@ -1,4 +1,4 @@
-"""How alike the structures of two images are."""
+"""Structural similarity of images."""
 
 from typing import Annotated
 
@@ -15,23 +15,24 @@ from artschool.registry.signature import Positive
 
 Window = Annotated[int, Field(ge=3)]
 SCALE_WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
-"""Wang et al. 2003, section 3.2, from the full size to a 16th of it."""
-LEAST = 1e-6
+"""Wang et al. 2003, section 3.2, from full size to 1/16 of it."""
+SMALLEST_FACTOR = 1e-6
 
 
 @losses.register
 def ssim(
     fake: Tensor, real: Tensor, *, data_range: Positive = 1.0, window: Window = 11, deviation: Positive = 1.5
 ) -> Tensor:
-    """1 - structural similarity, averaged over places, channels and the batch: 0 for equal images, 2 at most.
+    """1 - structural similarity, averaged over positions, channels and the batch: 0 for equal images, at most 2.
 
-    Places where the window does not fit in do not count; the metric `ssim` has them too, over a mirrored border.
+    Only positions at which the window is inside the image count. The metric `ssim` counts all positions, with a
+    mirrored border.
 
     Args:
-        fake: (B, C, H, W), H and W no less than the window.
+        fake: (B, C, H, W), H and W at least the window.
         real: The same shape.
-        data_range: Largest less smallest value of a pixel.
-        window: Size of the Gaussian window in pixels.
+        data_range: Difference between the largest and the smallest possible pixel value.
+        window: Side of the Gaussian window in pixels.
         deviation: Standard deviation of the Gaussian window in pixels.
 
     Raises:
@@ -54,18 +55,18 @@ def ms_ssim(
     deviation: Positive = 1.5,
     scale_weights: list[float] = SCALE_WEIGHTS,  # only read
 ) -> Tensor:
-    """1 - structural similarity over several sizes of the image, each half the one before; averaged over the batch.
+    """1 - structural similarity at several sizes of the image, each half the previous one; averaged over the batch.
 
-    For each sample `prod_i contrast_i^w_i`, times the luminance at the smallest size to its power; each factor is a
-    mean over places and channels, no less than 1e-6.
+    The similarity of a sample is `prod_i contrast_i^w_i`, where the last factor also contains the luminance. Each
+    factor is a mean over positions and channels, and at least 1e-6.
 
     Args:
-        fake: (B, C, H, W), H and W no less than the window at the smallest size: 176 pixels with the defaults.
+        fake: (B, C, H, W), H and W at least the window at the smallest size: 176 pixels with the defaults.
         real: The same shape.
-        data_range: Largest less smallest value of a pixel.
-        window: Size of the Gaussian window in pixels.
+        data_range: Difference between the largest and the smallest possible pixel value.
+        window: Side of the Gaussian window in pixels.
         deviation: Standard deviation of the Gaussian window in pixels.
-        scale_weights: The exponents, from the full size down; as many as there are sizes.
+        scale_weights: Exponents w_i of the sizes, from full size down. Their number is the number of sizes.
 
     Raises:
         ConfigError: The shapes differ, or the smallest images are smaller than the window.
@@ -81,18 +82,18 @@ def ms_ssim(
         luminance, contrast = _similarities(fake, real, data_range, kernel)
         last = index == len(scale_weights) - 1
         factor = (luminance * contrast if last else contrast).mean((1, 2, 3))
-        # A power has no gradient at 0, and below it no value.
-        value = value * factor.clamp(min=LEAST) ** exponent
+        # A power has an infinite gradient at 0, and no value below it.
+        value = value * factor.clamp(min=SMALLEST_FACTOR) ** exponent
     return 1 - value.mean()
 
 
 def _gaussian(like: Tensor, window: int, deviation: float) -> Tensor:
-    places = torch.arange(window, dtype=like.dtype, device=like.device) - (window - 1) / 2
-    return torch.softmax(-places.square() / (2 * deviation**2), 0)
+    positions = torch.arange(window, dtype=like.dtype, device=like.device) - (window - 1) / 2
+    return torch.softmax(-positions.square() / (2 * deviation**2), 0)
 
 
 def _similarities(fake: Tensor, real: Tensor, data_range: float, kernel: Tensor) -> tuple[Tensor, Tensor]:
-    """Luminance, and contrast times structure, at each place that the window fits in."""
+    """Luminance, and contrast times structure, at each position at which the window is inside the image."""
     size = len(kernel)
     if min(fake.shape[-2:]) < size:
         raise ConfigError(f"images of {tuple(fake.shape[-2:])} pixels are smaller than the window of {size}")

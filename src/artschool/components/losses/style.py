@@ -1,4 +1,4 @@
-"""How different the textures of two images are."""
+"""Distance between the textures of images."""
 
 import torch
 from torch import Tensor
@@ -11,19 +11,21 @@ from artschool.registry.signature import Network
 
 @losses.register
 def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerWeights | None = None) -> Tensor:
-    """Sum over layers of `|G(fake) - G(real)|^2`, where G tells which features occur together, and not where.
+    """Sum over layers of `|G(fake) - G(real)|^2`, where G measures which features occur together, at any position.
 
-    `G_ij = sum_hw f_ihw f_jhw / (C H W)`; the squares are summed over i and j, and averaged over the batch. That is
+    `G_ij = sum_hw f_ihw f_jhw / (C H W)`; the squares are summed over i and j, and averaged over the batch. This is
     four times the loss of Gatys et al. (2015, arXiv:1508.06576, eq. 4).
 
     Args:
-        network: Returns one feature map, a list of them, or a mapping from the names of layers; `vgg`, for example.
-        fake: (B, C, H, W) in the range that the network takes.
+        network: Network that returns one feature map, a list of them, or a mapping from the names of layers, such as
+            `vgg`.
+        fake: (B, C, H, W) in the value range of the network.
         real: (B, C, H', W'); it gets no gradients.
-        layer_weights: The layers that count, and how much; all by 1 if not given. Layers of a list are "0", "1", ...
+        layer_weights: Weights of the layers that count, by name. Layers of a list are "0", "1", ... null: all layers,
+            with weight 1.
 
     Raises:
-        ConfigError: There is no such layer.
+        ConfigError: A layer does not exist.
 
     Source: Johnson et al. 2016, arXiv:1603.08155, eq. 3 and 4.
     """
@@ -37,7 +39,7 @@ def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerW
 
 
 def gram(features: Tensor) -> Tensor:
-    """Products of features, averaged over places and features: (B, C, ...) to (B, C, C)."""
+    """Products of features, averaged over positions and features: (B, C, ...) to (B, C, C)."""
     flat = features.flatten(2)
     with without_autocast(flat):
         return flat @ flat.mT / (flat.shape[1] * flat.shape[2])

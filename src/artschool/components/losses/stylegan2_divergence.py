@@ -1,4 +1,4 @@
-"""The hinge loss of DL-Art-School's StyleGAN2, whose critic is the other way round."""
+"""The hinge loss of DL-Art-School's StyleGAN2, whose critic has large logits for fakes."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ def stylegan2_divergence(
     role: Literal["generator", "critic"],
     noise: NotNegative = 0.0,
 ) -> Tensor:
-    """Hinge loss of a critic whose logits are large for fakes: `generator_gan`, `discriminator_gan` with -logits.
+    """Hinge loss for a critic whose logits are large for fakes: `generator_gan`, `discriminator_gan` with -logits.
 
-    For networks that learnt this way; otherwise take those. `fake` keeps its gradient in both roles.
+    It is meant for networks that were trained with it; others should use these two losses. `fake` keeps its gradient
+    in both roles.
 
     Args:
-        network: The critic: samples to logits of any shape, small for real; or to a list of such, which are summed.
-        fake: (B, ...) from the generator; or a list, with what a conditional critic takes besides.
-        real: (B, ...) from the data, or a list; for the critic alone.
-        role: Who learns: the generator from `mean fake`, or the critic from
+        network: Critic: maps samples to logits of any shape, small for real samples, or to a list of logits, whose
+            losses are summed.
+        fake: (B, ...) from the generator; for a conditional critic, a list of samples and conditions.
+        real: (B, ...) from the data, or a list as for `fake`. Only the role `critic` uses it.
+        role: Network that learns: `generator`, with the loss `mean fake`, or `critic`, with the loss
             `mean max(0, 1 + real) + mean max(0, 1 - fake)`.
-        noise: Upper bound of uniform noise, from 0, added to everything floating that the critic sees.
+        noise: Upper bound of the uniform noise, from 0, that is added to every floating-point input of the critic.
+            0: no noise.
 
     Raises:
-        ConfigError: The critic learns without `real`.
+        ConfigError: The role is `critic`, and `real` is not given.
     """
     fake_logits = [-part for part in logits_of(network, fake, noise=noise)]
     if role == "generator":
         return total([generator_hinge(part) for part in fake_logits])
     if real is None:
-        raise ConfigError("stylegan2_divergence with role critic needs `real`")
+        raise ConfigError("stylegan2_divergence: role critic needs `real`")
     real_logits = [-part for part in logits_of(network, real, noise=noise)]
     return total([discriminator_hinge(r, f) for r, f in zip(real_logits, fake_logits, strict=True)])

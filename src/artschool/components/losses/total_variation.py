@@ -1,4 +1,4 @@
-"""A wish for smooth images."""
+"""A penalty on rough images."""
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from artschool.registry import losses
 
 @losses.register
 def total_variation(x: Tensor) -> Tensor:
-    """Sum of absolute differences of neighbouring pixels, down and across, over the number of values.
+    """Sum of absolute differences of vertical and horizontal neighbours, divided by the number of values.
 
     Args:
         x: (..., H, W).

@@ -1,4 +1,4 @@
-"""A network should not care where its input was cut out."""
+"""Consistency of a network's outputs for overlapping crops."""
 
 import torch
 from torch import Tensor
@@ -25,38 +25,37 @@ def translational(
     detach: bool = False,
     criterion: Criterion = "l1",
 ) -> Tensor:
-    """Distance of a network's outputs for two overlapping patches of one image, where they overlap.
+    """Distance between a network's outputs for two overlapping patches of an image, where they overlap.
 
-    The four patches are the corners of the image. One is always that at the top left, for which the output is there
-    already; each call draws one of the others for the whole batch.
+    The four patches are the corners of the image. `output` belongs to the patch at the top left. Each call draws one
+    of the other patches for the whole batch.
 
     Args:
-        network: What made `output`; images to images, larger by any factor.
-        output: (B, C, P, P), what the network made of the patch at the top left.
+        network: Network that computed `output`: maps images to images, larger by any factor.
+        output: (B, C, P, P), output of the network for the patch at the top left.
         top_right: (B, C', P', P'), the patch at the top right.
         bottom_left: (B, C', P', P'), the patch at the bottom left.
         bottom_right: (B, C', P', P'), the patch at the bottom right.
-        other_inputs: The rest of the network's positional arguments, in order.
-        overlap: How far neighbouring patches overlap, in pixels of the output.
-        input_index: Where the patch stands among all positional arguments.
-        output_index: Which of several results of the network `output` is.
-        detach: Whether only `output` learns, and the call on the other patch needs no gradients.
-        criterion: Which distance is taken.
+        other_inputs: Other positional arguments of the network, in order.
+        overlap: Overlap of neighbouring patches, in pixels of the output.
+        input_index: Position of the patch among all positional arguments of the network, from 0.
+        output_index: Index of `output` among the results of the network. null: the network returns one tensor.
+        detach: Whether to call the network on the other patch without gradients, so that only `output` gets them.
+        criterion: Distance: `l1` (mean absolute difference), `l2` (mean squared difference) or `cosine` (1 - cosine
+            similarity).
 
     Raises:
-        ConfigError: The output is no larger than the overlap, or one of several results has to be chosen.
+        ConfigError: The output is not larger than the overlap, or `output_index` is needed.
     """
     size = output.shape[-1]
     if overlap >= size:
-        raise ConfigError(
-            f"outputs of {size} pixels cannot overlap by {overlap}; `overlap` counts pixels of the output"
-        )
+        raise ConfigError(f"translational: overlap must be less than the output's size of {size} pixels, got {overlap}")
     patches = (top_right, bottom_left, bottom_right)
-    # On the CPU, where reading it waits for no device.
+    # On the CPU, so that reading the number does not wait for the device.
     drawn = int(torch.randint(len(patches), (), device="cpu"))
-    other = output_for(
+    other_output = output_for(
         network, patches[drawn], other_inputs, input_index=input_index, output_index=output_index, detach=detach
     )
     near, far = slice(overlap), slice(size - overlap, size)
     rows, columns = ((far, near), (near, far), (near, near))[drawn]
-    return CRITERIA[criterion](other[..., rows, columns], output[..., far, far])
+    return CRITERIA[criterion](other_output[..., rows, columns], output[..., far, far])

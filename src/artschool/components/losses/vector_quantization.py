@@ -1,4 +1,4 @@
-"""What ties an encoder and a codebook together."""
+"""Losses that pull an encoder and a codebook together."""
 
 from torch import Tensor
 
@@ -8,13 +8,13 @@ from artschool.registry import losses
 
 @losses.register
 def vq_commitment(encoded: Tensor, quantized: Tensor) -> Tensor:
-    """Mean squared distance of an encoder's output to its nearest codes; the encoder alone learns from it.
+    """Mean squared distance of an encoder's output to its nearest codes. Only the encoder gets gradients.
 
-    Its usual weight is 0.25, the paper's beta.
+    The usual weight is 0.25, the paper's beta.
 
     Args:
         encoded: Any shape, before quantization.
-        quantized: The same shape, the codes themselves, not their straight-through copy.
+        quantized: The same shape: the vectors of the codes, not their straight-through copy.
 
     Raises:
         ConfigError: The shapes differ.
@@ -26,13 +26,13 @@ def vq_commitment(encoded: Tensor, quantized: Tensor) -> Tensor:
 
 @losses.register
 def vq_codebook(encoded: Tensor, quantized: Tensor) -> Tensor:
-    """Mean squared distance of the nearest codes to an encoder's output; the codebook alone learns from it.
+    """Mean squared distance of the nearest codes to an encoder's output. Only the codebook gets gradients.
 
-    A codebook that follows moving averages needs no such loss.
+    A codebook that follows moving averages does not need this loss.
 
     Args:
         encoded: Any shape, before quantization.
-        quantized: The same shape, the codes themselves, not their straight-through copy.
+        quantized: The same shape: the vectors of the codes, not their straight-through copy.
 
     Raises:
         ConfigError: The shapes differ.

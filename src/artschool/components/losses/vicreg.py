@@ -1,4 +1,4 @@
-"""Two views of one sample agree, and their embeddings keep apart by themselves, without negatives."""
+"""Embeddings of two views that agree and keep their variance, without negatives."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,27 +24,27 @@ def vicreg(
 ) -> Tensor:
     """`invariance s + variance (v(x) + v(y)) / 2 + covariance (c(x) + c(y))`.
 
-    s is the mean squared difference of partners; v the mean over the features of `max(0, 1 - sqrt(var + 1e-4))`; c the
-    sum of the squares of the covariances of different features, over the number of features. Logs the three terms
-    without their factors. The means over features in s and over x and y in v are those of the authors' code, which the
-    default factors are for; the paper has sums.
+    s is the mean squared difference of partners. v is the mean over the features of `max(0, 1 - sqrt(var + 1e-4))`.
+    c is the sum of the squared covariances of different features, divided by the number of features. The three terms
+    are logged without their factors. s is a mean over features and v a mean over x and y, as in the authors' code, to
+    which the default factors belong; the paper has sums.
 
     Args:
-        x: (B, C) embeddings of one view, B at least 2; the statistics are those of the micro-batch of this process.
-        y: (B, C) embeddings of the other view, row i the partner of row i.
+        x: (B, C) embeddings of one view, B at least 2. Statistics are over the micro-batch of this process.
+        y: (B, C) embeddings of the other view; row i is the partner of row i of x.
         invariance: Factor of s, the mean squared difference of partners.
-        variance: Factor of v, what standard deviations lack to 1.
+        variance: Factor of v, the mean amount by which standard deviations of features are below 1.
         covariance: Factor of c, the squared covariances of different features.
-        context: Takes what is logged.
+        context: Records the logged values.
 
     Raises:
-        ConfigError: The shapes differ, or there is one sample, which has no variance.
+        ConfigError: The shapes differ, or the batch has a single sample, which has no variance.
 
     Source: Bardes et al. 2022, arXiv:2105.04906, eq. 1 to 6.
     """
     x, y = pair("vicreg", x, y)
     if len(x) < 2:
-        raise ConfigError("vicreg takes the variance over a batch, which one sample does not have; raise `batch_size`")
+        raise ConfigError("vicreg: a batch of one sample has no variance. Fix: increase `batch_size`")
     terms = {
         "invariance": F.mse_loss(x, y),
         "variance": (_variance_term(x) + _variance_term(y)) / 2,

@@ -1,4 +1,4 @@
-"""How often predicted classes are right."""
+"""Accuracy of predicted classes."""
 
 from torch import Tensor
 
@@ -8,24 +8,25 @@ from artschool.registry import metrics
 
 @metrics.register
 def accuracy(logits: Tensor, labels: Tensor, *, class_dim: int = 1) -> Tensor:
-    """Share of places whose largest logit is that of the right class, for each sample.
+    """Fraction of positions whose largest logit belongs to the correct class, for each sample.
 
     Args:
         logits: (B, C) or (B, C, ...).
         labels: Whole numbers in 0..C-1, in the shape of logits without `class_dim`.
-        class_dim: Where logits have their classes.
+        class_dim: Dimension of the classes in logits.
 
     Returns:
         (B,) in 0..1, higher is better.
 
     Raises:
-        ConfigError: The labels have another shape.
+        ConfigError: The labels have the wrong shape.
     """
-    found = logits.argmax(class_dim)
+    predicted = logits.argmax(class_dim)
     # Broadcasting (B, 1) against (B,) would compare every sample with every other.
-    if labels.shape != found.shape:
+    if labels.shape != predicted.shape:
         raise ConfigError(
-            f"accuracy of logits {tuple(logits.shape)} takes labels {tuple(found.shape)}, not {tuple(labels.shape)}"
+            f"accuracy: expected labels of shape {tuple(predicted.shape)} for logits of shape {tuple(logits.shape)}, "
+            f"got {tuple(labels.shape)}"
         )
-    right = (found == labels).float()
-    return right.flatten(1).mean(1) if right.dim() > 1 else right
+    correct = (predicted == labels).float()
+    return correct.flatten(1).mean(1) if correct.dim() > 1 else correct

@@ -1,4 +1,4 @@
-"""How evenly a codebook is used."""
+"""Use of the codes of a codebook."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from artschool.registry.signature import Count
 
 
 class _CodeCounts:
-    """How often each code came, over all batches and processes.
+    """Number of uses of each code, over all batches and processes.
 
     Args:
-        num_codes: How many codes there are, whether they come or not.
+        num_codes: Number of codes in the codebook, used or not.
 
     Raises:
-        ConfigError: A code is no whole number, or not in 0..num_codes-1.
+        ConfigError: A code is not a whole number in 0..num_codes-1.
     """
 
     def __init__(self, *, num_codes: Count) -> None:
@@ -34,10 +34,10 @@ class _CodeCounts:
             codes: Whole numbers in 0..num_codes-1, of any shape.
         """
         if codes.is_floating_point():
-            raise ConfigError(f"codes are whole numbers, found {str(codes.dtype).removeprefix('torch.')}")
+            raise ConfigError(f"codes must be whole numbers, got {str(codes.dtype).removeprefix('torch.')}")
         counts = torch.bincount(codes.flatten(), minlength=self._num_codes).cpu()
         if len(counts) > self._num_codes:
-            raise ConfigError(f"num_codes is {self._num_codes}, but there is a code {len(counts) - 1}")
+            raise ConfigError(f"codes must be below num_codes, {self._num_codes}, got {len(counts) - 1}")
         self._counts += counts
 
     def reset(self) -> None:
@@ -51,20 +51,20 @@ class _CodeCounts:
 
 @metrics.register
 class CodebookPerplexity(_CodeCounts):
-    """`exp(-sum p log p)` with p the share of each code: 1 if one code is used, num_codes if all are equally."""
+    """`exp(-sum p log p)` with p the fraction of each code: 1 if one code is used, num_codes for uniform use."""
 
     def compute(self) -> float:
-        """The perplexity over everything seen by all processes."""
+        """The perplexity over all samples of all processes."""
         counts = self.total()
-        shares = [count / sum(counts) for count in counts if count]
-        return math.exp(-sum(share * math.log(share) for share in shares))
+        fractions = [count / sum(counts) for count in counts if count]
+        return math.exp(-sum(fraction * math.log(fraction) for fraction in fractions))
 
 
 @metrics.register
 class CodebookUsage(_CodeCounts):
-    """The share of codes that came at least once, in 0..1."""
+    """Fraction of codes that are used at least once, in 0..1."""
 
     def compute(self) -> float:
-        """The share over everything seen by all processes."""
+        """The fraction over all samples of all processes."""
         counts = self.total()
         return sum(count > 0 for count in counts) / len(counts)

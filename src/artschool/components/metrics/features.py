@@ -1,4 +1,4 @@
-"""Losses over the features of a network that serve as metrics as they are: means over all samples."""
+"""Losses over the features of a network, registered as metrics: means over all samples."""
 
 from artschool.components.losses.lpips import Lpips
 from artschool.components.losses.style import style

@@ -1,4 +1,4 @@
-"""How far the distribution of generated samples is from that of real ones, by the moments of their features."""
+"""Distance between the distributions of generated and real samples, by the moments of their features."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class Fid:
     """Fréchet distance between Gaussians fitted to the features of generated and of real samples.
 
     `|m - n|^2 + tr(S + T - 2 (S T)^(1/2))` for means m, n and unbiased covariances S, T. Lower is better, 0 at best.
-    Sums are kept in float64 and divided once, so smaller last batches and several processes change nothing. The value
-    depends on the number of samples, being biased upwards by a small one: compare only values over equally many.
+    Sums are kept in float64 and divided once, so a smaller last batch and several processes change nothing. Few samples
+    bias the value upwards: compare only values over the same number of samples.
 
     Source: Heusel et al. 2017, arXiv:1706.08500, eq. 6; there the network is Inception-v3.
     """
 
     def __init__(self, network: Network) -> None:
-        """Measure with a network of the file.
+        """Measure with the features of a network.
 
         Args:
-            network: Returns features (B, D), or maps (B, D, ...) that are averaged over their places; of several maps
-                the last counts. It takes samples as the evaluation has them.
+            network: Network that maps samples to features (B, D), or to maps (B, D, ...), which are averaged over their
+                positions. Of several maps, the last counts.
         """
         self._network = network
         self.reset()
@@ -39,8 +39,8 @@ class Fid:
         """Add a batch.
 
         Args:
-            fake: Generated samples, (B, ...) as the network takes them.
-            real: Real samples, (B, ...) as the network takes them, not necessarily equally many.
+            fake: Generated samples (B, ...), in the shape and value range of the network.
+            real: Real samples (B, ...), in the shape and value range of the network. Their number may differ.
         """
         self._fake.add(pooled_features(self._network, fake))
         self._real.add(pooled_features(self._network, real))
@@ -49,7 +49,7 @@ class Fid:
         """The distance over all samples of all processes.
 
         Raises:
-            NumericsError: There are fewer than two samples of a kind.
+            NumericsError: There are fewer than two generated or fewer than two real samples.
         """
         return frechet_distance(*self._fake.gathered().estimate(), *self._real.gathered().estimate())
 
@@ -60,7 +60,7 @@ class Fid:
 
 @dataclass
 class Moments:
-    """Sums over feature vectors: how many, of them, and of their products."""
+    """Number of feature vectors, their sum, and the sum of their outer products."""
 
     count: int = 0
     total: Tensor | None = None
@@ -74,15 +74,15 @@ class Moments:
         self.products = products if self.products is None else self.products + products
 
     def gathered(self) -> Moments:
-        """Those of all processes together, on the CPU."""
-        together = Moments()
+        """The sums over all processes, on the CPU."""
+        merged = Moments()
         for count, total, products in ranks.gather((self.count, _on_cpu(self.total), _on_cpu(self.products))):
             if total is None or products is None:
-                continue  # A process that had no batch.
-            together.count += count
-            together.total = total if together.total is None else together.total + total
-            together.products = products if together.products is None else together.products + products
-        return together
+                continue  # A process without a batch.
+            merged.count += count
+            merged.total = total if merged.total is None else merged.total + total
+            merged.products = products if merged.products is None else merged.products + products
+        return merged
 
     def estimate(self) -> tuple[Tensor, Tensor]:
         """Mean (D,) and unbiased covariance (D, D).
@@ -91,7 +91,9 @@ class Moments:
             NumericsError: There are fewer than two vectors.
         """
         if self.count < 2 or self.total is None or self.products is None:
-            raise NumericsError(f"a covariance needs two samples, and there are {self.count}; evaluate on more")
+            raise NumericsError(
+                f"fid: a covariance needs at least two samples, got {self.count}. Fix: evaluate on more"
+            )
         mean = self.total / self.count
         return mean, (self.products - self.count * torch.outer(mean, mean)) / (self.count - 1)
 
@@ -99,8 +101,8 @@ class Moments:
 def frechet_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> float:
     """Squared Fréchet distance between two Gaussians: means (D,), covariances (D, D).
 
-    The trace of `(S T)^(1/2)` is that of `(S^(1/2) T S^(1/2))^(1/2)`, which is symmetric: its eigenvalues are real, and
-    not negative but for rounding, also where there are fewer samples than features.
+    The trace of `(S T)^(1/2)` equals that of `(S^(1/2) T S^(1/2))^(1/2)`. This matrix is symmetric: its eigenvalues are
+    real, and negative only by rounding, even with fewer samples than features.
     """
     values, vectors = torch.linalg.eigh(covariance)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T

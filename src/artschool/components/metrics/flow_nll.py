@@ -1,4 +1,4 @@
-"""How likely a normalising flow finds its data."""
+"""Likelihood of data under a normalising flow."""
 
 import math
 from typing import Annotated
@@ -17,24 +17,25 @@ Levels = Annotated[int, Field(ge=2)]
 def flow_nll(z: Tensor, log_det: Tensor, *, levels: Levels | None = None) -> Tensor:
     """Negative log-likelihood of each sample under a flow to a standard normal, in bits per dimension.
 
-    `(sum z^2 / 2 + D log(2 pi) / 2 - log_det) / (D log 2)`, with D the numbers of a sample.
+    `(sum z^2 / 2 + D log(2 pi) / 2 - log_det) / (D log 2)`, with D the number of elements of a sample.
 
     Args:
-        z: (B, ...), what the flow makes of the data x; D is that of x, for it loses nothing.
+        z: (B, ...), output of the flow for the data x, with the same number D of elements.
         log_det: (B,), the logarithm of the absolute determinant of dz / dx.
-        levels: Where x is data of so many whole levels that noise made continuous and scaling brought to a range of
-            1, such as (pixel + uniform noise) / 256 with 256: adds log2(levels), so that it counts bits of pixels.
+        levels: Number of discrete levels of the data, if x is dequantised by noise and scaled to a range of 1: 256 for
+            (pixel + uniform noise) / 256. Adds log2(levels), so that the result is in bits of the original levels.
+            null: adds nothing.
 
     Returns:
         (B,), lower is better.
 
     Raises:
-        ConfigError: log_det is not one number for each sample.
+        ConfigError: log_det does not have one number for each sample.
 
     Source: Dinh et al. 2017, arXiv:1605.08803, eq. 3 and section 4.1; Theis et al. 2016, arXiv:1511.01844, section 3.1.
     """
     if log_det.shape != z.shape[:1]:
-        raise ConfigError(f"flow_nll of z {tuple(z.shape)} takes log_det ({len(z)},), not {tuple(log_det.shape)}")
+        raise ConfigError(f"flow_nll: expected log_det of shape ({len(z)},), got {tuple(log_det.shape)}")
     z = at_least_float32(z).flatten(1)
     nats = 0.5 * z.square().sum(1) + 0.5 * z.shape[1] * math.log(2 * math.pi) - at_least_float32(log_det)
     bits = nats / (z.shape[1] * math.log(2))

@@ -1,4 +1,4 @@
-"""How close images are to their originals."""
+"""Similarity of images to their originals."""
 
 from torch import Tensor
 
@@ -11,12 +11,12 @@ def psnr(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
     """Peak signal-to-noise ratio of each sample in decibels: `10 log10(data_range^2 / mean squared error)`.
 
     Args:
-        fake: (B, ...), clamped to 0..data_range first.
-        real: The same shape, clamped to 0..data_range first.
-        data_range: Largest value of a pixel; the smallest is 0.
+        fake: (B, ...), clamped to 0..data_range.
+        real: The same shape, clamped to 0..data_range.
+        data_range: Largest possible pixel value. The smallest is 0.
 
     Returns:
-        (B,), higher is better; infinite where a sample equals its original.
+        (B,), higher is better. Infinite for a sample that equals its original.
     """
     from torchmetrics.functional.image import peak_signal_noise_ratio
 
@@ -26,15 +26,15 @@ def psnr(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
 
 @metrics.register
 def ssim(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
-    """Structural similarity of each sample, under a Gaussian window of 11 pixels with standard deviation 1.5.
+    """Structural similarity of each sample, with a Gaussian window of 11 pixels and standard deviation 1.5.
 
     Args:
-        fake: (B, C, H, W) with H and W of at least 11, clamped to 0..data_range first.
-        real: The same shape, clamped to 0..data_range first.
-        data_range: Largest value of a pixel; the smallest is 0.
+        fake: (B, C, H, W) with H and W of at least 11, clamped to 0..data_range.
+        real: The same shape, clamped to 0..data_range.
+        data_range: Largest possible pixel value. The smallest is 0.
 
     Returns:
-        (B,) in -1..1, 1 where a sample equals its original.
+        (B,) in -1..1, higher is better. 1 for a sample that equals its original.
 
     Source: Wang et al. 2004, Image quality assessment, IEEE TIP 13(4).
     """
@@ -42,7 +42,7 @@ def ssim(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
 
     fake, real = _clamped(fake, real, data_range)
     values = structural_similarity_index_measure(fake, real, data_range=data_range, reduction="none")
-    assert isinstance(values, Tensor)  # A pair only where the full map is asked for.
+    assert isinstance(values, Tensor)  # A pair only if the full map is requested.
     return values.reshape(-1)
 
 

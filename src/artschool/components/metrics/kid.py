@@ -1,4 +1,4 @@
-"""How far the distribution of generated samples is from that of real ones, by a kernel over their features."""
+"""Distance between the distributions of generated and real samples, by a kernel over their features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from artschool.registry import metrics
 from artschool.registry.signature import Network
 
 _BLOCK = 4096
-"""Rows of the kernel matrix that are in memory at once."""
+"""Number of rows of the kernel matrix that are in memory at the same time."""
 
 
 @metrics.register
@@ -20,19 +20,19 @@ class Kid:
     """Squared maximum mean discrepancy between the features of generated and of real samples.
 
     `mean_(i≠j) k(x_i, x_j) + mean_(i≠j) k(y_i, y_j) - 2 mean_(i,j) k(x_i, y_j)` with `k(x, y) = (x·y / D + 1)^3`. Lower
-    is better. It is unbiased, so it may be compared between different numbers of samples, and falls below 0 for equal
-    distributions. All pairs count, instead of random subsets: the same samples give the same value. The features of all
-    samples are kept until the end.
+    is better. The estimate is unbiased: it is comparable between different numbers of samples, and may be negative for
+    equal distributions. All pairs count instead of random subsets, so the same samples give the same value. The
+    features of all samples stay in memory until the end.
 
     Source: Bińkowski et al. 2018, arXiv:1801.01401, section 3.
     """
 
     def __init__(self, network: Network) -> None:
-        """Measure with a network of the file.
+        """Measure with the features of a network.
 
         Args:
-            network: Returns features (B, D), or maps (B, D, ...) that are averaged over their places; of several maps
-                the last counts. It takes samples as the evaluation has them.
+            network: Network that maps samples to features (B, D), or to maps (B, D, ...), which are averaged over their
+                positions. Of several maps, the last counts.
         """
         self._network = network
         self.reset()
@@ -41,8 +41,8 @@ class Kid:
         """Add a batch.
 
         Args:
-            fake: Generated samples, (B, ...) as the network takes them.
-            real: Real samples, (B, ...) as the network takes them, not necessarily equally many.
+            fake: Generated samples (B, ...), in the shape and value range of the network.
+            real: Real samples (B, ...), in the shape and value range of the network. Their number may differ.
         """
         self._fake.append(pooled_features(self._network, fake).cpu())
         self._real.append(pooled_features(self._network, real).cpu())
@@ -51,7 +51,7 @@ class Kid:
         """The discrepancy over all samples of all processes.
 
         Raises:
-            NumericsError: There are fewer than two samples of a kind.
+            NumericsError: There are fewer than two generated or fewer than two real samples.
         """
         return discrepancy(_gathered(self._fake), _gathered(self._real))
 
@@ -68,13 +68,13 @@ def discrepancy(x: Tensor, y: Tensor) -> float:
         NumericsError: N or M is below 2.
     """
     if min(len(x), len(y)) < 2:
-        raise NumericsError(f"a discrepancy needs two samples of each kind, and there are {len(x)} and {len(y)}")
+        raise NumericsError(f"kid: needs at least two generated and two real samples, got {len(x)} and {len(y)}")
     return _mean_of_pairs(x) + _mean_of_pairs(y) - 2 * _sum(x, y) / (len(x) * len(y))
 
 
 def _mean_of_pairs(x: Tensor) -> float:
-    alone = float(_kernel(x.square().sum(1), x.shape[1]).sum())
-    return (_sum(x, x) - alone) / (len(x) * (len(x) - 1))
+    diagonal = float(_kernel(x.square().sum(1), x.shape[1]).sum())
+    return (_sum(x, x) - diagonal) / (len(x) * (len(x) - 1))
 
 
 def _sum(x: Tensor, y: Tensor) -> float:

@@ -1,4 +1,4 @@
-"""Whether features tell points that belong together from those that do not."""
+"""Distances of features at matching and at different points."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ Kind = Literal["similar", "dissimilar", "ratio"]
 
 @metrics.register
 class PointPairContrast:
-    """Mean distance of features at two points, over the pairs that are similar or over those that are not.
+    """Mean distance of features at two points, over similar pairs or over dissimilar pairs.
 
     Args:
-        kind: `similar` and `dissimilar` are the mean Euclidean distances of those pairs; `ratio` is the second
-            divided by the first, 1 for features that say nothing, higher is better.
+        kind: Result: `similar` or `dissimilar`, the mean Euclidean distance of these pairs, or `ratio`, the mean of
+            dissimilar pairs divided by that of similar pairs. A ratio of 1 means uninformative features; higher is
+            better.
     """
 
     def __init__(self, *, kind: Kind = "ratio") -> None:
@@ -27,14 +28,14 @@ class PointPairContrast:
         self.reset()
 
     def update(self, features1: Tensor, features2: Tensor, points1: Tensor, points2: Tensor, similar: Tensor) -> None:
-        """Add a batch of pairs, one a sample.
+        """Add a batch with one pair for each sample.
 
         Args:
-            features1: (B, C, H, W), read between pixels by bilinear interpolation.
-            features2: (B, C, H', W'); the same key as features1 for two points of one image.
-            points1: (B, 2), x and y in 0..1 from the outer edge of the left upper pixel.
+            features1: (B, C, H, W). Bilinear interpolation gives the features between pixels.
+            features2: (B, C, H', W'). The same key as features1 for two points of one image.
+            points1: (B, 2), x and y in 0..1 from the outer edge of the top left pixel.
             points2: (B, 2), x and y in 0..1, as `points1`, in features2.
-            similar: (B,), not 0 where the points belong together.
+            similar: (B,), not 0 for points that match.
         """
         distances = (_at(features1, points1) - _at(features2, points2)).norm(dim=1).double()
         for kind, chosen in (("similar", similar != 0), ("dissimilar", similar == 0)):
@@ -42,7 +43,7 @@ class PointPairContrast:
             self._counts[kind] += int(chosen.sum())
 
     def compute(self) -> float:
-        """The distance, or the ratio, over everything seen by all processes; NaN where there is no such pair."""
+        """The distance or the ratio over all pairs of all processes. NaN if there are no pairs of a kind."""
         parts = ranks.gather((self._sums, self._counts))
         means = {}
         for kind in self._sums:
@@ -59,6 +60,6 @@ class PointPairContrast:
 
 
 def _at(features: Tensor, points: Tensor) -> Tensor:
-    """Features (B, C) at points."""
+    """The features (B, C) at points."""
     grid = (2 * points.float() - 1).view(-1, 1, 1, 2)
     return F.grid_sample(features.float(), grid, padding_mode="border", align_corners=False)[:, :, 0, 0]

@@ -1,4 +1,4 @@
-"""One vector of features for each sample, whatever a network returns."""
+"""One feature vector for each sample, from feature maps of any form."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +12,10 @@ from artschool.errors import ConfigError
 def pooled_features(network: nn.Module, x: Tensor) -> Tensor:
     """Features of each sample in float64: (B, ...) to (B, D).
 
-    Feature maps (B, D, ...) are averaged over their places. Of several maps, in a list or a mapping, the last counts.
+    Feature maps (B, D, ...) are averaged over their positions. Of several maps in a list or a mapping, the last counts.
 
     Raises:
-        ConfigError: The network returns something else.
+        ConfigError: The network does not return features or feature maps.
     """
     # Differences of means and of products cancel, so the features themselves must not be rounded to 16 bits.
     with without_autocast(x):
@@ -26,5 +26,5 @@ def pooled_features(network: nn.Module, x: Tensor) -> Tensor:
         output = output[-1]
     if not isinstance(output, Tensor) or output.dim() < 2:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ConfigError(f"a feature network returns (B, D) or feature maps (B, D, ...), found {found}")
+        raise ConfigError(f"a feature network must return (B, D) or feature maps (B, D, ...), got {found}")
     return output.double().flatten(2).mean(2) if output.dim() > 2 else output.double()

@@ -1,4 +1,4 @@
-"""Somebody else's models by name, without their weights: nothing is downloaded."""
+"""Models of other packages by name, without their weights: nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def timm(*, model: str, options: dict[str, Any] = {}) -> nn.Module:  # noqa: B00
     """A model of timm, such as `resnet18` or `vit_tiny_patch16_224`.
 
     Args:
-        model: Name of the model; `timm.list_models()` lists them.
-        options: What its constructor takes, such as `num_classes`, `in_chans`, `img_size`.
+        model: Name of the model. `timm.list_models()` lists the names.
+        options: Arguments of the model's constructor, such as `num_classes`, `in_chans` or `img_size`.
 
     Raises:
         ResourceError: timm is not installed.
-        ConfigError: There is no such model, or the options ask for a download.
+        ConfigError: The model does not exist, or the options ask for a download.
     """
     package = _package("timm", "timm")
     _refuse_weights("timm", options, ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"))
@@ -38,69 +38,73 @@ def torchvision(*, model: str, options: dict[str, Any] = {}) -> nn.Module:  # no
     """A model of torchvision, such as `resnet18` or `convnext_tiny`.
 
     Args:
-        model: Name of the model; `torchvision.models.list_models()` lists them.
-        options: What its constructor takes, such as `num_classes`.
+        model: Name of the model. `torchvision.models.list_models()` lists the names.
+        options: Arguments of the model's constructor, such as `num_classes`.
 
     Raises:
-        ResourceError: torchvision is not installed, or does not fit the installed torch.
-        ConfigError: There is no such model, or the options ask for a download.
+        ResourceError: torchvision is not installed, or is incompatible with the installed torch.
+        ConfigError: The model does not exist, or the options ask for a download.
     """
     models = _package("torchvision", "vision", module="torchvision.models")
     _refuse_weights("torchvision", options, ("weights", "weights_backbone", "pretrained", "pretrained_backbone"))
     if model not in models.list_models():
         raise _unknown("torchvision", model, models.list_models())
     # Without this, models with a backbone download its weights by default.
-    taken = inspect.signature(models.get_model_builder(model)).parameters
-    without = {name: None for name in ("weights", "weights_backbone") if name in taken}
-    return _module("torchvision", model, models.get_model(model, **without, **options))
+    parameters = inspect.signature(models.get_model_builder(model)).parameters
+    no_weights = {name: None for name in ("weights", "weights_backbone") if name in parameters}
+    return _module("torchvision", model, models.get_model(model, **no_weights, **options))
 
 
 @networks.register
 def diffusers(*, model: str, folder: Path | None = None, options: dict[str, Any] = {}) -> nn.Module:  # noqa: B006  # never changed
-    """A model of diffusers, such as `UNet2DModel` or `AutoencoderKL`; it returns a tensor, or a tuple of several.
+    """A model of diffusers, such as `UNet2DModel` or `AutoencoderKL`, which returns a tensor or a tuple of tensors.
 
     Args:
-        model: The name of the model's class.
-        folder: A folder that `save_pretrained` wrote, to start from its configuration and its safetensors.
+        model: Name of the model's class.
+        folder: Folder written by `save_pretrained` that gives the configuration and the weights (safetensors). null: a
+            new model from `options`.
         options: Options of the model's configuration.
 
     Raises:
         ResourceError: diffusers is not installed.
-        ConfigError: There is no such class.
+        ConfigError: The class or the folder does not exist.
     """
-    made = _class("diffusers", model, options)
+    model_class = _class("diffusers", model, options)
     if folder is None:
-        return _plain("diffusers", model, made(**options))
-    return _plain("diffusers", model, made.from_pretrained(_there(folder), **_LOCAL, **options))
+        return _with_plain_outputs("diffusers", model, model_class(**options))
+    return _with_plain_outputs("diffusers", model, model_class.from_pretrained(_existing(folder), **_LOCAL, **options))
 
 
 @networks.register
 def transformers(*, model: str, folder: Path | None = None, options: dict[str, Any] = {}) -> nn.Module:  # noqa: B006  # never changed
-    """A model of transformers, such as `BertModel`; it returns a tensor, or a tuple of several.
+    """A model of transformers, such as `BertModel`, which returns a tensor or a tuple of tensors.
 
     Args:
-        model: The name of the model's class. `AutoModel` and the like take `model_type` among the options.
-        folder: A folder that `save_pretrained` wrote, to start from its configuration and its safetensors.
+        model: Name of the model's class. Auto classes such as `AutoModel` need `model_type` in `options`.
+        folder: Folder written by `save_pretrained` that gives the configuration and the weights (safetensors). null: a
+            new model from `options`.
         options: Options of the model's configuration.
 
     Raises:
         ResourceError: transformers is not installed.
-        ConfigError: There is no such class.
+        ConfigError: The class or the folder does not exist.
     """
-    made = _class("transformers", model, options)
+    model_class = _class("transformers", model, options)
     if folder is not None:
-        return _plain("transformers", model, made.from_pretrained(_there(folder), **_LOCAL, **options))
-    if hasattr(made, "from_config"):
+        return _with_plain_outputs(
+            "transformers", model, model_class.from_pretrained(_existing(folder), **_LOCAL, **options)
+        )
+    if hasattr(model_class, "from_config"):
         config = _package("transformers", "transformers").AutoConfig.for_model(**options)
-        return _plain("transformers", model, made.from_config(config))
-    return _plain("transformers", model, made(made.config_class(**options)))
+        return _with_plain_outputs("transformers", model, model_class.from_config(config))
+    return _with_plain_outputs("transformers", model, model_class(model_class.config_class(**options)))
 
 
 _LOCAL = {"local_files_only": True, "use_safetensors": True}
 
 
 def _package(name: str, extra: str, *, module: str | None = None) -> Any:
-    """An optional package, imported now."""
+    """Import an optional package."""
     try:
         return importlib.import_module(module or name)
     except ModuleNotFoundError as error:
@@ -108,12 +112,14 @@ def _package(name: str, extra: str, *, module: str | None = None) -> Any:
             raise
         raise ResourceError(f"{name} is not installed: pip install 'artschool[{extra}]'") from error
     except (ImportError, RuntimeError, OSError) as error:
-        raise ResourceError(f"{name} is installed, but does not import beside this torch: {error}") from error
+        raise ResourceError(
+            f"{name} is installed, but cannot be imported with this version of torch: {error}"
+        ) from error
 
 
 def _class(package: str, model: str, options: Mapping[str, Any]) -> Any:
     if "trust_remote_code" in options:
-        raise ConfigError(f"options.trust_remote_code of {package}: only `plugins:` may name code that runs")
+        raise ConfigError(f"options.trust_remote_code of {package}: not allowed, because only `plugins:` may run code")
     module = _package(package, package)
     if not model.isidentifier() or model.startswith("_") or not inspect.isclass(getattr(module, model, None)):
         raise _unknown(package, model, (name for name in dir(module) if name[:1].isupper()))
@@ -128,32 +134,32 @@ def _refuse_weights(package: str, options: Mapping[str, Any], names: Iterable[st
     for name in names:
         if options.get(name):
             raise ConfigError(
-                f"options.{name} of {package} would load weights by itself; download them, and name the file: "
-                "`weights: {file: ...}`"
+                f"options.{name} of {package}: not allowed, because it loads or downloads weights. "
+                "Fix: download the file and write `weights: {file: ...}`"
             )
 
 
-def _there(folder: Path) -> str:
+def _existing(folder: Path) -> str:
     if not folder.is_dir():
-        raise ConfigError(f"there is no folder {folder}")
+        raise ConfigError(f"folder {folder} does not exist")
     return str(folder)
 
 
-def _module(package: str, model: str, made: Any) -> nn.Module:
-    if not isinstance(made, nn.Module):
-        raise ConfigError(f"{model} of {package} is no torch.nn.Module but a {type(made).__name__}")
-    return made
+def _module(package: str, model: str, instance: Any) -> nn.Module:
+    if not isinstance(instance, nn.Module):
+        raise ConfigError(f"{model} of {package}: expected a torch.nn.Module, got {type(instance).__name__}")
+    return instance
 
 
-def _plain(package: str, model: str, made: Any) -> nn.Module:
-    """Let a model return what `out:` can name. A hook keeps its class, methods and parameter names."""
-    module = _module(package, model, made)
+def _with_plain_outputs(package: str, model: str, instance: Any) -> nn.Module:
+    """Make a model return tensors or tuples. A hook preserves its class, methods and parameter names."""
+    module = _module(package, model, instance)
     module.register_forward_hook(_unpack, with_kwargs=True)
     return module
 
 
 def _unpack(module: nn.Module, args: Any, kwargs: Mapping[str, Any], output: Any) -> Any:
-    # A model that calls itself, as in `generate`, asks for the mapping.
+    # A model that calls itself, as in `generate`, needs the mapping.
     if kwargs.get("return_dict") or not hasattr(output, "to_tuple"):
         return output
     values = output.to_tuple()

@@ -1,4 +1,4 @@
-"""A small and quick generator for super-resolution."""
+"""A small and fast generator for super-resolution."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ class EDSR(nn.Module):
     Source: Lim et al. 2017, arXiv:1707.02921, section 3; sub-pixel convolution by Shi et al. 2016, arXiv:1609.05158.
 
     Args:
-        scale: How many times larger the output is.
-        width: Channels between blocks.
-        blocks: Residual blocks of two convolutions.
-        in_channels: Channels of the images that come in; 3 for colour.
-        out_channels: Channels of the images that go out; as many for `skip: bicubic`, which adds the two.
-        skip: `bicubic` adds the bicubically enlarged input to the output and starts the last convolution at zero, so
-            that training begins at bicubic interpolation; `none` is the paper's.
+        scale: Factor by which the output is larger than the input.
+        width: Number of channels between blocks.
+        blocks: Number of residual blocks, of two convolutions each.
+        in_channels: Number of channels of the input images; 3 for colour.
+        out_channels: Number of channels of the output images. Must equal `in_channels` for `skip: bicubic`.
+        skip: Connection from input to output. `bicubic` adds the bicubically enlarged input and starts the last
+            convolution at zero, so that training begins at bicubic interpolation. `none`: no connection, as in the
+            paper.
     """
 
     def __init__(

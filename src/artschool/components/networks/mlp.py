@@ -1,4 +1,4 @@
-"""Linear layers: projections, predictions, probes."""
+"""Linear layers for projections, predictions and probes."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from artschool.registry.signature import Count
 
 @networks.register("mlp")
 class MLP(nn.Module):
-    """Linear layers with a norm and a ReLU between them; without `hidden` one linear layer, a linear probe.
+    """Linear layers with a norm and a ReLU between them. Without `hidden`, a single linear layer, such as a probe.
 
     The projections and predictions of BYOL have one hidden layer with batch norm (Grill et al. 2020,
     arXiv:2006.07733, section 3.3).
 
     Args:
-        in_features: Numbers of a sample once it is flattened.
-        out_features: Numbers that come out for a sample.
-        hidden: Features after each layer but the last.
-        norm: The norm after each layer but the last: batch norm, layer norm or none.
+        in_features: Number of elements of a flattened sample.
+        out_features: Number of outputs for a sample.
+        hidden: Numbers of features of the hidden layers, in order. `[]`: a single linear layer.
+        norm: Norm after each hidden layer: `batch`, `layer` or `none`.
     """
 
     def __init__(

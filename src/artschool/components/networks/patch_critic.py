@@ -1,4 +1,4 @@
-"""A critic that judges patches."""
+"""A critic that classifies patches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from artschool.registry import networks
 from artschool.registry.signature import Count
 
-MOST_WIDENING = 8
+MAX_WIDENING = 8
 
 
 @networks.register
@@ -19,11 +19,12 @@ class PatchCritic(nn.Module):
     Source: Isola et al. 2017, arXiv:1611.07004, section 3.2.2 and appendix 6.1.2.
 
     Args:
-        in_channels: Channels of what is judged; 3 for colour, more where a condition is concatenated with it.
-        width: Channels after the first convolution; they double with each layer, up to 8 times.
-        layers: Convolutions of stride 2.
-        norm: Between layers: `group` has no batch statistics, so that real and fake batches do not mix; `none`, or
-            `spectral` on the weights (Miyato et al. 2018, arXiv:1802.05957).
+        in_channels: Number of channels of the input; 3 for colour, more if a condition is concatenated with it.
+        width: Number of channels after the first convolution. It doubles with each layer, up to 8 times this number.
+        layers: Number of convolutions of stride 2.
+        norm: Normalisation between layers. `group`: group norm, which has no batch statistics, so that real and fake
+            batches do not mix. `spectral`: spectral norm of the weights (Miyato et al. 2018, arXiv:1802.05957).
+            `none`: no normalisation.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class PatchCritic(nn.Module):
         modules: list[nn.Module] = []
         channels = in_channels
         for index in range(layers):
-            out = width * min(2**index, MOST_WIDENING)
+            out = width * min(2**index, MAX_WIDENING)
             modules.append(_conv(channels, out, 2, norm))
             if norm == "group" and index > 0:
                 modules.append(nn.GroupNorm(min(8, out), out))
@@ -48,12 +49,12 @@ class PatchCritic(nn.Module):
         self.layers = nn.Sequential(*modules)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, in_channels, H, W) to logits (B, 1, H', W') with H' = H / 2**layers - 1 or so."""
+        """(B, in_channels, H, W) to logits (B, 1, H', W') with H' about H / 2**layers - 1."""
         logits: Tensor = self.layers(x)
         return logits
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """What each layer comes to after its activation, (B, C, H', W') with ever smaller H' and W'."""
+        """Outputs of the layers after their activation, (B, C, H', W') with decreasing H' and W'."""
         found = []
         for module in list(self.layers)[:-1]:
             x = module(x)

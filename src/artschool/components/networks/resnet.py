@@ -1,4 +1,4 @@
-"""Residual networks that turn images into features or classes."""
+"""Residual networks that map images to features or class logits."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 
 
 @networks.register("resnet")
 class ResNet(nn.Module):
-    """ResNet, with torchvision's parameter names.
+    """ResNet with torchvision's parameter names.
 
-    Its weights load where in_channels is 3, width 64 and small false; without `classes` there is no `fc`, so they
-    need `strict: false`. Each process has batch norms of its own part of the batch.
+    torchvision's weights fit with in_channels 3, width 64 and small false. Without `classes` there is no `fc`, and
+    loading them needs `strict: false`. The batch norms of each process use only its part of the batch.
 
     Source: He et al. 2016, arXiv:1512.03385, table 1; the stride of a bottleneck is in its 3 x 3 convolution, as in
     Goyal et al. 2017, arXiv:1706.02677, section 5.1; the stem for small images is that of Chen et al. 2020,
     arXiv:2002.05709, appendix B.9.
 
     Args:
-        depth: 18 and 34 have two convolutions a block, 50 and 101 have three.
-        in_channels: Channels of the images; 3 for colour.
-        classes: Logits that a linear layer makes of the features; null returns the features.
-        width: Channels of the first stage; the last has 8 times as many, from depth 50 on 32 times.
-        small: For images of some 8 to 64 pixels a side: begin with a 3 x 3 convolution of stride 1 and no pooling.
+        depth: Number of layers with weights. 18 and 34 have two convolutions in each block, 50 and 101 have three.
+        in_channels: Number of channels of the images; 3 for colour.
+        classes: Number of classes, for which a final linear layer computes logits. null: return the features.
+        width: Number of channels of the first stage. The last stage has 8 times this number, or 32 times from depth 50.
+        small: Whether to start with a 3 x 3 convolution of stride 1 and no pooling, for images of about 8 to 64 pixels
+            a side.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ RESIDUAL_SCALE = 0.2
 
 
 class DenseBlock(nn.Module):
-    """Five convolutions, each of which reads everything before it. (B, width, H, W) to the same."""
+    """Five convolutions, each of which reads the input and all earlier outputs. Keeps the shape (B, width, H, W)."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class DenseBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add the dense path, scaled down, to the input."""
+        """Add the scaled output of the dense path to the input."""
         features = [x]
         for conv in self.convs[:4]:
             features.append(F.leaky_relu(conv(torch.cat(features, 1)), 0.2))
@@ -39,14 +39,15 @@ class RRDB(nn.Module):
     Source: Wang et al. 2018, arXiv:1809.00219, section 3.1.
 
     Args:
-        scale: How many times larger the output is.
-        width: Channels between blocks.
-        growth: Channels that each convolution of a dense block adds.
-        blocks: Blocks of three dense blocks each.
-        in_channels: Channels of the images that come in; 3 for colour.
-        out_channels: Channels of the images that go out; as many for `skip: bicubic`, which adds the two.
-        skip: `bicubic` adds the bicubically enlarged input to the output and starts the last convolution at zero, so
-            that training begins at bicubic interpolation; `none` is the paper's.
+        scale: Factor by which the output is larger than the input.
+        width: Number of channels between blocks.
+        growth: Number of channels that each convolution of a dense block adds.
+        blocks: Number of blocks, of three dense blocks each.
+        in_channels: Number of channels of the input images; 3 for colour.
+        out_channels: Number of channels of the output images. Must equal `in_channels` for `skip: bicubic`.
+        skip: Connection from input to output. `bicubic` adds the bicubically enlarged input and starts the last
+            convolution at zero, so that training begins at bicubic interpolation. `none`: no connection, as in the
+            paper.
     """
 
     def __init__(

@@ -18,27 +18,31 @@ GROUPS = 32
 
 @networks.register
 class Unet(nn.Module):
-    """Predicts something of the shape of a noised image, given how noisy it is.
+    """Predict a tensor in the shape of a noised image, given its noise level.
 
-    Residual blocks on several scales with skip connections; time and class scale and shift the normalised features.
+    Residual blocks at several scales with skip connections. Time and class scale and shift the normalised features.
 
     Source: Ho et al. 2020, arXiv:2006.11239, appendix B; scale and shift: Nichol and Dhariwal 2021, arXiv:2102.09672,
     section 3; Dhariwal and Nichol 2021, arXiv:2105.05233, section 3; image condition: Saharia et al. 2021,
     arXiv:2104.07636.
 
     Args:
-        in_channels: Channels of the noised image.
-        out_channels: Channels of what is predicted, `in_channels` where it is null; twice that where a variance is
-            learned.
-        width: Channels of the first scale.
-        multipliers: Channels of each scale over `width`; each scale has half the height and width of the one before.
-        blocks: Residual blocks for each scale.
-        attention: Reductions of height and width, such as `[2, 4]`, at which there is self-attention.
-        head_channels: Channels of each attention head; one head where they do not divide evenly.
-        dropout: Probability of dropout in each block.
-        num_classes: For class conditions `label` in 0..num_classes-1; num_classes itself stands for no class.
-        image_channels: For a condition `image` of so many channels, laid over the noised image.
-        time_scale: What times are multiplied by: 1 for timesteps up to 1000 or so, 1000 for times in 0..1.
+        in_channels: Number of channels of the noised image.
+        out_channels: Number of channels of the prediction; twice `in_channels` if a variance is learned. null:
+            `in_channels`.
+        width: Number of channels of the first scale.
+        multipliers: Numbers of channels of the scales, as multiples of `width`. Each scale has half the height and
+            width of the previous one.
+        blocks: Number of residual blocks of each scale.
+        attention: Scales with self-attention, as reductions of height and width, such as `[2, 4]`.
+        head_channels: Number of channels of each attention head. Scales whose channels are not a multiple of it have
+            one head.
+        dropout: Probability of dropout in each block, in 0..1.
+        num_classes: Number of classes of the condition `label`. Labels are in 0..num_classes-1; the label num_classes
+            means no class. null: no condition on a class.
+        image_channels: Number of channels of the condition `image`, which is concatenated with the noised image. 0: no
+            condition on an image.
+        time_scale: Factor of the times: 1 for timesteps up to about 1000, 1000 for times in 0..1.
     """
 
     def __init__(
@@ -92,19 +96,19 @@ class Unet(nn.Module):
         self.last = nn.Sequential(_norm(channels), nn.SiLU(), _zeroed(last))
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor | None = None, image: Tensor | None = None) -> Tensor:
-        """Predict.
+        """Predict from a noised image.
 
         Args:
-            x: (B, in_channels, H, W); H and W divide by 2 for each scale after the first.
+            x: (B, in_channels, H, W); H and W are divisible by 2 for each scale after the first.
             t: (B,), timesteps or other times.
             label: (B,), the classes.
-            image: (B, image_channels, h, w), brought to H and W bilinearly.
+            image: (B, image_channels, h, w), resized to H and W bilinearly.
 
         Returns:
             (B, out_channels, H, W).
 
         Raises:
-            ConfigError: A condition that it was not made for, or one is missing, or a size that does not divide.
+            ConfigError: A condition is missing or unexpected, or H or W is not divisible.
         """
         self._check(x, label, image)
         embedding = self.embed_time(sinusoids(t * self._time_scale, self._width).to(x.dtype))
@@ -127,18 +131,23 @@ class Unet(nn.Module):
 
     def _check(self, x: Tensor, label: Tensor | None, image: Tensor | None) -> None:
         if (self.embed_class is None) != (label is None):
-            raise ConfigError("the unet has `num_classes` just where it gets a condition `label`; give both or none")
+            raise ConfigError(
+                "unet: the option `num_classes` and the input `label` belong together. Fix: give both or none"
+            )
         if (self._image_channels == 0) != (image is None):
-            raise ConfigError("the unet has `image_channels` just where it gets a condition `image`; give both or none")
+            raise ConfigError(
+                "unet: the option `image_channels` and the input `image` belong together. Fix: give both or none"
+            )
         if x.shape[2] % self._reduction or x.shape[3] % self._reduction:
             sizes = f"{x.shape[2]} x {x.shape[3]}"
             raise ConfigError(
-                f"images of {sizes} do not divide by {self._reduction}; use fewer multipliers, or pad them"
+                f"unet: height and width must be multiples of {self._reduction}, got {sizes}. "
+                "Fix: use fewer multipliers, or pad the images"
             )
 
 
 class ResidualBlock(nn.Module):
-    """Norm, activation, convolution, twice; the embedding of time and class scales and shifts in between."""
+    """Norm, activation and convolution, twice. In between, the embedding of time and class scales and shifts."""
 
     def __init__(self, in_channels: int, out_channels: int, embedding: int, dropout: float) -> None:
         super().__init__()
@@ -158,7 +167,7 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention among the places of an image, added to it."""
+    """Self-attention among the positions of an image, with a skip connection."""
 
     def __init__(self, channels: int, head_channels: int) -> None:
         super().__init__()
@@ -168,7 +177,7 @@ class Attention(nn.Module):
         self.out = _zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+        """(B, C, H, W) to the same shape."""
         q, k, v = self.qkv(self.norm(x)).unflatten(1, (3 * self._heads, -1)).flatten(3).transpose(2, 3).chunk(3, 1)
         attended = F.scaled_dot_product_attention(q, k, v).transpose(2, 3).reshape(x.shape)
         result: Tensor = x + self.out(attended)
@@ -176,7 +185,7 @@ class Attention(nn.Module):
 
 
 def sinusoids(t: Tensor, width: int) -> Tensor:
-    """Cosines and sines of times (B,), (B, width), float32, with periods from 2 pi to 10000 times that.
+    """Cosines and sines (B, width) of times (B,), in float32, with periods from 2 pi to 10000 times that.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5.
     """
@@ -197,7 +206,7 @@ def _norm(channels: int) -> nn.Module:
 
 
 def _zeroed(conv: nn.Conv2d) -> nn.Conv2d:
-    """Zero at first, so that a block begins as the identity."""
+    """Initialise a convolution to zero, so that its block starts as the identity."""
     nn.init.zeros_(conv.weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

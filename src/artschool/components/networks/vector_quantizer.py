@@ -1,4 +1,4 @@
-"""Vectors replaced by the nearest of a learnt codebook."""
+"""Vectors replaced by the nearest vectors of a learned codebook."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ SMOOTHING = 1e-5
 
 @networks.register
 class VectorQuantizer(nn.Module):
-    """Replaces each vector by the nearest code; codes are moving averages of the vectors that chose them.
+    """Replace each vector by the nearest code. A code is the moving average of the vectors assigned to it.
 
-    With n_i the number of vectors nearest to code i in an update and s_i their sum, the averages N_i and S_i move as
-    `N_i = decay N_i + (1 - decay) n_i`, likewise S_i, and code i is S_i / N_i, where N_i is smoothed after Laplace
-    to `(N_i + 1e-5) / (N + codes * 1e-5) * N` with N the sum of all. Gradients pass straight through to the vectors.
+    In an update, n_i is the number of vectors nearest to code i, and s_i their sum. The averages move as `N_i = decay
+    N_i + (1 - decay) n_i`, and S_i likewise. Code i is S_i / N_i, with Laplace smoothing of N_i to `(N_i + 1e-5) / (N +
+    codes * 1e-5) * N`, where N is the sum of all N_i. Gradients pass straight through to the vectors.
 
-    Nothing but `after_step` moves the codebook, by what came since `before_step` in train mode with gradients
-    enabled, all micro-batches and processes together. The trainer calls both on a network that a step trains; a
-    network that holds one as a part hands its own on. A batch with NaN or infinite vectors moves nothing.
+    Only `after_step` moves the codebook, by the vectors since `before_step` of all micro-batches and processes.
+    Vectors count in train mode with gradients enabled. The trainer calls both methods on a network that a step trains;
+    a network that contains a quantizer must forward these calls. A batch with NaN or infinite vectors moves nothing.
 
     Source: van den Oord et al. 2017, arXiv:1711.00937, section 3 and appendix A.1; Razavi et al. 2019,
     arXiv:1906.00446, section 2.1. Restarts: Dhariwal et al. 2020, arXiv:2005.00341, section 3.1.
 
     Args:
-        num_codes: Vectors in the codebook.
-        dim: Channels of a vector.
-        decay: UnitInterval of the codebook's moving averages that stays at each update.
-        restart_below: A code whose N_i is below this share of the mean one is dead: it becomes a random vector of the
-            last micro-batch, with the mean N_i. 0 leaves dead codes dead.
+        num_codes: Number of vectors in the codebook.
+        dim: Number of channels of a vector.
+        decay: Fraction of the codebook's moving averages that is kept at each update, in 0..1.
+        restart_below: Threshold for dead codes: the average use N_i as a fraction of its mean over codes, in 0..1. A
+            code below it becomes a random vector of the last micro-batch, with the mean use. 0: no restarts.
     """
 
     codebook: Tensor
@@ -50,20 +50,21 @@ class VectorQuantizer(nn.Module):
         self.register_buffer("codebook", torch.randn(num_codes, dim))
         self.register_buffer("uses", torch.zeros(num_codes))
         self.register_buffer("sums", torch.zeros(num_codes, dim))
-        # Empty between iterations, so no part of a checkpoint.
+        # Empty between iterations, so not part of a checkpoint.
         self.register_buffer("new_uses", torch.zeros(num_codes), persistent=False)
         self.register_buffer("new_sums", torch.zeros(num_codes, dim), persistent=False)
         self._vectors: Tensor | None = None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Quantise.
+        """Quantise vectors.
 
         Args:
             x: (B, dim, ...).
 
         Returns:
-            The codes' vectors in the shape of x; the commitment loss, a scalar: the mean square of x minus its
-            codes' vectors, with gradients for x alone; and the codes (B, ...), whole numbers in 0..num_codes-1.
+            Three values. The vectors of the codes, in the shape of x. The commitment loss, a scalar: the mean squared
+            difference of x and these vectors, with gradients only for x. The codes (B, ...), whole numbers in
+            0..num_codes-1.
         """
         vectors, codes = self._nearest(x)
         if self.training and torch.is_grad_enabled():
@@ -81,14 +82,14 @@ class VectorQuantizer(nn.Module):
         return self.codebook[codes].movedim(-1, 1)
 
     def before_step(self, step: int) -> None:
-        """Forget what other steps left."""
+        """Discard the vectors that other steps collected."""
         self.new_uses.zero_()
         self.new_sums.zero_()
         self._vectors = None
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """Move the codebook by what came since `before_step`; every process has to call it."""
+        """Move the codebook by the vectors since `before_step`. Every process must call it."""
         if self._vectors is None:
             return
         draws, sizes = self._draws_and_sizes(self._vectors)
@@ -105,22 +106,22 @@ class VectorQuantizer(nn.Module):
         self.before_step(step)
 
     def get_debug_values(self, step: int, name: str) -> dict[str, Tensor]:
-        """The perplexity of the averaged uses: how many codes, used equally, would be as uncertain."""
-        shares = self.uses / self.uses.sum().clamp(min=SMOOTHING)
-        return {"codebook_perplexity": torch.special.entr(shares).sum().exp()}
+        """The perplexity of the averaged uses: the number of equally used codes with the same entropy."""
+        fractions = self.uses / self.uses.sum().clamp(min=SMOOTHING)
+        return {"codebook_perplexity": torch.special.entr(fractions).sum().exp()}
 
     def _nearest(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The vectors of x as rows, and their codes (B, ...)."""
-        places = x.detach().movedim(1, -1).to(self.codebook.dtype)
-        vectors = places.reshape(-1, places.shape[-1])
+        rows = x.detach().movedim(1, -1).to(self.codebook.dtype)
+        vectors = rows.reshape(-1, rows.shape[-1])
         with without_autocast(x):
             # |v - c|^2 without |v|^2, which is the same for every code.
             codes = torch.addmm(self.codebook.square().sum(1), vectors, self.codebook.T, alpha=-2).argmin(1)
-        return vectors, codes.view(places.shape[:-1])
+        return vectors, codes.view(rows.shape[:-1])
 
     @torch.no_grad()
     def _collect(self, vectors: Tensor, codes: Tensor) -> None:
-        # A product, not index_add_, whose order of summation is left open on a GPU.
+        # A matrix product, because the order of summation of index_add_ is undefined on a GPU.
         chosen = (codes.reshape(-1, 1) == torch.arange(len(self.uses), device=codes.device)).to(vectors.dtype)
         self.new_uses += chosen.sum(0)
         with without_autocast(vectors):
@@ -128,9 +129,9 @@ class VectorQuantizer(nn.Module):
         self._vectors = vectors
 
     def _draws_and_sizes(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Numbers in 0..1 for each code, drawn by the main process, and how many vectors each process has.
+        """A random number in 0..1 for each code, drawn by the main process, and the number of vectors of each process.
 
-        Both are zero where other processes fill them in, so that a sum gives them to all.
+        Both are zero at the elements of other processes, so that a sum over processes completes them.
         """
         draws = torch.rand(len(self.uses), device=vectors.device) * ranks.is_main()
         sizes = torch.zeros(ranks.world_size(), dtype=torch.int64, device=vectors.device)
@@ -138,7 +139,7 @@ class VectorQuantizer(nn.Module):
         return draws, sizes
 
     def _restart(self, draws: Tensor, sizes: Tensor, vectors: Tensor, finite: Tensor) -> None:
-        """Put dead codes on vectors, chosen from those of all processes as if one process had them all."""
+        """Move dead codes to random vectors, chosen from all processes as if one process had all vectors."""
         total = sizes.sum()
         index = (draws * total).long().minimum(total - 1) - sizes[: ranks.rank()].sum()
         here = (index >= 0) & (index < len(vectors))

@@ -1,4 +1,4 @@
-"""The classifier of images whose inner layers are the usual measure of what an image shows."""
+"""VGG, an image classifier whose feature maps serve as a measure of image content."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from artschool.errors import allowed
 from artschool.registry import networks
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
-"""How many there are in each block, by the number of layers with weights."""
+"""Number of convolutions in each block, by the number of layers with weights."""
 CHANNELS = (64, 128, 256, 512, 512)
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of the pixels of ImageNet in 0..1, red, green and blue."""
+"""Of ImageNet's pixels in 0..1, for red, green and blue."""
 
 
 @networks.register
 class Vgg(nn.Module):
     """Feature maps of VGG, which `perceptual`, `style` and `lpips` compare.
 
-    Parameters are named as torchvision's, so that `weights: vgg19-dcbb9e9d.pth` loads its file; what no chosen layer
-    needs is not built. Without weights its features are random.
+    Parameters have torchvision's names, so `weights: vgg19-dcbb9e9d.pth` loads torchvision's file. Layers after the
+    last chosen one are not built. Without weights, the features are random.
 
     Source: Simonyan and Zisserman 2014, arXiv:1409.1556, table 1, D and E.
 
     Args:
-        depth: 16 or 19.
-        layers: What to return: `conv3_4` is what the fourth convolution of the third block gives, `relu3_4` the same
-            after its ReLU, `pool3` after the block's pooling.
+        depth: Number of layers with weights, 16 or 19.
+        layers: Names of the layers whose feature maps are returned. `conv3_4`: after the fourth convolution of the
+            third block; `relu3_4`: after its ReLU; `pool3`: after the pooling of the block.
     """
 
     mean: Tensor
@@ -48,7 +48,7 @@ class Vgg(nn.Module):
         built = _layers(depth)
         for name in layers:
             if name not in built:
-                raise ValueError(f"VGG{depth} has no layer {name!r}. {allowed('It has', name, built)}")
+                raise ValueError(f"unknown layer {name!r} of VGG{depth}. {allowed('The layers are', name, built)}")
         names = list(built)
         needed = max(names.index(name) + 1 for name in layers)
         self.features = nn.Sequential(*[make() for make in list(built.values())[:needed]])
@@ -59,7 +59,7 @@ class Vgg(nn.Module):
         self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) in 0..1 to the map of each chosen layer, (B, C, H', W'), by its name."""
+        """(B, 3, H, W) in 0..1 to the feature maps (B, C, H', W') of the chosen layers, by name."""
         x = (x - self.mean) / self.deviation
         maps = {}
         for index, layer in enumerate(self.features):
@@ -70,7 +70,7 @@ class Vgg(nn.Module):
 
 
 def _layers(depth: int) -> dict[str, Callable[[], nn.Module]]:
-    """What makes each layer, by name, in order."""
+    """The constructor of each layer, by name, in order."""
     layers: dict[str, Callable[[], nn.Module]] = {}
     channels = 3
     for block, (count, width) in enumerate(zip(CONVOLUTIONS[depth], CHANNELS, strict=True), 1):

@@ -13,31 +13,32 @@ from artschool.registry import networks
 from artschool.registry.signature import Count
 
 Norm = Literal["batch", "group", "none", "spectral"]
-MOST_WIDENING = 8
+MAX_WIDENING = 8
 
 
 @networks.register
 class VggCritic(nn.Module):
     """Stages that halve the image, then two linear layers to one logit for the whole image.
 
-    A stage is a 3 x 3 convolution and a 4 x 4 one of stride 2, each with a norm and a leaky ReLU; the very first
-    convolution has no norm. Parameters of `batch` are called as in BasicSR, whose ESRGAN critics fit; those of `group`
-    as in DL-Art-School.
+    A stage is a 3 x 3 convolution and a 4 x 4 convolution of stride 2, each with a norm and a leaky ReLU. The first
+    convolution of the network has no norm. With norm `batch`, parameters have the names of BasicSR, whose ESRGAN
+    critics fit; with `group`, those of DL-Art-School.
 
     Source: Ledig et al. 2017, arXiv:1609.04802, figure 4; Wang et al. 2018, arXiv:1809.00219, section 3.1, with
         BasicSR's kernels.
 
     Args:
-        image_size: Side of the images, which are square: a multiple of 2 to the power of `stages`.
-        in_channels: Channels of the images; 3 for colour, more where a condition is concatenated with them.
-        width: Channels of the first stage; they double with each, up to 8 times.
-        stages: How often the image is halved.
-        norm: `group` has no batch statistics, so that real and fake batches do not mix; `batch` is the paper's;
-            `none`, or `spectral` on the weights (Miyato et al. 2018, arXiv:1802.05957).
-        hidden: Numbers between the linear layers.
+        image_size: Side of the square images in pixels, a multiple of 2**stages.
+        in_channels: Number of channels of the images; 3 for colour, more if a condition is concatenated with them.
+        width: Number of channels of the first stage. It doubles with each stage, up to 8 times this number.
+        stages: Number of stages, each of which halves the image.
+        norm: Normalisation after convolutions. `group`: group norm, which has no batch statistics, so that real and
+            fake batches do not mix. `batch`: batch norm, as in the paper. `spectral`: spectral norm of the weights
+            (Miyato et al. 2018, arXiv:1802.05957). `none`: no normalisation.
+        hidden: Number of features between the two linear layers.
 
     Raises:
-        ConfigError: Images of this size cannot be halved so often.
+        ConfigError: image_size is not a multiple of 2**stages.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class VggCritic(nn.Module):
         super().__init__()
         if image_size % 2**stages:
             raise ConfigError(
-                f"vgg_critic: image_size {image_size} cannot be halved {stages} times; take a multiple of {2**stages}"
+                f"vgg_critic: image_size must be a multiple of {2**stages} for {stages} stages, got {image_size}"
             )
         self._image_size, self._stages = image_size, stages
         channels = in_channels
         for stage in range(stages):
-            out = width * min(2**stage, MOST_WIDENING)
+            out = width * min(2**stage, MAX_WIDENING)
             for index, (kernel, stride) in enumerate([(3, 1), (4, 2)]):
                 first = stage == index == 0
                 bias = first or norm in ("none", "spectral")
@@ -77,12 +78,12 @@ class VggCritic(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """What each stage comes to, (B, C, H / 2, W / 2) first."""
+        """Outputs of the stages, starting with (B, C, H / 2, W / 2)."""
         return list(self._activations(x))
 
     def _activations(self, x: Tensor) -> Iterator[Tensor]:
         if x.shape[-2:] != (self._image_size, self._image_size):
-            raise ConfigError(f"vgg_critic of image_size {self._image_size} got images of {tuple(x.shape[-2:])}")
+            raise ConfigError(f"vgg_critic: images must match image_size {self._image_size}, got {tuple(x.shape[-2:])}")
         for stage in range(self._stages):
             for index in range(2):
                 conv, norm = (self.get_submodule(f"{kind}{stage}_{index}") for kind in ("conv", "bn"))

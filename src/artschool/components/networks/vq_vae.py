@@ -1,4 +1,4 @@
-"""An autoencoder through a codebook."""
+"""An autoencoder with a codebook."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from artschool.registry.signature import Count, Fraction, Natural, UnitInterval
 
 @networks.register
 class VqVae(nn.Module):
-    """Strided convolutions and residual blocks to codes, and the mirror image of them back.
+    """An encoder of strided convolutions and residual blocks, a codebook, and the mirrored decoder.
 
     Source: van den Oord et al. 2017, arXiv:1711.00937, section 4.1.
 
     Args:
-        in_channels: Channels of what comes in and goes out: 3 for images in colour, the bins of a spectrogram.
-        dims: 2 for images, 1 for sequences such as spectrograms (B, bins, T).
-        width: Channels of the convolutions.
-        halvings: Convolutions of stride 2; a code stands for a place of 2**halvings pixels a side.
-        blocks: Residual blocks on either side.
-        num_codes: Vectors in the codebook.
-        code_dim: Channels of a vector.
-        decay: UnitInterval of the codebook's moving averages that stays at each update.
-        restart_below: When codes are dead, see `vector_quantizer`.
+        in_channels: Number of channels of the input and output: 3 for colour images, the number of bins for a
+            spectrogram.
+        dims: Number of dimensions of a sample: 2 for images, 1 for sequences such as spectrograms (B, bins, T).
+        width: Number of channels of the convolutions.
+        halvings: Number of convolutions of stride 2. A code covers 2**halvings pixels a side.
+        blocks: Number of residual blocks of the encoder, and of the decoder.
+        num_codes: Number of vectors in the codebook.
+        code_dim: Number of channels of a vector.
+        decay: Fraction of the codebook's moving averages that is kept at each update, in 0..1.
+        restart_below: Threshold for dead codes: the average use as a fraction of its mean over codes, in 0..1. A code
+            below it becomes a random vector of the last micro-batch, see `vector_quantizer`. 0: no restarts.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class VqVae(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode, quantise, decode.
+        """Encode, quantise and decode.
 
         Args:
             x: (B, in_channels, H, W) or (B, in_channels, T), sides multiples of 2**halvings.
@@ -76,7 +78,7 @@ class VqVae(nn.Module):
             The reconstruction, in the shape of x; the commitment loss, a scalar; the codes (B, H', W') or (B, T').
 
         Raises:
-            DataError: A side is no such multiple.
+            DataError: A side is not a multiple of 2**halvings.
         """
         quantized, commitment, codes = self.quantizer(self._latents(x))
         return self.decoder(quantized), commitment, codes
@@ -86,7 +88,7 @@ class VqVae(nn.Module):
         return self.quantizer.encode(self._latents(x))
 
     def get_codebook_indices(self, x: Tensor) -> Tensor:
-        """`encode`, by the name that networks of DL-Art-School give it."""
+        """`encode`, under the name in networks of DL-Art-School."""
         return self.encode(x)
 
     def decode_codes(self, codes: Tensor) -> Tensor:
@@ -95,21 +97,22 @@ class VqVae(nn.Module):
         return decoded
 
     def before_step(self, step: int) -> None:
-        """The codebook starts to collect."""
+        """Start to collect vectors for the codebook."""
         self.quantizer.before_step(step)
 
     def after_step(self, step: int) -> None:
-        """The codebook moves."""
+        """Move the codebook."""
         self.quantizer.after_step(step)
 
     def get_debug_values(self, step: int, name: str) -> dict[str, Tensor]:
-        """The codebook's."""
+        """The values of the codebook."""
         return self.quantizer.get_debug_values(step, name)
 
     def _latents(self, x: Tensor) -> Tensor:
         if any(side % self.multiple for side in x.shape[2:]):
             raise DataError(
-                f"vq_vae halves {tuple(x.shape[2:])} to a multiple of {self.multiple}; use the injector `pad` or a crop"
+                f"vq_vae: sizes must be multiples of {self.multiple}, got {tuple(x.shape[2:])}. "
+                "Fix: use the injector `pad`, or a crop"
             )
         latents: Tensor = self.encoder(x)
         return latents

@@ -1,4 +1,4 @@
-"""LAMB: Adam whose updates are as long as the weights they change."""
+"""LAMB: Adam with updates scaled to the norm of the weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from torch.optim.optimizer import Optimizer, ParamsT
 
 from artschool.registry import optimizers
 
-_ADAMW_EPS = 1e-8  # PyTorch's default; `eps` is LAMB's, whose second moment is not corrected for starting at 0.
+_ADAMW_EPS = 1e-8  # PyTorch's default. `eps` is for LAMB, whose second moment has no bias correction.
 
 
 @optimizers.register
@@ -23,9 +23,8 @@ class LAMB(Optimizer):
         r = min(|w|, max_weight_norm) / |u|, or 1 where |w| or |u| is 0
         w = w - lr * r * u
 
-    AdamW updates groups with `exempt: true` (biases, norms, embeddings), with the rate, betas and weight
-    decay of the group. There is no support for `found_inf`, so that skipping a non-finite update costs one
-    synchronisation per step.
+    Groups with `exempt: true` (the kinds of `no_decay`) are updated by AdamW, with the rate, betas and weight decay of
+    the group. `found_inf` is not supported, so skipping a non-finite update costs one synchronisation per step.
 
     Source: You et al. 2020, arXiv:1904.00962, algorithm 2; the bound on |w| is its phi.
     """
@@ -40,22 +39,23 @@ class LAMB(Optimizer):
         weight_decay: float = 0.0,
         max_weight_norm: float = 10.0,
     ) -> None:
-        """Take parameters or groups of them.
+        """Optimise parameters or groups of parameters.
 
         Args:
-            params: As for every PyTorch optimizer.
+            params: Parameters or groups of parameters, as for every PyTorch optimizer.
             lr: Learning rate.
-            betas: Shares of the old first and second moments that are kept at each step.
-            eps: Added to the root of the second moment.
-            weight_decay: UnitInterval of the weights that is added to the update before it is scaled.
-            max_weight_norm: Larger norms count as this.
+            betas: Decay rates of the first and second moments: the fractions that are kept at each step.
+            eps: Number to add to the root of the second moment.
+            weight_decay: Factor of the weights that are added to the update before it is scaled.
+            max_weight_norm: Upper bound of a tensor's norm in the scale of its update. Larger norms count as this
+                number.
         """
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(params, defaults | {"max_weight_norm": max_weight_norm, "exempt": False})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; gradients stay as they are."""
+        """Update every parameter that has a gradient. Gradients stay unchanged."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -85,7 +85,7 @@ class LAMB(Optimizer):
     def _step_adamw(self, params: list[Tensor], group: dict[str, Any]) -> None:
         means, squares = self._moments(params)
         for param in params:
-            # On the CPU, as in PyTorch's own optimizers: the device is not asked for it at each step.
+            # On the CPU, as in PyTorch's optimizers, so that reading it does not synchronise with the device.
             self.state[param].setdefault("step", torch.tensor(0.0))
         beta1, beta2 = group["betas"]
         adamw(
@@ -119,5 +119,5 @@ def _gradients(params: list[Tensor]) -> list[Tensor]:
 
 def _ratio(weight_norm: Tensor, update_norm: Tensor, max_weight_norm: float) -> Tensor:
     ratio = weight_norm.clamp(max=max_weight_norm) / update_norm
-    # Chosen on the device. Zero weights would never move, and by a zero update nothing can be divided.
+    # Selected on the device. A ratio of 0 would keep zero weights at zero, and a zero update cannot be a divisor.
     return torch.where((weight_norm > 0) & (update_norm > 0), ratio, torch.ones_like(ratio))

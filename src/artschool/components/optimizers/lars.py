@@ -1,4 +1,4 @@
-"""LARS: momentum SGD whose steps are a fixed share of the weights they change."""
+"""LARS: momentum SGD with steps that are a fixed fraction of the norm of the weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ from artschool.registry import optimizers
 
 @optimizers.register
 class LARS(Optimizer):
-    """SGD with momentum and a rate for each tensor, for very large batches.
+    """SGD with momentum and a learning rate for each tensor, for very large batches.
 
     For weights w with gradient g:
 
@@ -21,10 +21,9 @@ class LARS(Optimizer):
         b = momentum * b + d
         w = w - lr * b
 
-    With `clip` (LARC), `min(r / lr, 1)` stands in the place of r: a tensor's rate is r, but never above lr.
-    Groups with `exempt: true` (biases, norms, embeddings) have no momentum; the rest is the same for them.
-    There is no support for `found_inf`, so that skipping a non-finite update costs one synchronisation per
-    step.
+    With `clip` (LARC), `min(r / lr, 1)` replaces r: the rate of a tensor is r, but never above lr. Groups with
+    `exempt: true` (the kinds of `no_decay`) have no momentum. `found_inf` is not supported, so skipping a non-finite
+    update costs one synchronisation per step.
 
     Source: You et al. 2017, arXiv:1708.03888, algorithm 1.
     """
@@ -40,16 +39,16 @@ class LARS(Optimizer):
         clip: bool = True,
         eps: float = 1e-8,
     ) -> None:
-        """Take parameters or groups of them.
+        """Optimise parameters or groups of parameters.
 
         Args:
-            params: As for every PyTorch optimizer.
-            lr: Learning rate; with `clip` the largest rate of any tensor.
-            momentum: UnitInterval of the last update that is kept.
-            weight_decay: UnitInterval of the weights that is added to the gradient.
-            trust_coefficient: Length of a step without momentum, as a share of the tensor's norm.
-            clip: Whether lr is a bound, rather than a factor.
-            eps: Added to the norm of the gradient.
+            params: Parameters or groups of parameters, as for every PyTorch optimizer.
+            lr: Learning rate. With `clip`, the upper bound of the rate of each tensor.
+            momentum: Fraction of the previous update that is kept.
+            weight_decay: Factor of the weights that are added to the gradient.
+            trust_coefficient: Norm of a step without momentum, as a fraction of the norm of the tensor.
+            clip: Whether `lr` is an upper bound of the rate of each tensor instead of a factor.
+            eps: Number to add to the norm of the gradient.
         """
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
         options = {"trust_coefficient": trust_coefficient, "clip": clip, "eps": eps, "exempt": False}
@@ -57,7 +56,7 @@ class LARS(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; gradients stay as they are."""
+        """Update every parameter that has a gradient. Gradients stay unchanged."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -82,7 +81,7 @@ def _scaled(param: Tensor, grad: Tensor, group: dict[str, Any]) -> Tensor:
     weight_norm, grad_norm = param.norm(), grad.norm()
     ratio = group["trust_coefficient"] * weight_norm / (grad_norm + group["weight_decay"] * weight_norm + group["eps"])
     if group["clip"]:
-        ratio = (ratio / group["lr"]).clamp(max=1.0)  # A rate of 0 gives 1: infinity, clamped.
-    # Chosen on the device: asking for the norms here would stop it once per tensor.
+        ratio = (ratio / group["lr"]).clamp(max=1.0)  # An lr of 0 gives infinity, clamped to 1.
+    # Selected on the device: reading the norms here would synchronise once per tensor.
     adapts = (weight_norm > 0) & (grad_norm > 0)
     return torch.where(adapts, (grad + group["weight_decay"] * param) * ratio, grad)

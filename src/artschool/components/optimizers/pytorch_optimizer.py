@@ -1,4 +1,4 @@
-"""The optimizers of the package pytorch-optimizer, by name."""
+"""Optimizers of the package pytorch-optimizer, by name."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Name = Literal[
     "stableadamw", "swats", "tam", "tiger", "vsgd", "yogi",
 ]
 # fmt: on
-"""Those of version 4.1 that train parameters of any shape by their gradients alone, keep one set of weights, and resume
-to the last bit; without those that have a name of their own here, such as `adamw`."""
+"""Optimizers of version 4.1 that need only gradients, take parameters of any shape, keep one set of weights and resume
+bit-exactly. Optimizers that are components already, such as `adamw`, are left out."""
 
 
 @optimizers.register
@@ -36,33 +36,33 @@ def pytorch_optimizer(
     weight_decay: float | None = None,
     options: dict[str, Any] | None = None,
 ) -> Optimizer:
-    """One of the optimizers of the package pytorch-optimizer, such as Lion: `pip install 'artschool[optim]'`.
+    """An optimizer of the package pytorch-optimizer, such as Lion. Requires `pip install 'artschool[optim]'`.
 
-    None of them supports `found_inf`, so that skipping a non-finite update costs one synchronisation per step.
+    `found_inf` is not supported, so skipping a non-finite update costs one synchronisation per step.
 
     Args:
-        params: As for every PyTorch optimizer.
-        name: The optimizer's name in that package, in lower case.
-        lr: Learning rate; the optimizer's own default where it is not given.
-        weight_decay: Weight decay; the optimizer's own default where it is not given.
-        options: The optimizer's other options by name.
+        params: Parameters or groups of parameters, as for every PyTorch optimizer.
+        name: Name of the optimizer in the package, in lower case.
+        lr: Learning rate. null: the default of the optimizer.
+        weight_decay: Weight decay. null: the default of the optimizer.
+        options: Other options of the optimizer, by name.
 
     Raises:
-        ValueError: It has no such option.
+        ValueError: The optimizer does not have one of the options.
         ResourceError: The package is not installed.
     """
     try:
         package = importlib.import_module("pytorch_optimizer")
     except ModuleNotFoundError:
         raise ResourceError(
-            f"optimizer {name!r} needs the package pytorch-optimizer: pip install pytorch-optimizer"
+            f"optimizer {name!r} needs the package pytorch-optimizer. Fix: pip install 'artschool[optim]'"
         ) from None
     target = package.load_optimizer(name)
     given = {"lr": lr, "weight_decay": weight_decay}
     chosen = {key: value for key, value in given.items() if value is not None} | (options or {})
     known = [key for key in inspect.signature(target).parameters if key not in ("params", "kwargs")]
     for key in chosen:
-        if key not in known:  # It would take and ignore it.
-            raise ValueError(f"{name} has no option {key!r}. {allowed('It has', key, known)}")
+        if key not in known:  # The optimizer would ignore it.
+            raise ValueError(f"unknown option {key!r} of {name}. {allowed('The options are', key, known)}")
     optimizer: Optimizer = target(params, **chosen)
     return optimizer

@@ -1,7 +1,7 @@
-"""PyTorch's own optimizers, under their names in lower case.
+"""PyTorch's optimizers, under their names in lower case.
 
-Three are left out, because they cannot train any network: LBFGS computes the losses again and again through a
-closure, Muon takes matrices alone, SparseAdam takes sparse gradients alone.
+Three are left out because they do not fit every network: LBFGS recomputes the losses through a closure, Muon takes only
+matrices, and SparseAdam takes only sparse gradients.
 """
 
 import torch
