@@ -33,6 +33,9 @@ def prepare(block: Block) -> None:
     for word, text in block.notes:
         if word == "file":
             Path(text).write_text(block.text)
+        elif word == "append":
+            with Path(text).open("a") as file:
+                file.write(block.text)
         elif word == "setup":
             subprocess.run(["bash", "-euc", text], check=True)
 
