@@ -3,6 +3,7 @@
 A comment directly above a block is shown by no renderer. Several may stand one below the other:
 
 - `<!-- file: NAME -->`: the block is the file NAME, for the commands below it.
+- `<!-- needs: PAGE NAME -->`: the commands need the file NAME of another page.
 - `<!-- append: NAME -->`: the block is a part of the file NAME, which several blocks make up.
 - `<!-- setup: COMMAND -->`: a shell command that runs before the block, such as one that writes a file.
 - `<!-- output: COMMAND -->`: the block is what a command prints.
@@ -22,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^(?P<fence>```+)(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=fence)[ \t]*$", re.M | re.S)
-COMMENT = re.compile(r"<!-- (file|append|setup|output|skip|slow|numbers)(?:: (.*?))? -->", re.S)
+COMMENT = re.compile(r"<!-- (file|needs|append|setup|output|skip|slow|numbers)(?:: (.*?))? -->", re.S)
 
 
 @dataclass(frozen=True)

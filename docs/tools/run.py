@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from docs.tools.pages import ROOT, Block, Command
+from docs.tools.pages import ROOT, Block, Command, blocks
 
 WIDTH = "120"
 
@@ -33,11 +33,23 @@ def prepare(block: Block) -> None:
     for word, text in block.notes:
         if word == "file":
             Path(text).write_text(block.text)
+        elif word == "needs":
+            page, name = text.split()
+            others = blocks((ROOT / "docs" / page).read_text())
+            Path(name).write_text(next(other.text for other in others if other.note("file") == name))
         elif word == "append":
             with Path(text).open("a") as file:
                 file.write(block.text)
         elif word == "setup":
-            subprocess.run(["bash", "-euc", text], check=True)
+            for line in text.splitlines():
+                _set_up(line)
+
+
+def _set_up(line: str) -> None:
+    if line.startswith("artschool "):
+        _artschool(shlex.split(line)[1:])
+    else:
+        subprocess.run(["bash", "-euc", line], check=True)
 
 
 def run(command: Command) -> list[str]:
