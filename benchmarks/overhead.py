@@ -25,7 +25,8 @@ from others import OTHERS
 from torch import Tensor, nn
 
 import artschool
-from artschool.engine.run import Logger, Run
+from artschool.engine.run import Run
+from artschool.engine.run_state import Logger
 from artschool.registry import datasets, networks
 
 CONFIG = """

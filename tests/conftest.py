@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from artschool.registry import REGISTRIES, load_builtins
+from artschool.components.builtins import load_builtins
+from artschool.registry import REGISTRIES
 from speech import make_corpus
 
 sys.path += [
     str(Path(__file__).parent / folder)
-    for folder in (".", "components", "config", "engine", "legacy", "trace", "dataflow", "lint")
+    for folder in (".", "components", "config", "engine", "legacy", "trace", "graph", "lint")
 ]
 
 

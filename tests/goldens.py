@@ -16,27 +16,30 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from artschool.bind import Binder
-from artschool.build import build
+from artschool.build.bind import Binder
+from artschool.build.run import build
+from artschool.components.builtins import load_builtins
 from artschool.components.diffusion.objectives import training_terms
 from artschool.components.diffusion.process import GaussianProcess
 from artschool.components.diffusion.respacing import space_timesteps
 from artschool.components.diffusion.sampling import ddim_step
 from artschool.components.diffusion.schedules import betas_of
-from artschool.config.check import check_tree
 from artschool.config.compose import finish
 from artschool.config.source import Node, read_text
-from artschool.config.structure import Step, structure
+from artschool.config.structure import StepConfig, structure
 from artschool.config.write import dump
 from artschool.engine.freeze import all_frozen
 from artschool.engine.meters import Meters
+from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.run import Run
-from artschool.engine.train_iteration import Clock, MicroBatches, train_iteration
+from artschool.engine.train_context import TrainContext
+from artschool.engine.train_iteration import train_iteration
 from artschool.engine.update import Update
 from artschool.errors import ConfigError
-from artschool.graph.state import State
 from artschool.legacy.convert import convert
-from artschool.registry import datasets, load_builtins, networks
+from artschool.read.check import check_tree
+from artschool.registry import datasets, networks
+from artschool.steps.state import State
 
 DATA = {"train": {"mode": "golden_data", "batch_size": 1}}
 TOLERANCES = {"optimizer": 1e-5, "diffusion_loss": 1e-5}
@@ -173,7 +176,7 @@ def update_of(run: Run, index: int = 0) -> Update:
     return update
 
 
-def one_step(case: Case, **parts: Any) -> tuple[Step, Binder, dict[str, nn.Module], Clock]:
+def one_step(case: Case, **parts: Any) -> tuple[StepConfig, Binder, dict[str, nn.Module], TrainContext]:
     """A step that holds one component, and what calls it."""
     named = case.data.get("networks") or {"unused": "toy_pair"}
     trained = case.data.get("trained") or next(iter(named))
@@ -187,9 +190,9 @@ def one_step(case: Case, **parts: Any) -> tuple[Step, Binder, dict[str, nn.Modul
     for name, module in modules.items():
         if weights := case.part("weights", name):
             module.load_state_dict(weights)
-    clock = Clock(CPU, Meters())
-    clock.iteration, clock.training = case.data["step"], case.data.get("training", True)
-    return config.steps["step"], Binder(modules, clock), modules, clock
+    context = TrainContext(CPU, Meters())
+    context.iteration, context.training = case.data["step"], case.data.get("training", True)
+    return config.steps["step"], Binder(modules, context), modules, context
 
 
 def injector(case: Case) -> Problems:
@@ -216,7 +219,7 @@ def loss(case: Case) -> Problems:
     one component here, with the keys of both. One that draws at random has several right values, and no gradients
     to compare.
     """
-    step, binder, modules, clock = one_step(case, losses={"case": case.data["config"]})
+    step, binder, modules, context = one_step(case, losses={"case": case.data["config"]})
     inputs = {key: value.requires_grad_(value.is_floating_point()) for key, value in case.part("in").items()}
     value = binder.loss(step.losses["case"], "step", "case")(State(inputs, writer="data"))
     if "value_one_of" in case.data:
@@ -224,7 +227,7 @@ def loss(case: Case) -> Problems:
             yield f"value: {value.item()} is none of {case.data['value_one_of']}"
         return
     yield from case.differences("value", value, case.data["value"])
-    logged = {name.removeprefix("step/case/"): number for name, number in clock.meters.drain().items()}
+    logged = {name.removeprefix("step/case/"): number for name, number in context.meters.drain().items()}
     yield from case.all_differences("metric ", logged, case.data["metrics"])
     leaves = {f"grad/{key}": inputs[key] for key in case.data["grads"]}
     for name, module in modules.items():
@@ -279,11 +282,11 @@ def training(case: Case) -> Problems:
     for index, expected in enumerate(case.data["trace"]):
         batch = case.part("batches", str(index))
         yield from _rates(case, run, index, expected["lr"])
-        run.clock.iteration = index
+        run.context.iteration = index
         total = len(next(iter(batch.values())))
         with all_frozen(run.networks.values()):
             states = MicroBatches(batch, run.sections.train.accumulate, total, CPU)
-            train_iteration(run.steps, run.emas, states, run.clock)
+            train_iteration(run.steps, run.emas, states, run.context)
         logged = {name: value for name, value in run.meters.drain().items() if not name.endswith("/grad_norm")}
         yield from case.all_differences(
             f"iteration {index}: ", logged, _our_names(expected["metrics"], config["steps"])

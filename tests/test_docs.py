@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from artschool import entries
+from artschool.components.builtins import load_builtins
 from artschool.config import sections
 from artschool.errors import ConfigError
-from artschool.legacy.read import check_any
-from artschool.registry import REGISTRIES, load_builtins
+from artschool.read.read import check_file
+from artschool.registry import REGISTRIES, entries
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
@@ -59,7 +59,7 @@ def test_there_are_files_and_parts_to_test() -> None:
 def test_a_file_in_a_page_is_sound(page: str, text: str, folder: Path) -> None:
     (folder / "parts.py").write_text("\n".join([*PARTS, *OWN_PARTS[page]]))
     (folder / "file.yml").write_text(text)
-    assert [str(warning) for warning in check_any(folder / "file.yml").warnings] == []
+    assert [str(warning) for warning in check_file(folder / "file.yml").warnings] == []
 
 
 def test_a_file_in_the_language_page_that_builds_on_the_first_is_sound(
@@ -71,7 +71,7 @@ def test_a_file_in_the_language_page_that_builds_on_the_first_is_sound(
     (folder / "full.yml").write_text(full)
     (folder / "small.yml").write_text(small)
     monkeypatch.setenv("ITERATIONS", "60")
-    config = check_any(folder / "small.yml", ["steps.gen.schedule.1.period=30"])
+    config = check_file(folder / "small.yml", ["steps.gen.schedule.1.period=30"])
     assert config.sections.name == "small_8" and config.sections.train.iterations == 60
 
 

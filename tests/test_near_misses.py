@@ -11,10 +11,10 @@ from pydantic import TypeAdapter
 from artschool.config import sections
 from artschool.config.source import read_text
 from artschool.errors import ConfigError, allowed, nearest
-from artschool.legacy.read import check_any
+from artschool.read.read import check_file
 from artschool.registry import REGISTRIES
-from artschool.spelling import closest, distance
-from artschool.synonyms import OPTIONS, TYPES
+from artschool.wording.spelling import closest, distance
+from artschool.wording.synonyms import OPTIONS, TYPES
 
 CLOSE = [
     # Letters that are swapped, missing, doubled, wrong.
@@ -225,7 +225,7 @@ def said(old: str, new: str, *overrides: str) -> str:
     assert SOUND.count(old) == 1, old
     Path("gan.yml").write_text(SOUND.replace(old, new))
     with pytest.raises(ConfigError) as error:
-        check_any(Path("gan.yml"), overrides)
+        check_file(Path("gan.yml"), overrides)
     return str(error.value)
 
 

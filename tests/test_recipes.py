@@ -10,9 +10,10 @@ import pytest
 from safetensors.torch import save_file
 
 import artschool
+from artschool.components.builtins import load_builtins
 from artschool.engine.run import Run
-from artschool.legacy.read import check_any
-from artschool.registry import load_builtins, networks
+from artschool.read.read import check_file
+from artschool.registry import networks
 
 load_builtins()
 pytestmark = pytest.mark.usefixtures("beside_the_corpus")
@@ -27,7 +28,7 @@ QUICKER = {
 
 def quick(recipe: Path, folder: Path) -> Run:
     """Two iterations, with everything that happens at the end."""
-    workers = [f"data.{name}.workers=0" for name in check_any(recipe).data]
+    workers = [f"data.{name}.workers=0" for name in check_file(recipe).data]
     overrides = ["train.iterations=2", "train.device=cpu", *workers, *QUICKER.get(recipe.stem, [])]
     return artschool.load(recipe, overrides, run_dir=folder)
 
@@ -38,7 +39,7 @@ def test_there_are_recipes() -> None:
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
 def test_a_recipe_is_sound_without_a_warning(recipe: Path) -> None:
-    assert [str(warning) for warning in check_any(recipe).warnings] == []
+    assert [str(warning) for warning in check_file(recipe).warnings] == []
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)

@@ -13,11 +13,12 @@ from torch.profiler import ProfilerActivity, profile
 import artschool
 from artschool.config.structure import Config
 from artschool.engine.freeze import all_frozen
+from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.run import Run
-from artschool.engine.train_iteration import MicroBatches, train_iteration
-from artschool.graph.call import LossCall
-from artschool.graph.state import State
-from artschool.legacy.read import check_any
+from artschool.engine.train_iteration import train_iteration
+from artschool.read.read import check_file
+from artschool.steps.call import LossCall
+from artschool.steps.state import State
 from artschool.trace.trace import trace
 
 ROOT = Path(__file__).parents[1]
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("beside_the_corpus")
 
 def load(recipe: Path, folder: Path) -> tuple[Config, Run]:
     """The checked file, and its run without workers."""
-    config = check_any(recipe)
+    config = check_file(recipe)
     overrides = ["train.device=cpu", *(f"data.{name}.workers=0" for name in config.data)]
     return config, artschool.load(recipe, overrides, run_dir=folder)
 
@@ -79,8 +80,8 @@ def test_a_trace_says_what_happens(recipe: Path, tmp_path: Path, monkeypatch: py
     truth = Truth(run, monkeypatch)
     with all_frozen(run.networks.values()):
         for iteration in found.regimes:
-            run.clock.iteration = iteration
-            train_iteration(run.steps, run.emas, first_batch(run, iteration), run.clock)
+            run.context.iteration = iteration
+            train_iteration(run.steps, run.emas, first_batch(run, iteration), run.context)
     written = {key: value for key, value in found.keys.items() if not value.writer.startswith("data.")}
     kinds = {key: f"{shape} {str(dtype).removeprefix('torch.')}" for key, (shape, dtype) in truth.kinds.items()}
     assert {key: value.kind for key, value in written.items()} == kinds
@@ -97,12 +98,12 @@ def peak_of(run: Run, iteration: int) -> dict[str, int]:
     """The most bytes that torch's allocator held during each step, beyond those before it."""
     peaks = {}
     states = first_batch(run, iteration)
-    run.clock.iteration = iteration
+    run.context.iteration = iteration
     for step in run.steps:
         if not step.graph.when.active(iteration):
             continue
         with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
-            step.run(states, run.clock)
+            step.run(states, run.context)
         inner: Any = profiled.profiler
         changes = [event for event in inner.kineto_results.events() if event.name() == "[memory]"]
         live = most = 0
@@ -120,7 +121,7 @@ def test_memory_is_what_the_allocator_holds(name: str, tmp_path: Path) -> None:
     measured: dict[str, int] = {}
     with all_frozen(run.networks.values()):
         for iteration in found.regimes:
-            train_iteration(run.steps, run.emas, first_batch(run, iteration), run.clock)  # Makes optimizers' state.
+            train_iteration(run.steps, run.emas, first_batch(run, iteration), run.context)  # Makes optimizers' state.
             for step, peak in peak_of(run, iteration).items():
                 measured[step] = max(measured.get(step, 0), peak)
     traced = {step: kinds.total() for step, kinds in found.memory.steps.items()}
@@ -134,8 +135,8 @@ def test_memory_is_what_the_allocator_holds(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["faces_vqvae", "digits_gan"])
 def test_a_checkpoint_is_as_large_as_foretold(name: str, tmp_path: Path) -> None:
     recipe = ROOT / "recipes" / f"{name}.yml"
-    found = trace(check_any(recipe))
-    config = check_any(recipe)
+    found = trace(check_file(recipe))
+    config = check_file(recipe)
     overrides = ["train.iterations=1", "train.device=cpu", *(f"data.{name}.workers=0" for name in config.data)]
     artschool.load(recipe, overrides, run_dir=tmp_path).train()
     files = (tmp_path / "checkpoints" / "00000001").iterdir()

@@ -6,12 +6,11 @@ From Python: `run = artschool.load("x.yml"); run.train(); run.networks["gen"]`. 
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from artschool.registry import callbacks, datasets, injectors, losses, metrics, networks, optimizers, schedules
-    from artschool.signature import Context, Dataset, Injector, Loss, Metric, Network
+    from artschool.registry.signature import Context, Dataset, Injector, Loss, Metric, Network
     from artschool.start import load
 
 __all__ = [
@@ -37,5 +36,10 @@ def __getattr__(name: str) -> Any:
     # Imported on first use, so that `artschool --help` need not wait for torch.
     if name not in __all__:
         raise AttributeError(f"module 'artschool' has no attribute {name!r}")
-    module = "start" if name == "load" else "signature" if name[0].isupper() else "registry"
-    return getattr(importlib.import_module(f"artschool.{module}"), name)
+    if name == "load":
+        from artschool.start import load
+
+        return load
+    from artschool.registry import registry, signature
+
+    return getattr(signature if name[0].isupper() else registry, name)

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from artschool.spelling import closest
-from artschool.synonyms import Synonyms
+from artschool.wording.spelling import closest
+from artschool.wording.synonyms import Synonyms
 
 
 class ArtschoolError(Exception):

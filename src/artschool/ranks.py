@@ -136,10 +136,10 @@ def gather_on_main(value: Value) -> list[Value]:
     return values or []
 
 
-def share_parameters(shares: Sequence[Sequence[nn.Parameter]]) -> None:
-    """Give every process the parameters of each share as the process of that rank has them."""
-    for owner, share in enumerate(shares if world_size() > 1 else ()):
-        for bucket in _buckets(share):
+def broadcast_shards(shards: Sequence[Sequence[nn.Parameter]]) -> None:
+    """Give every process the parameters of each shard as the process of that rank has them."""
+    for owner, shard in enumerate(shards if world_size() > 1 else ()):
+        for bucket in _buckets(shard):
             flat = torch.cat([parameter.detach().reshape(-1) for parameter in bucket])
             dist.broadcast(flat, owner)
             if rank() != owner:

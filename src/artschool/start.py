@@ -9,22 +9,23 @@ from pathlib import Path
 from rich.console import Console
 
 from artschool import ranks
-from artschool.build import build, build_loggers
+from artschool.build.run import build, build_loggers
 from artschool.config.structure import Config
 from artschool.engine.checkpoint import restore, restore_networks
-from artschool.engine.folder import prove_folder
+from artschool.engine.folder import check_writable
 from artschool.engine.old_checkpoints import SUFFIX, restore_old
-from artschool.engine.run import Logger, Run
-from artschool.engine.store import CheckpointStore
+from artschool.engine.run import Run
+from artschool.engine.run_state import Logger
 from artschool.errors import CheckpointError
-from artschool.legacy.read import check_any
 from artschool.lint import Subject, lint
 from artschool.loggers.console import ConsoleLogger
 from artschool.loggers.guarded import Guarded
 from artschool.loggers.jsonl import JsonlLogger
 from artschool.loggers.pictures import PictureLogger
 from artschool.loggers.tensorboard import TensorBoardLogger
-from artschool.trace.apart import apart
+from artschool.read.read import check_file
+from artschool.storage.store import CheckpointStore
+from artschool.trace.child_process import run_in_child_process
 from artschool.trace.trace import trace
 
 Say = Callable[[str], None]
@@ -114,13 +115,13 @@ def _built(
     traced: bool = False,
 ) -> tuple[Config, Run]:
     path = Path(config)
-    checked = check_any(path, overrides, announce=say)
+    checked = check_file(path, overrides, announce=say)
     for warning in checked.warnings:
         say(f"warning: {warning}")
     folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
     if traced and not _is_finished(checked, folder):
         if ranks.is_main():
-            prove_folder(folder)
+            check_writable(folder)
         _trace(checked, folder, say)
     run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=say)
     for finding in lint(Subject(checked, run.networks)):
@@ -141,7 +142,7 @@ def _trace(config: Config, folder: Path, say: Say) -> None:
         notes = [f"note: {note}" for note in found.notes]
         return [*notes, *([f"warning: {warning}"] if warning else []), f"traced: {found.summary}"]
 
-    for line in apart(lines):
+    for line in run_in_child_process(lines):
         say(line)
 
 

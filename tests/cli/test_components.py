@@ -10,7 +10,7 @@ from torch import Tensor
 from artschool.cli.components import components_command
 from artschool.errors import ConfigError
 from artschool.registry import REGISTRIES, injectors
-from artschool.signature import Injector, Network
+from artschool.registry.signature import Injector, Network
 
 pytestmark = pytest.mark.usefixtures("registries")
 

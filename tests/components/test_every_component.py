@@ -13,10 +13,11 @@ from examples.example import Example
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from artschool.components.builtins import load_builtins
 from artschool.data.seeds import seed_all
-from artschool.graph.call import Call
-from artschool.graph.state import State
-from artschool.registry import REGISTRIES, load_builtins
+from artschool.registry import REGISTRIES
+from artschool.steps.call import Call
+from artschool.steps.state import State
 
 load_builtins()
 CPU, META = torch.device("cpu"), torch.device("meta")

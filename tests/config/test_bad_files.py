@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from bad_files import KNOWN, SOUND, Case, read_cases
 
+from artschool.components.builtins import load_builtins
 from artschool.errors import ConfigError
-from artschool.legacy.read import check_any
-from artschool.registry import REGISTRIES, load_builtins
+from artschool.read.read import check_file
+from artschool.registry import REGISTRIES
 
 CASES = read_cases()
 
@@ -22,7 +23,7 @@ def said_about(data: str | bytes, folder: Path, *overrides: str, name: str = "ga
     """What the check says about a file, without the folder."""
     (folder / name).write_bytes(data.encode() if isinstance(data, str) else data)
     try:
-        config = check_any(Path(name), overrides)
+        config = check_file(Path(name), overrides)
     except ConfigError as error:
         return str(error).replace(str(folder), "<folder>")
     return "\n".join([*(f"warning: {warning}" for warning in config.warnings), "sound"])
@@ -103,13 +104,13 @@ def test_brackets_in_one_line_nest_too_deeply_wherever_the_parser_stops(folder: 
 def test_a_missing_file_names_what_is_there(folder: Path) -> None:
     (folder / "gan.yml").write_text(SOUND)
     with pytest.raises(ConfigError) as missing:
-        check_any(Path("gam.yml"))
+        check_file(Path("gam.yml"))
     assert str(missing.value) == "gam.yml: there is no such file\n    In . there are: gan.yml."
     with pytest.raises(ConfigError) as nothing:
-        check_any(folder / "elsewhere" / "gan.yml")
+        check_file(folder / "elsewhere" / "gan.yml")
     assert str(nothing.value) == f"{folder}/elsewhere/gan.yml: there is no such file"
     with pytest.raises(ConfigError) as a_folder:
-        check_any(Path())
+        check_file(Path())
     assert str(a_folder.value) == ".: is a folder; name the YAML file in it"
 
 
@@ -119,7 +120,7 @@ def test_of_very_many_files_beside_a_missing_one_those_that_are_alike_are_named(
     for index in range(8):
         (folder / f"photo_gan_{index}.yml").write_text("")
     with pytest.raises(ConfigError) as missing:
-        check_any(Path("photo_gan_.yml"))
+        check_file(Path("photo_gan_.yml"))
     names = ", ".join(f"photo_gan_{index}.yml" for index in range(8))
     assert str(missing.value) == f"photo_gan_.yml: there is no such file\n    In . there are: {names} and 40 more."
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from artschool.errors import ConfigError
-from artschool.legacy.read import check_any, read_any
+from artschool.read.read import check_file, read_config
 
 FILE = """
 name: own
@@ -45,7 +45,7 @@ def write(folder: Path, source: str, other: str = OTHER) -> Path:
 
 def test_a_network_takes_what_the_other_file_means_below_its_own_options(tmp_path: Path) -> None:
     file = write(tmp_path, "{from: sub/other.yml, frozen: true, blocks: 2}")
-    tree, warnings = read_any(file)
+    tree, warnings = read_config(file)
     assert tree.at(("networks", "teacher")).plain() == {
         "type": "edsr",
         "width": 8,
@@ -55,12 +55,12 @@ def test_a_network_takes_what_the_other_file_means_below_its_own_options(tmp_pat
     }
     assert tree.at(("plugins",)).plain() == [str(tmp_path / "sub" / "nets.py")]
     assert warnings == []
-    assert check_any(file).networks["teacher"].option("blocks") == 2
+    assert check_file(file).networks["teacher"].option("blocks") == 2
 
 
 def test_another_name_is_given_beside_the_file_and_missing_weights_are_told(tmp_path: Path) -> None:
     file = write(tmp_path, "{from: {file: sub/other.yml, network: student}, frozen: true}")
-    tree, warnings = read_any(file)
+    tree, warnings = read_config(file)
     assert tree.at(("networks", "teacher", "width")).value == 8
     assert [str(warning) for warning in warnings] == [
         f"{file}:6:19: networks.teacher: comes without weights, so it starts at random\n"
@@ -73,7 +73,7 @@ def test_a_file_of_dl_art_school_lends_its_networks_whatever_else_is_wrong_in_it
         "networks: {teacher: {type: generator, which_model_G: RRDBNet, nf: 8, nb: 1, scale: 2}}\n"
         "path: {pretrain_model_teacher: old.pth}\nsteps: {a: {training: teacher, injectors: {b: {type: nonsense}}}}\n"
     )
-    tree, _ = read_any(write(tmp_path, "{from: sub/other.yml, frozen: true}", old))
+    tree, _ = read_config(write(tmp_path, "{from: sub/other.yml, frozen: true}", old))
     assert tree.at(("networks", "teacher")).plain() == {
         "type": "rrdb",
         "width": 8,
@@ -102,5 +102,5 @@ def test_a_file_of_dl_art_school_lends_its_networks_whatever_else_is_wrong_in_it
 )
 def test_what_cannot_be_borrowed_is_told(tmp_path: Path, source: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
-        read_any(write(tmp_path, source))
+        read_config(write(tmp_path, source))
     assert str(error.value).split(": ", 1)[1].startswith(said.format(tmp_path))

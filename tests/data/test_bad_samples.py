@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from artschool.data.bad import BadSamples
+from artschool.data.bad_samples import BadSamples
 from artschool.data.loader import TRIES, Loader
 from artschool.data.sampler import Batches, Position, RankSampler
 from artschool.errors import ArtschoolError, DataError, ResourceError

@@ -14,7 +14,7 @@ from toy_run import fingerprint
 
 from artschool.errors import ConfigError
 from artschool.registry import callbacks
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 CALLS: list[tuple[str, int, list[str]]] = []
 """Moment, iteration, and which of the parameters had a gradient."""

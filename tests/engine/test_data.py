@@ -17,10 +17,10 @@ from toy_parts import load, same
 
 from artschool.data.collate import Collate
 from artschool.data.sampler import Batches, RankSampler
-from artschool.engine.train_iteration import MicroBatches
+from artschool.engine.micro_batches import MicroBatches
 from artschool.errors import DataError, NumericsError, StateError
 from artschool.registry import datasets, injectors, metrics, networks
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 
 def batches(**options: Any) -> Batches:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from artschool.engine import durable
 from artschool.errors import ResourceError
+from artschool.storage import durable
 
 Calls = list[tuple[str, str]]
 
@@ -216,7 +216,7 @@ def test_an_unknown_action_is_refused(arm: Callable[[str], None]) -> None:
 _WRITES = """
 import sys
 from pathlib import Path
-from artschool.engine.durable import write_file
+from artschool.storage.durable import write_file
 for text in (b"one", b"two"):
     write_file(Path(sys.argv[1]), text)
 """
@@ -247,7 +247,7 @@ def test_a_killed_write_leaves_the_old_file_or_the_new_one(tmp_path: Path, point
 
 
 def test_writing_does_not_import_torch() -> None:
-    code = "import sys, artschool.engine.durable; assert 'torch' not in sys.modules"
+    code = "import sys, artschool.storage.durable; assert 'torch' not in sys.modules"
     subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}, check=True
     )

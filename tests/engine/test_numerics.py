@@ -14,7 +14,7 @@ from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
 from artschool.engine.schedules import Schedule
-from artschool.engine.train_iteration import Clock
+from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
 from artschool.errors import NumericsError
 from artschool.registry import metrics
@@ -96,11 +96,11 @@ def test_one_bad_element_of_any_parameter_keeps_all_where_they_are(bad: int, dty
 
 
 def test_what_a_component_records_outside_training_is_dropped() -> None:
-    clock = Clock(torch.device("cpu"), Meters())
-    clock.record("x", 1.0)
-    clock.training = True
-    clock.record("x", 3.0)
-    assert clock.meters.drain() == {"x": 3.0}
+    context = TrainContext(torch.device("cpu"), Meters())
+    context.record("x", 1.0)
+    context.training = True
+    context.record("x", 3.0)
+    assert context.meters.drain() == {"x": 3.0}
 
 
 def test_an_average_follows_unless_every_update_was_skipped() -> None:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from toy_run import load, recorded, write
 
-from artschool.engine.store import CheckpointStore
+from artschool.storage.store import CheckpointStore
 
 # Where a gradient is rounding noise, Adam divides it by itself; eps keeps such elements from moving by a whole rate.
 PLAIN = ("networks.gen={type: toy_plain_generator}", "train.accumulate=2", "steps.gen.optimizer.eps=1e-4")
@@ -136,7 +136,7 @@ def test_every_process_cuts_its_part_alike(
     batch: int, world_size: int, count: int, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from artschool import ranks
-    from artschool.engine.train_iteration import MicroBatches
+    from artschool.engine.micro_batches import MicroBatches
 
     monkeypatch.setattr(ranks, "world_size", lambda: world_size)
     for rank in range(world_size):

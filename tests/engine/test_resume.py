@@ -19,9 +19,10 @@ from toy_run import Recorder, fingerprint, load, recorded
 from artschool.engine import checkpoint
 from artschool.engine.meters import Meters
 from artschool.engine.run import Run
-from artschool.engine.store import Checkpoint
+from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, Stopped
 from artschool.registry import losses, optimizers
+from artschool.storage.store import Checkpoint
 
 
 class StopAfter(Recorder):
@@ -31,7 +32,7 @@ class StopAfter(Recorder):
         super().__init__()
         self._iteration, self._number = iteration, number
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         if run.iteration == self._iteration:
             os.kill(os.getpid(), self._number)
 

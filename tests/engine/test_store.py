@@ -15,10 +15,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from artschool.engine import durable
-from artschool.engine.checkpoint_files import FileRecord, encode_manifest
-from artschool.engine.store import CheckpointStore, Manifest, NewerCheckpointError
 from artschool.errors import CheckpointError, ResourceError
+from artschool.storage import durable
+from artschool.storage.files import FileRecord, encode_manifest
+from artschool.storage.store import CheckpointStore, Manifest, NewerCheckpointError
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import toy_parts
 import toy_run
 from torch.profiler import ProfilerActivity, profile
 
-from artschool.engine.run import Record, Run
+from artschool.engine.run_state import Record, RunState
 
 READS = ("aten::_local_scalar_dense", "aten::item", "aten::is_nonzero")
 """What `.item()`, `float(tensor)`, `bool(tensor)` and `if tensor` show up as."""
@@ -35,7 +35,7 @@ class Profiled(toy_run.Recorder):
         self._profile = profile(activities=[ProfilerActivity.CPU])
         self.calls: Counter[str] = Counter()
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         if run.iteration == self._last:
             self._profile.stop()
             events: list[Any] = list(self._profile.events())  # type: ignore[no-untyped-call]  # torch

@@ -13,9 +13,10 @@ import toy_run
 from torch import Tensor, nn
 
 from artschool.engine.run import Run
-from artschool.engine.train_iteration import TrainStep
+from artschool.engine.run_state import RunState
+from artschool.engine.train_step import TrainStep
 from artschool.registry import datasets, injectors, losses, networks
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 TEXT = """
 name: parts
@@ -149,7 +150,7 @@ class Snapshots(toy_run.Recorder):
         super().__init__()
         self.taken: list[dict[str, Any]] = []
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         super().advance(run)
         self.taken.append(snapshot(run))
 
@@ -158,7 +159,7 @@ class Snapshots(toy_run.Recorder):
         return [float(taken[network][name]) for taken in self.taken]
 
 
-def snapshot(run: Run) -> dict[str, Any]:
+def snapshot(run: RunState) -> dict[str, Any]:
     """Copies by name of what training moves: networks, `<network>.ema`, and optimizers as `steps.<step>`."""
     modules = {**run.networks, **{f"{name}.ema": ema.module for name, ema in run.emas.items()}}
     states: dict[str, Any] = {name: module.state_dict() for name, module in modules.items()}

@@ -15,7 +15,8 @@ import artschool
 from artschool.config.compose import apply_overrides, finish
 from artschool.config.source import read_text
 from artschool.engine import checkpoint
-from artschool.engine.run import Record, Run
+from artschool.engine.run import Run
+from artschool.engine.run_state import Record, RunState
 from artschool.registry import datasets, networks
 
 TEXT = """
@@ -151,11 +152,11 @@ class Recorder:
         self.updates: list[dict[str, int]] = []
         self.pictures: list[tuple[str, int, tuple[int, ...]]] = []
 
-    def start(self, run: Run) -> None:
+    def start(self, run: RunState) -> None:
         """Keep how many updates each step that has an optimizer has made."""
         self.advance(run)
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         """Keep the same after each iteration."""
         self.updates.append({step.graph.name: step.update.count for step in run.steps if step.update is not None})
 

@@ -8,19 +8,20 @@ from pathlib import Path
 import pytest
 from old_text import node
 
+from artschool.components.builtins import load_builtins
 from artschool.config.sections import FileSections, StepSection
 from artschool.engine.hooks import NetworkHooks
-from artschool.entries import DatasetEntry, GroupEntry, NetworkEntry, ScheduleEntry
 from artschool.legacy import sections
 from artschool.legacy.convert import convert
 from artschool.legacy.datasets import DATASETS
 from artschool.legacy.injectors import INJECTORS
 from artschool.legacy.losses import LOSSES
 from artschool.legacy.optimizers import OPTIMIZERS
-from artschool.legacy.rules import Rule
+from artschool.legacy.rules import ConversionRule
 from artschool.legacy.schedules import SCHEMES
 from artschool.legacy.steps import STEP
-from artschool.registry import REGISTRIES, load_builtins
+from artschool.registry import REGISTRIES
+from artschool.registry.entries import DatasetEntry, GroupEntry, NetworkEntry, ScheduleEntry
 
 load_builtins()
 PAGE = (Path(__file__).parents[2] / "docs" / "from-dlas.md").read_text()
@@ -78,7 +79,7 @@ def test_every_old_name_is_on_the_page(section: str, name: str) -> None:
     assert written or note, "neither what to write nor why nothing"
 
 
-COMPONENTS: dict[str, tuple[str, dict[str, Rule]]] = {
+COMPONENTS: dict[str, tuple[str, dict[str, ConversionRule]]] = {
     "injector": ("injectors", INJECTORS),
     "loss": ("losses", LOSSES),
     "optimizer": ("optimizers", OPTIMIZERS),

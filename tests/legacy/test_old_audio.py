@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from old_text import node, plain, silent, told
 
+from artschool.components.builtins import load_builtins
 from artschool.config.source import read_file
 from artschool.legacy.audio import INJECTORS, LOSSES
 from artschool.legacy.injectors import convert_injector
 from artschool.legacy.losses import convert_loss
 from artschool.legacy.rules import Notes
-from artschool.registry import injectors, load_builtins, losses
+from artschool.registry import injectors, losses
 
 load_builtins()
 ROWS = {

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from old_text import node, told
 
+from artschool.components.builtins import load_builtins
 from artschool.legacy.datasets import DATASETS, REFUSED, convert_datasets
 from artschool.legacy.rules import Notes
-from artschool.registry import datasets, load_builtins
+from artschool.registry import datasets
 
 load_builtins()
 

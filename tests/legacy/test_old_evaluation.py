@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from old_text import node, told
 
+from artschool.components.builtins import load_builtins
 from artschool.legacy.convert import convert
 from artschool.legacy.evaluators import ADVICE
-from artschool.legacy.read import check_any
 from artschool.legacy.rules import Notes
-from artschool.registry import injectors, load_builtins, metrics
+from artschool.read.read import check_file
+from artschool.registry import injectors, metrics
 
 load_builtins()
 PLUGIN = """
@@ -86,7 +87,7 @@ def test_both_sides_of_a_fid_are_in_0_to_1() -> None:
 def test_a_converted_evaluator_is_sound_with_the_user_s_own_network(tmp_path: Path) -> None:
     (tmp_path / "my_unet.py").write_text(PLUGIN)
     (tmp_path / "old.yml").write_text(HEAD.replace("my_unet.py", str(tmp_path / "my_unet.py")) + FID)
-    config = check_any(tmp_path / "old.yml")
+    config = check_file(tmp_path / "old.yml")
     assert list(config.sections.evaluate) == ["quality"]
 
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from old_text import node, plain, silent, told
 
+from artschool.components.builtins import load_builtins
 from artschool.config.compose import finish
 from artschool.config.source import read_text
 from artschool.config.structure import structure
 from artschool.legacy.convert import convert
 from artschool.legacy.losses import convert_loss
 from artschool.legacy.rules import Notes
-from artschool.registry import load_builtins
 
 load_builtins()
 FEATURE = (

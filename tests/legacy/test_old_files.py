@@ -15,13 +15,13 @@ from artschool.cli.main import cli
 from artschool.config.compose import finish
 from artschool.config.source import read_text
 from artschool.errors import ConfigError
-from artschool.legacy.read import NOTICE, check_any, read_any
+from artschool.read.read import NOTICE, check_file, read_config
 
 
 def outcome(name: str) -> tuple[list[str], list[str]]:
     """The faults and warnings of a file, without the texts of hints."""
     try:
-        _, warnings = read_any(FILES / name)
+        _, warnings = read_config(FILES / name)
     except ConfigError as error:
         notes = [note.removeprefix("warning: ").split("/files/")[1].split("\n")[0] for note in error.__notes__]
         return told(error.faults), [note.removeprefix(f"{name}:") for note in notes]
@@ -34,7 +34,7 @@ def written(name: str) -> str:
 
 def test_a_whole_file_is_read_as_ours() -> None:
     lines: list[str] = []
-    config = check_any(FILES / "whole.yml", ["train.device=cpu"], announce=lines.append)
+    config = check_file(FILES / "whole.yml", ["train.device=cpu"], announce=lines.append)
     assert lines[0] == f"{FILES / 'whole.yml'}: {NOTICE}"
     gen = config.steps["gen"]
     assert gen.section.trained == ["gen"]
@@ -74,7 +74,7 @@ def test_faults_of_our_check_point_to_the_lines_of_the_old_file(tmp_path: Path) 
     text = (FILES / "whole.yml").read_text().replace("own.py", str(FILES / "own.py"))
     file.write_text(text.replace("real: hq, fake: noisy}", "real: hq, fake: nosy}"))
     with pytest.raises(ConfigError) as caught:
-        check_any(file)
+        check_file(file)
     line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "nosy" in text)
     assert [str(fault).split(": ", 1)[0].rpartition(":")[0] for fault in caught.value.faults] == [f"{file}:{line}"]
     assert caught.value.faults[0].message == "reads 'nosy', which nothing before it writes"
@@ -82,7 +82,7 @@ def test_faults_of_our_check_point_to_the_lines_of_the_old_file(tmp_path: Path) 
 
 
 def test_the_printed_text_is_the_same_tree() -> None:
-    tree, _ = read_any(FILES / "whole.yml")
+    tree, _ = read_config(FILES / "whole.yml")
     assert finish(read_text(written("whole.yml"), "printed.yml"), FILES / "printed.yml").plain() == tree.plain()
 
 
@@ -220,5 +220,5 @@ def test_views_say_what_they_must() -> None:
     assert "dataset: {type: image_folder, path: pictures, size: 32, scale: 1, crop: middle, augment: flip}" in text
     assert "lr: 0.2\n" in text and "weight_decay: 1e-06\n" in text
     assert "{type: cosine_annealing, from: 55, scale: 0.5, period: 40, eta_min: 0.01}" in text
-    tree, _ = read_any(FILES / "views.yml")
+    tree, _ = read_config(FILES / "views.yml")
     assert finish(read_text(text, "printed.yml"), FILES / "printed.yml").plain() == tree.plain()

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from old_text import node, plain, silent, told
 
+from artschool.components.builtins import load_builtins
 from artschool.config.source import read_text
 from artschool.config.structure import structure
 from artschool.config.write import dump
 from artschool.legacy.injectors import convert_injector
 from artschool.legacy.rules import Notes
-from artschool.registry import load_builtins
 
 load_builtins()
 IN_OUT = {"in": "a", "out": "b"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from old_text import node, plain, silent, told
 
+from artschool.components.builtins import load_builtins
 from artschool.legacy.injectors import INJECTORS, convert_injector, convert_injectors
 from artschool.legacy.rules import Notes
-from artschool.registry import injectors, load_builtins
+from artschool.registry import injectors
 
 load_builtins()
 ROWS = {

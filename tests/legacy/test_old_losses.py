@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from old_text import node, plain, silent, told
 
+from artschool.components.builtins import load_builtins
 from artschool.legacy.losses import LOSSES, convert_loss, convert_losses
 from artschool.legacy.rules import Notes
-from artschool.registry import load_builtins, losses
+from artschool.registry import losses
 
 load_builtins()
 ROWS = {

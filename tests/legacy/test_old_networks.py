@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from old_text import node, silent, told
 
+from artschool.components.builtins import load_builtins
 from artschool.legacy.networks import NETWORKS, convert_networks
 from artschool.legacy.rules import Notes
-from artschool.registry import load_builtins, networks
+from artschool.registry import networks
 
 load_builtins()
 

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from old_text import node, silent, told
 
+from artschool.components.builtins import load_builtins
 from artschool.legacy.optimizers import ADVICE, NAMES, OPTIMIZERS, RATES, convert_optimizer
 from artschool.legacy.rules import Notes, items
-from artschool.registry import load_builtins, optimizers
+from artschool.registry import optimizers
 
 load_builtins()
 NO_DECAY = ["bias", "norm", "embedding"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from old_text import node, plain, told
 
-from artschool.legacy.rules import Notes, Rule, apply
+from artschool.legacy.rules import ConversionRule, Notes, apply
 
-RULE = Rule(
+RULE = ConversionRule(
     "ours",
     {"size": "width", "mode": "kind"},
     values={"mode": {"old": "new"}},

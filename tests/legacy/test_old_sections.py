@@ -9,10 +9,10 @@ from old_text import FILES, node, told
 
 from artschool.config.sections import FileSections
 from artschool.config.structure import structure
-from artschool.entries import DatasetEntry
 from artschool.legacy import sections
 from artschool.legacy.convert import convert, is_legacy
-from artschool.legacy.rules import Notes, Rule
+from artschool.legacy.rules import ConversionRule, Notes
+from artschool.registry.entries import DatasetEntry
 
 STEP = "steps: {s: {training: n, optimizer_params: {lr: 1}}}\nnetworks: {n: {which_model: m}}\n"
 
@@ -61,7 +61,7 @@ def test_top_and_train_options_find_their_sections() -> None:
 
 
 @pytest.mark.parametrize("rule", [sections.TOP, sections.TRAIN, sections.LOGGER, sections.UPGRADES])
-def test_sections_name_options_that_exist(rule: Rule) -> None:
+def test_sections_name_options_that_exist(rule: ConversionRule) -> None:
     for native in rule.options.values():
         if native.startswith("data.train."):
             assert native.removeprefix("data.train.") in DatasetEntry.model_fields

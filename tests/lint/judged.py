@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from artschool.legacy.read import check_any
 from artschool.lint import Finding, Subject, lint
+from artschool.read.read import check_file
 
 GAN = """\
 name: gan
@@ -119,4 +119,4 @@ def judged(text: str, *overrides: str) -> list[Finding]:
     """What is found in a file `file.yml` of the working folder."""
     Path("parts.py").write_text(PARTS)
     Path("file.yml").write_text(text)
-    return lint(Subject(check_any(Path("file.yml"), overrides)))
+    return lint(Subject(check_file(Path("file.yml"), overrides)))

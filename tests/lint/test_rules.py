@@ -16,8 +16,8 @@ import pytest
 from judged import DIGITS, GAN, changed, judged
 from torch import nn
 
-from artschool.legacy.read import check_any
 from artschool.lint import RULES, Finding, Subject, lint
+from artschool.read.read import check_file
 
 pytestmark = pytest.mark.usefixtures("registries")
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def test_the_page_lists_no_rule_that_is_not_there() -> None:
 
 def judged_with(text: str, **networks: nn.Module) -> list[Finding]:
     judged(text)
-    return lint(Subject(check_any(Path("file.yml")), networks))
+    return lint(Subject(check_file(Path("file.yml")), networks))
 
 
 NORMS = (lambda: nn.BatchNorm2d(4), lambda: nn.GroupNorm(2, 4))

@@ -10,9 +10,9 @@ import pytest
 import toy_run
 from torch import Tensor
 
-from artschool.engine.run import Record, Run
-from artschool.engine.store import CheckpointStore
+from artschool.engine.run_state import Record, RunState
 from artschool.loggers.guarded import Guarded
+from artschool.storage.store import CheckpointStore
 
 METHODS = ["start", "advance", "log", "picture", "close"]
 PICTURES = "log={every: 3, pictures: {every: 3, keys: [sr]}}"
@@ -32,10 +32,10 @@ class Breaks(toy_run.Recorder):
         if method == self._method:
             raise OSError("disk full")
 
-    def start(self, run: Run) -> None:
+    def start(self, run: RunState) -> None:
         self._call("start")
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         self._call("advance")
 
     def log(self, record: Record) -> None:

@@ -13,9 +13,9 @@ import torch
 
 import artschool
 from artschool.engine.run import Run
-from artschool.engine.train_iteration import TrainStep
+from artschool.engine.train_step import TrainStep
 from artschool.errors import ConfigError
-from artschool.legacy.read import check_any
+from artschool.read.read import check_file
 from artschool.trace.trace import trace
 
 NAME = "mutant.yml"
@@ -37,7 +37,7 @@ def judge(text: str, folder: Path) -> Verdict:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            config = check_any(file)
+            config = check_file(file)
         except ConfigError as error:
             return _refused(error, "refused")
         except Exception as error:

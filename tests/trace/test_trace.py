@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 from traced_parts import TEXT, traced
 
-from artschool.build import build
+from artschool.build.run import build
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, DataError
 

@@ -11,11 +11,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from artschool.config.check import check_tree
 from artschool.config.compose import apply_overrides, finish
 from artschool.config.source import read_text
+from artschool.read.check import check_tree
 from artschool.registry import datasets, injectors, losses, networks
-from artschool.signature import Network
+from artschool.registry.signature import Network
 from artschool.trace.report import Trace
 from artschool.trace.trace import trace
 

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from artschool.cli.columns import print_columns
 from artschool.config.flow import components_of, declared_keys
-from artschool.config.structure import Component, Config, Step
-from artschool.entries import DatasetEntry, LossEntry
-from artschool.legacy.read import check_any
+from artschool.config.structure import Component, Config, StepConfig
 from artschool.lint import Subject, lint
+from artschool.read.read import check_file
+from artschool.registry.entries import DatasetEntry, LossEntry
 
 if TYPE_CHECKING:
     from artschool.trace.report import Trace
@@ -29,7 +29,7 @@ def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool, t
     def announce(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
-    config = check_any(path, overrides, with_plugins=with_plugins, announce=announce)
+    config = check_file(path, overrides, with_plugins=with_plugins, announce=announce)
     found = _trace(config) if traced else None
     warnings = [*config.warnings, *lint(Subject(config, found.networks if found else None))]
     for warning in warnings:
@@ -92,7 +92,7 @@ def _fate(config: Config, network: str) -> list[str]:
     return [f"trained by {_join(trainers)}" if trainers else "frozen", *averaged]
 
 
-def _means(step: Step) -> str:
+def _means(step: StepConfig) -> str:
     if step.optimizer is None:
         return _joined("without an optimizer", step.section.trains_when)
     rate = step.optimizer.options().get("lr")

@@ -8,13 +8,14 @@ from typing import Any
 from rich.console import Console
 
 from artschool.cli.columns import print_columns, print_docstring
+from artschool.components.builtins import load_builtins
 from artschool.config.component import takes_list
 from artschool.config.plugins import load_installed, load_plugin
 from artschool.config.type_names import type_name
 from artschool.config.write import flow
 from artschool.errors import ConfigError, Place, allowed
-from artschool.registry import REGISTRIES, Registered, Registry, load_builtins
-from artschool.signature import Parameter, Role
+from artschool.registry import REGISTRIES, Registered, Registry
+from artschool.registry.signature import Parameter, Role
 
 
 def components_command(kind: str | None, name: str | None, plugins: Sequence[str]) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from artschool.config.check import in_reading_order
 from artschool.config.source import read_file
 from artschool.errors import ConfigError, Fault
 from artschool.legacy.convert import convert, is_legacy
 from artschool.legacy.text import written
+from artschool.read.check import in_reading_order
 
 
 def convert_command(path: Path) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
-from artschool.config.difference import WRITING, Change, difference
-from artschool.config.meaning import Meaning, meaning_of
 from artschool.config.plugins import forget_files
-from artschool.legacy.read import check_any
+from artschool.diff.difference import WRITING, Change, difference
+from artschool.diff.normalized import NormalizedConfig, normalize
+from artschool.read.read import check_file
 
 
 def diff_command(one: Path, other: Path, overrides: Sequence[str]) -> bool:
@@ -28,9 +28,9 @@ def diff_command(one: Path, other: Path, overrides: Sequence[str]) -> bool:
     return bool(told.groups)
 
 
-def _meaning(path: Path, overrides: Sequence[str]) -> Meaning:
+def _meaning(path: Path, overrides: Sequence[str]) -> NormalizedConfig:
     forget_files()  # Each file has its own plugins.
-    return meaning_of(check_any(path, overrides))
+    return normalize(check_file(path, overrides))
 
 
 def _path(change: Change) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
-from artschool.config.explain import explain
+from artschool.components.builtins import load_builtins
 from artschool.config.plugins import load_installed, load_plugin
-from artschool.config.positions import path_at
 from artschool.errors import ConfigError, Fault, Place
-from artschool.legacy.read import read_in_layers
-from artschool.registry import load_builtins
+from artschool.explain.explain import explain
+from artschool.explain.positions import path_at
+from artschool.read.read import read_in_layers
 
 LINE = re.compile(r"(.+?):(\d+)(?::(\d+))?")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import click
 
 from artschool.cli.output import refuse_nowhere
-from artschool.dataflow.html import html
-from artschool.dataflow.mermaid import mermaid
-from artschool.dataflow.model import Dataflow, dataflow
-from artschool.dataflow.svg import svg
-from artschool.engine.durable import write_file
 from artschool.errors import ConfigError
-from artschool.legacy.read import check_any
+from artschool.graph.html import html
+from artschool.graph.mermaid import mermaid
+from artschool.graph.model import Dataflow, dataflow
+from artschool.graph.svg import svg
+from artschool.read.read import check_file
+from artschool.storage.durable import write_file
 
 FORMATS: Mapping[str, Callable[[Dataflow], str]] = {".html": html, ".svg": svg, ".mmd": mermaid}
 
@@ -25,7 +25,7 @@ def graph_command(path: Path, overrides: Sequence[str], output: Path | None, *, 
         raise ConfigError(f"-o {output}: the name must end with one of {', '.join(FORMATS)}")
     if output is not None:
         refuse_nowhere("-o", output)
-    config = check_any(path, overrides)
+    config = check_file(path, overrides)
     shapes, evaluated = None, None
     if traced:
         from artschool.trace.trace import trace  # It takes a second.

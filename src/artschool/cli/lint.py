@@ -9,8 +9,8 @@ from rich.console import Console
 
 from artschool.cli.columns import print_columns, print_docstring
 from artschool.errors import ConfigError, Fault, Place, allowed
-from artschool.legacy.read import check_any
 from artschool.lint import RULES, Subject, lint
+from artschool.read.read import check_file
 
 
 def lint_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -> int:
@@ -20,7 +20,7 @@ def lint_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) ->
     def say(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
-    findings = lint(Subject(check_any(path, overrides, with_plugins=with_plugins, announce=say)))
+    findings = lint(Subject(check_file(path, overrides, with_plugins=with_plugins, announce=say)))
     for finding in findings:
         say(str(finding))
     number = len(findings)

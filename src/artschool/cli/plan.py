@@ -9,20 +9,20 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from artschool.build_data import train_batches
+from artschool.build.data import train_batches
 from artschool.cli.columns import print_columns
 from artschool.cli.output import refuse_nowhere
-from artschool.config.check import in_reading_order
 from artschool.config.structure import Config
 from artschool.data.sampler import Batches
-from artschool.engine.durable import write_file
 from artschool.errors import ArtschoolError, ConfigError
-from artschool.legacy.read import check_any
-from artschool.timeline.as_json import as_json
-from artschool.timeline.rates import Group
-from artschool.timeline.report import Event, NetworkTimeline, Range, Span, StepTimeline, Timeline
-from artschool.timeline.svg import draw
-from artschool.timeline.timeline import timeline
+from artschool.plan.as_json import as_json
+from artschool.plan.rates import Group
+from artschool.plan.report import Event, NetworkTimeline, Range, Span, StepTimeline, Timeline
+from artschool.plan.svg import draw
+from artschool.plan.timeline import timeline
+from artschool.read.check import in_reading_order
+from artschool.read.read import check_file
+from artschool.storage.durable import write_file
 
 Row = tuple[str, str]
 
@@ -39,7 +39,7 @@ def plan_command(
     if svg is not None:
         refuse_nowhere("--svg", svg)
     points = _iterations(at) if at is not None else None
-    config = check_any(path, overrides, announce=say)
+    config = check_file(path, overrides, announce=say)
     plan = timeline(config, *_batches(config))
     for warning in in_reading_order([*config.warnings, *plan.never]):
         say(f"warning: {warning}")

@@ -13,14 +13,14 @@ from urllib.parse import quote
 
 import click
 
+from artschool.components.builtins import load_builtins
 from artschool.config.compose import resolve_bases
 from artschool.config.plugins import load_installed, load_plugin
-from artschool.config.schema import json_schema, names_of
 from artschool.config.source import Node, read_file, read_text
 from artschool.errors import ConfigError, Fault, Place
 from artschool.legacy.convert import is_legacy
-from artschool.legacy.read import read_any
-from artschool.registry import load_builtins
+from artschool.read.read import read_config
+from artschool.schema import json_schema, names_of
 
 MODELINE = re.compile(rb"^#\s+(?:yaml-language-server\s*:|\$schema:).*$", re.MULTILINE)
 """What a language server looks for among the comments at the top of a file."""
@@ -107,7 +107,7 @@ def _with_plugins(path: Path, sections: Node) -> Node:
     tree = sections
     with suppress(ConfigError):
         tree = resolve_bases(sections, path)
-        tree = read_any(path)[0]
+        tree = read_config(path)[0]
     plugins = tree.get("plugins")
     for index, plugin in enumerate(plugins.children() if plugins is not None else ()):
         try:

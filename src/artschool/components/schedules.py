@@ -8,7 +8,7 @@ up.
 import math
 
 from artschool.registry import schedules
-from artschool.signature import Count, Natural, NotNegative
+from artschool.registry.signature import Count, Natural, NotNegative
 
 
 @schedules.register

@@ -12,11 +12,11 @@ from pydantic import BaseModel
 from artschool.config.messages import describe, validate
 from artschool.config.source import Node
 from artschool.config.when import ALWAYS, When
-from artschool.entries import Gated, GroupEntry, OptimizerEntry
 from artschool.errors import MOST_NAMES, Fault, Place, allowed, nearest
 from artschool.registry import REGISTRIES, Registered, Registry, other_kind
-from artschool.signature import Parameter, Role
-from artschool.synonyms import OPTIONS, TYPES
+from artschool.registry.entries import Gated, GroupEntry, OptimizerEntry
+from artschool.registry.signature import Parameter, Role
+from artschool.wording.synonyms import OPTIONS, TYPES
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from artschool.config.structure import Component, Config, Evaluation, Step, Use
+from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
 from artschool.config.when import ALWAYS, When, first_uncovered
 from artschool.errors import Fault, Place, nearest
 
@@ -171,7 +171,7 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     return faults, warnings
 
 
-def components_of(step: Step, *, training: bool = True) -> Iterator[tuple[Component, When]]:
+def components_of(step: StepConfig, *, training: bool = True) -> Iterator[tuple[Component, When]]:
     """A step's components in the order they run, each with the iterations at which it runs."""
     for component in [*step.injectors_when(training=training), *step.losses.values()]:
         yield component, step.section.when & component.when
@@ -193,7 +193,7 @@ def kept_after(config: Config) -> dict[str, set[str]]:
     return kept
 
 
-def _check_evaluation(config: Config, evaluation: Evaluation, training: Flow) -> Iterator[Fault]:
+def _check_evaluation(config: Config, evaluation: EvaluationConfig, training: Flow) -> Iterator[Fault]:
     name = evaluation.section.data
     flow = Flow.of_data(config.data.get(name), name, training.during)
     steps = [config.steps[step] for step in evaluation.section.steps if step in config.steps]

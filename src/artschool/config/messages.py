@@ -15,7 +15,7 @@ from artschool.config.scalars import resolve
 from artschool.config.shorthand import in_full
 from artschool.config.source import Node
 from artschool.errors import MOST_NAMES, Fault, allowed, nearest
-from artschool.synonyms import OPTIONS
+from artschool.wording.synonyms import OPTIONS
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]

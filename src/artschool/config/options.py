@@ -14,9 +14,9 @@ from artschool.config.docstrings import attributes, documented, without_argument
 from artschool.config.sections import FileSections
 from artschool.config.source import Node
 from artschool.config.type_names import annotation_of
-from artschool.entries import GroupEntry
 from artschool.registry import REGISTRIES, Registered
-from artschool.signature import MISSING, Key, Marker, Role
+from artschool.registry.entries import GroupEntry
+from artschool.registry.signature import MISSING, Key, Marker, Role
 
 FROM = "The file that the network is taken from, or {file: other.yml, network: name}; what stands beside counts more."
 TYPE = "The name of a component."

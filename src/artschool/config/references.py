@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from artschool.config.flow import declared_keys, yielded_keys
 from artschool.config.source import Node
-from artschool.config.structure import Component, Config, Step
+from artschool.config.structure import Component, Config, StepConfig
 from artschool.errors import Fault, Place, allowed
 
 STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale"}
@@ -72,7 +72,7 @@ def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
             yield Fault(evaluation.node.start, path, "needs 'metrics', or 'steps' whose losses it reports")
 
 
-def _check_trained(config: Config, step: Step) -> Iterator[Fault]:
+def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
     path, seen = f"steps.{step.name}.trains", set()
     for name, place in _names(_node(step.node, "trains")):
         yield from _check_network(config, name, place, path)
@@ -84,7 +84,7 @@ def _check_trained(config: Config, step: Step) -> Iterator[Fault]:
         seen.add(name)
 
 
-def _check_optimizer(step: Step, path: str) -> Iterator[Fault]:
+def _check_optimizer(step: StepConfig, path: str) -> Iterator[Fault]:
     place = step.node.start
     names = ", ".join(repr(name) for name in step.section.trained)
     if step.section.optimizer is None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
-from artschool.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Positive, Role, Share
+from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Positive, Role, UnitInterval
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
 """A component's entry, not looked into yet; so are those below."""
@@ -157,8 +157,8 @@ class EmaSection(Section):
         networks: A list, or a mapping that gives each its own decay.
     """
 
-    decay: Share = 0.999
-    networks: list[NetworkName] | dict[NetworkName, Share]
+    decay: UnitInterval = 0.999
+    networks: list[NetworkName] | dict[NetworkName, UnitInterval]
 
     @property
     def decays(self) -> dict[str, float]:

@@ -13,6 +13,8 @@ import yaml
 from artschool.config.scalars import Scalar, resolve
 from artschool.errors import ConfigError, Fault, Place, allowed
 
+KeyPath = tuple[str, ...]
+"""The keys and list indices that lead from the top of a file to a value."""
 MOST_BYTES = 1 << 20
 MOST_DEPTH = 64
 MOST_NODES = 100_000
@@ -131,6 +133,14 @@ def read_text(text: str, source: str, *, yaml11: bool = False) -> Node:
         raise ConfigError([*composer.faults, _syntax_fault(error, source, text)]) from None
     if composer.faults:
         raise ConfigError(composer.faults)
+    return node
+
+
+def exists(tree: Node, path: Sequence[str]) -> Node | None:
+    """The node at a path, None where there is none."""
+    node: Node | None = tree
+    for step in path:
+        node = node.child(step) if node is not None else None
     return node
 
 

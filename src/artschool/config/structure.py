@@ -8,17 +8,17 @@ from dataclasses import dataclass, field, replace
 
 from artschool.config import sections
 from artschool.config.component import Component, ComponentReader, Use, mappings, names_in
-from artschool.config.homes import home
 from artschool.config.messages import validate
+from artschool.config.misplaced import where_it_belongs
 from artschool.config.source import Node
 from artschool.config.when import When
 from artschool.errors import Fault
 
-__all__ = ["Component", "Config", "Evaluation", "Step", "Use", "names_in", "structure"]
+__all__ = ["Component", "Config", "EvaluationConfig", "StepConfig", "Use", "names_in", "structure"]
 
 
 @dataclass
-class Step:
+class StepConfig:
     """A step of the file."""
 
     name: str
@@ -43,7 +43,7 @@ class Step:
 
 
 @dataclass
-class Evaluation:
+class EvaluationConfig:
     """An evaluation of the file."""
 
     name: str
@@ -61,12 +61,12 @@ class Config:
     sections: sections.FileSections
     data: dict[str, Component]
     networks: dict[str, Component]
-    steps: dict[str, Step]
-    evaluations: dict[str, Evaluation]
+    steps: dict[str, StepConfig]
+    evaluations: dict[str, EvaluationConfig]
     loggers: dict[str, Component]
     warnings: list[Fault] = field(default_factory=list)
 
-    def averages_in(self, evaluation: Evaluation) -> dict[str, str]:
+    def averages_in(self, evaluation: EvaluationConfig) -> dict[str, str]:
         """What an evaluation calls in place of networks that have an average: `gen` -> `gen.ema`."""
         ema = self.sections.ema
         return {name: f"{name}.ema" for name in ema.decays} if ema is not None and evaluation.section.ema else {}
@@ -80,7 +80,9 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
         read, so that the flow of keys can be checked as well; None otherwise.
     """
     reader = ComponentReader()
-    file, faults = validate(sections.FileSections, tree, "", sections.FileSections.model_fields, "A file", home=home)
+    file, faults = validate(
+        sections.FileSections, tree, "", sections.FileSections.model_fields, "A file", home=where_it_belongs
+    )
     data = reader.components("datasets", tree, "data")
     networks = reader.components("networks", tree, "networks")
     steps = {name: _step_parts(reader, name, node) for name, node in mappings(tree, "steps")}
@@ -95,9 +97,9 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
         sections=file,
         data=data,
         networks=networks,
-        steps={name: Step(name, file.steps[name], *parts) for name, parts in steps.items() if name in file.steps},
+        steps={name: StepConfig(name, file.steps[name], *parts) for name, parts in steps.items() if name in file.steps},
         evaluations={
-            name: Evaluation(name, file.evaluate[name], *parts)
+            name: EvaluationConfig(name, file.evaluate[name], *parts)
             for name, parts in evaluations.items()
             if name in file.evaluate
         },

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from artschool.signature import Marker, Pattern, Role
+from artschool.registry.signature import Marker, Pattern, Role
 
 IN_WORDS = {"NoneType": "null", "int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
 LIMITS = (("ge", "{} or more"), ("gt", "more than {}"), ("le", "{} or less"), ("lt", "less than {}"))

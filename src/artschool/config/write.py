@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from artschool.config.scalars import needs_quotes
+from artschool.config.source import KeyPath
 
 WIDTH = 100
 
+LONGEST = 60
+"""Letters of a value that are shown."""
 
-Path = tuple[str, ...]
 
-
-def dump(value: Any, comments: Mapping[Path, Sequence[str]] | None = None) -> str:
+def dump(value: Any, comments: Mapping[KeyPath, Sequence[str]] | None = None) -> str:
     """YAML text: block style, with what fits into one line in flow style.
 
     Args:
@@ -30,6 +31,11 @@ def flow(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "[" + ", ".join(flow(part) for part in value) + "]"
     return scalar(value)
+
+
+def short(text: str, most: int = LONGEST) -> str:
+    """Text, cut where it is long."""
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def scalar(value: Any) -> str:
@@ -51,7 +57,7 @@ def _quoted(text: str) -> str:
     return "".join(escaped)
 
 
-def _block(value: Any, path: Path, comments: Mapping[Path, Sequence[str]]) -> list[str]:
+def _block(value: Any, path: KeyPath, comments: Mapping[KeyPath, Sequence[str]]) -> list[str]:
     margin = "  " * len(path)
     if not isinstance(value, dict) or not value:
         return [margin + flow(value)]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from artschool.data.collate import size_of
-from artschool.entries import ExampleEntry
+from artschool.registry.entries import ExampleEntry
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader
 
-from artschool.data.bad import BadSample, BadSamples, bad_sample, fault_of_machine
+from artschool.data.bad_samples import BadSample, BadSamples, bad_sample, fault_of_machine
 from artschool.data.collate import Collate
 from artschool.data.sampler import Position
 from artschool.data.seeds import Seeds, seed_all

@@ -13,17 +13,17 @@ from typing import Any
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.engine.run import Run
-from artschool.engine.store import Checkpoint
+from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
+from artschool.storage.store import Checkpoint
 
 # Names with a dot, which no network can have.
 OPTIMIZERS = "state.optimizers"
 MODULES = "state.components"
 
 
-def save(run: Run) -> None:
+def save(run: RunState) -> None:
     """Write a checkpoint of the run as it stands; every process takes part and learns of a failure."""
     meters = run.meters.state_dict()
     gathered = ranks.gather(meters)
@@ -48,13 +48,13 @@ def save(run: Run) -> None:
         raise CheckpointError(f"rank 0 could not save: {error}")
 
 
-def _protected(run: Run) -> set[int]:
+def _protected(run: RunState) -> set[int]:
     numbers = {run.resumed_from, run.best[1] if run.best else None}
     return {number for number in numbers if number is not None}
 
 
 def capture(
-    run: Run, meters: list[dict[str, tuple[float, float]]], optimizers: dict[str, Any]
+    run: RunState, meters: list[dict[str, tuple[float, float]]], optimizers: dict[str, Any]
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The run's tensors by file and name, and the rest of its state as plain values."""
     tensors = {name: _tensors(network, f"networks.{name}") for name, network in run.networks.items()}
@@ -86,7 +86,7 @@ def capture(
     return tensors, state
 
 
-def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
+def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     """Put a run where a checkpoint stands.
 
     Returns:
@@ -125,7 +125,7 @@ def restore(run: Run, checkpoint: Checkpoint) -> list[str]:
     return differences(state["config"], run.config)
 
 
-def restore_networks(run: Run, checkpoint: Checkpoint) -> None:
+def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
     """Give the networks, averages and components of a run what they had at a checkpoint, and its iteration.
 
     Raises:
@@ -183,14 +183,14 @@ def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Paramet
     return {parameter: names[parameter] for parameter in update.own_parameters}
 
 
-def _optimizers(run: Run) -> dict[str, Any]:
-    """The state of every optimizer by name; in the main process with the shares of the others."""
+def _optimizers(run: RunState) -> dict[str, Any]:
+    """The state of every optimizer by name; in the main process with the shards of the other processes."""
     state: dict[str, Any] = {}
     for step in run.steps:
         if step.update is None:
             continue
         own = _optimizer_state(step.update, step.networks, step.graph.name)
-        if step.update.shares is not None:
+        if step.update.shards is not None:
             moved = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in own.items()}
             own = {name: value for part in ranks.gather_on_main(moved) for name, value in part.items()}
         state |= own

@@ -18,9 +18,9 @@ from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import Seeds, forked, seed_all
 from artschool.engine.meters import Meters
 from artschool.errors import NumericsError
-from artschool.graph.call import Call, InjectorCall
-from artschool.graph.state import State
-from artschool.graph.step import Record, Step
+from artschool.steps.call import Call, InjectorCall
+from artschool.steps.state import State
+from artschool.steps.step import Record, Step
 
 
 class Accumulator(Protocol):

@@ -26,7 +26,7 @@ def make_folder(folder: Path) -> list[Path]:
     return missing
 
 
-def prove_folder(folder: Path) -> None:
+def check_writable(folder: Path) -> None:
     """Make a folder to see that it can be, and leave nothing of it.
 
     Raises:

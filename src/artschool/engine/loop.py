@@ -10,21 +10,22 @@ from typing import Any
 from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
-from artschool.engine.durable import remove_leftovers, write_file
 from artschool.engine.folder import make_folder
 from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
+from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.pictures import draw
 from artschool.engine.rollback import roll_back
-from artschool.engine.run import Run
+from artschool.engine.run_state import RunState
 from artschool.engine.signals import StopFlag, stop_flag
-from artschool.engine.soundness import doubts, non_finite
-from artschool.engine.train_iteration import MicroBatches, train_iteration
+from artschool.engine.train_iteration import train_iteration
+from artschool.engine.weight_checks import end_of_run_warnings, non_finite_weights
 from artschool.errors import NumericsError, Stopped
+from artschool.storage.durable import remove_leftovers, write_file
 
 
-def train(run: Run) -> None:
-    """Train a run from where it stands to its last iteration. See `Run.train`."""
+def train(run: RunState) -> None:
+    """Train a run from where it stands to its last iteration. See `RunState.train`."""
     if run.iteration >= run.iterations:
         return None
     with stop_flag() as flag, all_frozen(run.networks.values()):
@@ -36,7 +37,7 @@ def train(run: Run) -> None:
                 roll_back(run, error)
 
 
-def _train_on(run: Run, flag: StopFlag) -> None:
+def _train_on(run: RunState, flag: StopFlag) -> None:
     """Train from where the run stands to its last iteration."""
     with ExitStack() as stack:
         for logger in run.loggers:
@@ -57,11 +58,11 @@ def _train_on(run: Run, flag: StopFlag) -> None:
                 if not saved:
                     checkpoint.save(run)
                 raise Stopped(f"stopped after iteration {run.iteration} and saved; the same command goes on", exit_code)
-        for doubt in doubts(run):
+        for doubt in end_of_run_warnings(run):
             run.note(f"warning: {doubt}")
 
 
-def _open_folder(run: Run) -> None:
+def _open_folder(run: RunState) -> None:
     """Write the file beside the run, as given and as meant."""
     if ranks.is_main():
         make_folder(run.folder)
@@ -71,20 +72,20 @@ def _open_folder(run: Run) -> None:
     ranks.wait()
 
 
-def _train_once(run: Run, batch: dict[str, Any]) -> MicroBatches:
-    iteration = run.clock.iteration = run.iteration
+def _train_once(run: RunState, batch: dict[str, Any]) -> MicroBatches:
+    iteration = run.context.iteration = run.iteration
     position = iteration + run.shift
     seed_all(run.iteration_seeds(position, ranks.rank()), run.device)
     for hook in run.update_hooks:
         hook(iteration, run.folder)
     total = run.data.batches.size(position)
     states = MicroBatches(batch, run.sections.train.parts(iteration), total, run.device)
-    train_iteration(run.steps, run.emas, states, run.clock)
+    train_iteration(run.steps, run.emas, states, run.context)
     run.iteration = iteration + 1
     return states
 
 
-def _between_iterations(run: Run, states: MicroBatches) -> bool:
+def _between_iterations(run: RunState, states: MicroBatches) -> bool:
     """Log, draw, evaluate and save what is due. Returns whether a checkpoint was saved."""
     finished, last = run.iteration, run.iterations
     for logger in run.loggers:
@@ -115,7 +116,7 @@ def _between_iterations(run: Run, states: MicroBatches) -> bool:
     return False
 
 
-def _numbers(run: Run) -> dict[str, float]:
+def _numbers(run: RunState) -> dict[str, float]:
     record = run.meters.drain()
     for step in run.steps:
         if not step.graph.when.active(run.iteration - 1):
@@ -135,7 +136,7 @@ def _numbers(run: Run) -> dict[str, float]:
     return record
 
 
-def _check_numbers(run: Run) -> None:
+def _check_numbers(run: RunState) -> None:
     """Stop where the file says so. Looked at between log points only, which costs no synchronisation of its own."""
     section = run.sections.train
     for step in run.steps:
@@ -154,20 +155,20 @@ def _check_numbers(run: Run) -> None:
             )
 
 
-def _log(run: Run, record: dict[str, float]) -> None:
+def _log(run: RunState, record: dict[str, float]) -> None:
     head = {"iteration": run.iteration - 1, "samples": run.samples, "seconds": round(run.seconds, 3)}
     for logger in run.loggers:
         logger.log({**head, **record})
 
 
-def _improves(run: Run, record: dict[str, float]) -> bool:
+def _improves(run: RunState, record: dict[str, float]) -> bool:
     best = run.sections.checkpoint.keep_best
     value = record.get(best.metric, math.nan) if best else math.nan
     if best is None or math.isnan(value):
         return False
     if run.best is not None and not (value > run.best[0] if best.mode == "max" else value < run.best[0]):
         return False
-    spoiled = non_finite(run)
+    spoiled = non_finite_weights(run)
     if ranks.any_of(bool(spoiled)):
         run.note(f"{best.metric} {value:.4g} after {run.iteration} iterations is not kept as the best: {spoiled}")
         return False

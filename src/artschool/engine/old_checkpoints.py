@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from artschool.engine.optimizers import kinds_of
-from artschool.engine.run import Run
+from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.engine.weights import load_weights
 from artschool.errors import CheckpointError
@@ -18,7 +18,7 @@ from artschool.errors import CheckpointError
 SUFFIX = ".state"
 
 
-def restore_old(run: Run, file: Path) -> None:
+def restore_old(run: RunState, file: Path) -> None:
     """Put a run where a checkpoint of the reference ends: networks, moving averages, optimizers and the iteration.
 
     The reference saved after iteration `iter`, counted from 0, so that one more than that are finished. It kept no

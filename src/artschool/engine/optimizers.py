@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from artschool.entries import GroupEntry
 from artschool.errors import ConfigError
+from artschool.registry.entries import GroupEntry
 
 NORMS = (
     nn.modules.batchnorm._NormBase,
@@ -100,16 +100,16 @@ def shard_groups(
     Returns:
         The groups with the parameters of this process alone, some perhaps without any, and the parameters of each.
     """
-    shares: list[list[nn.Parameter]] = [[] for _ in range(world_size)]
+    shards: list[list[nn.Parameter]] = [[] for _ in range(world_size)]
     sizes = [0] * world_size
     owners: dict[nn.Parameter, int] = {}
     parameters = [parameter for group in groups for parameter in group["params"]]
     for parameter in sorted(parameters, key=nn.Parameter.numel, reverse=True):
         owner = owners[parameter] = sizes.index(min(sizes))
-        shares[owner].append(parameter)
+        shards[owner].append(parameter)
         sizes[owner] += parameter.numel()
     own = [{**group, "params": [p for p in group["params"] if owners[p] == rank]} for group in groups]
-    return own, shares
+    return own, shards
 
 
 def build_optimizer(

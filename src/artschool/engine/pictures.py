@@ -9,13 +9,13 @@ from torch import Tensor
 
 from artschool.config.sections import PicturesSection
 from artschool.engine.hooks import hooks
-from artschool.engine.run import Run
-from artschool.graph.state import State
+from artschool.engine.run_state import RunState
+from artschool.steps.state import State
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def draw(run: Run, section: PicturesSection, state: State) -> None:
+def draw(run: RunState, section: PicturesSection, state: State) -> None:
     """Give the chosen keys of a micro-batch to the loggers, and let networks draw what they like."""
     for key in section.keys:
         values: Any = state.values.get(key)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from artschool.engine import checkpoint
-from artschool.engine.run import Run
+from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, NumericsError
 
 
-def roll_back(run: Run, error: NumericsError) -> None:
+def roll_back(run: RunState, error: NumericsError) -> None:
     """Put a run where an earlier checkpoint ends. All processes come here together, and decide alike.
 
     The batches that led here are not repeated: data and random numbers go on where they were. Each time goes one
@@ -30,7 +30,7 @@ def roll_back(run: Run, error: NumericsError) -> None:
         logger.note(f"{message}{section.max_rollbacks} times)")
 
 
-def _earlier(run: Run) -> int | None:
+def _earlier(run: RunState) -> int | None:
     """The newest intact checkpoint, or one older for each time that the run went back already."""
     intact = []
     for number in reversed([number for number in run.store.numbers() if number <= run.iteration]):

@@ -22,7 +22,7 @@ class Update:
 
     Args:
         parameters: All that it moves, over all processes.
-        shares: Those that the optimizer of each process moves; None where each moves all of them.
+        shards: Those that the optimizer of each process moves; None where each moves all of them.
         sizing: Sums gradients over iterations, so that not each of them ends in an update; None for one that does.
         guard: Whether non-finite gradients leave the optimizer where it is.
         clip: The largest global norm of the gradients, over all parameters that the step trains; None for no limit.
@@ -42,18 +42,18 @@ class Update:
         clip: float | None,
         guard: bool,
         parameters: Sequence[nn.Parameter],
-        shares: Sequence[Sequence[nn.Parameter]] | None = None,
+        shards: Sequence[Sequence[nn.Parameter]] | None = None,
         sizing: BatchSizing | None = None,
     ) -> None:
         self.name = name
         self.optimizer = optimizer
         self.schedule = schedule
         self.precision = precision
-        self.shares = shares
+        self.shards = shards
         self.parameters = parameters
         self.own_parameters = [p for group in optimizer.param_groups for p in group["params"]]
         # What the gradient scaler takes parameters from.
-        self._all = optimizer if shares is None else torch.optim.SGD(self.parameters)
+        self._all = optimizer if shards is None else torch.optim.SGD(self.parameters)
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
         self._given = [dict(group) for group in optimizer.param_groups]
         self.clip = clip
@@ -84,8 +84,8 @@ class Update:
     def __call__(self, meters: Meters) -> None:
         """Move the parameters along their gradients, which are dropped afterwards."""
         self._step([p.grad for p in self.parameters if p.grad is not None], meters)
-        if self.shares is not None:
-            ranks.share_parameters(self.shares)
+        if self.shards is not None:
+            ranks.broadcast_shards(self.shards)
         if self.sizing is not None:
             meters.add(f"{self.name}/accumulated", self._accumulated)
         for parameter in self.parameters:

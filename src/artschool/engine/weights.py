@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from artschool.errors import CheckpointError
-from artschool.tensors import read_content
+from artschool.storage.tensors import read_content
 
 NESTED = ("state_dict", "model", "model_state_dict", "params_ema", "params")
 """Keys under which others' files keep the weights; looked at in this order."""

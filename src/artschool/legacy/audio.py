@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from artschool.config.source import Node
 from artschool.legacy.networks import network_of_file
-from artschool.legacy.rules import Fields, Notes, Rule, as_node, injector_rule, loss_rule, mapping, rebuilt, text
+from artschool.legacy.rules import (
+    ConversionRule,
+    Fields,
+    Notes,
+    as_node,
+    injector_rule,
+    loss_rule,
+    mapping,
+    rebuilt,
+    text,
+)
 
 MEL = {
     "filter_length": "n_fft",
@@ -77,7 +87,7 @@ def _call_two_other_files(fields: Fields, node: Node, path: str, notes: Notes) -
     notes.warn(node, path, f"reads {CLIP_NORMS}, which stood in the reference's code; put the right file into 'mel'")
 
 
-INJECTORS: dict[str, Rule] = {
+INJECTORS: dict[str, ConversionRule] = {
     "audio_clip": injector_rule(
         "audio_clip", {"clip_size": "clip_size"}, silent=("ctc_codes_key", "ctc_out_key"), finish=_clip_both
     ),
@@ -137,7 +147,7 @@ INJECTORS: dict[str, Rule] = {
         "mel_spectrogram", {**MEL, "normalize": "normalized", "mel_norm_file": "norms"}, constants=TORCH_MEL
     ),
 }
-LOSSES: dict[str, Rule] = {
+LOSSES: dict[str, ConversionRule] = {
     "nv_tacotron2_loss": loss_rule(
         "tacotron2",
         {

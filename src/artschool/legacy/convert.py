@@ -11,7 +11,7 @@ from artschool.legacy import sections
 from artschool.legacy.datasets import convert_datasets
 from artschool.legacy.evaluation import convert_evaluation
 from artschool.legacy.networks import PREFIX, WEIGHTS, WHICH, convert_networks
-from artschool.legacy.rules import Fields, Notes, Rule, apply, items, mapping, rebuilt, text
+from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, items, mapping, rebuilt, text
 from artschool.legacy.steps import convert_steps
 
 ORDER = (
@@ -137,7 +137,7 @@ def _known(section: Node, name: str) -> Node:
     return rebuilt(section, {k: n for k, n in mapping(section).items() if not k.startswith((WEIGHTS, PREFIX))})
 
 
-def _put(fields: Fields, rule: Rule, section: Node, path: str, notes: Notes) -> None:
+def _put(fields: Fields, rule: ConversionRule, section: Node, path: str, notes: Notes) -> None:
     """Put the options of a section where the rule's native paths say."""
     what = f"`{path}:`" if path else "files"
     for native, node in apply(rule, section, path, notes, what=what).items():

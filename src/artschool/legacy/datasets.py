@@ -6,7 +6,7 @@ from typing import Any
 
 from artschool.config.source import Node
 from artschool.legacy.networks import tell_plugin
-from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, items, mapping, rebuilt, same, text
+from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, as_node, items, mapping, rebuilt, same, text
 
 LOADER = {**same("batch_size"), "n_workers": "workers", "use_shuffle": "shuffle"}
 ONE_SEED = {"random_seed": "every random number follows `seed`, and in evaluation it is the same each time"}
@@ -105,8 +105,8 @@ PAIRS = "`image_pairs` reads pairs of pictures from two folders."
 GREY = "An injector makes pictures grey: `grey`."
 LABELS = "`torchvision_dataset` with `name: ImageFolder` labels pictures by their folders; else register your own."
 PICTURES = {**LOADER, "paths": "path", "scale": "scale"}
-DATASETS: dict[str, Rule] = {
-    "imagefolder": Rule(
+DATASETS: dict[str, ConversionRule] = {
+    "imagefolder": ConversionRule(
         "image_folder",
         {**PICTURES, "target_size": "size"},
         constants={"crop": "middle"},
@@ -127,7 +127,7 @@ DATASETS: dict[str, Rule] = {
         silent=(*SILENT, "skip_lq", "weights", "rgb_n1_to_1", "disable_flip", *CORRUPTIONS),
         finish=_pictures,
     ),
-    "single_image_extensible": Rule(
+    "single_image_extensible": ConversionRule(
         "image_folder",
         {**PICTURES, "target_size": "size"},
         constants={"crop": "middle", "exclude": ["ref.*"]},
@@ -138,14 +138,14 @@ DATASETS: dict[str, Rule] = {
         silent=(*SILENT, "weights", *CORRUPTIONS),
         finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
     ),
-    "stylegan2": Rule(
+    "stylegan2": ConversionRule(
         "image_folder",
         {**LOADER, "path": "path", "target_size": "size", "scale": "scale"},
         constants={"crop": "middle"},
         harmless={"transparent": (False,), "aug_prob": (0, 0.0)},
         silent=SILENT,
     ),
-    "zipfile": Rule(
+    "zipfile": ConversionRule(
         "image_folder",
         {**LOADER, "path": "path", "resolution": "size", "scale": "scale"},
         constants={"crop": "middle"},
@@ -154,7 +154,7 @@ DATASETS: dict[str, Rule] = {
         changed={"path": "values are in 0..1; the reference normalized them by ImageNet's mean and deviation"},
         silent=SILENT,
     ),
-    "fullimage": Rule(
+    "fullimage": ConversionRule(
         "image_folder",
         {**LOADER, "dataroot_GT": "path", "scale": "scale"},
         advice={"dataroot_LQ": PAIRS, "lq_noise": "An injector adds it: `add_noise`.", "grayscale": GREY},
@@ -169,14 +169,14 @@ DATASETS: dict[str, Rule] = {
         silent=(*SILENT, "dataroot_GT_weights", "min_tile_size"),
         finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
     ),
-    "multiscale": Rule(
+    "multiscale": ConversionRule(
         "crop_tree",
         {**PICTURES, "hq_tile_size": "size", "num_scales": "levels"},
         changed={"num_scales": "squares are listed level by level; the reference went down each branch first"},
         silent=(*SILENT, *CORRUPTIONS),
         finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
     ),
-    "torch_dataset": Rule(
+    "torch_dataset": ConversionRule(
         "torchvision_dataset",
         {**LOADER, "dataset": "name", "datapath": "root"},
         values={"dataset": {"mnist": "MNIST", "fmnist": "FashionMNIST", "cifar10": "CIFAR10"}},
@@ -190,7 +190,7 @@ DATASETS: dict[str, Rule] = {
 
 FRAMES = "Write `frames`: consecutive pictures of a folder, stacked; `count: 2` gives pairs."
 VIEWS = "Take the inner data set, and add injectors `{type: random_view, in: hq, out: aug1}` and the same for aug2."
-VIEWED = Rule(
+VIEWED = ConversionRule(
     silent=("dataset", "key1", "key2", *LOADER, *SILENT),
     dropped={
         "crop_size": "views are as large as the pictures, whose `size` it is now",

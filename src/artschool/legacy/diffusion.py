@@ -5,15 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from artschool.config.source import Node
-from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, injector_rule, items, mapping, rebuilt, same
+from artschool.legacy.rules import (
+    ConversionRule,
+    Fields,
+    Notes,
+    apply,
+    as_node,
+    injector_rule,
+    items,
+    mapping,
+    rebuilt,
+    same,
+)
 
-LOSSES: dict[str, Rule] = {}
+LOSSES: dict[str, ConversionRule] = {}
 PLUGIN_NETWORKS = {
     "unet_diffusion": "Its code and its weights belong together; a training from nothing may take `type: unet`, whose "
     "conditions are `label` and `image`."
 }
 """Networks that only a plugin can be, and what to take for a new training."""
-_BETAS = Rule(
+_BETAS = ConversionRule(
     options={"schedule_name": "schedule", "num_diffusion_timesteps": "num_timesteps"},
     values={"schedule_name": {"linear": "linear", "cosine": "cosine"}},
 )
@@ -24,15 +35,15 @@ _PROCESS: dict[str, Any] = {
     "values": {"model_mean_type": _MEAN, "model_var_type": _VARIANCE},
 }
 _GUIDANCE = ("conditioning_free", "conditioning_free_k", "ramp_conditioning_free")
-_TRAINING = Rule(
+_TRAINING = ConversionRule(
     options={**_PROCESS["options"], "loss_type": "objective"},
     values={**_PROCESS["values"], "loss_type": {n: n for n in ("mse", "rescaled_mse", "kl", "rescaled_kl")}},
     silent=_GUIDANCE,
 )
-_SAMPLING = Rule(**_PROCESS, silent=("loss_type", *_GUIDANCE))
+_SAMPLING = ConversionRule(**_PROCESS, silent=("loss_type", *_GUIDANCE))
 
 
-def _both(fields: Fields, node: Node, path: str, notes: Notes, arguments: Rule) -> None:
+def _both(fields: Fields, node: Node, path: str, notes: Notes, arguments: ConversionRule) -> None:
     """Options that stand in two mappings, and the conditions."""
     for key, rule in (("beta_schedule", _BETAS), ("diffusion_args", arguments)):
         section = node.get(key)
@@ -103,7 +114,7 @@ def _shaped(fields: Fields, node: Node, path: str, notes: Notes) -> None:
 
 
 _SECTIONS = ("beta_schedule", "diffusion_args", "model_input_keys")
-INJECTORS: dict[str, Rule] = {
+INJECTORS: dict[str, ConversionRule] = {
     "gaussian_diffusion": injector_rule(
         "gaussian_diffusion",
         {"generator": "network", "sampler_type": "timesteps", "deterministic_timesteps_every": "even_every"},

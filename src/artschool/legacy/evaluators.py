@@ -6,7 +6,7 @@ from artschool.config.source import Node
 from artschool.legacy.datasets import convert_dataset
 from artschool.legacy.features import DOWNLOADED, VGG
 from artschool.legacy.injectors import convert_injector
-from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, mapping, rebuilt, text
+from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, as_node, mapping, rebuilt, text
 
 CALL = "call the network in its injectors (`forward`)"
 ADVICE = {
@@ -23,7 +23,7 @@ ADVICE = {
     "wer": f"{CALL}, metric `wer`",
 }
 """The reference's evaluators, and how `evaluate:` says each."""
-_SAMPLED = Rule(silent=("type", "for", "batch_size", "dataset", "diffusion_params", "fid_batch_size"))
+_SAMPLED = ConversionRule(silent=("type", "for", "batch_size", "dataset", "diffusion_params", "fid_batch_size"))
 _REAL = "hq"
 _TO_UNIT = {"type": "denormalize", "in": _REAL, "shift": 0.5, "scale": 0.5, "out": f"{_REAL}_0_to_1"}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artschool.config.source import Node
-from artschool.legacy.rules import Fields, Notes, Rule, as_node, loss_rule, rebuilt, same, text
+from artschool.legacy.rules import ConversionRule, Fields, Notes, as_node, loss_rule, rebuilt, same, text
 
 VGG = {"type": "vgg", "depth": 19, "layers": ["conv5_4"], "frozen": True}
 """What the reference compared: the last convolution of VGG19, before its ReLU."""
@@ -20,7 +20,7 @@ def _with_two_networks(fields: Fields, node: Node, path: str, notes: Notes) -> N
     fields["real_network"] = _network(node, None, path, notes)
 
 
-FEATURES: dict[str, Rule] = {
+FEATURES: dict[str, ConversionRule] = {
     name: loss_rule(
         "perceptual",
         same("real", "fake", "criterion"),

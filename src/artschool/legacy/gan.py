@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from artschool.config.source import Node
-from artschool.legacy.rules import Fields, Notes, Rule, loss_rule, mapping, rebuilt, same
+from artschool.legacy.rules import ConversionRule, Fields, Notes, loss_rule, mapping, rebuilt, same
 
 PENALTIES = ("gradient_penalty", "gradient_penalty_frequency")
 PENALTY_WEIGHT = 10
@@ -91,7 +91,7 @@ _DIVERGENCE = loss_rule(
     silent=("gen_loss", "gradient_penalty_frequency", "logistic"),
     finish=_finish_divergence,
 )
-LOSSES: dict[str, Rule] = {
+LOSSES: dict[str, ConversionRule] = {
     "discriminator_gan": loss_rule(
         "discriminator_gan",
         _GAN,

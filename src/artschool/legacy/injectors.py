@@ -8,7 +8,18 @@ from artschool.config.source import Node
 from artschool.errors import allowed
 from artschool.legacy import audio, diffusion, injectors_general, video
 from artschool.legacy.networks import network_of_file
-from artschool.legacy.rules import Fields, Notes, Rule, apply, injector_rule, items, mapping, rebuilt, same, text
+from artschool.legacy.rules import (
+    ConversionRule,
+    Fields,
+    Notes,
+    apply,
+    injector_rule,
+    items,
+    mapping,
+    rebuilt,
+    same,
+    text,
+)
 
 
 def _call_as_before(fields: Fields, node: Node, path: str, notes: Notes) -> None:
@@ -34,7 +45,7 @@ def _call_of_another_file(fields: Fields, node: Node, path: str, notes: Notes) -
     fields["method"] = Node("get_codebook_indices", network.place)
 
 
-GENERAL: dict[str, Rule] = {
+GENERAL: dict[str, ConversionRule] = {
     "add_noise": injector_rule("add_noise", {"scale": "scale", "mode": "kind"}),
     "concatenate": injector_rule("concatenate", same("dim")),
     "denormalize": injector_rule("denormalize", same("shift", "scale")),
@@ -59,7 +70,7 @@ GENERAL: dict[str, Rule] = {
     ),
     "squeeze": injector_rule("squeeze", same("dim")),
 }
-INJECTORS: dict[str, Rule] = {
+INJECTORS: dict[str, ConversionRule] = {
     **GENERAL,
     **injectors_general.INJECTORS,
     **audio.INJECTORS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from artschool.config.source import Node
-from artschool.legacy.rules import Fields, Notes, Rule, as_node, injector_rule, mapping, rebuilt, same, text
+from artschool.legacy.rules import ConversionRule, Fields, Notes, as_node, injector_rule, mapping, rebuilt, same, text
 
 HOLDERS = ("for_each", "step_interleave")
 """Injectors that hold another one, whose options stand among theirs."""
@@ -84,7 +84,7 @@ def _resized_crop(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         fields["min_area"] = rebuilt(before, numbers[1] / numbers[0])
 
 
-def _without_input(rule: Rule) -> Rule:
+def _without_input(rule: ConversionRule) -> ConversionRule:
     """The rule of an injector that reads no key."""
     return replace(rule, options={name: own for name, own in rule.options.items() if name != "in"})
 
@@ -112,7 +112,7 @@ def _scheduled(fields: Fields, node: Node, path: str, notes: Notes) -> None:
             notes.warn(value, f"{path}.scheduler.{name}", f"is left out: the reference never read {name!r} of {kind}")
 
 
-INJECTORS: dict[str, Rule] = {
+INJECTORS: dict[str, ConversionRule] = {
     "batch_rotate": injector_rule("roll"),
     "channel_clip": injector_rule("slice", {"channel_low": "start", "channel_high": "stop"}),
     "constant": injector_rule(

@@ -6,7 +6,7 @@ from artschool.config.source import Node
 from artschool.legacy import audio, diffusion, gan, video
 from artschool.legacy.features import FEATURES
 from artschool.legacy.injectors import refuse_unknown
-from artschool.legacy.rules import Fields, Notes, Rule, apply, items, loss_rule, mapping, rebuilt, same, text
+from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, items, loss_rule, mapping, rebuilt, same, text
 
 _CRITERIA = {"criterion": {"l1": "l1", "l2": "l2", "cosine": "cosine"}}
 _ALTERED = {
@@ -80,7 +80,7 @@ _CROSS_ENTROPY = loss_rule(
     constants={"class_dim": -1},
     changed={"mask": "leaves places out of the mean; in the reference it multiplied the logits"},
 )
-GENERAL: dict[str, Rule] = {
+GENERAL: dict[str, ConversionRule] = {
     **FEATURES,
     "cross_entropy": _CROSS_ENTROPY,
     "crossentropy": _CROSS_ENTROPY,
@@ -130,14 +130,14 @@ GENERAL: dict[str, Rule] = {
         finish=_patches,
     ),
 }
-NESTING: dict[str, Rule] = {
+NESTING: dict[str, ConversionRule] = {
     "for_element": loss_rule("for_element", same("real", "fake", "index")),
     "recurrent": loss_rule(
         "for_each", {**same("real", "fake"), "recurrent_weights": "element_weights"}, finish=_weights_of_elements
     ),
 }
 """Losses that hold another one: its type is `subtype`, and its options stand among theirs."""
-LOSSES: dict[str, Rule] = {
+LOSSES: dict[str, ConversionRule] = {
     **GENERAL,
     **NESTING,
     **gan.LOSSES,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from artschool.config.source import Node
 from artschool.errors import allowed
 from artschool.legacy import diffusion
-from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same, text
+from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, mapping, rebuilt, same, text
 
 COMMON = {**same("after", "before"), "trainable": "frozen"}
 WHICH = ("which_model", "which_model_G", "which_model_D")
@@ -22,7 +22,7 @@ def _vgg_critic(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         fields["stages"] = rebuilt(extra, 6)
 
 
-_VGG_CRITIC = Rule(
+_VGG_CRITIC = ConversionRule(
     "vgg_critic",
     {**COMMON, "in_nc": "in_channels", "nf": "width", "image_size": "image_size"},
     constants={"norm": "group"},
@@ -31,8 +31,8 @@ _VGG_CRITIC = Rule(
     silent=("extra_conv",),
     finish=_vgg_critic,
 )
-NETWORKS: dict[str, Rule] = {
-    "RRDBNet": Rule(
+NETWORKS: dict[str, ConversionRule] = {
+    "RRDBNet": ConversionRule(
         "rrdb",
         {
             **COMMON,

@@ -7,7 +7,7 @@ from typing import Any
 
 from artschool.config.source import Node
 from artschool.errors import allowed
-from artschool.legacy.rules import Fields, Notes, Rule, apply, as_node, mapping, rebuilt, same
+from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, as_node, mapping, rebuilt, same
 
 GATES = same("after", "before")
 ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2", "param_groups")}
@@ -15,27 +15,27 @@ MOMENTUM = {**GATES, **same("lr", "weight_decay", "momentum", "param_groups")}
 ONCE = "each parameter moves once; the reference moved one inside d nested modules d times"
 NO_DECAY: dict[str, Any] = {"no_decay": ["bias", "norm", "embedding"]}
 
-OPTIMIZERS: dict[str, Rule] = {
-    "adamw": Rule("adamw", ADAM, constants=NO_DECAY),
-    "adamw_zero": Rule("adamw", ADAM, constants={**NO_DECAY, "shard": True}),
-    "lamb": Rule("lamb", ADAM, constants={**NO_DECAY, "weight_decay": 0.01}),
-    "lars": Rule(
+OPTIMIZERS: dict[str, ConversionRule] = {
+    "adamw": ConversionRule("adamw", ADAM, constants=NO_DECAY),
+    "adamw_zero": ConversionRule("adamw", ADAM, constants={**NO_DECAY, "shard": True}),
+    "lamb": ConversionRule("lamb", ADAM, constants={**NO_DECAY, "weight_decay": 0.01}),
+    "lars": ConversionRule(
         "lars",
         {**MOMENTUM, "lars_coefficient": "trust_coefficient"},
         constants={"param_groups": [{"kinds": ["norm"], "momentum": 0.0}]},
         changed={"type": ONCE},
     ),
-    "lion": Rule(
+    "lion": ConversionRule(
         "pytorch_optimizer",
         ADAM,
         constants={"name": "lion", **NO_DECAY},
         dropped={"triton": "it only chose how the same numbers are computed"},
         changed={"type": "it comes from another package: pip install 'artschool[optim]'"},
     ),
-    "adam": Rule("adam", ADAM),
-    "sgd": Rule("sgd", MOMENTUM, changed={"type": ONCE}),
+    "adam": ConversionRule("adam", ADAM),
+    "sgd": ConversionRule("sgd", MOMENTUM, changed={"type": ONCE}),
 }
-GROUP = Rule(options=same("lr"))
+GROUP = ConversionRule(options=same("lr"))
 BY_NAME = ("adam", "sgd", "lars")
 """Where the reference followed `param_groups`; its first group is that of all other parameters."""
 RATES = f"each group has its rate here; the reference followed 'param_groups' with {', '.join(BY_NAME)} alone"

@@ -45,7 +45,7 @@ class Notes:
 
 
 @dataclass(frozen=True)
-class Rule:
+class ConversionRule:
     """How one component or section is written natively. Options that it does not list were never read.
 
     Attributes:
@@ -85,10 +85,10 @@ def injector_rule(
     values: Mapping[str, Mapping[Any, Any]] | None = None,
     harmless: Mapping[str, tuple[Any, ...]] | None = None,
     **rest: Any,
-) -> Rule:
-    """A rule with what every injector of the reference takes; `rest` are further fields of `Rule`."""
+) -> ConversionRule:
+    """A rule with what every injector of the reference takes; `rest` are further fields of `ConversionRule`."""
     flags = {"train": "only", "eval": "only", "no_accum": "once", "no_grad": "no_grad"}
-    return Rule(
+    return ConversionRule(
         type,
         {**same("in", "out", "after", "before", "every"), **flags, **(options or {})},
         values={"train": {True: "training"}, "eval": {True: "evaluation"}, **(values or {})},
@@ -97,12 +97,12 @@ def injector_rule(
     )
 
 
-def loss_rule(type: str, options: Mapping[str, str] | None = None, **rest: Any) -> Rule:
-    """A rule with what every loss of the reference takes; `rest` are further fields of `Rule`."""
-    return Rule(type, {**same("weight", "after", "before", "every"), **(options or {})}, **rest)
+def loss_rule(type: str, options: Mapping[str, str] | None = None, **rest: Any) -> ConversionRule:
+    """A rule with what every loss of the reference takes; `rest` are further fields of `ConversionRule`."""
+    return ConversionRule(type, {**same("weight", "after", "before", "every"), **(options or {})}, **rest)
 
 
-def apply(rule: Rule, node: Node, path: str, notes: Notes, *, what: str, strict: bool = False) -> Fields:
+def apply(rule: ConversionRule, node: Node, path: str, notes: Notes, *, what: str, strict: bool = False) -> Fields:
     """Write a mapping natively, in the order of the old file.
 
     Args:
@@ -166,7 +166,7 @@ def _is_off(value: Node) -> bool:
     return value.value is None or value.value is False or value.value in ("", [], {})
 
 
-def _value(rule: Rule, name: str, value: Node, where: str, notes: Notes, what: str) -> Node:
+def _value(rule: ConversionRule, name: str, value: Node, where: str, notes: Notes, what: str) -> Node:
     known = rule.values.get(name)
     if known is None:
         return value
@@ -178,7 +178,9 @@ def _value(rule: Rule, name: str, value: Node, where: str, notes: Notes, what: s
     return replace(as_node(known[plain], value.place), key_place=value.key_place)
 
 
-def _tell_unread(rule: Rule, name: str, value: Node, where: str, notes: Notes, what: str, *, strict: bool) -> None:
+def _tell_unread(
+    rule: ConversionRule, name: str, value: Node, where: str, notes: Notes, what: str, *, strict: bool
+) -> None:
     hint = allowed("It takes", name, {*rule.options, *rule.harmless, *rule.dropped, *rule.silent})
     if strict:
         notes.refuse(value, where, f"{name!r} is no option of the reference's {what}", hint)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from artschool.config.source import Node
 from artschool.legacy.evaluation import FREQUENCIES
-from artschool.legacy.rules import Fields, Notes, Rule, mapping, rebuilt, same
+from artschool.legacy.rules import ConversionRule, Fields, Notes, mapping, rebuilt, same
 from artschool.legacy.schedules import ALL_OPTIONS
 
 SAME_WEIGHTS = "the weights are the same without it"
@@ -24,7 +24,7 @@ def _finish_top(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         mapping(tracker.get("wandb"))["project"] = project
 
 
-TOP = Rule(
+TOP = ConversionRule(
     options={
         **same("name", "plugins", "runs"),
         "fp16": "train.precision",
@@ -82,7 +82,7 @@ def _finish_train(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         del fields["train.accumulate_every.every"]
 
 
-TRAIN = Rule(
+TRAIN = ConversionRule(
     options={
         "niter": "train.iterations",
         "mega_batch_factor": "train.accumulate",
@@ -120,7 +120,7 @@ TRAIN = Rule(
     },
     silent=(*ALL_OPTIONS, *FREQUENCIES, "ema_enabled", "batch_size_optimizer"),
 )
-PATH = Rule(
+PATH = ConversionRule(
     harmless={"optimizer_reset": (False,), "alt_path": (None,)},
     advice={
         "optimizer_reset": "Begin a new run with `weights:` under `networks`, the files of the old run's checkpoint.",
@@ -129,8 +129,8 @@ PATH = Rule(
     dropped={"resume_state": "give it to the command, `artschool train FILE --resume PATH`"},
     silent=("root", "strict_load", "experiments_root", "models", "training_state", "log", "val_images"),
 )
-EVAL = Rule(silent=("pure", "injectors", "output_state", "evaluators"))
-LOGGER = Rule(
+EVAL = ConversionRule(silent=("pure", "injectors", "output_state", "evaluators"))
+LOGGER = ConversionRule(
     options={
         "print_freq": "log.every",
         "save_checkpoint_freq": "checkpoint.every",
@@ -155,7 +155,7 @@ LOGGER = Rule(
         "`checkpoint.keep_last` are kept"
     },
 )
-UPGRADES = Rule(
+UPGRADES = ConversionRule(
     options={"number_of_checkpoints_to_save": "checkpoint.keep_last"},
     dropped={"number_of_states_to_save": "a checkpoint holds weights and state, see `checkpoint.keep_last`"},
 )

@@ -7,10 +7,10 @@ from artschool.errors import allowed
 from artschool.legacy.injectors import convert_injectors
 from artschool.legacy.losses import convert_losses
 from artschool.legacy.optimizers import NAMES, convert_optimizer
-from artschool.legacy.rules import Fields, Notes, Rule, apply, mapping, rebuilt, same, text
+from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, mapping, rebuilt, same, text
 from artschool.legacy.schedules import convert_schedule, group_starts, starts_differ
 
-STEP = Rule(
+STEP = ConversionRule(
     options={"training": "trains", "clip_grad_eps": "clip_grad_norm", **same("requires", "after", "before", "every")},
     dropped={
         "experiments": "the reference could not build any; `callbacks: {size: {type: update_size}}` in a step "
@@ -25,7 +25,7 @@ STEP = Rule(
     },
     silent=("optimizer", "optimizer_params", "injectors", "losses"),
 )
-BATCH_SIZING = Rule(
+BATCH_SIZING = ConversionRule(
     options=same("poll_parameters", "max_full_batches"),
     dropped={"recalculate_directions_steps": "the reference read it and did nothing with it"},
     silent=("type",),

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from artschool.config.source import Node
-from artschool.legacy.rules import Fields, Notes, Rule, as_node, injector_rule, items, loss_rule, rebuilt, same
+from artschool.legacy.rules import (
+    ConversionRule,
+    Fields,
+    Notes,
+    as_node,
+    injector_rule,
+    items,
+    loss_rule,
+    rebuilt,
+    same,
+)
 from artschool.legacy.rules import text as text_of
 
 CALLS_FLOW = "calls its flow network with two images; the reference gave it both in one tensor, (B, C, 2, H, W)"
@@ -121,7 +131,7 @@ _RECURRENT = injector_rule(
     silent=("input_lq_index",),
     finish=_recurrent,
 )
-INJECTORS: dict[str, Rule] = {
+INJECTORS: dict[str, ConversionRule] = {
     "multi_frame_combiner": injector_rule(
         "combine_frames", {"flow": "flow", "in_hq": "hq"}, silent=("mode", "dim", "out_hq"), finish=_combined
     ),
@@ -157,7 +167,7 @@ INJECTORS: dict[str, Rule] = {
     "teco_recurrent_generated_sequence": _RECURRENT,
     "teco_recurrent_generated_sequence_injector": _RECURRENT,
 }
-LOSSES: dict[str, Rule] = {
+LOSSES: dict[str, ConversionRule] = {
     "teco_gan": loss_rule(
         "temporal_gan",
         {

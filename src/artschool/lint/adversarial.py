@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from artschool.config.flow import declared_keys
-from artschool.config.structure import Step
+from artschool.config.structure import StepConfig
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, Term, fault, option, place_of, type_of
@@ -188,14 +188,14 @@ def _pairs(subject: Subject) -> Iterator[tuple[Term, Term]]:
                 yield term, critics[network]
 
 
-def _rate(step: Step) -> float | None:
+def _rate(step: StepConfig) -> float | None:
     """The rate, of optimizers whose rates can be compared."""
     name = type_of(step.optimizer) if step.optimizer is not None else ""
     rate = option(step.optimizer, "lr") if step.optimizer is not None and "adam" in name else None
     return float(rate) if isinstance(rate, int | float) else None
 
 
-def _of_optimizer(step: Step, parameter: str, message: str, hint: str) -> Fault:
+def _of_optimizer(step: StepConfig, parameter: str, message: str, hint: str) -> Fault:
     assert step.optimizer is not None
     return fault(step.optimizer, parameter, message, hint)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from artschool.config.structure import Component, Evaluation
-from artschool.entries import DatasetEntry
+from artschool.config.structure import Component, EvaluationConfig
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, Term, place_of, type_of
+from artschool.registry.entries import DatasetEntry
 
 BETTER = {
     "max": {"psnr", "ssim", "accuracy", "codebook_usage", "codebook_perplexity"},
@@ -106,7 +106,7 @@ def best_of_one(subject: Subject) -> Iterator[Fault]:
         yield Fault(place, "checkpoint.keep_best.metric", message, hint)
 
 
-def _best(subject: Subject) -> tuple[Evaluation | None, Component | None]:
+def _best(subject: Subject) -> tuple[EvaluationConfig | None, Component | None]:
     keep = subject.config.sections.checkpoint.keep_best
     name, _, metric = keep.metric.partition("/") if keep is not None else ("", "", "")
     evaluation = subject.config.evaluations.get(name)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from artschool.entries import DatasetEntry, NetworkEntry
 from artschool.errors import Fault, Place
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, Term, fault, is_ours, option, place_of, type_of
+from artschool.registry.entries import DatasetEntry, NetworkEntry
 
 LOGITS = {
     "cross_entropy": ("logits",),

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from artschool.entries import DatasetEntry, LossEntry, OptimizerEntry
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, is_ours, option, place_of, type_of
+from artschool.registry.entries import DatasetEntry, LossEntry, OptimizerEntry
 
 MOST_RATE = {"sgd": 10.0} | dict.fromkeys(("adam", "adamw", "nadam", "radam", "adamax", "rmsprop"), 0.1)
 COUPLED = ("adam", "nadam", "radam", "adamax")

@@ -10,7 +10,7 @@ from torch import nn
 
 from artschool.config.flow import components_of
 from artschool.config.source import Node
-from artschool.config.structure import Component, Config, Step
+from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.when import When
 from artschool.errors import Fault, Place
 
@@ -24,7 +24,7 @@ class Term:
         loss: The same, or a loss inside it.
     """
 
-    step: Step
+    step: StepConfig
     holder: Component
     loss: Component
 
@@ -69,7 +69,7 @@ class Subject:
             for holder in step.losses.values():
                 yield from (Term(step, holder, loss) for loss in [holder, *_inside(holder)])
 
-    def trainers(self, network: str) -> list[Step]:
+    def trainers(self, network: str) -> list[StepConfig]:
         """The steps that train a network."""
         return [step for step in self.config.steps.values() if network in step.section.trained]
 

@@ -7,13 +7,13 @@ from functools import partial
 from math import lcm
 
 from artschool.config.flow import components_of
-from artschool.config.structure import Component, Step
+from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When, first_uncovered
 from artschool.engine.schedules import Phase, Schedule
-from artschool.entries import ScheduleEntry
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, Term, fault, option, place_of, type_of
+from artschool.registry.entries import ScheduleEntry
 
 LONG_RUN = 10_000
 NEARLY_ZERO = 1e-4
@@ -167,7 +167,7 @@ def _top_terms(subject: Subject) -> list[Term]:
     return [term for term in subject.terms if term.holder is term.loss]
 
 
-def _ends(subject: Subject) -> Iterator[tuple[Step, int]]:
+def _ends(subject: Subject) -> Iterator[tuple[StepConfig, int]]:
     """Each step with a schedule, and the last iteration at which it trains."""
     for step in subject.config.steps.values():
         end = _last(step, subject.during)
@@ -175,7 +175,7 @@ def _ends(subject: Subject) -> Iterator[tuple[Step, int]]:
             yield step, end
 
 
-def _last(step: Step, during: When) -> int | None:
+def _last(step: StepConfig, during: When) -> int | None:
     """The last iteration of a step that trains at all; none where the end is not known, or updates take several."""
     when = step.section.trains_when & during
     first = when.first()
@@ -188,7 +188,7 @@ def _start(phase: Component) -> int:
     return phase.entry.from_ if isinstance(phase.entry, ScheduleEntry) else 0
 
 
-def _rates(step: Step, iterations: list[int]) -> list[float]:
+def _rates(step: StepConfig, iterations: list[int]) -> list[float]:
     """The rates of a base rate of 1e-3 or the optimizer's own; nothing where somebody's schedule fails."""
     base = option(step.optimizer, "lr") if step.optimizer is not None else None
     if not isinstance(base, int | float):
@@ -200,7 +200,7 @@ def _rates(step: Step, iterations: list[int]) -> list[float]:
         return []
 
 
-def _first_at_most(least: float, step: Step, moving: int, still: int) -> int:
+def _first_at_most(least: float, step: StepConfig, moving: int, still: int) -> int:
     """The first iteration at so low a rate, between one at a higher rate and one at a rate as low."""
     while still - moving > 1:
         middle = (moving + still) // 2

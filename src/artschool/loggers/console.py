@@ -16,7 +16,7 @@ from rich.text import Text
 from torch import Tensor
 
 from artschool.config.when import ALWAYS
-from artschool.engine.run import Record, Run
+from artschool.engine.run_state import Record, RunState
 
 HEAD = ("iteration", "samples", "seconds")
 
@@ -42,7 +42,7 @@ class ConsoleLogger:
         self._finished = self._start = self._total = 0
         self._started = 0.0
 
-    def start(self, run: Run) -> None:
+    def start(self, run: RunState) -> None:
         """Say what will happen, and begin the display."""
         print_plan(self._console, run)
         self._finished = self._start = run.iteration
@@ -51,7 +51,7 @@ class ConsoleLogger:
             self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True)
             self._live.start()
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         """Take note of the iteration; the display looks at it when it refreshes."""
         self._finished = run.iteration
 
@@ -118,7 +118,7 @@ def _pairs(values: Mapping[str, float]) -> list[str]:
     return [f"{name} {format_number(value)}" for name, value in values.items()]
 
 
-def print_plan(console: Console, run: Run) -> None:
+def print_plan(console: Console, run: RunState) -> None:
     """What a run consists of, and where it will write."""
     lines: list[tuple[str, str, str]] = []
     trained = {name for step in run.steps for name in step.networks if step.update}

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from artschool.engine.run import Logger, Record, Run
+from artschool.engine.run_state import Logger, Record, RunState
 
 
 class Guarded:
@@ -17,11 +17,11 @@ class Guarded:
         self._logger: Logger | None = logger
         self._warn = warn
 
-    def start(self, run: Run) -> None:
+    def start(self, run: RunState) -> None:
         """Pass on."""
         self._try("start", run)
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         """Pass on."""
         self._try("advance", run)
 

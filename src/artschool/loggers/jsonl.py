@@ -8,8 +8,8 @@ from typing import TextIO
 
 from torch import Tensor
 
-from artschool.engine.durable import write_file
-from artschool.engine.run import Record, Run
+from artschool.engine.run_state import Record, RunState
+from artschool.storage.durable import write_file
 
 
 class JsonlLogger:
@@ -18,7 +18,7 @@ class JsonlLogger:
     def __init__(self) -> None:
         self._file: TextIO | None = None
 
-    def start(self, run: Run) -> None:
+    def start(self, run: RunState) -> None:
         """Drop what was logged after the iteration that the run goes on from, and append from there."""
         path = run.folder / "metrics.jsonl"
         if path.exists():
@@ -26,7 +26,7 @@ class JsonlLogger:
             write_file(path, "".join(f"{line}\n" for line in kept).encode())
         self._file = path.open("a", buffering=1)
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         """Nothing to do."""
 
     def log(self, record: Record) -> None:

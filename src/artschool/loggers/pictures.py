@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from artschool.engine.durable import write_file
-from artschool.engine.run import Record, Run
+from artschool.engine.run_state import Record, RunState
+from artschool.storage.durable import write_file
 
 GAP = 2
 
@@ -24,11 +24,11 @@ class PictureLogger:
     def __init__(self) -> None:
         self._folder = Path()
 
-    def start(self, run: Run) -> None:
+    def start(self, run: RunState) -> None:
         """Take note of the folder."""
         self._folder = run.folder / "pictures"
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         """Nothing to do."""
 
     def log(self, record: Record) -> None:

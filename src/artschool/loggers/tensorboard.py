@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from artschool.engine.run import Record, Run
+from artschool.engine.run_state import Record, RunState
 from artschool.loggers.pictures import grid
 
 
@@ -16,7 +16,7 @@ class TensorBoardLogger:
     def __init__(self) -> None:
         self._writer: Any = None
 
-    def start(self, run: Run) -> None:
+    def start(self, run: RunState) -> None:
         """Open an event file; what an earlier one says from the present iteration on is hidden."""
         from tensorboardX import SummaryWriter
 
@@ -25,7 +25,7 @@ class TensorBoardLogger:
             str(run.folder), purge_step=run.iteration or None, filename_suffix=f".{run.iteration}"
         )
 
-    def advance(self, run: Run) -> None:
+    def advance(self, run: RunState) -> None:
         """Nothing to do."""
 
     def log(self, record: Record) -> None:

@@ -13,7 +13,7 @@ from artschool.data.examples import resized
 from artschool.engine.evaluate import Evaluation, in_eval_mode
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, Fault
-from artschool.graph.state import State
+from artschool.steps.state import State
 from artschool.trace.fake import remembering
 from artschool.trace.keys import TracedKey
 from artschool.trace.observe import Observed, Observer, Untraceable, observe

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.autograd.function import BackwardCFunction
 
 from artschool.config.structure import Component
-from artschool.engine.train_iteration import TrainStep
+from artschool.engine.train_step import TrainStep
 from artschool.errors import Fault
-from artschool.graph.call import LossCall
+from artschool.steps.call import LossCall
 from artschool.trace.keys import TracedKey, dtype_of, has_gradient
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from artschool.errors import Place
-from artschool.graph.call import describe_value
+from artschool.steps.call import describe_value
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from artschool.engine.run import Run
-from artschool.engine.train_iteration import TrainStep
+from artschool.engine.train_step import TrainStep
 
 PARAMETERS, BUFFERS, AVERAGES, OPTIMIZER = "parameters", "buffers", "averages", "optimizer state"
 GRADIENTS, ACTIVATIONS = "gradients", "activations"

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config
 from artschool.errors import ArtschoolError, ConfigError, Fault, Place, StateError, allowed
-from artschool.graph.call import Call, LossCall
-from artschool.graph.state import State
-from artschool.graph.step import Step
+from artschool.steps.call import Call, LossCall
+from artschool.steps.state import State
+from artschool.steps.step import Step
 from artschool.trace.fake import needs_values
 from artschool.trace.gradients import Gradients, Seen
 from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_drawable

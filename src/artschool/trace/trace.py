@@ -15,16 +15,16 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from artschool import ranks
-from artschool.build import build
-from artschool.build_data import build_data
-from artschool.config.check import in_reading_order
+from artschool.build.data import build_data
+from artschool.build.run import build
 from artschool.config.structure import Config
 from artschool.data.loader import Loader
 from artschool.data.seeds import derive, forked
 from artschool.engine.run import Run
-from artschool.entries import DatasetEntry
 from artschool.errors import ConfigError, DataError, Fault
-from artschool.trace.apart import beside
+from artschool.read.check import in_reading_order
+from artschool.registry.entries import DatasetEntry
+from artschool.trace.child_process import in_child_process
 from artschool.trace.evaluations import Evaluated, trace_evaluations
 from artschool.trace.fake import fake_tensors, needs_values
 from artschool.trace.memory import OPTIMIZER
@@ -84,7 +84,11 @@ def _traced(
         _refuse_lazy(config, run)
         training = TrainingTrace(config, run, batches["train"], world_size, real=real)
         evaluate = partial(trace_evaluations, config, run, batches, training.observer)
-        with beside(evaluate) if run.evaluations and not known else nullcontext(lambda: known or NOTHING) as evaluated:
+        with (
+            in_child_process(evaluate)
+            if run.evaluations and not known
+            else nullcontext(lambda: known or NOTHING) as evaluated
+        ):
             try:
                 with torch.autograd.set_detect_anomaly(real and config.sections.train.detect_anomaly):
                     training.run_regimes()

@@ -9,18 +9,19 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from artschool.config.regimes import covering, regimes
 from artschool.config.structure import Config
 from artschool.data.examples import resized
 from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
+from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
-from artschool.engine.train_iteration import MicroBatches, TrainStep
+from artschool.engine.train_step import TrainStep
 from artschool.errors import ConfigError, Fault
 from artschool.trace.fake import needs_values
 from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
 from artschool.trace.observe import ONE_VALUE, Observer, Untraceable, components_of_file, describe_error, observe
+from artschool.trace.regimes import covering, regimes
 
 CHANGED = "modified by an inplace operation"
 """What autograd says of a value that a backward needs as it was."""
@@ -136,9 +137,9 @@ class TrainingTrace:
 
     def _iterate(self, iteration: int, size: int) -> None:
         """One iteration of one micro-batch. The first fault ends it."""
-        run, clock = self.run, self.run.clock
-        run.iteration = clock.iteration = iteration
-        clock.training = True
+        run, context = self.run, self.run.context
+        run.iteration = context.iteration = iteration
+        context.training = True
         try:
             self._update_for_step(iteration)
             # Where there are several parts, the second differs: gradients are there already, and `once` has been.
@@ -154,7 +155,7 @@ class TrainingTrace:
             smaller, hint = size < self._sizes(iteration)[0], self._why_so_few(iteration, size)
             self._faults += [_with_hint(f, hint) if smaller or ONE_VALUE in f.message else f for f in new]
         finally:
-            clock.training = False
+            context.training = False
             run.meters.forget()
 
     def _update_for_step(self, iteration: int) -> None:
@@ -186,7 +187,7 @@ class TrainingTrace:
         told = len(self.observer.gradients.faults)
         path, place = f"steps.{name}", self._config.steps[name].node.place
         try:
-            step.run(states, self.run.clock)
+            step.run(states, self.run.context)
         except (ConfigError, Untraceable):
             raise
         except Exception as error:

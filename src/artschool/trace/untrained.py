@@ -8,9 +8,9 @@ from torch import nn
 
 from artschool.config.source import Node
 from artschool.config.structure import Config
-from artschool.engine.train_iteration import TrainStep
-from artschool.entries import NetworkEntry
+from artschool.engine.train_step import TrainStep
 from artschool.errors import Fault
+from artschool.registry.entries import NetworkEntry
 from artschool.trace.keys import TracedKey
 from artschool.trace.training import TrainingTrace
 

@@ -8,7 +8,7 @@ from torch import tensor
 
 from artschool.components.audio.tacotron2 import tacotron2, tacotron2_score
 from artschool.errors import ConfigError
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 
 def test_it_is_two_squared_errors_and_a_cross_entropy() -> None:

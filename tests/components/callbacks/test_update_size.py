@@ -10,7 +10,7 @@ import torch
 import toy_parts
 
 from artschool.components.callbacks.update_size import UpdateSize
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 WATCHED = (
     "networks.net={type: part_shift, start: 2.0}",

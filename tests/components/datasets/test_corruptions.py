@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
+from artschool.components.builtins import load_builtins
 from artschool.components.datasets.corruptions import DAMAGES, Corruption, Corruptions
 from artschool.components.datasets.image_folder import ImageFolder
 from artschool.components.datasets.pairs import Degradation
-from artschool.registry import datasets, load_builtins
+from artschool.registry import datasets
 
 load_builtins()
 torch.manual_seed(0)

@@ -19,7 +19,7 @@ from artschool.components.diffusion.gaussian_injectors import (
 )
 from artschool.components.diffusion.start import starting_noise
 from artschool.errors import ConfigError
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 
 class Toy(nn.Module):

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from artschool.bind import Binder
+from artschool.build.bind import Binder
 from artschool.config.source import read_text
 from artschool.config.structure import structure
 from artschool.engine.meters import Meters
-from artschool.engine.train_iteration import Clock
+from artschool.engine.train_context import TrainContext
 from artschool.errors import ConfigError
-from artschool.graph.call import Call
+from artschool.steps.call import Call
 
 FILE = """
 name: example
@@ -66,9 +66,9 @@ class Example:
         networks = {name: make().to(device, dtype) for name, make in self.networks.items()}
         for network in networks.values():
             network.requires_grad_(False)
-        clock = Clock(device, Meters())
-        clock.iteration, clock.training = self.iteration, True
-        binder, step = Binder(networks, clock), config.steps["step"]
+        context = TrainContext(device, Meters())
+        context.iteration, context.training = self.iteration, True
+        binder, step = Binder(networks, context), config.steps["step"]
         if self.kind == "injectors":
             call: Call = binder.injector(step.injectors["example"])
         else:

@@ -8,7 +8,7 @@ from torch import Tensor
 from artschool.components.injectors.crop_border import crop_border
 from artschool.components.injectors.random_resized_crop import random_resized_crop
 from artschool.errors import ConfigError
-from artschool.graph.state import State
+from artschool.steps.state import State
 
 
 def numbered(batch: int, height: int, width: int) -> Tensor:

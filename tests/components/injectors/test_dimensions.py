@@ -10,7 +10,7 @@ from artschool.components.injectors.difference import add, difference_channels
 from artschool.components.injectors.fold_dimension import fold_dimension, unfold_dimension
 from artschool.components.injectors.select import select, slice_along
 from artschool.errors import ConfigError, StateError
-from artschool.graph.state import State
+from artschool.steps.state import State
 
 
 def test_slices_are_taken_along_any_dimension() -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from artschool.components.injectors.for_each import for_each
 from artschool.components.injectors.grey import grey
-from artschool.graph.state import State
+from artschool.steps.state import State
 
 
 def test_each_slice_is_given_alone_and_results_are_stacked_in_its_place() -> None:

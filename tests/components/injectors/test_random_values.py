@@ -9,7 +9,7 @@ from artschool.components.injectors.noise import noise, style_mixing_noise
 from artschool.components.injectors.random_length import random_length
 from artschool.components.injectors.random_shift import random_shift
 from artschool.components.injectors.roll import roll
-from artschool.graph.state import State
+from artschool.steps.state import State
 
 
 def constant(options: str, **values: Tensor) -> Tensor:

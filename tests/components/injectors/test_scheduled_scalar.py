@@ -4,7 +4,7 @@ import pytest
 import torch
 from examples.example import Example
 
-from artschool.graph.state import State
+from artschool.steps.state import State
 
 
 def at(iteration: int, options: str) -> float:

@@ -10,7 +10,7 @@ from artschool.components.losses.adjusted_pixel import adjusted_pixel
 from artschool.components.losses.cosine import cosine
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.errors import ConfigError
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 
 def test_cosine_is_0_along_1_across_and_2_against() -> None:

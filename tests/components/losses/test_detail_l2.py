@@ -9,7 +9,7 @@ from torch import tensor
 from artschool.components.losses.detail_l2 import detail_l2
 from artschool.components.losses.pixel import l2
 from artschool.errors import ConfigError
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 CONTEXT = Mock(spec=Context)
 # One block of 2 x 2 that is flat, and one whose mean is 1 and whose pixels are 1 away from it.

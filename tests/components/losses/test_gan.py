@@ -13,7 +13,7 @@ from artschool import ranks
 from artschool.components.losses import gan_kinds as kinds
 from artschool.components.losses.gan import DiscriminatorKind, GeneratorKind, discriminator_gan, generator_gan
 from artschool.errors import ConfigError
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 REAL, FAKE = tensor([2.0, 0.5]), tensor([-2.0, 0.0])
 

@@ -7,7 +7,7 @@ import torch
 from torch import tensor
 
 from artschool.components.losses.mean import mean
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 
 def at(iteration: int) -> Mock:

@@ -9,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from artschool.components.builtins import load_builtins
 from artschool.components.losses.load_balance import switch_transformer_balance
-from artschool.registry import load_builtins, losses
+from artschool.registry import losses
 
 PAGE = (Path(__file__).parents[3] / "docs" / "losses.md").read_text()
 

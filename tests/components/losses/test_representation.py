@@ -12,7 +12,7 @@ from torch import tensor
 from artschool.components.losses.contrastive import info_nce, nt_xent
 from artschool.components.losses.vicreg import vicreg
 from artschool.errors import ConfigError
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 X = tensor([[2.0, 0.0], [0.0, 5.0]])
 

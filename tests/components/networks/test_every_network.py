@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from artschool.components.builtins import load_builtins
 from artschool.data.seeds import seed_all
-from artschool.registry import load_builtins, networks
+from artschool.registry import networks
 
 load_builtins()
 ADAPTERS = {"diffusers", "timm", "torchvision", "transformers"}

@@ -12,7 +12,7 @@ from artschool.components.audio.audio_files import SUFFIXES, fit, num_samples, r
 from artschool.components.audio.transcripts import missing
 from artschool.errors import DataError
 from artschool.registry import datasets
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 class Recording(TypedDict):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from artschool.errors import CheckpointError
 from artschool.registry import injectors
-from artschool.tensors import read_content
+from artschool.storage.tensors import read_content
 
 
 @injectors.register

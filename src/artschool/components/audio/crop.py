@@ -7,7 +7,7 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 LARGE = 2**62
 """A random whole number below it, modulo a length, is uniform to within 1e-10."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from artschool.components.audio.tokenizer import make_tokenizer
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import injectors, losses
-from artschool.signature import Natural
+from artschool.registry.signature import Natural
 
 BLANK = 0
 

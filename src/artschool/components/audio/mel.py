@@ -13,7 +13,7 @@ from artschool.components.audio.bins import read_bins
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Count, NotNegative
+from artschool.registry.signature import Count, NotNegative
 
 Scale = Literal["slaney", "htk"]
 FLOOR = 1e-5

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Natural
+from artschool.registry.signature import Natural
 
 
 @injectors.register

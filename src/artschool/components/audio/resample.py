@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from artschool.components.losses.precision import without_autocast
 from artschool.registry import injectors
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 ZERO_CROSSINGS = 6
 """Of the sinc, on each side of its middle: more make a steeper filter."""

@@ -12,7 +12,7 @@ from artschool.components.losses.pixel import pair
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import losses, metrics
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 FLOOR = 1e-5
 """What magnitudes are raised to before the logarithm."""

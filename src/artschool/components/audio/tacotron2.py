@@ -7,7 +7,7 @@ from torch import Tensor
 
 from artschool.components.losses.pixel import pair
 from artschool.registry import losses, metrics
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 
 @losses.register

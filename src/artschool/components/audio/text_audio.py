@@ -14,7 +14,7 @@ from artschool.components.audio.tokenizer import make_tokenizer
 from artschool.components.audio.transcripts import read_transcripts
 from artschool.errors import DataError
 from artschool.registry import datasets
-from artschool.signature import Count, Positive
+from artschool.registry.signature import Count, Positive
 
 
 class Utterance(TypedDict):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Injector, Network
+from artschool.registry.signature import Injector, Network
 
 
 @injectors.register

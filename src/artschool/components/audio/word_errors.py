@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 from torch import nn
 
 from artschool.registry import metrics
-from artschool.signature import Marker, Role
+from artschool.registry.signature import Marker, Role
 
 Text: TypeAlias = Annotated[list[str], Marker(Role.KEY)]
 """A key whose value is a text for each sample."""

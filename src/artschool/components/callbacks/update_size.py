@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.registry import callbacks
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 
 @callbacks.register

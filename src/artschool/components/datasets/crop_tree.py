@@ -13,7 +13,7 @@ from artschool.components.datasets.pairs import Corrupted, Degradation, shrunk
 from artschool.components.datasets.pictures import Augment, Pictures, middle, random_turn, to_tensor, turned
 from artschool.errors import DataError
 from artschool.registry import datasets
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 @datasets.register

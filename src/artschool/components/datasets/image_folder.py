@@ -8,7 +8,7 @@ from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pairs import Corrupted, Degradation
 from artschool.components.datasets.pictures import Augment, Crop, Pictures, cut, random_turn, to_tensor, turned
 from artschool.registry import datasets
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 @datasets.register

@@ -8,7 +8,7 @@ from artschool.components.datasets.pairs import Pair
 from artschool.components.datasets.pictures import Augment, Pictures, corner, random_turn, to_tensor, turned
 from artschool.errors import DataError
 from artschool.registry import datasets
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 @datasets.register

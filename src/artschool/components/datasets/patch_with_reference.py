@@ -12,7 +12,7 @@ from artschool.components.datasets.pairs import Corrupted, Degradation, shrunk, 
 from artschool.components.datasets.pictures import Pictures, corner, middle, to_tensor
 from artschool.errors import DataError
 from artschool.registry import datasets
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 class Referenced(Corrupted):

@@ -13,7 +13,7 @@ from artschool.components.datasets.pairs import Pair, make_pair, random_patch
 from artschool.components.datasets.pictures import to_tensor
 from artschool.errors import DataError, ResourceError
 from artschool.registry import datasets
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 TRAIN = (
     "astronaut.png",

@@ -11,9 +11,9 @@ import torch
 from pydantic import Field
 
 from artschool.errors import DataError
-from artschool.read_signature import declared_by
 from artschool.registry import datasets
-from artschool.signature import Count, Dataset, Positive
+from artschool.registry.read_signature import declared_by
+from artschool.registry.signature import Count, Dataset, Positive
 
 
 class Passed(TypedDict):

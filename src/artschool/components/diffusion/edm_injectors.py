@@ -14,7 +14,7 @@ from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import injectors
-from artschool.signature import Context, Network, NotNegative, Positive, Share
+from artschool.registry.signature import Context, Network, NotNegative, Positive, UnitInterval
 
 
 @injectors.register
@@ -27,7 +27,7 @@ def edm(
     log_mean: float = -1.2,
     log_std: Positive = 1.2,
     nothing: dict[str, float] | None = None,
-    drop_probability: Share = 0.0,
+    drop_probability: UnitInterval = 0.0,
     context: Context,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Add noise of random strength to clean data, and see how well a network removes it.

@@ -13,7 +13,7 @@ from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import injectors
-from artschool.signature import Context, Count, Network, Share
+from artschool.registry.signature import Context, Count, Network, UnitInterval
 
 
 @injectors.register
@@ -23,9 +23,9 @@ def flow_matching(
     conditions: dict[str, Tensor | float] | None = None,
     *,
     source: Tensor | None = None,
-    sigma_min: Share = 0.0,
+    sigma_min: UnitInterval = 0.0,
     nothing: dict[str, float] | None = None,
-    drop_probability: Share = 0.0,
+    drop_probability: UnitInterval = 0.0,
     context: Context,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Go to a random place on the line from noise to data, and see whether a network knows the velocity there.

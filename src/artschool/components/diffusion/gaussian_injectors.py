@@ -20,7 +20,7 @@ from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Context, Count, Network, Pattern, Positive, Share
+from artschool.registry.signature import Context, Count, Network, Pattern, Positive, UnitInterval
 
 NETWORK_TIMESTEPS = 1000
 
@@ -67,7 +67,7 @@ class GaussianDiffusion(nn.Module):
         even_every: Count | None = None,
         rescale_timesteps: bool = False,
         nothing: dict[str, float] | None = None,
-        drop_probability: Share = 0.0,
+        drop_probability: UnitInterval = 0.0,
     ) -> None:
         super().__init__()
         if drop_probability and not nothing:
@@ -208,7 +208,7 @@ class DiffusionSample(nn.Module):
         | Annotated[str, Pattern(r"^ddim[1-9]\d*$", "a number after ddim, as in ddim50")]
         | None = None,
         sampler: Literal["ddpm", "ddim"] = "ddpm",
-        eta: Share = 0.0,
+        eta: UnitInterval = 0.0,
         clip: bool = True,
         guidance: float = 1.0,
         channels: Count | None = None,

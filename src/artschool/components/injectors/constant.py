@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from artschool.context import Context
 from artschool.registry import injectors
+from artschool.registry.context import Context
 
 
 @injectors.register

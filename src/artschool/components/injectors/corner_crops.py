@@ -3,10 +3,10 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.context import Context
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Count
+from artschool.registry.context import Context
+from artschool.registry.signature import Count
 
 
 @injectors.register

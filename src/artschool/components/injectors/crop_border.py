@@ -5,7 +5,7 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Natural
+from artschool.registry.signature import Natural
 
 
 @injectors.register

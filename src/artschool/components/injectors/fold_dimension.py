@@ -7,7 +7,7 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Count, Marker, Role
+from artschool.registry.signature import Count, Marker, Role
 
 Integers = Annotated[list[int], Marker(Role.KEY)]
 """The key of a list of integers, which `fold_dimension` has written."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Injector
+from artschool.registry.signature import Injector
 
 
 @injectors.register

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from artschool.errors import ConfigError, nearest
 from artschool.registry import injectors
-from artschool.signature import Network, Pattern
+from artschool.registry.signature import Network, Pattern
 
 Mode = Literal["keep", "eval", "train"]
 # A leading underscore is refused: a file may call what a network offers, not Python's own machinery.

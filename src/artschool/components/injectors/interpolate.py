@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Positive
+from artschool.registry.signature import Positive
 
 Mode = Literal["nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area"]
 

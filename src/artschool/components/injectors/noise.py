@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Count, Share
+from artschool.registry.signature import Count, UnitInterval
 
 
 @injectors.register
@@ -30,7 +30,7 @@ def style_mixing_noise(
     like: Tensor,
     *,
     latent_dim: Count = 512,
-    mix_probability: Share = 0.9,
+    mix_probability: UnitInterval = 0.9,
 ) -> list[Tensor]:
     """Draw two latents for each sample: different ones for so many samples, twice the same for the others.
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Positive
+from artschool.registry.signature import Positive
 
 
 @injectors.register

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 @injectors.register

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 @injectors.register

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 @injectors.register

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.signature import Share
+from artschool.registry.signature import UnitInterval
 
 Area = Annotated[float, Field(gt=0, le=1)]
 LUMA = (0.299, 0.587, 0.114)
@@ -25,12 +25,12 @@ def random_view(
     x: Tensor,
     *,
     crop: tuple[Area, Area] = (0.2, 1.0),
-    flip: Share = 0.5,
-    brightness: Share = 0.4,
-    contrast: Share = 0.4,
-    saturation: Share = 0.4,
-    grey: Share = 0.2,
-    blur: Share = 0.5,
+    flip: UnitInterval = 0.5,
+    brightness: UnitInterval = 0.4,
+    contrast: UnitInterval = 0.4,
+    saturation: UnitInterval = 0.4,
+    grey: UnitInterval = 0.2,
+    blur: UnitInterval = 0.5,
 ) -> Tensor:
     """Crop, flip, recolour and blur each image at random; two calls give two views.
 

@@ -6,9 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from artschool.context import Context
 from artschool.registry import injectors
-from artschool.signature import Count, Natural
+from artschool.registry.context import Context
+from artschool.registry.signature import Count, Natural
 
 
 @injectors.register

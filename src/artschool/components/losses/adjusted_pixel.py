@@ -5,7 +5,7 @@ from torch import Tensor
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import losses
-from artschool.signature import Context
+from artschool.registry.signature import Context
 
 
 @losses.register

@@ -10,7 +10,7 @@ from torch import Tensor
 from artschool.components.losses.pixel import pair
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Context, NotNegative
+from artschool.registry.signature import Context, NotNegative
 
 
 @losses.register

@@ -14,7 +14,7 @@ from artschool.components.losses.critic import Inputs, as_list, total
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 
 @losses.register

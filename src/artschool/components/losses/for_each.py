@@ -5,7 +5,7 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Loss
+from artschool.registry.signature import Loss
 
 
 @losses.register

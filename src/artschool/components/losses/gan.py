@@ -13,7 +13,7 @@ from artschool.components.losses import gan_kinds as kinds
 from artschool.components.losses.critic import Inputs, detached, logits_of, total
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Context, Network, NotNegative
+from artschool.registry.signature import Context, Network, NotNegative
 
 GeneratorKind = Literal["vanilla", "saturating", "lsgan", "hinge", "wgan", "ragan"]
 DiscriminatorKind = Literal["vanilla", "lsgan", "hinge", "wgan", "ragan", "max_spread"]

@@ -6,7 +6,7 @@ from torch import Tensor
 from artschool.components.losses.altered_input import Inputs, output_for
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.registry import losses
-from artschool.signature import Natural, Network
+from artschool.registry.signature import Natural, Network
 
 NUM_CHANGES = 5
 

@@ -11,7 +11,7 @@ from artschool.components.losses.critic import Inputs, detached, logits_of, tota
 from artschool.components.losses.precision import at_least_float32, without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 
 @losses.register

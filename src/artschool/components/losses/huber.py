@@ -5,7 +5,7 @@ from torch import Tensor
 
 from artschool.components.losses.pixel import pair
 from artschool.registry import losses
-from artschool.signature import Positive
+from artschool.registry.signature import Positive
 
 
 @losses.register

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 Routing = dict[str, Tensor]
 

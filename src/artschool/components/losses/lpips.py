@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from artschool.components.losses.features import feature_pairs
 from artschool.errors import CheckpointError, ConfigError
 from artschool.registry import losses
-from artschool.signature import Network
-from artschool.tensors import read_content
+from artschool.registry.signature import Network
+from artschool.storage.tensors import read_content
 
 EPSILON = 1e-8
 

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import losses
-from artschool.signature import Context, Natural
+from artschool.registry.signature import Context, Natural
 
 
 @losses.register

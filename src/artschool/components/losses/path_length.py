@@ -11,7 +11,7 @@ from artschool import ranks
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Context, Fraction
+from artschool.registry.signature import Context, Fraction
 
 
 @losses.register
@@ -29,7 +29,7 @@ class PathLength(nn.Module):
     Source: Karras et al. 2020, arXiv:1912.04958, section 3.2 and eq. 4; lazy by `every`, with n times the weight.
 
     Args:
-        decay: Share of the moving average that stays at each update.
+        decay: UnitInterval of the moving average that stays at each update.
     """
 
     average: Tensor

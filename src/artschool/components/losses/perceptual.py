@@ -6,7 +6,7 @@ from torch import Tensor
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
 from artschool.registry import losses
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 
 @losses.register

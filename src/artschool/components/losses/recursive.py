@@ -9,7 +9,7 @@ from torch import Tensor
 from artschool.components.losses.altered_input import Inputs, output_for
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.registry import losses
-from artschool.signature import Count, Natural, Network
+from artschool.registry.signature import Count, Natural, Network
 
 
 @losses.register

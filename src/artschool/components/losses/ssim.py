@@ -11,7 +11,7 @@ from artschool.components.losses.pixel import pair
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Positive
+from artschool.registry.signature import Positive
 
 Window = Annotated[int, Field(ge=3)]
 SCALE_WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]

@@ -10,7 +10,7 @@ from artschool.components.losses.critic import Inputs, logits_of, total
 from artschool.components.losses.gan_kinds import discriminator_hinge, generator_hinge
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Network, NotNegative
+from artschool.registry.signature import Network, NotNegative
 
 
 @losses.register

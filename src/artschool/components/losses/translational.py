@@ -7,7 +7,7 @@ from artschool.components.losses.altered_input import Inputs, output_for
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Count, Natural, Network
+from artschool.registry.signature import Count, Natural, Network
 
 
 @losses.register

@@ -7,7 +7,7 @@ from artschool.components.losses.pixel import pair
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Context, NotNegative
+from artschool.registry.signature import Context, NotNegative
 
 EPSILON = 1e-4
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from artschool import ranks
 from artschool.errors import ConfigError
 from artschool.registry import metrics
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 class _CodeCounts:

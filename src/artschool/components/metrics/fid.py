@@ -11,7 +11,7 @@ from artschool import ranks
 from artschool.components.metrics.pooled import pooled_features
 from artschool.errors import NumericsError
 from artschool.registry import metrics
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 
 @metrics.register

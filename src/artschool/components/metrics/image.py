@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from artschool.registry import metrics
-from artschool.signature import Positive
+from artschool.registry.signature import Positive
 
 
 @metrics.register

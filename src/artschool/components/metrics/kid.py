@@ -9,7 +9,7 @@ from artschool import ranks
 from artschool.components.metrics.pooled import pooled_features
 from artschool.errors import NumericsError
 from artschool.registry import metrics
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 _BLOCK = 4096
 """Rows of the kernel matrix that are in memory at once."""

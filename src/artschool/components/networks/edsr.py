@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artschool.registry import networks
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 @networks.register("edsr")

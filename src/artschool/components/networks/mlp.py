@@ -7,7 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from artschool.registry import networks
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 
 @networks.register("mlp")

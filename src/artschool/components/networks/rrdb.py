@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artschool.registry import networks
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 RESIDUAL_SCALE = 0.2
 

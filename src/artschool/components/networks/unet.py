@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from artschool.errors import ConfigError
 from artschool.registry import networks
-from artschool.signature import Count, Fraction, Natural
+from artschool.registry.signature import Count, Fraction, Natural
 
 LONGEST_PERIOD = 10000
 GROUPS = 32

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.components.losses.precision import without_autocast
 from artschool.registry import networks
-from artschool.signature import Count, Fraction, Share
+from artschool.registry.signature import Count, Fraction, UnitInterval
 
 SMOOTHING = 1e-5
 
@@ -31,7 +31,7 @@ class VectorQuantizer(nn.Module):
     Args:
         num_codes: Vectors in the codebook.
         dim: Channels of a vector.
-        decay: Share of the codebook's moving averages that stays at each update.
+        decay: UnitInterval of the codebook's moving averages that stays at each update.
         restart_below: A code whose N_i is below this share of the mean one is dead: it becomes a random vector of the
             last micro-batch, with the mean N_i. 0 leaves dead codes dead.
     """
@@ -42,7 +42,9 @@ class VectorQuantizer(nn.Module):
     new_uses: Tensor
     new_sums: Tensor
 
-    def __init__(self, *, num_codes: Count, dim: Count, decay: Fraction = 0.99, restart_below: Share = 0.01) -> None:
+    def __init__(
+        self, *, num_codes: Count, dim: Count, decay: Fraction = 0.99, restart_below: UnitInterval = 0.01
+    ) -> None:
         super().__init__()
         self.decay, self.restart_below = decay, restart_below
         self.register_buffer("codebook", torch.randn(num_codes, dim))

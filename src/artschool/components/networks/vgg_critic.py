@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from artschool.errors import ConfigError
 from artschool.registry import networks
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 Norm = Literal["batch", "group", "none", "spectral"]
 MOST_WIDENING = 8

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from artschool.components.networks.vector_quantizer import VectorQuantizer
 from artschool.errors import DataError
 from artschool.registry import networks
-from artschool.signature import Count, Fraction, Natural, Share
+from artschool.registry.signature import Count, Fraction, Natural, UnitInterval
 
 
 @networks.register
@@ -27,7 +27,7 @@ class VqVae(nn.Module):
         blocks: Residual blocks on either side.
         num_codes: Vectors in the codebook.
         code_dim: Channels of a vector.
-        decay: Share of the codebook's moving averages that stays at each update.
+        decay: UnitInterval of the codebook's moving averages that stays at each update.
         restart_below: When codes are dead, see `vector_quantizer`.
     """
 
@@ -42,7 +42,7 @@ class VqVae(nn.Module):
         num_codes: Count = 512,
         code_dim: Count = 64,
         decay: Fraction = 0.99,
-        restart_below: Share = 0.01,
+        restart_below: UnitInterval = 0.01,
     ) -> None:
         super().__init__()
         conv, transposed = (nn.Conv2d, nn.ConvTranspose2d) if dims == 2 else (nn.Conv1d, nn.ConvTranspose1d)

@@ -47,7 +47,7 @@ class LAMB(Optimizer):
             lr: Learning rate.
             betas: Shares of the old first and second moments that are kept at each step.
             eps: Added to the root of the second moment.
-            weight_decay: Share of the weights that is added to the update before it is scaled.
+            weight_decay: UnitInterval of the weights that is added to the update before it is scaled.
             max_weight_norm: Larger norms count as this.
         """
         defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}

@@ -45,8 +45,8 @@ class LARS(Optimizer):
         Args:
             params: As for every PyTorch optimizer.
             lr: Learning rate; with `clip` the largest rate of any tensor.
-            momentum: Share of the last update that is kept.
-            weight_decay: Share of the weights that is added to the gradient.
+            momentum: UnitInterval of the last update that is kept.
+            weight_decay: UnitInterval of the weights that is added to the gradient.
             trust_coefficient: Length of a step without momentum, as a share of the tensor's norm.
             clip: Whether lr is a bound, rather than a factor.
             eps: Added to the norm of the gradient.

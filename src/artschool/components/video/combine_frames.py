@@ -9,7 +9,7 @@ from artschool.components.video.sequences import on_frames
 from artschool.components.video.warp import warp
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 
 @injectors.register

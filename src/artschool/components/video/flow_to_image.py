@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Positive
+from artschool.registry.signature import Positive
 
 # Steps from red to yellow, to green, to cyan, to blue, to magenta, and back to red.
 ARCS = (15, 6, 4, 11, 13, 6)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Count, Network
+from artschool.registry.signature import Count, Network
 
 
 @injectors.register

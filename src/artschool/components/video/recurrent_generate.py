@@ -12,7 +12,7 @@ from artschool.components.video.sequences import on_frames
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Count, Network
+from artschool.registry.signature import Count, Network
 
 
 @injectors.register

@@ -14,7 +14,7 @@ from artschool.components.losses.precision import at_least_float32
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
 from artschool.registry import networks
-from artschool.signature import Count
+from artschool.registry.signature import Count
 
 SMALLEST_VARIANCE = 1e-4
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Loss, Natural, Network
+from artschool.registry.signature import Loss, Natural, Network
 
 
 @losses.register

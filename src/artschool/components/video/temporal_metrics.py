@@ -7,7 +7,7 @@ from torch import Tensor
 from artschool.components.losses.precision import at_least_float32
 from artschool.components.video.sequences import on_frames
 from artschool.registry import metrics
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 
 @metrics.register

@@ -11,7 +11,7 @@ from torch import Tensor
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import injectors
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 Padding = Literal["border", "zeros", "reflection"]
 

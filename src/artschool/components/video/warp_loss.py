@@ -13,7 +13,7 @@ from artschool.components.video.sequences import on_frames
 from artschool.components.video.warp import warp
 from artschool.errors import ConfigError
 from artschool.registry import losses
-from artschool.signature import Network
+from artschool.registry.signature import Network
 
 
 @losses.register("warp")

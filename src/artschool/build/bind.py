@@ -1,0 +1,181 @@
+"""From a component of the file to a callable of the plan: everything bound but its keys."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from artschool.config.component import takes_list
+from artschool.config.structure import Component, names_in
+from artschool.engine.callbacks import GatedCallback
+from artschool.engine.evaluate import Accumulator, MeanOverSamples
+from artschool.engine.train_context import TrainContext
+from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
+from artschool.registry.entries import InjectorEntry, LossEntry
+from artschool.registry.signature import Context, Role
+from artschool.steps.call import Call, InjectorCall, LossCall
+
+
+class Binder:
+    """Turns components into callables with everything bound but their keys.
+
+    Args:
+        networks: By name; a moving average under `<name>.ema`.
+        known: Modules that are there already, by path; they are used rather than built anew.
+
+    Attributes:
+        used: The networks that components call.
+        modules: What components are modules themselves, by path; what they keep belongs into a checkpoint.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        context: TrainContext,
+        known: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        self._networks = networks
+        self._context = context
+        self._known = known or {}
+        self.used: list[nn.Module] = []
+        self.modules: dict[str, nn.Module] = {}
+
+    def for_evaluation(self, averages: Mapping[str, str]) -> Binder:
+        """One for the same components: modules stay what they are, and these averages stand for their networks."""
+        standing_in = {name: self._networks[average] for name, average in averages.items()}
+        return Binder({**self._networks, **standing_in}, self._context, self.modules)
+
+    def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """The callable of an injector, loss or metric function, and what stands for each of its keys."""
+        target, at_call, keys = self._target(component)
+        return (partial(target, **at_call) if at_call else target), keys
+
+    def injector(self, component: Component) -> InjectorCall:
+        """An injector as a call of a plan."""
+        function, keys = self.function(component)
+        entry = component.entry
+        assert isinstance(entry, InjectorEntry)
+        if entry.no_grad:
+            function = torch.no_grad()(function)
+        return InjectorCall(
+            component.path, component.node.place, function, keys, component.when, out=entry.out, once=entry.once
+        )
+
+    def loss(self, component: Component, step: str, name: str) -> LossCall:
+        """A loss as a call of a plan."""
+        function, keys = self.function(component)
+        assert isinstance(component.entry, LossEntry)
+        weight = component.entry.weight
+        return LossCall(
+            component.path, component.node.place, function, keys, component.when, weight=weight, name=f"{step}/{name}"
+        )
+
+    def callback(self, component: Component, networks: Mapping[str, nn.Module]) -> GatedCallback:
+        """A callback of a step that trains these networks."""
+        assert component.registered is not None
+        parameters = component.registered.signature.parameters
+        built = construct(component, {p.name: self._value(component, p.name, p.role) for p in parameters}, networks)
+        if isinstance(built, nn.Module):
+            self.modules[component.path] = on_device(built, self._context.device)
+        return GatedCallback(component.path.rpartition(".")[2], built, component.when)
+
+    def metric(self, component: Component) -> tuple[Call, Accumulator]:
+        """A metric: the call that feeds it, and what it keeps."""
+        target, at_call, keys = self._target(component)
+        metric: Any = target if hasattr(target, "compute") else MeanOverSamples(target)
+        return Call(
+            component.path, component.node.place, partial(metric.update, **at_call), keys, component.when
+        ), metric
+
+    def _target(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]:
+        assert component.registered is not None
+        signature = component.registered.signature
+        at_build: dict[str, Any] = {}
+        at_call: dict[str, Any] = {}
+        keys: dict[str, Any] = {}
+        for parameter in signature.parameters:
+            name = parameter.name
+            if parameter.role is Role.KEY:
+                # A nested component gets its keys from the one that holds it.
+                if hasattr(component.entry, f"option_{name}"):
+                    value = component.option(name)
+                    (keys if any(names_in(value)) else at_call)[name] = value
+                continue
+            value = self._value(component, name, parameter.role)
+            (at_call if parameter.at_call else at_build)[name] = value
+        if not signature.is_class:
+            return signature.target, {**at_build, **at_call}, keys
+        known = self._known.get(component.path)
+        built = construct(component, at_build) if known is None else known
+        if isinstance(built, nn.Module):
+            self.modules[component.path] = on_device(built, self._context.device)
+        return built, at_call, keys
+
+    def _value(self, component: Component, name: str, role: Role) -> Any:
+        if role is Role.CONTEXT:
+            path = re.sub(r"^steps\.([^.]+)\.\w+\.", r"\1/", component.path)
+            return Context(self._context, path)
+        if role is Role.NESTED:
+            inner = component.nested.get(name)
+            if isinstance(inner, list):
+                return [self._nested(part) for part in inner]
+            return self._nested(inner) if inner is not None else None
+        value = component.option(name)
+        return self._networks_in(value) if role is Role.NETWORK else value
+
+    def _nested(self, component: Component) -> Callable[..., Any]:
+        """A component inside another one, which calls it with its keys' values, as `in:` would give them."""
+        function, registered = self.function(component)[0], component.registered
+        assert registered is not None
+        inputs = registered.signature.inputs
+        if component.kind not in ("injectors", "losses") or not inputs:
+            return function
+        whole = len(inputs) == 1 and takes_list(inputs[0].annotation)
+
+        def call(*values: Any, **named: Any) -> Any:
+            # By name: a parameter for a network may stand before those for keys.
+            given = [list(values)] if whole and values else values
+            return function(**{p.name: value for p, value in zip(inputs, given, strict=False)}, **named)
+
+        return call
+
+    def _networks_in(self, value: Any) -> Any:
+        if isinstance(value, str):
+            self.used.append(self._networks[value])
+            return self._networks[value]
+        return [self._networks_in(part) for part in value] if isinstance(value, list) else value
+
+
+def on_device(module: nn.Module, device: torch.device) -> nn.Module:
+    """The module, moved unless it is there."""
+    there = all(tensor.device == device for tensor in (*module.parameters(), *module.buffers()))
+    return module if there else module.to(device)
+
+
+def construct(component: Component, options: Mapping[str, Any], *provided: Any) -> Any:
+    """Call a class or factory with its options; what it refuses is told with its place."""
+    assert component.registered is not None
+    try:
+        return component.registered.target(*provided, **options)
+    except ModuleNotFoundError as error:
+        raise ResourceError(
+            f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed"
+        ) from error
+    except (ConfigError, ResourceError, DataError, CheckpointError) as error:
+        raise type(error)(f"{component.node.place}: {component.path}: {error}") from error
+    except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
+        raise ConfigError(
+            f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}"
+        ) from error
+    except Exception as error:  # A mistake in its code, which its line tells.
+        own = traceback.extract_tb(error.__traceback__)[1:2]
+        at = "".join(f"\n    at {frame.filename}:{frame.lineno}: {frame.line}" for frame in own)
+        what = f"{component.registered.name} raised {type(error).__name__}: {error}{at}"
+        is_data = component.kind == "datasets" and isinstance(error, OSError)
+        raise (DataError if is_data else ConfigError)(f"{component.node.place}: {component.path}: {what}") from error

@@ -1,0 +1,83 @@
+"""The data sets of a checked config, each with how it is loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from artschool import ranks
+from artschool.build.bind import construct
+from artschool.config.structure import Component, Config
+from artschool.data.bad_samples import BadSamples
+from artschool.data.collate import Collate
+from artschool.data.examples import Examples
+from artschool.data.loader import Loader, length_of
+from artschool.data.sampler import Batches
+from artschool.engine.run_state import TrainData
+from artschool.errors import DataError
+from artschool.registry.entries import DatasetEntry
+
+
+def build_data(config: Config, *, examples: bool = False) -> dict[str, Loader]:
+    """The data sets that training and evaluations use, by name, each with how it is loaded.
+
+    Args:
+        examples: Whether those with an `example:` yield zeros of that shape instead of what they hold.
+    """
+    used = {"train", *(evaluation.section.data for evaluation in config.evaluations.values())}
+    return {
+        name: loader_of(config.data[name], config.sections.seed, examples=examples)
+        for name in config.data
+        if name in used
+    }
+
+
+def _dataset(component: Component) -> Any:
+    inner = {
+        name: [_dataset(part) for part in parts] if isinstance(parts, list) else _dataset(parts)
+        for name, parts in component.nested.items()
+    }
+    return construct(component, {**component.options(), **inner})
+
+
+def loader_of(component: Component, seed: int, *, examples: bool = False) -> Loader:
+    """A data set with how it is loaded."""
+    entry, path = component.entry, component.path
+    assert isinstance(entry, DatasetEntry)
+    return Loader(
+        Examples(entry.example) if examples and entry.example else _dataset(component),
+        path,
+        seed,
+        workers=entry.workers,
+        timeout=entry.timeout,
+        collate=Collate(entry.pad, entry.trim, entry.sort_key),
+        bad=BadSamples(path, entry.max_bad),
+    )
+
+
+def train_data(config: Config, loader: Loader) -> TrainData:
+    """The data that steps are trained on, cut into batches."""
+    return TrainData(loader, batches_of(config.data["train"], loader, training=True))
+
+
+def batches_of(component: Component, loader: Loader, *, training: bool) -> Batches:
+    """How a data set is cut into batches; an evaluation takes every sample once, whatever the entry says."""
+    entry = component.entry
+    assert isinstance(entry, DatasetEntry)
+    try:
+        length = length_of(loader.dataset, component.path)
+        return Batches(
+            component.path,
+            length,
+            entry.batch_size if training else min(entry.batch_size, length),
+            seed=loader.seed,
+            shuffle=entry.shuffle is not False if training else bool(entry.shuffle),
+            drop_last=training and entry.drop_last,
+            world_size=ranks.world_size() if training else 1,
+        )
+    except DataError as error:
+        raise DataError(f"{component.node.place}: {error}") from error
+
+
+def train_batches(config: Config) -> Batches:
+    """Which samples make the batches of training; none of them is loaded."""
+    return train_data(config, loader_of(config.data["train"], config.sections.seed)).batches

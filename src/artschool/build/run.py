@@ -1,0 +1,266 @@
+"""The one place where names become objects: a checked config becomes a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from artschool import ranks
+from artschool.build.bind import Binder, construct, on_device
+from artschool.build.data import batches_of, build_data, train_data
+from artschool.config.flow import kept_after
+from artschool.config.sections import TrainSection
+from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.config.write import dump
+from artschool.data.loader import Loader
+from artschool.data.seeds import derive, forked
+from artschool.engine.batch_sizing import BatchSizing
+from artschool.engine.ema import Ema
+from artschool.engine.evaluate import Evaluation
+from artschool.engine.freeze import freeze
+from artschool.engine.hooks import hooks
+from artschool.engine.meters import Meters
+from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
+from artschool.engine.precision import Precision
+from artschool.engine.recompute import checkpoint_activations
+from artschool.engine.run import Run
+from artschool.engine.run_state import Logger
+from artschool.engine.schedules import Phase, Schedule
+from artschool.engine.train_context import TrainContext
+from artschool.engine.train_step import TrainStep
+from artschool.engine.update import Update
+from artschool.engine.weights import load_weights
+from artschool.errors import ConfigError, Fault
+from artschool.registry.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
+from artschool.steps.step import Step
+
+Note = Callable[[str], None]
+
+
+def build(
+    config: Config,
+    folder: Path,
+    *,
+    source: str = "",
+    note: Note = lambda message: None,
+    device: torch.device | None = None,
+    loaders: Mapping[str, Loader] | None = None,
+) -> Run:
+    """Build networks, data, optimizers and the plan of a checked config. Nothing is written.
+
+    Args:
+        folder: Where the run will write.
+        source: The text of the file as given.
+        note: Told what the user should know, such as which pretrained weights were loaded.
+        device: Where to train, what `train.device` chooses without it.
+        loaders: The data by name, what `build_data` gives without it.
+
+    Raises:
+        ArtschoolError: Something that only building can tell: a data set that is empty, weights that do not fit.
+    """
+    file = config.sections
+    device = device or choose_device(config)
+    ranks.start(device)
+    _set_switches(file.train)
+    context = TrainContext(device, Meters())
+    loaders = build_data(config) if loaders is None else loaders
+    data = train_data(config, loaders["train"])
+    networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
+    _start_alike(networks.values())
+    emas = _averages(config, networks)
+    binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
+    kept = kept_after(config)
+    steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
+    _start_alike(binder.modules.values())
+    _set_modes(networks, config)
+    return Run(
+        sections=file,
+        folder=folder,
+        networks=networks,
+        steps=steps,
+        emas=emas,
+        modules=binder.modules | _batch_sizings(steps),
+        data=data,
+        evaluations=[_evaluation(e, config, binder, loaders[e.section.data]) for e in config.evaluations.values()],
+        iterations=file.train.length(data.batches.per_epoch),
+        context=context,
+        iteration=file.train.start_iteration,
+        config=config.tree.masked(),
+        config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
+    )
+
+
+def schedule_of(step: StepConfig) -> Schedule:
+    """The learning rate of a step over time."""
+    return Schedule([_phase(phase) for phase in step.schedule])
+
+
+def build_loggers(config: Config) -> list[Logger]:
+    """The loggers that the file lists, besides those that every run has."""
+    return [construct(component, component.options()) for component in config.loggers.values()]
+
+
+def choose_device(config: Config) -> torch.device:
+    """The device that `train.device` names; `auto` takes a GPU when there is one, each process its own.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+    name = config.sections.train.device
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    device = torch.device(name)
+    if device.type == "cpu":
+        return device
+    if device.type == "cuda" and device.index is None:
+        device = torch.device("cuda", ranks.local_rank())
+    kind = torch.get_device_module(device)
+    number = kind.device_count() if kind.is_available() else 0
+    if (device.index or 0) >= number:
+        message = (
+            f"there is no {device} here, only {number} of its kind" if number else f"there is no {device.type} here"
+        )
+        hint = "`auto` takes a GPU where there is one; train.device=cpu on the command line does without."
+        raise ConfigError(Fault(config.tree.at(("train", "device")).place, "train.device", message, hint))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def _network(component: Component, seed: int, device: torch.device, note: Note) -> nn.Module:
+    name = component.path.rpartition(".")[2]
+    entry = component.entry
+    assert isinstance(entry, NetworkEntry)
+    # Each network draws from its own generator, so that adding one changes no other.
+    with forked(derive(seed, "network", name), torch.device("cpu")):
+        network = construct(component, component.options())
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module")
+    if entry.weights is not None:
+        weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
+        report = load_weights(
+            network, weights.file, prefix=weights.prefix, strict=weights.strict, path=_placed(component, "weights")
+        )
+        note(f"{component.path}: {weights.file}: {report}")
+        for _, hook in hooks({name: network}, "network_loaded"):
+            hook()
+    freeze(network, entry.frozen, _placed(component, "frozen"))
+    patterns = entry.activation_checkpointing
+    checkpoint_activations(network, patterns, _placed(component, "activation_checkpointing"))
+    return on_device(network, device)
+
+
+def _placed(component: Component, option: str) -> str:
+    """The path of a component after the place of one of its options, for what only building can tell."""
+    return f"{(component.node.get(option) or component.node).place}: {component.path}"
+
+
+def _start_alike(modules: Iterable[nn.Module]) -> None:
+    """Every process starts from what the first one has."""
+    for module in modules:
+        ranks.broadcast([*module.parameters(), *module.buffers()])
+
+
+def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
+    """The moving averages that the file lists; a network may want to know its own."""
+    section = config.sections.ema
+    emas = {name: Ema(networks[name], decay) for name, decay in section.decays.items()} if section else {}
+    for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
+        hook(emas[name].module)
+    return emas
+
+
+def _set_switches(train: TrainSection) -> None:
+    """What torch keeps for the whole process."""
+    torch.use_deterministic_algorithms(train.deterministic)
+    torch.backends.cudnn.benchmark = train.cudnn_benchmark
+    torch.autograd.set_detect_anomaly(train.detect_anomaly)
+
+
+def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
+    """Networks that a step trains are in train mode, the others in eval mode."""
+    trained = {name for step in config.steps.values() for name in step.section.trained}
+    for name, network in networks.items():
+        network.train(name in trained)
+
+
+def _step(
+    step: StepConfig,
+    config: Config,
+    networks: Mapping[str, nn.Module],
+    binder: Binder,
+    kept: set[str],
+    device: torch.device,
+) -> TrainStep:
+    graph = _graph(step, binder, kept, training=True)
+    trained = {name: networks[name] for name in step.section.trained}
+    gates = {name: step.moves_when & config.networks[name].when for name in trained}
+    callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
+    return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
+
+
+def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
+    return Step(
+        step.name,
+        step.section.when,
+        [binder.injector(component) for component in step.injectors_when(training=training)],
+        [binder.loss(component, step.name, name) for name, component in step.losses.items()],
+        frozenset(kept),
+        step.section.requires,
+    )
+
+
+def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> Update | None:
+    if step.optimizer is None or step.optimizer.registered is None:
+        return None
+    entry, train = step.optimizer.entry, config.sections.train
+    assert isinstance(entry, OptimizerEntry)
+    path = f"{step.optimizer.node.place}: {step.optimizer.path}"
+    groups = parameter_groups(networks, no_decay=entry.no_decay, groups=entry.param_groups, path=path)
+    parameters = [parameter for group in groups for parameter in group["params"]]
+    shards = None
+    if entry.shard and ranks.world_size() > 1:
+        groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())
+    sizing = step.section.batch_sizing
+    return Update(
+        step.name,
+        build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
+        schedule_of(step),
+        Precision(train.precision, device),
+        clip=step.section.clip_grad_norm,
+        guard=train.non_finite != "ignore",
+        parameters=parameters,
+        shards=shards,
+        sizing=BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None,
+    )
+
+
+def _batch_sizings(steps: Sequence[TrainStep]) -> dict[str, nn.Module]:
+    """By path, since what they keep belongs into a checkpoint."""
+    updates = {step.graph.name: step.update for step in steps if step.update is not None}
+    return {f"steps.{name}.batch_sizing": update.sizing for name, update in updates.items() if update.sizing}
+
+
+def _phase(component: Component) -> Phase:
+    entry = component.entry
+    assert isinstance(entry, ScheduleEntry) and component.registered is not None
+    curve = partial(component.registered.target, **component.options())
+    return Phase(curve, entry.from_, entry.scale, entry.warmup)
+
+
+def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder, loader: Loader) -> Evaluation:
+    binder = training.for_evaluation(config.averages_in(evaluation))
+    return Evaluation(
+        name=evaluation.name,
+        every=evaluation.section.every,
+        loader=loader,
+        batches=batches_of(config.data[evaluation.section.data], loader, training=False),
+        steps=[_graph(config.steps[name], binder, (), training=False) for name in evaluation.section.steps],
+        injectors=[binder.injector(component) for component in evaluation.injectors.values()],
+        metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},
+        networks=[*binder.used, *binder.modules.values()],
+    )

@@ -1,4 +1,0 @@
-"""A JSON Schema of the language, for editors: what may stand where, with documentation, defaults and names."""
-
-from artschool.config.schema.document import json_schema as json_schema
-from artschool.config.schema.names import names_of as names_of

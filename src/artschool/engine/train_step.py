@@ -1,0 +1,138 @@
+"""A step of the file as it trains: forward and backward over every micro-batch, then one update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from artschool.config.when import When
+from artschool.engine.callbacks import GatedCallback
+from artschool.engine.freeze import only_training
+from artschool.engine.hooks import hooks
+from artschool.engine.meters import Meters
+from artschool.engine.micro_batches import MicroBatches
+from artschool.engine.train_context import TrainContext
+from artschool.engine.update import Update
+from artschool.errors import StateError
+from artschool.steps.step import Step
+
+
+class TrainStep:
+    """A step of the plan with what it moves.
+
+    Args:
+        networks: What it trains, by name.
+        gates: At which iterations each of them moves.
+        update: Moves them; None for `optimizer: none`.
+        callbacks: Called at their moments, after what the networks define themselves.
+    """
+
+    def __init__(
+        self,
+        graph: Step,
+        networks: Mapping[str, nn.Module],
+        gates: Mapping[str, When],
+        update: Update | None,
+        callbacks: Sequence[GatedCallback] = (),
+    ) -> None:
+        self.graph = graph
+        self.networks = networks
+        self.update = update
+        self._gates = gates
+        owned = set(update.parameters) if update else set()
+        self._parameters = {name: [p for p in network.parameters() if p in owned] for name, network in networks.items()}
+        marked = ((p, getattr(p, "DO_NOT_TRAIN_UNTIL", 0)) for owned in self._parameters.values() for p in owned)
+        self._starts = {parameter: start for parameter, start in marked if start}
+        self._total = f"{graph.name}/total"
+        self._callbacks = callbacks
+        self._before, self._backward, self._after = (
+            [*(hook for _, hook in hooks(networks, hook_name)), *self._moments(moment)]
+            for hook_name, moment in (
+                ("before_step", "before_step"),
+                ("after_backward", "before_optimize"),
+                ("after_step", "after_optimize"),
+            )
+        )
+        self._norm_groups = hooks(networks, "get_grad_norm_parameter_groups")
+
+    def _moments(self, name: str) -> list[Callable[[int], Any]]:
+        moments = [callback.moment(name) for callback in self._callbacks]
+        return [moment for moment in moments if moment is not None]
+
+    def log_data(self, iteration: int) -> dict[str, float]:
+        """The numbers that callbacks have for the log; reading them may wait for the device."""
+        return {
+            f"{self.graph.name}/{callback.name}/{name}": float(value)
+            for callback in self._callbacks
+            if (moment := callback.moment("log_data")) is not None
+            for name, value in (moment(iteration) or {}).items()
+        }
+
+    def trainable(self, iteration: int) -> list[nn.Parameter]:
+        """The parameters that move at an iteration.
+
+        One that its network's own code has marked `DO_NOT_TRAIN_UNTIL = n` moves from iteration n on.
+        """
+        active = [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
+        return [p for p in active if self._starts.get(p, 0) <= iteration] if self._starts else active
+
+    @property
+    def starts(self) -> set[int]:
+        """The iterations from which parameters move that their network's own code holds back until then."""
+        return set(self._starts.values())
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of the forward pass."""
+        return self.update.precision.autocast() if self.update else nullcontext()
+
+    def run(self, batches: MicroBatches, context: TrainContext) -> list[str]:
+        """Run the step at the context's iteration.
+
+        Returns:
+            The networks that it moved: those it trains now that got a gradient.
+        """
+        iteration = context.iteration
+        parameters = self.trainable(iteration)
+        for hook in self._before:
+            hook(iteration)
+        with only_training(parameters):
+            for state, share in batches:
+                context.share = share
+                with self.autocast():
+                    total = self.graph.forward(state, iteration, context.record)
+                if total is not None:
+                    context.record(self._total, total)
+                    if parameters:
+                        self._backward_from(total, context)
+                state.keep_only(self.graph.kept)
+        if not parameters or self.update is None or not self.update.prepare(iteration):
+            return []
+        moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
+        for hook in self._backward:
+            hook(iteration)
+        self._log_norms(context.meters)
+        self.update(context.meters)
+        for hook in self._after:
+            hook(iteration)
+        return moved
+
+    def _backward_from(self, total: Tensor, context: TrainContext) -> None:
+        assert self.update is not None
+        if not total.requires_grad:
+            raise StateError(
+                f"steps.{self.graph.name}: at iteration {context.iteration} no active loss depends on "
+                f"{', '.join(self.networks)}, which the step trains; look for a `grad: false` or a detach on the way"
+            )
+        self.update.precision.backward(total if context.share == 1.0 else total * context.share)
+
+    def _log_norms(self, meters: Meters) -> None:
+        for network, hook in self._norm_groups:
+            for group, parameters in hook().items():
+                gradients = [p.grad for p in parameters if p.grad is not None]
+                if gradients:
+                    norm = torch.nn.utils.get_total_norm(gradients)
+                    meters.add(f"{self.graph.name}/grad_norm/{network}.{group}", norm)

@@ -1,0 +1,43 @@
+"""What a run must not hide: steps that never moved anything, and weights that are no numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from artschool.engine.run_state import RunState
+
+
+def end_of_run_warnings(run: RunState) -> Iterator[str]:
+    """What its user should know at the end of a run that went through; waits for the device."""
+    for step in run.steps:
+        if step.update is not None and step.update.moved_nothing:
+            skipped, _ = step.update.skips()
+            yield (
+                f"steps.{step.graph.name} moved nothing: all of its {skipped} updates had NaN or infinite gradients "
+                "and were skipped; look at its losses, and at the data that they read"
+            )
+    if spoiled := non_finite_weights(run):
+        yield spoiled
+
+
+def non_finite_weights(run: RunState) -> str:
+    """Names the weights, averages and buffers that no evaluation should trust, if there are any; waits for the device.
+
+    A buffer may well be infinite, as a mask is, and is bad where it is NaN.
+    """
+    modules = {**run.networks, **{f"{name}.ema": ema.module for name, ema in run.emas.items()}}
+    flags = {
+        f"{owner}.{name}": (tensor.isfinite().all() if isinstance(tensor, nn.Parameter) else ~tensor.isnan().any())
+        for owner, module in modules.items()
+        for name, tensor in [*module.named_parameters(), *module.named_buffers()]
+        if tensor.is_floating_point() and tensor.dtype.itemsize > 1  # Eight bits have no such functions.
+    }
+    sound = torch.stack([*flags.values()]).tolist() if flags else []
+    bad = [name for name, is_sound in zip(flags, sound, strict=True) if not is_sound]
+    if not bad:
+        return ""
+    more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
+    return f"{bad[0]}{more} hold{'' if more else 's'} numbers that are NaN or infinite"

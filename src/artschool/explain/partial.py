@@ -1,0 +1,66 @@
+"""The sound part of a tree that may have faults."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from artschool.config.flow import check_flow
+from artschool.config.references import check_references
+from artschool.config.source import Node
+from artschool.config.structure import Config, structure
+from artschool.errors import Fault, Place
+
+NOWHERE = Place("")
+UNKNOWN = Node("unknown", NOWHERE)
+FILLERS = {
+    "name": UNKNOWN,
+    "data": Node({}, NOWHERE),
+    "networks": Node({"unknown": Node({}, NOWHERE)}, NOWHERE),
+    "train": Node({"iterations": Node(1, NOWHERE)}, NOWHERE),
+}
+"""What stands for sections that are missing."""
+
+
+def valid_part(tree: Node) -> tuple[Config | None, list[Fault]]:
+    """The config of a tree that may have faults, without what is faulty where that is enough, and its faults."""
+    config, faults = structure(tree)
+    if config is not None:
+        faults += [*check_references(config), *check_flow(config)[0]]
+    rest, tree = faults, _filled(tree)
+    while any(not fault.message.startswith("needs") for fault in rest):
+        for fault in rest:
+            if not fault.message.startswith("needs"):
+                tree = _without(tree, fault.path.split("."))
+        before = len(rest)
+        config, rest = structure(tree)
+        if len(rest) >= before:
+            break
+    return config, faults
+
+
+def _filled(tree: Node) -> Node:
+    """A tree in which no section lacks what it has to say."""
+    value = dict(tree.value) if isinstance(tree.value, dict) else {}
+    for name, filler in FILLERS.items():
+        value.setdefault(name, filler)
+    steps = value.get("steps")
+    if steps is not None and isinstance(steps.value, dict):
+        filled = {
+            name: replace(step, value={"trains": UNKNOWN, **step.value}) if isinstance(step.value, dict) else step
+            for name, step in steps.value.items()
+        }
+        value["steps"] = replace(steps, value=filled)
+    return replace(tree, value=value)
+
+
+def _without(tree: Node, path: list[str]) -> Node:
+    """A tree without what stands at a path."""
+    child = tree.child(path[0])
+    if child is None:
+        return tree
+    kept = None if len(path) == 1 else _without(child, path[1:])
+    if isinstance(tree.value, list):
+        items = [kept if item is child else item for item in tree.value]
+        return replace(tree, value=[item for item in items if item is not None])
+    value = {**tree.value, path[0]: kept} if isinstance(tree.value, dict) else {}
+    return replace(tree, value={name: node for name, node in value.items() if node is not None})

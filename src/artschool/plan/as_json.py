@@ -1,0 +1,86 @@
+"""A timeline as plain values, for JSON. The keys are documented in docs/plan.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from artschool.plan.iterations import Iterations
+from artschool.plan.rates import Group
+from artschool.plan.report import Event, Loss, Range, Span, StepTimeline, Timeline
+
+
+def as_json(timeline: Timeline, at: Sequence[int] | None = None) -> dict[str, Any]:
+    """Everything in a timeline, by name.
+
+    Args:
+        at: The iterations at which rates are given; those at which they change without.
+    """
+    return {
+        "name": timeline.name,
+        "start_iteration": timeline.start,
+        "iterations": timeline.stop,
+        "batch_size": timeline.batch_size,
+        "samples": timeline.samples,
+        "epochs": timeline.epochs(timeline.stop),
+        "iterations_per_epoch": timeline.batches.per_epoch if timeline.batches else None,
+        "unknown": timeline.unknown or None,
+        "steps": {step.name: _step(step, at) for step in timeline.steps},
+        "networks": {
+            network.name: {
+                "updates": _range(network.updates),
+                "average": _range(network.average) if network.average else None,
+            }
+            for network in timeline.networks
+        },
+        "evaluations": {event.name: _event(event) for event in timeline.evaluations},
+        "checkpoints": _event(timeline.saves),
+        "pictures": _event(timeline.pictures) if timeline.pictures else None,
+        "log": _event(timeline.logs),
+        "never": [
+            {"place": str(fault.place), "path": fault.path, "message": fault.message} for fault in timeline.never
+        ],
+    }
+
+
+def _step(step: StepTimeline, at: Sequence[int] | None) -> dict[str, Any]:
+    return {
+        "runs": _iterations(step.runs),
+        "trains": _iterations(step.trains),
+        "updates": _range(step.updates),
+        "networks": {name: _range(updates) for name, updates in step.networks.items()},
+        "losses": {loss.name: _loss(loss) for loss in step.losses},
+        "spans": [_span(span) for span in step.spans],
+        "rates": [_group(group, step, at) for group in step.groups],
+    }
+
+
+def _loss(loss: Loss) -> dict[str, Any]:
+    return {"weight": loss.weight, "every": loss.every, **_iterations(loss.computed)}
+
+
+def _span(span: Span) -> dict[str, Any]:
+    return {"first": span.first, "last": span.last, "trains_every": list(span.every), "losses": list(span.losses)}
+
+
+def _group(group: Group, step: StepTimeline, at: Sequence[int] | None) -> dict[str, Any]:
+    rates = step.rates(group, at)
+    return {"group": group.name or None, "at": [{"iteration": i, "rate": rate} for i, rate in rates]}
+
+
+def _event(event: Event) -> dict[str, Any]:
+    return {
+        "every": event.every,
+        "at_end": event.at_end,
+        "count": _range(event.count),
+        "first": event.points.first,
+        "last": event.points.last,
+    }
+
+
+def _iterations(iterations: Iterations) -> dict[str, Any]:
+    return {"count": iterations.count(), "first": iterations.first, "last": iterations.last}
+
+
+def _range(numbers: Range) -> dict[str, int]:
+    return {"least": numbers.least, "most": numbers.most}

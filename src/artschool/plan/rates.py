@@ -1,0 +1,80 @@
+"""The learning rates of a step at any iteration, and the iterations at which they change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from artschool.build.run import schedule_of
+from artschool.config.structure import Component, StepConfig
+from artschool.engine.schedules import Schedule
+from artschool.registry.entries import GroupEntry, OptimizerEntry, ScheduleEntry
+
+CHANGES = ("milestones", "period", "iterations", "step_size")
+"""Options of schedules that are numbers of iterations since the start of their phase."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that share a rate.
+
+    Attributes:
+        name: The pattern of `param_groups` that gave the rate; empty for all that no such pattern matches.
+        base: The rate before the schedule; None where only the optimizer's own code knows it.
+        shift: The schedule counts from here.
+        changes: The iterations at which a phase, a milestone or a warm-up begins or ends.
+    """
+
+    name: str
+    base: float | None
+    shift: int = 0
+    schedule: Schedule = field(default_factory=Schedule)
+    changes: tuple[int, ...] = ()
+
+    def rate(self, iteration: int) -> float | None:
+        """The rate of an update at an iteration."""
+        return None if self.base is None else self.schedule.rate(self.base, iteration - self.shift)
+
+
+def groups_of(step: StepConfig) -> list[Group]:
+    """The groups of a step: first all other parameters, then those of `param_groups` whose rate may differ."""
+    optimizer = step.optimizer
+    if optimizer is None or not isinstance(optimizer.entry, OptimizerEntry):
+        return []
+    schedule, own = schedule_of(step), _number(optimizer.options().get("lr"))
+    changes = tuple(sorted({at for phase in step.schedule for at in _changes(phase)}))
+    groups = [Group("", own, 0, schedule, changes)]
+    for entry in optimizer.entry.param_groups:
+        options = entry.model_extra or {}
+        if "lr" in options or entry.schedule_from:
+            shift = entry.schedule_from
+            base = _number(options["lr"]) if "lr" in options else own
+            groups.append(Group(_name(entry), base, shift, schedule, tuple(shift + at for at in changes)))
+    return groups
+
+
+def milestones_of(phase: Component) -> list[int]:
+    """The iterations since the start of the phase that it lists as milestones."""
+    listed = phase.options().get("milestones")
+    return [at for at in listed if isinstance(at, int)] if isinstance(listed, list) else []
+
+
+def _changes(phase: Component) -> Iterator[int]:
+    entry = phase.entry
+    assert isinstance(entry, ScheduleEntry)
+    yield entry.from_
+    if entry.warmup:
+        yield entry.from_ + entry.warmup - 1  # The first at the full rate.
+    for name, value in phase.options().items():
+        if name in CHANGES:
+            listed = value if isinstance(value, list) else [value]
+            yield from (entry.from_ + at for at in listed if isinstance(at, int))
+
+
+def _name(entry: GroupEntry) -> str:
+    kinds = entry.kinds if len(entry.kinds) < len(GroupEntry().kinds) else []
+    return " ".join([entry.match, *kinds, *([entry.marked] if entry.marked else [])])
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

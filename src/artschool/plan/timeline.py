@@ -1,0 +1,168 @@
+"""The timeline of a training file: what happens at which iterations, from the file alone. Nothing is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from itertools import pairwise
+from operator import or_
+
+from artschool.config.structure import Config, StepConfig
+from artschool.config.when import When
+from artschool.data.sampler import Batches
+from artschool.engine.run_state import samples_after
+from artschool.errors import ConfigError, Fault
+from artschool.plan.iterations import Iterations
+from artschool.plan.never import never
+from artschool.plan.rates import groups_of
+from artschool.plan.report import Event, Loss, NetworkTimeline, Range, Span, StepTimeline, Timeline
+from artschool.registry.entries import DatasetEntry, LossEntry
+
+
+def timeline(config: Config, batches: Batches | None, unknown: str = "") -> Timeline:
+    """The timeline of a checked file.
+
+    Args:
+        batches: Those of `data.train`, None where it cannot be built.
+        unknown: Why not.
+
+    Raises:
+        ConfigError: The file counts in epochs, and how long one is is not known.
+    """
+    train, data = config.sections.train, config.data["train"].entry
+    assert isinstance(data, DatasetEntry)
+    if batches is None and train.iterations is None:
+        place = config.tree.at(("train", "epochs")).place
+        message = f"counts passes over data.train, whose length is not known here: {unknown}"
+        hint = "To plan it anyway: train.epochs=null train.iterations=1000"
+        raise ConfigError(Fault(place, "train.epochs", message, hint))
+    start, length = train.start_iteration, train.length(batches.per_epoch if batches else 0)
+    during, stop = When(start, length - 1), max(start, length)
+    steps = [_step(step, config, during) for step in config.steps.values()]
+    events = _Events(config, start, stop)
+    return Timeline(
+        name=config.sections.name,
+        start=start,
+        stop=stop,
+        batch_size=data.batch_size,
+        batches=batches,
+        unknown=unknown,
+        samples=samples_after(stop, train, batches) if batches else None,
+        steps=steps,
+        networks=[_network(name, config, steps, during) for name in config.networks],
+        evaluations=events.evaluations,
+        saves=events.saves,
+        pictures=events.pictures,
+        logs=events.at("log", config.sections.log.every, at_end=True),
+        never=never(config, during, {step.name: step for step in steps}),
+    )
+
+
+def _moves(step: StepConfig, config: Config, network: str) -> Iterations:
+    """The iterations at which a step has a gradient for a network, if each of its losses reaches it."""
+    if step.optimizer is None:
+        return Iterations(())
+    gate = step.moves_when & config.networks[network].when
+    return Iterations.of(gate & loss.when for loss in step.losses.values())
+
+
+def _step(step: StepConfig, config: Config, during: When) -> StepTimeline:
+    by_network = {name: _moves(step, config, name) & during for name in step.section.trained}
+    trains = _union(by_network.values())
+    runs = Iterations.of([during & step.section.when])
+    losses = []
+    for name, loss in step.losses.items():
+        assert isinstance(loss.entry, LossEntry)
+        losses.append(Loss(name, loss.entry.weight, loss.when.every, runs & loss.when))
+    return StepTimeline(
+        name=step.name,
+        runs=runs,
+        trains=trains,
+        updates=_updates(step, trains, whole=True),
+        networks={name: _updates(step, its, whole=its == trains) for name, its in by_network.items()},
+        spans=list(_spans(runs, trains, losses)),
+        losses=losses,
+        groups=groups_of(step),
+    )
+
+
+def _updates(step: StepConfig, at: Iterations, *, whole: bool) -> Range:
+    """How many updates there are where gradients come at these iterations.
+
+    Args:
+        whole: Whether these are all iterations at which the step has gradients.
+    """
+    least = most = at.count()
+    if (sizing := step.section.batch_sizing) is not None:
+        # An update is of two iterations at least, since one alone does not turn the direction.
+        longest = sizing.max_full_batches
+        least, most = (most // longest, most // min(2, longest)) if whole else (0, most)
+    return Range(0 if step.section.requires else least, most)
+
+
+def _spans(runs: Iterations, trains: Iterations, losses: list[Loss]) -> Iterator[Span]:
+    """The stretches between the bounds of what is active; those that are alike become one."""
+    if not runs:
+        return
+    cuts = reduce(or_, (loss.computed.cuts() for loss in losses), runs.cuts() | trains.cuts())
+    span: Span | None = None
+    for first, after in pairwise(sorted(cuts)):
+        active = tuple(loss.name for loss in losses if loss.computed.periods(first))
+        new = Span(first, after - 1, trains.periods(first), active)
+        if span is not None and (span.every, span.losses) == (new.every, new.losses):
+            span = Span(span.first, new.last, new.every, new.losses)
+            continue
+        if span is not None:
+            yield span
+        span = new
+    if span is not None:
+        yield span
+
+
+def _network(name: str, config: Config, steps: list[StepTimeline], during: When) -> NetworkTimeline:
+    own = [step for step in steps if name in step.networks]
+    counts = [step.networks[name] for step in own]
+    total = Range(sum(count.least for count in counts), sum(count.most for count in counts))
+    section, average = config.sections.ema, None
+    if section is not None and name in section.decays:
+        # Once in an iteration, however many steps move it.
+        at = _union(_moves(config.steps[step.name], config, name) & during for step in own)
+        exact = all(count.least == count.most for count in counts)
+        least = at.count() if exact else max(count.least for count in counts)
+        average = Range(least, min(at.count(), total.most))
+    return NetworkTimeline(name, total, average)
+
+
+def _union(sets: Iterable[Iterations]) -> Iterations:
+    return reduce(or_, sets, Iterations(()))
+
+
+class _Events:
+    """What comes between iterations of a run. Points are numbers of finished iterations."""
+
+    def __init__(self, config: Config, start: int, stop: int) -> None:
+        self._start, self._stop = start, stop
+        sections = config.sections
+        self.evaluations = [self.at(e.name, e.section.every, at_end=True) for e in config.evaluations.values()]
+        self.saves = self.at("checkpoint", sections.checkpoint.every, at_end=True)
+        best = sections.checkpoint.keep_best
+        if best is not None:
+            chosen = best.metric.partition("/")[0]
+            also = next(event.points for event in self.evaluations if event.name == chosen)
+            most = (self.saves.points | also).count()
+            self.saves = Event(
+                "checkpoint", self.saves.every, True, Range(self.saves.count.least, most), self.saves.points
+            )
+        pictures = sections.log.pictures
+        self.pictures = self.at("pictures", pictures.every, at_end=False) if pictures else None
+
+    def at(self, name: str, every: int | None, *, at_end: bool) -> Event:
+        """An event after each multiple of `every` finished iterations."""
+        window = When(self._start + 1, self._stop)
+        points = Iterations.of(
+            [
+                *([window & When(every=every)] if every else []),
+                *([window & When(after=self._stop)] if at_end else []),
+            ]
+        )
+        return Event(name, every, at_end, Range(points.count(), points.count()), points)

@@ -1,0 +1,273 @@
+"""Names to callables: what a file may write after `type:`, by kind."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, overload
+
+from pydantic import BaseModel, Field, create_model
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+from torch import Tensor
+
+from artschool.errors import ConfigError, allowed
+from artschool.registry import entries
+from artschool.registry.read_signature import read_signature
+from artschool.registry.signature import MISSING, Key, Parameter, Role, Signature
+from artschool.wording.synonyms import TYPES
+
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of component.
+
+    Attributes:
+        entry: What every entry of the kind may say.
+        provided: How many leading parameters the trainer gives when it builds or calls one.
+        calls: The method that takes the keys, the first that a class defines; empty for what takes none.
+        bounds: What replaces `float` in the type of an option, by its name; such an option takes no key.
+    """
+
+    name: str
+    one: str
+    entry: type[entries.Entry]
+    provided: int = 0
+    calls: tuple[str, ...] = ()
+    bounds: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A component that a file can name."""
+
+    kind: Kind
+    name: str
+    signature: Signature
+
+    @cached_property
+    def model(self) -> type[BaseModel]:
+        """Validates its entry in a file; keys and networks are text there.
+
+        Raises:
+            ConfigError: A parameter has a type that no file can give.
+        """
+        return _model(self.name, self.kind.entry, self.signature.parameters)
+
+    @cached_property
+    def nested(self) -> type[BaseModel]:
+        """The same inside another component, which gives it its keys: options and networks only."""
+        own = [parameter for parameter in self.signature.parameters if parameter.role is not Role.KEY]
+        return _model(self.name, entries.Entry, own)
+
+    @property
+    def target(self) -> Callable[..., Any]:
+        """The function or class itself."""
+        return self.signature.target
+
+    @property
+    def documentation(self) -> str:
+        """The docstring, that of `__init__` and of the called method included."""
+        return self.documentations[-1]
+
+    @property
+    def documentations(self) -> list[str]:
+        """Those of the classes that it inherits from, the nearest last, and its own after them."""
+        if not isinstance(self.target, type):
+            return [self._own_text]
+        return [_documentation(each, self.kind.calls) for each in reversed(self.target.__mro__)]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the docstring."""
+        return self._own_text.split("\n", 1)[0]
+
+    @property
+    def _own_text(self) -> str:
+        # Not what a class inherits: nn.Module's says nothing about this one.
+        return inspect.cleandoc(_function(self.target).__doc__ or "")
+
+    @property
+    def takes(self) -> list[str]:
+        """The names that its entry may use."""
+        names = [info.alias or name for name, info in self.model.model_fields.items()]
+        return (["in"] if self.signature.inputs else []) + [name for name in names if name != "type"]
+
+
+class Registry:
+    """The components of one kind by name."""
+
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        self._items: dict[str, Registered] = {}
+
+    @overload
+    def register(self, name: Target, /) -> Target: ...
+    @overload
+    def register(self, name: str, /) -> Callable[[Target], Target]: ...
+    @overload
+    def register(self, name: str, target: Target, /) -> Target: ...
+    def register(self, name: Any, target: Any = None, /) -> Any:
+        """Register a function or class: `@losses.register`, `@losses.register("l1")` or `register("l1", nn.L1Loss)`.
+
+        Without a name, a function keeps its own and a class its own in snake_case.
+
+        Raises:
+            ConfigError: A file could not use it, or the name is taken; the text says how to mend it.
+        """
+        if not isinstance(name, str):
+            return self._add(_snake_case(name.__name__), name)
+        if target is None:
+            return lambda later: self._add(name, later)
+        return self._add(name, target)
+
+    def _add(self, name: str, target: Target) -> Target:
+        where = f"{self.kind.one} {name!r}"
+        if not isinstance(target, type | partial) and not inspect.isroutine(target):
+            raise ConfigError(f"{where} is an object of class {type(target).__name__}; register a function or a class")
+        known = self._items.get(name)
+        if known is not None and _origin(known.target) != _origin(target):
+            raise ConfigError(f"{where} is registered already by {_origin(known.target)}; choose another name")
+        try:
+            signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
+            _refuse_what_the_kind_cannot_use(self.kind, signature)
+            registered = Registered(self.kind, name, signature)
+            registered.model  # noqa: B018  # refuses what no file can give; made here, used later
+        except ConfigError as error:
+            raise ConfigError(f"{where} cannot be registered: {error}") from None
+        self._items[name] = registered
+        return target
+
+    def get(self, name: str) -> Registered:
+        """The component of that name.
+
+        Raises:
+            ConfigError: There is none; the text lists what there is.
+        """
+        if name not in self._items:
+            hint = other_kind(self, name) or allowed("There are", name, self._items, TYPES.get(self.kind.name))
+            raise ConfigError(f"unknown {self.kind.one} {name!r}. {hint}")
+        return self._items[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def forget(self, prefix: str) -> None:
+        """Forget what stands in modules whose names begin so."""
+        self._items = {name: item for name, item in self._items.items() if not _origin(item.target).startswith(prefix)}
+
+    def names(self) -> list[str]:
+        """All names, sorted."""
+        return sorted(self._items)
+
+
+def _origin(target: Callable[..., Any]) -> str:
+    return f"{_function(target).__module__}.{_function(target).__qualname__}"
+
+
+def _function(target: Callable[..., Any]) -> Callable[..., Any]:
+    return target.func if isinstance(target, partial) else target
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _documentation(owner: type, calls: Sequence[str]) -> str:
+    # Own texts only: inspect.getdoc would give that of object.__init__.
+    methods = [owner.__dict__.get(name) for name in ("__init__", *calls)]
+    return "\n\n".join(
+        inspect.cleandoc(part.__doc__) for part in (owner, *methods) if part is not None and part.__doc__
+    )
+
+
+def _bounded(signature: Signature, kind: Kind) -> Signature:
+    parameters = tuple(
+        replace(parameter, role=Role.OPTION, annotation=_bound(parameter.annotation, kind.bounds[parameter.name]))
+        if parameter.name in kind.bounds
+        else parameter
+        for parameter in signature.parameters
+    )
+    return replace(signature, parameters=parameters)
+
+
+def _bound(annotation: Any, number: Any) -> Any:
+    """Put `number` in place of `float`, also inside unions and pairs, and leave keys out."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation is float:
+        return number
+    if origin in (Union, UnionType):
+        return Union[tuple(_bound(part, number) for part in arguments if part is not Key)]  # noqa: UP007  # a tuple
+    if origin in (list, tuple):
+        return origin[tuple(part if part is ... else _bound(part, number) for part in arguments)]
+    return annotation
+
+
+def _refuse_what_the_kind_cannot_use(kind: Kind, signature: Signature) -> None:
+    reserved = {info.alias or name for name, info in kind.entry.model_fields.items()} | {"in", "out"}
+    for parameter in signature.parameters:
+        if parameter.name in reserved and parameter.name not in kind.bounds:
+            raise ConfigError(
+                f"parameter '{parameter.name}' has a name that every {kind.one} of a file uses itself "
+                f"({', '.join(sorted(reserved))}); rename it, or wrap somebody else's in a function of your own"
+            )
+        if parameter.role is Role.KEY and not kind.calls:
+            raise ConfigError(f"parameter '{parameter.name}' is a Tensor, but {kind.name} read no keys; take an option")
+        if parameter.role is Role.KEY and not parameter.at_call:
+            raise ConfigError(
+                f"parameter '{parameter.name}' of __init__ is a Tensor, but keys are known only at a call; "
+                f"move it to {kind.calls[0]}"
+            )
+    if kind.name == "losses" and signature.returns not in (MISSING, Any, Tensor):
+        raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context")
+
+
+def _model(name: str, base: type[entries.Entry], parameters: Sequence[Parameter]) -> type[BaseModel]:
+    fields: dict[str, Any] = {}
+    for parameter in parameters:
+        if parameter.role is Role.CONTEXT:
+            continue
+        default = Field(alias=parameter.name) if parameter.required else Field(parameter.default, alias=parameter.name)
+        # Prefixed, so that an option may have any name, those of pydantic's own attributes included.
+        fields[f"option_{parameter.name}"] = (parameter.annotation, default)
+    try:
+        return create_model(name, __base__=base, **fields)
+    except (PydanticSchemaGenerationError, PydanticUserError) as error:
+        first = str(error).split("\n", 1)[0]
+        raise ConfigError(f"a parameter has a type that no file can give: {first}") from None
+
+
+injectors = Registry(Kind("injectors", "injector", entries.InjectorEntry, calls=("forward", "__call__")))
+losses = Registry(Kind("losses", "loss", entries.LossEntry, calls=("forward", "__call__")))
+networks = Registry(Kind("networks", "network", entries.NetworkEntry))
+datasets = Registry(Kind("datasets", "data set", entries.DatasetEntry))
+metrics = Registry(Kind("metrics", "metric", entries.MetricEntry, calls=("update", "forward", "__call__")))
+optimizers = Registry(
+    Kind("optimizers", "optimizer", entries.OptimizerEntry, provided=1, bounds=entries.OPTIMIZER_BOUNDS)
+)
+schedules = Registry(Kind("schedules", "schedule", entries.ScheduleEntry, provided=2))
+callbacks = Registry(Kind("callbacks", "callback", entries.CallbackEntry, provided=1))
+loggers = Registry(Kind("loggers", "logger", entries.LoggerEntry))
+
+REGISTRIES: dict[str, Registry] = {
+    registry.kind.name: registry
+    for registry in (injectors, losses, networks, datasets, metrics, optimizers, schedules, callbacks, loggers)
+}
+
+
+def other_kind(registry: Registry, name: str) -> str:
+    """A sentence that says what a name is that stands for a component of another kind, or nothing."""
+    kinds = [other.kind.one for other in REGISTRIES.values() if name in other and other is not registry]
+    if not kinds:
+        return ""
+    one = registry.kind.one
+    return f"{name!r} is {' and '.join(map(_with_article, kinds))}, not {_with_article(one)}."
+
+
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"

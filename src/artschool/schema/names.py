@@ -1,0 +1,58 @@
+"""What a file calls its things, for an editor to offer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from artschool.config.component import ComponentReader, mappings
+from artschool.config.flow import declared_keys
+from artschool.config.source import Node
+from artschool.schema.values import Schema
+
+PLAIN = re.compile(r"[\w./-]+")
+"""Names that are the same in a snippet."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names of a file, by what they are names of."""
+
+    keys: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
+    data: frozenset[str] = frozenset()
+    steps: frozenset[str] = frozenset()
+    metrics: frozenset[str] = frozenset()
+
+
+def names_of(tree: Node) -> Names:
+    """The names of a file, which may be faulty."""
+    reader = ComponentReader()
+    data = reader.components("datasets", tree, "data")
+    keys = {key for component in data.values() for key in declared_keys(component) or ()}
+    metrics = set()
+    for section in ("steps", "evaluate"):
+        for name, node in mappings(tree, section):
+            for component in reader.components("injectors", node, f"{section}.{name}.injectors").values():
+                keys |= {use.name for use in component.writes}
+            metrics |= {f"{name}/{metric}" for metric, _ in mappings(node, "metrics")}
+    networks = {name for name, _ in mappings(tree, "networks")}
+    steps = {name for name, _ in mappings(tree, "steps")}
+    return Names(
+        frozenset(keys), frozenset(networks | _averaged(tree)), frozenset(data), frozenset(steps), frozenset(metrics)
+    )
+
+
+def _averaged(tree: Node) -> set[str]:
+    """What moving averages are called."""
+    node = (tree.get("ema") or tree).get("networks")
+    listed = node.plain() if node is not None and tree.get("ema") is not None else []
+    return {f"{name}.ema" for name in (listed if isinstance(listed, list | dict) else [])}
+
+
+def name(known: Iterable[str]) -> Schema:
+    """A name: any text, with those that are known on offer."""
+    # Snippets of VS Code, which other editors know too: `enum` would refuse other names, `examples` fill every hover.
+    snippets = [{"label": each, "bodyText": each} for each in sorted(known) if PLAIN.fullmatch(each)]
+    return {"type": "string", "minLength": 1} | ({"defaultSnippets": snippets} if snippets else {})

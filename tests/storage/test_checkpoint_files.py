@@ -1,0 +1,124 @@
+import json
+import math
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from artschool.errors import CheckpointError
+from artschool.storage.files import decode_state, encode_state, encode_tensors
+
+
+def roundtrip(**tensors: Tensor) -> dict[str, Tensor]:
+    return safetensors.torch.load(encode_tensors("gen.safetensors", tensors))
+
+
+def test_tensors_come_back_with_every_bit_and_dtype() -> None:
+    given = {
+        "nan": torch.tensor([math.nan, -0.0, math.inf, 1e-45]),
+        "half": torch.tensor([[1.5], [2.5]], dtype=torch.bfloat16),
+        "step": torch.tensor(7),
+        "mask": torch.tensor([True, False]),
+        "state": torch.arange(5, dtype=torch.uint8),
+        "none": torch.zeros(0, 3),
+        "double": torch.tensor([0.1], dtype=torch.float64),
+        "wave": torch.tensor([1 + 2j]),
+    }
+    found = roundtrip(**given)
+    assert found.keys() == given.keys()
+    for name, value in given.items():
+        assert found[name].dtype == value.dtype
+        assert found[name].shape == value.shape
+        assert torch.equal(found[name].flatten().view(torch.uint8), value.flatten().view(torch.uint8))
+
+
+def test_views_shared_memory_and_parameters_are_saved_as_their_values() -> None:
+    base = torch.arange(6.0).reshape(2, 3)
+    found = roundtrip(
+        whole=base,
+        again=base,
+        transposed=base.t(),
+        row=base[1],
+        repeated=torch.tensor([5.0]).expand(3),
+        parameter=nn.Parameter(torch.ones(2)),
+        conjugated=torch.tensor([1 + 2j]).conj(),
+        negative=torch.tensor([1 + 2j]).conj().imag,
+    )
+    assert found["again"].tolist() == found["whole"].tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert found["transposed"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert found["row"].tolist() == [3, 4, 5]
+    assert found["repeated"].tolist() == [5, 5, 5]
+    assert found["parameter"].tolist() == [1, 1]
+    assert found["conjugated"].tolist() == [1 - 2j]
+    assert found["negative"].tolist() == [-2]
+
+
+def test_a_slice_of_a_large_tensor_takes_only_its_own_space() -> None:
+    assert len(encode_tensors("a", {"x": torch.zeros(10_000)[:2]})) < 200
+
+
+def test_an_empty_file_of_tensors_is_allowed() -> None:
+    assert roundtrip() == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (3, "gen: 'x' is a int; only dense tensors with data can be saved"),
+        (torch.eye(2).to_sparse(), "gen: 'x' is a sparse or meta tensor; only dense"),
+        (torch.zeros(2, device="meta"), "gen: 'x' is a sparse or meta tensor; only dense"),
+        (torch.zeros(2, dtype=torch.complex128), r"gen: \['x'\] cannot be saved: torch.complex128"),
+    ],
+)
+def test_a_tensor_that_cannot_be_saved_is_named(value: Any, text: str) -> None:
+    with pytest.raises(CheckpointError, match=f"^{text}"):
+        encode_tensors("gen", {"fine": torch.ones(1), "x": value})
+
+
+def test_a_name_that_the_format_reserves_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"^gen: no tensor can be saved under the name '__metadata__'$"):
+        encode_tensors("gen", {"__metadata__": torch.ones(1)})
+
+
+def test_state_comes_back_as_it_was_with_tuples_as_lists() -> None:
+    state = {
+        "iteration": 3,
+        "best": -math.inf,
+        "worst": math.inf,
+        "text": ["nan", "Infinity", "ü\ud800"],
+        "rate": 0.1,
+        "zero": -0.0,
+        "big": 2**128,
+        "none": None,
+        "on": True,
+        "nested": {"": [], "a.b": {}},
+        "random": (3, (1, 2), None),
+    }
+    assert decode_state(encode_state(state)) == {**state, "random": [3, [1, 2], None]}
+    assert math.copysign(1, decode_state(encode_state(state))["zero"]) == -1
+    assert math.isnan(decode_state(encode_state({"loss": [math.nan]}))["loss"][0])
+
+
+def test_the_file_is_strict_json() -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    data = encode_state({"a": math.nan, "b": -math.inf})
+    assert json.loads(data, parse_constant=refuse) == {"a": {"$float": "nan"}, "b": {"$float": "-inf"}}
+
+
+@pytest.mark.parametrize(
+    ("state", "text"),
+    [
+        ({"a": {"b": [1, {2}]}}, r"state\.a\.b\[1\]: a set cannot be saved as JSON"),
+        ({"a": torch.ones(1)}, r"state\.a: a Tensor cannot be saved as JSON"),
+        ({"a": b""}, r"state\.a: a bytes cannot be saved"),
+        ({"a": {1: 2}}, r"state\.a: the key 1 cannot be saved; keys are text"),
+        ({"$float": "nan"}, r"state: the key '\$float' cannot be saved"),
+    ],
+)
+def test_state_that_json_cannot_hold_is_named(state: dict[str, Any], text: str) -> None:
+    with pytest.raises(CheckpointError, match=f"^{text}"):
+        encode_state(state)

@@ -1,0 +1,50 @@
+"""A function in a process of its own: what it gives, what it raises, and what is left when it dies."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from artschool.errors import ConfigError, Fault, Place, ResourceError
+from artschool.trace.child_process import in_child_process, run_in_child_process
+
+KEPT: list[int] = []
+
+
+def test_what_it_returns_comes_and_what_it_keeps_stays_there() -> None:
+    def keep() -> int:
+        KEPT.append(os.getpid())
+        return KEPT[0]
+
+    assert run_in_child_process(keep) != os.getpid()
+    assert KEPT == []
+
+
+def test_an_error_of_ours_comes_with_its_faults_and_notes() -> None:
+    fault = Fault(Place("a.yml", 3, 5), "steps.gen", "is wrong", "Mend it.")
+
+    def fail() -> None:
+        error = ConfigError([fault])
+        error.add_note("a note")
+        raise error
+
+    with pytest.raises(ConfigError) as raised:
+        run_in_child_process(fail)
+    assert raised.value.faults == [fault]
+    assert raised.value.__notes__ == ["a note"]
+
+
+def test_a_process_that_is_killed_is_told() -> None:
+    with pytest.raises(ResourceError, match="ended with -9 and said nothing; if memory ran out, --no-trace"):
+        run_in_child_process(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_what_runs_beside_goes_on_meanwhile_and_ends_with_what_it_stands_beside() -> None:
+    with in_child_process(os.getpid) as result, in_child_process(signal.pause):
+        assert result() != os.getpid()
+    with pytest.raises(ZeroDivisionError), in_child_process(signal.pause):
+        raise ZeroDivisionError  # And no process is left to wait for.
+    assert multiprocessing.active_children() == []
