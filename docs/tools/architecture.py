@@ -7,7 +7,6 @@ import html
 import tomllib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from docs.tools.markdown import prose, table
@@ -47,10 +46,10 @@ def page(root: Path) -> str:
     rooms = read_rooms(root / "src" / PACKAGE)
     floors = read_floors(root / "pyproject.toml", rooms)
     order = [name for floor in floors for name in floor]
-    rows = [
-        (f"`{name}`", f"{rooms[name].lines:,}", prose(rooms[name].summary), ", ".join(f"`{each}`" for each in order if each in rooms[name].imports))
-        for name in order
-    ]
+    rows = []
+    for name in order:
+        imports = ", ".join(f"`{each}`" for each in order if each in rooms[name].imports)
+        rows.append((f"`{name}`", f"{rooms[name].lines:,}", prose(rooms[name].summary), imports))
     listed = table(("room", "lines", "what it is for", "imports"), rows)
     return f"{INTRODUCTION}\n{draw(rooms, floors)}\n\n## The rooms\n\n{listed}"
 
@@ -115,12 +114,11 @@ def draw(rooms: dict[str, Room], floors: list[list[str]]) -> str:
             left += width + 3 * GAP
     height = MARGIN * 2 + (len(floors) - 1) * ROW + BOX_HEIGHT
     order = [name for floor in floors for name in floor]
-    parts = [
-        f'<svg class="architecture" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="Packages of artschool by layer">'
-    ]
-    for upper, lower in pairwise(range(len(floors))):
-        y = MARGIN + lower * ROW - (ROW - BOX_HEIGHT) / 2
-        parts.append(f'<line class="floor" x1="0" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>' if upper >= 0 else "")
+    label = "Packages of artschool by layer"
+    parts = [f'<svg class="architecture" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">']
+    for row in range(1, len(floors)):
+        y = MARGIN + row * ROW - (ROW - BOX_HEIGHT) / 2
+        parts.append(f'<line class="floor" x1="0" x2="{WIDTH}" y1="{y:.1f}" y2="{y:.1f}"/>')
     parts += [_line(boxes[start], boxes[end]) for start, end in needed_lines(rooms, order)]
     parts += [_box(rooms[name], boxes[name]) for name in order]
     return "".join([f'<div class="architecture">{parts[0]}', *parts[1:], "</svg></div>"])
@@ -130,7 +128,8 @@ def _line(start: tuple[float, float, float], end: tuple[float, float, float]) ->
     x1, y1 = start[0] + start[2] / 2, start[1] + BOX_HEIGHT
     x2, y2 = end[0] + end[2] / 2, end[1]
     bend = max((y2 - y1) / 2, 12)
-    return f'<path class="import" d="M{x1:.1f} {y1:.1f} C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}"/>'
+    path = f"M{x1:.1f} {y1:.1f} C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}"
+    return f'<path class="import" d="{path}"/>'
 
 
 def _box(room: Room, box: tuple[float, float, float]) -> str:

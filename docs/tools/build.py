@@ -60,9 +60,9 @@ def stage(folder: Path) -> Path:
 
     shutil.copytree(ROOT / "docs", folder, ignore=shutil.ignore_patterns("tools", "*.mk", "__pycache__"))
     shutil.copy(ROOT / "CONTRIBUTING.md", folder / "contributing.md")
-    made = components.pages()
+    pages_of_components = components.pages()
     pages_of_recipes = recipes.pages(ROOT / "recipes")
-    made |= pages_of_recipes
+    made = pages_of_components | pages_of_recipes
     made["recipes.md"] = recipes.index(pages_of_recipes)
     made |= {"commands.md": commands.page(), "options.md": options.page(), "python.md": api.page()}
     made["architecture.md"] = architecture.page(ROOT)
@@ -73,7 +73,9 @@ def stage(folder: Path) -> Path:
         page.write_text(relinked(page.read_text(), from_root=page.name == "contributing.md"))
     index = folder / "index.md"
     index.write_text(with_navigation(index.read_text()))
-    _add_navigation(folder / "reference" / "components.md", [name for name in components.pages() if name != "components.md"])
+    _add_navigation(
+        folder / "reference" / "components.md", [name for name in components.pages() if name != "components.md"]
+    )
     _add_navigation(folder / "reference" / "recipes.md", list(pages_of_recipes))
     return folder
 

@@ -26,5 +26,7 @@ def _command(command: click.Command, parent: click.Context) -> str:
         for parameter in command.get_params(context)
         if (record := parameter.get_help_record(context)) is not None
     ]
-    help_text = "\n\n".join(prose(" ".join(part.split())) for part in inspect.cleandoc(command.help or "").split("\n\n"))
-    return f"## artschool {command.name}\n\n```text\n{usage}\n```\n\n{help_text}\n\n{table(('option', 'meaning'), rows)}"
+    paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
+    text = "\n\n".join(prose(" ".join(part.split())) for part in paragraphs)
+    head = f"## artschool {command.name}\n\n```text\n{usage}\n```\n"
+    return f"{head}\n{text}\n\n{table(('option', 'meaning'), rows)}"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from artschool.components.builtins import load_builtins
 from artschool.config.component import takes_list
 from artschool.config.docstrings import attributes, documented
 from artschool.config.type_names import annotation_of, limits, type_name
 from artschool.config.write import flow
-from artschool.registry import REGISTRIES, Registered, Registry, load_builtins
-from artschool.signature import Parameter, Role
+from artschool.registry import REGISTRIES, Registered, Registry
+from artschool.registry.signature import Parameter, Role
 from docs.tools.markdown import docstring, prose, table
 
 HEAD = ("option", "default", "takes", "meaning")
@@ -28,7 +29,7 @@ def _index() -> str:
         for kind, registry in REGISTRIES.items()
     ]
     text = "Everything that a `type:` can name, from the signatures and docstrings of the code. "
-    text += "`artschool components KIND NAME` prints the same for the version that is installed, your plugins included.\n"
+    text += "`artschool components KIND NAME` prints the same, also for your plugins.\n"
     return f"# Components\n\n{text}\n{table(('kind', 'components'), rows)}"
 
 

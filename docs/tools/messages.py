@@ -10,8 +10,9 @@ REFUSED = re.compile(r"^\| (\w+) \| `((?:def|class) .*?)` \| (.*) \|$", re.MULTI
 
 def refusal(kind: str, code: str) -> str:
     """What registering a component says that is refused, without the component's name."""
+    from artschool.components.builtins import load_builtins
     from artschool.errors import ConfigError
-    from artschool.registry import REGISTRIES, load_builtins
+    from artschool.registry import REGISTRIES
     from docs.tools.registries import shipped_only
 
     load_builtins()
@@ -40,4 +41,6 @@ def rules_table(text: str) -> str:
     from artschool.lint import RULES
 
     rows = "".join(f"| `{name}` | {rule.summary} |\n" for name, rule in RULES.items())
-    return re.sub(r"(^\| rule \|.*\n\|---\|---\|\n)(?:\|.*\n)+", lambda match: match[1] + rows, text, flags=re.MULTILINE)
+    return re.sub(
+        r"(^\| rule \|.*\n\|---\|---\|\n)(?:\|.*\n)+", lambda match: match[1] + rows, text, flags=re.MULTILINE
+    )

@@ -8,7 +8,7 @@ A comment directly above a block is shown by no renderer. Several may stand one 
 - `<!-- setup: COMMAND -->`: a shell command that runs before the block, such as one that writes a file.
 - `<!-- output: COMMAND -->`: the block is what a command prints.
 - `<!-- skip: REASON -->`: the commands of the block are not run.
-- `<!-- slow: REASON -->`: the block takes over five seconds.
+- `<!-- slow: REASON -->`: the commands of the page take over five seconds.
 - `<!-- numbers: REASON -->`: the numbers in the output may differ; everything else may not.
 
 A block whose first line starts with `$ ` is a transcript: commands, each followed by its output, in which a line `...`

@@ -25,7 +25,7 @@ def main() -> None:
         after = refreshed_tables(page.name, refreshed(before))
         if after != before:
             page.write_text(after)
-        print(f"{page.relative_to(ROOT)}: {'written' if after != before else 'up to date'}")  # noqa: T201
+        sys.stdout.write(f"{page.relative_to(ROOT)}: {'written' if after != before else 'up to date'}\n")
 
 
 def refreshed(text: str) -> str:

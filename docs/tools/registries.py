@@ -10,7 +10,8 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def shipped_only() -> Iterator[None]:
     """Within, the registries hold what ships; afterwards, what they held before."""
-    from artschool.registry import REGISTRIES, load_builtins
+    from artschool.components.builtins import load_builtins
+    from artschool.registry import REGISTRIES
 
     load_builtins()
     before = {kind: dict(registry._items) for kind, registry in REGISTRIES.items()}

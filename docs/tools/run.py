@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import io
 import os
 import re
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from unittest import mock
 
@@ -28,8 +30,8 @@ def folder_for_a_page(folder: Path) -> Iterator[Path]:
         yield folder
 
 
-def prepare(block: Block) -> None:
-    """Write the file that a block is, and run what its comments ask for."""
+def prepare(block: Block, *, set_up: bool = True) -> None:
+    """Write the file that a block is and those that it needs, and run its set-up commands unless told otherwise."""
     for word, text in block.notes:
         if word == "file":
             Path(text).write_text(block.text)
@@ -40,7 +42,7 @@ def prepare(block: Block) -> None:
         elif word == "append":
             with Path(text).open("a") as file:
                 file.write(block.text)
-        elif word == "setup":
+        elif word == "setup" and set_up:
             for line in text.splitlines():
                 _set_up(line)
 
@@ -104,7 +106,7 @@ def updated(shown: list[str], printed: list[str]) -> list[str]:
     if not gaps:
         return printed
     bounds = [-1, *gaps, len(shown)]
-    segments = [shown[start + 1 : end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    segments = [shown[start + 1 : end] for start, end in pairwise(bounds)]
     result: list[str] = []
     position = 0
     for index, segment in enumerate(segments):
@@ -121,10 +123,11 @@ def updated(shown: list[str], printed: list[str]) -> list[str]:
 
 def _nearest(segment: list[str], printed: list[str], start: int) -> int:
     """The place where a few lines are found again, though their words may have changed."""
-    import difflib
 
     def likeness(place: int) -> float:
-        return difflib.SequenceMatcher(None, "\n".join(segment), "\n".join(printed[place : place + len(segment)])).ratio()
+        return difflib.SequenceMatcher(
+            None, "\n".join(segment), "\n".join(printed[place : place + len(segment)])
+        ).ratio()
 
     places = range(start, max(start + 1, len(printed) - len(segment) + 1))
     return max(places, key=likeness)
