@@ -5,10 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from docs.tools.markdown import docstring, table
+
 import artschool
 from artschool.engine.run import Run
+from artschool.errors import ArtschoolError
 from artschool.registry import Registry
-from docs.tools.markdown import docstring, table
 
 INTRODUCTION = """# Python API
 
@@ -23,7 +25,7 @@ def page() -> str:
     functions = {name: item for name, item in public.items() if inspect.isfunction(item)}
     registries = {name: item for name, item in public.items() if isinstance(item, Registry)}
     classes = {name: item for name, item in public.items() if inspect.isclass(item)}
-    errors = {name: item for name, item in classes.items() if issubclass(item, Exception)}
+    errors = {name: item for name, item in classes.items() if issubclass(item, ArtschoolError)}
     others = {name: item for name, item in classes.items() if name not in errors}
     constants = {name for name in public if name not in functions | registries | classes}
     parts = [INTRODUCTION, "## Functions\n", *(_callable(name, item) for name, item in functions.items())]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import html
+import re
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs.tools.markdown import prose, table
+from docs.tools.markdown import table
 
 PACKAGE = "artschool"
 WIDTH, ROW, BOX_HEIGHT, GAP, MARGIN = 860, 74, 40, 14, 16
@@ -30,7 +31,7 @@ class Room:
 
     Attributes:
         name: Its name below `artschool`.
-        summary: First line of its docstring.
+        summary: What it is for.
         lines: Lines of code, blank lines and comments included.
         imports: The rooms that it imports.
     """
@@ -43,29 +44,32 @@ class Room:
 
 def page(root: Path) -> str:
     """The text of the page, for the repository at `root`."""
-    rooms = read_rooms(root / "src" / PACKAGE)
+    rooms = read_rooms(root / "src" / PACKAGE, purposes((root / "docs" / "design.md").read_text()))
     floors = read_floors(root / "pyproject.toml", rooms)
     order = [name for floor in floors for name in floor]
     rows = []
     for name in order:
         imports = ", ".join(f"`{each}`" for each in order if each in rooms[name].imports)
-        rows.append((f"`{name}`", f"{rooms[name].lines:,}", prose(rooms[name].summary), imports))
+        rows.append((f"`{name}`", f"{rooms[name].lines:,}", rooms[name].summary, imports))
     listed = table(("room", "lines", "what it is for", "imports"), rows)
     return f"{INTRODUCTION}\n{draw(rooms, floors)}\n\n## The rooms\n\n{listed}"
 
 
-def read_rooms(package: Path) -> dict[str, Room]:
+def purposes(design: str) -> dict[str, str]:
+    """What each room is for, from the table of layers on the design page."""
+    return dict(re.findall(r"^\| `(\w+)(?:/|\.py)` \| (.*) \|$", design, re.MULTILINE))
+
+
+def read_rooms(package: Path, summaries: Mapping[str, str]) -> dict[str, Room]:
     """Every room of a package, by name."""
     found = {}
     names = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     for name in sorted(names - {"__init__", "__main__"}):
         single = package / f"{name}.py"
         files = [single] if single.exists() else sorted((package / name).rglob("*.py"))
-        first = single if single.exists() else package / name / "__init__.py"
-        summary = (ast.get_docstring(ast.parse(first.read_text())) or "").partition("\n")[0]
         imports = {other for file in files for other in _imports(file, package)} & names
         lines = sum(len(file.read_text().splitlines()) for file in files)
-        found[name] = Room(name, summary, lines, frozenset(imports - {name}))
+        found[name] = Room(name, summaries.get(name, ""), lines, frozenset(imports - {name}))
     return found
 
 
@@ -134,7 +138,7 @@ def _line(start: tuple[float, float, float], end: tuple[float, float, float]) ->
 
 def _box(room: Room, box: tuple[float, float, float]) -> str:
     left, top, width = box
-    title = html.escape(f"{room.name}: {room.summary} ({room.lines:,} lines)")
+    title = html.escape(f"{room.name}: {room.summary.replace('`', '')} ({room.lines:,} lines)")
     return (
         f'<g class="room"><title>{title}</title>'
         f'<rect x="{left:.1f}" y="{top:.1f}" width="{width:.1f}" height="{BOX_HEIGHT}" rx="6"/>'

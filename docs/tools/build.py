@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -44,14 +45,12 @@ def build(out: Path, *, external: bool = False) -> int:
     Returns:
         0, or 1 after any warning.
     """
-    from sphinx.cmd.build import build_main
-
     with tempfile.TemporaryDirectory() as temporary:
         source = stage(Path(temporary) / "source")
         builder = "linkcheck" if external else "html"
-        arguments = ["-b", builder, "-q", "-W", "--keep-going", "-E", "-c", str(TOOLS), "-d", f"{temporary}/doctrees"]
-        result: int = build_main([*arguments, str(source), str(out.resolve())])
-        return result
+        options = ["-b", builder, "-q", "-W", "--keep-going", "-E", "-c", str(TOOLS), "-d", f"{temporary}/doctrees"]
+        command = [sys.executable, "-m", "sphinx", *options, str(source), str(out.resolve())]
+        return subprocess.run(command, check=False).returncode
 
 
 def stage(folder: Path) -> Path:

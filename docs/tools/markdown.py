@@ -31,7 +31,7 @@ def _escaped(text: str) -> str:
 
 def paragraphs(text: str) -> str:
     """Paragraphs of a docstring; indented ones are formulas or code and stay as they are."""
-    blocks = re.split(r"\n[ \t]*\n", inspect.cleandoc(text))
+    blocks = re.split(r"\n[ \t]*\n", text.strip("\n"))
     return "\n\n".join(block if block.startswith("    ") else prose(block) for block in blocks)
 
 
