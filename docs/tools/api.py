@@ -59,25 +59,28 @@ def _class(name: str, item: type) -> str:
 
 
 def _callable(name: str, function: Any, level: int = 3) -> str:
-    signature = inspect.signature(function)
-    shown = signature.replace(parameters=[each for each in signature.parameters.values() if each.name != "self"])
-    arguments = str(shown).replace("'", "")
-    if len(arguments) > 90:
-        arguments = _broken(shown)
-    code = f"```python\n{name}{arguments}\n```"
+    code = f"```python\n{name}{_arguments(inspect.signature(function))}\n```"
     return f"{'#' * level} {name}\n\n{code}\n\n{docstring(function.__doc__ or '')}"
 
 
-def _broken(signature: inspect.Signature) -> str:
-    """A long signature, a parameter a line."""
-    lines, was_keyword = [], False
+def _arguments(signature: inspect.Signature) -> str:
+    """The parameters and what is returned, in one line or in one for each parameter."""
+    parts = []
     for parameter in signature.parameters.values():
-        if parameter.kind is parameter.KEYWORD_ONLY and not was_keyword:
-            lines.append("    *,")
-            was_keyword = True
-        lines.append(f"    {parameter},".replace("'", ""))
-    returned = str(signature).rpartition(" -> ")[2].replace("'", "")
-    return "(\n" + "\n".join(lines) + f"\n) -> {returned}"
+        if parameter.kind is parameter.KEYWORD_ONLY and "*" not in parts:
+            parts.append("*")
+        if parameter.name != "self":
+            parts.append(_parameter(parameter))
+    returned = "" if signature.return_annotation is signature.empty else f" -> {signature.return_annotation}"
+    line = f"({', '.join(parts)}){returned}"
+    return line if len(line) <= 80 else "(\n" + "".join(f"    {part},\n" for part in parts) + f"){returned}"
+
+
+def _parameter(parameter: inspect.Parameter) -> str:
+    annotation = "" if parameter.annotation is parameter.empty else f": {parameter.annotation}"
+    if parameter.default is parameter.empty:
+        return f"{parameter.name}{annotation}"
+    return f"{parameter.name}{annotation}{' = ' if annotation else '='}{parameter.default!r}"
 
 
 def _summary(item: type) -> str:

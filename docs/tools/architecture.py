@@ -13,7 +13,7 @@ from pathlib import Path
 from docs.tools.markdown import table
 
 PACKAGE = "artschool"
-WIDTH, ROW, BOX_HEIGHT, GAP, MARGIN = 860, 74, 40, 14, 16
+WIDTH, ROW, BOX_HEIGHT, GAP, MARGIN, SHIFT = 860, 74, 40, 14, 16, 50
 LETTER = 8.4
 """Width of a letter of the monospaced font, in pixels at 14."""
 
@@ -109,13 +109,7 @@ def needed_lines(rooms: dict[str, Room], order: list[str]) -> list[tuple[str, st
 
 def draw(rooms: dict[str, Room], floors: list[list[str]]) -> str:
     """The picture as an SVG element that takes its colours from the page."""
-    boxes: dict[str, tuple[float, float, float]] = {}
-    for row, floor in enumerate(floors):
-        widths = [len(name) * LETTER + 2 * GAP for name in floor]
-        left = (WIDTH - sum(widths) - GAP * 3 * (len(floor) - 1)) / 2
-        for name, width in zip(floor, widths, strict=True):
-            boxes[name] = (left, MARGIN + row * ROW, width)
-            left += width + 3 * GAP
+    boxes = _boxes(rooms, floors)
     height = MARGIN * 2 + (len(floors) - 1) * ROW + BOX_HEIGHT
     order = [name for floor in floors for name in floor]
     label = "Packages of artschool by layer"
@@ -128,9 +122,37 @@ def draw(rooms: dict[str, Room], floors: list[list[str]]) -> str:
     return "".join([f'<div class="architecture">{parts[0]}', *parts[1:], "</svg></div>"])
 
 
+def _boxes(rooms: dict[str, Room], floors: list[list[str]]) -> dict[str, tuple[float, float, float]]:
+    """Left, top and width of each box: a floor is spread over the width, each room near those that it is joined to."""
+    centres = {name: (index + 0.5) / len(floor) for floor in floors for index, name in enumerate(floor)}
+    joined = needed_lines(rooms, [name for floor in floors for name in floor])
+    for _ in range(8):
+        for floor in floors:
+            wanted = {name: _mean(centres, name, joined) for name in floor}
+            for index, name in enumerate(sorted(floor, key=lambda name: (wanted[name], name))):
+                centres[name] = (index + 0.5) / len(floor)
+    boxes = {}
+    for row, floor in enumerate(floors):
+        for name in floor:
+            width = len(name) * LETTER + 2 * GAP
+            # Every other floor is shifted, so that lines pass beside the boxes between.
+            centre = MARGIN + SHIFT + centres[name] * (WIDTH - 2 * MARGIN - 2 * SHIFT) + (SHIFT if row % 2 else -SHIFT)
+            boxes[name] = (centre - width / 2, MARGIN + row * ROW, width)
+    return boxes
+
+
+def _mean(centres: dict[str, float], name: str, joined: list[tuple[str, str]]) -> float:
+    """The mean place of the rooms that a room is joined to by a line."""
+    others = [centres[end if start == name else start] for start, end in joined if name in (start, end)]
+    return sum(others) / len(others) if others else centres[name]
+
+
 def _line(start: tuple[float, float, float], end: tuple[float, float, float]) -> str:
     x1, y1 = start[0] + start[2] / 2, start[1] + BOX_HEIGHT
     x2, y2 = end[0] + end[2] / 2, end[1]
+    # Lines leave and arrive at different places of a box.
+    lean = (x2 - x1) / WIDTH
+    x1, x2 = x1 + lean * start[2] * 0.8, x2 - lean * end[2] * 0.8
     bend = max((y2 - y1) / 2, 12)
     path = f"M{x1:.1f} {y1:.1f} C{x1:.1f} {y1 + bend:.1f} {x2:.1f} {y2 - bend:.1f} {x2:.1f} {y2:.1f}"
     return f'<path class="import" d="{path}"/>'

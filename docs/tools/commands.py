@@ -24,7 +24,7 @@ def _command(command: click.Command, parent: click.Context) -> str:
     rows = [
         (f"`{record[0]}`", prose(record[1]))
         for parameter in command.get_params(context)
-        if (record := parameter.get_help_record(context)) is not None
+        if (record := parameter.get_help_record(context)) is not None and record[1]
     ]
     paragraphs = inspect.cleandoc(command.help or "").split("\n\n")
     text = "\n\n".join(prose(" ".join(part.split())) for part in paragraphs)

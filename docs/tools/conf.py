@@ -9,6 +9,7 @@ html_title = "artschool"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 html_show_sourcelink = False
 pygments_style = "friendly"
