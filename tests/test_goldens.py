@@ -82,6 +82,6 @@ def test_the_command_counts_and_names(tmp_path: Path, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("failed injectors/grey: b: off by ")
     assert lines[1:] == [
-        "unsupported injectors/odd: 'odd' is no injector of the reference",
+        "unsupported injectors/odd: unknown injector 'odd': the reference does not have it",
         "1 passed, 2 failed",
     ]

@@ -69,11 +69,11 @@ ROWS = {
 TOLD = {
     "{type: random_audio_crop, in: w, out: v, crop_size: 9, lengths_key: l}": (
         {"type": "random_audio_crop", "audio": "w", "out": ["v", "_"], "crop_size": 9, "lengths": "l"},
-        ["1:56: here.lengths_key: a sample shorter than the crop keeps its padding; the reference did not crop"],
+        ["1:56: here.lengths_key: a sample shorter than the crop keeps its padding; the reference did not crop it"],
     ),
     "{type: random_audio_crop, in: w, out: v, min_crop_size: 5, max_crop_size: 9, crop_start_key: s, lengths_key: l}": (
         {"type": "random_audio_crop", "audio": "w", "out": ["v", "s"], "crop_size": [5, 9], "lengths": "l"},
-        ["1:97: here.lengths_key: a sample shorter than the crop keeps its padding; the reference did not crop"],
+        ["1:97: here.lengths_key: a sample shorter than the crop keeps its padding; the reference did not crop it"],
     ),
     "{type: mel_mask, in: m, out: n, frequency_mask_size_high: 9, frequency_mask_count: 2, time_mask_size_high: 7, "
     "time_mask_count: 4}": (
@@ -86,7 +86,7 @@ TOLD = {
             "time_size": 7,
             "time_count": 4,
         },
-        ["1:2: here.type: each sample has stripes of its own, and the input stays as it is"],
+        ["1:2: here.type: draws different masks for each sample, and leaves the input unchanged"],
     ),
     "{type: combine_mel, audio_key: m, audio_lengths_key: l, text_key: t, text_lengths_key: n, output_audio_key: o, "
     "output_text_key: u}": (
@@ -99,16 +99,16 @@ TOLD = {
             "separator": 149,
             "out": ["o", "_", "u", "_"],
         },
-        ["1:21: here.audio_key: the last of an odd number of samples stays, alone; the reference dropped it"],
+        ["1:21: here.audio_key: the last of an odd number of samples is kept unpaired; the reference dropped it"],
     ),
 }
 REFUSED = {
     "{type: random_audio_crop, in: w, out: v, max_crop_size: 9, lengths_key: l}": (
-        "needs both 'min_crop_size' and 'max_crop_size'"
+        "requires both 'min_crop_size' and 'max_crop_size'"
     ),
-    "{type: audio_clip, in: w, out: v, clip_size: 9}": "needs 'in', 'out', 'ctc_codes_key' and 'ctc_out_key'",
-    "{type: combine_mel, audio_key: m}": "needs 'output_audio_key' and 'output_text_key'",
-    "{type: gpt_voice_latent, in: w, out: l, dvae_config: d.yml, gpt_config: g.yml}": "needs 'gpt_path'",
+    "{type: audio_clip, in: w, out: v, clip_size: 9}": "requires 'in', 'out', 'ctc_codes_key' and 'ctc_out_key'",
+    "{type: combine_mel, audio_key: m}": "requires 'output_audio_key' and 'output_text_key'",
+    "{type: gpt_voice_latent, in: w, out: l, dvae_config: d.yml, gpt_config: g.yml}": "requires 'gpt_path'",
     "{type: mel_spectrogram, in: w, out: m, do_normalization: true}": (
         "'do_normalization' of the reference's injector 'mel_spectrogram' has no counterpart"
     ),
@@ -195,8 +195,8 @@ def test_latents_call_two_frozen_networks_of_other_files(tmp_path: Path) -> None
     }
     assert not notes.faults
     said = [warning.message for warning in notes.warnings]
-    assert "clips are taken whole; the reference padded or cut them to 88000 samples" in said
-    assert any(message.startswith("reads ../experiments/clips_mel_norms.pth, which stood") for message in said)
+    assert "clips keep their length; the reference padded or cropped them to 88000 samples" in said
+    assert any(message.startswith("reads ../experiments/clips_mel_norms.pth, a path from") for message in said)
 
 
 @pytest.mark.parametrize("name", INJECTORS)

@@ -66,17 +66,17 @@ def test_the_user_s_own_keeps_its_options_and_what_is_inside_it() -> None:
         }
     }
     assert told(notes.warnings) == [
-        "1:20: datasets.train.mode: the data set 'mine' is none of ours: it has to come from a plugin"
+        "1:20: datasets.train.mode: 'mine' is not a built-in data set; a plugin has to register it"
     ]
 
 
 @pytest.mark.parametrize(
     ("entry", "fault"),
     [
-        ("{paths: p}", "datasets.train: needs 'mode'"),
+        ("{paths: p}", "datasets.train: requires 'mode'"),
         (
             "{mode: imagefolder, paths: [p, q], weights: [1, 2]}",
-            "datasets.train.weights: one data set has no weights of its folders",
+            "datasets.train.weights: one data set cannot weight its folders",
         ),
         (
             "{mode: imagefolder, paths: p, fixed_corruptions: [block_noise]}",
@@ -100,9 +100,9 @@ def test_what_has_no_counterpart_is_refused_by_name(entry: str, fault: str) -> N
 @pytest.mark.parametrize(
     ("entry", "option", "words"),
     [
-        ("{mode: byol_dataset, crop_size: 8, dataset: {mode: imagefolder, paths: p}}", "crop_size", "whose `size`"),
+        ("{mode: byol_dataset, crop_size: 8, dataset: {mode: imagefolder, paths: p}}", "crop_size", "set their `size`"),
         ("{mode: byol_dataset, normalize: true, dataset: {mode: imagefolder, paths: p}}", "normalize", "in 0..1"),
-        ("{mode: imagefolder, paths: p, random_seed: 3}", "random_seed", "follows `seed`"),
+        ("{mode: imagefolder, paths: p, random_seed: 3}", "random_seed", "depend on `seed`"),
         ("{mode: fullimage, dataroot_GT: p, use_flip: true}", "use_flip", "`augment: true`"),
         ("{mode: fullimage, dataroot_GT: p, use_compression_artifacts: true}", "use_compression_artifacts", "jpeg"),
         ("{mode: torch_dataset, dataset: mnist, test: true}", "test", "`options: {train: false}`"),

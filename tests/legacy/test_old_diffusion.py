@@ -81,11 +81,11 @@ def test_loss_aware_timesteps_say_what_changed() -> None:
     assert [message.split(": ", 2)[1:] for message in told(notes.warnings)] == [
         [
             "here.deterministic_timesteps_every",
-            "each batch gets timesteps spread evenly over all; the reference went on from batch to batch",
+            "each batch gets timesteps spread evenly over the range; the reference continued from batch to batch",
         ],
         [
             "here.sampler_type",
-            "the losses are weighted by what makes their mean that of uniform timesteps; the reference forgot it",
+            "losses are reweighted to the mean over uniform timesteps; the reference omitted the weights",
         ],
     ]
 
@@ -100,7 +100,7 @@ def test_rescaled_timesteps_are_kept_and_guidance_does_not_matter_in_training() 
 
 def test_what_was_never_there_is_told() -> None:
     _, notes = converted("{type: gaussian_diffusion, in: hq, generator: g, out: loss}")
-    assert told(notes.faults) == ["1:1: here: needs 'beta_schedule'", "1:1: here: needs 'diffusion_args'"]
+    assert told(notes.faults) == ["1:1: here: requires 'beta_schedule'", "1:1: here: requires 'diffusion_args'"]
     _, notes = converted(TRAINING % ("quadratic", "epsilon", "learned", "mse", "channel_balancer_proportion: 1"))
     assert [message.split(": ", 1)[1] for message in told(notes.faults)] == [
         "here.channel_balancer_proportion: 'channel_balancer_proportion' of the reference's injector "
@@ -152,7 +152,7 @@ def test_the_size_of_a_batch_is_told_to_be_that_of_the_data() -> None:
     assert [message.split(": ", 2)[1:] for message in told(notes.warnings)] == [
         [
             "here.output_batch_size",
-            "is left out: as many samples are drawn as the batch has; `batch_size` of the data says how many",
+            "is dropped: draws one sample for each sample of the batch; set `batch_size` of the data",
         ]
     ]
 
@@ -160,11 +160,12 @@ def test_the_size_of_a_batch_is_told_to_be_that_of_the_data() -> None:
 def test_sampling_without_a_shape_or_with_guidance_is_refused_with_the_way_out() -> None:
     _, notes = converted(SAMPLING % (", conditioning_free: true, conditioning_free_k: 2", "in: x"))
     assert [message.split(": ", 1)[1] for message in told(notes.faults)] == [
-        "here.diffusion_args.conditioning_free: the reference told its networks by an argument of their own to forget",
-        "here: has no input 'low_res' or 'spectrogram' that tells the shape of the samples",
+        "here.diffusion_args.conditioning_free: the reference's guidance passes its networks an argument that "
+        "has no counterpart",
+        "here: has no input 'low_res' or 'spectrogram' to take the shape of the samples from",
     ]
     assert "`guidance: 2`" in notes.faults[0].hint
-    assert notes.faults[1].hint.startswith("Write `like:` a key of shape (B, C, ...)")
+    assert notes.faults[1].hint.startswith("Write `like:` with a key of shape (B, C, ...)")
 
 
 def test_the_network_of_the_reference_stays_a_plugin_and_ours_is_named() -> None:
@@ -172,6 +173,6 @@ def test_the_network_of_the_reference_stays_a_plugin_and_ours_is_named() -> None
     fields = convert_network(node("{which_model_G: unet_diffusion, args: {channels: 8}}"), "networks.g", notes)
     assert plain(fields) == {"type": "unet_diffusion", "channels": 8}
     assert told(notes.warnings) == [
-        "1:2: networks.g.which_model_G: the network 'unet_diffusion' is none of ours: it has to come from a plugin"
+        "1:2: networks.g.which_model_G: 'unet_diffusion' is not a built-in network; a plugin has to register it"
     ]
-    assert "a training from nothing may take `type: unet`" in notes.warnings[0].hint
+    assert "To train from scratch, use `type: unet`" in notes.warnings[0].hint

@@ -70,8 +70,8 @@ def test_fid_of_samples_brings_its_data_and_its_features() -> None:
         "fid": {"type": "fid", "network": "quality_features", "fake": "sample", "real": "hq_0_to_1"}
     }
     assert (
-        "15:5: eval.evaluators.quality: compares features of 'quality_features', a frozen VGG19 whose weights you have "
-        "to bring; the reference's came from Inception"
+        "15:5: eval.evaluators.quality: compares features of 'quality_features', a frozen VGG19 whose weights "
+        "you supply; the reference's came from Inception"
     ) in told(notes.warnings)
 
 
@@ -105,13 +105,13 @@ def test_an_evaluator_stands_beside_the_evaluation_of_the_steps() -> None:
 
 def test_an_option_that_no_evaluator_read_is_named() -> None:
     _, notes = converted(FID.replace("for: net", "fro: net"))
-    assert any("the reference never read 'fro'" in warning.message for warning in notes.warnings)
+    assert any("never read 'fro'" in warning.message for warning in notes.warnings)
 
 
 def test_one_name_for_two_data_sets_is_a_fault() -> None:
     _, notes = converted(FID.replace("quality:", "train:"))
     assert told(notes.faults) == [
-        "4:12: data.train: is also the name of what line 15 asks for; give one of them another name"
+        "4:12: data.train: has the same name as an entry made for line 15; rename one of them"
     ]
 
 

@@ -103,8 +103,8 @@ def test_each_change_is_a_comment_above_its_line() -> None:
     assert lines[0] == "# Converted from whole.yml."
     at = lines.index("    clip_grad_norm: 1.5")
     assert lines[at - 1] == (
-        "    # line 24: steps.gen.clip_grad_eps: limits one norm over all that the step trains; the reference took "
-        "each parameter group alone"
+        "    # line 24: steps.gen.clip_grad_eps: limits one norm over all parameters of the step; the reference "
+        "clipped each group separately"
     )
 
 
@@ -128,7 +128,8 @@ def test_convert_prints_a_draft_and_every_fault() -> None:
     result = CliRunner().invoke(cli, ["convert", str(FILES / "photos.yml")])
     assert isinstance(result.exception, ConfigError)
     assert (
-        "      # NOT CONVERTED line 14: steps.critic.injectors.patch: 'image_patsch' is no injector of the reference\n"
+        "      # NOT CONVERTED line 14: steps.critic.injectors.patch: unknown injector 'image_patsch': the "
+        "reference does not have it\n"
         "      # There are: "
     ) in result.stdout
     assert "more. Did you mean 'image_patch'?\n      patch: {type: image_patsch, in: lq, out: patch}\n" in result.stdout
@@ -149,15 +150,15 @@ def test_speech_says_what_it_must() -> None:
     assert_told(
         warnings,
         {
-            "1:1: name": "nothing depends on a name here",
+            "1:1: name": "has no effect on the schedule",
             "2:1: use_8bit": "bitsandbytes",
-            "4:11: datasets.train.mode": "the data set 'my_voices' is none of ours: it has to come from a plugin",
-            "6:29: networks.talker.which_model_G": "the network 'my_talker' is none of ours",
-            "15:58: steps.talk.injectors.codes.dvae_config": "network 'coder' of 'tokens.yml' is a frozen one",
-            "23:3: train.gen_lr_steps": "the milestones 50, 80 acted one iteration early",
+            "4:11: datasets.train.mode": "'my_voices' is not a built-in data set; a plugin has to register it",
+            "6:29: networks.talker.which_model_G": "'my_talker' is not a built-in network",
+            "15:58: steps.talk.injectors.codes.dvae_config": "network 'coder' of 'tokens.yml' becomes a frozen network",
+            "23:3: train.gen_lr_steps": "milestones 50, 80 took effect one iteration early",
             "26:8: eval.pure": "there is no `datasets.val` to evaluate on",
-            "30:18: logger.visuals": "shows 'portrait', which no step writes",
-            "32:3: logger.disable_state_saving": "every checkpoint can be resumed from",
+            "30:18: logger.visuals": "lists 'portrait', which no step writes",
+            "32:3: logger.disable_state_saving": "every checkpoint can be resumed",
             "33:46: upgrades.number_of_states_to_save": "a checkpoint holds weights and state",
         },
     )
@@ -172,14 +173,14 @@ def test_speech_says_what_it_must() -> None:
 def test_photos_say_what_they_must() -> None:
     faults, warnings = outcome("photos.yml")
     assert faults == [
-        "11:5: steps.critic: 'lr', 'beta1' stand in the step itself, so the reference did not read them and trained "
-        "nothing here",
-        "14:15: steps.critic.injectors.patch: 'image_patsch' is no injector of the reference",
+        "11:5: steps.critic: misplaced option 'lr', 'beta1': the reference ignored it here and trained nothing "
+        "in this step",
+        "14:15: steps.critic.injectors.patch: unknown injector 'image_patsch': the reference does not have it",
     ]
     assert_told(
         warnings,
         {
-            "16:64: steps.critic.losses.gan.gradient_penalty": "is a loss of its own now, gan_penalty",
+            "16:64: steps.critic.losses.gan.gradient_penalty": "becomes a separate loss, gan_penalty",
             "18:8: eval.output_state": "there is no `datasets.val` to evaluate on",
         },
     )
@@ -190,14 +191,14 @@ def test_photos_say_what_they_must() -> None:
 
 def test_diffusion_says_what_it_must() -> None:
     faults, warnings = outcome("diffusion.yml")
-    assert faults == ["10:3: path.pretrain_model_uent: names no network, and the reference ignored it: 'uent'"]
+    assert faults == ["10:3: path.pretrain_model_uent: unknown network 'uent', which the reference ignored"]
     assert_told(
         warnings,
         {
-            "4:1: force_start_step": "a new run counts from it",
-            "19:20: train.mega_batch_factor": "in 32 parts",
+            "4:1: force_start_step": "a new run starts at this iteration",
+            "19:20: train.mega_batch_factor": "into 32 micro-batches",
             "19:43: train.val_freq_megasamples": "million samples in batches of",
-            "22:5: eval.evaluators.fid": "is left out: the reference's evaluator 'sr_diffusion_fid'",
+            "22:5: eval.evaluators.fid": "is dropped: the evaluator 'sr_diffusion_fid' has no automatic conversion",
             "22:101: eval.evaluators.fid.diffusion_params.use_ema_model": "the option is 'use_ema'",
         },
     )
@@ -212,8 +213,8 @@ def test_views_say_what_they_must() -> None:
     assert_told(
         warnings,
         {
-            "10:5: steps.learn.step_outputs": "is kept as long as something later reads it",
-            "11:5: steps.learn.optimizer": "each parameter moves once",
+            "10:5: steps.learn.step_outputs": "a value is kept as long as a later step reads it",
+            "11:5: steps.learn.optimizer": "each parameter is updated once",
         },
     )
     text = written("views.yml")

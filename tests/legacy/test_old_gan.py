@@ -72,32 +72,32 @@ def test_loss_becomes_ours(old: str) -> None:
 TOLD: dict[str, tuple[dict[str, Any], list[str]]] = {
     f"{{type: generator_gan, gan_type: ragan, {SHARED}}}": (
         {**GENERATOR, "kind": "ragan", "weight": 0.5},
-        ["1:76: here.weight: is halved, since the loss is a sum here; the reference's was a mean"],
+        ["1:76: here.weight: is halved: the loss is a sum, and the reference's was a mean"],
     ),
     f"{{type: generator_gan, gan_type: pixgan_fea, {SHARED}}}": (
         {**GENERATOR, "kind": "vanilla"},
         [
-            "1:23: here.gan_type: is the plain loss of all logits, as it was; for what the critic sees within, "
-            "add `feature_matching`"
+            "1:23: here.gan_type: is the plain loss of all logits, as in the reference; add `feature_matching` "
+            "to match features"
         ],
     ),
     f"{{type: discriminator_gan, gan_type: gan, {SHARED}, min_loss: .4}}": (
         {**CRITIC, "kind": "vanilla", "min_loss": 0.4},
         [
-            "1:89: here.min_loss: compares the loss of each micro-batch, over all processes; the reference the mean "
-            "of its last ten"
+            "1:89: here.min_loss: applies to the loss of each micro-batch over all processes; the reference used "
+            "the mean of the last ten"
         ],
     ),
     f"{{type: lightweight_gan_divergence, {SHARED}, gen_loss: true, gradient_penalty_frequency: 4}}": (
         {**DIVERGENCE, "role": "generator"},
-        [
-            "1:2: here.type: sums over the list of logits that the critic returns; its self-supervised loss is none "
-            "of them"
-        ],
+        ["1:2: here.type: sums over the list of logits that the critic returns, without its self-supervised loss"],
     ),
     "{type: stylegan2_pathlen, w_styles: w, gen: x, weight: 2}": (
         {"type": "path_length", "styles": "w", "images": "x", "weight": 2},
-        ["1:2: here.type: its moving average moves on; the reference's stood still after the first iteration"],
+        [
+            "1:2: here.type: its moving average is updated at every iteration; the reference's was constant "
+            "after the first"
+        ],
     ),
 }
 
@@ -132,7 +132,7 @@ def test_a_gradient_penalty_is_a_loss_of_its_own() -> None:
     assert "gradient_penalty" not in losses["gan"]
     assert losses["gan_penalty"] == {**PENALTY, "weight": 5.0, "after": 9}
     assert warnings == [
-        "1:100: s.losses.gan.gradient_penalty: is a loss of its own now, gan_penalty, at samples without noise"
+        "1:100: s.losses.gan.gradient_penalty: becomes a separate loss, gan_penalty, at samples without noise"
     ]
 
 
@@ -150,8 +150,8 @@ def test_a_logistic_loss_has_its_penalty_now() -> None:
     )
     assert losses["gan_penalty"]["every"] == 4
     assert warnings == [
-        "1:122: s.losses.gan.gradient_penalty_frequency: is a loss of its own now, gan_penalty, at samples without "
-        "noise; with `logistic` the reference left it out"
+        "1:122: s.losses.gan.gradient_penalty_frequency: becomes a separate loss, gan_penalty, at samples "
+        "without noise; the reference omitted it with `logistic`"
     ]
 
 
@@ -182,9 +182,9 @@ VGG = {"type": "vgg_critic", "width": 32, "in_channels": 3, "image_size": 96, "n
             ", do_checkpointing: true",
             VGG,
             [
-                "1:2: net.type: normalises by groups, as at the end of the reference; for its first critics, "
+                "1:2: net.type: uses group normalization, as the reference's last version; for its first, write "
                 "`norm: batch`",
-                "1:74: net.do_checkpointing: is left out: it saved memory alone",
+                "1:74: net.do_checkpointing: is dropped: it only saved memory",
             ],
         ),
     ],

@@ -162,27 +162,27 @@ def test_row_becomes_ours_and_a_file_takes_it(old: str) -> None:
 WARNED = {
     "{type: random_shift, in: a, out: b}": (
         {"type": "alias", **IN_OUT},
-        "1:2: here.type: does nothing, as in the reference; write `type: random_shift` to shift",
+        "1:2: here.type: has no effect, as in the reference; write `type: random_shift` to shift",
     ),
     "{type: step_interleave, subtype: grey, in: a, out: b}": (
         {"type": "for_each", **IN_OUT, "injector": {"type": "grey"}},
-        "1:2: here.type: is the same as for_each; the reference's called itself",
+        "1:2: here.type: becomes for_each; the reference's recursed without end",
     ),
     "{type: stylegan2_noise, in: a, out: b, mix_probability: 0.5, latent_dim: 8}": (
         {"type": "style_mixing_noise", **IN_OUT, "mix_probability": 0.5, "latent_dim": 8},
-        "1:2: here.type: draws two latents for each sample, alike unless mixed; the reference drew one or two a batch",
+        "1:2: here.type: draws two latents for each sample, equal unless mixed; the reference drew one or two a batch",
     ),
     "{type: indices_extractor, dim: 1, in: a, out: bc}": (
         {"type": "select", "dim": 1, "index": 0, "in": "a", "out": "bc"},
-        "1:42: here.out: is the first slice; the reference wrote a key for each letter of the name",
+        "1:42: here.out: holds the first slice; the reference wrote one key for each letter of the name",
     ),
     "{type: scheduled_scalar, out: b, scheduler: {type: fixed, weight: 1, lower: 0}}": (
         {"type": "constant", "value": 1, "out": "b"},
-        "1:70: here.scheduler.lower: is left out: the reference never read 'lower' of fixed",
+        "1:70: here.scheduler.lower: is dropped: the reference's fixed never read 'lower'",
     ),
     "{type: for_each, subtype: grey, in: a, out: b, colour: 1}": (
         {"type": "for_each", **IN_OUT, "injector": {"type": "grey"}},
-        "1:48: here.colour: is left out: the reference never read 'colour' of its injector 'grey'",
+        "1:48: here.colour: is dropped: the reference's injector 'grey' never read 'colour'",
     ),
 }
 
@@ -195,15 +195,16 @@ def test_what_changed_is_told(old: str) -> None:
 
 
 REFUSED = {
-    "{type: for_each, in: a, out: b}": "1:1: here: needs 'subtype', the injector that it holds",
-    "{type: for_each, subtype: gray, in: a, out: b}": "1:18: here: 'gray' is no injector of the reference",
-    "{type: mix_and_label, in: [a], out: b}": "1:1: here: needs 'out' and 'out_labels'",
+    "{type: for_each, in: a, out: b}": "1:1: here: requires 'subtype', the type of its inner injector",
+    "{type: for_each, subtype: gray, in: a, out: b}": "1:18: here: unknown injector 'gray': the reference does "
+    "not have it",
+    "{type: mix_and_label, in: [a], out: b}": "1:1: here: requires 'out' and 'out_labels'",
     "{type: scheduled_scalar, out: b, scheduler: {type: steps}}": (
-        "1:34: here.scheduler: is fixed, linear_decay or sinusoidal, not 'steps'"
+        "1:34: here.scheduler: expected fixed, linear_decay or sinusoidal, got 'steps'"
     ),
-    "{type: sr_diffs, mode: both, lq: l, hq: h, out: b}": "1:18: here.mode: is 'produce_diff' or 'recombine'",
+    "{type: sr_diffs, mode: both, lq: l, hq: h, out: b}": "1:18: here.mode: must be 'produce_diff' or 'recombine'",
     "{type: random_crop, dim_in: 64, dim_out: 256, in: a, out: b}": (
-        "1:1: here: needs 'dim_in' and 'dim_out', with dim_out no larger than dim_in"
+        "1:1: here: requires 'dim_in' and 'dim_out', with dim_out no larger than dim_in"
     ),
     "{type: constant, constant_type: twos, like: a, out: b}": (
         "1:18: here.constant_type: constant_type 'twos' of the reference's injector 'constant' has no counterpart"

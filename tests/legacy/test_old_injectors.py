@@ -95,23 +95,21 @@ def test_padding_tells_what_changed() -> None:
     fields = convert_injector(node("{type: pad, multiple: 8, in: a, out: b}"), "here", notes)
     assert plain(fields) == {"type": "pad", "multiple": 8, "in": "a", "out": "b"}
     assert told(notes.warnings) == [
-        "1:13: here.multiple: a length that is a multiple already is not padded; the reference added a whole multiple"
+        "1:13: here.multiple: does not pad a length that is already a multiple; the reference added a whole multiple"
     ]
 
 
 def test_an_unknown_injector_gets_the_nearest_name() -> None:
     notes = Notes()
     convert_injector(node("{type: generater, in: a, out: b}"), "here", notes)
-    assert told(notes.faults) == ["1:2: here: 'generater' is no injector of the reference"]
+    assert told(notes.faults) == ["1:2: here: unknown injector 'generater': the reference does not have it"]
     assert notes.faults[0].hint.endswith("Did you mean 'generator'?")
 
 
 def test_full_precision_in_one_call_is_told() -> None:
     notes = Notes()
     convert_injector(node("{type: generator, generator: g, in: a, out: b, fp16: false}"), "here", notes)
-    assert told(notes.warnings) == [
-        "1:48: here.fp16: is left out: the call runs in the precision of the whole training"
-    ]
+    assert told(notes.warnings) == ["1:48: here.fp16: is dropped: the call runs in the precision of the training"]
 
 
 def test_flags_say_where_and_how_an_injector_runs() -> None:
@@ -145,5 +143,5 @@ def test_discrete_tokens_call_a_frozen_network_of_their_name() -> None:
     }
     assert plain(notes.networks) == {"dvae": {"from": {"file": "no/such.yml", "network": "dvae"}, "frozen": True}}
     assert told(notes.warnings) == [
-        "1:45: here.dvae_config: network 'dvae' of 'no/such.yml' is a frozen one of this file now"
+        "1:45: here.dvae_config: network 'dvae' of 'no/such.yml' becomes a frozen network of this file"
     ]

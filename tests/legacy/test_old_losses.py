@@ -157,17 +157,17 @@ def test_row_names_options_that_exist(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "fault"),
     [
-        ("{type: pixx, weight: 1}", "1:2: here: 'pixx' is no loss of the reference"),
+        ("{type: pixx, weight: 1}", "1:2: here: unknown loss 'pixx': the reference does not have it"),
         (
             "{type: pix, criterion: l3, weight: 1}",
             "1:13: here.criterion: criterion 'l3' of the reference's loss 'pix' has no counterpart",
         ),
-        ("{type: recurrent, weight: 1}", "1:1: here: needs 'subtype', the loss that it holds"),
-        ("{type: for_element, subtype: pixx}", "1:21: here: 'pixx' is no loss of the reference"),
-        ("{type: geometric, generator: g, real: r}", "1:1: here: needs 'fake', a list that has an input 0"),
+        ("{type: recurrent, weight: 1}", "1:1: here: requires 'subtype', the type of its inner loss"),
+        ("{type: for_element, subtype: pixx}", "1:21: here: unknown loss 'pixx': the reference does not have it"),
+        ("{type: geometric, generator: g, real: r}", "1:1: here: requires 'fake', a list with an input 0"),
         (
             "{type: recursive, fake: [a], input_alteration_index: 1}",
-            "1:1: here: needs 'fake', a list that has an input 1",
+            "1:1: here: requires 'fake', a list with an input 1",
         ),
         (
             "{type: feature, which_model_F: wide_resnet, load_path: a.pth}",
@@ -184,29 +184,29 @@ def test_what_has_no_counterpart_is_refused_by_name(old: str, fault: str) -> Non
 CHANGED = {
     "{type: cross_entropy, logits: x, labels: y, mask: m, weight: 1}": (
         "mask",
-        "leaves places out of the mean; in the reference it multiplied the logits",
+        "excludes positions from the mean; in the reference it multiplied the logits",
     ),
     "{type: pix, criterion: l1, real: r, fake: f, weight: 1, report_metrics: true}": (
         "report_metrics",
-        "logs means and deviations of the batch; the reference drew means as histograms",
+        "logs means and standard deviations; the reference logged histograms of means",
     ),
     "{type: sr_pix, real: r, fake: f, weight: 1, scale: 2, base_loss: .1, exp: 3}": (
         "type",
-        "its weights cancelled out of the value and the gradient, so it trained as a plain l2, and does here; "
-        "`base_loss` and `exp` come into effect as `base: 0.2, power: 2`",
+        "its weights cancelled out of the value and the gradient, so it equals a plain l2, as before; write "
+        "`base: 0.2, power: 2` to apply `base_loss` and `exp`",
     ),
     "{type: switch_transformer_balance, weight: 1}": (
         "type",
-        "reads what `routing()` of the network's routers tells, a method that they need now",
+        "reads `routing()` of the network's routers, a method that they have to define",
     ),
     "{type: mixture_of_experts, weight: 1, importance_weight: 1, load_weight: 2}": (
         "type",
-        "reads what `routing()` of the network's routers tells, a method that they need now; the reference squared the "
+        "reads `routing()` of the network's routers, a method that they have to define; the reference squared the "
         "variance of gates and loads, not its ratio to the mean",
     ),
     "{type: translational, generator: g, real: r, fake: [a], overlap: 2, patch_size: 4, weight: 1}": (
         "patch_size",
-        "is left out: it is the size of the output",
+        "is dropped: the size of the output applies",
     ),
 }
 

@@ -40,8 +40,8 @@ def test_what_is_not_trained_is_frozen() -> None:
 def test_a_network_of_the_user_s_needs_a_plugin() -> None:
     _, notes = convert("networks:\n  net: {which_model_G: mine}")
     assert [str(warning) for warning in notes.warnings] == [
-        "old.yml:2:9: networks.net.which_model_G: the network 'mine' is none of ours: it has to come from a plugin\n"
-        "    Register it in a file beside this one, `@networks.register('mine')`; list that: `plugins: [own.py]`."
+        "old.yml:2:9: networks.net.which_model_G: 'mine' is not a built-in network; a plugin has to register it\n"
+        "    Register it with `@networks.register('mine')` in a Python file, and list the file: `plugins: [own.py]`."
     ]
 
 
@@ -53,7 +53,7 @@ def test_rrdb_has_our_names() -> None:
         "net": {"type": "rrdb", "in_channels": 3, "out_channels": 3, "width": 8, "blocks": 2, "scale": 4}
     }
     assert told(notes.warnings) == [
-        "2:9: networks.net.type: its parameters have other names, so weights of the reference do not fit"
+        "2:9: networks.net.type: its parameters have other names, so weights of the reference cannot be loaded"
     ]
 
 
@@ -77,12 +77,12 @@ def test_weights_stand_with_their_network() -> None:
 def test_weights_of_no_network_are_a_fault() -> None:
     _, notes = convert("networks: {generator: {which_model: m}}\npath:\n  pretrain_model_generatr: g.pth")
     assert [str(fault) for fault in notes.faults] == [
-        "old.yml:3:3: path.pretrain_model_generatr: names no network, and the reference ignored it: 'generatr'\n"
+        "old.yml:3:3: path.pretrain_model_generatr: unknown network 'generatr', which the reference ignored\n"
         "    The networks are: generator. Did you mean 'generator'?"
     ]
 
 
 def test_an_entry_without_a_model_is_a_fault() -> None:
     _, notes = convert("networks:\n  net: {type: generator}")
-    assert told(notes.faults) == ["2:3: networks.net: needs 'which_model'"]
+    assert told(notes.faults) == ["2:3: networks.net: requires 'which_model'"]
     assert not silent(notes)

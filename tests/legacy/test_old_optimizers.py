@@ -14,7 +14,7 @@ from artschool.registry import optimizers
 
 load_builtins()
 NO_DECAY = ["bias", "norm", "embedding"]
-ONCE = "each parameter moves once; the reference moved one inside d nested modules d times"
+ONCE = "each parameter is updated once; the reference updated one inside d nested modules d times"
 
 
 def convert(text: str) -> tuple[Any, Notes]:
@@ -77,8 +77,8 @@ def test_lion_of_forks_comes_from_another_package() -> None:
         "options": {"betas": [0.8, 0.99]},
     }
     assert told(notes.warnings) == [
-        "1:1: steps.s.optimizer: it comes from another package: pip install 'artschool[optim]'",
-        "2:55: steps.s.optimizer_params.triton: is left out: it only chose how the same numbers are computed",
+        "1:1: steps.s.optimizer: needs another package: pip install 'artschool[optim]'",
+        "2:55: steps.s.optimizer_params.triton: is dropped: it only selected an implementation",
     ]
 
 
@@ -92,8 +92,8 @@ def test_groups_are_those_that_networks_mark() -> None:
         "param_groups": [{"marked": "head", "lr": 2}, {"marked": "tail", "lr": 3}],
     }
     assert told(notes.warnings) == [
-        "1:89: steps.s.optimizer_params.param_groups.tail.beta1: is left out: the reference never read 'beta1' of its "
-        "parameter groups"
+        "1:89: steps.s.optimizer_params.param_groups.tail.beta1: is dropped: the reference's parameter groups "
+        "never read 'beta1'"
     ]
     converted, notes = convert("optimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}")
     assert converted["param_groups"] == [{"marked": "head", "lr": 2}]
@@ -156,7 +156,7 @@ def test_starts_of_other_groups_are_refused_with_the_native_way(old: str) -> Non
 def test_optimizers_of_forks_that_need_more_than_a_name_are_refused_with_a_way_out(name: str) -> None:
     _, notes = convert(f"{{optimizer: {name}, optimizer_params: {{lr: 1}}}}")
     assert [fault.hint for fault in notes.faults] == [ADVICE[name]]
-    assert ADVICE[name].startswith("Take 'adamw', ")
+    assert ADVICE[name].startswith("Use 'adamw', ")
 
 
 def test_adamw_zero_shares_its_state_among_processes() -> None:
@@ -177,16 +177,18 @@ def test_options_in_the_step_itself_are_a_fault_of_their_line_and_a_draft() -> N
     converted, notes = convert("training: a\nlr: 1\nweight_decay: 0\ninjectors: {}")
     assert converted == {"type": "adamw", "lr": 1, "weight_decay": 0, "no_decay": NO_DECAY}
     assert told(notes.faults) == [
-        "2:1: steps.s: 'lr', 'weight_decay' stand in the step itself, so the reference did not read them and trained "
-        "nothing here"
+        "2:1: steps.s: misplaced option 'lr', 'weight_decay': the reference ignored it here and trained nothing "
+        "in this step"
     ]
-    assert notes.faults[0].hint == "Put them below `optimizer_params:`."
+    assert notes.faults[0].hint == "Move it into `optimizer_params:`."
 
 
 def test_a_step_without_options_is_a_fault_unless_it_wants_none() -> None:
     converted, notes = convert("{training: a}")
     assert converted is None
-    assert told(notes.faults) == ["1:1: steps.s: has no 'optimizer_params', so the reference trained nothing here"]
+    assert told(notes.faults) == [
+        "1:1: steps.s: has no 'optimizer_params', so the reference trained nothing in this step"
+    ]
     converted, notes = convert("{training: a, optimizer: none}")
     assert converted == "none"
     assert silent(notes)
@@ -197,16 +199,17 @@ def test_a_step_without_options_is_a_fault_unless_it_wants_none() -> None:
     [
         (
             "optimizer_params: {lr: 1, triton: false}",
-            "1:27: steps.s.optimizer_params.triton: 'triton' is an option of the optimizer 'lion', not of 'adamw'; "
-            "take it out",
+            "1:27: steps.s.optimizer_params.triton: 'triton' is an option of the optimizer 'lion', not of "
+            "'adamw'; remove it",
         ),
         (
             "optimizer_params: {lr: 1, momentum: .9}",
-            "1:27: steps.s.optimizer_params.momentum: 'momentum' is no option of the reference's optimizer 'adamw'",
+            "1:27: steps.s.optimizer_params.momentum: unknown option 'momentum': the reference's optimizer "
+            "'adamw' does not have it",
         ),
         (
             "{optimizer: lars, optimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}}",
-            "1:45: steps.s.optimizer_params.param_groups: lars has groups of its own for norms",
+            "1:45: steps.s.optimizer_params.param_groups: lars already uses parameter groups for norms",
         ),
         (
             "{optimizer: mu_adamw, optimizer_params: {lr: 1}}",

@@ -48,24 +48,22 @@ def test_what_has_no_counterpart_is_refused_by_name() -> None:
 def test_what_training_does_not_need_is_left_out_with_a_word() -> None:
     fields, notes = convert("{verbose: true}")
     assert "verbose" not in fields
-    assert told(notes.warnings) == ["1:2: here.verbose: is left out: nothing is said anyway"]
+    assert told(notes.warnings) == ["1:2: here.verbose: is dropped: nothing is said anyway"]
 
 
 def test_an_option_that_was_never_read_is_named() -> None:
     fields, notes = convert("{sise: 3}")
     assert "sise" not in fields
     assert [str(warning) for warning in notes.warnings] == [
-        "old.yml:1:2: here.sise: is left out: the reference never read 'sise' of its thing\n"
+        "old.yml:1:2: here.sise: is dropped: the reference's thing never read 'sise'\n"
         "    It takes: mode, name, noise, size, verbose. Did you mean 'size'?"
     ]
     _, strict = convert("{sise: 3}", strict=True)
-    assert told(strict.faults) == ["1:2: here.sise: 'sise' is no option of the reference's thing"]
+    assert told(strict.faults) == ["1:2: here.sise: unknown option 'sise': the reference's thing does not have it"]
 
 
 def test_two_frozen_networks_of_one_name_are_a_fault() -> None:
     notes = Notes()
     for text in ("{from: a.yml}", "{from: a.yml}", "\n{from: b.yml}"):
         notes.hold("coder", node(text))
-    assert told(notes.faults) == [
-        "2:1: networks.coder: means another network than line 1 by this name; give it a name of its own there"
-    ]
+    assert told(notes.faults) == ["2:1: networks.coder: names another network than line 1 does; rename one of them"]

@@ -21,8 +21,8 @@ def test_milestones_move_by_one_and_it_is_told() -> None:
     converted, notes = convert("default_lr_scheme: MultiStepLR\ngen_lr_steps: [20, 40]\nlr_gamma: 0.5\nwarmup_iter: -1")
     assert converted == {"type": "multi_step", "milestones": [19, 39], "gamma": 0.5}
     assert told(notes.warnings) == [
-        "2:1: train.gen_lr_steps: the milestones 20, 40 acted one iteration early in the reference; each is one less "
-        "here"
+        "2:1: train.gen_lr_steps: milestones 20, 40 took effect one iteration early in the reference, so each is "
+        "reduced by one"
     ]
 
 
@@ -83,7 +83,7 @@ def test_a_warmup_belongs_to_the_first_phase_and_reaches_its_rate() -> None:
     converted, notes = convert("gen_lr_steps: []\nwarmup_iter: 10")
     assert converted == {"type": "constant", "warmup": 10}
     assert told(notes.warnings) == [
-        "2:1: train.warmup_iter: the warm-up reaches the full rate; the reference stayed at (n - 1) / n of it, for good"
+        "2:1: train.warmup_iter: the warm-up reaches the full rate; the reference stayed at (n - 1) / n of it"
     ]
     converted, notes = convert(
         "{default_lr_scheme: CosineAnnealingLR_Restart, T_period: [9], warmup: 20, warmup_iter: 10}"
@@ -105,12 +105,11 @@ def test_the_scheme_s_own_warmup_means_the_same() -> None:
     [
         (
             "{default_lr_scheme: ProgressiveMultiStepLR}",
-            "1:1: train.progressive_starts: the reference's scheme 'ProgressiveMultiStepLR' needs 'progressive_starts'",
+            "1:1: train.progressive_starts: the scheme 'ProgressiveMultiStepLR' requires 'progressive_starts'",
         ),
         (
             "{default_lr_scheme: ProgressiveMultiStepLR, progressive_starts: [0, 9], warmup_iter: 3}",
-            "1:73: train.warmup_iter: a warm-up counts from the start of each group, and 'progressive_starts' has "
-            "different ones",
+            "1:73: train.warmup_iter: a warm-up cannot be combined with different 'progressive_starts'",
         ),
         (
             "{force_lr: 1e-3}",
@@ -118,12 +117,12 @@ def test_the_scheme_s_own_warmup_means_the_same() -> None:
         ),
         (
             "{default_lr_scheme: CosineAnnealingLR_Restart, restarts: [9], T_period: [9]}",
-            "1:63: train.T_period: names 1 periods for 2 phases; give one for each, restarts included",
+            "1:63: train.T_period: has 1 periods for 2 phases; write one for each phase, restarts included",
         ),
-        ("{gen_lr_steps: [20, 5.5]}", "1:21: train.gen_lr_steps: is an iteration, a whole number, not 5.5"),
+        ("{gen_lr_steps: [20, 5.5]}", "1:21: train.gen_lr_steps: expected an iteration (a whole number), got 5.5"),
         (
             "{default_lr_scheme: Cosine}",
-            "1:2: train.default_lr_scheme: the reference's scheme 'Cosine' does not exist",
+            "1:2: train.default_lr_scheme: unknown scheme 'Cosine'",
         ),
         (
             "{clear_state: true}",

@@ -76,7 +76,9 @@ def test_sections_name_options_that_exist(rule: ConversionRule) -> None:
 def test_averages_are_written_out_or_off() -> None:
     plain, notes = converted(STEP + "train: {niter: 9}")
     assert plain["ema"] == {"networks": ["n"]}
-    message = "averages follow a network when it moves, with its buffers; the reference did after every step, without"
+    message = (
+        "averages include buffers and follow each update; the reference averaged after every step, without buffers"
+    )
     assert f"3:1: train.ema_rate: {message}" in told(notes.warnings)
     plain, notes = converted(STEP + "train: {niter: 9, ema_enabled: false, ema_rate: .9}")
     assert "ema" not in plain
@@ -86,7 +88,7 @@ def test_averages_are_written_out_or_off() -> None:
 def test_accumulation_is_told() -> None:
     plain, notes = converted(STEP + "train:\n  mega_batch_factor: 32")
     assert plain["train"]["accumulate"] == 32
-    message = "a batch goes through in 32 parts that weigh by their true sizes; it may have any size"
+    message = "splits a batch of any size into 32 micro-batches, weighted by their sizes"
     assert f"4:3: train.mega_batch_factor: {message}" in told(notes.warnings)
 
 
@@ -98,12 +100,13 @@ def test_another_accumulation_factor_at_some_iterations() -> None:
     assert plain["train"]["accumulate_every"] == {"parts": 2, "every": 10}
     assert not notes.faults
     assert [warning for warning in told(notes.warnings) if "mod_batch" in warning or "cpu" in warning] == [
-        "4:3: train.mod_batch_factor: losses of these parts are averaged; the reference divided by "
-        "'mega_batch_factor' still",
-        "6:3: train.mod_batch_factor_also_disable_checkpointing: is left out: a network with "
-        "`activation_checkpointing` has it at every iteration; the weights are the same either way",
-        "7:3: train.keep_optimizer_states_on_cpu: is left out: an optimizer keeps its state beside its weights, which "
-        "are the same either way; for memory, `shard: true` of the optimizer spreads it over processes",
+        "4:3: train.mod_batch_factor: averages the losses of the micro-batches; the reference still divided by "
+        "'mega_batch_factor'",
+        "6:3: train.mod_batch_factor_also_disable_checkpointing: is dropped: `activation_checkpointing` of a "
+        "network applies at every iteration; the weights are the same",
+        "7:3: train.keep_optimizer_states_on_cpu: is dropped: optimizer state stays on the device of its "
+        "weights; the weights are the same. To save memory, `shard: true` of the optimizer splits the state "
+        "among processes",
     ]
 
 
@@ -113,8 +116,8 @@ def test_one_half_of_another_accumulation_factor_is_a_fault_or_nothing() -> None
     assert not notes.faults
     _, notes = converted(STEP + "train: {mod_batch_factor: 2}")
     assert told(notes.faults) == [
-        "3:9: train.mod_batch_factor: 'mod_batch_factor' needs 'mod_batch_factor_every', at the multiples of which "
-        "it holds"
+        "3:9: train.mod_batch_factor: 'mod_batch_factor' requires 'mod_batch_factor_every', the interval in "
+        "iterations at which it applies"
     ]
 
 
@@ -155,35 +158,36 @@ def test_what_has_no_counterpart_is_refused_by_name(text: str, fault: str) -> No
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        ("lerning: 3", "3:1: lerning: is left out: the reference never read 'lerning' of its files"),
+        ("lerning: 3", "3:1: lerning: is dropped: the reference's files never read 'lerning'"),
         (
             "eval: {pure: true}",
-            "3:8: eval.pure: is left out: there is no `datasets.val` to evaluate on",
+            "3:8: eval.pure: is dropped: there is no `datasets.val` to evaluate on",
         ),
         (
             "gpu_ids: [0, 1]",
-            "3:1: gpu_ids: is left out: each device is a process of its own, started by torchrun",
+            "3:1: gpu_ids: is dropped: torchrun starts one process for each device",
         ),
         (
             "path: {resume_state: x.state}",
-            "3:8: path.resume_state: is left out: give it to the command, `artschool train FILE --resume PATH`",
+            "3:8: path.resume_state: is dropped: pass it to the command: `artschool train FILE --resume PATH`",
         ),
         (
             "eval: {evaluators: {e: {type: wer, for: n}}}",
-            "3:21: eval.evaluators.e: is left out: the reference's evaluator 'wer'",
+            "3:21: eval.evaluators.e: is dropped: the evaluator 'wer' has no automatic conversion",
         ),
         (
             "eval: {evaluators: {e: {type: were, for: n}}}",
-            "3:21: eval.evaluators.e: 'were' is no evaluator of the reference",
+            "3:21: eval.evaluators.e: unknown evaluator 'were'",
         ),
         (
             "name: my_debug_run",
-            "3:1: name: nothing depends on a name here; with 'debug' in it the reference logged, drew and saved more "
-            "often",
+            "3:1: name: has no effect on the schedule; with 'debug' in the name, the reference logged, drew and "
+            "saved more often",
         ),
         (
             "train: {niter: 9, ema_enabled: false}",
-            "3:9: train.niter: training stops after exactly so many iterations; the reference went up to two further",
+            "3:9: train.niter: training stops after exactly this number of iterations; the reference ran up to "
+            "two more",
         ),
         (
             "eval:\n  a: {use_ema_model: true}",
@@ -248,7 +252,7 @@ def test_what_an_evaluation_puts_out_is_compared_with_the_originals() -> None:
         "steps": ["s"],
         "metrics": {"psnr": {"type": "psnr", "in": ["sr", "hq"]}},
     }
-    message = "0.001 million samples in batches of 8 are 125 iterations"
+    message = "0.001 million samples in batches of 8 equal 125 iterations"
     assert f"5:9: train.val_freq_megasamples: {message}" in told(notes.warnings)
 
 
@@ -262,7 +266,7 @@ def test_injectors_of_an_evaluation_run_in_place_of_the_steps() -> None:
     }
     plain, notes = converted(STEP + VAL + injector.replace("output_state: y, ", ""))
     assert "evaluate" not in plain
-    assert "4:8: eval.injectors: what they write needs metrics to be reported: add `metrics:`" in told(notes.warnings)
+    assert "4:8: eval.injectors: no metric reads their output; add `metrics:`" in told(notes.warnings)
 
 
 @pytest.mark.parametrize(
@@ -298,9 +302,7 @@ def test_counters_and_pictures_keep_their_meaning() -> None:
 def test_joined_text_is_put_together_and_an_unfilled_place_is_told() -> None:
     plain, notes = converted(STEP + 'name: !join [a, _, 3]\nlogger: {print_freq: "${often}"}')
     assert plain["name"] == "a_3"
-    assert told(notes.faults) == [
-        "4:10: logger.print_freq: '${often}' is a place that a tool fills in before training; fill it in"
-    ]
+    assert told(notes.faults) == ["4:10: logger.print_freq: placeholder '${often}' is not filled in; write its value"]
 
 
 def test_lengths_sort_and_trim_the_training_data() -> None:
@@ -314,7 +316,7 @@ def test_going_back_after_an_explosion_works_here() -> None:
     plain, notes = converted(STEP + "train: {automatically_recover_nan_by_reverting_n_saves: 2}")
     assert plain["train"] == {"max_rollbacks": 2, "non_finite": "rollback"}
     path = "train.automatically_recover_nan_by_reverting_n_saves"
-    assert f"3:9: {path}: works here; the reference never used it" in told(notes.warnings)
+    assert f"3:9: {path}: takes effect; the reference never used it" in told(notes.warnings)
 
 
 def test_a_tracker_is_a_logger_here() -> None:

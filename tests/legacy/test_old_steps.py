@@ -32,10 +32,10 @@ def test_gradient_direction_becomes_an_option_of_each_step_with_an_optimizer() -
     assert "batch_sizing" not in steps["b"]
     assert not notes.faults
     assert told(notes.warnings) == [
-        "3:3: train.batch_size_optimizer: each step sums its gradients until the angle of every polled tensor has "
-        "stopped decreasing; the reference lost the sum at each iteration, and took the first decrease for the end",
-        "3:93: train.batch_size_optimizer.recalculate_directions_steps: is left out: the reference read it and did "
-        "nothing with it",
+        "3:3: train.batch_size_optimizer: each step sums its gradients until the angle of every polled tensor "
+        "stops decreasing; the reference reset the sum at each iteration, and stopped at the first decrease",
+        "3:93: train.batch_size_optimizer.recalculate_directions_steps: is dropped: the reference read it "
+        "without using it",
     ]
     assert convert("{type: gradient_direction}")[0]["a"]["batch_sizing"] == {}
 
@@ -48,9 +48,7 @@ def test_one_batch_an_update_needs_no_word() -> None:
 
 def test_another_is_refused_by_name() -> None:
     _, notes = convert("{type: gradient_direktion}")
-    assert told(notes.faults) == [
-        "3:3: train.batch_size_optimizer: the reference's batch-size optimizer 'gradient_direktion' does not exist"
-    ]
+    assert told(notes.faults) == ["3:3: train.batch_size_optimizer: unknown batch-size optimizer 'gradient_direktion'"]
     assert notes.faults[0].hint == ("There are: gradient_direction, megabatch. Did you mean 'gradient_direction'?")
 
 

@@ -24,8 +24,8 @@ GAN = (
     "{type: teco_gan, gan_type: %s, discriminator: d, image_flow_generator: f, lr_inputs: l, real: r, fake: s, "
     "scale: 2, "
 )
-CALLS = "calls its flow network with two images; the reference gave it both in one tensor, (B, C, 2, H, W)"
-GUIDE = "is what the flow is found between; the reference looked at the images judged themselves"
+CALLS = "calls its flow network with two images; the reference passed both in one tensor, (B, C, 2, H, W)"
+GUIDE = "are the images between which the flow is computed; the reference used the judged images"
 INJECTORS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "{type: stereoscopic_resample, in: a, flowfield: f, out: b}": (
         {"type": "warp", "x": "a", "flow": "f", "out": "b"},
@@ -34,11 +34,11 @@ INJECTORS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "{type: stereoscopic_flow2image, in: a, out: b}": ({"type": "flow_to_image", "in": "a", "out": "b"}, []),
     "{type: teco_flow_adjustment, flow_network: f, flow_target: t, flowed: x, in: n, out: b}": (
         {"type": "align_by_flow", "flow": "f", "target": "t", "x": "x", "out": "b"},
-        ["here.type: calls its flow network with two images, and makes the flow longer"],
+        ["here.type: calls its flow network with two images, and scales the flow to larger ones"],
     ),
     "{type: multi_frame_combiner, mode: combine, flow: f, in: l, in_hq: h, out: b, out_hq: c}": (
         {"type": "combine_frames", "flow": "f", "in": ["l", "h"], "out": ["b", "c"]},
-        [f"here.type: {CALLS}", "here.out: no longer comes with 'b_flow_sample'"],
+        [f"here.type: {CALLS}", "here.out: 'b_flow_sample', which the reference wrote"],
     ),
     "{type: multi_frame_combiner, mode: synthesize, dim: 3, flow: f, in: l, in_hq: h, out: b, out_hq: c}": (
         {"type": "concatenate", "in": ["l", "l", "l"], "out": "b"},
@@ -54,7 +54,7 @@ INJECTORS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "in": "l",
             "out": "s",
         },
-        ["here.type: finds the flow between inputs"],
+        ["here.type: computes the flow between inputs"],
     ),
     TECO + "flow_input_key: k, input_lq_index: 1, hq_batched_key: q, out: [s]}": (
         {
@@ -67,12 +67,12 @@ INJECTORS: dict[str, tuple[dict[str, Any], list[str]]] = {
             "in": ["r", "k"],
             "out": "s",
         },
-        ["here.hq_batched_key: is left out: fold `hq`", "here.type: finds the flow between inputs"],
+        ["here.hq_batched_key: is dropped: fold `hq`", "here.type: computes the flow between inputs"],
     ),
     "{type: progressive_zoom_generator, generator: g, in: l, hq: h, hq_output: t, output_hq_index: 0, depth: 3, "
     "num_branches: 4, feed_gen_output_into_input: true, out: s}": (
         {"type": "progressive_zoom", "network": "g", "depth": 3, "in": ["l", "h"], "out": ["s", "t"]},
-        ["here.type: takes one small image", "here.num_branches: is left out: one window"],
+        ["here.type: takes one small image", "here.num_branches: is dropped: uses one window"],
     ),
 }
 LOSSES: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -146,14 +146,15 @@ def test_a_loss_of_video_becomes_ours_and_a_file_takes_it(old: str) -> None:
 
 
 REFUSED = {
-    "{type: multi_frame_combiner, mode: both, flow: f, in: l, in_hq: h, out: b, out_hq: c}": "here.mode: is 'combine'",
+    "{type: multi_frame_combiner, mode: both, flow: f, in: l, in_hq: h, out: b, "
+    "out_hq: c}": "here.mode: must be 'combine'",
     TECO + "hq_recurrent: true, out: s}": "here.hq_recurrent: 'hq_recurrent' of the reference's",
     TECO + "output_hq_index: 1, out: s}": "here.output_hq_index: 'output_hq_index' of",
     TECO + "first_inputs: [a, b], out: s}": "here.first_inputs: 'first_inputs' of",
-    TECO + "out: [s, t]}": "here.out: names more than one result of the generator",
-    TECO.replace("[l, r]", "[l, r, m]") + "out: s}": "here.in: has more inputs than the frames",
-    TECO.replace("[l, r]", "[]") + "out: s}": "here: needs 'in' with the frames",
-    "{type: progressive_zoom_generator, generator: g, in: l, depth: 3, out: s}": "here: needs 'hq', one 'in'",
+    TECO + "out: [s, t]}": "here.out: lists more than one output of the generator",
+    TECO.replace("[l, r]", "[l, r, m]") + "out: s}": "here.in: has inputs besides the frames",
+    TECO.replace("[l, r]", "[]") + "out: s}": "here: requires 'in' with the frames",
+    "{type: progressive_zoom_generator, generator: g, in: l, depth: 3, out: s}": "here: requires 'hq', one 'in'",
 }
 
 

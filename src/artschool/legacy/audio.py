@@ -1,4 +1,4 @@
-"""Audio of the reference: its injectors and losses."""
+"""The reference's audio injectors and losses."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ MEL = {
 }
 TORCH_MEL = {"power": 2, "mel_scale": "htk"}
 LOWEST, HIGHEST = -11.512925148010254, 2.3143386840820312
-"""What the reference takes for the ends of Tacotron's logarithmic mel spectrograms, which it brings to -1 and 1."""
+"""Lowest and highest value of Tacotron's log-mel spectrograms, which the reference maps to -1 and 1."""
 CLIP_NORMS = "../experiments/clips_mel_norms.pth"
 SEPARATOR = 149
-"""One more than Tacotron's list of symbols has."""
+"""The number of Tacotron's symbols plus one."""
 
 
 def _in_one_list(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Give the start of a random crop a name, or drop it; a least and a most size are one option."""
+    """Name or drop the start of a random crop, and combine the smallest and the largest size."""
     low, high, start = node.get("min_crop_size"), node.get("max_crop_size"), node.get("crop_start_key")
     if low is not None or high is not None:
         if low is None or high is None:
-            notes.refuse(low or high or node, path, "needs both 'min_crop_size' and 'max_crop_size'")
+            notes.refuse(low or high or node, path, "requires both 'min_crop_size' and 'max_crop_size'")
             return
         fields["crop_size"] = rebuilt(low, [low, high])
     out = fields.get("out", node)
@@ -46,20 +46,20 @@ def _in_one_list(fields: Fields, node: Node, path: str, notes: Notes) -> None:
 
 
 def _clip_both(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Codes are a second input and a second output."""
+    """Make the codes a second input and a second output."""
     codes, out = node.get("ctc_codes_key"), node.get("ctc_out_key")
     if codes is None or out is None or not {"in", "out"} <= fields.keys():
-        notes.refuse(node, path, "needs 'in', 'out', 'ctc_codes_key' and 'ctc_out_key'")
+        notes.refuse(node, path, "requires 'in', 'out', 'ctc_codes_key' and 'ctc_out_key'")
         return
     fields["in"] = rebuilt(codes, [fields["in"], codes])
     fields["out"] = rebuilt(out, [fields["out"], out])
 
 
 def _join_pairs(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The joined lengths, which the reference did not write, are dropped."""
+    """List the outputs. The reference did not write the joined lengths."""
     audio, texts = node.get("output_audio_key"), node.get("output_text_key")
     if audio is None or texts is None:
-        notes.refuse(node, path, "needs 'output_audio_key' and 'output_text_key'")
+        notes.refuse(node, path, "requires 'output_audio_key' and 'output_text_key'")
         return
     fields.pop("in", None)
     dropped = rebuilt(audio, "_")
@@ -67,14 +67,14 @@ def _join_pairs(fields: Fields, node: Node, path: str, notes: Notes) -> None:
 
 
 def _call_two_other_files(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Two frozen networks of other files, and the mel spectrogram that stood in the reference's code."""
+    """Add two frozen networks of other files, and the mel spectrogram that the reference's code contained."""
     named = {
         key: node.get(key) or as_node(default, node.place)
         for key, default in (("dvae_config", None), ("dvae_name", "dvae"), ("gpt_config", None), ("gpt_name", "gpt"))
     }
     for key in ("dvae_config", "gpt_config", "gpt_path"):
         if not text(node.get(key)):
-            notes.refuse(node, path, f"needs {key!r}")
+            notes.refuse(node, path, f"requires {key!r}")
             return
     for role, name in (("coder", "dvae"), ("speaker", "gpt")):
         source, network = named[f"{name}_config"], named[f"{name}_name"]
@@ -84,7 +84,7 @@ def _call_two_other_files(fields: Fields, node: Node, path: str, notes: Notes) -
         notes.hold(text(network), frozen)
         fields[role] = network
     fields["mel"] = as_node({"type": "mel_spectrogram", **TORCH_MEL, "norms": CLIP_NORMS}, node.place)
-    notes.warn(node, path, f"reads {CLIP_NORMS}, which stood in the reference's code; put the right file into 'mel'")
+    notes.warn(node, path, f"reads {CLIP_NORMS}, a path from the reference's code; write the correct path in 'mel'")
 
 
 INJECTORS: dict[str, ConversionRule] = {
@@ -104,7 +104,7 @@ INJECTORS: dict[str, ConversionRule] = {
             "text_lengths_key": "text_lengths",
         },
         constants={"separator": SEPARATOR},
-        changed={"audio_key": "the last of an odd number of samples stays, alone; the reference dropped it"},
+        changed={"audio_key": "the last of an odd number of samples is kept unpaired; the reference dropped it"},
         silent=("output_audio_key", "output_text_key"),
         finish=_join_pairs,
     ),
@@ -118,7 +118,7 @@ INJECTORS: dict[str, ConversionRule] = {
             "text_lengths": "text_lengths",
             "input_lengths": "audio_lengths",
         },
-        changed={"conditioning_clip": "clips are taken whole; the reference padded or cut them to 88000 samples"},
+        changed={"conditioning_clip": "clips keep their length; the reference padded or cropped them to 88000 samples"},
         silent=("dvae_config", "dvae_name", "gpt_config", "gpt_name", "gpt_path"),
         finish=_call_two_other_files,
     ),
@@ -130,7 +130,7 @@ INJECTORS: dict[str, ConversionRule] = {
             "time_mask_size_high": "time_size",
             "time_mask_count": "time_count",
         },
-        changed={"type": "each sample has stripes of its own, and the input stays as it is"},
+        changed={"type": "draws different masks for each sample, and leaves the input unchanged"},
     ),
     "mel_spectrogram": injector_rule("mel_spectrogram", MEL, harmless={"do_normalization": (None, False)}),
     "normalize_mel": injector_rule(
@@ -139,7 +139,7 @@ INJECTORS: dict[str, ConversionRule] = {
     "random_audio_crop": injector_rule(
         "random_audio_crop",
         {"crop_size": "crop_size", "lengths_key": "lengths", "in": "audio"},
-        changed={"lengths_key": "a sample shorter than the crop keeps its padding; the reference did not crop"},
+        changed={"lengths_key": "a sample shorter than the crop keeps its padding; the reference did not crop it"},
         silent=("min_crop_size", "max_crop_size", "crop_start_key"),
         finish=_in_one_list,
     ),

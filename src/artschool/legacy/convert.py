@@ -1,4 +1,4 @@
-"""A whole file of the reference as one of ours. Every value keeps its place, so that faults point into the old file."""
+"""Converts a whole file. Every value keeps its location, so that faults point into the old file."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ OWN_SECTIONS = {"data", "ema", "evaluate", "log", "checkpoint", "base"}
 
 
 def is_legacy(tree: Node) -> bool:
-    """Whether a file speaks the reference's language: more of its words than of ours."""
+    """Whether a file is in the reference's language: it has more of its section names than of the native ones."""
     steps, networks = mapping(tree.get("steps")).values(), mapping(tree.get("networks")).values()
     old = len(OLD_SECTIONS & mapping(tree).keys())
     old += any(step.get("training") is not None for step in steps)
@@ -45,18 +45,18 @@ def is_legacy(tree: Node) -> bool:
 
 
 def convert(tree: Node) -> tuple[Node, Notes]:
-    """Write a file of the reference in our language.
+    """Convert a file of the reference.
 
     Args:
         tree: Read with `yaml11`.
 
     Returns:
-        The tree, and what there is to say. With faults it is a draft: what could not be converted stands as it was.
+        The tree and the findings. With faults it is a draft: parts that could not be converted are unchanged.
     """
     notes = Notes()
     tree = _cleaned(tree, "", notes)
-    _tell_mistakes(tree, "", notes)
-    _tell_values(tree, notes)
+    _warn_of_misspelt_options(tree, "", notes)
+    _warn_of_changed_values(tree, notes)
     fields: Fields = {}
     steps = convert_steps(tree, notes)
     networks = convert_networks(tree.get("networks") or Node({}, tree.place), tree.get("path"), notes)
@@ -82,7 +82,7 @@ def convert(tree: Node) -> tuple[Node, Notes]:
 
 
 def _cleaned(node: Node, path: str, notes: Notes) -> Node:
-    """Without YAML tags, which old files may have (`!join` joins text), and with `${` as the plain text that it was."""
+    """Remove YAML tags, which old files may have (`!join` joins text), and escape `${`, which was plain text."""
     value: Any = node.value
     if isinstance(value, dict):
         value = {key: _cleaned(child, f"{path}.{key}".lstrip("."), notes) for key, child in value.items()}
@@ -92,53 +92,55 @@ def _cleaned(node: Node, path: str, notes: Notes) -> Node:
             value = "".join(str(part.value) for part in value)
     elif isinstance(value, str):
         if REFERENCE.fullmatch(value):
-            notes.refuse(node, path, f"{value!r} is a place that a tool fills in before training; fill it in")
+            notes.refuse(node, path, f"placeholder {value!r} is not filled in; write its value")
         value = value.replace("${", "$${")
     return replace(node, value=value, tag=None)
 
 
-def _tell_mistakes(node: Node, path: str, notes: Notes) -> None:
+def _warn_of_misspelt_options(node: Node, path: str, notes: Notes) -> None:
     for name, child in mapping(node).items():
         where = f"{path}.{name}" if path else name
         if name in sections.MISTAKES:
             notes.warn(child, where, f"the reference never read {name!r}; the option is {sections.MISTAKES[name]!r}")
-        _tell_mistakes(child, where, notes)
+        _warn_of_misspelt_options(child, where, notes)
 
 
-def _tell_values(tree: Node, notes: Notes) -> None:
-    """Warnings that depend on more than the name of an option."""
+def _warn_of_changed_values(tree: Node, notes: Notes) -> None:
+    """Add the warnings that depend on an option's value."""
     name, parts = tree.get("name"), (tree.get("train") or tree).get("mega_batch_factor")
     if name is not None and "debug" in text(name):
-        message = "nothing depends on a name here; with 'debug' in it the reference logged, drew and saved more often"
+        message = (
+            "has no effect on the schedule; with 'debug' in the name, the reference logged, drew and saved more often"
+        )
         notes.warn(name, "name", message)
     if len(devices := items(tree.get("gpu_ids"))) > 1:
-        message = "is left out: each device is a process of its own, started by torchrun"
+        message = "is dropped: torchrun starts one process for each device"
         hint = f"Write `torchrun --nproc-per-node={len(devices)} -m artschool train FILE`."
         notes.warn(mapping(tree)["gpu_ids"], "gpu_ids", message, hint)
     if parts is not None and isinstance(parts.value, int) and parts.value > 1:
-        message = f"a batch goes through in {parts.value} parts that weigh by their true sizes; it may have any size"
+        message = f"splits a batch of any size into {parts.value} micro-batches, weighted by their sizes"
         notes.warn(parts, "train.mega_batch_factor", message)
 
 
 def _joined(section: Node, more: Fields, path: str, notes: Notes) -> Node:
-    """A section with what old components held of its kind; one name for two things is a fault."""
+    """A section together with the entries that old components held. A name that both use is a fault."""
     own = mapping(section)
     for name, node in more.items():
         if name in own:
-            message = f"is also the name of what line {node.place.line} asks for; give one of them another name"
+            message = f"has the same name as an entry made for line {node.place.line}; rename one of them"
             notes.refuse(own[name], f"{path}.{name}", message)
     return rebuilt(section, {**own, **more})
 
 
 def _known(section: Node, name: str) -> Node:
-    """Without what has been converted elsewhere."""
+    """A section without the options that are converted elsewhere."""
     if name != "path":
         return section
     return rebuilt(section, {k: n for k, n in mapping(section).items() if not k.startswith((WEIGHTS, PREFIX))})
 
 
 def _put(fields: Fields, rule: ConversionRule, section: Node, path: str, notes: Notes) -> None:
-    """Put the options of a section where the rule's native paths say."""
+    """Put the options of a section at the native paths of the rule."""
     what = f"`{path}:`" if path else "files"
     for native, node in apply(rule, section, path, notes, what=what).items():
         *parents, last = native.split(".")
@@ -150,7 +152,7 @@ def _put(fields: Fields, rule: ConversionRule, section: Node, path: str, notes: 
 
 
 def _finish_ema(fields: Fields, tree: Node, steps: Node | None, notes: Notes) -> None:
-    """The reference averaged every network unless it was told not to."""
+    """Add `ema:`. The reference averaged every network unless `ema_enabled` was false."""
     train = tree.get("train")
     enabled = train.get("ema_enabled") if train is not None else None
     rate = mapping(fields.pop("ema", None)).get("decay")
@@ -158,8 +160,10 @@ def _finish_ema(fields: Fields, tree: Node, steps: Node | None, notes: Notes) ->
     if train is None or not trained or (enabled is not None and enabled.value is False):
         return
     at = rate or enabled or train
-    message = "averages follow a network when it moves, with its buffers; the reference did after every step, without"
-    notes.warn(at, "train.ema_rate", message, "It averaged every network unless told `ema_enabled: false`.")
+    message = (
+        "averages include buffers and follow each update; the reference averaged after every step, without buffers"
+    )
+    notes.warn(at, "train.ema_rate", message, "The reference averaged every network unless `ema_enabled` was false.")
     names = {text(node): node for node in trained if text(node)}
     section = {"decay": rate} if rate is not None else {}
     section["networks"] = Node([rebuilt(node, node.value) for node in names.values()], at.place)
@@ -167,7 +171,7 @@ def _finish_ema(fields: Fields, tree: Node, steps: Node | None, notes: Notes) ->
 
 
 def _finish_pictures(fields: Fields, tree: Node, notes: Notes) -> None:
-    """Pictures need keys and a rate; what nobody mentions can only come from the data."""
+    """Drop `log.pictures` without keys or an interval. Warn of a key that no step mentions."""
     log = mapping(fields.get("log"))
     keys, every = mapping(log.get("pictures")).get("keys"), mapping(log.get("pictures")).get("every")
     if keys is None or every is None or not items(keys):
@@ -176,7 +180,7 @@ def _finish_pictures(fields: Fields, tree: Node, notes: Notes) -> None:
     mentioned = set(_texts(tree.get("steps")))
     for key in items(keys):
         if text(key) and key.value not in mentioned:
-            message = f"shows {key.value!r}, which no step writes; unless the data has it there is no picture of it"
+            message = f"lists {key.value!r}, which no step writes; a picture is written only if the data has this key"
             notes.warn(key, "logger.visuals", message)
 
 
@@ -187,7 +191,7 @@ def _texts(node: Node | None) -> list[str]:
 
 
 def _drop_defaults(fields: Fields) -> None:
-    """Leave out what says nothing: one micro-batch, full precision."""
+    """Remove options that have their default value: one micro-batch, full precision."""
     train = mapping(fields.get("train"))
     for name, default in (("accumulate", 1), ("precision", "fp32")):
         if name in train and train[name].value == default:

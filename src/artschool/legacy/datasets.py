@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from artschool.config.source import Node
-from artschool.legacy.networks import tell_plugin
+from artschool.legacy.networks import warn_of_plugin
 from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, as_node, items, mapping, rebuilt, same, text
 
 LOADER = {**same("batch_size"), "n_workers": "workers", "use_shuffle": "shuffle"}
-ONE_SEED = {"random_seed": "every random number follows `seed`, and in evaluation it is the same each time"}
+ONE_SEED = {"random_seed": "all random numbers depend on `seed`, and evaluations repeat the same ones"}
 SILENT = ("name", "phase", "pin_memory", "cache_path", "eval")
 KINDS: dict[str, Any] = {
     "jpeg": {"kind": "jpeg", "range": [30, 10]},
@@ -27,7 +27,7 @@ KINDS: dict[str, Any] = {
     "greyscale": "grey",
     "none": "none",
 }
-"""The reference's corruptions; its uniform noise in 0..a has the standard deviation a / sqrt(12)."""
+"""The reference's corruptions. Its uniform noise in 0..a has the standard deviation a / sqrt(12)."""
 CORRUPTIONS = (
     "fixed_corruptions",
     "random_corruptions",
@@ -36,12 +36,12 @@ CORRUPTIONS = (
     "cosine_bias",
     "corrupt_before_downsize",
 )
-SAME_SIZE = "crops to a multiple of the scale; cut pictures to a multiple of your network's own in `size`"
+SAME_SIZE = "crops are multiples of the scale; choose a `size` that is a multiple your network needs"
 ALIGNED = {"force_multiple": SAME_SIZE, **ONE_SEED}
 
 
 def _pictures(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """What a table cannot say of pictures: several folders, their weights, corruptions, the range of values."""
+    """Convert several folders, their weights, corruptions, and the range of values."""
     folders = items(fields.get("path"))
     if folders:
         fields["path"] = folders[0] if len(folders) == 1 else fields["path"]
@@ -50,8 +50,8 @@ def _pictures(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         notes.refuse(
             weights,
             f"{path}.weights",
-            "one data set has no weights of its folders",
-            "Write a `union` of data sets, one for each folder, with these `weights`.",
+            "one data set cannot weight its folders",
+            "Write a `union` of one data set for each folder, with these `weights`.",
         )
     signed = node.get("rgb_n1_to_1")
     if (signed is not None and signed.value is True) or text(node.get("normalize")) == "stylegan2_norm":
@@ -96,14 +96,14 @@ def _corruption(item: Node, blur: float, path: str, notes: Notes) -> Any:
             item, path, f"the corruption {name!r} has no counterpart", f"There are: {', '.join(sorted(KINDS))}."
         )
     elif name.startswith(("noise", "lq_resampling")):
-        mean = "is normal around 0, as strong; the reference's noise only brightened"
-        notes.warn(item, path, f"{name!r} {mean if name[0] == 'n' else 'shrinks and enlarges at once'}")
+        mean = "is zero-mean normal noise of the same strength; the reference's noise only brightened"
+        notes.warn(item, path, f"{name!r} {mean if name[0] == 'n' else 'shrinks and enlarges in one operation'}")
     return KINDS.get(name, "none")
 
 
-PAIRS = "`image_pairs` reads pairs of pictures from two folders."
-GREY = "An injector makes pictures grey: `grey`."
-LABELS = "`torchvision_dataset` with `name: ImageFolder` labels pictures by their folders; else register your own."
+PAIRS = "`image_pairs` reads pairs of images from two folders."
+GREY = "The injector `grey` converts images to grey."
+LABELS = "`torchvision_dataset` with `name: ImageFolder` labels images by folder; otherwise register your own."
 PICTURES = {**LOADER, "paths": "path", "scale": "scale"}
 DATASETS: dict[str, ConversionRule] = {
     "imagefolder": ConversionRule(
@@ -122,8 +122,8 @@ DATASETS: dict[str, ConversionRule] = {
             "corrupt_before_downsize_factor": (1, None),
         },
         dropped=ALIGNED,
-        advice={"labeler": LABELS, "normalize": "An injector shifts and scales channels: `normalize`."},
-        changed={"skip_lq": "'lq' is a copy of 'hq' at scale 1, rather than missing"},
+        advice={"labeler": LABELS, "normalize": "The injector `normalize` shifts and scales channels."},
+        changed={"skip_lq": "'lq' is a copy of 'hq' at scale 1; the reference omitted it"},
         silent=(*SILENT, "skip_lq", "weights", "rgb_n1_to_1", "disable_flip", *CORRUPTIONS),
         finish=_pictures,
     ),
@@ -131,10 +131,10 @@ DATASETS: dict[str, ConversionRule] = {
         "image_folder",
         {**PICTURES, "target_size": "size"},
         constants={"crop": "middle", "exclude": ["ref.*"]},
-        advice={"need_ref": "`patch_with_reference` yields the whole picture beside each patch."},
+        advice={"need_ref": "`patch_with_reference` yields the whole image with each patch."},
         harmless={"need_ref": (False,), "needs_metadata": (False,), "strict": (False,), "ignore_first": (0,)},
         dropped=ALIGNED,
-        changed={"paths": "yields 'lq' and 'hq'; for a picture around each patch see `patch_with_reference`"},
+        changed={"paths": "yields 'lq' and 'hq'; `patch_with_reference` also yields the whole image"},
         silent=(*SILENT, "weights", *CORRUPTIONS),
         finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
     ),
@@ -151,19 +151,19 @@ DATASETS: dict[str, ConversionRule] = {
         constants={"crop": "middle"},
         harmless={"paired_mode": (False,)},
         advice={"paired_mode": PAIRS},
-        changed={"path": "values are in 0..1; the reference normalized them by ImageNet's mean and deviation"},
+        changed={"path": "values are in 0..1; the reference normalized them by ImageNet's mean and standard deviation"},
         silent=SILENT,
     ),
     "fullimage": ConversionRule(
         "image_folder",
         {**LOADER, "dataroot_GT": "path", "scale": "scale"},
-        advice={"dataroot_LQ": PAIRS, "lq_noise": "An injector adds it: `add_noise`.", "grayscale": GREY},
+        advice={"dataroot_LQ": PAIRS, "lq_noise": "The injector `add_noise` adds it.", "grayscale": GREY},
         harmless={"dataroot_LQ": (None,), "use_blurring": (False,), "lq_noise": (0, None), "grayscale": (False,)},
         dropped={
-            "target_size": "whole pictures come; patches are `size`, with their picture `patch_with_reference`",
-            "use_flip": "pictures stay as they are; `augment: true` flips and turns patches",
-            "use_rot": "pictures stay as they are; `augment: true` flips and turns patches",
-            "use_compression_artifacts": "pictures stay as they are; `corruptions: {fixed: [jpeg]}` compresses `lq`",
+            "target_size": "yields whole images; set `size` for patches, or use `patch_with_reference` for both",
+            "use_flip": "images are not augmented; `augment: true` flips and rotates patches",
+            "use_rot": "images are not augmented; `augment: true` flips and rotates patches",
+            "use_compression_artifacts": "images are not compressed; `corruptions: {fixed: [jpeg]}` compresses `lq`",
             **ALIGNED,
         },
         silent=(*SILENT, "dataroot_GT_weights", "min_tile_size"),
@@ -172,7 +172,7 @@ DATASETS: dict[str, ConversionRule] = {
     "multiscale": ConversionRule(
         "crop_tree",
         {**PICTURES, "hq_tile_size": "size", "num_scales": "levels"},
-        changed={"num_scales": "squares are listed level by level; the reference went down each branch first"},
+        changed={"num_scales": "squares are ordered level by level; the reference ordered them depth first"},
         silent=(*SILENT, *CORRUPTIONS),
         finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
     ),
@@ -181,43 +181,43 @@ DATASETS: dict[str, ConversionRule] = {
         {**LOADER, "dataset": "name", "datapath": "root"},
         values={"dataset": {"mnist": "MNIST", "fmnist": "FashionMNIST", "cifar10": "CIFAR10"}},
         harmless={"flip": (False, None), "crop_sz": (None, 0), "padding": (None, 0), "fixed_len": (None,)},
-        changed={"dataset": "yields 'image' and 'label', and downloads nothing; the reference called it 'LQ' and 'GT'"},
-        dropped={"test": "say which part by `options: {train: false}`"},
+        changed={"dataset": "yields 'image' and 'label' and downloads nothing; the reference yielded 'LQ' and 'GT'"},
+        dropped={"test": "select the split with `options: {train: false}`"},
         silent=(*SILENT, "scale"),
     ),
 }
-"""A data set that is in none of these tables keeps its name and options: it is the user's own, from a plugin."""
+"""A data set that no table lists keeps its name and options: it comes from a plugin."""
 
-FRAMES = "Write `frames`: consecutive pictures of a folder, stacked; `count: 2` gives pairs."
-VIEWS = "Take the inner data set, and add injectors `{type: random_view, in: hq, out: aug1}` and the same for aug2."
+FRAMES = "Write `frames`, which stacks consecutive images of a folder; `count: 2` gives pairs."
+VIEWS = "Use the inner data set, and add injectors `{type: random_view, in: hq, out: aug1}` and the same for aug2."
 VIEWED = ConversionRule(
     silent=("dataset", "key1", "key2", *LOADER, *SILENT),
     dropped={
-        "crop_size": "views are as large as the pictures, whose `size` it is now",
+        "crop_size": "views have the size of the images; set their `size`",
         "normalize": "views are in 0..1; the injector `normalize` shifts and scales them",
     },
 )
-AUDIO = "Write `audio_folder` (recordings) and name its keys in the steps."
+AUDIO = "Write `audio_folder` (recordings), and use its keys in the steps."
 SPEECH = "Write `text_audio` (a list of recordings with their texts), or register your own in a plugin."
 REFUSED = {
     "multi_frame_extensible": FRAMES,
     "paired_frame": FRAMES,
-    "combined": "Write a `union` where the samples alternate; one that joins samples has to come from a plugin.",
+    "combined": "Write a `union` to alternate samples; to join samples, register a data set in a plugin.",
     "byol_structured_dataset": VIEWS,
-    "random_aug_wrapper": "Take the inner data set, with `corruptions:`, or an injector such as `random_view`.",
-    "random_dataset": "It yields noise; an injector can draw that in a step.",
+    "random_aug_wrapper": "Use the inner data set with `corruptions:`, or an injector such as `random_view`.",
+    "random_dataset": "It yields noise; draw it with the injector `noise` in a step.",
     "unsupervised_audio": AUDIO,
-    "unsupervised_audio_with_noise": f"{AUDIO} An injector adds the noise.",
-    "preprocessed_mel": f"{AUDIO} An injector makes the spectrogram.",
+    "unsupervised_audio_with_noise": f"{AUDIO} Add the noise with an injector.",
+    "preprocessed_mel": f"{AUDIO} Compute the spectrogram with an injector.",
     **dict.fromkeys(("nv_tacotron", "gpt_tts", "grand_conjoined_voice"), SPEECH),
 }
-"""Data sets of the reference whose files or keys ours does not share, and what to write."""
+"""Data sets of the reference without a counterpart, and the suggested replacement."""
 OWN = ("paired_voice_audio", "fast_paired_voice_audio", "fast_paired_voice_audio_with_phonemes")
-"""Data sets that forks have made their own: they stay, for a plugin, with a word about what there is."""
+"""Data sets that forks changed. They are kept for a plugin, and the warning names the native alternative."""
 
 
 def _without_flip(node: Node) -> Node:
-    """These never flipped by that option."""
+    """The entry with flips disabled: these data sets ignored the option."""
     return rebuilt(node, {**mapping(node), "disable_flip": as_node(True, node.place)})
 
 
@@ -239,7 +239,7 @@ def convert_dataset(node: Node, path: str, notes: Notes) -> Fields:
     """One data set, with those inside it."""
     mode = node.get("mode")
     if mode is None:
-        notes.refuse(node, path, "needs 'mode'")
+        notes.refuse(node, path, "requires 'mode'")
         return mapping(node)
     name = text(mode)
     rest = {key: value for key, value in mapping(node).items() if key != "mode"}
@@ -251,18 +251,20 @@ def convert_dataset(node: Node, path: str, notes: Notes) -> Fields:
     if rule is not None:
         return apply(rule, rebuilt(node, rest), path, notes, what=f"data set {name!r}")
     if name not in REFUSED:
-        tell_plugin("data set", name, mode, f"{path}.mode", notes)
+        warn_of_plugin("data set", name, mode, f"{path}.mode", notes)
     if name in OWN:
-        notes.warn(mode, f"{path}.mode", "ours for lists of recordings with texts is `text_audio`, with other options")
+        notes.warn(
+            mode, f"{path}.mode", "the native data set for recordings with texts is `text_audio`, with other options"
+        )
     fields = {LOADER.get(key, key): _inner(value, f"{path}.{key}", notes) for key, value in rest.items()}
     return {"type": mode, **{key: value for key, value in fields.items() if key not in SILENT}}
 
 
 def _views(node: Node, inner: Node, path: str, notes: Notes) -> Fields:
-    """The data set inside, batched as the wrapper was; the views are drawn in the steps."""
+    """The inner data set, batched as the wrapper was. Injectors of the steps draw the views."""
     views = (f"`{{type: random_view, in: {text(node.get(f'key{n}')) or 'hq'}, out: aug{n}}}`" for n in (1, 2))
     hint = f"Add to the injectors of the step: {' and '.join(views)}."
-    notes.warn(node, path, "yields the data set inside it; 'aug1' and 'aug2' have to be made by injectors", hint)
+    notes.warn(node, path, "is replaced by its inner data set; injectors have to draw 'aug1' and 'aug2'", hint)
     apply(VIEWED, node, path, notes, what="data set 'byol_dataset'")
     outer = {LOADER[key]: value for key, value in mapping(node).items() if key in LOADER}
     return {**convert_dataset(inner, f"{path}.dataset", notes), **outer}

@@ -1,4 +1,4 @@
-"""Diffusion of the reference: its injectors."""
+"""The reference's diffusion injectors."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from artschool.legacy.rules import (
 
 LOSSES: dict[str, ConversionRule] = {}
 PLUGIN_NETWORKS = {
-    "unet_diffusion": "Its code and its weights belong together; a training from nothing may take `type: unet`, whose "
-    "conditions are `label` and `image`."
+    "unet_diffusion": "To load its weights, register its code. To train from scratch, use `type: unet` "
+    "with the conditions `label` and `image`."
 }
-"""Networks that only a plugin can be, and what to take for a new training."""
+"""Networks that have to come from a plugin, and the native alternative for a new training."""
 _BETAS = ConversionRule(
     options={"schedule_name": "schedule", "num_diffusion_timesteps": "num_timesteps"},
     values={"schedule_name": {"linear": "linear", "cosine": "cosine"}},
@@ -44,11 +44,11 @@ _SAMPLING = ConversionRule(**_PROCESS, silent=("loss_type", *_GUIDANCE))
 
 
 def _both(fields: Fields, node: Node, path: str, notes: Notes, arguments: ConversionRule) -> None:
-    """Options that stand in two mappings, and the conditions."""
+    """Collect options from two mappings, and the conditions."""
     for key, rule in (("beta_schedule", _BETAS), ("diffusion_args", arguments)):
         section = node.get(key)
         if section is None:
-            notes.refuse(node, path, f"needs {key!r}")
+            notes.refuse(node, path, f"requires {key!r}")
             continue
         fields |= apply(rule, section, f"{path}.{key}", notes, what=f"`{key}:`")
     if mapping(node.get("model_input_keys")):
@@ -56,7 +56,7 @@ def _both(fields: Fields, node: Node, path: str, notes: Notes, arguments: Conver
 
 
 def _trained(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The results of a training under their keys, in one list."""
+    """List the outputs of a training under their keys."""
     _both(fields, node, path, notes, _TRAINING)
     unnamed = Node("_", node.place)
     out = [fields.get("out", unnamed), *(node.get(f"out_key_{name}") or unnamed for name in ("vb_loss", "x_start"))]
@@ -68,15 +68,15 @@ def _trained(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     if every is not None and not every.value:
         del fields["even_every"]
     elif every is not None:
-        message = "each batch gets timesteps spread evenly over all; the reference went on from batch to batch"
+        message = "each batch gets timesteps spread evenly over the range; the reference continued from batch to batch"
         notes.warn(every, f"{path}.deterministic_timesteps_every", message)
     if sampler is not None and sampler.value == "loss-second-moment":
-        message = "the losses are weighted by what makes their mean that of uniform timesteps; the reference forgot it"
+        message = "losses are reweighted to the mean over uniform timesteps; the reference omitted the weights"
         notes.warn(sampler, f"{path}.sampler_type", message)
 
 
 def _sampled(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """What is sampled with which network, from which timesteps, and of which shape."""
+    """Convert the network, the timesteps and the shape of the samples."""
     _both(fields, node, path, notes, _SAMPLING)
     network, use_ema, ddim = (mapping(node).get(name) for name in ("generator", "use_ema", "use_ddim"))
     if network is not None and use_ema is not None and use_ema.value is True:
@@ -89,16 +89,18 @@ def _sampled(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     guided = mapping(node.get("diffusion_args")).get("conditioning_free")
     if guided is not None and guided.value is True:
         hint = (
-            "Here a network learns a value that stands for no condition: `nothing: {name: value}` with "
-            "`drop_probability` in training, and `guidance: 2` in sampling, conditioning_free_k 1 without its ramp."
+            "In training, write `nothing: {name: value}` with `drop_probability`, a learned value for no condition. In "
+            "sampling, write `guidance: 2`, which equals conditioning_free_k 1 without its ramp."
         )
         where = f"{path}.diffusion_args.conditioning_free"
-        notes.refuse(guided, where, "the reference told its networks by an argument of their own to forget", hint)
+        notes.refuse(
+            guided, where, "the reference's guidance passes its networks an argument that has no counterpart", hint
+        )
     _shaped(fields, node, path, notes)
 
 
 def _shaped(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The reference knew two inputs by name, and the shape of the samples from them."""
+    """Derive the shape of the samples from the two inputs that the reference knew by name."""
     inputs = mapping(node.get("model_input_keys"))
     multiple = fields.pop("multiple", None)
     if "low_res" in inputs:
@@ -107,10 +109,8 @@ def _shaped(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         fields["like"], fields["channels"] = inputs["spectrogram"], as_node(1, node.place)
         fields["multiple"] = multiple or as_node(4096, node.place)
     else:
-        hint = (
-            "Write `like:` a key of shape (B, C, ...), with `channels` and `scale_factor` where samples differ from it."
-        )
-        notes.refuse(node, path, "has no input 'low_res' or 'spectrogram' that tells the shape of the samples", hint)
+        hint = "Write `like:` with a key of shape (B, C, ...), and `channels` and `scale_factor` if samples differ."
+        notes.refuse(node, path, "has no input 'low_res' or 'spectrogram' to take the shape of the samples from", hint)
 
 
 _SECTIONS = ("beta_schedule", "diffusion_args", "model_input_keys")
@@ -137,9 +137,7 @@ INJECTORS: dict[str, ConversionRule] = {
             "multiple_requirement": "multiple",
         },
         values={"noise_type": {"random": "random", "fixed": "fixed", "zero": "zero"}},
-        dropped={
-            "output_batch_size": "as many samples are drawn as the batch has; `batch_size` of the data says how many"
-        },
+        dropped={"output_batch_size": "draws one sample for each sample of the batch; set `batch_size` of the data"},
         silent=(*_SECTIONS, "use_ddim", "use_ema", "use_ema_model"),
         finish=_sampled,
     ),

@@ -1,4 +1,4 @@
-"""The reference's evaluation: `eval:`, and how often, which `train:` says."""
+"""The reference's evaluation: `eval:`, and its frequency in `train:`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "val"
 
 
 def convert_evaluation(tree: Node, steps: Node | None, notes: Notes) -> Node | None:
-    """The native `evaluate:`; None where the file evaluates nothing."""
+    """The native `evaluate:`; None if the file evaluates nothing."""
     section, train = tree.get("eval") or Node({}, tree.place), tree.get("train") or Node({}, tree.place)
     data = (tree.get("datasets") or tree).get(NAME)
     every = _every(tree, train, notes) if data is not None or mapping(section.get("evaluators")) else None
@@ -26,13 +26,13 @@ def convert_evaluation(tree: Node, steps: Node | None, notes: Notes) -> Node | N
     else:
         for name in ("pure", "injectors", "output_state"):
             if (asked := section.get(name)) is not None and asked.value:
-                notes.warn(asked, f"eval.{name}", f"is left out: there is no `datasets.{NAME}` to evaluate on")
+                notes.warn(asked, f"eval.{name}", f"is dropped: there is no `datasets.{NAME}` to evaluate on")
     entries |= convert_evaluators(section, every, notes)
     return Node(entries, section.place) if entries else None
 
 
 def _validation(data: Node, section: Node, steps: Node | None, every: Node | None, notes: Notes) -> Node | None:
-    """The evaluation of the reference itself, on its data set `val`."""
+    """The reference's own evaluation, on the data set `val`."""
     fields: Fields = {"data": Node(NAME, data.place, data.key_place)}
     if every is not None:
         fields["every"] = every
@@ -46,7 +46,7 @@ def _validation(data: Node, section: Node, steps: Node | None, every: Node | Non
         entry = {"type": "psnr", "in": [text(output), "hq"]}
         fields["metrics"] = as_node({"psnr": entry}, output.place)
     elif own is not None:
-        notes.warn(own, "eval.injectors", "what they write needs metrics to be reported: add `metrics:`")
+        notes.warn(own, "eval.injectors", "no metric reads their output; add `metrics:`")
         return None
     return Node(fields, data.place, data.key_place)
 
@@ -59,6 +59,6 @@ def _every(tree: Node, train: Node, notes: Notes) -> Node | None:
     batch = ((tree.get("datasets") or tree).get("train") or tree).get("batch_size")
     size = batch.value if batch is not None and isinstance(batch.value, int) and batch.value else 1
     every = math.ceil(millions.value * 1e6 / size)
-    message = f"{millions.value} million samples in batches of {size} are {every} iterations"
+    message = f"{millions.value} million samples in batches of {size} equal {every} iterations"
     notes.warn(millions, "train.val_freq_megasamples", message)
     return rebuilt(millions, every)

@@ -1,4 +1,4 @@
-"""The reference's evaluators: entries of `evaluate:` where their options say all of it, else advice."""
+"""The reference's evaluators: entries of `evaluate:` where their options suffice, otherwise advice."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ADVICE = {
     "fid": "sample in its injectors (`noise`, `forward`), metric `fid`",
     "fid_for_structural_nets": f"{CALL}, metric `fid`",
     "flow_gaussian_nll": f"{CALL}, metric `flow_nll`",
-    "mel": "name the step whose losses are its score, `steps: [...]`",
+    "mel": "list the step whose losses it reports, `steps: [...]`",
     "single_point_pair_contrastive_eval": f"{CALL}, metric `point_pair_contrast`",
     "sr_diffusion_fid": "sample in its injectors (`diffusion_sample`), metric `fid`",
     "sr_fid": f"{CALL}, metric `fid`",
@@ -22,14 +22,14 @@ ADVICE = {
     "style_transfer": f"{CALL}, metric `style`",
     "wer": f"{CALL}, metric `wer`",
 }
-"""The reference's evaluators, and how `evaluate:` says each."""
+"""The reference's evaluators, and how `evaluate:` expresses each."""
 _SAMPLED = ConversionRule(silent=("type", "for", "batch_size", "dataset", "diffusion_params", "fid_batch_size"))
 _REAL = "hq"
 _TO_UNIT = {"type": "denormalize", "in": _REAL, "shift": 0.5, "scale": 0.5, "out": f"{_REAL}_0_to_1"}
 
 
 def convert_evaluators(section: Node, every: Node | None, notes: Notes) -> Fields:
-    """The native `evaluate:` of those that can be converted, by name; a warning with advice for each."""
+    """The native `evaluate:` of the evaluators that can be converted, and a warning with advice for each other."""
     entries: Fields = {}
     for name, node in mapping(section.get("evaluators")).items():
         kind, path = text(node.get("type")), f"eval.evaluators.{name}"
@@ -38,18 +38,18 @@ def convert_evaluators(section: Node, every: Node | None, notes: Notes) -> Field
             entries[name] = _fid_of_samples(name, node, every, path, notes)
         elif kind in ADVICE:
             hint = f"Write `evaluate.{name}` with its data: {ADVICE[kind]}. See docs/evaluation.md."
-            notes.warn(node, path, f"is left out: the reference's evaluator {kind!r}", hint)
+            notes.warn(node, path, f"is dropped: the evaluator {kind!r} has no automatic conversion", hint)
         else:
-            notes.warn(node, path, f"{kind!r} is no evaluator of the reference")
+            notes.warn(node, path, f"unknown evaluator {kind!r}")
     return entries
 
 
 def _fid_of_samples(name: str, node: Node, every: Node | None, path: str, notes: Notes) -> Node:
-    """Samples for the small pictures of a data set, compared with its large ones, all of them in 0..1."""
+    """Samples for the small images of a data set, compared with its large ones, both in 0..1."""
     apply(_SAMPLED, node, path, notes, what="evaluator 'sr_diffusion_fid'")
     features = f"{name}_features"
-    message = f"compares features of {features!r}, a frozen VGG19 whose weights you have to bring; the reference's came"
-    hint = f"Numbers differ. Weights: https://download.pytorch.org/models/{DOWNLOADED}, or name a network of your own."
+    message = f"compares features of {features!r}, a frozen VGG19 whose weights you supply; the reference's came"
+    hint = f"The values differ. Weights: https://download.pytorch.org/models/{DOWNLOADED}; or use another network."
     notes.warn(node, path, f"{message} from Inception", hint)
     notes.networks[features] = as_node({**VGG, "weights": DOWNLOADED}, node.place)
     data, parameters = mapping(node)["dataset"], mapping(node)["diffusion_params"]

@@ -1,4 +1,4 @@
-"""The reference's perceptual losses, which loaded a feature network themselves."""
+"""The reference's perceptual losses, which loaded their own feature networks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from artschool.config.source import Node
 from artschool.legacy.rules import ConversionRule, Fields, Notes, as_node, loss_rule, rebuilt, same, text
 
 VGG = {"type": "vgg", "depth": 19, "layers": ["conv5_4"], "frozen": True}
-"""What the reference compared: the last convolution of VGG19, before its ReLU."""
+"""The features that the reference compared: the last convolution of VGG19, before its ReLU."""
 DOWNLOADED = "vgg19-dcbb9e9d.pth"
 
 
@@ -15,7 +15,7 @@ def _with_network(fields: Fields, node: Node, path: str, notes: Notes) -> None:
 
 
 def _with_two_networks(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The features of fakes came from a network of the user's, those of real samples from torchvision's."""
+    """Features of fake samples come from the user's network, those of real samples from torchvision's."""
     fields["network"] = _network(node, node.get("load_path"), path, notes)
     fields["real_network"] = _network(node, None, path, notes)
 
@@ -33,15 +33,17 @@ FEATURES: dict[str, ConversionRule] = {
 
 
 def _network(node: Node, load_path: Node | None, path: str, notes: Notes) -> Node:
-    """The name of a frozen feature network, which is among the networks of the file then."""
+    """Add a frozen feature network to the file. Returns its name."""
     at = node.get("which_model_F") or node
     if text(at) != "vgg":
         found = at.plain() if at is not node else None
-        hint = "`perceptual` takes any network that returns feature maps: register it by a plugin, and name it."
+        hint = "`perceptual` takes any network that returns feature maps; register one in a plugin."
         notes.refuse(at, f"{path}.which_model_F", f"feature network {found!r} has no counterpart", hint)
     if load_path is None or not text(load_path):
-        message = f"the reference downloaded torchvision's weights; nothing is downloaded here, so bring {DOWNLOADED}"
-        notes.warn(at, f"{path}.load_path", message, f"Its address: https://download.pytorch.org/models/{DOWNLOADED}")
+        message = f"the reference downloaded torchvision's weights; artschool downloads nothing, so supply {DOWNLOADED}"
+        notes.warn(
+            at, f"{path}.load_path", message, f"Download it from https://download.pytorch.org/models/{DOWNLOADED}"
+        )
         load_path = as_node(DOWNLOADED, at.place)
     name, number = "vgg19_features", 2
     while name in notes.networks and text(notes.networks[name].get("weights")) != text(load_path):

@@ -1,4 +1,4 @@
-"""Adversarial losses of the reference."""
+"""The reference's adversarial losses."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from artschool.legacy.rules import ConversionRule, Fields, Notes, loss_rule, map
 
 PENALTIES = ("gradient_penalty", "gradient_penalty_frequency")
 PENALTY_WEIGHT = 10
-"""What the reference multiplied its gradient penalties by."""
+"""Factor that the reference applied to its gradient penalties."""
 
 
 def penalty_of(node: Node, fields: Fields, path: str, notes: Notes) -> Fields | None:
-    """The gradient penalty within an old loss of a critic, as a loss of its own; None where there is none.
+    """The gradient penalty inside an old critic loss, as a separate loss; None if there is none.
 
     Args:
-        fields: The old loss in native terms.
+        fields: The converted loss.
     """
     option = next((name for name in PENALTIES if name in mapping(node)), None)
     if option is None or _is_on(node, "gen_loss") or not _is_on(node, option):
         return None
     given, weight, name = mapping(node)[option], fields.get("weight"), path.rpartition(".")[2]
-    only = "; with `logistic` the reference left it out" if _is_on(node, "logistic") else ""
-    notes.warn(given, f"{path}.{option}", f"is a loss of its own now, {name}_penalty, at samples without noise{only}")
+    only = "; the reference omitted it with `logistic`" if _is_on(node, "logistic") else ""
+    notes.warn(given, f"{path}.{option}", f"becomes a separate loss, {name}_penalty, at samples without noise{only}")
     penalty: Fields = {
         "type": rebuilt(given, "gradient_penalty"),
         **{name: fields[name] for name in ("network", "real") if name in fields},
@@ -45,30 +45,32 @@ def _is_on(node: Node, option: str) -> bool:
 
 
 def _finish_gan(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Leave out what is off, and tell what is not as it was."""
+    """Remove options that are off, and warn of changed behaviour."""
     for name in ("noise", "min_loss"):
         if not _is_on(node, name):
             fields.pop(name, None)
     if "min_loss" in fields:
-        message = "compares the loss of each micro-batch, over all processes; the reference the mean of its last ten"
+        message = (
+            "applies to the loss of each micro-batch over all processes; the reference used the mean of the last ten"
+        )
         notes.warn(mapping(node)["min_loss"], f"{path}.min_loss", message)
     kind = node.get("gan_type")
     if kind is not None and kind.value == "pixgan_fea":
-        message = "is the plain loss of all logits, as it was; for what the critic sees within, add `feature_matching`"
+        message = "is the plain loss of all logits, as in the reference; add `feature_matching` to match features"
         notes.warn(kind, f"{path}.gan_type", message)
 
 
 def _finish_generator(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The reference's relativistic loss of a generator was half of ours."""
+    """The reference's relativistic generator loss was half of the native one."""
     _finish_gan(fields, node, path, notes)
     kind, weight = node.get("gan_type"), fields.get("weight")
     if kind is not None and kind.value == "ragan" and weight is not None and isinstance(weight.value, int | float):
         fields["weight"] = rebuilt(weight, weight.value / 2)
-        notes.warn(weight, f"{path}.weight", "is halved, since the loss is a sum here; the reference's was a mean")
+        notes.warn(weight, f"{path}.weight", "is halved: the loss is a sum, and the reference's was a mean")
 
 
 def _finish_divergence(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Generator or critic; the logistic loss is the plain one."""
+    """Choose the generator's or the critic's loss. The logistic loss is the vanilla GAN loss."""
     kind = mapping(node)["type"]
     for_generator = _is_on(node, "gen_loss")
     if not _is_on(node, "noise"):
@@ -79,8 +81,8 @@ def _finish_divergence(fields: Fields, node: Node, path: str, notes: Notes) -> N
     else:
         fields["role"] = rebuilt(kind, "generator" if for_generator else "critic")
     if kind.value == "lightweight_gan_divergence":
-        message = "sums over the list of logits that the critic returns; its self-supervised loss is none of them"
-        hint = "Let a method of the critic return that, call it with `forward`, and add a loss of type `mean`."
+        message = "sums over the list of logits that the critic returns, without its self-supervised loss"
+        hint = "For that, add a method to the critic, call it with `forward`, and add a loss of type `mean`."
         notes.warn(kind, f"{path}.type", message, hint)
 
 
@@ -110,6 +112,8 @@ LOSSES: dict[str, ConversionRule] = {
     "stylegan2_pathlen": loss_rule(
         "path_length",
         {"w_styles": "styles", "gen": "images"},
-        changed={"type": "its moving average moves on; the reference's stood still after the first iteration"},
+        changed={
+            "type": "its moving average is updated at every iteration; the reference's was constant after the first"
+        },
     ),
 }

@@ -23,7 +23,7 @@ from artschool.legacy.rules import (
 
 
 def _call_as_before(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """What a network call of the reference does beyond its options."""
+    """Convert what a network call of the reference did besides its options."""
     grad, inputs, half = fields.get("grad"), fields.get("in"), node.get("fp16")
     if grad is not None and grad.value is False:
         fields["mode"] = Node("eval", grad.place)
@@ -31,14 +31,14 @@ def _call_as_before(fields: Fields, node: Node, path: str, notes: Notes) -> None
         given = [rebuilt(part, None) if part.value == "None" else part for part in items(inputs)]
         fields["in"] = rebuilt(inputs, given) if isinstance(inputs.value, list) else given[0] if given else inputs
     if half is not None and half.value is False:
-        notes.warn(half, f"{path}.fp16", "is left out: the call runs in the precision of the whole training")
+        notes.warn(half, f"{path}.fp16", "is dropped: the call runs in the precision of the training")
 
 
 def _call_of_another_file(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Codes of a frozen network that stands in another file: a call of one of this file's own networks."""
+    """Codes of a frozen network of another file, which becomes a network of this one."""
     source, network = node.get("dvae_config"), node.get("dvae_name")
     if network is None or source is None:
-        notes.refuse(node, path, "needs 'dvae_config' and 'dvae_name'")
+        notes.refuse(node, path, "requires 'dvae_config' and 'dvae_name'")
         return
     notes.hold(text(network), network_of_file(source, network, f"{path}.dvae_config", notes))
     fields["network"] = network
@@ -66,7 +66,7 @@ GENERAL: dict[str, ConversionRule] = {
     "pad": injector_rule(
         "pad",
         same("multiple"),
-        changed={"multiple": "a length that is a multiple already is not padded; the reference added a whole multiple"},
+        changed={"multiple": "does not pad a length that is already a multiple; the reference added a whole multiple"},
     ),
     "squeeze": injector_rule("squeeze", same("dim")),
 }
@@ -91,7 +91,7 @@ def convert_injectors(step: Node, path: str, notes: Notes) -> Node | None:
 
 
 def convert_injector(node: Node, path: str, notes: Notes) -> Fields:
-    """One injector. One without a counterpart is a fault, and stays as it is."""
+    """Convert one injector. One without a counterpart is a fault and stays unchanged."""
     name = text(node.get("type"))
     if name not in INJECTORS:
         refuse_unknown("injector", name, node, path, notes, known=INJECTORS)
@@ -102,7 +102,7 @@ def convert_injector(node: Node, path: str, notes: Notes) -> Fields:
 
 
 def _convert_holder(name: str, node: Node, path: str, notes: Notes) -> Fields:
-    """An injector that holds another one: its type is `subtype`, and its options stand among its own."""
+    """An injector that contains another: `subtype` is the inner type, and the options of both are in one mapping."""
     rule, subtype = INJECTORS[name], node.get("subtype")
     own = {"type", *rule.options, *rule.harmless}
     fields = apply(
@@ -113,7 +113,7 @@ def _convert_holder(name: str, node: Node, path: str, notes: Notes) -> Fields:
         what=f"injector {name!r}",
     )
     if subtype is None:
-        notes.refuse(node, path, "needs 'subtype', the injector that it holds")
+        notes.refuse(node, path, "requires 'subtype', the type of its inner injector")
         return fields
     inner = {key: value for key, value in mapping(node).items() if key not in own and key != "subtype"}
     held = convert_injector(rebuilt(node, {"type": subtype, **inner}), path, notes)
@@ -122,9 +122,9 @@ def _convert_holder(name: str, node: Node, path: str, notes: Notes) -> Fields:
 
 
 def refuse_unknown(kind: str, name: str, node: Node, path: str, notes: Notes, *, known: Iterable[str]) -> None:
-    """A fault for a component that cannot be converted."""
+    """Report a component that cannot be converted."""
     if not name:
-        notes.refuse(node, path, "needs 'type'")
+        notes.refuse(node, path, "requires 'type'")
         return
     hint = allowed("There are", name, known)
-    notes.refuse(node.get("type") or node, path, f"{name!r} is no {kind} of the reference", hint)
+    notes.refuse(node.get("type") or node, path, f"unknown {kind} {name!r}: the reference does not have it", hint)

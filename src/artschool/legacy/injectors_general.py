@@ -1,4 +1,4 @@
-"""The reference's injectors that shape, draw and schedule values of any kind."""
+"""The reference's general injectors: shapes, random values, schedules."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from artschool.config.source import Node
 from artschool.legacy.rules import ConversionRule, Fields, Notes, as_node, injector_rule, mapping, rebuilt, same, text
 
 HOLDERS = ("for_each", "step_interleave")
-"""Injectors that hold another one, whose options stand among theirs."""
+"""Injectors that contain another, whose options are in the same mapping."""
 CORNERS = ("top_left", "top_right", "bottom_left", "bottom_right")
 
 
 def _with_corners(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Five keys, which the reference made up from one."""
+    """List the five output keys, which the reference derived from one."""
     out = fields.get("out")
     if out is not None:
         fields["out"] = as_node([text(out), *(f"{text(out)}_{corner}" for corner in CORNERS)], out.place)
 
 
 def _with_shape(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """What undoes it, under keys that the reference made up from one."""
+    """List the output keys for the inverse operation, which the reference derived from one."""
     out = fields.get("out")
     if out is not None:
         names = [text(out), f"{text(out)}_reverse_shape", f"{text(out)}_reverse_permute"]
@@ -28,22 +28,22 @@ def _with_shape(fields: Fields, node: Node, path: str, notes: Notes) -> None:
 
 
 def _with_labels(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The mixed batch and its labels in one list."""
+    """List the mixed batch and its labels as outputs."""
     out, labels = fields.get("out"), node.get("out_labels")
     if out is None or labels is None:
-        notes.refuse(node, path, "needs 'out' and 'out_labels'")
+        notes.refuse(node, path, "requires 'out' and 'out_labels'")
     else:
         fields["out"] = rebuilt(out, [out, labels])
 
 
 def _constant(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Its shape is that of `like`; the reference never read `in`."""
+    """Drop `in`, which the reference never read: the shape comes from `like`."""
     if "in" in fields and "like" in fields:
         del fields["in"]
 
 
 def _without_cutoff(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The reference's -1 for no limit."""
+    """Drop the limit -1, which meant no limit."""
     limit = fields.get("limit")
     if limit is not None and limit.value == -1:
         del fields["limit"]
@@ -51,17 +51,19 @@ def _without_cutoff(fields: Fields, node: Node, path: str, notes: Notes) -> None
 
 
 def _indices(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """As many slices as there are names; of a single name the reference made one for each of its letters."""
+    """One slice for each output. From a single name, the reference made one output for each of its letters."""
     out = fields.get("out")
     if out is not None:
         count = len(out.value) if isinstance(out.value, list) else None
         fields["index"] = as_node(0 if count is None else list(range(count)), out.place)
         if count is None:
-            notes.warn(out, f"{path}.out", "is the first slice; the reference wrote a key for each letter of the name")
+            notes.warn(
+                out, f"{path}.out", "holds the first slice; the reference wrote one key for each letter of the name"
+            )
 
 
 def _differences(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Two injectors in one: which one, `mode` says."""
+    """Convert one of two injectors, chosen by `mode`."""
     mode, out = node.get("mode"), fields.get("out")
     keys = [key for key in (fields.pop("lq", None), fields.pop("hq", None)) if key is not None]
     fields["in"] = Node(keys, node.place)
@@ -69,17 +71,17 @@ def _differences(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         fields["type"] = rebuilt(node.get("type") or node, "add")
         fields.pop("include_hq", None)
     elif text(mode) != "produce_diff":
-        notes.refuse(mode or node, f"{path}.mode", "is 'produce_diff' or 'recombine'")
+        notes.refuse(mode or node, f"{path}.mode", "must be 'produce_diff' or 'recombine'")
     elif out is not None:
         fields["out"] = rebuilt(out, [out, node.get("diff") or rebuilt(out, "_")])
 
 
 def _resized_crop(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The smallest crop, which the reference gave by two sizes."""
+    """The size of the smallest crop, which the reference defined by two sizes."""
     before, after = node.get("dim_in"), node.get("dim_out")
     numbers = [part.value for part in (before, after) if part is not None and isinstance(part.value, int | float)]
     if before is None or len(numbers) != 2 or not 0 < numbers[1] <= numbers[0]:
-        notes.refuse(node, path, "needs 'dim_in' and 'dim_out', with dim_out no larger than dim_in")
+        notes.refuse(node, path, "requires 'dim_in' and 'dim_out', with dim_out no larger than dim_in")
     else:
         fields["min_area"] = rebuilt(before, numbers[1] / numbers[0])
 
@@ -95,11 +97,11 @@ _SCHEDULES = {"fixed": {"weight": "value"}, "linear_decay": _LINEAR, "sinusoidal
 
 
 def _scheduled(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The options of `scheduler:` beside the others; a fixed one is a constant."""
+    """Merge the options of `scheduler:`. A fixed schedule becomes a constant."""
     scheduler = node.get("scheduler") or node
     kind = text(scheduler.get("type"))
     if kind not in _SCHEDULES:
-        notes.refuse(scheduler, f"{path}.scheduler", f"is fixed, linear_decay or sinusoidal, not {kind!r}")
+        notes.refuse(scheduler, f"{path}.scheduler", f"expected fixed, linear_decay or sinusoidal, got {kind!r}")
         return
     if kind == "fixed":
         fields["type"] = rebuilt(node.get("type") or node, "constant")
@@ -109,7 +111,7 @@ def _scheduled(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         if name in _SCHEDULES[kind]:
             fields[_SCHEDULES[kind][name]] = value
         elif name != "type":
-            notes.warn(value, f"{path}.scheduler.{name}", f"is left out: the reference never read {name!r} of {kind}")
+            notes.warn(value, f"{path}.scheduler.{name}", f"is dropped: the reference's {kind} never read {name!r}")
 
 
 INJECTORS: dict[str, ConversionRule] = {
@@ -140,7 +142,7 @@ INJECTORS: dict[str, ConversionRule] = {
     ),
     "random_scale": injector_rule("random_length", {"min_samples": "min_length"}),
     "random_shift": injector_rule(
-        "alias", changed={"type": "does nothing, as in the reference; write `type: random_shift` to shift"}
+        "alias", changed={"type": "has no effect, as in the reference; write `type: random_shift` to shift"}
     ),
     "recompose_dimension": injector_rule(
         "unfold_dimension", {"reverse_shape": "shape", "reverse_permute": "order", "in": "x"}
@@ -155,13 +157,13 @@ INJECTORS: dict[str, ConversionRule] = {
         finish=_differences,
     ),
     "step_interleave": injector_rule(
-        "for_each", {"aslist": "as_list"}, changed={"type": "is the same as for_each; the reference's called itself"}
+        "for_each", {"aslist": "as_list"}, changed={"type": "becomes for_each; the reference's recursed without end"}
     ),
     "stylegan2_noise": injector_rule(
         "style_mixing_noise",
         same("mix_probability", "latent_dim"),
         changed={
-            "type": "draws two latents for each sample, alike unless mixed; the reference drew one or two a batch"
+            "type": "draws two latents for each sample, equal unless mixed; the reference drew one or two a batch"
         },
     ),
 }

@@ -18,11 +18,11 @@ _ALTERED = {
 }
 _PATCHES = ("top_right", "bottom_left", "bottom_right")
 _ADJUSTMENTS = {"real_scale": 1, "real_offset": 0, "log_statistics": False}
-_ROUTERS = "reads what `routing()` of the network's routers tells, a method that they need now"
+_ROUTERS = "reads `routing()` of the network's routers, a method that they have to define"
 
 
 def _plain_pixel(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """A distance without adjustments is a loss of its own."""
+    """Use the plain loss if there are no adjustments."""
     for name, neutral in _ADJUSTMENTS.items():
         if name in fields and fields[name].value == neutral:
             del fields[name]
@@ -31,11 +31,11 @@ def _plain_pixel(fields: Fields, node: Node, path: str, notes: Notes) -> None:
 
 
 def _other_inputs(fields: Fields, node: Node, path: str, notes: Notes) -> Node | None:
-    """Take what a network was called with apart: the input to alter is returned, and the others are written."""
+    """Split the inputs of a network call: return the input to alter, and write the others to the fields."""
     inputs, index = items(node.get("fake")), fields.get("input_index")
     position = 0 if index is None else index.value
     if not isinstance(position, int) or not 0 <= position < len(inputs):
-        notes.refuse(node, path, f"needs 'fake', a list that has an input {position}")
+        notes.refuse(node, path, f"requires 'fake', a list with an input {position}")
         return None
     others = [rebuilt(part, None) if part.value == "None" else part for part in inputs]
     altered = others.pop(position)
@@ -51,7 +51,7 @@ def _altered(fields: Fields, node: Node, path: str, notes: Notes) -> None:
 
 
 def _patches(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """`image_patch` wrote the corners of an image under its own name with theirs."""
+    """Name the keys of the corners, as `image_patch` wrote them."""
     altered = _other_inputs(fields, node, path, notes)
     if altered is not None:
         fields |= {corner: rebuilt(altered, f"{altered.value}_{corner}") for corner in _PATCHES}
@@ -62,7 +62,7 @@ def _drop_altered(fields: Fields, node: Node, path: str, notes: Notes) -> None:
 
 
 def _weights_of_elements(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """A number instead of a list was never applied."""
+    """Drop a number in place of a list, which was never applied."""
     weights = fields.get("element_weights")
     if weights is not None and not isinstance(weights.value, list):
         del fields["element_weights"]
@@ -78,7 +78,7 @@ _CROSS_ENTROPY = loss_rule(
     },
     values={"subtype": {"ce": "ce", "bce": "bce", "soft_ce": "soft"}, "swap_channels": {True: 1, False: -1}},
     constants={"class_dim": -1},
-    changed={"mask": "leaves places out of the mean; in the reference it multiplied the logits"},
+    changed={"mask": "excludes positions from the mean; in the reference it multiplied the logits"},
 )
 GENERAL: dict[str, ConversionRule] = {
     **FEATURES,
@@ -100,7 +100,7 @@ GENERAL: dict[str, ConversionRule] = {
         "adjusted_pixel",
         {**same("criterion", "real", "fake", "real_scale", "real_offset"), "report_metrics": "log_statistics"},
         values=_CRITERIA,
-        changed={"report_metrics": "logs means and deviations of the batch; the reference drew means as histograms"},
+        changed={"report_metrics": "logs means and standard deviations; the reference logged histograms of means"},
         finish=_plain_pixel,
     ),
     "recursive": loss_rule(
@@ -116,8 +116,8 @@ GENERAL: dict[str, ConversionRule] = {
         constants={"power": 0},
         silent=("base_loss", "exp"),
         changed={
-            "type": "its weights cancelled out of the value and the gradient, so it trained as a plain l2, and does "
-            "here; `base_loss` and `exp` come into effect as `base: 0.2, power: 2`"
+            "type": "its weights cancelled out of the value and the gradient, so it equals a plain l2, as before; "
+            "write `base: 0.2, power: 2` to apply `base_loss` and `exp`"
         },
     ),
     "switch_transformer_balance": loss_rule("switch_transformer_balance", changed={"type": _ROUTERS}),
@@ -125,7 +125,7 @@ GENERAL: dict[str, ConversionRule] = {
         "translational",
         {**_ALTERED, **same("overlap"), "detach_fake": "detach"},
         values=_CRITERIA,
-        dropped={"patch_size": "it is the size of the output"},
+        dropped={"patch_size": "the size of the output applies"},
         silent=("fake",),
         finish=_patches,
     ),
@@ -136,7 +136,7 @@ NESTING: dict[str, ConversionRule] = {
         "for_each", {**same("real", "fake"), "recurrent_weights": "element_weights"}, finish=_weights_of_elements
     ),
 }
-"""Losses that hold another one: its type is `subtype`, and its options stand among theirs."""
+"""Losses that contain another: `subtype` is the inner type, and the options of both are in one mapping."""
 LOSSES: dict[str, ConversionRule] = {
     **GENERAL,
     **NESTING,
@@ -148,7 +148,7 @@ LOSSES: dict[str, ConversionRule] = {
 
 
 OF_TRAINED = ("discriminator_gan", "mixture_of_experts", "switch_transformer_balance")
-"""Losses about the network that their step trains, where they name none."""
+"""Losses that use the network that their step trains if they name none."""
 
 
 def convert_losses(step: Node, path: str, notes: Notes) -> Node | None:
@@ -167,10 +167,10 @@ def convert_losses(step: Node, path: str, notes: Notes) -> Node | None:
 
 
 def convert_loss(node: Node, path: str, notes: Notes, *, trained: Node | None) -> Fields:
-    """One loss. One without a counterpart is a fault, and stays as it is.
+    """Convert one loss. One without a counterpart is a fault and stays unchanged.
 
     Args:
-        trained: The network that its step trains: the discriminator of `discriminator_gan`, if none is named.
+        trained: The network that the step trains. It is the discriminator of `discriminator_gan` if that names none.
     """
     name = text(node.get("type"))
     if name not in LOSSES:
@@ -190,7 +190,7 @@ def _convert_nesting(name: str, node: Node, path: str, notes: Notes, *, trained:
     inner = {key: value for key, value in mapping(node).items() if key not in own and key != "subtype"}
     subtype = node.get("subtype")
     if subtype is None:
-        notes.refuse(node, path, "needs 'subtype', the loss that it holds")
+        notes.refuse(node, path, "requires 'subtype', the type of its inner loss")
         return mapping(node)
     fields = apply(NESTING[name], rebuilt(node, outer), path, notes, what=f"loss {name!r}")
     held = convert_loss(rebuilt(node, {"type": subtype, **inner}), path, notes, trained=trained)

@@ -16,7 +16,7 @@ WEIGHTS, PREFIX = "pretrain_model_", "pretrain_base_path_"
 
 
 def _vgg_critic(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """A flag for one more stage is a number of stages."""
+    """Turn the flag for one more stage into the number of stages."""
     extra = node.get("extra_conv")
     if extra is not None and extra.value is True:
         fields["stages"] = rebuilt(extra, 6)
@@ -26,7 +26,7 @@ _VGG_CRITIC = ConversionRule(
     "vgg_critic",
     {**COMMON, "in_nc": "in_channels", "nf": "width", "image_size": "image_size"},
     constants={"norm": "group"},
-    dropped={"do_checkpointing": "it saved memory alone"},
+    dropped={"do_checkpointing": "it only saved memory"},
     values={"trainable": {True: False, False: True}},
     silent=("extra_conv",),
     finish=_vgg_critic,
@@ -42,21 +42,23 @@ NETWORKS: dict[str, ConversionRule] = {
             "nb": "blocks",
             "scale": "scale",
         },
-        changed={"type": "its parameters have other names, so weights of the reference do not fit"},
+        changed={"type": "its parameters have other names, so weights of the reference cannot be loaded"},
         values={"trainable": {True: False, False: True}},
     ),
     "discriminator_vgg_128": replace(
         _VGG_CRITIC,
-        changed={"type": "normalises by groups, as at the end of the reference; for its first critics, `norm: batch`"},
+        changed={
+            "type": "uses group normalization, as the reference's last version; for its first, write `norm: batch`"
+        },
     ),
     "discriminator_vgg_128_gn": _VGG_CRITIC,
     "discriminator_vgg_128_gn_checkpointed": _VGG_CRITIC,
 }
-"""A network that is not here keeps its name and options: it is the user's own, and comes from a plugin."""
+"""A network that is not listed keeps its name and options: it comes from a plugin."""
 
 
 def convert_networks(section: Node, path: Node | None, notes: Notes) -> Node:
-    """The native `networks:`, with weights out of `path:`."""
+    """The native `networks:`, with the weights that `path:` names."""
     converted = {
         name: rebuilt(node, convert_network(node, f"networks.{name}", notes)) for name, node in mapping(section).items()
     }
@@ -68,15 +70,15 @@ def convert_networks(section: Node, path: Node | None, notes: Notes) -> Node:
         name = key.removeprefix(WEIGHTS if key.startswith(WEIGHTS) else PREFIX)
         if name != key and name not in converted and node.value is not None:
             hint = allowed("The networks are", name, converted)
-            notes.refuse(node, f"path.{key}", f"names no network, and the reference ignored it: {name!r}", hint)
+            notes.refuse(node, f"path.{key}", f"unknown network {name!r}, which the reference ignored", hint)
     return rebuilt(section, converted)
 
 
 def convert_network(node: Node, path: str, notes: Notes) -> Fields:
-    """One network, its options in one place."""
+    """One network, with its options in one mapping."""
     which = next((mapping(node)[key] for key in WHICH if key in mapping(node)), None)
     if which is None:
-        notes.refuse(node, path, "needs 'which_model'")
+        notes.refuse(node, path, "requires 'which_model'")
         return mapping(node)
     fields = {k: n for k, n in mapping(node).items() if k not in (*WHICH, *OPTIONS, "type")}
     for key in OPTIONS:
@@ -84,7 +86,7 @@ def convert_network(node: Node, path: str, notes: Notes) -> Fields:
     name = text(which)
     rule = NETWORKS.get(name)
     if rule is None:
-        tell_plugin("network", name, which, f"{path}.{which_key(node)}", notes)
+        warn_of_plugin("network", name, which, f"{path}.{which_key(node)}", notes)
         trainable = fields.pop("trainable", None)
         own = {"type": which, **fields}
         if trainable is not None and trainable.value is False:
@@ -98,17 +100,19 @@ def which_key(node: Node) -> str:
     return next(key for key in WHICH if node.get(key) is not None)
 
 
-def tell_plugin(kind: str, name: str, node: Node, path: str, notes: Notes) -> None:
-    """A warning of something that only the user's own code can be."""
+def warn_of_plugin(kind: str, name: str, node: Node, path: str, notes: Notes) -> None:
+    """Warn that a component has to come from a plugin."""
     register = {"network": "networks", "data set": "datasets"}[kind]
-    message = f"the {kind} {name!r} is none of ours: it has to come from a plugin"
-    hint = f"Register it in a file beside this one, `@{register}.register({name!r})`; list that: `plugins: [own.py]`."
+    message = f"{name!r} is not a built-in {kind}; a plugin has to register it"
+    hint = (
+        f"Register it with `@{register}.register({name!r})` in a Python file, and list the file: `plugins: [own.py]`."
+    )
     hint = "\n".join(filter(None, (hint, diffusion.PLUGIN_NETWORKS.get(name))))
     notes.warn(node, path, message, hint)
 
 
 def weights_of(path: Node | None, name: str) -> Node | None:
-    """What `path:` says of a network's weights, as a native `weights:`."""
+    """The weights that `path:` names for a network, as a native `weights:`."""
     section = mapping(path)
     file, prefix, strict = section.get(WEIGHTS + name), section.get(PREFIX + name), section.get("strict_load")
     if file is None or not file.value:
@@ -122,10 +126,8 @@ def weights_of(path: Node | None, name: str) -> Node | None:
 
 
 def network_of_file(source: Node, name: Node, path: str, notes: Notes) -> Node:
-    """A network that stands in another file, frozen here."""
-    message = f"network {text(name)!r} of {text(source)!r} is a frozen one of this file now"
-    notes.warn(
-        source, path, message, "It needs that file, and its weights: `pretrain_model_...` there or `weights:` here."
-    )
+    """A network of another file, frozen in this one."""
+    message = f"network {text(name)!r} of {text(source)!r} becomes a frozen network of this file"
+    notes.warn(source, path, message, "It needs that file and weights: `pretrain_model_...` there, or `weights:` here.")
     fields = {"from": rebuilt(source, {"file": source, "network": name}), "frozen": Node(True, name.place)}
     return Node(fields, source.place, source.key_place)

@@ -12,7 +12,7 @@ from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, as_node
 GATES = same("after", "before")
 ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2", "param_groups")}
 MOMENTUM = {**GATES, **same("lr", "weight_decay", "momentum", "param_groups")}
-ONCE = "each parameter moves once; the reference moved one inside d nested modules d times"
+ONCE = "each parameter is updated once; the reference updated one inside d nested modules d times"
 NO_DECAY: dict[str, Any] = {"no_decay": ["bias", "norm", "embedding"]}
 
 OPTIMIZERS: dict[str, ConversionRule] = {
@@ -29,33 +29,34 @@ OPTIMIZERS: dict[str, ConversionRule] = {
         "pytorch_optimizer",
         ADAM,
         constants={"name": "lion", **NO_DECAY},
-        dropped={"triton": "it only chose how the same numbers are computed"},
-        changed={"type": "it comes from another package: pip install 'artschool[optim]'"},
+        dropped={"triton": "it only selected an implementation"},
+        changed={"type": "needs another package: pip install 'artschool[optim]'"},
     ),
     "adam": ConversionRule("adam", ADAM),
     "sgd": ConversionRule("sgd", MOMENTUM, changed={"type": ONCE}),
 }
 GROUP = ConversionRule(options=same("lr"))
 BY_NAME = ("adam", "sgd", "lars")
-"""Where the reference followed `param_groups`; its first group is that of all other parameters."""
+"""Optimizers for which the reference followed `param_groups`. Its first group held all other parameters."""
 RATES = f"each group has its rate here; the reference followed 'param_groups' with {', '.join(BY_NAME)} alone"
 DEFAULT = "adamw"
 DEFAULT_BETAS = {"lion": (0.9, 0.99)}
-EIGHT_BITS = "Take 'adamw', or register the one of bitsandbytes: `optimizers.register('adamw_8bit', AdamW8bit)`."
-WIDTHS = "Take 'adamw', and give each matrix the rate of its width: `param_groups: [{match: ..., lr: ...}]`."
+EIGHT_BITS = "Use 'adamw', or register that of bitsandbytes: `optimizers.register('adamw_8bit', AdamW8bit)`."
+WIDTHS = "Use 'adamw', and set the rate of each matrix by its width: `param_groups: [{match: ..., lr: ...}]`."
 ADVICE = {"adamw_8bit": EIGHT_BITS, "adamw8bit": EIGHT_BITS, "mu_adamw": WIDTHS, "muadamw": WIDTHS}
-"""Optimizers of forks that need more than a name."""
+"""Optimizers of forks, and the suggested replacement."""
 FOREIGN = {"triton": "lion", "lars_coefficient": "lars"}
-"""Options that belong to one optimizer, and which; files carry them along when they change the optimizer."""
+"""Options of one optimizer that files keep when they switch to another, and the optimizer they belong to."""
 NAMES = {"lr", "weight_decay", "beta1", "beta2", "momentum", "lars_coefficient"}
-"""Options that old files write beside `optimizer_params:`, where nothing read them."""
+"""Options that old files write next to `optimizer_params:`, where the reference ignored them."""
 
 
 def convert_optimizer(step: Node, path: str, notes: Notes, starts: Sequence[Node] = ()) -> Node | None:
-    """The native `optimizer:` of a step; None where there is nothing to make one of.
+    """The native `optimizer:` of a step; None if the step has no optimizer options.
 
     Args:
-        starts: Where the schedule begins for each parameter group, in the reference's order, if not alike for all.
+        starts: First iteration of the schedule for each parameter group, in the reference's order; empty if
+            all are equal.
     """
     chosen, params = step.get("optimizer"), step.get("optimizer_params")
     if chosen is not None and chosen.value == "none":
@@ -92,7 +93,7 @@ def convert_optimizer(step: Node, path: str, notes: Notes, starts: Sequence[Node
 
 
 def _groups(name: str, params: Node, starts: Sequence[Node], path: str, notes: Notes) -> list[Fields]:
-    """The native `param_groups`: by the names with which networks mark parameters, or by kinds for their starts."""
+    """The native `param_groups`: by the marks of parameters, or by kinds where their starts differ."""
     given = params.get("param_groups")
     named: list[Fields] = []
     for mark, group in mapping(given).items():
@@ -101,8 +102,8 @@ def _groups(name: str, params: Node, starts: Sequence[Node], path: str, notes: N
     if given is not None and named and name not in BY_NAME:
         notes.warn(given, f"{path}.param_groups", RATES)
     if name == "lars" and (named or starts):
-        hint = "Write them natively, for each `kinds: [norm], momentum: 0.0` in a group of its own before it."
-        notes.refuse(given or params, f"{path}.param_groups", "lars has groups of its own for norms", hint)
+        hint = "Write them natively, each preceded by a group with `kinds: [norm], momentum: 0.0`."
+        notes.refuse(given or params, f"{path}.param_groups", "lars already uses parameter groups for norms", hint)
         return []
     return _with_starts(named, name, params, starts, path, notes) if starts else named
 
@@ -110,35 +111,38 @@ def _groups(name: str, params: Node, starts: Sequence[Node], path: str, notes: N
 def _with_starts(
     named: list[Fields], name: str, params: Node, starts: Sequence[Node], path: str, notes: Notes
 ) -> list[Fields]:
-    """Each group with its start. Those without one that say nothing else are left out."""
+    """Each group with its start. Groups without a start or other options are dropped."""
     groups: list[Fields] = []
     if name in BY_NAME:
         groups = [{}, *named]
     elif name == "adamw" and not named:
         groups = [{"kinds": as_node(kinds, params.place)} for kinds in (["weight"], ["bias", "norm", "embedding"])]
     if len(groups) != len(starts):
-        message = f"'progressive_starts' has {len(starts)} starts, and the groups of {name!r} here are others"
+        message = f"'progressive_starts' has {len(starts)} starts, which do not match the parameter groups of {name!r}"
         hint = "Write `param_groups: [{match: ..., schedule_from: ...}]` natively."
         notes.refuse(params, path, message, hint)
         return named
     pairs = zip(groups, starts, strict=True)
     whole = [{**group, **({"schedule_from": start} if start.value else {})} for group, start in pairs]
     if name in BY_NAME:
-        whole = [*whole[1:], whole[0]]  # The group of all others comes last, since the first that fits counts.
+        whole = [
+            *whole[1:],
+            whole[0],
+        ]  # The group of all other parameters comes last, since the first matching group applies.
     return [group for group in whole if "marked" in group or "schedule_from" in group]
 
 
 def _misplaced(step: Node, path: str, notes: Notes) -> Node | None:
-    """The options that stand beside `optimizer_params:` instead of below it, if any do. Either way it is a fault."""
+    """Report missing `optimizer_params:` as a fault. Returns the options written next to it instead, if any."""
     found = {name: node for name, node in mapping(step).items() if name in NAMES}
     if not found:
-        hint = "Write `optimizer_params: {lr: ...}`, or `optimizer: none` if that is meant."
-        notes.refuse(step, path, "has no 'optimizer_params', so the reference trained nothing here", hint)
+        hint = "Write `optimizer_params: {lr: ...}`, or `optimizer: none` if the step has none."
+        notes.refuse(step, path, "has no 'optimizer_params', so the reference trained nothing in this step", hint)
         return None
     names = ", ".join(repr(name) for name in found)
-    message = f"{names} stand in the step itself, so the reference did not read them and trained nothing here"
+    message = f"misplaced option {names}: the reference ignored it here and trained nothing in this step"
     first = next(iter(found.values()))
-    notes.refuse(first, path, message, "Put them below `optimizer_params:`.")
+    notes.refuse(first, path, message, "Move it into `optimizer_params:`.")
     return Node(found, first.place, first.key_place)
 
 
@@ -146,7 +150,7 @@ def _is_foreign(key: str, value: Node, name: str, path: str, notes: Notes) -> bo
     if key not in FOREIGN or FOREIGN[key] == name:
         return False
     where = f"{path}.optimizer_params.{key}"
-    notes.refuse(value, where, f"{key!r} is an option of the optimizer {FOREIGN[key]!r}, not of {name!r}; take it out")
+    notes.refuse(value, where, f"{key!r} is an option of the optimizer {FOREIGN[key]!r}, not of {name!r}; remove it")
     return True
 
 

@@ -1,4 +1,4 @@
-"""What a table of the importer holds: how one mapping of an old file is written natively."""
+"""Conversion rules: how one mapping of an old file is written in the native language."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ Fields = dict[str, Node]
 
 @dataclass
 class Notes:
-    """What the importer has to say: faults stop the run, warnings tell what means something else now.
+    """The findings of a conversion: faults stop the run, warnings report what has changed its meaning.
 
     Attributes:
-        networks: The frozen networks that components of the reference loaded themselves; they become networks of the
-            file.
-        datasets: The data sets that evaluators of the reference held; likewise.
+        networks: Frozen networks that components of the reference loaded themselves. They become networks of the file.
+        datasets: Data sets that evaluators of the reference created themselves. They become data sets of the file.
     """
 
     faults: list[Fault] = field(default_factory=list)
@@ -33,10 +32,10 @@ class Notes:
         self.faults.append(Fault(node.start, path, message, hint))
 
     def hold(self, name: str, network: Node) -> None:
-        """Add a frozen network that a component loaded itself; two of one name are a fault."""
+        """Add a frozen network that a component loaded itself. Two different networks of one name are a fault."""
         held = self.networks.setdefault(name, network)
         if held.plain() != network.plain():
-            message = f"means another network than line {held.place.line} by this name; give it a name of its own there"
+            message = f"names another network than line {held.place.line} does; rename one of them"
             self.refuse(network, f"networks.{name}", message)
 
     def warn(self, node: Node, path: str, message: str, hint: str = "") -> None:
@@ -46,19 +45,20 @@ class Notes:
 
 @dataclass(frozen=True)
 class ConversionRule:
-    """How one component or section is written natively. Options that it does not list were never read.
+    """How one component or section is written natively. The reference never read options that are not listed.
 
     Attributes:
         type: The native component.
         options: Old option to native one.
-        values: Old option to its old values and what they are now; others have no counterpart.
-        constants: Native options for what the reference always did.
-        harmless: Values at which an option says nothing and is left out; without a counterpart, others are faults.
-        advice: What to write instead of an option that is only harmless, if there is something.
-        dropped: Options without a counterpart on which no trained weight depends, and what to know about it.
-        changed: Options, or `type`, that mean something else now, and what.
-        silent: Options that are left out without a word.
-        finish: Changes what a table cannot say: takes the native fields, the old node, its path and the notes.
+        values: Old option to a table of old value to native value. Other values have no counterpart.
+        constants: Native options for fixed behaviour of the reference.
+        harmless: Old option to the values at which it has no effect and is dropped. Other values are faults if the
+            option has no counterpart.
+        advice: Old option to the suggested fix for its values that are not harmless.
+        dropped: Options that affect no trained weight and have no counterpart, with the text of the warning.
+        changed: Options (or `type`) whose meaning has changed, with the text of the warning.
+        silent: Options that are dropped without a warning.
+        finish: Makes changes that no table expresses. Takes the native fields, the old node, its path and the notes.
     """
 
     type: str = ""
@@ -86,7 +86,7 @@ def injector_rule(
     harmless: Mapping[str, tuple[Any, ...]] | None = None,
     **rest: Any,
 ) -> ConversionRule:
-    """A rule with what every injector of the reference takes; `rest` are further fields of `ConversionRule`."""
+    """A rule that includes the options of every injector. `rest` sets further fields of `ConversionRule`."""
     flags = {"train": "only", "eval": "only", "no_accum": "once", "no_grad": "no_grad"}
     return ConversionRule(
         type,
@@ -98,16 +98,16 @@ def injector_rule(
 
 
 def loss_rule(type: str, options: Mapping[str, str] | None = None, **rest: Any) -> ConversionRule:
-    """A rule with what every loss of the reference takes; `rest` are further fields of `ConversionRule`."""
+    """A rule that includes the options of every loss. `rest` sets further fields of `ConversionRule`."""
     return ConversionRule(type, {**same("weight", "after", "before", "every"), **(options or {})}, **rest)
 
 
 def apply(rule: ConversionRule, node: Node, path: str, notes: Notes, *, what: str, strict: bool = False) -> Fields:
-    """Write a mapping natively, in the order of the old file.
+    """Convert a mapping, in the order of the old file.
 
     Args:
-        what: What the mapping is, for notes: `injector 'pad'`.
-        strict: Whether an option that the reference never read is a fault rather than a warning.
+        what: A description of the mapping for messages, such as `injector 'pad'`.
+        strict: Whether an option that the reference never read is a fault instead of a warning.
     """
     fields: Fields = {"type": rebuilt(node.get("type") or node, rule.type)} if rule.type else {}
     for name, value in mapping(node).items():
@@ -124,9 +124,9 @@ def apply(rule: ConversionRule, node: Node, path: str, notes: Notes, *, what: st
             notes.refuse(value, where, f"{name!r} of the reference's {what} has no counterpart", hint)
         elif name in rule.dropped:
             if not _is_off(value):
-                notes.warn(value, where, f"is left out: {rule.dropped[name]}")
+                notes.warn(value, where, f"is dropped: {rule.dropped[name]}")
         elif name not in rule.silent and not (name == "type" and rule.type):
-            _tell_unread(rule, name, value, where, notes, what, strict=strict)
+            _report_unread(rule, name, value, where, notes, what, strict=strict)
     fields |= {name: as_node(value, node.place) for name, value in rule.constants.items() if name not in fields}
     if rule.finish is not None:
         rule.finish(fields, node, path, notes)
@@ -134,31 +134,31 @@ def apply(rule: ConversionRule, node: Node, path: str, notes: Notes, *, what: st
 
 
 def mapping(node: Node | None) -> Fields:
-    """The entries of a mapping; nothing where the node is missing or something else."""
+    """The entries of a mapping. Empty if the node is missing or is no mapping."""
     return node.value if node is not None and isinstance(node.value, dict) else {}
 
 
 def items(node: Node | None) -> list[Node]:
-    """The items of a list, or a single value as a list of one; none where it is missing or null."""
+    """The items of a list, or a single value as a list of one. Empty if it is missing or null."""
     if node is None or node.value is None:
         return []
     return node.value if isinstance(node.value, list) else [node]
 
 
 def text(node: Node | None) -> str:
-    """The text of a node, empty where there is none."""
+    """The text of a node. Empty if there is none."""
     return node.value if node is not None and isinstance(node.value, str) else ""
 
 
 def as_node(value: Any, place: Place) -> Node:
-    """A plain value, all of it at one place."""
+    """A plain value as a node; all its parts have one location."""
     if isinstance(value, dict):
         return Node({key: as_node(part, place) for key, part in value.items()}, place)
     return Node([as_node(part, place) for part in value] if isinstance(value, list) else value, place)
 
 
 def rebuilt(node: Node, value: Any) -> Node:
-    """Another value at the place of a node."""
+    """A node with another value at the same location."""
     return replace(node, value=value, tag=None)
 
 
@@ -178,11 +178,11 @@ def _value(rule: ConversionRule, name: str, value: Node, where: str, notes: Note
     return replace(as_node(known[plain], value.place), key_place=value.key_place)
 
 
-def _tell_unread(
+def _report_unread(
     rule: ConversionRule, name: str, value: Node, where: str, notes: Notes, what: str, *, strict: bool
 ) -> None:
     hint = allowed("It takes", name, {*rule.options, *rule.harmless, *rule.dropped, *rule.silent})
     if strict:
-        notes.refuse(value, where, f"{name!r} is no option of the reference's {what}", hint)
+        notes.refuse(value, where, f"unknown option {name!r}: the reference's {what} does not have it", hint)
     else:
-        notes.warn(value, where, f"is left out: the reference never read {name!r} of its {what}", hint)
+        notes.warn(value, where, f"is dropped: the reference's {what} never read {name!r}", hint)

@@ -1,4 +1,4 @@
-"""The reference's learning-rate schemes: options of `train:`, for every step alike."""
+"""The reference's learning-rate schemes: options of `train:` that apply to every step."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ OPTIONS = {
 }
 SHARED = ("default_lr_scheme", "warmup_iter", "restarts", "restart_weights")
 ALL_OPTIONS = {*SHARED, *(name for names in OPTIONS.values() for name in names)}
-"""What the schemes read of `train:`; old files keep the options of one beside those of another."""
+"""Options of `train:` that the schemes read. Old files keep the options of several schemes."""
 ADVICE = {
-    "clear_state": "The optimizer keeps its state at a restart; take it out if that is all the same. To begin without "
-    "one, end the run there and start another from its `weights`.",
-    "force_lr": "It held each optimizer at its `lr`: take it out together with `gen_lr_steps` and `restarts`.",
+    "clear_state": "The optimizer keeps its state at a restart; remove the option to accept that. For a fresh state, "
+    "end the run at the restart and start another from its `weights`.",
+    "force_lr": "It kept each optimizer at its `lr`: remove it together with `gen_lr_steps` and `restarts`.",
 }
 HARMLESS: dict[str, tuple[Any, ...]] = {"clear_state": (False,), "force_lr": (None, False, [])}
 
 
 def convert_schedule(train: Node, notes: Notes) -> Node | None:
-    """The native `schedule:` of each optimizer; None where the rate is constant."""
+    """The native `schedule:` of each optimizer; None if the rate is constant."""
     chosen = train.get("default_lr_scheme")
     name = "MultiStepLR" if chosen is None else str(chosen.value)
     phases: list[Fields] = []
@@ -35,9 +35,7 @@ def convert_schedule(train: Node, notes: Notes) -> Node | None:
         phases = SCHEMES[name](train, notes)
     else:
         hint = allowed("There are", name, SCHEMES)
-        notes.refuse(
-            chosen or train, "train.default_lr_scheme", f"the reference's scheme {name!r} does not exist", hint
-        )
+        notes.refuse(chosen or train, "train.default_lr_scheme", f"unknown scheme {name!r}", hint)
     for option, harmless in HARMLESS.items():
         node = train.get(option)
         if node is not None and node.plain() not in harmless:
@@ -50,7 +48,7 @@ def convert_schedule(train: Node, notes: Notes) -> Node | None:
 
 
 def group_starts(train: Node) -> list[Node]:
-    """Where the milestones count from for each parameter group of an optimizer; empty where they count from 0."""
+    """First iteration of the schedule for each parameter group; empty if all start at 0."""
     scheme, starts = train.get("default_lr_scheme"), items(train.get("progressive_starts"))
     progressive = scheme is not None and scheme.value == "ProgressiveMultiStepLR"
     return [start for start in starts if isinstance(start.value, int)] if progressive else []
@@ -62,26 +60,28 @@ def starts_differ(train: Node) -> bool:
 
 
 def _progressive(train: Node, notes: Notes) -> list[Fields]:
-    """Milestones that count from a start; where groups differ in theirs, `schedule_from` of the groups says it."""
+    """Milestones relative to a start. If the starts of groups differ, `schedule_from` of each group holds them."""
     milestones = {name: node for name, node in mapping(train).items() if name != "restarts"}
     phases = _multi_step(rebuilt(train, milestones), notes)
     starts, at = group_starts(train), train.get("progressive_starts")
     if at is None or not starts:
-        message = "the reference's scheme 'ProgressiveMultiStepLR' needs 'progressive_starts'"
-        notes.refuse(at or train, "train.progressive_starts", message, "Give each parameter group its start.")
+        message = "the scheme 'ProgressiveMultiStepLR' requires 'progressive_starts'"
+        notes.refuse(
+            at or train, "train.progressive_starts", message, "Write the first iteration of each parameter group."
+        )
     elif not starts_differ(train) and starts[0].value:
         phases = [{"type": fields["type"], "from": starts[0], **fields} for fields in phases]
     return phases
 
 
 def _multi_step(train: Node, notes: Notes) -> list[Fields]:
-    """Milestone m acted at iteration m - 1 and restart r at r; what a milestone finds is the phase that runs then."""
+    """Milestone m took effect at iteration m - 1 and restart r at r; a milestone applies to the phase running then."""
     steps = train.get("gen_lr_steps")
     if steps is None or not (items(steps) or items(train.get("restarts"))):
         return []
     if items(steps):
         written = ", ".join(str(item.value) for item in items(steps))
-        message = f"the milestones {written} acted one iteration early in the reference; each is one less here"
+        message = f"milestones {written} took effect one iteration early in the reference, so each is reduced by one"
         notes.warn(steps, "train.gen_lr_steps", message, "The rates at each iteration are the same.")
     milestones = [(max(at - 1, 0), item) for at, item in _iterations(steps, "train.gen_lr_steps", notes)]
     gamma = train.get("lr_gamma")
@@ -97,13 +97,13 @@ def _multi_step(train: Node, notes: Notes) -> list[Fields]:
 
 
 def _cosine(train: Node, notes: Notes) -> list[Fields]:
-    """The rate holds for `warmup` iterations, then follows one half cosine for each period."""
+    """The rate is constant for `warmup` iterations, then follows half a cosine for each period."""
     periods, hold, eta_min = items(train.get("T_period")), train.get("warmup"), train.get("eta_min")
     length = hold.value if hold is not None and isinstance(hold.value, int) else 0
     phases: list[Fields] = []
     starts = _restarts(train, notes)
     if len(periods) < len(starts):
-        message = f"names {len(periods)} periods for {len(starts)} phases; give one for each, restarts included"
+        message = f"has {len(periods)} periods for {len(starts)} phases; write one for each phase, restarts included"
         notes.refuse(train.get("T_period") or train, "train.T_period", message)
     for index, ((start, head), period) in enumerate(zip(starts, periods, strict=False)):
         at = start + length if index else max(length - 1, 0)
@@ -123,7 +123,7 @@ SCHEMES: dict[str, Callable[[Node, Notes], list[Fields]]] = {
 
 
 def _restarts(train: Node, notes: Notes) -> list[tuple[int, Fields]]:
-    """Each phase: where it starts, and what it says of that. The first starts at 0."""
+    """The start and the options of each phase. The first starts at 0."""
     starts = _iterations(train.get("restarts"), "train.restarts", notes)
     weights = items(train.get("restart_weights"))
     phases: list[tuple[int, Fields]] = [(0, {})]
@@ -134,28 +134,28 @@ def _restarts(train: Node, notes: Notes) -> list[tuple[int, Fields]]:
 
 
 def _iterations(listed: Node | None, path: str, notes: Notes) -> list[tuple[int, Node]]:
-    """Each whole number of a list, and where it stands."""
+    """Each whole number of a list with its node."""
     found = []
     for item in items(listed):
         if isinstance(item.value, int | float) and float(item.value).is_integer():
             found.append((int(item.value), item))
         else:
-            notes.refuse(item, path, f"is an iteration, a whole number, not {item.value!r}")
+            notes.refuse(item, path, f"expected an iteration (a whole number), got {item.value!r}")
     return found
 
 
 def _with_warmup(phases: list[Fields], name: str, train: Node, notes: Notes) -> list[Fields]:
-    """A linear warm-up of either kind becomes that of the first phase."""
+    """Add the linear warm-up, written in either form, to the first phase."""
     late, early = train.get("warmup_iter"), train.get("warmup_steps") if name == "MultiStepLR" else None
     found = next((n for n in (late, early) if n is not None and isinstance(n.value, int) and n.value > 0), None)
     if found is None:
         return phases
     if found is late:
-        message = "the warm-up reaches the full rate; the reference stayed at (n - 1) / n of it, for good"
+        message = "the warm-up reaches the full rate; the reference stayed at (n - 1) / n of it"
         notes.warn(found, "train.warmup_iter", message)
     if starts_differ(train):
-        message = "a warm-up counts from the start of each group, and 'progressive_starts' has different ones"
-        notes.refuse(found, "train.warmup_iter", message, "Take it out; until its start a group keeps its `lr`.")
+        message = "a warm-up cannot be combined with different 'progressive_starts'"
+        notes.refuse(found, "train.warmup_iter", message, "Remove it; each group keeps its `lr` until its start.")
     if not phases or "from" in phases[0]:
         phases = [{"type": Node("constant", found.place)}, *phases]
     return [phases[0] | {"warmup": found}, *phases[1:]]

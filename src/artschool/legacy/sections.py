@@ -1,4 +1,4 @@
-"""The reference's other sections: what stands at the top, `train:`, `path:`, `eval:`, `logger:`, `upgrades:`.
+"""The reference's other sections: the top of the file, `train:`, `path:`, `eval:`, `logger:`, `upgrades:`.
 
 An option becomes a native path, such as `train.iterations`.
 """
@@ -14,7 +14,7 @@ SAME_WEIGHTS = "the weights are the same without it"
 
 
 def _finish_top(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """`half_type` says which half precision, and `fp16` whether there is any; a tracker has a project."""
+    """Combine `half_type` with `fp16`, and give the tracker its project."""
     half, wanted = node.get("half_type"), node.get("fp16")
     if half is not None:
         on = wanted is not None and wanted.value is True
@@ -49,19 +49,20 @@ TOP = ConversionRule(
     },
     finish=_finish_top,
     dropped={
-        "checkpointing_enabled": "which parts of a network compute again in backward instead of keeping memory is told "
-        "by name, `activation_checkpointing: [body.*]` under `networks`; the weights are the same either way",
-        "grad_scaler_enabled": "fp16 always scales its losses",
-        "use_8bit": "8-bit optimizers need the extra package bitsandbytes, and a plugin that registers them; "
-        "the state stays in full precision",
-        "ssh_server": "a password does not belong into a file that is copied beside the run",
-        "ssh_username": "a password does not belong into a file that is copied beside the run",
-        "ssh_password": "a password does not belong into a file that is copied beside the run",
-        "amp_opt_level": "precision is `train.precision`",
+        "checkpointing_enabled": "write `activation_checkpointing: [body.*]` under `networks` to recompute "
+        "modules in the "
+        "backward pass; the weights are the same",
+        "grad_scaler_enabled": "fp16 always scales losses",
+        "use_8bit": "8-bit optimizers need the package bitsandbytes and a plugin that registers them; "
+        "the state is kept in full precision",
+        "ssh_server": "artschool copies the file into the run folder, so it must not contain passwords",
+        "ssh_username": "artschool copies the file into the run folder, so it must not contain passwords",
+        "ssh_password": "artschool copies the file into the run folder, so it must not contain passwords",
+        "amp_opt_level": "write `train.precision` instead",
     },
     changed={
-        "force_start_step": "a new run counts from it; one that is resumed goes on where its checkpoint ends",
-        "colab_mode": "copies files to a server with a password that the file holds, which we do not do",
+        "force_start_step": "a new run starts at this iteration; a resumed run continues from its checkpoint",
+        "colab_mode": "artschool does not copy files to a server",
     },
     silent=(
         *("datasets", "networks", "steps", "train", "path", "eval", "logger", "upgrades"),
@@ -71,12 +72,12 @@ TOP = ConversionRule(
 
 
 def _finish_train(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """A rollback must be asked for, and another accumulation factor needs the iterations at which it holds."""
+    """Enable rollbacks explicitly, and check that an accumulation factor comes with its interval."""
     if (times := fields.get("train.max_rollbacks")) is not None:
         fields["train.non_finite"] = Node("rollback", times.place, times.key_place)
     parts, every = fields.get("train.accumulate_every.parts"), fields.get("train.accumulate_every.every")
     if parts is not None and every is None:
-        message = "'mod_batch_factor' needs 'mod_batch_factor_every', at the multiples of which it holds"
+        message = "'mod_batch_factor' requires 'mod_batch_factor_every', the interval in iterations at which it applies"
         notes.refuse(parts, f"{path}.mod_batch_factor", message)
     elif parts is None and every is not None:
         del fields["train.accumulate_every.every"]
@@ -104,29 +105,30 @@ TRAIN = ConversionRule(
         "cuda_benchmarking_enabled": (False,),
     },
     dropped={
-        "ema_on_cpu": f"averages stay beside their networks; {SAME_WEIGHTS}",
-        "keep_optimizer_states_on_cpu": "an optimizer keeps its state beside its weights, which are the same either "
-        "way; for memory, `shard: true` of the optimizer spreads it over processes",
-        "ddp_find_unused_parameters": "gradients are summed once per step, whatever the step uses",
-        "ddp_static_graph": "gradients are summed once per step, whatever the step uses",
-        "mod_batch_factor_also_disable_checkpointing": "a network with `activation_checkpointing` has it at every "
-        "iteration; the weights are the same either way",
+        "ema_on_cpu": f"averages stay on the device of their networks; {SAME_WEIGHTS}",
+        "keep_optimizer_states_on_cpu": "optimizer state stays on the device of its weights; the weights are the "
+        "same. To save memory, `shard: true` of the optimizer splits the state among processes",
+        "ddp_find_unused_parameters": "gradients are summed once per step, whether or not all parameters are used",
+        "ddp_static_graph": "gradients are summed once per step, whether or not all parameters are used",
+        "mod_batch_factor_also_disable_checkpointing": "`activation_checkpointing` of a network applies at every "
+        "iteration; the weights are the same",
     },
     finish=_finish_train,
     changed={
-        "mod_batch_factor": "losses of these parts are averaged; the reference divided by 'mega_batch_factor' still",
-        "automatically_recover_nan_by_reverting_n_saves": "works here; the reference never used it",
-        "niter": "training stops after exactly so many iterations; the reference went up to two further",
+        "mod_batch_factor": "averages the losses of the micro-batches; the reference still divided by "
+        "'mega_batch_factor'",
+        "automatically_recover_nan_by_reverting_n_saves": "takes effect; the reference never used it",
+        "niter": "training stops after exactly this number of iterations; the reference ran up to two more",
     },
     silent=(*ALL_OPTIONS, *FREQUENCIES, "ema_enabled", "batch_size_optimizer"),
 )
 PATH = ConversionRule(
     harmless={"optimizer_reset": (False,), "alt_path": (None,)},
     advice={
-        "optimizer_reset": "Begin a new run with `weights:` under `networks`, the files of the old run's checkpoint.",
-        "alt_path": "A run resumes from its own folder, which `--run-dir` or `runs:` names.",
+        "optimizer_reset": "Start a new run whose networks load `weights:` from the old run's checkpoint.",
+        "alt_path": "A run resumes from its own folder; choose it with `--run-dir` or `runs:`.",
     },
-    dropped={"resume_state": "give it to the command, `artschool train FILE --resume PATH`"},
+    dropped={"resume_state": "pass it to the command: `artschool train FILE --resume PATH`"},
     silent=("root", "strict_load", "experiments_root", "models", "training_state", "log", "val_images"),
 )
 EVAL = ConversionRule(silent=("pure", "injectors", "output_state", "evaluators"))
@@ -148,16 +150,16 @@ LOGGER = ConversionRule(
     },
     harmless=dict.fromkeys(("is_mel_spectrogram", "reverse_n1_to_1", "reverse_imagenet_norm"), (False, None)),
     dropped={
-        "disable_state_saving": "every checkpoint can be resumed from; `checkpoint.keep_last` says how many are kept",
+        "disable_state_saving": "every checkpoint can be resumed; `checkpoint.keep_last` sets how many are kept",
     },
     changed={
-        "save_checkpoint_freq": "nothing is saved at iteration 0, the last iteration always is, and of all the last "
-        "`checkpoint.keep_last` are kept"
+        "save_checkpoint_freq": "iteration 0 is not saved, the last iteration always is, and the last "
+        "`checkpoint.keep_last` checkpoints are kept"
     },
 )
 UPGRADES = ConversionRule(
     options={"number_of_checkpoints_to_save": "checkpoint.keep_last"},
-    dropped={"number_of_states_to_save": "a checkpoint holds weights and state, see `checkpoint.keep_last`"},
+    dropped={"number_of_states_to_save": "a checkpoint holds weights and state; see `checkpoint.keep_last`"},
 )
 MISTAKES = {"use_ema_model": "use_ema"}
-"""Options that public files write and no code ever read, and the one that was meant."""
+"""Misspelt options in public files, which no code ever read, and the intended ones."""

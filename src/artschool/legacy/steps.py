@@ -14,26 +14,26 @@ STEP = ConversionRule(
     options={"training": "trains", "clip_grad_eps": "clip_grad_norm", **same("requires", "after", "before", "every")},
     dropped={
         "experiments": "the reference could not build any; `callbacks: {size: {type: update_size}}` in a step "
-        "tells how far its updates go",
-        "step_outputs": "what leaves a step is kept as long as something later reads it",
-        "loss_log_buffer": "what is logged is the mean since the last log point",
-        "check_grads_for_nan": "an update with NaN or infinite gradients is always skipped, see `train.non_finite`",
-        "grad_scaler_enabled": "fp16 always scales its losses",
+        "logs the size of its updates",
+        "step_outputs": "a value is kept as long as a later step reads it",
+        "loss_log_buffer": "the log holds the mean since the last log point",
+        "check_grads_for_nan": "updates with NaN or infinite gradients are always skipped; see `train.non_finite`",
+        "grad_scaler_enabled": "fp16 always scales losses",
     },
     changed={
-        "clip_grad_eps": "limits one norm over all that the step trains; the reference took each parameter group alone"
+        "clip_grad_eps": "limits one norm over all parameters of the step; the reference clipped each group separately"
     },
     silent=("optimizer", "optimizer_params", "injectors", "losses"),
 )
 BATCH_SIZING = ConversionRule(
     options=same("poll_parameters", "max_full_batches"),
-    dropped={"recalculate_directions_steps": "the reference read it and did nothing with it"},
+    dropped={"recalculate_directions_steps": "the reference read it without using it"},
     silent=("type",),
 )
 
 
 def convert_steps(tree: Node, notes: Notes) -> Node | None:
-    """The native `steps:`, each with the schedule of `train:`."""
+    """The native `steps:`. Each step gets the schedule of `train:`."""
     section, train = tree.get("steps"), tree.get("train")
     if section is None:
         return None
@@ -49,26 +49,26 @@ def convert_steps(tree: Node, notes: Notes) -> Node | None:
 
 
 def _batch_sizing(train: Node, notes: Notes) -> Node | None:
-    """How many batches make an update, which each step decides for itself; None for one."""
+    """The native `batch_sizing`, the same for each step; None if every batch makes an update."""
     node, path = train.get("batch_size_optimizer"), "train.batch_size_optimizer"
     kind = text(node.get("type")) if node is not None else "megabatch"
     if node is None or kind == "megabatch":
         return None
     if kind != "gradient_direction":
         hint = allowed("There are", kind, ["gradient_direction", "megabatch"])
-        notes.refuse(node, path, f"the reference's batch-size optimizer {kind!r} does not exist", hint)
+        notes.refuse(node, path, f"unknown batch-size optimizer {kind!r}", hint)
         return None
     message = (
-        "each step sums its gradients until the angle of every polled tensor has stopped decreasing; the reference "
-        "lost the sum at each iteration, and took the first decrease for the end"
+        "each step sums its gradients until the angle of every polled tensor stops decreasing; the reference "
+        "reset the sum at each iteration, and stopped at the first decrease"
     )
     notes.warn(node, path, message)
     return rebuilt(node, apply(BATCH_SIZING, node, path, notes, what="batch-size optimizer"))
 
 
 def _step(node: Node, path: str, shared: Fields, starts: list[Node], notes: Notes) -> Fields:
-    told = {name: value for name, value in mapping(node).items() if name not in NAMES}
-    fields = apply(STEP, rebuilt(node, told), path, notes, what="steps")
+    converted_here = {name: value for name, value in mapping(node).items() if name not in NAMES}
+    fields = apply(STEP, rebuilt(node, converted_here), path, notes, what="steps")
     parts = {
         "optimizer": convert_optimizer(node, path, notes, starts),
         "injectors": convert_injectors(node, path, notes),

@@ -1,4 +1,4 @@
-"""A converted file as YAML text, with a comment on each thing that means something else now."""
+"""Writes a converted file as YAML text, with a comment at each value whose meaning has changed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Comments = dict[tuple[str, ...], list[str]]
 
 
 def written(tree: Node, notes: Notes) -> str:
-    """The text of a converted tree; notes on what is not in it stand at its head."""
+    """The text of a converted tree. Notes on dropped values come first."""
     paths: dict[Place, tuple[str, ...]] = {}
     for path, node in _walk(tree, ()):
         for place in (node.key_place, node.place):
@@ -30,7 +30,7 @@ def written(tree: Node, notes: Notes) -> str:
 
 
 def _walk(node: Node, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Node]]:
-    """The nodes below mappings, innermost first, so that a place names the smallest thing that stands there."""
+    """The nodes below mappings, innermost first, so that a location refers to the smallest value there."""
     if isinstance(node.value, dict):
         for key, child in node.value.items():
             yield from _walk(child, (*path, key))

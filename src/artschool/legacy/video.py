@@ -1,4 +1,4 @@
-"""Video of the reference: its injectors and losses."""
+"""The reference's video injectors and losses."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from artschool.legacy.rules import (
 )
 from artschool.legacy.rules import text as text_of
 
-CALLS_FLOW = "calls its flow network with two images; the reference gave it both in one tensor, (B, C, 2, H, W)"
+CALLS_FLOW = "calls its flow network with two images; the reference passed both in one tensor, (B, C, 2, H, W)"
 GAN_KINDS = {"gan": "vanilla", "pixgan": "vanilla", "ragan": "ragan"}
 
 
 def _without_input(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Its tensors have options of their own; the reference never read `in`."""
+    """Drop `in`, which the reference never read: each tensor has its own option."""
     fields.pop("in", None)
 
 
 def _combined(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """Two injectors in one: which one, `mode` says."""
+    """Convert one of two injectors, chosen by `mode`."""
     mode, out, inputs = text_of(node.get("mode")), fields.get("out"), fields.pop("in", None)
     hq, out_hq, dim = fields.pop("hq", None), node.get("out_hq"), node.get("dim")
     kind = node.get("type") or node
@@ -34,31 +34,40 @@ def _combined(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         fields["in"] = Node([part for part in (inputs, hq) if part is not None], inputs.place)
         fields["out"] = rebuilt(out, [out, out_hq or rebuilt(out, "_")])
         notes.warn(kind, f"{path}.type", CALLS_FLOW)
-        notes.warn(out, f"{path}.out", f"no longer comes with '{text_of(out)}_flow_sample', for looking at")
+        notes.warn(
+            out,
+            f"{path}.out",
+            f"'{text_of(out)}_flow_sample', which the reference wrote for display, is no longer written",
+        )
     elif mode == "synthesize" and inputs is not None and dim is not None and isinstance(dim.value, int):
         fields["type"] = rebuilt(kind, "concatenate")
         fields["in"] = rebuilt(inputs, [inputs] * dim.value)
         fields.pop("flow", None)
     else:
-        message = "is 'combine' with 'in' and 'out', or 'synthesize' with 'in' and 'dim'"
+        message = "must be 'combine' with 'in' and 'out', or 'synthesize' with 'in' and 'dim'"
         notes.refuse(node.get("mode") or node, f"{path}.mode", message)
 
 
 def _recurrent(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The frames are one of the inputs; the output before them had a place among them as well."""
+    """Find the frames among the inputs, which also contained the previous output."""
     inputs, out = fields.get("in"), fields.get("out")
     given, frames = items(inputs), node.get("input_lq_index")
     index = frames.value if frames is not None and isinstance(frames.value, int) else 0
     if inputs is None or not 0 <= index < len(given):
-        notes.refuse(node, path, "needs 'in' with the frames at 'input_lq_index'")
+        notes.refuse(node, path, "requires 'in' with the frames at 'input_lq_index'")
         return
     if len(given) > 2:
-        message = "has more inputs than the frames and the output before them"
-        notes.refuse(inputs, f"{path}.in", message, "Concatenate them to the frames as channels.")
+        message = "has inputs besides the frames and the previous output"
+        notes.refuse(inputs, f"{path}.in", message, "Concatenate them with the frames as channels.")
     fields["in"] = given[index]
     if out is not None and isinstance(out.value, list):
         if len(out.value) > 1:
-            notes.refuse(out, f"{path}.out", "names more than one result of the generator", "Only images come back.")
+            notes.refuse(
+                out,
+                f"{path}.out",
+                "lists more than one output of the generator",
+                "Only images are returned; list one key.",
+            )
         fields["out"] = items(out)[0] if out.value else out
     guide = fields.pop("guide", None)
     if guide is not None:
@@ -67,15 +76,15 @@ def _recurrent(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     if fields["ping_pong"].value is False:
         del fields["ping_pong"]
     changed = (
-        "finds the flow between inputs, calls its network with two images, and makes it longer for larger images; the "
-        "reference compared with the shrunk output before, and did not. It also writes no '_batched' keys: use "
-        "`slice` and `fold_dimension`"
+        "computes the flow between inputs, calls the flow network with two images, and scales the flow to larger "
+        "images; the reference used the shrunk previous output, and did not scale. It writes no '_batched' keys: "
+        "use `slice` and `fold_dimension`"
     )
     notes.warn(node.get("type") or node, f"{path}.type", changed)
 
 
 def _temporal(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The critic and its formula stand in a loss of their own."""
+    """Move the critic and the kind of GAN into an inner loss."""
     kind = node.get("type") or node
     for_generator = node.get("for_generator")
     is_generator = for_generator is not None and bool(for_generator.value)
@@ -89,7 +98,11 @@ def _temporal(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     fields["loss"] = Node(inner, kind.place)
     notes.warn(kind, f"{path}.type", CALLS_FLOW)
     if not _is_on(node, "fast_forward"):
-        notes.warn(kind, f"{path}.type", "is the mean over triplets of frames; without 'fast_forward' it was their sum")
+        notes.warn(
+            kind,
+            f"{path}.type",
+            "is the mean over triplets of frames; the reference summed them without 'fast_forward'",
+        )
 
 
 def _is_on(node: Node, option: str) -> bool:
@@ -98,12 +111,12 @@ def _is_on(node: Node, option: str) -> bool:
 
 
 def _zoom(fields: Fields, node: Node, path: str, notes: Notes) -> None:
-    """The truth is an input, and comes back cut like the outputs."""
+    """Make the ground truth an input, which is returned cropped like the outputs."""
     inputs, hq, out, out_hq = fields.get("in"), fields.pop("hq", None), fields.get("out"), node.get("hq_output")
     given, names = items(inputs), items(out)
     if hq is None or len(given) != 1 or len(names) != 1:
         notes.refuse(
-            node, path, "needs 'hq', one 'in' and one 'out'", "What else the generator takes or returns is lost."
+            node, path, "requires 'hq', one 'in' and one 'out'", "Other inputs and outputs have no counterpart."
         )
         return
     fields["in"] = Node([given[0], hq], given[0].place)
@@ -145,10 +158,10 @@ INJECTORS: dict[str, ConversionRule] = {
             "recurrent_index": (None,),
             "recurrent_output_index": (None,),
         },
-        dropped={"num_branches": "one window of each image at each depth; a larger batch has more"},
+        dropped={"num_branches": "uses one window of each image at each depth; use a larger batch for more"},
         changed={
-            "type": "takes one small image and the same at full size, and cuts windows itself; the reference took "
-            "trees of crops that its data set had cut",
+            "type": "takes one small image and the same at full size, and crops windows itself; the reference took "
+            "trees of crops from its data set",
         },
         silent=("hq_output",),
         finish=_zoom,
@@ -159,8 +172,8 @@ INJECTORS: dict[str, ConversionRule] = {
         "align_by_flow",
         {"flow_network": "flow", "flow_target": "target", "flowed": "x"},
         changed={
-            "type": "calls its flow network with two images, and makes the flow longer for larger ones; the reference "
-            "gave both in one tensor, and did not",
+            "type": "calls its flow network with two images, and scales the flow to larger ones; the reference "
+            "passed both in one tensor, and did not scale",
         },
         finish=_without_input,
     ),
@@ -179,7 +192,7 @@ LOSSES: dict[str, ConversionRule] = {
         values={"gan_type": GAN_KINDS},
         harmless={"gradient_penalty": (False,)},
         changed={
-            "lr_inputs": "is what the flow is found between; the reference looked at the images judged themselves"
+            "lr_inputs": "are the images between which the flow is computed; the reference used the judged images"
         },
         silent=("for_generator", "scale", "fast_forward"),
         finish=_temporal,
