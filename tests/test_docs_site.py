@@ -96,6 +96,29 @@ def test_a_function_of_the_design_is_in_the_file_it_names(file: str, function: s
         body = found[0].body
 
 
+def test_the_design_quotes_the_lines_of_the_recipe_that_it_follows() -> None:
+    recipe = (ROOT / "recipes" / "photo_sr.yml").read_text().splitlines()
+    quoted = re.findall(r"^(\d\d)  +(\w+: \{.*)$", DESIGN, re.MULTILINE)
+    assert len(quoted) == 5
+    assert [(number, recipe[int(number) - 1].strip()) for number, _ in quoted] == quoted
+
+
+def test_the_design_follows_the_rate_to_the_values_that_the_run_has(tmp_path: Path) -> None:
+    from artschool.build.run import build as build_run
+    from artschool.read.read import check_file
+
+    with shipped_only():
+        run = build_run(check_file(ROOT / "recipes" / "photo_sr.yml", ["data.train.workers=0"]), tmp_path)
+    update = run.steps[0].update
+    assert update is not None and update.base_rates == [0.002]
+    for iteration, shown in ((0, "6.67e-05"), (29, "0.002"), (200, "0.0008")):
+        update.set_rates(iteration)
+        assert f"{update.rates()[0]:.3g}" == f"{float(shown):.3g}" and f"`{shown}`" in DESIGN
+    upscale, pixel = run.steps[0].graph.injectors[0], run.steps[0].graph.losses[0]
+    assert (upscale.keys, upscale.out) == ({"inputs": ["lq"]}, "sr")
+    assert (pixel.keys, pixel.weight) == ({"fake": "sr", "real": "hq"}, 1.0)
+
+
 def test_a_docstring_becomes_markdown() -> None:
     text = """Multiply `a * b`, as in <x>.
 

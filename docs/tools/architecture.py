@@ -131,7 +131,7 @@ def _boxes(rooms: dict[str, Room], floors: list[list[str]]) -> dict[str, tuple[f
             wanted = {name: _mean(centres, name, joined) for name in floor}
             for index, name in enumerate(sorted(floor, key=lambda name: (wanted[name], name))):
                 centres[name] = (index + 0.5) / len(floor)
-    boxes = {}
+    boxes: dict[str, tuple[float, float, float]] = {}
     for row, floor in enumerate(floors):
         for name in floor:
             width = len(name) * LETTER + 2 * GAP
