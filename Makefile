@@ -45,3 +45,5 @@ lint: .venv/dev
 	$(BIN)/lint-imports
 
 check: lint test
+
+include docs/docs.mk
