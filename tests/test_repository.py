@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -45,8 +46,11 @@ def recipe(target: str) -> list[str]:
 
 
 def has_target(target: str) -> bool:
-    done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, check=False)
-    return done.returncode == 0
+    """Whether make has commands for a target. A folder of the same name is not enough."""
+    command = ["make", "--dry-run", "--always-make", target]
+    environment = os.environ | {"LC_ALL": "C"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode == 0 and "Nothing to be done" not in done.stdout
 
 
 def run(*command: str | Path, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
