@@ -14,7 +14,7 @@ from artschool.registry import Registry
 
 INTRODUCTION = """# Python API
 
-What `import artschool` offers. Anything else in the package may change without notice.
+The names that `import artschool` offers, besides `artschool.__version__`. Everything else may change without notice.
 """
 
 

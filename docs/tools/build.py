@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+REPOSITORY = "https://github.com/artschool-project/artschool"
 TOOLS = Path(__file__).resolve().parent
 ROOT = TOOLS.parents[1]
 GENERATED = {
@@ -83,7 +84,7 @@ def relinked(text: str, *, from_root: bool = False) -> str:
     """A page of the repository with links that fit the site: recipes and CONTRIBUTING.md have pages there."""
     if from_root:
         text = re.sub(r"\]\(docs/", "](", text)
-        text = text.replace("](LICENSE)", "](https://www.apache.org/licenses/LICENSE-2.0)")
+        text = re.sub(r"\]\(((?:[A-Z_]+\.md|LICENSE)(?:#[\w-]+)?)\)", rf"]({REPOSITORY}/blob/main/\1)", text)
     text = re.sub(r"\]\(\.\./recipes/(\w+)\.yml\)", r"](reference/\1.md)", text)
     return text.replace("](../CONTRIBUTING.md", "](contributing.md")
 
