@@ -1,4 +1,4 @@
-"""What a run must not hide: steps that never moved anything, and weights that are no numbers."""
+"""NaN and infinity in gradients and weights: when they stop a run, and what it warns about at its end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,26 @@ import torch
 from torch import nn
 
 from artschool.engine.run_state import RunState
+from artschool.errors import NumericsError
+
+
+def check_skipped_updates(run: RunState) -> None:
+    """Stop where the file says so. Looked at between log points only, which costs no synchronisation of its own."""
+    section = run.sections.train
+    for step in run.steps:
+        if step.update is None or not step.update.guard:
+            continue
+        skipped, streak = step.update.skips()
+        if section.non_finite == "stop" and skipped and section.precision != "fp16":
+            raise NumericsError(
+                f"steps.{step.graph.name}: non-finite gradients in {skipped} updates up to iteration {run.iteration}; "
+                "`train.non_finite` asks to stop. The weights are those before; look at the losses or lower the rate"
+            )
+        if streak >= section.max_skips:
+            raise NumericsError(
+                f"steps.{step.graph.name}: {streak} updates in a row had non-finite gradients, up to iteration "
+                f"{run.iteration}; `train.max_skips` allows {section.max_skips}"
+            )
 
 
 def end_of_run_warnings(run: RunState) -> Iterator[str]:
