@@ -13,6 +13,7 @@ from toy_parts import TEXT, load, same
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
+from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.schedules import Schedule
 from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
@@ -84,7 +85,7 @@ def test_a_non_finite_update_moves_no_bit_of_its_step_and_all_of_the_other(
 def test_one_bad_element_of_any_parameter_keeps_all_where_they_are(bad: int, dtype: torch.dtype) -> None:
     parameters = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2, dtype=dtype))]
     optimizer, precision = torch.optim.SGD(parameters, lr=1.0), Precision("fp32", torch.device("cpu"))
-    update = Update("s", optimizer, Schedule(), precision, clip=None, guard=True, parameters=parameters)
+    update = Update("s", ScheduledOptimizer(optimizer, Schedule()), precision, clip=None, skip_non_finite=True)
     for spoiled in (True, False):
         for index, parameter in enumerate(parameters):
             parameter.grad = torch.ones_like(parameter)

@@ -286,7 +286,7 @@ def test_a_changed_file_is_told_on_resume(tmp_path: Path) -> None:
     said = console.export_text()
     assert "going on after iteration 5" in said
     assert "steps.gen.optimizer.lr: 0.002 -> 0.001" in said
-    assert run.steps[0].update.base_rates == [1e-3]  # type: ignore[union-attr]  # the toy's steps have one
+    assert run.steps[0].update.scheduled.base_rates == [1e-3]  # type: ignore[union-attr]  # the toy's steps have one
 
 
 def test_never_wants_a_folder_without_checkpoints(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from artschool.engine.precision import Precision
 from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
+from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
@@ -226,15 +227,13 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     if entry.shard and ranks.world_size() > 1:
         groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())
     sizing = step.section.batch_sizing
+    optimizer = build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path)
     return Update(
         step.name,
-        build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
-        schedule_of(step),
+        ScheduledOptimizer(optimizer, schedule_of(step), parameters, shards),
         Precision(train.precision, device),
         clip=step.section.clip_grad_norm,
-        guard=train.non_finite != "ignore",
-        parameters=parameters,
-        shards=shards,
+        skip_non_finite=train.non_finite != "ignore",
         sizing=BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None,
     )
 

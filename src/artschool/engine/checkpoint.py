@@ -116,7 +116,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
             raise CheckpointError(f"{where} has no optimizer state of step {name!r}")
         _load_optimizer(step.update, step.networks, name, checkpoint)
         step.update.load_state_dict(state["updates"][name])
-        step.update.set_rates(max(state["iteration"] - 1, 0))
+        step.update.scheduled.set_rates(max(state["iteration"] - 1, 0))
     run.resumed_from = state["iteration"]
     run.seconds = state["seconds"]
     run.shift, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
@@ -180,7 +180,7 @@ def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: 
 
 def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:
     names = {p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()}
-    return {parameter: names[parameter] for parameter in update.own_parameters}
+    return {parameter: names[parameter] for parameter in update.scheduled.own_parameters}
 
 
 def _optimizers(run: RunState) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _optimizers(run: RunState) -> dict[str, Any]:
         if step.update is None:
             continue
         own = _optimizer_state(step.update, step.networks, step.graph.name)
-        if step.update.shards is not None:
+        if step.update.scheduled.shards is not None:
             moved = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in own.items()}
             own = {name: value for part in ranks.gather_on_main(moved) for name, value in part.items()}
         state |= own
@@ -203,7 +203,7 @@ def _optimizer_state(update: Update, networks: Mapping[str, nn.Module], step: st
         for parameter, name in _names(update, networks).items()
         for slot, value in update.optimizer.state.get(parameter, {}).items()
     }
-    return {f"{step}/{name}": value for name, value in (named | update.group_state()).items()}
+    return {f"{step}/{name}": value for name, value in (named | update.scheduled.group_state()).items()}
 
 
 def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:

@@ -170,11 +170,11 @@ def _numbers(run: RunState) -> dict[str, float]:
 
 def _update_numbers(step: str, update: Update) -> dict[str, float]:
     """The learning rates of a step, the number of its skipped updates, and with fp16 the scale of its loss."""
-    rates = update.rates()
+    rates = update.scheduled.rates()
     names = ["lr"] if len(set(rates)) == 1 else [f"lr/{index}" for index in range(len(rates))]
     numbers = {f"{step}/{name}": rate for name, rate in zip(names, rates, strict=False)}
-    if update.guard:
-        numbers[f"{step}/skipped"] = update.skips()[0]
+    if update.skip_non_finite:
+        numbers[f"{step}/skipped"] = update.skips().total
     if update.precision.kind == "fp16":
         numbers[f"{step}/scale"] = update.precision.scale
     return numbers

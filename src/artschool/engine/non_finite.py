@@ -15,17 +15,17 @@ def check_skipped_updates(run: RunState) -> None:
     """Stop where the file says so. Looked at between log points only, which costs no synchronisation of its own."""
     section = run.sections.train
     for step in run.steps:
-        if step.update is None or not step.update.guard:
+        if step.update is None or not step.update.skip_non_finite:
             continue
-        skipped, streak = step.update.skips()
+        skipped, consecutive = step.update.skips()
         if section.non_finite == "stop" and skipped and section.precision != "fp16":
             raise NumericsError(
                 f"steps.{step.graph.name}: non-finite gradients in {skipped} updates up to iteration {run.iteration}; "
                 "`train.non_finite` asks to stop. The weights are those before; look at the losses or lower the rate"
             )
-        if streak >= section.max_skips:
+        if consecutive >= section.max_skips:
             raise NumericsError(
-                f"steps.{step.graph.name}: {streak} updates in a row had non-finite gradients, up to iteration "
+                f"steps.{step.graph.name}: {consecutive} updates in a row had non-finite gradients, up to iteration "
                 f"{run.iteration}; `train.max_skips` allows {section.max_skips}"
             )
 
@@ -33,11 +33,10 @@ def check_skipped_updates(run: RunState) -> None:
 def end_of_run_warnings(run: RunState) -> Iterator[str]:
     """What its user should know at the end of a run that went through; waits for the device."""
     for step in run.steps:
-        if step.update is not None and step.update.moved_nothing:
-            skipped, _ = step.update.skips()
+        if step.update is not None and step.update.skipped_every_update:
             yield (
-                f"steps.{step.graph.name} moved nothing: all of its {skipped} updates had NaN or infinite gradients "
-                "and were skipped; look at its losses, and at the data that they read"
+                f"steps.{step.graph.name} moved nothing: all of its {step.update.skips().total} updates had NaN or "
+                "infinite gradients and were skipped; look at its losses, and at the data that they read"
             )
     if spoiled := non_finite_weights(run):
         yield spoiled

@@ -45,7 +45,7 @@ def restore_old(run: RunState, file: Path) -> None:
         )
     for (name, update, networks), saved in zip(updates, state["optimizers"], strict=True):
         _load_optimizer(update, networks, saved, f"{file}: optimizer of step {name!r}")
-        update.set_rates(step)
+        update.scheduled.set_rates(step)
     run.iteration = step + 1
 
 
@@ -74,7 +74,9 @@ def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], saved: Ma
                 shapes = f"{tuple(value.shape)} for a parameter of {tuple(parameter.shape)}"
                 raise CheckpointError(f"{where} does not fit: {slot} is {shapes}")
     own = update.optimizer.state_dict()
-    state = {index: slots[parameter] for index, parameter in enumerate(update.own_parameters) if slots[parameter]}
+    state = {
+        index: slots[parameter] for index, parameter in enumerate(update.scheduled.own_parameters) if slots[parameter]
+    }
     update.optimizer.load_state_dict({"state": state, "param_groups": own["param_groups"]})
 
 

@@ -162,7 +162,7 @@ def skips_on_device(optimizer: Optimizer) -> bool:
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
 
 
-def guarded_step(optimizer: Optimizer, found_inf: Tensor) -> None:
+def step_unless_non_finite(optimizer: Optimizer, found_inf: Tensor) -> None:
     """Step unless `found_inf` is 1. An optimizer that is not fused costs one synchronisation here."""
     if not skips_on_device(optimizer):
         if not found_inf.item():

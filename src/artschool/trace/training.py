@@ -78,7 +78,9 @@ class TrainingTrace:
         for step in self.run.steps:
             observe(step.graph, self.observer)
             if step.update is not None and not skips_on_device(step.update.optimizer):
-                step.update.guard = False  # It would ask whether gradients are finite, which only values can tell.
+                step.update.skip_non_finite = (
+                    False  # It would ask whether gradients are finite, which only values can tell.
+                )
         with self._watched_gradients(), all_frozen(self.run.networks.values()), self._live:
             self.memory.of_run(self.run, self._live)
             for iteration in self._run:
