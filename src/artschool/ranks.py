@@ -13,25 +13,25 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 Value = TypeVar("Value")
-_alone = False
+_is_single = False
 BUCKET_ELEMENTS = 8 * 1024 * 1024
 """Gradients travel in flat pieces of at most this many elements, so that the copy stays small beside the network."""
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def single_process() -> Iterator[None]:
     """Behave as the only process for a while: nothing is exchanged."""
-    global _alone  # noqa: PLW0603  # of the process, like the group itself
-    before, _alone = _alone, True
+    global _is_single  # noqa: PLW0603  # of the process, like the group itself
+    before, _is_single = _is_single, True
     try:
         yield
     finally:
-        _alone = before
+        _is_single = before
 
 
 def start(device: torch.device) -> None:
     """Join the processes that `torchrun` started; nothing to do without it. Tensors on the CPU travel through gloo."""
-    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _alone:
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(minutes=30))
@@ -50,10 +50,10 @@ def rank() -> int:
 
 def world_size() -> int:
     """How many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() and not _alone else 1
+    return dist.get_world_size() if dist.is_initialized() and not _is_single else 1
 
 
-def started() -> int:
+def launched_processes() -> int:
     """How many processes `torchrun` has started, whether or not they have met yet."""
     return dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", "1"))
 
@@ -74,7 +74,7 @@ def wait() -> None:
         dist.barrier()
 
 
-def any_of(flag: int) -> int:
+def largest(flag: int) -> int:
     """The largest of every process's flags, so that all decide alike."""
     if world_size() == 1:
         return flag

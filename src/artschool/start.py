@@ -12,19 +12,19 @@ from artschool import ranks
 from artschool.build.run import build, build_loggers
 from artschool.config.structure import Config
 from artschool.engine.checkpoint import restore, restore_networks
-from artschool.engine.folder import check_writable
-from artschool.engine.old_checkpoints import SUFFIX, restore_old
+from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
 from artschool.engine.run import Run
+from artschool.engine.run_folder import check_writable
 from artschool.engine.run_state import Logger
 from artschool.errors import CheckpointError
 from artschool.lint import Subject, lint
 from artschool.loggers.console import ConsoleLogger
-from artschool.loggers.guarded import Guarded
+from artschool.loggers.fail_safe import FailSafeLogger
 from artschool.loggers.jsonl import JsonlLogger
 from artschool.loggers.pictures import PictureLogger
 from artschool.loggers.tensorboard import TensorBoardLogger
 from artschool.read.read import check_file
-from artschool.storage.store import CheckpointStore
+from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
 from artschool.trace.trace import trace
 
@@ -62,10 +62,10 @@ def load(
     say = partial(_say, console)
     checked, run = _built(config, overrides, run_dir, say, traced=traced)
     # A terminal that is gone has nowhere to be told of.
-    shown = Guarded(ConsoleLogger(console), lambda message: None)
+    shown = FailSafeLogger(ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
         written: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
-        run.loggers = [shown, *(Guarded(logger, shown.note) for logger in written)]
+        run.loggers = [shown, *(FailSafeLogger(logger, shown.note) for logger in written)]
     resume_from(run, resume, say)
     return run
 
@@ -155,7 +155,7 @@ def resume_from(run: Run, resume: str, say: Say) -> None:
     if ranks.is_main():
         run.store.clean()
     ranks.wait()
-    numbers, is_old = run.store.numbers(), Path(resume).suffix == SUFFIX
+    numbers, is_old = run.store.numbers(), Path(resume).suffix == STATE_SUFFIX
     if numbers and (is_old or resume == "never"):
         raise CheckpointError(f"{run.folder} has checkpoints up to {numbers[-1]} already; choose another --run-dir")
     if resume == "never":

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from artschool.data.bad_samples import BadSamples
-from artschool.data.loader import TRIES, Loader
+from artschool.data.loader import MAX_TRIES, Loader
 from artschool.data.sampler import Batches, Position, RankSampler
 from artschool.errors import ArtschoolError, DataError, ResourceError
 
@@ -112,7 +112,7 @@ def test_a_data_set_of_bad_samples_ends_at_once(max_bad: int) -> None:
 
 def test_what_takes_too_many_tries_is_given_up() -> None:
     of, _ = loader(Numbers(10, bad=range(10)), 100)
-    with pytest.raises(DataError, match=rf"nothing could be read in the place of sample \d in {TRIES} tries$"):
+    with pytest.raises(DataError, match=rf"nothing could be read in the place of sample \d in {MAX_TRIES} tries$"):
         list(of.load([[Position(0, 4)]], CPU))
 
 

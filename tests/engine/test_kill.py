@@ -12,8 +12,8 @@ import pytest
 import torch
 from toy_run import load, recorded, write
 
-from artschool.storage.files import Checkpoint
-from artschool.storage.store import CheckpointStore
+from artschool.storage.checkpoint_files import Checkpoint
+from artschool.storage.checkpoint_store import CheckpointStore
 
 
 def train(file: Path, fault: str | None = None) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ from artschool.engine.run import Run
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, Stopped
 from artschool.registry import losses, optimizers
-from artschool.storage.store import Checkpoint
+from artschool.storage.checkpoint_store import Checkpoint
 
 
 class StopAfter(Recorder):

@@ -83,7 +83,7 @@ def test_the_run_goes_on_with_the_batches_after_those_that_exploded(tmp_path: Pa
     run.train()
     # Batches 0 and 1 are good, 2 and 3 are NaN. The run goes back to 3 finished iterations, of which the last was
     # skipped, and takes batches 4 to 8 for what is left. The gradient of batch b is the mean of 2b and 2b + 1.
-    assert (run.rollbacks, run.shift, run.iteration) == (1, 1, 8)
+    assert (run.rollbacks, run.data_offset, run.iteration) == (1, 1, 8)
     assert weight(run) == 1 - 0.5 * sum(2 * batch + 0.5 for batch in (0, 1, 4, 5, 6, 7, 8))
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(8))

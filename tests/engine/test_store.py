@@ -17,8 +17,8 @@ import torch
 
 from artschool.errors import CheckpointError, ResourceError
 from artschool.storage import durable
-from artschool.storage.files import FileRecord, encode_manifest
-from artschool.storage.store import CheckpointStore, Manifest, NewerCheckpointError
+from artschool.storage.checkpoint_files import FileRecord, encode_manifest
+from artschool.storage.checkpoint_store import CheckpointStore, Manifest, NewerCheckpointError
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from toy_parts import load, same
 
-from artschool.engine.weights import load_weights
+from artschool.engine.pretrained_weights import load_weights
 from artschool.errors import CheckpointError
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.errors import CheckpointError
-from artschool.storage.files import decode_state, encode_state, encode_tensors
+from artschool.storage.checkpoint_files import decode_state, encode_state, encode_tensors
 
 
 def roundtrip(**tensors: Tensor) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
-from artschool.data.seeds import derive, forked
+from artschool.data.seeds import derive, forked_rng
 from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
@@ -26,6 +26,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
 from artschool.engine.precision import Precision
+from artschool.engine.pretrained_weights import load_weights
 from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
@@ -34,7 +35,6 @@ from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
-from artschool.engine.weights import load_weights
 from artschool.errors import ConfigError, Fault
 from artschool.registry.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
 from artschool.steps.step import Step
@@ -66,17 +66,17 @@ def build(
     file = config.sections
     device = device or choose_device(config)
     ranks.start(device)
-    _set_switches(file.train)
+    _set_torch_flags(file.train)
     context = TrainContext(device, Meters())
     loaders = build_data(config) if loaders is None else loaders
     data = train_data(config, loaders["train"])
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
-    _start_alike(networks.values())
+    _broadcast_initial_values(networks.values())
     emas = _averages(config, networks)
     binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
-    _start_alike(binder.modules.values())
+    _broadcast_initial_values(binder.modules.values())
     _set_modes(networks, config)
     return Run(
         sections=file,
@@ -137,30 +137,30 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
     entry = component.entry
     assert isinstance(entry, NetworkEntry)
     # Each network draws from its own generator, so that adding one changes no other.
-    with forked(derive(seed, "network", name), torch.device("cpu")):
+    with forked_rng(derive(seed, "network", name), torch.device("cpu")):
         network = construct(component, component.options())
     if not isinstance(network, nn.Module):
         raise ConfigError(f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module")
     if entry.weights is not None:
         weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
         report = load_weights(
-            network, weights.file, prefix=weights.prefix, strict=weights.strict, path=_placed(component, "weights")
+            network, weights.file, prefix=weights.prefix, strict=weights.strict, path=_location_of(component, "weights")
         )
         note(f"{component.path}: {weights.file}: {report}")
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
-    freeze(network, entry.frozen, _placed(component, "frozen"))
+    freeze(network, entry.frozen, _location_of(component, "frozen"))
     patterns = entry.activation_checkpointing
-    checkpoint_activations(network, patterns, _placed(component, "activation_checkpointing"))
+    checkpoint_activations(network, patterns, _location_of(component, "activation_checkpointing"))
     return on_device(network, device)
 
 
-def _placed(component: Component, option: str) -> str:
+def _location_of(component: Component, option: str) -> str:
     """The path of a component after the place of one of its options, for what only building can tell."""
     return f"{(component.node.get(option) or component.node).place}: {component.path}"
 
 
-def _start_alike(modules: Iterable[nn.Module]) -> None:
+def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:
     """Every process starts from what the first one has."""
     for module in modules:
         ranks.broadcast([*module.parameters(), *module.buffers()])
@@ -175,7 +175,7 @@ def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Em
     return emas
 
 
-def _set_switches(train: TrainSection) -> None:
+def _set_torch_flags(train: TrainSection) -> None:
     """What torch keeps for the whole process."""
     torch.use_deterministic_algorithms(train.deterministic)
     torch.backends.cudnn.benchmark = train.cudnn_benchmark

@@ -12,24 +12,24 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader
 
-from artschool.data.bad_samples import BadSample, BadSamples, bad_sample, fault_of_machine
+from artschool.data.bad_samples import BadSample, BadSamples, bad_sample, machine_error
 from artschool.data.collate import Collate
 from artschool.data.sampler import Position
 from artschool.data.seeds import Seeds, seed_all
 from artschool.errors import ArtschoolError, DataError, ResourceError
 
-TRIES = 32
+MAX_TRIES = 32
 """How many samples are tried for one place of a batch."""
 
 
-class Read(NamedTuple):
+class ReadSample(NamedTuple):
     """A sample, or why there is none, and what could not be read in its place."""
 
     sample: Any
     bad: Sequence[BadSample] = ()
 
 
-class Loaded(NamedTuple):
+class LoadedBatch(NamedTuple):
     """A batch, or why there is none, and what could not be read in it. Errors travel from a worker as values.
 
     Raised there, one would arrive as the text of two tracebacks.
@@ -39,7 +39,7 @@ class Loaded(NamedTuple):
     bad: Sequence[BadSample] = ()
 
 
-class Seeded:
+class SeededDataset:
     """A data set whose sample draws its random numbers from (seed, epoch, index), whoever loads it and when.
 
     A sample that cannot be read is replaced by another, chosen from the same numbers.
@@ -51,48 +51,48 @@ class Seeded:
         self._max_bad = max_bad
         self._seeds = Seeds(seed, "samples", name)
 
-    def __getitem__(self, position: Position) -> Read:
+    def __getitem__(self, position: Position) -> ReadSample:
         epoch, index = position
         seed = self._seeds(epoch, index)
         bad: dict[int, BadSample] = {}
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, MAX_TRIES + 1):
             seed_all(seed)
             try:
                 sample = self._dataset[index]
-                return Read(sample, list(bad.values())) if bad else Read(sample)
+                return ReadSample(sample, list(bad.values())) if bad else ReadSample(sample)
             except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
-                fault = fault_of_machine(self._name, error)
+                fault = machine_error(self._name, error)
                 if fault is not None:
-                    return Read(fault)
+                    return ReadSample(fault)
                 bad[index] = bad_sample(index, epoch, error)
             if len(bad) > self._max_bad:
                 break
             seed = self._seeds(epoch, position.sample, attempt)
             index = seed % len(self._dataset)
-        message = f"{self._name}: nothing could be read in the place of sample {position.sample} in {TRIES} tries"
-        return Read(DataError(message), list(bad.values()))
+        message = f"{self._name}: nothing could be read in the place of sample {position.sample} in {MAX_TRIES} tries"
+        return ReadSample(DataError(message), list(bad.values()))
 
     def __len__(self) -> int:
         return len(self._dataset)
 
 
 @dataclass(frozen=True)
-class _Together:
+class _BatchMaker:
     """Makes a batch of what was read."""
 
     name: str
     collate: Collate
 
-    def __call__(self, reads: Sequence[Read]) -> Loaded:
+    def __call__(self, reads: Sequence[ReadSample]) -> LoadedBatch:
         bad = [sample for read in reads for sample in read.bad]
         samples = [read.sample for read in reads]
         error = next((sample for sample in samples if isinstance(sample, ArtschoolError)), None)
         if error is not None:
-            return Loaded(error, bad)
+            return LoadedBatch(error, bad)
         try:
-            return Loaded(self.collate(samples), bad)
+            return LoadedBatch(self.collate(samples), bad)
         except DataError as error:
-            return Loaded(DataError(f"{self.name}: {error}"), bad)
+            return LoadedBatch(DataError(f"{self.name}: {error}"), bad)
 
 
 @dataclass
@@ -121,13 +121,13 @@ class Loader:
             DataError: Too many samples cannot be read, samples do not fit into one batch, or a worker is stuck.
             ResourceError: A worker was killed, or the machine ran out of files or memory.
         """
-        seeded = Seeded(self.dataset, self.name, self.seed, self.bad.most)
-        together = _Together(self.name, self.collate)
-        loaded: Generator[Loaded]
+        seeded = SeededDataset(self.dataset, self.name, self.seed, self.bad.max_bad)
+        make_batch = _BatchMaker(self.name, self.collate)
+        loaded: Generator[LoadedBatch]
         if self.workers:
-            loaded = self._from_workers(seeded, together, sampler, device)
+            loaded = self._from_workers(seeded, make_batch, sampler, device)
         else:
-            loaded = (together([seeded[position] for position in batch]) for batch in sampler)
+            loaded = (make_batch([seeded[position] for position in batch]) for batch in sampler)
         with closing(loaded):  # So that the workers end with it, even where an error keeps this frame alive.
             for batch, bad in loaded:
                 for sample in bad:
@@ -148,11 +148,11 @@ class Loader:
         return next(replace(self, workers=0).load([positions], torch.device("cpu")))
 
     def _from_workers(
-        self, seeded: Seeded, together: _Together, sampler: Iterable[list[Position]], device: torch.device
-    ) -> Generator[Loaded]:
+        self, seeded: SeededDataset, make_batch: _BatchMaker, sampler: Iterable[list[Position]], device: torch.device
+    ) -> Generator[LoadedBatch]:
         asked: deque[list[Position]] = deque()
 
-        def noted() -> Iterator[list[Position]]:
+        def remembered() -> Iterator[list[Position]]:
             for batch in sampler:
                 asked.append(batch)
                 yield batch
@@ -160,8 +160,8 @@ class Loader:
         iterator = iter(
             DataLoader(
                 seeded,  # type: ignore[arg-type]  # map-style by its methods, not its base
-                batch_sampler=noted(),
-                collate_fn=together,
+                batch_sampler=remembered(),
+                collate_fn=make_batch,
                 num_workers=self.workers,
                 worker_init_fn=_leave_signals_to_the_main_process,
                 pin_memory=device.type == "cuda",
@@ -171,7 +171,7 @@ class Loader:
         number = 0
         while True:
             try:
-                loaded: Loaded = next(iterator)
+                loaded: LoadedBatch = next(iterator)
             except StopIteration:
                 return
             except RuntimeError as error:

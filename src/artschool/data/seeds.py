@@ -50,7 +50,7 @@ def device_generator(device: torch.device) -> torch.Generator:
 
 
 @contextmanager
-def forked(seed: int, device: torch.device) -> Iterator[None]:
+def forked_rng(seed: int, device: torch.device) -> Iterator[None]:
     """Run under generators seeded by `seed`, and leave the present ones as they were."""
     generator = device_generator(device)
     python, numpy, cpu, own = (

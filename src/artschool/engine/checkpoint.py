@@ -16,7 +16,7 @@ from artschool import ranks
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
-from artschool.storage.store import Checkpoint
+from artschool.storage.checkpoint_store import Checkpoint
 
 # Names with a dot, which no network can have.
 OPTIMIZERS = "state.optimizers"
@@ -71,7 +71,7 @@ def capture(
         "iteration": run.iteration,
         "iterations": run.iterations,
         "seconds": run.seconds,
-        "shift": run.shift,
+        "shift": run.data_offset,
         "rollbacks": run.rollbacks,
         "best": run.best,
         "updates": updates,
@@ -119,7 +119,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
         step.update.scheduled.set_rates(max(state["iteration"] - 1, 0))
     run.resumed_from = state["iteration"]
     run.seconds = state["seconds"]
-    run.shift, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
+    run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
     run.best = tuple(state["best"]) if state["best"] else None
     run.meters.load_state_dict(state["meters"][ranks.rank()])
     return differences(state["config"], run.config)

@@ -13,7 +13,7 @@ from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import check_skipped_updates, non_finite_weights
-from artschool.engine.pictures import draw
+from artschool.engine.pictures import log_pictures
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.errors import NumericsError
@@ -96,9 +96,9 @@ def _advance_loggers(run: RunState, outcome: Outcome) -> None:
         logger.advance(run)
 
 
-def _draw_pictures(run: RunState, outcome: Outcome) -> None:
+def _log_pictures(run: RunState, outcome: Outcome) -> None:
     assert run.sections.log.pictures is not None
-    draw(run, run.sections.log.pictures, outcome.batches.first)
+    log_pictures(run, run.sections.log.pictures, outcome.batches.first)
 
 
 def _collect_numbers(run: RunState, outcome: Outcome) -> None:
@@ -113,8 +113,8 @@ def _collect_numbers(run: RunState, outcome: Outcome) -> None:
 
 def _evaluate(run: RunState, outcome: Outcome) -> None:
     for evaluation in _due_evaluations(run):
-        run.evaluated |= evaluation.run(run.iteration, run.device)
-    outcome.numbers |= run.evaluated
+        run.last_evaluation |= evaluation.run(run.iteration, run.device)
+    outcome.numbers |= run.last_evaluation
 
 
 def _write_log(run: RunState, outcome: Outcome) -> None:
@@ -132,7 +132,7 @@ def _keep_best(run: RunState, outcome: Outcome) -> None:
     if run.best is not None and not (value > run.best[0] if best.mode == "max" else value < run.best[0]):
         return
     spoiled = non_finite_weights(run)
-    if ranks.any_of(bool(spoiled)):
+    if ranks.largest(bool(spoiled)):
         run.note(f"{best.metric} {value:.4g} after {run.iteration} iterations is not kept as the best: {spoiled}")
         return
     run.best = (value, run.iteration)
@@ -145,7 +145,7 @@ def _save(run: RunState, outcome: Outcome) -> None:
 
 AFTER_ITERATION = (
     Due(_always, _advance_loggers),
-    Due(_is_picture_due, _draw_pictures),
+    Due(_is_picture_due, _log_pictures),
     Due(_is_log_due, _collect_numbers),
     Due(_is_evaluation_due, _evaluate),
     Due(_has_numbers, _write_log),

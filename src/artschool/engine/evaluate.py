@@ -15,12 +15,12 @@ from artschool import ranks
 from artschool.data.collate import size_of, to_device
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
-from artschool.data.seeds import Seeds, forked, seed_all
+from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.engine.meters import Meters
 from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall
 from artschool.steps.state import State
-from artschool.steps.step import Record, Step
+from artschool.steps.step import RecordLoss, Step
 
 
 class Accumulator(Protocol):
@@ -101,15 +101,15 @@ class Evaluation:
         losses = Meters()
         for _, metric in self.metrics.values():
             metric.reset()
-        with forked(seeds(), device), in_eval_mode(self.networks), torch.no_grad():
+        with forked_rng(seeds(), device), in_eval_mode(self.networks), torch.no_grad():
             for index, batch in enumerate(self.loader.load(sampler, device)):
                 seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device), writer=self.loader.name)
-                self.forward(state, max(iteration - 1, 0), partial(losses.add, share=size_of(batch)))
+                self.forward(state, max(iteration - 1, 0), partial(losses.add, weight=size_of(batch)))
         values = {f"{self.name}/{name}": value for name, value in losses.drain().items()}
         return values | {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
 
-    def forward(self, state: State, iteration: int, record: Record) -> None:
+    def forward(self, state: State, iteration: int, record: RecordLoss) -> None:
         """Run everything on one batch: the steps as at an iteration, the injectors, and the metrics."""
         for step in self.steps:
             if step.when.active(iteration):

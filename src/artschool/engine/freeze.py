@@ -12,7 +12,7 @@ from artschool.errors import ConfigError
 
 
 @contextmanager
-def only_training(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+def unfrozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
     """Thaw these parameters; all others are frozen while the trainer runs (see `all_frozen`)."""
     for parameter in parameters:
         parameter.requires_grad = True

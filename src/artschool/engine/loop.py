@@ -10,11 +10,11 @@ from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.due import Outcome, perform_due
-from artschool.engine.folder import make_folder
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
+from artschool.engine.run_folder import create_run_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.train_iteration import train_iteration
@@ -27,15 +27,15 @@ def train(run: RunState) -> None:
     if run.iteration >= run.iterations:
         return None
     with stop_flag() as flag, all_frozen(run.networks.values()):
-        _open_folder(run)
+        _write_config_files(run)
         while True:
             try:
-                return _train_on(run, flag)
+                return _train_to_end(run, flag)
             except NumericsError as error:
                 roll_back(run, error)
 
 
-def _train_on(run: RunState, flag: StopFlag) -> None:
+def _train_to_end(run: RunState, flag: StopFlag) -> None:
     """Train from where the run stands to its last iteration."""
     with ExitStack() as stack:
         for logger in run.loggers:
@@ -44,14 +44,14 @@ def _train_on(run: RunState, flag: StopFlag) -> None:
         for loader in run.loaders:
             loader.bad.note = run.note
             stack.callback(loader.bad.report)
-        batches = run.data.load(run.iteration + run.shift, run.iterations + run.shift, run.device)
+        batches = run.data.load(run.iteration + run.data_offset, run.iterations + run.data_offset, run.device)
         stack.callback(batches.close)
         start = time.perf_counter() - run.seconds
         for batch in batches:
-            outcome = Outcome(_train_once(run, batch))
+            outcome = Outcome(_train_to_endce(run, batch))
             run.seconds = time.perf_counter() - start
             perform_due(run, outcome)
-            exit_code = ranks.any_of(flag.exit_code)
+            exit_code = ranks.largest(flag.exit_code)
             if exit_code and run.iteration < run.iterations:
                 if not outcome.saved:
                     checkpoint.save(run)
@@ -60,24 +60,24 @@ def _train_on(run: RunState, flag: StopFlag) -> None:
             run.note(f"warning: {doubt}")
 
 
-def _open_folder(run: RunState) -> None:
+def _write_config_files(run: RunState) -> None:
     """Write the file beside the run, as given and as meant."""
     if ranks.is_main():
-        make_folder(run.folder)
+        create_run_folder(run.folder)
         remove_leftovers(run.folder)
         for name, text in run.config_texts.items():
             write_file(run.folder / name, text.encode())
     ranks.wait()
 
 
-def _train_once(run: RunState, batch: dict[str, Any]) -> MicroBatches:
+def _train_to_endce(run: RunState, batch: dict[str, Any]) -> MicroBatches:
     iteration = run.context.iteration = run.iteration
-    position = iteration + run.shift
+    position = iteration + run.data_offset
     seed_all(run.iteration_seeds(position, ranks.rank()), run.device)
     for hook in run.update_hooks:
         hook(iteration, run.folder)
     total = run.data.batches.size(position)
-    states = MicroBatches(batch, run.sections.train.parts(iteration), total, run.device)
+    states = MicroBatches(batch, run.sections.train.num_micro_batches(iteration), total, run.device)
     train_iteration(run.steps, run.emas, states, run.context)
     run.iteration = iteration + 1
     return states

@@ -16,9 +16,9 @@ class Meters:
     def __init__(self) -> None:
         self._added: dict[str, list[tuple[Tensor | float, float]]] = defaultdict(list)
 
-    def add(self, name: str, value: Tensor | float, share: float = 1.0) -> None:
-        """Add a detached scalar that stands for `share` of an iteration's samples."""
-        self._added[name].append((value, share))
+    def add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
+        """Add a detached scalar that stands for `weight` of an iteration's samples."""
+        self._added[name].append((value, weight))
 
     def drain(self) -> dict[str, float]:
         """The mean of each name over what was added, by all processes, since the last call."""
@@ -49,6 +49,6 @@ class Meters:
         numbers = iter(torch.stack(tensors).tolist() if tensors else [])
         sums = {}
         for name, pairs in self._added.items():
-            plain = [(next(numbers) if isinstance(value, Tensor) else value, share) for value, share in pairs]
-            sums[name] = (sum(value * share for value, share in plain), sum(share for _, share in plain))
+            plain = [(next(numbers) if isinstance(value, Tensor) else value, weight) for value, weight in pairs]
+            sums[name] = (sum(value * weight for value, weight in plain), sum(weight for _, weight in plain))
         return sums

@@ -10,12 +10,12 @@ import torch
 from torch import nn
 
 from artschool.engine.optimizers import kinds_of
+from artschool.engine.pretrained_weights import load_weights
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
-from artschool.engine.weights import load_weights
 from artschool.errors import CheckpointError
 
-SUFFIX = ".state"
+STATE_SUFFIX = ".state"
 
 
 def restore_old(run: RunState, file: Path) -> None:

@@ -15,7 +15,7 @@ from artschool.steps.state import State
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def draw(run: RunState, section: PicturesSection, state: State) -> None:
+def log_pictures(run: RunState, section: PicturesSection, state: State) -> None:
     """Give the chosen keys of a micro-batch to the loggers, and let networks draw what they like."""
     for key in section.keys:
         values: Any = state.values.get(key)

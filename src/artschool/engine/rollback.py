@@ -22,9 +22,9 @@ def roll_back(run: RunState, error: NumericsError) -> None:
     number = _earlier(run)
     if number is None:
         raise NumericsError(f"{error}; there is no intact checkpoint to go back to") from error
-    position, count = run.iteration + run.shift, run.rollbacks + 1
+    position, count = run.iteration + run.data_offset, run.rollbacks + 1
     checkpoint.restore(run, run.store.load(number))
-    run.shift, run.rollbacks = position - number, count
+    run.data_offset, run.rollbacks = position - number, count
     message = f"{error}. Going back to iteration {number}, and on with the batches that follow ({count} of "
     for logger in run.loggers:
         logger.note(f"{message}{section.max_rollbacks} times)")

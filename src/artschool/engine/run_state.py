@@ -21,7 +21,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
-from artschool.storage.store import CheckpointStore
+from artschool.storage.checkpoint_store import CheckpointStore
 
 Record = Mapping[str, float | int]
 
@@ -73,8 +73,8 @@ class RunState:
         seconds: Time spent in training so far, over all resumes.
         config: The resolved file as plain values, in which values of environment variables are not.
         config_texts: What to write beside the run: file name to text.
-        evaluated: What the last evaluation gave.
-        shift: How many batches further data and random numbers are than `iteration`, after going back.
+        last_evaluation: What the last evaluation gave.
+        data_offset: How many batches further data and random numbers are than `iteration`, after going back.
         rollbacks: How often the run went back to an earlier checkpoint.
         best: The best value of the metric that `keep_best` names, and the checkpoint that has it.
     """
@@ -94,11 +94,11 @@ class RunState:
     loggers: Sequence[Logger] = ()
     iteration: int = 0
     seconds: float = 0.0
-    shift: int = 0
+    data_offset: int = 0
     rollbacks: int = 0
     best: tuple[float, int] | None = None
     resumed_from: int | None = None
-    evaluated: dict[str, float] = field(default_factory=dict)
+    last_evaluation: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     iteration_seeds: Seeds = field(init=False)
     store: CheckpointStore = field(init=False)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from artschool.config.when import When
 from artschool.engine.callbacks import GatedCallback
-from artschool.engine.freeze import only_training
+from artschool.engine.freeze import unfrozen
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
@@ -99,7 +99,7 @@ class TrainStep:
         parameters = self.trainable(iteration)
         for hook in self._before:
             hook(iteration)
-        with only_training(parameters):
+        with unfrozen(parameters):
             for state, share in batches:
                 context.share = share
                 with self.autocast():

@@ -11,7 +11,7 @@ from artschool.config.when import When
 from artschool.steps.call import InjectorCall, LossCall
 from artschool.steps.state import State
 
-Record = Callable[[str, Tensor], None]
+RecordLoss = Callable[[str, Tensor], None]
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Step:
     kept: frozenset[str]
     requires: Sequence[str] = ()
 
-    def forward(self, state: State, iteration: int, record: Record) -> Tensor | None:
+    def forward(self, state: State, iteration: int, record: RecordLoss) -> Tensor | None:
         """Run everything that is active, in file order.
 
         Args:

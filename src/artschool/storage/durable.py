@@ -46,7 +46,7 @@ def write_file(path: Path, data: bytes) -> None:
     temporary = temporary_path(path, "tmp")
     try:
         write_bytes(temporary, data)
-        with explain(path, len(data)):
+        with translate_disk_errors(path, len(data)):
             fault_point("before_fsync")
             _sync(temporary)
             fault_point("before_rename")
@@ -76,11 +76,11 @@ def committed_folder(target: Path, *, aside: Path | None = None) -> Iterator[Pat
     """
     temporary = temporary_path(target, "tmp")
     try:
-        with explain(target, 0):
+        with translate_disk_errors(target, 0):
             temporary.mkdir()
         yield temporary
         files = sorted(temporary.iterdir())
-        with explain(target, sum(file.stat().st_size for file in files)):
+        with translate_disk_errors(target, sum(file.stat().st_size for file in files)):
             fault_point("before_fsync")
             for file in files:
                 _sync(file)
@@ -99,7 +99,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         ResourceError: The disk is full or refuses, or the file exists.
     """
-    with explain(path, len(data)):
+    with translate_disk_errors(path, len(data)):
         fault_point("before_write")
         with path.open("xb") as file:
             file.write(data)
@@ -115,7 +115,7 @@ def make_folder(path: Path) -> None:
     if path.is_dir():
         return
     make_folder(path.parent)
-    with explain(path, 0):
+    with translate_disk_errors(path, 0):
         path.mkdir(exist_ok=True)
         _sync(path.parent)
 
@@ -126,7 +126,7 @@ def move_folder(path: Path, target: Path) -> None:
     Raises:
         ResourceError: The disk refuses, or there is something at `target`.
     """
-    with explain(target, 0):
+    with translate_disk_errors(target, 0):
         _rename_folder(path, target, None)
         _sync(target.parent)
 
@@ -156,7 +156,7 @@ def split_temporary(path: Path) -> tuple[str, str] | None:
 
 
 @contextmanager
-def explain(path: Path, needed: int) -> Iterator[None]:
+def translate_disk_errors(path: Path, needed_bytes: int) -> Iterator[None]:
     """Turn an error of the operating system while writing `path` into one with the bytes needed and free."""
     try:
         yield
@@ -164,7 +164,7 @@ def explain(path: Path, needed: int) -> Iterator[None]:
         parts = [split[1] if (split := split_temporary(Path(part))) else part for part in path.parts]
         reason = error.strerror or str(error)
         raise ResourceError(
-            f"{Path(*parts)}: cannot be written: {reason}; {needed} bytes needed, {_free(path)} bytes free"
+            f"{Path(*parts)}: cannot be written: {reason}; {needed_bytes} bytes needed, {_free(path)} bytes free"
         ) from error
 
 

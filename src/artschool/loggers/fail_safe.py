@@ -10,7 +10,7 @@ from torch import Tensor
 from artschool.engine.run_state import Logger, Record, RunState
 
 
-class Guarded:
+class FailSafeLogger:
     """Passes everything on to a logger until that raises; `warn` is then told what happened, once."""
 
     def __init__(self, logger: Logger, warn: Callable[[str], None]) -> None:

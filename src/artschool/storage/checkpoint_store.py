@@ -20,9 +20,8 @@ import torch
 from torch import Tensor
 
 from artschool.errors import CheckpointError
-from artschool.storage import durable
-from artschool.storage import files as checkpoint_files
-from artschool.storage.files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
+from artschool.storage import checkpoint_files, durable
+from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
 
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError"]
 
@@ -81,7 +80,7 @@ class CheckpointStore:
             for name, data in checkpoint_files.encode_files(tensors, state):
                 records[name] = FileRecord(len(data), hashlib.sha256(data).hexdigest())
                 durable.write_bytes(temporary / name, data)
-            with durable.explain(target, 0):
+            with durable.translate_disk_errors(target, 0):
                 durable.fault_point("before_manifest")
             manifest = _describe(number, records, config_hash, world_size)
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
@@ -154,7 +153,7 @@ class CheckpointStore:
         """
         if keep_last < 1:
             raise ValueError(f"keep_last is {keep_last}; at least one checkpoint stays")
-        with durable.explain(self.folder, 0):
+        with durable.translate_disk_errors(self.folder, 0):
             durable.fault_point("before_rotate")
         numbers, folders = self.numbers(), self._folders()
         newest = [number for number in numbers if number not in self._damaged][-keep_last:]
@@ -231,7 +230,7 @@ class CheckpointStore:
         split = durable.split_temporary(path)
         doomed = durable.temporary_path(path.with_name(split[1]) if split else path, "del")
         durable.move_folder(path, doomed)
-        with durable.explain(doomed, 0):
+        with durable.translate_disk_errors(doomed, 0):
             for file in sorted(doomed.iterdir()):
                 durable.fault_point("mid_rotate")
                 file.unlink()

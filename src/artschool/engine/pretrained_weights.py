@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from artschool.errors import CheckpointError
 from artschool.storage.tensors import read_content
 
-NESTED = ("state_dict", "model", "model_state_dict", "params_ema", "params")
+NESTED_KEYS = ("state_dict", "model", "model_state_dict", "params_ema", "params")
 """Keys under which others' files keep the weights; looked at in this order."""
-MOST_NAMES = 8
+MAX_NAMES = 8
 
 
 @dataclass(frozen=True)
-class Report:
+class LoadReport:
     """Which names fitted, which the network has and the file has not, and the other way round."""
 
     loaded: int
@@ -30,12 +30,14 @@ class Report:
         parts = [f"{self.loaded} tensors loaded"]
         for what, names in (("missing", self.missing), ("unexpected", self.unexpected)):
             if names:
-                more = ", ..." if len(names) > MOST_NAMES else ""
-                parts.append(f"{len(names)} {what}: {', '.join(names[:MOST_NAMES])}{more}")
+                more = ", ..." if len(names) > MAX_NAMES else ""
+                parts.append(f"{len(names)} {what}: {', '.join(names[:MAX_NAMES])}{more}")
         return "; ".join(parts)
 
 
-def load_weights(network: nn.Module, file: Path, *, prefix: str = "", strict: bool = True, path: str = "") -> Report:
+def load_weights(
+    network: nn.Module, file: Path, *, prefix: str = "", strict: bool = True, path: str = ""
+) -> LoadReport:
     """Load weights into a network.
 
     Args:
@@ -60,7 +62,7 @@ def load_weights(network: nn.Module, file: Path, *, prefix: str = "", strict: bo
     tensors = {name: value for name, value in tensors.items() if not any(fnmatchcase(name, p) for p in unused)}
     own = network.state_dict()
     fitting = {name: value for name, value in tensors.items() if name in own}
-    report = Report(len(fitting), sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys()))
+    report = LoadReport(len(fitting), sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys()))
     if not fitting or (strict and (report.missing or report.unexpected)):
         way_out = "" if not fitting else "; write `weights: {file: ..., strict: false}` if that is meant"
         raise CheckpointError(f"{path}.weights: {file} does not fit: {report}{way_out}")
@@ -85,13 +87,13 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 def _begins(names: Iterable[str]) -> str:
     """The prefixes that a user may have meant: what names begin with, up to the first dot."""
     begins = sorted({f"{name.partition('.')[0]}." for name in names if "." in name})
-    more = ", ..." if len(begins) > MOST_NAMES else ""
-    return f"they start with {', '.join(begins[:MOST_NAMES])}{more}"
+    more = ", ..." if len(begins) > MAX_NAMES else ""
+    return f"they start with {', '.join(begins[:MAX_NAMES])}{more}"
 
 
 def _tensors_of(content: Any, file: Path) -> dict[str, Tensor]:
     while isinstance(content, Mapping):
-        inner = next((content[key] for key in NESTED if isinstance(content.get(key), Mapping)), None)
+        inner = next((content[key] for key in NESTED_KEYS if isinstance(content.get(key), Mapping)), None)
         if inner is None:
             break
         content = inner

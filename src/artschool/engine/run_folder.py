@@ -8,7 +8,7 @@ from pathlib import Path
 from artschool.errors import ResourceError
 
 
-def make_folder(folder: Path) -> list[Path]:
+def create_run_folder(folder: Path) -> list[Path]:
     """Make a folder and those above it.
 
     Returns:
@@ -32,6 +32,6 @@ def check_writable(folder: Path) -> None:
     Raises:
         ResourceError: It cannot.
     """
-    for made in make_folder(folder):
+    for made in create_run_folder(folder):
         with suppress(OSError):  # Another run may have begun in it meanwhile.
             made.rmdir()
