@@ -98,7 +98,7 @@ def test_wrong_norms_are_told(tmp_path: Path) -> None:
     torch.save(torch.ones(64), tmp_path / "norms.pth")
     with pytest.raises(CheckpointError, match=r"norms\.pth has numbers for 64 bands; needed are 80$"):
         MelSpectrogram(norms=tmp_path / "norms.pth")
-    with pytest.raises(CheckpointError, match=r"^no weights file .*none\.pth$"):
+    with pytest.raises(CheckpointError, match=r"none\.pth: no such file$"):
         MelSpectrogram(norms=tmp_path / "none.pth")
 
 

@@ -134,7 +134,7 @@ def test_lpips_tells_what_does_not_fit(tmp_path: Path) -> None:
         ConfigError, match=r"^the network returns maps of \[64, 7\] channels, but the weights are for \[6"
     ):
         Lpips()(Layers((64, 7)), x, x)
-    with pytest.raises(CheckpointError, match=r"^no weights file .*none\.pth$"):
+    with pytest.raises(CheckpointError, match=r"none\.pth: no such file$"):
         Lpips(weights=tmp_path / "none.pth")
     torch.save({"conv.weight": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"other\.pth has no 'lin0\.model\.1\.weight', the weights of a layer$"):
