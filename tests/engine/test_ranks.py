@@ -127,7 +127,7 @@ def test_fewer_samples_than_ranks_are_refused() -> None:
     from artschool.data.sampler import Batches
     from artschool.errors import DataError
 
-    with pytest.raises(DataError, match="a batch of 2 leaves some of 3 processes without samples"):
+    with pytest.raises(DataError, match="a batch of 2 samples is too small for 3 processes"):
         Batches("data.train", 10, 2, seed=0, shuffle=True, drop_last=True, world_size=3)
 
 

@@ -1,4 +1,4 @@
-"""Batches of a data set in the sampler's order, loaded here or in workers, with the same bits either way."""
+"""Loads batches in the order of a sampler, in this process or in workers. The result is bit-identical."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from artschool.data.seeds import Seeds, seed_all
 from artschool.errors import ArtschoolError, DataError, ResourceError
 
 MAX_TRIES = 32
-"""How many samples are tried for one place of a batch."""
+"""Maximum number of samples to try for one position of a batch."""
 
 
 class ReadSample(NamedTuple):
-    """A sample, or why there is none, and what could not be read in its place."""
+    """A sample or the error that ends the run, and the bad samples that were tried before it."""
 
     sample: Any
     bad: Sequence[BadSample] = ()
 
 
 class LoadedBatch(NamedTuple):
-    """A batch, or why there is none, and what could not be read in it. Errors travel from a worker as values.
+    """A batch or the error that ends the run, and the bad samples of the batch.
 
-    Raised there, one would arrive as the text of two tracebacks.
+    Workers return errors as values. An exception raised in a worker would arrive as the text of two tracebacks.
     """
 
     batch: dict[str, Any] | ArtschoolError
@@ -40,9 +40,9 @@ class LoadedBatch(NamedTuple):
 
 
 class SeededDataset:
-    """A data set whose sample draws its random numbers from (seed, epoch, index), whoever loads it and when.
+    """A data set that seeds the random numbers of each sample from (seed, epoch, index).
 
-    A sample that cannot be read is replaced by another, chosen from the same numbers.
+    A sample that cannot be read is replaced by another one, which these numbers also determine.
     """
 
     def __init__(self, dataset: Any, name: str, seed: int, max_bad: int = 0) -> None:
@@ -60,16 +60,16 @@ class SeededDataset:
             try:
                 sample = self._dataset[index]
                 return ReadSample(sample, list(bad.values())) if bad else ReadSample(sample)
-            except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
-                fault = machine_error(self._name, error)
-                if fault is not None:
-                    return ReadSample(fault)
+            except Exception as error:  # Every exception of a data set is reported with the index of the sample.
+                fatal = machine_error(self._name, error)
+                if fatal is not None:
+                    return ReadSample(fatal)
                 bad[index] = bad_sample(index, epoch, error)
             if len(bad) > self._max_bad:
                 break
             seed = self._seeds(epoch, position.sample, attempt)
             index = seed % len(self._dataset)
-        message = f"{self._name}: nothing could be read in the place of sample {position.sample} in {MAX_TRIES} tries"
+        message = f"{self._name}: no replacement for sample {position.sample} could be read in {MAX_TRIES} tries"
         return ReadSample(DataError(message), list(bad.values()))
 
     def __len__(self) -> int:
@@ -78,7 +78,7 @@ class SeededDataset:
 
 @dataclass(frozen=True)
 class _BatchMaker:
-    """Makes a batch of what was read."""
+    """Joins read samples to a batch."""
 
     name: str
     collate: Collate
@@ -97,13 +97,15 @@ class _BatchMaker:
 
 @dataclass
 class Loader:
-    """A data set, and how it is loaded.
+    """A data set and the options for loading it.
 
     Attributes:
-        name: Its path in the file, such as `data.train`.
-        workers: How many processes load it; none for this one alone.
-        timeout: Seconds to wait for a worker's batch before giving up; 0 waits for ever.
-        bad: What could not be read so far.
+        name: The path of the data set in the config file, such as `data.train`.
+        seed: The seed of the run.
+        workers: Number of worker processes. 0: load in this process.
+        timeout: Seconds to wait for a batch from a worker. 0: no limit.
+        collate: Joins samples to batches.
+        bad: The samples that could not be read so far.
     """
 
     dataset: Any
@@ -115,11 +117,11 @@ class Loader:
     bad: BadSamples = field(default_factory=lambda: BadSamples("data"))
 
     def load(self, sampler: Iterable[list[Position]], device: torch.device) -> Generator[dict[str, Any]]:
-        """The batches that the sampler lists, in its order.
+        """Load the batches of a sampler, in its order.
 
         Raises:
-            DataError: Too many samples cannot be read, samples do not fit into one batch, or a worker is stuck.
-            ResourceError: A worker was killed, or the machine ran out of files or memory.
+            DataError: Too many samples cannot be read, samples do not fit into a batch, or a worker does not respond.
+            ResourceError: A worker died, or the machine ran out of open files or memory.
         """
         seeded = SeededDataset(self.dataset, self.name, self.seed, self.bad.max_bad)
         make_batch = _BatchMaker(self.name, self.collate)
@@ -128,7 +130,7 @@ class Loader:
             loaded = self._from_workers(seeded, make_batch, sampler, device)
         else:
             loaded = (make_batch([seeded[position] for position in batch]) for batch in sampler)
-        with closing(loaded):  # So that the workers end with it, even where an error keeps this frame alive.
+        with closing(loaded):  # Ends the workers even if an exception keeps this frame alive.
             for batch, bad in loaded:
                 for sample in bad:
                     self.bad.add(sample)
@@ -137,24 +139,24 @@ class Loader:
                 yield batch
 
     def first(self, count: int) -> dict[str, Any]:
-        """A batch of the first samples, loaded here, fewer where there are fewer.
+        """A batch of the first samples, loaded in this process. Smaller than `count` if the data set is.
 
         Raises:
-            DataError: There are none, one of them cannot be read, or they do not fit into one batch.
+            DataError: The data set is empty, a sample cannot be read, or the samples do not fit into a batch.
         """
         if not len(self.dataset):
-            raise DataError(f"{self.name} is empty: its length is 0")
+            raise DataError(f"{self.name}: the data set is empty (its length is 0)")
         positions = [Position(0, index) for index in range(min(count, len(self.dataset)))]
         return next(replace(self, workers=0).load([positions], torch.device("cpu")))
 
     def _from_workers(
         self, seeded: SeededDataset, make_batch: _BatchMaker, sampler: Iterable[list[Position]], device: torch.device
     ) -> Generator[LoadedBatch]:
-        asked: deque[list[Position]] = deque()
+        requested: deque[list[Position]] = deque()
 
         def remembered() -> Iterator[list[Position]]:
             for batch in sampler:
-                asked.append(batch)
+                requested.append(batch)
                 yield batch
 
         iterator = iter(
@@ -176,45 +178,49 @@ class Loader:
                 return
             except RuntimeError as error:
                 processes = getattr(iterator, "_workers", [])
-                gone = [worker for worker, process in enumerate(processes) if not process.is_alive()]
+                dead = [worker for worker, process in enumerate(processes) if not process.is_alive()]
                 for process in processes:
-                    with suppress(RuntimeError):  # Which torch raises once when it sees that one has ended.
-                        process.kill()  # They ignore the signals that torch would end them with.
+                    with suppress(RuntimeError):  # torch raises it once, when it notices that a worker has ended.
+                        process.kill()  # Workers ignore the signals with which torch would end them.
                         process.join()
-                worker = gone[0] if gone else number % self.workers
-                waiting = [batch for turn, batch in enumerate(asked, number) if turn % self.workers == worker]
-                raise self._lost(worker, waiting, error) from error
-            asked.popleft()
+                worker = dead[0] if dead else number % self.workers
+                waiting = [batch for turn, batch in enumerate(requested, number) if turn % self.workers == worker]
+                raise self._worker_error(worker, waiting, error) from error
+            requested.popleft()
             number += 1
             yield loaded
 
-    def _lost(self, worker: int, batches: list[list[Position]], error: RuntimeError) -> ArtschoolError:
-        """What to tell of a worker that does not answer, and of the batches that it owes."""
+    def _worker_error(self, worker: int, batches: list[list[Position]], error: RuntimeError) -> ArtschoolError:
+        """The error for a worker that does not respond or has died, with the samples that it was loading."""
         positions = [position for batch in batches for position in batch]
         samples = ", ".join(str(position.sample) for position in positions[:16])
         samples += ", ..." if len(positions) > 16 else ""
-        who = f"{self.name}: worker {worker}, asked for samples {samples},"
+        loading = f"(it was loading samples {samples})"
         if "timed out" in str(error):
-            return DataError(f"{who} gave nothing for {self.timeout:g} seconds; `timeout` of the data set says so")
-        advice = "if memory ran out, take fewer `workers` or a smaller `batch_size`"
+            problem = f"worker {worker} returned no batch within {self.timeout:g} seconds {loading}"
+            return DataError(f"{self.name}: {problem}. Fix: check these samples, or raise `timeout` of the data set")
+        fix = "if memory ran out, set fewer `workers` or a smaller `batch_size`"
         if "Bus error" in str(error) or "shared memory" in str(error):
-            advice = "shared memory (/dev/shm) ran out: make it larger, take fewer `workers` or a smaller `batch_size`"
-        return ResourceError(f"{who} is gone: {str(error).splitlines()[0]}; {advice}")
+            fix = "shared memory (/dev/shm) ran out; enlarge it, or set fewer `workers` or a smaller `batch_size`"
+        reason = str(error).splitlines()[0].rstrip(".")
+        return ResourceError(f"{self.name}: worker {worker} died {loading}: {reason}. Fix: {fix}")
 
 
 def length_of(dataset: Any, name: str) -> int:
     """The number of samples.
 
     Raises:
-        DataError: It is no data set that can be asked for a sample by its index.
+        DataError: The data set has no `__len__` or no `__getitem__`.
     """
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
-        raise DataError(f"{name}: a data set needs __len__ and __getitem__, {type(dataset).__name__} has not")
+        raise DataError(
+            f"{name}: {type(dataset).__name__} is not a data set (expected methods __len__ and __getitem__)"
+        )
     return len(dataset)
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:
-    # The signal reaches the whole process group; the main process still needs its workers to finish the iteration.
+    # A signal reaches the whole process group, but the main process needs its workers to finish the iteration.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""A step of the plan: a flat list of bound calls."""
+"""A step as a flat list of calls."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ RecordLoss = Callable[[str, Tensor], None]
 
 @dataclass
 class Step:
-    """Injectors, then losses.
+    """The injectors and losses of a step.
 
     Attributes:
-        when: When it runs at all.
-        kept: The keys that something after this step reads.
-        requires: Without one of these keys nothing runs.
+        when: The iterations at which the step runs.
+        kept: The keys that are read after this step.
+        requires: Keys without which the step is skipped for a batch.
     """
 
     name: str
@@ -32,13 +32,13 @@ class Step:
     requires: Sequence[str] = ()
 
     def forward(self, state: State, iteration: int, record: RecordLoss) -> Tensor | None:
-        """Run everything that is active, in file order.
+        """Run the active injectors and losses, in the order of the config file.
 
         Args:
-            record: Told each loss, unweighted.
+            record: Called with the name and the unweighted value of each loss.
 
         Returns:
-            The weighted sum of the active losses, None when none is.
+            The weighted sum of the active losses. None: no loss is active.
         """
         if self.requires and not all(key in state.values for key in self.requires):
             return None
