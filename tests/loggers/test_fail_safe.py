@@ -62,7 +62,9 @@ def test_a_logger_that_raises_is_off_after_one_warning(tmp_path: Path, undisturb
     breaks, other = Breaks(method), toy_run.Recorder()
     run.loggers = [FailSafeLogger(breaks, warnings.append), other]
     assert toy_run.fingerprint(run.train()) == undisturbed
-    assert warnings == [f"Breaks failed in {method} and is off for the rest of this run: OSError: disk full"]
+    assert warnings == [
+        f"warning: Breaks failed in {method!r} and is switched off until the run is resumed: OSError: disk full"
+    ]
     assert breaks.calls.count(method) == 1
     assert breaks.calls[-1] == method
     assert [record["iteration"] for record in other.records] == [2, 5, 6]

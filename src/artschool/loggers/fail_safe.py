@@ -1,4 +1,4 @@
-"""A logger that cannot stop the training: what breaks is told once, and left out from then on."""
+"""A logger that cannot stop training: after its first exception it is switched off."""
 
 from __future__ import annotations
 
@@ -11,44 +11,45 @@ from artschool.engine.run_state import Logger, Record, RunState
 
 
 class FailSafeLogger:
-    """Passes everything on to a logger until that raises; `warn` is then told what happened, once."""
+    """Forwards all calls to a logger until it raises; then calls `warn` once with a message."""
 
     def __init__(self, logger: Logger, warn: Callable[[str], None]) -> None:
         self._logger: Logger | None = logger
         self._warn = warn
 
     def start(self, run: RunState) -> None:
-        """Pass on."""
-        self._try("start", run)
+        """Forward."""
+        self._forward("start", run)
 
     def advance(self, run: RunState) -> None:
-        """Pass on."""
-        self._try("advance", run)
+        """Forward."""
+        self._forward("advance", run)
 
     def log(self, record: Record) -> None:
-        """Pass on."""
-        self._try("log", record)
+        """Forward."""
+        self._forward("log", record)
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """Pass on."""
-        self._try("picture", key, iteration, values)
+        """Forward."""
+        self._forward("picture", key, iteration, values)
 
     def note(self, message: str) -> None:
-        """Pass on."""
-        self._try("note", message)
+        """Forward."""
+        self._forward("note", message)
 
     def close(self) -> None:
-        """Pass on."""
-        self._try("close")
+        """Forward."""
+        self._forward("close")
 
-    def _try(self, method: str, *arguments: Any) -> None:
+    def _forward(self, method: str, *arguments: Any) -> None:
         if self._logger is None:
             return
         try:
             getattr(self._logger, method)(*arguments)
-        except Exception as error:  # A full disk or a lost server must cost the log, not the training.
+        except Exception as error:  # A full disk or a lost server must not stop the training.
             name = type(self._logger).__name__
             self._logger = None
             self._warn(
-                f"{name} failed in {method} and is off for the rest of this run: {type(error).__name__}: {error}"
+                f"warning: {name} failed in {method!r} and is switched off until the run is resumed: "
+                f"{type(error).__name__}: {error}"
             )
