@@ -1,4 +1,4 @@
-"""The one place where names become objects: a checked config becomes a run."""
+"""Builds a run from a checked config."""
 
 from __future__ import annotations
 
@@ -51,17 +51,18 @@ def build(
     device: torch.device | None = None,
     loaders: Mapping[str, Loader] | None = None,
 ) -> Run:
-    """Build networks, data, optimizers and the plan of a checked config. Nothing is written.
+    """Build the networks, data, optimizers, steps and evaluations of a checked config. Writes no files.
 
     Args:
-        folder: Where the run will write.
-        source: The text of the file as given.
-        note: Told what the user should know, such as which pretrained weights were loaded.
-        device: Where to train, what `train.device` chooses without it.
-        loaders: The data by name, what `build_data` gives without it.
+        config: The checked config.
+        folder: The run folder.
+        source: The text of the config file.
+        note: Called with messages for the user, such as a report of loaded weights.
+        device: The device to train on. None: the device of `train.device`.
+        loaders: The data by name. None: the result of `build_data`.
 
     Raises:
-        ArtschoolError: Something that only building can tell: a data set that is empty, weights that do not fit.
+        ArtschoolError: A fault that only building can find, such as an empty data set or weights that do not fit.
     """
     file = config.sections
     device = device or choose_device(config)
@@ -96,20 +97,20 @@ def build(
 
 
 def schedule_of(step: StepConfig) -> Schedule:
-    """The learning rate of a step over time."""
+    """The learning rate schedule of a step."""
     return Schedule([_phase(phase) for phase in step.schedule])
 
 
 def build_loggers(config: Config) -> list[Logger]:
-    """The loggers that the file lists, besides those that every run has."""
+    """Build the loggers of the section `loggers`, which are added to the default ones."""
     return [construct(component, component.options()) for component in config.loggers.values()]
 
 
 def choose_device(config: Config) -> torch.device:
-    """The device that `train.device` names; `auto` takes a GPU when there is one, each process its own.
+    """The device of `train.device`. `auto` is a GPU if there is one. Each process uses its own GPU.
 
     Raises:
-        ConfigError: There is no such device.
+        ConfigError: The device does not exist.
     """
     name = config.sections.train.device
     if name == "auto":
@@ -122,10 +123,11 @@ def choose_device(config: Config) -> torch.device:
     kind = torch.get_device_module(device)
     number = kind.device_count() if kind.is_available() else 0
     if (device.index or 0) >= number:
-        message = (
-            f"there is no {device} here, only {number} of its kind" if number else f"there is no {device.type} here"
+        available = (
+            f"{number} {device.type} device{'s' if number > 1 else ''}" if number else f"no {device.type} device"
         )
-        hint = "`auto` takes a GPU where there is one; train.device=cpu on the command line does without."
+        message = f"{device} does not exist: this machine has {available}"
+        hint = "`auto` uses a GPU if there is one. Fix: `train.device=cpu` on the command line trains without a GPU."
         raise ConfigError(Fault(config.tree.at(("train", "device")).place, "train.device", message, hint))
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -136,11 +138,13 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
     name = component.path.rpartition(".")[2]
     entry = component.entry
     assert isinstance(entry, NetworkEntry)
-    # Each network draws from its own generator, so that adding one changes no other.
+    # Each network has its own seed, so that adding a network does not change the others.
     with forked_rng(derive(seed, "network", name), torch.device("cpu")):
         network = construct(component, component.options())
     if not isinstance(network, nn.Module):
-        raise ConfigError(f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module")
+        raise ConfigError(
+            f"{component.node.place}: {component.path}: expected a torch.nn.Module, got {type(network).__name__}"
+        )
     if entry.weights is not None:
         weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
         report = load_weights(
@@ -156,18 +160,18 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
 
 
 def _location_of(component: Component, option: str) -> str:
-    """The path of a component after the place of one of its options, for what only building can tell."""
+    """The location of an option and the path of its component, as the beginning of an error."""
     return f"{(component.node.get(option) or component.node).place}: {component.path}"
 
 
 def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:
-    """Every process starts from what the first one has."""
+    """Give every process the parameters and buffers of rank 0."""
     for module in modules:
         ranks.broadcast([*module.parameters(), *module.buffers()])
 
 
 def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
-    """The moving averages that the file lists; a network may want to know its own."""
+    """The moving averages of the section `ema`. Networks get theirs through the hook `provide_ema`."""
     section = config.sections.ema
     emas = {name: Ema(networks[name], decay) for name, decay in section.decays.items()} if section else {}
     for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
@@ -176,14 +180,14 @@ def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Em
 
 
 def _set_torch_flags(train: TrainSection) -> None:
-    """What torch keeps for the whole process."""
+    """Set the flags that torch keeps for the whole process."""
     torch.use_deterministic_algorithms(train.deterministic)
     torch.backends.cudnn.benchmark = train.cudnn_benchmark
     torch.autograd.set_detect_anomaly(train.detect_anomaly)
 
 
 def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
-    """Networks that a step trains are in train mode, the others in eval mode."""
+    """Put networks that a step trains into train mode, and the others into eval mode."""
     trained = {name for step in config.steps.values() for name in step.section.trained}
     for name, network in networks.items():
         network.train(name in trained)
@@ -239,7 +243,7 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
 
 
 def _batch_sizings(steps: Sequence[TrainStep]) -> dict[str, nn.Module]:
-    """By path, since what they keep belongs into a checkpoint."""
+    """The batch sizings of all steps, by path. Checkpoints contain their state."""
     updates = {step.graph.name: step.update for step in steps if step.update is not None}
     return {f"steps.{name}.batch_sizing": update.sizing for name, update in updates.items() if update.sizing}
 
