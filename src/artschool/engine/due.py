@@ -1,4 +1,4 @@
-"""What a run does after an iteration: one list of actions, performed in its order."""
+"""Actions after an iteration, such as logging and saving. `AFTER_ITERATION` lists them in order."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from artschool.errors import NumericsError
 
 @dataclass(slots=True)
 class Outcome:
-    """The result of an iteration, as the actions after it see it.
+    """The result of an iteration, which the actions after it read and write.
 
     Attributes:
-        batches: Its micro-batches, with the values that the steps have kept.
-        numbers: The numbers to log, by name.
-        saved: Whether a checkpoint of this iteration has been written.
+        batches: The micro-batches of the iteration, with the values that its steps have kept.
+        numbers: Numbers to log, by name.
+        saved: Whether a checkpoint has been saved after this iteration.
     """
 
     batches: MicroBatches
@@ -39,10 +39,12 @@ IsDue = Callable[[RunState, Outcome], bool]
 
 
 class Due(NamedTuple):
-    """An action and the iterations after which it runs.
+    """An action, and when it runs.
 
     Attributes:
-        is_due: Whether the action runs now. Called after every iteration: it neither waits for the device nor formats.
+        is_due: Whether the action runs after this iteration. Called after every iteration, so it must be fast and must
+            not wait for the device.
+        action: The same on every process.
     """
 
     is_due: IsDue
@@ -50,7 +52,7 @@ class Due(NamedTuple):
 
 
 def perform_due(run: RunState, outcome: Outcome) -> None:
-    """Perform every action that is due after the iteration that has just finished."""
+    """Run every action that is due after the iteration that has just finished."""
     for is_due, action in AFTER_ITERATION:
         if is_due(run, outcome):
             action(run, outcome)
@@ -102,7 +104,11 @@ def _log_pictures(run: RunState, outcome: Outcome) -> None:
 
 
 def _collect_numbers(run: RunState, outcome: Outcome) -> None:
-    """Add the numbers since the last log point. Stop the run where they say so, after logging them."""
+    """Add the numbers since the last log point.
+
+    Raises:
+        NumericsError: Too many updates were non-finite. The numbers have been logged.
+    """
     outcome.numbers |= _numbers(run)
     try:
         check_skipped_updates(run)
@@ -131,9 +137,11 @@ def _keep_best(run: RunState, outcome: Outcome) -> None:
         return
     if run.best is not None and not (value > run.best[0] if best.mode == "max" else value < run.best[0]):
         return
-    spoiled = non_finite_weights(run)
-    if ranks.largest(bool(spoiled)):
-        run.note(f"{best.metric} {value:.4g} after {run.iteration} iterations is not kept as the best: {spoiled}")
+    problem = non_finite_weights(run)
+    if ranks.largest(bool(problem)):
+        run.note(
+            f"warning: {best.metric} {value:.4g} after {run.iteration} iterations is not kept as the best: {problem}"
+        )
         return
     run.best = (value, run.iteration)
 

@@ -1,4 +1,4 @@
-"""The training loop: batches through `train_iteration`, and what is due after each."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from artschool.storage.durable import remove_leftovers, write_file
 
 
 def train(run: RunState) -> None:
-    """Train a run from where it stands to its last iteration. See `RunState.train`."""
+    """Train a run from its current iteration to its last one. See `Run.train`."""
     if run.iteration >= run.iterations:
         return None
     with stop_flag() as flag, all_frozen(run.networks.values()):
@@ -36,7 +36,7 @@ def train(run: RunState) -> None:
 
 
 def _train_to_end(run: RunState, flag: StopFlag) -> None:
-    """Train from where the run stands to its last iteration."""
+    """Train from the current iteration to the last one, without rollbacks."""
     with ExitStack() as stack:
         for logger in run.loggers:
             stack.callback(logger.close)
@@ -55,13 +55,17 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
             if exit_code and run.iteration < run.iterations:
                 if not outcome.saved:
                     checkpoint.save(run)
-                raise Stopped(f"stopped after iteration {run.iteration} and saved; the same command goes on", exit_code)
-        for doubt in end_of_run_warnings(run):
-            run.note(f"warning: {doubt}")
+                raise Stopped(
+                    f"stopped after iteration {run.iteration}; a checkpoint is saved. "
+                    "To resume, run the same command again",
+                    exit_code,
+                )
+        for warning in end_of_run_warnings(run):
+            run.note(f"warning: {warning}")
 
 
 def _write_config_files(run: RunState) -> None:
-    """Write the file beside the run, as given and as meant."""
+    """Write the config file to the run folder, as given and resolved."""
     if ranks.is_main():
         create_run_folder(run.folder)
         remove_leftovers(run.folder)
@@ -77,7 +81,7 @@ def _train_to_endce(run: RunState, batch: dict[str, Any]) -> MicroBatches:
     for hook in run.update_hooks:
         hook(iteration, run.folder)
     total = run.data.batches.size(position)
-    states = MicroBatches(batch, run.sections.train.num_micro_batches(iteration), total, run.device)
-    train_iteration(run.steps, run.emas, states, run.context)
+    batches = MicroBatches(batch, run.sections.train.num_micro_batches(iteration), total, run.device)
+    train_iteration(run.steps, run.emas, batches, run.context)
     run.iteration = iteration + 1
-    return states
+    return batches

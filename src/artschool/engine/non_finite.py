@@ -1,4 +1,4 @@
-"""NaN and infinity in gradients and weights: when they stop a run, and what it warns about at its end."""
+"""Handles NaN and infinity in gradients and weights: stops a run, or warns at its end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from artschool.errors import NumericsError
 
 
 def check_skipped_updates(run: RunState) -> None:
-    """Stop where the file says so. Looked at between log points only, which costs no synchronisation of its own."""
+    """Stop the run if its gradients were non-finite more often than the config allows.
+
+    Called at log points, which wait for the device anyway.
+
+    Raises:
+        NumericsError: `train.non_finite` is `stop` and an update was skipped, or `train.max_skips` is reached.
+    """
     section = run.sections.train
     for step in run.steps:
         if step.update is None or not step.update.skip_non_finite:
@@ -20,43 +26,48 @@ def check_skipped_updates(run: RunState) -> None:
         skipped, consecutive = step.update.skips()
         if section.non_finite == "stop" and skipped and section.precision != "fp16":
             raise NumericsError(
-                f"steps.{step.graph.name}: non-finite gradients in {skipped} updates up to iteration {run.iteration}; "
-                "`train.non_finite` asks to stop. The weights are those before; look at the losses or lower the rate"
+                f"steps.{step.graph.name}: NaN or infinite gradients in {_updates(skipped)} up to iteration "
+                f"{run.iteration}, and `train.non_finite` is `stop`. These did not change the weights. "
+                "Fix: check the losses, or lower the learning rate"
             )
         if consecutive >= section.max_skips:
             raise NumericsError(
-                f"steps.{step.graph.name}: {consecutive} updates in a row had non-finite gradients, up to iteration "
-                f"{run.iteration}; `train.max_skips` allows {section.max_skips}"
+                f"steps.{step.graph.name}: NaN or infinite gradients in {_updates(consecutive)} in a row, up to "
+                f"iteration {run.iteration}; the limit is `train.max_skips: {section.max_skips}`"
             )
+
+
+def _updates(count: int) -> str:
+    return "1 update" if count == 1 else f"{count} updates"
 
 
 def end_of_run_warnings(run: RunState) -> Iterator[str]:
-    """What its user should know at the end of a run that went through; waits for the device."""
+    """Warnings about non-finite numbers, for the end of a completed run; waits for the device."""
     for step in run.steps:
         if step.update is not None and step.update.skipped_every_update:
             yield (
-                f"steps.{step.graph.name} moved nothing: all of its {step.update.skips().total} updates had NaN or "
-                "infinite gradients and were skipped; look at its losses, and at the data that they read"
+                f"steps.{step.graph.name}: nothing was trained: NaN or infinite gradients in every update "
+                f"({step.update.skips().total} skipped). Fix: check the losses and the data that they read"
             )
-    if spoiled := non_finite_weights(run):
-        yield spoiled
+    if problem := non_finite_weights(run):
+        yield problem
 
 
 def non_finite_weights(run: RunState) -> str:
-    """Names the weights, averages and buffers that no evaluation should trust, if there are any; waits for the device.
+    """Describe the weights, moving averages and buffers that contain NaN or infinity; waits for the device.
 
-    A buffer may well be infinite, as a mask is, and is bad where it is NaN.
+    Buffers may be infinite, as masks are, but not NaN. Returns an empty string if all are finite.
     """
     modules = {**run.networks, **{f"{name}.ema": ema.module for name, ema in run.emas.items()}}
     flags = {
         f"{owner}.{name}": (tensor.isfinite().all() if isinstance(tensor, nn.Parameter) else ~tensor.isnan().any())
         for owner, module in modules.items()
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]
-        if tensor.is_floating_point() and tensor.dtype.itemsize > 1  # Eight bits have no such functions.
+        if tensor.is_floating_point() and tensor.dtype.itemsize > 1  # torch does not support isfinite for 8-bit floats.
     }
-    sound = torch.stack([*flags.values()]).tolist() if flags else []
-    bad = [name for name, is_sound in zip(flags, sound, strict=True) if not is_sound]
+    finite = torch.stack([*flags.values()]).tolist() if flags else []
+    bad = [name for name, is_finite in zip(flags, finite, strict=True) if not is_finite]
     if not bad:
         return ""
     more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
-    return f"{bad[0]}{more} hold{'' if more else 's'} numbers that are NaN or infinite"
+    return f"{bad[0]}{more} contain{'' if more else 's'} NaN or infinity"

@@ -1,4 +1,4 @@
-"""The folder of a run."""
+"""Creates the folder of a run, or checks that it can be created."""
 
 from __future__ import annotations
 
@@ -9,29 +9,31 @@ from artschool.errors import ResourceError
 
 
 def create_run_folder(folder: Path) -> list[Path]:
-    """Make a folder and those above it.
+    """Create a folder and its missing parents.
 
     Returns:
-        Those that were not there, the deepest first.
+        The folders that were created, deepest first.
 
     Raises:
-        ResourceError: It cannot be made; the text says why, and the way out.
+        ResourceError: A folder cannot be created.
     """
     try:
-        missing = [each for each in (folder, *folder.parents) if not each.exists()]
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ResourceError(f"{folder}: cannot be made: {reason}; --run-dir names another folder") from error
+        raise ResourceError(
+            f"{folder}: cannot create the folder: {reason}. Fix: choose another folder with --run-dir"
+        ) from error
     return missing
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder to see that it can be, and leave nothing of it.
+    """Check that a folder can be created. Folders created for the check are removed.
 
     Raises:
-        ResourceError: It cannot.
+        ResourceError: The folder cannot be created.
     """
-    for made in create_run_folder(folder):
-        with suppress(OSError):  # Another run may have begun in it meanwhile.
-            made.rmdir()
+    for created in create_run_folder(folder):
+        with suppress(OSError):  # Another run may have started in it.
+            created.rmdir()

@@ -158,7 +158,7 @@ class TrainingTrace:
             self._faults += [_with_hint(f, hint) if smaller or ONE_VALUE in f.message else f for f in new]
         finally:
             context.training = False
-            run.meters.forget()
+            run.meters.clear()
 
     def _update_for_step(self, iteration: int) -> None:
         for name, hook in hooks(self.run.networks, "update_for_step"):
