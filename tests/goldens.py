@@ -249,11 +249,12 @@ def lr(case: Case) -> Problems:
     expected = case.data["lr"]
     train = {"niter": len(expected), **case.data["config"]}
     old = {"networks": {"net": {"which_model": "toy_pair"}}, "steps": {"step": step}, "train": train}
-    update = update_of(built(case, old, {}))
+    scheduled = update_of(built(case, old, {})).scheduled
     for iteration, rate in enumerate(expected):
-        found = {update.schedule.rate(base, iteration) for base in update.base_rates}
+        found = {scheduled.schedule.rate(base, iteration) for base in scheduled.base_rates}
         if len(found) != 1 or not math.isclose(found.pop(), rate, rel_tol=case.tolerance):
-            yield f"iteration {iteration}: {update.schedule.rate(update.base_rates[0], iteration)}, expected {rate}"
+            first = scheduled.schedule.rate(scheduled.base_rates[0], iteration)
+            yield f"iteration {iteration}: {first}, expected {rate}"
 
 
 def optimizer(case: Case) -> Problems:
@@ -301,8 +302,8 @@ def training(case: Case) -> Problems:
 
 def _rates(case: Case, run: Run, index: int, expected: list[list[float]]) -> Problems:
     """Rates of all groups of all optimizers; the reference splits LAMB in two."""
-    updates = [step.update for step in run.steps if step.update]
-    found = [update.schedule.rate(base, index) for update in updates for base in update.base_rates]
+    optimizers = [step.update.scheduled for step in run.steps if step.update]
+    found = [scheduled.schedule.rate(base, index) for scheduled in optimizers for base in scheduled.base_rates]
     yield from case.differences(f"iteration {index}: rates", found, [rate for group in expected for rate in group])
 
 

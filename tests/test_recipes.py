@@ -47,8 +47,8 @@ def test_a_recipe_trains_and_gives_its_numbers(recipe: Path, tmp_path: Path) -> 
     run = quick(recipe, tmp_path / "run")
     run.train()
     promised = {f"{e.name}/{metric}" for e in run.evaluations for metric in e.metrics}
-    assert promised <= run.evaluated.keys()
-    assert all(math.isfinite(run.evaluated[name]) for name in promised)
+    assert promised <= run.last_evaluation.keys()
+    assert all(math.isfinite(run.last_evaluation[name]) for name in promised)
     assert (tmp_path / "run" / "checkpoints" / "00000002" / "manifest.json").exists()
 
 

@@ -36,7 +36,7 @@ def load(recipe: Path, folder: Path) -> tuple[Config, Run]:
 def first_batch(run: Run, iteration: int) -> MicroBatches:
     """The batch of the first iteration, in as many parts as another one's."""
     batch = next(run.data.load(0, 1, run.device))
-    return MicroBatches(batch, run.sections.train.parts(iteration), run.data.batches.batch_size, run.device)
+    return MicroBatches(batch, run.sections.train.num_micro_batches(iteration), run.data.batches.batch_size, run.device)
 
 
 class Truth:

@@ -1,4 +1,4 @@
-"""This process among those that train together: rank, world size, what they exchange. Alone, all are no-ops."""
+"""Communication between the processes of a distributed run. With a single process, every function is a no-op."""
 
 from __future__ import annotations
 
@@ -13,69 +13,69 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 Value = TypeVar("Value")
-_alone = False
+_is_single = False
 BUCKET_ELEMENTS = 8 * 1024 * 1024
-"""Gradients travel in flat pieces of at most this many elements, so that the copy stays small beside the network."""
+"""Maximum number of elements of a flat bucket of gradients, which limits the size of the copy."""
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Behave as the only process for a while: nothing is exchanged."""
-    global _alone  # noqa: PLW0603  # of the process, like the group itself
-    before, _alone = _alone, True
+def single_process() -> Iterator[None]:
+    """Act as a single process inside the context: nothing is communicated."""
+    global _is_single  # noqa: PLW0603  # global, like the process group
+    before, _is_single = _is_single, True
     try:
         yield
     finally:
-        _alone = before
+        _is_single = before
 
 
 def start(device: torch.device) -> None:
-    """Join the processes that `torchrun` started; nothing to do without it. Tensors on the CPU travel through gloo."""
-    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _alone:
+    """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(minutes=30))
 
 
 def stop() -> None:
-    """Leave the group."""
+    """Leave the process group."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def rank() -> int:
-    """The number of this process, from 0."""
+    """The rank of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))
 
 
 def world_size() -> int:
-    """How many processes train together."""
-    return dist.get_world_size() if dist.is_initialized() and not _alone else 1
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_initialized() and not _is_single else 1
 
 
-def started() -> int:
-    """How many processes `torchrun` has started, whether or not they have met yet."""
+def launched_processes() -> int:
+    """Number of processes that `torchrun` has started, even if they have not joined a group yet."""
     return dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_main() -> bool:
-    """Whether this process writes files and speaks to the user."""
+    """Whether this is the process that writes files and prints messages: rank 0."""
     return rank() == 0
 
 
 def local_rank() -> int:
-    """The number of this process on its machine, which chooses its device."""
+    """The rank of this process on its machine, which selects its device."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def wait() -> None:
-    """Return when every process has come here."""
+    """Wait until every process has called this."""
     if world_size() > 1:
         dist.barrier()
 
 
-def any_of(flag: int) -> int:
-    """The largest of every process's flags, so that all decide alike."""
+def largest(flag: int) -> int:
+    """The largest flag of all processes, so that they all make the same decision."""
     if world_size() == 1:
         return flag
     largest = torch.tensor(flag)
@@ -84,7 +84,7 @@ def any_of(flag: int) -> int:
 
 
 def mean(value: Tensor) -> Tensor:
-    """The mean of every process's tensor, on its device and without a gradient; nothing waits for the device."""
+    """The mean of a tensor over all processes, without gradient. Does not wait for the device."""
     if world_size() == 1:
         return value.detach()
     total = value.detach().clone()
@@ -93,7 +93,7 @@ def mean(value: Tensor) -> Tensor:
 
 
 def gather(value: Value) -> list[Value]:
-    """Every process's value, by rank."""
+    """The values of all processes, by rank."""
     if world_size() == 1:
         return [value]
     values: list[Value] = [value] * world_size()
@@ -102,7 +102,7 @@ def gather(value: Value) -> list[Value]:
 
 
 def gather_rows(tensor: Tensor) -> Tensor:
-    """The rows of every process's tensor, by rank. They may be of different number, but not of different type."""
+    """The rows of the tensors of all processes, by rank. Numbers of rows may differ; dtypes may not."""
     if world_size() == 1:
         return tensor
     counts = gather(len(tensor))
@@ -121,14 +121,14 @@ def broadcast(tensors: Iterable[Tensor]) -> None:
 
 
 def sum_in_place(tensors: Iterable[Tensor]) -> None:
-    """Replace each tensor by its sum over all processes."""
+    """Replace each tensor with its sum over all processes."""
     if world_size() > 1:
         for tensor in tensors:
             dist.all_reduce(tensor)
 
 
 def gather_on_main(value: Value) -> list[Value]:
-    """Every process's value, by rank, for the main process alone; the others get nothing."""
+    """The values of all processes, by rank, in the main process. An empty list in the others."""
     if world_size() == 1:
         return [value]
     values: list[Any] | None = [None] * world_size() if is_main() else None
@@ -137,7 +137,7 @@ def gather_on_main(value: Value) -> list[Value]:
 
 
 def broadcast_shards(shards: Sequence[Sequence[nn.Parameter]]) -> None:
-    """Give every process the parameters of each shard as the process of that rank has them."""
+    """Give every process the parameters of each shard, from the process with the rank of the shard."""
     for owner, shard in enumerate(shards if world_size() > 1 else ()):
         for bucket in _buckets(shard):
             flat = torch.cat([parameter.detach().reshape(-1) for parameter in bucket])
@@ -149,11 +149,11 @@ def broadcast_shards(shards: Sequence[Sequence[nn.Parameter]]) -> None:
 
 
 def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Sum gradients over all processes, in the order of `parameters`, which makes a resumed run equal to the last bit.
+    """Sum gradients over all processes. The fixed order of `parameters` makes a resumed run bit-identical.
 
-    Each process has scaled its loss by its share of the whole batch, so that the sum is the gradient of the batch.
-    A parameter without a gradient here gets the others' sum; if no process has one it stays without. Finding that out
-    costs a synchronisation, which a process pays only when one of its gradients is missing.
+    Each process scales its loss by its share of the whole batch, so the sum is the gradient of the batch. A parameter
+    without a gradient in this process gets the sum of the others. If no process has a gradient, it stays None. To find
+    out, a process waits for the device, but only if one of its own gradients is missing.
     """
     if world_size() == 1:
         return
@@ -164,8 +164,8 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
         flat = torch.cat([flags, *(gradient.reshape(-1) for gradient in gradients)])
         dist.all_reduce(flat)
         pieces = torch.split(flat[len(bucket) :], [gradient.numel() for gradient in gradients])
-        somewhere = [True] * len(bucket) if all(present) else (flat[: len(bucket)] > 0).tolist()
-        for parameter, gradient, piece, has_one in zip(bucket, gradients, pieces, somewhere, strict=True):
+        has_gradient = [True] * len(bucket) if all(present) else (flat[: len(bucket)] > 0).tolist()
+        for parameter, gradient, piece, has_one in zip(bucket, gradients, pieces, has_gradient, strict=True):
             if has_one:
                 gradient.copy_(piece.view_as(gradient))
                 parameter.grad = gradient

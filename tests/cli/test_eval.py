@@ -77,9 +77,13 @@ def test_what_a_network_prints_is_no_part_of_the_answer(tmp_path: Path, monkeypa
 def test_what_cannot_be_evaluated_is_told(tmp_path: Path) -> None:
     toy_run.write(tmp_path)
     missing = evaluate(tmp_path, error=CheckpointError)
-    assert str(missing.exception).endswith("run has no valid checkpoint; train first, or name one by --checkpoint")
+    assert str(missing.exception).endswith(
+        "run: no intact checkpoint. Fix: train first, or choose a checkpoint with --checkpoint"
+    )
     trained(tmp_path)
     nothing = evaluate(tmp_path, "evaluate={}", error=ConfigError)
     assert str(nothing.exception).endswith("there is no `evaluate:` section, so there is nothing to evaluate")
     other = evaluate(tmp_path, "networks.gen.width=4", error=CheckpointError)
-    assert "gen does not fit the network of the file" in str(other.exception)
+    assert str(other.exception).endswith(
+        ": gen.0.bias: does not fit the config file (expected (4,), the checkpoint has (8,))"
+    )

@@ -62,7 +62,9 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_is_traced(file: Pa
     Path("taken").write_text("")
     refused = CliRunner().invoke(cli, ["train", "toy.yml", "--run-dir", "taken/run"])
     assert isinstance(refused.exception, ResourceError)
-    assert str(refused.exception) == "taken/run: cannot be made: Not a directory; --run-dir names another folder"
+    assert str(refused.exception) == (
+        "taken/run: cannot create the folder: Not a directory. Fix: choose another folder with --run-dir"
+    )
     assert refused.output == ""
 
 

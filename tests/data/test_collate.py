@@ -47,14 +47,14 @@ def test_what_is_padded_already_is_trimmed_to_the_longest() -> None:
 @pytest.mark.parametrize(
     ("collate", "text"),
     [
-        (Collate(pad=["vaw"]), "`pad` names 'vaw', which is no tensor with dimensions; there are wav, name"),
-        (Collate(pad=["name"]), "`pad` names 'name', which is no tensor with dimensions; there are wav, name"),
-        (Collate(sort_key="size"), "`sort_key` names 'size', which is not there; there are wav, name"),
-        (Collate(sort_key="name"), "`sort_key` names 'name', which is not one number a sample"),
-        (Collate(sort_key="wav"), "`sort_key` names 'wav', which is not one number a sample"),
+        (Collate(pad=["vaw"]), "`pad`: 'vaw' is not a tensor with at least one dimension. The keys are: wav, name"),
+        (Collate(pad=["name"]), "`pad`: 'name' is not a tensor with at least one dimension. The keys are: wav, name"),
+        (Collate(sort_key="size"), "`sort_key`: no key 'size' in the samples. The keys are: wav, name"),
+        (Collate(sort_key="name"), "`sort_key`: 'name' is not a number"),
+        (Collate(sort_key="wav"), "`sort_key`: 'wav' is not a number"),
         (
             Collate(),
-            "'wav' does not stack to one tensor: shapes (1, 2), (1, 3); crop them, or list the key in `pad`",
+            "'wav': cannot stack tensors of different shapes: (1, 2), (1, 3). Fix: crop them or list the key in `pad`",
         ),
     ],
 )

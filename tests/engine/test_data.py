@@ -163,12 +163,13 @@ datasets.register("part_no_length", NoLength)
             "data.train: sample 0 (epoch 0) raised FileNotFoundError: [Errno 2] No such file or directory: "
             "'/nowhere/at/all.png'",
         ),
-        ("keys", "data.train: samples of one batch have different keys: extra are not in all"),
+        ("keys", "data.train: samples of a batch have different keys: extra missing in some of them"),
         (
             "shapes",
-            "data.train: 'x' does not stack to one tensor: shapes (1,), (2,); crop them, or list the key in `pad`",
+            "data.train: 'x': cannot stack tensors of different shapes: (1,), (2,). "
+            "Fix: crop them or list the key in `pad`",
         ),
-        ("list", "data.train: a data set yields mappings of keys to values, found list"),
+        ("list", "data.train: expected samples that are mappings of keys to values, got list"),
     ],
 )
 def test_a_broken_sample_is_told(tmp_path: Path, how: str, text: str, workers: int) -> None:
@@ -185,12 +186,16 @@ def test_a_broken_sample_is_told(tmp_path: Path, how: str, text: str, workers: i
 @pytest.mark.parametrize(
     ("data", "text"),
     [
-        ("{type: part_broken, how: no, length: 0, keys: [x]}", "data.train is empty: its length is 0"),
+        ("{type: part_broken, how: no, length: 0, keys: [x]}", "data.train: the data set is empty (its length is 0)"),
         (
             "{type: part_broken, how: no, length: 3, batch_size: 4, keys: [x]}",
-            "data.train has 3 samples, fewer than one batch of 4; take a smaller batch_size, or `drop_last: false`",
+            "data.train: 3 samples are fewer than one batch of 4. "
+            "Fix: set a smaller `batch_size`, or `drop_last: false`",
         ),
-        ("{type: part_no_length, keys: [x]}", "data.train: a data set needs __len__ and __getitem__, NoLength has not"),
+        (
+            "{type: part_no_length, keys: [x]}",
+            "data.train: NoLength is not a data set (expected methods __len__ and __getitem__)",
+        ),
     ],
 )
 def test_a_data_set_that_cannot_be_batched_is_told_before_training(tmp_path: Path, data: str, text: str) -> None:
@@ -210,7 +215,7 @@ def test_a_small_data_set_may_be_one_smaller_batch(tmp_path: Path) -> None:
 def test_a_key_that_the_data_does_not_yield_is_told_with_what_there_is(tmp_path: Path) -> None:
     data = "data.train={type: part_broken, how: no, batch_size: 2, keys: [x, extra]}"
     run, _ = load(tmp_path, data, "steps.main.injectors.shift.in=extra")
-    with pytest.raises(StateError, match=r"^nothing has written 'extra'\. There are: x\."):
+    with pytest.raises(StateError, match=r"^no value for key 'extra'\. There are: x\."):
         run.train()
 
 
@@ -278,7 +283,7 @@ def test_a_metric_of_torchmetrics_works(tmp_path: Path) -> None:
 
 def test_a_metric_of_several_values_is_told(tmp_path: Path) -> None:
     run, _ = load(tmp_path, *EVALUATED, evaluation("{type: toy_two, in: y}"))
-    text = r"^evaluate\.held\.metrics\.m gives \(2,\) values where one is needed; choose an option of the metric that"
+    text = r"^evaluate\.held\.metrics\.m: expected one value, got a tensor of shape \(2,\)\. Fix: set the option of the"
     with pytest.raises(NumericsError, match=text):
         run.evaluate()
 

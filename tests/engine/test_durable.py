@@ -38,11 +38,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 @pytest.fixture
 def arm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     def set_fault(fault: str) -> None:
-        durable._passages.clear()
+        durable._calls.clear()
         monkeypatch.setenv("ARTSCHOOL_FAULT", fault)
 
     yield set_fault
-    durable._passages.clear()
+    durable._calls.clear()
 
 
 def names(folder: Path) -> list[str]:
@@ -203,7 +203,7 @@ def test_a_fault_point_sleeps(arm: Callable[[str], None], monkeypatch: pytest.Mo
 @pytest.mark.parametrize("fault", ["before_writ=kill", "before_write", "before_write:0=kill", "before_write=kill:3"])
 def test_a_misspelt_fault_is_refused(arm: Callable[[str], None], fault: str) -> None:
     arm(fault)
-    with pytest.raises(ValueError, match=r"write name\[:nth\]=action; names: before_write, after_write"):
+    with pytest.raises(ValueError, match=r"expected name\[:nth\]=action; names: before_write, after_write"):
         durable.fault_point("before_rename")
 
 

@@ -178,7 +178,7 @@ def test_the_best_checkpoint_may_be_chosen_by_a_loss_of_a_step(tmp_path: Path) -
         "checkpoint.keep_best={metric: held_out/gen/pixel, mode: min}",
     )
     run.train()
-    assert run.best is not None and run.best[0] == run.evaluated["held_out/gen/pixel"]
+    assert run.best is not None and run.best[0] == run.last_evaluation["held_out/gen/pixel"]
 
 
 class Sometimes:

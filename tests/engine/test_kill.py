@@ -12,8 +12,8 @@ import pytest
 import torch
 from toy_run import load, recorded, write
 
-from artschool.storage.files import Checkpoint
-from artschool.storage.store import CheckpointStore
+from artschool.storage.checkpoint_files import Checkpoint
+from artschool.storage.checkpoint_store import CheckpointStore
 
 
 def train(file: Path, fault: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -65,7 +65,7 @@ def test_a_kill_in_a_save_costs_nothing(tmp_path: Path, uninterrupted: Checkpoin
     assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == left
     resumed = train(file)
     assert resumed.returncode == 0, resumed.stderr
-    assert f"going on after iteration {left[-1]}" in resumed.stdout
+    assert f"resuming after iteration {left[-1]}" in resumed.stdout
     checkpoint = final(tmp_path)
     assert checkpoint.tensors.keys() == uninterrupted.tensors.keys()
     for name, tensors in uninterrupted.tensors.items():

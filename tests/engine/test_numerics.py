@@ -13,6 +13,7 @@ from toy_parts import TEXT, load, same
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
+from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.schedules import Schedule
 from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
@@ -84,7 +85,7 @@ def test_a_non_finite_update_moves_no_bit_of_its_step_and_all_of_the_other(
 def test_one_bad_element_of_any_parameter_keeps_all_where_they_are(bad: int, dtype: torch.dtype) -> None:
     parameters = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(2, dtype=dtype))]
     optimizer, precision = torch.optim.SGD(parameters, lr=1.0), Precision("fp32", torch.device("cpu"))
-    update = Update("s", optimizer, Schedule(), precision, clip=None, guard=True, parameters=parameters)
+    update = Update("s", ScheduledOptimizer(optimizer, Schedule()), precision, clip=None, skip_non_finite=True)
     for spoiled in (True, False):
         for index, parameter in enumerate(parameters):
             parameter.grad = torch.ones_like(parameter)
@@ -153,8 +154,8 @@ def test_momentum_starts_at_nothing_for_parameters_that_join_later(tmp_path: Pat
 def test_stop_ends_at_the_next_log_point_with_the_weights_before(tmp_path: Path) -> None:
     run, snapshots = load(tmp_path, "train.non_finite=stop", "log.every=3", text=SPOILED)
     text = (
-        r"^steps\.main: non-finite gradients in 1 updates up to iteration 3; `train\.non_finite` asks to stop\. "
-        r"The weights are those before; look at the losses or lower the rate$"
+        r"^steps\.main: NaN or infinite gradients in 1 update up to iteration 3, and `train\.non_finite` is `stop`\. "
+        r"These did not change the weights\. Fix: check the losses, or lower the learning rate$"
     )
     with pytest.raises(NumericsError, match=text) as error:
         run.train()
@@ -170,8 +171,8 @@ def test_max_skips_counts_updates_in_a_row(tmp_path: Path, at: list[int], stops_
         assert run.train().iteration == 4
         return
     text = (
-        rf"^steps\.main: 3 updates in a row had non-finite gradients, up to iteration {stops_after}; "
-        r"`train\.max_skips` allows 3$"
+        rf"^steps\.main: NaN or infinite gradients in 3 updates in a row, up to iteration {stops_after}; "
+        r"the limit is `train\.max_skips: 3`$"
     )
     with pytest.raises(NumericsError, match=text) as error:
         run.train()
@@ -196,8 +197,8 @@ def test_ignore_does_not_look(tmp_path: Path) -> None:
 
 
 NOTHING_MOVED = (
-    "warning: steps.main moved nothing: all of its {} updates had NaN or infinite gradients and were skipped; "
-    "look at its losses, and at the data that they read"
+    "warning: steps.main: nothing was trained: NaN or infinite gradients in every update ({} skipped). "
+    "Fix: check the losses and the data that they read"
 )
 
 
@@ -242,17 +243,15 @@ def test_weights_that_are_no_numbers_are_told_and_never_the_best(tmp_path: Path)
     metrics.register("part_mean", part_mean)
     run, snapshots = load(tmp_path, "train.non_finite=ignore", SEEN, BEST, "train.iterations=2", text=SPOILED)
     run.train()
-    held = "net.weight and 1 more hold numbers that are NaN or infinite"
+    held = "net.weight and 1 more contain NaN or infinity"
     assert snapshots.notes == [
-        f"seen/mean 2.5 after 2 iterations is not kept as the best: {held}",
+        f"warning: seen/mean 2.5 after 2 iterations is not kept as the best: {held}",
         f"warning: {held}",
     ]
     assert run.best is None
 
 
-@pytest.mark.parametrize(
-    ("value", "told"), [(math.nan, ["mask holds numbers that are NaN or infinite"]), (-math.inf, [])]
-)
+@pytest.mark.parametrize(("value", "told"), [(math.nan, ["mask contains NaN or infinity"]), (-math.inf, [])])
 def test_a_buffer_may_be_infinite_and_not_nan(tmp_path: Path, value: float, told: list[str]) -> None:
     metrics.register("part_mean", part_mean)
     run, snapshots = load(tmp_path, spoiled_at(), SEEN, BEST, "ema=", text=SPOILED)

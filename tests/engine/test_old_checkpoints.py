@@ -100,10 +100,12 @@ def test_networks_averages_optimizers_and_the_iteration_go_on(
 
 def test_what_does_not_fit_or_is_not_there_is_told(tmp_path: Path, old: tuple[Path, OldNet, torch.optim.AdamW]) -> None:
     file, _, _ = old
-    with pytest.raises(CheckpointError, match=r"there is no checkpoint .*none\.state"):
+    with pytest.raises(CheckpointError, match=r"none\.state: no such checkpoint$"):
         toy_run.load(tmp_path, *overrides(), resume=str(file.with_name("none.state")))
     more = "steps.more={trains: gen, optimizer: {type: sgd, lr: 1.0}, losses: {p: {type: l1, in: [sr, hq], weight: 1}}}"
-    with pytest.raises(CheckpointError, match=r"has 1 optimizers, the file has 2 steps with one"):
+    with pytest.raises(
+        CheckpointError, match=r"the number of optimizers does not fit the config file \(expected 2, got 1\)$"
+    ):
         toy_run.load(tmp_path, *overrides(more), resume=str(file))
     state = torch.load(file, weights_only=True)
     state["optimizers"][0]["state"][0]["exp_avg"] = torch.zeros(2, 2)
@@ -111,5 +113,5 @@ def test_what_does_not_fit_or_is_not_there_is_told(tmp_path: Path, old: tuple[Pa
     with pytest.raises(CheckpointError, match=r"optimizer of step 'gen' does not fit: exp_avg is \(2, 2\) for"):
         toy_run.load(tmp_path, *overrides(), resume=str(file))
     file.write_text("nothing")
-    with pytest.raises(CheckpointError, match="cannot be read as data alone"):
+    with pytest.raises(CheckpointError, match="cannot be read without running code"):
         toy_run.load(tmp_path, *overrides(), resume=str(file))

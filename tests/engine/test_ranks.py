@@ -14,7 +14,7 @@ import pytest
 import torch
 from toy_run import load, recorded, write
 
-from artschool.storage.store import CheckpointStore
+from artschool.storage.checkpoint_store import CheckpointStore
 
 # Where a gradient is rounding noise, Adam divides it by itself; eps keeps such elements from moving by a whole rate.
 PLAIN = ("networks.gen={type: toy_plain_generator}", "train.accumulate=2", "steps.gen.optimizer.eps=1e-4")
@@ -113,7 +113,7 @@ def test_two_ranks_evaluate_to_the_numbers_of_the_training(tmp_path: Path) -> No
     file = write(tmp_path, *distances, "train.iterations=3", "data.val.batch_size=3", "log.every=1")
     run = load(tmp_path, *distances, "train.iterations=3", "data.val.batch_size=3", "log.every=1")
     recorded(run)
-    trained = dict(run.train().evaluated)
+    trained = dict(run.train().last_evaluation)
     code, output = finish(launch(tmp_path, file, 2, "--json", command="eval"))
     assert code == 0, output
     numbers = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
@@ -127,7 +127,7 @@ def test_fewer_samples_than_ranks_are_refused() -> None:
     from artschool.data.sampler import Batches
     from artschool.errors import DataError
 
-    with pytest.raises(DataError, match="a batch of 2 leaves some of 3 processes without samples"):
+    with pytest.raises(DataError, match="a batch of 2 samples is too small for 3 processes"):
         Batches("data.train", 10, 2, seed=0, shuffle=True, drop_last=True, world_size=3)
 
 

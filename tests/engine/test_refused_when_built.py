@@ -23,19 +23,24 @@ def test_errors_of_ours_say_where(tmp_path: Path, override: str, error: type[Exc
 
 def test_what_torch_refuses_says_where(tmp_path: Path) -> None:
     """A negative size raises a RuntimeError of torch."""
-    with pytest.raises(ConfigError, match=r"toy\.yml:7:8: networks\.net: part_linear refuses: .* dimension -1"):
+    with pytest.raises(
+        ConfigError, match=r"toy\.yml:7:8: networks\.net: part_linear rejected its options: .* dimension -1"
+    ):
         toy_parts.load(tmp_path, "networks.net={type: part_linear, width: -1}")
 
 
 @pytest.mark.parametrize(("name", "place"), [("train", "5:10"), ("val", "6:8")])
 def test_an_empty_data_set_says_where(tmp_path: Path, name: str, place: str) -> None:
-    with pytest.raises(DataError, match=rf"toy\.yml:{place}: data\.{name} is empty: its length is 0$"):
+    with pytest.raises(DataError, match=rf"toy\.yml:{place}: data\.{name}: the data set is empty \(its length is 0\)$"):
         toy_run.load(tmp_path, f"data.{name}.length=0")
 
 
 @pytest.mark.parametrize(
     ("device", "number", "message"),
-    [("cuda", 0, "there is no cuda here"), ("cuda:3", 2, "there is no cuda:3 here, only 2 of its kind")],
+    [
+        ("cuda", 0, "cuda:0 does not exist: this machine has no cuda device"),
+        ("cuda:3", 2, "cuda:3 does not exist: this machine has 2 cuda devices"),
+    ],
 )
 def test_a_device_that_is_not_there_is_told_with_its_place_and_a_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, number: int, message: str
@@ -46,7 +51,7 @@ def test_a_device_that_is_not_there_is_told_with_its_place_and_a_way_out(
         toy_parts.load(tmp_path, f"train.device={device}")
     assert str(error.value) == (
         f"{tmp_path}/toy.yml:18:11: train.device: {message}\n"  # `  device: cuda` there.
-        "    `auto` takes a GPU where there is one; train.device=cpu on the command line does without."
+        "    `auto` uses a GPU if there is one. Fix: `train.device=cpu` on the command line trains without a GPU."
     )
 
 

@@ -83,13 +83,14 @@ def test_the_run_goes_on_with_the_batches_after_those_that_exploded(tmp_path: Pa
     run.train()
     # Batches 0 and 1 are good, 2 and 3 are NaN. The run goes back to 3 finished iterations, of which the last was
     # skipped, and takes batches 4 to 8 for what is left. The gradient of batch b is the mean of 2b and 2b + 1.
-    assert (run.rollbacks, run.shift, run.iteration) == (1, 1, 8)
+    assert (run.rollbacks, run.data_offset, run.iteration) == (1, 1, 8)
     assert weight(run) == 1 - 0.5 * sum(2 * batch + 0.5 for batch in (0, 1, 4, 5, 6, 7, 8))
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in lines] == list(range(8))
     assert recorder.notes == [
-        "steps.main: 2 updates in a row had non-finite gradients, up to iteration 4; `train.max_skips` allows 2. "
-        "Going back to iteration 3, and on with the batches that follow (1 of 3 times)"
+        "steps.main: NaN or infinite gradients in 2 updates in a row, up to iteration 4; the limit is "
+        "`train.max_skips: 2`. Rolling back to the checkpoint after 3 iterations and continuing with new batches "
+        "(rollback 1 of 3)"
     ]
 
 
@@ -113,13 +114,16 @@ def test_a_resumed_run_stands_where_the_other_does(tmp_path: Path) -> None:
 
 def test_each_time_goes_further_back_and_the_last_one_stops(tmp_path: Path) -> None:
     run, recorder = load(tmp_path, "data.train.bad=[4, 40]", "train.max_rollbacks=2")
-    with pytest.raises(NumericsError, match=r"2 updates in a row had non-finite gradients"):
+    with pytest.raises(NumericsError, match=r"NaN or infinite gradients in 2 updates in a row"):
         run.train()
-    assert [note.split("back to ")[1][:11] for note in recorder.notes] == ["iteration 3", "iteration 2"]
+    assert [note.split("checkpoint ")[1][:18] for note in recorder.notes] == [
+        "after 3 iterations",
+        "after 2 iterations",
+    ]
 
 
 def test_without_a_checkpoint_there_is_nowhere_to_go(tmp_path: Path) -> None:
     run, _ = load(tmp_path, "data.train.bad=[0, 40]", "checkpoint.every=")
     recorded(run)
-    with pytest.raises(NumericsError, match=r"there is no intact checkpoint to go back to"):
+    with pytest.raises(NumericsError, match=r"cannot roll back: there is no intact checkpoint"):
         run.train()

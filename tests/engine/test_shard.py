@@ -101,4 +101,4 @@ def test_shares_are_about_as_large() -> None:
 
 def test_one_process_trains_as_without(tmp_path: Path) -> None:
     run = toy_run.load(tmp_path, "steps.gen.optimizer.shard=true")
-    assert run.steps[0].update is not None and run.steps[0].update.shards is None
+    assert run.steps[0].update is not None and run.steps[0].update.scheduled.shards is None

@@ -17,8 +17,8 @@ import torch
 
 from artschool.errors import CheckpointError, ResourceError
 from artschool.storage import durable
-from artschool.storage.files import FileRecord, encode_manifest
-from artschool.storage.store import CheckpointStore, Manifest, NewerCheckpointError
+from artschool.storage.checkpoint_files import FileRecord, encode_manifest
+from artschool.storage.checkpoint_store import CheckpointStore, Manifest, NewerCheckpointError
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def start(action: Callable[[], object], fault: str = "") -> int:
     if child == 0:
         try:
             os.environ["ARTSCHOOL_FAULT"] = fault
-            durable._passages.clear()
+            durable._calls.clear()
             action()
             os._exit(0)
         except BaseException:
@@ -134,16 +134,18 @@ def test_numbers_are_ordered_as_numbers_and_only_plain_folders_count(store: Chec
 def test_a_missing_number_lists_those_there_are(store: CheckpointStore) -> None:
     save(store, 1)
     save(store, 2)
-    with pytest.raises(CheckpointError, match=r"checkpoints/00000003: there is no such checkpoint; there are: 1, 2$"):
+    with pytest.raises(CheckpointError, match=r"checkpoints/00000003: no such checkpoint\. The checkpoints are: 1, 2$"):
         store.load(3)
-    with pytest.raises(CheckpointError, match=r"checkpoints/00000003: there is no such folder$"):
+    with pytest.raises(CheckpointError, match=r"checkpoints/00000003: no such folder$"):
         CheckpointStore.load_path(store.folder / "00000003")
 
 
 def test_a_renamed_checkpoint_is_found_out_and_loads_by_its_path(store: CheckpointStore) -> None:
     path = save(store, 1).rename(store.folder / "00000002")
     for read in (store.verify, store.load):
-        with pytest.raises(CheckpointError, match="00000002: is the checkpoint of iteration 1 under another name"):
+        with pytest.raises(
+            CheckpointError, match=r"00000002: contains the checkpoint 00000001\. Fix: rename the folder$"
+        ):
             read(2)
     assert CheckpointStore.load_path(path).number == 1
 
@@ -153,11 +155,11 @@ def damages(data: bytes, chance: random.Random) -> Iterator[tuple[str, bytes]]:
         position = chance.randrange(len(data) * 8)
         flipped = bytearray(data)
         flipped[position // 8] ^= 1 << position % 8
-        yield "is damaged: ", bytes(flipped)
+        yield "damaged: ", bytes(flipped)
     for length in (0, 1, len(data) // 2, len(data) - 1):
-        yield f"has {length} bytes, its manifest says {len(data)}", data[:length]
-    yield f"has {len(data) + 1} bytes, ", data + b"\n"
-    yield "is damaged: ", bytes(len(data))
+        yield f"damaged: wrong size (expected {len(data)} bytes, got {length})", data[:length]
+    yield f"damaged: wrong size (expected {len(data)} bytes, got {len(data) + 1})", data + b"\n"
+    yield "damaged: ", bytes(len(data))
 
 
 def test_every_damage_is_found_and_named_before_anything_is_loaded(
@@ -169,7 +171,7 @@ def test_every_damage_is_found_and_named_before_anything_is_loaded(
         data = (path / name).read_bytes()
         for reason, damaged in damages(data, chance):
             (path / name).write_bytes(damaged)
-            expected = f"{path / name}: " + ("is damaged: " if name == "manifest.json" else reason)
+            expected = f"{path / name}: " + ("damaged: " if name == "manifest.json" else reason)
             for read in (
                 lambda: store.verify(1),
                 lambda: store.load(1),
@@ -179,10 +181,10 @@ def test_every_damage_is_found_and_named_before_anything_is_loaded(
                     read()
                 assert str(caught.value).startswith(expected)
         (path / name).unlink()
-        with pytest.raises(CheckpointError, match=rf"00000001/{name}: is missing$"):
+        with pytest.raises(CheckpointError, match=rf"00000001/{name}: missing$"):
             store.load(1)
         (path / name).symlink_to("/dev/null")
-        with pytest.raises(CheckpointError, match=rf"00000001/{name}: is not a plain file$"):
+        with pytest.raises(CheckpointError, match=rf"00000001/{name}: not a regular file$"):
             store.load(1)
         (path / name).unlink()
         (path / name).write_bytes(data)
@@ -217,7 +219,10 @@ def test_a_newer_schema_says_what_is_needed_and_is_not_passed_over(store: Checkp
     save(store, 0)
     save(store, 1)
     forge(store, schema=7, versions={"artschool": "4.2"})
-    text = r"manifest\.json: has schema 7, this version reads up to 1; needs artschool >= 4\.2$"
+    text = (
+        r"manifest\.json: saved by a newer version \(schema 7, this version reads up to 1\)\. "
+        r"Fix: install artschool >= 4\.2$"
+    )
     with pytest.raises(NewerCheckpointError, match=text):
         store.load(1)
     with pytest.raises(NewerCheckpointError, match=text):
@@ -228,7 +233,7 @@ def test_a_newer_schema_says_what_is_needed_and_is_not_passed_over(store: Checkp
 def test_a_manifest_names_no_file_outside_its_folder(store: CheckpointStore, name: str) -> None:
     save(store, 1)
     forge(store, files={**store.verify(1).files, name: store.verify(1).files["state.json"]})
-    with pytest.raises(CheckpointError, match=f"lists '{name}', which is no part of a checkpoint"):
+    with pytest.raises(CheckpointError, match=f"lists '{name}', which is not a file of a checkpoint"):
         store.verify(1)
 
 
@@ -240,14 +245,14 @@ def test_a_manifest_of_wrong_types_or_without_the_state_is_refused(store: Checkp
     save(store, 1)
     forge(store, iteration="1")
     with pytest.raises(
-        CheckpointError, match=r"manifest\.json: is no manifest: iteration: Input should be a valid integer$"
+        CheckpointError, match=r"manifest\.json: not a manifest: iteration: Input should be a valid integer$"
     ):
         store.verify(1)
 
 
 def test_a_manifest_that_is_deeply_nested_is_damaged(store: CheckpointStore) -> None:
     (save(store, 1) / "manifest.json").write_text("[" * 200_000)
-    with pytest.raises(CheckpointError, match=r"manifest\.json: is damaged"):
+    with pytest.raises(CheckpointError, match=r"manifest\.json: damaged"):
         store.verify(1)
 
 
@@ -258,19 +263,19 @@ def test_a_right_hash_of_wrong_content_is_an_error_with_a_name(store: Checkpoint
         record = FileRecord(len(data), hashlib.sha256(data).hexdigest())
         forge(store, files={**store.verify(1).files, name: record})
         (path / name).write_bytes(data)
-        with pytest.raises(CheckpointError, match=rf"{name}: cannot be read: "):
+        with pytest.raises(CheckpointError, match=rf"{name}: cannot read: "):
             store.load(1)
 
 
 @pytest.mark.parametrize("stem", ["../gen", "a/b", "", ".hidden", "a b", "gen\n"])
 def test_a_stem_that_is_no_plain_name_is_refused(store: CheckpointStore, stem: str) -> None:
-    with pytest.raises(CheckpointError, match="is not a plain file name"):
+    with pytest.raises(CheckpointError, match="is not a valid file name"):
         store.save(1, {stem: {}}, {}, config_hash="", world_size=1)
     assert names(store.folder) == []
 
 
 def test_a_negative_number_is_refused(store: CheckpointStore) -> None:
-    with pytest.raises(ValueError, match="-1 is negative"):
+    with pytest.raises(ValueError, match="the number of a checkpoint cannot be negative, got -1"):
         save(store, -1)
 
 
@@ -410,7 +415,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(
     store: CheckpointStore, monkeypatch: pytest.MonkeyPatch, point: str, existing: int
 ) -> None:
     save(store, existing)
-    durable._passages.clear()
+    durable._calls.clear()
     monkeypatch.setenv("ARTSCHOOL_FAULT", f"{point}=disk_full")
     with pytest.raises(
         ResourceError,
@@ -452,7 +457,7 @@ def test_rotation_keeps_exactly_the_newest_and_the_named(store: CheckpointStore)
     assert store.rotate([9], keep_last=2) == []
     assert store.rotate([], keep_last=1) == [9, 100]
     assert store.rotate([], keep_last=5) == []
-    with pytest.raises(ValueError, match="keep_last is 0; at least one"):
+    with pytest.raises(ValueError, match="keep_last: expected at least 1, got 0"):
         store.rotate([], keep_last=0)
 
 
@@ -529,7 +534,8 @@ def test_saving_over_something_foreign_is_refused(store: CheckpointStore, tmp_pa
         path.touch() if kind == "file" else path.symlink_to(tmp_path / "moved")
     blamed = "notes.txt" if kind == "notes" else "00000001"
     with pytest.raises(
-        CheckpointError, match=f"00000001: '{blamed}' is in the way and is no part of a checkpoint; move it$"
+        CheckpointError,
+        match=f"00000001: '{blamed}' is in the way and is not part of a checkpoint. Fix: move it elsewhere$",
     ):
         save(store, 1, 5.0)
     assert names(store.folder) == ["00000001"]
@@ -570,7 +576,7 @@ def test_what_was_set_aside_stays_while_something_foreign_has_its_place(store: C
 def test_a_failure_while_deleting_is_a_resource_error(store: CheckpointStore, monkeypatch: pytest.MonkeyPatch) -> None:
     save(store, 1)
     save(store, 2)
-    durable._passages.clear()
+    durable._calls.clear()
     monkeypatch.setenv("ARTSCHOOL_FAULT", "mid_rotate=io_error")
     with pytest.raises(ResourceError, match="00000001: cannot be written: Input/output error"):
         store.rotate([], keep_last=1)

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from toy_parts import load, same
 
-from artschool.engine.weights import load_weights
+from artschool.engine.pretrained_weights import load_weights
 from artschool.errors import CheckpointError
 
 
@@ -94,7 +94,7 @@ def test_a_prefix_that_no_name_has_is_told_with_those_that_there_are(tmp_path: P
     torch.save({**with_prefix("netG."), "netD.weight": torch.zeros(9)}, file)
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, f"{{file: {file}, prefix: gen.}}")
-    said = f"networks.net.weights: {file} has no name that starts with 'gen.'; they start with netD., netG."
+    said = f"networks.net.weights: {file}: no name starts with 'gen.'. The prefixes are: netD., netG."
     assert after_place(error.value) == said
 
 
@@ -105,7 +105,7 @@ def test_a_trace_takes_weights_and_refuses_those_that_do_not_fit(tmp_path: Path,
     save_file(tensors(), file) if suffix == ".safetensors" else torch.save(tensors(), file)
     weights = NETWORK.replace("WEIGHTS", str(file))
     load(tmp_path, DATA, weights, traced=True)
-    with pytest.raises(CheckpointError, match=r" is \(2,.*\), the network's is \(3,.*\)$"):
+    with pytest.raises(CheckpointError, match=r": wrong shape of .* \(expected \(3,.*\), got \(2,.*\)\)$"):
         load(tmp_path, "data.train.width=3", weights.replace("width: 2", "width: 3"), traced=True)
 
 
@@ -151,7 +151,7 @@ def test_another_shape_is_refused(tmp_path: Path, strict: str) -> None:
     torch.save({**tensors(), "bias": torch.zeros(3)}, file)
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, f"{{file: {file}, strict: {strict}}}")
-    assert after_place(error.value) == f"networks.net.weights: {file}: bias is (3,), the network's is (2,)"
+    assert after_place(error.value) == (f"networks.net.weights: {file}: wrong shape of bias (expected (2,), got (3,))")
 
 
 class Payload:
@@ -176,8 +176,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, suf
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, str(file))
     assert after_place(error.value) == (
-        f"networks.net.weights: {file} holds more than tensors, and loading it would run its code; "
-        "save `network.state_dict()` alone"
+        f"networks.net.weights: {file}: contains code, which is not run. Fix: save only `network.state_dict()`"
     )
     assert not made.exists()
     torch.load(file, weights_only=False) if zipped else pickle.loads(file.read_bytes())
@@ -187,13 +186,13 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, suf
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        ("w.bin", b"", "{file}: weights are .safetensors, .pt, .pth or .ckpt"),
-        ("w.safetensors", b"nonsense", "{file} cannot be read: Error while deserializing header"),
-        ("w.pt", b"", "{file} cannot be read: "),
-        ("w.pt", b"<html>", "{file} cannot be read: torch.save did not write it"),
-        ("w.pt", b"version https://git-lfs", "{file} cannot be read: torch.save did not write it"),
-        ("w.pt", b"\x80\x02a.", "{file} cannot be read: "),
-        ("w.pt", None, "no weights file {file}"),
+        ("w.bin", b"", "{file}: unknown format (expected .safetensors, .pt, .pth or .ckpt)"),
+        ("w.safetensors", b"nonsense", "{file}: cannot read: Error while deserializing header"),
+        ("w.pt", b"", "{file}: cannot read: "),
+        ("w.pt", b"<html>", "{file}: cannot read: the file was not written by torch.save"),
+        ("w.pt", b"version https://git-lfs", "{file}: cannot read: the file was not written by torch.save"),
+        ("w.pt", b"\x80\x02a.", "{file}: cannot read: "),
+        ("w.pt", None, "{file}: no such file"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, content: bytes | None, text: str) -> None:
@@ -211,11 +210,11 @@ def test_a_file_without_names_is_told(tmp_path: Path, content: Any) -> None:
     torch.save(content, file)
     with pytest.raises(CheckpointError) as error:
         load_weights(torch.nn.Linear(2, 2), file)
-    assert str(error.value) == f"{file} holds no tensors by name"
+    assert str(error.value) == f"{file}: no named tensors found"
 
 
 def test_a_missing_file_is_told_with_the_network_s_place(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"^networks\.gen\.weights: no weights file .*none\.pth$"):
+    with pytest.raises(CheckpointError, match=r"^networks\.gen\.weights: .*none\.pth: no such file$"):
         load_weights(torch.nn.Linear(2, 2), tmp_path / "none.pth", path="networks.gen")
 
 
@@ -225,4 +224,4 @@ def test_a_truncated_file_is_told(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-300])
     with pytest.raises(CheckpointError) as error:
         load_weights(torch.nn.Linear(2, 2), file)
-    assert str(error.value).startswith(f"{file} cannot be read: ")
+    assert str(error.value).startswith(f"{file}: cannot read: ")

@@ -16,9 +16,13 @@ from artschool.steps.step import Step
 def test_a_second_writer_is_told_about_the_first() -> None:
     state = State({"x": 1}, "data.train")
     state.write("y", 2, writer="steps.a")
-    with pytest.raises(StateError, match=r"^steps\.b writes 'x', already written by data\.train; rename one of them$"):
+    with pytest.raises(
+        StateError, match=r"^steps\.b: key 'x' is already written by data\.train\. Fix: rename one of the keys$"
+    ):
         state.write("x", 3, writer="steps.b")
-    with pytest.raises(StateError, match=r"^steps\.b writes 'y', already written by steps\.a; rename one of them$"):
+    with pytest.raises(
+        StateError, match=r"^steps\.b: key 'y' is already written by steps\.a\. Fix: rename one of the keys$"
+    ):
         state.write("y", 3, writer="steps.b")
     assert state.values == {"x": 1, "y": 2}
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.errors import CheckpointError
-from artschool.storage.files import decode_state, encode_state, encode_tensors
+from artschool.storage.checkpoint_files import decode_state, encode_state, encode_tensors
 
 
 def roundtrip(**tensors: Tensor) -> dict[str, Tensor]:
@@ -66,10 +66,16 @@ def test_an_empty_file_of_tensors_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (3, "gen: 'x' is a int; only dense tensors with data can be saved"),
-        (torch.eye(2).to_sparse(), "gen: 'x' is a sparse or meta tensor; only dense"),
-        (torch.zeros(2, device="meta"), "gen: 'x' is a sparse or meta tensor; only dense"),
-        (torch.zeros(2, dtype=torch.complex128), r"gen: \['x'\] cannot be saved: torch.complex128"),
+        (3, r"gen: cannot save 'x' \(expected a dense tensor with data, got a value of type int\)$"),
+        (
+            torch.eye(2).to_sparse(),
+            r"gen: cannot save 'x' \(expected a dense tensor with data, got a sparse or meta tensor\)$",
+        ),
+        (
+            torch.zeros(2, device="meta"),
+            r"gen: cannot save 'x' \(expected a dense tensor with data, got a sparse or meta tensor\)$",
+        ),
+        (torch.zeros(2, dtype=torch.complex128), r"gen: cannot save 'x': torch.complex128"),
     ],
 )
 def test_a_tensor_that_cannot_be_saved_is_named(value: Any, text: str) -> None:
@@ -78,7 +84,9 @@ def test_a_tensor_that_cannot_be_saved_is_named(value: Any, text: str) -> None:
 
 
 def test_a_name_that_the_format_reserves_is_refused() -> None:
-    with pytest.raises(CheckpointError, match=r"^gen: no tensor can be saved under the name '__metadata__'$"):
+    with pytest.raises(
+        CheckpointError, match=r"^gen: a tensor cannot have the name '__metadata__', which the format reserves$"
+    ):
         encode_tensors("gen", {"__metadata__": torch.ones(1)})
 
 

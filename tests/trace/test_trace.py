@@ -62,11 +62,15 @@ def test_shapes_that_do_not_fit_are_told_with_the_module_the_lines_and_the_input
 
 def test_another_number_of_outputs_is_told() -> None:
     text = changed("{type: forward, network: net, in: x, out: y}", "{type: traced_two, in: x, out: [y, z, a]}")
-    assert said(text=text).startswith("toy.yml:9:23: steps.main.injectors.call: names 3 results, but 2 came back\n")
+    assert said(text=text).startswith(
+        "toy.yml:9:23: steps.main.injectors.call: wrong number of results (expected 3, got 2)\n"
+    )
 
 
 def test_a_list_of_one_output_is_told_how_to_be_written() -> None:
-    assert "steps.main.injectors.call: one value came back; write `out: y`" in said("steps.main.injectors.call.out=[y]")
+    assert "steps.main.injectors.call: one result, but `out` is a list. Fix: write `out: y`" in said(
+        "steps.main.injectors.call.out=[y]"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""From a component of the file to a callable of the plan: everything bound but its keys."""
+"""Turns components of the config into callables with everything bound except their keys."""
 
 from __future__ import annotations
 
@@ -23,41 +23,46 @@ from artschool.steps.call import Call, InjectorCall, LossCall
 
 
 class Binder:
-    """Turns components into callables with everything bound but their keys.
+    """Turns components into callables with everything bound except their keys.
 
     Args:
-        networks: By name; a moving average under `<name>.ema`.
-        known: Modules that are there already, by path; they are used rather than built anew.
+        networks: The networks by name; a moving average is named `<name>.ema`.
+        context: The state of training that components can read.
+        existing: Modules by path that are already built. They are used instead of building them again.
 
     Attributes:
         used: The networks that components call.
-        modules: What components are modules themselves, by path; what they keep belongs into a checkpoint.
+        modules: The components that are modules, by path. Checkpoints contain their state.
     """
 
     def __init__(
         self,
         networks: Mapping[str, nn.Module],
         context: TrainContext,
-        known: Mapping[str, nn.Module] | None = None,
+        existing: Mapping[str, nn.Module] | None = None,
     ) -> None:
         self._networks = networks
         self._context = context
-        self._known = known or {}
+        self._existing = existing or {}
         self.used: list[nn.Module] = []
         self.modules: dict[str, nn.Module] = {}
 
     def for_evaluation(self, averages: Mapping[str, str]) -> Binder:
-        """One for the same components: modules stay what they are, and these averages stand for their networks."""
-        standing_in = {name: self._networks[average] for name, average in averages.items()}
-        return Binder({**self._networks, **standing_in}, self._context, self.modules)
+        """A binder that shares the modules of this one and replaces networks by moving averages.
+
+        Args:
+            averages: For each network to replace, the name of its moving average.
+        """
+        replaced = {name: self._networks[average] for name, average in averages.items()}
+        return Binder({**self._networks, **replaced}, self._context, self.modules)
 
     def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
-        """The callable of an injector, loss or metric function, and what stands for each of its keys."""
+        """The callable of an injector, loss or metric function, and the key or keys of each of its parameters."""
         target, at_call, keys = self._target(component)
         return (partial(target, **at_call) if at_call else target), keys
 
     def injector(self, component: Component) -> InjectorCall:
-        """An injector as a call of a plan."""
+        """Bind an injector."""
         function, keys = self.function(component)
         entry = component.entry
         assert isinstance(entry, InjectorEntry)
@@ -68,7 +73,7 @@ class Binder:
         )
 
     def loss(self, component: Component, step: str, name: str) -> LossCall:
-        """A loss as a call of a plan."""
+        """Bind a loss of a step."""
         function, keys = self.function(component)
         assert isinstance(component.entry, LossEntry)
         weight = component.entry.weight
@@ -77,7 +82,7 @@ class Binder:
         )
 
     def callback(self, component: Component, networks: Mapping[str, nn.Module]) -> GatedCallback:
-        """A callback of a step that trains these networks."""
+        """Build a callback of a step that trains `networks`."""
         assert component.registered is not None
         parameters = component.registered.signature.parameters
         built = construct(component, {p.name: self._value(component, p.name, p.role) for p in parameters}, networks)
@@ -86,7 +91,7 @@ class Binder:
         return GatedCallback(component.path.rpartition(".")[2], built, component.when)
 
     def metric(self, component: Component) -> tuple[Call, Accumulator]:
-        """A metric: the call that feeds it, and what it keeps."""
+        """Bind a metric. Returns the call that updates it, and the metric."""
         target, at_call, keys = self._target(component)
         metric: Any = target if hasattr(target, "compute") else MeanOverSamples(target)
         return Call(
@@ -102,7 +107,7 @@ class Binder:
         for parameter in signature.parameters:
             name = parameter.name
             if parameter.role is Role.KEY:
-                # A nested component gets its keys from the one that holds it.
+                # A nested component gets its inputs from the component that contains it.
                 if hasattr(component.entry, f"option_{name}"):
                     value = component.option(name)
                     (keys if any(names_in(value)) else at_call)[name] = value
@@ -111,8 +116,8 @@ class Binder:
             (at_call if parameter.at_call else at_build)[name] = value
         if not signature.is_class:
             return signature.target, {**at_build, **at_call}, keys
-        known = self._known.get(component.path)
-        built = construct(component, at_build) if known is None else known
+        existing = self._existing.get(component.path)
+        built = construct(component, at_build) if existing is None else existing
         if isinstance(built, nn.Module):
             self.modules[component.path] = on_device(built, self._context.device)
         return built, at_call, keys
@@ -130,7 +135,7 @@ class Binder:
         return self._networks_in(value) if role is Role.NETWORK else value
 
     def _nested(self, component: Component) -> Callable[..., Any]:
-        """A component inside another one, which calls it with its keys' values, as `in:` would give them."""
+        """A nested component as a function of the values of its keys, in the order of `in:`."""
         function, registered = self.function(component)[0], component.registered
         assert registered is not None
         inputs = registered.signature.inputs
@@ -139,7 +144,7 @@ class Binder:
         whole = len(inputs) == 1 and takes_list(inputs[0].annotation)
 
         def call(*values: Any, **named: Any) -> Any:
-            # By name: a parameter for a network may stand before those for keys.
+            # By name, because a parameter for a network can precede those for keys.
             given = [list(values)] if whole and values else values
             return function(**{p.name: value for p, value in zip(inputs, given, strict=False)}, **named)
 
@@ -153,29 +158,33 @@ class Binder:
 
 
 def on_device(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module, moved unless it is there."""
-    there = all(tensor.device == device for tensor in (*module.parameters(), *module.buffers()))
-    return module if there else module.to(device)
+    """The module on a device; moved only if it is on another one."""
+    is_there = all(tensor.device == device for tensor in (*module.parameters(), *module.buffers()))
+    return module if is_there else module.to(device)
 
 
 def construct(component: Component, options: Mapping[str, Any], *provided: Any) -> Any:
-    """Call a class or factory with its options; what it refuses is told with its place."""
+    """Call the class or factory of a component. Exceptions get the location of the component.
+
+    Raises:
+        ArtschoolError: The component rejected its options, failed, or needs a package that is not installed.
+    """
     assert component.registered is not None
     try:
         return component.registered.target(*provided, **options)
     except ModuleNotFoundError as error:
         raise ResourceError(
-            f"{component.node.place}: {component.path} needs the package {error.name!r}, which is not installed"
+            f"{component.node.place}: {component.path}: needs the package {error.name!r}, which is not installed"
         ) from error
     except (ConfigError, ResourceError, DataError, CheckpointError) as error:
         raise type(error)(f"{component.node.place}: {component.path}: {error}") from error
     except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
         raise ConfigError(
-            f"{component.node.place}: {component.path}: {component.registered.name} refuses: {error}"
+            f"{component.node.place}: {component.path}: {component.registered.name} rejected its options: {error}"
         ) from error
-    except Exception as error:  # A mistake in its code, which its line tells.
-        own = traceback.extract_tb(error.__traceback__)[1:2]
-        at = "".join(f"\n    at {frame.filename}:{frame.lineno}: {frame.line}" for frame in own)
-        what = f"{component.registered.name} raised {type(error).__name__}: {error}{at}"
+    except Exception as error:  # A bug in the component; the message contains its line.
+        frames = traceback.extract_tb(error.__traceback__)[1:2]
+        at = "".join(f"\n    at {frame.filename}:{frame.lineno}: {frame.line}" for frame in frames)
+        problem = f"{component.registered.name} raised {type(error).__name__}: {error}{at}"
         is_data = component.kind == "datasets" and isinstance(error, OSError)
-        raise (DataError if is_data else ConfigError)(f"{component.node.place}: {component.path}: {what}") from error
+        raise (DataError if is_data else ConfigError)(f"{component.node.place}: {component.path}: {problem}") from error

@@ -1,4 +1,4 @@
-"""The data sets of a checked config, each with how it is loaded."""
+"""Builds the data sets of a config and their loaders."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from artschool.registry.entries import DatasetEntry
 
 
 def build_data(config: Config, *, examples: bool = False) -> dict[str, Loader]:
-    """The data sets that training and evaluations use, by name, each with how it is loaded.
+    """Build the loaders of the data sets that training and evaluations use, by name.
 
     Args:
-        examples: Whether those with an `example:` yield zeros of that shape instead of what they hold.
+        examples: Whether data sets with an `example:` yield zeros of its shapes instead of their samples.
     """
     used = {"train", *(evaluation.section.data for evaluation in config.evaluations.values())}
     return {
@@ -40,7 +40,7 @@ def _dataset(component: Component) -> Any:
 
 
 def loader_of(component: Component, seed: int, *, examples: bool = False) -> Loader:
-    """A data set with how it is loaded."""
+    """Build a data set and its loader."""
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
     return Loader(
@@ -55,12 +55,12 @@ def loader_of(component: Component, seed: int, *, examples: bool = False) -> Loa
 
 
 def train_data(config: Config, loader: Loader) -> TrainData:
-    """The data that steps are trained on, cut into batches."""
+    """The data that the steps train on."""
     return TrainData(loader, batches_of(config.data["train"], loader, training=True))
 
 
 def batches_of(component: Component, loader: Loader, *, training: bool) -> Batches:
-    """How a data set is cut into batches; an evaluation takes every sample once, whatever the entry says."""
+    """The batches of a data set. An evaluation uses every sample once, regardless of `drop_last`."""
     entry = component.entry
     assert isinstance(entry, DatasetEntry)
     try:
@@ -79,5 +79,5 @@ def batches_of(component: Component, loader: Loader, *, training: bool) -> Batch
 
 
 def train_batches(config: Config) -> Batches:
-    """Which samples make the batches of training; none of them is loaded."""
+    """The batches of the training data. Builds the data set but loads no sample."""
     return train_data(config, loader_of(config.data["train"], config.sections.seed)).batches

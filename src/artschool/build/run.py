@@ -1,4 +1,4 @@
-"""The one place where names become objects: a checked config becomes a run."""
+"""Builds a run from a checked config."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
-from artschool.data.seeds import derive, forked
+from artschool.data.seeds import derive, forked_rng
 from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
@@ -26,14 +26,15 @@ from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
 from artschool.engine.precision import Precision
+from artschool.engine.pretrained_weights import load_weights
 from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
+from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
-from artschool.engine.weights import load_weights
 from artschool.errors import ConfigError, Fault
 from artschool.registry.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
 from artschool.steps.step import Step
@@ -50,32 +51,33 @@ def build(
     device: torch.device | None = None,
     loaders: Mapping[str, Loader] | None = None,
 ) -> Run:
-    """Build networks, data, optimizers and the plan of a checked config. Nothing is written.
+    """Build the networks, data, optimizers, steps and evaluations of a checked config. Writes no files.
 
     Args:
-        folder: Where the run will write.
-        source: The text of the file as given.
-        note: Told what the user should know, such as which pretrained weights were loaded.
-        device: Where to train, what `train.device` chooses without it.
-        loaders: The data by name, what `build_data` gives without it.
+        config: The checked config.
+        folder: The run folder.
+        source: The text of the config file.
+        note: Called with messages for the user, such as a report of loaded weights.
+        device: The device to train on. None: the device of `train.device`.
+        loaders: The data by name. None: the result of `build_data`.
 
     Raises:
-        ArtschoolError: Something that only building can tell: a data set that is empty, weights that do not fit.
+        ArtschoolError: A fault that only building can find, such as an empty data set or weights that do not fit.
     """
     file = config.sections
     device = device or choose_device(config)
     ranks.start(device)
-    _set_switches(file.train)
+    _set_torch_flags(file.train)
     context = TrainContext(device, Meters())
     loaders = build_data(config) if loaders is None else loaders
     data = train_data(config, loaders["train"])
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
-    _start_alike(networks.values())
+    _broadcast_initial_values(networks.values())
     emas = _averages(config, networks)
     binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
-    _start_alike(binder.modules.values())
+    _broadcast_initial_values(binder.modules.values())
     _set_modes(networks, config)
     return Run(
         sections=file,
@@ -95,20 +97,20 @@ def build(
 
 
 def schedule_of(step: StepConfig) -> Schedule:
-    """The learning rate of a step over time."""
+    """The learning rate schedule of a step."""
     return Schedule([_phase(phase) for phase in step.schedule])
 
 
 def build_loggers(config: Config) -> list[Logger]:
-    """The loggers that the file lists, besides those that every run has."""
+    """Build the loggers of the section `loggers`, which are added to the default ones."""
     return [construct(component, component.options()) for component in config.loggers.values()]
 
 
 def choose_device(config: Config) -> torch.device:
-    """The device that `train.device` names; `auto` takes a GPU when there is one, each process its own.
+    """The device of `train.device`. `auto` is a GPU if there is one. Each process uses its own GPU.
 
     Raises:
-        ConfigError: There is no such device.
+        ConfigError: The device does not exist.
     """
     name = config.sections.train.device
     if name == "auto":
@@ -121,10 +123,11 @@ def choose_device(config: Config) -> torch.device:
     kind = torch.get_device_module(device)
     number = kind.device_count() if kind.is_available() else 0
     if (device.index or 0) >= number:
-        message = (
-            f"there is no {device} here, only {number} of its kind" if number else f"there is no {device.type} here"
+        available = (
+            f"{number} {device.type} device{'s' if number > 1 else ''}" if number else f"no {device.type} device"
         )
-        hint = "`auto` takes a GPU where there is one; train.device=cpu on the command line does without."
+        message = f"{device} does not exist: this machine has {available}"
+        hint = "`auto` uses a GPU if there is one. Fix: `train.device=cpu` on the command line trains without a GPU."
         raise ConfigError(Fault(config.tree.at(("train", "device")).place, "train.device", message, hint))
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -135,38 +138,40 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
     name = component.path.rpartition(".")[2]
     entry = component.entry
     assert isinstance(entry, NetworkEntry)
-    # Each network draws from its own generator, so that adding one changes no other.
-    with forked(derive(seed, "network", name), torch.device("cpu")):
+    # Each network has its own seed, so that adding a network does not change the others.
+    with forked_rng(derive(seed, "network", name), torch.device("cpu")):
         network = construct(component, component.options())
     if not isinstance(network, nn.Module):
-        raise ConfigError(f"{component.node.place}: {component.path}: {type(network).__name__} is no torch.nn.Module")
+        raise ConfigError(
+            f"{component.node.place}: {component.path}: expected a torch.nn.Module, got {type(network).__name__}"
+        )
     if entry.weights is not None:
         weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
         report = load_weights(
-            network, weights.file, prefix=weights.prefix, strict=weights.strict, path=_placed(component, "weights")
+            network, weights.file, prefix=weights.prefix, strict=weights.strict, path=_location_of(component, "weights")
         )
         note(f"{component.path}: {weights.file}: {report}")
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
-    freeze(network, entry.frozen, _placed(component, "frozen"))
+    freeze(network, entry.frozen, _location_of(component, "frozen"))
     patterns = entry.activation_checkpointing
-    checkpoint_activations(network, patterns, _placed(component, "activation_checkpointing"))
+    checkpoint_activations(network, patterns, _location_of(component, "activation_checkpointing"))
     return on_device(network, device)
 
 
-def _placed(component: Component, option: str) -> str:
-    """The path of a component after the place of one of its options, for what only building can tell."""
+def _location_of(component: Component, option: str) -> str:
+    """The location of an option and the path of its component, as the beginning of an error."""
     return f"{(component.node.get(option) or component.node).place}: {component.path}"
 
 
-def _start_alike(modules: Iterable[nn.Module]) -> None:
-    """Every process starts from what the first one has."""
+def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:
+    """Give every process the parameters and buffers of rank 0."""
     for module in modules:
         ranks.broadcast([*module.parameters(), *module.buffers()])
 
 
 def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
-    """The moving averages that the file lists; a network may want to know its own."""
+    """The moving averages of the section `ema`. Networks get theirs through the hook `provide_ema`."""
     section = config.sections.ema
     emas = {name: Ema(networks[name], decay) for name, decay in section.decays.items()} if section else {}
     for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
@@ -174,15 +179,15 @@ def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Em
     return emas
 
 
-def _set_switches(train: TrainSection) -> None:
-    """What torch keeps for the whole process."""
+def _set_torch_flags(train: TrainSection) -> None:
+    """Set the flags that torch keeps for the whole process."""
     torch.use_deterministic_algorithms(train.deterministic)
     torch.backends.cudnn.benchmark = train.cudnn_benchmark
     torch.autograd.set_detect_anomaly(train.detect_anomaly)
 
 
 def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
-    """Networks that a step trains are in train mode, the others in eval mode."""
+    """Put networks that a step trains into train mode, and the others into eval mode."""
     trained = {name for step in config.steps.values() for name in step.section.trained}
     for name, network in networks.items():
         network.train(name in trained)
@@ -226,21 +231,19 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     if entry.shard and ranks.world_size() > 1:
         groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())
     sizing = step.section.batch_sizing
+    optimizer = build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path)
     return Update(
         step.name,
-        build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path),
-        schedule_of(step),
+        ScheduledOptimizer(optimizer, schedule_of(step), parameters, shards),
         Precision(train.precision, device),
         clip=step.section.clip_grad_norm,
-        guard=train.non_finite != "ignore",
-        parameters=parameters,
-        shards=shards,
+        skip_non_finite=train.non_finite != "ignore",
         sizing=BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None,
     )
 
 
 def _batch_sizings(steps: Sequence[TrainStep]) -> dict[str, nn.Module]:
-    """By path, since what they keep belongs into a checkpoint."""
+    """The batch sizings of all steps, by path. Checkpoints contain their state."""
     updates = {step.graph.name: step.update for step in steps if step.update is not None}
     return {f"steps.{name}.batch_sizing": update.sizing for name, update in updates.items() if update.sizing}
 

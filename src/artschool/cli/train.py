@@ -23,6 +23,6 @@ def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, 
         # A process that takes down its end of the group while another is still at work may bring that one down.
         ranks.wait()
         if ranks.is_main():
-            print_end(console, str(run.folder), run.evaluated, run.best)
+            print_end(console, str(run.folder), run.last_evaluation, run.best)
     finally:
         ranks.stop()

@@ -141,7 +141,7 @@ class TrainSection(Section):
         """How many iterations the run has, where an epoch has so many."""
         return self.iterations or (self.epochs or 0) * per_epoch
 
-    def parts(self, iteration: int) -> int:
+    def num_micro_batches(self, iteration: int) -> int:
         """In how many parts the batch of an iteration goes through."""
         other = self.accumulate_every
         return other.parts if other is not None and iteration % other.every == 0 else self.accumulate

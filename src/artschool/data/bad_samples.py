@@ -1,4 +1,4 @@
-"""Samples that cannot be read: told when they are met, replaced as long as there are few, listed at the end."""
+"""Samples that cannot be read: each is reported and replaced by another sample, up to a limit."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from dataclasses import dataclass, field
 
 from artschool.errors import ArtschoolError, DataError, ResourceError
 
-SHOWN = 10
-KNOBS = {
-    errno.EMFILE: "raise the limit of open files (`ulimit -n`), or take fewer `workers`",
-    errno.ENFILE: "the machine has too many open files; take fewer `workers`",
-    errno.ENOMEM: "memory is full; take fewer `workers` or a smaller `batch_size`",
+MAX_LISTED = 10
+ADVICE = {
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`) or set fewer `workers`",
+    errno.ENFILE: "the machine has too many open files; set fewer `workers`",
+    errno.ENOMEM: "memory is full; set fewer `workers` or a smaller `batch_size`",
 }
-"""What to turn where the machine, and not the sample, is at fault."""
+"""Fixes for errors that the machine causes, not the sample."""
 
 
 @dataclass(frozen=True)
 class BadSample:
-    """A sample that could not be read: which, and what happened."""
+    """The index of a sample that could not be read, and the reason."""
 
     index: int
     reason: str
 
 
 def bad_sample(index: int, epoch: int, error: Exception) -> BadSample:
-    """What an exception of a data set says about one of its samples."""
-    asked = f"sample {index} (epoch {epoch})"
+    """Describe a sample for which the data set raised an exception."""
+    sample = f"sample {index} (epoch {epoch})"
     if isinstance(error, DataError):
-        return BadSample(index, f"{asked}: {error}")
+        return BadSample(index, f"{sample}: {error}")
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"\n    at {frame.filename}:{frame.lineno}: {frame.line}"
-    return BadSample(index, f"{asked} raised {type(error).__name__}: {error}{where}")
+    location = f"\n    at {frame.filename}:{frame.lineno}: {frame.line}"
+    return BadSample(index, f"{sample} raised {type(error).__name__}: {error}{location}")
 
 
-def fault_of_machine(name: str, error: Exception) -> ArtschoolError | None:
-    """The error to stop with where another sample would fare no better."""
-    if isinstance(error, OSError) and error.errno in KNOBS:
-        return ResourceError(f"{name}: {error}; {KNOBS[error.errno]}")
+def machine_error(name: str, error: Exception) -> ArtschoolError | None:
+    """The error to raise if the machine caused it, so that other samples would fail too. None: the sample caused it."""
+    if isinstance(error, OSError) and error.errno in ADVICE:
+        return ResourceError(f"{name}: {error}. Fix: {ADVICE[error.errno]}")
     return error if isinstance(error, ArtschoolError) and not isinstance(error, DataError) else None
 
 
@@ -49,46 +49,47 @@ def _silent(message: str) -> None:
 
 @dataclass
 class BadSamples:
-    """The samples of one data set that could not be read so far, in this process.
+    """The samples of a data set that this process could not read.
 
     Attributes:
-        most: How many are replaced; one more ends the run.
-        reasons: What happened, by the index of the sample.
-        note: Told of each, once.
+        name: The path of the data set in the config file.
+        max_bad: Maximum number of samples to replace. One more ends the run.
+        reasons: The reasons by the index of the sample.
+        note: Called with a message for each sample, once.
     """
 
     name: str
-    most: int = 0
+    max_bad: int = 0
     reasons: dict[int, str] = field(default_factory=dict)
     note: Callable[[str], None] = _silent
 
     def add(self, sample: BadSample) -> None:
-        """Count a sample that has been replaced.
+        """Count and report a sample that has been replaced.
 
         Raises:
-            DataError: There are too many.
+            DataError: The number of samples exceeds `max_bad`.
         """
         if sample.index in self.reasons:
             return
         self.reasons[sample.index] = sample.reason
         count = len(self.reasons)
-        if self.most == 0:
-            advice = f"    `max_bad: 10` in `{self.name}` would replace up to ten such samples by others"
-            raise DataError(f"{self.name}: {sample.reason}\n{advice}")
-        if count > self.most:
+        if self.max_bad == 0:
+            fix = f"    Fix: repair the sample, or replace up to 10 bad samples with `{self.name}.max_bad: 10`"
+            raise DataError(f"{self.name}: {sample.reason}\n{fix}")
+        if count > self.max_bad:
             raise DataError(
-                f"{self.name}: more samples cannot be read than `max_bad: {self.most}` allows:{self._list()}"
+                f"{self.name}: {count} samples cannot be read, more than `max_bad: {self.max_bad}`:{self._list()}"
             )
         first = sample.reason.split("\n", 1)[0]
-        self.note(f"{self.name}: {first}; replaced by another, {count} of at most {self.most}")
+        self.note(f"warning: {self.name}: {first}; replaced by another sample ({count} of at most {self.max_bad})")
 
     def report(self) -> None:
-        """List what was replaced, if anything was; too many have ended the run, which tells them itself."""
-        if 0 < len(self.reasons) <= self.most:
-            number = f"{len(self.reasons)} sample{'s' if len(self.reasons) > 1 else ''}"
-            self.note(f"{self.name}: {number} could not be read and had others in their place:{self._list()}")
+        """List the replaced samples, if there are any. If there were too many, `add` has listed them."""
+        if 0 < len(self.reasons) <= self.max_bad:
+            number, verb = ("1 sample", "was") if len(self.reasons) == 1 else (f"{len(self.reasons)} samples", "were")
+            self.note(f"warning: {self.name}: {number} could not be read and {verb} replaced:{self._list()}")
 
     def _list(self) -> str:
         firsts = [reason.split("\n", 1)[0] for reason in self.reasons.values()]
-        more = [f"and {len(firsts) - SHOWN} more"] if len(firsts) > SHOWN else []
-        return "".join(f"\n    {line}" for line in firsts[:SHOWN] + more)
+        more = [f"and {len(firsts) - MAX_LISTED} more"] if len(firsts) > MAX_LISTED else []
+        return "".join(f"\n    {line}" for line in firsts[:MAX_LISTED] + more)

@@ -1,4 +1,4 @@
-"""Samples to a batch, and a batch to micro-batches. Every entry survives."""
+"""Joins samples to batches and cuts batches into micro-batches. Every key of a sample is kept."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from artschool.errors import DataError
 
 @dataclass(frozen=True)
 class Collate:
-    """Makes a batch of samples.
+    """Joins samples to a batch.
 
-    Tensors, arrays and numbers of equal shape are stacked along a new first dimension; other entries become lists.
+    Tensors, arrays and numbers are stacked along a new first dimension. Other values become lists.
 
     Attributes:
-        pad: Keys whose tensors differ in their last dimension: zeros fill them up to the longest of the batch, and
-            `<key>_lengths`, (B,), says how long each was.
-        trim: Whether every tensor that has a `<key>_lengths` is cut, in its last dimension, to the largest of them.
-        sort_key: A number of each sample, such as a length; the batch starts with the largest.
+        pad: Keys of tensors that differ in their last dimension. They are padded with zeros to the longest of the
+            batch, and `<key>_lengths`, (B,), contains their original lengths.
+        trim: Whether each tensor with a `<key>_lengths` is cut in its last dimension to the largest length.
+        sort_key: Key of a number, such as a length. The batch is sorted by it, largest first. None: not sorted.
     """
 
     pad: Sequence[str] = ()
@@ -35,8 +35,8 @@ class Collate:
         """The batch.
 
         Raises:
-            DataError: Samples have different keys, tensors of one key do not fit together, or an option names a key
-                that is not there.
+            DataError: Samples have different keys, tensors of a key have different shapes, or an option names a
+                missing key.
         """
         _check_keys(samples)
         if self.pad:
@@ -51,7 +51,7 @@ class Collate:
         for key in self.pad:
             shape = getattr(sample.get(key), "shape", ())
             if not shape:
-                raise DataError(f"`pad` names {key!r}, which is no tensor with dimensions; {_there_are(sample)}")
+                raise DataError(f"`pad`: {key!r} is not a tensor with at least one dimension. {_known_keys(sample)}")
             lengths[f"{key}_lengths"] = shape[-1]
         return lengths
 
@@ -59,9 +59,9 @@ class Collate:
         try:
             return float(sample[self.sort_key or ""])
         except KeyError:
-            raise DataError(f"`sort_key` names {self.sort_key!r}, which is not there; {_there_are(sample)}") from None
+            raise DataError(f"`sort_key`: no key {self.sort_key!r} in the samples. {_known_keys(sample)}") from None
         except (TypeError, ValueError, RuntimeError):
-            raise DataError(f"`sort_key` names {self.sort_key!r}, which is not one number a sample") from None
+            raise DataError(f"`sort_key`: {self.sort_key!r} is not a number") from None
 
     def _join(self, key: str, values: list[Any]) -> Any:
         if isinstance(values[0], np.ndarray | np.generic):
@@ -78,29 +78,29 @@ class Collate:
         except (RuntimeError, TypeError) as error:
             listing = ", ".join(sorted({str(tuple(value.shape)) for value in values if isinstance(value, Tensor)}))
             raise DataError(
-                f"{key!r} does not stack to one tensor: shapes {listing}; crop them, or list the key in `pad`"
+                f"{key!r}: cannot stack tensors of different shapes: {listing}. Fix: crop them or list the key in `pad`"
             ) from error
 
 
 def _check_keys(samples: Sequence[Mapping[str, Any]]) -> None:
     first = samples[0]
     if not isinstance(first, Mapping):
-        raise DataError(f"a data set yields mappings of keys to values, found {type(first).__name__}")
+        raise DataError(f"expected samples that are mappings of keys to values, got {type(first).__name__}")
     for sample in samples:
         if sample.keys() != first.keys():
             differing = ", ".join(sorted(sample.keys() ^ first.keys()))
-            raise DataError(f"samples of one batch have different keys: {differing} are not in all")
+            raise DataError(f"samples of a batch have different keys: {differing} missing in some of them")
 
 
-def _there_are(sample: Mapping[str, Any]) -> str:
-    return f"there are {', '.join(map(str, sample))}"
+def _known_keys(sample: Mapping[str, Any]) -> str:
+    return f"The keys are: {', '.join(map(str, sample))}"
 
 
 def _trimmed(key: str, value: Any, batch: Mapping[str, Any]) -> Any:
     lengths = batch.get(f"{key}_lengths")
     if not isinstance(value, Tensor) or value.dim() < 2 or not isinstance(lengths, Tensor):
         return value
-    # Contiguous, since a view of a part would take the whole through the queue of a worker.
+    # Contiguous, because a worker would send the whole storage of a view through its queue.
     return value[..., : int(lengths.max())].contiguous()
 
 
@@ -114,10 +114,11 @@ def _has_samples(value: Any) -> bool:
 
 
 def micro_batches(batch: Mapping[str, Any], count: int) -> Iterator[tuple[dict[str, Any], int]]:
-    """Cut a batch into at most `count` parts whose sizes differ by one at most.
+    """Cut a batch into at most `count` micro-batches whose sizes differ by at most one.
 
     Yields:
-        Each part with its number of samples. Tensors and lists as long as the batch are cut; the rest goes to all.
+        Each micro-batch and its number of samples. Tensors and lists with an element for each sample are cut; all other
+        values are passed on whole.
     """
     size = size_of(batch)
     if count == 1:
@@ -138,7 +139,7 @@ def _cut(value: Any, size: int, start: int, stop: int) -> Any:
 
 
 def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """The batch with its tensors on a device."""
+    """The batch with all tensors on a device."""
     if device.type == "cpu":
         return dict(batch)
     return {

@@ -1,4 +1,4 @@
-"""Stand-ins for data: samples of zeros, with the shapes that the file gives, and batches of another size."""
+"""Samples of zeros with the shapes of `example:`, for use without the data; batches of another size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from artschool.registry.entries import ExampleEntry
 
 @dataclass
 class Examples:
-    """A data set without data.
+    """A data set of zeros.
 
     Args:
-        entries: What a sample holds, by key.
+        entries: The shape and dtype of each key of a sample.
     """
 
     entries: Mapping[str, ExampleEntry | list[int]]
@@ -36,7 +36,7 @@ def _zeros(entry: ExampleEntry | list[int]) -> Tensor:
 
 
 def resized(batch: Mapping[str, Any], size: int) -> dict[str, Any]:
-    """The samples of a batch, repeated or cut to another number of them. What belongs to no sample stays."""
+    """The batch with `size` samples, which are repeated or cut. Values that do not belong to samples are unchanged."""
     count = size_of(batch)
     indices = [index % count for index in range(size)]
 

@@ -1,4 +1,4 @@
-"""Batches of a data set in the sampler's order, loaded here or in workers, with the same bits either way."""
+"""Loads batches in the order of a sampler, in this process or in workers. The result is bit-identical."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.data import DataLoader
 
-from artschool.data.bad_samples import BadSample, BadSamples, bad_sample, fault_of_machine
+from artschool.data.bad_samples import BadSample, BadSamples, bad_sample, machine_error
 from artschool.data.collate import Collate
 from artschool.data.sampler import Position
 from artschool.data.seeds import Seeds, seed_all
 from artschool.errors import ArtschoolError, DataError, ResourceError
 
-TRIES = 32
-"""How many samples are tried for one place of a batch."""
+MAX_TRIES = 32
+"""Maximum number of samples to try for one position of a batch."""
 
 
-class Read(NamedTuple):
-    """A sample, or why there is none, and what could not be read in its place."""
+class ReadSample(NamedTuple):
+    """A sample or the error that ends the run, and the bad samples that were tried before it."""
 
     sample: Any
     bad: Sequence[BadSample] = ()
 
 
-class Loaded(NamedTuple):
-    """A batch, or why there is none, and what could not be read in it. Errors travel from a worker as values.
+class LoadedBatch(NamedTuple):
+    """A batch or the error that ends the run, and the bad samples of the batch.
 
-    Raised there, one would arrive as the text of two tracebacks.
+    Workers return errors as values. An exception raised in a worker would arrive as the text of two tracebacks.
     """
 
     batch: dict[str, Any] | ArtschoolError
     bad: Sequence[BadSample] = ()
 
 
-class Seeded:
-    """A data set whose sample draws its random numbers from (seed, epoch, index), whoever loads it and when.
+class SeededDataset:
+    """A data set that seeds the random numbers of each sample from (seed, epoch, index).
 
-    A sample that cannot be read is replaced by another, chosen from the same numbers.
+    A sample that cannot be read is replaced by another one, which these numbers also determine.
     """
 
     def __init__(self, dataset: Any, name: str, seed: int, max_bad: int = 0) -> None:
@@ -51,59 +51,61 @@ class Seeded:
         self._max_bad = max_bad
         self._seeds = Seeds(seed, "samples", name)
 
-    def __getitem__(self, position: Position) -> Read:
+    def __getitem__(self, position: Position) -> ReadSample:
         epoch, index = position
         seed = self._seeds(epoch, index)
         bad: dict[int, BadSample] = {}
-        for attempt in range(1, TRIES + 1):
+        for attempt in range(1, MAX_TRIES + 1):
             seed_all(seed)
             try:
                 sample = self._dataset[index]
-                return Read(sample, list(bad.values())) if bad else Read(sample)
-            except Exception as error:  # Whatever a data set raises is told with the sample it was asked for.
-                fault = fault_of_machine(self._name, error)
-                if fault is not None:
-                    return Read(fault)
+                return ReadSample(sample, list(bad.values())) if bad else ReadSample(sample)
+            except Exception as error:  # Every exception of a data set is reported with the index of the sample.
+                fatal = machine_error(self._name, error)
+                if fatal is not None:
+                    return ReadSample(fatal)
                 bad[index] = bad_sample(index, epoch, error)
             if len(bad) > self._max_bad:
                 break
             seed = self._seeds(epoch, position.sample, attempt)
             index = seed % len(self._dataset)
-        message = f"{self._name}: nothing could be read in the place of sample {position.sample} in {TRIES} tries"
-        return Read(DataError(message), list(bad.values()))
+        message = f"{self._name}: no replacement for sample {position.sample} could be read in {MAX_TRIES} tries"
+        return ReadSample(DataError(message), list(bad.values()))
 
     def __len__(self) -> int:
         return len(self._dataset)
 
 
 @dataclass(frozen=True)
-class _Together:
-    """Makes a batch of what was read."""
+class _BatchMaker:
+    """Joins read samples to a batch."""
 
     name: str
     collate: Collate
 
-    def __call__(self, reads: Sequence[Read]) -> Loaded:
+    def __call__(self, reads: Sequence[ReadSample]) -> LoadedBatch:
         bad = [sample for read in reads for sample in read.bad]
         samples = [read.sample for read in reads]
         error = next((sample for sample in samples if isinstance(sample, ArtschoolError)), None)
         if error is not None:
-            return Loaded(error, bad)
+            return LoadedBatch(error, bad)
         try:
-            return Loaded(self.collate(samples), bad)
+            return LoadedBatch(self.collate(samples), bad)
         except DataError as error:
-            return Loaded(DataError(f"{self.name}: {error}"), bad)
+            return LoadedBatch(DataError(f"{self.name}: {error}"), bad)
 
 
 @dataclass
 class Loader:
-    """A data set, and how it is loaded.
+    """A data set and the options for loading it.
 
     Attributes:
-        name: Its path in the file, such as `data.train`.
-        workers: How many processes load it; none for this one alone.
-        timeout: Seconds to wait for a worker's batch before giving up; 0 waits for ever.
-        bad: What could not be read so far.
+        name: The path of the data set in the config file, such as `data.train`.
+        seed: The seed of the run.
+        workers: Number of worker processes. 0: load in this process.
+        timeout: Seconds to wait for a batch from a worker. 0: no limit.
+        collate: Joins samples to batches.
+        bad: The samples that could not be read so far.
     """
 
     dataset: Any
@@ -115,20 +117,20 @@ class Loader:
     bad: BadSamples = field(default_factory=lambda: BadSamples("data"))
 
     def load(self, sampler: Iterable[list[Position]], device: torch.device) -> Generator[dict[str, Any]]:
-        """The batches that the sampler lists, in its order.
+        """Load the batches of a sampler, in its order.
 
         Raises:
-            DataError: Too many samples cannot be read, samples do not fit into one batch, or a worker is stuck.
-            ResourceError: A worker was killed, or the machine ran out of files or memory.
+            DataError: Too many samples cannot be read, samples do not fit into a batch, or a worker does not respond.
+            ResourceError: A worker died, or the machine ran out of open files or memory.
         """
-        seeded = Seeded(self.dataset, self.name, self.seed, self.bad.most)
-        together = _Together(self.name, self.collate)
-        loaded: Generator[Loaded]
+        seeded = SeededDataset(self.dataset, self.name, self.seed, self.bad.max_bad)
+        make_batch = _BatchMaker(self.name, self.collate)
+        loaded: Generator[LoadedBatch]
         if self.workers:
-            loaded = self._from_workers(seeded, together, sampler, device)
+            loaded = self._from_workers(seeded, make_batch, sampler, device)
         else:
-            loaded = (together([seeded[position] for position in batch]) for batch in sampler)
-        with closing(loaded):  # So that the workers end with it, even where an error keeps this frame alive.
+            loaded = (make_batch([seeded[position] for position in batch]) for batch in sampler)
+        with closing(loaded):  # Ends the workers even if an exception keeps this frame alive.
             for batch, bad in loaded:
                 for sample in bad:
                     self.bad.add(sample)
@@ -137,31 +139,31 @@ class Loader:
                 yield batch
 
     def first(self, count: int) -> dict[str, Any]:
-        """A batch of the first samples, loaded here, fewer where there are fewer.
+        """A batch of the first samples, loaded in this process. Smaller than `count` if the data set is.
 
         Raises:
-            DataError: There are none, one of them cannot be read, or they do not fit into one batch.
+            DataError: The data set is empty, a sample cannot be read, or the samples do not fit into a batch.
         """
         if not len(self.dataset):
-            raise DataError(f"{self.name} is empty: its length is 0")
+            raise DataError(f"{self.name}: the data set is empty (its length is 0)")
         positions = [Position(0, index) for index in range(min(count, len(self.dataset)))]
         return next(replace(self, workers=0).load([positions], torch.device("cpu")))
 
     def _from_workers(
-        self, seeded: Seeded, together: _Together, sampler: Iterable[list[Position]], device: torch.device
-    ) -> Generator[Loaded]:
-        asked: deque[list[Position]] = deque()
+        self, seeded: SeededDataset, make_batch: _BatchMaker, sampler: Iterable[list[Position]], device: torch.device
+    ) -> Generator[LoadedBatch]:
+        requested: deque[list[Position]] = deque()
 
-        def noted() -> Iterator[list[Position]]:
+        def remembered() -> Iterator[list[Position]]:
             for batch in sampler:
-                asked.append(batch)
+                requested.append(batch)
                 yield batch
 
         iterator = iter(
             DataLoader(
                 seeded,  # type: ignore[arg-type]  # map-style by its methods, not its base
-                batch_sampler=noted(),
-                collate_fn=together,
+                batch_sampler=remembered(),
+                collate_fn=make_batch,
                 num_workers=self.workers,
                 worker_init_fn=_leave_signals_to_the_main_process,
                 pin_memory=device.type == "cuda",
@@ -171,50 +173,54 @@ class Loader:
         number = 0
         while True:
             try:
-                loaded: Loaded = next(iterator)
+                loaded: LoadedBatch = next(iterator)
             except StopIteration:
                 return
             except RuntimeError as error:
                 processes = getattr(iterator, "_workers", [])
-                gone = [worker for worker, process in enumerate(processes) if not process.is_alive()]
+                dead = [worker for worker, process in enumerate(processes) if not process.is_alive()]
                 for process in processes:
-                    with suppress(RuntimeError):  # Which torch raises once when it sees that one has ended.
-                        process.kill()  # They ignore the signals that torch would end them with.
+                    with suppress(RuntimeError):  # torch raises it once, when it notices that a worker has ended.
+                        process.kill()  # Workers ignore the signals with which torch would end them.
                         process.join()
-                worker = gone[0] if gone else number % self.workers
-                waiting = [batch for turn, batch in enumerate(asked, number) if turn % self.workers == worker]
-                raise self._lost(worker, waiting, error) from error
-            asked.popleft()
+                worker = dead[0] if dead else number % self.workers
+                waiting = [batch for turn, batch in enumerate(requested, number) if turn % self.workers == worker]
+                raise self._worker_error(worker, waiting, error) from error
+            requested.popleft()
             number += 1
             yield loaded
 
-    def _lost(self, worker: int, batches: list[list[Position]], error: RuntimeError) -> ArtschoolError:
-        """What to tell of a worker that does not answer, and of the batches that it owes."""
+    def _worker_error(self, worker: int, batches: list[list[Position]], error: RuntimeError) -> ArtschoolError:
+        """The error for a worker that does not respond or has died, with the samples that it was loading."""
         positions = [position for batch in batches for position in batch]
         samples = ", ".join(str(position.sample) for position in positions[:16])
         samples += ", ..." if len(positions) > 16 else ""
-        who = f"{self.name}: worker {worker}, asked for samples {samples},"
+        loading = f"(it was loading samples {samples})"
         if "timed out" in str(error):
-            return DataError(f"{who} gave nothing for {self.timeout:g} seconds; `timeout` of the data set says so")
-        advice = "if memory ran out, take fewer `workers` or a smaller `batch_size`"
+            problem = f"worker {worker} returned no batch within {self.timeout:g} seconds {loading}"
+            return DataError(f"{self.name}: {problem}. Fix: check these samples, or raise `timeout` of the data set")
+        fix = "if memory ran out, set fewer `workers` or a smaller `batch_size`"
         if "Bus error" in str(error) or "shared memory" in str(error):
-            advice = "shared memory (/dev/shm) ran out: make it larger, take fewer `workers` or a smaller `batch_size`"
-        return ResourceError(f"{who} is gone: {str(error).splitlines()[0]}; {advice}")
+            fix = "shared memory (/dev/shm) ran out; enlarge it, or set fewer `workers` or a smaller `batch_size`"
+        reason = str(error).splitlines()[0].rstrip(".")
+        return ResourceError(f"{self.name}: worker {worker} died {loading}: {reason}. Fix: {fix}")
 
 
 def length_of(dataset: Any, name: str) -> int:
     """The number of samples.
 
     Raises:
-        DataError: It is no data set that can be asked for a sample by its index.
+        DataError: The data set has no `__len__` or no `__getitem__`.
     """
     if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
-        raise DataError(f"{name}: a data set needs __len__ and __getitem__, {type(dataset).__name__} has not")
+        raise DataError(
+            f"{name}: {type(dataset).__name__} is not a data set (expected methods __len__ and __getitem__)"
+        )
     return len(dataset)
 
 
 def _leave_signals_to_the_main_process(worker: int) -> None:
-    # The signal reaches the whole process group; the main process still needs its workers to finish the iteration.
+    # A signal reaches the whole process group, but the main process needs its workers to finish the iteration.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)

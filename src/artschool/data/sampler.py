@@ -1,4 +1,4 @@
-"""Which samples make an iteration's batch: a function of seed, iteration and rank alone; no history is kept."""
+"""Chooses the samples of each batch from seed, iteration and rank. Samplers keep no history."""
 
 from __future__ import annotations
 
@@ -13,22 +13,29 @@ from artschool.errors import DataError
 
 
 class Position(NamedTuple):
-    """A sample of an epoch; its augmentation draws from a generator seeded by these and the run's seed."""
+    """An epoch and the index of a sample. With the seed of the run, they seed the augmentation of the sample."""
 
     epoch: int
     sample: int
 
 
 class Batches:
-    """The batches of a data set, epoch after epoch.
+    """The batches of a data set in all epochs.
 
     Args:
-        length: Samples in the data set.
-        batch_size: Samples of one batch over all processes.
-        drop_last: Whether an epoch's samples that fill no batch are left out of it.
+        name: The path of the data set in the config file.
+        length: Number of samples in the data set.
+        batch_size: Number of samples in a batch, over all processes.
+        seed: The seed of the run.
+        shuffle: Whether each epoch has its own random order.
+        drop_last: Whether to drop the last samples of an epoch if they do not fill a batch.
+        world_size: Number of processes.
 
     Raises:
-        DataError: There is no sample, too few for one batch, or a batch that leaves a process without samples.
+        DataError: The data set is empty or smaller than a batch, or a batch has fewer samples than processes.
+
+    Attributes:
+        per_epoch: Number of batches in an epoch.
     """
 
     def __init__(
@@ -43,17 +50,17 @@ class Batches:
         world_size: int = 1,
     ) -> None:
         if length == 0:
-            raise DataError(f"{name} is empty: its length is 0")
+            raise DataError(f"{name}: the data set is empty (its length is 0)")
         if length < batch_size and drop_last:
             raise DataError(
-                f"{name} has {length} samples, fewer than one batch of {batch_size}; "
-                "take a smaller batch_size, or `drop_last: false`"
+                f"{name}: {length} samples are fewer than one batch of {batch_size}. "
+                "Fix: set a smaller `batch_size`, or `drop_last: false`"
             )
         tail = batch_size if drop_last else length % batch_size or batch_size
         if min(batch_size, tail, length) < world_size:
             raise DataError(
-                f"{name}: a batch of {min(batch_size, tail, length)} leaves some of {world_size} processes without "
-                "samples; batch_size counts all processes together"
+                f"{name}: a batch of {min(batch_size, tail, length)} samples is too small for {world_size} processes. "
+                "Fix: set a larger `batch_size`; it is the total over all processes"
             )
         self.length = length
         self.batch_size = batch_size
@@ -75,14 +82,14 @@ class Batches:
         return [Position(epoch, index) for index in indices]
 
     def size(self, iteration: int) -> int:
-        """How many samples the batch of an iteration has over all processes."""
+        """Number of samples in the batch of an iteration, over all processes."""
         return min(self.batch_size, self.length - iteration % self.per_epoch * self.batch_size)
 
     def samples_before(self, iteration: int) -> int:
-        """How many samples the batches before an iteration have, over all processes."""
-        epochs, rest = divmod(iteration, self.per_epoch)
-        whole = self.per_epoch * self.batch_size
-        return epochs * min(whole, self.length) + rest * self.batch_size
+        """Number of samples in all batches before an iteration, over all processes."""
+        epochs, batches = divmod(iteration, self.per_epoch)
+        samples = self.per_epoch * self.batch_size
+        return epochs * min(samples, self.length) + batches * self.batch_size
 
     def _draw_order(self, epoch: int) -> list[int]:
         if not self._shuffle:
@@ -93,7 +100,7 @@ class Batches:
 
 @dataclass(frozen=True)
 class RankSampler:
-    """One process's part of the batches from one iteration to another, for a `DataLoader`."""
+    """The part of a process of the batches of iterations `start` to `stop` (exclusive), for a `DataLoader`."""
 
     batches: Batches
     start: int
@@ -110,7 +117,7 @@ class RankSampler:
 
 @dataclass(frozen=True)
 class SharedEpoch:
-    """One epoch whose whole batches are dealt to the processes in turn, for evaluation."""
+    """One epoch for evaluation. Process r of n gets the whole batches r, r + n, r + 2n, ..."""
 
     batches: Batches
     rank: int = 0

@@ -1,4 +1,4 @@
-"""Random numbers by counter: every generator is seeded from what it is for, never from what was drawn before."""
+"""Seeds by counter: every seed depends on its purpose and on counters, never on earlier random numbers."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import torch
 
 
 def derive(*parts: int | str) -> int:
-    """A seed in 0..2**63-1 that depends on all parts and on nothing else, on any machine."""
+    """A seed in 0..2**63-1 that depends only on the parts. The same on every machine."""
     text = "\0".join(f"{type(part).__name__}:{part}" for part in parts)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little") >> 1
 
 
 class Seeds:
-    """Seeds for many counters of one purpose, quicker than `derive`: the parts are hashed once."""
+    """Seeds for many counters of one purpose. Faster than `derive`, because the parts are hashed once."""
 
     def __init__(self, *parts: int | str) -> None:
         self._start = hashlib.blake2b(derive(*parts).to_bytes(8, "little"), digest_size=8)
 
     def __call__(self, *numbers: int) -> int:
-        """A seed in 0..2**63-1 that depends on the parts and the numbers alone."""
+        """A seed in 0..2**63-1 that depends only on the parts and the numbers."""
         hashed = self._start.copy()
         hashed.update(struct.pack(f"<{len(numbers)}q", *numbers))
         return int.from_bytes(hashed.digest(), "little") >> 1
@@ -50,8 +50,8 @@ def device_generator(device: torch.device) -> torch.Generator:
 
 
 @contextmanager
-def forked(seed: int, device: torch.device) -> Iterator[None]:
-    """Run under generators seeded by `seed`, and leave the present ones as they were."""
+def forked_rng(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed all generators inside the context, and restore their state afterwards."""
     generator = device_generator(device)
     python, numpy, cpu, own = (
         random.getstate(),

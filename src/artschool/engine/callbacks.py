@@ -1,4 +1,4 @@
-"""What looks inside a step: moments at which the trainer calls it. Every method is optional."""
+"""Callbacks of a step: the methods that the trainer calls while the step runs. Every method is optional."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from artschool.config.when import ALWAYS, When
 
 
 class Callback(Protocol):
-    """The moments of a step. `step` is the iteration, counted from 0; all processes call all of them alike."""
+    """The methods of a callback. `step` is the iteration, counted from 0. Every process makes the same calls."""
 
     def before_step(self, step: int) -> None:
-        """The step begins, before its injectors."""
+        """Called before the injectors of the step."""
 
     def before_optimize(self, step: int) -> None:
-        """All gradients of the step are there, summed over processes and at their true size, not yet clipped."""
+        """Called when all gradients are complete: summed over processes and unscaled, but not yet clipped."""
 
     def after_optimize(self, step: int) -> None:
-        """The optimizer has moved; gradients are gone."""
+        """Called after the optimizer has updated the parameters and the gradients are dropped."""
 
     def log_data(self, step: int) -> Mapping[str, float | Tensor]:
-        """Numbers for the log, at a log point."""
+        """Return numbers to log, by name. Called at each log point."""
 
 
 @dataclass(frozen=True)
 class GatedCallback:
-    """A callback of a step with the iterations at which it is called."""
+    """A callback of a step, and the iterations at which it is called."""
 
     name: str
     callback: Any
     when: When
 
-    def moment(self, name: str) -> Callable[[int], Any] | None:
-        """The method of that name, silent where the gate is closed; None where there is none."""
-        method: Callable[[int], Any] | None = getattr(self.callback, name, None)
-        if method is None or self.when == ALWAYS:
-            return method
-        return lambda iteration: method(iteration) if self.when.active(iteration) else None
+    def method(self, name: str) -> Callable[[int], Any] | None:
+        """The method of that name, which does nothing at iterations where the gate is closed. None: no such method."""
+        found: Callable[[int], Any] | None = getattr(self.callback, name, None)
+        if found is None or self.when == ALWAYS:
+            return found
+        return lambda iteration: found(iteration) if self.when.active(iteration) else None

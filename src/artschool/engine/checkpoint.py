@@ -1,6 +1,6 @@
-"""What a checkpoint holds: the whole state of a run, by name, and nothing that the file or a counter determines.
+"""Saves and restores a run: everything that the config file and the iteration do not determine, by name.
 
-Random numbers are not saved: each iteration seeds its own from (seed, iteration, rank).
+The state of random generators is not saved: every iteration seeds them from (seed, iteration, rank).
 """
 
 from __future__ import annotations
@@ -16,15 +16,22 @@ from artschool import ranks
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
-from artschool.storage.store import Checkpoint
+from artschool.storage.checkpoint_store import Checkpoint
 
-# Names with a dot, which no network can have.
+# The dot keeps these file names apart from those of networks.
 OPTIMIZERS = "state.optimizers"
 MODULES = "state.components"
+NOT_SET = object()
+"""Value of a key that a config does not have."""
 
 
 def save(run: RunState) -> None:
-    """Write a checkpoint of the run as it stands; every process takes part and learns of a failure."""
+    """Write a checkpoint of the run. Every process must call this; all of them raise if the main process fails.
+
+    Raises:
+        CheckpointError: A value cannot be saved, or the main process failed.
+        ResourceError: The disk is full or cannot be written.
+    """
     meters = run.meters.state_dict()
     gathered = ranks.gather(meters)
     optimizers = _optimizers(run)
@@ -45,7 +52,7 @@ def save(run: RunState) -> None:
             ranks.gather(error)
             raise
     if error := next((text for text in ranks.gather(error) if text), ""):
-        raise CheckpointError(f"rank 0 could not save: {error}")
+        raise CheckpointError(f"rank 0 could not save the checkpoint: {error}")
 
 
 def _protected(run: RunState) -> set[int]:
@@ -56,7 +63,7 @@ def _protected(run: RunState) -> set[int]:
 def capture(
     run: RunState, meters: list[dict[str, tuple[float, float]]], optimizers: dict[str, Any]
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """The run's tensors by file and name, and the rest of its state as plain values."""
+    """The tensors of a run by file and name, and the rest of its state as plain values."""
     tensors = {name: _tensors(network, f"networks.{name}") for name, network in run.networks.items()}
     tensors |= {f"{name}.ema": _tensors(ema.module, f"ema of {name}") for name, ema in run.emas.items()}
     tensors[MODULES] = {
@@ -71,7 +78,7 @@ def capture(
         "iteration": run.iteration,
         "iterations": run.iterations,
         "seconds": run.seconds,
-        "shift": run.shift,
+        "shift": run.data_offset,
         "rollbacks": run.rollbacks,
         "best": run.best,
         "updates": updates,
@@ -87,110 +94,120 @@ def capture(
 
 
 def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
-    """Put a run where a checkpoint stands.
+    """Restore the whole state of a run from a checkpoint.
 
     Returns:
-        What differs between the file now and the file then, a line each.
+        The differences between the config in the checkpoint and the current one, a line for each.
 
     Raises:
         CheckpointError: A part is missing or does not fit, or the number of processes differs.
     """
     state = checkpoint.state
-    where = f"checkpoint {checkpoint.path}"
+    location = f"checkpoint {checkpoint.path}"
     if state["world_size"] != ranks.world_size():
         raise CheckpointError(
-            f"{where} was saved by {state['world_size']} processes, and now there are {ranks.world_size()}; "
-            f"start with {state['world_size']}"
+            f"{location}: saved by {_processes(state['world_size'])}, but this run has {ranks.world_size()}. "
+            f"Fix: start {_processes(state['world_size'])}"
         )
     restore_networks(run, checkpoint)
     optimizers = checkpoint.tensors.get(OPTIMIZERS, {})
     if len(optimizers) != state["optimizer_tensors"]:
         raise CheckpointError(
-            f"{where} has {len(optimizers)} tensors of optimizers where {state['optimizer_tensors']} were saved"
+            f"{location}: incomplete optimizer state (expected {state['optimizer_tensors']} tensors, "
+            f"got {len(optimizers)})"
         )
     for step in run.steps:
         if step.update is None:
             continue
         name = step.graph.name
         if name not in state["updates"]:
-            raise CheckpointError(f"{where} has no optimizer state of step {name!r}")
+            raise CheckpointError(f"{location}: no optimizer state for step {name!r}")
         _load_optimizer(step.update, step.networks, name, checkpoint)
         step.update.load_state_dict(state["updates"][name])
-        step.update.set_rates(max(state["iteration"] - 1, 0))
+        step.update.scheduled.set_rates(max(state["iteration"] - 1, 0))
     run.resumed_from = state["iteration"]
     run.seconds = state["seconds"]
-    run.shift, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
+    run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
     run.best = tuple(state["best"]) if state["best"] else None
     run.meters.load_state_dict(state["meters"][ranks.rank()])
     return differences(state["config"], run.config)
 
 
 def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
-    """Give the networks, averages and components of a run what they had at a checkpoint, and its iteration.
+    """Restore the networks, moving averages, components and iteration of a run from a checkpoint.
 
     Raises:
         CheckpointError: A part is missing or does not fit.
     """
-    where = f"checkpoint {checkpoint.path}"
+    location = f"checkpoint {checkpoint.path}"
     for name, network in run.networks.items():
-        _load(network, checkpoint.tensors, name, where)
+        _load(network, checkpoint.tensors, name, location)
     for name, ema in run.emas.items():
-        _load(ema.module, checkpoint.tensors, f"{name}.ema", where)
+        _load(ema.module, checkpoint.tensors, f"{name}.ema", location)
     for path, module in run.modules.items():
         kept = checkpoint.tensors.get(MODULES, {})
         own = {name.removeprefix(f"{path}/"): value for name, value in kept.items() if name.startswith(f"{path}/")}
-        _load(module, {path: own}, path, where)
+        _load(module, {path: own}, path, location)
     run.iteration = checkpoint.state["iteration"]
 
 
 def differences(then: Any, now: Any, path: str = "") -> list[str]:
-    """What two plain configs have different, a line each: `steps.gen.optimizer.lr: 0.001 -> 0.002`."""
+    """The differences between two plain configs, a line for each: `steps.gen.optimizer.lr: 0.001 -> 0.002`."""
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         keys = [*then, *(key for key in now if key not in then)]
         return [
             line
             for key in keys
-            for line in differences(then.get(key, "nothing"), now.get(key, "nothing"), f"{path}.{key}" if path else key)
+            for line in differences(then.get(key, NOT_SET), now.get(key, NOT_SET), f"{path}.{key}" if path else key)
         ]
-    return [] if then == now else [f"{path}: {json.dumps(then)} -> {json.dumps(now)}"]
+    return [] if then == now else [f"{path}: {_as_text(then)} -> {_as_text(now)}"]
 
 
-def _tensors(module: nn.Module, what: str) -> dict[str, Tensor]:
+def _as_text(value: Any) -> str:
+    return "(not set)" if value is NOT_SET else json.dumps(value)
+
+
+def _processes(count: int) -> str:
+    return f"{count} process{'' if count == 1 else 'es'}"
+
+
+def _tensors(module: nn.Module, owner: str) -> dict[str, Tensor]:
     state = module.state_dict()
     for name, value in state.items():
         if not isinstance(value, Tensor):
             raise CheckpointError(
-                f"{what}: {name} in its state_dict is {type(value).__name__}; only tensors can be saved"
+                f"{owner}: cannot save {name!r} of its state_dict (expected a tensor, got {type(value).__name__})"
             )
     return state
 
 
-def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: str, where: str) -> None:
+def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: str, location: str) -> None:
     if name not in tensors:
-        raise CheckpointError(f"{where} has no {name!r}; it belongs to another file")
+        raise CheckpointError(f"{location}: no weights for {name!r}; the checkpoint belongs to another config file")
     saved, own = tensors[name], module.state_dict()
     for key in sorted(saved.keys() | own.keys()):
-        shapes = [tuple(part[key].shape) if key in part else "nothing" for part in (saved, own)]
+        shapes = [tuple(part[key].shape) if key in part else "no tensor" for part in (saved, own)]
         if shapes[0] != shapes[1]:
             raise CheckpointError(
-                f"{where}: {name} does not fit the network of the file: {key} is {shapes[0]} there and {shapes[1]} now"
+                f"{location}: {name}.{key}: does not fit the config file "
+                f"(expected {shapes[1]}, the checkpoint has {shapes[0]})"
             )
     module.load_state_dict(dict(saved))
 
 
 def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:
     names = {p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()}
-    return {parameter: names[parameter] for parameter in update.own_parameters}
+    return {parameter: names[parameter] for parameter in update.scheduled.own_parameters}
 
 
 def _optimizers(run: RunState) -> dict[str, Any]:
-    """The state of every optimizer by name; in the main process with the shards of the other processes."""
+    """The state of every optimizer by name. The main process also gets the shards of the other processes."""
     state: dict[str, Any] = {}
     for step in run.steps:
         if step.update is None:
             continue
         own = _optimizer_state(step.update, step.networks, step.graph.name)
-        if step.update.shards is not None:
+        if step.update.scheduled.shards is not None:
             moved = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in own.items()}
             own = {name: value for part in ranks.gather_on_main(moved) for name, value in part.items()}
         state |= own
@@ -203,13 +220,13 @@ def _optimizer_state(update: Update, networks: Mapping[str, nn.Module], step: st
         for parameter, name in _names(update, networks).items()
         for slot, value in update.optimizer.state.get(parameter, {}).items()
     }
-    return {f"{step}/{name}": value for name, value in (named | update.group_state()).items()}
+    return {f"{step}/{name}": value for name, value in (named | update.scheduled.group_state()).items()}
 
 
 def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:
     saved = {**checkpoint.tensors[OPTIMIZERS], **checkpoint.state["optimizer_scalars"]}
     names = [f"{step}/{name}" for name in _names(update, networks).values()]
-    # torch numbers parameters in the order of the groups, which is that of `names`, and knows where each slot lives.
+    # torch numbers parameters in the order of the groups, which is the order of `names`; it chooses device and dtype.
     state: dict[int, dict[str, Any]] = {index: {} for index in range(len(names))}
     index_of = {name: index for index, name in enumerate(names)}
     groups = update.optimizer.state_dict()["param_groups"]

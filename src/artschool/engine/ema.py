@@ -29,11 +29,11 @@ class Ema:
         self._buffers = list(self.module.buffers())
 
     def update(self, found_inf: Sequence[Tensor | None]) -> None:
-        """Follow the network once.
+        """Move the average one step towards the weights.
 
         Args:
-            found_inf: One entry for each optimizer that had its turn: None if it surely moved, else a scalar on the
-                device, 1.0 if it skipped non-finite gradients. When all skipped, the average stays where it is.
+            found_inf: One entry for each optimizer that updated the network. None: it moved the weights. A scalar on
+                the device: 1.0 if it skipped non-finite gradients, else 0.0. If all skipped, the average is unchanged.
         """
         flags = [flag for flag in found_inf if flag is not None]
         rate = 1 - self.decay

@@ -1,4 +1,4 @@
-"""Evaluation: a dataflow over held-out data, and metrics over its keys, shared among processes."""
+"""Evaluations: steps, injectors and metrics over held-out data, divided among processes."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from artschool import ranks
 from artschool.data.collate import size_of, to_device
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
-from artschool.data.seeds import Seeds, forked, seed_all
+from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.engine.meters import Meters
 from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall
 from artschool.steps.state import State
-from artschool.steps.step import Record, Step
+from artschool.steps.step import RecordLoss, Step
 
 
 class Accumulator(Protocol):
-    """What a metric keeps over batches, as torchmetrics' metrics do."""
+    """A metric that accumulates over batches, with the interface of torchmetrics."""
 
     def compute(self) -> Any:
-        """The value over everything seen by all processes."""
+        """The value over all samples of all processes."""
 
     def reset(self) -> None:
-        """Forget."""
+        """Drop everything accumulated."""
 
 
 class MeanOverSamples:
-    """Makes a metric of a function that returns one value a sample, (B,), or a mean over the batch, a scalar.
+    """Makes a metric of a function that returns one value for each sample, (B,), or the mean of the batch, a scalar.
 
-    Sums and counts are kept and divided once, so that a smaller last batch and unequal shares of processes count right.
+    Sums and counts are accumulated and divided once. A smaller last batch and processes with fewer samples are
+    therefore weighted correctly.
     """
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
@@ -57,18 +58,20 @@ class MeanOverSamples:
         return sum(part[0] for part in parts) / count if count else float("nan")
 
     def reset(self) -> None:
-        """Forget all samples."""
+        """Drop all samples."""
         self._sum, self._count = 0.0, 0
 
 
 @dataclass
 class Evaluation:
-    """An evaluation of the plan.
+    """An evaluation of the config file.
 
     Attributes:
-        steps: Run first, without training; the means of their losses are part of what it gives.
-        networks: Every network and every other module that it calls; they are in eval mode while it runs.
-        metrics: By name, the call that feeds a metric and the metric itself.
+        every: Number of iterations between two evaluations. None: only at the end of the run.
+        steps: Steps that run first, without training. The means of their losses are part of the result.
+        injectors: Injectors that run after the steps.
+        metrics: By name, the call that updates a metric, and the metric itself.
+        networks: Every network and module that the evaluation calls. They are in eval mode while it runs.
     """
 
     name: str
@@ -81,36 +84,36 @@ class Evaluation:
     networks: Sequence[nn.Module]
 
     def is_due(self, finished: int, last: int) -> bool:
-        """Whether it runs after so many finished iterations: at each multiple of `every`, and at the end."""
+        """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
         return finished == last or (self.every is not None and finished % self.every == 0)
 
     def run(self, iteration: int, device: torch.device) -> dict[str, float]:
-        """Evaluate; weights, modes and random numbers are afterwards as before.
+        """Evaluate. Weights, modes and random generators are the same afterwards as before.
 
-        A batch draws from a generator of its own, whichever process and worker it comes from and whenever it is asked
-        for: what differs between two evaluations is the weights alone.
+        Each batch has its own seed. It is the same for every number of processes and workers, and at every iteration,
+        so two evaluations differ only by the weights.
 
         Args:
-            iteration: How many are finished; the steps run as at the last of them.
+            iteration: Number of finished iterations. The steps run as at the last of them.
 
         Returns:
-            `<evaluation>/<metric>` and `<evaluation>/<step>/<loss>` to their values.
+            Values by name: `<evaluation>/<metric>` and `<evaluation>/<step>/<loss>`.
         """
         rank, world_size = ranks.rank(), ranks.world_size()
         sampler, seeds = SharedEpoch(self.batches, rank, world_size), Seeds(self.loader.seed, "evaluate", self.name)
         losses = Meters()
         for _, metric in self.metrics.values():
             metric.reset()
-        with forked(seeds(), device), in_eval_mode(self.networks), torch.no_grad():
+        with forked_rng(seeds(), device), in_eval_mode(self.networks), torch.no_grad():
             for index, batch in enumerate(self.loader.load(sampler, device)):
                 seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device), writer=self.loader.name)
-                self.forward(state, max(iteration - 1, 0), partial(losses.add, share=size_of(batch)))
+                self.forward(state, max(iteration - 1, 0), partial(losses.add, weight=size_of(batch)))
         values = {f"{self.name}/{name}": value for name, value in losses.drain().items()}
         return values | {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
 
-    def forward(self, state: State, iteration: int, record: Record) -> None:
-        """Run everything on one batch: the steps as at an iteration, the injectors, and the metrics."""
+    def forward(self, state: State, iteration: int, record: RecordLoss) -> None:
+        """Run the steps, the injectors and the metrics on one batch. Gates of steps are those of `iteration`."""
         for step in self.steps:
             if step.when.active(iteration):
                 step.forward(state, iteration, record)
@@ -123,15 +126,15 @@ class Evaluation:
         value = metric.compute()
         if isinstance(value, Tensor) and value.numel() != 1:
             raise NumericsError(
-                f"evaluate.{self.name}.metrics.{name} gives {tuple(value.shape)} values where one is needed; "
-                "choose an option of the metric that averages them"
+                f"evaluate.{self.name}.metrics.{name}: expected one value, got a tensor of shape {tuple(value.shape)}. "
+                "Fix: set the option of the metric that averages them"
             )
         return float(value)
 
 
 @contextmanager
 def in_eval_mode(networks: Sequence[nn.Module]) -> Iterator[None]:
-    """Put networks into eval mode, and every submodule back into its own afterwards."""
+    """Put networks into eval mode; afterwards, restore the mode of every submodule."""
     modes = [(module, module.training) for network in networks for module in network.modules()]
     for network in networks:
         network.eval()

@@ -1,4 +1,4 @@
-"""Only what a step trains requires gradients while the step runs."""
+"""Controls which parameters require gradients."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from artschool.errors import ConfigError
 
 
 @contextmanager
-def only_training(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Thaw these parameters; all others are frozen while the trainer runs (see `all_frozen`)."""
+def unfrozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Let these parameters require gradients. The trainer keeps all others frozen (see `all_frozen`)."""
     for parameter in parameters:
         parameter.requires_grad = True
     try:
@@ -25,7 +25,7 @@ def only_training(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
 
 @contextmanager
 def all_frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
-    """Freeze every parameter, and restore afterwards which ones required gradients."""
+    """Freeze every parameter; afterwards, restore which of them required gradients."""
     parameters = [parameter for network in networks for parameter in network.parameters()]
     required = [parameter.requires_grad for parameter in parameters]
     for parameter in parameters:
@@ -38,9 +38,13 @@ def all_frozen(networks: Iterable[nn.Module]) -> Iterator[None]:
 
 
 def freeze(network: nn.Module, patterns: bool | Sequence[str], path: str) -> None:
-    """Freeze a network for good: all of it, or the parameters whose names match a pattern such as `encoder.*`.
+    """Freeze a network, or its parameters that match a pattern such as `encoder.*`, for the whole run.
 
-    What the network's own code has marked `DO_NOT_TRAIN` is frozen as well.
+    Parameters that the network's code marks with `DO_NOT_TRAIN` are frozen too.
+
+    Args:
+        patterns: True freezes all parameters.
+        path: Location of the network in the config file, for errors.
 
     Raises:
         ConfigError: A pattern matches no parameter.
@@ -48,7 +52,8 @@ def freeze(network: nn.Module, patterns: bool | Sequence[str], path: str) -> Non
     names = [name for name, _ in network.named_parameters()]
     for pattern in patterns if isinstance(patterns, Sequence) else ():
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise ConfigError(f"{path}.frozen: {pattern!r} matches no parameter; there are {', '.join(names[:8])}, ...")
+            known = f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
+            raise ConfigError(f"{path}.frozen: {pattern!r} matches no parameter. The parameters are: {known}")
     for name, parameter in network.named_parameters():
         matches = patterns is True or (patterns and any(fnmatchcase(name, pattern) for pattern in patterns))
         if matches or getattr(parameter, "DO_NOT_TRAIN", False):

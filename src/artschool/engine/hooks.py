@@ -1,4 +1,4 @@
-"""What a network may define to take part in training. Every method is optional; the trainer calls those that exist."""
+"""Methods that a network may define to take part in training. The trainer calls those that exist."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ from torch import Tensor, nn
 
 
 class NetworkHooks(Protocol):
-    """The hooks, with the names that networks of DL-Art-School use. `step` is the iteration, counted from 0."""
+    """The hooks. Names are those of DL-Art-School. `step` is the iteration, counted from 0."""
 
     def network_loaded(self) -> None:
-        """Weights were loaded."""
+        """Called after pretrained weights are loaded."""
 
     def provide_ema(self, module: nn.Module) -> None:
-        """Take the network's moving average, once, when the run is built."""
+        """Called once, when the run is built, with the moving average of the network."""
 
     def update_for_step(self, step: int, folder: Path) -> None:
-        """An iteration begins; `folder` is the run's."""
+        """Called at the start of each iteration with the run folder."""
 
     def before_step(self, step: int) -> None:
-        """A step that trains this network begins."""
+        """Called at the start of each step that trains this network."""
 
     def after_backward(self, step: int) -> None:
-        """All gradients of the step are there, not yet clipped."""
+        """Called when all gradients of the step are complete, before they are clipped."""
 
     def after_step(self, step: int) -> None:
-        """The optimizer of the step has moved."""
+        """Called after the optimizer of the step has updated the parameters."""
 
     def get_debug_values(self, step: int, name: str) -> Mapping[str, float | Tensor]:
-        """Numbers for the log, at a log point; `name` is the network's in the file."""
+        """Return numbers to log, by name. Called at each log point; `name` is the network's name in the config."""
 
     def get_grad_norm_parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
-        """Groups of parameters whose gradient norm is logged."""
+        """Return groups of parameters, by name. The gradient norm of each group is logged."""
 
     def visual_dbg(self, step: int, folder: Path) -> None:
-        """Pictures are due; write what you like into `folder`."""
+        """Called when pictures are logged; may write files to `folder`, the run folder."""
 
 
 def hooks(networks: Mapping[str, nn.Module], name: str) -> list[tuple[str, Callable[..., Any]]]:
-    """The hooks of one name that networks define, with the names of their networks."""
+    """The hooks of a given name, each with the name of the network that defines it."""
     return [
         (key, getattr(network, name)) for key, network in networks.items() if callable(getattr(network, name, None))
     ]

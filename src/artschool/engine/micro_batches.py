@@ -1,4 +1,4 @@
-"""A batch in parts."""
+"""A batch, cut into micro-batches."""
 
 from __future__ import annotations
 
@@ -15,10 +15,15 @@ from artschool.steps.state import State
 
 @dataclass
 class MicroBatches:
-    """The parts of a batch, as states that every step goes through; each moves to the device when it is first needed.
+    """The micro-batches of a batch, as states. Every step runs on each of them.
+
+    Iterating yields each state with its share: its samples divided by `total`, the weight of its loss. A micro-batch
+    moves to the device when the first step reaches it.
 
     Attributes:
-        total: Samples of the whole batch over all processes; each part weighs by its share of them.
+        batch: The part of the batch that this process has.
+        count: Maximum number of micro-batches.
+        total: Number of samples in the whole batch, over all processes.
     """
 
     batch: Mapping[str, Any]
@@ -31,7 +36,7 @@ class MicroBatches:
         if self._states:
             yield from self._states
             return
-        # As many on every process, so that what losses exchange with `ranks` meets.
+        # The same number on every process, so that losses that communicate between processes do not deadlock.
         count = min(self.count, max(1, self.total // ranks.world_size()))
         for index, (values, size) in enumerate(micro_batches(self.batch, count)):
             pair = (State(to_device(values, self.device), "data.train", index), size / self.total)
@@ -40,6 +45,6 @@ class MicroBatches:
 
     @property
     def first(self) -> State:
-        """The first part."""
-        # All of them: whoever goes through the parts afterwards would find the first alone.
+        """The state of the first micro-batch."""
+        # Create all states: a partial list would be taken for the complete one.
         return (self._states or list(self))[0][0]

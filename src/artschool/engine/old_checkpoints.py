@@ -1,4 +1,4 @@
-"""Checkpoints of DL-Art-School: `training_state/<step>.state` beside `models/<step>_<network>.pth`."""
+"""Reads checkpoints of DL-Art-School: `training_state/<step>.state` and `models/<step>_<network>.pth`."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import torch
 from torch import nn
 
 from artschool.engine.optimizers import kinds_of
+from artschool.engine.pretrained_weights import load_weights
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
-from artschool.engine.weights import load_weights
 from artschool.errors import CheckpointError
 
-SUFFIX = ".state"
+STATE_SUFFIX = ".state"
 
 
 def restore_old(run: RunState, file: Path) -> None:
-    """Put a run where a checkpoint of the reference ends: networks, moving averages, optimizers and the iteration.
+    """Restore networks, moving averages, optimizers and the iteration from a checkpoint of DL-Art-School.
 
-    The reference saved after iteration `iter`, counted from 0, so that one more than that are finished. It kept no
-    state of data, numbers or random generators.
+    DL-Art-School saves after iteration `iter`, counted from 0, so `iter + 1` iterations are finished. It does not save
+    the state of data, log numbers or random generators.
 
     Raises:
-        CheckpointError: A file is missing, holds more than data, or does not fit.
+        CheckpointError: A file is missing, contains code, or does not fit.
     """
     state = _read(file)
     step = state["iter"]
@@ -33,7 +33,7 @@ def restore_old(run: RunState, file: Path) -> None:
     trained = {name for part in run.steps for name in part.networks}
     for name, network in run.networks.items():
         if name not in trained and not (models / f"{step}_{name}.pth").is_file():
-            continue  # It has its own weights, which nothing has changed.
+            continue  # No step trains it, so it still has its pretrained weights.
         load_weights(network, models / f"{step}_{name}.pth", path=f"networks.{name}")
         average = models / f"{step}_{name}_ema.pth"
         if name in run.emas:
@@ -41,40 +41,43 @@ def restore_old(run: RunState, file: Path) -> None:
     updates = [(part.graph.name, part.update, part.networks) for part in run.steps if part.update is not None]
     if len(updates) != len(state["optimizers"]):
         raise CheckpointError(
-            f"{file} has {len(state['optimizers'])} optimizers, the file has {len(updates)} steps with one"
+            f"{file}: the number of optimizers does not fit the config file "
+            f"(expected {len(updates)}, got {len(state['optimizers'])})"
         )
     for (name, update, networks), saved in zip(updates, state["optimizers"], strict=True):
         _load_optimizer(update, networks, saved, f"{file}: optimizer of step {name!r}")
-        update.set_rates(step)
+        update.scheduled.set_rates(step)
     run.iteration = step + 1
 
 
 def _read(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
-        raise CheckpointError(f"there is no checkpoint {file}")
+        raise CheckpointError(f"{file}: no such checkpoint")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # A damaged file may raise anything at all.
-        raise CheckpointError(f"{file} cannot be read as data alone: {error}") from None
+    except Exception as error:  # A damaged file can raise any exception.
+        raise CheckpointError(f"{file}: cannot be read without running code: {error}") from None
     if not isinstance(state, Mapping) or not {"iter", "optimizers"} <= state.keys():
-        raise CheckpointError(f"{file} is no training state of DL-Art-School: it has no 'iter' and 'optimizers'")
+        raise CheckpointError(f"{file}: not a training state of DL-Art-School (expected 'iter' and 'optimizers')")
     return state
 
 
-def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], saved: Mapping[str, Any], where: str) -> None:
-    """The reference numbered parameters network by network, weights before the rest, each sorted by name."""
+def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], saved: Mapping[str, Any], location: str) -> None:
+    """Load one optimizer. DL-Art-School numbers parameters by network: weights, then others, both sorted by name."""
     order = [p for network in networks.values() for p in _in_old_order(network)]
     numbers = [number for group in saved["param_groups"] for number in group["params"]]
     if len(order) != len(numbers):
-        raise CheckpointError(f"{where} has {len(numbers)} parameters, the networks have {len(order)}")
+        raise CheckpointError(f"{location}: wrong number of parameters (expected {len(order)}, got {len(numbers)})")
     slots = dict(zip(order, (saved["state"].get(number, {}) for number in numbers), strict=True))
     for parameter, values in slots.items():
         for slot, value in values.items():
             if isinstance(value, torch.Tensor) and value.dim() and value.shape != parameter.shape:
-                shapes = f"{tuple(value.shape)} for a parameter of {tuple(parameter.shape)}"
-                raise CheckpointError(f"{where} does not fit: {slot} is {shapes}")
+                shapes = f"expected {tuple(parameter.shape)}, got {tuple(value.shape)}"
+                raise CheckpointError(f"{location}: wrong shape of {slot} ({shapes})")
     own = update.optimizer.state_dict()
-    state = {index: slots[parameter] for index, parameter in enumerate(update.own_parameters) if slots[parameter]}
+    state = {
+        index: slots[parameter] for index, parameter in enumerate(update.scheduled.own_parameters) if slots[parameter]
+    }
     update.optimizer.load_state_dict({"state": state, "param_groups": own["param_groups"]})
 
 

@@ -1,4 +1,4 @@
-"""Optimizers from the file: parameter groups by kind and by name, and no step along non-finite gradients."""
+"""Builds optimizers and their parameter groups; steps that skip non-finite gradients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 def kinds_of(network: nn.Module) -> dict[str, str]:
     """The kind of each parameter by name: `norm`, `embedding`, `bias` or `weight`.
 
-    A module whose class name holds `Norm` counts as one, whoever wrote it.
+    A module counts as a norm if its class name contains `Norm`.
     """
     kinds = {}
     for prefix, module in network.named_modules():
@@ -46,12 +46,13 @@ def parameter_groups(
     """Sort the trainable parameters of networks into groups, each parameter once.
 
     Args:
-        no_decay: Kinds of parameters that take no weight decay. Their group has `exempt: True` besides, which LAMB and
-            LARS read.
-        groups: Options by pattern of `<network>.<parameter>`; the first that matches counts.
+        no_decay: Kinds of parameters without weight decay. Their groups also have `exempt: True`, which LAMB and LARS
+            read.
+        groups: Options by pattern of `<network>.<parameter>`. A parameter belongs to the first group that matches.
+        path: Location of the optimizer in the config file, for errors.
 
     Raises:
-        ConfigError: A pattern matches nothing, or nothing is left to train.
+        ConfigError: A group matches no parameter, or there is no parameter to train.
     """
     sorted_groups: dict[tuple[int, bool], dict[str, Any]] = {}
     matched: set[int] = set()
@@ -65,7 +66,7 @@ def parameter_groups(
             exempt = kinds[name] in no_decay
             full_name = f"{network_name}.{name}"
             mark = getattr(parameter, "PARAM_GROUP", None)
-            index = next((i for i, group in enumerate(groups) if _fits(group, full_name, kinds[name], mark)), -1)
+            index = next((i for i, group in enumerate(groups) if _matches(group, full_name, kinds[name], mark)), -1)
             matched.add(index)
             new: dict[str, Any] = {"params": [], **(_options(groups[index]) if index >= 0 else {})}
             if exempt:
@@ -76,14 +77,14 @@ def parameter_groups(
             pattern = repr(group.match) if group.marked is None else f"{group.match!r} marked {group.marked!r}"
             raise ConfigError(f"{path}.param_groups.{index}: {pattern} matches no parameter of {', '.join(networks)}")
     if not seen and not any(True for network in networks.values() for _ in network.parameters()):
-        hint = "modules in a list or a mapping belong into nn.ModuleList or nn.ModuleDict"
-        raise ConfigError(f"{path}: {', '.join(networks)} has no parameters, so there is nothing to train; {hint}")
+        fix = "Fix: put modules of a list or dict into nn.ModuleList or nn.ModuleDict"
+        raise ConfigError(f"{path}: nothing to train: {', '.join(networks)} has no parameters. {fix}")
     if not sorted_groups:
-        raise ConfigError(f"{path}: every parameter of {', '.join(networks)} is frozen, so there is nothing to train")
+        raise ConfigError(f"{path}: nothing to train: every parameter of {', '.join(networks)} is frozen")
     return list(sorted_groups.values())
 
 
-def _fits(group: GroupEntry, name: str, kind: str, mark: str | None) -> bool:
+def _matches(group: GroupEntry, name: str, kind: str, mark: str | None) -> bool:
     return kind in group.kinds and fnmatchcase(name, group.match) and group.marked in (None, mark)
 
 
@@ -95,10 +96,10 @@ def _options(group: GroupEntry) -> dict[str, Any]:
 def shard_groups(
     groups: Sequence[Mapping[str, Any]], rank: int, world_size: int
 ) -> tuple[list[dict[str, Any]], list[list[nn.Parameter]]]:
-    """Share parameters among processes, so that each holds about as many elements.
+    """Divide parameters among processes, so that each process has about the same number of elements.
 
     Returns:
-        The groups with the parameters of this process alone, some perhaps without any, and the parameters of each.
+        The groups with only the parameters of this process (a group can be empty), and the parameters of every process.
     """
     shards: list[list[nn.Parameter]] = [[] for _ in range(world_size)]
     sizes = [0] * world_size
@@ -115,17 +116,17 @@ def shard_groups(
 def build_optimizer(
     factory: Callable[..., Optimizer], options: Mapping[str, Any], groups: list[dict[str, Any]], path: str
 ) -> Optimizer:
-    """Build an optimizer, fused where torch offers it: faster, and it skips non-finite gradients on the device.
+    """Build an optimizer, fused if torch supports it: faster, and it skips non-finite gradients on the device.
 
     Raises:
-        ConfigError: The optimizer refuses its options, or a group has one that it does not know.
+        ConfigError: The optimizer rejects its options, or a group has an unknown option.
     """
     known = inspect.signature(factory).parameters
     for group in groups:
-        unknown = set(group) - {"params", "exempt", "weight_decay", "schedule_from"} - set(known)
+        unknown = sorted(set(group) - {"params", "exempt", "weight_decay", "schedule_from"} - set(known))
         if unknown:
             raise ConfigError(
-                f"{path}.param_groups: unknown options {', '.join(sorted(unknown))}; there are {', '.join(known)}"
+                f"{path}.param_groups: unknown options {', '.join(unknown)}. The options are: {', '.join(known)}"
             )
     options = dict(options)
     chosen = options.get("fused") is not None or options.get("foreach") or options.get("dampening")
@@ -146,10 +147,10 @@ def _can_fuse(groups: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _start_momentum(optimizer: torch.optim.SGD) -> None:
-    """Give fused SGD zeros to start from, which without dampening is what it does itself at its first step.
+    """Initialise the momentum of fused SGD with zeros. Without dampening, its first step does the same.
 
-    torch 2.13 leaves its buffers uninitialised when that very step is skipped, and fails when only some parameters
-    have had theirs.
+    If its first step is skipped, torch 2.13 leaves the buffers uninitialised. It also fails if only some parameters
+    have had a first step.
     """
     for group in optimizer.param_groups:
         if group["fused"] and group["momentum"] and not group["dampening"]:
@@ -158,12 +159,12 @@ def _start_momentum(optimizer: torch.optim.SGD) -> None:
 
 
 def skips_on_device(optimizer: Optimizer) -> bool:
-    """Whether the optimizer takes a `found_inf` tensor, so that skipping an update needs no synchronisation."""
+    """Whether the optimizer takes a `found_inf` tensor, so that skipping an update does not wait for the device."""
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
 
 
-def guarded_step(optimizer: Optimizer, found_inf: Tensor) -> None:
-    """Step unless `found_inf` is 1. An optimizer that is not fused costs one synchronisation here."""
+def step_unless_non_finite(optimizer: Optimizer, found_inf: Tensor) -> None:
+    """Step unless `found_inf` is 1. Waits for the device if the optimizer is not fused."""
     if not skips_on_device(optimizer):
         if not found_inf.item():
             optimizer.step()

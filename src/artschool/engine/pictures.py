@@ -1,4 +1,4 @@
-"""Keys of a batch as pictures for the loggers."""
+"""Logs keys of a batch as pictures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from artschool.steps.state import State
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def draw(run: RunState, section: PicturesSection, state: State) -> None:
-    """Give the chosen keys of a micro-batch to the loggers, and let networks draw what they like."""
+def log_pictures(run: RunState, section: PicturesSection, state: State) -> None:
+    """Pass the keys of `log.pictures` to the loggers, and call the `visual_dbg` hooks of the networks."""
     for key in section.keys:
         values: Any = state.values.get(key)
         if isinstance(values, Tensor):
@@ -28,13 +28,13 @@ def draw(run: RunState, section: PicturesSection, state: State) -> None:
 
 
 def as_images(values: Tensor, section: PicturesSection) -> Tensor:
-    """Choose frames and bring what is drawn black and white to 0 and 1.
+    """Scale values so that black is 0 and white is 1, and select frames of videos.
 
     Args:
-        values: (B, C, H, W), (B, H, W), or (B, T, C, H, W), whose frames follow each other in the result.
+        values: (B, C, H, W), (B, H, W), or (B, T, C, H, W), of which the frames of `section.frames` are selected.
 
     Returns:
-        (B, C, H, W) or (B, H, W); what is outside of the range is outside of 0..1.
+        (B, C, H, W) or (B, H, W). Values outside of the range of the section are outside of 0..1.
     """
     if values.dim() == 5:
         frames = [frame for frame in section.frames if frame < values.shape[1]]

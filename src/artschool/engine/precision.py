@@ -1,4 +1,4 @@
-"""Numerical precision of a step: autocast, and for fp16 one gradient scaler."""
+"""Numerical precision of a step: autocast, and a gradient scaler for fp16."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class Precision:
-    """How a step computes. Weights, gradients and optimizer state stay float32; autocast lowers the operations.
+    """The precision of a step. Weights, gradients and optimizer state are float32; autocast lowers operations.
 
-    With fp16 the loss is scaled before backward, gradients are unscaled once before clipping, and the scale is updated
-    once after the optimizer (Micikevicius et al. 2018, arXiv:1710.03740, section 3.2).
+    With fp16, the loss is scaled before backward, gradients are unscaled once before clipping, and the scale is updated
+    once after the optimizer step.
+
+    Source: Micikevicius et al. 2018, arXiv:1710.03740, section 3.2.
     """
 
     def __init__(self, kind: Kind, device: torch.device) -> None:
@@ -26,28 +28,28 @@ class Precision:
         self._scaler = torch.amp.GradScaler(device.type) if kind == "fp16" else None
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The context in which a forward pass runs."""
+        """The context of a forward pass."""
         if self.kind not in DTYPES:
             return nullcontext()
         return torch.autocast(self._device_type, dtype=DTYPES[self.kind])
 
     def backward(self, loss: Tensor) -> None:
-        """Backpropagate, scaled where fp16 needs it."""
+        """Backpropagate. With fp16, the loss is scaled first."""
         (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]  # torch
 
     def unscale(self, optimizer: Optimizer) -> None:
-        """Bring the gradients back to their true size."""
+        """Divide the gradients by the scale of the loss."""
         if self._scaler is not None:
             self._scaler.unscale_(optimizer)
 
     def update(self) -> None:
-        """Adapt the scale to whether gradients overflowed."""
+        """Update the scale: lower after an overflow, higher after many updates without one."""
         if self._scaler is not None:
             self._scaler.update()
 
     @property
     def scale(self) -> float:
-        """The present scale of the loss; reading it waits for the device."""
+        """The current scale of the loss; reading it waits for the device."""
         return 1.0 if self._scaler is None else self._scaler.get_scale()
 
     def state_dict(self) -> dict[str, Any]:
@@ -55,6 +57,6 @@ class Precision:
         return {} if self._scaler is None else self._scaler.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore the result of `state_dict`."""
         if self._scaler is not None:
             self._scaler.load_state_dict(state)

@@ -1,4 +1,4 @@
-"""Activation checkpointing: what a part of a network computes is made again in backward, instead of kept."""
+"""Activation checkpointing: parts of a network recompute their activations in backward instead of keeping them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from artschool.errors import ConfigError
 
 
 def checkpoint_activations(network: nn.Module, patterns: Sequence[str], path: str) -> None:
-    """Let the modules whose names match a pattern, such as `body.*`, keep only their inputs for backward.
+    """Make the modules whose names match a pattern, such as `body.*`, keep only their inputs for backward.
 
-    Gradients are the same to the last bit: dropout draws the same numbers again, and what forward changes in buffers,
-    such as the running means of batch norm, it changes once. Names of parameters stay. Inside a module that matches,
-    nothing is looked for. Without gradients, as in evaluations, nothing happens.
+    Gradients are bit-identical: dropout repeats its random numbers, and buffers such as the running means of batch norm
+    change only once. Names of parameters stay the same. Submodules of a matching module are not checkpointed
+    separately. Without gradients, as in evaluations, checkpointing has no effect.
 
     Source: Chen et al. 2016, arXiv:1604.06174.
 
@@ -30,9 +30,9 @@ def checkpoint_activations(network: nn.Module, patterns: Sequence[str], path: st
     modules = {name: module for name, module in network.named_modules() if name}
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in modules):
+            known = f"{', '.join(list(modules)[:8])}{', ...' if len(modules) > 8 else ''}"
             raise ConfigError(
-                f"{path}.activation_checkpointing: {pattern!r} matches no module; there are "
-                f"{', '.join(list(modules)[:8])}, ..."
+                f"{path}.activation_checkpointing: {pattern!r} matches no module. The modules are: {known}"
             )
     chosen: list[str] = []
     for name, module in modules.items():
@@ -40,7 +40,7 @@ def checkpoint_activations(network: nn.Module, patterns: Sequence[str], path: st
             continue
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             chosen.append(name)
-            # A bound method, because copying a network rebinds it to the copy; a closure would not follow.
+            # deepcopy rebinds a bound method to the copied module; a closure would still refer to the original.
             module.forward = MethodType(_forward, module)
 
 
@@ -52,19 +52,19 @@ def _forward(self: nn.Module, *inputs: Any, **named: Any) -> Any:
 
 
 def _contexts(module: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Around forward, and around each time it is computed again: there its buffers are those of the first time."""
+    """The contexts of forward and of its recomputation, in which buffers have the values from before forward."""
     before = [buffer.detach().clone() for buffer in module.buffers()] if module.training else []
-    return _unchanged([], []), _unchanged(list(module.buffers()) if before else [], before)
+    return _with_values([], []), _with_values(list(module.buffers()) if before else [], before)
 
 
 @contextmanager
-def _unchanged(buffers: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
-    """Let buffers hold other values for a while. Autograd, which has saved them, does not notice."""
-    present = [buffer.data for buffer in buffers]
+def _with_values(buffers: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """Give buffers other values inside the context. Autograd does not see the change."""
+    original = [buffer.data for buffer in buffers]
     for buffer, value in zip(buffers, values, strict=True):
         buffer.data = value.clone()
     try:
         yield
     finally:
-        for buffer, value in zip(buffers, present, strict=True):
+        for buffer, value in zip(buffers, original, strict=True):
             buffer.data = value

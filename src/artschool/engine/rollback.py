@@ -1,4 +1,4 @@
-"""Back to an earlier checkpoint when numbers explode, and on with other batches."""
+"""Rolls a run back to an earlier checkpoint after non-finite updates, then continues with new batches."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from artschool.errors import CheckpointError, NumericsError
 
 
 def roll_back(run: RunState, error: NumericsError) -> None:
-    """Put a run where an earlier checkpoint ends. All processes come here together, and decide alike.
+    """Restore a run from an earlier checkpoint. Every process must call this; all of them choose the same checkpoint.
 
-    The batches that led here are not repeated: data and random numbers go on where they were. Each time goes one
-    checkpoint further back, since a newer one may hold weights that were about to explode.
+    The batches that caused the error are not repeated: data and random numbers continue after them. Each rollback goes
+    one checkpoint further back, because the weights of a newer one may already be close to diverging.
 
     Raises:
-        NumericsError: `error`, where the file does not ask to go back, or it has been done too often.
+        NumericsError: `error`, if the config file does not ask for rollbacks or `train.max_rollbacks` is reached.
     """
     section = run.sections.train
     if section.non_finite != "rollback" or run.rollbacks >= section.max_rollbacks:
         raise error
-    number = _earlier(run)
+    number = _checkpoint_to_restore(run)
     if number is None:
-        raise NumericsError(f"{error}; there is no intact checkpoint to go back to") from error
-    position, count = run.iteration + run.shift, run.rollbacks + 1
+        raise NumericsError(f"{error}; cannot roll back: there is no intact checkpoint") from error
+    position, count = run.iteration + run.data_offset, run.rollbacks + 1
     checkpoint.restore(run, run.store.load(number))
-    run.shift, run.rollbacks = position - number, count
-    message = f"{error}. Going back to iteration {number}, and on with the batches that follow ({count} of "
-    for logger in run.loggers:
-        logger.note(f"{message}{section.max_rollbacks} times)")
+    run.data_offset, run.rollbacks = position - number, count
+    run.note(
+        f"{error}. Rolling back to the checkpoint after {number} iterations and continuing with new batches "
+        f"(rollback {count} of {section.max_rollbacks})"
+    )
 
 
-def _earlier(run: RunState) -> int | None:
-    """The newest intact checkpoint, or one older for each time that the run went back already."""
+def _checkpoint_to_restore(run: RunState) -> int | None:
+    """The newest intact checkpoint, or an earlier one: one further back for each previous rollback, if it exists."""
     intact = []
     for number in reversed([number for number in run.store.numbers() if number <= run.iteration]):
         try:

@@ -1,4 +1,4 @@
-"""A run: everything that a checked file became, ready to train."""
+"""A run that is ready to train."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class Run(RunState):
     """A run that can be trained."""
 
     def train(self) -> Self:
-        """Train until the last iteration; save, log and evaluate as the file says.
+        """Train until the last iteration. Log, evaluate and save as configured.
 
-        A run that is finished returns at once.
+        Returns immediately if the run is finished.
 
         Raises:
-            Stopped: A signal arrived. The run is saved, and the same command resumes it.
-            NumericsError: Too many updates were not finite, and the file asks to stop.
+            Stopped: A signal arrived. A checkpoint is saved, so the same command resumes the run.
+            NumericsError: Too many updates were non-finite.
             ResourceError: A checkpoint could not be written.
         """
         train(self)

@@ -1,4 +1,4 @@
-"""The parts and the progress of a run, and what a logger is."""
+"""The parts and the progress of a run, and the interface of loggers."""
 
 from __future__ import annotations
 
@@ -21,62 +21,65 @@ from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
-from artschool.storage.store import CheckpointStore
+from artschool.storage.checkpoint_store import CheckpointStore
 
 Record = Mapping[str, float | int]
 
 
 class Logger(Protocol):
-    """A place that a run writes to. Only the main process has one."""
+    """Receives the numbers, pictures and messages of a run. Only the main process has loggers."""
 
     def start(self, run: RunState) -> None:
-        """The run begins, or goes on, at `run.iteration`."""
+        """Called when training starts or resumes, with `run.iteration` finished iterations."""
 
     def advance(self, run: RunState) -> None:
-        """One more iteration has finished; called at each, so it must cost nothing."""
+        """Called after every iteration, so it must be fast."""
 
     def log(self, record: Record) -> None:
-        """Numbers by name, with `iteration`, `samples` and `seconds`."""
+        """Log numbers by name; `iteration`, `samples` and `seconds` are always among them."""
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """The first samples of a key: images (B, 1 or 3, H, W) in 0..1. `iteration` counts the finished ones."""
+        """Log samples of a key: (B, 1 or 3, H, W) in 0..1. `iteration` is the number of finished iterations."""
 
     def note(self, message: str) -> None:
-        """Something the user should know."""
+        """Show a message to the user."""
 
     def close(self) -> None:
-        """The run has ended, in whatever way."""
+        """Called when training ends, also after an error."""
 
 
 @dataclass
 class TrainData:
-    """The data that steps are trained on."""
+    """The data that the steps train on."""
 
     loader: Loader
     batches: Batches
 
     def load(self, start: int, stop: int, device: torch.device) -> Generator[dict[str, Any]]:
-        """This process's part of the batches of these iterations."""
+        """The part of this process of the batches of iterations `start` to `stop` (exclusive)."""
         return self.loader.load(RankSampler(self.batches, start, stop, ranks.rank(), ranks.world_size()), device)
 
 
 @dataclass
 class RunState:
-    """What `build` makes of a file.
+    """The parts and the progress of a run.
 
     Attributes:
-        sections: What the file says, components aside.
+        sections: The sections of the config file, without components.
+        folder: The run folder.
         networks: The networks by name, on `device`.
-        emas: Their moving averages, for those that the file lists.
-        modules: The injectors and losses that are modules themselves, by path.
-        iteration: How many iterations are finished.
-        seconds: Time spent in training so far, over all resumes.
-        config: The resolved file as plain values, in which values of environment variables are not.
-        config_texts: What to write beside the run: file name to text.
-        evaluated: What the last evaluation gave.
-        shift: How many batches further data and random numbers are than `iteration`, after going back.
-        rollbacks: How often the run went back to an earlier checkpoint.
-        best: The best value of the metric that `keep_best` names, and the checkpoint that has it.
+        emas: The moving averages by the name of their network.
+        modules: Injectors, losses and other components that are modules, by path.
+        iterations: Total number of iterations.
+        config: The resolved config as plain values. `${env:...}` is not replaced.
+        config_texts: Files to write to the run folder: name to text.
+        iteration: Number of finished iterations.
+        seconds: Training time so far, including the time before a resume.
+        data_offset: The position in data and random numbers minus `iteration`: batches discarded by rollbacks.
+        rollbacks: Number of rollbacks so far.
+        best: Best value so far of the metric `checkpoint.keep_best.metric`, and the number of its checkpoint.
+        resumed_from: The number of the checkpoint from which the run has resumed.
+        last_evaluation: The values of the latest evaluations, by name.
     """
 
     sections: FileSections
@@ -94,11 +97,11 @@ class RunState:
     loggers: Sequence[Logger] = ()
     iteration: int = 0
     seconds: float = 0.0
-    shift: int = 0
+    data_offset: int = 0
     rollbacks: int = 0
     best: tuple[float, int] | None = None
     resumed_from: int | None = None
-    evaluated: dict[str, float] = field(default_factory=dict)
+    last_evaluation: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     iteration_seeds: Seeds = field(init=False)
     store: CheckpointStore = field(init=False)
@@ -109,41 +112,41 @@ class RunState:
         self.update_hooks = [hook for _, hook in hooks(self.networks, "update_for_step")]
 
     def evaluate(self) -> dict[str, float]:
-        """Run every evaluation of the file now: `<evaluation>/<metric>` to its value."""
+        """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""
         values: dict[str, float] = {}
         for evaluation in self.evaluations:
             values |= evaluation.run(self.iteration, self.device)
         return values
 
     def note(self, message: str) -> None:
-        """Tell every logger something that the user should know."""
+        """Show a message to the user through every logger."""
         for logger in self.loggers:
             logger.note(message)
 
     @property
     def device(self) -> torch.device:
-        """Where networks and batches are."""
+        """The device of networks and batches."""
         return self.context.device
 
     @property
     def meters(self) -> Meters:
-        """The numbers since the last log point."""
+        """The numbers to log since the last log point."""
         return self.context.meters
 
     @property
     def loaders(self) -> list[Loader]:
-        """The data that it is trained and evaluated on, each once."""
-        every = (self.data.loader, *(evaluation.loader for evaluation in self.evaluations))
-        return list({id(loader): loader for loader in every}.values())
+        """The loaders of training and evaluations, without duplicates."""
+        loaders = (self.data.loader, *(evaluation.loader for evaluation in self.evaluations))
+        return list({id(loader): loader for loader in loaders}.values())
 
     @property
     def samples(self) -> int:
-        """How many samples the finished iterations have seen, over all processes."""
+        """Number of samples in the finished iterations, over all processes."""
         return samples_after(self.iteration, self.sections.train, self.data.batches)
 
 
 def samples_after(iteration: int, section: TrainSection, batches: Batches) -> int:
-    """How many samples a run has seen after so many iterations, over all processes."""
+    """Number of samples in the first `iteration` iterations of a run, over all processes."""
     count = batches.samples_before
     if section.start_samples is None:
         return count(iteration)

@@ -1,4 +1,4 @@
-"""The learning rate as a function of the iteration alone: phases, each with a warm-up and a scale."""
+"""The learning rate as a function of the iteration: phases with a curve, a scale and a warm-up."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ Curve = Callable[[float, int], float]
 
 @dataclass(frozen=True)
 class Phase:
-    """A curve that starts at an iteration.
+    """A part of a schedule.
 
     Attributes:
-        curve: The rate from a base rate and the number of iterations since `start`.
+        curve: Maps the base rate and the number of iterations since `start` to the rate.
+        start: The first iteration of the phase.
+        scale: Factor of the base rate.
+        warmup: Number of iterations over which the rate rises linearly from 0. 0: no warm-up.
     """
 
     curve: Curve
@@ -22,7 +25,7 @@ class Phase:
     warmup: int = 0
 
     def rate(self, base: float, iteration: int) -> float:
-        """The rate at an iteration that is not below `start`."""
+        """The rate at an iteration, which must be at least `start`."""
         since = iteration - self.start
         rate = self.curve(base * self.scale, since)
         return rate * (since + 1) / self.warmup if since < self.warmup else rate
@@ -30,7 +33,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Phases in the order of their starts. Before the first, and without any, the base rate holds."""
+    """Phases, sorted by start. Before the first phase the base rate applies."""
 
     phases: Sequence[Phase] = ()
 

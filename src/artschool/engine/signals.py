@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a flag: the iteration ends, the run saves, the process exits."""
+"""Turns SIGTERM and Ctrl-C into a flag, so that a run finishes its iteration and saves before it exits."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ EXIT_CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
 
 class StopFlag:
-    """Holds the exit code that a signal asks for, 0 while none came."""
+    """Holds the exit code of the signal that arrived; 0 if none has."""
 
     def __init__(self) -> None:
         self.exit_code = 0
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal: the first asks to stop; a second Ctrl-C stops at once."""
+        """Handle a signal. A second Ctrl-C raises KeyboardInterrupt immediately."""
         if number == signal.SIGINT and self.exit_code == 130:
             raise KeyboardInterrupt
         self.exit_code = self.exit_code or EXIT_CODES[signal.Signals(number)]
@@ -26,14 +26,14 @@ class StopFlag:
 
 @contextmanager
 def stop_flag() -> Iterator[StopFlag]:
-    """Catch the signals while inside; only the main thread of a program can."""
+    """Handle the signals inside the context. Outside the main thread, signals are not handled."""
     flag = StopFlag()
     if threading.current_thread() is not threading.main_thread():
         yield flag
         return
-    before = {number: signal.signal(number, flag) for number in EXIT_CODES}
+    original = {number: signal.signal(number, flag) for number in EXIT_CODES}
     try:
         yield flag
     finally:
-        for number, handler in before.items():
+        for number, handler in original.items():
             signal.signal(number, handler)

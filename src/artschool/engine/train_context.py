@@ -1,4 +1,4 @@
-"""What components may know about the training that calls them, and where their numbers go."""
+"""The state of training that components can read, and the place where they record numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from artschool.engine.meters import Meters
 
 
 class TrainContext:
-    """What contexts read from the run, and where they and the losses write their numbers."""
+    """The state of training that a component's `Context` reads. It also records numbers for the log.
+
+    Attributes:
+        iteration: The current iteration, counted from 0.
+        training: False during evaluations.
+        share: The weight of the current micro-batch in the loss: its part of the samples of the whole batch.
+    """
 
     def __init__(self, device: torch.device, meters: Meters) -> None:
         self.device = device
@@ -21,10 +27,10 @@ class TrainContext:
 
     @property
     def generator(self) -> torch.Generator:
-        """The generator of the device."""
+        """The default random generator of the device."""
         return device_generator(self.device)
 
     def record(self, name: str, value: Tensor | float) -> None:
-        """Keep a number of the micro-batch that runs; outside training it is dropped."""
+        """Record a number of the current micro-batch for the log. Ignored outside training."""
         if self.training:
             self.meters.add(name, value.detach() if isinstance(value, Tensor) else value, self.share)

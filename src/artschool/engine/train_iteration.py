@@ -16,7 +16,7 @@ from artschool.engine.train_step import TrainStep
 def train_iteration(
     steps: list[TrainStep], emas: Mapping[str, Ema], batches: MicroBatches, context: TrainContext
 ) -> None:
-    """Run every step once at the context's iteration, then let the averages follow what moved."""
+    """Run every active step once, then update the moving averages of the networks that the steps have updated."""
     context.training = True
     moved: dict[str, list[Tensor | None]] = {}
     for step in steps:

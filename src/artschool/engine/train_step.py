@@ -1,4 +1,4 @@
-"""A step of the file as it trains: forward and backward over every micro-batch, then one update."""
+"""A step as it trains: forward and backward over every micro-batch, then one update."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from artschool.config.when import When
 from artschool.engine.callbacks import GatedCallback
-from artschool.engine.freeze import only_training
+from artschool.engine.freeze import unfrozen
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
@@ -22,13 +22,14 @@ from artschool.steps.step import Step
 
 
 class TrainStep:
-    """A step of the plan with what it moves.
+    """A step, the networks that it trains, and their update.
 
     Args:
-        networks: What it trains, by name.
-        gates: At which iterations each of them moves.
-        update: Moves them; None for `optimizer: none`.
-        callbacks: Called at their moments, after what the networks define themselves.
+        graph: The injectors and losses of the step.
+        networks: The networks that the step trains, by name.
+        gates: For each network, the iterations at which it is trained.
+        update: Updates the networks. None: the step has `optimizer: none`.
+        callbacks: Called after the hooks that the networks define.
     """
 
     def __init__(
@@ -50,8 +51,8 @@ class TrainStep:
         self._total = f"{graph.name}/total"
         self._callbacks = callbacks
         self._before, self._backward, self._after = (
-            [*(hook for _, hook in hooks(networks, hook_name)), *self._moments(moment)]
-            for hook_name, moment in (
+            [*(hook for _, hook in hooks(networks, hook_name)), *self._callback_methods(method)]
+            for hook_name, method in (
                 ("before_step", "before_step"),
                 ("after_backward", "before_optimize"),
                 ("after_step", "after_optimize"),
@@ -59,47 +60,47 @@ class TrainStep:
         )
         self._norm_groups = hooks(networks, "get_grad_norm_parameter_groups")
 
-    def _moments(self, name: str) -> list[Callable[[int], Any]]:
-        moments = [callback.moment(name) for callback in self._callbacks]
-        return [moment for moment in moments if moment is not None]
+    def _callback_methods(self, name: str) -> list[Callable[[int], Any]]:
+        methods = [callback.method(name) for callback in self._callbacks]
+        return [method for method in methods if method is not None]
 
     def log_data(self, iteration: int) -> dict[str, float]:
-        """The numbers that callbacks have for the log; reading them may wait for the device."""
+        """The numbers that callbacks log; may wait for the device."""
         return {
             f"{self.graph.name}/{callback.name}/{name}": float(value)
             for callback in self._callbacks
-            if (moment := callback.moment("log_data")) is not None
-            for name, value in (moment(iteration) or {}).items()
+            if (method := callback.method("log_data")) is not None
+            for name, value in (method(iteration) or {}).items()
         }
 
     def trainable(self, iteration: int) -> list[nn.Parameter]:
-        """The parameters that move at an iteration.
+        """The parameters that are trained at an iteration.
 
-        One that its network's own code has marked `DO_NOT_TRAIN_UNTIL = n` moves from iteration n on.
+        A parameter that the network's code marks with `DO_NOT_TRAIN_UNTIL = n` is trained from iteration n.
         """
         active = [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
         return [p for p in active if self._starts.get(p, 0) <= iteration] if self._starts else active
 
     @property
     def starts(self) -> set[int]:
-        """The iterations from which parameters move that their network's own code holds back until then."""
+        """The iterations at which training of parameters marked with `DO_NOT_TRAIN_UNTIL` begins."""
         return set(self._starts.values())
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """The precision of the forward pass."""
+        """The context of the forward pass, which sets its precision."""
         return self.update.precision.autocast() if self.update else nullcontext()
 
     def run(self, batches: MicroBatches, context: TrainContext) -> list[str]:
         """Run the step at the context's iteration.
 
         Returns:
-            The networks that it moved: those it trains now that got a gradient.
+            The names of the networks that it updated: those with a gradient.
         """
         iteration = context.iteration
         parameters = self.trainable(iteration)
         for hook in self._before:
             hook(iteration)
-        with only_training(parameters):
+        with unfrozen(parameters):
             for state, share in batches:
                 context.share = share
                 with self.autocast():
@@ -124,8 +125,8 @@ class TrainStep:
         assert self.update is not None
         if not total.requires_grad:
             raise StateError(
-                f"steps.{self.graph.name}: at iteration {context.iteration} no active loss depends on "
-                f"{', '.join(self.networks)}, which the step trains; look for a `grad: false` or a detach on the way"
+                f"steps.{self.graph.name}: no active loss depends on {', '.join(self.networks)} at iteration "
+                f"{context.iteration}. Fix: remove a `grad: false` or a detach between the network and the losses"
             )
         self.update.precision.backward(total if context.share == 1.0 else total * context.share)
 

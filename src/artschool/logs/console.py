@@ -1,4 +1,4 @@
-"""What a person sees while training: a live display on a terminal, plain lines elsewhere."""
+"""Console output during training: a live display on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ HEAD = ("iteration", "samples", "seconds")
 
 
 class Terminal(Console):
-    """A console that falls silent when nobody listens any more (`artschool train x.yml | head`), and ends nothing."""
+    """A console that stops printing when its pipe closes, as in `artschool train x.yml | head`; the run continues."""
 
     def on_broken_pipe(self) -> None:
-        """Write nowhere from now on. Rich would end the process."""
+        """Print nothing from now on. Rich would end the process."""
         self.quiet = True
         if self.file is sys.stdout:
-            # What is still in Python's buffer would fail again when the process ends.
+            # Flushing Python's buffer when the process ends would fail again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class ConsoleLogger:
-    """Progress, rate, time left, and the latest numbers of each step and evaluation."""
+    """Shows progress, speed, time left, and the latest numbers of each step and evaluation."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -43,7 +43,7 @@ class ConsoleLogger:
         self._started = 0.0
 
     def start(self, run: RunState) -> None:
-        """Say what will happen, and begin the display."""
+        """Print the plan of the run and start the live display."""
         print_plan(self._console, run)
         self._finished = self._start = run.iteration
         self._total, self._started = run.iterations, time.perf_counter()
@@ -52,7 +52,7 @@ class ConsoleLogger:
             self._live.start()
 
     def advance(self, run: RunState) -> None:
-        """Take note of the iteration; the display looks at it when it refreshes."""
+        """Store the iteration for the next refresh of the display."""
         self._finished = run.iteration
 
     def log(self, record: Record) -> None:
@@ -66,14 +66,14 @@ class ConsoleLogger:
             self._console.out("  ".join([done, self._pace(), *parts]), highlight=False)
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """Nothing: a console shows no pictures."""
+        """Ignored."""
 
     def note(self, message: str) -> None:
-        """Print it."""
+        """Print the message."""
         self._console.print(message, soft_wrap=True, highlight=False, markup=False)
 
     def close(self) -> None:
-        """End the display, leaving its last numbers on the screen."""
+        """Stop the live display and print its last state."""
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -86,7 +86,7 @@ class ConsoleLogger:
     def _pace(self) -> str:
         rate = self._rate()
         if not rate:
-            return "no iteration yet"
+            return "no finished iteration yet"
         speed = f"{rate:.1f} iterations/s" if rate >= 1 else f"{1 / rate:.1f} s/iteration"
         return f"{speed}, {format_seconds((self._total - self._finished) / rate)} left"
 
@@ -105,7 +105,7 @@ class ConsoleLogger:
 
 
 def group_by_owner(record: Record) -> dict[str, dict[str, float]]:
-    """The numbers of each step and evaluation by their short names; that nothing was skipped is not worth a word."""
+    """The numbers of each step and evaluation by their short names, without `skipped` if it is 0."""
     owners: dict[str, dict[str, float]] = defaultdict(dict)
     for name, value in record.items():
         owner, _, short = name.partition("/")
@@ -119,7 +119,7 @@ def _pairs(values: Mapping[str, float]) -> list[str]:
 
 
 def print_plan(console: Console, run: RunState) -> None:
-    """What a run consists of, and where it will write."""
+    """Print the parts of a run and its folder."""
     lines: list[tuple[str, str, str]] = []
     trained = {name for step in run.steps for name in step.networks if step.update}
     for name, network in run.networks.items():
@@ -136,8 +136,8 @@ def print_plan(console: Console, run: RunState) -> None:
     for evaluation in run.evaluations:
         every = f"every {evaluation.every} iterations and at the end" if evaluation.every else "at the end"
         lines.append(("evaluate", evaluation.name, f"{evaluation.batches.length:,} samples, {every}"))
-    goes_on = f", going on after {run.iteration}" if run.iteration else ""
-    train = f"{run.iterations:,} iterations{goes_on}, {run.sections.train.precision} on {run.device}"
+    resumed = f", {run.iteration:,} of them finished" if run.iteration else ""
+    train = f"{run.iterations:,} iterations{resumed}, {run.sections.train.precision} on {run.device}"
     lines += [("train", "", train), ("writes", "", str(run.folder))]
     width = max(len(name) for _, name, _ in lines)
     for kind, name, text in lines:
@@ -145,7 +145,7 @@ def print_plan(console: Console, run: RunState) -> None:
 
 
 def print_end(console: Console, folder: str, values: Mapping[str, float], best: tuple[float, int] | None) -> None:
-    """The last evaluation, the best checkpoint if the file keeps it, and where everything lies."""
+    """Print the last evaluation, the best checkpoint if `checkpoint.keep_best` is set, and the run folder."""
     for name, value in values.items():
         console.print(f"{name} {format_number(value)}", highlight=False)
     if best is not None:

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: one JSON object a line, each iteration at most once, also over resumes."""
+"""Writes `metrics.jsonl`: a JSON object for each logged iteration. Resuming a run adds no duplicates."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from artschool.storage.durable import write_file
 
 
 class JsonlLogger:
-    """Appends every record. A number that is not finite is written as text, `"NaN"`, since JSON has no other way."""
+    """Appends every record. Non-finite numbers are written as text such as `"NaN"`: JSON cannot represent them."""
 
     def __init__(self) -> None:
         self._file: TextIO | None = None
 
     def start(self, run: RunState) -> None:
-        """Drop what was logged after the iteration that the run goes on from, and append from there."""
+        """Remove records after the iteration from which the run resumes, and open the file for appending."""
         path = run.folder / "metrics.jsonl"
         if path.exists():
             kept = [line for line in path.read_text().splitlines() if _is_before(line, run.iteration)]
@@ -27,18 +27,18 @@ class JsonlLogger:
         self._file = path.open("a", buffering=1)
 
     def advance(self, run: RunState) -> None:
-        """Nothing to do."""
+        """Ignored."""
 
     def log(self, record: Record) -> None:
-        """Write a line."""
+        """Append a line."""
         assert self._file is not None
         self._file.write(json.dumps({name: json_number(value) for name, value in record.items()}) + "\n")
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """Nothing: numbers only."""
+        """Ignored."""
 
     def note(self, message: str) -> None:
-        """Nothing: numbers only."""
+        """Ignored."""
 
     def close(self) -> None:
         """Close the file."""
@@ -50,11 +50,11 @@ def _is_before(line: str, iteration: int) -> bool:
     try:
         return int(json.loads(line)["iteration"]) < iteration
     except (ValueError, KeyError, TypeError):
-        return False  # A line that a kill cut short.
+        return False  # An incomplete line, from a killed process.
 
 
 def json_number(value: float) -> float | str:
-    """A number as it is, and text for what JSON has no number for."""
+    """The number, or text if it is NaN or infinite, which JSON cannot represent."""
     if math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"

@@ -1,4 +1,4 @@
-"""Chosen keys as PNG grids, `pictures/<key>/<iteration>.png`."""
+"""Writes the keys of `log.pictures` as PNG grids, `pictures/<key>/<iteration>.png`."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ GAP = 2
 
 
 class PictureLogger:
-    """Writes pictures into the run's folder."""
+    """Writes pictures to the run folder."""
 
     def __init__(self) -> None:
         self._folder = Path()
 
     def start(self, run: RunState) -> None:
-        """Take note of the folder."""
+        """Store the folder."""
         self._folder = run.folder / "pictures"
 
     def advance(self, run: RunState) -> None:
-        """Nothing to do."""
+        """Ignored."""
 
     def log(self, record: Record) -> None:
-        """Nothing: pictures only."""
+        """Ignored."""
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Write a grid of the samples."""
@@ -46,20 +46,20 @@ class PictureLogger:
         write_file(folder / f"{iteration:08}.png", buffer.getvalue())
 
     def note(self, message: str) -> None:
-        """Nothing: pictures only."""
+        """Ignored."""
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Ignored."""
 
 
 def grid(values: Tensor) -> NDArray[np.uint8] | None:
-    """Lay images out in a square.
+    """Arrange images in a grid that is as square as possible.
 
     Args:
-        values: (B, 3, H, W), (B, 1, H, W) or (B, H, W), nominally in 0..1; what is outside is cut off.
+        values: (B, 3, H, W), (B, 1, H, W) or (B, H, W). Values are clamped to 0..1.
 
     Returns:
-        (rows * H, columns * W, 3) with a gap of two white pixels between images; None if these are no images.
+        (rows * H, columns * W, 3), plus a gap of two white pixels between images. None: the values are not images.
     """
     if values.dim() == 3:
         values = values.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""TensorBoard events, through tensorboardX, which needs no TensorFlow."""
+"""Writes TensorBoard events with tensorboardX, which does not need TensorFlow."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from artschool.logs.pictures import grid
 
 
 class TensorBoardLogger:
-    """Writes numbers and pictures as events into the run's folder."""
+    """Writes numbers and pictures as events to the run folder."""
 
     def __init__(self) -> None:
         self._writer: Any = None
 
     def start(self, run: RunState) -> None:
-        """Open an event file; what an earlier one says from the present iteration on is hidden."""
+        """Open an event file. Events of earlier files from the current iteration on are hidden."""
         from tensorboardX import SummaryWriter
 
-        # tensorboardX names a file by the second alone, and would overwrite that of a run which ended just now.
+        # tensorboardX names a file by its second, so a run that resumes within a second would overwrite the file.
         self._writer = SummaryWriter(
             str(run.folder), purge_step=run.iteration or None, filename_suffix=f".{run.iteration}"
         )
 
     def advance(self, run: RunState) -> None:
-        """Nothing to do."""
+        """Ignored."""
 
     def log(self, record: Record) -> None:
-        """Write every number under its name."""
+        """Write every number as a scalar."""
         from tensorboardX.proto.summary_pb2 import Summary
 
-        # One event with all numbers: an event for each costs as much again for every name.
+        # A single event for all numbers: an event for each number is slower.
         values = [Summary.Value(tag=name, simple_value=value) for name, value in record.items() if name != "iteration"]
         self._writer.file_writer.add_summary(Summary(value=values), int(record["iteration"]))
 
@@ -43,7 +43,7 @@ class TensorBoardLogger:
             self._writer.add_image(key, image, iteration, dataformats="HWC")
 
     def note(self, message: str) -> None:
-        """Nothing: numbers and pictures only."""
+        """Ignored."""
 
     def close(self) -> None:
         """Flush and close."""

@@ -1,4 +1,4 @@
-"""A component bound to its keys: reads values, calls, and either writes what comes back or hands it on."""
+"""Components bound to their keys: they read values, call the component, and write or return the result."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from artschool.errors import Place, StateError
 from artschool.steps.state import State, detached
 
 DROPPED = "_"
-"""The name in `out:` of a value that nobody needs, alone or in a list."""
+"""The name in `out:`, alone or in a list, of a result that is dropped."""
 
 
 def reader(value: Any) -> Callable[[Mapping[str, Any]], Any]:
-    """A function that finds a value: text is a key, also inside lists and mappings; anything else is itself."""
+    """A function that looks up a value: text is a key, also in lists and mappings; other values are constants."""
     if isinstance(value, str):
         return operator.itemgetter(value)
     if isinstance(value, list | tuple):
@@ -32,12 +32,14 @@ def reader(value: Any) -> Callable[[Mapping[str, Any]], Any]:
 
 @dataclass(eq=False)
 class Call:
-    """One component of a plan, everything but its keys bound.
+    """A component with everything bound except its keys.
 
     Attributes:
-        place: Where it stands, for errors.
-        function: Takes the keys' values by keyword.
-        keys: Parameter to what stands for it in the file.
+        path: The path of the component in the config file.
+        place: The location of the component, for errors.
+        function: Takes the values of the keys as keyword arguments.
+        keys: For each parameter, its key, or a list or mapping of keys.
+        when: The iterations at which the component is active.
     """
 
     path: str
@@ -50,16 +52,16 @@ class Call:
         self._readers = [(parameter, reader(value)) for parameter, value in self.keys.items()]
 
     def __call__(self, state: State) -> Any:
-        """Call with the values of the state."""
+        """Call the component with values of the state."""
         values = state.values
         try:
             return self.function(**{parameter: read(values) for parameter, read in self._readers})
-        except Exception as error:  # Whatever a component raises is told with the line of the file and its inputs.
+        except Exception as error:  # Every exception gets the location and the inputs of the component.
             error.add_note("\n    ".join([f"{self.place}: {self.path}", *self.inputs(state)]))
             raise
 
     def inputs(self, state: State) -> list[str]:
-        """A line for each key that it reads: the parameter, the key and what it holds."""
+        """A line for each key that the component reads: the parameter, the key, and a description of the value."""
         lines = []
         for parameter, keys in self.keys.items():
             names = [keys] if isinstance(keys, str) else keys if isinstance(keys, list) else []
@@ -69,10 +71,11 @@ class Call:
 
 @dataclass(eq=False)
 class InjectorCall(Call):
-    """A call that writes what it returns under the names of `out:`.
+    """An injector, whose results are written to the keys of `out:`.
 
     Attributes:
-        once: Whether micro-batches after the first get what the first got, without gradient.
+        out: The key of the result, or a list of keys.
+        once: Whether the later micro-batches reuse the result of the first one, without gradient.
     """
 
     out: str | list[str]
@@ -80,10 +83,10 @@ class InjectorCall(Call):
     _first: Any = field(default=None, init=False)
 
     def __call__(self, state: State) -> None:
-        """Call, and write the results into the state.
+        """Call the injector and write its results to the state.
 
         Raises:
-            StateError: It returned another number of values than `out:` names.
+            StateError: The number of results differs from the number of keys in `out:`.
         """
         if self.once and state.index > 0:
             result = self._first
@@ -98,8 +101,12 @@ class InjectorCall(Call):
         if not isinstance(result, Sequence) or len(result) != len(self.out):
             found = len(result) if isinstance(result, Sequence) else "one value"
             if len(self.out) == 1 and not isinstance(result, Sequence):
-                raise StateError(f"{self.place}: {self.path}: one value came back; write `out: {self.out[0]}`")
-            raise StateError(f"{self.place}: {self.path}: names {len(self.out)} results, but {found} came back")
+                raise StateError(
+                    f"{self.place}: {self.path}: one result, but `out` is a list. Fix: write `out: {self.out[0]}`"
+                )
+            raise StateError(
+                f"{self.place}: {self.path}: wrong number of results (expected {len(self.out)}, got {found})"
+            )
         for key, value in zip(self.out, result, strict=True):
             if key != DROPPED:
                 state.write(key, value, writer=self.path)
@@ -107,25 +114,30 @@ class InjectorCall(Call):
 
 @dataclass(eq=False)
 class LossCall(Call):
-    """A call that returns a scalar, with the weight it has in the step's total, and its name in the log."""
+    """A loss.
+
+    Attributes:
+        weight: The factor of the loss in the total of the step.
+        name: The name of the loss in the log.
+    """
 
     weight: float
     name: str
 
     def __call__(self, state: State) -> Tensor:
-        """Call.
+        """Call the loss.
 
         Raises:
-            StateError: It returned something other than a scalar tensor.
+            StateError: The result is not a scalar tensor.
         """
         value = super().__call__(state)
         if not isinstance(value, Tensor) or value.dim() != 0:
-            raise StateError(f"{self.place}: {self.path}: a loss returns a scalar, found {describe_value(value)}")
+            raise StateError(f"{self.place}: {self.path}: expected a scalar tensor, got {describe_value(value)}")
         return value
 
 
 def describe_value(value: Any) -> str:
-    """What a value is, in a few words: `(16, 3, 64, 64) float32 on cpu`."""
+    """A short description of a value: `(16, 3, 64, 64) float32 on cpu`."""
     if isinstance(value, Tensor):
         return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')} on {value.device}"
     if isinstance(value, list | tuple):

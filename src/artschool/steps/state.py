@@ -1,4 +1,4 @@
-"""The values of one micro-batch by key, each written once."""
+"""The values of a micro-batch by key. Each key is written once."""
 
 from __future__ import annotations
 
@@ -11,20 +11,22 @@ from artschool.errors import StateError, allowed
 
 
 class Values(dict[str, Any]):
-    """Key to value; reading a key that is not there says which there are."""
+    """Values by key. Reading a missing key raises a StateError that lists the existing keys."""
 
     def __missing__(self, key: str) -> Any:
-        raise StateError(f"nothing has written {key!r}. {allowed('There are', key, self)}")
+        raise StateError(f"no value for key {key!r}. {allowed('There are', key, self)}")
 
 
 class State:
-    """What flows through the steps for one micro-batch. Any value may enter, not only tensors.
+    """The values that the steps read and write for a micro-batch. Values can be of any type.
 
     Args:
-        index: Which micro-batch of its batch it is, from 0.
+        values: The initial values.
+        writer: The writer of the initial values, for errors.
+        index: The position of the micro-batch in its batch, from 0.
 
     Attributes:
-        values: Key to value, to read from.
+        values: Values by key, for reading.
     """
 
     def __init__(self, values: Mapping[str, Any], writer: str, index: int = 0) -> None:
@@ -36,20 +38,22 @@ class State:
         """Add a value.
 
         Raises:
-            StateError: The key is there already; the text names both writers.
+            StateError: The key already has a value.
         """
         if key in self.values:
-            raise StateError(f"{writer} writes {key!r}, already written by {self._writers[key]}; rename one of them")
+            raise StateError(
+                f"{writer}: key {key!r} is already written by {self._writers[key]}. Fix: rename one of the keys"
+            )
         self.values[key] = value
         self._writers[key] = writer
 
     def keep_only(self, keys: Collection[str]) -> None:
-        """Drop every value that nothing later reads, and cut the rest from the graph of its gradient."""
+        """Drop all values except those of `keys`, and detach these from their gradients."""
         self.values = Values((key, detached(value)) for key, value in self.values.items() if key in keys)
 
 
 def detached(value: Any) -> Any:
-    """The value without its history; lists, tuples and mappings of tensors too."""
+    """The value detached from its gradient; also in lists, tuples and mappings."""
     if isinstance(value, Tensor):
         return value.detach() if value.requires_grad else value
     if isinstance(value, list):

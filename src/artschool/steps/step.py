@@ -1,4 +1,4 @@
-"""A step of the plan: a flat list of bound calls."""
+"""A step as a flat list of calls."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from artschool.config.when import When
 from artschool.steps.call import InjectorCall, LossCall
 from artschool.steps.state import State
 
-Record = Callable[[str, Tensor], None]
+RecordLoss = Callable[[str, Tensor], None]
 
 
 @dataclass
 class Step:
-    """Injectors, then losses.
+    """The injectors and losses of a step.
 
     Attributes:
-        when: When it runs at all.
-        kept: The keys that something after this step reads.
-        requires: Without one of these keys nothing runs.
+        when: The iterations at which the step runs.
+        kept: The keys that are read after this step.
+        requires: Keys without which the step is skipped for a batch.
     """
 
     name: str
@@ -31,14 +31,14 @@ class Step:
     kept: frozenset[str]
     requires: Sequence[str] = ()
 
-    def forward(self, state: State, iteration: int, record: Record) -> Tensor | None:
-        """Run everything that is active, in file order.
+    def forward(self, state: State, iteration: int, record: RecordLoss) -> Tensor | None:
+        """Run the active injectors and losses, in the order of the config file.
 
         Args:
-            record: Told each loss, unweighted.
+            record: Called with the name and the unweighted value of each loss.
 
         Returns:
-            The weighted sum of the active losses, None when none is.
+            The weighted sum of the active losses. None: no loss is active.
         """
         if self.requires and not all(key in state.values for key in self.requires):
             return None

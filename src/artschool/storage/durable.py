@@ -1,7 +1,7 @@
-"""The one way to disk: a file or a folder appears complete or not at all, and survives a loss of power.
+"""Durable writes: a file or folder appears either complete or not at all, and survives a power failure.
 
-Everything is first written under a temporary name beside its place (`.tmp-<name>-<random>`), synced, renamed,
-and the folder above is synced too: without that last step a power failure may undo the rename.
+Data is written under a temporary name in the same folder (`.tmp-<name>-<random>`), synced and renamed. Then the parent
+folder is synced, because a power failure could otherwise undo the rename.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ FAULT_POINTS = (
 
 _TEMPORARY = re.compile(r"\.(?P<kind>tmp|old|del)-(?P<name>.+)-[0-9a-f]{8}")
 _FAULT = re.compile(r"(?P<name>\w+)(:(?P<nth>[1-9]\d*))?=(?P<action>\w+)(:(?P<seconds>\d+(\.\d+)?))?", re.ASCII)
-_passages: Counter[str] = Counter()
+_calls: Counter[str] = Counter()
 
 
 def write_file(path: Path, data: bytes) -> None:
-    """Write a file so that its place holds the old content or the new, whenever process or power dies.
+    """Write or replace a file. If the process or the power fails, the file has either its old or its new content.
 
     Raises:
-        ResourceError: The disk is full or refuses. The old content is untouched, the temporary file removed.
+        ResourceError: The disk is full or cannot be written. The old content is unchanged.
     """
     temporary = temporary_path(path, "tmp")
     try:
         write_bytes(temporary, data)
-        with explain(path, len(data)):
+        with translate_disk_errors(path, len(data)):
             fault_point("before_fsync")
             _sync(temporary)
             fault_point("before_rename")
@@ -61,26 +61,26 @@ def write_file(path: Path, data: bytes) -> None:
 
 @contextmanager
 def committed_folder(target: Path, *, aside: Path | None = None) -> Iterator[Path]:
-    """Fill a folder that appears at `target` as a whole when the block ends, or not at all when it raises.
+    """Create a folder that appears at `target` when the block ends, or not at all if the block raises.
 
     Args:
-        target: Where the folder shall be. Nothing may be there, unless `aside` is given.
-        aside: Where to move what is at `target` just before the new folder takes its place. If the process
+        target: Path of the new folder. It must not exist, unless `aside` is given.
+        aside: Path to which an existing `target` is moved before the new folder is renamed to `target`. If the process
             dies between the two renames, the old folder is complete at `aside`. The caller deletes it.
 
     Yields:
-        A temporary folder to write plain files into, no folders, with `write_bytes`; the end syncs them all.
+        A temporary folder for files, written with `write_bytes`. They are synced at the end. No subfolders.
 
     Raises:
-        ResourceError: The disk is full or refuses, or `target` is taken. The temporary folder is removed.
+        ResourceError: The disk is full or cannot be written, or `target` exists. The temporary folder is removed.
     """
     temporary = temporary_path(target, "tmp")
     try:
-        with explain(target, 0):
+        with translate_disk_errors(target, 0):
             temporary.mkdir()
         yield temporary
         files = sorted(temporary.iterdir())
-        with explain(target, sum(file.stat().st_size for file in files)):
+        with translate_disk_errors(target, sum(file.stat().st_size for file in files)):
             fault_point("before_fsync")
             for file in files:
                 _sync(file)
@@ -94,12 +94,12 @@ def committed_folder(target: Path, *, aside: Path | None = None) -> Iterator[Pat
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a new file inside a `committed_folder`, which makes it durable. Elsewhere use `write_file`.
+    """Write a new file in a `committed_folder`, which makes it durable. Elsewhere, use `write_file`.
 
     Raises:
-        ResourceError: The disk is full or refuses, or the file exists.
+        ResourceError: The disk is full or cannot be written, or the file exists.
     """
-    with explain(path, len(data)):
+    with translate_disk_errors(path, len(data)):
         fault_point("before_write")
         with path.open("xb") as file:
             file.write(data)
@@ -107,35 +107,37 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and those above it, durably.
+    """Create a folder and its missing parents durably.
 
     Raises:
-        ResourceError: The disk is full or refuses.
+        ResourceError: The disk is full or cannot be written.
     """
     if path.is_dir():
         return
     make_folder(path.parent)
-    with explain(path, 0):
+    with translate_disk_errors(path, 0):
         path.mkdir(exist_ok=True)
         _sync(path.parent)
 
 
 def move_folder(path: Path, target: Path) -> None:
-    """Rename a folder to a free name beside it, durably.
+    """Rename a folder within its parent folder durably.
 
     Raises:
-        ResourceError: The disk refuses, or there is something at `target`.
+        ResourceError: The disk cannot be written, or `target` exists.
     """
-    with explain(target, 0):
+    with translate_disk_errors(target, 0):
         _rename_folder(path, target, None)
         _sync(target.parent)
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
-    """Remove the temporary files that a killed `write_file` left in a folder that nobody else writes to.
+    """Remove the temporary files of interrupted calls of `write_file` from a folder.
+
+    No other process may write to the folder at the same time. Links and folders are not removed.
 
     Returns:
-        What was removed. Links and folders stay.
+        The removed files.
     """
     found = [path for path in sorted(folder.iterdir()) if (split := split_temporary(path)) and split[0] == "tmp"]
     leftovers = [path for path in found if stat.S_ISREG(path.lstat().st_mode)]
@@ -145,47 +147,47 @@ def remove_leftovers(folder: Path) -> list[Path]:
 
 
 def temporary_path(path: Path, kind: str) -> Path:
-    """A fresh name beside `path`. Kinds: `tmp` being written, `old` set aside, `del` being deleted."""
+    """A new temporary name in the folder of `path`. Kinds: `tmp` being written, `old` replaced, `del` being deleted."""
     return path.with_name(f".{kind}-{path.name}-{secrets.token_hex(4)}")
 
 
 def split_temporary(path: Path) -> tuple[str, str] | None:
-    """The kind and the final name of a path made by `temporary_path`; None for any other path."""
+    """The kind and the final name of a path made by `temporary_path`. None: any other path."""
     match = _TEMPORARY.fullmatch(path.name)
     return (match["kind"], match["name"]) if match else None
 
 
 @contextmanager
-def explain(path: Path, needed: int) -> Iterator[None]:
-    """Turn an error of the operating system while writing `path` into one with the bytes needed and free."""
+def translate_disk_errors(path: Path, needed_bytes: int) -> Iterator[None]:
+    """Turn an OSError while writing `path` into a ResourceError that states the bytes needed and free."""
     try:
         yield
     except OSError as error:
         parts = [split[1] if (split := split_temporary(Path(part))) else part for part in path.parts]
         reason = error.strerror or str(error)
         raise ResourceError(
-            f"{Path(*parts)}: cannot be written: {reason}; {needed} bytes needed, {_free(path)} bytes free"
+            f"{Path(*parts)}: cannot write: {reason} ({needed_bytes} bytes needed, {_free_bytes(path)} bytes free)"
         ) from error
 
 
 def fault_point(name: str) -> None:
-    """Do what the environment variable `ARTSCHOOL_FAULT` asks for at this point; nothing when it is not set.
+    """Simulate a failure at this point if the environment variable `ARTSCHOOL_FAULT` asks for it.
 
-    Only tests set it, to `name[:nth]=action`: at the process's nth passage through that point, or at each.
-    Actions: `kill` (SIGKILL of itself), `disk_full`, `io_error`, `raise`, and `sleep[:seconds]` (1 s).
+    Only tests set it, to `name[:nth]=action`: at the nth call with that name, or at every call without `nth`.
+    Actions: `kill` (SIGKILL to this process), `disk_full`, `io_error`, `raise`, and `sleep[:seconds]` (default 1 s).
 
     Raises:
-        ValueError: The variable is set to something else.
+        ValueError: The variable has another form.
     """
     armed = os.environ.get("ARTSCHOOL_FAULT")
     if not armed:
         return
     match = _FAULT.fullmatch(armed)
     if not match or match["name"] not in FAULT_POINTS or (match["seconds"] and match["action"] != "sleep"):
-        raise ValueError(f"ARTSCHOOL_FAULT={armed!r}: write name[:nth]=action; names: {', '.join(FAULT_POINTS)}")
+        raise ValueError(f"ARTSCHOOL_FAULT={armed!r}: expected name[:nth]=action; names: {', '.join(FAULT_POINTS)}")
     if match["name"] == name:
-        _passages[armed] += 1
-        if match["nth"] is None or int(match["nth"]) == _passages[armed]:
+        _calls[armed] += 1
+        if match["nth"] is None or int(match["nth"]) == _calls[armed]:
             _fail(name, match["action"], float(match["seconds"] or 1))
 
 
@@ -202,14 +204,16 @@ def _fail(name: str, action: str, seconds: float) -> None:
         case "sleep":
             time.sleep(seconds)
         case _:
-            raise ValueError(f"ARTSCHOOL_FAULT: no action {action!r}; kill, disk_full, io_error, raise, sleep")
+            raise ValueError(
+                f"ARTSCHOOL_FAULT: unknown action {action!r}; actions: kill, disk_full, io_error, raise, sleep"
+            )
 
 
 def _rename_folder(source: Path, target: Path, aside: Path | None) -> None:
     fault_point("before_rename")
     if aside is not None:
         os.rename(target, aside)  # noqa: PTH104
-    # The system's rename would silently replace an empty folder.
+    # os.rename would silently replace an empty folder.
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     try:
@@ -223,7 +227,7 @@ def _rename_folder(source: Path, target: Path, aside: Path | None) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until the content of a file, or the entries of a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -231,7 +235,7 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _free(path: Path) -> str:
+def _free_bytes(path: Path) -> str:
     for folder in path.parents:
         with suppress(OSError):
             return str(shutil.disk_usage(folder).free)

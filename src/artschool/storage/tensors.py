@@ -1,4 +1,4 @@
-"""Files of tensors, read without running any code that they hold."""
+"""Reads files of tensors without running code from them."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from artschool.errors import CheckpointError
 
 
 def read_content(file: Path) -> Any:
-    """What a file of tensors holds, on the CPU: for `.safetensors` a mapping, else whatever `torch.save` was given.
+    """The content of a file, on the CPU: a mapping for `.safetensors`, otherwise the value given to `torch.save`.
 
     Raises:
-        CheckpointError: It is missing, damaged, of another format, or holds more than tensors and plain values.
+        CheckpointError: The file is missing or damaged, has an unknown format, or contains code.
     """
     if not file.is_file():
-        raise CheckpointError(f"no weights file {file}")
+        raise CheckpointError(f"{file}: no such file")
     try:
-        # A trace, in which tensors have no values, reads those of a file all the same: it has to know their shapes.
+        # A trace has tensors without values, but it needs the real tensors of a file for their names and shapes.
         with unset_fake_temporarily():
             if file.suffix == ".safetensors":
                 return load_file(file)
             if file.suffix in (".pt", ".pth", ".ckpt"):
                 return torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # A damaged file may raise anything at all.
-        # torch raises pickle's own error type for a file that holds code; that module is not imported here on purpose.
+    except Exception as error:  # A damaged file can raise any exception.
+        # torch raises pickle's UnpicklingError for a file with code. pickle is not imported here on purpose.
         if type(error).__name__ != "UnpicklingError":
-            raise CheckpointError(f"{file} cannot be read: {error}") from error
-        if "Unsupported operand" in str(error):  # No pickle at all, such as a web page that was saved as weights.
-            raise CheckpointError(f"{file} cannot be read: torch.save did not write it") from None
+            raise CheckpointError(f"{file}: cannot read: {error}") from error
+        if "Unsupported operand" in str(error):  # Not a pickle, such as a web page that was saved as weights.
+            raise CheckpointError(f"{file}: cannot read: the file was not written by torch.save") from None
         raise CheckpointError(
-            f"{file} holds more than tensors, and loading it would run its code; save `network.state_dict()` alone"
+            f"{file}: contains code, which is not run. Fix: save only `network.state_dict()`"
         ) from None
-    raise CheckpointError(f"{file}: weights are .safetensors, .pt, .pth or .ckpt")
+    raise CheckpointError(f"{file}: unknown format (expected .safetensors, .pt, .pth or .ckpt)")

@@ -19,7 +19,7 @@ def regimes(config: Config) -> list[int]:
     train, gates = config.sections.train, list(_gates(config))
     seen: dict[tuple[object, ...], int] = {}
     for iteration in _candidates(gates, train.start_iteration, train.iterations):
-        active = (*(gate.active(iteration) for gate in gates), train.parts(iteration))
+        active = (*(gate.active(iteration) for gate in gates), train.num_micro_batches(iteration))
         seen.setdefault(active, iteration)
     return list(seen.values())
 
@@ -52,7 +52,7 @@ def _ways(config: Config, iteration: int, numbers: dict[object, int]) -> dict[in
         moves = step.moves_when.active(iteration)
         moved = [name for name in step.section.trained if moves and config.networks[name].when.active(iteration)]
         given = {use.name: writers[use.name] for part in parts for use in part.reads if use.name in writers}
-        split = config.sections.train.parts(iteration)
+        split = config.sections.train.num_micro_batches(iteration)
         way = (step.name, tuple(part.path for part in parts), tuple(moved), tuple(sorted(given.items())), split)
         number = numbers.setdefault(way, len(numbers))
         writers |= {use.name: number for part in parts for use in part.writes}

@@ -19,7 +19,7 @@ from artschool.build.data import build_data
 from artschool.build.run import build
 from artschool.config.structure import Config
 from artschool.data.loader import Loader
-from artschool.data.seeds import derive, forked
+from artschool.data.seeds import derive, forked_rng
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, DataError, Fault
 from artschool.read.check import in_reading_order
@@ -56,8 +56,8 @@ def trace(config: Config) -> Trace:
         ConfigError: With every fault that was found.
         DataError: A batch cannot be loaded. With `data.x.example` none is.
     """
-    world_size = ranks.started()
-    with forked(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.alone():
+    world_size = ranks.launched_processes()
+    with forked_rng(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.single_process():
         loaders = _loaders(config)
         batches = {name: loader.first(min(MOST_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
         try:

@@ -78,7 +78,9 @@ class TrainingTrace:
         for step in self.run.steps:
             observe(step.graph, self.observer)
             if step.update is not None and not skips_on_device(step.update.optimizer):
-                step.update.guard = False  # It would ask whether gradients are finite, which only values can tell.
+                step.update.skip_non_finite = (
+                    False  # It would ask whether gradients are finite, which only values can tell.
+                )
         with self._watched_gradients(), all_frozen(self.run.networks.values()), self._live:
             self.memory.of_run(self.run, self._live)
             for iteration in self._run:
@@ -124,7 +126,7 @@ class TrainingTrace:
 
     def _sizes(self, iteration: int) -> list[int]:
         """Samples in the largest part of a batch, and in the smallest where that differs."""
-        parts, batches = self._config.sections.train.parts(iteration), self.run.data.batches
+        parts, batches = self._config.sections.train.num_micro_batches(iteration), self.run.data.batches
         start = self._config.sections.train.start_iteration
         ends = start // batches.per_epoch < self.run.iterations // batches.per_epoch  # Whether an epoch does.
         last = max(1, batches.size(batches.per_epoch - 1 if ends else 0) // self._world_size)
@@ -143,7 +145,7 @@ class TrainingTrace:
         try:
             self._update_for_step(iteration)
             # Where there are several parts, the second differs: gradients are there already, and `once` has been.
-            count = min(2, self._config.sections.train.parts(iteration))
+            count = min(2, self._config.sections.train.num_micro_batches(iteration))
             states = MicroBatches(resized(self._samples, count * size), count, count * size, run.device)
             self.observer.begin(states.first.values, self._config.data["train"])
             for step in run.steps:
@@ -156,7 +158,7 @@ class TrainingTrace:
             self._faults += [_with_hint(f, hint) if smaller or ONE_VALUE in f.message else f for f in new]
         finally:
             context.training = False
-            run.meters.forget()
+            run.meters.clear()
 
     def _update_for_step(self, iteration: int) -> None:
         for name, hook in hooks(self.run.networks, "update_for_step"):
@@ -170,7 +172,7 @@ class TrainingTrace:
                 raise ConfigError(Fault(place, path, message)) from error
 
     def _why_so_few(self, iteration: int, size: int) -> str:
-        parts = self._config.sections.train.parts(iteration)
+        parts = self._config.sections.train.num_micro_batches(iteration)
         samples = f"{size} sample{'' if size == 1 else 's'}"
         if size < self._whole // parts:
             return f"This is the last batch of an epoch, with {samples}; `drop_last` leaves it out."

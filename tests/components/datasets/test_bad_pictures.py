@@ -115,7 +115,7 @@ def test_a_run_goes_on_without_the_bad_ones_and_lists_them(tmp_path: Path, worke
     write(tmp_path / "pictures", good=6)
     notes = run_on(tmp_path, f"data.train.workers={workers}", f"data.train.max_bad={len(BAD) + 2}")
     lines = notes[-1].splitlines()
-    assert lines[0] == f"data.train: {len(BAD) + 2} samples could not be read and had others in their place:"
+    assert lines[0] == f"warning: data.train: {len(BAD) + 2} samples could not be read and were replaced:"
     assert all(any(name in line for line in lines[1:]) for name in [*BAD, "folder.png", "link.png"])
     assert len(notes) == len(BAD) + 3
 

@@ -28,8 +28,8 @@ def test_an_index_that_is_not_there_is_refused() -> None:
 @pytest.mark.parametrize(
     ("entry", "message"),
     [
-        ("{type: select, in: x, out: [a, b, c]}", "names 3 results, but 2 came back"),
-        ("{type: select, in: x, index: 0, out: [a, b]}", "names 2 results, but one value came back"),
+        ("{type: select, in: x, out: [a, b, c]}", r"wrong number of results \(expected 3, got 2\)$"),
+        ("{type: select, in: x, index: 0, out: [a, b]}", r"wrong number of results \(expected 2, got one value\)$"),
     ],
 )
 def test_other_names_than_slices_are_refused(entry: str, message: str) -> None:

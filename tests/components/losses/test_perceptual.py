@@ -132,7 +132,7 @@ def test_lpips_tells_what_does_not_fit(tmp_path: Path) -> None:
     x = torch.rand(1, 3, 2, 2)
     with pytest.raises(ConfigError, match=r"^lpips: expected feature maps of \[64, .*\] channels, got \[64, 7\]$"):
         Lpips()(Layers((64, 7)), x, x)
-    with pytest.raises(CheckpointError, match=r"^no weights file .*none\.pth$"):
+    with pytest.raises(CheckpointError, match=r"none\.pth: no such file$"):
         Lpips(weights=tmp_path / "none.pth")
     torch.save({"conv.weight": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"other\.pth: missing 'lin0\.model\.1\.weight', the weights of a layer$"):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from artschool.components.networks.vgg import Vgg
-from artschool.engine.weights import load_weights
+from artschool.engine.pretrained_weights import load_weights
 from artschool.errors import CheckpointError
 
 

@@ -1,7 +1,7 @@
-"""The files of one checkpoint: to bytes and back, and the proof that no bit of them has changed.
+"""The files of a checkpoint: encodes, decodes and verifies them.
 
-`<stem>.safetensors` hold tensors, `state.json` everything else, `manifest.json` the size and SHA-256 of each
-of them and a hash of itself. Every byte is verified before anything is loaded; none of it is code.
+`<stem>.safetensors` contain tensors and `state.json` all other state. `manifest.json` has the size and SHA-256 of each
+file, and a hash of itself. Every byte is verified before anything is loaded. No file contains code.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ SCHEMA = 1
 MANIFEST, STATE = "manifest.json", "state.json"
 _SUFFIX = ".safetensors"
 _OWN_FILE = re.compile(r"manifest\.json|state\.json|\w[\w.-]*\.safetensors", re.ASCII)
-# JSON has no nan and no infinities: they are written as {"$float": "nan"}, which cannot be mistaken for text.
+# JSON has no NaN and no infinity. They are written as {"$float": "nan"}, which differs from any text.
 _FLOAT = "$float"
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What a manifest says about one file; `size` in bytes."""
+    """The manifest's record of a file; `size` is in bytes."""
 
     size: int
     sha256: str
@@ -44,7 +44,7 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a checkpoint says about itself. `iteration` counts finished iterations, `time` is UTC."""
+    """The description of a checkpoint. `iteration` is the number of finished iterations, `time` is UTC."""
 
     schema: int
     iteration: int
@@ -57,7 +57,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint in memory: `tensors[file stem][name]` on the CPU, and the state as given."""
+    """A verified checkpoint in memory: `tensors[file stem][name]` on the CPU, and the other state."""
 
     number: int
     path: Path
@@ -67,25 +67,25 @@ class Checkpoint:
 
 
 class NewerCheckpointError(CheckpointError):
-    """An intact checkpoint of a newer version of the package. It is never passed over for an older one."""
+    """An intact checkpoint of a newer version of the package. It is never skipped in favour of an older checkpoint."""
 
 
 def verify(path: Path) -> Manifest:
     """Compare every byte of the checkpoint in a folder with its manifest.
 
     Raises:
-        CheckpointError: Names the file and what is wrong with it.
-        NewerCheckpointError: Says which version of the package is needed.
+        CheckpointError: A file is missing, damaged or not part of a checkpoint.
+        NewerCheckpointError: A newer version of the package saved the checkpoint.
     """
     if not path.is_dir():
-        raise CheckpointError(f"{path}: there is no such folder")
+        raise CheckpointError(f"{path}: no such folder")
     manifest = _read_manifest(path / MANIFEST)
     for name, record in manifest.files.items():
         size, sha256 = _measure(path / name)
         if size != record.size:
-            raise CheckpointError(f"{path / name}: has {size} bytes, its manifest says {record.size}")
+            raise CheckpointError(f"{path / name}: damaged: wrong size (expected {record.size} bytes, got {size})")
         if sha256 != record.sha256:
-            raise CheckpointError(f"{path / name}: is damaged: its SHA-256 is not the one in its manifest")
+            raise CheckpointError(f"{path / name}: damaged: its SHA-256 differs from the one in the manifest")
     return manifest
 
 
@@ -102,12 +102,12 @@ def load(path: Path) -> Checkpoint:
             else:
                 tensors[name.removesuffix(_SUFFIX)] = safetensors.torch.load(data)
         except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise CheckpointError(f"{path / name}: cannot be read: {error}") from error
+            raise CheckpointError(f"{path / name}: cannot read: {error}") from error
     return Checkpoint(manifest.iteration, path, tensors, state, manifest)
 
 
 def foreign_entry(path: Path) -> str | None:
-    """What a folder holds that is no file of a checkpoint: another name, a link, a folder. None: nothing."""
+    """The name of an entry that is not a file of a checkpoint, such as a link or a folder. None: there is none."""
     for entry in sorted(path.iterdir()):
         if not _OWN_FILE.fullmatch(entry.name) or not stat.S_ISREG(entry.lstat().st_mode):
             return entry.name
@@ -115,35 +115,37 @@ def foreign_entry(path: Path) -> str | None:
 
 
 def encode_files(tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file but the manifest, one at a time, so that only one is in memory.
+    """Yield the name and content of each file except the manifest. Only one is in memory at a time.
 
     Raises:
-        CheckpointError: A value cannot be stored; names it.
+        CheckpointError: A value cannot be saved.
     """
     yield STATE, encode_state(state)
     for stem, named in tensors.items():
         name = stem + _SUFFIX
         if not _OWN_FILE.fullmatch(name):
-            raise CheckpointError(f"{name!r} is not a plain file name")
+            raise CheckpointError(f"{name!r} is not a valid file name (expected letters, digits, `_`, `-` and `.`)")
         yield name, encode_tensors(name, named)
 
 
 def encode_tensors(file: str, tensors: Mapping[str, Tensor]) -> bytes:
-    """The bytes of a safetensors file. Strides and shared memory are not kept: every name has its own values.
+    """The bytes of a safetensors file. Strides and shared memory are not preserved.
 
     Raises:
-        CheckpointError: A value is not a dense tensor with data, or of a dtype that the format does not know.
+        CheckpointError: A value is not a dense tensor with data, or safetensors does not support its dtype.
     """
     if "__metadata__" in tensors:
-        # safetensors would write a file that it cannot read.
-        raise CheckpointError(f"{file}: no tensor can be saved under the name '__metadata__'")
+        # safetensors would write a file that it cannot read back.
+        raise CheckpointError(f"{file}: a tensor cannot have the name '__metadata__', which the format reserves")
     copies: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, value in tensors.items():
         if not isinstance(value, Tensor) or value.layout != strided or value.is_meta:
-            what = "a sparse or meta tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}"
-            raise CheckpointError(f"{file}: {name!r} is {what}; only dense tensors with data can be saved")
-        # safetensors writes raw memory: a conjugated view would be saved unconjugated, without a word.
+            found = (
+                "a sparse or meta tensor" if isinstance(value, Tensor) else f"a value of type {type(value).__name__}"
+            )
+            raise CheckpointError(f"{file}: cannot save {name!r} (expected a dense tensor with data, got {found})")
+        # safetensors writes raw memory: without this, a conjugated view would be saved unconjugated.
         copy = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
         memory = copy.untyped_storage().data_ptr()
         copies[name] = copy.clone() if memory in seen else copy
@@ -151,53 +153,53 @@ def encode_tensors(file: str, tensors: Mapping[str, Tensor]) -> bytes:
     try:
         return safetensors.torch.save(copies)
     except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        culprits = [name for name, copy in copies.items() if str(copy.dtype) in str(error)]
-        raise CheckpointError(f"{file}: {culprits} cannot be saved: {error}") from error
+        named = ", ".join(repr(name) for name, copy in copies.items() if str(copy.dtype) in str(error))
+        raise CheckpointError(f"{file}: cannot save {named or 'the tensors'}: {error}") from error
 
 
 def encode_state(state: Mapping[str, Any]) -> bytes:
-    """The bytes of a strict JSON file. Tuples become lists; nan and infinities are kept.
+    """The bytes of a strict JSON file. Tuples become lists. NaN and infinities are preserved.
 
     Raises:
-        CheckpointError: Names a value that JSON cannot hold.
+        CheckpointError: JSON cannot represent a value.
     """
-    return json.dumps(_plain(state, "state"), allow_nan=False, indent=1).encode()
+    return json.dumps(_to_json(state, "state"), allow_nan=False, indent=1).encode()
 
 
 def decode_state(data: bytes) -> dict[str, Any]:
-    """What `encode_state` was given.
+    """The inverse of `encode_state`.
 
     Raises:
-        ValueError: The bytes are not such a file.
+        ValueError: The bytes are not a JSON object.
     """
     state = json.loads(data, object_hook=lambda found: float(found[_FLOAT]) if set(found) == {_FLOAT} else found)
     if not isinstance(state, dict):
-        raise ValueError("it is not a mapping")
+        raise ValueError("not a JSON object")
     return state
 
 
 def encode_manifest(manifest: Manifest) -> bytes:
-    """The bytes of a manifest, its own hash included."""
-    return _seal(asdict(manifest))
+    """The bytes of a manifest, including its own hash."""
+    return _with_hash(asdict(manifest))
 
 
-def _plain(value: object, path: str) -> object:
+def _to_json(value: object, path: str) -> object:
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else {_FLOAT: str(float(value))}
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        return [_to_json(item, f"{path}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str) or key == _FLOAT:
-                raise CheckpointError(f"{path}: the key {key!r} cannot be saved; keys are text other than {_FLOAT!r}")
-        return {key: _plain(item, f"{path}.{key}") for key, item in value.items()}
-    raise CheckpointError(f"{path}: a {type(value).__name__} cannot be saved as JSON; give plain numbers, text, lists")
+                raise CheckpointError(f"{path}: cannot save the key {key!r} (expected text other than {_FLOAT!r})")
+        return {key: _to_json(item, f"{path}.{key}") for key, item in value.items()}
+    raise CheckpointError(f"{path}: cannot save a {type(value).__name__} (expected numbers, text, lists or mappings)")
 
 
-def _seal(fields: Mapping[str, Any]) -> bytes:
-    """JSON of the fields and their hash, the same way in all schemas: damage never looks like a newer one."""
+def _with_hash(fields: Mapping[str, Any]) -> bytes:
+    """JSON of the fields and their hash. The same for every schema, so that damage never looks like a newer schema."""
     digest = hashlib.sha256(json.dumps(fields, allow_nan=False).encode()).hexdigest()
     return json.dumps({**fields, "sha256": digest}, allow_nan=False, indent=1).encode()
 
@@ -207,48 +209,49 @@ def _read_manifest(file: Path) -> Manifest:
         data = stream.read()
     try:
         fields = json.loads(data)
-        # Sealed again it must be the same to the last byte: the hash alone says nothing about the layout.
-        intact = _seal({key: value for key, value in fields.items() if key != "sha256"}) == data
+        # Encoded again, it must be the same byte for byte: the hash does not cover the layout of the JSON.
+        intact = _with_hash({key: value for key, value in fields.items() if key != "sha256"}) == data
     except (ValueError, AttributeError, RecursionError):
         intact = False
     if not intact:
-        raise CheckpointError(f"{file}: is damaged: it does not match its own SHA-256")
+        raise CheckpointError(f"{file}: damaged: it does not match its own SHA-256")
     schema = fields.get("schema")
     if isinstance(schema, int) and schema > SCHEMA:
         versions = fields.get("versions")
         needed = versions.get("artschool") if isinstance(versions, dict) else "unknown"
         raise NewerCheckpointError(
-            f"{file}: has schema {schema}, this version reads up to {SCHEMA}; needs artschool >= {needed}"
+            f"{file}: saved by a newer version (schema {schema}, this version reads up to {SCHEMA}). "
+            f"Fix: install artschool >= {needed}"
         )
     try:
         manifest = TypeAdapter(Manifest).validate_json(data, strict=True)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise CheckpointError(f"{file}: is no manifest: {where}: {first['msg']}") from error
+        field = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{file}: not a manifest: {field}: {first['msg']}") from error
     for name in manifest.files:
         if not _OWN_FILE.fullmatch(name) or name == MANIFEST:
-            raise CheckpointError(f"{file}: lists {name!r}, which is no part of a checkpoint")
+            raise CheckpointError(f"{file}: lists {name!r}, which is not a file of a checkpoint")
     if STATE not in manifest.files:
         raise CheckpointError(f"{file}: does not list {STATE}")
     return manifest
 
 
 def _measure(file: Path) -> tuple[int, str]:
-    """Bytes and SHA-256."""
+    """Size in bytes, and SHA-256."""
     with _reading(file) as stream:
         return os.fstat(stream.fileno()).st_size, hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager
 def _reading(file: Path) -> Iterator[BufferedReader]:
-    """Open a plain file, no link, and name it in all errors."""
+    """Open a regular file, not a link, and name it in errors."""
     try:
         if not stat.S_ISREG(file.lstat().st_mode):
-            raise CheckpointError(f"{file}: is not a plain file")
+            raise CheckpointError(f"{file}: not a regular file")
         with file.open("rb") as stream:
             yield stream
     except FileNotFoundError as error:
-        raise CheckpointError(f"{file}: is missing") from error
+        raise CheckpointError(f"{file}: missing") from error
     except OSError as error:
-        raise CheckpointError(f"{file}: cannot be read: {error.strerror or error}") from error
+        raise CheckpointError(f"{file}: cannot read: {error.strerror or error}") from error

@@ -1,7 +1,7 @@
-"""The folder of a run's checkpoints: save, verify, find the newest, load, rotate.
+"""The checkpoints of a run: saves, verifies, finds, loads and deletes them.
 
-A checkpoint is a folder `00000123`, named after its number of finished iterations. Which one is the newest is
-found by looking: there is no pointer to it that could be wrong. What is no checkpoint is never touched.
+A checkpoint is a folder such as `00000123`, named after its number of finished iterations. The newest checkpoint is
+found by listing the folders; no separate file records it. Other files and folders are never changed.
 """
 
 from __future__ import annotations
@@ -20,26 +20,27 @@ import torch
 from torch import Tensor
 
 from artschool.errors import CheckpointError
-from artschool.storage import durable
-from artschool.storage import files as checkpoint_files
-from artschool.storage.files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
+from artschool.storage import checkpoint_files, durable
+from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
 
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError"]
 
 
 class CheckpointStore:
-    """The checkpoints of one run. One process writes, and calls `clean` when it starts.
+    """The checkpoints of a run. Only one process may write; it calls `clean` when it starts.
 
     Args:
-        folder: `<run>/checkpoints`; made at the first save.
+        folder: `<run>/checkpoints`. Created by the first save.
 
     Raises:
-        CheckpointError: The folder is a link: nothing is deleted through one.
+        CheckpointError: The folder is a link. Checkpoints behind links are never deleted.
     """
 
     def __init__(self, folder: Path) -> None:
         if folder.is_symlink():
-            raise CheckpointError(f"{folder}: is a link, and nothing is deleted through links; name the real folder")
+            raise CheckpointError(
+                f"{folder}: the folder is a link; checkpoints are not deleted through links. Fix: use the real folder"
+            )
         self.folder = folder
         self._damaged: set[int] = set()
         self._saved: int | None = None
@@ -53,27 +54,29 @@ class CheckpointStore:
         config_hash: str,
         world_size: int,
     ) -> Path:
-        """Write a checkpoint. When this returns, it is on the disk and survives a loss of power.
+        """Write a checkpoint. When this returns, it is on the disk and survives a power failure.
 
-        A checkpoint of the same number is replaced. Until the new one is in its place, the old one is found.
+        A checkpoint of the same number is replaced; the old one stays valid until the new one is complete.
 
         Args:
-            number: Finished iterations.
-            tensors: File stem to named tensors on any device. Strides and shared memory are not kept.
-            state: What JSON holds, and nan and infinities. Tuples come back as lists.
+            number: Number of finished iterations.
+            tensors: Named tensors by file stem, on any device. Strides and shared memory are not preserved.
+            state: Values that JSON can represent, and NaN and infinities. Tuples are loaded as lists.
             config_hash: Hash of the resolved config.
-            world_size: Number of ranks.
+            world_size: Number of processes.
 
         Returns:
-            The checkpoint's folder.
+            The folder of the checkpoint.
 
         Raises:
-            ResourceError: The disk is full or refuses. What was there before is intact.
-            CheckpointError: A value cannot be stored, or something that is no checkpoint is in the way.
+            ResourceError: The disk is full or cannot be written. Earlier checkpoints are unchanged.
+            CheckpointError: A value cannot be saved, or the folder contains other files.
         """
         target = self._target(number)
         if os.path.lexists(target) and (foreign := _foreign(target)):
-            raise CheckpointError(f"{target}: {foreign!r} is in the way and is no part of a checkpoint; move it")
+            raise CheckpointError(
+                f"{target}: {foreign!r} is in the way and is not part of a checkpoint. Fix: move it elsewhere"
+            )
         durable.make_folder(self.folder)
         aside = durable.temporary_path(target, "old") if target.exists() else None
         with durable.committed_folder(target, aside=aside) as temporary:
@@ -81,7 +84,7 @@ class CheckpointStore:
             for name, data in checkpoint_files.encode_files(tensors, state):
                 records[name] = FileRecord(len(data), hashlib.sha256(data).hexdigest())
                 durable.write_bytes(temporary / name, data)
-            with durable.explain(target, 0):
+            with durable.translate_disk_errors(target, 0):
                 durable.fault_point("before_manifest")
             manifest = _describe(number, records, config_hash, world_size)
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
@@ -91,27 +94,27 @@ class CheckpointStore:
         return target
 
     def numbers(self) -> list[int]:
-        """The numbers of the committed checkpoints, ascending: folders with a manifest, damaged or not."""
+        """The numbers of all checkpoints, ascending. Damaged checkpoints are included if they have a manifest."""
         return [number for number, path in self._folders().items() if (path / checkpoint_files.MANIFEST).exists()]
 
     def verify(self, number: int) -> Manifest:
         """Compare every byte of a checkpoint with its manifest.
 
         Raises:
-            CheckpointError: Names the file and what is wrong with it.
-            NewerCheckpointError: Says which version of the package is needed.
+            CheckpointError: A file is missing, damaged or not part of a checkpoint.
+            NewerCheckpointError: A newer version of the package saved the checkpoint.
         """
         path = self._path(number)
-        return _expect(number, path, checkpoint_files.verify(path))
+        return _check_number(number, path, checkpoint_files.verify(path))
 
     def newest_valid(self, report: Callable[[str], None]) -> int | None:
-        """The highest number whose checkpoint verifies; None when there is none.
+        """The number of the newest intact checkpoint. None: there is no intact checkpoint.
 
         Args:
-            report: Told about each damaged checkpoint that is passed over: the file and the reason.
+            report: Called with a message for each damaged checkpoint that is skipped.
 
         Raises:
-            NewerCheckpointError: A newer version of the package wrote the newest one that is intact.
+            NewerCheckpointError: A newer version of the package saved the newest intact checkpoint.
         """
         for number in reversed(self._folders()):
             try:
@@ -120,7 +123,7 @@ class CheckpointStore:
                 raise
             except CheckpointError as error:
                 self._damaged.add(number)
-                report(str(error))
+                report(f"warning: skipping checkpoint {number}: {error}")
             else:
                 return number
         return None
@@ -128,33 +131,33 @@ class CheckpointStore:
     def load(self, number: int) -> Checkpoint:
         """Verify a checkpoint, then load it. Raises what `verify` raises."""
         checkpoint = checkpoint_files.load(self._path(number))
-        _expect(number, checkpoint.path, checkpoint.manifest)
+        _check_number(number, checkpoint.path, checkpoint.manifest)
         return checkpoint
 
     @staticmethod
     def load_path(path: Path) -> Checkpoint:
-        """Verify and load the checkpoint in any folder, whatever its name. Raises what `verify` raises."""
+        """Verify and load the checkpoint in any folder, which may have any name. Raises what `verify` raises."""
         return checkpoint_files.load(path)
 
     def rotate(self, keep: Collection[int], *, keep_last: int) -> list[int]:
         """Delete the checkpoints that are older than the newest `keep_last`, except those in `keep`.
 
-        The one that this store saved last is never deleted, and those it found damaged do not count among the
-        newest. A folder with anything in it that is no part of a checkpoint is left alone.
+        The checkpoint that this store saved last is never deleted. Checkpoints known to be damaged do not count among
+        the newest. A folder that contains other files is not deleted.
 
         Args:
-            keep: Numbers that stay.
+            keep: Numbers of checkpoints to keep.
             keep_last: At least 1.
 
         Returns:
-            The numbers deleted, ascending.
+            The numbers of the deleted checkpoints, ascending.
 
         Raises:
-            ResourceError: The disk refuses.
+            ResourceError: The disk cannot be written.
         """
         if keep_last < 1:
-            raise ValueError(f"keep_last is {keep_last}; at least one checkpoint stays")
-        with durable.explain(self.folder, 0):
+            raise ValueError(f"keep_last: expected at least 1, got {keep_last}")
+        with durable.translate_disk_errors(self.folder, 0):
             durable.fault_point("before_rotate")
         numbers, folders = self.numbers(), self._folders()
         newest = [number for number in numbers if number not in self._damaged][-keep_last:]
@@ -163,10 +166,10 @@ class CheckpointStore:
         return [number for number in old if self._delete(folders[number])]
 
     def clean(self) -> None:
-        """Remove what crashes left behind; put back a checkpoint that was set aside for one that never came.
+        """Remove temporary folders of interrupted saves; restore a checkpoint whose replacement is incomplete.
 
         Raises:
-            ResourceError: The disk refuses.
+            ResourceError: The disk cannot be written.
         """
         for kind, number, path in self._temporaries():
             target = self._target(number)
@@ -183,7 +186,7 @@ class CheckpointStore:
                 self._delete(path)
 
     def _is_replaced(self, number: int) -> bool:
-        """Whether the checkpoint in its final place is good, so that one set aside is not needed any more."""
+        """Whether the checkpoint at its final path is intact, so that the replaced one is no longer needed."""
         try:
             return self._path(number) == self._target(number) and bool(self.verify(number))
         except NewerCheckpointError:
@@ -193,18 +196,18 @@ class CheckpointStore:
 
     def _target(self, number: int) -> Path:
         if number < 0:
-            raise ValueError(f"a checkpoint's number counts finished iterations; {number} is negative")
+            raise ValueError(f"the number of a checkpoint cannot be negative, got {number}")
         return self.folder / _folder_name(number)
 
     def _path(self, number: int) -> Path:
         folders = self._folders()
         if number not in folders:
             known = ", ".join(map(str, folders)) or "none"
-            raise CheckpointError(f"{self._target(number)}: there is no such checkpoint; there are: {known}")
+            raise CheckpointError(f"{self._target(number)}: no such checkpoint. The checkpoints are: {known}")
         return folders[number]
 
     def _folders(self) -> dict[int, Path]:
-        """Number to folder, ascending. One that was set aside counts as long as none has taken its place."""
+        """Number to folder, ascending. A replaced checkpoint counts until its replacement is complete."""
         found = {number: path for kind, number, path in self._temporaries() if kind == "old"}
         for path in self._entries():
             if (number := _parse(path.name)) is not None:
@@ -212,7 +215,7 @@ class CheckpointStore:
         return dict(sorted(found.items()))
 
     def _temporaries(self) -> list[tuple[str, int, Path]]:
-        """Kind, number and path of our temporary folders."""
+        """Kind, number and path of the temporary folders of checkpoints."""
         found = []
         for path in self._entries():
             split = durable.split_temporary(path)
@@ -221,17 +224,21 @@ class CheckpointStore:
         return found
 
     def _entries(self) -> list[Path]:
-        """All real folders here, no links."""
+        """All folders in the store, without links."""
         return sorted(path for path in self.folder.iterdir() if _is_folder(path)) if self.folder.exists() else []
 
     def _delete(self, path: Path) -> bool:
-        """Delete a checkpoint, renamed first: half of one must not look like one. False: it is foreign."""
+        """Delete a checkpoint. It is renamed first, so that a partly deleted one is not taken for a checkpoint.
+
+        Returns:
+            False if the folder contains other files and was not deleted.
+        """
         if _foreign(path):
             return False
         split = durable.split_temporary(path)
         doomed = durable.temporary_path(path.with_name(split[1]) if split else path, "del")
         durable.move_folder(path, doomed)
-        with durable.explain(doomed, 0):
+        with durable.translate_disk_errors(doomed, 0):
             for file in sorted(doomed.iterdir()):
                 durable.fault_point("mid_rotate")
                 file.unlink()
@@ -256,14 +263,16 @@ def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world
     )
 
 
-def _expect(number: int, path: Path, manifest: Manifest) -> Manifest:
+def _check_number(number: int, path: Path, manifest: Manifest) -> Manifest:
     if manifest.iteration != number:
-        raise CheckpointError(f"{path}: is the checkpoint of iteration {manifest.iteration} under another name")
+        raise CheckpointError(
+            f"{path}: contains the checkpoint {_folder_name(manifest.iteration)}. Fix: rename the folder"
+        )
     return manifest
 
 
 def _foreign(path: Path) -> str | None:
-    """The name of what makes a path something else than a checkpoint or part of one. None: nothing does."""
+    """The name of an entry that is not a file of a checkpoint, or of the path if it is not a folder. None: neither."""
     return checkpoint_files.foreign_entry(path) if _is_folder(path) else path.name
 
 
@@ -276,5 +285,5 @@ def _folder_name(number: int) -> str:
 
 
 def _parse(name: str) -> int | None:
-    """The number of a folder's name; None unless it is written exactly as `save` writes it."""
+    """The number in the name of a folder. None: `save` does not write such a name."""
     return int(name) if name.isascii() and name.isdigit() and _folder_name(int(name)) == name else None

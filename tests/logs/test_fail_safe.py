@@ -11,8 +11,8 @@ import toy_run
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
-from artschool.logs.guarded import Guarded
-from artschool.storage.store import CheckpointStore
+from artschool.logs.fail_safe import FailSafeLogger
+from artschool.storage.checkpoint_store import CheckpointStore
 
 METHODS = ["start", "advance", "log", "picture", "close"]
 PICTURES = "log={every: 3, pictures: {every: 3, keys: [sr]}}"
@@ -60,9 +60,11 @@ def test_a_logger_that_raises_is_off_after_one_warning(tmp_path: Path, undisturb
     run = toy_run.load(tmp_path, *SHORT)
     warnings: list[str] = []
     breaks, other = Breaks(method), toy_run.Recorder()
-    run.loggers = [Guarded(breaks, warnings.append), other]
+    run.loggers = [FailSafeLogger(breaks, warnings.append), other]
     assert toy_run.fingerprint(run.train()) == undisturbed
-    assert warnings == [f"Breaks failed in {method} and is off for the rest of this run: OSError: disk full"]
+    assert warnings == [
+        f"warning: Breaks failed in {method!r} and is switched off until the run is resumed: OSError: disk full"
+    ]
     assert breaks.calls.count(method) == 1
     assert breaks.calls[-1] == method
     assert [record["iteration"] for record in other.records] == [2, 5, 6]
@@ -71,7 +73,7 @@ def test_a_logger_that_raises_is_off_after_one_warning(tmp_path: Path, undisturb
 def test_a_logger_that_works_gets_everything(tmp_path: Path) -> None:
     run = toy_run.load(tmp_path, *SHORT)
     works = Breaks("never")
-    run.loggers = [Guarded(works, pytest.fail)]
+    run.loggers = [FailSafeLogger(works, pytest.fail)]
     run.train()
     iteration, logged = ["advance"], ["advance", "picture", "log"]
     assert works.calls == ["start", *iteration * 2, *logged, *iteration * 2, *logged, "advance", "log", "close"]

@@ -1,0 +1,97 @@
+"""An optimizer, the parameters that it moves, and its learning rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from artschool import ranks
+from artschool.engine.optimizers import step_unless_non_finite
+from artschool.engine.precision import Precision
+from artschool.engine.schedules import Schedule
+
+
+class ScheduledOptimizer:
+    """An optimizer whose learning rates follow a schedule.
+
+    Args:
+        optimizer: Holds the parameters that this process moves.
+        schedule: Gives the rate of each group from its base rate and the iteration.
+        parameters: All parameters that the step trains, over all processes. None: those of the optimizer.
+        shards: For each rank, the parameters that its optimizer moves. None: every process moves all parameters.
+
+    Attributes:
+        own_parameters: The parameters that this process moves, in the order of the optimizer.
+        base_rates: The learning rate of each group before the schedule applies.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        parameters: Sequence[nn.Parameter] | None = None,
+        shards: Sequence[Sequence[nn.Parameter]] | None = None,
+    ) -> None:
+        self.optimizer = optimizer
+        self.schedule = schedule
+        self.own_parameters: list[nn.Parameter] = [p for group in optimizer.param_groups for p in group["params"]]
+        self.parameters: Sequence[nn.Parameter] = self.own_parameters if parameters is None else parameters
+        self.shards = shards
+        self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
+        # The gradient scaler takes parameters from an optimizer. This one holds those of all processes.
+        self._of_all = optimizer if shards is None else torch.optim.SGD(self.parameters)
+        self._initial_groups = [dict(group) for group in optimizer.param_groups]
+
+    def gradients(self) -> list[Tensor]:
+        """The gradients of the parameters that have one."""
+        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+
+    def drop_gradients(self) -> None:
+        """Set every gradient to None."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    def unscale(self, precision: Precision) -> None:
+        """Divide the gradients by the loss scale of fp16."""
+        precision.unscale(self._of_all)
+
+    def step(self, found_inf: Tensor | None) -> None:
+        """Move the parameters of this process.
+
+        Args:
+            found_inf: A scalar on the device; 1.0 leaves the parameters as they are. None: always move.
+        """
+        if found_inf is None:
+            self.optimizer.step()
+        else:
+            step_unless_non_finite(self.optimizer, found_inf)
+
+    def exchange_shards(self) -> None:
+        """Give every process the parameters that the other processes have moved."""
+        if self.shards is not None:
+            ranks.broadcast_shards(self.shards)
+
+    def set_rates(self, iteration: int) -> None:
+        """Set the learning rate of every group to that of an iteration."""
+        for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = self.schedule.rate(base, iteration - group.get("schedule_from", 0))
+
+    def rates(self) -> list[float]:
+        """The current learning rate of each group."""
+        return [float(group["lr"]) for group in self.optimizer.param_groups]
+
+    def group_state(self) -> dict[str, Any]:
+        """Values that the optimizer has written to its groups, such as a step count: `group:<index>/<option>`."""
+        return {
+            f"group:{index}/{name}": value
+            for index, (group, initial) in enumerate(
+                zip(self.optimizer.param_groups, self._initial_groups, strict=True)
+            )
+            for name, value in group.items()
+            if name not in ("params", "lr")
+            and (isinstance(value, Tensor) or name not in initial or value != initial[name])
+        }
