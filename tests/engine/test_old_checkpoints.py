@@ -110,7 +110,9 @@ def test_what_does_not_fit_or_is_not_there_is_told(tmp_path: Path, old: tuple[Pa
     state = torch.load(file, weights_only=True)
     state["optimizers"][0]["state"][0]["exp_avg"] = torch.zeros(2, 2)
     torch.save(state, file)
-    with pytest.raises(CheckpointError, match=r"optimizer of step 'gen' does not fit: exp_avg is \(2, 2\) for"):
+    with pytest.raises(
+        CheckpointError, match=r"optimizer of step 'gen': wrong shape of exp_avg \(expected .*, got \(2, 2\)\)$"
+    ):
         toy_run.load(tmp_path, *overrides(), resume=str(file))
     file.write_text("nothing")
     with pytest.raises(CheckpointError, match="cannot be read without running code"):

@@ -101,7 +101,7 @@ def test_terminating_two_ranks_saves_one_iteration(tmp_path: Path) -> None:
     _, output = finish(process)
     numbers = CheckpointStore(tmp_path / "run" / "checkpoints").numbers()
     assert len(numbers) == 1, output
-    assert f"stopped after iteration {numbers[0]} and saved" in output
+    assert f"stopped after iteration {numbers[0]}; a checkpoint is saved" in output
 
 
 @pytest.mark.slow

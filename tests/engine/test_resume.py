@@ -68,7 +68,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path: Path, uninterrupte
     for stop in stops:
         run = load(tmp_path)
         run.loggers = [StopAfter(stop)]
-        with pytest.raises(Stopped, match=f"after iteration {stop} and saved") as error:
+        with pytest.raises(Stopped, match=f"after iteration {stop}; a checkpoint is saved") as error:
             run.train()
         assert error.value.exit_code == 143
     run = load(tmp_path)

@@ -199,8 +199,8 @@ def test_the_newest_valid_one_is_found_and_the_damaged_are_reported(store: Check
     reports: list[str] = []
     assert store.newest_valid(reports.append) == 2
     assert reports == [
-        f"{store.folder}/00000011/manifest.json: is missing",
-        f"{store.folder}/00000010/gen.safetensors: is missing",
+        f"warning: skipping checkpoint 11: {store.folder}/00000011/manifest.json: missing",
+        f"warning: skipping checkpoint 10: {store.folder}/00000010/gen.safetensors: missing",
     ]
     save(store, 11)
     assert value(store, 11) == 11.0
@@ -403,7 +403,7 @@ def test_the_same_kill_ruins_a_writer_in_place(store: CheckpointStore, monkeypat
     assert finish(start(lambda: save(store, 1), "before_manifest=kill")) == -signal.SIGKILL
     reports: list[str] = []
     assert store.newest_valid(reports.append) is None
-    assert reports == [f"{store.folder}/00000001/manifest.json: is missing"]
+    assert reports == [f"warning: skipping checkpoint 1: {store.folder}/00000001/manifest.json: missing"]
 
 
 @pytest.mark.parametrize("existing", [1, 2])
@@ -419,7 +419,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(
     monkeypatch.setenv("ARTSCHOOL_FAULT", f"{point}=disk_full")
     with pytest.raises(
         ResourceError,
-        match=r"00000002.*: cannot be written: No space left .* \d+ bytes needed, \d+ bytes free$",
+        match=r"00000002.*: cannot write: No space left .* \(\d+ bytes needed, \d+ bytes free\)$",
     ):
         save(store, 2, 7.0)
     assert names(store.folder) == [f"{existing:08d}"]
@@ -443,7 +443,7 @@ def test_a_file_size_limit_of_the_system_is_a_resource_error(store: CheckpointSt
     assert finish(start(save_too_much)) == 0
     message = (tmp_path / "error").read_text()
     assert message.startswith(
-        f"{store.folder}/00000002/gen.safetensors: cannot be written: File too large; 4080 bytes needed, "
+        f"{store.folder}/00000002/gen.safetensors: cannot write: File too large (4080 bytes needed, "
     )
     assert names(store.folder) == ["00000001"]
     assert value(store, 1) == 1.0
@@ -545,7 +545,9 @@ def test_saving_over_something_foreign_is_refused(store: CheckpointStore, tmp_pa
 def test_a_store_behind_a_link_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "checkpoints").symlink_to(tmp_path / "real")
-    with pytest.raises(CheckpointError, match="checkpoints: is a link, and nothing is deleted through links"):
+    with pytest.raises(
+        CheckpointError, match="checkpoints: the folder is a link; checkpoints are not deleted through links"
+    ):
         CheckpointStore(tmp_path / "checkpoints")
 
 
@@ -578,7 +580,7 @@ def test_a_failure_while_deleting_is_a_resource_error(store: CheckpointStore, mo
     save(store, 2)
     durable._calls.clear()
     monkeypatch.setenv("ARTSCHOOL_FAULT", "mid_rotate=io_error")
-    with pytest.raises(ResourceError, match="00000001: cannot be written: Input/output error"):
+    with pytest.raises(ResourceError, match="00000001: cannot write: Input/output error"):
         store.rotate([], keep_last=1)
     monkeypatch.delenv("ARTSCHOOL_FAULT")
     assert store.numbers() == [2]

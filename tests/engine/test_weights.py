@@ -112,11 +112,11 @@ def test_a_trace_takes_weights_and_refuses_those_that_do_not_fit(tmp_path: Path,
 @pytest.mark.parametrize(
     ("content", "report"),
     [
-        ({"weight": torch.zeros(2, 2)}, "1 tensors loaded; 1 missing: bias"),
+        ({"weight": torch.zeros(2, 2)}, "1 tensor loaded; 1 missing: bias"),
         ({**tensors(), "head.weight": torch.zeros(1)}, "2 tensors loaded; 1 unexpected: head.weight"),
         (
             {"bias": torch.zeros(2), **{f"x{index}": torch.zeros(1) for index in range(9)}},
-            "1 tensors loaded; 1 missing: weight; 9 unexpected: x0, x1, x2, x3, x4, x5, x6, x7, ...",
+            "1 tensor loaded; 1 missing: weight; 9 unexpected: x0, x1, x2, x3, x4, x5, x6, x7 and 1 more",
         ),
     ],
 )
@@ -127,8 +127,8 @@ def test_names_that_do_not_fit_are_reported_and_refused_unless_allowed(
     torch.save(content, file)
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, str(file))
-    way_out = "; write `weights: {file: ..., strict: false}` if that is meant"
-    assert after_place(error.value) == f"networks.net.weights: {file} does not fit: {report}{way_out}"
+    fix = ". Fix: if this is intended, write `weights: {file: ..., strict: false}`"
+    assert after_place(error.value) == f"networks.net.weights: {file}: does not fit the network: {report}{fix}"
     assert error.value.exit_code == 6
     found, said = loaded(tmp_path, f"{{file: {file}, strict: false}}")
     assert said == f"networks.net: {file}: {report}\n"
@@ -142,7 +142,7 @@ def test_a_file_of_which_nothing_fits_is_refused(tmp_path: Path, strict: str) ->
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, f"{{file: {file}, strict: {strict}}}")
     report = "0 tensors loaded; 2 missing: bias, weight; 1 unexpected: other"
-    assert after_place(error.value) == f"networks.net.weights: {file} does not fit: {report}"
+    assert after_place(error.value) == f"networks.net.weights: {file}: does not fit the network: {report}"
 
 
 @pytest.mark.parametrize("strict", ["true", "false"])

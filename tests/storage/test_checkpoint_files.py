@@ -120,11 +120,11 @@ def test_the_file_is_strict_json() -> None:
 @pytest.mark.parametrize(
     ("state", "text"),
     [
-        ({"a": {"b": [1, {2}]}}, r"state\.a\.b\[1\]: a set cannot be saved as JSON"),
-        ({"a": torch.ones(1)}, r"state\.a: a Tensor cannot be saved as JSON"),
-        ({"a": b""}, r"state\.a: a bytes cannot be saved"),
-        ({"a": {1: 2}}, r"state\.a: the key 1 cannot be saved; keys are text"),
-        ({"$float": "nan"}, r"state: the key '\$float' cannot be saved"),
+        ({"a": {"b": [1, {2}]}}, r"state\.a\.b\[1\]: cannot save a value of type set"),
+        ({"a": torch.ones(1)}, r"state\.a: cannot save a value of type Tensor"),
+        ({"a": b""}, r"state\.a: cannot save a value of type bytes"),
+        ({"a": {1: 2}}, r"state\.a: cannot save the key 1 \(expected text"),
+        ({"$float": "nan"}, r"state: cannot save the key '\$float'"),
     ],
 )
 def test_state_that_json_cannot_hold_is_named(state: dict[str, Any], text: str) -> None:

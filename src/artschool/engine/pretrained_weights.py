@@ -33,10 +33,10 @@ class LoadReport:
     unexpected: list[str]
 
     def __str__(self) -> str:
-        parts = [f"{self.loaded} tensors loaded"]
+        parts = [f"{self.loaded} tensor{'' if self.loaded == 1 else 's'} loaded"]
         for kind, names in (("missing", self.missing), ("unexpected", self.unexpected)):
             if names:
-                more = ", ..." if len(names) > MAX_NAMES else ""
+                more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
                 parts.append(f"{len(names)} {kind}: {', '.join(names[:MAX_NAMES])}{more}")
         return "; ".join(parts)
 

@@ -195,7 +195,9 @@ def _to_json(value: object, path: str) -> object:
             if not isinstance(key, str) or key == _FLOAT:
                 raise CheckpointError(f"{path}: cannot save the key {key!r} (expected text other than {_FLOAT!r})")
         return {key: _to_json(item, f"{path}.{key}") for key, item in value.items()}
-    raise CheckpointError(f"{path}: cannot save a {type(value).__name__} (expected numbers, text, lists or mappings)")
+    raise CheckpointError(
+        f"{path}: cannot save a value of type {type(value).__name__} (expected numbers, text, lists or mappings)"
+    )
 
 
 def _with_hash(fields: Mapping[str, Any]) -> bytes:
