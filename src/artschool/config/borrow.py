@@ -8,7 +8,7 @@ from pathlib import Path
 
 from artschool.config.compose import merge
 from artschool.config.source import Node
-from artschool.errors import ConfigError, Fault, allowed, nearest_file
+from artschool.errors import ConfigError, Fault
 
 Reader = Callable[[Path], Node]
 
@@ -73,15 +73,14 @@ class _Borrowed:
             return node
         other = path.parent / file.value
         if not other.is_file():
-            hint = nearest_file(other) or "A path is relative to the file it stands in."
-            self.faults.append(Fault(file.place, where, f"there is no file {other}", hint))
+            self.faults.append(Fault.missing_file(file.place, where, other))
             return node
         tree = self._read(other)
         known = _mapping(tree.get("networks"))
         wanted = str(other_name.value) if other_name is not None else name
         if wanted not in known:
-            hint = allowed("Its networks are", wanted, known)
-            self.faults.append(Fault((other_name or file).place, where, f"{other} has no network {wanted!r}", hint))
+            place, message = (other_name or file).place, f"{other} has no network {wanted!r}"
+            self.faults.append(Fault.unknown_name(place, where, message, wanted, known, listed_as="Its networks are"))
             return node
         self._add_plugins(tree, other)
         own = {key: child for key, child in _mapping(node).items() if key != "from"}

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from artschool.config.messages import describe, validate
 from artschool.config.source import Node
 from artschool.config.when import ALWAYS, When
-from artschool.errors import MOST_NAMES, Fault, Place, allowed, nearest
+from artschool.errors import MOST_NAMES, Fault, FaultKind, Place, allowed, nearest
 from artschool.registry import REGISTRIES, Registered, Registry, other_kind
 from artschool.registry.entries import Gated, GroupEntry, OptimizerEntry
 from artschool.registry.signature import Parameter, Role
@@ -134,7 +134,8 @@ class ComponentReader:
             if (given := node.get("in")) is not None and isinstance(given.value, dict):
                 names = ", ".join(parameter.name for parameter in registered.signature.inputs)
                 hint = f"Keys are named beside the options: {names}." if names else ""
-                self.faults.append(Fault(given.place, f"{path}.in", "expects a key or a list, found a mapping", hint))
+                expected = ("a key", "a list")
+                self.faults.append(Fault.wrong_value(given.place, f"{path}.in", expected, "a mapping", fix=hint))
                 return component
             component.node = node = self._name_inputs(registered, node, path)
         takes = [name for name in registered.takes if not nested or name in _aliases(model)]
@@ -154,12 +155,12 @@ class ComponentReader:
             glued = next((key for key in _mapping(node) if key.startswith("type:")), None)
             hint = f"Write a space after the ':' of {glued!r}." if glued is not None else ""
             message = f"needs a 'type'; `artschool components {kind}` lists them"
-            self.faults.append(Fault(node.start, path, message, hint))
+            missing = Fault(node.start, path, message, hint, kind=FaultKind.MISSING_OPTION, expected=("type",))
+            self.faults.append(missing)
         elif not isinstance(name.value, str):
-            self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
+            self.faults.append(Fault.wrong_value(name.place, f"{path}.type", ["a name"], describe(name)))
         elif name.value not in registry:
-            hint = _way_out(registry, name.value)
-            self.faults.append(Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint))
+            self.faults.append(_unknown_component(registry, name.value, name.place, f"{path}.type"))
         else:
             return registry.get(name.value)
         return None
@@ -175,10 +176,9 @@ class ComponentReader:
                 if key in options:
                     known = {**known, key: child}
                 elif key not in GroupEntry.model_fields:
-                    hint = allowed(
-                        f"a group of {registered.name} takes", key, [*GroupEntry.model_fields, *options], OPTIONS
-                    )
-                    self.faults.append(Fault(child.start, f"{where}.{key}", "unknown option", hint))
+                    names, owner = [*GroupEntry.model_fields, *options], f"a group of {registered.name}"
+                    place, at = child.start, f"{where}.{key}"
+                    self.faults.append(Fault.unknown_option(place, at, key, names, owner=owner, synonyms=OPTIONS))
             self.faults += validate(registered.model, replace(node, value=known), where, (), registered.name)[1]
 
     def _name_inputs(self, registered: Registered, node: Node, path: str) -> Node:
@@ -219,15 +219,17 @@ class ComponentReader:
         return inner
 
 
-def _way_out(registry: Registry, name: str) -> str:
-    """What to write instead of a type that there is not, or where all are listed."""
+def _unknown_component(registry: Registry, name: str, place: Place, path: str) -> Fault:
     kind, names = registry.kind.name, registry.names()
     other, close = other_kind(registry, name), nearest(name, names, TYPES.get(kind))
     if other:
-        return f"{other} {close}".strip()
-    if not close and len(names) > MOST_NAMES:
-        return f"There are {len(names)} {kind}; `artschool components {kind}` lists them."
-    return allowed(f"The {kind} are", name, names, TYPES.get(kind))
+        hint = f"{other} {close}".strip()
+    elif not close and len(names) > MOST_NAMES:
+        hint = f"There are {len(names)} {kind}; `artschool components {kind}` lists them."
+    else:
+        hint = allowed(f"The {kind} are", name, names, TYPES.get(kind))
+    message, sort = f"unknown {registry.kind.one} {name!r}", FaultKind.UNKNOWN_COMPONENT
+    return Fault.unknown_name(place, path, message, name, names, hint=hint, synonyms=TYPES.get(kind), kind=sort)
 
 
 def _mapping(node: Node) -> dict[str, Node]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from artschool.config.messages import describe
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.source import MOST_DEPTH, MOST_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
-from artschool.errors import ConfigError, Fault, Place, nearest, nearest_file
+from artschool.errors import ConfigError, Fault, Place
 
 REFERENCE = re.compile(r"(?<!\$)\$\{([^${}]*)\}")
 ENVIRONMENT = "env:"
@@ -53,11 +53,10 @@ def resolve_bases(tree: Node, path: Path, chain: tuple[Path, ...] = ()) -> Node:
             raise ConfigError(Fault(node.place, "base", "names a file, or a list of files"))
         other = path.parent / node.value
         if other.resolve() in chain:
-            names = " -> ".join(str(part.name) for part in (*chain, other))
-            raise ConfigError(Fault(node.place, "base", f"leads back to itself: {names}"))
+            names = (part.name for part in (*chain, other))
+            raise ConfigError(Fault.circular_reference(node.place, "base", names))
         if not other.is_file():
-            hint = nearest_file(other) or "A path is relative to the file it stands in."
-            raise ConfigError(Fault(node.place, "base", f"there is no file {other}", hint))
+            raise ConfigError(Fault.missing_file(node.place, "base", other))
         merged = merge(merged, resolve_bases(read_file(other), other, chain))
     own = replace(tree, value={key: node for key, node in tree.value.items() if key != "base"})
     return merge(merged, own)
@@ -195,9 +194,7 @@ class _Filler:
         if name.startswith(ENVIRONMENT):
             return self._environment(name.removeprefix(ENVIRONMENT), node)
         if name in chain:
-            self.faults.append(
-                Fault(node.place, "", f"${{{name}}} leads back to itself: {' -> '.join((*chain, name))}")
-            )
+            self.faults.append(Fault.circular_reference(node.place, "", (*chain, name), f"${{{name}}}"))
             return Node(None, node.place)
         target: Node | None = self._tree
         for step in name.split("."):
@@ -206,17 +203,17 @@ class _Filler:
                 known = parent.value if parent is not None and isinstance(parent.value, dict) else {}
                 variable = name.rpartition(":")[2]  # As other languages write it: ${HOME}, ${oc.env:HOME}.
                 is_variable = parent is self._tree and variable in os.environ
-                hint = f"`${{env:{variable}}}` is the environment variable." if is_variable else nearest(step, known)
-                self.faults.append(Fault(node.place, "", f"${{{name}}}: there is no {step!r}", hint))
+                hint = f"`${{env:{variable}}}` is the environment variable." if is_variable else ""
+                message = f"${{{name}}}: there is no {step!r}"
+                self.faults.append(Fault.unknown_name(node.place, "", message, step, known, hint=hint))
                 return Node(None, node.place)
         assert target is not None
         return self.fill(target, (*chain, name))
 
     def _environment(self, name: str, node: Node) -> Node:
         if name not in os.environ:
-            self.faults.append(
-                Fault(node.place, "", f"the environment variable {name!r} is not set", nearest(name, os.environ))
-            )
+            message = f"the environment variable {name!r} is not set"
+            self.faults.append(Fault.unknown_name(node.place, "", message, name, os.environ))
             return Node(None, node.place)
         return Node(resolve(os.environ[name]), node.place, reference=str(node.value))
 

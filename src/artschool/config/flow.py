@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
 from artschool.config.when import ALWAYS, When, first_uncovered
-from artschool.errors import Fault, Place, nearest
+from artschool.errors import Fault, FaultKind, Place, nearest
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,9 @@ class Flow:
                 continue
             iteration = first_uncovered(when & self.during, [writer.when for writer in writers])
             if iteration is not None and use.name not in given:
-                yield Fault(
-                    use.place,
-                    path,
-                    f"reads {use.name!r} at iteration {iteration}, when nothing before it writes it",
-                    "\n".join(f"{w.path} at {w.place} writes it {w.when}" for w in writers),
-                )
+                message = f"reads {use.name!r} at iteration {iteration}, when nothing before it writes it"
+                hint = "\n".join(f"{w.path} at {w.place} writes it {w.when}" for w in writers)
+                yield _unwritten(use.place, path, message, use.name, self.writers, hint)
 
     def check_writes(self, component: Component, when: When) -> Iterator[Fault]:
         """Faults of one component's writes; they exist from here on."""
@@ -84,6 +81,8 @@ class Flow:
                         f"{component.path}.out",
                         f"writes {use.name!r}, already written by {writer.path}; rename one of them",
                         f"{writer.path} stands at {writer.place}{at}",
+                        kind=FaultKind.REWRITTEN_KEY,
+                        found=use.name,
                     )
                     break
             self.writers.setdefault(use.name, []).append(Writer(component.path, use.place, when))
@@ -92,18 +91,20 @@ class Flow:
         message = f"reads {use.name!r}, which nothing before it writes"
         if use.name in later:
             writer = later[use.name]
-            return Fault(
-                use.place,
-                path,
-                message,
-                f"it is written later, at {writer.place} by {writer.path}; move that up",
-            )
-        lines = [
-            f"There are: {', '.join(sorted(self.writers)) or 'no keys'}. {nearest(use.name, self.writers)}".strip()
-        ]
+            hint = f"it is written later, at {writer.place} by {writer.path}; move that up"
+            return _unwritten(use.place, path, message, use.name, self.writers, hint)
+        lines = [_known_keys(self.writers, use.name)]
         close = [key for key in self.writers if nearest(use.name, [key])]
         lines += [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
-        return Fault(use.place, path, message, "\n".join(lines))
+        return _unwritten(use.place, path, message, use.name, self.writers, "\n".join(lines))
+
+
+def _unwritten(place: Place, path: str, message: str, key: str, written: Iterable[str], hint: str) -> Fault:
+    return Fault.unknown_name(place, path, message, key, written, hint=hint, kind=FaultKind.UNWRITTEN_KEY)
+
+
+def _known_keys(written: Iterable[str], key: str) -> str:
+    return f"There are: {', '.join(sorted(written)) or 'no keys'}. {nearest(key, written)}".strip()
 
 
 def declared_keys(data: Component | None) -> tuple[str, ...] | None:
@@ -216,10 +217,10 @@ def _check_required(config: Config) -> Iterator[Fault]:
         for index, key in enumerate(step.section.requires):
             known.read.add(key)
             if key not in known.writers and not known.open:
-                hint = f"There are: {', '.join(sorted(known.writers))}. {nearest(key, known.writers)}".strip()
                 place = config.tree.at(("steps", step.name, "requires", index)).place
                 message = f"requires {key!r}, which nothing before it writes, so it would never run"
-                yield Fault(place, f"steps.{step.name}.requires", message, hint)
+                hint = _known_keys(known.writers, key)
+                yield _unwritten(place, f"steps.{step.name}.requires", message, key, known.writers, hint)
         for component, when in components_of(step):
             list(known.check_writes(component, when))
 
@@ -251,8 +252,8 @@ def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
         flow.read.add(key)
         place, writers = section.at((index,)).place, flow.writers.get(key)
         if writers is None and not flow.open:
-            hint = f"There are: {', '.join(sorted(flow.writers))}. {nearest(key, flow.writers)}".strip()
-            yield Fault(place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint)
+            message, hint = f"shows {key!r}, which nothing writes", _known_keys(flow.writers, key)
+            yield _unwritten(place, "log.pictures.keys", message, key, flow.writers, hint)
         elif writers and all((writer.when & flow.during).first() is None for writer in writers):
             hint = f"{writers[0].path} at {writers[0].place} would write it"
             yield Fault(place, "log.pictures.keys", f"shows {key!r}, which is written at no iteration", hint)

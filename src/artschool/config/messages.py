@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 from artschool.config.scalars import resolve
 from artschool.config.shorthand import in_full
 from artschool.config.source import Node
-from artschool.errors import MOST_NAMES, Fault, allowed, nearest
+from artschool.errors import Fault, FaultKind, nearest
 from artschool.wording.synonyms import OPTIONS
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -126,32 +126,33 @@ class _Faults:
 
     def _missing(self, location: Location, name: str) -> Fault:
         found = self._node.at(location)
-        return Fault(found.start, self._where(location), f"needs {name!r}")
+        return Fault.missing_option(found.start, self._where(location), name)
 
     def _too_high(self, location: Location, high: Sequence[Location]) -> Fault:
         found, above, name = self._node.at(location), self._node.at(location[:-1]), str(location[-1])
         beside = above.value if isinstance(above.value, dict) else {}
         entry = next((each for each in beside if (*location[:-1], each) not in high), "<name>")
-        where = self._where(location[:-1])
-        message = f"stands one level too high: it belongs in an entry of `{where}`, such as {where}.{entry}.{name}"
-        return Fault(found.start, self._where(location), message)
+        owner = self._where(location[:-1])
+        example = f"{owner}.{entry}.{name}"
+        return Fault.misplaced_option(found.start, self._where(location), owner=owner, example=example)
 
     def _names_at(self, location: Location) -> list[str]:
-        return list(_names_in(self._model, location))
+        return _names_in(self._model, location)
 
     def _unknown(self, location: Location) -> Fault:
         found, parent, name = self._node.at(location), location[:-1], str(location[-1])
         names = self._names_at(parent) if parent else self._takes
-        hint = allowed(f"{self._where(parent) if parent else self._owner} takes", name, names, OPTIONS) if names else ""
-        if self._home is not None and not nearest(name, names, OPTIONS):
-            hint = f"{hint} {self._home(name)}".strip()
-        return Fault(found.start, self._where(location), "unknown option", hint)
+        owner = self._where(parent) if parent else self._owner
+        home = self._home(name) if self._home is not None else ""
+        path = self._where(location)
+        return Fault.unknown_option(found.start, path, name, names, owner=owner, synonyms=OPTIONS, home=home)
 
     def _misnamed(self, location: Location, error: ErrorDetails) -> Fault:
         found = self._node.at(location)
         is_key = error["loc"][-1] == "[key]"  # So pydantic marks a location whose key is wrong, not its value.
         place, name = (found.start, location[-1]) if is_key else (found.place, found.masked())
-        return Fault(place, self._where(location[:-1] if is_key else location), f"{name!r} {error['msg']}")
+        path, message = self._where(location[:-1] if is_key else location), f"{name!r} {error['msg']}"
+        return Fault(place, path, message, kind=FaultKind.INVALID_NAME, found=str(name))
 
     def _value(self, location: Location, errors: list[ErrorDetails], short: list[ErrorDetails]) -> Fault:
         found = self._node.at(location)
@@ -160,17 +161,14 @@ class _Faults:
         else:
             sizes = [error for error in errors if error["type"] in ("too_short", "too_long")]
             expected = list(dict.fromkeys(_expectation(error) for error in sizes or errors))
-        names = _literals(errors)
-        if isinstance(found.value, str) and len(names) > MOST_NAMES:
-            message = f"expects one of {len(names)} names, found {describe(found)}"
-            return Fault(found.place, self._where(location), message, allowed("There are", found.value, names))
-        message = f"expects {' or '.join(expected)}, found {describe(found)}"
-        hint = ""
-        if isinstance(found.value, str):
-            is_entry = any(error["type"] == "dict_type" for error in errors)
-            full = in_full(location, str(found.masked())) if is_entry else ""
-            hint = full or _unquoted(found, errors) or nearest(found.value, names)
-        return Fault(found.place, self._where(location), message, hint)
+        path, text = self._where(location), found.value
+        if not isinstance(text, str):
+            return Fault.wrong_value(found.place, path, expected, describe(found))
+        is_entry = any(error["type"] == "dict_type" for error in errors)
+        full = in_full(location, str(found.masked())) if is_entry else ""
+        fix = full or _unquoted(found, errors)
+        names = _literals_in(self._model, location) if any(e["type"] == "literal_error" for e in errors) else []
+        return Fault.wrong_value(found.place, path, expected, describe(found), name=text, known=names, fix=fix)
 
     def _where(self, location: Location) -> str:
         return ".".join([self._path, *map(str, location)] if self._path else map(str, location))
@@ -199,17 +197,42 @@ def _is_unknown(errors: Sequence[ErrorDetails]) -> bool:
     return any(error["type"] == "extra_forbidden" for error in errors)
 
 
-def _names_in(annotation: Any, location: Sequence[str | int]) -> Iterable[str]:
-    """The names that a mapping may hold, at a location below a model; none where its keys are free."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = {info.alias or name: info.annotation for name, info in annotation.model_fields.items()}
-        return fields if not location else _names_in(fields.get(str(location[0])), location[1:])
+def _names_in(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The options that a mapping takes, at a location below a model; none where its keys are free."""
+    return next((list(_fields(part)) for part in _types_at(model, location) if _is_model(part)), [])
+
+
+def _literals_in(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """The literal values that are allowed at a location below a model, as text."""
+    literals = (part for part in _types_at(model, location) if typing.get_origin(part) is typing.Literal)
+    return [str(value) for part in literals for value in typing.get_args(part)]
+
+
+def _types_at(annotation: Any, location: Sequence[str | int]) -> Iterator[Any]:
+    """The types that are allowed at a location below a type, one for each branch of a union."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        return next((names for part in arguments if (names := _names_in(part, location))), ())
     if origin is typing.Annotated:
-        return _names_in(arguments[0], location)
-    return _names_in(arguments[-1], location[1:]) if origin in (dict, list) and location else ()
+        yield from _types_at(arguments[0], location)
+    elif origin in (typing.Union, types.UnionType):
+        for part in arguments:
+            yield from _types_at(part, location)
+    elif not location:
+        yield annotation
+    elif _is_model(annotation):
+        yield from _types_at(_fields(annotation).get(str(location[0])), location[1:])
+    elif origin in (dict, list, tuple):
+        parts = [part for part in arguments if part is not ...]
+        index = min(int(location[0]), len(parts) - 1) if origin is tuple else -1
+        yield from _types_at(parts[index], location[1:])
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _fields(model: type[BaseModel]) -> dict[str, Any]:
+    """The types of a model's fields, by the names that a file uses."""
+    return {info.alias or name: info.annotation for name, info in model.model_fields.items()}
 
 
 def _expectation(error: ErrorDetails) -> str:
@@ -228,11 +251,6 @@ def _unquoted(node: Node, errors: Sequence[ErrorDetails]) -> str:
     kinds = {type(plain), int if isinstance(plain, float) and plain.is_integer() else type(plain)}
     is_wanted = any(kinds.intersection(SCALARS.get(error["type"], ())) for error in errors)
     return f"Write it without quotes: {text}" if is_wanted else ""
-
-
-def _literals(errors: Sequence[ErrorDetails]) -> list[str]:
-    expected = ",".join(str(e.get("ctx", {})["expected"]) for e in errors if e["type"] == "literal_error")
-    return [part.strip("' ") for part in expected.replace(" or ", ",").split(",") if part]
 
 
 def describe(node: Node) -> str:

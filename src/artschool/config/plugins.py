@@ -13,7 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from artschool.errors import ConfigError, Fault, Place, nearest, nearest_file
+from artschool.errors import ConfigError, Fault, Place, nearest
 from artschool.registry import REGISTRIES
 
 ENTRY_POINTS = "artschool"
@@ -41,8 +41,7 @@ def load_plugin(name: str, place: Place, path: str) -> None:
     if name.endswith(".py"):
         file = file_of(name, place)
         if not file.is_file():
-            hint = "A path is relative to the file it stands in." if place.line else ""
-            raise ConfigError(Fault(place, path, f"there is no file {file}", nearest_file(file) or hint))
+            raise ConfigError(Fault.missing_file(place, path, file))
         with _blamed(name, place, path):
             _import_file(file)
     else:

@@ -8,7 +8,7 @@ from itertools import pairwise
 from artschool.config.flow import declared_keys, yielded_keys
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
-from artschool.errors import Fault, Place, allowed
+from artschool.errors import Fault, FaultKind, Place
 
 STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale"}
 """What every step logs besides its losses."""
@@ -56,8 +56,8 @@ def _check_network(config: Config, name: str, place: Place, path: str) -> Iterat
         # Whoever writes gen_ema may mean gen.ema.
         averages = config.sections.ema.decays if config.sections.ema and ("." in name or name.endswith("ema")) else []
         averaged = [f"{average}.ema" for average in averages]
-        hint = allowed("The networks are", name, [*config.networks, *averaged])
-        yield Fault(place, path, f"unknown network {name!r}", hint)
+        known, message = [*config.networks, *averaged], f"unknown network {name!r}"
+        yield Fault.unknown_name(place, path, message, name, known, listed_as="The networks are")
 
 
 def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
@@ -65,11 +65,11 @@ def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
         path = f"evaluate.{evaluation.name}"
         for name, place in _names(_node(evaluation.node, "steps")) if evaluation.section.steps else ():
             if name not in config.steps:
-                yield Fault(
-                    place, f"{path}.steps", f"unknown step {name!r}", allowed("The steps are", name, config.steps)
-                )
+                message, listed_as = f"unknown step {name!r}", "The steps are"
+                yield Fault.unknown_name(place, f"{path}.steps", message, name, config.steps, listed_as=listed_as)
         if not evaluation.section.steps and not evaluation.section.metrics:
-            yield Fault(evaluation.node.start, path, "needs 'metrics', or 'steps' whose losses it reports")
+            message, kind = "needs 'metrics', or 'steps' whose losses it reports", FaultKind.MISSING_OPTION
+            yield Fault(evaluation.node.start, path, message, kind=kind, expected=("metrics", "steps"))
 
 
 def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
@@ -107,19 +107,16 @@ def _check_optimizer(step: StepConfig, path: str) -> Iterator[Fault]:
 def _check_data(config: Config) -> Iterator[Fault]:
     data = _node(config.tree, "data")
     if "train" not in config.data:
-        yield Fault(data.start, "data", "needs an entry 'train', which the steps are trained on")
+        message, kind = "needs an entry 'train', which the steps are trained on", FaultKind.MISSING_OPTION
+        yield Fault(data.start, "data", message, kind=kind, expected=("train",))
     for component in config.data.values():
         yield from _check_keys(component)
     for evaluation in config.evaluations.values():
         name = evaluation.section.data
         if name not in config.data:
             place = _node(evaluation.node, "data").place
-            yield Fault(
-                place,
-                f"evaluate.{evaluation.name}.data",
-                f"unknown data {name!r}",
-                allowed("The data sets are", name, config.data),
-            )
+            path, message = f"evaluate.{evaluation.name}.data", f"unknown data {name!r}"
+            yield Fault.unknown_name(place, path, message, name, config.data, listed_as="The data sets are")
 
 
 def _check_keys(data: Component) -> Iterator[Fault]:
@@ -131,14 +128,14 @@ def _check_keys(data: Component) -> Iterator[Fault]:
             continue
         for key, place in _names(node):
             if key not in known:
-                hint = allowed("It yields", key, known)
-                yield Fault(place, f"{data.path}.{option}", f"the data set yields no {key!r}", hint)
+                path, message = f"{data.path}.{option}", f"the data set yields no {key!r}"
+                yield Fault.unknown_name(place, path, message, key, known, listed_as="It yields")
 
 
 def _check_training(config: Config) -> Iterator[Fault]:
     train, node = config.sections.train, _node(config.tree, "train")
     if train.iterations is None and train.epochs is None:
-        yield Fault(node.start, "train", "needs 'iterations' or 'epochs'")
+        yield Fault.missing_option(node.start, "train", "iterations", "epochs")
     elif train.iterations is not None and train.epochs is not None:
         yield Fault(node.start, "train", "gives both 'iterations' and 'epochs'; keep one")
     if train.iterations is not None and train.start_iteration >= train.iterations:
@@ -182,8 +179,8 @@ def _check_keep_best(config: Config) -> Iterator[Fault]:
             known += [f"{evaluation.name}/{step.name}/{loss}" for loss in step.losses]
     if best.metric not in known:
         node = _node(_node(_node(config.tree, "checkpoint"), "keep_best"), "metric")
-        hint = allowed("The metrics are", best.metric, known)
-        yield Fault(node.place, "checkpoint.keep_best.metric", f"no evaluation gives {best.metric!r}", hint)
+        path, message = "checkpoint.keep_best.metric", f"no evaluation gives {best.metric!r}"
+        yield Fault.unknown_name(node.place, path, message, best.metric, known, listed_as="The metrics are")
 
 
 def _all_components(config: Config) -> Iterable[Component]:

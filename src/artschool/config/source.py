@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from artschool.config.scalars import Scalar, resolve
-from artschool.errors import ConfigError, Fault, Place, allowed
+from artschool.errors import ConfigError, Fault, FaultKind, Place
 
 KeyPath = tuple[str, ...]
 """The keys and list indices that lead from the top of a file to a value."""
@@ -106,7 +106,7 @@ def read_file(path: Path, *, yaml11: bool = False) -> Node:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(Fault(place, "", "there is no such file", _siblings(path))) from None
+        raise ConfigError(_missing(place, path)) from None
     except IsADirectoryError:
         raise ConfigError(Fault(place, "", "is a folder; name the YAML file in it")) from None
     except OSError as error:
@@ -158,10 +158,11 @@ def _tag_fault(place: Place, tag: str) -> Fault:
     return Fault(place, "", f"a YAML tag {tag!r} is not allowed; write the value plainly")
 
 
-def _siblings(path: Path) -> str:
+def _missing(place: Place, path: Path) -> Fault:
     folder = path.parent
     names = [each.name for each in folder.glob("*.y*ml")] if folder.is_dir() else []
-    return allowed(f"In {folder} there are", path.name, names) if names else ""
+    listed_as, kind = f"In {folder} there are" if names else "", FaultKind.MISSING_FILE
+    return Fault.unknown_name(place, "", "there is no such file", path.name, names, listed_as=listed_as, kind=kind)
 
 
 def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
@@ -260,8 +261,7 @@ class _Composer:
             node = self._node(next(self._events), depth + 1)
             name = self._key(key)
             if name in entries:
-                first = entries[name].key_place
-                self.faults.append(Fault(key.place, "", f"the key {name!r} stands twice, first at {first}"))
+                self.faults.append(Fault.duplicate_key(key.place, name, entries[name].start))
                 continue
             entries[name] = Node(node.value, node.place, key.place, node.reference, node.tag)
         return entries

@@ -8,7 +8,7 @@ from artschool.config.flow import check_flow
 from artschool.config.references import check_references
 from artschool.config.source import Node
 from artschool.config.structure import Config, structure
-from artschool.errors import Fault, Place
+from artschool.errors import Fault, FaultKind, Place
 
 NOWHERE = Place("")
 UNKNOWN = Node("unknown", NOWHERE)
@@ -27,9 +27,9 @@ def valid_part(tree: Node) -> tuple[Config | None, list[Fault]]:
     if config is not None:
         faults += [*check_references(config), *check_flow(config)[0]]
     rest, tree = faults, _filled(tree)
-    while any(not fault.message.startswith("needs") for fault in rest):
+    while any(fault.kind is not FaultKind.MISSING_OPTION for fault in rest):
         for fault in rest:
-            if not fault.message.startswith("needs"):
+            if fault.kind is not FaultKind.MISSING_OPTION:
                 tree = _without(tree, fault.path.split("."))
         before = len(rest)
         config, rest = structure(tree)

@@ -11,7 +11,7 @@ from artschool.config.flow import check_flow
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
 from artschool.config.structure import Config, structure
-from artschool.errors import ConfigError, Fault, allowed
+from artschool.errors import ConfigError, Fault, FaultKind, allowed
 
 
 def check_tree(
@@ -35,7 +35,7 @@ def check_tree(
     faults = _load_plugins(tree, announce) if with_plugins else []
     config, found = structure(tree)
     # A plugin that could not be imported is one fault, however many of its components the file names.
-    faults += [fault for fault in found if not (faults and _is_unknown_component(fault))]
+    faults += [fault for fault in found if not (faults and fault.kind is FaultKind.UNKNOWN_COMPONENT)]
     if config is not None:
         faults += check_references(config)
         flow_faults, warnings = check_flow(config)
@@ -56,15 +56,11 @@ def _with_nearest(fault: Fault, tree: Node) -> Fault:
     """Add the nearest name to what an override made by its path alone, and is incomplete for that reason."""
     steps = fault.path.split(".")
     made_by_path = f"{fault.path}." in fault.place.source and not fault.place.line
-    if not made_by_path or fault.hint or not fault.message.startswith("needs"):
+    if not made_by_path or fault.hint or fault.kind is not FaultKind.MISSING_OPTION:
         return fault
     siblings = tree.at(steps[:-1]).value
     written = [key for key, node in siblings.items() if node.place.line] if isinstance(siblings, dict) else []
     return replace(fault, hint=allowed("There are", steps[-1], written) if written else "")
-
-
-def _is_unknown_component(fault: Fault) -> bool:
-    return fault.path.endswith(".type") and fault.message.startswith("unknown ")
 
 
 def _load_plugins(tree: Node, announce: Callable[[str], None]) -> list[Fault]:

@@ -108,7 +108,8 @@ def read_in_layers(path: Path, overrides: Sequence[str] = ()) -> Layered:
 
 
 def with_warnings(error: ConfigError, warnings: Sequence[Fault]) -> ConfigError:
-    """The same error, which tells the warnings too: one of them may be the reason."""
+    """The same error with the warnings, which may explain it, also as notes."""
+    error.warnings += warnings
     for warning in warnings:
         error.add_note(f"warning: {warning}")
     return error
