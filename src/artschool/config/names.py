@@ -8,11 +8,14 @@ from typing import Annotated, LiteralString
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
+INVALID_NAME = "invalid_name"
+"""The type of pydantic's error about a name that is not valid."""
+
 
 def _plain(pattern: str, allowed: LiteralString) -> AfterValidator:
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
-            raise PydanticCustomError("plain_name", "is no plain name: " + allowed)
+            raise PydanticCustomError(INVALID_NAME, "is no plain name: " + allowed)
         return value
 
     return AfterValidator(check)

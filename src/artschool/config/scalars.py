@@ -18,9 +18,11 @@ WORDS: dict[str, Scalar] = {
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
 OLD_WORDS: dict[str, Scalar] = {
+    **WORDS,
     **{form(word): True for word in ("yes", "on") for form in (str.lower, str.title, str.upper)},
     **{form(word): False for word in ("no", "off") for form in (str.lower, str.title, str.upper)},
 }
+"""The words of YAML 1.1, which are booleans too."""
 INTEGER = re.compile(r"[-+]?[0-9]+")
 OCTAL = re.compile(r"0o[0-7]+")
 HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
@@ -34,12 +36,14 @@ def resolve(text: str, *, yaml11: bool = False) -> Scalar:
     Args:
         yaml11: Whether `yes`, `no`, `on` and `off` are booleans, as files written for YAML 1.1 expect.
     """
-    if text in WORDS:
-        return WORDS[text]
-    if yaml11 and text in OLD_WORDS:
-        return OLD_WORDS[text]
-    if len(text) > MOST_DIGITS:
-        return text
+    words = OLD_WORDS if yaml11 else WORDS
+    if text in words:
+        return words[text]
+    return text if len(text) > MOST_DIGITS else _number(text)
+
+
+def _number(text: str) -> int | float | str:
+    """The number that a text is, or the text itself."""
     if INTEGER.fullmatch(text):
         return int(text)
     if OCTAL.fullmatch(text):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,25 +18,34 @@ LIMITS = (("ge", "{} or more"), ("gt", "more than {}"), ("le", "{} or less"), ("
 def type_name(annotation: Any) -> str:
     """A type in a reader's words: `key`, `key or null`, `list of key`, `'l1' or 'l2'`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _annotated_name(arguments[0], arguments[1:])
+    if origin is not None and arguments:
+        return _generic_name(origin, arguments)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"mapping of {', '.join(annotation.model_fields)}"
-    if origin is typing.Annotated:
-        if (form := next((extra for extra in arguments[1:] if isinstance(extra, Pattern)), None)) is not None:
-            return form.words
-        marker = next((extra for extra in arguments[1:] if isinstance(extra, Marker)), None)
-        if marker is not None and marker.role is Role.NESTED:
-            return f"one of the {marker.kind}"
-        return marker.role.value if marker else type_name(arguments[0])
+    name = getattr(annotation, "__name__", str(annotation))
+    return IN_WORDS.get(name, name)
+
+
+def _annotated_name(annotation: Any, extras: Sequence[Any]) -> str:
+    form = next((extra for extra in extras if isinstance(extra, Pattern)), None)
+    if form is not None:
+        return form.words
+    marker = next((extra for extra in extras if isinstance(extra, Marker)), None)
+    if marker is None:
+        return type_name(annotation)
+    return f"one of the {marker.kind}" if marker.role is Role.NESTED else marker.role.value
+
+
+def _generic_name(origin: Any, arguments: Sequence[Any]) -> str:
     if origin is typing.Literal:
         return " or ".join(repr(argument) for argument in arguments)
     if origin in (list, tuple, set):
         return f"list of {', '.join(type_name(a) for a in arguments if a is not ...)}"
     if origin is dict:
         return f"mapping to {type_name(arguments[1])}"
-    if arguments:
-        return " or ".join(dict.fromkeys(" or ".join(map(type_name, arguments)).split(" or ")))
-    name = getattr(annotation, "__name__", str(annotation))
-    return IN_WORDS.get(name, name)
+    return " or ".join(dict.fromkeys(" or ".join(map(type_name, arguments)).split(" or ")))
 
 
 def limits(annotation: Any) -> str:
