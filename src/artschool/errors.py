@@ -1,4 +1,4 @@
-"""Every error the package raises on purpose, and a fault: something wrong at a place in a file."""
+"""The errors that the package raises on purpose, and faults: mistakes in a file, each with its location."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from artschool.wording.synonyms import Synonyms
 
 
 class ArtschoolError(Exception):
-    """Root of all errors raised on purpose. Its text is for the user; `exit_code` is what the command returns."""
+    """Base class of all errors that the package raises on purpose.
+
+    Attributes:
+        exit_code: Exit code of a command that ends with this error.
+    """
 
     exit_code = 1
 
@@ -41,7 +45,7 @@ class ConfigError(ArtschoolError):
 
 
 class StateError(ArtschoolError):
-    """A key is written twice or read before it exists, where only the running program could tell."""
+    """A key is written twice, or read before it is written, which only the running program can detect."""
 
     exit_code = 2
 
@@ -53,7 +57,7 @@ class DataError(ArtschoolError):
 
 
 class NumericsError(ArtschoolError):
-    """Numbers exploded and the file asks to stop."""
+    """Losses or gradients are NaN or infinite, and the run cannot continue."""
 
     exit_code = 4
 
@@ -71,7 +75,7 @@ class CheckpointError(ArtschoolError):
 
 
 class Stopped(ArtschoolError):  # noqa: N818  # nothing went wrong
-    """The run was told to stop and has saved. `exit_code` is 143 after SIGTERM and 130 after Ctrl-C."""
+    """A signal stopped the run, which saved a checkpoint. `exit_code` is 143 after SIGTERM and 130 after Ctrl-C."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -80,7 +84,7 @@ class Stopped(ArtschoolError):  # noqa: N818  # nothing went wrong
 
 @dataclass(frozen=True)
 class Place:
-    """Where something is written: a file with line and column counted from 1, or an override on the command line."""
+    """A location: a file with line and column, both counted from 1, or an override on the command line."""
 
     source: str
     line: int = 0
@@ -152,7 +156,7 @@ class Fault:
     @classmethod
     def missing_option(cls, place: Place, path: str, *names: str, hint: str = "") -> Fault:
         """A mapping lacks an option. Of several `names`, any one is enough."""
-        message = f"needs {' or '.join(map(repr, names))}"
+        message = f"missing option {' or '.join(map(repr, names))}"
         return cls(place, path, message, hint, kind=FaultKind.MISSING_OPTION, expected=names)
 
     @classmethod
@@ -163,7 +167,7 @@ class Fault:
             owner: Path of the mapping whose entries take the option.
             example: A path at which the option is allowed.
         """
-        message = f"stands one level too high: it belongs in an entry of `{owner}`, such as {example}"
+        message = f"misplaced option: it belongs in an entry of `{owner}`, such as {example}"
         return cls(place, path, message, kind=FaultKind.MISPLACED_OPTION, expected=(example,))
 
     @classmethod
@@ -233,32 +237,33 @@ class Fault:
         expected, known, kind = tuple(expected), list(known), FaultKind.WRONG_VALUE
         suggestion = closest_name(name, known) if name else None
         hint = fix or _did_you_mean(suggestion)
-        if name and len(known) > MOST_NAMES:
-            expected, hint = (f"one of {len(known)} names",), allowed("There are", name, known)
-        message = f"expects {' or '.join(expected)}, found {found}"
+        if name and len(known) > MAX_LISTED:
+            expected, hint = (f"one of {len(known)} names",), allowed("The names are", name, known)
+        message = f"expected {' or '.join(expected)}, got {found}"
         return cls(place, path, message, hint, "", kind, found, expected, tuple(sorted(known)), suggestion)
 
     @classmethod
     def duplicate_key(cls, place: Place, key: str, first: Place) -> Fault:
         """A mapping has a key twice, first at `first`."""
-        message = f"the key {key!r} stands twice, first at {first}"
+        message = f"duplicate key {key!r}, first defined at {first}"
         return cls(place, "", message, kind=FaultKind.DUPLICATE_KEY, found=key)
 
     @classmethod
     def missing_file(cls, place: Place, path: str, file: Path) -> Fault:
         """A file that is named at a place does not exist."""
         suggestion, kind = closest_name(file.name, _siblings(file)), FaultKind.MISSING_FILE
-        hint = _did_you_mean(suggestion) or ("A path is relative to the file it stands in." if place.line else "")
-        return cls(place, path, f"there is no file {file}", hint, kind=kind, found=str(file), suggestion=suggestion)
+        hint = _did_you_mean(suggestion) or ("A path is relative to the file that contains it." if place.line else "")
+        return cls(place, path, f"file {file} does not exist", hint, kind=kind, found=str(file), suggestion=suggestion)
 
     @classmethod
     def circular_reference(cls, place: Place, path: str, chain: Iterable[str], what: str = "") -> Fault:
-        """Following references returns to where it began. `what` is the reference, where the path does not tell."""
-        message = f"{what} leads back to itself: {' -> '.join(chain)}".strip()
+        """A chain of references leads back to its start. `what` is the reference, where the path does not name it."""
+        message = f"{what} is a circular reference" if what else "circular reference"
+        message = f"{message}: {' -> '.join(chain)}"
         return cls(place, path, message, kind=FaultKind.CIRCULAR_REFERENCE, found=what)
 
 
-MOST_NAMES = 32
+MAX_LISTED = 32
 """The most names that a hint lists in full."""
 
 
@@ -276,13 +281,13 @@ def nearest(name: str, known: Iterable[str], synonyms: Synonyms | None = None) -
 def allowed(what: str, name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str:
     """The hint of a fault about an unknown name: the known names and the closest one.
 
-    Of more than `MOST_NAMES`, only the eight that resemble the name most are listed.
+    Of more than `MAX_LISTED`, only the eight that resemble the name most are listed.
 
     Args:
         what: What the list begins with, such as `The networks are`.
     """
     names = sorted(known)
-    shown = names if len(names) <= MOST_NAMES else sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))
+    shown = names if len(names) <= MAX_LISTED else sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))
     more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
     listing = f"{what}: {', '.join(shown)}{more}." if names else f"{what}: none."
     return f"{listing} {nearest(name, names, synonyms)}".strip()

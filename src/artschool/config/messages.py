@@ -1,4 +1,4 @@
-"""Pydantic's errors as faults: at their place in the file, in words for who wrote it."""
+"""Turns pydantic's errors into faults, with their locations in the file and in the words of its language."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from artschool.config.scalars import resolve
 from artschool.config.shorthand import in_full
 from artschool.config.source import Node
 from artschool.errors import Fault, FaultKind, nearest
+from artschool.wording.counting import counted
 from artschool.wording.synonyms import OPTIONS
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -45,13 +46,13 @@ EXPECTS = {
     "literal_error": "{expected}",
     "enum": "{expected}",
     "string_too_long": "at most {max_length} characters",
-    "too_short": "at least {min_length}",
-    "too_long": "at most {max_length}",
+    "too_short": "at least {min_items}",
+    "too_long": "at most {max_items}",
     "string_pattern_mismatch": "text that matches {pattern}",
 }
 
 SCALARS: Mapping[str, tuple[type, ...]] = {"int_type": (int,), "float_type": (int, float), "bool_type": (bool,)}
-"""What is wanted where pydantic found text."""
+"""The types that are expected where pydantic found text."""
 
 
 def validate(
@@ -63,19 +64,19 @@ def validate(
     *,
     home: Callable[[str], str] | None = None,
 ) -> tuple[Model | None, list[Fault]]:
-    """Validate what stands at a node.
+    """Validate the value of a node.
 
     Args:
-        path: Path of the node, for the faults.
-        takes: The names that may stand there, for the hint of an unknown one.
-        owner: Who takes them, for the same hint.
-        home: Says where a name belongs that may not stand there.
+        path: Path of the node in the file.
+        takes: The options that are allowed, for the hint about an unknown one.
+        owner: The component or section that takes them, for the same hint.
+        home: Returns a sentence on where an option of another name belongs, "" where that is unknown.
 
     Returns:
-        The model, or None with every fault that was found.
+        The model, or None with every fault found.
     """
     try:
-        # JSON mode: a list serves as a tuple and text as a path, and still no text passes as a number.
+        # JSON mode accepts a list for a tuple and text for a path, but no text for a number.
         return model.model_validate_json(json.dumps(node.plain())), []
     except ValidationError as error:
         return None, _Faults(model, node, path, list(takes), owner, home).of(error.errors(include_url=False))
@@ -174,7 +175,7 @@ class _Faults:
 
 
 def _existing(node: Node, location: Sequence[str | int]) -> Location:
-    """The part of a pydantic location that is there in the file, without the names of union branches."""
+    """The part of a pydantic location that exists in the file, without the names of union branches."""
     steps: list[str | int] = []
     for step in location:
         if isinstance(node.value, dict) and step in node.value:
@@ -208,7 +209,7 @@ def _expectations(errors: Sequence[ErrorDetails]) -> list[str]:
     """What the branches of a union expect, in words."""
     missing_items = [int(error["loc"][-1]) for error in errors if error["type"] == "missing"]
     if missing_items:
-        return [f"at least {1 + max(missing_items)}"]
+        return [f"at least {counted(1 + max(missing_items), 'item')}"]
     sizes = [error for error in errors if error["type"] in ("too_short", "too_long")]
     return list(dict.fromkeys(_expectation(error) for error in sizes or errors))
 
@@ -217,8 +218,10 @@ def _expectation(error: ErrorDetails) -> str:
     template = EXPECTS.get(error["type"])
     if template is None:
         return error["msg"]
-    bounds = error.get("ctx", {}).items()
-    return template.format(**{name: f"{value:g}" if isinstance(value, float) else value for name, value in bounds})
+    context = error.get("ctx", {})
+    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
+    items = {f"{end}_items": counted(context.get(f"{end}_length", 0), "item") for end in ("min", "max")}
+    return template.format(**bounds, **items)
 
 
 def _entry_in_full(location: Location, node: Node, errors: Sequence[ErrorDetails]) -> str:
@@ -228,17 +231,17 @@ def _entry_in_full(location: Location, node: Node, errors: Sequence[ErrorDetails
 
 
 def _unquoted(node: Node, errors: Sequence[ErrorDetails]) -> str:
-    """The way out where quotes make text of a number that was wanted, or of true and false; nothing elsewhere."""
+    """The suggested fix where quotes turn an expected number or boolean into text; empty elsewhere."""
     text = node.value
-    # What the environment says is not shown.
+    # The value of an environment variable is never shown.
     plain = resolve(text) if isinstance(text, str) and text == node.masked() else None
     kinds = {type(plain), int if isinstance(plain, float) and plain.is_integer() else type(plain)}
     is_wanted = any(kinds.intersection(SCALARS.get(error["type"], ())) for error in errors)
-    return f"Write it without quotes: {text}" if is_wanted else ""
+    return f"Fix: write it without quotes: {text}" if is_wanted else ""
 
 
 def describe(node: Node) -> str:
-    """What stands in the file, in a few words: `text 'abc'`, `a list of 3`, `null`."""
+    """A value of the file in a few words: `text 'abc'`, `a list of 3`, `null`."""
     value: Any = node.masked()
     if value is None:
         return "null"

@@ -1,4 +1,4 @@
-"""A type of Python in the words of who writes a file."""
+"""Python types in the words of the file language."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIMITS = (("ge", "{} or more"), ("gt", "more than {}"), ("le", "{} or less"), ("
 
 
 def type_name(annotation: Any) -> str:
-    """A type in a reader's words: `key`, `key or null`, `list of key`, `'l1' or 'l2'`."""
+    """A type in words: `key`, `key or null`, `list of key`, `'l1' or 'l2'`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _annotated_name(arguments[0], arguments[1:])
@@ -49,18 +49,18 @@ def _generic_name(origin: Any, arguments: Sequence[Any]) -> str:
 
 
 def limits(annotation: Any) -> str:
-    """The bounds of the numbers in a type: `1 or more`; nothing where there are none."""
+    """The bounds of the numbers in a type: `1 or more`; empty where there are none."""
     found = {name: value for part in _extras(annotation) for name, _ in LIMITS for value in _limit(part, name)}
     return ", ".join(text.format(f"{found[name]:g}") for name, text in LIMITS if name in found)
 
 
 def annotation_of(info: FieldInfo) -> Any:
-    """The type of a field with its bounds, which pydantic keeps beside it."""
+    """The type of a field together with its bounds, which pydantic stores separately."""
     return typing.Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
 def _extras(annotation: Any) -> Iterator[Any]:
-    """What stands beside the types in an annotation."""
+    """The metadata of an annotation, at any depth."""
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) is typing.Annotated:
         for extra in arguments[1:]:
