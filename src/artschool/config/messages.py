@@ -115,7 +115,7 @@ class _Faults:
         return faults
 
     def _is_misplaced(self, location: Location, group: Sequence[ErrorDetails]) -> bool:
-        """Whether a faulty entry is named like an option of such entries, and so is that option, one level too high."""
+        """Whether a faulty entry has the name of an option of such entries: it is that option, one level too high."""
         lacks_options = any(error["type"] == "model_type" or _is_missing_option(error) for error in group)
         return lacks_options and bool(location) and location[-1] in option_names_at(self._model, location)
 
@@ -156,7 +156,7 @@ class _Faults:
         yield Fault.unknown_option(place, path, name, known, owner=owner, synonyms=OPTIONS, home=home)
 
     def _wrong_values(self, location: Location, group: Sequence[ErrorDetails], groups: Groups) -> Iterator[Fault]:
-        # Where one branch of a union reaches deeper, its faults are there, and what other branches expect is no help.
+        # If one branch of a union fails deeper in the file, that fault is reported, and other branches are ignored.
         is_deeper = any(len(other) > len(location) and other[: len(location)] == location for other in groups)
         if is_deeper or any(_is_missing_option(error) or error["type"] in NOT_OF_VALUES for error in group):
             return

@@ -16,7 +16,7 @@ from artschool.legacy.networks import convert_networks
 from artschool.legacy.rules import Notes, rebuilt
 from artschool.read.check import check_tree, in_reading_order
 
-NOTICE = "this is a file of DL-Art-School; reading it as ours, see `artschool convert`"
+NOTICE = "this is a DL-Art-School file, which is converted in memory; see `artschool convert`"
 
 
 def read_config(
@@ -84,7 +84,7 @@ def check_file(
 
 
 def read_in_layers(path: Path, overrides: Sequence[str] = ()) -> Layered:
-    """Read a file and keep its layers, which tell where each value comes from.
+    """Read a file and keep its layers, which show where each value comes from.
 
     The file may have faults: parts that cannot be composed or converted remain as written.
 

@@ -22,7 +22,7 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     that are missing, doubled, swapped or wrong. Each word is compared separately: `fake_lq` is not close to `fake_hq`.
     """
     names = list(dict.fromkeys(known))
-    # AdamW means adamw, although adam differs by fewer letters.
+    # AdamW means adamw, although adam is closer in letters.
     for plain in (str.casefold, _joined):
         same = [other for other in names if plain(other) == plain(name)]
         if same:
