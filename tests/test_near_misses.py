@@ -258,7 +258,7 @@ def test_the_path_of_an_override_is_mended_too(override: str, hint: str) -> None
 
 @pytest.mark.usefixtures("folder")
 def test_an_override_that_replaces_an_entry_is_not_told_the_names_beside_it() -> None:
-    text = "override 'steps.gen.losses.pixel={type: mean, in: sr}': steps.gen.losses.pixel: needs 'weight'"
+    text = "override 'steps.gen.losses.pixel={type: mean, in: sr}': steps.gen.losses.pixel: missing option 'weight'"
     assert said("seed: 0", "seed: 1", "steps.gen.losses.pixel={type: mean, in: sr}") == text
 
 

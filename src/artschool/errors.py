@@ -1,8 +1,9 @@
-"""Every error the package raises on purpose, and a fault: something wrong at a place in a file."""
+"""The errors that the package raises on purpose, and faults: mistakes in a file, each with its location."""
 
 from __future__ import annotations
 
 import difflib
+import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,29 +13,39 @@ from artschool.wording.synonyms import Synonyms
 
 
 class ArtschoolError(Exception):
-    """Root of all errors raised on purpose. Its text is for the user; `exit_code` is what the command returns."""
+    """Base class of all errors that the package raises on purpose.
+
+    Attributes:
+        exit_code: Exit code of a command that ends with this error.
+    """
 
     exit_code = 1
 
 
 class ConfigError(ArtschoolError):
-    """The file, an override or a component is wrong. Carries every fault that was found, not only the first."""
+    """The file, an override or a component is wrong.
+
+    Attributes:
+        faults: Every fault that was found, not only the first.
+        warnings: What was found in the same file and may explain the faults.
+    """
 
     exit_code = 2
 
     def __init__(self, faults: Sequence[Fault] | Fault | str) -> None:
+        self.warnings: list[Fault] = []
         if isinstance(faults, str):
             faults = Fault(Place(""), "", faults)
         self.faults: list[Fault] = [faults] if isinstance(faults, Fault) else list(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
     def __reduce__(self) -> tuple[type[ConfigError], tuple[list[Fault]], dict[str, object]]:
-        # From one process to another with its faults, and the notes that it got.
+        # Pickled with its faults; `__dict__` adds its warnings and notes.
         return type(self), (self.faults,), self.__dict__
 
 
 class StateError(ArtschoolError):
-    """A key is written twice or read before it exists, where only the running program could tell."""
+    """A key is written twice, or read before it is written, which only the running program can detect."""
 
     exit_code = 2
 
@@ -46,7 +57,7 @@ class DataError(ArtschoolError):
 
 
 class NumericsError(ArtschoolError):
-    """Numbers exploded and the file asks to stop."""
+    """Losses or gradients are NaN or infinite, and the run cannot continue."""
 
     exit_code = 4
 
@@ -64,7 +75,7 @@ class CheckpointError(ArtschoolError):
 
 
 class Stopped(ArtschoolError):  # noqa: N818  # nothing went wrong
-    """The run was told to stop and has saved. `exit_code` is 143 after SIGTERM and 130 after Ctrl-C."""
+    """A signal stopped the run, which saved a checkpoint. `exit_code` is 143 after SIGTERM and 130 after Ctrl-C."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
@@ -73,7 +84,7 @@ class Stopped(ArtschoolError):  # noqa: N818  # nothing went wrong
 
 @dataclass(frozen=True)
 class Place:
-    """Where something is written: a file with line and column counted from 1, or an override on the command line."""
+    """A location: a file with line and column, both counted from 1, or an override on the command line."""
 
     source: str
     line: int = 0
@@ -83,12 +94,48 @@ class Place:
         return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
 
 
+class FaultKind(enum.Enum):
+    """What sort of mistake a fault reports. Code that treats some faults differently reads this, never the text."""
+
+    OTHER = enum.auto()
+    BATCH_TOO_SMALL = enum.auto()
+    """A component fails because a batch, or a part of one, has too few samples."""
+    CIRCULAR_REFERENCE = enum.auto()
+    DUPLICATE_KEY = enum.auto()
+    """A mapping of the file has the same key twice."""
+    INVALID_NAME = enum.auto()
+    MISPLACED_OPTION = enum.auto()
+    """An option is written one level above the entry that takes it."""
+    MISSING_FILE = enum.auto()
+    MISSING_OPTION = enum.auto()
+    REWRITTEN_KEY = enum.auto()
+    """Two components write the same key."""
+    UNKNOWN_COMPONENT = enum.auto()
+    UNKNOWN_NAME = enum.auto()
+    UNKNOWN_OPTION = enum.auto()
+    UNWRITTEN_KEY = enum.auto()
+    """A key is read that no earlier component writes."""
+    WRONG_VALUE = enum.auto()
+
+
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong: its place, its path in the file (`steps.gen.losses.pixel`), what, and the way out.
+    """One mistake in a file: its location, what is wrong, and how to fix it.
+
+    `Fault(place, path, message, hint)` suffices for a fault that is only printed. The constructors below also keep the
+    parts of which they make message and hint, for code that decides by them.
 
     Attributes:
-        cause: What is alike in faults that one mistake makes at several places; "" for a cause of its own.
+        place: File, line and column.
+        path: Path in the file, such as `steps.gen.losses.pixel`; "" for the file as a whole.
+        message: What is wrong.
+        hint: What is allowed and a suggested fix, in one line or more; "" for none.
+        cause: Faults with the same cause are reported once, with all their locations; "" for a cause of its own.
+        kind: The sort of mistake.
+        found: The wrong value, name or key, as the message shows it.
+        expected: What is allowed instead, in words; of a missing option, the names of which one is required.
+        known: The names that are allowed, sorted.
+        suggestion: The known name that was probably meant, None where none is close.
     """
 
     place: Place
@@ -96,33 +143,159 @@ class Fault:
     message: str
     hint: str = ""
     cause: str = field(default="", compare=False)
+    kind: FaultKind = field(default=FaultKind.OTHER, compare=False)
+    found: str = field(default="", compare=False)
+    expected: tuple[str, ...] = field(default=(), compare=False)
+    known: tuple[str, ...] = field(default=(), compare=False)
+    suggestion: str | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         head = ": ".join(part for part in (str(self.place), self.path, self.message) if part)
         return head + "".join(f"\n    {line}" for line in self.hint.splitlines())
 
+    @classmethod
+    def missing_option(cls, place: Place, path: str, *names: str, hint: str = "") -> Fault:
+        """A mapping lacks an option. Of several `names`, any one is enough."""
+        message = f"missing option {' or '.join(map(repr, names))}"
+        return cls(place, path, message, hint, kind=FaultKind.MISSING_OPTION, expected=names)
 
-MOST_NAMES = 32
-"""So many names are listed whole."""
+    @classmethod
+    def misplaced_option(cls, place: Place, path: str, *, owner: str, example: str) -> Fault:
+        """An option is written one level above the entry that takes it.
+
+        Args:
+            owner: Path of the mapping whose entries take the option.
+            example: A path at which the option is allowed.
+        """
+        message = f"misplaced option: it belongs in an entry of `{owner}`, such as {example}"
+        return cls(place, path, message, kind=FaultKind.MISPLACED_OPTION, expected=(example,))
+
+    @classmethod
+    def unknown_option(
+        cls, place: Place, path: str, name: str, known: Iterable[str], *, owner: str, synonyms: Synonyms, home: str = ""
+    ) -> Fault:
+        """A mapping has an option that its owner does not take.
+
+        Args:
+            known: The options that the owner takes.
+            owner: The name of a component, a path, or `A file`.
+            home: A sentence on where the option belongs, for one that resembles no known option.
+        """
+        known = sorted(known)
+        suggestion = closest_name(name, known, synonyms)
+        hint = allowed(f"{owner} takes", name, known, synonyms) if known else ""
+        hint = f"{hint} {home}".strip() if suggestion is None else hint
+        kind = FaultKind.UNKNOWN_OPTION
+        return cls(place, path, "unknown option", hint, "", kind, name, (), tuple(known), suggestion)
+
+    @classmethod
+    def unknown_name(
+        cls,
+        place: Place,
+        path: str,
+        message: str,
+        name: str,
+        known: Iterable[str],
+        *,
+        listed_as: str = "",
+        hint: str = "",
+        synonyms: Synonyms | None = None,
+        kind: FaultKind = FaultKind.UNKNOWN_NAME,
+    ) -> Fault:
+        """A name refers to nothing: to no network, component, step, data set or key.
+
+        Args:
+            known: The names that exist.
+            listed_as: What the hint calls the known names, such as `The networks are`.
+            hint: Replaces the list of the known names.
+        """
+        known = sorted(known)
+        hint = hint or (allowed(listed_as, name, known, synonyms) if listed_as else nearest(name, known, synonyms))
+        return cls(place, path, message, hint, "", kind, name, (), tuple(known), closest_name(name, known, synonyms))
+
+    @classmethod
+    def wrong_value(
+        cls,
+        place: Place,
+        path: str,
+        expected: Iterable[str],
+        found: str,
+        *,
+        name: str = "",
+        known: Iterable[str] = (),
+        fix: str = "",
+    ) -> Fault:
+        """An option has a value of the wrong type or outside its range.
+
+        Args:
+            expected: Descriptions of what is allowed, such as `a number` or `0 or more`.
+            found: Description of the value, such as `text 'abc'`.
+            name: The value itself, where it is text.
+            known: The words that are allowed.
+            fix: What to write instead; without one, the known word that is closest.
+        """
+        expected, known, kind = tuple(expected), list(known), FaultKind.WRONG_VALUE
+        suggestion = closest_name(name, known) if name else None
+        hint = fix or _did_you_mean(suggestion)
+        if name and len(known) > MAX_LISTED:
+            expected, hint = (f"one of {len(known)} names",), allowed("The names are", name, known)
+        message = f"expected {' or '.join(expected)}, got {found}"
+        return cls(place, path, message, hint, "", kind, found, expected, tuple(sorted(known)), suggestion)
+
+    @classmethod
+    def duplicate_key(cls, place: Place, key: str, first: Place) -> Fault:
+        """A mapping has a key twice, first at `first`."""
+        message = f"duplicate key {key!r}, first defined at {first}"
+        return cls(place, "", message, kind=FaultKind.DUPLICATE_KEY, found=key)
+
+    @classmethod
+    def missing_file(cls, place: Place, path: str, file: Path) -> Fault:
+        """A file that is named at a place does not exist."""
+        suggestion, kind = closest_name(file.name, _siblings(file)), FaultKind.MISSING_FILE
+        hint = _did_you_mean(suggestion) or ("A path is relative to the file that contains it." if place.line else "")
+        return cls(place, path, f"file {file} does not exist", hint, kind=kind, found=str(file), suggestion=suggestion)
+
+    @classmethod
+    def circular_reference(cls, place: Place, path: str, chain: Iterable[str], what: str = "") -> Fault:
+        """A chain of references leads back to its start. `what` is the reference, where the path does not name it."""
+        message = f"{what} is a circular reference" if what else "circular reference"
+        message = f"{message}: {' -> '.join(chain)}"
+        return cls(place, path, message, kind=FaultKind.CIRCULAR_REFERENCE, found=what)
+
+
+MAX_LISTED = 32
+"""The most names that a hint lists in full."""
+
+
+def closest_name(name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str | None:
+    """The known name that was probably meant: a synonym or the closest in spelling. None when none is close."""
+    known = list(known)
+    return (synonyms.of(name, known) if synonyms is not None else None) or closest(name, known)
 
 
 def nearest(name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str:
-    """A sentence that names the closest known name, or nothing when none is close: `Did you mean 'network'?`."""
-    known = list(known)
-    match = (synonyms.of(name, known) if synonyms is not None else None) or closest(name, known)
-    return f"Did you mean {match!r}?" if match is not None else ""
-
-
-def nearest_file(path: Path) -> str:
-    """A sentence that names the closest file of the same kind in the folder of one that does not exist, or nothing."""
-    siblings = path.parent.glob(f"*{path.suffix}") if path.parent.is_dir() else ()
-    return nearest(path.name, sorted(each.name for each in siblings))
+    """A sentence that names the closest known name: `Did you mean 'network'?`. Empty when none is close."""
+    return _did_you_mean(closest_name(name, known, synonyms))
 
 
 def allowed(what: str, name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str:
-    """The hint of a fault about an unknown name: what there is, of very many the most alike, and the nearest of it."""
+    """The hint of a fault about an unknown name: the known names and the closest one.
+
+    Of more than `MAX_LISTED`, only the eight that resemble the name most are listed.
+
+    Args:
+        what: What the list begins with, such as `The networks are`.
+    """
     names = sorted(known)
-    shown = names if len(names) <= MOST_NAMES else sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))
+    shown = names if len(names) <= MAX_LISTED else sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))
     more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
     listing = f"{what}: {', '.join(shown)}{more}." if names else f"{what}: none."
     return f"{listing} {nearest(name, names, synonyms)}".strip()
+
+
+def _did_you_mean(suggestion: str | None) -> str:
+    return f"Did you mean {suggestion!r}?" if suggestion is not None else ""
+
+
+def _siblings(path: Path) -> list[str]:
+    return sorted(file.name for file in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []

@@ -133,4 +133,4 @@ def test_a_plugin_adds_its_own(
     assert lines[0] == "plugin pulls.py" and ["pull", "Pull."] in [line.split() for line in lines]
     with pytest.raises(ConfigError) as error:
         components_command("losses", None, ("none.py",))
-    assert str(error.value) == f"--plugin: there is no file {tmp_path}/none.py"
+    assert str(error.value) == f"--plugin: file {tmp_path}/none.py does not exist"

@@ -56,10 +56,10 @@ def test_help_names_every_command() -> None:
         (
             ["check", "gan.yml", "seed=x"],
             2,
-            "override 'seed=x': seed: expects a whole number, found text 'x'\n1 fault; nothing was started.\n",
+            "override 'seed=x': seed: expected a whole number, got text 'x'\n1 fault; nothing was started.\n",
         ),
-        (["check", "gan.yml", "a", "b"], 2, "write it as path.to.key=value\n2 faults; nothing was started.\n"),
-        (["check", "none.yml"], 2, "none.yml: there is no such file\n    In . there are: gan.yml.\n"),
+        (["check", "gan.yml", "a", "b"], 2, "expected path.to.key=value\n2 faults; nothing was started.\n"),
+        (["check", "none.yml"], 2, "none.yml: file does not exist\n    YAML files in .: gan.yml.\n"),
         (["check"], 2, "Error: Missing argument 'CONFIG'.\n"),
         (["chekc"], 2, "Error: No such command 'chekc'"),
         (["components", "losses"], 0, ""),

@@ -232,7 +232,7 @@ def test_a_plugin_that_fails_is_told_and_the_others_are_registered() -> None:
             "run.yml:1:1: is a file of DL-Art-School, which has no schema\n"
             "    `artschool convert` writes it in our language.",
         ),
-        (None, "run.yml: there is no such file"),
+        (None, "run.yml: file does not exist"),
     ],
 )
 def test_what_has_no_schema(text: str | None, message: str) -> None:

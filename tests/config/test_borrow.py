@@ -63,8 +63,8 @@ def test_another_name_is_given_beside_the_file_and_missing_weights_are_told(tmp_
     tree, warnings = read_config(file)
     assert tree.at(("networks", "teacher", "width")).value == 8
     assert [str(warning) for warning in warnings] == [
-        f"{file}:6:19: networks.teacher: comes without weights, so it starts at random\n"
-        "    Write `weights:` here, with the file that training it wrote."
+        f"{file}:6:19: networks.teacher: has no weights, so it starts from random ones\n"
+        "    Fix: add `weights:` with the file that its training wrote."
     ]
 
 
@@ -87,8 +87,8 @@ def test_a_file_of_dl_art_school_lends_its_networks_whatever_else_is_wrong_in_it
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("{from: sub/none.yml}", "networks.teacher.from: there is no file {}/sub/none.yml"),
-        ("{from: 3}", "networks.teacher.from: names a file, or is {{file: other.yml, network: name}}"),
+        ("{from: sub/none.yml}", "networks.teacher.from: file {}/sub/none.yml does not exist"),
+        ("{from: 3}", "networks.teacher.from: expected a file or {{file: other.yml, network: name}}, got 3"),
         (
             "{from: {file: sub/other.yml, network: studnet}}",
             "networks.teacher.from: {}/sub/other.yml has no network 'studnet'\n"
@@ -96,7 +96,7 @@ def test_a_file_of_dl_art_school_lends_its_networks_whatever_else_is_wrong_in_it
         ),
         (
             "{from: sub/other.yml, type: rrdb}",
-            "networks.teacher.type: stands beside `from`, which gives it; drop one",
+            "networks.teacher.type: conflicts with `from`, which also sets the type; remove one",
         ),
     ],
 )

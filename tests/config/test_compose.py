@@ -128,7 +128,7 @@ def test_a_mapping_that_holds_a_secret_stays_masked_where_it_is_referred_to(monk
 def test_every_reference_that_fails_is_told() -> None:
     with pytest.raises(ConfigError) as error:
         composed({"x.yml": "a: ${b}\nc: ${a}\nd: x${e.f}\n"})
-    assert str(error.value) == ("x.yml:1:4: ${b}: there is no 'b'\nx.yml:3:4: ${e.f}: there is no 'e'")
+    assert str(error.value) == ("x.yml:1:4: ${b}: key 'b' does not exist\nx.yml:3:4: ${e.f}: key 'e' does not exist")
 
 
 def test_the_place_of_a_value_is_where_it_was_written() -> None:
@@ -141,26 +141,27 @@ def test_the_place_of_a_value_is_where_it_was_written() -> None:
 
 def test_references_that_double_again_and_again_are_stopped() -> None:
     doubled = "".join(f"a{i}: ${{a{i + 1}}}${{a{i + 1}}}\n" for i in range(40)) + "a40: x\n"
-    with pytest.raises(ConfigError, match=r"^x\.yml:\d+:\d+: grows to more than 100,000 values$"):
+    with pytest.raises(ConfigError, match=r"^x\.yml:\d+:\d+: expands to more than 100,000 values$"):
         composed({"x.yml": doubled})
     listed = "".join(f"a{i}: ['${{a{i + 1}}}', '${{a{i + 1}}}']\n" for i in range(40)) + "a40: x\n"
-    with pytest.raises(ConfigError, match=r"^x\.yml:\d+:\d+: grows to more than 100,000 values$"):
+    with pytest.raises(ConfigError, match=r"^x\.yml:\d+:\d+: expands to more than 100,000 values$"):
         composed({"x.yml": listed})
 
 
 def test_what_references_nest_too_deeply_is_refused() -> None:
     nested = "".join(f"a{i}: ['${{a{i + 1}}}']\n" for i in range(70)) + "a70: x\n"
-    with pytest.raises(ConfigError, match=r"^x\.yml:64:7: nests deeper than 64 levels$"):
+    with pytest.raises(ConfigError, match=r"^x\.yml:64:7: nested deeper than 64 levels$"):
         composed({"x.yml": nested})
     chained = "".join(f"a{i}: ${{a{i + 1}}}\n" for i in range(3000)) + "a3000: x\n"
-    with pytest.raises(ConfigError, match=r"^x\.yml: nests deeper than 64 levels$"):
+    with pytest.raises(ConfigError, match=r"^x\.yml: nested deeper than 64 levels$"):
         composed({"x.yml": chained})
-    with pytest.raises(ConfigError, match=r"^x\.yml: nests deeper than 64 levels$"):
+    with pytest.raises(ConfigError, match=r"^x\.yml: nested deeper than 64 levels$"):
         composed({"x.yml": "a: 1\n"}, ".".join("b" * 3000) + "=1")
 
 
 @pytest.mark.parametrize("written", ["${TOKEN_OF_MINE}", "${oc.env:TOKEN_OF_MINE}"])
 def test_who_writes_a_variable_as_elsewhere_is_told_how_here(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_OF_MINE", "1")
-    with pytest.raises(ConfigError, match=r"\n    `\$\{env:TOKEN_OF_MINE\}` is the environment variable\.$"):
+    fix = r"\n    Fix: write `\$\{env:TOKEN_OF_MINE\}` for the environment variable\.$"
+    with pytest.raises(ConfigError, match=fix):
         composed({"x.yml": f"a: {written}\n"})

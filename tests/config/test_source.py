@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from artschool.config.source import MOST_DEPTH, Node, read_file, read_text, tag_faults
+from artschool.config.source import MAX_DEPTH, Node, read_file, read_text, tag_faults
 from artschool.errors import ConfigError
 
 TEXT = """\
@@ -63,13 +63,13 @@ def test_an_alias_repeats_a_whole_value_under_its_own_key() -> None:
 
 
 def test_the_deepest_nesting_that_is_read() -> None:
-    text = "[" * MOST_DEPTH + "1" + "]" * MOST_DEPTH
+    text = "[" * MAX_DEPTH + "1" + "]" * MAX_DEPTH
     node = read_text(text, "x")
-    for _ in range(MOST_DEPTH):
+    for _ in range(MAX_DEPTH):
         assert isinstance(node.value, list)
         (node,) = node.value
     assert node.value == 1
-    with pytest.raises(ConfigError, match=r"^x:1:66: nests deeper than 64 levels$"):
+    with pytest.raises(ConfigError, match=r"^x:1:66: nested deeper than 64 levels$"):
         read_text(f"[{text}]", "x")
 
 
@@ -77,9 +77,9 @@ def test_every_key_that_stands_twice_is_told() -> None:
     with pytest.raises(ConfigError) as error:
         read_text("a: 1\nb: {c: 1, c: 2}\na: 3\na: 4\n", "x")
     assert str(error.value) == (
-        "x:2:11: the key 'c' stands twice, first at x:2:5\n"
-        "x:3:1: the key 'a' stands twice, first at x:1:1\n"
-        "x:4:1: the key 'a' stands twice, first at x:1:1"
+        "x:2:11: duplicate key 'c', first defined at x:2:5\n"
+        "x:3:1: duplicate key 'a', first defined at x:1:1\n"
+        "x:4:1: duplicate key 'a', first defined at x:1:1"
     )
 
 
@@ -87,7 +87,7 @@ def test_a_fault_before_broken_syntax_is_told_with_it() -> None:
     with pytest.raises(ConfigError) as error:
         read_text("a: 1\na: 2\nb: [\n", "x")
     assert str(error.value) == (
-        "x:2:1: the key 'a' stands twice, first at x:1:1\nx:4:1: is not YAML: did not find expected node content"
+        "x:2:1: duplicate key 'a', first defined at x:1:1\nx:4:1: invalid YAML: did not find expected node content"
     )
 
 
@@ -96,12 +96,12 @@ def test_tags_of_old_files_keep_their_meaning_and_are_noted(tag: str, value: obj
     tree = read_text(f"a: !!{tag} 3\n", "x", yaml11=True)
     assert (tree.plain(), type(tree.plain()["a"])) == ({"a": value}, type(value))
     assert [str(fault) for fault in tag_faults(tree)] == [
-        f"x:1:4: a YAML tag '!!{tag}' is not allowed; write the value plainly"
+        f"x:1:4: YAML tag '!!{tag}' is not supported; write the value without it"
     ]
 
 
 def test_a_tag_that_does_not_fit_is_a_fault_in_old_files_too() -> None:
-    with pytest.raises(ConfigError, match=r"^x:1:4: a YAML tag '!!int' is not allowed; write the value plainly$"):
+    with pytest.raises(ConfigError, match=r"^x:1:4: YAML tag '!!int' is not supported; write the value without it$"):
         read_text("a: !!int three\n", "x", yaml11=True)
 
 

@@ -66,7 +66,7 @@ def test_what_runs_in_training_only_is_missing_in_the_evaluation_of_its_step(tmp
             "evaluate.held_out={data: val, steps: [gen]}",
             "steps.gen.injectors.up={type: forward, network: gen, in: lq, out: sr, only: training}",
         )
-    assert "which nothing before it writes" in str(error.value)
+    assert "which no earlier component writes" in str(error.value)
 
 
 def test_once_computes_for_the_first_part_and_gives_its_values_to_the_others(tmp_path: Path) -> None:
@@ -141,10 +141,10 @@ def test_a_moving_average_is_a_network_of_its_own(tmp_path: Path) -> None:
     [
         (
             ["steps.gen.injectors.up.network=critic.ema"],
-            "steps.gen.injectors.up.network: there is no moving average of 'critic'",
-            "Write `ema: {networks: [critic]}`.",
+            "steps.gen.injectors.up.network: network 'critic' has no moving average",
+            "Fix: add `ema: {networks: [critic]}`.",
         ),
-        (["steps.gen.trains=gen.ema"], "steps.gen.trains: there is no moving average of 'gen'", ""),
+        (["steps.gen.trains=gen.ema"], "steps.gen.trains: network 'gen' has no moving average", ""),
         (
             ["evaluate.held_out.steps=[gne]"],
             "evaluate.held_out.steps: unknown step 'gne'",
@@ -152,12 +152,12 @@ def test_a_moving_average_is_a_network_of_its_own(tmp_path: Path) -> None:
         ),
         (
             ["evaluate.held_out.metrics={}"],
-            "evaluate.held_out: needs 'metrics', or 'steps' whose losses it reports",
-            "",
+            "evaluate.held_out: missing option 'metrics' or 'steps'",
+            "An evaluation computes metrics, or reports the losses of the steps that it lists.",
         ),
         (
             ["evaluate.held_out.injectors.up.once=true"],
-            "evaluate.held_out.injectors.up.once: an evaluation always runs all of it; leave this out",
+            "evaluate.held_out.injectors.up.once: not allowed in an evaluation, which runs every component; remove it",
             "",
         ),
     ],

@@ -92,7 +92,7 @@ def test_a_default_that_is_not_written_is_told() -> None:
     assert told.title == "train.precision = fp32"
     assert told.rows == [
         ("is", "`precision` of train"),
-        ("", "`bf16` and `fp16` are autocast; weights stay float32."),
+        ("", "Precision of the computation. `bf16` and `fp16` use autocast; weights stay float32."),
         ("takes", "'fp32' or 'bf16' or 'fp16', default fp32"),
         ("from", "the default"),
         ("read by", "the training loop"),
@@ -120,7 +120,7 @@ def test_a_value_that_is_a_key_is_told_as_that_key_is() -> None:
     told = rows("steps.gen.injectors.noisy.in")
     assert told[:5] == [
         "is `in` of the injector add_noise",
-        "Fills x, in this order.",
+        "Key for x.",
         "takes key or list of key",
         "from gan.yml:16:32",
         "key lq",
@@ -289,13 +289,13 @@ def test_a_file_with_faults_is_explained_as_far_as_it_goes() -> None:
     changed("in: [sr, hq], weight", "in: [srr, hq], weight")
     assert "written by nothing. Did you mean 'sr'?" in rows("steps.gen.losses.pixel.fake")
     changed("batch_size: 16", "batch_size: many")
-    assert "fault expects a whole number, found text 'many'" in rows("data.train.batch_size")
-    assert "fault batch_size: expects a whole number, found text 'many'" in rows("data.train")
+    assert "fault expected a whole number, got text 'many'" in rows("data.train.batch_size")
+    assert "fault batch_size: expected a whole number, got text 'many'" in rows("data.train")
 
 
 def test_a_reference_to_nothing_is_told_where_it_stands() -> None:
     changed("seed: 0", 'seed: "${log.evrey}"')
-    assert rows("seed")[-2:] == ["fault ${log.evrey}: there is no 'evrey'", "Did you mean 'every'?"]
+    assert rows("seed")[-2:] == ["fault ${log.evrey}: key 'evrey' does not exist", "Did you mean 'every'?"]
     assert not [text for text in rows("train.iterations") if "evrey" in text]
 
 

@@ -77,7 +77,7 @@ def test_faults_of_our_check_point_to_the_lines_of_the_old_file(tmp_path: Path) 
         check_file(file)
     line = next(i for i, text in enumerate(file.read_text().splitlines(), 1) if "nosy" in text)
     assert [str(fault).split(": ", 1)[0].rpartition(":")[0] for fault in caught.value.faults] == [f"{file}:{line}"]
-    assert caught.value.faults[0].message == "reads 'nosy', which nothing before it writes"
+    assert caught.value.faults[0].message == "reads 'nosy', which no earlier component writes"
     assert any("clip_grad_eps" in note for note in caught.value.__notes__)
 
 

@@ -94,7 +94,7 @@ def test_every_optimizer_refuses_a_rate_that_is_no_rate(name: str) -> None:
         reader.component("optimizers", read_text(f"{{type: {name}, lr: {value}}}", "x.yml"), "o")
     said = [fault.message for fault in reader.faults]
     expected = ["a finite number", "a finite number", "0 or more", "a number", "a number"]
-    assert [message.split(", found")[0] for message in said] == [f"expects {words}" for words in expected]
+    assert [message.split(", got")[0] for message in said] == [f"expected {words}" for words in expected]
 
 
 def test_bounds_fit_the_type_that_an_option_has() -> None:
@@ -119,9 +119,9 @@ def test_bounds_fit_the_type_that_an_option_has() -> None:
     }
     wrong.component("optimizers", read_text("{type: adan, lr: lq, betas: [0, 0, 1], eps: [-1, 1]}", "x"), "o")
     assert [str(fault) for fault in wrong.faults] == [
-        "x:1:18: o.lr: expects a number, found text 'lq'",
-        "x:1:36: o.betas.2: expects less than 1, found 1",
-        "x:1:46: o.eps.0: expects 0 or more, found -1",
+        "x:1:18: o.lr: expected a number, got text 'lq'",
+        "x:1:36: o.betas.2: expected less than 1, got 1",
+        "x:1:46: o.eps.0: expected 0 or more, got -1",
     ]
 
 
@@ -306,7 +306,7 @@ def test_what_somebody_else_left_unresolved_is_read_from_its_default() -> None:
     losses.register("probe", unresolved_with_default)
     reader = ComponentReader()
     reader.component("losses", read_text("{type: probe, in: a, weight: 1, y: z}", "x"), "p")
-    assert [str(fault) for fault in reader.faults] == ["x:1:36: p.y: expects a whole number, found text 'z'"]
+    assert [str(fault) for fault in reader.faults] == ["x:1:36: p.y: expected a whole number, got text 'z'"]
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:

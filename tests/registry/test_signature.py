@@ -167,13 +167,13 @@ def test_anything_else_is_an_option_of_that_type() -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("whole: 1.5", "x.yml:1:38: {}.whole: expects a whole number, found 1.5"),
-        ("share: 2", "x.yml:1:38: {}.share: expects 1 or less, found 2"),
-        ("kind: c", "x.yml:1:37: {}.kind: expects 'a' or 'b', found text 'c'"),
-        ("flag: 1", "x.yml:1:37: {}.flag: expects true or false, found 1"),
-        ("pair: [1]", "x.yml:1:37: {}.pair: expects at least 2, found a list of 1"),
-        ("table: {a: [b]}", "x.yml:1:43: {}.table.a.0: expects a whole number, found text 'b'"),
-        ("table: 3", "x.yml:1:38: {}.table: expects a mapping, found 3"),
+        ("whole: 1.5", "x.yml:1:38: {}.whole: expected a whole number, got 1.5"),
+        ("share: 2", "x.yml:1:38: {}.share: expected 1 or less, got 2"),
+        ("kind: c", "x.yml:1:37: {}.kind: expected 'a' or 'b', got text 'c'"),
+        ("flag: 1", "x.yml:1:37: {}.flag: expected true or false, got 1"),
+        ("pair: [1]", "x.yml:1:37: {}.pair: expected at least 2 items, got a list of 1"),
+        ("table: {a: [b]}", "x.yml:1:43: {}.table.a.0: expected a whole number, got text 'b'"),
+        ("table: 3", "x.yml:1:38: {}.table: expected a mapping, got 3"),
     ],
 )
 def test_an_option_of_another_type_is_a_fault(entry: str, said: str) -> None:
@@ -292,5 +292,5 @@ def test_somebody_elses_parameters_without_annotations_are_read_from_their_defau
     assert list(parameters) == ["x", "size", "rate", "name"]
     assert (parameters["rate"], parameters["name"]) == (float, Any)
     assert bind(theirs, "in: lq, out: y, size: x").said == [
-        "x.yml:1:37: steps.gen.injectors.probe.size: expects a whole number, found text 'x'"
+        "x.yml:1:37: steps.gen.injectors.probe.size: expected a whole number, got text 'x'"
     ]

@@ -205,8 +205,8 @@ def main() -> None:
     except ConfigError as error:
         count = len(error.faults)
         notes = getattr(error, "__notes__", [])
-        # Warnings are of the file; other notes of the component that was at work, in a run that had started.
-        ending = "." if any(not note.startswith("warning: ") for note in notes) else "; nothing was started."
+        # Notes other than the warnings about the file come from a component, in a run that had started.
+        ending = "." if len(notes) > len(error.warnings) else "; nothing was started."
         click.echo("\n".join([*notes, str(error)]) + f"\n{count} fault{'s' if count > 1 else ''}{ending}", err=True)
         sys.exit(error.exit_code)
     except ArtschoolError as error:

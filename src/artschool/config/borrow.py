@@ -1,4 +1,4 @@
-"""Networks that stand in another file: `tokens: {from: tokens.yml, frozen: true}`."""
+"""Networks taken from another file: `tokens: {from: tokens.yml, frozen: true}`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from artschool.config.compose import merge
+from artschool.config.messages import describe
 from artschool.config.source import Node
-from artschool.errors import ConfigError, Fault, allowed, nearest_file
+from artschool.errors import ConfigError, Fault
 
 Reader = Callable[[Path], Node]
 
 
 def borrow_networks(tree: Node, path: Path, read: Reader) -> tuple[Node, list[Fault]]:
-    """Replace each `from:` of a network by what the other file says of it, below what this file says.
+    """Replace each `from:` of a network by the options in the other file. Options in this file take precedence.
 
-    `from: other.yml` takes the network of the same name, `from: {file: other.yml, network: name}` another one. The
-    other file's plugins are imported as well; nothing else of it counts.
+    `from: other.yml` takes the network of the same name, `from: {file: other.yml, network: name}` one of another name.
+    The plugins of the other file are imported as well; the rest of it is ignored.
 
     Args:
-        path: Where the file stands; overrides are relative to where the command runs.
-        read: Gives the tree of another file.
+        path: Path of the file, to which `from:` is relative; in an override, it is relative to the working folder.
+        read: Returns the tree of another file.
 
     Returns:
-        The tree, and a warning for each network that comes without weights.
+        The tree, and a warning for each borrowed network without weights.
 
     Raises:
-        ConfigError: With every fault found.
+        ConfigError: Carries every fault found.
     """
     networks, borrowed, warnings = tree.get("networks"), _Borrowed(read), list[Fault]()
     if networks is None or not isinstance(networks.value, dict):
@@ -39,9 +40,9 @@ def borrow_networks(tree: Node, path: Path, read: Reader) -> tuple[Node, list[Fa
             continue
         entries[name] = borrowed.network(name, node, source, path if source.place.line else Path("here"))
         if entries[name].get("weights") is None:
-            hint = "Write `weights:` here, with the file that training it wrote."
+            hint = "Fix: add `weights:` with the file that its training wrote."
             warnings.append(
-                Fault(source.place, f"networks.{name}", "comes without weights, so it starts at random", hint)
+                Fault(source.place, f"networks.{name}", "has no weights, so it starts from random ones", hint)
             )
     if borrowed.faults:
         raise ConfigError(borrowed.faults)
@@ -60,28 +61,29 @@ class _Borrowed:
         self._read = read
 
     def network(self, name: str, node: Node, source: Node, path: Path) -> Node:
-        """The entry that `node` means; a faulty one stays."""
+        """The entry with the options of the other file; the entry unchanged where it is faulty."""
         where = f"networks.{name}.from"
         file, other_name = source.get("file") or source, source.get("network")
         if (kind := node.get("type")) is not None:
             self.faults.append(
-                Fault(kind.place, f"networks.{name}.type", "stands beside `from`, which gives it; drop one")
+                Fault(
+                    kind.place, f"networks.{name}.type", "conflicts with `from`, which also sets the type; remove one"
+                )
             )
         if not isinstance(file.value, str) or not isinstance(getattr(other_name, "value", ""), str):
-            message = "names a file, or is {file: other.yml, network: name}"
-            self.faults.append(Fault(source.place, where, message))
+            expected = ("a file", "{file: other.yml, network: name}")
+            self.faults.append(Fault.wrong_value(source.place, where, expected, describe(source)))
             return node
         other = path.parent / file.value
         if not other.is_file():
-            hint = nearest_file(other) or "A path is relative to the file it stands in."
-            self.faults.append(Fault(file.place, where, f"there is no file {other}", hint))
+            self.faults.append(Fault.missing_file(file.place, where, other))
             return node
         tree = self._read(other)
         known = _mapping(tree.get("networks"))
         wanted = str(other_name.value) if other_name is not None else name
         if wanted not in known:
-            hint = allowed("Its networks are", wanted, known)
-            self.faults.append(Fault((other_name or file).place, where, f"{other} has no network {wanted!r}", hint))
+            place, message = (other_name or file).place, f"{other} has no network {wanted!r}"
+            self.faults.append(Fault.unknown_name(place, where, message, wanted, known, listed_as="Its networks are"))
             return node
         self._add_plugins(tree, other)
         own = {key: child for key, child in _mapping(node).items() if key != "from"}

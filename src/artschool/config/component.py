@@ -1,4 +1,4 @@
-"""An entry of the file with a `type:`: which component it is, its options, and the keys and networks it names."""
+"""An entry of the file with a `type:`: its component, its options, and the keys and networks it names."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ from pydantic import BaseModel
 from artschool.config.messages import describe, validate
 from artschool.config.source import Node
 from artschool.config.when import ALWAYS, When
-from artschool.errors import MOST_NAMES, Fault, Place, allowed, nearest
+from artschool.errors import MAX_LISTED, Fault, FaultKind, Place, allowed, nearest
 from artschool.registry import REGISTRIES, Registered, Registry, other_kind
 from artschool.registry.entries import Gated, GroupEntry, OptimizerEntry
 from artschool.registry.signature import Parameter, Role
+from artschool.wording.counting import counted
 from artschool.wording.synonyms import OPTIONS, TYPES
 
 
 @dataclass(frozen=True)
 class Use:
-    """A name that a component mentions: of a key or a network, by which parameter, and where."""
+    """A key or network that a component names, with the parameter that names it and the location."""
 
     parameter: str
     name: str
@@ -30,9 +31,9 @@ class Use:
 
 @dataclass
 class Component:
-    """An entry of the file: which component, with which options, reading and writing which keys.
+    """An entry of the file: a component with its options and the keys that it reads and writes.
 
-    `registered` and `entry` are None when the entry is wrong; what it writes is known even then.
+    `registered` and `entry` are None for a faulty entry, whose `writes` are known nevertheless.
     """
 
     kind: str
@@ -47,24 +48,24 @@ class Component:
         return getattr(self.entry, f"option_{name}")
 
     def options(self) -> dict[str, Any]:
-        """The component's own options by parameter, defaults included."""
+        """The component's own options by parameter, including defaults."""
         assert self.registered is not None
         return {p.name: self.option(p.name) for p in self.registered.signature.of(Role.OPTION)}
 
     @property
     def when(self) -> When:
-        """At which iterations its own entry lets it run."""
+        """The iterations at which the gates of its own entry are open."""
         entry = self.entry
         return When(entry.after, entry.before, entry.every) if isinstance(entry, Gated) else ALWAYS
 
     @property
     def reads(self) -> list[Use]:
-        """The keys it reads, by parameter."""
+        """The keys it reads, in the order of its parameters."""
         return list(self._uses(Role.KEY))
 
     @property
     def networks(self) -> list[Use]:
-        """The networks it calls, those of nested components included."""
+        """The networks it calls, including those of nested components."""
         return [*self._uses(Role.NETWORK), *(use for component in self.inner for use in component.networks)]
 
     @property
@@ -85,14 +86,14 @@ class Component:
             return
         for parameter in self.registered.signature.of(role):
             if not hasattr(self.entry, f"option_{parameter.name}"):
-                continue  # A nested component: who holds it gives it its keys.
+                continue  # A nested component gets its keys from the component around it.
             node = self.node.get(parameter.name) or self.node
             for name in names_in(self.option(parameter.name)):
                 yield Use(parameter.name, name, _place_of(node, name))
 
 
 def names_in(value: Any) -> Iterator[str]:
-    """Every name of a key or network in a validated value: text itself, or inside lists and mappings."""
+    """Every name of a key or network in a validated value, also inside lists and mappings."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -111,13 +112,13 @@ def _place_of(node: Node, name: str) -> Place:
 
 
 class ComponentReader:
-    """Reads components, collecting faults."""
+    """Reads components and collects their faults."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
 
     def components(self, kind: str, node: Node, path: str) -> dict[str, Component]:
-        """The components of the mapping at the last part of `path` below `node`, by name."""
+        """The components in the mapping of `node` that the last part of `path` names, by name."""
         return {
             name: self.component(kind, entry, f"{path}.{name}")
             for name, entry in mappings(node, path.rpartition(".")[2])
@@ -133,8 +134,9 @@ class ComponentReader:
         if not nested:
             if (given := node.get("in")) is not None and isinstance(given.value, dict):
                 names = ", ".join(parameter.name for parameter in registered.signature.inputs)
-                hint = f"Keys are named beside the options: {names}." if names else ""
-                self.faults.append(Fault(given.place, f"{path}.in", "expects a key or a list, found a mapping", hint))
+                hint = f"Fix: write each key as an option: {names}." if names else ""
+                expected = ("a key", "a list")
+                self.faults.append(Fault.wrong_value(given.place, f"{path}.in", expected, "a mapping", fix=hint))
                 return component
             component.node = node = self._name_inputs(registered, node, path)
         takes = [name for name in registered.takes if not nested or name in _aliases(model)]
@@ -152,20 +154,19 @@ class ComponentReader:
         name = node.get("type")
         if name is None:
             glued = next((key for key in _mapping(node) if key.startswith("type:")), None)
-            hint = f"Write a space after the ':' of {glued!r}." if glued is not None else ""
-            message = f"needs a 'type'; `artschool components {kind}` lists them"
-            self.faults.append(Fault(node.start, path, message, hint))
+            fix = f"Fix: write a space after the ':' in {glued!r}." if glued is not None else ""
+            hint = fix or f"`artschool components {kind}` lists the types."
+            self.faults.append(Fault.missing_option(node.start, path, "type", hint=hint))
         elif not isinstance(name.value, str):
-            self.faults.append(Fault(name.place, f"{path}.type", f"expects a name, found {describe(name)}"))
+            self.faults.append(Fault.wrong_value(name.place, f"{path}.type", ["a name"], describe(name)))
         elif name.value not in registry:
-            hint = _way_out(registry, name.value)
-            self.faults.append(Fault(name.place, f"{path}.type", f"unknown {registry.kind.one} {name.value!r}", hint))
+            self.faults.append(_unknown_component(registry, name.value, name.place, f"{path}.type"))
         else:
             return registry.get(name.value)
         return None
 
     def _check_groups(self, registered: Registered, node: Node, path: str) -> None:
-        """Check the options of `param_groups`, which are those of the optimizer itself."""
+        """Check the options in `param_groups`, which may be any of the optimizer's own."""
         own = {key: child for key, child in _mapping(node).items() if key != "param_groups"}
         options = [parameter.name for parameter in registered.signature.of(Role.OPTION)]
         groups = node.get("param_groups")
@@ -175,14 +176,13 @@ class ComponentReader:
                 if key in options:
                     known = {**known, key: child}
                 elif key not in GroupEntry.model_fields:
-                    hint = allowed(
-                        f"a group of {registered.name} takes", key, [*GroupEntry.model_fields, *options], OPTIONS
-                    )
-                    self.faults.append(Fault(child.start, f"{where}.{key}", "unknown option", hint))
+                    names, owner = [*GroupEntry.model_fields, *options], f"a group of {registered.name}"
+                    place, at = child.start, f"{where}.{key}"
+                    self.faults.append(Fault.unknown_option(place, at, key, names, owner=owner, synonyms=OPTIONS))
             self.faults += validate(registered.model, replace(node, value=known), where, (), registered.name)[1]
 
     def _name_inputs(self, registered: Registered, node: Node, path: str) -> Node:
-        """Replace `in:` by the names of the parameters that it fills."""
+        """Replace `in:` by the parameters that it sets."""
         given, inputs = node.get("in"), registered.signature.inputs
         if given is None or not inputs:
             return node
@@ -193,14 +193,14 @@ class ComponentReader:
                 Fault(
                     given.place,
                     f"{path}.in",
-                    f"{registered.name} reads {len(inputs)} ({names}), found {len(values)}",
+                    f"{registered.name} reads {counted(len(inputs), 'key')} ({names}), got {len(values)}",
                 )
             )
         mapping = {key: value for key, value in _mapping(node).items() if key != "in"}
         for parameter, value in zip(inputs, values, strict=False):
             if parameter.name in mapping:
                 self.faults.append(
-                    Fault(given.place, f"{path}.in", f"gives {parameter.name!r}, which is also given by name")
+                    Fault(given.place, f"{path}.in", f"sets {parameter.name!r}, which is also set by name; remove one")
                 )
             mapping[parameter.name] = value
         return replace(node, value=mapping)
@@ -219,15 +219,17 @@ class ComponentReader:
         return inner
 
 
-def _way_out(registry: Registry, name: str) -> str:
-    """What to write instead of a type that there is not, or where all are listed."""
+def _unknown_component(registry: Registry, name: str, place: Place, path: str) -> Fault:
     kind, names = registry.kind.name, registry.names()
     other, close = other_kind(registry, name), nearest(name, names, TYPES.get(kind))
     if other:
-        return f"{other} {close}".strip()
-    if not close and len(names) > MOST_NAMES:
-        return f"There are {len(names)} {kind}; `artschool components {kind}` lists them."
-    return allowed(f"The {kind} are", name, names, TYPES.get(kind))
+        hint = f"{other} {close}".strip()
+    elif not close and len(names) > MAX_LISTED:
+        hint = f"There are {len(names)} {kind}; `artschool components {kind}` lists them."
+    else:
+        hint = allowed(f"The {kind} are", name, names, TYPES.get(kind))
+    message, sort = f"unknown {registry.kind.one} {name!r}", FaultKind.UNKNOWN_COMPONENT
+    return Fault.unknown_name(place, path, message, name, names, hint=hint, synonyms=TYPES.get(kind), kind=sort)
 
 
 def _mapping(node: Node) -> dict[str, Node]:
@@ -239,7 +241,7 @@ def _aliases(model: type[BaseModel]) -> set[str]:
 
 
 def _spread(given: Node, inputs: list[Parameter]) -> list[Node]:
-    """What `in:` gives to each parameter: a single list parameter takes a list whole."""
+    """The part of `in:` for each parameter. A single parameter that takes a list gets the whole list."""
     values = given.value if isinstance(given.value, list) else [given]
     if len(inputs) == 1 and takes_list(inputs[0].annotation):
         return [given if isinstance(given.value, list) else replace(given, value=values)]
@@ -247,14 +249,14 @@ def _spread(given: Node, inputs: list[Parameter]) -> list[Node]:
 
 
 def takes_list(annotation: Any) -> bool:
-    """Whether a list may stand in the file for this type."""
+    """Whether a list in the file is a value of this type."""
     if typing.get_origin(annotation) is list:
         return True
     return any(typing.get_origin(part) is list for part in typing.get_args(annotation))
 
 
 def mappings(tree: Node, key: str) -> Iterator[tuple[str, Node]]:
-    """The entries of a section that are mappings; what is not one is a fault of the section already."""
+    """The entries of a section that are mappings. Validating the section reports the others."""
     section = tree.get(key)
     if section is not None and isinstance(section.value, dict):
         for name, node in section.value.items():

@@ -1,4 +1,4 @@
-"""The tree that a file means: `base:` files below it, overrides above it, and `${...}` filled in. Places stay."""
+"""Composes a file with its `base:` files and overrides, and fills in `${...}`. Nodes keep their locations."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pathlib import Path
 
 from artschool.config.messages import describe
 from artschool.config.scalars import Scalar, resolve
-from artschool.config.source import MOST_DEPTH, MOST_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
-from artschool.errors import ConfigError, Fault, Place, nearest, nearest_file
+from artschool.config.source import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
+from artschool.errors import ConfigError, Fault, Place
 
 REFERENCE = re.compile(r"(?<!\$)\$\{([^${}]*)\}")
 ENVIRONMENT = "env:"
 
 
 def finish(tree: Node, path: Path, overrides: Sequence[str] = ()) -> Node:
-    """What a file means that has been read: its bases below it, overrides above it, references filled in.
+    """Compose a file: merge it over its bases, apply the overrides, and fill in the references.
 
     Args:
-        tree: The file.
-        path: Where it stands, for the files that `base:` names.
-        overrides: `steps.gen.optimizer.lr=3e-4`; the value is YAML, and an empty one is null.
+        tree: The file as read.
+        path: Path of the file, to which the paths under `base:` are relative.
+        overrides: Assignments such as `steps.gen.optimizer.lr=3e-4`. The value is YAML; an empty value is null.
 
     Raises:
         ConfigError: With every fault found.
     """
     if not isinstance(tree.value, dict):
-        raise ConfigError(Fault(tree.place, "", f"a file is a mapping of sections, found {describe(tree)}"))
+        raise ConfigError(Fault.wrong_value(tree.place, "", ["a mapping of sections"], describe(tree)))
     try:
         tree = apply_overrides(resolve_bases(tree, path), overrides)
         if faults := tag_faults(tree):
@@ -42,7 +42,7 @@ def finish(tree: Node, path: Path, overrides: Sequence[str] = ()) -> Node:
 
 
 def resolve_bases(tree: Node, path: Path, chain: tuple[Path, ...] = ()) -> Node:
-    """Merge the files that `base:` names, later ones over earlier ones and the file itself over all."""
+    """Merge the files that `base:` names: later files over earlier ones, and the file itself over all of them."""
     base = tree.get("base")
     if base is None or not isinstance(tree.value, dict):
         return tree
@@ -50,23 +50,22 @@ def resolve_bases(tree: Node, path: Path, chain: tuple[Path, ...] = ()) -> Node:
     merged = Node({}, tree.place)
     for node in base.value if isinstance(base.value, list) else [base]:
         if not isinstance(node.value, str):
-            raise ConfigError(Fault(node.place, "base", "names a file, or a list of files"))
+            raise ConfigError(Fault.wrong_value(node.place, "base", ["a file", "a list of files"], describe(node)))
         other = path.parent / node.value
         if other.resolve() in chain:
-            names = " -> ".join(str(part.name) for part in (*chain, other))
-            raise ConfigError(Fault(node.place, "base", f"leads back to itself: {names}"))
+            names = (part.name for part in (*chain, other))
+            raise ConfigError(Fault.circular_reference(node.place, "base", names))
         if not other.is_file():
-            hint = nearest_file(other) or "A path is relative to the file it stands in."
-            raise ConfigError(Fault(node.place, "base", f"there is no file {other}", hint))
+            raise ConfigError(Fault.missing_file(node.place, "base", other))
         merged = merge(merged, resolve_bases(read_file(other), other, chain))
     own = replace(tree, value={key: node for key, node in tree.value.items() if key != "base"})
     return merge(merged, own)
 
 
 def merge(below: Node, above: Node) -> Node:
-    """Mappings are merged key by key, everything else is replaced.
+    """Merge mappings key by key; replace every other value.
 
-    Two mappings of different `type` are not merged: options of one component mean nothing to another.
+    Mappings of different `type` are not merged, because one component does not take the options of another.
     """
     if not (isinstance(below.value, dict) and isinstance(above.value, dict)):
         return above
@@ -80,7 +79,7 @@ def merge(below: Node, above: Node) -> Node:
 
 
 def apply_overrides(tree: Node, overrides: Sequence[str]) -> Node:
-    """Set values by path. Mappings on the way that do not exist are made; the check finds typos in them."""
+    """Set values by path. Missing mappings along a path are created; the check finds misspelt ones."""
     faults: list[Fault] = []
     for text in overrides:
         try:
@@ -97,9 +96,11 @@ def _override(tree: Node, text: str) -> Node:
     path, equals, value = text.partition("=")
     steps = path.split(".")
     if not equals or not all(step.strip() == step and step for step in steps):
-        raise ConfigError(Fault(place, "", "write it as path.to.key=value"))
+        raise ConfigError(Fault(place, "", "expected path.to.key=value"))
     if steps[0] == "base":
-        raise ConfigError(Fault(place, "base", "is read before overrides; write it in the file"))
+        raise ConfigError(
+            Fault(place, "base", "cannot be overridden, because bases are read first; write it in the file")
+        )
     try:
         node = _placed(read_text(value, "override"), place) if value else Node(None, place)
     except ConfigError as error:
@@ -123,22 +124,24 @@ def _set(tree: Node, steps: Sequence[str], node: Node, place: Place, path: str) 
     if isinstance(tree.value, list):
         if not step.isdecimal() or int(step) >= len(tree.value):
             raise ConfigError(
-                Fault(place, path, f"{step!r} is no index of the list of {len(tree.value)} at {tree.place}")
+                Fault(place, path, f"{step!r} is not an index of the list of {len(tree.value)} at {tree.place}")
             )
         items = list(tree.value)
         items[int(step)] = _set(items[int(step)], rest, node, place, path)
         return replace(tree, value=items)
     if tree.value is not None and not isinstance(tree.value, dict):
-        raise ConfigError(Fault(place, path, f"{tree.value!r} at {tree.place} holds no key {step!r}"))
+        raise ConfigError(
+            Fault(place, path, f"cannot set {step!r}: the value at {tree.place} is {describe(tree)}, not a mapping")
+        )
     entries = dict(tree.value or {})
     entries[step] = _set(entries.get(step) or Node(None, place, place), rest, node, place, path)
     return replace(tree, value=entries)
 
 
 def interpolate(tree: Node) -> Node:
-    """Fill in `${path.to.key}` and `${env:NAME}`. A scalar that is one reference takes the whole value.
+    """Fill in `${path.to.key}` and `${env:NAME}`. A scalar that is a single reference gets the value with its type.
 
-    What an environment variable holds is marked, so that it is never written anywhere.
+    Values of environment variables are marked, so that they are never written to a file or log.
     """
     filled, faults = fill_references(tree)
     if faults:
@@ -147,7 +150,7 @@ def interpolate(tree: Node) -> Node:
 
 
 def fill_references(tree: Node) -> tuple[Node, list[Fault]]:
-    """The same as far as it goes, null for what a wrong reference names; with every fault found."""
+    """Like `interpolate`, with null for each wrong reference, and with the faults found."""
     filler = _Filler(tree)
     filled = filler.fill(tree, ())
     return filled, list(dict.fromkeys(filler.faults))
@@ -161,8 +164,8 @@ class _Filler:
 
     def fill(self, node: Node, chain: tuple[str, ...]) -> Node:
         self._count += 1
-        if self._count > MOST_NODES:
-            raise ConfigError(Fault(node.place, "", f"grows to more than {MOST_NODES:,} values"))
+        if self._count > MAX_NODES:
+            raise ConfigError(Fault(node.place, "", f"expands to more than {MAX_NODES:,} values"))
         if isinstance(node.value, dict):
             return replace(node, value={key: self.fill(child, chain) for key, child in node.value.items()})
         if isinstance(node.value, list):
@@ -184,7 +187,7 @@ class _Filler:
             secret = secret or found.reference is not None
             if isinstance(found.value, dict | list):
                 self.faults.append(
-                    Fault(node.place, "", f"{match[0]} is a list or a mapping and does not fit into text")
+                    Fault(node.place, "", f"{match[0]} is a list or a mapping, which cannot be part of text")
                 )
             return _as_text(found)
 
@@ -195,28 +198,26 @@ class _Filler:
         if name.startswith(ENVIRONMENT):
             return self._environment(name.removeprefix(ENVIRONMENT), node)
         if name in chain:
-            self.faults.append(
-                Fault(node.place, "", f"${{{name}}} leads back to itself: {' -> '.join((*chain, name))}")
-            )
+            self.faults.append(Fault.circular_reference(node.place, "", (*chain, name), f"${{{name}}}"))
             return Node(None, node.place)
         target: Node | None = self._tree
         for step in name.split("."):
             parent, target = target, target.child(step) if target else None
             if target is None:
                 known = parent.value if parent is not None and isinstance(parent.value, dict) else {}
-                variable = name.rpartition(":")[2]  # As other languages write it: ${HOME}, ${oc.env:HOME}.
+                variable = name.rpartition(":")[2]  # As in other tools: ${HOME}, ${oc.env:HOME}.
                 is_variable = parent is self._tree and variable in os.environ
-                hint = f"`${{env:{variable}}}` is the environment variable." if is_variable else nearest(step, known)
-                self.faults.append(Fault(node.place, "", f"${{{name}}}: there is no {step!r}", hint))
+                hint = f"Fix: write `${{env:{variable}}}` for the environment variable." if is_variable else ""
+                message = f"${{{name}}}: key {step!r} does not exist"
+                self.faults.append(Fault.unknown_name(node.place, "", message, step, known, hint=hint))
                 return Node(None, node.place)
         assert target is not None
         return self.fill(target, (*chain, name))
 
     def _environment(self, name: str, node: Node) -> Node:
         if name not in os.environ:
-            self.faults.append(
-                Fault(node.place, "", f"the environment variable {name!r} is not set", nearest(name, os.environ))
-            )
+            message = f"environment variable {name!r} is not set"
+            self.faults.append(Fault.unknown_name(node.place, "", message, name, os.environ))
             return Node(None, node.place)
         return Node(resolve(os.environ[name]), node.place, reference=str(node.value))
 
@@ -229,8 +230,8 @@ def _as_text(node: Node) -> str:
 
 
 def _limit_depth(node: Node, depth: int = 0) -> None:
-    """References and overrides may not nest values deeper than a file may."""
-    if depth > MOST_DEPTH:
+    """Check that references and overrides do not nest values deeper than a file may."""
+    if depth > MAX_DEPTH:
         raise ConfigError(Fault(node.place, "", TOO_DEEP))
     for child in node.children():
         _limit_depth(child, depth + 1)

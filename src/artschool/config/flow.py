@@ -1,4 +1,4 @@
-"""The check of the key flow: what is read at some iteration is written before it at that iteration, and only once."""
+"""The check of the key flow: each key is written exactly once per iteration, before it is read."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
 from artschool.config.when import ALWAYS, When, first_uncovered
-from artschool.errors import Fault, Place, nearest
+from artschool.errors import Fault, FaultKind, Place, nearest
+from artschool.wording.counting import counted
 
 
 @dataclass(frozen=True)
 class Writer:
-    """Who writes a key, and at which iterations."""
+    """A component or data set that writes a key, with the iterations at which it does."""
 
     path: str
     place: Place
@@ -24,8 +25,11 @@ class Flow:
     """The keys that exist at a point of a dataflow.
 
     Attributes:
-        open: Whether the data may yield keys that it does not declare.
+        data: Path of the data set.
+        open: Whether there may be keys that the file does not name: the data set does not declare its keys.
         during: The iterations of the run.
+        writers: Everything that writes a key, by key.
+        read: The keys that something reads.
     """
 
     data: str
@@ -36,7 +40,7 @@ class Flow:
 
     @classmethod
     def of_data(cls, component: Component | None, name: str, during: When = ALWAYS) -> Flow:
-        """Start with the keys that a data set yields: `keys:` of the file, or those its signature declares."""
+        """Start with the keys that a data set yields: `keys:` in the file, or those that its signature declares."""
         declared = declared_keys(component)
         flow = cls(f"data.{name}", open=declared is None, during=during)
         for key in declared or ():
@@ -47,11 +51,12 @@ class Flow:
     def check_reads(
         self, component: Component, when: When, later: Mapping[str, Writer], given: Collection[str] = ()
     ) -> Iterator[Fault]:
-        """Faults of one component's reads, given what is written so far.
+        """Faults of the keys that one component reads, given the keys written so far.
 
         Args:
-            later: What is written afterwards.
-            given: Keys without which the component does not run.
+            when: The iterations at which the component runs.
+            later: Writers of keys that come after the component.
+            given: Keys that the step requires, so that the component never runs without them.
         """
         for use in component.reads:
             self.read.add(use.name)
@@ -63,17 +68,14 @@ class Flow:
                 continue
             iteration = first_uncovered(when & self.during, [writer.when for writer in writers])
             if iteration is not None and use.name not in given:
-                yield Fault(
-                    use.place,
-                    path,
-                    f"reads {use.name!r} at iteration {iteration}, when nothing before it writes it",
-                    "\n".join(f"{w.path} at {w.place} writes it {w.when}" for w in writers),
-                )
+                message = f"reads {use.name!r} at iteration {iteration}, when no earlier component writes it"
+                hint = "\n".join(f"{w.path} at {w.place} writes it {w.when}" for w in writers)
+                yield _unwritten(use.place, path, message, use.name, self.writers, hint)
 
     def check_writes(self, component: Component, when: When) -> Iterator[Fault]:
-        """Faults of one component's writes; they exist from here on."""
+        """Faults of the keys that one component writes. The keys exist from here on."""
         if component.kind == "injectors" and component.entry is None and not component.writes:
-            self.open = True  # Its `out` is a fault already, and not one of whoever reads it.
+            self.open = True  # Its faulty `out` is reported already; readers of the key are not to blame.
         for use in component.writes:
             for writer in self.writers.get(use.name, []):
                 clash = (writer.when & when & self.during).first()
@@ -83,41 +85,45 @@ class Flow:
                         use.place,
                         f"{component.path}.out",
                         f"writes {use.name!r}, already written by {writer.path}; rename one of them",
-                        f"{writer.path} stands at {writer.place}{at}",
+                        f"{writer.path} is at {writer.place}{at}",
+                        kind=FaultKind.REWRITTEN_KEY,
+                        found=use.name,
                     )
                     break
             self.writers.setdefault(use.name, []).append(Writer(component.path, use.place, when))
 
     def _never_written(self, use: Use, path: str, later: Mapping[str, Writer]) -> Fault:
-        message = f"reads {use.name!r}, which nothing before it writes"
+        message = f"reads {use.name!r}, which no earlier component writes"
         if use.name in later:
             writer = later[use.name]
-            return Fault(
-                use.place,
-                path,
-                message,
-                f"it is written later, at {writer.place} by {writer.path}; move that up",
-            )
-        lines = [
-            f"There are: {', '.join(sorted(self.writers)) or 'no keys'}. {nearest(use.name, self.writers)}".strip()
-        ]
+            hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. Fix: move that component up."
+            return _unwritten(use.place, path, message, use.name, self.writers, hint)
+        lines = [_known_keys(self.writers, use.name)]
         close = [key for key in self.writers if nearest(use.name, [key])]
         lines += [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
-        return Fault(use.place, path, message, "\n".join(lines))
+        return _unwritten(use.place, path, message, use.name, self.writers, "\n".join(lines))
+
+
+def _unwritten(place: Place, path: str, message: str, key: str, written: Iterable[str], hint: str) -> Fault:
+    return Fault.unknown_name(place, path, message, key, written, hint=hint, kind=FaultKind.UNWRITTEN_KEY)
+
+
+def _known_keys(written: Iterable[str], key: str) -> str:
+    return f"Available keys: {', '.join(sorted(written)) or 'none'}. {nearest(key, written)}".strip()
 
 
 def declared_keys(data: Component | None) -> tuple[str, ...] | None:
-    """The keys of a batch of a data set, None when only the running data set can tell."""
+    """The keys of a batch of a data set, None when only the running data set knows them."""
     keys = yielded_keys(data)
     padded: list[str] = getattr(data.entry, "pad", None) or [] if data is not None else []
     return None if keys is None else tuple(dict.fromkeys((*keys, *(f"{key}_lengths" for key in padded))))
 
 
 def yielded_keys(data: Component | None) -> tuple[str, ...] | None:
-    """The keys of a sample: `keys:` of the file, or those that the signature declares.
+    """The keys of a sample: `keys:` in the file, or those that the signature declares.
 
-    A data set with others inside passes on the keys that all of them have, besides its own. One whose keys depend on
-    its options takes them as `columns`: key to where it comes from.
+    A data set with nested ones yields the keys that all of them yield, and its own. A data set whose keys depend on
+    its options lists them in its option `columns`, a mapping from key to source.
     """
     if data is None or data.registered is None:
         return None
@@ -172,18 +178,18 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
 
 
 def components_of(step: StepConfig, *, training: bool = True) -> Iterator[tuple[Component, When]]:
-    """A step's components in the order they run, each with the iterations at which it runs."""
+    """The injectors and losses of a step in the order they run, each with the iterations at which it runs."""
     for component in [*step.injectors_when(training=training), *step.losses.values()]:
         yield component, step.section.when & component.when
 
 
 def never_runs(component: Component, when: When, during: When) -> Fault:
-    """The warning of a component that is active at no iteration of the run."""
+    """The warning about a component that is active at no iteration of the run."""
     return Fault(component.node.start, component.path, f"never runs: {when.missed(during)}")
 
 
 def kept_after(config: Config) -> dict[str, set[str]]:
-    """For each step, the keys that something after it reads: later steps, or pictures. The rest can be let go."""
+    """For each step, the keys that later steps or pictures read. The others can be freed after the step."""
     pictures = config.sections.log.pictures
     needed = set(pictures.keys) if pictures else set()
     kept: dict[str, set[str]] = {}
@@ -210,16 +216,16 @@ def _check_evaluation(config: Config, evaluation: EvaluationConfig, training: Fl
 
 
 def _check_required(config: Config) -> Iterator[Fault]:
-    """A step that requires a key which is never there would never run, and never say so."""
+    """Faults of required keys that are never written: the step would be skipped silently at every iteration."""
     known = Flow.of_data(config.data.get("train"), "train")
     for step in config.steps.values():
         for index, key in enumerate(step.section.requires):
             known.read.add(key)
             if key not in known.writers and not known.open:
-                hint = f"There are: {', '.join(sorted(known.writers))}. {nearest(key, known.writers)}".strip()
                 place = config.tree.at(("steps", step.name, "requires", index)).place
-                message = f"requires {key!r}, which nothing before it writes, so it would never run"
-                yield Fault(place, f"steps.{step.name}.requires", message, hint)
+                message = f"requires {key!r}, which no earlier component writes, so the step would never run"
+                hint = _known_keys(known.writers, key)
+                yield _unwritten(place, f"steps.{step.name}.requires", message, key, known.writers, hint)
         for component, when in components_of(step):
             list(known.check_writes(component, when))
 
@@ -227,7 +233,8 @@ def _check_required(config: Config) -> Iterator[Fault]:
 def _check_ungated(component: Component) -> Iterator[Fault]:
     for gate in ("after", "before", "every", "only", "once"):
         if (node := component.node.get(gate)) is not None:
-            yield Fault(node.start, f"{component.path}.{gate}", "an evaluation always runs all of it; leave this out")
+            message = "not allowed in an evaluation, which runs every component; remove it"
+            yield Fault(node.start, f"{component.path}.{gate}", message)
 
 
 def _check_outputs(component: Component) -> Iterator[Fault]:
@@ -238,8 +245,9 @@ def _check_outputs(component: Component) -> Iterator[Fault]:
     named = len(out.value) if isinstance(out.value, list) else 1
     if num_outputs is not None and isinstance(out.value, list) and named != num_outputs:
         name = component.registered.name
-        drop = "; `_` drops one" if named < num_outputs else ""
-        yield Fault(out.place, f"{component.path}.out", f"names {named}, but {name} returns {num_outputs}{drop}")
+        fix = "; write `_` for each value to discard" if named < num_outputs else ""
+        message = f"names {counted(named, 'key')}, but {name} returns {counted(num_outputs, 'value')}{fix}"
+        yield Fault(out.place, f"{component.path}.out", message)
 
 
 def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
@@ -251,11 +259,11 @@ def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
         flow.read.add(key)
         place, writers = section.at((index,)).place, flow.writers.get(key)
         if writers is None and not flow.open:
-            hint = f"There are: {', '.join(sorted(flow.writers))}. {nearest(key, flow.writers)}".strip()
-            yield Fault(place, "log.pictures.keys", f"shows {key!r}, which nothing writes", hint)
+            message, hint = f"draws {key!r}, which no component writes", _known_keys(flow.writers, key)
+            yield _unwritten(place, "log.pictures.keys", message, key, flow.writers, hint)
         elif writers and all((writer.when & flow.during).first() is None for writer in writers):
-            hint = f"{writers[0].path} at {writers[0].place} would write it"
-            yield Fault(place, "log.pictures.keys", f"shows {key!r}, which is written at no iteration", hint)
+            hint = f"{writers[0].path} at {writers[0].place} writes it, but never runs"
+            yield Fault(place, "log.pictures.keys", f"draws {key!r}, which is never written", hint)
 
 
 def _written_later(runs: Iterable[tuple[Component, When]]) -> dict[str, Writer]:
@@ -271,15 +279,17 @@ def _unread(config: Config, flow: Flow) -> Iterator[Fault]:
         for component in step.injectors.values():
             for use in component.writes:
                 if use.name not in flow.read:
-                    yield Fault(use.place, f"{component.path}.out", f"nothing reads {use.name!r}; `_` drops it")
+                    yield Fault(
+                        use.place, f"{component.path}.out", f"nothing reads {use.name!r}; write `_` to discard it"
+                    )
 
 
 def _undeclared(data: Component) -> Fault:
     return Fault(
         data.node.place,
         data.path,
-        "does not say which keys it yields, so reads of unknown keys are found only at the first batch",
-        "Write `keys: [...]` here, or annotate the data set's __getitem__ with a TypedDict.",
+        "does not declare its keys, so a misspelt key is found only at the first batch",
+        "Fix: write `keys: [...]` here, or annotate `__getitem__` of the data set with a TypedDict.",
     )
 
 
@@ -292,5 +302,5 @@ def _late_warmups(config: Config) -> Iterator[Fault]:
                     phase.node.place,
                     phase.path,
                     f"warms up from iteration {start}, but the step starts at {step.section.after}",
-                    f"Write `from: {step.section.after}` to warm up when it starts.",
+                    f"Fix: write `from: {step.section.after}` to start the warmup with the step.",
                 )

@@ -1,4 +1,4 @@
-"""A file in the layers of which it is composed: its bases, itself, the overrides."""
+"""Composes a file and keeps its layers: the bases, the file itself, and the overrides."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from artschool.errors import ConfigError, Fault
 
 @dataclass
 class Layered:
-    """A file in the layers of which it is composed, as far as they can be.
+    """A file with the layers that it is composed of. Faulty layers are left out.
 
     Attributes:
-        layers: Each file alone, those that count more later.
-        written: All of them together with the overrides, references as they stand.
-        tree: With references filled in.
-        faults: Why something of it could not be.
-        old: The lines of a file of DL-Art-School, of which the layers are what it means.
+        layers: The tree of each file alone, in increasing precedence.
+        written: All layers and overrides merged, with references as written.
+        tree: `written` with references filled in.
+        faults: The faults of what could not be composed.
+        old: The lines of a DL-Art-School file, whose layers are converted; empty for other files.
     """
 
     layers: list[Node]
@@ -32,7 +32,7 @@ class Layered:
 
 
 def compose_in_layers(tree: Node, path: Path, overrides: Sequence[str]) -> Layered:
-    """What `compose.finish` does, kept in parts and with faults collected."""
+    """Compose like `compose.finish`, but keep the layers, and collect the faults instead of raising."""
     faults: list[Fault] = []
     layers = list(_layers(tree, path, ()))
     written = layers[-1]
@@ -41,7 +41,7 @@ def compose_in_layers(tree: Node, path: Path, overrides: Sequence[str]) -> Layer
     except ConfigError as error:
         faults += error.faults
     for override in overrides:
-        written = apply_overrides(written, [override])  # One that cannot be read is no fault of the file.
+        written = apply_overrides(written, [override])  # Raises for a wrong override, which is not a fault of the file.
     finished, more = fill_references(written)
     return Layered(layers, written, finished, [*faults, *more])
 

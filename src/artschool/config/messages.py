@@ -1,24 +1,29 @@
-"""Pydantic's errors as faults: at their place in the file, in words for who wrote it."""
+"""Turns pydantic's errors into faults, with their locations in the file and in the words of its language."""
 
 from __future__ import annotations
 
 import json
-import types
-import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from artschool.config.model_types import literals_at, option_names_at
+from artschool.config.names import INVALID_NAME
 from artschool.config.scalars import resolve
 from artschool.config.shorthand import in_full
 from artschool.config.source import Node
-from artschool.errors import MOST_NAMES, Fault, allowed, nearest
+from artschool.errors import Fault, FaultKind, nearest
+from artschool.wording.counting import counted
 from artschool.wording.synonyms import OPTIONS
 
 Model = TypeVar("Model", bound=BaseModel)
 Location = tuple[str | int, ...]
+Groups = Mapping[Location, Sequence[ErrorDetails]]
+"""Pydantic's errors by their location in the file."""
+NOT_OF_VALUES = ("extra_forbidden", INVALID_NAME)
+"""The types of errors that are not about a value."""
 
 EXPECTS = {
     "int_type": "a whole number",
@@ -41,13 +46,13 @@ EXPECTS = {
     "literal_error": "{expected}",
     "enum": "{expected}",
     "string_too_long": "at most {max_length} characters",
-    "too_short": "at least {min_length}",
-    "too_long": "at most {max_length}",
+    "too_short": "at least {min_items}",
+    "too_long": "at most {max_items}",
     "string_pattern_mismatch": "text that matches {pattern}",
 }
 
 SCALARS: Mapping[str, tuple[type, ...]] = {"int_type": (int,), "float_type": (int, float), "bool_type": (bool,)}
-"""What is wanted where pydantic found text."""
+"""The types that are expected where pydantic found text."""
 
 
 def validate(
@@ -59,19 +64,19 @@ def validate(
     *,
     home: Callable[[str], str] | None = None,
 ) -> tuple[Model | None, list[Fault]]:
-    """Validate what stands at a node.
+    """Validate the value of a node.
 
     Args:
-        path: Path of the node, for the faults.
-        takes: The names that may stand there, for the hint of an unknown one.
-        owner: Who takes them, for the same hint.
-        home: Says where a name belongs that may not stand there.
+        path: Path of the node in the file.
+        takes: The options that are allowed, for the hint about an unknown one.
+        owner: The component or section that takes them, for the same hint.
+        home: Returns a sentence on where an option of another name belongs, "" where that is unknown.
 
     Returns:
-        The model, or None with every fault that was found.
+        The model, or None with every fault found.
     """
     try:
-        # JSON mode: a list serves as a tuple and text as a path, and still no text passes as a number.
+        # JSON mode accepts a list for a tuple and text for a path, but no text for a number.
         return model.model_validate_json(json.dumps(node.plain())), []
     except ValidationError as error:
         return None, _Faults(model, node, path, list(takes), owner, home).of(error.errors(include_url=False))
@@ -97,87 +102,80 @@ class _Faults:
         self._home = home
 
     def of(self, errors: Sequence[ErrorDetails]) -> list[Fault]:
-        """The faults, one for each thing that is wrong."""
-        # The branches of a union fail one by one, at the same place: they make one fault.
-        grouped: dict[Location, list[ErrorDetails]] = {}
-        for error in errors:
-            grouped.setdefault(_existing(self._node, error["loc"]), []).append(error)
-        # A mapping that lacks what it needs and is named like a part of it is that part, one level too high.
-        high = [loc for loc, group in grouped.items() if _lacks(group) and loc and loc[-1] in self._names_at(loc)]
-        faults = [self._too_high(location, high) for location in high]
-        for location, group in grouped.items():
-            if any(location[: len(other)] == other for other in high):
-                continue
-            missing = [str(e["loc"][-1]) for e in group if e["type"] == "missing" and isinstance(e["loc"][-1], str)]
-            # A name that is missing because it stands there misspelt is one mistake, not two.
-            unknown = [str(loc[-1]) for loc in grouped if loc[:-1] == location and _is_unknown(grouped[loc])]
-            missing = [name for name in missing if not any(nearest(other, [name], OPTIONS) for other in unknown)]
-            faults += [self._missing(location, name) for name in missing]
-            faults += [self._misnamed(location, error) for error in group if error["type"] == "plain_name"]
-            if _is_unknown(group):
-                faults.append(self._unknown(location))
-            values = [e for e in group if e["type"] not in ("missing", "extra_forbidden", "plain_name")]
-            short = [error for error in group if error["type"] == "missing" and isinstance(error["loc"][-1], int)]
-            # Where one branch of a union got further than others, what the others expected says nothing.
-            further = any(len(other) > len(location) and other[: len(location)] == location for other in grouped)
-            if (values or short) and not further and len(values) + len(short) == len(group):
-                faults.append(self._value(location, values, short))
+        """The faults, one for each mistake in the file."""
+        groups = _by_location(self._node, errors)
+        misplaced = [location for location, group in groups.items() if self._is_misplaced(location, group)]
+        faults = [self._misplaced_option(location, misplaced) for location in misplaced]
+        for location, group in groups.items():
+            if not any(location[: len(above)] == above for above in misplaced):
+                faults += self._missing_options(location, group, groups)
+                faults += self._invalid_names(location, group)
+                faults += self._unknown_options(location, group)
+                faults += self._wrong_values(location, group, groups)
         return faults
 
-    def _missing(self, location: Location, name: str) -> Fault:
+    def _is_misplaced(self, location: Location, group: Sequence[ErrorDetails]) -> bool:
+        """Whether a faulty entry has the name of an option of such entries: it is that option, one level too high."""
+        lacks_options = any(error["type"] == "model_type" or _is_missing_option(error) for error in group)
+        return lacks_options and bool(location) and location[-1] in option_names_at(self._model, location)
+
+    def _misplaced_option(self, location: Location, misplaced: Sequence[Location]) -> Fault:
+        found, above = self._node.at(location), self._node.at(location[:-1])
+        entries = above.value if isinstance(above.value, dict) else {}
+        entry = next((name for name in entries if (*location[:-1], name) not in misplaced), "<name>")
+        owner = self._where(location[:-1])
+        example = f"{owner}.{entry}.{location[-1]}"
+        return Fault.misplaced_option(found.start, self._where(location), owner=owner, example=example)
+
+    def _missing_options(self, location: Location, group: Sequence[ErrorDetails], groups: Groups) -> Iterator[Fault]:
+        # An option that is there under a misspelt name is one mistake, reported as an unknown option.
+        siblings = (other for other in groups if other[:-1] == location)
+        misspelt = [str(other[-1]) for other in siblings if other and _is_unknown(groups[other])]
+        for name in (str(error["loc"][-1]) for error in group if _is_missing_option(error)):
+            if not any(nearest(other, [name], OPTIONS) for other in misspelt):
+                yield Fault.missing_option(self._node.at(location).start, self._where(location), name)
+
+    def _invalid_names(self, location: Location, group: Sequence[ErrorDetails]) -> Iterator[Fault]:
         found = self._node.at(location)
-        return Fault(found.start, self._where(location), f"needs {name!r}")
+        for error in group:
+            if error["type"] != INVALID_NAME:
+                continue
+            is_key = error["loc"][-1] == "[key]"  # Pydantic's mark for a wrong key of a mapping.
+            place, name = (found.start, location[-1]) if is_key else (found.place, found.masked())
+            path, message = self._where(location[:-1] if is_key else location), f"{name!r} {error['msg']}"
+            yield Fault(place, path, message, kind=FaultKind.INVALID_NAME, found=str(name))
 
-    def _too_high(self, location: Location, high: Sequence[Location]) -> Fault:
-        found, above, name = self._node.at(location), self._node.at(location[:-1]), str(location[-1])
-        beside = above.value if isinstance(above.value, dict) else {}
-        entry = next((each for each in beside if (*location[:-1], each) not in high), "<name>")
-        where = self._where(location[:-1])
-        message = f"stands one level too high: it belongs in an entry of `{where}`, such as {where}.{entry}.{name}"
-        return Fault(found.start, self._where(location), message)
+    def _unknown_options(self, location: Location, group: Sequence[ErrorDetails]) -> Iterator[Fault]:
+        if not _is_unknown(group):
+            return
+        parent, name = location[:-1], str(location[-1])
+        known = option_names_at(self._model, parent) if parent else self._takes
+        owner = self._where(parent) if parent else self._owner
+        home = self._home(name) if self._home is not None else ""
+        place, path = self._node.at(location).start, self._where(location)
+        yield Fault.unknown_option(place, path, name, known, owner=owner, synonyms=OPTIONS, home=home)
 
-    def _names_at(self, location: Location) -> list[str]:
-        return list(_names_in(self._model, location))
-
-    def _unknown(self, location: Location) -> Fault:
-        found, parent, name = self._node.at(location), location[:-1], str(location[-1])
-        names = self._names_at(parent) if parent else self._takes
-        hint = allowed(f"{self._where(parent) if parent else self._owner} takes", name, names, OPTIONS) if names else ""
-        if self._home is not None and not nearest(name, names, OPTIONS):
-            hint = f"{hint} {self._home(name)}".strip()
-        return Fault(found.start, self._where(location), "unknown option", hint)
-
-    def _misnamed(self, location: Location, error: ErrorDetails) -> Fault:
-        found = self._node.at(location)
-        is_key = error["loc"][-1] == "[key]"  # So pydantic marks a location whose key is wrong, not its value.
-        place, name = (found.start, location[-1]) if is_key else (found.place, found.masked())
-        return Fault(place, self._where(location[:-1] if is_key else location), f"{name!r} {error['msg']}")
-
-    def _value(self, location: Location, errors: list[ErrorDetails], short: list[ErrorDetails]) -> Fault:
-        found = self._node.at(location)
-        if short:
-            expected = [f"at least {1 + max(int(error['loc'][-1]) for error in short)}"]
+    def _wrong_values(self, location: Location, group: Sequence[ErrorDetails], groups: Groups) -> Iterator[Fault]:
+        # If one branch of a union fails deeper in the file, that fault is reported, and other branches are ignored.
+        is_deeper = any(len(other) > len(location) and other[: len(location)] == location for other in groups)
+        if is_deeper or any(_is_missing_option(error) or error["type"] in NOT_OF_VALUES for error in group):
+            return
+        found, path = self._node.at(location), self._where(location)
+        expected, text = _expectations(group), found.value
+        if isinstance(text, str):
+            is_literal = any(error["type"] == "literal_error" for error in group)
+            words = literals_at(self._model, location) if is_literal else []
+            fix = _entry_in_full(location, found, group) or _unquoted(found, group)
+            yield Fault.wrong_value(found.place, path, expected, describe(found), name=text, known=words, fix=fix)
         else:
-            sizes = [error for error in errors if error["type"] in ("too_short", "too_long")]
-            expected = list(dict.fromkeys(_expectation(error) for error in sizes or errors))
-        names = _literals(errors)
-        if isinstance(found.value, str) and len(names) > MOST_NAMES:
-            message = f"expects one of {len(names)} names, found {describe(found)}"
-            return Fault(found.place, self._where(location), message, allowed("There are", found.value, names))
-        message = f"expects {' or '.join(expected)}, found {describe(found)}"
-        hint = ""
-        if isinstance(found.value, str):
-            is_entry = any(error["type"] == "dict_type" for error in errors)
-            full = in_full(location, str(found.masked())) if is_entry else ""
-            hint = full or _unquoted(found, errors) or nearest(found.value, names)
-        return Fault(found.place, self._where(location), message, hint)
+            yield Fault.wrong_value(found.place, path, expected, describe(found))
 
     def _where(self, location: Location) -> str:
         return ".".join([self._path, *map(str, location)] if self._path else map(str, location))
 
 
 def _existing(node: Node, location: Sequence[str | int]) -> Location:
-    """The part of a pydantic location that is there in the file, without the names of union branches."""
+    """The part of a pydantic location that exists in the file, without the names of union branches."""
     steps: list[str | int] = []
     for step in location:
         if isinstance(node.value, dict) and step in node.value:
@@ -190,53 +188,60 @@ def _existing(node: Node, location: Sequence[str | int]) -> Location:
     return tuple(steps)
 
 
-def _lacks(errors: Sequence[ErrorDetails]) -> bool:
-    """Whether a mapping is none, or lacks something by name."""
-    return any(e["type"] == "model_type" or (e["type"] == "missing" and isinstance(e["loc"][-1], str)) for e in errors)
+def _by_location(node: Node, errors: Sequence[ErrorDetails]) -> Groups:
+    """The errors at each location of the file: the branches of a union fail one by one, at the same location."""
+    groups: dict[Location, list[ErrorDetails]] = {}
+    for error in errors:
+        groups.setdefault(_existing(node, error["loc"]), []).append(error)
+    return groups
+
+
+def _is_missing_option(error: ErrorDetails) -> bool:
+    """Whether an option of a mapping is missing, not an item of a list."""
+    return error["type"] == "missing" and isinstance(error["loc"][-1], str)
 
 
 def _is_unknown(errors: Sequence[ErrorDetails]) -> bool:
     return any(error["type"] == "extra_forbidden" for error in errors)
 
 
-def _names_in(annotation: Any, location: Sequence[str | int]) -> Iterable[str]:
-    """The names that a mapping may hold, at a location below a model; none where its keys are free."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = {info.alias or name: info.annotation for name, info in annotation.model_fields.items()}
-        return fields if not location else _names_in(fields.get(str(location[0])), location[1:])
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin in (typing.Union, types.UnionType):
-        return next((names for part in arguments if (names := _names_in(part, location))), ())
-    if origin is typing.Annotated:
-        return _names_in(arguments[0], location)
-    return _names_in(arguments[-1], location[1:]) if origin in (dict, list) and location else ()
+def _expectations(errors: Sequence[ErrorDetails]) -> list[str]:
+    """What the branches of a union expect, in words."""
+    missing_items = [int(error["loc"][-1]) for error in errors if error["type"] == "missing"]
+    if missing_items:
+        return [f"at least {counted(1 + max(missing_items), 'item')}"]
+    sizes = [error for error in errors if error["type"] in ("too_short", "too_long")]
+    return list(dict.fromkeys(_expectation(error) for error in sizes or errors))
 
 
 def _expectation(error: ErrorDetails) -> str:
     template = EXPECTS.get(error["type"])
     if template is None:
         return error["msg"]
-    bounds = error.get("ctx", {}).items()
-    return template.format(**{name: f"{value:g}" if isinstance(value, float) else value for name, value in bounds})
+    context = error.get("ctx", {})
+    bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
+    items = {f"{end}_items": counted(context.get(f"{end}_length", 0), "item") for end in ("min", "max")}
+    return template.format(**bounds, **items)
+
+
+def _entry_in_full(location: Location, node: Node, errors: Sequence[ErrorDetails]) -> str:
+    """How to write an entry of which only the type is given; empty where none is expected."""
+    is_entry = any(error["type"] == "dict_type" for error in errors)
+    return in_full(location, str(node.masked())) if is_entry else ""
 
 
 def _unquoted(node: Node, errors: Sequence[ErrorDetails]) -> str:
-    """The way out where quotes make text of a number that was wanted, or of true and false; nothing elsewhere."""
+    """The suggested fix where quotes turn an expected number or boolean into text; empty elsewhere."""
     text = node.value
-    # What the environment says is not shown.
+    # The value of an environment variable is never shown.
     plain = resolve(text) if isinstance(text, str) and text == node.masked() else None
     kinds = {type(plain), int if isinstance(plain, float) and plain.is_integer() else type(plain)}
     is_wanted = any(kinds.intersection(SCALARS.get(error["type"], ())) for error in errors)
-    return f"Write it without quotes: {text}" if is_wanted else ""
-
-
-def _literals(errors: Sequence[ErrorDetails]) -> list[str]:
-    expected = ",".join(str(e.get("ctx", {})["expected"]) for e in errors if e["type"] == "literal_error")
-    return [part.strip("' ") for part in expected.replace(" or ", ",").split(",") if part]
+    return f"Fix: write it without quotes: {text}" if is_wanted else ""
 
 
 def describe(node: Node) -> str:
-    """What stands in the file, in a few words: `text 'abc'`, `a list of 3`, `null`."""
+    """A value of the file in a few words: `text 'abc'`, `a list of 3`, `null`."""
     value: Any = node.masked()
     if value is None:
         return "null"

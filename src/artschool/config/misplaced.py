@@ -1,4 +1,4 @@
-"""Where an option belongs that was written elsewhere."""
+"""Finds the section or kind of component to which a misplaced option belongs."""
 
 from __future__ import annotations
 
@@ -23,12 +23,16 @@ OWNERS: Mapping[str, Iterable[str]] = {
     "in an optimizer": [*OptimizerEntry.model_fields, *OPTIMIZER_BOUNDS],
 }
 MAX_OWNERS = 2
-"""An option of more places is none that was meant for one of them."""
+"""The most owners that a suggestion names. An option with more owners, such as `every`, gets no suggestion."""
 
 
 def where_it_belongs(name: str) -> str:
-    """A sentence that says where an option of that name belongs, whoever's name for it that is; nothing if nowhere."""
-    meant = {place: OPTIONS.of(name, names) for place, names in OWNERS.items()}
-    known = next((each for each in meant.values() if each is not None), None)
-    places = [place for place, each in meant.items() if each is not None and each == known]
+    """A sentence on where an option belongs, such as `'lr' belongs in an optimizer.`; empty if no owner takes it.
+
+    Args:
+        name: The name of an option here, or its name in PyTorch or Lightning.
+    """
+    matches = {place: OPTIONS.of(name, names) for place, names in OWNERS.items()}
+    known = next((match for match in matches.values() if match is not None), None)
+    places = [place for place, match in matches.items() if match is not None and match == known]
     return f"{known!r} belongs {' or '.join(places)}." if 0 < len(places) <= MAX_OWNERS else ""

@@ -1,4 +1,4 @@
-"""What may stand at a path of a file: its type, its default and what the code says of it."""
+"""The option at a path of a file: its type, its default and its documentation."""
 
 from __future__ import annotations
 
@@ -18,20 +18,23 @@ from artschool.registry import REGISTRIES, Registered
 from artschool.registry.entries import GroupEntry
 from artschool.registry.signature import MISSING, Key, Marker, Role
 
-FROM = "The file that the network is taken from, or {file: other.yml, network: name}; what stands beside counts more."
-TYPE = "The name of a component."
+FROM = (
+    "File from which to take the network of this name, or {file: other.yml, network: name} for one of another name. "
+    "Options in this file take precedence."
+)
+TYPE = "Name of the component."
 
 
 @dataclass(frozen=True)
 class Option:
-    """What may stand at one place of a file.
+    """The option at one path of a file.
 
     Attributes:
         annotation: The type, with its bounds.
-        default: MISSING where the file has to say it.
-        text: What the documentation says of it.
-        owner: The component whose option it is, None in a section.
-        fills: The parameter that gets it, where that has another name.
+        default: The default; MISSING for an option that the file must set.
+        text: The documentation.
+        owner: The component whose option it is; None in a section.
+        fills: The parameter that it sets, where that has another name; "" otherwise.
     """
 
     annotation: Any
@@ -42,21 +45,21 @@ class Option:
 
     @property
     def role(self) -> Marker | None:
-        """What it names: a key, a network or a component; None for a plain value."""
+        """The role of its value as the name of a key or network, or as a component; None for a plain value."""
         return next((marker for _, marker in _alternatives(self.annotation) if marker is not None), None)
 
     @property
     def section(self) -> type[BaseModel] | None:
-        """The model of the mapping that stands here, where it is a section."""
+        """The model of the mapping at this path, where it is a section."""
         models = (part for part, _ in _alternatives(self.annotation) if isinstance(part, type))
         return next((part for part in models if issubclass(part, BaseModel)), None)
 
 
-WHOLE_FILE = Option(FileSections, text="A whole file.")
+WHOLE_FILE = Option(FileSections, text="The whole file.")
 
 
 def option_at(tree: Node, path: Sequence[str]) -> Option | None:
-    """What may stand at a path; None where nothing may, or where the type of the component is wrong."""
+    """The option at a path; None where the path is not allowed, or where the component's type is unknown."""
     option, node = WHOLE_FILE, tree
     for name in path:
         found = below(option, node, name)
@@ -67,7 +70,7 @@ def option_at(tree: Node, path: Sequence[str]) -> Option | None:
 
 
 def component_at(option: Option, node: Node) -> Registered | None:
-    """The component that an entry names, None where it is no entry or names none."""
+    """The component of an entry; None where the node is not an entry, or its type is missing or unknown."""
     marker, name = option.role, node.get("type")
     if marker is None or marker.role is not Role.NESTED or name is None:
         return None
@@ -76,7 +79,7 @@ def component_at(option: Option, node: Node) -> Registered | None:
 
 
 def names_below(option: Option, node: Node) -> dict[str, Option]:
-    """What may stand below a mapping, by name; nothing where its names are free."""
+    """The options of a mapping, by name; empty where its keys are free."""
     component = component_at(option, node)
     if component is not None:
         return _of_component(component, is_nested=option.owner is not None)
@@ -87,11 +90,11 @@ def names_below(option: Option, node: Node) -> dict[str, Option]:
     if model is GroupEntry and option.owner is not None:
         own = _of_component(option.owner, is_nested=False)
         below |= {p.name: own[p.name] for p in option.owner.signature.of(Role.OPTION)}
-    return {name: replace(each, owner=option.owner) for name, each in below.items()}
+    return {name: replace(inner, owner=option.owner) for name, inner in below.items()}
 
 
 def below(option: Option, node: Node, name: str) -> Option | None:
-    """What may stand at a name of a mapping, or an index of a list; None where nothing may."""
+    """The option under a key of a mapping or at an index of a list; None where that key is not allowed."""
     fixed = names_below(option, node)
     if fixed:
         return fixed.get(name)
@@ -104,8 +107,8 @@ def below(option: Option, node: Node, name: str) -> Option | None:
         if origin is dict and not name.isdecimal():
             return Option(arguments_[1], text=option.text, owner=option.owner)
         if origin in (list, tuple) and name.isdecimal():
-            fitting = [each for each in arguments_ if each is not ...]
-            return Option(fitting[min(int(name), len(fitting) - 1)], text=option.text, owner=option.owner)
+            parts = [part for part in arguments_ if part is not ...]
+            return Option(parts[min(int(name), len(parts) - 1)], text=option.text, owner=option.owner)
     return None
 
 
@@ -117,7 +120,7 @@ def _of_model(model: type[BaseModel]) -> dict[str, Option]:
         default = MISSING if info.is_required() else info.get_default(call_default_factory=True)
         options[name] = Option(annotation_of(info), default, texts.get(name, ""))
     if model is FileSections:
-        text = "A file, or a list of files, to start from; what this file says counts more."
+        text = "File, or list of files, to build on. Later files take precedence over earlier ones, this file over all."
         options["base"] = Option(str | list[str] | None, None, text)
     return options
 
@@ -132,7 +135,7 @@ def _of_component(component: Registered, *, is_nested: bool) -> dict[str, Option
     options["type"] = Option(str, text=without_arguments(component.documentation) or TYPE, owner=component)
     inputs = [parameter.name for parameter in component.signature.inputs]
     if inputs and not is_nested:
-        text = f"Fills {', '.join(inputs)}, in this order."
+        text = f"Keys for {', '.join(inputs)}, in this order." if inputs[1:] else f"Key for {inputs[0]}."
         options["in"] = Option(Key | list[Key], None, text, component, fills=inputs[0])
     if component.kind.name == "networks":
         options["from"] = Option(str | dict[str, str], None, FROM, component)
@@ -140,7 +143,7 @@ def _of_component(component: Registered, *, is_nested: bool) -> dict[str, Option
 
 
 def _alternatives(annotation: Any) -> Iterator[tuple[Any, Marker | None]]:
-    """The parts of a union, without what stands beside them, each with what it names."""
+    """The branches of a union without their metadata, each with the marker of what it names."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         marker = next((extra for extra in parts[1:] if isinstance(extra, Marker)), None)
@@ -150,7 +153,7 @@ def _alternatives(annotation: Any) -> Iterator[tuple[Any, Marker | None]]:
         for part in parts:
             yield from _alternatives(part)
     elif origin in (list, tuple, dict) and not _has_components(parts):
-        # A list of keys names keys as one key does; what stands in a mapping of components is the components.
+        # A list of keys has the role of a key; a mapping of components has none of its own.
         yield annotation, next((marker for part in parts for _, marker in _alternatives(part) if marker), None)
     else:
         yield annotation, None

@@ -1,4 +1,4 @@
-"""Imports the files and modules that `plugins:` lists, and nothing else of the user's."""
+"""Imports the files and modules that `plugins:` lists, and no other code of the user."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from artschool.errors import ConfigError, Fault, Place, nearest, nearest_file
+from artschool.errors import ConfigError, Fault, Place, nearest
 from artschool.registry import REGISTRIES
 
 ENTRY_POINTS = "artschool"
 PREFIX = "artschool_plugin_"
-"""Stands before the names of modules that are files."""
+"""Prefix of the module names of plugin files."""
 
 
 def load_installed() -> None:
-    """Import what installed packages offer under the entry-point group `artschool`.
+    """Import the entry points of installed packages in the group `artschool`.
 
     Raises:
-        ConfigError: One of them raises.
+        ConfigError: An import raises.
     """
     for point in entry_points(group=ENTRY_POINTS):
         with _blamed(point.value, Place(f"installed package {point.dist.name}" if point.dist else ""), ""):
@@ -33,16 +33,15 @@ def load_installed() -> None:
 
 
 def load_plugin(name: str, place: Place, path: str) -> None:
-    """Import one plugin: a `.py` file, relative to the file that lists it, or the name of a module.
+    """Import one plugin: a `.py` file, relative to the file that lists it, or a module.
 
     Raises:
-        ConfigError: It does not exist, or it raises; the fault names the line of the plugin.
+        ConfigError: The plugin does not exist, or its import raises. The fault names the line of the plugin.
     """
     if name.endswith(".py"):
         file = file_of(name, place)
         if not file.is_file():
-            hint = "A path is relative to the file it stands in." if place.line else ""
-            raise ConfigError(Fault(place, path, f"there is no file {file}", nearest_file(file) or hint))
+            raise ConfigError(Fault.missing_file(place, path, file))
         with _blamed(name, place, path):
             _import_file(file)
     else:
@@ -51,13 +50,13 @@ def load_plugin(name: str, place: Place, path: str) -> None:
 
 
 def file_of(name: str, place: Place) -> Path:
-    """The `.py` file that is listed at a place."""
-    # What an override lists is relative to where the command runs.
+    """The path of a `.py` file that is listed at a location."""
+    # A path in an override is relative to the working folder.
     return ((Path(place.source).parent if place.line else Path.cwd()) / name).resolve()
 
 
 def forget_files() -> None:
-    """Forget the plugins that are files, for another file to bring others with components of the same names."""
+    """Forget the plugin files, so that another file may register other components of the same names."""
     for name in [name for name in sys.modules if name.startswith(PREFIX)]:
         del sys.modules[name]
     for registry in REGISTRIES.values():
@@ -66,34 +65,34 @@ def forget_files() -> None:
 
 @contextmanager
 def _blamed(name: str, place: Place, path: str) -> Iterator[None]:
-    """Tell what a plugin raises as a fault of where it is listed."""
+    """Turn whatever a plugin raises into a fault at the location that lists it."""
     try:
-        with redirect_stdout(sys.stderr):  # What it prints is no part of what a command prints, such as JSON.
+        with redirect_stdout(sys.stderr):  # The plugin's output must not mix with a command's, such as JSON.
             yield
     except ConfigError as error:
         raise ConfigError([Fault(place, path, f"plugin {name!r}: {fault.message}") for fault in error.faults]) from None
     except BaseException as error:
-        # Whatever a user's module raises, SystemExit included, is a fault of that module, told with its own line.
+        # Any exception of a plugin, also SystemExit, is a fault of the plugin and reported with its line.
         if isinstance(error, KeyboardInterrupt):
             raise
         if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
-            hint = _nearest_module(error.name) or "A file ends with `.py`."
-            raise ConfigError(Fault(place, path, f"there is no module {name!r}", hint)) from None
+            hint = _nearest_module(error.name) or "The name of a plugin file ends in `.py`."
+            raise ConfigError(Fault(place, path, f"module {name!r} does not exist", hint)) from None
         hint = _last_line(error)
         if isinstance(error, ImportError) and "relative import" in str(error):
-            hint += "\nA file stands alone; list it as a module of its package, such as `my_package.parts`."
+            hint += "\nFix: list the file as a module of its package, such as `my_package.parts`."
         raise ConfigError(
             Fault(place, path, f"plugin {name!r} raised {type(error).__name__}: {error}", hint)
         ) from error
 
 
 def _nearest_module(name: str) -> str:
-    """A sentence that names the closest module beside one that does not exist, or nothing."""
+    """A sentence that names the module closest to a missing one; empty when none is close."""
     parent, _, last = name.rpartition(".")
     folders = getattr(sys.modules.get(parent), "__path__", None) if parent else None
     if parent and folders is None:
         return ""
-    # A package that only begins like it is another: artschool_nets is not artschool.
+    # A module whose name is a prefix of the missing one is not meant: artschool for artschool_nets.
     return nearest(last, [m.name for m in pkgutil.iter_modules(folders) if not last.startswith(m.name)])
 
 
@@ -105,7 +104,7 @@ def _import_file(file: Path) -> None:
     spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    # Registered first, so that classes defined in the file can be found by name while it loads.
+    # Registered before it runs, so that its classes can be found by name while it loads.
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)

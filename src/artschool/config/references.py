@@ -1,4 +1,4 @@
-"""The names in a file: every network, data set, metric and optimizer that something mentions is there."""
+"""The check of names: every network, data set, step and metric that a file refers to exists."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from itertools import pairwise
 from artschool.config.flow import declared_keys, yielded_keys
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
-from artschool.errors import Fault, Place, allowed
+from artschool.errors import Fault, Place
 
 STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale"}
-"""What every step logs besides its losses."""
+"""The numbers that every step logs besides its losses."""
 
 
 def check_references(config: Config) -> Iterator[Fault]:
-    """Faults of names that do not exist, and of steps that cannot train."""
+    """Faults of names that refer to nothing, and of steps that cannot train."""
     for step in config.steps.values():
         yield from _check_trained(config, step)
         yield from _check_optimizer(step, f"steps.{step.name}")
     ema = config.sections.ema
-    # Where `ema:` itself is wrong nobody knows whom it averages, so that is the only fault told.
+    # A faulty `ema:` may average any network, so that only its own fault is reported.
     averages = ema.decays if ema else config.networks if config.tree.get("ema") else ()
     averaged = {f"{name}.ema" for name in averages}
     for component in _all_components(config):
@@ -36,7 +36,7 @@ def check_references(config: Config) -> Iterator[Fault]:
 
 
 def warn_of_unused(config: Config) -> Iterator[Fault]:
-    """Warnings of networks and data that nothing uses."""
+    """Warnings about networks and data sets that nothing uses."""
     used = {use.name.removesuffix(".ema") for component in _all_components(config) for use in component.networks}
     used |= {name for step in config.steps.values() for name in step.section.trained}
     for name, network in config.networks.items():
@@ -51,13 +51,13 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
 def _check_network(config: Config, name: str, place: Place, path: str) -> Iterator[Fault]:
     own, dot, _ = name.rpartition(".ema")
     if dot and own in config.networks:
-        yield Fault(place, path, f"there is no moving average of {own!r}", f"Write `ema: {{networks: [{own}]}}`.")
+        yield Fault(place, path, f"network {own!r} has no moving average", f"Fix: add `ema: {{networks: [{own}]}}`.")
     elif name not in config.networks:
-        # Whoever writes gen_ema may mean gen.ema.
+        # gen_ema may be a slip for gen.ema.
         averages = config.sections.ema.decays if config.sections.ema and ("." in name or name.endswith("ema")) else []
         averaged = [f"{average}.ema" for average in averages]
-        hint = allowed("The networks are", name, [*config.networks, *averaged])
-        yield Fault(place, path, f"unknown network {name!r}", hint)
+        known, message = [*config.networks, *averaged], f"unknown network {name!r}"
+        yield Fault.unknown_name(place, path, message, name, known, listed_as="The networks are")
 
 
 def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
@@ -65,11 +65,11 @@ def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
         path = f"evaluate.{evaluation.name}"
         for name, place in _names(_node(evaluation.node, "steps")) if evaluation.section.steps else ():
             if name not in config.steps:
-                yield Fault(
-                    place, f"{path}.steps", f"unknown step {name!r}", allowed("The steps are", name, config.steps)
-                )
+                message, listed_as = f"unknown step {name!r}", "The steps are"
+                yield Fault.unknown_name(place, f"{path}.steps", message, name, config.steps, listed_as=listed_as)
         if not evaluation.section.steps and not evaluation.section.metrics:
-            yield Fault(evaluation.node.start, path, "needs 'metrics', or 'steps' whose losses it reports")
+            hint = "An evaluation computes metrics, or reports the losses of the steps that it lists."
+            yield Fault.missing_option(evaluation.node.start, path, "metrics", "steps", hint=hint)
 
 
 def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
@@ -80,7 +80,7 @@ def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
         if network is not None and getattr(network.entry, "frozen", False) is True:
             yield Fault(place, path, f"trains {name!r}, which is frozen at {network.node.place}")
         if name in seen:
-            yield Fault(place, path, f"names {name!r} twice")
+            yield Fault(place, path, f"lists {name!r} twice")
         seen.add(name)
 
 
@@ -88,42 +88,38 @@ def _check_optimizer(step: StepConfig, path: str) -> Iterator[Fault]:
     place = step.node.start
     names = ", ".join(repr(name) for name in step.section.trained)
     if step.section.optimizer is None:
-        yield Fault(place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is meant")
+        yield Fault(place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is intended")
     elif step.section.optimizer != "none" and not step.losses:
-        yield Fault(place, path, f"trains {names} but has no losses, so nothing would move")
+        yield Fault(place, path, f"trains {names} but has no losses, so no weight would change")
     if step.schedule and step.optimizer is None:
         node = _node(step.node, "schedule")
-        yield Fault(node.start, f"{path}.schedule", "there is no optimizer whose rate it could change")
+        yield Fault(node.start, f"{path}.schedule", "has no effect, because the step has no optimizer")
     starts = [(getattr(phase.entry, "from_", 0), phase) for phase in step.schedule]
     for (earlier, _), (later, phase) in pairwise(starts):
         if phase.entry is not None and later <= earlier:
             yield Fault(
                 phase.node.place,
                 phase.path,
-                f"starts from {later}, but the phase before it from {earlier}; give a later `from:`",
+                f"starts at iteration {later}, but the previous phase starts at {earlier}; set a later `from`",
             )
 
 
 def _check_data(config: Config) -> Iterator[Fault]:
     data = _node(config.tree, "data")
     if "train" not in config.data:
-        yield Fault(data.start, "data", "needs an entry 'train', which the steps are trained on")
+        yield Fault.missing_option(data.start, "data", "train", hint="The steps train on the data set `data.train`.")
     for component in config.data.values():
         yield from _check_keys(component)
     for evaluation in config.evaluations.values():
         name = evaluation.section.data
         if name not in config.data:
             place = _node(evaluation.node, "data").place
-            yield Fault(
-                place,
-                f"evaluate.{evaluation.name}.data",
-                f"unknown data {name!r}",
-                allowed("The data sets are", name, config.data),
-            )
+            path, message = f"evaluate.{evaluation.name}.data", f"unknown data set {name!r}"
+            yield Fault.unknown_name(place, path, message, name, config.data, listed_as="The data sets are")
 
 
 def _check_keys(data: Component) -> Iterator[Fault]:
-    """Faults of the keys that options of a data set name, where it says which it yields."""
+    """Faults of the keys that options of a data set name, where the data set declares its keys."""
     declared = data.registered.signature.yields if data.registered and not data.inner else None
     for option, known in (("keys", declared), ("pad", yielded_keys(data)), ("sort_key", declared_keys(data))):
         node = data.node.get(option)
@@ -131,18 +127,18 @@ def _check_keys(data: Component) -> Iterator[Fault]:
             continue
         for key, place in _names(node):
             if key not in known:
-                hint = allowed("It yields", key, known)
-                yield Fault(place, f"{data.path}.{option}", f"the data set yields no {key!r}", hint)
+                path, message = f"{data.path}.{option}", f"the data set does not yield {key!r}"
+                yield Fault.unknown_name(place, path, message, key, known, listed_as="It yields")
 
 
 def _check_training(config: Config) -> Iterator[Fault]:
     train, node = config.sections.train, _node(config.tree, "train")
     if train.iterations is None and train.epochs is None:
-        yield Fault(node.start, "train", "needs 'iterations' or 'epochs'")
+        yield Fault.missing_option(node.start, "train", "iterations", "epochs")
     elif train.iterations is not None and train.epochs is not None:
-        yield Fault(node.start, "train", "gives both 'iterations' and 'epochs'; keep one")
+        yield Fault(node.start, "train", "sets both 'iterations' and 'epochs'; remove one")
     if train.iterations is not None and train.start_iteration >= train.iterations:
-        message = f"starts at iteration {train.start_iteration}, but training ends after {train.iterations}"
+        message = f"starts at iteration {train.start_iteration}, but training ends after {train.iterations} iterations"
         yield Fault(_node(node, "start_iteration").place, "train.start_iteration", message)
 
 
@@ -158,17 +154,17 @@ def _check_ema(config: Config) -> Iterator[Fault]:
 
 
 def _check_logged_names(config: Config) -> Iterator[Fault]:
-    """A name in the log stands for one number."""
+    """Faults of losses and metrics that would be logged under a name that is already taken."""
     for step in config.steps.values():
         for name in step.losses.keys() & STEP_NUMBERS:
             loss = step.losses[name]
-            message = f"every step logs a number {name!r} of its own; choose another name"
+            message = f"every step already logs a number named {name!r}; choose another name"
             yield Fault(loss.node.start, loss.path, message)
     for evaluation in config.evaluations.values():
         namesake = config.steps.get(evaluation.name)
         for name in evaluation.metrics.keys() & (STEP_NUMBERS | namesake.losses.keys() if namesake else set()):
             metric = evaluation.metrics[name]
-            message = f"step {evaluation.name!r} logs '{evaluation.name}/{name}' too; rename one of them"
+            message = f"step {evaluation.name!r} already logs '{evaluation.name}/{name}'; rename one of them"
             yield Fault(metric.node.start, metric.path, message)
 
 
@@ -182,8 +178,8 @@ def _check_keep_best(config: Config) -> Iterator[Fault]:
             known += [f"{evaluation.name}/{step.name}/{loss}" for loss in step.losses]
     if best.metric not in known:
         node = _node(_node(_node(config.tree, "checkpoint"), "keep_best"), "metric")
-        hint = allowed("The metrics are", best.metric, known)
-        yield Fault(node.place, "checkpoint.keep_best.metric", f"no evaluation gives {best.metric!r}", hint)
+        path, message = "checkpoint.keep_best.metric", f"no evaluation reports {best.metric!r}"
+        yield Fault.unknown_name(node.place, path, message, best.metric, known, listed_as="The metrics are")
 
 
 def _all_components(config: Config) -> Iterable[Component]:
@@ -197,7 +193,7 @@ def _all_components(config: Config) -> Iterable[Component]:
 
 
 def _names(node: Node) -> Iterator[tuple[str, Place]]:
-    """The names in a node that is one name or a list of names."""
+    """The names in a node that is a single name or a list, each with its location."""
     for part in node.children() if isinstance(node.value, list) else [node]:
         yield str(part.value), part.place
 

@@ -1,4 +1,4 @@
-"""Plain scalars of YAML 1.2's core schema, which PyYAML does not know: `1e-4` is a number, `on` is text, `012` is 12.
+"""Plain scalars of the core schema of YAML 1.2, unlike PyYAML's: `1e-4` is a number, `on` is text, `012` is 12.
 
 Source: YAML 1.2.2, section 10.3.2.
 """
@@ -18,14 +18,16 @@ WORDS: dict[str, Scalar] = {
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
 OLD_WORDS: dict[str, Scalar] = {
+    **WORDS,
     **{form(word): True for word in ("yes", "on") for form in (str.lower, str.title, str.upper)},
     **{form(word): False for word in ("no", "off") for form in (str.lower, str.title, str.upper)},
 }
+"""The words of YAML 1.1, which has more booleans."""
 INTEGER = re.compile(r"[-+]?[0-9]+")
 OCTAL = re.compile(r"0o[0-7]+")
 HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
 FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-MOST_DIGITS = 400
+MAX_DIGITS = 400
 
 
 def resolve(text: str, *, yaml11: bool = False) -> Scalar:
@@ -34,12 +36,14 @@ def resolve(text: str, *, yaml11: bool = False) -> Scalar:
     Args:
         yaml11: Whether `yes`, `no`, `on` and `off` are booleans, as files written for YAML 1.1 expect.
     """
-    if text in WORDS:
-        return WORDS[text]
-    if yaml11 and text in OLD_WORDS:
-        return OLD_WORDS[text]
-    if len(text) > MOST_DIGITS:
-        return text
+    words = OLD_WORDS if yaml11 else WORDS
+    if text in words:
+        return words[text]
+    return text if len(text) > MAX_DIGITS else _number(text)
+
+
+def _number(text: str) -> int | float | str:
+    """The number that a text is, or the text itself."""
     if INTEGER.fullmatch(text):
         return int(text)
     if OCTAL.fullmatch(text):
@@ -50,7 +54,7 @@ def resolve(text: str, *, yaml11: bool = False) -> Scalar:
 
 
 def needs_quotes(text: str) -> bool:
-    """Whether text, written plainly, would be read as something else, here or by a YAML 1.1 reader."""
+    """Whether unquoted text would be read as another value, here or by a reader of YAML 1.1."""
     if not isinstance(resolve(text, yaml11=True), str) or text != text.strip() or not text.isprintable():
         return True
     if text[0] in "!&*?|>@`\"'%#{}[],-:~=<" or re.search(r"[,\[\]{}]|: | #|:$", text):

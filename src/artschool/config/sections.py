@@ -1,4 +1,4 @@
-"""The sections of a file, typed. Components stand here as mappings; `structure` turns them into `Component`."""
+"""The sections of a file, typed. Components remain plain mappings, which `structure` turns into `Component`s."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from artschool.config.when import When
 from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Positive, Role, UnitInterval
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
-"""A component's entry, not looked into yet; so are those below."""
+"""The entry of a component, not validated yet, like those below."""
 RawNetwork = Annotated[dict[str, Any], Marker(Role.NESTED, "networks")]
 RawOptimizer = Annotated[dict[str, Any], Marker(Role.NESTED, "optimizers")]
 RawSchedule = Annotated[dict[str, Any], Marker(Role.NESTED, "schedules")]
@@ -24,17 +24,17 @@ RawLogger = Annotated[dict[str, Any], Marker(Role.NESTED, "loggers")]
 
 
 class Section(BaseModel):
-    """A mapping of the file. Unknown keys are faults."""
+    """A mapping of the file. Unknown options are faults."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class BatchSizingSection(Section):
-    """Sum gradients over iterations until their direction settles, and make one update of their mean.
+    """Sum gradients over iterations until their direction settles, then make one update with their mean.
 
     Attributes:
-        poll_parameters: The direction is that of so many weight tensors.
-        max_full_batches: An update takes at most so many iterations.
+        poll_parameters: Number of weight tensors whose gradient direction decides when to update.
+        max_full_batches: Maximum number of iterations summed into one update.
     """
 
     poll_parameters: Count = 8
@@ -42,21 +42,23 @@ class BatchSizingSection(Section):
 
 
 class StepSection(Section):
-    """Everything that leads to one optimizer update.
+    """One optimizer update and the injectors and losses that lead to it.
 
     Attributes:
-        trains: A network, or a list of them.
-        optimizer: An optimizer, or `none` for a step that updates nothing.
-        schedule: A schedule of the learning rate, or a list of phases.
-        clip_grad_norm: Largest norm of the gradients of all that the step trains, taken together.
-        batch_sizing: One update from several iterations: `{}`, or with options.
-        injectors: By name; they read keys and write keys, in this order.
-        losses: By name; their weighted sum is what the networks under `trains` descend.
-        callbacks: By name; they look inside the step.
-        requires: Keys; for a batch that lacks one of them the step is skipped.
-        after: Nothing of the step runs before this iteration; they count from 0.
-        before: Nor after this one.
-        every: The step trains only at multiples of so many iterations; its injectors and losses run always.
+        trains: Network that the step trains, or a list of networks.
+        optimizer: Optimizer that updates the trained networks, or `none` for a step that updates nothing. Required.
+        schedule: Schedule of the learning rate, or a list of schedules that follow each other. null: constant rate.
+        clip_grad_norm: Maximum L2 norm of the gradients of all trained networks together; larger gradients are scaled
+            down to it. null: no clipping.
+        batch_sizing: Options for making one update from several iterations; `{}` takes the defaults. null: one update
+            per iteration.
+        injectors: Injectors by name. They read and write keys, and run in file order.
+        losses: Losses by name. The step minimizes their weighted sum.
+        callbacks: Callbacks by name. They observe the step, for example the size of its updates.
+        requires: Keys that a batch must have. The step is skipped for other batches.
+        after: First iteration at which the step runs, counted from 0 (inclusive).
+        before: Last iteration at which the step runs (inclusive). null: no limit.
+        every: Interval, in iterations, at which the step trains. Its injectors and losses run at every iteration.
     """
 
     trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
@@ -74,26 +76,26 @@ class StepSection(Section):
 
     @property
     def when(self) -> When:
-        """When the step runs at all. Its `every` only decides when it trains."""
+        """The iterations at which the step runs. `every` affects only when it trains."""
         return When(self.after, self.before)
 
     @property
     def trains_when(self) -> When:
-        """When the step updates its networks."""
+        """The iterations at which the step updates its networks."""
         return When(self.after, self.before, self.every)
 
     @property
     def trained(self) -> list[str]:
-        """The networks it trains."""
+        """The networks that the step trains."""
         return [self.trains] if isinstance(self.trains, str) else self.trains
 
 
 class AccumulateEverySection(Section):
-    """Another number of parts of a batch, at the multiples of an iteration that need more memory, or less.
+    """Another number of parts of a batch at regular iterations, which need more or less memory than others.
 
     Attributes:
-        every: At the multiples of so many iterations.
-        parts: In so many parts.
+        every: Interval, in iterations, at which `parts` replaces `accumulate`: at multiples of this number.
+        parts: Number of parts into which a batch is split at these iterations.
     """
 
     every: Count
@@ -101,25 +103,27 @@ class AccumulateEverySection(Section):
 
 
 class TrainSection(Section):
-    """How long and how to train.
+    """Length and settings of the training.
 
     Attributes:
-        iterations: How many; or give `epochs`.
-        epochs: The same in passes over `data.train`.
-        accumulate: Parts in which a batch goes through; they weigh by their true sizes.
-        accumulate_every: Another number of parts at some iterations.
-        precision: `bf16` and `fp16` are autocast; weights stay float32.
-        non_finite: What happens to an update whose gradients are NaN or infinite: `skip` leaves the weights as they
-            are, counts it and stops after `max_skips` in a row; `rollback` then goes back to an earlier checkpoint
-            instead, and on with other batches; `stop` stops at the next log point; `ignore` does not look.
-        max_skips: So many skipped in a row end the run, or lead to a rollback.
-        max_rollbacks: So often at most, each time one checkpoint further back.
-        start_iteration: A new run counts iterations from here, as if those before were done.
-        start_samples: And its samples from here; null for as many as these iterations have.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`; `auto` takes a GPU where there is one.
-        deterministic: Only deterministic algorithms of torch.
-        cudnn_benchmark: Let cuDNN try which kernels are fastest; for batches of one shape.
-        detect_anomaly: Torch's search for the operation that made a NaN; slow.
+        iterations: Number of training iterations. Required unless `epochs` is set.
+        epochs: Length of the training in passes over `data.train`. Required unless `iterations` is set.
+        accumulate: Number of parts (micro-batches) into which each batch is split to save memory. Their gradients are
+            averaged, weighted by their numbers of samples.
+        accumulate_every: Another number of parts at regular iterations. null: `accumulate` at every iteration.
+        precision: Precision of the computation. `bf16` and `fp16` use autocast; weights stay float32.
+        non_finite: Reaction to NaN or infinite gradients. `skip`: skip the update, and end the run after `max_skips`
+            skipped updates in a row. `rollback`: skip likewise, then return to an earlier checkpoint and continue with
+            other batches. `stop`: end the run at the next log point. `ignore`: update without checking.
+        max_skips: Number of skipped updates in a row after which the run ends or rolls back.
+        max_rollbacks: Maximum number of rollbacks. Each returns one checkpoint further back than the last.
+        start_iteration: Iteration at which a new run starts counting, as if all earlier ones were done.
+        start_samples: Number of samples at which a new run starts counting. null: the samples of the iterations before
+            `start_iteration`.
+        device: Device to train on: `auto`, `cpu`, `cuda`, `cuda:1`, ... `auto` uses a GPU if one is available.
+        deterministic: Whether to use only deterministic algorithms of torch.
+        cudnn_benchmark: Whether cuDNN measures which kernels are fastest. Useful if all batches have the same shape.
+        detect_anomaly: Whether torch searches for the operation that produced a NaN. Slow.
     """
 
     iterations: Count | None = None
@@ -138,23 +142,23 @@ class TrainSection(Section):
     detect_anomaly: bool = False
 
     def length(self, per_epoch: int) -> int:
-        """How many iterations the run has, where an epoch has so many."""
+        """The number of iterations of the run, given those of an epoch."""
         return self.iterations or (self.epochs or 0) * per_epoch
 
     def num_micro_batches(self, iteration: int) -> int:
-        """In how many parts the batch of an iteration goes through."""
+        """The number of micro-batches into which the batch of an iteration is split."""
         other = self.accumulate_every
         return other.parts if other is not None and iteration % other.every == 0 else self.accumulate
 
 
 class EmaSection(Section):
-    """Exponential moving averages of networks, updated once for each optimizer step taken.
+    """Exponential moving averages of the weights of networks, updated after each optimizer update.
 
-    A component may call one as the network `<name>.ema`.
+    Components can call an average as the network `<name>.ema`.
 
     Attributes:
-        decay: `ema = decay * ema + (1 - decay) * weights`.
-        networks: A list, or a mapping that gives each its own decay.
+        decay: Decay of the averages, 0 to 1: `ema = decay * ema + (1 - decay) * weights`.
+        networks: Networks to average: a list, or a mapping from network to its own decay.
     """
 
     decay: UnitInterval = 0.999
@@ -167,15 +171,16 @@ class EmaSection(Section):
 
 
 class EvaluationSection(Section):
-    """A dataflow over held-out data and metrics over its keys.
+    """A dataflow over held-out data, and metrics of its keys.
 
     Attributes:
-        data: An entry of `data`.
-        every: After so many finished iterations; always at the end as well.
-        steps: Steps to run first, without training; the means of their losses are `<evaluation>/<step>/<loss>`.
-        injectors: As in a step.
-        metrics: By name; they appear as `<evaluation>/<metric>`.
-        ema: With averaged weights, where there are any.
+        data: Data set to evaluate on: an entry of `data`.
+        every: Interval between evaluations, in finished iterations. Training always ends with an evaluation. null: only
+            that one.
+        steps: Steps to run first, without training. Their mean losses are logged as `<evaluation>/<step>/<loss>`.
+        injectors: Injectors by name. They run after `steps`, in file order, and have no gates.
+        metrics: Metrics by name, logged as `<evaluation>/<metric>`. Required unless `steps` is set.
+        ema: Whether to evaluate the moving averages of networks that have one.
     """
 
     data: str
@@ -187,15 +192,15 @@ class EvaluationSection(Section):
 
 
 class PicturesSection(Section):
-    """Keys to draw as PNG grids.
+    """Keys to draw as grids of pictures in PNG files.
 
     Attributes:
-        every: Finished iterations between pictures.
-        keys: Images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
-        most: Samples drawn.
-        range: What is drawn black and white; `auto` for the smallest and largest value, `imagenet` for colours that
-            were normalized by ImageNet's mean and deviation.
-        frames: Which of a sequence.
+        every: Interval between pictures, in finished iterations.
+        keys: Keys to draw: images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
+        most: Maximum number of samples per picture.
+        range: Values drawn as black and white. `auto`: the smallest and the largest value. `imagenet`: colours
+            normalized with the mean and standard deviation of ImageNet.
+        frames: Indices, counted from 0, of the frames to draw of a sequence.
     """
 
     every: Count
@@ -206,12 +211,12 @@ class PicturesSection(Section):
 
 
 class LogSection(Section):
-    """How often to log, and where to besides the console, `metrics.jsonl` and TensorBoard.
+    """Logging to the console, `metrics.jsonl`, TensorBoard and further loggers.
 
     Attributes:
-        every: Finished iterations between log points; each number is the mean since the last.
-        pictures: Which keys to draw, and when.
-        loggers: Further loggers by name.
+        every: Interval between log points, in finished iterations. Each logged number is the mean since the last one.
+        pictures: Keys to draw as pictures, and how often. null: no pictures.
+        loggers: Loggers by name, in addition to the console, `metrics.jsonl` and TensorBoard.
     """
 
     every: Count = 10
@@ -220,11 +225,11 @@ class LogSection(Section):
 
 
 class KeepBestSection(Section):
-    """Which checkpoint is the best.
+    """The choice of the best checkpoint.
 
     Attributes:
-        metric: `<evaluation>/<metric>`; a better value is saved at once.
-        mode: Whether less or more is better.
+        metric: Metric that decides, as `<evaluation>/<metric>`. A checkpoint is saved as soon as it improves.
+        mode: Direction of improvement. `min`: smaller is better. `max`: larger is better.
     """
 
     metric: str
@@ -232,12 +237,12 @@ class KeepBestSection(Section):
 
 
 class CheckpointSection(Section):
-    """How often to save and what to keep. The last iteration is always saved.
+    """Saving and keeping of checkpoints. The last iteration is always saved.
 
     Attributes:
-        every: Finished iterations between checkpoints.
-        keep_last: How many of the newest stay; the best and the one resumed from stay besides.
-        keep_best: Keep the best as well, by a metric.
+        every: Interval between checkpoints, in finished iterations. null: only the last iteration.
+        keep_last: Number of newest checkpoints to keep, in addition to the best one and the one resumed from.
+        keep_best: Metric by which the best checkpoint is kept as well. null: no best checkpoint.
     """
 
     every: Count | None = None
@@ -246,21 +251,21 @@ class CheckpointSection(Section):
 
 
 class FileSections(Section):
-    """A whole file.
+    """The whole file.
 
     Attributes:
-        name: The run's folder below `runs`: letters, digits, `_`, `-`, `.`.
-        seed: Everything random follows from it.
-        plugins: `.py` files, relative to this file, or modules to import; they register components.
-        runs: Folder of run folders.
-        data: Data sets by name; `train` feeds the steps, others feed evaluations.
+        name: Name of the run and of its folder below `runs`: letters, digits, `_`, `-` and `.`.
+        seed: Seed of all random numbers.
+        plugins: Python files (`.py`), relative to this file, or modules to import. They register components.
+        runs: Folder in which each run gets a folder.
+        data: Data sets by name. The steps train on `train`; evaluations use the others.
         networks: Networks by name.
-        steps: Each iteration runs them all, in this order, on one batch.
-        train: How long and how to train.
-        ema: Moving averages of networks.
-        evaluate: Dataflows over held-out data, by name.
-        log: How often to log, and where to.
-        checkpoint: How often to save, and what to keep.
+        steps: Steps by name. Each iteration runs all of them in file order, on the same batch.
+        train: Length and settings of the training.
+        ema: Exponential moving averages of networks. null: none.
+        evaluate: Evaluations on held-out data, by name.
+        log: Interval and targets of logging.
+        checkpoint: Interval of checkpoints, and which of them to keep.
     """
 
     name: RunName

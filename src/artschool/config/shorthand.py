@@ -1,4 +1,4 @@
-"""How to write a component whose type was written without what belongs around it: a name above, a mapping."""
+"""Suggests the full form of a component of which a file gives only the type."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from artschool.registry import REGISTRIES
 
 PARTS = {"optimizer": "optimizers", "schedule": "schedules"}
-"""The kinds of those that stand alone."""
+"""The kinds of components that have no name of their own, by the option that holds them."""
 SECTIONS = {"data": "datasets"}
-"""The kinds of those that have names, where the section is not called like the kind."""
+"""The kinds of named components, by section, where the section and the kind have different names."""
 
 
 def in_full(path: Sequence[str | int], value: str) -> str:
-    """The way out where a mapping was wanted and a type found; nothing where it is the type of nothing."""
+    """The suggested fix where a mapping is expected and a type is found; empty where no component has that type."""
     above, name = ["", *map(str, path)][-2:]
     kind = PARTS.get(name) or SECTIONS.get(above, above)
     if kind not in REGISTRIES or value not in REGISTRIES[kind]:
         return ""
     if name == "type":
-        return f"A component has a name: `{above}: {{<name>: {{type: {value}}}}}`."
-    return f"Write `{name}: {{type: {value}}}`."
+        return f"Fix: give the component a name: `{above}: {{<name>: {{type: {value}}}}}`."
+    return f"Fix: write `{name}: {{type: {value}}}`."

@@ -1,4 +1,4 @@
-"""Text to a tree that knows the line and column of every key and value."""
+"""Parses YAML text into a tree that keeps the line and column of every key and value."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import Any
 import yaml
 
 from artschool.config.scalars import Scalar, resolve
-from artschool.errors import ConfigError, Fault, Place, allowed
+from artschool.errors import ConfigError, Fault, FaultKind, Place
 
 KeyPath = tuple[str, ...]
 """The keys and list indices that lead from the top of a file to a value."""
-MOST_BYTES = 1 << 20
-MOST_DEPTH = 64
-MOST_NODES = 100_000
-TOO_DEEP = f"nests deeper than {MOST_DEPTH} levels"
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
+MAX_NODES = 100_000
+TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 SCALAR_TAGS = {
     "tag:yaml.org,2002:float": float,
     "tag:yaml.org,2002:int": int,
@@ -30,12 +30,12 @@ SCALAR_TAGS = {
 
 @dataclass
 class Node:
-    """A value of a file with its place.
+    """A value of a file, with its location.
 
     Attributes:
-        key_place: The place of the key that holds it, if a mapping does.
-        reference: The text as written (`${env:TOKEN}`) where the value came from an environment variable.
-        tag: The YAML tag that was written, such as `!!float`.
+        key_place: Location of the key in a mapping; None for an item of a list and for the whole file.
+        reference: The reference as written, such as `${env:TOKEN}`, for a value from an environment variable.
+        tag: The YAML tag as written, such as `!!float`.
     """
 
     value: Scalar | list[Node] | dict[str, Node]
@@ -46,7 +46,7 @@ class Node:
 
     @property
     def start(self) -> Place:
-        """Where it begins: at its key, if a mapping holds it."""
+        """Location of the key, or of the value where it has no key."""
         return self.key_place or self.place
 
     def plain(self) -> Any:
@@ -54,11 +54,11 @@ class Node:
         return self._convert(masked=False)
 
     def masked(self) -> Any:
-        """The value as plain Python, with references in place of what environment variables hold."""
+        """The value as plain Python, with references in place of the values of environment variables."""
         return self._convert(masked=True)
 
     def get(self, key: str) -> Node | None:
-        """The node under a key, None without it or where this is no mapping."""
+        """The node under a key. None where the key is missing or this node is not a mapping."""
         return self.value.get(key) if isinstance(self.value, dict) else None
 
     def at(self, path: Sequence[str | int]) -> Node:
@@ -100,19 +100,19 @@ def read_file(path: Path, *, yaml11: bool = False) -> Node:
     """Read a file.
 
     Raises:
-        ConfigError: It is missing, no text, too large, or not YAML; with every fault that was found.
+        ConfigError: The file is missing, not UTF-8 text, too large, or invalid YAML. Carries every fault found.
     """
     place = Place(str(path))
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ConfigError(Fault(place, "", "there is no such file", _siblings(path))) from None
+        raise ConfigError(_missing(place, path)) from None
     except IsADirectoryError:
-        raise ConfigError(Fault(place, "", "is a folder; name the YAML file in it")) from None
+        raise ConfigError(Fault(place, "", "expected a YAML file, got a folder")) from None
     except OSError as error:
         raise ConfigError(Fault(place, "", f"cannot be read: {error.strerror}")) from None
-    if len(data) > MOST_BYTES:
-        raise ConfigError(Fault(place, "", f"has {len(data):,} bytes; a file may have {MOST_BYTES:,}"))
+    if len(data) > MAX_BYTES:
+        raise ConfigError(Fault(place, "", f"file too large: {len(data):,} bytes (limit {MAX_BYTES:,})"))
     try:
         return read_text(data.decode("utf-8-sig"), str(path), yaml11=yaml11)
     except UnicodeDecodeError as error:
@@ -121,10 +121,11 @@ def read_file(path: Path, *, yaml11: bool = False) -> Node:
 
 
 def read_text(text: str, source: str, *, yaml11: bool = False) -> Node:
-    """Read one YAML document. Tags are noted on their nodes, see `tag_faults`.
+    """Read one YAML document. Its nodes keep their tags, which `tag_faults` reports.
 
     Raises:
-        ConfigError: It is not YAML, nests too deeply or grows too large, or a key stands twice; with every fault found.
+        ConfigError: The text is invalid YAML, nested too deeply or too large when expanded, or has a duplicate key.
+            Carries every fault found.
     """
     composer = _Composer(text, source, yaml11)
     try:
@@ -137,7 +138,7 @@ def read_text(text: str, source: str, *, yaml11: bool = False) -> Node:
 
 
 def exists(tree: Node, path: Sequence[str]) -> Node | None:
-    """The node at a path, None where there is none."""
+    """The node at a path, None where the path does not exist."""
     node: Node | None = tree
     for step in path:
         node = node.child(step) if node is not None else None
@@ -145,7 +146,7 @@ def exists(tree: Node, path: Sequence[str]) -> Node | None:
 
 
 def tag_faults(node: Node) -> list[Fault]:
-    """A fault for each YAML tag below a node; the language has none."""
+    """A fault for each YAML tag at or below a node. The language of the files has no tags."""
     faults = []
     if node.tag is not None:
         faults.append(_tag_fault(node.place, node.tag))
@@ -155,13 +156,14 @@ def tag_faults(node: Node) -> list[Fault]:
 
 
 def _tag_fault(place: Place, tag: str) -> Fault:
-    return Fault(place, "", f"a YAML tag {tag!r} is not allowed; write the value plainly")
+    return Fault(place, "", f"YAML tag {tag!r} is not supported; write the value without it")
 
 
-def _siblings(path: Path) -> str:
+def _missing(place: Place, path: Path) -> Fault:
     folder = path.parent
-    names = [each.name for each in folder.glob("*.y*ml")] if folder.is_dir() else []
-    return allowed(f"In {folder} there are", path.name, names) if names else ""
+    names = [file.name for file in folder.glob("*.y*ml")] if folder.is_dir() else []
+    listed_as, kind = f"YAML files in {folder}" if names else "", FaultKind.MISSING_FILE
+    return Fault.unknown_name(place, "", "file does not exist", path.name, names, listed_as=listed_as, kind=kind)
 
 
 def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
@@ -169,37 +171,38 @@ def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
     if isinstance(error, yaml.reader.ReaderError):
         before = text.encode()[: error.position].decode()
         place = Place(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        return Fault(place, "", f"is not YAML: {error.reason}, found {text[len(before)]!r}")
+        return Fault(place, "", f"invalid YAML: {error.reason}, got {text[len(before)]!r}")
     if mark is None:
-        return Fault(Place(source), "", f"is not YAML: {error}")
+        return Fault(Place(source), "", f"invalid YAML: {error}")
     if "nesting depth" in str(problem):
         return Fault(_place(source, mark), "", TOO_DEEP)
     context = getattr(error, "context", None) or ""
     start = getattr(error, "context_mark", None)
     if start is not None and context == "while scanning a simple key":
-        mark = start  # The problem is noticed only on the next line.
+        mark = start  # The parser notices the problem only on the next line.
     lines = text.splitlines()
     line = lines[mark.line] if mark.line < len(lines) else ""
     if "\t" in line[: len(line) - len(line.lstrip())]:
-        hint = "Indent with spaces; YAML allows no tabs there."
+        hint = "Fix: indent with spaces; YAML does not allow tabs for indentation."
     elif "flow" in context and "${" in line[: mark.column + 1]:
-        hint = 'Between { } or [ ], a reference stands in quotes: "${...}".'
+        hint = 'Fix: inside { } or [ ], put a reference in quotes: "${...}".'
     elif "scalar" in context and "end of stream" in str(problem) and start is not None:
         hint = f"The quote opens at {_place(source, start)}."
     elif "flow" in context and start is not None and start.index < mark.index:
         hint = f"The bracket opens at {_place(source, start)}."
     else:
         hint = next((advice for part, advice in ADVICE.items() if part in str(problem)), "")
-    return Fault(_place(source, mark), "", f"is not YAML: {problem or error}", hint)
+    return Fault(_place(source, mark), "", f"invalid YAML: {problem or error}", hint)
 
 
 ADVICE = {
-    "cannot start any token": "Put text that begins with this character in quotes.",
-    "mapping values are not allowed": "Put text with ': ' in quotes, indent as above, or end the key above with ': '.",
-    "could not find expected ':'": "A line of a mapping is `key: value`.",
-    "did not find expected key": "The entries of one mapping begin in the same column.",
+    "cannot start any token": "Fix: put text that begins with this character in quotes.",
+    "mapping values are not allowed": "Fix: put text that contains ': ' in quotes, "
+    "align the line with the keys above, or end the key above with ':'.",
+    "could not find expected ':'": "Each entry of a mapping is written as `key: value`.",
+    "did not find expected key": "All keys of a mapping start in the same column.",
 }
-"""What to do, by a part of what the parser says."""
+"""Suggested fixes, by a part of the parser's message: libyaml has no error codes."""
 
 
 def _place(source: str, mark: Any) -> Place:
@@ -207,7 +210,7 @@ def _place(source: str, mark: Any) -> Place:
 
 
 class _Composer:
-    """Builds nodes from the parser's events. The C composer recurses without a limit and crashes on deep nesting."""
+    """Builds nodes from the parser's events. PyYAML's own C composer has no depth limit and crashes on deep nesting."""
 
     def __init__(self, text: str, source: str, yaml11: bool) -> None:
         self.faults: list[Fault] = []
@@ -218,20 +221,20 @@ class _Composer:
         self._events: Iterator[Any] = yaml.parse(text, Loader=yaml.CLoader)
 
     def document(self) -> Node:
-        """The one document of the text."""
+        """The only document of the text."""
         next(self._events)
         event = next(self._events)
         if isinstance(event, yaml.StreamEndEvent):
-            raise ConfigError(Fault(Place(self._source), "", "is empty"))
+            raise ConfigError(Fault(Place(self._source), "", "file is empty"))
         node = self._node(next(self._events), 0)
         next(self._events)
         event = next(self._events)
         if not isinstance(event, yaml.StreamEndEvent):
-            self.faults.append(Fault(self._place(event), "", "a second document begins here; one file holds one"))
+            self.faults.append(Fault(self._place(event), "", "second YAML document; a file contains only one"))
         return node
 
     def _node(self, event: Any, depth: int) -> Node:
-        if depth > MOST_DEPTH:
+        if depth > MAX_DEPTH:
             raise ConfigError(Fault(self._place(event), "", TOO_DEEP))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
@@ -260,20 +263,19 @@ class _Composer:
             node = self._node(next(self._events), depth + 1)
             name = self._key(key)
             if name in entries:
-                first = entries[name].key_place
-                self.faults.append(Fault(key.place, "", f"the key {name!r} stands twice, first at {first}"))
+                self.faults.append(Fault.duplicate_key(key.place, name, entries[name].start))
                 continue
             entries[name] = Node(node.value, node.place, key.place, node.reference, node.tag)
         return entries
 
     def _key(self, key: Node) -> str:
         if key.value == "<<":
-            hint = "Write `base: other.yml`, or an anchor on a whole value."
-            self.faults.append(Fault(key.place, "", "merge keys `<<` are no part of YAML 1.2", hint))
+            hint = "Fix: write `base: other.yml`, or repeat a whole value with an anchor and an alias."
+            self.faults.append(Fault(key.place, "", "merge key `<<` is not part of YAML 1.2", hint))
         elif not isinstance(key.value, str):
             is_scalar = isinstance(key.value, bool | int | float | None)
             found = f"{json.dumps(key.value)}; put it in quotes" if is_scalar else "a list or a mapping"
-            self.faults.append(Fault(key.place, "", f"a key is text, found {found}"))
+            self.faults.append(Fault(key.place, "", f"expected text as a key, got {found}"))
         return str(key.value)
 
     def _scalar(self, event: yaml.ScalarEvent) -> Node:
@@ -291,15 +293,17 @@ class _Composer:
 
     def _alias(self, event: yaml.AliasEvent) -> Node:
         if event.anchor not in self._anchors:
-            raise ConfigError(Fault(self._place(event), "", f"there is no anchor '&{event.anchor}' before this"))
+            raise ConfigError(
+                Fault(self._place(event), "", f"alias '*{event.anchor}' has no earlier anchor '&{event.anchor}'")
+            )
         node, count = self._anchors[event.anchor]
         self._add(count, event)
         return node
 
     def _add(self, count: int, event: Any) -> None:
         self._count += count
-        if self._count > MOST_NODES:
-            raise ConfigError(Fault(self._place(event), "", f"grows to more than {MOST_NODES:,} values"))
+        if self._count > MAX_NODES:
+            raise ConfigError(Fault(self._place(event), "", f"expands to more than {MAX_NODES:,} values"))
 
     def _place(self, event: Any) -> Place:
         return _place(self._source, event.start_mark)

@@ -1,4 +1,4 @@
-"""From the tree to typed sections and components. Every fault is collected; nothing is built."""
+"""Turns the tree into typed sections and components, and collects every fault. Builds nothing."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class StepConfig:
 
     @property
     def moves_when(self) -> When:
-        """When its optimizer moves what it trains; a network's own gate comes on top."""
+        """The iterations at which its optimizer updates weights. The gate of a network may close some of them."""
         own = self.section.trains_when
         return own if self.optimizer is None else own & self.optimizer.when
 
     def injectors_when(self, *, training: bool) -> list[Component]:
-        """Those that run when the step trains, or when an evaluation runs it."""
+        """The injectors that run when the step trains, or those that run when an evaluation runs the step."""
         hidden = "evaluation" if training else "training"
         return [component for component in self.injectors.values() if getattr(component.entry, "only", None) != hidden]
 
@@ -55,7 +55,7 @@ class EvaluationConfig:
 
 @dataclass
 class Config:
-    """A file, structured: the way from here to a run is `build`."""
+    """A file as typed sections and components, from which `build` makes a run."""
 
     tree: Node
     sections: sections.FileSections
@@ -67,7 +67,7 @@ class Config:
     warnings: list[Fault] = field(default_factory=list)
 
     def averages_in(self, evaluation: EvaluationConfig) -> dict[str, str]:
-        """What an evaluation calls in place of networks that have an average: `gen` -> `gen.ema`."""
+        """The moving averages that an evaluation calls instead of networks: `gen` -> `gen.ema`."""
         ema = self.sections.ema
         return {name: f"{name}.ema" for name in ema.decays} if ema is not None and evaluation.section.ema else {}
 
@@ -76,8 +76,8 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
     """Type a composed tree.
 
     Returns:
-        The config and every fault. With faults, a config is still given where the steps, networks and data could be
-        read, so that the flow of keys can be checked as well; None otherwise.
+        The config and every fault. In spite of faults there is a config where steps, networks and data are sound, so
+        that the flow of keys can be checked as well; otherwise None.
     """
     reader = ComponentReader()
     file, faults = validate(
@@ -143,12 +143,12 @@ def _evaluation_parts(
 
 
 def _without_faulty_parts(tree: Node, faults: Sequence[Fault]) -> sections.FileSections | None:
-    """The sections with their defaults where something is wrong, unless it touches what the flow depends on."""
+    """The sections with defaults in place of faulty ones; None where steps, data or networks are faulty."""
     faulty = {fault.path.split(".")[0] for fault in faults}
     if faulty & {"steps", "data", "networks", ""}:
         return None
     if faulty - (sections.FileSections.model_fields.keys() - {"evaluate"}):
-        # The best checkpoint is chosen by a metric of an evaluation, which may hide under a misspelt name.
+        # The metric of the best checkpoint may belong to an evaluation under a misspelt name.
         faulty.add("checkpoint")
     value = {key: node for key, node in typing.cast("dict[str, Node]", tree.value).items() if key not in faulty}
     value.setdefault("name", Node("unnamed", tree.place, None))

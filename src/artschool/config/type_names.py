@@ -1,9 +1,9 @@
-"""A type of Python in the words of who writes a file."""
+"""Python types in the words of the file language."""
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,42 +16,51 @@ LIMITS = (("ge", "{} or more"), ("gt", "more than {}"), ("le", "{} or less"), ("
 
 
 def type_name(annotation: Any) -> str:
-    """A type in a reader's words: `key`, `key or null`, `list of key`, `'l1' or 'l2'`."""
+    """A type in words: `key`, `key or null`, `list of key`, `'l1' or 'l2'`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _annotated_name(arguments[0], arguments[1:])
+    if origin is not None and arguments:
+        return _generic_name(origin, arguments)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return f"mapping of {', '.join(annotation.model_fields)}"
-    if origin is typing.Annotated:
-        if (form := next((extra for extra in arguments[1:] if isinstance(extra, Pattern)), None)) is not None:
-            return form.words
-        marker = next((extra for extra in arguments[1:] if isinstance(extra, Marker)), None)
-        if marker is not None and marker.role is Role.NESTED:
-            return f"one of the {marker.kind}"
-        return marker.role.value if marker else type_name(arguments[0])
+    name = getattr(annotation, "__name__", str(annotation))
+    return IN_WORDS.get(name, name)
+
+
+def _annotated_name(annotation: Any, extras: Sequence[Any]) -> str:
+    form = next((extra for extra in extras if isinstance(extra, Pattern)), None)
+    if form is not None:
+        return form.words
+    marker = next((extra for extra in extras if isinstance(extra, Marker)), None)
+    if marker is None:
+        return type_name(annotation)
+    return f"one of the {marker.kind}" if marker.role is Role.NESTED else marker.role.value
+
+
+def _generic_name(origin: Any, arguments: Sequence[Any]) -> str:
     if origin is typing.Literal:
         return " or ".join(repr(argument) for argument in arguments)
     if origin in (list, tuple, set):
         return f"list of {', '.join(type_name(a) for a in arguments if a is not ...)}"
     if origin is dict:
         return f"mapping to {type_name(arguments[1])}"
-    if arguments:
-        return " or ".join(dict.fromkeys(" or ".join(map(type_name, arguments)).split(" or ")))
-    name = getattr(annotation, "__name__", str(annotation))
-    return IN_WORDS.get(name, name)
+    return " or ".join(dict.fromkeys(" or ".join(map(type_name, arguments)).split(" or ")))
 
 
 def limits(annotation: Any) -> str:
-    """The bounds of the numbers in a type: `1 or more`; nothing where there are none."""
+    """The bounds of the numbers in a type: `1 or more`; empty where there are none."""
     found = {name: value for part in _extras(annotation) for name, _ in LIMITS for value in _limit(part, name)}
     return ", ".join(text.format(f"{found[name]:g}") for name, text in LIMITS if name in found)
 
 
 def annotation_of(info: FieldInfo) -> Any:
-    """The type of a field with its bounds, which pydantic keeps beside it."""
+    """The type of a field together with its bounds, which pydantic stores separately."""
     return typing.Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
 
 
 def _extras(annotation: Any) -> Iterator[Any]:
-    """What stands beside the types in an annotation."""
+    """The metadata of an annotation, at any depth."""
     arguments = typing.get_args(annotation)
     if typing.get_origin(annotation) is typing.Annotated:
         for extra in arguments[1:]:

@@ -1,4 +1,4 @@
-"""At which iterations something is active: from `after` to `before`, both included, on multiples of `every`."""
+"""Sets of iterations: from `after` to `before`, both inclusive, at multiples of `every`."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MOST_POINTS = 10_000
-"""How many iterations `first_uncovered` looks at around each bound; schedules in use repeat far sooner."""
+"""The most iterations that `first_uncovered` examines after each bound. Real schedules repeat far sooner."""
 
 
 @dataclass(frozen=True)
 class When:
-    """A set of iterations, counted from 0. `when & other` is what both contain, again a `When`."""
+    """A set of iterations, counted from 0. `when & other` is the intersection, also a `When`."""
 
     after: int = 0
     before: int | None = None
     every: int = 1
 
     def active(self, iteration: int) -> bool:
-        """Whether the iteration belongs to the set."""
+        """Whether the set contains the iteration."""
         return (
             iteration >= self.after
             and (self.before is None or iteration <= self.before)
@@ -31,12 +31,12 @@ class When:
         return When(max(self.after, other.after), min(ends, default=None), math.lcm(self.every, other.every))
 
     def first(self, start: int = 0) -> int | None:
-        """The first iteration of the set that is not below `start`, None when there is none."""
+        """The first iteration of the set at or after `start`, None when there is none."""
         at = -(-max(self.after, start) // self.every) * self.every
         return at if self.before is None or at <= self.before else None
 
     def missed(self, during: When) -> str:
-        """Why it has nothing in common with the iterations of a run: when it is, and on which side of that the run."""
+        """Why the set contains no iteration of a run: the set itself, and the end or beginning of training."""
         first, reason = self.first(), ""
         if first is not None and during.before is not None and first > during.before:
             reason = f", and training ends after {during.before + 1} iterations"
@@ -59,10 +59,10 @@ ALWAYS = When()
 
 
 def first_uncovered(reader: When, writers: Iterable[When]) -> int | None:
-    """The first iteration at which `reader` is active and none of `writers` is; None when they cover it.
+    """The first iteration at which `reader` is active and no writer is; None when the writers cover the reader.
 
-    What is active changes only at the bounds of an interval and repeats between them with the common period, so it is
-    enough to look at one period after each bound.
+    Activity changes only at the bounds of the sets, and repeats between bounds with the common period. Examining one
+    period after each bound is therefore enough.
     """
     writers = list(writers)
     period = math.lcm(reader.every, *(writer.every for writer in writers))

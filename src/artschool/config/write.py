@@ -1,4 +1,4 @@
-"""Plain values as YAML text that our reader reads back as the same values."""
+"""Writes plain values as YAML text that is read back as the same values."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from artschool.config.source import KeyPath
 WIDTH = 100
 
 LONGEST = 60
-"""Letters of a value that are shown."""
+"""The most characters of a value that are shown."""
 
 
 def dump(value: Any, comments: Mapping[KeyPath, Sequence[str]] | None = None) -> str:
-    """YAML text: block style, with what fits into one line in flow style.
+    """YAML text in block style; mappings that fit on one line are in flow style.
 
     Args:
-        comments: Lines to write above a key, by its path; those on the inside of one line stand above it.
+        comments: Comment lines to write above a key, by its path. Comments on keys inside a mapping in flow style are
+            written above that mapping.
     """
     return "\n".join(_block(value, (), comments or {})) + "\n"
 
@@ -34,12 +35,12 @@ def flow(value: Any) -> str:
 
 
 def short(text: str, most: int = LONGEST) -> str:
-    """Text, cut where it is long."""
+    """Text, shortened with `...` to at most `most` characters."""
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def scalar(value: Any) -> str:
-    """A scalar, quoted where it would be read as something else."""
+    """A scalar, quoted where it would be read as another value."""
     if value is None:
         return "null"
     if isinstance(value, bool):

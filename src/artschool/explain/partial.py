@@ -1,4 +1,4 @@
-"""The sound part of a tree that may have faults."""
+"""The valid part of a tree with faults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from artschool.config.flow import check_flow
 from artschool.config.references import check_references
 from artschool.config.source import Node
 from artschool.config.structure import Config, structure
-from artschool.errors import Fault, Place
+from artschool.errors import Fault, FaultKind, Place
 
 NOWHERE = Place("")
 UNKNOWN = Node("unknown", NOWHERE)
@@ -18,18 +18,18 @@ FILLERS = {
     "networks": Node({"unknown": Node({}, NOWHERE)}, NOWHERE),
     "train": Node({"iterations": Node(1, NOWHERE)}, NOWHERE),
 }
-"""What stands for sections that are missing."""
+"""Values for missing sections."""
 
 
 def valid_part(tree: Node) -> tuple[Config | None, list[Fault]]:
-    """The config of a tree that may have faults, without what is faulty where that is enough, and its faults."""
+    """The config of a tree without its faulty parts, None where that is not enough, and the faults."""
     config, faults = structure(tree)
     if config is not None:
         faults += [*check_references(config), *check_flow(config)[0]]
     rest, tree = faults, _filled(tree)
-    while any(not fault.message.startswith("needs") for fault in rest):
+    while any(fault.kind is not FaultKind.MISSING_OPTION for fault in rest):
         for fault in rest:
-            if not fault.message.startswith("needs"):
+            if fault.kind is not FaultKind.MISSING_OPTION:
                 tree = _without(tree, fault.path.split("."))
         before = len(rest)
         config, rest = structure(tree)
@@ -39,7 +39,7 @@ def valid_part(tree: Node) -> tuple[Config | None, list[Fault]]:
 
 
 def _filled(tree: Node) -> Node:
-    """A tree in which no section lacks what it has to say."""
+    """A tree with values for required sections and options that are missing."""
     value = dict(tree.value) if isinstance(tree.value, dict) else {}
     for name, filler in FILLERS.items():
         value.setdefault(name, filler)
@@ -54,7 +54,7 @@ def _filled(tree: Node) -> Node:
 
 
 def _without(tree: Node, path: list[str]) -> Node:
-    """A tree without what stands at a path."""
+    """A tree without the value at a path."""
     child = tree.child(path[0])
     if child is None:
         return tree

@@ -1,4 +1,4 @@
-"""The whole way from a file to a config that is proven sound, or to every fault in it."""
+"""Checks a composed tree: returns a config without faults, or raises every fault."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from artschool.config.flow import check_flow
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
 from artschool.config.structure import Config, structure
-from artschool.errors import ConfigError, Fault, allowed
+from artschool.errors import ConfigError, Fault, FaultKind, allowed
 
 
 def check_tree(
@@ -21,50 +21,51 @@ def check_tree(
     announce: Callable[[str], None] = lambda line: None,
     notes: Iterable[Fault] = (),
 ) -> Config:
-    """Prove a composed tree.
+    """Check a composed tree.
 
     Args:
-        with_plugins: Whether to import what `plugins:` lists; without, what only a plugin knows is reported as unknown.
-        announce: Told each plugin before it is imported.
-        notes: Become warnings of the config.
+        with_plugins: Whether to import what `plugins:` lists. Without it, components of plugins are unknown.
+        announce: Called with the name of each plugin before its import.
+        notes: Warnings to add to those of the config.
 
     Raises:
-        ConfigError: With every fault that was found. Nothing was started.
+        ConfigError: Carries every fault found.
     """
     load_builtins()
     faults = _load_plugins(tree, announce) if with_plugins else []
     config, found = structure(tree)
-    # A plugin that could not be imported is one fault, however many of its components the file names.
-    faults += [fault for fault in found if not (faults and _is_unknown_component(fault))]
+    # A plugin that cannot be imported is one fault; its components are unknown only for that reason.
+    faults += [fault for fault in found if not (faults and fault.kind is FaultKind.UNKNOWN_COMPONENT)]
     if config is not None:
         faults += check_references(config)
         flow_faults, warnings = check_flow(config)
         faults += flow_faults
         config.warnings += [*notes, *warnings, *warn_of_unused(config)]
     if faults or config is None:
-        raise ConfigError(in_reading_order(_with_nearest(fault, tree) for fault in faults))
+        raise ConfigError(in_reading_order(_with_names_at_its_level(fault, tree) for fault in faults))
     config.warnings = in_reading_order(config.warnings)
     return config
 
 
 def in_reading_order(faults: Iterable[Fault]) -> list[Fault]:
-    """Faults sorted by place, each once."""
+    """Faults sorted by location, without duplicates."""
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.place.source, fault.place.line, fault.place.column))
 
 
-def _with_nearest(fault: Fault, tree: Node) -> Fault:
-    """Add the nearest name to what an override made by its path alone, and is incomplete for that reason."""
-    steps = fault.path.split(".")
-    made_by_path = f"{fault.path}." in fault.place.source and not fault.place.line
-    if not made_by_path or fault.hint or not fault.message.startswith("needs"):
+def _with_names_at_its_level(fault: Fault, tree: Node) -> Fault:
+    """Add the names at the same level to the fault of a mapping that exists only because an override's path names it.
+
+    The mapping lacks options because the path is misspelt: `steps.gne.clip_grad_norm=1` creates a step `gne`.
+    """
+    *above, name = fault.path.split(".")
+    is_made_by_path = f"{fault.path}." in fault.place.source and not fault.place.line
+    siblings = tree.at(above).value
+    if fault.kind is not FaultKind.MISSING_OPTION or not is_made_by_path or not isinstance(siblings, dict):
         return fault
-    siblings = tree.at(steps[:-1]).value
-    written = [key for key, node in siblings.items() if node.place.line] if isinstance(siblings, dict) else []
-    return replace(fault, hint=allowed("There are", steps[-1], written) if written else "")
-
-
-def _is_unknown_component(fault: Fault) -> bool:
-    return fault.path.endswith(".type") and fault.message.startswith("unknown ")
+    written = [key for key, node in siblings.items() if node.place.line]
+    owner = f"`{'.'.join(above)}`" if above else "The file"
+    hint = allowed(f"{owner} contains", name, written) if written else ""
+    return replace(fault, hint="\n".join(line for line in (fault.hint, hint) if line))
 
 
 def _load_plugins(tree: Node, announce: Callable[[str], None]) -> list[Fault]:

@@ -1,4 +1,4 @@
-"""The one way to read a file, whichever language it is written in."""
+"""Reads a file, in the language of artschool or of DL-Art-School."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from artschool.legacy.networks import convert_networks
 from artschool.legacy.rules import Notes, rebuilt
 from artschool.read.check import check_tree, in_reading_order
 
-NOTICE = "this is a file of DL-Art-School; reading it as ours, see `artschool convert`"
+NOTICE = "this is a DL-Art-School file, which is converted in memory; see `artschool convert`"
 
 
 def read_config(
     path: Path, overrides: Sequence[str] = (), *, announce: Callable[[str], None] = lambda line: None
 ) -> tuple[Node, list[Fault]]:
-    """Read a file with all that belongs to it.
+    """Read a file, compose it, and convert it if it is a DL-Art-School file.
 
     Args:
-        overrides: In our language, also for an old file.
-        announce: Told that a file is an old one.
+        overrides: Overrides in the language of artschool, also for a DL-Art-School file.
+        announce: Called with a notice when the file is a DL-Art-School file.
 
     Returns:
-        The composed tree, and a warning for each thing in an old file that means something else now.
+        The composed tree, and a warning for each part of a DL-Art-School file that has another meaning now.
 
     Raises:
-        ConfigError: With every fault found, and the warnings as its notes.
+        ConfigError: Carries every fault found, and the warnings.
     """
     tree = read_file(path)
     if not is_legacy(tree):
@@ -47,7 +47,7 @@ def read_config(
 
 
 def _read_networks(path: Path) -> Node:
-    """A file of either language for the sake of its networks: what else an old one holds may be wrong."""
+    """Read a file of either language for its networks. Of a DL-Art-School file, other sections may be wrong."""
     tree = read_file(path)
     if not is_legacy(tree):
         return finish(tree, path)
@@ -65,16 +65,16 @@ def check_file(
     with_plugins: bool = True,
     announce: Callable[[str], None] = lambda line: None,
 ) -> Config:
-    """Read and prove a file of either language.
+    """Read and check a file of either language.
 
     Args:
         path: The file.
-        overrides: `path.to.key=value`, applied after `base:`.
-        with_plugins: As for `check_tree`.
-        announce: Told that a file is an old one, and each plugin before it is imported.
+        overrides: Assignments `path.to.key=value`, applied after `base:`.
+        with_plugins: Whether to import plugins, as for `check_tree`.
+        announce: Called with a notice for a DL-Art-School file, and with each plugin before its import.
 
     Raises:
-        ConfigError: With every fault that was found. Nothing was started.
+        ConfigError: Carries every fault found. Nothing was started.
     """
     tree, warnings = read_config(path, overrides, announce=announce)
     try:
@@ -84,12 +84,12 @@ def check_file(
 
 
 def read_in_layers(path: Path, overrides: Sequence[str] = ()) -> Layered:
-    """A file in the layers of which it is composed, for those who ask where something came from.
+    """Read a file and keep its layers, which show where each value comes from.
 
-    It may have faults: what could not be composed or converted stands as it was.
+    The file may have faults: parts that cannot be composed or converted remain as written.
 
     Raises:
-        ConfigError: It is no YAML, or an override is none.
+        ConfigError: The file is invalid YAML, or an override is wrong.
     """
     tree = read_file(path)
     faults: list[Fault] = []
@@ -108,7 +108,8 @@ def read_in_layers(path: Path, overrides: Sequence[str] = ()) -> Layered:
 
 
 def with_warnings(error: ConfigError, warnings: Sequence[Fault]) -> ConfigError:
-    """The same error, which tells the warnings too: one of them may be the reason."""
+    """The same error with warnings, which may explain it. They also become its notes."""
+    error.warnings += warnings
     for warning in warnings:
         error.add_note(f"warning: {warning}")
     return error

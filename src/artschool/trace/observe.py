@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config
-from artschool.errors import ArtschoolError, ConfigError, Fault, Place, StateError, allowed
+from artschool.errors import ArtschoolError, ConfigError, Fault, FaultKind, Place, StateError, allowed
 from artschool.steps.call import Call, LossCall
 from artschool.steps.state import State
 from artschool.steps.step import Step
@@ -99,7 +99,8 @@ class Observer:
     def _fault(self, call: Call, state: State, error: Exception) -> Fault:
         where, registered = self._module_of(error), self.components[call.path].registered
         inside = f" in {where}" if where else ""
-        advice = ["Take a larger batch, or fewer parts of one."] if ONE_VALUE in str(error) else []
+        kind = FaultKind.BATCH_TOO_SMALL if ONE_VALUE in str(error) else FaultKind.OTHER
+        advice = ["Take a larger batch, or fewer parts of one."] if kind is FaultKind.BATCH_TOO_SMALL else []
         message, lines = f"fails{inside}: {describe_error(error)}", _line_of_user(error)
         if isinstance(error, ArtschoolError):
             message, lines = str(error).removeprefix(f"{call.place}: {call.path}: "), []
@@ -108,7 +109,7 @@ class Observer:
         cause = f"{where or registered.name}: {LEADING_SIZE.sub('', message)}"
         if isinstance(error, StateError):
             cause = ""  # It is about the line itself, such as its `out:`.
-        return Fault(call.place, call.path, message, "\n".join([*lines, *call.inputs(state), *advice]), cause)
+        return Fault(call.place, call.path, message, "\n".join([*lines, *call.inputs(state), *advice]), cause, kind)
 
     def _module_of(self, error: Exception) -> str:
         """The deepest module of a network that was at work: `gen.body.3 (Conv2d)`."""

@@ -17,10 +17,10 @@ from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
 from artschool.engine.train_step import TrainStep
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError, Fault, FaultKind
 from artschool.trace.fake import needs_values
 from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
-from artschool.trace.observe import ONE_VALUE, Observer, Untraceable, components_of_file, describe_error, observe
+from artschool.trace.observe import Observer, Untraceable, components_of_file, describe_error, observe
 from artschool.trace.regimes import covering, regimes
 
 CHANGED = "modified by an inplace operation"
@@ -155,7 +155,7 @@ class TrainingTrace:
             told = {(fault.place, fault.path) for fault in self._faults}
             new = [fault for fault in error.faults if (fault.place, fault.path) not in told]
             smaller, hint = size < self._sizes(iteration)[0], self._why_so_few(iteration, size)
-            self._faults += [_with_hint(f, hint) if smaller or ONE_VALUE in f.message else f for f in new]
+            self._faults += [_with_hint(f, hint) if smaller or f.kind is FaultKind.BATCH_TOO_SMALL else f for f in new]
         finally:
             context.training = False
             run.meters.clear()

@@ -1,4 +1,4 @@
-"""Whether one name is another misspelt: a slip of the hand or an abbreviation, not what is merely alike."""
+"""Finds the name that a misspelt one stands for: a typing error or an abbreviation, not merely a similar name."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from collections.abc import Iterable
 
 BETWEEN_WORDS = re.compile(r"[_\-./\s]+")
 SHORT = 3
-"""In words of so few letters a letter for another makes another word: gen, pen."""
+"""Up to this length, replacing a letter makes another word: gen, pen."""
 ABBREVIATED = 2
-"""An abbreviation counts as so many slips."""
+"""The number of slips that an abbreviation counts as."""
 SLIPS = ((10, 3), (6, 2))
-"""So many letters may be wrong in words that are so long; one in all others."""
+"""Pairs (length of a word, wrong letters allowed from that length on). Shorter words allow one wrong letter."""
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was meant, None when none is close, or two are as close.
+    """The known name that was probably meant, None when none is close or two are equally close.
 
-    Close are other capitals, other characters between words, abbreviations, and a few letters that are missing,
-    doubled, swapped or wrong. Each word counts for itself: `fake_lq` is not `fake_hq` misspelt.
+    Names are close if they differ in capitals, in the characters between words, by abbreviation, or by a few letters
+    that are missing, doubled, swapped or wrong. Each word is compared separately: `fake_lq` is not close to `fake_hq`.
     """
     names = list(dict.fromkeys(known))
-    # Whoever writes AdamW means adamw, though adam is closer by its letters.
+    # AdamW means adamw, although adam is closer in letters.
     for plain in (str.casefold, _joined):
         same = [other for other in names if plain(other) == plain(name)]
         if same:
             return same[0]
     found = ((_slips(name, other), -_ratio(name, other), other) for other in names)
     near = sorted((slips, ratio, other) for slips, ratio, other in found if slips is not None)
-    is_one = len(near) == 1 or (len(near) > 1 and near[0][:2] != near[1][:2])  # Of two as close, who knows.
-    return near[0][2] if is_one else None
+    is_unique = len(near) == 1 or (len(near) > 1 and near[0][:2] != near[1][:2])
+    return near[0][2] if is_unique else None
 
 
 def _joined(name: str) -> str:
@@ -46,7 +46,7 @@ def _ratio(one: str, other: str) -> float:
 
 
 def _slips(one: str, other: str) -> int | None:
-    """How many letters are wrong, None where that is another name."""
+    """The number of wrong letters, None where the two are different names."""
     first, second = _words(one), _words(other)
     if len(first) != len(second):
         if _begins(one, other):
@@ -54,22 +54,22 @@ def _slips(one: str, other: str) -> int | None:
         return _slips_in_word("".join(first), "".join(second), least=None)
     least = SHORT if len(first) == 1 else 1
     is_long = min(map(len, (one, other))) >= SLIPS[0][0]
-    slips = [_slips_in_word(a, b, least=least, is_beside_others=is_long) for a, b in zip(first, second, strict=True)]
-    return None if None in slips else sum(each for each in slips if each is not None)
+    slips = [_slips_in_word(a, b, least=least, is_in_long_name=is_long) for a, b in zip(first, second, strict=True)]
+    return None if None in slips else sum(count for count in slips if count is not None)
 
 
 def _begins(one: str, other: str) -> bool:
-    """Whether one name is the other with more words after it: keep, keep_last. An average is another network."""
+    """Whether one name is the other followed by more words: keep, keep_last. gen.ema is another network."""
     short, long = sorted((one.casefold(), other.casefold()), key=len)
     return len(short) > SHORT and long.startswith(f"{short}_")
 
 
-def _slips_in_word(one: str, other: str, *, least: int | None, is_beside_others: bool = False) -> int | None:
-    """The same of one word.
+def _slips_in_word(one: str, other: str, *, least: int | None, is_in_long_name: bool = False) -> int | None:
+    """The number of wrong letters in one word, None where the two are different words.
 
     Args:
-        least: How many letters are enough for an abbreviation, None where there is none.
-        is_beside_others: Whether it is a part of a long name, so that a letter for another makes no other name.
+        least: The fewest letters of an abbreviation, None where abbreviations do not count.
+        is_in_long_name: Whether the word is part of a long name, in which replacing a letter makes no other name.
     """
     slips, longest = distance(one, other), max(len(one), len(other))
     most = next((number for length, number in SLIPS if longest >= length), 1)
@@ -82,29 +82,29 @@ def _slips_in_word(one: str, other: str, *, least: int | None, is_beside_others:
     swaps_or_misses = slips == 1 and (len(one) != len(other) or sorted(one) == sorted(other))
     if swaps_or_misses:
         return 1
-    # Words that begin otherwise are others: encoder, decoder. So are those of another number: vgg16, vgg19.
+    # Words with another first letter or another number are different: encoder, decoder; vgg16, vgg19.
     is_other = one[:1] != other[:1] or _differs_in_digits(one, other)
-    return None if is_other or (not is_beside_others and longest <= SHORT) else slips
+    return None if is_other or (not is_in_long_name and longest <= SHORT) else slips
 
 
 def _is_abbreviated(one: str, other: str, least: int) -> bool:
-    """Whether one word is the beginning of the other: val, valid; beside other words a letter will do: n_codes."""
+    """Whether one word begins the other: val, valid. In a name of several words, one letter is enough: n_codes."""
     short, long = sorted((one, other), key=len)
     return len(short) >= least and len(long) > SHORT - 1 and long.startswith(short) and long.isalpha()
 
 
 def _differs_in_digits(one: str, other: str) -> bool:
-    """Whether two words are the same but for a number that both have."""
-    (first, letters), (second, others) = _numbered(one), _numbered(other)
-    return letters == others and bool(first) and bool(second)
+    """Whether two words differ only in the number that both contain."""
+    (first, letters), (second, other_letters) = _split_digits(one), _split_digits(other)
+    return letters == other_letters and bool(first) and bool(second)
 
 
-def _numbered(word: str) -> tuple[str, str]:
+def _split_digits(word: str) -> tuple[str, str]:
     return re.sub(r"\D", "", word), re.sub(r"\d", "", word)
 
 
 def distance(one: str, other: str) -> int:
-    """The fewest letters to insert, leave out, replace or swap with the next, each place at most once."""
+    """The edit distance: the fewest letters to insert, delete, replace or swap with a neighbour, each at most once."""
     before: list[int] = []
     last = list(range(len(other) + 1))
     for i, a in enumerate(one, 1):

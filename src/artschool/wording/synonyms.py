@@ -1,4 +1,4 @@
-"""What other programs of the field call what a file names otherwise: `MSELoss` and `mse` are the loss `l2`."""
+"""Names that other libraries use for the components and options of a file: `MSELoss` and `mse` are the loss `l2`."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from artschool.wording.spelling import BETWEEN_WORDS
 
 @dataclass(frozen=True)
 class Synonyms:
-    """Other names of one sort of things.
+    """Names in other libraries for one kind of component, or for options.
 
     Attributes:
-        names: What a file says, and what others call it; after a comma stand the options that belong to it.
-        endings: What others add to every name of the sort: `StepLR`.
+        names: From a name in the file, which options may follow after a comma, to its synonyms, separated by spaces.
+        endings: Endings that other libraries add to the names of this kind, such as `lr` in `StepLR`.
     """
 
     names: Mapping[str, str]
     endings: tuple[str, ...] = ()
 
     def of(self, name: str, known: Iterable[str]) -> str | None:
-        """What was meant, if that is known; capitals, and what stands between words, do not matter."""
+        """The known name of which `name` is a synonym, ignoring capitals and the characters between words."""
         known = list(known)
         name = _plain(name)
         for plain in (name, *(name.removesuffix(ending) for ending in self.endings if name.endswith(ending))):
             for other in known:
                 if plain == _plain(other):
                     return other
-            for meant, others in self.names.items():
-                if plain in others.split() and meant.partition(",")[0] in known:
+            for meant, synonyms in self.names.items():
+                if plain in synonyms.split() and meant.partition(",")[0] in known:
                     return meant
         return None
 
@@ -75,7 +75,7 @@ TYPES: Mapping[str, Synonyms] = {
         }
     ),
 }
-"""By kind of component. Those of torch, and of Lightning's torchmetrics, whose names differ by more than an ending."""
+"""Synonyms by kind of component: names of torch and torchmetrics that differ by more than an ending."""
 
 OPTIONS = Synonyms(
     {

@@ -95,7 +95,7 @@ def test_a_key_that_not_all_have_is_a_fault_where_it_is_read(tmp_path: Path) -> 
     inner = "[{type: photos}, {type: sklearn_digits}]"
     text = TEXT.replace("plugins: [PLUGIN]\n", "").replace("part_samples, length: 6", f"union, data: {inner}")
     file.write_text(text.replace("in: x, out: y", "in: hq, out: y"))
-    with pytest.raises(ConfigError, match=r"shift\.\w+: reads 'hq', which nothing before it writes") as error:
+    with pytest.raises(ConfigError, match=r"shift\.\w+: reads 'hq', which no earlier component writes") as error:
         artschool.load(file)
     assert len(error.value.faults) == 1
 
