@@ -13,8 +13,9 @@ from artschool.config.write import flow, short
 from artschool.errors import ConfigError, Fault, Place, allowed, nearest
 from artschool.explain.origin import origin, shown
 from artschool.explain.partial import valid_part
-from artschool.explain.readers import NAMED, reader_rows
-from artschool.explain.uses import Row, key_rows, training_keys
+from artschool.explain.readers import NAMED, reader_usages
+from artschool.explain.rows import Row, render
+from artschool.explain.uses import key_usages, training_keys
 from artschool.registry.signature import MISSING
 from artschool.wording.synonyms import OPTIONS
 
@@ -46,8 +47,8 @@ def explain(file: Layered, path: Sequence[str]) -> Explanation:
     path = _by_position(file.tree, tuple(path))
     node, option = exists(file.tree, path), option_at(file.tree, path)
     config, faults = valid_part(file.tree)
-    if node is None and len(path) == 1 and config is not None and (rows := key_rows(config, path[0])):
-        return Explanation(f"{path[0]}, a key", rows)
+    if node is None and len(path) == 1 and config is not None and (usages := key_usages(config, path[0])):
+        return Explanation(f"{path[0]}, a key", list(render(usages)))
     if node is None and (option is None or option.default is MISSING):
         raise ConfigError(_nothing(file, path, option, training_keys(config) if config is not None else []))
     value = shown(node) if node is not None else short(flow(_plain(option.default if option else None)))
@@ -57,7 +58,7 @@ def explain(file: Layered, path: Sequence[str]) -> Explanation:
     rows = _what(path, node, option)
     rows += _labelled("from", origin(file, path) if path else [])
     if config is not None:
-        rows += reader_rows(config, path, node, option)
+        rows += render(reader_usages(config, path, node, option))
     known = {fault.place for fault in file.faults}  # A wrong reference is no wrong value besides.
     faults = [*file.faults, *(fault for fault in faults if fault.place not in known)]
     told = _within(where, node, faults)
