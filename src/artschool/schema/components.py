@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from artschool.config.component import takes_list
 from artschool.config.docstrings import documented, without_arguments
 from artschool.registry import REGISTRIES, Registered
 from artschool.registry.entries import GroupEntry
 from artschool.registry.signature import Parameter, Role
-from artschool.schema.values import Models, Schema, or_reference, union
-
-INSIDE = "inside."
-"""Stands before the name of a kind whose components are inside others, which give them their keys."""
-
+from artschool.schema.alternatives import Schema, or_reference, union
+from artschool.schema.values import Models
 
 BORROWED: Schema = {
     "description": "Takes a network of another file, with its options; what stands beside it counts more.",
@@ -35,41 +34,49 @@ class Components:
     def __init__(self, definitions: Schema, *, is_whole: bool) -> None:
         self._definitions = definitions
         self._is_whole = is_whole
-        self._models = Models(definitions, lambda role, kind: self.marked(role, INSIDE + kind), is_whole)
+        self._models = Models(definitions, partial(self.marked, is_inside=True), is_whole)
 
-    def marked(self, role: str, kind: str) -> Schema:
-        """What stands where an annotation has a `signature.Marker`."""
+    def marked(self, role: str, kind: str, *, is_inside: bool = False) -> Schema:
+        """The schema of what an annotation with a `signature.Marker` accepts.
+
+        Args:
+            role: The value of a `signature.Role`.
+            kind: The kind of component, where the role is a component.
+            is_inside: Whether the component is inside another, which gives it its keys.
+        """
         if role != Role.NESTED.value:
             return {"$ref": f"#/definitions/{role}"}
-        if kind not in self._definitions:
-            self._definitions[kind] = {}  # It may hold one of its own kind.
-            self._definitions[kind] = self._kind(kind)
-        return {"type": "object", "allOf": [{"$ref": f"#/definitions/{kind}"}]}
+        definition = definition_of(kind, is_inside=is_inside)
+        if definition not in self._definitions:
+            self._definitions[definition] = {}  # Defined before its components, which may contain the same kind.
+            self._definitions[definition] = self._kind(kind, is_inside=is_inside)
+        return {"type": "object", "allOf": [{"$ref": f"#/definitions/{definition}"}]}
 
-    def _kind(self, kind: str) -> Schema:
-        registry = REGISTRIES[kind.removeprefix(INSIDE)]
+    def _kind(self, kind: str, *, is_inside: bool) -> Schema:
+        registry = REGISTRIES[kind]
         entries = [registry.get(name) for name in registry.names()]
+        definitions = {entry.name: definition_of(kind, entry.name, is_inside=is_inside) for entry in entries}
         for entry in entries:
-            self._definitions[f"{kind}.{entry.name}"] = self._entry(kind, entry)
+            self._definitions[definitions[entry.name]] = self._entry(entry, is_inside=is_inside)
         summaries = [entry.summary or "No documentation." for entry in entries]
         names = {"enum": [entry.name for entry in entries], "enumDescriptions": summaries}
         # One condition for each type: a message is about the component that was meant, at its own line.
         conditions = [
             {
                 "if": {"properties": {"type": {"const": entry.name}}, "required": ["type"]},
-                "then": {"$ref": f"#/definitions/{kind}.{entry.name}"},
+                "then": {"$ref": f"#/definitions/{definitions[entry.name]}"},
             }
             for entry in entries
         ]
         body: Schema = {"properties": {"type": or_reference(names)}, "allOf": conditions}
-        if kind == "networks":
+        needs = ["type"]
+        if kind == "networks" and not is_inside:
             body["properties"]["from"] = BORROWED
-        needs = ["type", "from"] if kind == "networks" else ["type"]
+            needs.append("from")
         return body | {"anyOf": [{"required": [name]} for name in needs]} if self._is_whole else body
 
-    def _entry(self, kind: str, entry: Registered) -> Schema:
-        is_inside = kind.startswith(INSIDE)
-        name = f"{kind}.{entry.name}"
+    def _entry(self, entry: Registered, *, is_inside: bool) -> Schema:
+        name = definition_of(entry.kind.name, entry.name, is_inside=is_inside)
         texts = documented(entry)
         schema = self._models.read(entry.nested if is_inside else entry.model, name, texts)
         properties: Schema = schema["properties"]
@@ -96,6 +103,15 @@ class Components:
         one = {"type": "object", "allOf": [{"$ref": f"#/definitions/{name}.group"}]}
         told = {key: value for key, value in properties["param_groups"].items() if key in ("description", "default")}
         return or_reference({"type": "array", "items": or_reference(one)}) | told
+
+
+def definition_of(kind: str, component: str = "", *, is_inside: bool) -> str:
+    """The name of the definition of a kind, or of one of its components.
+
+    Args:
+        is_inside: Whether the component is inside another, which gives it its keys.
+    """
+    return ".".join(part for part in ("inside" if is_inside else "", kind, component) if part)
 
 
 def _inputs(inputs: list[Parameter], properties: Schema) -> Schema:

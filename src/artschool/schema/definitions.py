@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 
-from artschool.schema.values import Schema
+from artschool.schema.alternatives import Schema
 
 SHORT = 60
 """Letters of JSON that stay where they are."""

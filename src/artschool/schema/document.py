@@ -6,11 +6,12 @@ from typing import Any
 
 from artschool.config import sections
 from artschool.config.source import Node
+from artschool.schema.alternatives import REFERENCE, Schema
 from artschool.schema.components import Components
 from artschool.schema.definitions import factor_out
 from artschool.schema.names import Names, name
 from artschool.schema.typed_by_base import typed_by_base
-from artschool.schema.values import REFERENCE, Models, Schema
+from artschool.schema.values import Models
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 """Drafts are understood by editors in this order: 7, 4, then later ones."""

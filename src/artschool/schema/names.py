@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from artschool.config.component import ComponentReader, mappings
 from artschool.config.flow import declared_keys
 from artschool.config.source import Node
-from artschool.schema.values import Schema
+from artschool.schema.alternatives import Schema
 
 PLAIN = re.compile(r"[\w./-]+")
 """Names that are the same in a snippet."""

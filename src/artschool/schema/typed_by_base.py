@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from artschool.config.options import WHOLE_FILE, Option, below, component_at
 from artschool.config.source import Node
-from artschool.schema.components import INSIDE
-from artschool.schema.values import Schema
+from artschool.schema.alternatives import Schema
+from artschool.schema.components import definition_of
 
 
 def typed_by_base(node: Node, option: Option = WHOLE_FILE) -> Schema:
@@ -24,8 +24,8 @@ def typed_by_base(node: Node, option: Option = WHOLE_FILE) -> Schema:
     component = component_at(option, node)
     if component is None:
         return inside
-    kind = component.kind.name if option.owner is None else INSIDE + component.kind.name
-    own = {"$ref": f"#/definitions/{kind}.{component.name}"}
+    definition = definition_of(component.kind.name, component.name, is_inside=option.owner is not None)
+    own = {"$ref": f"#/definitions/{definition}"}
     # Also true of an entry without a type, and of what is no entry.
     same = {"properties": {"type": {"const": component.name}}}
     return {"if": same, "then": {"allOf": [own, inside]} if inside else own}

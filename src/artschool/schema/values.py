@@ -17,18 +17,8 @@ from pydantic.json_schema import GenerateJsonSchema
 from artschool.config.docstrings import attributes, without_arguments
 from artschool.config.write import flow
 from artschool.registry.signature import MARK
+from artschool.schema.alternatives import Schema, or_reference, union
 
-Schema = dict[str, Any]
-REFERENCE = r"\$\{"
-IN_WORDS = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "string": "text",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "null",
-}
 UNDERSTOOD = {
     "any",
     "none",
@@ -149,63 +139,6 @@ def with_default(option: Schema) -> Schema:
     told = {key: value for key, value in option.items() if key != "default" or value not in (None, [], {})}
     # Such a default would be written into the file where the option is completed.
     return told | {"description": f"{option.get('description', '')} Default: {flow(option['default'])}.".lstrip()}
-
-
-def union(parts: list[Schema]) -> Schema:
-    """One of several, in as few alternatives as say the same: an editor's message is clearer for it."""
-    flat = [inner for part in parts for inner in (part["anyOf"] if set(part) == {"anyOf"} else [part])]
-    if {} in flat:
-        return {}
-    if any(part.get("type") == "number" and len(part) == 1 for part in flat):
-        flat = [part for part in flat if part.get("type") != "integer"]
-    enums = [part for part in flat if "enum" in part and set(part) <= {"enum", "type"}]
-    typed = [
-        part for part in flat if part not in enums and "type" in part and not {"enum", "$ref", "anyOf"} & set(part)
-    ]
-    others = [part for part in flat if part not in enums and part not in typed]
-    if enums:
-        words = [value for part in enums for value in part["enum"]]
-        for part in [part for part in typed if part in ({"type": "null"}, {"type": "boolean"})]:
-            words += [None] if part["type"] == "null" else [True, False]
-            typed.remove(part)
-        others.insert(0, {"enum": words})
-    types = [each for part in typed for each in _types(part)]
-    if len(typed) > 1 and len(set(types)) == len(types) and not {"integer", "number"} <= set(types):
-        merged = {
-            key: value for part in typed for key, value in part.items() if key not in ("description", "errorMessage")
-        }
-        typed = [merged | {"type": types}]
-    alternatives = typed + others
-    return alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
-
-
-def _types(schema: Schema) -> list[str]:
-    types = schema.get("type", [])
-    return [types] if isinstance(types, str) else types
-
-
-def or_reference(schema: Schema) -> Schema:
-    """The same, or a `${...}` instead."""
-    if _takes_any_text(schema):
-        return schema
-    told = {key: schema[key] for key in ("description", "default") if key in schema}
-    bare = {key: value for key, value in schema.items() if key not in told}
-    if "type" not in bare or "string" in bare["type"]:
-        return {"anyOf": [*bare.get("anyOf", [bare]), {"$ref": "#/definitions/reference"}]} | told
-    types = _types(bare)
-    del bare["type"]
-    expects = " or ".join(IN_WORDS[each] for each in types)
-    return bare | {"type": [*types, "string"], "pattern": REFERENCE, "errorMessage": f"expects {expects}"} | told
-
-
-def _takes_any_text(schema: Mapping[str, Any]) -> bool:
-    if schema.get("$ref") in ("#/definitions/key", "#/definitions/network"):
-        return True
-    if "anyOf" in schema:
-        return any(_takes_any_text(part) for part in schema["anyOf"])
-    limits = {"enum", "pattern", "maxLength", "$ref", "if", "allOf"}
-    is_free = schema.get("minLength", 0) <= len("${a}") and not limits & set(schema)
-    return is_free and ("type" not in schema or "string" in schema["type"])
 
 
 class _Generator(GenerateJsonSchema):
