@@ -9,7 +9,7 @@ from rich.console import Console
 
 from artschool.cli.columns import print_columns
 from artschool.config.plugins import forget_files
-from artschool.diff.difference import WRITING, Change, difference
+from artschool.diff.difference import NOTATION, Change, difference
 from artschool.diff.normalized import NormalizedConfig, normalize
 from artschool.read.read import check_file
 
@@ -18,7 +18,7 @@ def diff_command(one: Path, other: Path, overrides: Sequence[str]) -> bool:
     """Print what two files do differently, the second with overrides, by consequence. Returns whether they do."""
     console = Console(highlight=False)
     told = difference(_meaning(one, ()), _meaning(other, overrides))
-    groups = told.groups | ({WRITING: told.writing} if told.writing else {})
+    groups = told.groups | ({NOTATION: told.writing} if told.writing else {})
     for name, changes in groups.items():
         print_columns(console, [(name, "")])
         print_columns(console, [(f"  {_path(change)}", change.text) for change in changes])

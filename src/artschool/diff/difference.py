@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,44 +14,60 @@ from artschool.errors import Place
 
 LONGEST = 36
 """Letters of a value that are shown."""
-ARCHITECTURE = "Architecture: checkpoints of one may not fit the other"
-WRITING = "Only in writing: no consequence"
-GROUPS = (
-    ("Speed and memory: the numbers stay", r"data\.[^.]+\.(workers|timeout)|networks\.[^.]+\.activation_checkpointing"),
-    ("Speed and memory: the numbers stay", r"steps\.[^.]+\.optimizer\.shard"),
-    ("Initial weights", r"networks\.[^.]+\.weights"),
-    ("Training: what moves, when, and by which losses", r"networks\.[^.]+\.(frozen|after|before|every)"),
-    (ARCHITECTURE, r"networks"),
-    ("Optimizers and rates", r"steps\.[^.]+\.(optimizer|schedule|clip_grad_norm|batch_sizing)"),
-    ("Training: what moves, when, and by which losses", r"steps"),
-    ("Length, precision, batch", r"train|data\.train\.(batch_size|drop_last)"),
-    ("Data", r"data\.train"),
-    ("Moving averages", r"ema"),
-    ("Evaluation", r"evaluate|data"),
-    ("Random numbers", r"seed"),
-    ("Code that is imported", r"plugins"),
-    ("Log and folder", r"log|name|runs"),
-    ("Which checkpoints are kept", r"checkpoint"),
-)
-"""Consequences with the paths that have them; the first that fits counts."""
-ORDER = (
-    ARCHITECTURE,
-    "Initial weights",
-    "Training: what moves, when, and by which losses",
-    "Optimizers and rates",
-    "Data",
-    "Length, precision, batch",
-    "Random numbers",
-    "Moving averages",
-    "Evaluation",
-    "Which checkpoints are kept",
-    "Log and folder",
-    "Code that is imported",
-    "Speed and memory: the numbers stay",
-)
-"""How consequences are told: the gravest first."""
-RUNNING = re.compile(r"steps|(steps|evaluate)\.[^.]+\.injectors|steps\.[^.]+\.losses")
-"""Mappings that run in the order in which they are written."""
+NOTATION = "Only in writing: no consequence"
+
+
+class Consequence(enum.StrEnum):
+    """What a change affects, the gravest first."""
+
+    ARCHITECTURE = "Architecture: checkpoints of one may not fit the other"
+    INITIAL_WEIGHTS = "Initial weights"
+    TRAINING = "Training: what moves, when, and by which losses"
+    OPTIMIZATION = "Optimizers and rates"
+    DATA = "Data"
+    LENGTH = "Length, precision, batch"
+    RANDOMNESS = "Random numbers"
+    AVERAGES = "Moving averages"
+    EVALUATION = "Evaluation"
+    CHECKPOINTS = "Which checkpoints are kept"
+    LOGS = "Log and folder"
+    CODE = "Code that is imported"
+    SPEED = "Speed and memory: the numbers stay"
+
+
+CONSEQUENCES = {
+    "data.*.workers": Consequence.SPEED,
+    "data.*.timeout": Consequence.SPEED,
+    "networks.*.activation_checkpointing": Consequence.SPEED,
+    "steps.*.optimizer.shard": Consequence.SPEED,
+    "networks.*.weights": Consequence.INITIAL_WEIGHTS,
+    "networks.*.frozen": Consequence.TRAINING,
+    "networks.*.after": Consequence.TRAINING,
+    "networks.*.before": Consequence.TRAINING,
+    "networks.*.every": Consequence.TRAINING,
+    "networks": Consequence.ARCHITECTURE,
+    "steps.*.optimizer": Consequence.OPTIMIZATION,
+    "steps.*.schedule": Consequence.OPTIMIZATION,
+    "steps.*.clip_grad_norm": Consequence.OPTIMIZATION,
+    "steps.*.batch_sizing": Consequence.OPTIMIZATION,
+    "steps": Consequence.TRAINING,
+    "train": Consequence.LENGTH,
+    "data.train.batch_size": Consequence.LENGTH,
+    "data.train.drop_last": Consequence.LENGTH,
+    "data.train": Consequence.DATA,
+    "ema": Consequence.AVERAGES,
+    "evaluate": Consequence.EVALUATION,
+    "data": Consequence.EVALUATION,
+    "seed": Consequence.RANDOMNESS,
+    "plugins": Consequence.CODE,
+    "log": Consequence.LOGS,
+    "name": Consequence.LOGS,
+    "runs": Consequence.LOGS,
+    "checkpoint": Consequence.CHECKPOINTS,
+}
+"""The consequence of a change at or below a path. The first match counts; `*` is any name."""
+ORDERED = ("steps", "steps.*.injectors", "evaluate.*.injectors", "steps.*.losses")
+"""Mappings whose entries run in the order in which they are written."""
 
 
 @dataclass(frozen=True)
@@ -71,14 +87,14 @@ class Difference:
         writing: Those that have none.
     """
 
-    groups: dict[str, list[Change]]
+    groups: dict[Consequence, list[Change]]
     writing: list[Change]
 
 
 def difference(one: NormalizedConfig, other: NormalizedConfig) -> Difference:
     """Compare two files as they are meant."""
     changes = list(_Comparison(one, other).changes((), one.value, other.value))
-    groups: dict[str, list[Change]] = {name: [] for name in ORDER}
+    groups: dict[Consequence, list[Change]] = {consequence: [] for consequence in Consequence}
     for change in changes:
         groups[_consequence(change.path)].append(change)
     changed = {change.path for change in changes}
@@ -87,9 +103,17 @@ def difference(one: NormalizedConfig, other: NormalizedConfig) -> Difference:
     return Difference({name: found for name, found in groups.items() if found}, writing)
 
 
-def _consequence(path: KeyPath) -> str:
-    text = ".".join(path)
-    return next(name for name, pattern in GROUPS if re.match(rf"(?:{pattern})(?:\.|$)", text))
+def _consequence(path: KeyPath) -> Consequence:
+    return next(consequence for pattern, consequence in CONSEQUENCES.items() if _begins_with(path, pattern))
+
+
+def _begins_with(path: KeyPath, pattern: str) -> bool:
+    parts = pattern.split(".")
+    return len(path) >= len(parts) and all(part in ("*", name) for part, name in zip(parts, path, strict=False))
+
+
+def _is_ordered(path: KeyPath) -> bool:
+    return any(len(path) == len(pattern.split(".")) and _begins_with(path, pattern) for pattern in ORDERED)
 
 
 class _Comparison:
@@ -120,7 +144,7 @@ class _Comparison:
     def _order(self, path: KeyPath, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[Change]:
         """What both run, in another order."""
         before, after = [name for name in one if name in other], [name for name in other if name in one]
-        if before != after and RUNNING.fullmatch(".".join(path)):
+        if before != after and _is_ordered(path):
             yield Change(path, f"moved: {', '.join(before)} -> {', '.join(after)}")
 
     def _shown(self, meaning: NormalizedConfig, path: KeyPath, value: Any) -> str:
