@@ -12,6 +12,7 @@ from rich.console import Console
 from artschool.cli.columns import print_columns
 from artschool.config.flow import components_of, declared_keys
 from artschool.config.structure import Component, Config, StepConfig
+from artschool.config.when import ALWAYS, When
 from artschool.lint import Subject, lint
 from artschool.read.read import check_file
 from artschool.registry.entries import DatasetEntry, LossEntry
@@ -94,12 +95,14 @@ def _fate(config: Config, network: str) -> list[str]:
 
 def _means(step: StepConfig) -> str:
     if step.optimizer is None:
-        return _joined("without an optimizer", step.section.trains_when)
+        return _joined("without an optimizer", _gate(step.section.trains_when))
     rate = step.optimizer.options().get("lr")
     at = f" at {rate:g}" if isinstance(rate, float | int) else ""
     sizing = step.section.batch_sizing
     over = f"over up to {sizing.max_full_batches} batches" if sizing else ""
-    return _joined(f"with {_type(step.optimizer)}{at}", over, *map(_type, step.schedule), step.section.trains_when)
+    return _joined(
+        f"with {_type(step.optimizer)}{at}", over, *map(_type, step.schedule), _gate(step.section.trains_when)
+    )
 
 
 def _row(component: Component, stand_ins: Mapping[str, str] = MappingProxyType({})) -> Row:
@@ -108,11 +111,15 @@ def _row(component: Component, stand_ins: Mapping[str, str] = MappingProxyType({
     keys = [_join(use.name for use in uses) for uses in (component.reads, component.writes)]
     path = " -> ".join(part for part in (keys[0], name, keys[1]) if part)
     weight = f"weight {component.entry.weight:g}" if isinstance(component.entry, LossEntry) else ""
-    return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, component.when)
+    return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, _gate(component.when))
 
 
-def _joined(*parts: object) -> str:
-    return ", ".join(text for text in map(str, parts) if text not in ("", "always"))
+def _gate(when: When) -> str:
+    return "" if when == ALWAYS else str(when)
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
 
 
 def _type(component: Component) -> str:

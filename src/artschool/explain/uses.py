@@ -10,15 +10,15 @@ from artschool.config.when import ALWAYS, When
 from artschool.errors import nearest
 from artschool.explain.rows import Usage, UsageGroup, UsageKind
 
-Run = tuple[Component, When]
+GatedComponent = tuple[Component, When]
 """A component with the iterations at which it runs."""
 
 
 def key_usages(config: Config, key: str) -> list[Usage | UsageGroup]:
     """The writers and readers of a key: those of training, then those of each evaluation that uses it."""
-    runs = _training(config)
-    writers = [*_data_writer(config, key, "train"), *_writers(key, runs)]
-    readers = list(_readers(key, runs))
+    components = _training(config)
+    writers = [*_data_writer(config, key, "train"), *_writers(key, components)]
+    readers = list(_readers(key, components))
     if readers and not writers:
         writers = [Usage(UsageKind.WRITTEN_BY, remark=f"nothing. {nearest(key, training_keys(config))}".strip())]
     usages: list[Usage | UsageGroup] = [*writers, *readers]
@@ -33,11 +33,11 @@ def key_usages(config: Config, key: str) -> list[Usage | UsageGroup]:
 
 def _usages_in_evaluations(config: Config, key: str) -> Iterator[UsageGroup]:
     for evaluation in config.evaluations.values():
-        runs = _evaluation(config, evaluation)
-        components = [*_writers(key, runs), *_readers(key, runs)]
-        if components:  # A key that only the data writes is not worth a group.
+        components = _evaluation(config, evaluation)
+        usages = [*_writers(key, components), *_readers(key, components)]
+        if usages:  # No group for a key that only the data set writes.
             data = _data_writer(config, key, evaluation.section.data)
-            yield UsageGroup(f"evaluate {evaluation.name}", (*data, *components))
+            yield UsageGroup(f"evaluate {evaluation.name}", (*data, *usages))
 
 
 def training_keys(config: Config) -> list[str]:
@@ -46,21 +46,21 @@ def training_keys(config: Config) -> list[str]:
     return [*written, *(declared_keys(config.data.get("train")) or ())]
 
 
-def _training(config: Config) -> list[Run]:
+def _training(config: Config) -> list[GatedComponent]:
     """The injectors and losses of all steps."""
-    return [run for step in config.steps.values() for run in components_of(step)]
+    return [component for step in config.steps.values() for component in components_of(step)]
 
 
-def _evaluation(config: Config, evaluation: EvaluationConfig) -> list[Run]:
+def _evaluation(config: Config, evaluation: EvaluationConfig) -> list[GatedComponent]:
     """The components that an evaluation runs: those of its steps, then its own."""
     steps = [config.steps[name] for name in evaluation.section.steps if name in config.steps]
     return [
-        *(run for step in steps for run in components_of(step, training=False)),
+        *(component for step in steps for component in components_of(step, training=False)),
         *_parts_of_evaluation(evaluation),
     ]
 
 
-def _parts_of_evaluation(evaluation: EvaluationConfig) -> list[Run]:
+def _parts_of_evaluation(evaluation: EvaluationConfig) -> list[GatedComponent]:
     return [(part, ALWAYS) for part in (*evaluation.injectors.values(), *evaluation.metrics.values())]
 
 
@@ -70,15 +70,15 @@ def _data_writer(config: Config, key: str, data: str) -> list[Usage]:
     return [Usage(UsageKind.WRITTEN_BY, (f"data.{data}",))] if is_declared else []
 
 
-def _writers(key: str, runs: Iterable[Run]) -> Iterator[Usage]:
-    for component, when in runs:
+def _writers(key: str, components: Iterable[GatedComponent]) -> Iterator[Usage]:
+    for component, when in components:
         for use in component.writes:
             if use.name == key:
                 yield _by(UsageKind.WRITTEN_BY, component, when)
 
 
-def _readers(key: str, runs: Iterable[Run]) -> Iterator[Usage]:
-    for component, when in runs:
+def _readers(key: str, components: Iterable[GatedComponent]) -> Iterator[Usage]:
+    for component, when in components:
         parameters = dict.fromkeys(use.parameter for use in component.reads if use.name == key)
         if parameters:
             yield _by(UsageKind.READ_BY, component, when, alias=", ".join(parameters))
@@ -126,11 +126,11 @@ def _callers(config: Config, name: str, original: str) -> Iterator[Usage]:
         name: The name that is explained.
         original: The same without `.ema`.
     """
-    runs = _training(config)
+    components = _training(config)
     for evaluation in config.evaluations.values():
-        runs += _parts_of_evaluation(evaluation)
-    runs += [(callback, callback.when) for step in config.steps.values() for callback in step.callbacks.values()]
-    for component, when in runs:
+        components += _parts_of_evaluation(evaluation)
+    components += [(callback, callback.when) for step in config.steps.values() for callback in step.callbacks.values()]
+    for component, when in components:
         called = [use.name for use in component.networks if use.name.removesuffix(".ema") == original]
         if called:
             yield _by(UsageKind.CALLED_BY, component, when, alias=repr(called[0]) if called[0] != name else "")
@@ -198,27 +198,29 @@ def _writers_for(config: Config, component: Component, key: str) -> list[Usage]:
     section, name = component.path.split(".")[:2]
     if section == "evaluate" and name in config.evaluations:
         evaluation = config.evaluations[name]
-        data, runs = evaluation.section.data, _evaluation(config, evaluation)
+        data, components = evaluation.section.data, _evaluation(config, evaluation)
     else:
-        data, runs = "train", _training(config)
-    return [*_data_writer(config, key, data), *_writers(key, runs)]
+        data, components = "train", _training(config)
+    return [*_data_writer(config, key, data), *_writers(key, components)]
 
 
-def all_components(config: Config) -> Iterator[Run]:
+def all_components(config: Config) -> Iterator[GatedComponent]:
     """Every component of a file with the iterations at which it runs, those inside others too."""
-    runs = [(part, ALWAYS) for part in (*config.data.values(), *config.networks.values(), *config.loggers.values())]
+    components = [
+        (part, ALWAYS) for part in (*config.data.values(), *config.networks.values(), *config.loggers.values())
+    ]
     for step in config.steps.values():
         when = step.section.when
         parts = [*step.injectors.values(), *step.losses.values(), *step.callbacks.values(), *step.schedule]
         parts += [step.optimizer] if step.optimizer is not None else []
-        runs += [(part, when & part.when) for part in parts]
+        components += [(part, when & part.when) for part in parts]
     for evaluation in config.evaluations.values():
-        runs += _parts_of_evaluation(evaluation)
-    for component, when in runs:
+        components += _parts_of_evaluation(evaluation)
+    for component, when in components:
         yield from _with_inner(component, when)
 
 
-def _with_inner(component: Component, when: When) -> Iterator[Run]:
+def _with_inner(component: Component, when: When) -> Iterator[GatedComponent]:
     yield component, when
     for inner in component.inner:
         yield from _with_inner(inner, when)

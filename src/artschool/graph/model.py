@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.config.when import ALWAYS
 from artschool.config.write import dump
 from artschool.errors import Place
 from artschool.registry.entries import InjectorEntry, LossEntry
@@ -134,7 +135,7 @@ class _Builder:
 
     def _step(self, step: StepConfig) -> None:
         when = step.section.trains_when
-        detail = f"trains {', '.join(step.section.trained)}" + (f", {when}" if str(when) != "always" else "")
+        detail = f"trains {', '.join(step.section.trained)}" + (f", {when}" if when != ALWAYS else "")
         self.lanes.append(Lane(f"step {step.name}", detail, tuple(step.section.trained)))
         for part in _parts(step):
             self._call(part, len(self.lanes) - 1)
@@ -187,7 +188,7 @@ def _box(component: Component, lane: int, number: int) -> GraphCall:
     entry, notes = component.entry, []
     if isinstance(entry, LossEntry):
         notes.append(f"weight {entry.weight:g}")
-    if str(component.when) != "always":
+    if component.when != ALWAYS:
         notes.append(str(component.when))
     if isinstance(entry, InjectorEntry):
         notes += [f"only in {entry.only}"] if entry.only else []
