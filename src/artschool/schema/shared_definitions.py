@@ -1,4 +1,4 @@
-"""Says once what a schema says many times, which makes it smaller by a third."""
+"""Moves repeated parts of a schema into shared definitions, which makes it a third smaller."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from collections.abc import Iterator
 
 from artschool.schema.alternatives import Schema
 
-SHORT = 60
-"""Letters of JSON that stay where they are."""
+LONGEST_INLINE = 60
+"""Longest part that is repeated in place, in characters of JSON."""
 
 
 def factor_out(root: Schema, definitions: Schema) -> None:
-    """Move what several options say alike into definitions: the whole option, or else what it may hold."""
+    """Replace options that are equal, or that accept the same values, by references to a definition."""
     models = [root, *definitions.values()]
-    for part in (dict, _held):
-        counts = Counter(_text(part(option)) for _, _, option in _options(models))
+    for shared_part in (dict, without_annotations):
+        counts = Counter(_text(shared_part(option)) for _, _, option in _options(models))
         names: dict[str, str] = {}
         for name, properties, option in list(_options(models)):
-            held, text = part(option), _text(part(option))
-            if counts[text] > 1 and len(text) > SHORT:
+            shared, text = shared_part(option), _text(shared_part(option))
+            if counts[text] > 1 and len(text) > LONGEST_INLINE:
                 if text not in names:
                     names[text] = f"{name}.{len(definitions)}"
-                    definitions[names[text]] = held
-                told = {key: value for key, value in option.items() if key not in held}
-                properties[name] = {"$ref": f"#/definitions/{names[text]}"} | told
+                    definitions[names[text]] = shared
+                annotations = {key: value for key, value in option.items() if key not in shared}
+                properties[name] = {"$ref": f"#/definitions/{names[text]}"} | annotations
 
 
 def _options(models: list[Schema]) -> Iterator[tuple[str, Schema, Schema]]:
@@ -35,7 +35,8 @@ def _options(models: list[Schema]) -> Iterator[tuple[str, Schema, Schema]]:
             yield name, properties, option
 
 
-def _held(option: Schema) -> Schema:
+def without_annotations(option: Schema) -> Schema:
+    """A schema without its description and default: only what it accepts."""
     return {key: value for key, value in option.items() if key not in ("description", "default")}
 
 
