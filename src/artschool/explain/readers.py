@@ -1,4 +1,4 @@
-"""What reads what stands at a path of a file."""
+"""What reads the value at a path of a file."""
 
 from __future__ import annotations
 
@@ -21,26 +21,27 @@ from artschool.explain.uses import (
 )
 from artschool.registry.signature import Role
 
-SERVES = {
-    "name": "the run: it names its folder below `runs`",
-    "seed": "everything random: weights, data, each iteration",
-    "plugins": "the check, which imports them first",
-    "runs": "the run: its folder stands in it",
-    "base": "the reader of the file, before anything else",
+SECTION_READERS = {
+    "name": "the run, which names its folder below `runs`",
+    "seed": "all random numbers: initial weights, data, iterations",
+    "plugins": "the check of the file, which imports them first",
+    "runs": "the run, which creates its folder there",
+    "base": "the reader of the file, which merges it first",
     "train": "the training loop",
-    "ema": "the moving averages, after each update",
-    "log": "the training loop, for the log",
-    "checkpoint": "the training loop, for its checkpoints",
+    "ema": "the moving averages of the networks",
+    "log": "the training loop, which writes logs",
+    "checkpoint": "the training loop, which saves checkpoints",
 }
-"""Who reads the sections that are no mapping of named things."""
-NAMED = {"data": "data set", "networks": "network", "steps": "step", "evaluate": "evaluation"}
+"""What reads each section without named entries."""
+NAMED_SECTIONS = {"data": "data set", "networks": "network", "steps": "step", "evaluate": "evaluation"}
+"""Sections with named entries, and what an entry is."""
 
 
 def reader_usages(
     config: Config, path: Sequence[str], node: Node | None, option: Option | None
 ) -> Sequence[Usage | UsageGroup]:
-    """Who reads the value at a path, and the usages of the keys, networks, steps and data sets that it names."""
-    if len(path) == 2 and path[0] in NAMED and path[1] in _named(config, path[0]):
+    """The readers of the value at a path, or the usages of the keys, networks, steps and data sets that it names."""
+    if len(path) == 2 and path[0] in NAMED_SECTIONS and path[1] in _entries(config, path[0]):
         return _of_section(config, *path)
     components = {component.path: (component, when) for component, when in all_components(config)}
     where = ".".join(path)
@@ -53,8 +54,8 @@ def reader_usages(
     if holders:
         return [_holder(*components[max(holders, key=len)]), *_scheduled(config, path)]
     if len(path) > 2 and path[0] in ("steps", "evaluate"):
-        return [Usage(UsageKind.READ_BY, (f"{NAMED[path[0]]} {path[1]}",))]
-    return [Usage(UsageKind.READ_BY, (SERVES[path[0]],))] if path and path[0] in SERVES else []
+        return [Usage(UsageKind.READ_BY, (f"{NAMED_SECTIONS[path[0]]} {path[1]}",))]
+    return [Usage(UsageKind.READ_BY, (SECTION_READERS[path[0]],))] if path and path[0] in SECTION_READERS else []
 
 
 def _of_section(config: Config, section: str, name: str) -> list[Usage]:
@@ -75,7 +76,7 @@ def _holder(component: Component, when: When) -> Usage:
     parts = component.path.split(".")
     if component.kind in ("optimizers", "schedules"):
         what = "optimizer" if component.kind == "optimizers" else "schedule"
-        reader = f"the {what} {name} of {NAMED.get(parts[0], parts[0])} {parts[1]}"
+        reader = f"the {what} {name} of {NAMED_SECTIONS.get(parts[0], parts[0])} {parts[1]}"
     else:
         reader = f"{component.path} ({name})" if name != parts[-1] else component.path
     return Usage(UsageKind.READ_BY, (reader,), gate=when if is_gated else ALWAYS)
@@ -115,7 +116,7 @@ def _named_group(config: Config, path: Sequence[str], name: str, option: Option 
     return [UsageGroup(f"step {name}", tuple(step_usages(config, name)))] if name in config.steps else []
 
 
-def _named(config: Config, section: str) -> Iterable[str]:
+def _entries(config: Config, section: str) -> Iterable[str]:
     parts: dict[str, Iterable[str]] = {
         "networks": config.networks,
         "steps": config.steps,

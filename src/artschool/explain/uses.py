@@ -1,4 +1,4 @@
-"""Who writes and reads the things that a file names: keys, networks, steps and data sets."""
+"""How the parts of a file use its keys, networks, steps and data sets."""
 
 from __future__ import annotations
 
@@ -107,8 +107,8 @@ def _trainers(config: Config, network: str) -> list[Usage]:
     if trainers:
         return trainers
     if network in config.networks:
-        return [Usage(UsageKind.TRAINED_BY, remark="no step, so it stays as it is")]
-    unknown = f"no step: there is no such network. {nearest(network, config.networks)}".strip()
+        return [Usage(UsageKind.TRAINED_BY, remark="no step; its weights never change")]
+    unknown = f"no step: unknown network. {nearest(network, config.networks)}".strip()
     return [Usage(UsageKind.TRAINED_BY, remark=unknown)]
 
 
@@ -116,7 +116,7 @@ def _average(config: Config, network: str) -> list[Usage]:
     ema = config.sections.ema
     if ema is None or network not in ema.decays:
         return []
-    return [Usage(UsageKind.AVERAGED, remark=f"with decay {ema.decays[network]:g}, as the network '{network}.ema'")]
+    return [Usage(UsageKind.AVERAGED, remark=f"with decay {ema.decays[network]:g} as {network}.ema")]
 
 
 def _callers(config: Config, name: str, original: str) -> Iterator[Usage]:
@@ -140,7 +140,7 @@ def step_usages(config: Config, name: str) -> list[Usage]:
     """The networks that a step trains and calls, when it runs, and the evaluations that run it too."""
     step, order = config.steps[name], list(config.steps)
     trained = step.section.trained
-    turn = f"as number {order.index(name) + 1} of {len(order)} in an iteration"
+    turn = f"step {order.index(name) + 1} of {len(order)} in each iteration"
     called = {use.name for component, _ in components_of(step) for use in component.networks} - set(trained)
     usages = [
         Usage(UsageKind.TRAINS, tuple(f"networks.{network}" for network in trained)),
@@ -150,7 +150,7 @@ def step_usages(config: Config, name: str) -> list[Usage]:
         usages.append(Usage(UsageKind.CALLS, tuple(f"networks.{network}" for network in sorted(called))))
     for evaluation in config.evaluations.values():
         if name in evaluation.section.steps:
-            usages.append(Usage(UsageKind.RUN_BY, (f"evaluate.{evaluation.name} too",), remark="without training"))
+            usages.append(Usage(UsageKind.RUN_BY, (f"evaluate.{evaluation.name}",), remark="without training"))
     return usages
 
 
@@ -159,11 +159,13 @@ def data_usages(config: Config, name: str) -> list[Usage]:
     keys = declared_keys(config.data.get(name))
     yields = Usage(UsageKind.YIELDS, tuple(keys)) if keys is not None else _UNDECLARED
     readers = ["the steps"] if name == "train" else []
-    readers += [f"evaluate.{each.name}" for each in config.evaluations.values() if each.section.data == name]
+    readers += [
+        f"evaluate.{evaluation.name}" for evaluation in config.evaluations.values() if evaluation.section.data == name
+    ]
     return [yields, *(Usage(UsageKind.READ_BY, (reader,)) for reader in readers or ["nothing"])]
 
 
-_UNDECLARED = Usage(UsageKind.YIELDS, remark="keys that only the running data set can tell")
+_UNDECLARED = Usage(UsageKind.YIELDS, remark="keys that are known only when it is loaded")
 
 
 def evaluation_usages(config: Config, name: str) -> list[Usage]:
