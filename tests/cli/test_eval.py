@@ -80,6 +80,6 @@ def test_what_cannot_be_evaluated_is_told(tmp_path: Path) -> None:
     assert str(missing.exception).endswith("run has no valid checkpoint; train first, or name one by --checkpoint")
     trained(tmp_path)
     nothing = evaluate(tmp_path, "evaluate={}", error=ConfigError)
-    assert str(nothing.exception).endswith("there is no `evaluate:` section, so there is nothing to evaluate")
+    assert str(nothing.exception).endswith("has no evaluations; add an `evaluate:` section")
     other = evaluate(tmp_path, "networks.gen.width=4", error=CheckpointError)
     assert "gen does not fit the network of the file" in str(other.exception)
