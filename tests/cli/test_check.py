@@ -28,7 +28,7 @@ step critic      trains critic with adamw at 0.0004, after 600
 evaluate photos  on val, every 200 iterations
   upscale        lq -> forward(gen.ema) -> sr
   psnr           sr, hq -> psnr
-gan.yml: sound.
+gan.yml: valid.
 """
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 NETS = """\
@@ -110,7 +110,7 @@ def test_every_part_that_differs_is_told(capsys: pytest.CaptureFixture[str]) -> 
     assert "step critic      trains critic without an optimizer, after 600, before 900" in lines
     assert "  noisy          lq -> add_noise -> lq_noisy, before 900" in lines
     assert "evaluate photos  on val, at the end" in lines
-    assert lines[-1] == "gan.yml: sound. 4 warnings."  # of the data set, more parts than samples, and idle losses
+    assert lines[-1] == "gan.yml: valid. 4 warnings."  # of the data set, more parts than samples, and idle losses
 
 
 def test_markup_in_a_file_is_only_text(capsys: pytest.CaptureFixture[str]) -> None:

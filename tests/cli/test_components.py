@@ -48,13 +48,13 @@ def test_a_component_is_described_by_its_signature(capsys: pytest.CaptureFixture
         "Raises:\n"
         "    ConfigError: The shapes differ.\n"
         "\n"
-        "in the file  default   takes\n"
-        "after        0         whole number\n"
-        "before       null      whole number or null\n"
-        "every        1         whole number\n"
-        "weight       required  number\n"
-        "fake         required  key\n"
-        "real         required  key\n"
+        "option  default   takes\n"
+        "after   0         whole number\n"
+        "before  null      whole number or null\n"
+        "every   1         whole number\n"
+        "weight  required  number\n"
+        "fake    required  key\n"
+        "real    required  key\n"
         "\n"
         "`in:` fills fake, real, in this order.\n"
     )
@@ -76,19 +76,19 @@ def test_every_kind_of_parameter_is_in_words(capsys: pytest.CaptureFixture[str])
     lines = printed(capsys, "injectors", "odd").splitlines()
     assert lines[:3] == ["odd, injector", "", "No documentation."]
     assert lines[5:] == [
-        "after        0            whole number",
-        "before       null         whole number or null",
-        "every        1            whole number",
-        "out          required     key or list of key",
-        "only         null         'training' or 'evaluation' or null",
-        "once         false        true or false",
-        "no_grad      false        true or false",
-        "x            required     key or null",
-        "nets         required     list of network",
-        "inner        required     mapping with the type of one of the injectors",
-        "table        null         mapping to list of whole number or null",
-        "pair         [0.5, true]  list of number, true or false",
-        'name         "yes"        text',
+        "after    0            whole number",
+        "before   null         whole number or null",
+        "every    1            whole number",
+        "out      required     key or list of key",
+        "only     null         'training' or 'evaluation' or null",
+        "once     false        true or false",
+        "no_grad  false        true or false",
+        "x        required     key or null",
+        "nets     required     list of network",
+        "inner    required     mapping with a `type` from the injectors",
+        "table    null         mapping to list of whole number or null",
+        "pair     [0.5, true]  list of number, true or false",
+        'name     "yes"        text',
         "",
         "`in:` fills x, in this order.",
     ]

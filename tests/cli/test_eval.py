@@ -82,7 +82,7 @@ def test_what_cannot_be_evaluated_is_told(tmp_path: Path) -> None:
     )
     trained(tmp_path)
     nothing = evaluate(tmp_path, "evaluate={}", error=ConfigError)
-    assert str(nothing.exception).endswith("there is no `evaluate:` section, so there is nothing to evaluate")
+    assert str(nothing.exception).endswith("has no evaluations; add an `evaluate:` section")
     other = evaluate(tmp_path, "networks.gen.width=4", error=CheckpointError)
     assert str(other.exception).endswith(
         ": gen.0.bias: does not fit the config file (expected (4,), the checkpoint has (8,))"

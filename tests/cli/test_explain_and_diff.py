@@ -78,9 +78,9 @@ def test_explain_knows_what_a_plugin_registers(folder: Path) -> None:
 
 
 def test_explain_refuses_a_line_with_a_path_and_two_paths() -> None:
-    with pytest.raises(ConfigError, match=r"takes a line or a path, found both: line 3 and 'train'"):
+    with pytest.raises(ConfigError, match=r"expected a line or a path, got both: line 3 and 'train'"):
         run("explain", "gan.yml:3", "train")
-    with pytest.raises(ConfigError, match=r"explains one path at a time, found 2: train, seed"):
+    with pytest.raises(ConfigError, match=r"expected one path or key, got 2: train, seed"):
         run("explain", "gan.yml", "train", "seed")
     with pytest.raises(ConfigError, match=r"file does not exist"):
         run("explain", "gam.yml:3")
@@ -92,8 +92,8 @@ def test_explain_says_what_a_line_of_an_old_file_became(folder: Path) -> None:
     Path("old.yml").write_text(old)
     output = run("explain", "old.yml:6").output
     assert output.startswith("steps.a.optimizer.lr = 0.0002\n")
-    assert "where the old file says lr: !!float 2e-4\n" in output
-    with pytest.raises(ConfigError, match="what line 2 says stands nowhere in our language"):
+    assert "converted from lr: !!float 2e-4\n" in output
+    with pytest.raises(ConfigError, match="line 2 has no counterpart in artschool's language"):
         run("explain", "old.yml:2")
 
 
@@ -103,9 +103,9 @@ def test_diff_is_0_when_files_mean_the_same() -> None:
     )
     result = run("diff", "gan.yml", "same.yml")
     assert result.output == (
-        "Only in writing: no consequence\n"
-        "  train.accumulate  written in the second only\n"
-        "gan.yml and same.yml mean the same.\n"
+        "Notation only: no consequence\n"
+        "  train.accumulate  written only in the second file\n"
+        "gan.yml and same.yml are equivalent.\n"
     )
     assert result.exit_code == 0
 
@@ -114,9 +114,9 @@ def test_diff_is_1_and_tells_the_consequences_when_they_differ() -> None:
     Path("other.yml").write_text(SOUND.replace("weight: 0.005", "weight: 0.01").replace("width: 24, b", "width: 8, b"))
     result = run("diff", "gan.yml", "other.yml")
     assert result.output == (
-        "Architecture: checkpoints of one may not fit the other\n"
+        "Architecture: checkpoints may be incompatible\n"
         "  networks.gen.width  24 -> 8\n"
-        "Training: what moves, when, and by which losses\n"
+        "Training: trained networks, timing and losses\n"
         "  steps.gen.losses.adversarial.weight  0.005 -> 0.01\n"
         "gan.yml and other.yml differ.\n"
     )
@@ -126,9 +126,9 @@ def test_diff_is_1_and_tells_the_consequences_when_they_differ() -> None:
 def test_diff_tells_what_overrides_of_the_second_file_do() -> None:
     result = run("diff", "gan.yml", "gan.yml", "networks.critic.width=8", "train.accumulate=2")
     assert result.output == (
-        "Architecture: checkpoints of one may not fit the other\n"
+        "Architecture: checkpoints may be incompatible\n"
         "  networks.critic.width  24 -> 8\n"
-        "Length, precision, batch\n"
+        "Length, precision and batch size\n"
         "  train.accumulate  1 (default) -> 2\n"
         "gan.yml and gan.yml with networks.critic.width=8 train.accumulate=2 differ.\n"
     )
@@ -148,12 +148,12 @@ def test_diff_keeps_the_plugins_of_two_folders_apart(folder: Path) -> None:
         (folder / name).mkdir()
         (folder / name / "nets.py").write_text(code)
         (folder / name / "gan.yml").write_text(text)
-    assert run("diff", "one/gan.yml", "copy/gan.yml").output == "one/gan.yml and copy/gan.yml mean the same.\n"
+    assert run("diff", "one/gan.yml", "copy/gan.yml").output == "one/gan.yml and copy/gan.yml are equivalent.\n"
     lines = run("diff", "one/gan.yml", "other/gan.yml").output.splitlines()
     assert lines[:3] == [
-        "Architecture: checkpoints of one may not fit the other",
+        "Architecture: checkpoints may be incompatible",
         "  networks.critic.depth  3 (default) -> 4 (default)",
-        "Code that is imported",
+        "Imported code",
     ]
     assert lines[3].startswith("  plugins.nets.py  code ")
 

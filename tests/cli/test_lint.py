@@ -23,7 +23,7 @@ A loss has weight 0.
 
 It is computed, and its gradient with it, and changes nothing. Drop it; to watch a number, an evaluation is cheaper.
 
-To allow it: `# lint: allow weight-zero: why`, at its line or above.
+To allow it, write `# lint: allow weight-zero: reason` on its line or the line above.
 """
 
 
@@ -47,7 +47,7 @@ def spoil() -> None:
 
 
 def test_a_file_without_findings_is_told_and_gives_0() -> None:
-    assert run("lint", "gan.yml") == (0, "gan.yml: nothing to object to.\n")
+    assert run("lint", "gan.yml") == (0, "gan.yml: no findings.\n")
 
 
 def test_findings_are_listed_and_give_1() -> None:
@@ -59,7 +59,7 @@ def test_check_warns_of_them_and_still_gives_0() -> None:
     spoil()
     code, output = run("check", "gan.yml")
     assert code == 0 and output.startswith(f"warning: {FINDING}gan ")
-    assert output.endswith("gan.yml: sound. 1 warning.\n")
+    assert output.endswith("gan.yml: valid. 1 warning.\n")
 
 
 def test_rules_are_listed_and_explained() -> None:
@@ -76,10 +76,10 @@ def test_a_reason_is_wrapped_at_words_on_a_terminal(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_unknown_rule_is_told_the_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"^there is no rule 'weight-zeros'\n(.|\n)*Did you mean 'weight-zero'\?"):
+    with pytest.raises(ConfigError, match=r"^unknown rule 'weight-zeros'\n(.|\n)*Did you mean 'weight-zero'\?"):
         run("lint", "--rules", "weight-zeros")
 
 
 def test_without_a_file_it_says_what_it_wants() -> None:
     code, output = run("lint")
-    assert code == 2 and "name a file, or write --rules" in output
+    assert code == 2 and "Missing argument 'CONFIG'; or use --rules." in output

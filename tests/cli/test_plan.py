@@ -160,7 +160,7 @@ def test_data_that_is_not_here_leaves_epochs_unknown() -> None:
 
 @pytest.mark.parametrize("at", ["", "1,,2", "-1", "1.5", "all"])
 def test_what_is_no_iteration_is_refused(at: str) -> None:
-    with pytest.raises(ArtschoolError, match="write iterations, counted from 0, with commas"):
+    with pytest.raises(ArtschoolError, match="expected iterations, counted from 0 and separated by commas"):
         planned("--at", at)
 
 

@@ -68,8 +68,8 @@ def test_it_is_written_beside_the_file_which_names_it() -> None:
     printed, _ = run("run.yml")
     size = Path("run.schema.json").stat().st_size
     assert printed == (
-        f"run.schema.json: written, {size:,} bytes\n"
-        "run.yml: now begins with # yaml-language-server: $schema=run.schema.json\n"
+        f"run.schema.json: wrote {size:,} bytes\n"
+        "run.yml: added the line # yaml-language-server: $schema=run.schema.json\n"
     )
     assert Path("run.yml").read_bytes() == LINE + b"\n" + SOUND.encode()
     assert schema()["$schema"] == "http://json-schema.org/draft-07/schema#"
@@ -81,7 +81,7 @@ def test_a_second_time_the_file_stays_as_it_is() -> None:
     run("run.yml")
     before = Path("run.yml").read_bytes()
     printed, _ = run("run.yml")
-    assert printed.endswith("run.yml: names a schema already: # yaml-language-server: $schema=run.schema.json\n")
+    assert printed.endswith("run.yml: already names a schema: # yaml-language-server: $schema=run.schema.json\n")
     assert Path("run.yml").read_bytes() == before
 
 
@@ -229,8 +229,7 @@ def test_a_plugin_that_fails_is_told_and_the_others_are_registered() -> None:
     [
         (
             "model: x\nsteps: {g: {training: gen}}\nnetworks: {gen: {which_model_G: x}}\n",
-            "run.yml:1:1: is a file of DL-Art-School, which has no schema\n"
-            "    `artschool convert` writes it in our language.",
+            "run.yml:1:1: is a DL-Art-School file, which has no schema\n    Convert it with `artschool convert`.",
         ),
         (None, "run.yml: file does not exist"),
     ],

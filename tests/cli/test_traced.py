@@ -14,11 +14,11 @@ from artschool.errors import ConfigError, ResourceError
 from artschool.trace import report
 
 PRINTED = """\
-key      value           gradient  from, and who reads it
+key      value           gradient  writer -> readers
   x      (4, 3) float32            data.train -> main.call
   label  (4,) int64                data.train
   y      (4, 3) float32  yes       main.call -> main.mean, second.own
-loss          gives a gradient to
+loss          gradient reaches
   main.mean   2 of 2 parameters of net
   second.own  2 of 2 parameters of other
 """
@@ -35,7 +35,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_check_prints_keys_gradients_memory_and_disk(file: Path) -> None:
     printed = CliRunner().invoke(cli, ["check", "toy.yml", "--trace"])
     lines = printed.output.splitlines()
-    start = lines.index("key      value           gradient  from, and who reads it")
+    start = lines.index("key      value           gradient  writer -> readers")
     assert lines[start : start + 7] == PRINTED.splitlines()
     assert [line.split()[0] for line in lines[start + 7 :]] == [
         *("memory", "parameters", "optimizer", "step", "step", "disk", "a", "toy.yml:")
@@ -50,8 +50,8 @@ def test_train_says_what_it_will_take_and_refuses_what_cannot_train(file: Path) 
     assert done.exit_code == 0
     assert "traced: 1 regime; training takes about " in done.output
     again = CliRunner().invoke(cli, ["train", "toy.yml", "train.iterations=1"])
-    assert again.output.splitlines()[-1] == "runs/traced has finished its 1 iterations already"
-    assert "traced:" not in again.output
+    assert again.output.splitlines()[-1] == "runs/traced: already finished (1 of 1 iterations)"
+    assert not [line for line in again.output.splitlines() if line.startswith("traced:")]
     refused = CliRunner().invoke(cli, ["train", "toy.yml", "--run-dir", "other", "steps.main.losses.mean.in=x"])
     assert isinstance(refused.exception, ConfigError)
     assert "steps.main.losses.mean: reaches no parameter of 'net'" in str(refused.exception)

@@ -137,7 +137,7 @@ def test_a_network_tells_who_trains_averages_and_calls_it() -> None:
     assert rows("networks.gen")[2:] == [
         "from gan.yml:7:3",
         "trained by steps.gen (gan.yml:10:3)",
-        "averaged with decay 0.98, as the network 'gen.ema'",
+        "averaged with decay 0.98 as gen.ema",
         "called by steps.gen.injectors.upscale (gan.yml:17:7)",
         "called by evaluate.photos.injectors.upscale (gan.yml:34:7)",
     ]
@@ -149,7 +149,7 @@ def test_a_step_tells_its_networks_and_its_turn() -> None:
     assert rows("steps.critic")[2:] == [
         "from gan.yml:21:3",
         "trains networks.critic",
-        "runs as number 2 of 2 in an iteration, after 600",
+        "runs step 2 of 2 in each iteration, after 600",
     ]
     assert "calls networks.critic" in rows("steps.gen")
 
@@ -190,24 +190,24 @@ def test_a_mapping_lists_its_options_written_ones_first() -> None:
 
 def test_a_base_tells_what_was_replaced_and_what_was_merged() -> None:
     assert "from own.yml:4:9" in rows("networks.gen.width", file="own.yml")
-    assert "instead of 24 at gan.yml:7:31" in rows("networks.gen.width", file="own.yml")
+    assert "replaces 24 at gan.yml:7:31" in rows("networks.gen.width", file="own.yml")
     assert "from gan.yml:7:21" in rows("networks.gen.scale", file="own.yml")
-    assert "on top of gan.yml:7:3" in rows("networks.gen", file="own.yml")
+    assert "merged into gan.yml:7:3" in rows("networks.gen", file="own.yml")
     optimizer = rows("steps.gen.optimizer", file="own.yml")
-    assert any(text.startswith("instead of {type: adamw, lr: 0.002") for text in optimizer)
+    assert any(text.startswith("replaces {type: adamw, lr: 0.002") for text in optimizer)
 
 
 def test_a_value_that_left_with_its_mapping_is_a_default_again() -> None:
     told = rows("steps.gen.optimizer.weight_decay", file="own.yml")
-    assert told[-3:-1] == ["from the default", "not 0.0 at gan.yml:12:60: what holds it is replaced as a whole"]
+    assert told[-3:-1] == ["from the default", "not 0.0 at gan.yml:12:60: the mapping around it is replaced"]
 
 
 def test_an_override_tells_what_it_replaced() -> None:
     told = rows("networks.gen.width", "networks.gen.width=8", file="own.yml")
     assert told[3:6] == [
         "from override 'networks.gen.width=8'",
-        "instead of 48 at own.yml:4:9",
-        "instead of 24 at gan.yml:7:31",
+        "replaces 48 at own.yml:4:9",
+        "replaces 24 at gan.yml:7:31",
     ]
     assert ("width", "8", "override") in explained("networks.gen", "networks.gen.width=8").options
 
@@ -216,7 +216,7 @@ def test_a_reference_tells_how_it_is_written_and_what_it_names_without_the_envir
     told = explained("networks.gen.blocks", file="own.yml")
     text = "\n".join(row for _, row in told.rows)
     assert "written '${networks.critic.width}'" in text
-    assert 'where networks.critic.width is "${env:WIDTH}", at own.yml:5:32' in text
+    assert 'where networks.critic.width is "${env:WIDTH}" at own.yml:5:32' in text
     assert explained("networks.critic.width", file="own.yml").title == 'networks.critic.width = "${env:WIDTH}"'
     assert "= 24" not in told.title
 
@@ -244,8 +244,8 @@ def test_a_line_leads_to_what_stands_there(line: int, column: int | None, path: 
     [
         (8, "own.yml: line 8 is a comment; line 9 is steps.gen.optimizer"),
         (10, "own.yml: line 10 is empty; line 11 is steps.gen.losses"),
-        (14, "own.yml: there is no line 14; the file has 13; line 13 is steps.gen.losses.pixel.in.1"),
-        (0, "own.yml: there is no line 0; the file has 13; line 1 is base"),
+        (14, "own.yml: there is no line 14; the file has 13 lines; line 13 is steps.gen.losses.pixel.in.1"),
+        (0, "own.yml: there is no line 0; the file has 13 lines; line 1 is base"),
     ],
 )
 def test_a_line_without_anything_names_the_next(line: int, message: str) -> None:
@@ -257,17 +257,17 @@ def test_a_line_without_anything_names_the_next(line: int, message: str) -> None
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("steps.gen.optimzer", "there is no 'optimzer' in steps.gen\n    There are: "),
-        ("stepz", "there is no 'stepz' in the file\n    There are: "),
+        ("steps.gen.optimzer", "unknown name 'optimzer' in steps.gen\n    There are: "),
+        ("stepz", "unknown name 'stepz' in the file\n    There are: "),
         (
             "checkpoint.keep_best.monitor",
-            "there is no 'monitor' in checkpoint.keep_best\n    There are: metric, mode. Did you mean 'metric'?",
+            "unknown name 'monitor' in checkpoint.keep_best\n    There are: metric, mode. Did you mean 'metric'?",
         ),
-        ("data.test", "there is no 'test' in data\n    There are: train, val."),
-        ("networks.gne", "there is no 'gne' in networks\n    There are: critic, gen. Did you mean 'gen'?"),
-        ("steps.gen.schedule.power", "there is no 'power' in steps.gen.schedule\n    There are: "),
-        ("train.accumulate_every.every", "is not written and has no default; it takes whole number, 1 or more"),
-        ("steps.gen.losses.pixel.in.5", "there is no '5' in steps.gen.losses.pixel.in"),
+        ("data.test", "unknown name 'test' in data\n    There are: train, val."),
+        ("networks.gne", "unknown name 'gne' in networks\n    There are: critic, gen. Did you mean 'gen'?"),
+        ("steps.gen.schedule.power", "unknown name 'power' in steps.gen.schedule\n    There are: "),
+        ("train.accumulate_every.every", "is not set and has no default; it takes whole number, 1 or more"),
+        ("steps.gen.losses.pixel.in.5", "unknown name '5' in steps.gen.losses.pixel.in"),
     ],
 )
 def test_a_path_that_leads_nowhere_names_what_is_near(path: str, message: str) -> None:
@@ -280,12 +280,10 @@ def test_a_file_with_faults_is_explained_as_far_as_it_goes() -> None:
     changed("    trains: gen\n", "    train: gen\n")
     assert "read by steps.gen.losses.pixel as fake (gan.yml:19:7)" in rows("sr")
     told = rows("steps.gen.train")
-    assert told[0] == "is no option" and told[3] == "fault unknown option"
+    assert told[0] == "is an unknown option" and told[3] == "fault unknown option"
     assert told[4].endswith("Did you mean 'trains'?")
     changed("network: gen, in: lq_noisy", "network: genn, in: lq_noisy")
-    assert "trained by no step: there is no such network. Did you mean 'gen'?" in rows(
-        "steps.gen.injectors.upscale.network"
-    )
+    assert "trained by no step: unknown network. Did you mean 'gen'?" in rows("steps.gen.injectors.upscale.network")
     changed("in: [sr, hq], weight", "in: [srr, hq], weight")
     assert "written by nothing. Did you mean 'sr'?" in rows("steps.gen.losses.pixel.fake")
     changed("batch_size: 16", "batch_size: many")
@@ -311,7 +309,7 @@ def test_every_path_of_a_file_can_be_explained() -> None:
 
     def paths(value: object, path: tuple[str, ...]) -> None:
         told = explain(file, path)
-        assert not [text for label, text in told.rows if label == "is" and text == "no option"], path
+        assert not [text for label, text in told.rows if label == "is" and text == "an unknown option"], path
         if isinstance(value, dict | list):
             for name, child in value.items() if isinstance(value, dict) else enumerate(value):
                 paths(child, (*path, str(name)))

@@ -25,7 +25,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def flows(graph: Dataflow) -> set[tuple[str, str, str]]:
     names = {call.id: f"{graph.lanes[call.lane].title}/{call.name}" for call in graph.calls}
-    return {(names[flow.writer], flow.key, names[flow.reader]) for flow in graph.flows}
+    return {(names[edge.writer], edge.key, names[edge.reader]) for edge in graph.edges}
 
 
 def test_keys_flow_from_who_writes_them_to_who_reads_them() -> None:
@@ -48,7 +48,7 @@ def test_keys_flow_from_who_writes_them_to_who_reads_them() -> None:
 
 
 def test_networks_tell_who_trains_them() -> None:
-    fates = {network.name: (network.fate, network.trained) for network in of_text(LARGE).networks}
+    fates = {network.name: (network.status, network.trained) for network in of_text(LARGE).networks}
     assert fates == {
         "gen": ("trained by gen", True),
         "fine": ("trained by fine", True),
@@ -86,7 +86,7 @@ def test_no_line_runs_through_a_box_and_no_two_boxes_touch(recipe: str) -> None:
             for box in boxes:
                 across = min(x1, x2) < box.x + WIDTH and box.x < max(x1, x2)
                 down = min(y1, y2) < box.y + box.height and box.y < max(y1, y2)
-                assert not (across and (down or box.y < y1 == y2 < box.y + box.height)), (wire.flow, box.call.name)
+                assert not (across and (down or box.y < y1 == y2 < box.y + box.height)), (wire.edge, box.call.name)
 
 
 @pytest.mark.parametrize("name", [*sorted(path.stem for path in RECIPES.glob("*.yml")), "four_networks", "long_names"])
@@ -96,7 +96,7 @@ def test_no_two_keys_run_along_the_same_line(name: str) -> None:
         for (x1, y1), (x2, y2) in zip(wire.points, wire.points[1:], strict=False):
             upright = x1 == x2
             low, high = sorted((y1, y2) if upright else (x1, x2))
-            pieces.setdefault((upright, x1 if upright else y1), []).append((low, high, wire.flow.key, wire.flow.writer))
+            pieces.setdefault((upright, x1 if upright else y1), []).append((low, high, wire.edge.key, wire.edge.writer))
     for line in pieces.values():
         for index, (low, high, *key) in enumerate(line):
             for other_low, other_high, *other in line[index + 1 :]:
@@ -127,7 +127,7 @@ def test_the_picture_is_xml_with_a_line_for_each_flow() -> None:
     graph = of_text(LARGE)
     drawn = ET.fromstring(svg(graph))
     wires = [(p.get("data-from"), p.get("data-key"), p.get("data-to")) for p in drawn.iter(f"{SVG}path")]
-    assert wires == [(flow.writer, flow.key, flow.reader) for flow in graph.flows]
+    assert wires == [(edge.writer, edge.key, edge.reader) for edge in graph.edges]
 
 
 def test_shapes_are_told_where_they_are_known() -> None:
@@ -178,7 +178,7 @@ def test_the_command_writes_by_suffix_and_prints_mermaid(tmp_path: Path) -> None
         assert output.read_text().startswith(start)
     refused = CliRunner().invoke(cli, ["graph", recipe, "-o", "graph.png"])
     assert isinstance(refused.exception, ConfigError)
-    assert str(refused.exception) == "-o graph.png: the name must end with one of .html, .svg, .mmd"
+    assert str(refused.exception) == "-o graph.png: unknown suffix (expected .html or .svg or .mmd)"
     lost = CliRunner().invoke(cli, ["graph", recipe, "-o", str(tmp_path / "none" / "graph.svg")])
     assert isinstance(lost.exception, ConfigError)
     assert str(lost.exception) == f"-o {tmp_path}/none/graph.svg: there is no folder {tmp_path}/none"

@@ -113,7 +113,7 @@ def test_check_takes_an_old_file_as_it_is() -> None:
     lines = result.stdout.splitlines()
     assert result.exit_code == 0
     assert lines[0] == f"{FILES / 'whole.yml'}: {NOTICE}"
-    assert lines[-1] == f"{FILES / 'whole.yml'}: sound. {sum(line.startswith('warning: ') for line in lines)} warnings."
+    assert lines[-1] == f"{FILES / 'whole.yml'}: valid. {sum(line.startswith('warning: ') for line in lines)} warnings."
     assert any(line.startswith(f"warning: {FILES / 'whole.yml'}:24:5: steps.gen.clip_grad_eps: ") for line in lines)
 
 
@@ -121,7 +121,7 @@ def test_convert_refuses_a_file_of_ours(tmp_path: Path) -> None:
     file = tmp_path / "own.yml"
     file.write_text("{name: a, data: {}, steps: {a: {trains: a}}}")
     result = CliRunner().invoke(cli, ["convert", str(file)])
-    assert str(result.exception) == f"{file}:1:1: is no file of DL-Art-School; it needs no conversion"
+    assert str(result.exception) == f"{file}:1:1: is not a DL-Art-School file and needs no conversion"
 
 
 def test_convert_prints_a_draft_and_every_fault() -> None:

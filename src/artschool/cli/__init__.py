@@ -1,4 +1,7 @@
-"""The command `artschool`: parse, call, print, exit code. Nothing heavy is imported before a command runs."""
+"""The command `artschool`: parses arguments, calls a function, prints, and sets the exit code.
+
+Slow imports wait until a command runs.
+"""
 
 from artschool.cli.main import main
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from artschool.cli.columns import print_columns
 from artschool.config.flow import components_of, declared_keys
 from artschool.config.structure import Component, Config, StepConfig
+from artschool.config.when import ALWAYS, When
 from artschool.lint import Subject, lint
 from artschool.read.read import check_file
 from artschool.registry.entries import DatasetEntry, LossEntry
@@ -23,13 +24,13 @@ Row = tuple[str, str]
 
 
 def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool, traced: bool = False) -> None:
-    """Prove a file and print what it does."""
+    """Check a file and print a summary of what it does."""
     console = Console(highlight=False)
 
-    def announce(line: str) -> None:
+    def print_line(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
-    config = check_file(path, overrides, with_plugins=with_plugins, announce=announce)
+    config = check_file(path, overrides, with_plugins=with_plugins, announce=print_line)
     found = _trace(config) if traced else None
     warnings = [*config.warnings, *lint(Subject(config, found.networks if found else None))]
     for warning in warnings:
@@ -41,29 +42,29 @@ def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool, t
         print_trace(console, config, found)
     number = len(warnings)
     warned = f" {number} warning{'s' if number > 1 else ''}." if number else ""
-    console.print(f"{path}: sound.{warned}", soft_wrap=True, markup=False)
+    console.print(f"{path}: valid.{warned}", soft_wrap=True, markup=False)
 
 
 def _trace(config: Config) -> Trace:
-    from artschool.trace.trace import trace  # It brings the engine.
+    from artschool.trace.trace import trace  # It imports the engine.
 
     return trace(config)
 
 
 def summary(config: Config) -> Iterator[Row]:
-    """What a config does, in the order in which it happens: names, and what becomes of them.
+    """A summary of a config in the order in which it runs: names, and what happens to them.
 
-    An arrow leads from the keys that are read through a component to those that are written.
+    Arrows lead from the keys that a component reads, through it, to the keys that it writes.
     """
     yield config.sections.name, _training(config)
     for name, network in config.networks.items():
-        yield f"network {name}", ", ".join([_type(network), *_fate(config, name)])
+        yield f"network {name}", ", ".join([_type(network), *_status(config, name)])
     for name, data in config.data.items():
         keys = declared_keys(data)
-        yields = f"-> {_join(keys)}" if keys is not None else "does not say which keys it yields"
+        yields = f"-> {_join(keys)}" if keys is not None else "yields keys that are known only when it is loaded"
         yield f"data {name}", f"{_type(data)} {yields}"
     for step in config.steps.values():
-        yield f"step {step.name}", f"trains {_join(step.section.trained)} {_means(step)}"
+        yield f"step {step.name}", f"trains {_join(step.section.trained)} {_method(step)}"
         yield from (_row(component) for component, _ in components_of(step))
         yield from map(_row, step.callbacks.values())
     for evaluation in config.evaluations.values():
@@ -85,34 +86,40 @@ def _training(config: Config) -> str:
     return f"{number} {unit}{_s(number or 0)}{batch}{parts}, in {train.precision}"
 
 
-def _fate(config: Config, network: str) -> list[str]:
+def _status(config: Config, network: str) -> list[str]:
     trainers = [step.name for step in config.steps.values() if network in step.section.trained]
     ema = config.sections.ema
     averaged = [f"averaged with decay {ema.decays[network]:g}"] if ema is not None and network in ema.decays else []
     return [f"trained by {_join(trainers)}" if trainers else "frozen", *averaged]
 
 
-def _means(step: StepConfig) -> str:
+def _method(step: StepConfig) -> str:
     if step.optimizer is None:
-        return _joined("without an optimizer", step.section.trains_when)
+        return _joined("without an optimizer", _gate(step.section.trains_when))
     rate = step.optimizer.options().get("lr")
     at = f" at {rate:g}" if isinstance(rate, float | int) else ""
     sizing = step.section.batch_sizing
     over = f"over up to {sizing.max_full_batches} batches" if sizing else ""
-    return _joined(f"with {_type(step.optimizer)}{at}", over, *map(_type, step.schedule), step.section.trains_when)
+    return _joined(
+        f"with {_type(step.optimizer)}{at}", over, *map(_type, step.schedule), _gate(step.section.trains_when)
+    )
 
 
-def _row(component: Component, stand_ins: Mapping[str, str] = MappingProxyType({})) -> Row:
-    called = _join(stand_ins.get(use.name, use.name) for use in component.networks)
+def _row(component: Component, substitutes: Mapping[str, str] = MappingProxyType({})) -> Row:
+    called = _join(substitutes.get(use.name, use.name) for use in component.networks)
     name = f"{_type(component)}({called})" if called else _type(component)
     keys = [_join(use.name for use in uses) for uses in (component.reads, component.writes)]
     path = " -> ".join(part for part in (keys[0], name, keys[1]) if part)
     weight = f"weight {component.entry.weight:g}" if isinstance(component.entry, LossEntry) else ""
-    return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, component.when)
+    return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, _gate(component.when))
 
 
-def _joined(*parts: object) -> str:
-    return ", ".join(text for text in map(str, parts) if text not in ("", "always"))
+def _gate(when: When) -> str:
+    return "" if when == ALWAYS else str(when)
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(filter(None, parts))
 
 
 def _type(component: Component) -> str:

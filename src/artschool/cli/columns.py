@@ -1,4 +1,4 @@
-"""Rows in columns and paragraphs: wrapped on a terminal, as they are in a pipe or a file."""
+"""Print rows in columns, and paragraphs. Text is wrapped only on a terminal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rich.text import Text
 
 GAP = 2
 BELOW = 6
-"""Indentation of a last column that goes below the others."""
+"""Indentation of a last column that is printed below the others."""
 ITEM = re.compile(r" +\w+: ")
-"""How an argument begins, in a docstring."""
+"""The beginning of an argument in a docstring."""
 NARROWEST = 24
-"""Letters in a line of wrapped text, however narrow the terminal is."""
+"""Minimum width of wrapped text, in characters."""
 
 
 def print_columns(console: Console, rows: Sequence[Sequence[str]]) -> None:
-    """Print rows of equal length; only the last column may be long. A first name that is not indented is bold.
+    """Print rows with the same number of columns. A first column that is not indented is bold.
 
-    On a terminal the last column is wrapped under itself; where the others leave it no room, it goes below them.
+    On a terminal the last column is wrapped within its width. On a narrow one it is printed below the others.
     """
     widths = [max(map(len, column)) + GAP for column in zip(*rows, strict=True)][:-1]
     indent = sum(widths)
@@ -41,7 +41,7 @@ def print_columns(console: Console, rows: Sequence[Sequence[str]]) -> None:
 
 
 def print_docstring(console: Console, text: str) -> None:
-    """Print a docstring; on a terminal that is narrower than its lines, its paragraphs are wrapped anew."""
+    """Print a docstring. On a terminal that is narrower than its lines, its paragraphs are wrapped again."""
     lines = text.splitlines()
     if console.is_terminal and max(map(len, lines), default=0) > console.width:
         lines = [part for paragraph in _paragraphs(lines) for part in _wrapped(paragraph, console.width)]
@@ -49,7 +49,7 @@ def print_docstring(console: Console, text: str) -> None:
 
 
 def _paragraphs(lines: Sequence[str]) -> list[list[str]]:
-    """Lines that belong together: those of plain text, and an argument with the deeper lines that follow it."""
+    """Group lines into paragraphs: successive lines of text, and an argument with its indented lines."""
     paragraphs: list[list[str]] = []
     for line in lines:
         first = paragraphs[-1][0] if paragraphs else ""

@@ -19,7 +19,7 @@ from artschool.registry.signature import Parameter, Role
 
 
 def components_command(kind: str | None, name: str | None, plugins: Sequence[str]) -> None:
-    """List kinds, the components of one, or describe a component."""
+    """List the kinds, list the components of a kind, or describe a component."""
     console = Console(highlight=False)
     load_builtins()
     load_installed()
@@ -27,7 +27,9 @@ def components_command(kind: str | None, name: str | None, plugins: Sequence[str
         console.print(f"plugin {plugin}", soft_wrap=True, markup=False)
         load_plugin(plugin, Place("--plugin"), "")
     if kind is None:
-        print_columns(console, [(each.kind.name, ", ".join(each.names()) or "none") for each in REGISTRIES.values()])
+        print_columns(
+            console, [(registry.kind.name, ", ".join(registry.names()) or "none") for registry in REGISTRIES.values()]
+        )
         return
     if kind not in REGISTRIES:
         raise ConfigError(f"unknown kind {kind!r}. {allowed('The kinds are', kind, REGISTRIES)}")
@@ -45,7 +47,7 @@ def _list(console: Console, registry: Registry) -> None:
 def _describe(console: Console, item: Registered) -> None:
     console.print(f"[bold]{item.name}[/], {item.kind.one}\n")
     print_docstring(console, item.documentation or "No documentation.")
-    rows = [("in the file", "default", "takes")]
+    rows = [("option", "default", "takes")]
     parameters = {parameter.name: parameter for parameter in item.signature.parameters}
     for field_name, info in item.model.model_fields.items():
         name = info.alias or field_name
@@ -65,7 +67,7 @@ def _describe(console: Console, item: Registered) -> None:
 
 def _takes(parameter: Parameter) -> str:
     if parameter.role is Role.NESTED:
-        one = f"mapping with the type of one of the {parameter.nested_kind}"
+        one = f"mapping with a `type` from the {parameter.nested_kind}"
         return f"list of {one}" if takes_list(parameter.annotation) else one
     return type_name(parameter.annotation)
 

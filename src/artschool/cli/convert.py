@@ -14,10 +14,14 @@ from artschool.read.check import in_reading_order
 
 
 def convert_command(path: Path) -> None:
-    """Print a file of the reference in our language. One that cannot be converted whole is a draft, and exit code 2."""
+    """Print a DL-Art-School file in the language of artschool.
+
+    Raises:
+        ConfigError: It is not such a file, or parts of it cannot be converted. The printed file is then a draft.
+    """
     tree = read_file(path)
     if not is_legacy(tree):
-        raise ConfigError(Fault(tree.place, "", "is no file of DL-Art-School; it needs no conversion"))
+        raise ConfigError(Fault(tree.place, "", "is not a DL-Art-School file and needs no conversion"))
     converted, notes = convert(read_file(path, yaml11=True))
     click.echo(written(converted, notes), nl=False)
     if notes.faults:

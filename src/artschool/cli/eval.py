@@ -20,13 +20,13 @@ from artschool.start import load_trained
 def eval_command(
     config: Path, overrides: Sequence[str], run_dir: Path | None, checkpoint: Path | None, *, as_json: bool
 ) -> None:
-    """Evaluate a checkpoint and print a line for each metric, or one JSON object."""
+    """Evaluate a checkpoint and print its metrics, one per line or as a JSON object."""
     try:
         console = Console(stderr=True, highlight=False)
-        with redirect_stdout(sys.stderr):  # What networks and data sets print is no part of the answer.
+        with redirect_stdout(sys.stderr):  # Networks and data sets may print; standard output is for the results.
             run = load_trained(config, overrides, run_dir=run_dir, checkpoint=checkpoint, console=console)
             if not run.evaluations:
-                raise ConfigError(f"{config}: there is no `evaluate:` section, so there is nothing to evaluate")
+                raise ConfigError(f"{config}: has no evaluations; add an `evaluate:` section")
             values = run.evaluate()
         ranks.wait()
         if ranks.is_main() and as_json:

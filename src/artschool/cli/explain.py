@@ -21,34 +21,34 @@ LINE = re.compile(r"(.+?):(\d+)(?::(\d+))?")
 
 
 def explain_command(config: str, rest: Sequence[str]) -> None:
-    """Explain a line, a path or a key of a file."""
+    """Print the explanation of a line, a path or a key."""
     console = Console(highlight=False)
     file, line, column = _split(config)
     path, overrides = _path(rest)
     if line is not None and path is not None:
-        message = f"takes a line or a path, found both: line {line} and {path!r}"
-        raise ConfigError(Fault(Place(str(file)), "", message, "An override is written key=value."))
+        message = f"expected a line or a path, got both: line {line} and {path!r}"
+        raise ConfigError(Fault(Place(str(file)), "", message, "Write an override as key=value."))
     load_builtins()
     composed = read_in_layers(file, overrides)
     load_installed()
     plugins = composed.tree.get("plugins")
     for index, plugin in enumerate(plugins.children() if plugins is not None else ()):
-        with suppress(ConfigError):  # `check` tells what is wrong with it.
+        with suppress(ConfigError):  # `check` reports what is wrong with it.
             load_plugin(str(plugin.value), plugin.place, f"plugins.{index}")
     if line is not None:
         steps = path_at(composed.layers[-1], file, line, column, is_old=bool(composed.old))
     else:
         steps = tuple(path.split(".")) if path else ()
-    told = explain(composed, steps)
-    print_columns(console, [(told.title, "")])
-    print_columns(console, [(f"  {label}", text) for label, text in told.rows])
-    if told.options:
+    explanation = explain(composed, steps)
+    print_columns(console, [(explanation.title, "")])
+    print_columns(console, [(f"  {label}", text) for label, text in explanation.rows])
+    if explanation.options:
         console.print()
-        print_columns(console, [(f"  {name}", value, where) for name, value, where in told.options])
+        print_columns(console, [(f"  {name}", value, where) for name, value, where in explanation.options])
 
 
 def _split(config: str) -> tuple[Path, int | None, int | None]:
-    """A file, and the line and column after it. A file may have colons in its name."""
+    """Split a file from the line and column after it. The name of a file may contain colons."""
     match = LINE.fullmatch(config)
     if match is None or Path(config).exists():
         return Path(config), None, None
@@ -56,8 +56,8 @@ def _split(config: str) -> tuple[Path, int | None, int | None]:
 
 
 def _path(rest: Sequence[str]) -> tuple[str | None, list[str]]:
-    """The path among what stands after the file, and the overrides."""
+    """Split the arguments after the file into the path and the overrides."""
     paths = [text for text in rest if "=" not in text]
     if len(paths) > 1:
-        raise ConfigError(f"explains one path at a time, found {len(paths)}: {', '.join(paths)}")
+        raise ConfigError(f"expected one path or key, got {len(paths)}: {', '.join(paths)}")
     return (paths[0] if paths else None), [text for text in rest if "=" in text]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from artschool.cli.output import refuse_nowhere
+from artschool.cli.output import check_output
 from artschool.errors import ConfigError
 from artschool.graph.html import html
 from artschool.graph.mermaid import mermaid
@@ -20,15 +20,15 @@ FORMATS: Mapping[str, Callable[[Dataflow], str]] = {".html": html, ".svg": svg, 
 
 
 def graph_command(path: Path, overrides: Sequence[str], output: Path | None, *, traced: bool) -> None:
-    """Draw the dataflow of a file: into a page, a picture, or as Mermaid's text, which is printed without a file."""
+    """Write the dataflow of a file as a page, a drawing or Mermaid text. Without `output`, print Mermaid text."""
     if output is not None and output.suffix not in FORMATS:
-        raise ConfigError(f"-o {output}: the name must end with one of {', '.join(FORMATS)}")
+        raise ConfigError(f"-o {output}: unknown suffix (expected {' or '.join(FORMATS)})")
     if output is not None:
-        refuse_nowhere("-o", output)
+        check_output("-o", output)
     config = check_file(path, overrides)
     shapes, evaluated = None, None
     if traced:
-        from artschool.trace.trace import trace  # It takes a second.
+        from artschool.trace.trace import trace  # This import takes a second.
 
         found = trace(config)
         shapes = {name: key.kind for name, key in found.keys.items()}

@@ -14,17 +14,17 @@ from artschool.read.read import check_file
 
 
 def lint_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -> int:
-    """Print what the rules object to in a file, and return how much that is."""
+    """Print the findings of all rules in a file, and return their number."""
     console = Console(highlight=False)
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
-    findings = lint(Subject(check_file(path, overrides, with_plugins=with_plugins, announce=say)))
+    findings = lint(Subject(check_file(path, overrides, with_plugins=with_plugins, announce=print_line)))
     for finding in findings:
-        say(str(finding))
+        print_line(str(finding))
     number = len(findings)
-    say(f"{path}: {number} finding{'' if number == 1 else 's'}." if number else f"{path}: nothing to object to.")
+    print_line(f"{path}: {number} finding{'' if number == 1 else 's'}." if number else f"{path}: no findings.")
     return number
 
 
@@ -32,14 +32,14 @@ def rules_command(name: str | None) -> None:
     """List the rules, or explain one.
 
     Raises:
-        ConfigError: There is no such rule.
+        ConfigError: The rule is unknown.
     """
     console = Console(highlight=False)
     if name is None:
         print_columns(console, [(rule.name, rule.summary) for rule in RULES.values()])
         return
     if name not in RULES:
-        raise ConfigError(Fault(Place(""), "", f"there is no rule {name!r}", allowed("The rules are", name, RULES)))
+        raise ConfigError(Fault(Place(""), "", f"unknown rule {name!r}", allowed("The rules are", name, RULES)))
     rule = RULES[name]
-    allow = f"To allow it: `# lint: allow {rule.name}: why`, at its line or above."
+    allow = f"To allow it, write `# lint: allow {rule.name}: reason` on its line or the line above."
     print_docstring(console, f"{rule.name}\n\n{rule.reason}\n\n{allow}")

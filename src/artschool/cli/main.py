@@ -1,4 +1,4 @@
-"""The commands. Each parses, calls one function and prints; torch is imported only once a command runs."""
+"""The commands. Each parses its arguments and calls one function. torch is imported only when a command runs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,26 @@ FILE = click.Path(path_type=Path)
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="artschool")
 def cli() -> None:
-    """Train any set of PyTorch networks that learn together, from one YAML file."""
+    """Train any set of PyTorch networks that learn together, from one YAML file.
+
+    KEY=VALUE arguments override values of the file, as in steps.gen.optimizer.lr=1e-4.
+    """
 
 
 @cli.command()
 @click.argument("config", type=FILE)
-@click.argument("overrides", nargs=-1)
-@click.option("--run-dir", type=FILE, help="Where to write; runs/<name> otherwise.")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--run-dir", type=FILE, help="Folder of the run. [default: runs/<name>]")
 @click.option(
     "--resume",
     default="auto",
     show_default=True,
     metavar="auto|never|PATH",
-    help="Which checkpoint to go on from.",
+    help="Checkpoint to resume from. auto: the newest one, if any; never: require a folder without checkpoints.",
 )
-@click.option("--no-trace", is_flag=True, help="Start without running each step on tensors without values first.")
+@click.option("--no-trace", is_flag=True, help="Skip the dry run of each step on tensors without data.")
 def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume: str, no_trace: bool) -> None:
-    """Train CONFIG, with values changed as KEY=VALUE. The same command starts and resumes."""
+    """Train the networks of CONFIG, or resume an interrupted run."""
     from artschool.cli.train import train_command
 
     train_command(config, overrides, run_dir, resume, traced=not no_trace)
@@ -38,14 +41,17 @@ def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume
 
 @cli.command("eval")
 @click.argument("config", type=FILE)
-@click.argument("overrides", nargs=-1)
-@click.option("--run-dir", type=FILE, help="The run's folder; runs/<name> otherwise.")
-@click.option("--checkpoint", type=FILE, help="A checkpoint's folder; the newest of the run otherwise.")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--run-dir", type=FILE, help="Folder of the run. [default: runs/<name>]")
+@click.option("--checkpoint", type=FILE, help="Folder of the checkpoint. [default: the newest of the run]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def evaluate(
     config: Path, overrides: tuple[str, ...], run_dir: Path | None, checkpoint: Path | None, as_json: bool
 ) -> None:
-    """Run the evaluations of CONFIG on a checkpoint of its run. Nothing is written."""
+    """Run the evaluations of CONFIG on a checkpoint.
+
+    Prints the metrics. Writes no files.
+    """
     from artschool.cli.eval import eval_command
 
     eval_command(config, overrides, run_dir, checkpoint, as_json=as_json)
@@ -53,32 +59,46 @@ def evaluate(
 
 @cli.command()
 @click.argument("config", type=FILE)
-@click.argument("overrides", nargs=-1)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--no-plugins",
     is_flag=True,
-    help="Run no code that the file names; what only a plugin knows is reported.",
+    help="Do not import the plugins of the file. Their components count as unknown.",
 )
 @click.option(
-    "--trace", "traced", is_flag=True, help="Run each step on tensors without values: shapes, gradients, memory."
+    "--trace",
+    "traced",
+    is_flag=True,
+    help="Also run each step on tensors without data, and print shapes, gradients and memory.",
 )
 def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bool) -> None:
-    """Prove CONFIG without starting anything, and show what it does."""
-    gc.disable()  # A short command: looking for cycles while torch is imported takes a tenth of its time,
+    """Check CONFIG for faults, and summarize what it does.
+
+    Starts no training and writes no files.
+    """
+    # Garbage collection during the import of torch takes a tenth of this short command.
+    gc.disable()
     try:
         from artschool.cli.check import check_command
 
         check_command(config, overrides, with_plugins=not no_plugins, traced=traced)
     finally:
-        gc.freeze()  # and so would a first look through all that came meanwhile.
+        gc.freeze()  # A first collection of everything imported would take as long.
         gc.enable()
 
 
 @cli.command()
 @click.argument("config", type=FILE)
-@click.argument("overrides", nargs=-1)
-@click.option("-o", "output", type=FILE, help="An .html page, an .svg picture, or a .mmd file.")
-@click.option("--trace", "traced", is_flag=True, help="Tell the shapes of keys, from a trace.")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "-o",
+    "output",
+    type=FILE,
+    help="Output file: .html (interactive page), .svg (drawing) or .mmd (Mermaid text). [default: print Mermaid text]",
+)
+@click.option(
+    "--trace", "traced", is_flag=True, help="Show the shapes of keys, from a run of each step on tensors without data."
+)
 def graph(config: Path, overrides: tuple[str, ...], output: Path | None, traced: bool) -> None:
     """Draw the dataflow of CONFIG."""
     from artschool.cli.graph import graph_command
@@ -88,17 +108,20 @@ def graph(config: Path, overrides: tuple[str, ...], output: Path | None, traced:
 
 @cli.command("lint")
 @click.argument("config", required=False, metavar="[CONFIG]")
-@click.argument("overrides", nargs=-1)
-@click.option("--rules", is_flag=True, help="List the rules, or explain the one that stands in place of CONFIG.")
-@click.option("--no-plugins", is_flag=True, help="Run no code that the file names.")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--rules", is_flag=True, help="List all rules. With the name of a rule in place of CONFIG, explain it.")
+@click.option("--no-plugins", is_flag=True, help="Do not import the plugins of the file.")
 def lint_file(config: str | None, overrides: tuple[str, ...], rules: bool, no_plugins: bool) -> None:
-    """Judge CONFIG: what is allowed, but probably not meant. The exit code is 1 if there is any."""
+    """Find probable mistakes in a valid CONFIG.
+
+    Exits with 1 if there are findings, 0 otherwise.
+    """
     from artschool.cli.lint import lint_command, rules_command
 
     if rules:
         rules_command(config)
     elif config is None:
-        raise click.UsageError("name a file, or write --rules")
+        raise click.UsageError("Missing argument 'CONFIG'; or use --rules.")
     elif lint_command(Path(config), overrides, with_plugins=not no_plugins):
         sys.exit(1)
 
@@ -107,9 +130,12 @@ def lint_file(config: str | None, overrides: tuple[str, ...], rules: bool, no_pl
 @click.argument("config", metavar="CONFIG[:LINE]")
 @click.argument("rest", nargs=-1, metavar="[PATH] [KEY=VALUE]...")
 def explain(config: str, rest: tuple[str, ...]) -> None:
-    """Tell what stands at a LINE or PATH of CONFIG: what it is, its value, where that came from, what reads it.
+    """Explain an option or a key of CONFIG.
 
-    A LINE may have a column after it, `file.yml:17:24`. PATH is such as steps.gen.optimizer.lr, or the name of a key.
+    Prints the meaning of the option, its value, where that was set, and what reads it.
+
+    LINE may include a column, as in file.yml:17:24. PATH is the path of an option, such as steps.gen.optimizer.lr, or
+    the name of a key.
     """
     from artschool.cli.explain import explain_command
 
@@ -121,11 +147,11 @@ def explain(config: str, rest: tuple[str, ...]) -> None:
 @click.argument("other", metavar="B", type=FILE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 def diff(one: Path, other: Path, overrides: tuple[str, ...]) -> None:
-    """Tell what the files A and B do differently, by consequence; how they are written does not count.
+    """Compare the files A and B by consequence, not by notation.
 
-    Values changed as KEY=VALUE are those of B: `diff a.yml a.yml seed=1` tells what an override does.
+    KEY=VALUE overrides values of B: `diff a.yml a.yml seed=1` shows the effect of an override.
 
-    The exit code is that of diff: 0 when they mean the same, 1 when they differ, 2 when one of them is wrong.
+    Exits with 0 if the files are equivalent, 1 if they differ, 2 if one has faults.
     """
     from artschool.cli.diff import diff_command
 
@@ -135,16 +161,22 @@ def diff(one: Path, other: Path, overrides: tuple[str, ...]) -> None:
 
 @cli.command()
 @click.argument("config", type=FILE)
-@click.argument("overrides", nargs=-1)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
-    "--at", metavar="0,100,...", help="The iterations whose rates are told; those where they change otherwise."
+    "--at", metavar="0,100,...", help="Iterations at which to print learning rates. [default: where they change]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw it into a file as well."
+    "--svg",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also draw the timeline into an SVG file.",
 )
 def plan(config: Path, overrides: tuple[str, ...], at: str | None, as_json: bool, svg: Path | None) -> None:
-    """Show when CONFIG trains, evaluates and saves what. Nothing is computed."""
+    """Print when CONFIG trains, evaluates and saves.
+
+    Computed from the file alone, without running it.
+    """
     from artschool.cli.plan import plan_command
 
     plan_command(config, overrides, at=at, as_json_text=as_json, svg=svg)
@@ -158,10 +190,13 @@ def plan(config: Path, overrides: tuple[str, ...], at: str | None, as_json: bool
     "plugins",
     multiple=True,
     metavar="FILE",
-    help="Import a plugin first, to list its components too.",
+    help="Plugin to import first, so that its components are listed too. May be repeated.",
 )
 def components(kind: str | None, name: str | None, plugins: tuple[str, ...]) -> None:
-    """List the components of a KIND, or describe the one called NAME."""
+    """List components, or describe one.
+
+    Lists all kinds, the components of a KIND, or the options of the component NAME.
+    """
     from artschool.cli.components import components_command
 
     components_command(kind, name, plugins)
@@ -169,11 +204,12 @@ def components(kind: str | None, name: str | None, plugins: tuple[str, ...]) -> 
 
 @cli.command()
 @click.argument("config", type=FILE, required=False)
-@click.option("-o", "--output", type=FILE, help="Write only the schema, and here; - prints it.")
+@click.option("-o", "--output", type=FILE, help="Write only the schema, to this file. -: to standard output.")
 def schema(config: Path | None, output: Path | None) -> None:
-    """Write the JSON Schema of CONFIG beside it, for an editor to complete and check it.
+    """Write a JSON Schema of CONFIG, for editors.
 
-    Without CONFIG, print that of the components that ship.
+    Writes the schema next to CONFIG, and adds a first line to CONFIG that names it. Editors then complete and check the
+    file. Without CONFIG, prints the schema of the built-in components.
     """
     from artschool.cli.schema import schema_command
 
@@ -183,14 +219,17 @@ def schema(config: Path | None, output: Path | None) -> None:
 @cli.command()
 @click.argument("config", type=FILE)
 def convert(config: Path) -> None:
-    """Print a DL-Art-School file in our language, with comments on what changed."""
+    """Convert a DL-Art-School file.
+
+    Prints the file in the language of artschool, with comments where the meaning changes.
+    """
     from artschool.cli.convert import convert_command
 
     convert_command(config)
 
 
 def main() -> None:
-    """Run the command, and turn errors into exit codes: 2 for the file, others as in the errors themselves."""
+    """Run the command, and convert errors to exit codes."""
     from artschool.errors import ArtschoolError, ConfigError
 
     try:
@@ -213,4 +252,4 @@ def main() -> None:
         click.echo("\n".join([str(error), *getattr(error, "__notes__", [])]), err=True)
         sys.exit(error.exit_code)
     finally:
-        gc.freeze()  # Looking for cycles a last time, through all of torch, takes a second.
+        gc.freeze()  # A last garbage collection, through all of torch, would take a second.

@@ -1,4 +1,4 @@
-"""A file that a command is told to write."""
+"""Output files of commands."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 from artschool.errors import ConfigError
 
 
-def refuse_nowhere(option: str, output: Path) -> None:
-    """Before any work: whether the place of a file can be there at all.
+def check_output(option: str, output: Path) -> None:
+    """Check that an output file can be written, before any work is done.
 
     Raises:
-        ConfigError: It has no folder, or is one.
+        ConfigError: Its folder does not exist, or it is a folder itself.
     """
     if not output.parent.is_dir():
         raise ConfigError(f"{option} {output}: there is no folder {output.parent}")
     if output.is_dir():
-        raise ConfigError(f"{option} {output}: is a folder; name a file in it")
+        raise ConfigError(f"{option} {output}: is a folder (expected a file)")

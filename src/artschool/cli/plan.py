@@ -11,7 +11,7 @@ from rich.console import Console
 
 from artschool.build.data import train_batches
 from artschool.cli.columns import print_columns
-from artschool.cli.output import refuse_nowhere
+from artschool.cli.output import check_output
 from artschool.config.structure import Config
 from artschool.data.sampler import Batches
 from artschool.errors import ArtschoolError, ConfigError
@@ -30,37 +30,39 @@ Row = tuple[str, str]
 def plan_command(
     path: Path, overrides: Sequence[str], *, at: str | None = None, as_json_text: bool = False, svg: Path | None = None
 ) -> None:
-    """Print what happens when in the run of a file, and draw it into a file."""
+    """Print the timeline of a run, and draw it into a file."""
     console = Console(highlight=False, stderr=as_json_text)
 
-    def say(line: str) -> None:
+    def print_line(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
     if svg is not None:
-        refuse_nowhere("--svg", svg)
+        check_output("--svg", svg)
     points = _iterations(at) if at is not None else None
-    config = check_file(path, overrides, announce=say)
+    config = check_file(path, overrides, announce=print_line)
     plan = timeline(config, *_batches(config))
     for warning in in_reading_order([*config.warnings, *plan.never]):
-        say(f"warning: {warning}")
+        print_line(f"warning: {warning}")
     if as_json_text:
         click.echo(json.dumps(as_json(plan, points), indent=2))
     else:
         print_columns(console, list(table(plan, points)))
     if svg is not None:
         write_file(svg, draw(plan).encode())
-        say(f"picture: {svg}")
+        print_line(f"picture: {svg}")
 
 
 def _iterations(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise ConfigError(f"--at {text!r}: write iterations, counted from 0, with commas: --at 0,100,600")
+        raise ConfigError(
+            f"--at {text!r}: expected iterations, counted from 0 and separated by commas, such as --at 0,100,600"
+        )
     return sorted({int(part) for part in parts})
 
 
 def _batches(config: Config) -> tuple[Batches | None, str]:
-    """The batches of training, or why they cannot be told here."""
+    """The batches of training, or the reason why they are unknown."""
     try:
         return train_batches(config), ""
     except (ArtschoolError, OSError) as error:
@@ -68,7 +70,7 @@ def _batches(config: Config) -> tuple[Batches | None, str]:
 
 
 def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
-    """The timeline, in the order of the file: a name, and what becomes of it."""
+    """The rows of a timeline, in the order of the file."""
     yield plan.name, plan.summary
     for step in plan.steps:
         yield f"step {step.name}", _trained(step)
@@ -113,8 +115,8 @@ def _every(periods: Iterable[int]) -> str:
 
 def _rates(group: Group, step: StepTimeline, at: Sequence[int] | None) -> str:
     rates = step.rates(group, at)
-    told = (f"{'none' if rate is None else f'{rate:.4g}'} at {i:,}" for i, rate in rates)
-    return (f"of {group.name}: " if group.name else "") + ", ".join(told) if rates else ""
+    texts = (f"{'none' if rate is None else f'{rate:.4g}'} at {i:,}" for i, rate in rates)
+    return (f"of {group.name}: " if group.name else "") + ", ".join(texts) if rates else ""
 
 
 def _moved(network: NetworkTimeline) -> str:

@@ -23,25 +23,27 @@ from artschool.read.read import read_config
 from artschool.schema import json_schema, names_of
 
 MODELINE = re.compile(rb"^#\s+(?:yaml-language-server\s*:|\$schema:).*$", re.MULTILINE)
-"""What a language server looks for among the comments at the top of a file."""
-PRINTED = Path("-")
-"""The name of no file."""
+"""The comment by which a file names its schema to a language server."""
+STANDARD_OUTPUT = Path("-")
 HEADER = re.compile(rb"(?:[ \t]*(?:#.*|---.*|%.*)?\r?\n)*")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def schema_command(path: Path | None, output: Path | None) -> None:
-    """Write the schema of a file beside it and name it in its first line, or print that of what ships."""
+    """Write the schema of a file next to it, and name it in the first line of the file.
+
+    Without a file, print the schema of the built-in components.
+    """
     load_builtins()
     load_installed()
     if path is None:
-        _write(output if output != PRINTED else None, json_schema())
+        _write(output if output != STANDARD_OUTPUT else None, json_schema())
         return
     sections = _sections(path)
     tree = _with_plugins(path, sections)
     schema = json_schema(names_of(tree), base=_base(path, sections))
     if output is not None:
-        _write(output if output != PRINTED else None, schema)
+        _write(output if output != STANDARD_OUTPUT else None, schema)
         return
     output = path.with_name(f"{path.stem}.schema.json")
     _write(output, schema)
@@ -57,28 +59,28 @@ def _write(output: Path | None, schema: dict[str, Any]) -> None:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(Fault(Place(str(output)), "", f"cannot be written: {error.strerror}")) from None
-    click.echo(f"{output}: written, {len(text.encode()):,} bytes")
+    click.echo(f"{output}: wrote {len(text.encode()):,} bytes")
 
 
 def _name_schema(path: Path, name: str) -> str:
-    """Put the line that names the schema before a file that names none; nothing else of it changes."""
+    """Insert a first line that names the schema, unless the file names one. The rest of the file stays unchanged."""
     data = path.read_bytes()
     mark = BYTE_ORDER_MARK if data.startswith(BYTE_ORDER_MARK) else b""
     rest = data.removeprefix(mark)
     header = HEADER.match(rest)
     if header is not None and (line := MODELINE.search(header[0])) is not None:
-        return f"names a schema already: {line[0].decode(errors='replace').strip()}"
+        return f"already names a schema: {line[0].decode(errors='replace').strip()}"
     first = f"# yaml-language-server: $schema={quote(name)}"
     end = b"\r\n" if b"\r\n" in rest else b"\n"
     try:
         path.write_bytes(mark + first.encode() + end + rest)
     except OSError as error:
         raise ConfigError(Fault(Place(str(path)), "", f"cannot be written: {error.strerror}")) from None
-    return f"now begins with {first}"
+    return f"added the line {first}"
 
 
 def _sections(path: Path) -> Node:
-    """The sections of a file that may be wrong somewhere, or half written: those that can be read alone."""
+    """The sections of a file. Of a file that is not valid YAML, the sections that are valid by themselves."""
     try:
         tree = read_file(path)
     except ConfigError:
@@ -88,22 +90,22 @@ def _sections(path: Path) -> Node:
         starts = [match.start() for match in re.finditer(r"^\w+:", text, re.MULTILINE)]
         sections: dict[str, Node] = {}
         for start, end in pairwise([*starts, len(text)]):
-            before = "\n" * text.count("\n", 0, start)  # Places stay.
+            before = "\n" * text.count("\n", 0, start)  # Keeps the line numbers.
             with suppress(ConfigError):
                 node = read_text(before + text[start:end], str(path))
                 sections |= node.value if isinstance(node.value, dict) else {}
         tree = Node(sections, Place(str(path)))
     if is_legacy(tree):
         message, hint = (
-            "is a file of DL-Art-School, which has no schema",
-            "`artschool convert` writes it in our language.",
+            "is a DL-Art-School file, which has no schema",
+            "Convert it with `artschool convert`.",
         )
         raise ConfigError(Fault(tree.place, "", message, hint))
     return tree
 
 
 def _with_plugins(path: Path, sections: Node) -> Node:
-    """What a file means, as far as it can be read, once its plugins are registered. What they raise is told."""
+    """The composed file, or its sections if it has faults. Imports its plugins and warns of those that fail."""
     tree = sections
     with suppress(ConfigError):
         tree = resolve_bases(sections, path)
@@ -118,7 +120,7 @@ def _with_plugins(path: Path, sections: Node) -> Node:
 
 
 def _base(path: Path, sections: Node) -> Node | None:
-    """What the `base` of a file says, as far as it can be read; None without one."""
+    """The content of the `base` of a file, empty where it has faults; None without a base."""
     base = sections.get("base")
     if base is None:
         return None

@@ -1,4 +1,4 @@
-"""What `artschool check --trace` prints."""
+"""The output of `artschool check --trace`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from artschool.trace.report import Trace, free_bytes, in_bytes
 
 
 def print_trace(console: Console, config: Config, found: Trace) -> None:
-    """Print what a trace found: keys, gradients, memory and disk."""
+    """Print the results of a trace: keys, gradients, memory and disk."""
     for note in found.notes:
         console.print(f"note: {note}", soft_wrap=True, markup=False)
     print_columns(console, list(_keys(config, found)))
@@ -30,7 +30,7 @@ def _keys(config: Config, found: Trace) -> Iterator[tuple[str, str, str, str]]:
         for component, _ in components_of(step):
             for use in component.reads:
                 training.setdefault(use.name, []).append(component.path)
-    yield "key", "value", "gradient", "from, and who reads it"
+    yield "key", "value", "gradient", "writer -> readers"
     yield from _rows(found.keys, training)
     for name, keys in found.evaluations.items():
         evaluation = config.evaluations[name]
@@ -50,7 +50,7 @@ def _rows(keys: Mapping[str, TracedKey], readers: Mapping[str, list[str]]) -> It
 
 
 def _gradients(found: Trace) -> Iterator[tuple[str, str]]:
-    yield "loss", "gives a gradient to"
+    yield "loss", "gradient reaches"
     for path, reach in found.reached.items():
         parts = [
             f"{len(names)} of {sum(1 for _ in found.networks[network].parameters())} parameters of {network}"
@@ -70,7 +70,7 @@ def _memory(config: Config, found: Trace) -> Iterator[tuple[str, str, str]]:
         yield f"  step {name}", in_bytes(kinds.total()), f"{parts}, in {precision}"
     free = free_bytes(config.sections.runs)
     yield "disk", in_bytes(found.checkpoint * found.kept), f"of {in_bytes(free)} free"
-    yield "  a checkpoint", in_bytes(found.checkpoint), f"{found.kept} at once"
+    yield "  a checkpoint", in_bytes(found.checkpoint), f"{found.kept} kept"
 
 
 def _short(path: str) -> str:

@@ -11,16 +11,18 @@ from artschool.start import load
 
 
 def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str, *, traced: bool) -> None:
-    """Train a file, or go on where its newest checkpoint ends."""
+    """Train a file, or resume from its newest checkpoint."""
     console = Terminal(highlight=False)
     try:
         run = load(config, overrides, run_dir=run_dir, resume=resume, traced=traced, console=console)
         if run.iteration >= run.iterations:
             if ranks.is_main():
-                console.print(f"{run.folder} has finished its {run.iterations} iterations already", soft_wrap=True)
+                console.print(
+                    f"{run.folder}: already finished ({run.iteration} of {run.iterations} iterations)", soft_wrap=True
+                )
             return
         run.train()
-        # A process that takes down its end of the group while another is still at work may bring that one down.
+        # A process that leaves the group while another is still working may crash the other.
         ranks.wait()
         if ranks.is_main():
             print_end(console, str(run.folder), run.last_evaluation, run.best)

@@ -1,4 +1,4 @@
-"""What stands at a place of a file: what it is, its value, where that came from and what reads it."""
+"""Explain the value at a path of a file: its meaning, its value, where that was set, and what reads it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from artschool.config.source import Node, exists
 from artschool.config.type_names import limits, type_name
 from artschool.config.write import flow, short
 from artschool.errors import ConfigError, Fault, Place, allowed, nearest
-from artschool.explain.origin import origin, shown
+from artschool.explain.origin import origin, value_text
 from artschool.explain.partial import valid_part
-from artschool.explain.readers import NAMED, reader_rows
-from artschool.explain.uses import Row, key_rows, training_keys
+from artschool.explain.readers import NAMED_SECTIONS, reader_usages
+from artschool.explain.rows import Row, render
+from artschool.explain.uses import key_usages, training_keys
 from artschool.registry.signature import MISSING
 from artschool.wording.synonyms import OPTIONS
 
 MOST_FAULTS = 5
-"""So many faults are told; `check` tells all."""
+"""Maximum number of faults that are printed. `check` prints all."""
 
 
 @dataclass
 class Explanation:
-    """What there is to say about a path.
+    """The explanation of a path.
 
     Attributes:
         title: The path with its value.
-        rows: Labels and texts; a label that is empty goes on with the one above.
-        options: Of a mapping with fixed names: name, value and where it came from.
+        rows: Labels and texts. An empty label continues the row above.
+        options: Name, value and location of each option, for a mapping with fixed names.
     """
 
     title: str
@@ -38,36 +39,39 @@ class Explanation:
 
 
 def explain(file: Layered, path: Sequence[str]) -> Explanation:
-    """Explain what stands at a path, or would stand there by default.
+    """Explain the value at a path, written or default, or a key.
 
     Raises:
-        ConfigError: Nothing is there and nothing could be; the text says what is near.
+        ConfigError: The path does not exist, or it has neither a value nor a default. The hint lists similar names.
     """
-    path = _by_position(file.tree, tuple(path))
+    path = _input_path(file.tree, tuple(path))
     node, option = exists(file.tree, path), option_at(file.tree, path)
     config, faults = valid_part(file.tree)
-    if node is None and len(path) == 1 and config is not None and (rows := key_rows(config, path[0])):
-        return Explanation(f"{path[0]}, a key", rows)
+    if node is None and len(path) == 1 and config is not None and (usages := key_usages(config, path[0])):
+        return Explanation(f"{path[0]}, a key", list(render(usages)))
     if node is None and (option is None or option.default is MISSING):
-        raise ConfigError(_nothing(file, path, option, training_keys(config) if config is not None else []))
-    value = shown(node) if node is not None else short(flow(_plain(option.default if option else None)))
-    is_mapping = node is not None and isinstance(node.value, dict)
-    where = ".".join(path)
-    title = (where or str(file.layers[-1].place.source)) if is_mapping else f"{where} = {value}"
-    rows = _what(path, node, option)
+        raise ConfigError(_unknown_path(file, path, option, training_keys(config) if config is not None else []))
+    rows = _identity(path, node, option)
     rows += _labelled("from", origin(file, path) if path else [])
     if config is not None:
-        rows += reader_rows(config, path, node, option)
-    known = {fault.place for fault in file.faults}  # A wrong reference is no wrong value besides.
-    faults = [*file.faults, *(fault for fault in faults if fault.place not in known)]
-    told = _within(where, node, faults)
-    rows += _labelled("fault", [line for fault in told for line in _lines(fault, where)])
+        rows += render(reader_usages(config, path, node, option))
+    rows += _labelled("fault", _fault_lines(file, path, node, faults))
+    is_mapping = node is not None and isinstance(node.value, dict)
     options = _options(file, node, option) if option is not None and is_mapping else []
-    return Explanation(title, rows, options)
+    return Explanation(_title(file, path, node, option), rows, options)
 
 
-def _by_position(tree: Node, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Where a parameter stands that `in:` fills: `pixel.fake` is `pixel.in.0`."""
+def _title(file: Layered, path: Sequence[str], node: Node | None, option: Option | None) -> str:
+    where = ".".join(path)
+    if node is None:
+        return f"{where} = {short(flow(_plain(option.default if option else None)))}"
+    if isinstance(node.value, dict):
+        return where or str(file.layers[-1].place.source)
+    return f"{where} = {value_text(node)}"
+
+
+def _input_path(tree: Node, path: tuple[str, ...]) -> tuple[str, ...]:
+    """The path of a parameter that `in:` fills: `pixel.fake` becomes `pixel.in.0`."""
     option, node = option_at(tree, path[:-1]), exists(tree, path[:-1])
     component = component_at(option, node) if option is not None and node is not None else None
     given = node.get("in") if node is not None else None
@@ -80,44 +84,51 @@ def _by_position(tree: Node, path: tuple[str, ...]) -> tuple[str, ...]:
     return (*whole, index) if given.child(index) is not None else whole if index == "0" else path
 
 
-def _within(where: str, node: Node | None, faults: Sequence[Fault]) -> list[Fault]:
-    """The faults of a path, with those of what it holds; some know only their place."""
-    found = [
-        fault
-        for fault in faults
-        if (where and f"{fault.path}.".startswith(f"{where}."))
-        or (not fault.path and node is not None and fault.place == node.place)
-    ]
-    return found[:MOST_FAULTS]
+def _fault_lines(file: Layered, path: Sequence[str], node: Node | None, faults: Sequence[Fault]) -> list[str]:
+    """The texts of the first faults at a path and below it.
+
+    Args:
+        faults: The faults of the composed file. One at the location of a wrong reference is not repeated.
+    """
+    known = {fault.place for fault in file.faults}
+    faults = [*file.faults, *(fault for fault in faults if fault.place not in known)]
+    found = [fault for fault in faults if _is_at(fault, path, node)]
+    lines = []
+    for fault in found[:MOST_FAULTS]:
+        below = fault.path.removeprefix(".".join(path)).lstrip(".")
+        lines += [f"{below}: {fault.message}" if below else fault.message, *fault.hint.splitlines()]
+    return lines
 
 
-def _lines(fault: Fault, where: str) -> list[str]:
-    deeper = fault.path.removeprefix(where).lstrip(".")
-    return [f"{deeper}: {fault.message}" if deeper else fault.message, *fault.hint.splitlines()]
+def _is_at(fault: Fault, path: Sequence[str], node: Node | None) -> bool:
+    """Whether a fault is at a path or below it. A fault without a path is found by its location."""
+    if not fault.path:
+        return node is not None and fault.place == node.place
+    return bool(path) and f"{fault.path}.".startswith(f"{'.'.join(path)}.")
 
 
-def _what(path: Sequence[str], node: Node | None, option: Option | None) -> list[Row]:
+def _identity(path: Sequence[str], node: Node | None, option: Option | None) -> list[Row]:
     if option is None:
-        return [("is", "no option")]
+        return [("is", "an unknown option")]
     component = component_at(option, node) if node is not None else None
     lines = []
     if component is not None:
         lines += [f"the {component.kind.one} {component.name}", component.summary]
-    elif len(path) == 2 and path[0] in NAMED:
-        lines += [f"{_article(NAMED[path[0]])} {NAMED[path[0]]}", _summary(option)]
+    elif len(path) == 2 and path[0] in NAMED_SECTIONS:
+        lines += [f"{_article(NAMED_SECTIONS[path[0]])} {NAMED_SECTIONS[path[0]]}", _summary(option)]
     elif not path or (node is not None and isinstance(node.value, dict) and option.section is not None):
         lines += ["a section" if path else "", option.text or _summary(option)]
     else:
-        lines += [_named(path, option), option.text]
+        lines += [_option_name(path, option), option.text]
         return [
             *_labelled("is", [line for line in lines if line]),
-            ("takes", _takes(option, is_item=path[-1].isdecimal())),
+            ("takes", _accepted(option, is_item=path[-1].isdecimal())),
         ]
     return _labelled("is", [line for line in lines if line])
 
 
-def _named(path: Sequence[str], option: Option) -> str:
-    """An option with what holds it; what stands in a list is counted from 0, as in its path."""
+def _option_name(path: Sequence[str], option: Option) -> str:
+    """An option with its component or section. Items of a list are counted from 0, as in the path."""
     end = len(path)
     while end > 1 and path[end - 1].isdecimal() and not option.fills:
         end -= 1
@@ -127,7 +138,7 @@ def _named(path: Sequence[str], option: Option) -> str:
     return f"{items}`{name}` of {component or '.'.join(path[: end - 1]) or 'the file'}"
 
 
-def _takes(option: Option, *, is_item: bool = False) -> str:
+def _accepted(option: Option, *, is_item: bool = False) -> str:
     """The type, the bounds and the default."""
     parts = [type_name(option.annotation), limits(option.annotation)]
     if not option.fills and not is_item:
@@ -140,22 +151,21 @@ def _summary(option: Option) -> str:
 
 
 def _options(file: Layered, node: Node | None, option: Option) -> list[tuple[str, str, str]]:
-    """The options of a mapping: those written first, then those that have a default."""
+    """The options of a mapping: the written ones, then those with a default."""
     known = names_below(option, node) if node is not None else {}
     written = node.value if node is not None and isinstance(node.value, dict) else {}
     rows = []
     for name, child in written.items():
-        # Beside a path that stands above, the line is enough.
-        rows.append((name, short(shown(child), 40), _brief(file, child)))
-    filled = _filled(option, node)
-    for name, each in known.items():
-        if name not in {*written, *filled, "in", "base", "from"} and each.default is not MISSING:
-            rows.append((name, short(flow(_plain(each.default)), 40), "default"))
+        rows.append((name, short(value_text(child), 40), _short_location(file, child)))
+    filled = _filled_by_in(option, node)
+    for name, known_option in known.items():
+        if name not in {*written, *filled, "in", "base", "from"} and known_option.default is not MISSING:
+            rows.append((name, short(flow(_plain(known_option.default)), 40), "default"))
     return rows
 
 
-def _filled(option: Option, node: Node | None) -> set[str]:
-    """The parameters that `in:` gives."""
+def _filled_by_in(option: Option, node: Node | None) -> set[str]:
+    """The names of the parameters that `in:` fills."""
     component = component_at(option, node) if node is not None else None
     given = node.get("in") if node is not None else None
     if component is None or given is None:
@@ -164,7 +174,8 @@ def _filled(option: Option, node: Node | None) -> set[str]:
     return set(inputs[: len(given.value)] if isinstance(given.value, list) else inputs[:1])
 
 
-def _brief(file: Layered, node: Node) -> str:
+def _short_location(file: Layered, node: Node) -> str:
+    """The line of a value in the explained file; the name of the file as well for any other."""
     place = node.start
     if not place.line:
         return "override"
@@ -173,22 +184,22 @@ def _brief(file: Layered, node: Node) -> str:
     return str(place).rsplit("/", 1)[-1]
 
 
-def _nothing(file: Layered, path: Sequence[str], option: Option | None, keys: Sequence[str]) -> Fault:
-    """That a path leads nowhere, with the names that there are where it ends."""
+def _unknown_path(file: Layered, path: Sequence[str], option: Option | None, keys: Sequence[str]) -> Fault:
+    """The fault for a path that does not exist, with the names that exist where it ends."""
     place, where = Place(file.layers[-1].place.source), ".".join(path)
     end = next(end for end in range(len(path)) if exists(file.tree, path[: end + 1]) is None)
     above, name = path[:end], path[end]
     node, holder = exists(file.tree, above), option_at(file.tree, above)
     known = names_below(holder, node) if holder is not None and node is not None else {}
     if option is not None and name in known:
-        return Fault(place, where, f"is not written and has no default; it takes {_takes(option)}")
+        return Fault(place, where, f"is not set and has no default; it takes {_accepted(option)}")
     names = {*known, *(node.value if node is not None and isinstance(node.value, dict) else ())}
-    message = f"there is no {name!r} in {'.'.join(above) or 'the file'}"
-    inside = [f"{section}.{name}" for section in NAMED if exists(file.tree, (section, name)) and not above]
+    message = f"unknown name {name!r} in {'.'.join(above) or 'the file'}"
+    inside = [f"{section}.{name}" for section in NAMED_SECTIONS if exists(file.tree, (section, name)) and not above]
     if inside:
-        return Fault(place, where, f"{message} itself", f"Did you mean {' or '.join(map(repr, inside))}?")
+        return Fault(place, where, message, f"Did you mean {' or '.join(map(repr, inside))}?")
     close = "" if above else nearest(name, keys)
-    synonyms = OPTIONS if known else None  # Free names are the user's own words.
+    synonyms = OPTIONS if known else None  # No synonyms where users choose the names.
     return Fault(place, where, message, close or (allowed("There are", name, names, synonyms) if names else ""))
 
 

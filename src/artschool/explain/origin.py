@@ -1,4 +1,4 @@
-"""Where a value came from: a file, one of its bases, an override, a reference, or a default."""
+"""Where a value was set: in a file, one of its bases, an override, a reference, or by default."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from artschool.config.write import flow, short
 
 
 def origin(file: Layered, path: Sequence[str]) -> list[str]:
-    """Where the value at a path came from, in lines: the one that counts, then what it replaced."""
+    """Lines on where the value at a path was set: the effective location, then the values that it replaced."""
     node = exists(file.tree, path)
-    below = [found for layer in file.layers if (found := exists(layer, path)) is not None]
+    below = [found for tree in file.layers if (found := exists(tree, path)) is not None]
     if node is None:
-        return ["the default", *(f"not {_told(each)}: what holds it is replaced as a whole" for each in below)]
+        return ["the default", *(f"not {_with_location(layer)}: the mapping around it is replaced" for layer in below)]
     lines = [str(node.start)]
     lines += _reference(file, path)
     if file.old and node.place.line:
-        lines.append(f"where the old file says {file.old[node.place.line - 1].strip()}")
+        lines.append(f"converted from {file.old[node.place.line - 1].strip()}")
     is_merged = isinstance(node.value, dict)
-    for each in reversed(below):
-        if each.place != node.place:
-            together = is_merged and isinstance(each.value, dict) and _type(each) in (None, _type(node))
-            lines.append(f"on top of {_where(each)}" if together else f"instead of {_told(each)}")
+    for layer in reversed(below):
+        if layer.place != node.place:
+            is_base = is_merged and isinstance(layer.value, dict) and _type(layer) in (None, _type(node))
+            lines.append(f"merged into {layer.start}" if is_base else f"replaces {_with_location(layer)}")
     return lines
 
 
@@ -34,7 +34,7 @@ def _type(node: Node) -> object:
 
 
 def _reference(file: Layered, path: Sequence[str]) -> Iterator[str]:
-    """How a reference is written, and where what it names stands."""
+    """A reference as written, and the location of each value that it names."""
     written = file.written.at(path)
     if not isinstance(written.value, str) or not REFERENCE.search(written.value):
         return
@@ -42,17 +42,13 @@ def _reference(file: Layered, path: Sequence[str]) -> Iterator[str]:
     for name in REFERENCE.findall(written.value):
         target = exists(file.tree, name.split("."))
         if target is not None:
-            yield f"where {name} is {shown(target)}, at {_where(target)}"
+            yield f"where {name} is {_with_location(target)}"
 
 
-def _told(node: Node) -> str:
-    return f"{shown(node)} at {_where(node)}"
+def _with_location(node: Node) -> str:
+    return f"{value_text(node)} at {node.start}"
 
 
-def _where(node: Node) -> str:
-    return str(node.start)
-
-
-def shown(node: Node) -> str:
-    """A value in one line that is not long; what environment variables hold stays hidden."""
+def value_text(node: Node) -> str:
+    """A value on one short line. The values of environment variables stay hidden."""
     return short(flow(node.masked()))

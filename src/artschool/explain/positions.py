@@ -1,4 +1,4 @@
-"""From a line of a file to the path of what stands there."""
+"""Find the path of the value at a line of a file."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from artschool.errors import ConfigError, Fault, Place
 
 
 @dataclass(frozen=True, order=True)
-class _Mark:
-    """Where something begins, by line, column and depth."""
+class _Start:
+    """The position at which the value at a path begins."""
 
     line: int
     column: int
@@ -21,51 +21,51 @@ class _Mark:
 
 
 def path_at(tree: Node, file: Path, line: int, column: int | None = None, *, is_old: bool = False) -> KeyPath:
-    """The path of what begins first on a line, or of what stands at a column of it.
+    """The path of the first value that begins on a line, or of the value at a column.
 
     Args:
-        tree: What is written in the file, places and all.
-        is_old: Whether the tree is what a file of DL-Art-School means, so that not everything in it has a line there.
+        tree: The file as written, with locations.
+        is_old: Whether the tree was converted from a DL-Art-School file, in which some lines have no counterpart.
 
     Raises:
-        ConfigError: Nothing stands there; the text says what is nearest.
+        ConfigError: The line has no value. The text names the nearest one.
     """
-    marks = sorted(mark for mark in _marks(tree, ()) if mark.path)
+    starts = sorted(start for start in _starts(tree, ()) if start.path)
     lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     written = lines[line - 1].strip() if 0 < line <= len(lines) else ""
-    here = [mark for mark in marks if mark.line == line]
+    here = [start for start in starts if start.line == line]
     if here and column is not None:
-        return next((mark.path for mark in reversed(here) if mark.column <= column), here[0].path)
+        return next((start.path for start in reversed(here) if start.column <= column), here[0].path)
     if here:
-        # What an old option became may begin together with what holds it.
-        together = [mark for mark in here if mark.column == here[0].column]
-        return next((mark.path for mark in together if written.startswith(f"{mark.path[-1]}:")), together[0].path)
-    before = [mark for mark in marks if mark.line < line]
+        # A converted option may begin at the same position as the mapping around it.
+        together = [start for start in here if start.column == here[0].column]
+        return next((start.path for start in together if written.startswith(f"{start.path[-1]}:")), together[0].path)
+    before = [start for start in starts if start.line < line]
     is_text = bool(written) and not written.startswith("#")
     if is_text and before and not is_old:
-        return before[-1].path  # It began above and goes on here.
+        return before[-1].path  # The value begins above and continues on this line.
     if not 0 < line <= len(lines):
-        what = f"there is no line {line}; the file has {len(lines)}"
+        problem = f"there is no line {line}; the file has {len(lines)} lines"
     elif is_text:
-        what = f"what line {line} says stands nowhere in our language, see `artschool convert`"
+        problem = f"line {line} has no counterpart in artschool's language; `artschool convert` shows the conversion"
     else:
-        what = f"line {line} is {'a comment' if written else 'empty'}"
-    after = next((mark for mark in marks if mark.line > line), None)
+        problem = f"line {line} is {'a comment' if written else 'empty'}"
+    after = next((start for start in starts if start.line > line), None)
     nearest = after or (before[-1] if before else None)
     if nearest is not None:
-        first = next(mark for mark in marks if mark.line == nearest.line)
-        what += f"; line {first.line} is {'.'.join(first.path)}"
-    raise ConfigError(Fault(Place(str(file)), "", what))
+        first = next(start for start in starts if start.line == nearest.line)
+        problem += f"; line {first.line} is {'.'.join(first.path)}"
+    raise ConfigError(Fault(Place(str(file)), "", problem))
 
 
-def _marks(node: Node, path: KeyPath, source: str | None = None) -> Iterator[_Mark]:
+def _starts(node: Node, path: KeyPath, source: str | None = None) -> Iterator[_Start]:
     source = source or node.place.source
-    place = node.start  # A mapping without its key begins where its first key does.
+    place = node.start  # A mapping begins at its key, or at its first entry.
     if place.source == source and place.line:
-        yield _Mark(place.line, place.column, len(path), path)
+        yield _Start(place.line, place.column, len(path), path)
     if isinstance(node.value, dict):
         for name, child in node.value.items():
-            yield from _marks(child, (*path, name), source)
+            yield from _starts(child, (*path, name), source)
     elif isinstance(node.value, list):
         for index, child in enumerate(node.value):
-            yield from _marks(child, (*path, str(index)), source)
+            yield from _starts(child, (*path, str(index)), source)

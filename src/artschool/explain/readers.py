@@ -1,4 +1,4 @@
-"""What reads what stands at a path of a file."""
+"""What reads the value at a path of a file."""
 
 from __future__ import annotations
 
@@ -7,77 +7,93 @@ from collections.abc import Iterable, Sequence
 from artschool.config.component import names_in
 from artschool.config.options import Option
 from artschool.config.source import Node
-from artschool.config.structure import Config
-from artschool.config.when import ALWAYS
+from artschool.config.structure import Component, Config
+from artschool.config.when import ALWAYS, When
+from artschool.explain.rows import Usage, UsageGroup, UsageKind
 from artschool.explain.uses import (
-    Row,
     all_components,
-    component_rows,
-    data_rows,
-    evaluation_rows,
-    key_rows,
-    network_rows,
-    step_rows,
+    component_usages,
+    data_usages,
+    evaluation_usages,
+    key_usages,
+    network_usages,
+    step_usages,
 )
 from artschool.registry.signature import Role
 
-SERVES = {
-    "name": "the run: it names its folder below `runs`",
-    "seed": "everything random: weights, data, each iteration",
-    "plugins": "the check, which imports them first",
-    "runs": "the run: its folder stands in it",
-    "base": "the reader of the file, before anything else",
+SECTION_READERS = {
+    "name": "the run, which names its folder below `runs`",
+    "seed": "all random numbers: initial weights, data, iterations",
+    "plugins": "the check of the file, which imports them first",
+    "runs": "the run, which creates its folder there",
+    "base": "the reader of the file, which merges it first",
     "train": "the training loop",
-    "ema": "the moving averages, after each update",
-    "log": "the training loop, for the log",
-    "checkpoint": "the training loop, for its checkpoints",
+    "ema": "the moving averages of the networks",
+    "log": "the training loop, which writes logs",
+    "checkpoint": "the training loop, which saves checkpoints",
 }
-"""Who reads the sections that are no mapping of named things."""
-NAMED = {"data": "data set", "networks": "network", "steps": "step", "evaluate": "evaluation"}
+"""What reads each section without named entries."""
+NAMED_SECTIONS = {"data": "data set", "networks": "network", "steps": "step", "evaluate": "evaluation"}
+"""Sections with named entries, and what an entry is."""
 
 
-def reader_rows(config: Config, path: Sequence[str], node: Node | None, option: Option | None) -> list[Row]:
-    """Who reads what stands at a path, and the same of the keys, networks, steps and data that it names."""
-    if len(path) == 2 and path[0] in NAMED and path[1] in _named(config, path[0]):
-        tell = {"networks": network_rows, "steps": step_rows, "data": data_rows, "evaluate": evaluation_rows}
-        return tell[path[0]](config, path[1])
+def reader_usages(
+    config: Config, path: Sequence[str], node: Node | None, option: Option | None
+) -> Sequence[Usage | UsageGroup]:
+    """The readers of the value at a path, or the usages of the keys, networks, steps and data sets that it names."""
+    if len(path) == 2 and path[0] in NAMED_SECTIONS and path[1] in _entries(config, path[0]):
+        return _of_section(config, *path)
     components = {component.path: (component, when) for component, when in all_components(config)}
     where = ".".join(path)
     if where in components:
-        return component_rows(config, *components[where])
-    rows = [row for name in _names(path, node, option) for row in _named_rows(config, path, name, option)]
-    if rows:
-        return rows
+        return component_usages(config, *components[where])
+    groups = [group for name in _names(path, node, option) for group in _named_group(config, path, name, option)]
+    if groups:
+        return groups
     holders = [name for name in components if where.startswith(f"{name}.")]
     if holders:
-        component, when = components[max(holders, key=len)]
-        gate = f", {when}" if when != ALWAYS and component.kind in ("injectors", "losses", "callbacks") else ""
-        name = component.registered.name if component.registered else "?"
-        reader = _reader(component.kind, component.path, name)
-        return [("read by", f"{reader}{gate}"), *_scheduled(config, path)]
+        return [_holder(*components[max(holders, key=len)]), *_scheduled(config, path)]
     if len(path) > 2 and path[0] in ("steps", "evaluate"):
-        return [("read by", f"{NAMED[path[0]]} {path[1]}")]
-    return [("read by", SERVES[path[0]])] if path and path[0] in SERVES else []
+        return [Usage(UsageKind.READ_BY, (f"{NAMED_SECTIONS[path[0]]} {path[1]}",))]
+    return [Usage(UsageKind.READ_BY, (SECTION_READERS[path[0]],))] if path and path[0] in SECTION_READERS else []
 
 
-def _reader(kind: str, path: str, name: str) -> str:
-    parts = path.split(".")
-    if kind in ("optimizers", "schedules"):
-        what = "optimizer" if kind == "optimizers" else "schedule"
-        return f"the {what} {name} of {NAMED.get(parts[0], parts[0])} {parts[1]}"
-    return f"{path} ({name})" if name != parts[-1] else path
+def _of_section(config: Config, section: str, name: str) -> list[Usage]:
+    """The usages of a data set, network, step or evaluation."""
+    usages = {
+        "data": data_usages,
+        "networks": network_usages,
+        "steps": step_usages,
+        "evaluate": evaluation_usages,
+    }
+    return usages[section](config, name)
 
 
-def _scheduled(config: Config, path: Sequence[str]) -> list[Row]:
-    """What changes a learning rate on the way."""
+def _holder(component: Component, when: When) -> Usage:
+    """The component that reads one of its options."""
+    is_gated = component.kind in ("injectors", "losses", "callbacks")
+    name = component.registered.name if component.registered else "?"
+    parts = component.path.split(".")
+    if component.kind in ("optimizers", "schedules"):
+        what = "optimizer" if component.kind == "optimizers" else "schedule"
+        reader = f"the {what} {name} of {NAMED_SECTIONS.get(parts[0], parts[0])} {parts[1]}"
+    else:
+        reader = f"{component.path} ({name})" if name != parts[-1] else component.path
+    return Usage(UsageKind.READ_BY, (reader,), gate=when if is_gated else ALWAYS)
+
+
+def _scheduled(config: Config, path: Sequence[str]) -> list[Usage]:
+    """The schedules that change a learning rate."""
     step = config.steps.get(path[1]) if path[0] == "steps" else None
     if step is None or path[2] != "optimizer" or path[-1] != "lr":
         return []
-    return [("changed by", f"{phase.path} ({phase.node.plain().get('type')})") for phase in step.schedule]
+    return [
+        Usage(UsageKind.CHANGED_BY, (f"{phase.path} ({phase.node.plain().get('type')})",)) for phase in step.schedule
+    ]
 
 
 def _names(path: Sequence[str], node: Node | None, option: Option | None) -> list[str]:
-    """The names of keys, networks, steps or data that a value holds."""
+    """The names of keys, networks, steps or data sets that a value holds."""
     if node is None or option is None or (isinstance(node.value, dict) and option.role is None):
         return []
     role = option.role.role if option.role is not None else None
@@ -87,23 +103,20 @@ def _names(path: Sequence[str], node: Node | None, option: Option | None) -> lis
     return list(dict.fromkeys(name for name in names_in(node.masked()) if name != "_")) if is_name else []
 
 
-def _named_rows(config: Config, path: Sequence[str], name: str, option: Option | None) -> list[Row]:
+def _named_group(config: Config, path: Sequence[str], name: str, option: Option | None) -> list[UsageGroup]:
+    """The usages of what a value names, under its name; nothing for a step that does not exist."""
     role = option.role.role if option is not None and option.role is not None else None
     if role is Role.KEY:
-        rows = key_rows(config, name)
-        return [(f"key {name}", "" if rows else "nothing writes or reads it"), *_deeper(rows)]
+        usages = key_usages(config, name)
+        return [UsageGroup(f"key {name}", tuple(usages), "" if usages else "nothing writes or reads it")]
     if role is Role.NETWORK:
-        return [(f"network {name}", ""), *_deeper(network_rows(config, name))]
+        return [UsageGroup(f"network {name}", tuple(network_usages(config, name)))]
     if path[2] == "data" and name in config.data:
-        return [(f"data {name}", ""), *_deeper(data_rows(config, name))]
-    return [(f"step {name}", ""), *_deeper(step_rows(config, name))] if name in config.steps else []
+        return [UsageGroup(f"data {name}", tuple(data_usages(config, name)))]
+    return [UsageGroup(f"step {name}", tuple(step_usages(config, name)))] if name in config.steps else []
 
 
-def _deeper(rows: Sequence[Row]) -> list[Row]:
-    return [(f"  {label}", text) for label, text in rows]
-
-
-def _named(config: Config, section: str) -> Iterable[str]:
+def _entries(config: Config, section: str) -> Iterable[str]:
     parts: dict[str, Iterable[str]] = {
         "networks": config.networks,
         "steps": config.steps,

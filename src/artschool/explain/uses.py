@@ -1,33 +1,43 @@
-"""Who writes and reads the things that a file names: keys, networks, steps and data sets."""
+"""How the parts of a file use its keys, networks, steps and data sets."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from artschool.config.flow import components_of, declared_keys
-from artschool.config.source import Node
 from artschool.config.structure import Component, Config, EvaluationConfig
 from artschool.config.when import ALWAYS, When
 from artschool.errors import nearest
+from artschool.explain.rows import Usage, UsageGroup, UsageKind
 
-Row = tuple[str, str]
+GatedComponent = tuple[Component, When]
+"""A component with the iterations at which it runs."""
 
 
-def key_rows(config: Config, key: str) -> list[Row]:
-    """Who writes and who reads a key: in training, then in each evaluation that has it."""
-    rows = list(_in_flow(config, key, "train", _training(config)))
-    if rows and all(label != "written by" for label, _ in rows):
-        rows.insert(0, ("written by", f"nothing. {nearest(key, training_keys(config))}".strip()))
-    rows += [
-        ("read by", f"steps.{s.name}, which requires it") for s in config.steps.values() if key in s.section.requires
-    ]
-    if config.sections.log.pictures is not None and key in config.sections.log.pictures.keys:
-        rows.append(("drawn by", f"log.pictures, every {config.sections.log.pictures.every} iterations"))
+def key_usages(config: Config, key: str) -> list[Usage | UsageGroup]:
+    """The writers and readers of a key: those of training, then those of each evaluation that uses it."""
+    components = _training(config)
+    writers = [*_data_writer(config, key, "train"), *_writers(key, components)]
+    readers = list(_readers(key, components))
+    if readers and not writers:
+        writers = [Usage(UsageKind.WRITTEN_BY, remark=f"nothing. {nearest(key, training_keys(config))}".strip())]
+    usages: list[Usage | UsageGroup] = [*writers, *readers]
+    for step in config.steps.values():
+        if key in step.section.requires:
+            usages.append(Usage(UsageKind.READ_BY, (f"steps.{step.name}",), remark="which requires it"))
+    pictures = config.sections.log.pictures
+    if pictures is not None and key in pictures.keys:
+        usages.append(Usage(UsageKind.DRAWN_BY, ("log.pictures",), remark=f"every {pictures.every} iterations"))
+    return usages + list(_usages_in_evaluations(config, key))
+
+
+def _usages_in_evaluations(config: Config, key: str) -> Iterator[UsageGroup]:
     for evaluation in config.evaluations.values():
-        found = list(_in_evaluation(config, key, evaluation))
-        if any(text.startswith(("evaluate.", "steps.")) for _, text in found):
-            rows += [(f"evaluate {evaluation.name}", ""), *((f"  {label}", text) for label, text in found)]
-    return rows
+        components = _evaluation(config, evaluation)
+        usages = [*_writers(key, components), *_readers(key, components)]
+        if usages:  # No group for a key that only the data set writes.
+            data = _data_writer(config, key, evaluation.section.data)
+            yield UsageGroup(f"evaluate {evaluation.name}", (*data, *usages))
 
 
 def training_keys(config: Config) -> list[str]:
@@ -36,143 +46,183 @@ def training_keys(config: Config) -> list[str]:
     return [*written, *(declared_keys(config.data.get("train")) or ())]
 
 
-def _training(config: Config) -> list[tuple[Component, When]]:
-    return [run for step in config.steps.values() for run in components_of(step)]
+def _training(config: Config) -> list[GatedComponent]:
+    """The injectors and losses of all steps."""
+    return [component for step in config.steps.values() for component in components_of(step)]
 
 
-def _in_evaluation(config: Config, key: str, evaluation: EvaluationConfig) -> Iterator[Row]:
+def _evaluation(config: Config, evaluation: EvaluationConfig) -> list[GatedComponent]:
+    """The components that an evaluation runs: those of its steps, then its own."""
     steps = [config.steps[name] for name in evaluation.section.steps if name in config.steps]
-    runs = [run for step in steps for run in components_of(step, training=False)]
-    runs += [(each, ALWAYS) for each in [*evaluation.injectors.values(), *evaluation.metrics.values()]]
-    return _in_flow(config, key, evaluation.section.data, runs)
+    return [
+        *(component for step in steps for component in components_of(step, training=False)),
+        *_parts_of_evaluation(evaluation),
+    ]
 
 
-def _in_flow(config: Config, key: str, data: str, runs: Iterable[tuple[Component, When]]) -> Iterator[Row]:
-    runs = list(runs)
-    if key in (declared_keys(config.data.get(data)) or ()):
-        yield "written by", f"data.{data}"
-    for component, when in runs:
+def _parts_of_evaluation(evaluation: EvaluationConfig) -> list[GatedComponent]:
+    return [(part, ALWAYS) for part in (*evaluation.injectors.values(), *evaluation.metrics.values())]
+
+
+def _data_writer(config: Config, key: str, data: str) -> list[Usage]:
+    """The data set as the writer of a key that it declares."""
+    is_declared = key in (declared_keys(config.data.get(data)) or ())
+    return [Usage(UsageKind.WRITTEN_BY, (f"data.{data}",))] if is_declared else []
+
+
+def _writers(key: str, components: Iterable[GatedComponent]) -> Iterator[Usage]:
+    for component, when in components:
         for use in component.writes:
             if use.name == key:
-                yield "written by", _told(component, when)
-    for component, when in runs:
-        parameters = [use.parameter for use in component.reads if use.name == key]
+                yield _by(UsageKind.WRITTEN_BY, component, when)
+
+
+def _readers(key: str, components: Iterable[GatedComponent]) -> Iterator[Usage]:
+    for component, when in components:
+        parameters = dict.fromkeys(use.parameter for use in component.reads if use.name == key)
         if parameters:
-            yield "read by", _told(component, when, f" as {', '.join(dict.fromkeys(parameters))}")
+            yield _by(UsageKind.READ_BY, component, when, alias=", ".join(parameters))
 
 
-def network_rows(config: Config, name: str) -> list[Row]:
-    """Which steps train a network and which components call it."""
-    rows = []
-    averaged = name.removesuffix(".ema")
-    for step in config.steps.values():
-        if averaged in step.section.trained:
-            gate = f", {step.section.trains_when}" if step.section.trains_when != ALWAYS else ""
-            rows.append(("trained by", f"steps.{step.name} ({_place(step.node)}){gate}"))
-    if not rows:
-        unknown = f"no step: there is no such network. {nearest(averaged, config.networks)}".strip()
-        rows.append(("trained by", "no step, so it stays as it is" if averaged in config.networks else unknown))
+def _by(kind: UsageKind, component: Component, when: When, alias: str = "") -> Usage:
+    return Usage(kind, (component.path,), alias, component.node.start, when)
+
+
+def network_usages(config: Config, name: str) -> list[Usage]:
+    """The steps that train a network, its moving average, and the components that call it."""
+    original = name.removesuffix(".ema")
+    return [
+        *_trainers(config, original),
+        *_average(config, original),
+        *_callers(config, name, original),
+    ]
+
+
+def _trainers(config: Config, network: str) -> list[Usage]:
+    trainers = [
+        Usage(UsageKind.TRAINED_BY, (f"steps.{step.name}",), "", step.node.start, step.section.trains_when)
+        for step in config.steps.values()
+        if network in step.section.trained
+    ]
+    if trainers:
+        return trainers
+    if network in config.networks:
+        return [Usage(UsageKind.TRAINED_BY, remark="no step; its weights never change")]
+    unknown = f"no step: unknown network. {nearest(network, config.networks)}".strip()
+    return [Usage(UsageKind.TRAINED_BY, remark=unknown)]
+
+
+def _average(config: Config, network: str) -> list[Usage]:
     ema = config.sections.ema
-    if ema is not None and averaged in ema.decays:
-        rows.append(("averaged", f"with decay {ema.decays[averaged]:g}, as the network '{averaged}.ema'"))
-    runs = _training(config)
+    if ema is None or network not in ema.decays:
+        return []
+    return [Usage(UsageKind.AVERAGED, remark=f"with decay {ema.decays[network]:g} as {network}.ema")]
+
+
+def _callers(config: Config, name: str, original: str) -> Iterator[Usage]:
+    """The components that call a network or its average.
+
+    Args:
+        name: The name that is explained.
+        original: The same without `.ema`.
+    """
+    components = _training(config)
     for evaluation in config.evaluations.values():
-        runs += [(each, ALWAYS) for each in [*evaluation.injectors.values(), *evaluation.metrics.values()]]
-    runs += [(callback, callback.when) for step in config.steps.values() for callback in step.callbacks.values()]
-    for component, when in runs:
-        called = [use.name for use in component.networks if use.name.removesuffix(".ema") == averaged]
+        components += _parts_of_evaluation(evaluation)
+    components += [(callback, callback.when) for step in config.steps.values() for callback in step.callbacks.values()]
+    for component, when in components:
+        called = [use.name for use in component.networks if use.name.removesuffix(".ema") == original]
         if called:
-            rows.append(("called by", _told(component, when, f" as {called[0]!r}" if called[0] != name else "")))
-    return rows
+            yield _by(UsageKind.CALLED_BY, component, when, alias=repr(called[0]) if called[0] != name else "")
 
 
-def step_rows(config: Config, name: str) -> list[Row]:
-    """What a step trains, when it runs, and which evaluations run it too."""
-    step = config.steps[name]
-    rows = [("trains", ", ".join(f"networks.{each}" for each in step.section.trained))]
-    order = list(config.steps)
-    rows.append(
-        ("runs", f"as number {order.index(name) + 1} of {len(order)} in an iteration, {step.section.trains_when}")
-    )
-    called = {use.name for component, _ in components_of(step) for use in component.networks}
-    if called - set(step.section.trained):
-        rows.append(("calls", ", ".join(f"networks.{each}" for each in sorted(called - set(step.section.trained)))))
+def step_usages(config: Config, name: str) -> list[Usage]:
+    """The networks that a step trains and calls, when it runs, and the evaluations that run it too."""
+    step, order = config.steps[name], list(config.steps)
+    trained = step.section.trained
+    turn = f"step {order.index(name) + 1} of {len(order)} in each iteration"
+    called = {use.name for component, _ in components_of(step) for use in component.networks} - set(trained)
+    usages = [
+        Usage(UsageKind.TRAINS, tuple(f"networks.{network}" for network in trained)),
+        Usage(UsageKind.RUNS, gate=step.section.trains_when, remark=turn),
+    ]
+    if called:
+        usages.append(Usage(UsageKind.CALLS, tuple(f"networks.{network}" for network in sorted(called))))
     for evaluation in config.evaluations.values():
         if name in evaluation.section.steps:
-            rows.append(("run by", f"evaluate.{evaluation.name} too, without training"))
-    return rows
+            usages.append(Usage(UsageKind.RUN_BY, (f"evaluate.{evaluation.name}",), remark="without training"))
+    return usages
 
 
-def data_rows(config: Config, name: str) -> list[Row]:
-    """Which keys a data set yields and who takes them."""
+def data_usages(config: Config, name: str) -> list[Usage]:
+    """The keys that a data set yields, and the steps and evaluations that read them."""
     keys = declared_keys(config.data.get(name))
-    rows = [("yields", ", ".join(keys) if keys is not None else "keys that only the running data set can tell")]
-    if name == "train":
-        rows.append(("read by", "the steps"))
-    takers = [each.name for each in config.evaluations.values() if each.section.data == name]
-    rows += [("read by", f"evaluate.{taker}") for taker in takers]
-    return rows if len(rows) > 1 else [*rows, ("read by", "nothing")]
+    yields = Usage(UsageKind.YIELDS, tuple(keys)) if keys is not None else _UNDECLARED
+    readers = ["the steps"] if name == "train" else []
+    readers += [
+        f"evaluate.{evaluation.name}" for evaluation in config.evaluations.values() if evaluation.section.data == name
+    ]
+    return [yields, *(Usage(UsageKind.READ_BY, (reader,)) for reader in readers or ["nothing"])]
 
 
-def evaluation_rows(config: Config, name: str) -> list[Row]:
-    """On which data an evaluation runs and when, which steps it runs, and what looks at it."""
+_UNDECLARED = Usage(UsageKind.YIELDS, remark="keys that are known only when it is loaded")
+
+
+def evaluation_usages(config: Config, name: str) -> list[Usage]:
+    """The data that an evaluation runs on, when it runs, the steps that it runs, and who reads its metrics."""
     section = config.evaluations[name].section
-    runs = f"every {section.every} finished iterations, and at the end" if section.every else "at the end"
-    rows = [("on", f"data.{section.data}"), ("runs", runs)]
-    rows += [("runs", f"steps.{step}, without training") for step in section.steps]
+    due = f"every {section.every} finished iterations, and at the end" if section.every else "at the end"
+    usages = [Usage(UsageKind.ON, (f"data.{section.data}",)), Usage(UsageKind.RUNS, remark=due)]
+    usages += [Usage(UsageKind.RUNS, (f"steps.{step}",), remark="without training") for step in section.steps]
     best = config.sections.checkpoint.keep_best
     if best is not None and best.metric.startswith(f"{name}/"):
-        rows.append(("read by", f"checkpoint.keep_best, which keeps the best {best.metric!r}"))
-    return rows
+        remark = f"which keeps the best {best.metric!r}"
+        usages.append(Usage(UsageKind.READ_BY, ("checkpoint.keep_best",), remark=remark))
+    return usages
 
 
-def component_rows(config: Config, component: Component, when: When) -> list[Row]:
-    """Which keys a component reads and writes, which networks it calls, and when it runs."""
-    rows = []
+def component_usages(config: Config, component: Component, when: When) -> list[Usage]:
+    """The keys that a component reads and writes, the networks that it calls, and when it runs."""
+    usages = []
     for use in component.reads:
-        sources = [
-            text.split(" (")[0] for label, text in _sources(config, component, use.name) if label == "written by"
-        ]
-        by = f", written by {', '.join(sources)}" if sources else ", which nothing writes"
-        rows.append(("reads", f"{use.name} as {use.parameter}{by}"))
-    rows += [("calls", f"networks.{use.name}") for use in component.networks]
-    rows += [("writes", use.name) for use in component.writes]
+        writers = [part for writer in _writers_for(config, component, use.name) for part in writer.parts]
+        source = f"written by {', '.join(writers)}" if writers else "which nothing writes"
+        usages.append(Usage(UsageKind.READS, (use.name,), use.parameter, remark=source))
+    usages += [Usage(UsageKind.CALLS, (f"networks.{use.name}",)) for use in component.networks]
+    usages += [Usage(UsageKind.WRITES, (use.name,)) for use in component.writes]
     if component.kind in ("injectors", "losses", "callbacks"):
-        rows.append(("runs", str(when)))
-    return rows
+        usages.append(Usage(UsageKind.RUNS, gate=when))
+    return usages
 
 
-def _sources(config: Config, component: Component, key: str) -> Iterator[Row]:
-    name = component.path.split(".")[1]
-    if component.path.startswith("evaluate.") and name in config.evaluations:
-        return _in_evaluation(config, key, config.evaluations[name])
-    return _in_flow(config, key, "train", _training(config))
+def _writers_for(config: Config, component: Component, key: str) -> list[Usage]:
+    """The writers of a key in the dataflow that a component belongs to."""
+    section, name = component.path.split(".")[:2]
+    if section == "evaluate" and name in config.evaluations:
+        evaluation = config.evaluations[name]
+        data, components = evaluation.section.data, _evaluation(config, evaluation)
+    else:
+        data, components = "train", _training(config)
+    return [*_data_writer(config, key, data), *_writers(key, components)]
 
 
-def all_components(config: Config) -> Iterator[tuple[Component, When]]:
-    """Every component of a file with when it runs, those inside others too."""
-    runs = [(each, ALWAYS) for each in [*config.data.values(), *config.networks.values(), *config.loggers.values()]]
+def all_components(config: Config) -> Iterator[GatedComponent]:
+    """Every component of a file with the iterations at which it runs, those inside others too."""
+    components = [
+        (part, ALWAYS) for part in (*config.data.values(), *config.networks.values(), *config.loggers.values())
+    ]
     for step in config.steps.values():
         when = step.section.when
         parts = [*step.injectors.values(), *step.losses.values(), *step.callbacks.values(), *step.schedule]
         parts += [step.optimizer] if step.optimizer is not None else []
-        runs += [(each, when & each.when) for each in parts]
+        components += [(part, when & part.when) for part in parts]
     for evaluation in config.evaluations.values():
-        runs += [(each, ALWAYS) for each in [*evaluation.injectors.values(), *evaluation.metrics.values()]]
-    for component, when in runs:
+        components += _parts_of_evaluation(evaluation)
+    for component, when in components:
         yield from _with_inner(component, when)
 
 
-def _with_inner(component: Component, when: When) -> Iterator[tuple[Component, When]]:
+def _with_inner(component: Component, when: When) -> Iterator[GatedComponent]:
     yield component, when
     for inner in component.inner:
         yield from _with_inner(inner, when)
-
-
-def _told(component: Component, when: When, more: str = "") -> str:
-    gate = f", {when}" if when != ALWAYS else ""
-    return f"{component.path}{more} ({_place(component.node)}){gate}"
-
-
-def _place(node: Node) -> str:
-    return str(node.start).rsplit("/", 1)[-1]

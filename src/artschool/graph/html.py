@@ -1,4 +1,4 @@
-"""One page that needs nothing else: the drawing, what stands in the file, and a way to follow a key."""
+"""A self-contained HTML page: the drawing, the entries of the file, and code that highlights where a key goes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from artschool.graph.svg import svg
 
 
 def html(graph: Dataflow) -> str:
-    """The page."""
+    """The drawing as an HTML page."""
     folder = files(__package__)
     page = Template(folder.joinpath("page.html").read_text())
     return page.substitute(
@@ -27,10 +27,10 @@ def html(graph: Dataflow) -> str:
 def _json(graph: Dataflow) -> str:
     data = {
         "calls": [_call(graph, call) for call in graph.calls],
-        "flows": [{"key": flow.key, "writer": flow.writer, "reader": flow.reader} for flow in graph.flows],
-        "networks": [{"name": n.name, "type": n.type, "fate": n.fate, "place": str(n.place)} for n in graph.networks],
+        "flows": [{"key": edge.key, "writer": edge.writer, "reader": edge.reader} for edge in graph.edges],
+        "networks": [{"name": n.name, "type": n.type, "fate": n.status, "place": str(n.place)} for n in graph.networks],
     }
-    # No end tag may stand inside of a script, whatever the names of the file are.
+    # A name in the file must not close the script element.
     return json.dumps(data).replace("<", "\\u003c")
 
 

@@ -1,4 +1,4 @@
-"""The dataflow in Mermaid's language, for a README or an issue."""
+"""The dataflow as Mermaid text, for a README or an issue."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from artschool.graph.model import Dataflow, GraphCall
 
 
 def mermaid(graph: Dataflow) -> str:
-    """A flowchart: lanes are subgraphs, keys are on the arrows, dotted lines lead from networks to what calls them."""
+    """A flowchart: lanes are subgraphs, keys label the arrows, and dotted lines link networks to their callers."""
     lines = ["flowchart LR"]
     for index, lane in enumerate(graph.lanes):
         lines.append(f'  subgraph lane{index}["{_text(f"{lane.title}: {lane.detail}")}"]')
@@ -15,13 +15,13 @@ def mermaid(graph: Dataflow) -> str:
     numbers = {network.name: f"network{index}" for index, network in enumerate(graph.networks)}
     for network in graph.networks:
         style = "trained" if network.trained else "frozen"
-        text = _text(f"{network.name}: {network.type}, {network.fate}")
+        text = _text(f"{network.name}: {network.type}, {network.status}")
         lines.append(f'  {numbers[network.name]}(["{text}"]):::{style}')
     calls = {call.id: call for call in graph.calls}
-    for flow in graph.flows:
-        shape = graph.shape(calls[flow.writer], flow.key)
-        label = _text(f"{flow.key} {shape}".strip())
-        lines.append(f'  {_id(flow.writer)} -->|"{label}"| {_id(flow.reader)}')
+    for edge in graph.edges:
+        shape = graph.shape(calls[edge.writer], edge.key)
+        label = _text(f"{edge.key} {shape}".strip())
+        lines.append(f'  {_id(edge.writer)} -->|"{label}"| {_id(edge.reader)}')
     for call in graph.calls:
         lines += [f"  {numbers[name]} -.- {_id(call.id)}" for name in call.networks if name in numbers]
     lines += ["  classDef trained stroke-width:2px", "  classDef frozen stroke-dasharray:5 4"]
@@ -39,5 +39,5 @@ def _shape(call: GraphCall) -> str:
 
 
 def _text(text: str) -> str:
-    """Text in quotes, in which everything but letters and digits that means something to Mermaid has its number."""
+    """Escape a quoted text: characters with a meaning in Mermaid become character codes, newlines become tags."""
     return "".join("<br>" if c == "\n" else c if c.isalnum() or c in " .,_:-()/=+" else f"#{ord(c)};" for c in text)

@@ -1,4 +1,4 @@
-"""The dataflow of a file as plain data: lanes of calls, keys between them, networks beside them."""
+"""The dataflow of a file as data: lanes of calls, edges between them, and the networks they call."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.config.when import ALWAYS
 from artschool.config.write import dump
 from artschool.errors import Place
 from artschool.registry.entries import InjectorEntry, LossEntry
@@ -17,16 +18,17 @@ KINDS = {"injectors": "injector", "losses": "loss", "metrics": "metric", "datase
 
 @dataclass
 class GraphCall:
-    """A box: a data set, an injector, a loss or a metric.
+    """A node of the dataflow: a data set, an injector, a loss or a metric.
 
     Attributes:
         id: Unique in the drawing.
-        notes: What gates it, and the weight of a loss.
-        inputs: The parameter and the key of each value it reads.
-        outputs: The keys it writes.
-        networks: The networks that it calls.
-        column: How many calls its values come through at most.
-        source: Its entry in the file.
+        lane: Index of its lane.
+        notes: Its gate, the weight of a loss, and other options that change how it runs.
+        inputs: Parameter and key of each value that it reads.
+        outputs: Keys that it writes.
+        networks: Networks that it calls.
+        column: Length of the longest path from the data to it.
+        source: Its entry in the file, as YAML.
     """
 
     id: str
@@ -45,7 +47,7 @@ class GraphCall:
 
 @dataclass(frozen=True)
 class Edge:
-    """A key on its way from the call that writes it to one that reads it, by their ids."""
+    """A key that passes from the call that writes it to one that reads it, by their ids."""
 
     key: str
     writer: str
@@ -54,7 +56,12 @@ class Edge:
 
 @dataclass(frozen=True)
 class Lane:
-    """The data, a step or an evaluation, with what is to be said of it in a line."""
+    """The training data, a step or an evaluation.
+
+    Attributes:
+        detail: A line that describes it.
+        trains: Networks that a step trains.
+    """
 
     title: str
     detail: str
@@ -62,38 +69,44 @@ class Lane:
 
 
 @dataclass(frozen=True)
-class Network:
-    """A network: `fate` says who trains it."""
+class GraphNetwork:
+    """A network or its moving average.
+
+    Attributes:
+        status: The steps that train it, `frozen`, or the decay of an average.
+        is_average: Whether it is a moving average.
+    """
 
     name: str
     type: str
-    fate: str
+    status: str
     trained: bool
     place: Place
+    is_average: bool = False
 
 
 @dataclass
 class Dataflow:
-    """All of it.
+    """The dataflow of a file.
 
     Attributes:
-        shapes: What is known of keys, by lane and key: `(16, 3, 64, 64) float32`.
+        shapes: Shape and type by lane and key, such as `(16, 3, 64, 64) float32`, where they are known.
     """
 
     name: str
     lanes: list[Lane]
     calls: list[GraphCall]
-    flows: list[Edge]
-    networks: list[Network]
+    edges: list[Edge]
+    networks: list[GraphNetwork]
     shapes: Mapping[tuple[int, str], str]
 
     def hue(self, key: str) -> int:
-        """The colour of a key as an angle; those that are written one after the other are far apart."""
+        """The hue of a key in degrees. Keys that are written in succession have distant hues."""
         keys = list(dict.fromkeys(output for call in self.calls for output in call.outputs))
         return round(keys.index(key) * 137.5 + 210) % 360 if key in keys else 210
 
     def shape(self, call: GraphCall, key: str) -> str:
-        """What is known of a key that a call writes."""
+        """Shape and type of a key that a call writes, empty where they are unknown."""
         return self.shapes.get((call.lane, key), "")
 
 
@@ -103,8 +116,8 @@ def dataflow(
     """The dataflow of a checked file.
 
     Args:
-        shapes: What is known of the keys of training.
-        evaluated: The same of each evaluation.
+        shapes: Shape and type of the keys of training, by key.
+        evaluated: The same for each evaluation, by its name.
     """
     builder = _Builder(config)
     known = {(lane, key): kind for lane in range(builder.num_training) for key, kind in (shapes or {}).items()}
@@ -112,16 +125,16 @@ def dataflow(
         lane = builder.num_training + offset
         known |= {(lane, key): kind for key, kind in (evaluated or {}).get(name, {}).items()}
     networks = list(_networks(config))
-    return Dataflow(config.sections.name, builder.lanes, builder.calls, builder.flows, networks, known)
+    return Dataflow(config.sections.name, builder.lanes, builder.calls, builder.edges, networks, known)
 
 
 class _Builder:
-    """Walks through a file in the order in which it runs."""
+    """Collects lanes, calls and edges in the order in which a file runs."""
 
     def __init__(self, config: Config) -> None:
-        self.lanes = [Lane("data", "what a batch holds")]
+        self.lanes = [Lane("data", "keys of a batch")]
         self.calls: list[GraphCall] = []
-        self.flows: list[Edge] = []
+        self.edges: list[Edge] = []
         self._writers: dict[str, list[GraphCall]] = {}
         train = config.data["train"]
         parts = [part for step in config.steps.values() for part in _parts(step)]
@@ -134,7 +147,7 @@ class _Builder:
 
     def _step(self, step: StepConfig) -> None:
         when = step.section.trains_when
-        detail = f"trains {', '.join(step.section.trained)}" + (f", {when}" if str(when) != "always" else "")
+        detail = f"trains {', '.join(step.section.trained)}" + (f", {when}" if when != ALWAYS else "")
         self.lanes.append(Lane(f"step {step.name}", detail, tuple(step.section.trained)))
         for part in _parts(step):
             self._call(part, len(self.lanes) - 1)
@@ -153,18 +166,18 @@ class _Builder:
 
     def _data(self, component: Component, lane: int, read: Iterable[str]) -> None:
         keys = declared_keys(component)
-        call = _box(component, lane, 0)
+        call = _graph_call(component, lane, 0)
         call.outputs = list(dict.fromkeys(read if keys is None else keys))
         self._add(call)
 
-    def _call(self, component: Component, lane: int, stand_ins: Mapping[str, str] = MappingProxyType({})) -> None:
-        call = _box(component, lane, len(self.calls))
+    def _call(self, component: Component, lane: int, substitutes: Mapping[str, str] = MappingProxyType({})) -> None:
+        call = _graph_call(component, lane, len(self.calls))
         call.inputs = [(use.parameter, use.name) for use in component.reads]
         call.outputs = list(dict.fromkeys(use.name for use in component.writes))
-        call.networks = list(dict.fromkeys(stand_ins.get(use.name, use.name) for use in component.networks))
+        call.networks = list(dict.fromkeys(substitutes.get(use.name, use.name) for use in component.networks))
         for key in dict.fromkeys(key for _, key in call.inputs):
             for writer in self._writers.get(key, ()):
-                self.flows.append(Edge(key, writer.id, call.id))
+                self.edges.append(Edge(key, writer.id, call.id))
                 call.column = max(call.column, writer.column + 1)
         call.column = max(call.column, 1)
         self._add(call)
@@ -180,14 +193,14 @@ def _parts(step: StepConfig) -> Iterator[Component]:
     yield from step.losses.values()
 
 
-def _box(component: Component, lane: int, number: int) -> GraphCall:
+def _graph_call(component: Component, lane: int, number: int) -> GraphCall:
     kind = KINDS[component.kind]
     name = component.path.rpartition(".")[2]
     type_name = component.registered.name if component.registered else "?"
     entry, notes = component.entry, []
     if isinstance(entry, LossEntry):
         notes.append(f"weight {entry.weight:g}")
-    if str(component.when) != "always":
+    if component.when != ALWAYS:
         notes.append(str(component.when))
     if isinstance(entry, InjectorEntry):
         notes += [f"only in {entry.only}"] if entry.only else []
@@ -198,12 +211,12 @@ def _box(component: Component, lane: int, number: int) -> GraphCall:
     return GraphCall(f"{lane}-{number}", lane, kind, name, type_name, component.node.place, notes, source=source)
 
 
-def _networks(config: Config) -> Iterator[Network]:
+def _networks(config: Config) -> Iterator[GraphNetwork]:
     for name, component in config.networks.items():
         trainers = [step.name for step in config.steps.values() if name in step.section.trained]
         type_name = component.registered.name if component.registered else "?"
-        fate = f"trained by {', '.join(trainers)}" if trainers else "frozen"
-        yield Network(name, type_name, fate, bool(trainers), component.node.place)
+        status = f"trained by {', '.join(trainers)}" if trainers else "frozen"
+        yield GraphNetwork(name, type_name, status, bool(trainers), component.node.place)
     for name, decay in (config.sections.ema.decays if config.sections.ema else {}).items():
         place = config.networks[name].node.place
-        yield Network(f"{name}.ema", "average", f"of {name}, decay {decay:g}", False, place)
+        yield GraphNetwork(f"{name}.ema", "average", f"of {name}, decay {decay:g}", False, place, is_average=True)

@@ -1,4 +1,4 @@
-"""The drawing as SVG, which also stands in the page."""
+"""The drawing as SVG, alone or inside the page."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 
-from artschool.graph.box import INDENT, ROW, WIDTH, Box, Line
+from artschool.graph.box import INDENT, ROW, WIDTH, Box, TextLine
 from artschool.graph.layout import MARGIN, Drawing, Wire, layout
 from artschool.graph.lettering import text_width
-from artschool.graph.model import Dataflow, Network
+from artschool.graph.model import Dataflow, GraphNetwork
 
 TITLE, TEXT = 16.0, 12.0
-"""Sizes of letters, as the style has them."""
+"""Font sizes in pixels, as in drawing.css."""
 CHIP = 26
 ROUND = 5
 
 
 def svg(graph: Dataflow, *, style: bool = True) -> str:
-    """The drawing.
+    """The drawing as an SVG element.
 
     Args:
-        style: Whether to bring the colours; a page has them already.
+        style: Whether to include drawing.css. A page includes it itself.
     """
     drawing = layout(graph)
     networks, width, top = _networks(graph, drawing.width)
@@ -48,41 +48,46 @@ def svg(graph: Dataflow, *, style: bool = True) -> str:
 
 
 def _with_plain_colours(css: str) -> str:
-    """The light colour before each that hangs on a variable: many programs besides browsers know no variables."""
+    """Add the light colour before each colour that is a variable. Many programs other than browsers lack variables."""
     light = dict(re.findall(r"--([\w-]+): ([^;]+);", css.partition("@media")[0]))
     return re.sub(r"([\w-]+): var\(--([\w-]+)\);", lambda found: f"{found[1]}: {light[found[2]]}; {found[0]}", css)
 
 
 def _coloured(attribute: str, hue: int) -> str:
-    """The colour of a key, plain and as the variable that the style takes it from."""
+    """The colour of a key, as an attribute and as the variable that drawing.css reads."""
     return f'{attribute}="hsl({hue}, 55%, 38%)" style="--hue:{hue}"'
 
 
 def _networks(graph: Dataflow, width: float) -> tuple[list[str], float, float]:
-    """A row of networks at the top, as many lines as it needs; how wide all is then, and where it ends."""
+    """The title and the networks, in as many rows as they need.
+
+    Returns:
+        The elements, the width of the drawing, and the height at which the networks end.
+    """
     parts = [f'<text class="title" x="{MARGIN}" y="26">{_text(graph.name)}</text>']
-    sizes = [text_width(text, TEXT) + 24 for text in map(_told, graph.networks)]
+    sizes = [text_width(text, TEXT) + 24 for text in map(_label, graph.networks)]
     width = max([width, 2 * MARGIN + text_width(graph.name, TITLE, bold=True), *(2 * MARGIN + s for s in sizes)])
     x, y = float(MARGIN), 44.0
     for network, size in zip(graph.networks, sizes, strict=True):
         if x + size > width - MARGIN:
             x, y = float(MARGIN), y + 34
         parts += [
-            f'<g class="network {_state(network)}" data-network="{_text(network.name)}" tabindex="0" role="button">',
+            f'<g class="network {_css_class(network)}" data-network="{_text(network.name)}" '
+            'tabindex="0" role="button">',
             f"<title>{_text(str(network.place))}</title>",
             f'<rect x="{x:g}" y="{y:g}" width="{size:g}" height="{CHIP}" rx="13"/>',
-            f'<text x="{x + 12:g}" y="{y + 17:g}">{_text(_told(network))}</text></g>',
+            f'<text x="{x + 12:g}" y="{y + 17:g}">{_text(_label(network))}</text></g>',
         ]
         x += size + 10
     return parts, width, y + 30
 
 
-def _told(network: Network) -> str:
-    return f"{network.name}: {network.type}, {network.fate}"
+def _label(network: GraphNetwork) -> str:
+    return f"{network.name}: {network.type}, {network.status}"
 
 
-def _state(network: Network) -> str:
-    return "trained" if network.trained else "average" if network.type == "average" else "frozen"
+def _css_class(network: GraphNetwork) -> str:
+    return "trained" if network.trained else "average" if network.is_average else "frozen"
 
 
 def _bands(drawing: Drawing, width: float) -> Iterator[str]:
@@ -92,15 +97,15 @@ def _bands(drawing: Drawing, width: float) -> Iterator[str]:
 
 
 def _wire(graph: Dataflow, wire: Wire) -> str:
-    flow, key = wire.flow, _text(wire.flow.key)
+    edge, key = wire.edge, _text(wire.edge.key)
     return (
-        f'<path class="wire" {_coloured("stroke", graph.hue(flow.key))} data-key="{key}" '
-        f'data-from="{flow.writer}" data-to="{flow.reader}" d="{_rounded(wire.points)}"><title>{key}</title></path>'
+        f'<path class="wire" {_coloured("stroke", graph.hue(edge.key))} data-key="{key}" '
+        f'data-from="{edge.writer}" data-to="{edge.reader}" d="{_rounded(wire.points)}"><title>{key}</title></path>'
     )
 
 
 def _rounded(points: list[tuple[float, float]]) -> str:
-    """A line through corners, each rounded."""
+    """The path through some points, with rounded corners."""
     path = f"M{points[0][0]:g} {points[0][1]:g}"
     for before, corner, after in zip(points, points[1:], points[2:], strict=False):
         enter, leave = _towards(corner, before), _towards(corner, after)
@@ -109,7 +114,7 @@ def _rounded(points: list[tuple[float, float]]) -> str:
 
 
 def _towards(corner: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
-    """A point a little away from a corner, on the way to another one."""
+    """The point at which the rounding of a corner begins, in the direction of another point."""
     across, down = other[0] - corner[0], other[1] - corner[1]
     length = max(abs(across), abs(down), 1e-9)
     step = min(ROUND, length / 2) / length
@@ -123,13 +128,13 @@ def _box(graph: Dataflow, box: Box) -> Iterator[str]:
         f"<title>{_text(f'{call.name}: {call.type}, {call.place}')}</title>"
         f'<rect x="{x:g}" y="{y:g}" width="{WIDTH}" height="{box.height:g}" rx="6"/>'
     )
-    yield _line(Line("kind", call.kind, box.head[0].y), x + WIDTH - INDENT, "end")
+    yield _line(TextLine("kind", call.kind, box.head[0].y), x + WIDTH - INDENT, "end")
     yield from (_line(line, x + INDENT) for line in box.head)
-    for key, port in box.ins.items():
+    for key, port in box.inputs.items():
         yield from (_line(line, x + INDENT) for line in port.lines)
         yield _dot(graph, key, x, port.y)
     right = x + WIDTH
-    for key, port in box.outs.items():
+    for key, port in box.outputs.items():
         size = f'width="{WIDTH - 60}" height="{ROW * len(port.lines)}"'
         yield (
             f'<g class="key" data-key="{_text(key)}" data-writer="{call.id}" tabindex="0" role="button">'
@@ -141,7 +146,7 @@ def _box(graph: Dataflow, box: Box) -> Iterator[str]:
     yield "</g>"
 
 
-def _line(line: Line, x: float, anchor: str = "start") -> str:
+def _line(line: TextLine, x: float, anchor: str = "start") -> str:
     at = "" if anchor == "start" else f' text-anchor="{anchor}"'
     return f'<text class="{line.style}" x="{x:g}" y="{line.y:g}"{at}>{_text(line.text)}</text>'
 

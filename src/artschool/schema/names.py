@@ -1,4 +1,4 @@
-"""What a file calls its things, for an editor to offer."""
+"""The names that a file defines, for an editor to offer."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from artschool.config.component import ComponentReader, mappings
 from artschool.config.flow import declared_keys
 from artschool.config.source import Node
-from artschool.schema.values import Schema
+from artschool.schema.alternatives import Schema
 
-PLAIN = re.compile(r"[\w./-]+")
-"""Names that are the same in a snippet."""
+SNIPPET_NAME = re.compile(r"[\w./-]+")
+"""Names without a character that has a meaning in snippets."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names of a file, by what they are names of."""
+    """The names that a file defines, by what they name."""
 
     keys: frozenset[str] = frozenset()
     networks: frozenset[str] = frozenset()
@@ -27,7 +27,7 @@ class Names:
 
 
 def names_of(tree: Node) -> Names:
-    """The names of a file, which may be faulty."""
+    """The names that a file defines. The file may have faults."""
     reader = ComponentReader()
     data = reader.components("datasets", tree, "data")
     keys = {key for component in data.values() for key in declared_keys(component) or ()}
@@ -45,14 +45,14 @@ def names_of(tree: Node) -> Names:
 
 
 def _averaged(tree: Node) -> set[str]:
-    """What moving averages are called."""
+    """The names of moving averages."""
     node = (tree.get("ema") or tree).get("networks")
     listed = node.plain() if node is not None and tree.get("ema") is not None else []
     return {f"{name}.ema" for name in (listed if isinstance(listed, list | dict) else [])}
 
 
-def name(known: Iterable[str]) -> Schema:
-    """A name: any text, with those that are known on offer."""
-    # Snippets of VS Code, which other editors know too: `enum` would refuse other names, `examples` fill every hover.
-    snippets = [{"label": each, "bodyText": each} for each in sorted(known) if PLAIN.fullmatch(each)]
+def name_schema(known: Iterable[str]) -> Schema:
+    """The schema of a name: any text, with the known names offered for completion."""
+    # `enum` would reject other names, and `examples` would fill every hover. Most editors support these snippets.
+    snippets = [{"label": name, "bodyText": name} for name in sorted(known) if SNIPPET_NAME.fullmatch(name)]
     return {"type": "string", "minLength": 1} | ({"defaultSnippets": snippets} if snippets else {})

@@ -1,6 +1,7 @@
-"""From a pydantic model to JSON Schema, draft 7, of what a file may hold: never less, so that nothing right is marked.
+"""JSON Schema, draft 7, of the options that a pydantic model validates.
 
-In a file, `${...}` may stand for any value.
+A schema accepts every value that the model accepts, so that editors mark no valid value. In a file, a reference
+`${...}` may replace any value.
 """
 
 from __future__ import annotations
@@ -17,19 +18,9 @@ from pydantic.json_schema import GenerateJsonSchema
 from artschool.config.docstrings import attributes, without_arguments
 from artschool.config.write import flow
 from artschool.registry.signature import MARK
+from artschool.schema.alternatives import Schema, or_reference, union
 
-Schema = dict[str, Any]
-REFERENCE = r"\$\{"
-IN_WORDS = {
-    "integer": "a whole number",
-    "number": "a number",
-    "boolean": "true or false",
-    "string": "text",
-    "array": "a list",
-    "object": "a mapping",
-    "null": "null",
-}
-UNDERSTOOD = {
+SUPPORTED = {
     "any",
     "none",
     "bool",
@@ -44,186 +35,152 @@ UNDERSTOOD = {
     "frozenset",
     "dict",
 }
-UNDERSTOOD |= {"default", "nullable", "union", "tagged-union", "chain", "json-or-python", "lax-or-strict"}
-UNDERSTOOD |= {"model", "model-fields", "model-field", "typed-dict", "dataclass", "dataclass-args"}
-UNDERSTOOD |= {"definitions", "definition-ref", "function-before", "function-after", "is-instance", "custom-error"}
-"""Kinds of pydantic's core schemas; what another takes is not told."""
-LIMITS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
-"""What pydantic calls the limits of a number that a function reads first."""
-NEEDS = {"required", "minProperties"}
-"""What a `base` may give."""
-KEPT = NEEDS | {"type", "enum", "description", "default", "minLength", "maxLength", "pattern", "minItems", "maxItems"}
-KEPT |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
-"""What means the same here as where pydantic writes it."""
+SUPPORTED |= {"default", "nullable", "union", "tagged-union", "chain", "json-or-python", "lax-or-strict"}
+SUPPORTED |= {"model", "model-fields", "model-field", "typed-dict", "dataclass", "dataclass-args"}
+SUPPORTED |= {"definitions", "definition-ref", "function-before", "function-after", "is-instance", "custom-error"}
+"""Kinds of pydantic's core schemas that are converted. Any other kind accepts every value."""
+BOUNDS = {"ge": "minimum", "gt": "exclusiveMinimum", "le": "maximum", "lt": "exclusiveMaximum"}
+"""Pydantic's names for the bounds of a number that passes through a function, and those of JSON Schema."""
+REQUIREMENTS = {"required", "minProperties"}
+"""Keywords that are dropped where a `base` may provide the missing options."""
+COPIED = REQUIREMENTS | {
+    "type",
+    "enum",
+    "description",
+    "default",
+    "minLength",
+    "maxLength",
+    "pattern",
+    "minItems",
+    "maxItems",
+}
+COPIED |= {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+"""Keywords that are copied unchanged."""
 OTHER_DIALECT = re.compile(r"\(\?|\\[a-ce-zA-Z]")
-"""Parts of a pattern that mean something else in JavaScript, or nothing."""
+"""Parts of a pattern that JavaScript reads differently, or cannot read."""
 
-Marked = Callable[[str, str], Schema]
-"""Gives the schema of what a `signature.Marker` stands for, by its role and kind."""
+MarkerSchema = Callable[[str, str], Schema]
+"""Returns the schema of an annotation with a `signature.Marker`, given its role and kind."""
 
 
 @dataclass(frozen=True)
-class Models:
-    """Says in the words of draft 7, and in as few, what a file may say where pydantic validates.
+class ModelSchemas:
+    """Converts pydantic models to schemas.
 
     Attributes:
-        definitions: Gets what a model refers to.
-        is_whole: Whether the file says all that it must, or may leave some to its `base`.
+        definitions: The definitions of the schema, to add models to.
+        marked: Returns the schema of keys, networks and components.
+        is_whole: Whether the file has no `base`, and so must write every required option itself.
     """
 
     definitions: Schema
-    marked: Marked
+    marked: MarkerSchema
     is_whole: bool
 
-    def read(self, model: type[BaseModel], name: str, texts: Mapping[str, str] = MappingProxyType({})) -> Schema:
-        """The properties of a model, and the names that it requires.
+    def schema(self, model: type[BaseModel], name: str, texts: Mapping[str, str] = MappingProxyType({})) -> Schema:
+        """The schema of a model: its properties and required options.
 
         Args:
-            name: Stands before the names of what it refers to.
-            texts: What its options mean, beyond what its own docstring says.
+            name: Prefix for the definitions of the models that it contains.
+            texts: Descriptions of options that override those of the model's docstring.
         """
         raw = model.model_json_schema(schema_generator=_Generator)
         for option in raw["properties"].keys() & texts.keys():
             raw["properties"][option]["description"] = texts[option]
-        reader = _Reader(self, f"{name}.", raw.get("$defs", {}))
+        converter = _Converter(self, f"{name}.", raw.get("$defs", {}))
         for inner, schema in raw.get("$defs", {}).items():
-            plain = reader.plain(schema)
+            plain = converter.converted(schema)
             if plain.get("type") == "object":
-                del plain["type"]  # What refers to it says so, or takes something else besides.
+                del plain["type"]  # References to it state the type, or accept others too.
             self.definitions[f"{name}.{inner}"] = plain
-        return reader.plain(raw)
+        return converter.converted(raw)
 
 
 @dataclass(frozen=True)
-class _Reader:
-    """Reads what pydantic says of one model."""
+class _Converter:
+    """Converts the JSON Schema that pydantic generates for one model."""
 
-    models: Models
+    settings: ModelSchemas
     prefix: str
     definitions: Mapping[str, Schema]
 
-    def plain(self, schema: Any) -> Schema:
-        """Without a reference `${...}` in its place, with those below it."""
+    def converted(self, schema: Any) -> Schema:
+        """Convert a schema. Values inside it accept a reference `${...}`; the value itself does not."""
         if not isinstance(schema, dict):
             return {}
-        kept = KEPT if self.models.is_whole else KEPT - NEEDS
-        plain = {key: value for key, value in schema.items() if key in kept}
-        plain |= {LIMITS[key]: value for key, value in schema.items() if key in LIMITS}
-        if OTHER_DIALECT.search(plain.get("pattern", "")):
-            del plain["pattern"]
+        return self._limits(schema) | self._children(schema) | self._alternatives(schema)
+
+    def _limits(self, schema: Schema) -> Schema:
+        """The keywords that limit the value itself."""
+        copied = COPIED if self.settings.is_whole else COPIED - REQUIREMENTS
+        limits = {key: value for key, value in schema.items() if key in copied}
+        limits |= {BOUNDS[key]: value for key, value in schema.items() if key in BOUNDS}
+        if OTHER_DIALECT.search(limits.get("pattern", "")):
+            del limits["pattern"]
         if "const" in schema:
-            plain["enum"] = [schema["const"]]
-        if "enum" in plain:
-            plain.pop("type", None)
+            limits["enum"] = [schema["const"]]
+        if "enum" in limits:
+            limits.pop("type", None)
+        return limits
+
+    def _children(self, schema: Schema) -> Schema:
+        """The keywords that limit the values inside a mapping or list."""
+        children: Schema = {}
         if "properties" in schema:
-            plain["properties"] = {name: with_default(self._value(part)) for name, part in schema["properties"].items()}
+            children["properties"] = {
+                name: with_default(self._value(part)) for name, part in schema["properties"].items()
+            }
         for key in ("items", "additionalProperties"):
             if schema.get(key) is False:
-                plain[key] = False
+                children[key] = False
             elif isinstance(schema.get(key), dict):
-                plain[key] = self._value(schema[key])
+                children[key] = self._value(schema[key])
         if "prefixItems" in schema:
-            plain["items"] = [self._value(part) for part in schema["prefixItems"]]
-        return plain | self._alternatives(schema)
+            children["items"] = [self._value(part) for part in schema["prefixItems"]]
+        return children
 
     def _value(self, schema: Any) -> Schema:
-        return or_reference(self.plain(schema))
+        return or_reference(self.converted(schema))
 
     def _alternatives(self, schema: Schema) -> Schema:
+        """The keywords for a marked annotation, another model, or a union."""
         if MARK in schema:
-            return self.models.marked(*schema[MARK])
+            return self.settings.marked(*schema[MARK])
         if "$ref" in schema:
             name = schema["$ref"].rpartition("/")[2]
             if "enum" in self.definitions[name]:
-                return self.plain(self.definitions[name])
+                return self.converted(self.definitions[name])
             to = {"$ref": f"#/definitions/{self.prefix}{name}"}
             return {"type": "object", "allOf": [to]} if self.definitions[name].get("type") == "object" else to
         parts = schema.get("anyOf", schema.get("oneOf", []))
-        return union([self.plain(part) for part in parts]) if parts else {}
+        return union([self.converted(part) for part in parts]) if parts else {}
 
 
 def with_default(option: Schema) -> Schema:
-    """The same, with its default in its description: editors show no other."""
+    """An option with its default added to its description, where editors show it."""
     if "default" not in option:
         return option
-    told = {key: value for key, value in option.items() if key != "default" or value not in (None, [], {})}
-    # Such a default would be written into the file where the option is completed.
-    return told | {"description": f"{option.get('description', '')} Default: {flow(option['default'])}.".lstrip()}
-
-
-def union(parts: list[Schema]) -> Schema:
-    """One of several, in as few alternatives as say the same: an editor's message is clearer for it."""
-    flat = [inner for part in parts for inner in (part["anyOf"] if set(part) == {"anyOf"} else [part])]
-    if {} in flat:
-        return {}
-    if any(part.get("type") == "number" and len(part) == 1 for part in flat):
-        flat = [part for part in flat if part.get("type") != "integer"]
-    enums = [part for part in flat if "enum" in part and set(part) <= {"enum", "type"}]
-    typed = [
-        part for part in flat if part not in enums and "type" in part and not {"enum", "$ref", "anyOf"} & set(part)
-    ]
-    others = [part for part in flat if part not in enums and part not in typed]
-    if enums:
-        words = [value for part in enums for value in part["enum"]]
-        for part in [part for part in typed if part in ({"type": "null"}, {"type": "boolean"})]:
-            words += [None] if part["type"] == "null" else [True, False]
-            typed.remove(part)
-        others.insert(0, {"enum": words})
-    types = [each for part in typed for each in _types(part)]
-    if len(typed) > 1 and len(set(types)) == len(types) and not {"integer", "number"} <= set(types):
-        merged = {
-            key: value for part in typed for key, value in part.items() if key not in ("description", "errorMessage")
-        }
-        typed = [merged | {"type": types}]
-    alternatives = typed + others
-    return alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives}
-
-
-def _types(schema: Schema) -> list[str]:
-    types = schema.get("type", [])
-    return [types] if isinstance(types, str) else types
-
-
-def or_reference(schema: Schema) -> Schema:
-    """The same, or a `${...}` instead."""
-    if _takes_any_text(schema):
-        return schema
-    told = {key: schema[key] for key in ("description", "default") if key in schema}
-    bare = {key: value for key, value in schema.items() if key not in told}
-    if "type" not in bare or "string" in bare["type"]:
-        return {"anyOf": [*bare.get("anyOf", [bare]), {"$ref": "#/definitions/reference"}]} | told
-    types = _types(bare)
-    del bare["type"]
-    expects = " or ".join(IN_WORDS[each] for each in types)
-    return bare | {"type": [*types, "string"], "pattern": REFERENCE, "errorMessage": f"expects {expects}"} | told
-
-
-def _takes_any_text(schema: Mapping[str, Any]) -> bool:
-    if schema.get("$ref") in ("#/definitions/key", "#/definitions/network"):
-        return True
-    if "anyOf" in schema:
-        return any(_takes_any_text(part) for part in schema["anyOf"])
-    limits = {"enum", "pattern", "maxLength", "$ref", "if", "allOf"}
-    is_free = schema.get("minLength", 0) <= len("${a}") and not limits & set(schema)
-    return is_free and ("type" not in schema or "string" in schema["type"])
+    # An editor writes the default when it completes the option; empty ones are of no use there.
+    kept = {key: value for key, value in option.items() if key != "default" or value not in (None, [], {})}
+    return kept | {"description": f"{option.get('description', '')} Default: {flow(option['default'])}.".lstrip()}
 
 
 class _Generator(GenerateJsonSchema):
-    """Says nothing of a type that somebody else's code converts or checks less strictly."""
+    """Generates schemas that accept any value where foreign code converts the value or checks it less strictly."""
 
     _is_strict = True
 
     def emit_warning(self, kind: Any, detail: str) -> None:
-        """A default that JSON cannot say is no matter."""
+        """Ignore defaults that JSON cannot represent."""
 
     def generate_inner(self, schema: Any) -> Any:
-        """Only what is understood."""
-        if schema["type"] not in UNDERSTOOD and "metadata" not in schema:
+        """Accept any value for unsupported kinds."""
+        if schema["type"] not in SUPPORTED and "metadata" not in schema:
             return {}
         return super().generate_inner(schema)
 
     def model_schema(self, schema: Any) -> Any:
-        """A user's model may be lax: `"5"` is a number to it."""
+        """Track whether the model is strict. A plugin's model may be lax and accept `"5"` as a number."""
         outer, self._is_strict = self._is_strict, bool(schema.get("config", {}).get("strict"))
         try:
             model = super().model_schema(schema)
@@ -237,22 +194,22 @@ class _Generator(GenerateJsonSchema):
         return model
 
     def function_before_schema(self, schema: Any) -> Any:
-        """A function that changes the value may take anything, except ours."""
+        """Accept any value before a function, unless it is part of artschool."""
         is_ours = schema["function"]["function"].__module__.startswith("artschool.")
         return super().function_before_schema(schema) if is_ours else {}
 
     def is_instance_schema(self, schema: Any) -> Any:
-        """No file holds one."""
+        """Accept any value: a file cannot contain an instance."""
         return {}
 
     def int_schema(self, schema: Any) -> Any:
-        """Numbers."""
+        """Accept any value in lax models."""
         return super().int_schema(schema) if self._is_strict else {}
 
     def float_schema(self, schema: Any) -> Any:
-        """Numbers."""
+        """Accept any value in lax models."""
         return super().float_schema(schema) if self._is_strict else {}
 
     def bool_schema(self, schema: Any) -> Any:
-        """Truth."""
+        """Accept any value in lax models."""
         return super().bool_schema(schema) if self._is_strict else {}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from artschool.graph.tracks import TRACK, Tracks
+from artschool.graph.channel import TRACK, Channel
 
 
-def arranged(*lines: tuple[str, float, float], apart: float = 0, few_crossings: bool = False) -> dict[str, float]:
-    tracks = Tracks(apart)
+def arranged(*lines: tuple[str, float, float], min_gap: float = 0, few_crossings: bool = False) -> dict[str, float]:
+    tracks = Channel(min_gap)
     for what, begin, end in lines:
         tracks.add(what, begin, end)
     tracks.arrange(few_crossings=few_crossings)
@@ -15,7 +15,7 @@ def arranged(*lines: tuple[str, float, float], apart: float = 0, few_crossings: 
 
 def test_lines_that_share_no_stretch_share_a_track() -> None:
     assert arranged(("a", 0, 10), ("b", 20, 30), ("c", 5, 25)) == {"a": 1, "b": 1, "c": 2}
-    assert arranged(("a", 0, 10), ("b", 20, 30), apart=10) == {"a": 1, "b": 2}
+    assert arranged(("a", 0, 10), ("b", 20, 30), min_gap=10) == {"a": 1, "b": 2}
 
 
 def test_a_line_with_several_ends_reaches_all_of_them() -> None:
@@ -30,7 +30,7 @@ def test_lines_are_ordered_so_that_they_need_not_cross() -> None:
 
 
 def test_a_corridor_is_as_wide_as_its_tracks() -> None:
-    tracks = Tracks()
+    tracks = Channel()
     tracks.arrange()
     assert tracks.size == TRACK
     tracks.add("a", 0, 10)
