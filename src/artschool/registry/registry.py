@@ -17,6 +17,7 @@ from torch import Tensor
 from artschool.errors import ConfigError, allowed
 from artschool.registry import entries
 from artschool.registry.read_signature import read_signature
+from artschool.registry.roles import ComponentRole, DeclaredRoles, checked_roles
 from artschool.registry.signature import MISSING, Key, Parameter, Role, Signature
 from artschool.wording.synonyms import TYPES
 
@@ -44,11 +45,16 @@ class Kind:
 
 @dataclass(frozen=True)
 class Registered:
-    """A component that a file can name."""
+    """A component that a file can name.
+
+    Attributes:
+        roles: What the component is for, as declared at registration. Lint rules ask for them.
+    """
 
     kind: Kind
     name: str
     signature: Signature
+    roles: frozenset[ComponentRole] = frozenset()
 
     @cached_property
     def model(self) -> type[BaseModel]:
@@ -107,26 +113,40 @@ class Registry:
         self._items: dict[str, Registered] = {}
 
     @overload
-    def register(self, name: Target, /) -> Target: ...
+    def register(self, target: Target, /, *, roles: DeclaredRoles = ()) -> Target: ...
     @overload
-    def register(self, name: str, /) -> Callable[[Target], Target]: ...
+    def register(self, name: str, target: Target, /, *, roles: DeclaredRoles = ()) -> Target: ...
     @overload
-    def register(self, name: str, target: Target, /) -> Target: ...
-    def register(self, name: Any, target: Any = None, /) -> Any:
-        """Register a function or class: `@losses.register`, `@losses.register("l1")` or `register("l1", nn.L1Loss)`.
+    def register(self, name: str = ..., /, *, roles: DeclaredRoles = ()) -> Callable[[Target], Target]: ...
+    def register(self, name: Any = None, target: Any = None, /, *, roles: DeclaredRoles = ()) -> Any:
+        """Register a function or class, as a decorator or by a call.
 
-        Without a name, a function keeps its own and a class its own in snake_case.
+        ```python
+        @losses.register
+        @losses.register("pixel")
+        @losses.register(roles=ComponentRole.CRITIC_LOSS)
+        losses.register("l1", nn.L1Loss, roles={ComponentRole.MINIMIZED})
+        ```
+
+        Without a name, a function is registered under its own name and a class under its own in snake_case.
+
+        Args:
+            name: The name in files, or the function or class itself.
+            target: The function or class, after a name. Without it, the result is a decorator.
+            roles: What the component is for, one role or several. Lint rules judge it accordingly.
 
         Raises:
-            ConfigError: A file could not use it, or the name is taken; the text says how to mend it.
+            ConfigError: A file could not use the component, the name is taken, or a role does not fit the kind.
+                The message says how to fix it.
         """
-        if not isinstance(name, str):
-            return self._add(_snake_case(name.__name__), name)
-        if target is None:
-            return lambda later: self._add(name, later)
-        return self._add(name, target)
+        if name is not None and not isinstance(name, str):
+            return self._add(None, name, roles)
+        if target is not None:
+            return self._add(name, target, roles)
+        return lambda decorated: self._add(name, decorated, roles)
 
-    def _add(self, name: str, target: Target) -> Target:
+    def _add(self, given_name: str | None, target: Target, roles: DeclaredRoles) -> Target:
+        name = given_name if given_name is not None else _snake_case(target.__name__)
         where = f"{self.kind.one} {name!r}"
         if not isinstance(target, type | partial) and not inspect.isroutine(target):
             raise ConfigError(f"{where} is an object of class {type(target).__name__}; register a function or a class")
@@ -136,7 +156,7 @@ class Registry:
         try:
             signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
             _refuse_what_the_kind_cannot_use(self.kind, signature)
-            registered = Registered(self.kind, name, signature)
+            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles))
             registered.model  # noqa: B018  # refuses what no file can give; made here, used later
         except ConfigError as error:
             raise ConfigError(f"{where} cannot be registered: {error}") from None

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 Routing = dict[str, Tensor]
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def switch_transformer_balance(network: Network) -> Tensor:
     """`N sum_i f_i P_i`, summed over the network's routers: 1 for each whose N experts share the work evenly.
 
@@ -46,7 +46,7 @@ def switch_transformer_balance(network: Network) -> Tensor:
     return torch.stack(terms).sum()
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def mixture_of_experts(network: Network, *, importance_weight: float = 1.0, load_weight: float = 1.0) -> Tensor:
     """`importance_weight CV(importance)^2 + load_weight CV(load)^2`, summed over the network's routers.
 
