@@ -8,7 +8,8 @@ from artschool.config.flow import declared_keys
 from artschool.config.structure import StepConfig
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, Term, fault, option, place_of, type_of
+from artschool.lint.subject import Subject, Term, fault, has_role, option, place_of
+from artschool.registry import ComponentRole
 
 MOST_RATIO = 100
 MOST_MOMENTUM = 0.5
@@ -53,11 +54,12 @@ def critic_momentum(subject: Subject) -> Iterator[Fault]:
 
     Source: Arjovsky et al. 2017, arXiv:1701.07875; Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1.
     """
-    for term in _critic_terms(subject):
+    for term in subject.critic_terms:
         betas = option(term.step.optimizer, "betas") if term.step.optimizer is not None else None
-        if option(term.loss, "kind") == "wgan" and betas and betas[0] > MOST_MOMENTUM:
+        momentum = betas[0] if isinstance(betas, list | tuple) and betas else 0.0
+        if option(term.loss, "kind") == "wgan" and momentum > MOST_MOMENTUM:
             yield _of_optimizer(
-                term.step, "betas", f"beta1 is {betas[0]:g} for a Wasserstein critic", "Write `betas: [0.0, 0.9]`."
+                term.step, "betas", f"beta1 is {momentum:g} for a Wasserstein critic", "Write `betas: [0.0, 0.9]`."
             )
 
 
@@ -69,8 +71,8 @@ def both_sides_in_one_step(subject: Subject) -> Iterator[Fault]:
 
     Source: Goodfellow et al. 2014, arXiv:1406.2661, algorithm 1.
     """
-    for term in _generator_terms(subject):
-        for critic in term.networks:
+    for term in subject.generator_terms:
+        for critic in subject.critics(term):
             if critic in term.step.section.trained and subject.is_trained(critic):
                 yield fault(
                     term.loss,
@@ -88,7 +90,7 @@ def mismatched_game(subject: Subject) -> Iterator[Fault]:
     """
     for generator, critic in _pairs(subject):
         kind, other = option(generator.loss, "kind"), option(critic.loss, "kind")
-        if kind is not None and other in COUNTERPARTS and kind not in COUNTERPARTS[other]:
+        if kind is not None and kind not in COUNTERPARTS.get(str(other), (kind,)):
             yield fault(
                 generator.loss,
                 "kind",
@@ -103,17 +105,15 @@ def generator_before_critic(subject: Subject) -> Iterator[Fault]:
     Until then the critic is random, and its gradient leads away from what the generator knows. Start the critic first,
     by `after` of the generator's loss.
     """
-    for critic in {name: None for term in _critic_terms(subject) for name in term.networks}:
+    for critic in {name: None for term in subject.critic_terms for name in subject.critics(term)}:
         network = subject.config.networks.get(critic)
         if network is None or getattr(network.entry, "weights", None) is not None:
             continue
-        learns = [
-            first
-            for term in _critic_terms(subject)
-            if critic in term.networks and (first := (subject.trains_when(term) & network.when).first()) is not None
-        ]
-        for term in _generator_terms(subject):
-            first = subject.trains_when(term).first() if critic in term.networks else None
+        teachers = [term for term in subject.critic_terms if critic in subject.critics(term)]
+        starts = [(subject.trains_when(term) & network.when).first() for term in teachers]
+        learns = [first for first in starts if first is not None]
+        for term in subject.generator_terms:
+            first = subject.trains_when(term).first() if critic in subject.critics(term) else None
             if first is not None and learns and first < min(learns):
                 yield fault(
                     term.holder,
@@ -131,15 +131,16 @@ def unbounded_critic(subject: Subject) -> Iterator[Fault]:
 
     Source: Gulrajani et al. 2017, arXiv:1704.00028, section 4; Miyato et al. 2018, arXiv:1802.05957.
     """
-    penalised = {name for term in subject.terms if term.name == "gradient_penalty" for name in term.networks}
-    for term in _critic_terms(subject):
+    penalties = [term for term in subject.terms if term.has_role(ComponentRole.CRITIC_PENALTY)]
+    penalized = {critic for term in penalties for critic in subject.critics(term)}
+    for term in subject.critic_terms:
         if option(term.loss, "kind") != "wgan":
             continue
-        for critic in term.networks:
+        for critic in subject.critics(term):
             network = subject.config.networks.get(critic)
             norm = option(network, "norm") if network is not None else None
             # Without a `norm` its code may do anything.
-            if critic not in penalised and norm is not None and norm != "spectral":
+            if critic not in penalized and norm is not None and norm != "spectral":
                 yield fault(term.loss, "kind", f"has no lower bound, and nothing keeps {critic!r} smooth")
 
 
@@ -149,7 +150,7 @@ def swapped_real_and_fake(subject: Subject) -> Iterator[Fault]:
     It then learns to prefer fakes, and the generator to make what looks least like data.
     """
     data = set(declared_keys(subject.config.data.get("train")) or ())
-    for term in _critic_terms(subject):
+    for term in subject.critic_terms:
         uses = {name: [u.name for u in term.holder.reads if u.parameter == name] for name in ("real", "fake")}
         real, fake = uses["real"][:1], uses["fake"][:1]
         made = {network for key in real for writer in subject.writers(key) for network in _called(writer)}
@@ -161,37 +162,20 @@ def _called(writer: object) -> list[str]:
     return [use.name for use in getattr(writer, "networks", [])]
 
 
-def _critic_terms(subject: Subject) -> list[Term]:
-    """The losses by which a step teaches a critic."""
-    return [
-        term
-        for term in subject.terms
-        if (term.name == "discriminator_gan" or _role(term) == "critic")
-        and any(network in term.step.section.trained for network in term.networks)
-    ]
-
-
-def _generator_terms(subject: Subject) -> list[Term]:
-    return [term for term in subject.terms if term.name == "generator_gan" or _role(term) == "generator"]
-
-
-def _role(term: Term) -> str | None:
-    return str(option(term.loss, "role")) if term.name == "stylegan2_divergence" else None
-
-
 def _pairs(subject: Subject) -> Iterator[tuple[Term, Term]]:
     """The generator's losses, each with that of the critic it calls."""
-    critics = {network: term for term in reversed(_critic_terms(subject)) for network in term.networks}
-    for term in _generator_terms(subject):
-        for network in term.networks:
-            if network in critics:
-                yield term, critics[network]
+    teachers = {critic: term for term in reversed(subject.critic_terms) for critic in subject.critics(term)}
+    for term in subject.generator_terms:
+        for critic in subject.critics(term):
+            if critic in teachers:
+                yield term, teachers[critic]
 
 
 def _rate(step: StepConfig) -> float | None:
     """The rate, of optimizers whose rates can be compared."""
-    name = type_of(step.optimizer) if step.optimizer is not None else ""
-    rate = option(step.optimizer, "lr") if step.optimizer is not None and "adam" in name else None
+    if step.optimizer is None or not has_role(step.optimizer, ComponentRole.ADAPTIVE):
+        return None
+    rate = option(step.optimizer, "lr")
     return float(rate) if isinstance(rate, int | float) else None
 
 

@@ -7,13 +7,10 @@ from collections.abc import Iterator
 from artschool.config.structure import Component
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, fault, option, place_of, type_of
+from artschool.lint.subject import Subject, fault, has_role, option, place_of
+from artschool.registry import ComponentRole
 
-TRAINED_BY = {
-    "diffusion_sample": ("gaussian_diffusion", "gaussian_diffusion_extra"),
-    "edm_sample": ("edm",),
-    "flow_sample": ("flow_matching",),
-}
+METHODS = {ComponentRole.GAUSSIAN_DIFFUSION, ComponentRole.EDM, ComponentRole.FLOW_MATCHING}
 SHARED = ("schedule", "num_timesteps", "prediction", "rescale_timesteps", "sigma_data", "variance")
 FIXED = ("fixed_small", "fixed_large")
 """Variances that nothing is trained for, so that sampling may choose."""
@@ -42,7 +39,7 @@ def untrained_guidance(subject: Subject) -> Iterator[Fault]:
     """
     for sample, training in _pairs(subject):
         guidance = option(sample, "guidance")
-        if guidance not in (None, 1.0) and option(training, "drop_probability") == 0:
+        if isinstance(guidance, int | float) and guidance != 1 and option(training, "drop_probability") == 0:
             hint = f"Write `drop_probability: 0.1` and `nothing` there, at {place_of(training.node)}."
             yield fault(sample, "guidance", f"is {guidance:g}, but {training.path} never drops a condition", hint)
 
@@ -58,9 +55,8 @@ def untrained_variance(subject: Subject) -> Iterator[Fault]:
     read |= {use.name for step in subject.config.steps.values() for c in step.injectors.values() for use in c.reads}
     for training in _injectors(subject):
         learned = str(option(training, "variance")).startswith("learned")
-        if type_of(training) not in TRAINED_BY["diffusion_sample"] or not learned:
-            continue
-        if "mse" not in str(option(training, "objective")):
+        by_squared_error = "mse" in str(option(training, "objective"))
+        if not (has_role(training, ComponentRole.SAMPLER_TRAINING) and learned and by_squared_error):
             continue
         out = training.node.get("out")
         named = out.plain() if out is not None else None
@@ -74,11 +70,18 @@ def _pairs(subject: Subject) -> Iterator[tuple[Component, Component]]:
     training = _injectors(subject)
     evaluations = subject.config.evaluations.values()
     for sample in [*training, *(c for evaluation in evaluations for c in evaluation.injectors.values())]:
-        kinds = TRAINED_BY.get(type_of(sample), ())
         called = {use.name.removesuffix(".ema") for use in sample.networks}
-        found = [c for c in training if type_of(c) in kinds and called & {use.name for use in c.networks}]
+        found = [c for c in training if _fit(sample, c) and called & {use.name for use in c.networks}]
         if len(found) == 1:
             yield sample, found[0]
+
+
+def _fit(sample: Component, training: Component) -> bool:
+    """Whether an injector trains networks for a sampler. Those that declare no method fit any."""
+    if not has_role(sample, ComponentRole.SAMPLER) or not has_role(training, ComponentRole.SAMPLER_TRAINING):
+        return False
+    drawn, trained = ({method for method in METHODS if has_role(c, method)} for c in (sample, training))
+    return not drawn or not trained or bool(drawn & trained)
 
 
 def _injectors(subject: Subject) -> list[Component]:

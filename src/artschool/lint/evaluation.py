@@ -8,28 +8,10 @@ from typing import Any
 from artschool.config.structure import Component, EvaluationConfig
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, Term, place_of, type_of
+from artschool.lint.subject import Subject, has_role, place_of, type_of
+from artschool.registry import ComponentRole
 from artschool.registry.entries import DatasetEntry
 
-BETTER = {
-    "max": {"psnr", "ssim", "accuracy", "codebook_usage", "codebook_perplexity"},
-    "min": {
-        "fid",
-        "kid",
-        "lpips",
-        "style",
-        "wer",
-        "cer",
-        "end_point_error",
-        "flow_nll",
-        "multi_resolution_stft",
-        "tof",
-    },
-}
-"""The mode in which a metric gets better."""
-SAMPLERS = ("diffusion_sample", "edm_sample", "flow_sample")
-SET_METRICS = ("fid", "kid")
-ADVERSARIAL = ("generator_gan", "stylegan2_divergence")
 LOADING = set(DatasetEntry.model_fields) - {"type", "keys"}
 
 
@@ -44,10 +26,10 @@ def samples_without_average(subject: Subject) -> Iterator[Fault]:
     ema = subject.config.sections.ema
     adversarial = _adversarially_trained(subject)
     for evaluation in subject.config.evaluations.values():
-        scored = any(type_of(metric) in SET_METRICS for metric in evaluation.metrics.values())
+        scored = any(has_role(metric, ComponentRole.COMPARES_DISTRIBUTIONS) for metric in evaluation.metrics.values())
         for component in evaluation.injectors.values():
             for use in component.networks:
-                drawn = type_of(component) in SAMPLERS or (scored and use.name in adversarial)
+                drawn = has_role(component, ComponentRole.SAMPLER) or (scored and use.name in adversarial)
                 if not drawn or not subject.is_trained(use.name):
                     continue
                 averaged = ema is not None and use.name in ema.decays
@@ -84,7 +66,8 @@ def best_is_worst(subject: Subject) -> Iterator[Fault]:
     if best is None or metric is None:
         return
     name, mode = type_of(metric), subject.config.sections.checkpoint.keep_best.mode  # type: ignore[union-attr]  # best
-    if name in BETTER["min" if mode == "max" else "max"]:
+    opposite = ComponentRole.LOWER_IS_BETTER if mode == "max" else ComponentRole.HIGHER_IS_BETTER
+    if has_role(metric, opposite):
         place = place_of(subject.config.tree, "checkpoint", "keep_best", "mode")
         message = f"is {mode}, which keeps the worst {name}"
         yield Fault(place, "checkpoint.keep_best.mode", message)
@@ -114,8 +97,12 @@ def _best(subject: Subject) -> tuple[EvaluationConfig | None, Component | None]:
 
 
 def _adversarially_trained(subject: Subject) -> set[str]:
-    terms: list[Term] = [term for term in subject.terms if term.name in ADVERSARIAL]
-    return {name for term in terms for name in term.step.section.trained if name not in term.networks}
+    return {
+        name
+        for term in subject.generator_terms
+        for name in term.step.section.trained
+        if name not in subject.critics(term)
+    }
 
 
 def _what(data: Component) -> tuple[str, dict[str, Any]]:

@@ -6,20 +6,15 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from artschool.config.component import Use
 from artschool.errors import Fault, Place
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, Term, fault, is_ours, option, place_of, type_of
+from artschool.lint.subject import Subject, Term, fault, has_role, option, place_of, type_of
+from artschool.registry import ComponentRole
 from artschool.registry.entries import DatasetEntry, NetworkEntry
 
-LOGITS = {
-    "cross_entropy": ("logits",),
-    "ctc": ("logits",),
-    "distillation": ("student", "teacher"),
-}
-"""By loss the keys that it takes before any sigmoid or softmax."""
-CRITIC_LOSSES = ("generator_gan", "discriminator_gan", "stylegan2_divergence")
-SQUASHING = ("sigmoid", "softmax", "logsigmoid", "log_sigmoid")
-"""Not log_softmax: a softmax undoes it."""
+LOGITS = ("logits", "student", "teacher")
+"""What the names of parameters that take logits contain."""
 SQUASHING_MODULES = (nn.Sigmoid, nn.Softmax, nn.LogSigmoid)
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
@@ -33,7 +28,7 @@ def batch_norm_under_penalty(subject: Subject) -> Iterator[Fault]:
     Source: Gulrajani et al. 2017, arXiv:1704.00028, section 4, "No critic batch normalization".
     """
     for term in subject.terms:
-        for critic in term.networks if term.name == "gradient_penalty" else ():
+        for critic in subject.critics(term) if term.has_role(ComponentRole.CRITIC_PENALTY) else ():
             if _has_batch_norm(subject, critic):
                 message = f"is about each sample, and {critic!r} has batch norm, which mixes them"
                 hint = f"networks.{critic} stands at {_network_place(subject, critic)}; take group or layer norm there."
@@ -67,15 +62,24 @@ def squashed_logits(subject: Subject) -> Iterator[Fault]:
     the network with its last linear layer.
     """
     for term in subject.terms:
-        for use in term.holder.reads if term.holder is term.loss else ():
-            if use.parameter in LOGITS.get(term.name, ()):
-                for how in _squashed(subject, use.name):
-                    yield fault(term.holder, use.parameter, f"{use.name!r} {how}, and {term.name} takes logits")
+        if not term.has_role(ComponentRole.TAKES_LOGITS):
+            continue
+        for use in _logits(term):
+            for how in _squashed(subject, use.name):
+                yield fault(term.holder, use.parameter, f"{use.name!r} {how}, and {term.name} takes logits")
         yield from _squashing_critics(subject, term)
 
 
+def _logits(term: Term) -> list[Use]:
+    """The keys that a loss takes as logits: by the names of its parameters, else the first if it calls no network."""
+    reads = term.holder.reads if term.holder is term.loss else []
+    named = [use for use in reads if any(part in use.parameter for part in LOGITS)]
+    return named or ([] if term.networks else reads[:1])
+
+
 def _squashing_critics(subject: Subject, term: Term) -> Iterator[Fault]:
-    for critic in term.networks if term.name in CRITIC_LOSSES else ():
+    adversarial = term.has_role(ComponentRole.CRITIC_LOSS) or term.has_role(ComponentRole.GENERATOR_LOSS)
+    for critic in term.networks if adversarial else ():
         if _ends_squashing(subject.module(critic)):
             yield fault(term.loss, "network", f"{critic!r} ends in a sigmoid or softmax, and {term.name} takes logits")
 
@@ -88,11 +92,11 @@ def random_and_frozen(subject: Subject) -> Iterator[Fault]:
     called = _called(subject)
     for name, network in subject.config.networks.items():
         entry = network.entry
-        if not isinstance(entry, NetworkEntry) or entry.weights is not None or not is_ours(network):
+        if not isinstance(entry, NetworkEntry) or entry.weights is not None:
             continue
-        # A moving codebook learns without a step, and a folder of diffusers or transformers has weights in it.
-        learns = subject.is_trained(name) or type_of(network) == "vector_quantizer"
-        if learns or name not in called or option(network, "folder") is not None:
+        # A folder of diffusers or transformers has weights in it.
+        starts_random = has_role(network, ComponentRole.STARTS_RANDOM) and option(network, "folder") is None
+        if not starts_random or subject.is_trained(name) or name not in called:
             continue
         hint = "Write `weights:`, or let a step train it."
         yield Fault(_network_place(subject, name), f"networks.{name}", "is random, and nothing trains it", hint)
@@ -124,14 +128,17 @@ def _has_batch_norm(subject: Subject, network: str) -> bool:
     if module is not None:
         return any(isinstance(part, BATCH_NORMS) for part in module.modules())
     component = subject.config.networks.get(network)
-    return component is not None and (option(component, "norm") == "batch" or type_of(component) == "resnet")
+    if component is None:
+        return False
+    return option(component, "norm") == "batch" or has_role(component, ComponentRole.HAS_BATCH_NORM)
 
 
 def _squashed(subject: Subject, key: str) -> Iterator[str]:
     for writer in subject.writers(key):
-        if type_of(writer) in SQUASHING:
+        if has_role(writer, ComponentRole.SQUASHING):
             yield f"went through {type_of(writer)}"
-        for use in writer.networks if type_of(writer) == "forward" and option(writer, "method") is None else ():
+        calls = has_role(writer, ComponentRole.NETWORK_CALL) and option(writer, "method") is None
+        for use in writer.networks if calls else ():
             if _ends_squashing(subject.module(use.name)):
                 yield f"comes from {use.name!r}, which ends in a sigmoid or softmax"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, place_of
+from artschool.registry import ComponentRole
 
-SECOND_ORDER = ("gradient_penalty", "path_length")
 MOST_WATCHED = 1000
 
 
@@ -21,7 +21,7 @@ def second_order_in_fp16(subject: Subject) -> Iterator[Fault]:
     Source: Micikevicius et al. 2018, arXiv:1710.03740, section 3.
     """
     for term in subject.terms:
-        if term.name in SECOND_ORDER and subject.config.sections.train.precision == "fp16":
+        if term.has_role(ComponentRole.SECOND_ORDER) and subject.config.sections.train.precision == "fp16":
             hint = (
                 f"train.precision stands at {place_of(subject.config.tree, 'train', 'precision')}; bf16 has the range."
             )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from artschool.config.structure import Component
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, fault, is_ours, option, place_of, type_of
+from artschool.lint.subject import Subject, fault, has_role, option, place_of, type_of
+from artschool.registry import ComponentRole
 from artschool.registry.entries import DatasetEntry, LossEntry, OptimizerEntry
 
-MOST_RATE = {"sgd": 10.0} | dict.fromkeys(("adam", "adamw", "nadam", "radam", "adamax", "rmsprop"), 0.1)
-COUPLED = ("adam", "nadam", "radam", "adamax")
+MOST_RATE = {ComponentRole.GRADIENT_DESCENT: 10.0, ComponentRole.ADAPTIVE: 0.1}
 LARGE_DECAY = 0.05
 MOST_CLIPPING = 1000.0
 FEW_UPDATES = 2
@@ -37,8 +38,7 @@ def negative_weight(subject: Subject) -> Iterator[Fault]:
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
-            known = is_ours(loss) and type_of(loss) != "mean"  # A mean may be of anything, such as an entropy.
-            if known and isinstance(loss.entry, LossEntry) and loss.entry.weight < 0:
+            if has_role(loss, ComponentRole.MINIMIZED) and isinstance(loss.entry, LossEntry) and loss.entry.weight < 0:
                 yield fault(loss, "weight", f"is {loss.entry.weight:g}: the step makes the loss as large as it can")
 
 
@@ -51,13 +51,12 @@ def coupled_decay(subject: Subject) -> Iterator[Fault]:
     """
     for step in subject.config.steps.values():
         optimizer = step.optimizer
-        if optimizer is None or type_of(optimizer) not in COUPLED or option(optimizer, "decoupled_weight_decay"):
+        if optimizer is None or not _couples_decay(optimizer):
             continue
         decay = option(optimizer, "weight_decay")
-        if decay:
-            hint = "Take `adamw`." if type_of(optimizer) == "adam" else ""
+        if isinstance(decay, int | float) and decay:
             message = f"is {decay:g}, which {type_of(optimizer)} divides by the size of the gradients"
-            yield fault(optimizer, "weight_decay", message, hint)
+            yield fault(optimizer, "weight_decay", message, "Take `adamw`.")
 
 
 def decayed_norms(subject: Subject) -> Iterator[Fault]:
@@ -72,18 +71,8 @@ def decayed_norms(subject: Subject) -> Iterator[Fault]:
         if step.optimizer is None or not isinstance(entry, OptimizerEntry) or entry.param_groups:
             continue
         decay = option(step.optimizer, "weight_decay")
-        if (
-            decay
-            and decay >= LARGE_DECAY
-            and not {"bias", "norm"} <= set(entry.no_decay)
-            and type_of(step.optimizer)
-            in (
-                "adamw",
-                "sgd",
-                "lamb",
-                "lars",
-            )
-        ):
+        is_large = isinstance(decay, int | float) and decay >= LARGE_DECAY
+        if is_large and not _couples_decay(step.optimizer) and not {"bias", "norm"} <= set(entry.no_decay):
             message = f"is {decay:g} for biases and norms as well"
             yield fault(step.optimizer, "weight_decay", message, "Write `no_decay: [bias, norm]`.")
 
@@ -99,7 +88,7 @@ def extreme_rate(subject: Subject) -> Iterator[Fault]:
     for step in subject.config.steps.values():
         optimizer = step.optimizer
         rate = option(optimizer, "lr") if optimizer is not None else None
-        most = MOST_RATE.get(type_of(optimizer)) if optimizer is not None else None
+        most = next((limit for role, limit in MOST_RATE.items() if has_role(optimizer, role)), None)
         if optimizer is not None and most is not None and isinstance(rate, int | float) and rate >= most:
             yield fault(optimizer, "lr", f"is {rate:g}, which is far more than {type_of(optimizer)} can use")
 
@@ -165,6 +154,10 @@ def slow_average(subject: Subject) -> Iterator[Fault]:
                 yield Fault(place, ".".join(path), f"is 1, so the average of {network!r} never moves")
         elif decay < 0.5:
             yield Fault(place, ".".join(path), f"is {decay:g}, so the average of {network!r} is its last weights")
+
+
+def _couples_decay(optimizer: Component) -> bool:
+    return has_role(optimizer, ComponentRole.COUPLED_DECAY) and not option(optimizer, "decoupled_weight_decay")
 
 
 def _updates(subject: Subject, step: str) -> int:

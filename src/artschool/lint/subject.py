@@ -13,6 +13,7 @@ from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.when import When
 from artschool.errors import Fault, Place
+from artschool.registry import ComponentRole
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Term:
     def networks(self) -> list[str]:
         """The networks that the loss calls."""
         return [use.name for use in self.loss.networks]
+
+    def has_role(self, role: ComponentRole) -> bool:
+        """Whether the loss declares a role."""
+        return has_role(self.loss, role)
 
 
 @dataclass(frozen=True)
@@ -87,6 +92,35 @@ class Subject:
         runs = (c for step in self.config.steps.values() for c, _ in components_of(step))
         return [c for c in runs if any(use.name == key for use in c.writes)]
 
+    def critics(self, term: Term) -> list[str]:
+        """The critics of an adversarial loss: the networks that it calls, or else those whose outputs it reads."""
+        if term.networks or term.loss is not term.holder:
+            return term.networks
+        writers = [writer for use in term.loss.reads for writer in self.writers(use.name)]
+        return list(dict.fromkeys(use.name for writer in writers for use in writer.networks))
+
+    @property
+    def critic_terms(self) -> list[Term]:
+        """The losses by which a step teaches a critic."""
+        return [term for term in self.terms if self._side(term) is ComponentRole.CRITIC_LOSS and self._trains(term)]
+
+    @property
+    def generator_terms(self) -> list[Term]:
+        """The losses by which a generator learns from a critic."""
+        return [term for term in self.terms if self._side(term) is ComponentRole.GENERATOR_LOSS]
+
+    def _trains(self, term: Term) -> bool:
+        return any(critic in term.step.section.trained for critic in self.critics(term))
+
+    def _side(self, term: Term) -> ComponentRole | None:
+        """Which side of an adversarial game a loss is for."""
+        critic, generator = ComponentRole.CRITIC_LOSS, ComponentRole.GENERATOR_LOSS
+        if term.has_role(critic) and term.has_role(generator):
+            chosen = option(term.loss, "role")
+            is_critic = chosen == "critic" if chosen is not None else self._trains(term)
+            return critic if is_critic else generator
+        return next((role for role in (critic, generator) if term.has_role(role)), None)
+
     def module(self, network: str) -> nn.Module | None:
         """A built network."""
         return self.networks.get(network) if self.networks is not None else None
@@ -112,10 +146,9 @@ def place_of(node: Node, *path: str) -> Place:
     return node.place if path else node.start
 
 
-def is_ours(component: Component) -> bool:
-    """Whether the component is one of the package's own, whose meaning is known."""
-    target = component.registered.target if component.registered is not None else None
-    return getattr(target, "__module__", "").startswith("artschool.components.")
+def has_role(component: Component | None, role: ComponentRole) -> bool:
+    """Whether a component declares a role."""
+    return component is not None and component.registered is not None and role in component.registered.roles
 
 
 def fault(component: Component, parameter: str, message: str, hint: str = "") -> Fault:

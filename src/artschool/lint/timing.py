@@ -12,7 +12,7 @@ from artschool.config.when import When, first_uncovered
 from artschool.engine.schedules import Phase, Schedule
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, Term, fault, option, place_of, type_of
+from artschool.lint.subject import Subject, Term, fault, option, place_of
 from artschool.registry.entries import ScheduleEntry
 
 LONG_RUN = 10_000
@@ -102,14 +102,8 @@ def late_milestones(subject: Subject) -> Iterator[Fault]:
             start = _start(phase)
             if start > end:
                 yield fault(phase, "from", f"is {start}, and the step's last iteration is {end}")
-            elif type_of(phase) == "multi_step":
-                for index, milestone in enumerate(option(phase, "milestones")):
-                    if start + milestone > end:
-                        place = place_of(phase.node, "milestones")
-                        node = phase.node.at(("milestones", index))
-                        message = f"{milestone} is never reached: the step's last iteration is {end}"
-                        yield Fault(node.place or place, f"{phase.path}.milestones", message)
-                        break
+            else:
+                yield from _late_milestone(phase, start, end)
 
 
 def endless_warmup(subject: Subject) -> Iterator[Fault]:
@@ -182,6 +176,17 @@ def _last(step: StepConfig, during: When) -> int | None:
     if first is None or when.before is None or step.section.batch_sizing is not None:
         return None
     return when.before - (when.before - first) % when.every
+
+
+def _late_milestone(phase: Component, start: int, end: int) -> Iterator[Fault]:
+    """The first milestone of a phase after the step's last iteration."""
+    milestones = option(phase, "milestones")
+    for index, milestone in enumerate(milestones if isinstance(milestones, list) else ()):
+        if isinstance(milestone, int) and start + milestone > end:
+            node = phase.node.at(("milestones", index))
+            message = f"{milestone} is never reached: the step's last iteration is {end}"
+            yield Fault(node.place or place_of(phase.node, "milestones"), f"{phase.path}.milestones", message)
+            return
 
 
 def _start(phase: Component) -> int:
