@@ -1,4 +1,4 @@
-"""What certainly never happens in a run, though the file asks for it."""
+"""Warnings about what a file asks for and its run never does."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ from artschool.read.check import in_reading_order
 from artschool.registry.entries import OptimizerEntry, ScheduleEntry
 
 
-def never(config: Config, during: When, steps: Mapping[str, StepTimeline]) -> list[Fault]:
-    """A warning for each; those of `artschool check` that say so are among them, word by word.
+def warnings(config: Config, during: When, steps: Mapping[str, StepTimeline]) -> list[Fault]:
+    """Warnings about everything that certainly never happens in a run.
+
+    They include the warnings of `artschool check` about it, with the same text.
 
     Args:
+        config: A checked file.
         during: The iterations of the run.
+        steps: The timelines of its steps, by name.
     """
     assert during.before is not None
     stop = during.before + 1
@@ -38,79 +42,87 @@ def never(config: Config, during: When, steps: Mapping[str, StepTimeline]) -> li
     )
 
 
-def _of_step(step: StepConfig, config: Config, during: When, found: StepTimeline) -> Iterator[Fault]:
+def _of_step(step: StepConfig, config: Config, during: When, timeline: StepTimeline) -> Iterator[Fault]:
     callbacks = ((component, step.section.when & component.when) for component in step.callbacks.values())
-    asleep = set()
-    for component, when in [*components_of(step), *callbacks]:
-        if (when & during).first() is None:
-            asleep.add(component.path)
-            yield never_runs(component, when, during)
-    if step.optimizer is None or not found.runs:
+    inactive = [(c, when) for c, when in [*components_of(step), *callbacks] if (when & during).first() is None]
+    for component, when in inactive:
+        yield never_runs(component, when, during)
+    if step.optimizer is None or not timeline.runs:
         return
-    yield from _untrained(step, config, during, found)
-    if not found.trains:
+    yield from _untrained(step, config, during, timeline)
+    if not timeline.trains:
         return
+    reported = {component.path for component, _ in inactive}
     for loss in step.losses.values():
-        if loss.path not in asleep and not found.trains & loss.when:
-            message = f"moves nothing: it is active {loss.when}, and the step never trains then"
+        if loss.path not in reported and not timeline.trains & loss.when:
+            message = f"trains nothing: it is active {loss.when}, and its step never trains then"
             yield _warning(loss.node, loss.path, message)
-    yield from _phases(step, found.trains)
+    yield from _schedule(step, timeline.trains)
 
 
-def _untrained(step: StepConfig, config: Config, during: When, found: StepTimeline) -> Iterator[Fault]:
-    """The one gate that keeps a step or one of its networks from training; the step itself where it takes several."""
+def _untrained(step: StepConfig, config: Config, during: When, timeline: StepTimeline) -> Iterator[Fault]:
+    """The gate that keeps a step or a network of it from training; the step itself if only all gates together do so."""
     assert step.optimizer is not None
-    path, open_at = f"steps.{step.name}", during & step.section.trains_when
-    if open_at.first() is None:
+    path, trains_when = f"steps.{step.name}", during & step.section.trains_when
+    if trains_when.first() is None:
         yield _warning(step.node, path, f"never trains: {step.section.trains_when.missed(during)}")
         return
-    if (open_at & step.optimizer.when).first() is None:
-        message = f"never steps: {_shut(step.optimizer.when, step, during)}"
+    if (trains_when & step.optimizer.when).first() is None:
+        message = f"never updates: {_why_closed(step.optimizer.when, step, during)}"
         yield _warning(step.optimizer.node, step.optimizer.path, message)
         return
-    shut = False
-    for name in step.section.trained:
-        network = config.networks[name]
-        if (open_at & step.optimizer.when & network.when).first() is None:
-            shut = True
-            message = f"steps.{step.name} never moves it: {_shut(network.when, step, during)}"
-            yield _warning(network.node, network.path, message)
-    if not found.trains and not shut:
-        yield _warning(step.node, path, "never trains: none of its losses is active when it would")
+    networks = [config.networks[name] for name in step.section.trained]
+    closed = [network for network in networks if (trains_when & step.optimizer.when & network.when).first() is None]
+    for network in closed:
+        message = f"steps.{step.name} never updates it: {_why_closed(network.when, step, during)}"
+        yield _warning(network.node, network.path, message)
+    if not timeline.trains and not closed:
+        yield _warning(step.node, path, "never trains: its losses are never active when its gates are open")
 
 
-def _shut(gate: When, step: StepConfig, during: When) -> str:
-    """Why a gate is never open when the step trains."""
+def _why_closed(gate: When, step: StepConfig, during: When) -> str:
+    """Why a gate is never open when its step trains."""
     if (gate & during).first() is None:
         return gate.missed(during)
     return f"it is active {gate}, and the step trains {step.section.trains_when}"
 
 
-def _phases(step: StepConfig, trains: Iterations) -> Iterator[Fault]:
-    """Phases and milestones after the last update, or after the next phase has begun."""
+def _schedule(step: StepConfig, trains: Iterations) -> Iterator[Fault]:
+    """Phases, warm-ups and milestones that end after the last update, or after the next phase has begun."""
     assert step.optimizer is not None and isinstance(step.optimizer.entry, OptimizerEntry)
     last = trains.last
     assert last is not None
     for phase, following in zip_longest(step.schedule, step.schedule[1:]):
-        start, end = _start(phase), _start(following) if following is not None else None
-        if start > last:
-            message = f"never counts: it starts from {start}, and the last update is at iteration {last}"
+        if _start(phase) > last:
+            message = f"has no effect: it starts at iteration {_start(phase)}, and the last update is at {last}"
             yield _warning(phase.node, phase.path, message)
             continue
-        why = f"the last update is at iteration {last}"
-        if end is not None and end <= last:
-            why = f"the next phase starts from {end}"
-        bound = min(last, last if end is None else end - 1)
-        warmup = getattr(phase.entry, "warmup", 0)
-        if warmup and start + warmup - 1 > bound:
-            message = f"never reaches its full rate: it warms up until iteration {start + warmup - 1}, and {why}"
-            yield _warning(phase.node, phase.path, message)
-        nodes = phase.node.get("milestones")
-        for index, milestone in enumerate(milestones_of(phase)):
-            if start + milestone > bound:
-                since = f", {milestone} after the phase starts," if start else ""
-                message = f"iteration {start + milestone}{since} is never reached: {why}"
-                yield _warning(_item(nodes, index) or phase.node, f"{phase.path}.milestones", message)
+        if following is not None and _start(following) <= last:
+            why = f"the next phase starts at iteration {_start(following)}"
+            yield from _phase(phase, _start(following) - 1, why)
+        else:
+            yield from _phase(phase, last, f"the last update is at iteration {last}")
+
+
+def _phase(phase: Component, end: int, why: str) -> Iterator[Fault]:
+    """The warm-up and the milestones of a phase that lie after its last iteration.
+
+    Args:
+        phase: A phase of a schedule.
+        end: The last iteration of the phase.
+        why: Why the phase ends there.
+    """
+    start = _start(phase)
+    warmup = getattr(phase.entry, "warmup", 0)
+    if warmup and start + warmup - 1 > end:
+        message = f"never reaches its full rate: its warm-up lasts until iteration {start + warmup - 1}, and {why}"
+        yield _warning(phase.node, phase.path, message)
+    nodes = phase.node.get("milestones")
+    for index, milestone in enumerate(milestones_of(phase)):
+        if start + milestone > end:
+            since = f", {milestone} after the phase starts," if start else ""
+            message = f"iteration {start + milestone}{since} is never reached: {why}"
+            yield _warning(_item(nodes, index) or phase.node, f"{phase.path}.milestones", message)
 
 
 def _start(phase: Component) -> int:
@@ -124,14 +136,14 @@ def _averages(config: Config, steps: Mapping[str, StepTimeline]) -> Iterator[Fau
     for index, name in enumerate(section.decays if section else ()):
         if not any(step.networks[name].most for step in steps.values() if name in step.networks):
             node = networks.child(name) or networks.child(index) or networks
-            yield _warning(node, "ema.networks", f"the average of {name!r} never moves, since no step moves {name!r}")
+            yield _warning(node, "ema.networks", f"the average of {name!r} never changes: no step updates {name!r}")
 
 
 def _pictures(config: Config, start: int, stop: int) -> Iterator[Fault]:
     pictures = config.sections.log.pictures
     if pictures is not None and start // pictures.every == stop // pictures.every:
         node = config.tree.at(("log", "pictures", "every"))
-        message = f"no picture is drawn: they come every {pictures.every} iterations, and training ends after {stop}"
+        message = f"no picture is logged: the interval is {pictures.every} iterations, and training ends after {stop}"
         yield _warning(node, "log.pictures.every", message)
 
 
