@@ -302,12 +302,12 @@ REFUSED: list[tuple[Any, str]] = [
     (key_or_network, "key_or_network: parameter 'x' mixes keys, networks and components; split it"),
     (
         reserved,
-        "parameter 'weight' has a name that every loss of a file uses itself "
-        "(after, before, every, in, out, type, weight); rename it, or wrap somebody else's in a function of your own",
+        "parameter 'weight' has a name that is reserved for every loss "
+        "(after, before, every, in, out, type, weight); rename it, or register a function that wraps the component",
     ),
     (by_position, "by_position takes 'x' by position only, but a file gives names; remove the `/`"),
-    (two_values, "a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context"),
-    (TwoValues, "a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context"),
+    (two_values, "a loss returns one scalar: annotate `-> Tensor`, and log other values through a Context"),
+    (TwoValues, "a loss returns one scalar: annotate `-> Tensor`, and log other values through a Context"),
     (
         KeyWhenBuilt,
         "parameter 'x' of __init__ is a Tensor, but keys are known only at a call; move it to forward",
@@ -329,7 +329,7 @@ def test_what_a_file_could_not_use_is_refused(target: Any, why: str) -> None:
 
 
 def test_a_network_and_a_schedule_read_no_keys() -> None:
-    why = "cannot be registered: parameter '{}' is a Tensor, but {} read no keys; take an option"
+    why = "cannot be registered: parameter '{}' is a Tensor, but {} read no keys; use an option"
     assert refusal("networks", KeyWhenBuilt) == f"network 'probe' {why.format('x', 'networks')}"
 
     def curve(rate: float, iteration: int, x: Tensor) -> float: ...  # type: ignore[empty-body]  # never called
@@ -338,15 +338,13 @@ def test_a_network_and_a_schedule_read_no_keys() -> None:
 
 
 def test_an_object_is_refused() -> None:
-    assert refusal("losses", nn.L1Loss()) == (
-        "loss 'probe' is an object of class L1Loss; register a function or a class"
-    )
-    assert refusal("losses", 3) == "loss 'probe' is an object of class int; register a function or a class"
+    assert refusal("losses", nn.L1Loss()) == ("loss 'probe' is an object of class L1Loss; register a function or class")
+    assert refusal("losses", 3) == "loss 'probe' is an object of class int; register a function or class"
 
 
 def test_a_name_is_taken_once_in_a_kind_and_its_owner_may_come_again() -> None:
     assert refusal("losses", TwoValues, "l1") == (
-        "loss 'l1' is registered already by artschool.components.losses.pixel.l1; choose another name"
+        "loss 'l1' is already registered by artschool.components.losses.pixel.l1; choose another name"
     )
     losses.register("l1", losses.get("l1").target)
     schedules.register("l1", schedules.get("constant").target)
