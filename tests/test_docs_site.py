@@ -110,10 +110,10 @@ def test_the_design_follows_the_rate_to_the_values_that_the_run_has(tmp_path: Pa
     with shipped_only():
         run = build_run(check_file(ROOT / "recipes" / "photo_sr.yml", ["data.train.workers=0"]), tmp_path)
     update = run.steps[0].update
-    assert update is not None and update.base_rates == [0.002]
+    assert update is not None and update.scheduled.base_rates == [0.002]
     for iteration, shown in ((0, "6.67e-05"), (29, "0.002"), (200, "0.0008")):
-        update.set_rates(iteration)
-        assert f"{update.rates()[0]:.3g}" == f"{float(shown):.3g}" and f"`{shown}`" in DESIGN
+        update.scheduled.set_rates(iteration)
+        assert f"{update.scheduled.rates()[0]:.3g}" == f"{float(shown):.3g}" and f"`{shown}`" in DESIGN
     upscale, pixel = run.steps[0].graph.injectors[0], run.steps[0].graph.losses[0]
     assert (upscale.keys, upscale.out) == ({"inputs": ["lq"]}, "sr")
     assert (pixel.keys, pixel.weight) == ({"fake": "sr", "real": "hq"}, 1.0)

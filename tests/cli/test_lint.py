@@ -13,15 +13,16 @@ from artschool.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("registries")
 FINDING = """\
-gan.yml:19:47: steps.gen.losses.pixel.weight: is 0, so the loss costs its time and changes nothing (weight-zero)
-    Leave the loss out.
+gan.yml:19:47: steps.gen.losses.pixel.weight: is 0, so the loss costs time and changes nothing (weight-zero)
+    Remove the loss.
 """
 EXPLAINED = """\
 weight-zero
 
 A loss has weight 0.
 
-It is computed, and its gradient with it, and changes nothing. Drop it; to watch a number, an evaluation is cheaper.
+The loss and its gradient are computed, but change nothing. Remove the loss. To watch its value, an evaluation is
+cheaper.
 
 To allow it, write `# lint: allow weight-zero: reason` on its line or the line above.
 """

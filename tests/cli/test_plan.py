@@ -152,9 +152,7 @@ def test_data_that_is_not_here_leaves_epochs_unknown() -> None:
     )
     plan = as_json(absent)
     assert plan["samples"] is None and plan["epochs"] is None and "nowhere" in plan["unknown"]
-    with pytest.raises(
-        ArtschoolError, match=r"train\.epochs: counts passes over data\.train, whose length is not known here"
-    ):
+    with pytest.raises(ArtschoolError, match=r"train\.epochs: the length of an epoch of data\.train is unknown"):
         planned(absent, "train.iterations=null", "train.epochs=2")
 
 

@@ -184,7 +184,7 @@ def test_bases_that_lead_in_a_circle_are_named(folder: Path) -> None:
         ),
         (
             "from artschool import losses\n@losses.register\ndef l1(x): ...\n",
-            "plugin 'nets.py': loss 'l1' is registered already by artschool.components.losses.pixel.l1; "
+            "plugin 'nets.py': loss 'l1' is already registered by artschool.components.losses.pixel.l1; "
             "choose another name",
         ),
     ],

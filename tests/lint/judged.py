@@ -96,11 +96,11 @@ evaluate:
       accuracy: {type: accuracy, in: [read, label]}
 """
 PARTS = """\
-import torch
-from torch import Tensor, nn
-from artschool import injectors, networks
+from torch import Tensor
+from artschool import injectors
+from artschool.registry import ComponentRole
 
-@injectors.register
+@injectors.register(roles=ComponentRole.SQUASHING)
 def sigmoid(x: Tensor) -> Tensor:
     \"\"\"Sigmoid.\"\"\"
     return x.sigmoid()

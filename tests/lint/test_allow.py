@@ -9,7 +9,7 @@ from judged import GAN, changed, judged
 
 pytestmark = pytest.mark.usefixtures("registries")
 LOSS = "weight: 1.0}\n      adv"
-FORM = "    Write `# lint: allow RULE: why`; `artschool lint --rules` lists them."
+FORM = "    Write `# lint: allow RULE: why`; `artschool lint --rules` lists the rules."
 
 
 @pytest.fixture(autouse=True)
@@ -36,17 +36,17 @@ def test_a_comment_above_the_line_allows_it_through_other_comments() -> None:
 
 
 def test_a_comment_elsewhere_or_of_another_rule_allows_nothing() -> None:
-    said_of_it = "steps.gen.losses.pixel.weight: is 0, so the loss costs its time and changes nothing (weight-zero)"
+    said_of_it = "steps.gen.losses.pixel.weight: is 0, so the loss costs time and changes nothing (weight-zero)"
     finding = f"file.yml:17:47: {said_of_it}"
     assert said(
         ("    losses:\n      pixel", "    # lint: allow weight-zero: why\n    losses:\n      pixel"), zero("")
     ) == [
-        "file.yml:16:5: allows weight-zero, which has nothing to object to here (allow)",
-        "    Drop it.",
+        "file.yml:16:5: allows weight-zero, which finds nothing here (allow)",
+        "    Remove the comment.",
         finding.replace(":17:", ":18:"),
-        "    Leave the loss out.",
+        "    Remove the loss.",
     ]
-    assert said(zero("  # lint: allow rate-zero: why"))[:2] == [finding, "    Leave the loss out."]
+    assert said(zero("  # lint: allow rate-zero: why"))[:2] == [finding, "    Remove the loss."]
 
 
 def test_a_comment_without_a_reason_allows_nothing_and_is_told() -> None:
@@ -57,7 +57,7 @@ def test_a_comment_without_a_reason_allows_nothing_and_is_told() -> None:
 
 def test_a_comment_with_an_unknown_rule_is_told_the_nearest() -> None:
     assert said(zero("  # lint: allow weight-zeros: why"))[2:] == [
-        "file.yml:17:51: allows 'weight-zeros', which is no rule (allow)",
+        "file.yml:17:51: allows 'weight-zeros', which is not a rule (allow)",
         "    Did you mean 'weight-zero'?",
         FORM,
     ]
@@ -66,8 +66,8 @@ def test_a_comment_with_an_unknown_rule_is_told_the_nearest() -> None:
 
 def test_a_comment_that_allows_nothing_is_told() -> None:
     assert said((LOSS, "weight: 1.0}  # lint: allow weight-zero: only to log it\n      adv")) == [
-        "file.yml:17:53: allows weight-zero, which has nothing to object to here (allow)",
-        "    Drop it.",
+        "file.yml:17:53: allows weight-zero, which finds nothing here (allow)",
+        "    Remove the comment.",
     ]
 
 
@@ -83,7 +83,7 @@ def test_a_comment_in_a_base_speaks_of_its_line_and_need_not_be_used() -> None:
 
 def test_what_an_override_brings_is_told_and_no_comment_is_called_idle() -> None:
     assert str(judged(GAN, "steps.gen.losses.pixel.weight=0")[0]).startswith(
-        "override 'steps.gen.losses.pixel.weight=0': steps.gen.losses.pixel.weight: is 0, so the loss costs its time"
+        "override 'steps.gen.losses.pixel.weight=0': steps.gen.losses.pixel.weight: is 0, so the loss costs time"
     )
     idle = changed(GAN, zero("  # lint: allow weight-zero: only to log it"))
     assert judged(idle, "steps.gen.losses.pixel.weight=1.0") == []

@@ -79,7 +79,7 @@ def test_the_end_of_a_schedule_is_found_to_the_iteration_in_however_long_a_run()
     for iterations in (40, 9_000, 10**13, 10**26):
         text = changed(DIGITS, ("period: 900", "period: 20"), ("iterations: 1000", f"iterations: {iterations}"))
         end = next(found for found in judged(text) if found.rule == "idle-end")
-        said = f"brings the rate to nothing at iteration 20, and the step goes on until {iterations - 1}"
+        said = f"brings the learning rate to almost 0 at iteration 20, but the step runs until {iterations - 1}"
         assert end.fault.message == said
 
 
@@ -118,7 +118,7 @@ def test_a_sigmoid_is_seen_at_the_end_of_a_built_network(last: nn.Module, number
     reader = nn.Sequential(nn.Sigmoid(), nn.Sequential(nn.Linear(64, 10), last))
     assert [str(finding) for finding in judged_with(DIGITS, reader=reader)] == [
         "file.yml:35:41: steps.reader.losses.class.logits: 'logits' comes from 'reader', which ends in a sigmoid or "
-        "softmax, and cross_entropy takes logits (squashed-logits)"
+        "softmax, but cross_entropy takes logits (squashed-logits)"
     ][:number]
 
 
@@ -134,7 +134,7 @@ def test_data_that_differ_only_in_how_they_are_batched_are_the_training_data() -
     other = "val: {type: photo_patches, size: 64, batch_size: 4, shuffle: true}"
     assert [str(finding) for finding in judged(changed(GAN, ("val: {type: photos, split: val}", other)))] == [
         "file.yml:30:11: evaluate.photos.data: 'val' has the samples that the steps train on "
-        "(judged-on-training-data)\n    data.train stands at file.yml:3:3."
+        "(judged-on-training-data)\n    See data.train at file.yml:3:3."
     ]
 
 
@@ -154,7 +154,7 @@ def test_losses_of_a_step_that_trains_seldom_are_told_together_and_not_where_som
     seldom = "steps.critic.every=8"
     (found,) = judged(GAN, seldom)
     # The first from 500 on: `gan` runs always, `penalty` at multiples of 4, and 500 is none of 8.
-    assert found.fault.message == "is 8, and gan, penalty run at iteration 500 as well, for the log alone"
+    assert found.fault.message == "is 8, but gan, penalty also run at iteration 500, only to be logged"
     for sound in (
         ["steps.critic.losses.gan.every=8", "steps.critic.losses.penalty.every=16"],
         ["steps.critic.optimizer=none"],
@@ -172,7 +172,7 @@ def test_a_gated_injector_out_of_phase_with_its_reader_is_told_and_a_cheap_one_w
         return [str(found) for found in judged(changed(GAN, (upscale, noise + upscale + read)))]
 
     assert with_noise(", every: 2") == [
-        "file.yml:15:59: steps.gen.injectors.noise.every: runs at iteration 2, when nobody reads what it gives "
+        "file.yml:15:59: steps.gen.injectors.noise.every: runs at iteration 2, at which nothing reads its outputs "
         "(wasted-work)\n    steps.gen.losses.noisy_pixel, at file.yml:18:7, reads it every 4."
     ]
     assert with_noise("") == with_noise(", every: 4") == []

@@ -20,7 +20,9 @@ from artschool.engine.train_context import TrainContext
 from artschool.errors import ConfigError
 from artschool.registry import (
     REGISTRIES,
+    ComponentRole,
     Registry,
+    datasets,
     injectors,
     losses,
     metrics,
@@ -28,6 +30,7 @@ from artschool.registry import (
     optimizers,
     schedules,
 )
+from artschool.registry.roles import ROLES_BY_KIND
 from artschool.registry.signature import Network
 
 if TYPE_CHECKING:
@@ -67,6 +70,64 @@ def test_a_function_keeps_its_name_and_a_class_gets_snake_case() -> None:
     assert networks.get("http_net2_d").documentation == "Build with width."
     assert losses.get("pull").takes == ["in", "after", "before", "every", "weight", "x"]
     assert "pull" in losses and "pull" not in injectors and "named" not in injectors
+
+
+def test_every_form_of_register_takes_roles() -> None:
+    critic, penalty = ComponentRole.CRITIC_LOSS, ComponentRole.CRITIC_PENALTY
+
+    @losses.register(roles=critic)
+    def first(x: Tensor) -> Tensor:
+        return x
+
+    @losses.register("second", roles={critic, penalty})
+    def other(x: Tensor) -> Tensor:
+        return x
+
+    @losses.register
+    def third(x: Tensor) -> Tensor:
+        return x
+
+    assert losses.register("fourth", first, roles=[penalty]) is first
+    assert losses.register(lambda_named("fifth"), roles=penalty).__name__ == "fifth"
+    roles = {name: losses.get(name).roles for name in ("first", "second", "third", "fourth", "fifth")}
+    assert roles == {
+        "first": {critic},
+        "second": {critic, penalty},
+        "third": frozenset(),
+        "fourth": {penalty},
+        "fifth": {penalty},
+    }
+
+
+def lambda_named(name: str) -> Callable[[Tensor], Tensor]:
+    def target(x: Tensor) -> Tensor:
+        return x
+
+    target.__name__ = name
+    return target
+
+
+def test_a_role_of_another_kind_or_of_none_is_refused() -> None:
+    def pull(x: Tensor) -> Tensor:
+        return x
+
+    with pytest.raises(ConfigError) as error:
+        losses.register("pull", pull, roles={ComponentRole.SAMPLER})
+    assert str(error.value) == (
+        "loss 'pull' cannot be registered: 'sampler' is not a role of losses. The roles are: critic_loss, "
+        "critic_penalty, generator_loss, minimized, second_order, takes_logits."
+    )
+    with pytest.raises(ConfigError, match=r"'critic_los' is not a role of losses\. .* Did you mean 'critic_loss'\?$"):
+        losses.register("pull", pull, roles=["critic_los"])  # type: ignore[list-item]  # what no type checker saw
+    with pytest.raises(ConfigError, match=r"'critic_loss' is not a role of datasets\. The roles are: none\.$"):
+        datasets.register("pull", str, roles=ComponentRole.CRITIC_LOSS)
+    assert "pull" not in losses
+
+
+def test_each_role_belongs_to_one_kind() -> None:
+    listed = [role for roles in ROLES_BY_KIND.values() for role in roles]
+    assert sorted(listed) == sorted(ComponentRole)
+    assert set(ROLES_BY_KIND) < set(REGISTRIES)
 
 
 def test_a_torchmetrics_metric_registers_in_one_line_and_counts() -> None:
@@ -245,15 +306,15 @@ REFUSED: list[tuple[Any, str]] = [
     ),
     (
         reserved,
-        "parameter 'weight' has a name that every loss of a file uses itself "
-        "(after, before, every, in, out, type, weight); rename it, or wrap somebody else's in a function of your own",
+        "parameter 'weight' has a name that is reserved for every loss "
+        "(after, before, every, in, out, type, weight); rename it, or register a function that wraps the component",
     ),
     (
         by_position,
         "by_position: parameter 'x' is positional-only, but a file gives parameters by name. Fix: remove the `/`",
     ),
-    (two_values, "a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context"),
-    (TwoValues, "a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context"),
+    (two_values, "a loss returns one scalar: annotate `-> Tensor`, and log other values through a Context"),
+    (TwoValues, "a loss returns one scalar: annotate `-> Tensor`, and log other values through a Context"),
     (
         KeyWhenBuilt,
         "parameter 'x' of __init__ is a Tensor, but keys are known only at a call; move it to forward",
@@ -279,7 +340,7 @@ def test_what_a_file_could_not_use_is_refused(target: Any, why: str) -> None:
 
 
 def test_a_network_and_a_schedule_read_no_keys() -> None:
-    why = "cannot be registered: parameter '{}' is a Tensor, but {} read no keys; take an option"
+    why = "cannot be registered: parameter '{}' is a Tensor, but {} read no keys; use an option"
     assert refusal("networks", KeyWhenBuilt) == f"network 'probe' {why.format('x', 'networks')}"
 
     def curve(rate: float, iteration: int, x: Tensor) -> float: ...  # type: ignore[empty-body]  # never called
@@ -288,15 +349,13 @@ def test_a_network_and_a_schedule_read_no_keys() -> None:
 
 
 def test_an_object_is_refused() -> None:
-    assert refusal("losses", nn.L1Loss()) == (
-        "loss 'probe' is an object of class L1Loss; register a function or a class"
-    )
-    assert refusal("losses", 3) == "loss 'probe' is an object of class int; register a function or a class"
+    assert refusal("losses", nn.L1Loss()) == ("loss 'probe' is an object of class L1Loss; register a function or class")
+    assert refusal("losses", 3) == "loss 'probe' is an object of class int; register a function or class"
 
 
 def test_a_name_is_taken_once_in_a_kind_and_its_owner_may_come_again() -> None:
     assert refusal("losses", TwoValues, "l1") == (
-        "loss 'l1' is registered already by artschool.components.losses.pixel.l1; choose another name"
+        "loss 'l1' is already registered by artschool.components.losses.pixel.l1; choose another name"
     )
     losses.register("l1", losses.get("l1").target)
     schedules.register("l1", schedules.get("constant").target)

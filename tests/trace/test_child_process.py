@@ -38,7 +38,7 @@ def test_an_error_of_ours_comes_with_its_faults_and_notes() -> None:
 
 
 def test_a_process_that_is_killed_is_told() -> None:
-    with pytest.raises(ResourceError, match="ended with -9 and said nothing; if memory ran out, --no-trace"):
+    with pytest.raises(ResourceError, match="died with exit code -9; if memory ran out, start with --no-trace"):
         run_in_child_process(lambda: os.kill(os.getpid(), signal.SIGKILL))
 
 

@@ -8,7 +8,7 @@ import pytest
 from bad_files import SOUND
 
 from artschool.read.read import check_file
-from artschool.trace.regimes import covering, regimes
+from artschool.trace.regimes import regimes, representatives
 
 
 @pytest.mark.parametrize(("start", "found"), [(0, [0, 600]), (300, [300, 600]), (799, [799])])
@@ -22,5 +22,5 @@ def test_a_regime_whose_steps_run_as_elsewhere_is_covered(tmp_path: Path) -> Non
     file = check_file(tmp_path / "gan.yml", ["steps.gen.losses.adversarial.after=700"])
     assert regimes(file) == [0, 600, 700]
     # At 600 the generator runs as at 0; at 700 with another loss, and the critic on what that one made.
-    assert covering(file, [0, 600, 700]) == [600, 700]
-    assert covering(file, [0]) == [0]
+    assert representatives(file, [0, 600, 700]) == [600, 700]
+    assert representatives(file, [0]) == [0]

@@ -78,26 +78,24 @@ def test_a_list_of_one_output_is_told_how_to_be_written() -> None:
     [
         (
             ["steps.main.injectors.call.grad=false"],
-            "The gradient ends at steps.main.injectors.call (toy.yml:9:23), where `grad: false` stands, "
-            "which gives 'y' without one.",
+            "The gradient ends at steps.main.injectors.call (toy.yml:9:23), whose `grad: false` detaches 'y'.",
         ),
         (
             ["steps.main.injectors.call.no_grad=true"],
-            "The gradient ends at steps.main.injectors.call (toy.yml:9:23), where `no_grad: true` stands, "
-            "which gives 'y' without one.",
+            "The gradient ends at steps.main.injectors.call (toy.yml:9:23), whose `no_grad: true` detaches 'y'.",
         ),
         (
             ["steps.main.injectors.call.out=z", "steps.main.injectors.cut={type: traced_whole, in: z, out: y}"],
             "The gradient ends at steps.main.injectors.cut (override 'steps.main.injectors.cut={type: traced_whole, "
-            "in: z, out: y}'), which gives int64 'y' without one.",
+            "in: z, out: y}'), which writes int64 'y' without one.",
         ),
         (
             ["steps.main.losses.mean.in=x"],
-            "Nothing that it reads comes from net; steps.main.injectors.call gives 'y'.",
+            "No key that it reads comes from net; steps.main.injectors.call writes 'y'.",
         ),
         (
             ["steps.main.injectors.call.network=other"],
-            "Nothing that it reads comes from net.",
+            "No key that it reads comes from net.",
         ),
     ],
 )
@@ -111,13 +109,14 @@ def test_a_value_of_an_earlier_step_is_told_to_carry_no_gradient() -> None:
     text = changed("trains: other", "trains: net").replace("type: traced_judged, network: other", "type: mean")
     assert said(text=text) == (
         "toy.yml:14:19: steps.second.losses.own: reaches no parameter of 'net', which the step trains\n"
-        "    'y' comes from steps.main.injectors.call, and what leaves a step carries no gradient. Make it again here."
+        "    'y' comes from steps.main.injectors.call, and values lose their gradient when a step ends. "
+        "Compute it again in this step."
     )
 
 
 def test_a_complex_loss_is_told_alone() -> None:
     assert said("steps.main.losses.mean.type=traced_complex", "steps.second.losses.own.in=x") == (
-        "toy.yml:10:20: steps.main.losses.mean: is a complex number (complex64), which has no gradient to follow\n"
+        "toy.yml:10:20: steps.main.losses.mean: is a complex number (complex64), which has no gradient\n"
         "    Take its magnitude or real part."
     )
 
@@ -125,14 +124,14 @@ def test_a_complex_loss_is_told_alone() -> None:
 def test_a_network_that_no_loss_reaches_is_told() -> None:
     assert said("steps.main.trains=[net, other]", "steps.second.losses.own.in=x") == (
         "override 'steps.main.trains=[net, other]': steps.main.trains: trains 'other', which no loss of the step "
-        "reaches\n    Give the step a loss that depends on it, or take it off the list."
+        "reaches\n    Give the step a loss that depends on it, or remove it from the list."
     )
 
 
 def test_a_parameter_that_no_loss_reaches_is_told_by_name_and_may_be_frozen() -> None:
     assert said("networks.net.spare=true") == (
         "toy.yml:7:13: steps.main.trains: trains 'net', but no loss reaches 1.unused of its 3 parameters\n"
-        "    Freeze what nothing uses: write `frozen: [1.unused, ...]` at networks.net."
+        "    Freeze the unused parameters: write `frozen: [1.unused, ...]` at networks.net."
     )
     assert traced("networks.net.spare=true", "networks.net.frozen=[1.unused]")
 
@@ -165,7 +164,7 @@ def test_what_is_frozen_inside_a_reentrant_checkpoint_is_not_reached() -> None:
 def test_a_network_that_is_detached_inside_a_reentrant_checkpoint_is_told() -> None:
     assert said("networks.net={type: traced_checkpointed, detached: true}", "steps.second.losses.own.in=x") == (
         "toy.yml:10:20: steps.main.losses.mean: reaches no parameter of 'net', which the step trains\n"
-        "    Its gradient goes through CheckpointFunction, and a backward from it alone reaches none."
+        "    Its gradient passes through CheckpointFunction, and a backward from this loss alone reaches none."
     )
 
 
@@ -178,7 +177,7 @@ def test_a_leak_into_a_network_that_thaws_itself_is_told() -> None:
     assert said("networks.other={type: traced_thawed}", leaking) == (
         f"override {leaking!r}: steps.main.losses.leak: its gradient leaks into other.weight, which the step does not "
         "train now; it trains net\n"
-        "    Detach what comes from there, or make it a network that the step trains."
+        "    Detach the values that come from there, or make it a network that the step trains."
     )
 
 
@@ -194,9 +193,9 @@ def test_a_network_that_nothing_trains_is_told_unless_that_is_meant() -> None:
     extra = "steps.main.injectors.teach={type: forward, network: other, in: x, out: z}"
     used = "steps.main.losses.pull={type: l1, in: [y, z], weight: 1.0}"
     assert said(extra, used, text=text) == (
-        "toy.yml:4:40: networks.other: no step trains it, so it stays as random as it starts, and "
-        "steps.main.injectors.teach calls it\n"
-        "    Give it to a step's `trains`, or `weights`; if that is meant, write `frozen: true`."
+        "toy.yml:4:40: networks.other: is called by steps.main.injectors.teach, but no step trains it, so it keeps its "
+        "random initial weights\n"
+        "    Add it to a step's `trains`, or give it `weights`. To keep it random, write `frozen: true`."
     )
     assert traced(extra, used, "networks.other.frozen=true", text=text)
 
@@ -213,11 +212,11 @@ def test_a_step_whose_losses_never_run_is_told() -> None:
         (["data.train.batch_size=1"], ""),
         (
             ["train.accumulate=4"],
-            "\n    This is a part of a batch, with 1 sample: `train` asks for 4 parts.",
+            "\n    This is a micro-batch of 1 sample: `train` splits a batch into 4 parts.",
         ),
         (
             ["data.train.drop_last=false"],
-            "\n    This is the last batch of an epoch, with 1 sample; `drop_last` leaves it out.",
+            "\n    This is the last batch of an epoch, with 1 sample; `drop_last` skips it.",
         ),
     ],
 )
@@ -225,7 +224,7 @@ def test_a_part_of_a_batch_that_is_too_small_for_batch_norm_is_told(changes: lis
     assert said("networks.net={type: traced_normed}", *changes) == (
         "toy.yml:9:23: steps.main.injectors.call: fails in net.1 (BatchNorm1d): ValueError: Expected more than 1 value "
         "per channel when training, got input size torch.Size([1, 3])\n    inputs 'x': (1, 3) float32 on cpu\n"
-        f"    Take a larger batch, or fewer parts of one.{reason}"
+        f"    Use a larger batch, or fewer micro-batches.{reason}"
     )
 
 
@@ -245,7 +244,7 @@ def test_what_looks_at_values_runs_for_real_and_says_so() -> None:
     found = traced("networks.net={type: traced_choosy}")
     assert found.real
     assert found.notes == [
-        "toy.yml:9:23: steps.main.injectors.call looks at the values of tensors, so micro-batches ran for real instead"
+        "toy.yml:9:23: steps.main.injectors.call reads the values of tensors, so micro-batches ran with values"
     ]
     assert found.keys["y"].kind == "(4, 3) float32"
 
@@ -265,9 +264,7 @@ def test_an_evaluation_that_needs_no_values_is_traced_though_training_does() -> 
     assert (
         traced(choosy, evaluating("net", "{type: psnr, in: [z, x]}"))
         .notes[1]
-        .endswith(
-            "evaluate.val.injectors.call looks at the values of tensors, so what follows in evaluate.val was not traced"
-        )
+        .endswith("evaluate.val.injectors.call reads the values of tensors, so the rest of evaluate.val was not traced")
     )
     wrong = evaluating("other", "{type: accuracy, in: [label, z]}")
     assert "evaluate.val.metrics.m: fails: IndexError: " in said(choosy, wrong)
@@ -286,8 +283,8 @@ def test_losses_that_one_switch_cuts_off_are_told_as_one() -> None:
     )
     assert said("steps.main.injectors.call.grad=false", "steps.second.losses.own.in=x", text=text) == (
         "toy.yml:10:20: steps.main.losses.mean: reaches no parameter of 'net', which the step trains\n"
-        "    The gradient ends at steps.main.injectors.call (toy.yml:9:23), where `grad: false` stands, "
-        "which gives 'y' without one.\n"
+        "    The gradient ends at steps.main.injectors.call (toy.yml:9:23), whose `grad: false` "
+        "detaches 'y'.\n"
         "    The same at steps.main.losses.far (toy.yml:10:59) and steps.main.losses.last (toy.yml:10:102)."
     )
 
@@ -316,7 +313,7 @@ def test_examples_stand_for_data_that_is_not_there() -> None:
 def test_a_key_that_a_data_set_declares_and_its_samples_lack_is_told_at_the_data_set() -> None:
     lacking = "data.train.example={x: [3]}"
     assert said(lacking, "steps.second.losses.own.in=label") == (
-        "toy.yml:3:15: data.train: declares 'label', but its samples have none\n"
+        "toy.yml:3:15: data.train: declares 'label', but its samples do not have it\n"
         "    They have: x.\n"
         "    steps.second.losses.own reads it."
     )
@@ -338,8 +335,8 @@ def test_random_numbers_are_as_before() -> None:
 def test_a_value_that_only_the_first_part_of_a_batch_computes_is_told() -> None:
     assert said("steps.main.injectors.call.once=true", "train.accumulate=2", "steps.second.losses.own.in=x") == (
         "toy.yml:10:20: steps.main.losses.mean: reaches no parameter of 'net', which the step trains\n"
-        "    The gradient ends at steps.main.injectors.call (toy.yml:9:23), where `once: true` stands, "
-        "which from the second part of a batch on gives 'y' without one."
+        "    The gradient ends at steps.main.injectors.call (toy.yml:9:23), whose `once: true` detaches 'y' "
+        "after the first micro-batch."
     )
 
 
@@ -371,13 +368,13 @@ def test_nothing_stays_alive(network: str, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_hook_that_needs_values_before_an_iteration_runs_for_real(does: str) -> None:
     override = f"networks.net={{type: traced_prepared, does: {does}}}"
     assert traced(override).notes == [
-        f"override {override!r}: networks.net looks at the values of tensors in update_for_step, "
-        "so micro-batches ran for real instead"
+        f"override {override!r}: networks.net reads the values of tensors in update_for_step, "
+        "so micro-batches ran with values"
     ]
 
 
 def test_a_hook_that_fails_before_an_iteration_is_told() -> None:
-    assert "networks.net: its update_for_step fails: LookupError: no such stage" in said(
+    assert "networks.net: update_for_step failed: LookupError: no such stage" in said(
         "networks.net={type: traced_prepared, does: fail}"
     )
 
@@ -394,8 +391,7 @@ def test_sparse_matrices_are_sound() -> None:
 
 def test_a_hook_on_gradients_that_needs_values_runs_for_real() -> None:
     assert traced("networks.net={type: traced_scaled}").notes == [
-        "toy.yml:7:5: steps.main looks at the values of tensors in a hook or backward, "
-        "so micro-batches ran for real instead"
+        "toy.yml:7:5: steps.main reads the values of tensors in a hook or backward, so micro-batches ran with values"
     ]
 
 
@@ -430,6 +426,6 @@ def test_a_gradient_flows_through_a_mapping() -> None:
 
 def test_lazy_modules_are_refused_with_a_way_out() -> None:
     assert said("networks.net={type: traced_lazy}") == (
-        "override 'networks.net={type: traced_lazy}': networks.net: has lazy modules, whose shapes only the first "
-        "batch tells, so it cannot be traced\n    Give them their sizes, or train with --no-trace."
+        "override 'networks.net={type: traced_lazy}': networks.net: cannot be traced: it has lazy modules, whose "
+        "shapes depend on the first batch\n    Give the modules their sizes, or train with --no-trace."
     )

@@ -41,7 +41,7 @@ def plan_command(
     points = _iterations(at) if at is not None else None
     config = check_file(path, overrides, announce=print_line)
     plan = timeline(config, *_batches(config))
-    for warning in in_reading_order([*config.warnings, *plan.never]):
+    for warning in in_reading_order([*config.warnings, *plan.warnings]):
         print_line(f"warning: {warning}")
     if as_json_text:
         click.echo(json.dumps(as_json(plan, points), indent=2))

@@ -1,4 +1,4 @@
-"""Judgement: what is allowed in a file, but what somebody who knows the field would ask about."""
+"""Lint: rules that question what a file may say but probably does not mean."""
 
 from artschool.lint.findings import Finding, lint
 from artschool.lint.rule import Rule

@@ -1,4 +1,4 @@
-"""Comments that allow what a rule objects to: `# lint: allow weight-zero: logged, to compare with the paper`."""
+"""Comments that allow a finding of a rule: `# lint: allow weight-zero: logged, to compare with the paper`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from artschool.lint.rule import Rule
 from artschool.lint.subject import Subject
 
 COMMENT = re.compile(r"(?:^|\s)#\s*lint:\s*allow\b\s*(?P<rule>[\w-]*)\s*:?\s*(?P<why>.*)$")
-FORM = "Write `# lint: allow RULE: why`; `artschool lint --rules` lists them."
+FORM = "Write `# lint: allow RULE: why`; `artschool lint --rules` lists the rules."
 
 
 @dataclass(frozen=True)
 class Allow:
-    """A comment, which speaks of its own line, or of the first line below that is not a comment alone."""
+    """A comment that allows findings on a line.
+
+    Attributes:
+        place: The location of the comment.
+        line: Its own line, or the first line below that is more than a comment.
+    """
 
     rule: str
     why: str
@@ -26,7 +31,7 @@ class Allow:
     line: int
 
     def covers(self, rule: str, place: Place) -> bool:
-        """Whether it allows what a rule found at a place."""
+        """Whether the comment allows a finding of a rule at a location."""
         return self.rule == rule and bool(self.why) and (self.place.source, self.line) == (place.source, place.line)
 
 
@@ -43,7 +48,7 @@ def sources_of(tree: Node) -> list[str]:
 
 
 def allows_of(source: str) -> list[Allow]:
-    """The comments of a file; none where it can no longer be read."""
+    """The comments of a file; none if the file can no longer be read."""
     try:
         lines = Path(source).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -52,11 +57,11 @@ def allows_of(source: str) -> list[Allow]:
     for number, line in enumerate(lines, start=1):
         if match := COMMENT.search(line):
             place = Place(source, number, line.index("#", match.start()) + 1)
-            found.append(Allow(match["rule"], match["why"].strip(), place, _spoken_of(lines, number)))
+            found.append(Allow(match["rule"], match["why"].strip(), place, _allowed_line(lines, number)))
     return found
 
 
-def _spoken_of(lines: list[str], number: int) -> int:
+def _allowed_line(lines: list[str], number: int) -> int:
     while number <= len(lines) and lines[number - 1].lstrip().startswith("#"):
         number += 1
     return number
@@ -65,15 +70,15 @@ def _spoken_of(lines: list[str], number: int) -> int:
 def wrong_allows(
     subject: Subject, allows: Iterable[Allow], used: Collection[Allow], rules: Mapping[str, Rule]
 ) -> Iterator[Fault]:
-    """What is wrong with comments: no such rule, no reason, or nothing there that they would allow.
+    """Faults of comments: an unknown rule, no reason, or no finding to allow.
 
-    The last is said only of the file itself and where everything is known: a base serves other files too, overrides
-    change what there is to allow, and some rules want the networks.
+    The last is a fault only in the file itself, without overrides, and after every rule could see what it needs. A base
+    serves other files too, overrides change what rules find, and some rules find more in built networks.
     """
     overridden = _has_overrides(subject.config.tree)
     for allow in allows:
         if allow.rule not in rules:
-            said = f"allows {allow.rule!r}, which is no rule" if allow.rule else "does not say which rule it allows"
+            said = f"allows {allow.rule!r}, which is not a rule" if allow.rule else "does not say which rule it allows"
             yield Fault(allow.place, "", said, f"{nearest(allow.rule, rules)}\n{FORM}".strip())
         elif not allow.why:
             yield Fault(allow.place, "", f"does not say why {allow.rule} is allowed", FORM)
@@ -83,7 +88,7 @@ def wrong_allows(
             and (subject.networks is not None or not rules[allow.rule].sees_networks)
             and allow.place.source == subject.config.tree.place.source
         ):
-            yield Fault(allow.place, "", f"allows {allow.rule}, which has nothing to object to here", "Drop it.")
+            yield Fault(allow.place, "", f"allows {allow.rule}, which finds nothing here", "Remove the comment.")
 
 
 def _has_overrides(tree: Node) -> bool:

@@ -1,4 +1,4 @@
-"""Diffusion and flows: how a network is trained, and how samples are drawn from it."""
+"""Rules about diffusion and flows: how a network is trained, and how samples are drawn from it."""
 
 from __future__ import annotations
 
@@ -7,78 +7,83 @@ from collections.abc import Iterator
 from artschool.config.structure import Component
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, fault, option, place_of, type_of
+from artschool.lint.subject import Subject, fault, has_role, option, place_of
+from artschool.registry import ComponentRole
 
-TRAINED_BY = {
-    "diffusion_sample": ("gaussian_diffusion", "gaussian_diffusion_extra"),
-    "edm_sample": ("edm",),
-    "flow_sample": ("flow_matching",),
-}
+METHODS = {ComponentRole.GAUSSIAN_DIFFUSION, ComponentRole.EDM, ComponentRole.FLOW_MATCHING}
 SHARED = ("schedule", "num_timesteps", "prediction", "rescale_timesteps", "sigma_data", "variance")
 FIXED = ("fixed_small", "fixed_large")
-"""Variances that nothing is trained for, so that sampling may choose."""
+"""Variances that are not trained, so that sampling may choose either."""
 
 
 def sampled_unlike_trained(subject: Subject) -> Iterator[Fault]:
-    """Samples are drawn by other options than the network was trained with.
+    """A sampler uses other options than its network was trained with.
 
-    It then sees noise, or is read as something, that it never learnt: the samples are bad, and nothing says why.
+    The network gets noise that it never saw in training, or its output is misread. The samples are bad, and no error
+    explains why.
     """
     for sample, training in _pairs(subject):
         for name in SHARED:
             here, there = option(sample, name), option(training, name)
             free = name == "variance" and here in FIXED and there in FIXED
             if here != there and here is not None and there is not None and not free:
-                hint = f"{training.path}, at {place_of(training.node, name)}, trains with it."
+                hint = f"See {training.path} at {place_of(training.node, name)}."
                 yield fault(sample, name, f"{name} is {_shown(here)}, but {_shown(there)} in training", hint)
 
 
 def untrained_guidance(subject: Subject) -> Iterator[Fault]:
-    """Guidance leads away from "no condition", which the network never met.
+    """Guidance calls a network without a condition, which training never does.
 
-    It extrapolates from what the network says without a condition, and that has to be trained: `drop_probability: 0.1`.
+    Guidance extrapolates away from what the network predicts without a condition, and that has to be trained: write
+    `drop_probability: 0.1`.
 
     Source: Ho and Salimans 2022, arXiv:2207.12598, algorithm 1.
     """
     for sample, training in _pairs(subject):
         guidance = option(sample, "guidance")
-        if guidance not in (None, 1.0) and option(training, "drop_probability") == 0:
-            hint = f"Write `drop_probability: 0.1` and `nothing` there, at {place_of(training.node)}."
+        if isinstance(guidance, int | float) and guidance != 1 and option(training, "drop_probability") == 0:
+            hint = f"Write `drop_probability: 0.1` and `nothing` at {place_of(training.node)}."
             yield fault(sample, "guidance", f"is {guidance:g}, but {training.path} never drops a condition", hint)
 
 
 def untrained_variance(subject: Subject) -> Iterator[Fault]:
-    """A variance is to be learnt that no loss trains.
+    """A network predicts a variance that no loss trains.
 
-    The squared error has no gradient for it. Train on the second result too, with a small weight.
+    The squared error gives the variance no gradient. Add a loss on the second result, with a small weight.
 
     Source: Nichol and Dhariwal 2021, arXiv:2102.09672, section 3.1, eq. 16.
     """
-    read = {use.name for term in subject.terms for use in term.holder.reads}
+    read = {use.name for loss in subject.losses for use in loss.outer.reads}
     read |= {use.name for step in subject.config.steps.values() for c in step.injectors.values() for use in c.reads}
     for training in _injectors(subject):
         learned = str(option(training, "variance")).startswith("learned")
-        if type_of(training) not in TRAINED_BY["diffusion_sample"] or not learned:
-            continue
-        if "mse" not in str(option(training, "objective")):
+        by_squared_error = "mse" in str(option(training, "objective"))
+        if not (has_role(training, ComponentRole.SAMPLER_TRAINING) and learned and by_squared_error):
             continue
         out = training.node.get("out")
         named = out.plain() if out is not None else None
         if not isinstance(named, list) or len(named) < 2 or named[1] not in read:
-            hint = "Name the second result in `out`, and train on it with a loss of type mean and a small weight."
-            yield fault(training, "variance", f"is {option(training, 'variance')}, and no loss trains it", hint)
+            hint = "Name the second result in `out`, and add a loss of type mean on it with a small weight."
+            yield fault(training, "variance", f"is {option(training, 'variance')}, but no loss trains it", hint)
 
 
 def _pairs(subject: Subject) -> Iterator[tuple[Component, Component]]:
-    """Each sampler with what trains its network in its way, where one does."""
+    """Each sampler with the injector that trains its network, if there is exactly one."""
     training = _injectors(subject)
     evaluations = subject.config.evaluations.values()
     for sample in [*training, *(c for evaluation in evaluations for c in evaluation.injectors.values())]:
-        kinds = TRAINED_BY.get(type_of(sample), ())
         called = {use.name.removesuffix(".ema") for use in sample.networks}
-        found = [c for c in training if type_of(c) in kinds and called & {use.name for use in c.networks}]
+        found = [c for c in training if _fit(sample, c) and called & {use.name for use in c.networks}]
         if len(found) == 1:
             yield sample, found[0]
+
+
+def _fit(sample: Component, training: Component) -> bool:
+    """Whether an injector may train networks for a sampler. An injector that declares no method fits any."""
+    if not has_role(sample, ComponentRole.SAMPLER) or not has_role(training, ComponentRole.SAMPLER_TRAINING):
+        return False
+    drawn, trained = ({method for method in METHODS if has_role(c, method)} for c in (sample, training))
+    return not drawn or not trained or bool(drawn & trained)
 
 
 def _injectors(subject: Subject) -> list[Component]:
@@ -86,9 +91,9 @@ def _injectors(subject: Subject) -> list[Component]:
 
 
 def _shown(value: object) -> str:
-    return (
-        "a list of betas" if isinstance(value, list) else str(value).lower() if isinstance(value, bool) else str(value)
-    )
+    if isinstance(value, list):
+        return "a list of betas"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 RULES = rules_of(sampled_unlike_trained, untrained_guidance, untrained_variance)

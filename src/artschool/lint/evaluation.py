@@ -1,4 +1,4 @@
-"""What is measured, on which data, with which weights, and what is kept for it."""
+"""Rules about evaluations: their data, their weights, and the best checkpoint."""
 
 from __future__ import annotations
 
@@ -8,59 +8,41 @@ from typing import Any
 from artschool.config.structure import Component, EvaluationConfig
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, Term, place_of, type_of
+from artschool.lint.subject import Subject, has_role, place_of, type_name
+from artschool.registry import ComponentRole
 from artschool.registry.entries import DatasetEntry
 
-BETTER = {
-    "max": {"psnr", "ssim", "accuracy", "codebook_usage", "codebook_perplexity"},
-    "min": {
-        "fid",
-        "kid",
-        "lpips",
-        "style",
-        "wer",
-        "cer",
-        "end_point_error",
-        "flow_nll",
-        "multi_resolution_stft",
-        "tof",
-    },
-}
-"""The mode in which a metric gets better."""
-SAMPLERS = ("diffusion_sample", "edm_sample", "flow_sample")
-SET_METRICS = ("fid", "kid")
-ADVERSARIAL = ("generator_gan", "stylegan2_divergence")
 LOADING = set(DatasetEntry.model_fields) - {"type", "keys"}
 
 
 def samples_without_average(subject: Subject) -> Iterator[Fault]:
-    """Samples of a generative network are judged without a moving average of its weights.
+    """A generative network is evaluated without a moving average of its weights.
 
-    The last weights of a diffusion model or a GAN are noisy: scores jump from one checkpoint to the next, and are worse
-    than those of an average. Write `ema: {decay: ..., networks: [...]}`, and leave `ema: true` in the evaluation.
+    The last weights of a diffusion model or a GAN are noisy: scores vary from one checkpoint to the next, and are worse
+    than those of an average. Write `ema: {decay: ..., networks: [...]}`, and keep `ema: true` in the evaluation.
 
-    Source: Song and Ermon 2020, arXiv:2006.09011; of GANs, Karras et al. 2018, arXiv:1710.10196.
+    Source: Song and Ermon 2020, arXiv:2006.09011; for GANs, Karras et al. 2018, arXiv:1710.10196.
     """
     ema = subject.config.sections.ema
     adversarial = _adversarially_trained(subject)
     for evaluation in subject.config.evaluations.values():
-        scored = any(type_of(metric) in SET_METRICS for metric in evaluation.metrics.values())
+        scored = any(has_role(metric, ComponentRole.COMPARES_DISTRIBUTIONS) for metric in evaluation.metrics.values())
         for component in evaluation.injectors.values():
             for use in component.networks:
-                drawn = type_of(component) in SAMPLERS or (scored and use.name in adversarial)
+                drawn = has_role(component, ComponentRole.SAMPLER) or (scored and use.name in adversarial)
                 if not drawn or not subject.is_trained(use.name):
                     continue
                 averaged = ema is not None and use.name in ema.decays
                 if not averaged or not evaluation.section.ema:
-                    why = "evaluates with ema: false" if averaged else "there is no average of it"
-                    message = f"draws samples from the last weights of {use.name!r}: {why}"
+                    why = "the evaluation has `ema: false`" if averaged else "`ema` does not average it"
+                    message = f"draws samples with the last weights of {use.name!r}: {why}"
                     yield Fault(use.place, f"{component.path}.{use.parameter}", message)
 
 
 def judged_on_training_data(subject: Subject) -> Iterator[Fault]:
-    """An evaluation measures on the samples that the networks are trained with.
+    """An evaluation uses the samples that the networks are trained with.
 
-    It tells how well they are remembered. Hold some out.
+    It measures how well the networks remember them. Hold out some samples.
     """
     train = subject.config.data.get("train")
     for evaluation in subject.config.evaluations.values():
@@ -70,30 +52,31 @@ def judged_on_training_data(subject: Subject) -> Iterator[Fault]:
         place, path = place_of(evaluation.node, "data"), f"evaluate.{evaluation.name}.data"
         if data is train:
             yield Fault(place, path, "is the data that the steps train on")
-        elif _what(data) == _what(train):
-            hint = f"data.train stands at {place_of(train.node)}."
+        elif _samples(data) == _samples(train):
+            hint = f"See data.train at {place_of(train.node)}."
             yield Fault(place, path, f"{evaluation.section.data!r} has the samples that the steps train on", hint)
 
 
 def best_is_worst(subject: Subject) -> Iterator[Fault]:
-    """The best checkpoint is chosen by the wrong end of a metric.
+    """The best checkpoint is chosen by the wrong mode of its metric.
 
-    `max` for what grows as things get better, such as psnr; `min` for distances and error rates.
+    Write `max` for a metric that rises as results improve, such as psnr, and `min` for distances and error rates.
     """
     best, metric = _best(subject)
     if best is None or metric is None:
         return
-    name, mode = type_of(metric), subject.config.sections.checkpoint.keep_best.mode  # type: ignore[union-attr]  # best
-    if name in BETTER["min" if mode == "max" else "max"]:
+    name, mode = type_name(metric), subject.config.sections.checkpoint.keep_best.mode  # type: ignore[union-attr]  # best
+    opposite = ComponentRole.LOWER_IS_BETTER if mode == "max" else ComponentRole.HIGHER_IS_BETTER
+    if has_role(metric, opposite):
         place = place_of(subject.config.tree, "checkpoint", "keep_best", "mode")
         message = f"is {mode}, which keeps the worst {name}"
         yield Fault(place, "checkpoint.keep_best.mode", message)
 
 
 def best_of_one(subject: Subject) -> Iterator[Fault]:
-    """The best checkpoint is chosen among one.
+    """The best checkpoint is chosen from a single one.
 
-    The evaluation runs at the end alone, so the best is the last. Give it an `every`.
+    The evaluation runs only at the end, so the best checkpoint is the last. Give the evaluation an `every`.
     """
     best, _ = _best(subject)
     if best is None or subject.iterations is None:
@@ -102,7 +85,7 @@ def best_of_one(subject: Subject) -> Iterator[Fault]:
     if every is None or every >= subject.iterations:
         place = place_of(subject.config.tree, "checkpoint", "keep_best", "metric")
         hint = f"Write `every:` at {place_of(best.node)}."
-        message = f"is measured once, at the end: evaluate.{best.name} has no other turn"
+        message = f"is measured only once: evaluate.{best.name} runs at the end alone"
         yield Fault(place, "checkpoint.keep_best.metric", message, hint)
 
 
@@ -114,14 +97,18 @@ def _best(subject: Subject) -> tuple[EvaluationConfig | None, Component | None]:
 
 
 def _adversarially_trained(subject: Subject) -> set[str]:
-    terms: list[Term] = [term for term in subject.terms if term.name in ADVERSARIAL]
-    return {name for term in terms for name in term.step.section.trained if name not in term.networks}
+    return {
+        name
+        for loss in subject.generator_losses
+        for name in loss.step.section.trained
+        if name not in subject.critics(loss)
+    }
 
 
-def _what(data: Component) -> tuple[str, dict[str, Any]]:
-    """Which samples a data set has: its options, and not how they are batched."""
+def _samples(data: Component) -> tuple[str, dict[str, Any]]:
+    """What decides which samples a data set has: its type and options, without those about batches."""
     written = data.entry.model_dump() if data.entry is not None else {}
-    return type_of(data), {name: value for name, value in written.items() if name not in LOADING}
+    return type_name(data), {name: value for name, value in written.items() if name not in LOADING}
 
 
 RULES = rules_of(samples_without_average, judged_on_training_data, best_is_worst, best_of_one)

@@ -1,4 +1,4 @@
-"""All that the rules find in a file, without what its comments allow."""
+"""The findings of all rules in a file, without those that its comments allow."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from artschool.lint.subject import Subject
 
 @dataclass(frozen=True)
 class Finding:
-    """What a rule objects to."""
+    """A fault that a rule found."""
 
     rule: str
     fault: Fault
@@ -23,10 +23,10 @@ class Finding:
 
 
 def lint(subject: Subject) -> list[Finding]:
-    """Judge a proven file.
+    """Apply all rules to a checked file.
 
     Returns:
-        What its comments do not allow, and what is wrong with those comments, in reading order.
+        The findings that its comments do not allow, and the faults of those comments, in reading order.
     """
     allows = [allow for source in sources_of(subject.config.tree) for allow in allows_of(source)]
     findings: list[Finding] = []

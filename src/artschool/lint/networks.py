@@ -1,4 +1,4 @@
-"""What networks are made of, as far as their options say or the built modules show."""
+"""Rules about the structure of networks, which their options or the built modules show."""
 
 from __future__ import annotations
 
@@ -6,45 +6,41 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from artschool.config.component import Use
 from artschool.errors import Fault, Place
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, Term, fault, is_ours, option, place_of, type_of
+from artschool.lint.subject import StepLoss, Subject, fault, has_role, option, place_of, type_name
+from artschool.registry import ComponentRole
 from artschool.registry.entries import DatasetEntry, NetworkEntry
 
-LOGITS = {
-    "cross_entropy": ("logits",),
-    "ctc": ("logits",),
-    "distillation": ("student", "teacher"),
-}
-"""By loss the keys that it takes before any sigmoid or softmax."""
-CRITIC_LOSSES = ("generator_gan", "discriminator_gan", "stylegan2_divergence")
-SQUASHING = ("sigmoid", "softmax", "logsigmoid", "log_sigmoid")
-"""Not log_softmax: a softmax undoes it."""
+LOGITS = ("logits", "student", "teacher")
+"""Parameters that take logits have one of these in their name."""
 SQUASHING_MODULES = (nn.Sigmoid, nn.Softmax, nn.LogSigmoid)
+"""Without LogSoftmax: a softmax of its output gives the same probabilities."""
 BATCH_NORMS = nn.modules.batchnorm._BatchNorm
 
 
 def batch_norm_under_penalty(subject: Subject) -> Iterator[Fault]:
-    """A critic with batch norm has a gradient penalty.
+    """A critic with a gradient penalty uses batch norm.
 
-    The penalty is about how each logit depends on its own sample, and batch norm makes it depend on all of the batch.
-    Take layer or group norm.
+    The penalty concerns how each logit depends on its own sample, but batch norm makes it depend on the whole batch.
+    Use layer norm or group norm.
 
     Source: Gulrajani et al. 2017, arXiv:1704.00028, section 4, "No critic batch normalization".
     """
-    for term in subject.terms:
-        for critic in term.networks if term.name == "gradient_penalty" else ():
+    for loss in subject.losses:
+        for critic in subject.critics(loss) if loss.has_role(ComponentRole.CRITIC_PENALTY) else ():
             if _has_batch_norm(subject, critic):
-                message = f"is about each sample, and {critic!r} has batch norm, which mixes them"
-                hint = f"networks.{critic} stands at {_network_place(subject, critic)}; take group or layer norm there."
-                yield fault(term.loss, "network", message, hint)
+                message = f"penalizes each sample, but {critic!r} has batch norm, which mixes the samples of a batch"
+                hint = f"Use group or layer norm in networks.{critic}, at {_network_place(subject, critic)}."
+                yield fault(loss.component, "network", message, hint)
 
 
 def batch_norm_of_one(subject: Subject) -> Iterator[Fault]:
     """A network with batch norm trains on one sample at a time.
 
-    Of one sample the mean is the sample and the variance nothing but that between places; without places it is an
-    error. Take group norm, or larger parts.
+    With one sample, the mean is the sample itself, and the variance is taken over its positions alone. Without
+    positions, batch norm fails. Use group norm, or larger micro-batches.
 
     Source: Wu and He 2018, arXiv:1803.08494, section 4.1.
     """
@@ -54,62 +50,78 @@ def batch_norm_of_one(subject: Subject) -> Iterator[Fault]:
         return
     for network in subject.config.networks:
         if subject.is_trained(network) and _has_batch_norm(subject, network):
-            parts = f" in {train.accumulate} parts" if train.accumulate > 1 else ""
-            message = f"has batch norm, and a batch is {entry.batch_size}{parts}"
-            hint = f"data.train.batch_size stands at {place_of(data.node, 'batch_size')}."
+            parts = f" in {train.accumulate} micro-batches" if train.accumulate > 1 else ""
+            message = f"has batch norm, but trains on single samples: batch_size is {entry.batch_size}{parts}"
+            hint = f"See data.train.batch_size at {place_of(data.node, 'batch_size')}."
             yield Fault(_network_place(subject, network), f"networks.{network}", message, hint)
 
 
 def squashed_logits(subject: Subject) -> Iterator[Fault]:
-    """Something went through a sigmoid or a softmax before a loss that does so itself.
+    """A loss that takes logits gets the output of a sigmoid or softmax.
 
-    The loss then sees logits within 0..1: it can never be small, and its gradients hardly tell right from wrong. End
-    the network with its last linear layer.
+    The loss applies a sigmoid or softmax itself, so it sees logits within 0..1. It never becomes small, and its
+    gradients hardly distinguish right from wrong. End the network with its last linear layer.
     """
-    for term in subject.terms:
-        for use in term.holder.reads if term.holder is term.loss else ():
-            if use.parameter in LOGITS.get(term.name, ()):
-                for how in _squashed(subject, use.name):
-                    yield fault(term.holder, use.parameter, f"{use.name!r} {how}, and {term.name} takes logits")
-        yield from _squashing_critics(subject, term)
+    for loss in subject.losses:
+        if not loss.has_role(ComponentRole.TAKES_LOGITS):
+            continue
+        for use in _logits(loss):
+            for how in _squashed(subject, use.name):
+                yield fault(loss.outer, use.parameter, f"{use.name!r} {how}, but {loss.name} takes logits")
+        yield from _squashing_critics(subject, loss)
 
 
-def _squashing_critics(subject: Subject, term: Term) -> Iterator[Fault]:
-    for critic in term.networks if term.name in CRITIC_LOSSES else ():
+def _logits(loss: StepLoss) -> list[Use]:
+    """The keys that a loss takes as logits, by parameter name, or else its first key if it calls no network."""
+    reads = loss.outer.reads if loss.outer is loss.component else []
+    named = [use for use in reads if any(part in use.parameter for part in LOGITS)]
+    return named or ([] if loss.networks else reads[:1])
+
+
+def _squashing_critics(subject: Subject, loss: StepLoss) -> Iterator[Fault]:
+    adversarial = loss.has_role(ComponentRole.CRITIC_LOSS) or loss.has_role(ComponentRole.GENERATOR_LOSS)
+    for critic in loss.networks if adversarial else ():
         if _ends_squashing(subject.module(critic)):
-            yield fault(term.loss, "network", f"{critic!r} ends in a sigmoid or softmax, and {term.name} takes logits")
+            yield fault(
+                loss.component, "network", f"{critic!r} ends in a sigmoid or softmax, but {loss.name} takes logits"
+            )
 
 
 def random_and_frozen(subject: Subject) -> Iterator[Fault]:
-    """A network stays as random as it began: nothing trains it, and it has no weights.
+    """A network keeps its random initial weights: no step trains it, and it has no `weights`.
 
-    Forgotten `weights:` look like this. What it gives are random features, which is seldom meant.
+    Perhaps `weights:` was forgotten. The network computes random features, which is seldom intended.
     """
     called = _called(subject)
     for name, network in subject.config.networks.items():
         entry = network.entry
-        if not isinstance(entry, NetworkEntry) or entry.weights is not None or not is_ours(network):
+        if not isinstance(entry, NetworkEntry) or entry.weights is not None:
             continue
-        # A moving codebook learns without a step, and a folder of diffusers or transformers has weights in it.
-        learns = subject.is_trained(name) or type_of(network) == "vector_quantizer"
-        if learns or name not in called or option(network, "folder") is not None:
+        # A folder of diffusers or transformers contains weights.
+        starts_random = has_role(network, ComponentRole.STARTS_RANDOM) and option(network, "folder") is None
+        if not starts_random or subject.is_trained(name) or name not in called:
             continue
         hint = "Write `weights:`, or let a step train it."
-        yield Fault(_network_place(subject, name), f"networks.{name}", "is random, and nothing trains it", hint)
+        yield Fault(
+            _network_place(subject, name),
+            f"networks.{name}",
+            "keeps its random initial weights, because no step trains it",
+            hint,
+        )
 
 
 def compared_with_itself(subject: Subject) -> Iterator[Fault]:
-    """Both sides of a comparison are one key.
+    """A loss or metric compares a key with itself.
 
-    Its value is that of perfection from the first iteration on.
+    Its value is perfect from the first iteration on.
     """
     metrics = [m for evaluation in subject.config.evaluations.values() for m in evaluation.metrics.values()]
-    losses = [term.holder for term in subject.terms if term.holder is term.loss]
+    losses = [loss.outer for loss in subject.losses if loss.outer is loss.component]
     for component in [*losses, *metrics]:
         uses = {use.parameter: use for use in component.reads}
         sides = [use.name for use in component.reads if use.parameter in ("fake", "real")]
         if len(sides) == 2 and uses.keys() >= {"fake", "real"} and sides[0] == sides[1]:
-            yield fault(component, "real", f"is {sides[0]!r}, and so is fake")
+            yield fault(component, "real", f"is {sides[0]!r}, the same key as `fake`")
 
 
 def _called(subject: Subject) -> set[str]:
@@ -124,20 +136,23 @@ def _has_batch_norm(subject: Subject, network: str) -> bool:
     if module is not None:
         return any(isinstance(part, BATCH_NORMS) for part in module.modules())
     component = subject.config.networks.get(network)
-    return component is not None and (option(component, "norm") == "batch" or type_of(component) == "resnet")
+    if component is None:
+        return False
+    return option(component, "norm") == "batch" or has_role(component, ComponentRole.HAS_BATCH_NORM)
 
 
 def _squashed(subject: Subject, key: str) -> Iterator[str]:
     for writer in subject.writers(key):
-        if type_of(writer) in SQUASHING:
-            yield f"went through {type_of(writer)}"
-        for use in writer.networks if type_of(writer) == "forward" and option(writer, "method") is None else ():
+        if has_role(writer, ComponentRole.SQUASHING):
+            yield f"is the output of {type_name(writer)}"
+        calls = has_role(writer, ComponentRole.NETWORK_CALL) and option(writer, "method") is None
+        for use in writer.networks if calls else ():
             if _ends_squashing(subject.module(use.name)):
                 yield f"comes from {use.name!r}, which ends in a sigmoid or softmax"
 
 
 def _ends_squashing(module: nn.Module | None) -> bool:
-    """Whether what was made last is such a function; a network that calls one by name cannot be told."""
+    """Whether the last submodule is a sigmoid or softmax. One that `forward` calls as a function is not seen."""
     while module is not None:
         if isinstance(module, SQUASHING_MODULES):
             return True

@@ -1,69 +1,69 @@
-"""Optimizers, what they minimise, and averages of what they make."""
+"""Rules about the weights of losses, optimizers, gradients and moving averages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from artschool.config.structure import Component
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
-from artschool.lint.subject import Subject, fault, is_ours, option, place_of, type_of
+from artschool.lint.subject import Subject, fault, has_role, option, place_of, type_name
+from artschool.registry import ComponentRole
 from artschool.registry.entries import DatasetEntry, LossEntry, OptimizerEntry
 
-MOST_RATE = {"sgd": 10.0} | dict.fromkeys(("adam", "adamw", "nadam", "radam", "adamax", "rmsprop"), 0.1)
-COUPLED = ("adam", "nadam", "radam", "adamax")
+MAX_RATE = {ComponentRole.GRADIENT_DESCENT: 10.0, ComponentRole.ADAPTIVE: 0.1}
 LARGE_DECAY = 0.05
-MOST_CLIPPING = 1000.0
-FEW_UPDATES = 2
+MAX_CLIPPING = 1000.0
+MIN_REACHES = 2
+"""A run should be at least this many times as long as the reach of a moving average."""
 
 
 def weight_zero(subject: Subject) -> Iterator[Fault]:
     """A loss has weight 0.
 
-    It is computed, and its gradient with it, and changes nothing. Drop it; to watch a number, an evaluation is cheaper.
+    The loss and its gradient are computed, but change nothing. Remove the loss. To watch its value, an evaluation is
+    cheaper.
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
             if isinstance(loss.entry, LossEntry) and loss.entry.weight == 0:
-                yield fault(
-                    loss, "weight", "is 0, so the loss costs its time and changes nothing", "Leave the loss out."
-                )
+                yield fault(loss, "weight", "is 0, so the loss costs time and changes nothing", "Remove the loss.")
 
 
 def negative_weight(subject: Subject) -> Iterator[Fault]:
     """A loss has a negative weight.
 
-    Its minimum is then where the loss is worst, and most losses have no upper bound, so the training ends up in that
-    term alone. Subtracting is right for few losses, such as an entropy.
+    The step maximizes the loss. Most losses have no upper bound, so this one soon outweighs all others. A negative
+    weight is right for few losses, such as an entropy.
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
-            known = is_ours(loss) and type_of(loss) != "mean"  # A mean may be of anything, such as an entropy.
-            if known and isinstance(loss.entry, LossEntry) and loss.entry.weight < 0:
-                yield fault(loss, "weight", f"is {loss.entry.weight:g}: the step makes the loss as large as it can")
+            if has_role(loss, ComponentRole.MINIMIZED) and isinstance(loss.entry, LossEntry) and loss.entry.weight < 0:
+                yield fault(loss, "weight", f"is {loss.entry.weight:g}, so the step maximizes the loss")
 
 
 def coupled_decay(subject: Subject) -> Iterator[Fault]:
-    """Weight decay goes through the adaptive scale of Adam or its like.
+    """Weight decay passes through the adaptive scaling of Adam or a similar optimizer.
 
-    There it is a gradient as any other: where gradients are large it is divided away. `adamw` decays all alike.
+    The optimizer adds the decay to the gradient, and divides it away where gradients are large. `adamw` decays all
+    weights at the same rate.
 
     Source: Loshchilov and Hutter 2019, arXiv:1711.05101, section 2.
     """
     for step in subject.config.steps.values():
         optimizer = step.optimizer
-        if optimizer is None or type_of(optimizer) not in COUPLED or option(optimizer, "decoupled_weight_decay"):
+        if optimizer is None or not _couples_decay(optimizer):
             continue
         decay = option(optimizer, "weight_decay")
-        if decay:
-            hint = "Take `adamw`." if type_of(optimizer) == "adam" else ""
-            message = f"is {decay:g}, which {type_of(optimizer)} divides by the size of the gradients"
-            yield fault(optimizer, "weight_decay", message, hint)
+        if isinstance(decay, int | float) and decay:
+            message = f"is {decay:g}, which {type_name(optimizer)} divides by the size of the gradients"
+            yield fault(optimizer, "weight_decay", message, "Use `adamw`.")
 
 
 def decayed_norms(subject: Subject) -> Iterator[Fault]:
-    """A large weight decay pulls on biases and the scales of norms as well.
+    """A large weight decay also applies to biases and to the scales of norms.
 
-    They do not overfit, and decay shrinks what passes through them. Write `no_decay: [bias, norm]`.
+    They do not overfit, and decay shrinks the activations that they scale. Write `no_decay: [bias, norm]`.
 
     Source: He et al. 2019, arXiv:1812.01187, section 3.1.
     """
@@ -72,66 +72,56 @@ def decayed_norms(subject: Subject) -> Iterator[Fault]:
         if step.optimizer is None or not isinstance(entry, OptimizerEntry) or entry.param_groups:
             continue
         decay = option(step.optimizer, "weight_decay")
-        if (
-            decay
-            and decay >= LARGE_DECAY
-            and not {"bias", "norm"} <= set(entry.no_decay)
-            and type_of(step.optimizer)
-            in (
-                "adamw",
-                "sgd",
-                "lamb",
-                "lars",
-            )
-        ):
-            message = f"is {decay:g} for biases and norms as well"
+        is_large = isinstance(decay, int | float) and decay >= LARGE_DECAY
+        if is_large and not _couples_decay(step.optimizer) and not {"bias", "norm"} <= set(entry.no_decay):
+            message = f"is {decay:g}, and applies to biases and norms too"
             yield fault(step.optimizer, "weight_decay", message, "Write `no_decay: [bias, norm]`.")
 
 
 def extreme_rate(subject: Subject) -> Iterator[Fault]:
-    """The learning rate is far above what the optimizer can use.
+    """The learning rate is far above the usual range of the optimizer.
 
-    Adam and its like move each weight by about `lr` at each iteration, whatever the gradient: 0.1 is the size of the
-    weights themselves. Usual are 1e-5 to 1e-2.
+    Adam and similar optimizers move each weight by about `lr` at each iteration, whatever the size of the gradient. A
+    rate of 0.1 is as large as the weights themselves. Rates of 1e-5 to 1e-2 are usual.
 
     Source: Kingma and Ba 2015, arXiv:1412.6980, section 2.1.
     """
     for step in subject.config.steps.values():
         optimizer = step.optimizer
         rate = option(optimizer, "lr") if optimizer is not None else None
-        most = MOST_RATE.get(type_of(optimizer)) if optimizer is not None else None
+        most = next((limit for role, limit in MAX_RATE.items() if has_role(optimizer, role)), None)
         if optimizer is not None and most is not None and isinstance(rate, int | float) and rate >= most:
-            yield fault(optimizer, "lr", f"is {rate:g}, which is far more than {type_of(optimizer)} can use")
+            yield fault(optimizer, "lr", f"is {rate:g}, which is far above the usual range of {type_name(optimizer)}")
 
 
 def rate_zero(subject: Subject) -> Iterator[Fault]:
     """The learning rate is 0.
 
-    All is computed, gradients too, and nothing moves. To keep a network as it is, write `frozen: true`.
+    Losses and gradients are computed, but no parameter changes. To keep a network unchanged, write `frozen: true`.
     """
     for step in subject.config.steps.values():
         optimizer = step.optimizer
         if optimizer is not None and option(optimizer, "lr") == 0 and not getattr(optimizer.entry, "param_groups", []):
-            yield fault(optimizer, "lr", "is 0, so nothing that the step trains ever moves")
+            yield fault(optimizer, "lr", "is 0, so the parameters that the step trains never change")
 
 
 def idle_clipping(subject: Subject) -> Iterator[Fault]:
-    """Gradients are clipped at a norm that they hardly reach.
+    """Gradients are clipped at a norm that they hardly ever reach.
 
-    The limit counts for all that a step trains together; usual are 0.1 to 10. One in the thousands clips nothing before
-    the training has already failed.
+    The limit applies to the norm of all gradients of a step together. Limits of 0.1 to 10 are usual. A limit in the
+    thousands clips nothing until training has already failed.
     """
     for step in subject.config.steps.values():
         limit = step.section.clip_grad_norm
-        if limit is not None and limit > MOST_CLIPPING:
+        if limit is not None and limit > MAX_CLIPPING:
             place = place_of(step.node, "clip_grad_norm")
-            yield Fault(place, f"steps.{step.name}.clip_grad_norm", f"is {limit:g}, which clips next to nothing")
+            yield Fault(place, f"steps.{step.name}.clip_grad_norm", f"is {limit:g}, which hardly ever clips anything")
 
 
 def parts_past_batch(subject: Subject) -> Iterator[Fault]:
-    """A batch is to go through in more parts than it has samples.
+    """A batch is split into more micro-batches than it has samples.
 
-    A part holds one sample at least. Lower `accumulate`, or raise `batch_size`.
+    A micro-batch has at least one sample. Lower `accumulate`, or raise `batch_size`.
     """
     train, data = subject.config.sections.train, subject.config.data.get("train")
     size = data.entry.batch_size if data is not None and isinstance(data.entry, DatasetEntry) else None
@@ -140,14 +130,14 @@ def parts_past_batch(subject: Subject) -> Iterator[Fault]:
         if size is not None and parts > size:
             place = place_of(subject.config.tree, "train", *path.split("."))
             message = f"is {parts}, but a batch has {size} sample{'s' if size > 1 else ''}"
-            yield Fault(place, f"train.{path}", message, f"data.train.batch_size stands at {_size_place(subject)}.")
+            yield Fault(place, f"train.{path}", message, f"See data.train.batch_size at {_size_place(subject)}.")
 
 
 def slow_average(subject: Subject) -> Iterator[Fault]:
-    """A moving average reaches further back than half of the run, or hardly back at all.
+    """A moving average covers more than half of the run, or hardly more than the last update.
 
-    It is the mean of about the last `1 / (1 - decay)` weights. In a short run 0.9999 still holds much of the random
-    weights it began with; below 0.5 it is the last weights, more or less.
+    It averages about the last `1 / (1 - decay)` weights. In a short run, a decay of 0.9999 keeps much of the random
+    initial weights. Below 0.5, the average hardly differs from the last weights.
     """
     ema = subject.config.sections.ema
     for network, decay in ema.decays.items() if ema is not None else ():
@@ -157,14 +147,22 @@ def slow_average(subject: Subject) -> Iterator[Fault]:
         place = place_of(subject.config.tree, *path)
         # Rounded, as 1 / (1 - 0.9) is a little more than 10.
         reach = round(1 / (1 - decay), 6) if decay < 1 else float("inf")
-        if updates and reach * FEW_UPDATES > updates:
-            message = f"averages {network!r} over the last {reach:.0f} updates, and there are {updates}"
+        if updates and reach * MIN_REACHES > updates:
+            message = f"averages {network!r} over the last {reach:.0f} updates, but the run has only {updates}"
             if decay < 1:
                 yield Fault(place, ".".join(path), message, f"Write {_decay_for(updates)} or less.")
             else:
-                yield Fault(place, ".".join(path), f"is 1, so the average of {network!r} never moves")
+                yield Fault(place, ".".join(path), f"is 1, so the average of {network!r} never changes")
         elif decay < 0.5:
-            yield Fault(place, ".".join(path), f"is {decay:g}, so the average of {network!r} is its last weights")
+            yield Fault(
+                place,
+                ".".join(path),
+                f"is {decay:g}, so the average of {network!r} hardly differs from its last weights",
+            )
+
+
+def _couples_decay(optimizer: Component) -> bool:
+    return has_role(optimizer, ComponentRole.COUPLED_DECAY) and not option(optimizer, "decoupled_weight_decay")
 
 
 def _updates(subject: Subject, step: str) -> int:

@@ -1,4 +1,4 @@
-"""A rule: a function that looks at a file, its name, and why."""
+"""A lint rule: a function that checks a file, its name, and the reason for it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Check = Callable[[Subject], Iterable[Fault]]
 
 @dataclass(frozen=True)
 class Rule:
-    """One thing to judge.
+    """A lint rule.
 
     Attributes:
-        name: As a comment that silences it says it.
-        check: Yields a fault for each place that it objects to.
-        reason: Why it matters and what to do, its first line a summary.
-        sees_networks: Whether it finds more where the networks are built.
+        name: The name in findings and in comments that allow them.
+        check: Yields a fault for each finding.
+        reason: Why a finding matters and how to fix it. The first line is a summary.
+        sees_networks: Whether the rule finds more if the networks are built.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Rule:
 
 
 def rules_of(*checks: Check, sees_networks: bool = False) -> list[Rule]:
-    """A rule of each function: `critic_momentum` is called `critic-momentum`, and its docstring is the reason."""
+    """A rule for each function: `critic_momentum` becomes the rule `critic-momentum`, and its docstring the reason."""
     return [Rule(_name_of(check), check, inspect.cleandoc(check.__doc__ or ""), sees_networks) for check in checks]
 
 

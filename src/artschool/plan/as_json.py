@@ -1,4 +1,4 @@
-"""A timeline as plain values, for JSON. The keys are documented in docs/plan.md."""
+"""A timeline as plain values for JSON. docs/plan.md documents the keys."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from artschool.plan.report import Event, Loss, Range, Span, StepTimeline, Timeli
 
 
 def as_json(timeline: Timeline, at: Sequence[int] | None = None) -> dict[str, Any]:
-    """Everything in a timeline, by name.
+    """The whole timeline as dictionaries, lists, text and numbers.
 
     Args:
-        at: The iterations at which rates are given; those at which they change without.
+        timeline: The timeline.
+        at: The iterations for which learning rates are given. None: those at which they change.
     """
     return {
         "name": timeline.name,
@@ -38,7 +39,7 @@ def as_json(timeline: Timeline, at: Sequence[int] | None = None) -> dict[str, An
         "pictures": _event(timeline.pictures) if timeline.pictures else None,
         "log": _event(timeline.logs),
         "never": [
-            {"place": str(fault.place), "path": fault.path, "message": fault.message} for fault in timeline.never
+            {"place": str(fault.place), "path": fault.path, "message": fault.message} for fault in timeline.warnings
         ],
     }
 

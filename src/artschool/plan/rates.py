@@ -11,18 +11,18 @@ from artschool.engine.schedules import Schedule
 from artschool.registry.entries import GroupEntry, OptimizerEntry, ScheduleEntry
 
 CHANGES = ("milestones", "period", "iterations", "step_size")
-"""Options of schedules that are numbers of iterations since the start of their phase."""
+"""Options of schedules that count iterations from the start of their phase."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that share a rate.
+    """Parameters with the same learning rate.
 
     Attributes:
-        name: The pattern of `param_groups` that gave the rate; empty for all that no such pattern matches.
-        base: The rate before the schedule; None where only the optimizer's own code knows it.
-        shift: The schedule counts from here.
-        changes: The iterations at which a phase, a milestone or a warm-up begins or ends.
+        name: The pattern of `param_groups` that matches them; "" for parameters that no pattern matches.
+        base: The learning rate before the schedule; None if only the code of the optimizer knows it.
+        shift: The iteration at which the schedule starts.
+        changes: The iterations at which a phase, milestone or warm-up begins or ends.
     """
 
     name: str
@@ -32,12 +32,12 @@ class Group:
     changes: tuple[int, ...] = ()
 
     def rate(self, iteration: int) -> float | None:
-        """The rate of an update at an iteration."""
+        """The learning rate of an update at an iteration; None if `base` is None."""
         return None if self.base is None else self.schedule.rate(self.base, iteration - self.shift)
 
 
 def groups_of(step: StepConfig) -> list[Group]:
-    """The groups of a step: first all other parameters, then those of `param_groups` whose rate may differ."""
+    """The groups of a step: first the parameters that no pattern matches, then patterns whose rate may differ."""
     optimizer = step.optimizer
     if optimizer is None or not isinstance(optimizer.entry, OptimizerEntry):
         return []
@@ -54,7 +54,7 @@ def groups_of(step: StepConfig) -> list[Group]:
 
 
 def milestones_of(phase: Component) -> list[int]:
-    """The iterations since the start of the phase that it lists as milestones."""
+    """The milestones of a phase, counted from its start."""
     listed = phase.options().get("milestones")
     return [at for at in listed if isinstance(at, int)] if isinstance(listed, list) else []
 
@@ -64,7 +64,7 @@ def _changes(phase: Component) -> Iterator[int]:
     assert isinstance(entry, ScheduleEntry)
     yield entry.from_
     if entry.warmup:
-        yield entry.from_ + entry.warmup - 1  # The first at the full rate.
+        yield entry.from_ + entry.warmup - 1  # The first iteration at the full rate.
     for name, value in phase.options().items():
         if name in CHANGES:
             listed = value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""What a timeline holds: steps, networks, and what comes between iterations."""
+"""A timeline as data: steps, networks, and events between iterations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from artschool.plan.rates import Group
 
 
 class Range(NamedTuple):
-    """A number, or the bounds of one that only the run can tell."""
+    """A number, or its bounds if only the run decides it."""
 
     least: int
     most: int
@@ -29,7 +29,7 @@ class Loss:
     """A loss of a step.
 
     Attributes:
-        computed: The iterations at which it is computed and logged, whether the step trains at them or not.
+        computed: The iterations at which the loss is computed and logged, whether or not the step trains.
     """
 
     name: str
@@ -40,11 +40,11 @@ class Loss:
 
 @dataclass(frozen=True)
 class Span:
-    """Iterations from `first` to `last`, both included, during which the same parts of a step are active.
+    """Iterations from `first` to `last`, inclusive, during which the same parts of a step are active.
 
     Attributes:
-        every: The step trains at the multiples of each of these; at none where there are none, and only runs.
-        losses: The names of those that are active.
+        every: The step trains at multiples of any of these numbers. Empty: it runs without training.
+        losses: The names of the active losses.
     """
 
     first: int
@@ -55,13 +55,16 @@ class Span:
 
 @dataclass(frozen=True)
 class StepTimeline:
-    """What becomes of a step.
+    """What a step does during a run.
 
     Attributes:
         runs: The iterations at which it runs.
-        trains: Those of them at which it has a gradient to follow.
-        updates: How often its optimizer steps.
-        networks: How often it moves each network that it trains, as far as its losses reach it.
+        trains: The iterations at which it trains.
+        updates: The number of updates by its optimizer.
+        networks: The number of updates of each network that it trains, if its losses reach the network.
+        spans: Consecutive spans of iterations, each with the same active parts.
+        losses: Its losses.
+        groups: Its groups of parameters by learning rate.
     """
 
     name: str
@@ -74,11 +77,12 @@ class StepTimeline:
     groups: list[Group]
 
     def rates(self, group: Group, at: Sequence[int] | None = None) -> list[tuple[int, float | None]]:
-        """The rate of a group by iteration, None where the step does not train.
+        """The learning rate of a group by iteration, None if the step does not train.
 
         Args:
-            at: Which iterations; without, where it trains first and last, and where it trains next once the rate has
-                changed its course.
+            group: One of the groups.
+            at: The iterations. None: the first and last at which the step trains, and the first after each change of
+                the schedule.
         """
         if at is None:
             points = {self.trains.last, *(self.trains.next(change) for change in (0, *group.changes))}
@@ -88,7 +92,7 @@ class StepTimeline:
 
 @dataclass(frozen=True)
 class NetworkTimeline:
-    """How often a network is updated, over all steps, and its moving average if it has one."""
+    """The number of updates of a network over all steps, and of its moving average, if any."""
 
     name: str
     updates: Range
@@ -97,7 +101,14 @@ class NetworkTimeline:
 
 @dataclass(frozen=True)
 class Event:
-    """What happens between iterations: after each multiple of `every` finished ones, and at the end or not."""
+    """Something that happens between iterations, such as saving a checkpoint.
+
+    Attributes:
+        every: Interval in finished iterations; None: no interval.
+        at_end: Whether it also happens at the end.
+        count: How often it happens.
+        points: The numbers of finished iterations after which it happens.
+    """
 
     name: str
     every: int | None
@@ -112,13 +123,13 @@ class Timeline:
 
     Attributes:
         start: The first iteration.
-        stop: How many iterations are finished at the end; the last one is `stop - 1`.
-        batches: Which samples make the batches; None where the data cannot be built here.
-        unknown: Why not.
-        samples: How many samples are seen at the end.
-        evaluations, pictures, logs: After how many finished iterations they come.
-        saves: With `keep_best` more than those that are sure.
-        never: What never happens.
+        stop: The number of finished iterations at the end; the last iteration is `stop - 1`.
+        batches: The batches of `data.train`; None if the data set cannot be built here.
+        unknown: Why the data set cannot be built.
+        samples: The number of samples used until the end; None if unknown.
+        evaluations, pictures, logs: When they happen.
+        saves: When checkpoints are saved. With `keep_best`, only the certain ones.
+        warnings: What the file asks for and the run never does.
     """
 
     name: str
@@ -134,15 +145,15 @@ class Timeline:
     saves: Event
     pictures: Event | None
     logs: Event
-    never: list[Fault]
+    warnings: list[Fault]
 
     def epochs(self, iteration: int) -> float | None:
-        """How many passes over the data so many iterations are."""
+        """The number of passes over the data after some iterations; None if unknown."""
         return iteration / self.batches.per_epoch if self.batches else None
 
     @property
     def summary(self) -> str:
-        """How long it is, in one line."""
+        """The length of the run in iterations, epochs and samples, in one line."""
         number, start = self.stop - self.start, f" from {self.start:,}" if self.start else ""
         length = f"{number:,} iteration{_s(number)}{start} of {self.batch_size} sample{_s(self.batch_size)}"
         epochs = self.epochs(self.stop)

@@ -1,4 +1,4 @@
-"""A timeline as a picture: a lane for each step, then what comes between iterations, over one axis."""
+"""A timeline as a picture: a lane for each step, then events between iterations, over a common axis."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from artschool.plan.rates import Group
 from artschool.plan.report import Event, Loss, StepTimeline, Timeline
 
 WIDTH, LEFT, RIGHT = 1000, 210, 970
-"""The width of the picture, and of that the part over the axis, in pixels."""
+"""The width of the picture, and the left and right end of its axis, in pixels."""
 MARGIN = 16
 LEADING = 1.2
-"""Between the lines of one text, in heights of the font."""
-NARROWEST = 1.5
-"""In pixels: so that one iteration of millions is seen."""
-MOST_TICKS = 160
-"""More than so many events are a band instead of ticks."""
-POINTS = 240
-"""Of a curve of rates, besides those at which it changes."""
-CURVE = 30
+"""Distance between the lines of a text, in font sizes."""
+MIN_WIDTH = 1.5
+"""Width of the narrowest bar in pixels, so that one iteration of millions is visible."""
+MAX_TICKS = 160
+"""Maximum number of events that are drawn as ticks; more are drawn as a band."""
+CURVE_POINTS = 240
+"""Number of points of a learning rate's curve, without those at its changes."""
+CURVE_HEIGHT = 30
+"""Height of a learning rate's curve in pixels."""
 COLOURS = ("#0072b2", "#c4500a", "#00805c", "#b0558a", "#946200", "#3a7fb0")
 DASHES = ("", "6 3", "2 2", "9 2 2 2")
 TEXT, FAINT, GRID = "#222222", "#666666", "#e4e4e4"
 
 
 def draw(plan: Timeline) -> str:
-    """The picture as an SVG document, on a white ground of its own."""
+    """The picture as an SVG document with a white background."""
     canvas = _Canvas(plan)
     canvas.y += canvas.text(MARGIN, 28, plan.name, size=17, weight="bold", room=RIGHT - MARGIN)
     canvas.y += canvas.text(MARGIN, canvas.y + 47, plan.summary, colour=FAINT, room=RIGHT - MARGIN - 150)
@@ -47,7 +48,7 @@ def draw(plan: Timeline) -> str:
 
 
 class _Canvas:
-    """Collects elements from top to bottom; `y` is where the next one goes, `top` where the grid begins."""
+    """Collects elements from top to bottom. The next one starts at `y`, and the grid at `top`."""
 
     def __init__(self, plan: Timeline) -> None:
         self.y = 0.0
@@ -57,7 +58,7 @@ class _Canvas:
         self._scale = (RIGHT - LEFT) / max(plan.stop - plan.start, 1)
 
     def x(self, iteration: int) -> float:
-        """Where an iteration begins."""
+        """The position at which an iteration begins."""
         return LEFT + (iteration - self._start) * self._scale
 
     def text(
@@ -72,7 +73,7 @@ class _Canvas:
         anchor: str = "start",
         room: float = WIDTH,
     ) -> float:
-        """Text, in as many lines as it needs in the room there is. Returns how much lower the last of them is."""
+        """Add a text, wrapped to the width `room`. Returns the distance from its first line to its last."""
         lines = wrap(text, room, size, bold=weight == "bold")
         for index, line in enumerate(lines):
             self._elements.append(
@@ -82,9 +83,9 @@ class _Canvas:
         return (len(lines) - 1) * size * LEADING
 
     def bar(self, first: int, last: int, height: float, fill: str, title: str, *, opacity: float = 1.0) -> float:
-        """A bar over the iterations from first to last. Returns its width."""
+        """Add a bar over the iterations from first to last. Returns its width."""
         left = self.x(first)
-        width = max(self.x(last + 1) - left, NARROWEST)
+        width = max(self.x(last + 1) - left, MIN_WIDTH)
         left = min(left, RIGHT - width)
         self._elements.append(
             f'<rect x="{left:.2f}" y="{self.y:.1f}" width="{width:.2f}" height="{height}" rx="1"'
@@ -93,12 +94,12 @@ class _Canvas:
         return width
 
     def swatch(self, x: float, y: float, text: str) -> None:
-        """What the hatching means."""
+        """Add a legend of the hatching."""
         self._elements.append(f'<rect x="{x}" y="{y}" width="18" height="12" fill="url(#idle)"/>')
         self.text(x + 24, y + 10, text, size=11, colour=FAINT)
 
     def line(self, points: Iterable[tuple[float, float]], colour: str, *, width: float = 1.0, dash: str = "") -> None:
-        """A line through points."""
+        """Add a line through points."""
         path = " ".join(f"{x:.2f},{y:.2f}" for x, y in points)
         dashes = f' stroke-dasharray="{dash}"' if dash else ""
         self._elements.append(
@@ -106,7 +107,7 @@ class _Canvas:
         )
 
     def document(self, axis: Iterable[tuple[int, str, str]]) -> str:
-        """Everything, with the axis below and its grid behind."""
+        """The SVG document: all elements, the axis below them and its grid behind."""
         content, self._elements = self._elements, []
         bottom = self.y + 4
         ticks = list(axis)
@@ -141,14 +142,14 @@ def _lane(canvas: _Canvas, step: StepTimeline, colour: str) -> None:
     lower = canvas.text(MARGIN, canvas.y + 13, step.name, size=13, weight="bold", room=LEFT - MARGIN - 8)
     if not step.runs:
         canvas.text(LEFT + 4, canvas.y + 12, "never runs", size=11, colour=FAINT)
-    # Those that train last, since they may be too short to be seen below others.
+    # Stretches that train are drawn last, since short ones could disappear below others.
     for first, last, every in sorted(_stretches(step), key=lambda stretch: bool(stretch[2])):
-        told = _told(every)
-        title = f"{step.name}: {told}, iterations {first:,} to {last:,}"
+        label = _training(every)
+        title = f"{step.name}: {label}, iterations {first:,} to {last:,}"
         fill, opacity = (colour, 1.0 if every == (1,) else 0.7) if every else ("url(#idle)", 1.0)
         width = canvas.bar(first, last, 17, fill, title, opacity=opacity)
-        if every not in ((), (1,)) and width > text_width(told, 11) + 10:
-            canvas.text(canvas.x(first) + 5, canvas.y + 12.5, told, size=11, colour="#ffffff")
+        if every not in ((), (1,)) and width > text_width(label, 11) + 10:
+            canvas.text(canvas.x(first) + 5, canvas.y + 12.5, label, size=11, colour="#ffffff")
     canvas.y += 24 + lower
     names = ", ".join(step.networks)
     moved = (
@@ -164,7 +165,7 @@ def _lane(canvas: _Canvas, step: StepTimeline, colour: str) -> None:
 
 
 def _stretches(step: StepTimeline) -> Iterator[tuple[int, int, tuple[int, ...]]]:
-    """The first and last iteration of stretches at which the step trains alike, whatever its losses."""
+    """The first and last iteration of stretches at which a step trains at the same interval, and that interval."""
     for every, spans in groupby(step.spans, key=lambda span: span.every):
         stretch = list(spans)
         yield stretch[0].first, stretch[-1].last, every
@@ -193,26 +194,26 @@ def _rates(canvas: _Canvas, step: StepTimeline, colour: str) -> None:
     canvas.y += 3
     canvas.text(MARGIN + 10, canvas.y + 11, "rate", size=11)
     canvas.text(LEFT - 12, canvas.y + 8, f"{top:.3g}", size=10, colour=FAINT, anchor="end")
-    canvas.text(LEFT - 12, canvas.y + CURVE, "0", size=10, colour=FAINT, anchor="end")
-    canvas.line([(LEFT, canvas.y + CURVE), (RIGHT, canvas.y + CURVE)], GRID)
+    canvas.text(LEFT - 12, canvas.y + CURVE_HEIGHT, "0", size=10, colour=FAINT, anchor="end")
+    canvas.line([(LEFT, canvas.y + CURVE_HEIGHT), (RIGHT, canvas.y + CURVE_HEIGHT)], GRID)
     for index, (_, points) in enumerate(curves):
-        path = [(canvas.x(at), canvas.y + CURVE - CURVE * rate / top) for at, rate in points]
+        path = [(canvas.x(at), canvas.y + CURVE_HEIGHT - CURVE_HEIGHT * rate / top) for at, rate in points]
         path.append((canvas.x(points[-1][0] + 1), path[-1][1]))
         canvas.line(path, colour, width=1.6, dash=DASHES[index % len(DASHES)])
-    canvas.y += CURVE + 2
+    canvas.y += CURVE_HEIGHT + 2
     for index, (group, _) in enumerate(curves if len(curves) > 1 else ()):
         sample = [(MARGIN + 10, canvas.y + 4), (MARGIN + 34, canvas.y + 4)]
         canvas.line(sample, colour, width=1.6, dash=DASHES[index % len(DASHES)])
-        name = group.name or "the others"
+        name = group.name or "other parameters"
         canvas.y += 13 + canvas.text(MARGIN + 42, canvas.y + 8, name, size=10, room=LEFT - MARGIN - 50)
 
 
 def _curve(group: Group, step: StepTimeline) -> Iterator[tuple[int, float]]:
-    """Points of a rate over the iterations between which the step trains; a jump is steep."""
+    """Points of a learning rate, from the first to the last iteration at which the step trains."""
     first, last = step.trains.first, step.trains.last
     if first is None or last is None:
         return
-    evenly = {first + (last - first) * part // POINTS for part in range(POINTS + 1)}
+    evenly = {first + (last - first) * part // CURVE_POINTS for part in range(CURVE_POINTS + 1)}
     jumps = {at + side for at in group.changes for side in (-1, 0) if first <= at + side <= last}
     for at in sorted(evenly | jumps):
         if (rate := group.rate(at)) is not None:
@@ -225,7 +226,7 @@ def _events(canvas: _Canvas, event: Event, name: str) -> None:
     first, last, every = event.points.first, event.points.last, event.every
     if first is None or last is None:
         canvas.text(LEFT + 4, canvas.y + 10, "never", size=11, colour=FAINT)
-    elif every is None or event.points.count() <= MOST_TICKS:
+    elif every is None or event.points.count() <= MAX_TICKS:
         for at in sorted({*range(first, last, every or last), last}):
             canvas.line([(canvas.x(at), canvas.y), (canvas.x(at), canvas.y + 12)], TEXT, width=1.5)
     else:
@@ -240,10 +241,10 @@ def _legend(canvas: _Canvas, plan: Timeline) -> None:
 
 
 def _axis(plan: Timeline) -> Iterator[tuple[int, str, str]]:
-    """Round iterations, each with its label and the epochs until then."""
+    """Round iterations, with their labels and the epochs until then."""
     length = max(plan.stop - plan.start, 1)
     power = 10 ** math.floor(math.log10(length))
-    step = next(max(int(power * share), 1) for share in (0.1, 0.2, 0.5, 1, 2) if length / (power * share) <= 10)
+    step = next(max(int(power * factor), 1) for factor in (0.1, 0.2, 0.5, 1, 2) if length / (power * factor) <= 10)
     first = -(-plan.start // step) * step
     for at in range(first, plan.stop + 1, step):
         epochs = plan.epochs(at)
@@ -251,14 +252,14 @@ def _axis(plan: Timeline) -> Iterator[tuple[int, str, str]]:
 
 
 def short(number: int) -> str:
-    """A number for an axis: `2.5M`, `40k`, `1,200`."""
+    """A number as the label of an axis: `2.5M`, `40k`, `1,200`."""
     for size, unit in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):
         if number >= size:
             return f"{number / (1000 if unit == 'k' else size):.4g}{unit}"
     return f"{number:,}"
 
 
-def _told(every: tuple[int, ...]) -> str:
+def _training(every: tuple[int, ...]) -> str:
     if not every:
         return "runs without training"
     return "trains" if every == (1,) else f"every {' or '.join(f'{period:,}' for period in every)}"

@@ -1,4 +1,4 @@
-"""The timeline of a training file: what happens at which iterations, from the file alone. Nothing is computed."""
+"""The timeline of a checked file: what happens at which iterations, without running anything."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from artschool.data.sampler import Batches
 from artschool.engine.run_state import samples_after
 from artschool.errors import ConfigError, Fault
 from artschool.plan.iterations import Iterations
-from artschool.plan.never import never
 from artschool.plan.rates import groups_of
 from artschool.plan.report import Event, Loss, NetworkTimeline, Range, Span, StepTimeline, Timeline
+from artschool.plan.warnings import warnings
 from artschool.registry.entries import DatasetEntry, LossEntry
 
 
@@ -23,18 +23,19 @@ def timeline(config: Config, batches: Batches | None, unknown: str = "") -> Time
     """The timeline of a checked file.
 
     Args:
-        batches: Those of `data.train`, None where it cannot be built.
-        unknown: Why not.
+        config: A checked file.
+        batches: The batches of `data.train`; None if the data set cannot be built.
+        unknown: Why the data set cannot be built.
 
     Raises:
-        ConfigError: The file counts in epochs, and how long one is is not known.
+        ConfigError: The file counts epochs, and the length of an epoch is unknown.
     """
     train, data = config.sections.train, config.data["train"].entry
     assert isinstance(data, DatasetEntry)
     if batches is None and train.iterations is None:
         place = config.tree.at(("train", "epochs")).place
-        message = f"counts passes over data.train, whose length is not known here: {unknown}"
-        hint = "To plan it anyway: train.epochs=null train.iterations=1000"
+        message = f"the length of an epoch of data.train is unknown: {unknown}"
+        hint = "To plan it anyway, add `train.epochs=null train.iterations=1000` to the command."
         raise ConfigError(Fault(place, "train.epochs", message, hint))
     start, length = train.start_iteration, train.length(batches.per_epoch if batches else 0)
     during, stop = When(start, length - 1), max(start, length)
@@ -54,12 +55,12 @@ def timeline(config: Config, batches: Batches | None, unknown: str = "") -> Time
         saves=events.saves,
         pictures=events.pictures,
         logs=events.at("log", config.sections.log.every, at_end=True),
-        never=never(config, during, {step.name: step for step in steps}),
+        warnings=warnings(config, during, {step.name: step for step in steps}),
     )
 
 
 def _moves(step: StepConfig, config: Config, network: str) -> Iterations:
-    """The iterations at which a step has a gradient for a network, if each of its losses reaches it."""
+    """The iterations at which a step trains a network, if all of its losses reach the network."""
     if step.optimizer is None:
         return Iterations(())
     gate = step.moves_when & config.networks[network].when
@@ -87,21 +88,23 @@ def _step(step: StepConfig, config: Config, during: When) -> StepTimeline:
 
 
 def _updates(step: StepConfig, at: Iterations, *, whole: bool) -> Range:
-    """How many updates there are where gradients come at these iterations.
+    """The number of updates from gradients at some iterations.
 
     Args:
-        whole: Whether these are all iterations at which the step has gradients.
+        step: The step that trains.
+        at: The iterations at which it has gradients.
+        whole: Whether these are all iterations at which the step trains.
     """
     least = most = at.count()
     if (sizing := step.section.batch_sizing) is not None:
-        # An update is of two iterations at least, since one alone does not turn the direction.
+        # An update takes at least two iterations, since one alone cannot change the direction of the gradient.
         longest = sizing.max_full_batches
         least, most = (most // longest, most // min(2, longest)) if whole else (0, most)
     return Range(0 if step.section.requires else least, most)
 
 
 def _spans(runs: Iterations, trains: Iterations, losses: list[Loss]) -> Iterator[Span]:
-    """The stretches between the bounds of what is active; those that are alike become one."""
+    """The spans between changes of what is active. Equal neighbours are merged."""
     if not runs:
         return
     cuts = reduce(or_, (loss.computed.cuts() for loss in losses), runs.cuts() | trains.cuts())
@@ -125,7 +128,7 @@ def _network(name: str, config: Config, steps: list[StepTimeline], during: When)
     total = Range(sum(count.least for count in counts), sum(count.most for count in counts))
     section, average = config.sections.ema, None
     if section is not None and name in section.decays:
-        # Once in an iteration, however many steps move it.
+        # Once per iteration, even if several steps update the network.
         at = _union(_moves(config.steps[step.name], config, name) & during for step in own)
         exact = all(count.least == count.most for count in counts)
         least = at.count() if exact else max(count.least for count in counts)
@@ -138,7 +141,7 @@ def _union(sets: Iterable[Iterations]) -> Iterations:
 
 
 class _Events:
-    """What comes between iterations of a run. Points are numbers of finished iterations."""
+    """The events between iterations of a run. Points are numbers of finished iterations."""
 
     def __init__(self, config: Config, start: int, stop: int) -> None:
         self._start, self._stop = start, stop
@@ -148,8 +151,8 @@ class _Events:
         best = sections.checkpoint.keep_best
         if best is not None:
             chosen = best.metric.partition("/")[0]
-            also = next(event.points for event in self.evaluations if event.name == chosen)
-            most = (self.saves.points | also).count()
+            with_best = next(event.points for event in self.evaluations if event.name == chosen)
+            most = (self.saves.points | with_best).count()
             self.saves = Event(
                 "checkpoint", self.saves.every, True, Range(self.saves.count.least, most), self.saves.points
             )

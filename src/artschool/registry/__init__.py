@@ -13,3 +13,4 @@ from artschool.registry.registry import networks as networks
 from artschool.registry.registry import optimizers as optimizers
 from artschool.registry.registry import other_kind as other_kind
 from artschool.registry.registry import schedules as schedules
+from artschool.registry.roles import ComponentRole as ComponentRole

@@ -1,4 +1,4 @@
-"""Names to callables: what a file may write after `type:`, by kind."""
+"""Registries of components: the names that a file may write after `type:`, by kind."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from artschool.errors import ConfigError, allowed
 from artschool.registry import entries
 from artschool.registry.read_signature import read_signature
+from artschool.registry.roles import ComponentRole, DeclaredRoles, checked_roles
 from artschool.registry.signature import MISSING, Key, Parameter, Role, Signature
 from artschool.wording.synonyms import TYPES
 
@@ -28,10 +29,13 @@ class Kind:
     """A kind of component.
 
     Attributes:
-        entry: What every entry of the kind may say.
-        provided: How many leading parameters the trainer gives when it builds or calls one.
-        calls: The method that takes the keys, the first that a class defines; empty for what takes none.
-        bounds: What replaces `float` in the type of an option, by its name; such an option takes no key.
+        name: The name of the kind, such as `losses`.
+        one: The name of one component of the kind, such as `loss`.
+        entry: The options that every entry of the kind may have.
+        provided: Number of leading parameters that the trainer provides when it builds or calls a component.
+        calls: The methods that may take the keys; the first that a class defines does. Empty: no keys.
+        bounds: The type that replaces `float` in the annotation of an option, by the option's name. Such an option
+            takes no key.
     """
 
     name: str
@@ -44,40 +48,45 @@ class Kind:
 
 @dataclass(frozen=True)
 class Registered:
-    """A component that a file can name."""
+    """A component that a file can name.
+
+    Attributes:
+        roles: What the component is for, as declared at registration. Lint rules ask for them.
+    """
 
     kind: Kind
     name: str
     signature: Signature
+    roles: frozenset[ComponentRole] = frozenset()
 
     @cached_property
     def model(self) -> type[BaseModel]:
-        """Validates its entry in a file; keys and networks are text there.
+        """The pydantic model that validates an entry of a file, in which keys and networks are names.
 
         Raises:
-            ConfigError: A parameter has a type that no file can give.
+            ConfigError: A parameter has a type that a file cannot express.
         """
         return _model(self.name, self.kind.entry, self.signature.parameters)
 
     @cached_property
     def nested(self) -> type[BaseModel]:
-        """The same inside another component, which gives it its keys: options and networks only."""
+        """The model of an entry nested in another component, without keys: the outer component provides them."""
         own = [parameter for parameter in self.signature.parameters if parameter.role is not Role.KEY]
         return _model(self.name, entries.Entry, own)
 
     @property
     def target(self) -> Callable[..., Any]:
-        """The function or class itself."""
+        """The registered function or class."""
         return self.signature.target
 
     @property
     def documentation(self) -> str:
-        """The docstring, that of `__init__` and of the called method included."""
+        """The docstring, including those of `__init__` and of the called method."""
         return self.documentations[-1]
 
     @property
     def documentations(self) -> list[str]:
-        """Those of the classes that it inherits from, the nearest last, and its own after them."""
+        """The documentation of each base class, the nearest last, and then the component's own."""
         if not isinstance(self.target, type):
             return [self._own_text]
         return [_documentation(each, self.kind.calls) for each in reversed(self.target.__mro__)]
@@ -89,12 +98,12 @@ class Registered:
 
     @property
     def _own_text(self) -> str:
-        # Not what a class inherits: nn.Module's says nothing about this one.
+        # Without inherited text: the docstring of nn.Module does not describe this component.
         return inspect.cleandoc(_function(self.target).__doc__ or "")
 
     @property
     def takes(self) -> list[str]:
-        """The names that its entry may use."""
+        """The names of the options and keys that an entry may have."""
         names = [info.alias or name for name, info in self.model.model_fields.items()]
         return (["in"] if self.signature.inputs else []) + [name for name in names if name != "type"]
 
@@ -107,47 +116,61 @@ class Registry:
         self._items: dict[str, Registered] = {}
 
     @overload
-    def register(self, name: Target, /) -> Target: ...
+    def register(self, target: Target, /, *, roles: DeclaredRoles = ()) -> Target: ...
     @overload
-    def register(self, name: str, /) -> Callable[[Target], Target]: ...
+    def register(self, name: str, target: Target, /, *, roles: DeclaredRoles = ()) -> Target: ...
     @overload
-    def register(self, name: str, target: Target, /) -> Target: ...
-    def register(self, name: Any, target: Any = None, /) -> Any:
-        """Register a function or class: `@losses.register`, `@losses.register("l1")` or `register("l1", nn.L1Loss)`.
+    def register(self, name: str = ..., /, *, roles: DeclaredRoles = ()) -> Callable[[Target], Target]: ...
+    def register(self, name: Any = None, target: Any = None, /, *, roles: DeclaredRoles = ()) -> Any:
+        """Register a function or class, as a decorator or by a call.
 
-        Without a name, a function keeps its own and a class its own in snake_case.
+        ```python
+        @losses.register
+        @losses.register("pixel")
+        @losses.register(roles=ComponentRole.CRITIC_LOSS)
+        losses.register("l1", nn.L1Loss, roles={ComponentRole.MINIMIZED})
+        ```
+
+        Without a name, a function is registered under its own name and a class under its own in snake_case.
+
+        Args:
+            name: The name in files, or the function or class itself.
+            target: The function or class, after a name. Without it, the result is a decorator.
+            roles: What the component is for, one role or several. Lint rules judge it accordingly.
 
         Raises:
-            ConfigError: A file could not use it, or the name is taken; the text says how to mend it.
+            ConfigError: A file could not use the component, the name is taken, or a role does not fit the kind.
+                The message says how to fix it.
         """
-        if not isinstance(name, str):
-            return self._add(_snake_case(name.__name__), name)
-        if target is None:
-            return lambda later: self._add(name, later)
-        return self._add(name, target)
+        if name is not None and not isinstance(name, str):
+            return self._add(None, name, roles)
+        if target is not None:
+            return self._add(name, target, roles)
+        return lambda decorated: self._add(name, decorated, roles)
 
-    def _add(self, name: str, target: Target) -> Target:
+    def _add(self, given_name: str | None, target: Target, roles: DeclaredRoles) -> Target:
+        name = given_name if given_name is not None else _snake_case(target.__name__)
         where = f"{self.kind.one} {name!r}"
         if not isinstance(target, type | partial) and not inspect.isroutine(target):
-            raise ConfigError(f"{where} is an object of class {type(target).__name__}; register a function or a class")
+            raise ConfigError(f"{where} is an object of class {type(target).__name__}; register a function or class")
         known = self._items.get(name)
         if known is not None and _origin(known.target) != _origin(target):
-            raise ConfigError(f"{where} is registered already by {_origin(known.target)}; choose another name")
+            raise ConfigError(f"{where} is already registered by {_origin(known.target)}; choose another name")
         try:
             signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
-            _refuse_what_the_kind_cannot_use(self.kind, signature)
-            registered = Registered(self.kind, name, signature)
-            registered.model  # noqa: B018  # refuses what no file can give; made here, used later
+            _check_parameters(self.kind, signature)
+            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles))
+            registered.model  # noqa: B018  # created now, to reject parameters that a file cannot express
         except ConfigError as error:
             raise ConfigError(f"{where} cannot be registered: {error}") from None
         self._items[name] = registered
         return target
 
     def get(self, name: str) -> Registered:
-        """The component of that name.
+        """The component with a name.
 
         Raises:
-            ConfigError: There is none; the text lists what there is.
+            ConfigError: The name is unknown. The message lists the known names.
         """
         if name not in self._items:
             hint = other_kind(self, name) or allowed("There are", name, self._items, TYPES.get(self.kind.name))
@@ -158,7 +181,7 @@ class Registry:
         return name in self._items
 
     def forget(self, prefix: str) -> None:
-        """Forget what stands in modules whose names begin so."""
+        """Unregister the components of modules whose names begin with a prefix."""
         self._items = {name: item for name, item in self._items.items() if not _origin(item.target).startswith(prefix)}
 
     def names(self) -> list[str]:
@@ -179,7 +202,7 @@ def _snake_case(name: str) -> str:
 
 
 def _documentation(owner: type, calls: Sequence[str]) -> str:
-    # Own texts only: inspect.getdoc would give that of object.__init__.
+    # Without inherited docstrings: inspect.getdoc would return that of object.__init__.
     methods = [owner.__dict__.get(name) for name in ("__init__", *calls)]
     return "\n\n".join(
         inspect.cleandoc(part.__doc__) for part in (owner, *methods) if part is not None and part.__doc__
@@ -197,7 +220,7 @@ def _bounded(signature: Signature, kind: Kind) -> Signature:
 
 
 def _bound(annotation: Any, number: Any) -> Any:
-    """Put `number` in place of `float`, also inside unions and pairs, and leave keys out."""
+    """Replace `float` by `number`, also inside unions, lists and tuples, and remove keys from unions."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if annotation is float:
         return number
@@ -208,23 +231,24 @@ def _bound(annotation: Any, number: Any) -> Any:
     return annotation
 
 
-def _refuse_what_the_kind_cannot_use(kind: Kind, signature: Signature) -> None:
+def _check_parameters(kind: Kind, signature: Signature) -> None:
+    """Reject a signature that no entry of the kind can use."""
     reserved = {info.alias or name for name, info in kind.entry.model_fields.items()} | {"in", "out"}
     for parameter in signature.parameters:
         if parameter.name in reserved and parameter.name not in kind.bounds:
             raise ConfigError(
-                f"parameter '{parameter.name}' has a name that every {kind.one} of a file uses itself "
-                f"({', '.join(sorted(reserved))}); rename it, or wrap somebody else's in a function of your own"
+                f"parameter '{parameter.name}' has a name that is reserved for every {kind.one} "
+                f"({', '.join(sorted(reserved))}); rename it, or register a function that wraps the component"
             )
         if parameter.role is Role.KEY and not kind.calls:
-            raise ConfigError(f"parameter '{parameter.name}' is a Tensor, but {kind.name} read no keys; take an option")
+            raise ConfigError(f"parameter '{parameter.name}' is a Tensor, but {kind.name} read no keys; use an option")
         if parameter.role is Role.KEY and not parameter.at_call:
             raise ConfigError(
                 f"parameter '{parameter.name}' of __init__ is a Tensor, but keys are known only at a call; "
                 f"move it to {kind.calls[0]}"
             )
     if kind.name == "losses" and signature.returns not in (MISSING, Any, Tensor):
-        raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log the rest through a Context")
+        raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log other values through a Context")
 
 
 def _model(name: str, base: type[entries.Entry], parameters: Sequence[Parameter]) -> type[BaseModel]:
@@ -233,13 +257,13 @@ def _model(name: str, base: type[entries.Entry], parameters: Sequence[Parameter]
         if parameter.role is Role.CONTEXT:
             continue
         default = Field(alias=parameter.name) if parameter.required else Field(parameter.default, alias=parameter.name)
-        # Prefixed, so that an option may have any name, those of pydantic's own attributes included.
+        # The prefix allows an option to have the name of an attribute of pydantic's models.
         fields[f"option_{parameter.name}"] = (parameter.annotation, default)
     try:
         return create_model(name, __base__=base, **fields)
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         first = str(error).split("\n", 1)[0]
-        raise ConfigError(f"a parameter has a type that no file can give: {first}") from None
+        raise ConfigError(f"a parameter has a type that a file cannot express: {first}") from None
 
 
 injectors = Registry(Kind("injectors", "injector", entries.InjectorEntry, calls=("forward", "__call__")))
@@ -261,7 +285,7 @@ REGISTRIES: dict[str, Registry] = {
 
 
 def other_kind(registry: Registry, name: str) -> str:
-    """A sentence that says what a name is that stands for a component of another kind, or nothing."""
+    """A sentence about a name that is registered for another kind, or nothing if there is none."""
     kinds = [other.kind.one for other in REGISTRIES.values() if name in other and other is not registry]
     if not kinds:
         return ""

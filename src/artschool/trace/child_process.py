@@ -1,4 +1,4 @@
-"""Call a function in a process of its own, so that nothing of what it did stays."""
+"""Call a function in a child process, so that its side effects do not remain."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ Value = TypeVar("Value")
 
 
 def run_in_child_process(function: Callable[[], Value]) -> Value:
-    """What a function returns, or raises if that is an error of ours, without its traces in this process.
+    """The result of a function, called in a child process.
 
-    Code that keeps a tensor for later, in a cache of its module, would find one without values there.
+    A component may cache a tensor in its module. In this process, it would later find a tensor without values there.
 
     Raises:
+        ArtschoolError: The function raised it.
         ResourceError: The process died.
     """
     with in_child_process(function) as result:
@@ -32,12 +33,12 @@ def run_in_child_process(function: Callable[[], Value]) -> Value:
 
 @contextmanager
 def in_child_process(function: Callable[[], Value]) -> Iterator[Callable[[], Value]]:
-    """Call a function in a process of its own meanwhile.
+    """Call a function in a child process while the body of the `with` statement runs.
 
-    Where processes cannot be forked, the function is called here, when its result is asked for.
+    Where processes cannot be forked, the function is called in this process, when its result is requested.
 
     Yields:
-        What waits for the result and returns or raises it, as `apart` does.
+        A function that waits for the result and returns or raises it, as `run_in_child_process` does.
     """
     if sys.platform != "linux" or torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch
         yield function
@@ -50,7 +51,7 @@ def in_child_process(function: Callable[[], Value]) -> Iterator[Callable[[], Val
     try:
         yield lambda: cast(Value, _received(process, receiver))
     finally:
-        process.kill()  # Has said all it has to, or nobody asks any more.
+        process.kill()  # It has sent its result, or nobody needs it any more.
         process.join()
 
 
@@ -60,7 +61,7 @@ def _received(process: BaseProcess, receiver: Connection) -> Any:
     except EOFError:
         process.join()
         raise ResourceError(
-            f"the trace ended with {process.exitcode} and said nothing; if memory ran out, --no-trace starts without it"
+            f"the trace died with exit code {process.exitcode}; if memory ran out, start with --no-trace"
         ) from None
     if isinstance(answer, ArtschoolError):
         raise answer
@@ -68,8 +69,8 @@ def _received(process: BaseProcess, receiver: Connection) -> Any:
 
 
 def _answer(function: Callable[[], Any], sender: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the other one ends this.
-    torch.set_num_threads(1)  # Those of the process that was forked are not here.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the parent ends this one.
+    torch.set_num_threads(1)  # The threads of the parent do not exist here.
     try:
         sender.send(function())
     except ArtschoolError as error:

@@ -1,9 +1,10 @@
-"""One batch of each evaluation, as far as it comes without values."""
+"""Trace one batch of each evaluation, up to the first component that needs values."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -14,29 +15,40 @@ from artschool.engine.evaluate import Evaluation, in_eval_mode
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, Fault
 from artschool.steps.state import State
-from artschool.trace.fake import remembering
+from artschool.trace.fake import memoized
 from artschool.trace.keys import TracedKey
 from artschool.trace.observe import Observed, Observer, Untraceable, observe
 
-Evaluated = tuple[dict[str, dict[str, TracedKey]], list[str], list[Fault]]
-"""By evaluation the keys it writes; what could not be traced; and the faults."""
+
+@dataclass
+class TracedEvaluations:
+    """What a trace found in evaluations.
+
+    Attributes:
+        keys: The keys that each evaluation writes, by evaluation and key.
+        notes: What could not be traced.
+    """
+
+    keys: dict[str, dict[str, TracedKey]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
 
 def trace_evaluations(
     config: Config, run: Run, batches: Mapping[str, Mapping[str, Any]], training: Observer
-) -> Evaluated:
-    """Run a whole batch of each evaluation without values, and the last one where that is smaller."""
-    found: dict[str, dict[str, TracedKey]] = {}
-    notes: list[str] = []
-    faults: list[Fault] = []
+) -> TracedEvaluations:
+    """Run a whole batch of each evaluation without values, and its last batch if that is smaller."""
+    found = TracedEvaluations()
     for evaluation in run.evaluations:
         observer = Observer(training.components, training.modules, real=False)
         for step in evaluation.steps:
             observe(step, observer)
         evaluation.injectors = [cast(Any, Observed(call, observer)) for call in evaluation.injectors]
         metrics = evaluation.metrics.items()
-        evaluation.metrics = {name: (cast(Any, _Metric(call, observer)), metric) for name, (call, metric) in metrics}
-        found[evaluation.name] = observer.keys
+        evaluation.metrics = {
+            name: (cast(Any, _ObservedMetric(call, observer)), metric) for name, (call, metric) in metrics
+        }
+        found.keys[evaluation.name] = observer.keys
         data = config.evaluations[evaluation.name].section.data
         sizes = evaluation.batches.size(0), evaluation.batches.size(evaluation.batches.per_epoch - 1)
         try:
@@ -45,22 +57,22 @@ def trace_evaluations(
                 observer.begin(batch, config.data[data])
                 _run(evaluation, State(batch, f"data.{data}"), max(run.iterations - 1, 0))
         except ConfigError as error:
-            faults += error.faults
+            found.faults += error.faults
         except Untraceable as reason:
-            notes.append(f"{reason}, so what follows in evaluate.{evaluation.name} was not traced")
-    return found, notes, faults
+            found.notes.append(f"{reason}, so the rest of evaluate.{evaluation.name} was not traced")
+    return found
 
 
 def _run(evaluation: Evaluation, state: State, iteration: int) -> None:
     networks = list({id(network): network for network in evaluation.networks}.values())
-    with in_eval_mode(networks), remembering(networks), torch.no_grad():
+    with in_eval_mode(networks), memoized(networks), torch.no_grad():
         evaluation.forward(state, iteration, lambda name, value: None)
 
 
-class _Metric(Observed):
-    """A metric reads values in the end; what it does before is traced."""
+class _ObservedMetric(Observed):
+    """A metric needs values in the end. What it does before that is traced."""
 
     def __call__(self, state: State) -> Any:
-        """Feed it."""
+        """Update the metric."""
         with suppress(Untraceable):
             super().__call__(state)

@@ -1,4 +1,4 @@
-"""Tensors without values: what is computed on them has shapes and types, and takes neither memory nor time."""
+"""Tensors without values: operations on them compute shapes and types only, in hardly any memory and time."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from torch.utils._pytree import tree_map
 
 from artschool.trace.operations import RULES
 
-NEEDS_VALUES = (
+MISSING_VALUES = (
     DataDependentOutputException,
     DynamicOutputShapeException,
     UnsupportedFakeTensorException,
     UnsupportedOperatorException,
 )
-SIGNS = (
+MISSING_VALUES_TEXTS = (
     "tensor subclass",
     "of type FakeTensor",
     "storage of a tensor on device",
@@ -40,19 +40,19 @@ SIGNS = (
     "different devices",
     "same device",
 )
-"""What torch says where code reaches for the memory of a tensor, or names another device: these are on the CPU."""
+"""Parts of torch's errors about code that accesses the memory of a tensor, or names a device other than the CPU."""
 
 
 @contextmanager
 def fake_tensors() -> Iterator[AbstractContextManager[Any]]:
-    """Make every tensor that is created here one without values.
+    """Create every tensor without values.
 
     Yields:
-        A context in which modules of such tensors can be copied, which slows down everything else.
+        A context in which modules with these tensors can be deep-copied. It slows down everything else.
     """
     log = logging.getLogger("torch._subclasses.fake_tensor")
     level = log.level
-    log.setLevel(logging.CRITICAL)  # It reports with a traceback what is raised anyway.
+    log.setLevel(logging.CRITICAL)  # It logs a traceback of errors that are raised anyway.
     try:
         with warnings.catch_warnings(), _FakeTensors(allow_non_fake_inputs=True):
             warnings.filterwarnings("ignore", "Accessing the data pointer of FakeTensor")
@@ -61,23 +61,23 @@ def fake_tensors() -> Iterator[AbstractContextManager[Any]]:
         log.setLevel(level)
 
 
-def needs_values(error: BaseException | None) -> bool:
-    """Whether an error says only that a tensor has no values, not that anything is wrong."""
+def is_about_missing_values(error: BaseException | None) -> bool:
+    """Whether an error only means that a tensor has no values, and not that the code is wrong."""
     while error is not None:
-        if isinstance(error, NEEDS_VALUES) or any(sign in str(error) for sign in SIGNS):
+        if isinstance(error, MISSING_VALUES) or any(text in str(error) for text in MISSING_VALUES_TEXTS):
             return True
         error = error.__cause__ or error.__context__
     return False
 
 
 @contextmanager
-def remembering(networks: Iterable[nn.Module]) -> Iterator[None]:
-    """Let networks give the same result again for inputs of the same shapes and types, since there are no values.
+def memoized(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Let networks return the same result for inputs of the same shapes and types, since values do not matter.
 
-    A sampler or a recurrence calls a network a thousand times, and each call takes as long as its operations are many.
+    A sampler may call a network a thousand times, and even without values each operation takes time.
     """
     for network in networks:
-        network.forward = _remembered(network)
+        network.forward = _memoized_forward(network)
     try:
         yield
     finally:
@@ -85,19 +85,19 @@ def remembering(networks: Iterable[nn.Module]) -> Iterator[None]:
             network.__dict__.pop("forward", None)
 
 
-def _remembered(network: nn.Module) -> Callable[..., Any]:
+def _memoized_forward(network: nn.Module) -> Callable[..., Any]:
     forward, results = network.forward, dict[str, Any]()
 
-    def again(*inputs: Any, **named: Any) -> Any:
-        key = repr((network.training, tree_map(_kind, (inputs, named))))
+    def memoized_forward(*inputs: Any, **named: Any) -> Any:
+        key = repr((network.training, tree_map(_shape_and_type, (inputs, named))))
         if key not in results:
             results[key] = forward(*inputs, **named)
         return results[key]
 
-    return again
+    return memoized_forward
 
 
-def _kind(value: Any) -> Any:
+def _shape_and_type(value: Any) -> Any:
     return (value.shape, value.dtype) if isinstance(value, Tensor) else value
 
 
@@ -119,7 +119,7 @@ class _FakeTensors(FakeTensorMode):  # type: ignore[no-untyped-call]  # torch
 
 
 class _Copies(TorchFunctionMode):
-    """Copies what `copy.deepcopy` cannot: it asks for a storage to copy."""
+    """Makes `copy.deepcopy` work on tensors without values, which have no storage to copy."""
 
     def __torch_function__(
         self,

@@ -1,8 +1,8 @@
-"""Where a gradient goes from each loss."""
+"""Which parameters each loss gives a gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,17 +13,8 @@ from artschool.config.structure import Component
 from artschool.engine.train_step import TrainStep
 from artschool.errors import Fault
 from artschool.steps.call import LossCall
-from artschool.trace.keys import TracedKey, dtype_of, has_gradient
-
-
-@dataclass
-class Seen:
-    """A call of the present step: the keys it read and wrote, and whether a gradient could go in."""
-
-    component: Component
-    reads: list[str]
-    writes: dict[str, Any]
-    gradient_in: bool
+from artschool.trace.keys import TracedKey, dtype_of
+from artschool.trace.unreached import ObservedCall, UnreachedLoss, explain_unreached
 
 
 @dataclass
@@ -34,17 +25,19 @@ class Reach:
     networks: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def add(self, network: str, parameter: str) -> None:
-        """It reaches one more."""
+        """Add a parameter."""
         self.networks.setdefault(network, {})[parameter] = None
 
 
 @dataclass
-class Doubt:
-    """A loss with functions of Python in its history, which may reach more than it shows, as a reentrant checkpoint.
+class UnprovenReach:
+    """A loss with custom autograd functions in its history, such as a reentrant checkpoint.
+
+    It may reach parameters that its history does not show. Only a backward from this loss alone can prove which.
 
     Attributes:
-        iteration: When it was met.
-        fault: What is wrong with it unless a backward from it alone reaches something; None if it reaches something.
+        iteration: The iteration at which the loss was computed.
+        fault: The fault if that backward reaches nothing; None if the history shows a parameter already.
     """
 
     iteration: int
@@ -52,19 +45,20 @@ class Doubt:
 
 
 class Gradients:
-    """Takes notes of where the gradient of each loss goes while steps train.
+    """Records where the gradient of each loss goes while steps train.
 
     Args:
-        components: By path.
+        components: All components by path.
         modules: Networks, averages and components that are modules, by name, in this order.
-        keys: Every key that was written, as it was first.
+        keys: Every key that was written, as first written.
 
     Attributes:
         reached: What each loss reaches, by the loss's path.
-        faults: What is wrong, though it ran.
-        asked: The steps that had a loss while they trained.
-        doubts: What only a backward can tell, by the path of the loss and what its step trained.
-        alone: The loss that is the only one of its step to give a gradient now; "" for all of them.
+        faults: Faults of losses that ran without an error.
+        steps_with_losses: The steps that computed a loss while they trained.
+        unproven: Losses whose reach only a backward can prove, by the loss's path and the parameters that its step
+            trained.
+        isolated_loss: The path of the loss that alone gives a gradient in its step; "" for all losses.
     """
 
     def __init__(
@@ -72,158 +66,120 @@ class Gradients:
     ) -> None:
         self.reached: dict[str, Reach] = {}
         self.faults: list[Fault] = []
-        self.asked: set[str] = set()
-        self.doubts: dict[tuple[str, frozenset[int]], Doubt] = {}
-        self.alone = ""
+        self.steps_with_losses: set[str] = set()
+        self.unproven: dict[tuple[str, frozenset[int]], UnprovenReach] = {}
+        self.isolated_loss = ""
         self._components = components
         self._keys = keys
         self._owners = {
             id(parameter): (name, own)
-            for name, module in reversed(modules.items())  # A component may hold a network, which stands before it.
+            # Reversed, so that a network owns its parameters even if a component holds the network.
+            for name, module in reversed(modules.items())
             for own, parameter in module.named_parameters()
         }
         self._step: TrainStep | None = None
         self._iteration = 0
         self._trainable: frozenset[int] = frozenset()
-        self._seen: list[Seen] = []
+        self._calls: list[ObservedCall] = []
 
-    def enter(self, step: TrainStep, iteration: int) -> None:
-        """A step begins."""
+    def begin_step(self, step: TrainStep, iteration: int) -> None:
+        """Start recording a step."""
         self._step = step
         self._iteration = iteration
         self._trainable = frozenset(id(parameter) for parameter in step.trainable(iteration))
-        self._seen = []
+        self._calls = []
 
-    def saw(self, seen: Seen) -> None:
-        """A call of the step has been made."""
-        self._seen.append(seen)
+    def record_call(self, call: ObservedCall) -> None:
+        """Record a call of the current step."""
+        self._calls.append(call)
 
-    def follow(self, call: LossCall, value: Tensor) -> Tensor:
-        """Note where the gradient of a loss goes, and return the loss as its step is to have it."""
+    def record_loss(self, call: LossCall, value: Tensor) -> Tensor:
+        """Record where the gradient of a loss goes.
+
+        Returns:
+            The loss for the step to add up, detached if another loss of the step is isolated.
+        """
         if self._step is None or not self._trainable:
             return value
-        if self.alone:
-            return value.detach() if self._is_in_step(self.alone) and call.path != self.alone else value
+        if self.isolated_loss:
+            is_other = self._is_in_step(self.isolated_loss) and call.path != self.isolated_loss
+            return value.detach() if is_other else value
         if not value.dtype.is_floating_point:
             self.faults.append(_without_gradient(call, value))
             return value
-        self.asked.add(self._step.graph.name)
-        reach = self.reached.setdefault(call.path, Reach(self._step.graph.name))
-        found, functions = leaves(value)
-        for leaf in found:
+        self.steps_with_losses.add(self._step.graph.name)
+        self._record_reach(self._step, call, value)
+        return value
+
+    def record_gradient(self, parameter: nn.Parameter) -> None:
+        """Record that a backward gave a parameter its gradient."""
+        if self.isolated_loss and self._is_in_step(self.isolated_loss):
+            self.reached[self.isolated_loss].add(*self._owners[id(parameter)])
+            self.unproven[self.isolated_loss, self._trainable].fault = None
+
+    def _record_reach(self, step: TrainStep, call: LossCall, value: Tensor) -> None:
+        reach = self.reached.setdefault(call.path, Reach(step.graph.name))
+        leaves, functions = leaves_of(value)
+        for leaf in leaves:
             if id(leaf) in self._trainable:
                 reach.add(*self._owners[id(leaf)])
             elif id(leaf) in self._owners:
-                self.faults.append(self._leak(call, *self._owners[id(leaf)]))
+                self.faults.append(_leak(step, call, *self._owners[id(leaf)]))
         fault = None
-        if self._trainable.isdisjoint(map(id, found)):
-            names = " and ".join(f"'{name}'" for name in self._step.networks)
-            message = f"reaches no parameter of {names}, which the step trains"
-            hint = self._why_unreached(call.path, functions, value)
-            # One switch may cut off several keys, each of which a loss reads.
-            cause = f"{self._step.graph.name}: {message}: {hint.partition(', where `')[0]}"
-            fault = Fault(call.place, call.path, message, hint, cause)
+        if self._trainable.isdisjoint(map(id, leaves)):
+            fault = self._unreached(step, call, value, functions)
         if functions:
-            self.doubts.setdefault((call.path, self._trainable), Doubt(self._iteration, fault))
+            self.unproven.setdefault((call.path, self._trainable), UnprovenReach(self._iteration, fault))
         elif fault is not None:
             self.faults.append(fault)
-        return value
 
-    def got(self, parameter: nn.Parameter) -> None:
-        """A backward gives a parameter its gradient."""
-        if self.alone and self._is_in_step(self.alone):
-            self.reached[self.alone].add(*self._owners[id(parameter)])
-            self.doubts[self.alone, self._trainable].fault = None
+    def _unreached(self, step: TrainStep, call: LossCall, value: Tensor, functions: list[str]) -> Fault:
+        """The fault of a loss whose history shows no parameter that the step trains."""
+        names = " and ".join(f"'{name}'" for name in step.networks)
+        message = f"reaches no parameter of {names}, which the step trains"
+        component = self._components[call.path]
+        loss = UnreachedLoss(component, value, functions, step.networks, self._calls, self._components, self._keys)
+        reason = explain_unreached(loss)
+        return Fault(call.place, call.path, message, reason.text, f"{step.graph.name}: {message}: {reason.cause}")
 
     def _is_in_step(self, path: str) -> bool:
         return self._step is not None and path.startswith(f"steps.{self._step.graph.name}.")
 
-    def _leak(self, call: LossCall, network: str, name: str) -> Fault:
-        assert self._step is not None
-        trained = ", ".join(self._step.networks)
-        message = f"its gradient leaks into {network}.{name}, which the step does not train now; it trains {trained}"
-        hint = "Detach what comes from there, or make it a network that the step trains."
-        return Fault(call.place, call.path, message, hint)
 
-    def _why_unreached(self, path: str, functions: Sequence[str], value: Tensor) -> str:
-        """Where the gradient ends, going up from a loss."""
-        assert self._step is not None
-        writers = {key: seen for seen in self._seen for key in seen.writes}
-        upstream = [use.name for use in self._components[path].reads]
-        for key in upstream:  # Grows while it is walked.
-            if key not in writers:
-                continue
-            seen = writers[key]
-            trains = _calls_any(seen.component, self._step.networks)
-            if not has_gradient(seen.writes[key]) and (seen.gradient_in or trains):
-                return _end(seen, key)
-            upstream += [name for name in seen.reads if name not in upstream]
-        names = " or ".join(self._step.networks)
-        for key in upstream:
-            writer = self._keys[key].writer if key in self._keys and key not in writers else ""
-            if writer in self._components and _calls_any(self._components[writer], self._step.networks):
-                return f"{key!r} comes from {writer}, and what leaves a step carries no gradient. Make it again here."
-        if functions:
-            return f"Its gradient goes through {' and '.join(functions)}, and a backward from it alone reaches none."
-        for key in (use.name for use in self._components[path].reads):
-            if key in writers and has_gradient(writers[key].writes[key]):
-                way = "ends in the loss itself, which cuts it off" if not value.requires_grad else f"leaves out {names}"
-                return f"The gradient of {key!r} {way}."
-        made = [key for key, seen in writers.items() if _calls_any(seen.component, self._step.networks)]
-        there = f"; {writers[made[0]].component.path} gives {', '.join(map(repr, made))}" if made else ""
-        called = ", ".join(dict.fromkeys(use.name for use in self._components[path].networks))
-        instead = f"; it calls {called} itself" if called else ""
-        return f"Nothing that it reads comes from {names}{there or instead}."
-
-
-def leaves(value: Tensor) -> tuple[list[Tensor], list[str]]:
-    """The tensors without history that backpropagation from a value would give a gradient to.
+def leaves_of(value: Tensor) -> tuple[list[Tensor], list[str]]:
+    """The leaf tensors that backpropagation from a value would give a gradient.
 
     Returns:
-        They, and the functions of Python on the way, which may give others one.
+        The leaves, and the names of custom autograd functions in the history, which may give others a gradient.
     """
     if value.grad_fn is None:
         return ([value] if value.requires_grad else []), []
-    found: list[Tensor] = []
+    leaves: list[Tensor] = []
     functions: dict[str, None] = {}
     nodes: list[Any] = [value.grad_fn]
     seen = {value.grad_fn}
     while nodes:
         node = nodes.pop()
         if hasattr(node, "variable"):
-            found.append(node.variable)
+            leaves.append(node.variable)
         elif isinstance(node, BackwardCFunction):
             functions[type(node).__name__.removesuffix("Backward")] = None
         for following, _ in node.next_functions:
             if following is not None and following not in seen:
                 seen.add(following)
                 nodes.append(following)
-    return found, list(functions)
+    return leaves, list(functions)
 
 
-def _calls_any(component: Component, networks: Container[str]) -> bool:
-    """Whether a component calls one of these networks."""
-    return any(use.name in networks for use in component.networks)
+def _leak(step: TrainStep, call: LossCall, network: str, name: str) -> Fault:
+    trained = ", ".join(step.networks)
+    message = f"its gradient leaks into {network}.{name}, which the step does not train now; it trains {trained}"
+    hint = "Detach the values that come from there, or make it a network that the step trains."
+    return Fault(call.place, call.path, message, hint)
 
 
 def _without_gradient(call: LossCall, value: Tensor) -> Fault:
     kind, hint = "an integer", "Compute it from floating-point values."
     if value.dtype.is_complex:
-        kind, hint = "a complex", "Take its magnitude or real part."
-    message = f"is {kind} number ({dtype_of(value)}), which has no gradient to follow"
-    return Fault(call.place, call.path, message, hint)
-
-
-def _end(seen: Seen, key: str) -> str:
-    component = seen.component
-    entry = component.entry
-    value = seen.writes[key]
-    reason = "which gives"
-    if getattr(entry, "no_grad", False):
-        reason = "where `no_grad: true` stands, which gives"
-    elif getattr(entry, "option_grad", True) is False:
-        reason = "where `grad: false` stands, which gives"
-    elif getattr(entry, "once", False):
-        reason = "where `once: true` stands, which from the second part of a batch on gives"
-    kind = f"{dtype_of(value)} " if isinstance(value, Tensor) and not value.dtype.is_floating_point else ""
-    return f"The gradient ends at {component.path} ({component.node.place}), {reason} {kind}{key!r} without one."
+        kind, hint = "a complex number", "Take its magnitude or real part."
+    return Fault(call.place, call.path, f"is {kind} ({dtype_of(value)}), which has no gradient", hint)

@@ -1,4 +1,4 @@
-"""What a trace tells of the value of a key."""
+"""What a trace records about the value of a key."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from artschool.steps.call import describe_value
 
 @dataclass(frozen=True)
 class TracedKey:
-    """A value of the state as a call wrote it.
+    """A key of the state and the value that a call wrote.
 
     Attributes:
-        kind: Shape and type, such as `(16, 3, 64, 64) float32`; for what is no tensor, its class.
-        gradient: Whether a gradient can flow back from it.
-        drawable: Whether a picture can show it.
-        writer: The path of the component, or `data.train`.
+        kind: Shape and type of a tensor, such as `(16, 3, 64, 64) float32`; the class of any other value.
+        gradient: Whether a gradient can flow back from the value.
+        writer: The path of the component that wrote it, or `data.train`.
+        drawable: Whether the value can be logged as pictures.
     """
 
     name: str
@@ -37,7 +37,7 @@ def is_drawable(value: Any) -> bool:
 
 
 def describe_kind(value: Any) -> str:
-    """Shape and type of a value in a few words: `(16, 3, 64, 64) float32`."""
+    """Shape and type of a value, without its device: `(16, 3, 64, 64) float32`."""
     return (
         describe_value(value).removesuffix(f" on {value.device}")
         if isinstance(value, Tensor)
@@ -46,10 +46,10 @@ def describe_kind(value: Any) -> str:
 
 
 def dtype_of(value: Tensor) -> str:
-    """The type of its numbers: `float32`."""
+    """The name of a tensor's type: `float32`."""
     return str(value.dtype).removeprefix("torch.")
 
 
 def has_gradient(value: Any) -> bool:
-    """Whether a gradient can flow back from a value, or from one of a list or mapping."""
+    """Whether a gradient can flow back from a value, or from one inside a list or mapping."""
     return any(isinstance(part, Tensor) and part.requires_grad for part in tree_leaves(value))

@@ -1,4 +1,4 @@
-"""How many bytes live, and of what kind, while operations run on tensors with or without values."""
+"""How many bytes are in use, by kind, while operations run on tensors with or without values."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Memory:
     """Bytes that training takes on its device, in one process.
 
     Attributes:
-        lasting: What is there all the time, by kind: parameters, buffers, averages, optimizer state.
-        steps: What is there at the peak of each step besides, by kind: gradients, activations.
+        lasting: Bytes in use all the time, by kind: parameters, buffers, averages, optimizer state.
+        steps: Further bytes in use at the peak of each step, by kind: gradients, activations.
     """
 
     lasting: Counter[str] = field(default_factory=Counter)
@@ -34,11 +34,11 @@ class Memory:
 
     @property
     def peak(self) -> int:
-        """The most in all."""
+        """The largest number of bytes in use at once."""
         return self.lasting.total() + max((step.total() for step in self.steps.values()), default=0)
 
     def of_run(self, run: Run, live: LiveBytes) -> None:
-        """Take note of what is there between iterations."""
+        """Record what is in use between iterations."""
         for network in (*run.networks.values(), *run.modules.values()):
             live.mark(network.parameters(), PARAMETERS)
             live.mark(network.buffers(), BUFFERS)
@@ -47,7 +47,7 @@ class Memory:
         self.lasting = Counter({kind: live.live[kind] for kind in (PARAMETERS, BUFFERS, AVERAGES, OPTIMIZER)})
 
     def of_step(self, step: TrainStep, live: LiveBytes) -> None:
-        """Take note of the peak of a step that has run, if none was higher."""
+        """Record the peak of a step that has run, if it is the highest so far."""
         if step.update is not None:
             state = step.update.optimizer.state.values()
             live.mark([value for own in state for value in own.values() if isinstance(value, Tensor)], OPTIMIZER)
@@ -58,13 +58,13 @@ class Memory:
 
 
 class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
-    """Counts the storages that operations return until they are let go.
+    """Counts the bytes of storages that operations return, until the storages are freed.
 
-    What a kernel allocates inside and frees before it returns is not seen.
+    Memory that a kernel allocates and frees internally is not counted.
 
     Attributes:
-        live: Bytes by kind. New tensors are activations until they are marked as something else.
-        peak: Bytes by kind when there were most in all, since `start`.
+        live: Bytes in use by kind. New tensors are activations until they are marked as another kind.
+        peak: Bytes by kind at the moment since `start` when most were in use.
     """
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         self.peak: Counter[str] = Counter()
         self._known: dict[int, tuple[weakref.ref[Any], int, str]] = {}
         self._total = 0
-        self._most = 0
+        self._peak_total = 0
 
     def __torch_dispatch__(
         self,
@@ -89,11 +89,11 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         return result
 
     def start(self) -> None:
-        """Look for the peak from here on."""
-        self._most, self.peak = self._total, Counter(self.live)
+        """Start to look for the peak."""
+        self._peak_total, self.peak = self._total, Counter(self.live)
 
     def mark(self, tensors: Iterable[Tensor], kind: str) -> None:
-        """Say what tensors are."""
+        """Set the kind of tensors."""
         for tensor in filter(_has_storage, tensors):
             self._add(tensor)
             key = id(tensor.untyped_storage())
@@ -111,8 +111,8 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         self._known[key] = (weakref.ref(storage, lambda _: self._remove(key)), size, ACTIVATIONS)
         self.live[ACTIVATIONS] += size
         self._total += size
-        if self._total > self._most:
-            self._most, self.peak = self._total, Counter(self.live)
+        if self._total > self._peak_total:
+            self._peak_total, self.peak = self._total, Counter(self.live)
 
     def _remove(self, key: int) -> None:
         _, size, kind = self._known.pop(key)
@@ -121,5 +121,5 @@ class LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
 
 
 def _has_storage(tensor: Tensor) -> bool:
-    """Whether it is one piece of memory; a sparse tensor is several others."""
+    """Whether a tensor has a storage; a sparse tensor consists of other tensors."""
     return tensor.layout is torch.strided

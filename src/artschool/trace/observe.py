@@ -1,4 +1,4 @@
-"""What each call of a plan reads and writes, and where a gradient goes from each loss."""
+"""Observe the calls of a step: what each reads, writes and changes, and the faults that it raises."""
 
 from __future__ import annotations
 
@@ -16,33 +16,34 @@ from artschool.errors import ArtschoolError, ConfigError, Fault, FaultKind, Plac
 from artschool.steps.call import Call, LossCall
 from artschool.steps.state import State
 from artschool.steps.step import Step
-from artschool.trace.fake import needs_values
-from artschool.trace.gradients import Gradients, Seen
+from artschool.trace.fake import is_about_missing_values
+from artschool.trace.gradients import Gradients
 from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_drawable
+from artschool.trace.unreached import ObservedCall
 
 ONE_VALUE = "Expected more than 1 value per channel"
-"""What batch norms say in train mode to a batch that has no variance."""
+"""Part of the error of a batch norm in train mode whose batch has no variance."""
 
 LEADING_SIZE = re.compile(r"(?<=[\[(])\d+")
 
 
 class Untraceable(Exception):  # noqa: N818  # nothing went wrong
-    """A component needs the values of tensors, which a trace does not have."""
+    """A component needs the values of tensors, which are missing in a trace."""
 
 
 class Observer:
-    """Takes notes while a plan runs.
+    """Makes calls and records what they do.
 
     Args:
-        components: By path.
+        components: All components by path.
         modules: Networks, averages and components that are modules, by name, in this order.
         real: Whether tensors have values.
 
     Attributes:
-        keys: Every key that was written, as it was first.
+        keys: Every key that was written, as first written.
         gradients: Where the gradient of each loss goes.
-        callers: The first component that called each network.
-        changed: Sentences about who changed what it read in place, in the present step.
+        callers: The path of the first component that called each network.
+        changed: Sentences about components that changed a value in place, in the current step.
     """
 
     def __init__(self, components: Mapping[str, Component], modules: dict[str, nn.Module], *, real: bool) -> None:
@@ -51,22 +52,22 @@ class Observer:
         self.real = real
         self.keys: dict[str, TracedKey] = {}
         self.changed: list[str] = []
-        self._lacking: dict[str, Fault] = {}
+        self._missing: dict[str, Fault] = {}
         self.callers: dict[str, str] = {}
         self.gradients = Gradients(components, modules, self.keys)
 
     def begin(self, batch: Mapping[str, Any], data: Component) -> None:
-        """A batch of a data set comes."""
-        self._lacking = {key: _lacking(data, key, batch) for key in declared_keys(data) or () if key not in batch}
+        """Start with a batch of a data set."""
+        self._missing = {key: _missing_key(data, key, batch) for key in declared_keys(data) or () if key not in batch}
         for key, value in batch.items():
             self._write(key, value, data.path, data.node.place)
 
     def call(self, call: Call, state: State) -> Any:
-        """Make a call.
+        """Make a call and record it.
 
         Raises:
-            ConfigError: With its fault, if it raises.
-            Untraceable: It needs values.
+            ConfigError: The call raised an error; carries its fault.
+            Untraceable: The call needs the values of tensors.
         """
         component, before = self.components[call.path], set(state.values)
         for use in component.networks:
@@ -77,19 +78,19 @@ class Observer:
         try:
             result = call(state)
         except Exception as error:
-            if not self.real and needs_values(error):
-                raise Untraceable(f"{call.place}: {call.path} looks at the values of tensors") from error
-            lacking = [_with_reader(self._lacking[key], component) for key in reads if key in self._lacking]
-            raise ConfigError(lacking or self._fault(call, state, error)) from error
+            if not self.real and is_about_missing_values(error):
+                raise Untraceable(f"{call.place}: {call.path} reads the values of tensors") from error
+            missing = [_with_reader(self._missing[key], component) for key in reads if key in self._missing]
+            raise ConfigError(missing or self._fault(call, state, error)) from error
         changed = [name for name, version in _versions(state, reads).items() if version != versions[name]]
         self.changed += [
-            f"{call.path} ({call.place}) changes {name!r} in place; let it make a copy." for name in changed
+            f"{call.path} ({call.place}) changes {name!r} in place; let it change a copy." for name in changed
         ]
         writes = {key: value for key, value in state.values.items() if key not in before}
         for key, value in writes.items():
             self._write(key, value, call.path, call.place)
-        self.gradients.saw(Seen(component, reads, writes, gradient_in))
-        return self.gradients.follow(call, result) if isinstance(call, LossCall) else result
+        self.gradients.record_call(ObservedCall(component, reads, writes, gradient_in))
+        return self.gradients.record_loss(call, result) if isinstance(call, LossCall) else result
 
     def _write(self, key: str, value: Any, writer: str, place: Place) -> None:
         self.keys.setdefault(
@@ -97,22 +98,22 @@ class Observer:
         )
 
     def _fault(self, call: Call, state: State, error: Exception) -> Fault:
-        where, registered = self._module_of(error), self.components[call.path].registered
-        inside = f" in {where}" if where else ""
+        module, registered = self._module_of(error), self.components[call.path].registered
+        inside = f" in {module}" if module else ""
         kind = FaultKind.BATCH_TOO_SMALL if ONE_VALUE in str(error) else FaultKind.OTHER
-        advice = ["Take a larger batch, or fewer parts of one."] if kind is FaultKind.BATCH_TOO_SMALL else []
+        advice = ["Use a larger batch, or fewer micro-batches."] if kind is FaultKind.BATCH_TOO_SMALL else []
         message, lines = f"fails{inside}: {describe_error(error)}", _line_of_user(error)
         if isinstance(error, ArtschoolError):
             message, lines = str(error).removeprefix(f"{call.place}: {call.path}: "), []
         assert registered is not None
-        # An evaluation says the same of the same module, or component, but for the size of its batches.
-        cause = f"{where or registered.name}: {LEADING_SIZE.sub('', message)}"
+        # In an evaluation, the same mistake gives the same message except for the size of the batch.
+        cause = f"{module or registered.name}: {LEADING_SIZE.sub('', message)}"
         if isinstance(error, StateError):
-            cause = ""  # It is about the line itself, such as its `out:`.
+            cause = ""  # It is about this entry of the file, such as its `out:`.
         return Fault(call.place, call.path, message, "\n".join([*lines, *call.inputs(state), *advice]), cause, kind)
 
     def _module_of(self, error: Exception) -> str:
-        """The deepest module of a network that was at work: `gen.body.3 (Conv2d)`."""
+        """The innermost module of a network that raised an error: `gen.body.3 (Conv2d)`."""
         names = {
             id(module): f"{name}.{path}" if path else name
             for name, outer in self.modules.items()
@@ -125,13 +126,13 @@ class Observer:
         return ""
 
 
-def _lacking(data: Component, key: str, batch: Mapping[str, Any]) -> Fault:
-    message = f"declares {key!r}, but its samples have none"
+def _missing_key(data: Component, key: str, batch: Mapping[str, Any]) -> Fault:
+    message = f"declares {key!r}, but its samples do not have it"
     return Fault(data.node.place, data.path, message, allowed("They have", key, batch))
 
 
 def _versions(state: State, keys: Sequence[str]) -> dict[str, int]:
-    """How often each tensor of these keys has been changed in place."""
+    """How often the tensor of each key has been changed in place."""
     tensors = {key: state.values.get(key) for key in keys}
     return {key: v._version for key, v in tensors.items() if isinstance(v, Tensor) and not v.is_inference()}
 
@@ -141,7 +142,7 @@ def _with_reader(fault: Fault, reader: Component) -> Fault:
 
 
 def _line_of_user(error: Exception) -> list[str]:
-    """The deepest line that is neither torch's nor ours: of a plugin, or of a library that a network comes from."""
+    """The innermost line outside of torch and artschool: of a plugin, or of the library that provides a network."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     for frame, line in reversed(list(zip(frames, traceback.extract_tb(error.__traceback__), strict=True))):
         if str(frame.f_globals.get("__name__")).partition(".")[0] not in ("artschool", "torch", "torchmetrics"):
@@ -150,7 +151,7 @@ def _line_of_user(error: Exception) -> list[str]:
 
 
 class Observed:
-    """Stands for a call of the plan and lets an observer watch it."""
+    """Replaces a call, so that an observer makes and records it."""
 
     def __init__(self, call: Call, observer: Observer) -> None:
         self._call = call
@@ -165,13 +166,13 @@ class Observed:
 
 
 def observe(step: Step, observer: Observer) -> None:
-    """Put an observed call in place of each of a step."""
+    """Replace each call of a step by an observed one."""
     step.injectors = [cast(Any, Observed(call, observer)) for call in step.injectors]
     step.losses = [cast(Any, Observed(call, observer)) for call in step.losses]
 
 
 def components_of_file(config: Config) -> dict[str, Component]:
-    """What runs in training and in evaluations, by path."""
+    """The components that run in steps and evaluations, by path."""
     steps, evaluations = config.steps.values(), config.evaluations.values()
     parts = [part for step in steps for part in (*step.injectors.values(), *step.losses.values())]
     parts += [part for e in evaluations for part in (*e.injectors.values(), *e.metrics.values())]
@@ -179,6 +180,6 @@ def components_of_file(config: Config) -> dict[str, Component]:
 
 
 def describe_error(error: Exception) -> str:
-    """Its class and the first line of what it says."""
+    """The class of an error and the first line of its message."""
     first = str(error).strip().split("\n", 1)[0].removesuffix(", but expected one of:").replace("FakeTensor", "Tensor")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

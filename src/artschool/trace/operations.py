@@ -1,4 +1,4 @@
-"""What kernels refuse that torch lets pass where tensors have no values, and what some operations return."""
+"""Checks of kernels that torch skips for tensors without values, and the results of some operations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from artschool.trace.keys import describe_kind, dtype_of
 aten = torch.ops.aten
 
 Rule = Callable[..., Any]
-"""Takes an operation and its arguments. It raises where the kernel would, returns the result, or None to let it run."""
+"""Takes an operation and its arguments. Raises where the kernel would; returns the result, or None to run it."""
 
 
 def _sampled(_: Any, image: Tensor, grid: Tensor, *__: Any) -> Tensor:
@@ -42,7 +42,7 @@ def _compared(operation: Any, x: Tensor, target: Tensor, *_: Any) -> None:
 
 
 def _normalized(operation: Any, x: Tensor, *arguments: Any) -> None:
-    """Half precision goes with weights and statistics in float32 too."""
+    """A norm in half precision also takes weights and statistics in float32."""
     wide = torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else None
     _of_one_type(operation, x, *(v for v in arguments if isinstance(v, Tensor) and v.dtype is not wide))
 
@@ -69,13 +69,13 @@ def _indexed(operation: Any, x: Tensor, _: int, index: Tensor, *source: Tensor) 
 
 
 def _assigned(operation: Any, x: Tensor, _: Any, values: Tensor, *__: Any) -> None:
-    if values.numel() > 1:  # With a mask, a single value is a number of any type.
+    if values.numel() > 1:  # With a mask, a single value may have any type.
         _of_one_type(operation, x, values)
 
 
 def _classified(operation: Any, x: Tensor, classes: Tensor, weight: Tensor | None, *options: Any) -> Any:
     if classes.dtype is torch.uint8 and operation is aten.nll_loss_forward.default:
-        return operation(x, classes.long(), weight, *options)  # Torch would refuse bytes, which this kernel takes.
+        return operation(x, classes.long(), weight, *options)  # Torch rejects bytes here; the kernel accepts them.
     if classes.dtype is not torch.int64:
         raise RuntimeError(f"{_name(operation)} takes classes in int64, found {dtype_of(classes)}")
     _fractions(operation, x)
@@ -142,4 +142,4 @@ KINDS: Mapping[Rule, Sequence[Any]] = {
     _classified_backward: [aten.nll_loss_backward.default],
 }
 RULES: Mapping[Any, Rule] = {operation: rule for rule, operations in KINDS.items() for operation in operations}
-"""By operation. Torch goes through a hundred others, only to know a shape, for those whose results are given here."""
+"""Rules by operation. To find a shape, torch would run a hundred operations for each whose result is given here."""

@@ -1,4 +1,4 @@
-"""The regimes of a run: stretches of iterations at which the same parts are active."""
+"""The regimes of a run: sets of iterations at which the same parts are active."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from artschool.config.when import MOST_POINTS, When
 def regimes(config: Config) -> list[int]:
     """The first iteration of each regime, in order.
 
-    Two iterations belong to one regime when the same steps, injectors, losses, optimizers, callbacks and networks are
-    active at both, and their batch goes through in as many parts.
+    Two iterations belong to the same regime if the same steps, injectors, losses, optimizers, callbacks and networks
+    are active at both, and their batches are split into the same number of micro-batches.
     """
     train, gates = config.sections.train, list(_gates(config))
     seen: dict[tuple[object, ...], int] = {}
@@ -24,25 +24,25 @@ def regimes(config: Config) -> list[int]:
     return list(seen.values())
 
 
-def covering(config: Config, iterations: Sequence[int]) -> list[int]:
-    """Fewest of these iterations, or nearly so, among which each step runs in every way it does at any of them.
+def representatives(config: Config, iterations: Sequence[int]) -> list[int]:
+    """A small subset of iterations at which every step runs in every variant that it has at any of them.
 
-    A step runs in another way when other parts of it are active, when it trains other networks, or when what it reads
-    was written in another way.
+    The variant of a step is given by its active parts, the networks that it trains, the number of micro-batches, and
+    the variants of the steps that wrote what it reads. The subset is found greedily, so it may not be the smallest.
     """
     numbers: dict[object, int] = {}
-    ways = {iteration: _ways(config, iteration, numbers) for iteration in iterations}
+    variants = {iteration: _variants(config, iteration, numbers) for iteration in iterations}
     chosen, seen = list[int](), set[int]()
-    for iteration in sorted(iterations, key=lambda iteration: (-len(ways[iteration]), iteration)):
-        new = ways[iteration].keys() - seen
+    for iteration in sorted(iterations, key=lambda iteration: (-len(variants[iteration]), iteration)):
+        new = variants[iteration].keys() - seen
         if new:
             chosen.append(iteration)
             seen |= new
     return sorted(chosen)
 
 
-def _ways(config: Config, iteration: int, numbers: dict[object, int]) -> dict[int, None]:
-    """The ways in which the steps run at an iteration, each a number."""
+def _variants(config: Config, iteration: int, numbers: dict[object, int]) -> dict[int, None]:
+    """The variants in which the steps run at an iteration, as numbers. `numbers` assigns them."""
     writers: dict[str, int] = {}
     found: dict[int, None] = {}
     for step in config.steps.values():
@@ -53,8 +53,8 @@ def _ways(config: Config, iteration: int, numbers: dict[object, int]) -> dict[in
         moved = [name for name in step.section.trained if moves and config.networks[name].when.active(iteration)]
         given = {use.name: writers[use.name] for part in parts for use in part.reads if use.name in writers}
         split = config.sections.train.num_micro_batches(iteration)
-        way = (step.name, tuple(part.path for part in parts), tuple(moved), tuple(sorted(given.items())), split)
-        number = numbers.setdefault(way, len(numbers))
+        variant = (step.name, tuple(part.path for part in parts), tuple(moved), tuple(sorted(given.items())), split)
+        number = numbers.setdefault(variant, len(numbers))
         writers |= {use.name: number for part in parts for use in part.writes}
         found[number] = None
     return found
@@ -69,13 +69,16 @@ def _gates(config: Config) -> Iterator[When]:
         if step.optimizer is not None:
             gates[step.optimizer.when] = None
     gates |= dict.fromkeys(network.when for network in config.networks.values())
-    if (other := config.sections.train.accumulate_every) is not None:
-        gates[When(every=other.every)] = None
+    if (exception := config.sections.train.accumulate_every) is not None:
+        gates[When(every=exception.every)] = None
     yield from gates
 
 
 def _candidates(gates: list[When], start: int, iterations: int | None) -> Iterator[int]:
-    """What is active changes at the bounds, and repeats between them with the common period."""
+    """Iterations that cover all regimes.
+
+    What is active changes at the bounds of gates, and repeats between bounds with the common period.
+    """
     period = min(math.lcm(*(gate.every for gate in gates)), MOST_POINTS)
     bounds = {start, *(gate.after for gate in gates), *(gate.before + 1 for gate in gates if gate.before is not None)}
     inside = sorted(bound for bound in bounds if bound >= start and (iterations is None or bound < iterations))

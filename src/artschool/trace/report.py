@@ -16,17 +16,18 @@ from artschool.trace.memory import Memory
 
 @dataclass
 class Trace:
-    """What happens in each regime of a run.
+    """The result of a trace.
 
     Attributes:
-        regimes: The iterations that were traced.
-        keys: What training writes, by key.
-        evaluations: What evaluations write, by evaluation and key.
-        reached: Which parameters each loss gives a gradient, by the path of the loss.
-        networks: The networks, with parameters without values unless `real`.
+        regimes: The first iteration of each regime.
+        keys: The keys that training writes.
+        evaluations: The keys that evaluations write, by evaluation and key.
+        reached: The parameters that each loss gives a gradient, by the path of the loss.
+        networks: The networks. Their parameters have no values unless `real`.
+        memory: The memory that training takes.
         checkpoint: Bytes of one checkpoint.
-        kept: How many checkpoints there are at once.
-        real: Whether micro-batches ran for real, since something needs values.
+        kept: Number of checkpoints on disk at once.
+        real: Whether micro-batches ran with values, since something needs them.
         notes: What could not be traced.
     """
 
@@ -43,7 +44,7 @@ class Trace:
 
     @property
     def summary(self) -> str:
-        """In one line."""
+        """The number of regimes, memory and checkpoints, in one line."""
         number = len(self.regimes)
         return (
             f"{number} regime{'s' if number > 1 else ''}; training takes about {in_bytes(self.memory.peak)} of memory, "
@@ -51,25 +52,25 @@ class Trace:
         )
 
     def warning_of_disk(self, folder: Path) -> str:
-        """What to say where the checkpoints do not fit on the disk of a folder, which need not exist yet."""
+        """A warning if the checkpoints do not fit on the disk of a folder; "" if they do. The folder need not exist."""
         needed, free = self.checkpoint * self.kept, free_bytes(folder)
         if needed <= free:
             return ""
         return (
-            f"{self.kept} checkpoints take {in_bytes(needed)}, and {folder} has {in_bytes(free)} left; "
+            f"{self.kept} checkpoints take {in_bytes(needed)}, but {folder} has only {in_bytes(free)} free; "
             "lower `checkpoint.keep_last`, or choose another --run-dir"
         )
 
 
 def free_bytes(folder: Path) -> int:
-    """What is left on the disk where a folder is, or will be."""
+    """Free bytes on the disk of a folder, which need not exist."""
     folder = folder.absolute()
-    there = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    return shutil.disk_usage(there).free
+    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    return shutil.disk_usage(existing).free
 
 
 def in_bytes(number: float) -> str:
-    """A number of bytes for people: `28.9 MB`."""
+    """A number of bytes with its unit: `28.9 MB`."""
     if number < 1000:
         return f"{number:.0f} bytes"
     for unit in ("kB", "MB", "GB"):

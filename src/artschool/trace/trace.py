@@ -1,10 +1,10 @@
-"""Run every step of a checked file on tensors without values: shapes, gradients and memory, before anything starts."""
+"""Run every step of a checked file on tensors without values: shapes, gradients and memory, before training starts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,119 +25,159 @@ from artschool.errors import ConfigError, DataError, Fault
 from artschool.read.check import in_reading_order
 from artschool.registry.entries import DatasetEntry
 from artschool.trace.child_process import in_child_process
-from artschool.trace.evaluations import Evaluated, trace_evaluations
-from artschool.trace.fake import fake_tensors, needs_values
+from artschool.trace.evaluations import TracedEvaluations, trace_evaluations
+from artschool.trace.fake import fake_tensors, is_about_missing_values
 from artschool.trace.memory import OPTIMIZER
 from artschool.trace.observe import Untraceable
+from artschool.trace.pictures import picture_faults
 from artschool.trace.report import Trace
 from artschool.trace.training import TrainingTrace
-from artschool.trace.untrained import undrawable, untrained
+from artschool.trace.untrained import untrained_faults
 
-NOTHING: Evaluated = {}, [], []
-NOT_EVALUATED: Evaluated = {}, ["evaluations were not traced: for real they may take as long as training"], []
-MOST_SAMPLES = 32
-"""So many samples are loaded to see their shapes; a larger batch repeats them."""
+MAX_SAMPLES = 32
+"""Maximum number of samples that are loaded to see their shapes. Larger batches repeat them."""
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What a trace needs besides the file.
+
+    Attributes:
+        batches: Some samples of each data set.
+        world_size: The number of processes that will share a batch.
+    """
+
+    loaders: Mapping[str, Loader]
+    batches: Mapping[str, Mapping[str, Any]]
+    world_size: int
 
 
 class _NeedsValues(Exception):  # noqa: N818  # nothing went wrong
-    """Training has to run for real: why, and what evaluations gave without values."""
+    """Training has to run with values.
 
-    def __init__(self, reason: str, evaluated: Evaluated) -> None:
+    Attributes:
+        reason: What needs them.
+        evaluations: The evaluations, which were traced without values.
+    """
+
+    def __init__(self, reason: str, evaluations: TracedEvaluations) -> None:
         super().__init__(reason)
-        self.evaluated = evaluated
+        self.reason = reason
+        self.evaluations = evaluations
 
 
 def trace(config: Config) -> Trace:
-    """Run each regime of a checked file once, without values, or for real where something needs them.
+    """Run each regime of a checked file once, without values, or with values if something needs them.
 
-    Nothing is written, and random numbers are afterwards as before.
+    Nothing is written, and the state of the random generators is restored.
 
     Raises:
-        ConfigError: With every fault that was found.
-        DataError: A batch cannot be loaded. With `data.x.example` none is.
+        ConfigError: Carries every fault that was found.
+        DataError: A batch cannot be loaded. With `data.x.example`, none is loaded.
     """
     world_size = ranks.launched_processes()
     with forked_rng(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.single_process():
         loaders = _loaders(config)
-        batches = {name: loader.first(min(MOST_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
+        batches = {name: loader.first(min(MAX_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
+        inputs = _Inputs(loaders, batches, world_size)
         try:
-            return _traced(config, loaders, batches, world_size)
+            return _trace_without_values(config, inputs)
         except _NeedsValues as error:
-            reason, evaluated = str(error), error.evaluated
-        found = _traced(config, loaders, batches, world_size, evaluated)
-        found.notes.insert(0, f"{reason}, so micro-batches ran for real instead")
+            needs_values = error
+        found = _trace_with_values(config, inputs, needs_values.evaluations)
+        found.notes.insert(0, f"{needs_values.reason}, so micro-batches ran with values")
         return found
 
 
-def _traced(
-    config: Config,
-    loaders: Mapping[str, Loader],
-    batches: Mapping[str, Mapping[str, Any]],
-    world_size: int,
-    known: Evaluated | None = None,
-) -> Trace:
-    """Without values; for real where what evaluations give is known."""
-    real = known is not None
-    with TemporaryDirectory() as folder, nullcontext(nullcontext()) if real else fake_tensors() as copying:
-        with copying:
-            run = _built(config, Path(folder), loaders, real=real)
-        _refuse_lazy(config, run)
-        training = TrainingTrace(config, run, batches["train"], world_size, real=real)
-        evaluate = partial(trace_evaluations, config, run, batches, training.observer)
-        with (
-            in_child_process(evaluate)
-            if run.evaluations and not known
-            else nullcontext(lambda: known or NOTHING) as evaluated
-        ):
+def _trace_without_values(config: Config, inputs: _Inputs) -> Trace:
+    with TemporaryDirectory() as folder, fake_tensors() as copyable:
+        with copyable:
+            run = _build_without_values(config, Path(folder), inputs.loaders)
+        _refuse_lazy_modules(config, run)
+        training = TrainingTrace(config, run, inputs.batches["train"], inputs.world_size, real=False)
+        with _traced_meanwhile(config, training, inputs) as wait_for_evaluations:
             try:
-                with torch.autograd.set_detect_anomaly(real and config.sections.train.detect_anomaly):
+                with torch.autograd.set_detect_anomaly(False):
                     training.run_regimes()
             except Untraceable as error:
-                raise _NeedsValues(str(error), evaluated()) from error
-            faults = training.faults
-            if not faults:
-                faults = [*untrained(config, training), *undrawable(config, training.observer.keys)]
-            evaluations, notes, more = evaluated()
-        # Training first, so that an evaluation is told of only where it adds something.
-        if faults := [*in_reading_order(faults), *more]:
-            raise ConfigError(_each_cause_once(faults))
-        return Trace(
-            regimes=training.iterations,
-            keys=training.observer.keys,
-            evaluations=evaluations,
-            reached=training.observer.gradients.reached,
-            networks=run.networks,
-            memory=training.memory,
-            checkpoint=_checkpoint_bytes(run) + training.memory.lasting[OPTIMIZER],
-            kept=_checkpoints_kept(config, run.iterations),
-            real=real,
-            notes=[*training.notes, *notes],
-        )
+                raise _NeedsValues(str(error), wait_for_evaluations()) from error
+            return _report(config, training, wait_for_evaluations)
+
+
+def _trace_with_values(config: Config, inputs: _Inputs, evaluations: TracedEvaluations) -> Trace:
+    with TemporaryDirectory() as folder:
+        run = build(config, Path(folder), device=None, loaders=inputs.loaders)
+        _refuse_lazy_modules(config, run)
+        training = TrainingTrace(config, run, inputs.batches["train"], inputs.world_size, real=True)
+        with torch.autograd.set_detect_anomaly(config.sections.train.detect_anomaly):
+            training.run_regimes()
+        return _report(config, training, lambda: evaluations)
+
+
+@contextmanager
+def _traced_meanwhile(
+    config: Config, training: TrainingTrace, inputs: _Inputs
+) -> Iterator[Callable[[], TracedEvaluations]]:
+    """Trace evaluations in another process. Yields a function that waits for the result."""
+    if not training.run.evaluations:
+        yield TracedEvaluations
+        return
+    evaluate = partial(trace_evaluations, config, training.run, inputs.batches, training.observer)
+    with in_child_process(evaluate) as result:
+        yield result
+
+
+def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Callable[[], TracedEvaluations]) -> Trace:
+    """What was found.
+
+    Raises:
+        ConfigError: Faults were found.
+    """
+    faults = training.faults
+    if not faults:
+        faults = [*untrained_faults(config, training), *picture_faults(config, training.observer.keys)]
+    evaluations = wait_for_evaluations()
+    # Faults of training come first: an evaluation is mentioned only if it has further faults.
+    if faults := [*in_reading_order(faults), *evaluations.faults]:
+        raise ConfigError(_merged_by_cause(faults))
+    return Trace(
+        regimes=training.iterations,
+        keys=training.observer.keys,
+        evaluations=evaluations.keys,
+        reached=training.observer.gradients.reached,
+        networks=training.run.networks,
+        memory=training.memory,
+        checkpoint=_checkpoint_bytes(training.run) + training.memory.lasting[OPTIMIZER],
+        kept=_checkpoints_kept(config, training.run.iterations),
+        real=training.observer.real,
+        notes=[*training.notes, *evaluations.notes],
+    )
 
 
 def _loaders(config: Config) -> dict[str, Loader]:
     try:
         return build_data(config, examples=True)
     except DataError as error:
-        error.add_note("With `example:`, which says what a sample of a data set holds, a trace needs no data.")
+        error.add_note("A trace needs no data if the data set has an `example:` that describes a sample.")
         raise
 
 
-def _built(config: Config, folder: Path, loaders: Mapping[str, Loader], *, real: bool) -> Run:
+def _build_without_values(config: Config, folder: Path, loaders: Mapping[str, Loader]) -> Run:
     try:
-        return build(config, folder, device=None if real else torch.device("cpu"), loaders=loaders)
+        return build(config, folder, device=torch.device("cpu"), loaders=loaders)
     except Exception as error:
-        if real or not needs_values(error):
+        if not is_about_missing_values(error):
             raise
-        reason = "a network or component looks at the values of tensors when it is built"
-        raise _NeedsValues(reason, NOT_EVALUATED if config.evaluations else NOTHING) from error
+        note = "evaluations were not traced: with values they may take as long as training"
+        evaluations = TracedEvaluations(notes=[note] if config.evaluations else [])
+        raise _NeedsValues("building a network or component reads the values of tensors", evaluations) from error
 
 
-def _refuse_lazy(config: Config, run: Run) -> None:
+def _refuse_lazy_modules(config: Config, run: Run) -> None:
     for name, network in run.networks.items():
         if any(is_lazy(parameter) for parameter in network.parameters()):
-            message = "has lazy modules, whose shapes only the first batch tells, so it cannot be traced"
-            hint = "Give them their sizes, or train with --no-trace."
+            message = "cannot be traced: it has lazy modules, whose shapes depend on the first batch"
+            hint = "Give the modules their sizes, or train with --no-trace."
             raise ConfigError(Fault(config.networks[name].node.place, f"networks.{name}", message, hint))
 
 
@@ -147,22 +187,22 @@ def _batch_size(config: Config, name: str) -> int:
     return entry.batch_size
 
 
-def _each_cause_once(faults: Sequence[Fault]) -> list[Fault]:
-    """In reading order the first fault of each cause, with the places of the others."""
-    placed: dict[object, Fault] = {}
-    for fault in faults:  # Several regimes may show what is wrong at a place.
-        placed.setdefault((fault.place, fault.path), fault)
-    causes: dict[object, list[Fault]] = {}
-    for place, fault in placed.items():
-        causes.setdefault(fault.cause or place, []).append(fault)
-    return in_reading_order(_with_places(*alike) for alike in causes.values())
+def _merged_by_cause(faults: Sequence[Fault]) -> list[Fault]:
+    """The first fault of each cause, with the locations of the others, in reading order."""
+    by_location: dict[object, Fault] = {}
+    for fault in faults:  # Several regimes may find a fault at one location.
+        by_location.setdefault((fault.place, fault.path), fault)
+    by_cause: dict[object, list[Fault]] = {}
+    for location, fault in by_location.items():
+        by_cause.setdefault(fault.cause or location, []).append(fault)
+    return in_reading_order(_with_locations(*same) for same in by_cause.values())
 
 
-def _with_places(fault: Fault, *others: Fault) -> Fault:
+def _with_locations(fault: Fault, *others: Fault) -> Fault:
     if not others:
         return fault
-    *most, last = [f"{other.path} ({other.place})" for other in others]
-    same = f"The same at {', '.join(most)} and {last}." if most else f"The same at {last}."
+    *earlier, last = [f"{other.path} ({other.place})" for other in others]
+    same = f"The same at {', '.join(earlier)} and {last}." if earlier else f"The same at {last}."
     return replace(fault, hint="\n".join(line for line in (fault.hint, same) if line))
 
 
@@ -172,7 +212,7 @@ def _checkpoint_bytes(run: Run) -> int:
 
 
 def _checkpoints_kept(config: Config, iterations: int) -> int:
-    """How many checkpoints are on disk at once; a new one is complete before the oldest goes."""
+    """How many checkpoints are on disk at once; a new one is complete before the oldest is deleted."""
     section = config.sections.checkpoint
     saves = -(-iterations // section.every) if section.every else 1
     return min(saves, section.keep_last + (section.keep_best is not None) + 1)

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from artschool.components.audio.tokenizer import make_tokenizer
 from artschool.components.losses.precision import at_least_float32
-from artschool.registry import injectors, losses
+from artschool.registry import ComponentRole, injectors, losses
 from artschool.registry.signature import Natural
 
 BLANK = 0
 
 
-@losses.register
+@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
 def ctc(
     logits: Tensor,
     tokens: Tensor,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from artschool.components.losses.pixel import pair
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
-from artschool.registry import losses, metrics
+from artschool.registry import ComponentRole, losses, metrics
 from artschool.registry.signature import Count
 
 FLOOR = 1e-5
@@ -21,8 +21,8 @@ RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 """Those of the paper, for 24 kHz: n_fft, hop_length, win_length."""
 
 
-@metrics.register
-@losses.register
+@metrics.register(roles=ComponentRole.LOWER_IS_BETTER)
+@losses.register(roles=ComponentRole.MINIMIZED)
 class MultiResolutionStft(nn.Module):
     """Spectral convergence plus difference of log magnitudes, mean over several short-time Fourier transforms.
 

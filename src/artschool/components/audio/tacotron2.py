@@ -6,11 +6,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
-from artschool.registry import losses, metrics
+from artschool.registry import ComponentRole, losses, metrics
 from artschool.registry.signature import Context
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def tacotron2(
     mel: Tensor, mel_postnet: Tensor, gate_logits: Tensor, target_mel: Tensor, target_gate: Tensor, *, context: Context
 ) -> Tensor:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 from torch import nn
 
-from artschool.registry import metrics
+from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Marker, Role
 
 Text: TypeAlias = Annotated[list[str], Marker(Role.KEY)]
@@ -38,7 +38,7 @@ class _ErrorRate(nn.Module):
         self._metric.reset()
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.LOWER_IS_BETTER)
 class Wer(_ErrorRate):
     """Word error rate: inserted, deleted and replaced words, divided by the number of real words; lower is better."""
 
@@ -48,7 +48,7 @@ class Wer(_ErrorRate):
         super().__init__(WordErrorRate())
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.LOWER_IS_BETTER)
 class Cer(_ErrorRate):
     """Character error rate: inserted, deleted and replaced characters, divided by the real ones; lower is better."""
 

@@ -13,11 +13,11 @@ from artschool.components.diffusion.guidance import conditioned, drop_conditions
 from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
-from artschool.registry import injectors
+from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Context, Network, NotNegative, Positive, UnitInterval
 
 
-@injectors.register
+@injectors.register(roles={ComponentRole.SAMPLER_TRAINING, ComponentRole.EDM})
 def edm(
     network: Network,
     x: Tensor,
@@ -62,7 +62,7 @@ def edm(
     return edm_weight(sigma, sigma_data) * (x0 - x).square().flatten(1).mean(1), x0, sigma
 
 
-@injectors.register("edm_sample")
+@injectors.register("edm_sample", roles={ComponentRole.SAMPLER, ComponentRole.EDM})
 def edm_sample_injector(
     network: Network,
     like: Tensor,

@@ -12,11 +12,11 @@ from artschool.components.diffusion.guidance import conditioned, drop_conditions
 from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
-from artschool.registry import injectors
+from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Context, Count, Network, UnitInterval
 
 
-@injectors.register
+@injectors.register(roles={ComponentRole.SAMPLER_TRAINING, ComponentRole.FLOW_MATCHING})
 def flow_matching(
     network: Network,
     x: Tensor,
@@ -62,7 +62,7 @@ def flow_matching(
     return (predicted - velocity).square().flatten(1).mean(1), end, t
 
 
-@injectors.register
+@injectors.register(roles={ComponentRole.SAMPLER, ComponentRole.FLOW_MATCHING})
 def flow_sample(
     network: Network,
     like: Tensor,

@@ -19,13 +19,13 @@ from artschool.components.diffusion.timesteps import LossSecondMoment, even_time
 from artschool.components.injectors.forward import in_mode
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
-from artschool.registry import injectors
+from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Context, Count, Network, Pattern, Positive, UnitInterval
 
 NETWORK_TIMESTEPS = 1000
 
 
-@injectors.register
+@injectors.register(roles={ComponentRole.SAMPLER_TRAINING, ComponentRole.GAUSSIAN_DIFFUSION})
 class GaussianDiffusion(nn.Module):
     """Add noise to clean data at random timesteps, and measure how well a network predicts the target.
 
@@ -148,7 +148,7 @@ class GaussianDiffusion(nn.Module):
         return uniform_timesteps(len(x), self.process.num_timesteps, x.device)
 
 
-@injectors.register
+@injectors.register(roles={ComponentRole.SAMPLER_TRAINING, ComponentRole.GAUSSIAN_DIFFUSION})
 class GaussianDiffusionExtra(GaussianDiffusion):
     """`gaussian_diffusion` for a network that returns a tuple with its prediction first, `(prediction, a, b)`.
 
@@ -174,7 +174,7 @@ class GaussianDiffusionExtra(GaussianDiffusion):
         return terms.loss, terms.vb, terms.x0, t, *further
 
 
-@injectors.register
+@injectors.register(roles={ComponentRole.SAMPLER, ComponentRole.GAUSSIAN_DIFFUSION})
 class DiffusionSample(nn.Module):
     """Draw samples from a network that `gaussian_diffusion` trained with the same options.
 

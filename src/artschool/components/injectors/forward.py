@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.errors import ConfigError, nearest
-from artschool.registry import injectors
+from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Network, Pattern
 
 Mode = Literal["keep", "eval", "train"]
@@ -18,7 +18,7 @@ Mode = Literal["keep", "eval", "train"]
 MethodName = Annotated[str, Pattern(r"^[A-Za-z][A-Za-z0-9_]*$", "the name of a method that begins with a letter")]
 
 
-@injectors.register
+@injectors.register(roles=ComponentRole.NETWORK_CALL)
 def forward(
     network: Network,
     inputs: list[Tensor | float | None],

@@ -4,11 +4,11 @@ from torch import Tensor
 
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.components.losses.precision import at_least_float32
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def adjusted_pixel(
     fake: Tensor,
     real: Tensor,

@@ -3,11 +3,11 @@
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Positive
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def charbonnier(fake: Tensor, real: Tensor, *, epsilon: Positive = 1e-3) -> Tensor:
     """Mean of `sqrt((fake - real)^2 + epsilon^2)`.
 

@@ -4,10 +4,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def cosine(fake: Tensor, real: Tensor, *, dim: int = 1) -> Tensor:
     """Mean of 1 - cosine similarity: 0 for vectors of equal direction, 2 for opposite ones, whatever their lengths.
 

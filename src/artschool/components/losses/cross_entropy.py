@@ -7,10 +7,10 @@ from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 
 
-@losses.register
+@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
 def cross_entropy(
     logits: Tensor,
     labels: Tensor,

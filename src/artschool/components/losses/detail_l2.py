@@ -9,11 +9,11 @@ from torch import Tensor
 
 from artschool.components.losses.pixel import pair
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, NotNegative
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def detail_l2(
     fake: Tensor,
     real: Tensor,

@@ -4,11 +4,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Positive
 
 
-@losses.register
+@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
 def distillation(teacher: Tensor, student: Tensor, *, temperature: Positive = 1.0, class_dim: int = 1) -> Tensor:
     """Divergence of the student's class probabilities from the teacher's, mean over samples.
 

@@ -13,11 +13,11 @@ from artschool.components.injectors.forward import MethodName, forward
 from artschool.components.losses.critic import Inputs, as_list, total
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def feature_matching(network: Network, fake: Inputs, real: Inputs, *, method: MethodName = "features") -> Tensor:
     """Mean absolute difference of a critic's features of fakes and real samples, summed over layers and parts.
 

@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import NotNegative
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def focal_frequency(fake: Tensor, real: Tensor, *, alpha: NotNegative = 1.0) -> Tensor:
     """Mean over frequencies of `w |F(fake) - F(real)|^2`, with `w = |F(fake) - F(real)|^alpha` over its largest value.
 

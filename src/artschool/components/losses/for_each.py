@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Loss
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def for_each(
     loss: Loss, fake: Tensor, real: Tensor, *, dim: int = 1, element_weights: list[float] | None = None
 ) -> Tensor:
@@ -37,7 +37,7 @@ def for_each(
     return torch.stack(values).sum()
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def for_element(loss: Loss, fake: Tensor, real: Tensor, *, index: int, dim: int = 1) -> Tensor:
     """Another loss at one position of a dimension.
 

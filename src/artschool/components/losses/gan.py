@@ -12,7 +12,7 @@ from artschool import ranks
 from artschool.components.losses import gan_kinds as kinds
 from artschool.components.losses.critic import Inputs, detached, logits_of, total
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, Network, NotNegative
 
 GeneratorKind = Literal["vanilla", "saturating", "lsgan", "hinge", "wgan", "ragan"]
@@ -21,7 +21,7 @@ RELATIVE = ("ragan", "max_spread")
 """Kinds in which only differences of logits are meaningful."""
 
 
-@losses.register
+@losses.register(roles={ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
 def generator_gan(
     network: Network,
     fake: Inputs,
@@ -63,7 +63,7 @@ def generator_gan(
     return stopped_below(min_loss, total([kinds.generator_ragan(*pair) for pair in pairs]))
 
 
-@losses.register
+@losses.register(roles={ComponentRole.CRITIC_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
 def discriminator_gan(
     network: Network,
     fake: Inputs,

@@ -5,13 +5,13 @@ from torch import Tensor
 
 from artschool.components.losses.altered_input import Inputs, output_for
 from artschool.components.losses.criteria import CRITERIA, Criterion
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Natural, Network
 
 NUM_CHANGES = 5
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def geometric(
     network: Network,
     x: Tensor,

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from artschool.components.losses.critic import Inputs, detached, logits_of, total
 from artschool.components.losses.precision import at_least_float32, without_autocast
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register
+@losses.register(roles={ComponentRole.CRITIC_PENALTY, ComponentRole.SECOND_ORDER, ComponentRole.MINIMIZED})
 def gradient_penalty(
     network: Network,
     real: Inputs | None = None,

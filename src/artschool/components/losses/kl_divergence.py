@@ -3,10 +3,10 @@
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Divergence of a normal distribution with independent dimensions from the standard normal one, in nats.
 

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 
 from artschool.components.losses.features import feature_pairs
 from artschool.errors import CheckpointError, ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 from artschool.storage.tensors import read_content
 
 EPSILON = 1e-8
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 class Lpips(nn.Module):
     """Learned perceptual distance: squared differences of unit feature vectors, with weights fitted to human judgement.
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, Fraction
 
 
-@losses.register
+@losses.register(roles={ComponentRole.SECOND_ORDER, ComponentRole.MINIMIZED})
 class PathLength(nn.Module):
     """StyleGAN2's path length regularisation.
 

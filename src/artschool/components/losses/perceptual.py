@@ -5,11 +5,11 @@ from torch import Tensor
 
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def perceptual(
     network: Network,
     fake: Tensor,

@@ -5,10 +5,10 @@ from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def l1(fake: Tensor, real: Tensor) -> Tensor:
     """Mean absolute difference, computed in float32 or better.
 
@@ -22,7 +22,7 @@ def l1(fake: Tensor, real: Tensor) -> Tensor:
     return F.l1_loss(*pair("l1", fake, real))
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def l2(fake: Tensor, real: Tensor) -> Tensor:
     """Mean squared difference, computed in float32 or better.
 

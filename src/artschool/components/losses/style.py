@@ -5,11 +5,11 @@ from torch import Tensor
 
 from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
 from artschool.components.losses.precision import without_autocast
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerWeights | None = None) -> Tensor:
     """Sum over layers of `|G(fake) - G(real)|^2`, where G measures which features occur together, at any position.
 

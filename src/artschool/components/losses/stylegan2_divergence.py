@@ -9,11 +9,13 @@ from torch import Tensor
 from artschool.components.losses.critic import Inputs, logits_of, total
 from artschool.components.losses.gan_kinds import discriminator_hinge, generator_hinge
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network, NotNegative
 
 
-@losses.register
+@losses.register(
+    roles={ComponentRole.CRITIC_LOSS, ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}
+)
 def stylegan2_divergence(
     network: Network,
     fake: Inputs,

@@ -3,10 +3,10 @@
 from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def total_variation(x: Tensor) -> Tensor:
     """Sum of absolute differences of vertical and horizontal neighbours, divided by the number of values.
 

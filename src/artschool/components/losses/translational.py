@@ -6,11 +6,11 @@ from torch import Tensor
 from artschool.components.losses.altered_input import Inputs, output_for
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Count, Natural, Network
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def translational(
     network: Network,
     output: Tensor,

@@ -6,13 +6,13 @@ from torch import Tensor
 from artschool.components.losses.pixel import pair
 from artschool.components.losses.precision import without_autocast
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, NotNegative
 
 EPSILON = 1e-4
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def vicreg(
     x: Tensor,
     y: Tensor,

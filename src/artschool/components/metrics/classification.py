@@ -3,10 +3,10 @@
 from torch import Tensor
 
 from artschool.errors import ConfigError
-from artschool.registry import metrics
+from artschool.registry import ComponentRole, metrics
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.HIGHER_IS_BETTER)
 def accuracy(logits: Tensor, labels: Tensor, *, class_dim: int = 1) -> Tensor:
     """Fraction of positions whose largest logit belongs to the correct class, for each sample.
 

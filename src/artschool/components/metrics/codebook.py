@@ -9,7 +9,7 @@ from torch import Tensor
 
 from artschool import ranks
 from artschool.errors import ConfigError
-from artschool.registry import metrics
+from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Count
 
 
@@ -49,7 +49,7 @@ class _CodeCounts:
         return torch.stack(ranks.gather(self._counts)).sum(0).tolist()
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.HIGHER_IS_BETTER)
 class CodebookPerplexity(_CodeCounts):
     """`exp(-sum p log p)` with p the fraction of each code: 1 if one code is used, num_codes for uniform use."""
 
@@ -60,7 +60,7 @@ class CodebookPerplexity(_CodeCounts):
         return math.exp(-sum(fraction * math.log(fraction) for fraction in fractions))
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.HIGHER_IS_BETTER)
 class CodebookUsage(_CodeCounts):
     """Fraction of codes that are used at least once, in 0..1."""
 

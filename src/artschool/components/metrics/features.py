@@ -2,7 +2,7 @@
 
 from artschool.components.losses.lpips import Lpips
 from artschool.components.losses.style import style
-from artschool.registry import metrics
+from artschool.registry import ComponentRole, metrics
 
-metrics.register("lpips", Lpips)
-metrics.register("style", style)
+metrics.register("lpips", Lpips, roles=ComponentRole.LOWER_IS_BETTER)
+metrics.register("style", style, roles=ComponentRole.LOWER_IS_BETTER)

@@ -10,11 +10,11 @@ from torch import Tensor
 from artschool import ranks
 from artschool.components.metrics.pooled import pooled_features
 from artschool.errors import NumericsError
-from artschool.registry import metrics
+from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Network
 
 
-@metrics.register
+@metrics.register(roles={ComponentRole.LOWER_IS_BETTER, ComponentRole.COMPARES_DISTRIBUTIONS})
 class Fid:
     """Fréchet distance between Gaussians fitted to the features of generated and of real samples.
 

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
-from artschool.registry import metrics
+from artschool.registry import ComponentRole, metrics
 
 Levels = Annotated[int, Field(ge=2)]
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.LOWER_IS_BETTER)
 def flow_nll(z: Tensor, log_det: Tensor, *, levels: Levels | None = None) -> Tensor:
     """Negative log-likelihood of each sample under a flow to a standard normal, in bits per dimension.
 

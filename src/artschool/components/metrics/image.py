@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from artschool.registry import metrics
+from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Positive
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.HIGHER_IS_BETTER)
 def psnr(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
     """Peak signal-to-noise ratio of each sample in decibels: `10 log10(data_range^2 / mean squared error)`.
 
@@ -24,7 +24,7 @@ def psnr(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
     return peak_signal_noise_ratio(fake, real, data_range=data_range, reduction="none", dim=tuple(range(1, fake.ndim)))
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.HIGHER_IS_BETTER)
 def ssim(fake: Tensor, real: Tensor, *, data_range: Positive = 1.0) -> Tensor:
     """Structural similarity of each sample, with a Gaussian window of 11 pixels and standard deviation 1.5.
 

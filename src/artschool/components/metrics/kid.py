@@ -8,14 +8,14 @@ from torch import Tensor
 from artschool import ranks
 from artschool.components.metrics.pooled import pooled_features
 from artschool.errors import NumericsError
-from artschool.registry import metrics
+from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Network
 
 _BLOCK = 4096
 """Number of rows of the kernel matrix that are in memory at the same time."""
 
 
-@metrics.register
+@metrics.register(roles={ComponentRole.LOWER_IS_BETTER, ComponentRole.COMPARES_DISTRIBUTIONS})
 class Kid:
     """Squared maximum mean discrepancy between the features of generated and of real samples.
 

@@ -11,10 +11,10 @@ from typing import Any
 from torch import nn
 
 from artschool.errors import ConfigError, ResourceError, nearest
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 
 
-@networks.register
+@networks.register(roles=ComponentRole.STARTS_RANDOM)
 def timm(*, model: str, options: dict[str, Any] = {}) -> nn.Module:  # noqa: B006  # never changed
     """A model of timm, such as `resnet18` or `vit_tiny_patch16_224`.
 
@@ -33,7 +33,7 @@ def timm(*, model: str, options: dict[str, Any] = {}) -> nn.Module:  # noqa: B00
     return _module("timm", model, package.create_model(model, pretrained=False, **options))
 
 
-@networks.register
+@networks.register(roles=ComponentRole.STARTS_RANDOM)
 def torchvision(*, model: str, options: dict[str, Any] = {}) -> nn.Module:  # noqa: B006  # never changed
     """A model of torchvision, such as `resnet18` or `convnext_tiny`.
 
@@ -55,7 +55,7 @@ def torchvision(*, model: str, options: dict[str, Any] = {}) -> nn.Module:  # no
     return _module("torchvision", model, models.get_model(model, **no_weights, **options))
 
 
-@networks.register
+@networks.register(roles=ComponentRole.STARTS_RANDOM)
 def diffusers(*, model: str, folder: Path | None = None, options: dict[str, Any] = {}) -> nn.Module:  # noqa: B006  # never changed
     """A model of diffusers, such as `UNet2DModel` or `AutoencoderKL`, which returns a tensor or a tuple of tensors.
 
@@ -75,7 +75,7 @@ def diffusers(*, model: str, folder: Path | None = None, options: dict[str, Any]
     return _with_plain_outputs("diffusers", model, model_class.from_pretrained(_existing(folder), **_LOCAL, **options))
 
 
-@networks.register
+@networks.register(roles=ComponentRole.STARTS_RANDOM)
 def transformers(*, model: str, folder: Path | None = None, options: dict[str, Any] = {}) -> nn.Module:  # noqa: B006  # never changed
     """A model of transformers, such as `BertModel`, which returns a tensor or a tuple of tensors.
 

@@ -7,11 +7,11 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 from artschool.registry.signature import Count
 
 
-@networks.register("edsr")
+@networks.register("edsr", roles=ComponentRole.STARTS_RANDOM)
 class EDSR(nn.Module):
     """Residual blocks without normalisation at the low resolution, then sub-pixel convolution.
 

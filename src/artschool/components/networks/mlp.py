@@ -6,11 +6,11 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 from artschool.registry.signature import Count
 
 
-@networks.register("mlp")
+@networks.register("mlp", roles=ComponentRole.STARTS_RANDOM)
 class MLP(nn.Module):
     """Linear layers with a norm and a ReLU between them. Without `hidden`, a single linear layer, such as a probe.
 

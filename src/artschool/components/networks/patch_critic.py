@@ -6,13 +6,13 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 from artschool.registry.signature import Count
 
 MAX_WIDENING = 8
 
 
-@networks.register
+@networks.register(roles=ComponentRole.STARTS_RANDOM)
 class PatchCritic(nn.Module):
     """Strided convolutions to a map of logits, each of which sees a patch of the image: PatchGAN's discriminator.
 

@@ -7,13 +7,13 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 from artschool.registry.signature import Count
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
-@networks.register("resnet")
+@networks.register("resnet", roles={ComponentRole.STARTS_RANDOM, ComponentRole.HAS_BATCH_NORM})
 class ResNet(nn.Module):
     """ResNet with torchvision's parameter names.
 

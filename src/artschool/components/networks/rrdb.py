@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 from artschool.registry.signature import Count
 
 RESIDUAL_SCALE = 0.2
@@ -32,7 +32,7 @@ class DenseBlock(nn.Module):
         return out
 
 
-@networks.register("rrdb")
+@networks.register("rrdb", roles=ComponentRole.STARTS_RANDOM)
 class RRDB(nn.Module):
     """Residual-in-residual dense blocks, then nearest upsampling with convolutions.
 

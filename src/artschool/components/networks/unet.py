@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artschool.errors import ConfigError
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 from artschool.registry.signature import Count, Fraction, Natural
 
 LONGEST_PERIOD = 10000
 GROUPS = 32
 
 
-@networks.register
+@networks.register(roles=ComponentRole.STARTS_RANDOM)
 class Unet(nn.Module):
     """Predict a tensor in the shape of a noised image, given its noise level.
 

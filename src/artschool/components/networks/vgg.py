@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.errors import allowed
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Number of convolutions in each block, by the number of layers with weights."""
@@ -20,7 +20,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's pixels in 0..1, for red, green and blue."""
 
 
-@networks.register
+@networks.register(roles=ComponentRole.STARTS_RANDOM)
 class Vgg(nn.Module):
     """Feature maps of VGG, which `perceptual`, `style` and `lpips` compare.
 

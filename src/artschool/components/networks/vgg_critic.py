@@ -9,14 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artschool.errors import ConfigError
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 from artschool.registry.signature import Count
 
 Norm = Literal["batch", "group", "none", "spectral"]
 MAX_WIDENING = 8
 
 
-@networks.register
+@networks.register(roles=ComponentRole.STARTS_RANDOM)
 class VggCritic(nn.Module):
     """Stages that halve the image, then two linear layers to one logit for the whole image.
 

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from artschool.components.networks.vector_quantizer import VectorQuantizer
 from artschool.errors import DataError
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 from artschool.registry.signature import Count, Fraction, Natural, UnitInterval
 
 
-@networks.register
+@networks.register(roles=ComponentRole.STARTS_RANDOM)
 class VqVae(nn.Module):
     """An encoder of strided convolutions and residual blocks, a codebook, and the mirrored decoder.
 

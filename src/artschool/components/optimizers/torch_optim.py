@@ -6,17 +6,17 @@ matrices, and SparseAdam takes only sparse gradients.
 
 import torch
 
-from artschool.registry import optimizers
+from artschool.registry import ComponentRole, optimizers
 
 optimizers.register("adadelta", torch.optim.Adadelta)
 optimizers.register("adafactor", torch.optim.Adafactor)
 optimizers.register("adagrad", torch.optim.Adagrad)
-optimizers.register("adam", torch.optim.Adam)
-optimizers.register("adamax", torch.optim.Adamax)
-optimizers.register("adamw", torch.optim.AdamW)
+optimizers.register("adam", torch.optim.Adam, roles={ComponentRole.ADAPTIVE, ComponentRole.COUPLED_DECAY})
+optimizers.register("adamax", torch.optim.Adamax, roles={ComponentRole.ADAPTIVE, ComponentRole.COUPLED_DECAY})
+optimizers.register("adamw", torch.optim.AdamW, roles=ComponentRole.ADAPTIVE)
 optimizers.register("asgd", torch.optim.ASGD)
-optimizers.register("nadam", torch.optim.NAdam)
-optimizers.register("radam", torch.optim.RAdam)
-optimizers.register("rmsprop", torch.optim.RMSprop)
+optimizers.register("nadam", torch.optim.NAdam, roles={ComponentRole.ADAPTIVE, ComponentRole.COUPLED_DECAY})
+optimizers.register("radam", torch.optim.RAdam, roles={ComponentRole.ADAPTIVE, ComponentRole.COUPLED_DECAY})
+optimizers.register("rmsprop", torch.optim.RMSprop, roles=ComponentRole.ADAPTIVE)
 optimizers.register("rprop", torch.optim.Rprop)
-optimizers.register("sgd", torch.optim.SGD)
+optimizers.register("sgd", torch.optim.SGD, roles=ComponentRole.GRADIENT_DESCENT)

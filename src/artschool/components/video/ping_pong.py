@@ -10,10 +10,10 @@ from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def ping_pong(fake: Tensor, *, criterion: Literal["l1", "l2"] = "l1") -> Tensor:
     """Distance between frames generated on the way forward and those generated from the same inputs on the way back.
 

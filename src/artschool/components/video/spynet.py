@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from artschool.components.losses.precision import at_least_float32
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
-from artschool.registry import networks
+from artschool.registry import ComponentRole, networks
 from artschool.registry.signature import Count
 
 SMALLEST_VARIANCE = 1e-4
 
 
-@networks.register("spynet")
+@networks.register("spynet", roles=ComponentRole.STARTS_RANDOM)
 class SpyNet(nn.Module):
     """Optical flow from coarse to fine: each level of an image pyramid corrects the flow of the coarser level.
 

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from artschool.components.video.warp import resize_flow, warp
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Loss, Natural, Network
 
 
-@losses.register
+@losses.register(roles=ComponentRole.MINIMIZED)
 def temporal_gan(
     flow: Network,
     fake: Tensor,

@@ -6,11 +6,11 @@ from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.components.video.sequences import on_frames
-from artschool.registry import metrics
+from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Network
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.LOWER_IS_BETTER)
 def tof(flow: Network, fake: Tensor, real: Tensor) -> Tensor:
     """tOF: difference between the motion in a sequence and in the original, by the flows that a network finds in both.
 
@@ -47,7 +47,7 @@ def temporal_difference(fake: Tensor, real: Tensor) -> Tensor:
     return (error[:, 1:] - error[:, :-1]).abs().flatten(1).mean(1)
 
 
-@metrics.register
+@metrics.register(roles=ComponentRole.LOWER_IS_BETTER)
 def end_point_error(fake: Tensor, real: Tensor) -> Tensor:
     """Mean Euclidean distance between the ends of two flows.
 

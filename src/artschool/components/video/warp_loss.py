@@ -12,11 +12,11 @@ from artschool.components.losses.precision import at_least_float32
 from artschool.components.video.sequences import on_frames
 from artschool.components.video.warp import warp
 from artschool.errors import ConfigError
-from artschool.registry import losses
+from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register("warp")
+@losses.register("warp", roles=ComponentRole.MINIMIZED)
 def warp_loss(flow: Network, frames: Tensor, *, criterion: Literal["l1", "l2"] = "l1") -> Tensor:
     """Distance between a frame and its neighbour warped onto it: trains a flow network without true flows.
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("registries")
 
 def never(folder: Path, *overrides: str) -> list[str]:
     config = check_file(toy_run.write(folder, *overrides))
-    return [f"{fault.path}: {fault.message}" for fault in timeline(config, train_batches(config)).never]
+    return [f"{fault.path}: {fault.message}" for fault in timeline(config, train_batches(config)).warnings]
 
 
 def test_a_sound_file_has_nothing_that_never_happens(tmp_path: Path) -> None:
@@ -40,24 +40,24 @@ def test_a_sound_file_has_nothing_that_never_happens(tmp_path: Path) -> None:
         ),
         (
             "steps.gen.schedule=[{type: constant}, {type: constant, from: 20}]",
-            "steps.gen.schedule.1: never counts: it starts from 20, and the last update is at iteration 19",
+            "steps.gen.schedule.1: has no effect: it starts at iteration 20, and the last update is at 19",
         ),
         (
             "steps.gen.schedule=[{type: multi_step, milestones: [3, 10]}, {type: constant, from: 10}]",
-            "steps.gen.schedule.0.milestones: iteration 10 is never reached: the next phase starts from 10",
+            "steps.gen.schedule.0.milestones: iteration 10 is never reached: the next phase starts at iteration 10",
         ),
         (
             "steps.gen.schedule={type: constant, warmup: 21}",
-            "steps.gen.schedule: never reaches its full rate: it warms up until iteration 20, "
+            "steps.gen.schedule: never reaches its full rate: its warm-up lasts until iteration 20, "
             "and the last update is at iteration 19",
         ),
         (
             "steps.critic.optimizer.after=20",
-            "steps.critic.optimizer: never steps: it is active after 20, and training ends after 20 iterations",
+            "steps.critic.optimizer: never updates: it is active after 20, and training ends after 20 iterations",
         ),
         (
             "networks.critic.after=30",
-            "networks.critic: steps.critic never moves it: it is active after 30, "
+            "networks.critic: steps.critic never updates it: it is active after 30, "
             "and training ends after 20 iterations",
         ),
         (
@@ -66,11 +66,11 @@ def test_a_sound_file_has_nothing_that_never_happens(tmp_path: Path) -> None:
         ),
         (
             "log.pictures={every: 21, keys: [lq]}",
-            "log.pictures.every: no picture is drawn: they come every 21 iterations, and training ends after 20",
+            "log.pictures.every: no picture is logged: the interval is 21 iterations, and training ends after 20",
         ),
         (
             "steps.critic.optimizer.after=19",  # Every second one: 18 is the last.
-            "steps.critic.optimizer: never steps: it is active after 19, and the step trains after 4, every 2",
+            "steps.critic.optimizer: never updates: it is active after 19, and the step trains after 4, every 2",
         ),
     ],
 )
@@ -101,7 +101,7 @@ def test_a_step_whose_losses_are_never_active_when_it_would_train(tmp_path: Path
         "{type: discriminator_gan, kind: hinge, network: critic, fake: sr, real: hq, weight: 1.0, after: 7, before: 7}"
     )
     assert never(tmp_path, f"steps.critic.losses.gan={loss}") == [
-        "steps.critic: never trains: none of its losses is active when it would"
+        "steps.critic: never trains: its losses are never active when its gates are open"
     ]
 
 
@@ -110,13 +110,13 @@ def test_a_loss_between_the_updates_moves_nothing(tmp_path: Path) -> None:
         "{type: discriminator_gan, kind: hinge, network: critic, fake: sr, real: hq, weight: 1.0, after: 7, before: 7}"
     )
     assert never(tmp_path, f"steps.critic.losses.between={loss}") == [
-        "steps.critic.losses.between: moves nothing: it is active after 7, before 7, and the step never trains then"
+        "steps.critic.losses.between: trains nothing: it is active after 7, before 7, and its step never trains then"
     ]
 
 
 def test_an_average_of_what_nothing_moves(tmp_path: Path) -> None:
     assert never(tmp_path, "ema.networks=[gen, critic]", "steps.critic.optimizer=none") == [
-        "ema.networks: the average of 'critic' never moves, since no step moves 'critic'"
+        "ema.networks: the average of 'critic' never changes: no step updates 'critic'"
     ]
 
 
@@ -136,5 +136,5 @@ def test_pictures_that_were_due_before_the_run_begins_are_not_drawn(tmp_path: Pa
     pictures = "log.pictures={every: 8, keys: [lq]}"
     assert never(tmp_path, pictures, "train.start_iteration=15") == []  # After 16 finished ones.
     assert never(tmp_path, pictures, "train.start_iteration=16") == [
-        "log.pictures.every: no picture is drawn: they come every 8 iterations, and training ends after 20"
+        "log.pictures.every: no picture is logged: the interval is 8 iterations, and training ends after 20"
     ]
