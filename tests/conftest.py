@@ -1,4 +1,4 @@
-"""Lets tests import the modules beside them, such as toys, and register components for a while."""
+"""A corpus of speech for the tests that need one, and registries that forget what a test registers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ import pytest
 
 from artschool.components.builtins import load_builtins
 from artschool.registry import REGISTRIES
-from no_skips import pytest_make_collect_report, pytest_runtest_makereport
-from speech import make_corpus
+from tests.no_skips import pytest_make_collect_report, pytest_runtest_makereport
+from tests.speech import make_corpus
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]  # Hooks.
-
-sys.path += [
-    str(Path(__file__).parent / folder)
-    for folder in (".", "components", "config", "engine", "legacy", "trace", "graph", "lint")
-]
 
 
 @pytest.fixture(scope="session")

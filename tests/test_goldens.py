@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from goldens import Case, load_cases, main, run_case
+from tests.goldens import Case, load_cases, main, run_case
 
 FOLDER = Path(__file__).parent / "goldens"
 CASES = {case.name: case for case in load_cases(FOLDER)}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bad_files import SOUND
 from pydantic import TypeAdapter
 
 from artschool.config import sections
@@ -15,6 +14,7 @@ from artschool.read.read import check_file
 from artschool.registry import REGISTRIES
 from artschool.wording.spelling import closest, distance
 from artschool.wording.synonyms import OPTIONS, TYPES
+from tests.config.bad_files import SOUND
 
 CLOSE = [
     # Letters that are swapped, missing, doubled, wrong.

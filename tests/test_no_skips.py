@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from no_skips import NO_SKIPS
+from tests.no_skips import NO_SKIPS
 
 TESTS = """
 import pytest
@@ -39,7 +39,18 @@ def results_of(folder: Path, setting: str) -> tuple[int, list[str]]:
         "PYTEST_ADDOPTS": "",
         "COLUMNS": "200",
     }
-    command = [sys.executable, "-m", "pytest", "-p", "no_skips", "-p", "no:cacheprovider", "-rfEs", "--tb=no", "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "tests.no_skips",
+        "-p",
+        "no:cacheprovider",
+        "-rfEs",
+        "--tb=no",
+        "-q",
+    ]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout.splitlines()
 

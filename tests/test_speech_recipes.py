@@ -12,7 +12,7 @@ import pytest
 import artschool
 from artschool.components.audio.text_audio import TextAudio
 from artschool.errors import DataError
-from speech import RECIPES, script
+from tests.speech import RECIPES, script
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import toy_run
 
 import artschool
+from tests.engine import toy_run
 
 
 def test_the_file_is_kept_as_it_was_given_whatever_the_locale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

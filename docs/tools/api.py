@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from docs.tools.markdown import docstring, table
-
 import artschool
 from artschool.engine.run import Run
 from artschool.errors import ArtschoolError
 from artschool.registry import Registry
+from docs.tools.markdown import docstring, table
 
 INTRODUCTION = """# Python API
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 
 import click
-from docs.tools.markdown import prose, table
 
 from artschool.cli.main import cli
+from docs.tools.markdown import prose, table
 
 
 def page() -> str:

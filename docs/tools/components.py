@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from docs.tools.markdown import docstring, prose, table
-
 from artschool.components.builtins import load_builtins
 from artschool.config.component import takes_list
 from artschool.config.docstrings import attributes, documented
@@ -13,6 +11,7 @@ from artschool.config.type_names import annotation_of, limits, type_name
 from artschool.config.write import flow
 from artschool.registry import REGISTRIES, Registered, Registry
 from artschool.registry.signature import Parameter, Role
+from docs.tools.markdown import docstring, prose, table
 
 HEAD = ("option", "default", "takes", "meaning")
 

@@ -10,11 +10,10 @@ REFUSED = re.compile(r"^\| (\w+) \| `((?:def|class) .*?)` \| (.*) \|$", re.MULTI
 
 def refusal(kind: str, code: str) -> str:
     """What registering a component says that is refused, without the component's name."""
-    from docs.tools.registries import shipped_only
-
     from artschool.components.builtins import load_builtins
     from artschool.errors import ConfigError
     from artschool.registry import REGISTRIES
+    from docs.tools.registries import shipped_only
 
     load_builtins()
     namespace: dict[str, Any] = {"__name__": "components_page"}

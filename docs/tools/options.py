@@ -6,13 +6,13 @@ import typing
 from collections.abc import Iterator
 from typing import Any
 
-from docs.tools.markdown import prose, table
 from pydantic import BaseModel
 
 from artschool.config.docstrings import attributes
 from artschool.config.sections import FileSections
 from artschool.config.type_names import annotation_of, limits, type_name
 from artschool.config.write import flow
+from docs.tools.markdown import prose, table
 
 HEAD = ("option", "default", "takes", "meaning")
 INTRODUCTION = """# Options of the sections

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 import torch
-import wrong_parts  # noqa: F401  # registers its components
-from corpus import RECIPES, TABLES, Case, read_cases
 from safetensors.torch import save_file
 
 from artschool.cli.main import main
-from speech import make_corpus
+from tests.broken import wrong_parts  # noqa: F401  # registers its components
+from tests.broken.corpus import RECIPES, TABLES, Case, read_cases
+from tests.speech import make_corpus
 
 CASES = [case for table in TABLES for case in read_cases(table)]
 

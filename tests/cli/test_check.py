@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from bad_files import SOUND
 
 from artschool.cli.check import check_command
 from artschool.errors import ConfigError
+from tests.config.bad_files import SOUND
 
 pytestmark = pytest.mark.usefixtures("registries")
 SUMMARY = """\

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-import toy_run
 from click.testing import CliRunner, Result
 
 from artschool.cli.main import cli
 from artschool.engine.run import Run
 from artschool.errors import ArtschoolError, CheckpointError, ConfigError
+from tests.engine import toy_run
 
 
 def trained(folder: Path) -> list[dict[str, float]]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bad_files import SOUND
 from click.testing import CliRunner, Result
 
 from artschool.cli.main import cli
 from artschool.errors import ConfigError
+from tests.config.bad_files import SOUND
 
 pytestmark = pytest.mark.usefixtures("registries")
 PLUGIN = '''

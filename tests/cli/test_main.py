@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from bad_files import SOUND
 from click.testing import CliRunner
 
 from artschool.cli.main import cli, main
 from artschool.errors import ConfigError
+from tests.config.bad_files import SOUND
 
 LAZY = """
 import sys

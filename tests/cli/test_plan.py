@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_run
 from click.testing import CliRunner, Result
 
 from artschool.cli.main import cli
 from artschool.errors import ArtschoolError, ConfigError
+from tests.engine import toy_run
 
 pytestmark = pytest.mark.usefixtures("registries")
 TABLE = """\

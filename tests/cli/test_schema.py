@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bad_files import SOUND
 from click.testing import CliRunner
 from jsonschema import Draft7Validator
 
 from artschool.cli.main import cli
 from artschool.errors import ConfigError
+from tests.config.bad_files import SOUND
 
 pytestmark = pytest.mark.usefixtures("registries")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from traced_parts import TEXT, window
 
 from artschool.cli.main import cli
 from artschool.errors import ConfigError, ResourceError
 from artschool.trace import report
+from tests.trace.traced_parts import TEXT, window
 
 PRINTED = """\
 key      value           gradient  writer -> readers

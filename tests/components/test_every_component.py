@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from examples import EXAMPLES
-from examples.example import Example
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -18,6 +16,8 @@ from artschool.data.seeds import seed_all
 from artschool.registry import REGISTRIES
 from artschool.steps.call import Call
 from artschool.steps.state import State
+from tests.components.examples import EXAMPLES
+from tests.components.examples.example import Example
 
 load_builtins()
 CPU, META = torch.device("cpu"), torch.device("meta")

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from bad_files import KNOWN, SOUND, Case, read_cases
 
 from artschool.components.builtins import load_builtins
 from artschool.errors import ConfigError
 from artschool.read.read import check_file
 from artschool.registry import REGISTRIES
+from tests.config.bad_files import KNOWN, SOUND, Case, read_cases
 
 CASES = read_cases()
 

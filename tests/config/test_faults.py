@@ -6,10 +6,10 @@ import pickle
 from pathlib import Path
 
 import pytest
-from bad_files import SOUND
 
 from artschool.errors import ConfigError, Fault, FaultKind, Place
 from artschool.read.read import check_file
+from tests.config.bad_files import SOUND
 
 PLACE = Place("gan.yml", 3, 4)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bad_files import SOUND
 
 from artschool.config.source import Node
 from artschool.diff.difference import Difference, difference
 from artschool.diff.normalized import NormalizedConfig, normalize
 from artschool.errors import Place
 from artschool.read.read import check_file
+from tests.config.bad_files import SOUND
 
 pytestmark = pytest.mark.usefixtures("registries")
 ARCHITECTURE = "Architecture: checkpoints may be incompatible"

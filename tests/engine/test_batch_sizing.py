@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
-import toy_run
-from test_resume import StopAfter, trained
 from torch import Tensor, nn
-from toy_parts import load, same
 
 from artschool.engine.batch_sizing import BatchSizing, angle
 from artschool.errors import NumericsError, Stopped
+from tests.engine import toy_run
+from tests.engine.test_resume import StopAfter, trained
+from tests.engine.toy_parts import load, same
 
 SIZED = "steps.main.batch_sizing={}"
 NEVER_SETTLED = "steps.main.batch_sizing={max_full_batches: 3}"

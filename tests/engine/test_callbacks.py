@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-import toy_parts
 from torch import Tensor, nn
-from toy_run import fingerprint
 
 from artschool.errors import ConfigError
 from artschool.registry import callbacks
 from artschool.registry.signature import Network
+from tests.engine import toy_parts
+from tests.engine.toy_run import fingerprint
 
 CALLS: list[tuple[str, int, list[str]]] = []
 """Moment, iteration, and which of the parameters had a gradient."""

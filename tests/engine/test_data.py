@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import toy_run
 from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
-from toy_parts import load, same
 
 from artschool.data.collate import Collate
 from artschool.data.sampler import Batches, RankSampler
@@ -21,6 +19,8 @@ from artschool.engine.micro_batches import MicroBatches
 from artschool.errors import DataError, NumericsError, StateError
 from artschool.registry import datasets, injectors, metrics, networks
 from artschool.registry.signature import Context
+from tests.engine import toy_run
+from tests.engine.toy_parts import load, same
 
 
 def batches(**options: Any) -> Batches:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_run
 from torch import Tensor
 
 from artschool.engine import checkpoint
@@ -15,6 +14,7 @@ from artschool.engine.due import AFTER_ITERATION, Outcome
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.run_state import Record, RunState
+from tests.engine import toy_run
 
 
 class Order(toy_run.Recorder):

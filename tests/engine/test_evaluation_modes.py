@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import toy_run
 from torch import Tensor, nn
 
 from artschool.registry import injectors
+from tests.engine import toy_run
 
 MODES: list[bool] = []
 

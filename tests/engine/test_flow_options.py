@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-import toy_run
 from torch import Tensor
 
 from artschool.engine.ema import Ema
 from artschool.errors import ConfigError
 from artschool.registry import datasets, injectors, metrics
+from tests.engine import toy_run
 
 SEEN: list[dict[str, Any]] = []
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_run import load, recorded, write
 
 from artschool.storage.checkpoint_files import Checkpoint
 from artschool.storage.checkpoint_store import CheckpointStore
+from tests.engine.toy_run import load, recorded, write
 
 
 def train(file: Path, fault: str | None = None) -> subprocess.CompletedProcess[str]:

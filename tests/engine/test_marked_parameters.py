@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-import toy_run
 from torch import Tensor, nn
 
 from artschool.registry import networks
+from tests.engine import toy_run
 
 
 class Marked(nn.Module):

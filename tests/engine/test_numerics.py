@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
-from toy_parts import TEXT, load, same
 
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
@@ -19,6 +18,7 @@ from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
 from artschool.errors import NumericsError
 from artschool.registry import metrics
+from tests.engine.toy_parts import TEXT, load, same
 
 SPOILED = """
 name: parts

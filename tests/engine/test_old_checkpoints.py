@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import toy_run
 from torch import Tensor, nn
 
 from artschool.errors import CheckpointError
 from artschool.registry import networks
+from tests.engine import toy_run
 
 STEP = 7
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_run import load, recorded, write
 
 from artschool.storage.checkpoint_store import CheckpointStore
+from tests.engine.toy_run import load, recorded, write
 
 # Where a gradient is rounding noise, Adam divides it by itself; eps keeps such elements from moving by a whole rate.
 PLAIN = ("networks.gen={type: toy_plain_generator}", "train.accumulate=2", "steps.gen.optimizer.eps=1e-4")
-PLUGIN_FOLDERS = os.pathsep.join(str(path) for path in (Path(__file__).parent, Path(__file__).parents[2] / "src"))
+PLUGIN_FOLDERS = os.pathsep.join(str(path) for path in (Path(__file__).parents[2], Path(__file__).parents[2] / "src"))
 
 
 def launch(

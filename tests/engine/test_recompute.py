@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import torch
-import toy_run
 from torch import Tensor, nn
 
 from artschool.engine.recompute import checkpoint_activations
 from artschool.errors import ConfigError
+from tests.engine import toy_run
 
 
 def make() -> nn.Sequential:

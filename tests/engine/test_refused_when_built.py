@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-import toy_parts
-import toy_run
 
 from artschool.errors import CheckpointError, ConfigError, DataError
+from tests.engine import toy_parts, toy_run
 
 MEL = "steps.main.injectors.mel={type: mel_spectrogram, in: x, win_length: 2000, out: mel}"
 TOKENS = "steps.main.injectors.tokens={type: kmeans_quantizer, in: x, centroids: none.pth, out: tokens}"

@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from toy_run import Recorder, fingerprint, load, recorded
 
 from artschool.engine import checkpoint
 from artschool.engine.meters import Meters
@@ -23,6 +22,7 @@ from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, Stopped
 from artschool.registry import losses, optimizers
 from artschool.storage.checkpoint_store import Checkpoint
+from tests.engine.toy_run import Recorder, fingerprint, load, recorded
 
 
 class StopAfter(Recorder):

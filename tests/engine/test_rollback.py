@@ -9,12 +9,12 @@ from typing import TypedDict
 import pytest
 import torch
 from torch import Tensor, nn
-from toy_run import Recorder, fingerprint, recorded, write
 
 import artschool
 from artschool.engine.run import Run
 from artschool.errors import NumericsError
 from artschool.registry import datasets, networks
+from tests.engine.toy_run import Recorder, fingerprint, recorded, write
 
 TEXT = """
 name: explodes

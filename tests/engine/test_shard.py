@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 import torch
-import toy_run
 
 from artschool.engine.optimizers import shard_groups
+from tests.engine import toy_run
 
 WORKER = """
 import json, sys, artschool
 import torch
-import toy_run
+from tests.engine import toy_run
 from pathlib import Path
 from artschool import ranks
 from artschool.engine.checkpoint import _optimizers
@@ -58,7 +58,7 @@ answer["numbers"] = {kind: results[kind][2] for kind in results}
 ranks.wait()
 ranks.stop()
 """
-FOLDERS = os.pathsep.join(str(path) for path in (Path(__file__).parent, Path(__file__).parents[2] / "src"))
+FOLDERS = os.pathsep.join(str(path) for path in (Path(__file__).parents[2], Path(__file__).parents[2] / "src"))
 
 
 @pytest.mark.slow

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_parts
-import toy_run
 from torch.profiler import ProfilerActivity, profile
 
 from artschool.engine.run_state import Record, RunState
+from tests.engine import toy_parts, toy_run
 
 READS = ("aten::_local_scalar_dense", "aten::item", "aten::is_nonzero")
 """What `.item()`, `float(tensor)`, `bool(tensor)` and `if tensor` show up as."""

@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 import torch
-import toy_run
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, l1_loss, relu
-from toy_parts import SEEN, Snapshots, load, same, seen
 
 from artschool.data.collate import micro_batches
 from artschool.data.seeds import Seeds, derive
 from artschool.engine.optimizers import parameter_groups
 from artschool.errors import ConfigError, ResourceError, StateError
 from artschool.registry import networks
+from tests.engine import toy_run
+from tests.engine.toy_parts import SEEN, Snapshots, load, same, seen
 
 
 @pytest.fixture(autouse=True)

@@ -16,10 +16,10 @@ import torch
 from rich.console import Console
 from safetensors.torch import save_file
 from torch import Tensor
-from toy_parts import load, same
 
 from artschool.engine.pretrained_weights import load_weights
 from artschool.errors import CheckpointError
+from tests.engine.toy_parts import load, same
 
 
 def after_place(error: Exception) -> str:

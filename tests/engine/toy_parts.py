@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
-import toy_run
 from torch import Tensor, nn
 
 from artschool.engine.run import Run
@@ -17,6 +16,7 @@ from artschool.engine.run_state import RunState
 from artschool.engine.train_step import TrainStep
 from artschool.registry import datasets, injectors, losses, networks
 from artschool.registry.signature import Context
+from tests.engine import toy_run
 
 TEXT = """
 name: parts

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bad_files import SOUND
 
 from artschool.errors import ConfigError
 from artschool.explain.explain import Explanation, explain
 from artschool.explain.positions import path_at
 from artschool.read.read import read_in_layers
+from tests.config.bad_files import SOUND
 
 pytestmark = pytest.mark.usefixtures("registries")
 OWN = """\

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from drawn import HOSTILE, LARGE, RECIPES, of_name, of_recipe, of_text
 
 from artschool.cli.main import cli
 from artschool.components.builtins import load_builtins
@@ -18,6 +17,7 @@ from artschool.graph.layout import layout
 from artschool.graph.mermaid import mermaid
 from artschool.graph.model import Dataflow
 from artschool.graph.svg import svg
+from tests.graph.drawn import HOSTILE, LARGE, RECIPES, of_name, of_recipe, of_text
 
 load_builtins()
 SVG = "{http://www.w3.org/2000/svg}"

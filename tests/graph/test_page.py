@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from drawn import HOSTILE, RECIPES, of_name, of_recipe, of_text
 
 from artschool.components.builtins import load_builtins
 from artschool.graph.html import html
+from tests.graph.drawn import HOSTILE, RECIPES, of_name, of_recipe, of_text
 
 load_builtins()
 pytestmark = pytest.mark.skipif(

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-from old_text import node
 
 from artschool.components.builtins import load_builtins
 from artschool.config.sections import FileSections, StepSection
@@ -22,6 +21,7 @@ from artschool.legacy.schedules import SCHEMES
 from artschool.legacy.steps import STEP
 from artschool.registry import REGISTRIES
 from artschool.registry.entries import DatasetEntry, GroupEntry, NetworkEntry, ScheduleEntry
+from tests.legacy.old_text import node
 
 load_builtins()
 PAGE = (Path(__file__).parents[2] / "docs" / "from-dlas.md").read_text()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from old_text import node, plain, silent, told
 
 from artschool.components.builtins import load_builtins
 from artschool.config.source import read_file
@@ -14,6 +13,7 @@ from artschool.legacy.injectors import convert_injector
 from artschool.legacy.losses import convert_loss
 from artschool.legacy.rules import Notes
 from artschool.registry import injectors, losses
+from tests.legacy.old_text import node, plain, silent, told
 
 load_builtins()
 ROWS = {

@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 import pytest
-from old_text import node, told
 
 from artschool.components.builtins import load_builtins
 from artschool.legacy.datasets import DATASETS, REFUSED, convert_datasets
 from artschool.legacy.rules import Notes
 from artschool.registry import datasets
+from tests.legacy.old_text import node, told
 
 load_builtins()
 

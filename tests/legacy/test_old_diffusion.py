@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from old_text import node, plain, silent, told
 
 from artschool.legacy.injectors import convert_injector
 from artschool.legacy.networks import convert_network
 from artschool.legacy.rules import Notes
+from tests.legacy.old_text import node, plain, silent, told
 
 TRAINING = (
     "{type: gaussian_diffusion, in: hq, generator: g, out: loss, beta_schedule: {schedule_name: %s, "

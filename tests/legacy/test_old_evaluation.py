@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from old_text import node, told
 
 from artschool.components.builtins import load_builtins
 from artschool.legacy.convert import convert
@@ -15,6 +14,7 @@ from artschool.legacy.evaluators import ADVICE
 from artschool.legacy.rules import Notes
 from artschool.read.read import check_file
 from artschool.registry import injectors, metrics
+from tests.legacy.old_text import node, told
 
 load_builtins()
 PLUGIN = """

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from old_text import node, plain, silent, told
-
 from artschool.components.builtins import load_builtins
 from artschool.config.compose import finish
 from artschool.config.source import read_text
@@ -13,6 +11,7 @@ from artschool.config.structure import structure
 from artschool.legacy.convert import convert
 from artschool.legacy.losses import convert_loss
 from artschool.legacy.rules import Notes
+from tests.legacy.old_text import node, plain, silent, told
 
 load_builtins()
 FEATURE = (

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from old_text import FILES, told
 
 import artschool
 from artschool.cli.main import cli
@@ -16,6 +15,7 @@ from artschool.config.compose import finish
 from artschool.config.source import read_text
 from artschool.errors import ConfigError
 from artschool.read.read import NOTICE, check_file, read_config
+from tests.legacy.old_text import FILES, told
 
 
 def outcome(name: str) -> tuple[list[str], list[str]]:

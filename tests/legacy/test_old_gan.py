@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from old_text import node, plain, silent, told
 
 from artschool.components.builtins import load_builtins
 from artschool.legacy.losses import convert_loss, convert_losses
 from artschool.legacy.networks import convert_network
 from artschool.legacy.rules import Notes
+from tests.legacy.old_text import node, plain, silent, told
 
 load_builtins()
 GENERATOR = {"type": "generator_gan", "network": "d", "real": "r", "fake": "f", "weight": 1}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from old_text import node, plain, silent, told
 
 from artschool.components.builtins import load_builtins
 from artschool.config.source import read_text
@@ -13,6 +12,7 @@ from artschool.config.structure import structure
 from artschool.config.write import dump
 from artschool.legacy.injectors import convert_injector
 from artschool.legacy.rules import Notes
+from tests.legacy.old_text import node, plain, silent, told
 
 load_builtins()
 IN_OUT = {"in": "a", "out": "b"}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from old_text import node, plain, silent, told
 
 from artschool.components.builtins import load_builtins
 from artschool.legacy.injectors import INJECTORS, convert_injector, convert_injectors
 from artschool.legacy.rules import Notes
 from artschool.registry import injectors
+from tests.legacy.old_text import node, plain, silent, told
 
 load_builtins()
 ROWS = {

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from old_text import node, silent, told
 
 from artschool.components.builtins import load_builtins
 from artschool.legacy.networks import NETWORKS, convert_networks
 from artschool.legacy.rules import Notes
 from artschool.registry import networks
+from tests.legacy.old_text import node, silent, told
 
 load_builtins()
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from old_text import node, silent, told
 
 from artschool.components.builtins import load_builtins
 from artschool.legacy.optimizers import ADVICE, NAMES, OPTIMIZERS, RATES, convert_optimizer
 from artschool.legacy.rules import Notes, items
 from artschool.registry import optimizers
+from tests.legacy.old_text import node, silent, told
 
 load_builtins()
 NO_DECAY = ["bias", "norm", "embedding"]

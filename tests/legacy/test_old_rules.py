@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from old_text import node, plain, told
-
 from artschool.legacy.rules import ConversionRule, Notes, apply
+from tests.legacy.old_text import node, plain, told
 
 RULE = ConversionRule(
     "ours",

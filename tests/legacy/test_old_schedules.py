@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from old_text import node, silent, told
 
 from artschool.legacy.rules import Notes
 from artschool.legacy.schedules import ADVICE, ALL_OPTIONS, convert_schedule
+from tests.legacy.old_text import node, silent, told
 
 
 def convert(text: str) -> tuple[Any, Notes]:

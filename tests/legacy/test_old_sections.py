@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from old_text import FILES, node, told
 
 from artschool.config.sections import FileSections
 from artschool.config.structure import structure
@@ -13,6 +12,7 @@ from artschool.legacy import sections
 from artschool.legacy.convert import convert, is_legacy
 from artschool.legacy.rules import ConversionRule, Notes
 from artschool.registry.entries import DatasetEntry
+from tests.legacy.old_text import FILES, node, told
 
 STEP = "steps: {s: {training: n, optimizer_params: {lr: 1}}}\nnetworks: {n: {which_model: m}}\n"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from old_text import node, told
 
 from artschool.config.sections import BatchSizingSection
 from artschool.legacy.rules import Notes
 from artschool.legacy.steps import BATCH_SIZING, convert_steps
+from tests.legacy.old_text import node, told
 
 STEPS = (
     "steps: {a: {training: n, optimizer_params: {lr: 1}}, b: {training: m, optimizer: none}}\n"

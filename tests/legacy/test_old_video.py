@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from old_text import node, plain, told
 
 from artschool.components.builtins import load_builtins
 from artschool.config.source import read_text
@@ -14,6 +13,7 @@ from artschool.config.write import dump
 from artschool.legacy.injectors import convert_injector
 from artschool.legacy.losses import convert_loss
 from artschool.legacy.rules import Notes
+from tests.legacy.old_text import node, plain, told
 
 load_builtins()
 TECO = (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from judged import GAN, changed, judged
+
+from tests.lint.judged import GAN, changed, judged
 
 pytestmark = pytest.mark.usefixtures("registries")
 LOSS = "weight: 1.0}\n      adv"

@@ -7,12 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from judged import GAN, changed, judged
-from test_rules import CASES, Case
 from torch import nn
 
 from artschool.lint import Subject, lint
 from artschool.read.read import check_file
+from tests.lint.judged import GAN, changed, judged
+from tests.lint.test_rules import CASES, Case
 
 pytestmark = pytest.mark.usefixtures("registries")
 PLUGIN = Path(__file__).with_name("plugin_parts.py")

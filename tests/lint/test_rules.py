@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from judged import DIGITS, GAN, changed, judged
 from torch import nn
 
 from artschool.lint import RULES, Finding, Subject, lint
 from artschool.read.read import check_file
+from tests.lint.judged import DIGITS, GAN, changed, judged
 
 pytestmark = pytest.mark.usefixtures("registries")
 ROOT = Path(__file__).parents[2]

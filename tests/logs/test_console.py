@@ -6,10 +6,10 @@ import io
 from pathlib import Path
 
 import pytest
-import toy_run
 from rich.console import Console
 
 from artschool.logs.console import ConsoleLogger, format_number, format_seconds, print_end
+from tests.engine import toy_run
 
 
 def said(folder: Path, *, terminal: bool) -> str:

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import toy_run
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
 from artschool.logs.fail_safe import FailSafeLogger
 from artschool.storage.checkpoint_store import CheckpointStore
+from tests.engine import toy_run
 
 METHODS = ["start", "advance", "log", "picture", "close"]
 PICTURES = "log={every: 3, pictures: {every: 3, keys: [sr]}}"

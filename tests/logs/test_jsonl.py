@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import toy_parts
-from toy_parts import TEXT
-
 from artschool.engine.run import Run
 from artschool.logs.jsonl import JsonlLogger
+from tests.engine import toy_parts
+from tests.engine.toy_parts import TEXT
 
 
 def trained(folder: Path, *overrides: str, text: str = TEXT) -> Run:

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import toy_run
 from numpy.typing import NDArray
 from PIL import Image
-from toy_parts import load
 
 from artschool.logs.pictures import PictureLogger, grid
+from tests.engine import toy_run
+from tests.engine.toy_parts import load
 
 
 def pixels(file: Path) -> NDArray[np.uint8]:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import toy_parts
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 from artschool.engine.run import Run
 from artschool.logs.tensorboard import TensorBoardLogger
+from tests.engine import toy_parts
 
 
 def events(folder: Path) -> Iterator[Any]:

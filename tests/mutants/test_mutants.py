@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 from hypothesis import given, settings
-from mutations import DRAWING, Mutant, bases, link_plugins, mutants
-from verdict import judge
+
+from tests.mutants.mutations import DRAWING, Mutant, bases, link_plugins, mutants
+from tests.mutants.verdict import judge
 
 
 @pytest.fixture(scope="module")

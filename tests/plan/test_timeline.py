@@ -6,14 +6,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import toy_parts
-import toy_run
 
 from artschool.build.data import train_batches
 from artschool.engine.run import Run
 from artschool.plan.report import Range, Timeline
 from artschool.plan.timeline import timeline
 from artschool.read.read import check_file
+from tests.engine import toy_parts, toy_run
 
 pytestmark = pytest.mark.usefixtures("registries")
 GATES = """

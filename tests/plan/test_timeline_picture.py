@@ -7,12 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-import toy_run
 
 from artschool.build.data import train_batches
 from artschool.plan.svg import LEFT, RIGHT, WIDTH, draw, short
 from artschool.plan.timeline import timeline
 from artschool.read.read import check_file
+from tests.engine import toy_run
 
 pytestmark = pytest.mark.usefixtures("registries")
 NAMESPACE = "{http://www.w3.org/2000/svg}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import toy_run
 
 from artschool.build.data import train_batches
 from artschool.plan.timeline import timeline
 from artschool.read.read import check_file
+from tests.engine import toy_run
 
 pytestmark = pytest.mark.usefixtures("registries")
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugins_of_the_repository import RECIPES, ROOT, only_what_ships, register_all
 
-import language_server
 from artschool.cli.schema import schema_command
-from language_server import LanguageServer
+from tests import language_server
+from tests.language_server import LanguageServer
+from tests.schema.plugins_of_the_repository import RECIPES, ROOT, only_what_ships, register_all
 
 pytestmark = pytest.mark.skipif(
     language_server.COMMAND is None,

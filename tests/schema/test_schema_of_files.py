@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from jsonschema import Draft7Validator
 from jsonschema.exceptions import ValidationError
-from plugins_of_the_repository import PAGES, RECIPES, ROOT, blocks, only_what_ships, register_all
 
 from artschool.components.builtins import load_builtins
 from artschool.config.compose import finish, merge
@@ -23,6 +22,7 @@ from artschool.errors import ConfigError
 from artschool.read.check import check_tree
 from artschool.registry import REGISTRIES
 from artschool.schema import json_schema
+from tests.schema.plugins_of_the_repository import PAGES, RECIPES, ROOT, blocks, only_what_ships, register_all
 
 load_builtins()
 SCHEMA = json_schema()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bad_files import SOUND
 
 from artschool.read.read import check_file
 from artschool.trace.regimes import regimes, representatives
+from tests.config.bad_files import SOUND
 
 
 @pytest.mark.parametrize(("start", "found"), [(0, [0, 600]), (300, [300, 600]), (799, [799])])

@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from traced_parts import TEXT, traced
 
 from artschool.build.run import build
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, DataError
+from tests.trace.traced_parts import TEXT, traced
 
 
 def said(*overrides: str, text: str = TEXT) -> str:

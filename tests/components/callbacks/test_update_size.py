@@ -7,10 +7,10 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-import toy_parts
 
 from artschool.components.callbacks.update_size import UpdateSize
 from artschool.registry.signature import Context
+from tests.engine import toy_parts
 
 WATCHED = (
     "networks.net={type: part_shift, start: 2.0}",

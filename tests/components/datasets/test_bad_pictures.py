@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import toy_run
 from PIL import Image
 
 from artschool.components.datasets.image_folder import ImageFolder
 from artschool.errors import DataError
+from tests.engine import toy_run
 
 
 def encoded(form: str, image: Image.Image | None = None, **options: object) -> bytes:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_parts import TEXT, Samples, load
 
 import artschool
 from artschool.components.builtins import load_builtins
@@ -17,6 +16,7 @@ from artschool.config.flow import declared_keys
 from artschool.config.source import read_text
 from artschool.errors import ConfigError, DataError
 from artschool.registry import datasets
+from tests.engine.toy_parts import TEXT, Samples, load
 
 load_builtins()
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from gaussian_data import DEVIATION, MEAN, STARTS, best_denoised, best_output, best_velocity
 from torch import Tensor
 
 from artschool.components.diffusion.edm import Churn, edm_denoiser, edm_sample, edm_scalings, edm_sigmas, edm_weight
@@ -16,6 +15,7 @@ from artschool.components.diffusion.process import GaussianProcess, Prediction
 from artschool.components.diffusion.respacing import respaced_betas, space_timesteps
 from artschool.components.diffusion.sampling import ddim_sample, ddpm_sample
 from artschool.components.diffusion.schedules import betas_of
+from tests.components.diffusion.gaussian_data import DEVIATION, MEAN, STARTS, best_denoised, best_output, best_velocity
 
 TRUE = torch.tensor([[MEAN], [MEAN + DEVIATION]], dtype=torch.float64)
 NUM_SAMPLES = 40_000

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from examples.example import Example
+from tests.components.examples.example import Example
 
 SMALL_MEL = "sample_rate: 100, n_fft: 16, win_length: 12, hop_length: 4, n_mels: 3, f_max: 50.0"
 STATS = Path(__file__).parents[1] / "audio" / "stats.safetensors"

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from examples.example import Example
-from examples.general import critic, images
+from tests.components.examples.example import Example
+from tests.components.examples.general import critic, images
 
 SAMPLES_STAY = "samples get no gradient; tests/components/losses/test_gradient_penalty.py compares the critic's"
 STYLES = "images depend on styles in a step alone; tests/components/losses/test_path_length.py"

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from examples.example import Example
+from tests.components.examples.example import Example
 
 
 def images(batch: int) -> dict[str, Any]:

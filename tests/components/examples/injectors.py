@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from examples.example import Example
-from examples.general import images
+from tests.components.examples.example import Example
+from tests.components.examples.general import images
 
 NO_INPUT = {"gradient": "nothing that comes out depends on what goes in"}
 CENTROIDS = Path(__file__).parent / "centroids.safetensors"

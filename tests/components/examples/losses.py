@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from examples.example import Example
-from examples.general import images
+from tests.components.examples.example import Example
+from tests.components.examples.general import images
 
 
 def smooth(*layers: nn.Module) -> nn.Module:

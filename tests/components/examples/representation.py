@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from examples.example import Example
+from tests.components.examples.example import Example
 
 
 def views(batch: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from examples.example import Example
+from tests.components.examples.example import Example
 
 
 class TinyFlow(nn.Module):

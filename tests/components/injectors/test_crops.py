@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from examples.example import Example
 from torch import Tensor
 
 from artschool.components.injectors.crop_border import crop_border
 from artschool.components.injectors.random_resized_crop import random_resized_crop
 from artschool.errors import ConfigError
 from artschool.steps.state import State
+from tests.components.examples.example import Example
 
 
 def numbered(batch: int, height: int, width: int) -> Tensor:

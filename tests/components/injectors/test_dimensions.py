@@ -4,13 +4,13 @@ import re
 
 import pytest
 import torch
-from examples.example import Example
 
 from artschool.components.injectors.difference import add, difference_channels
 from artschool.components.injectors.fold_dimension import fold_dimension, unfold_dimension
 from artschool.components.injectors.select import select, slice_along
 from artschool.errors import ConfigError, StateError
 from artschool.steps.state import State
+from tests.components.examples.example import Example
 
 
 def test_slices_are_taken_along_any_dimension() -> None:

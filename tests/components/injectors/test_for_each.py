@@ -3,12 +3,12 @@
 from functools import partial
 
 import torch
-from examples.example import Example
 from torch import Tensor, nn
 
 from artschool.components.injectors.for_each import for_each
 from artschool.components.injectors.grey import grey
 from artschool.steps.state import State
+from tests.components.examples.example import Example
 
 
 def test_each_slice_is_given_alone_and_results_are_stacked_in_its_place() -> None:

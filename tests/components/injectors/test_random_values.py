@@ -1,7 +1,6 @@
 """Constants, noise, latents and moves by chance."""
 
 import torch
-from examples.example import Example
 from torch import Tensor
 
 from artschool.components.injectors.mix_and_label import mix_and_label
@@ -10,6 +9,7 @@ from artschool.components.injectors.random_length import random_length
 from artschool.components.injectors.random_shift import random_shift
 from artschool.components.injectors.roll import roll
 from artschool.steps.state import State
+from tests.components.examples.example import Example
 
 
 def constant(options: str, **values: Tensor) -> Tensor:

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from examples.example import Example
 
 from artschool.steps.state import State
+from tests.components.examples.example import Example
 
 
 def at(iteration: int, options: str) -> float:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-import toy_run
 
 from artschool.errors import ResourceError
+from tests.engine import toy_run
 
 WANTED = "log.loggers={w: {type: wandb, project: p}}"
 

@@ -15,8 +15,8 @@ from artschool.components.losses.geometric import geometric
 from artschool.components.losses.recursive import recursive
 from artschool.components.losses.translational import translational
 from artschool.errors import ConfigError
-from goldens import Case, load_cases, loss
-from goldens import __file__ as goldens_file
+from tests.goldens import Case, load_cases, loss
+from tests.goldens import __file__ as goldens_file
 
 CASES = {case.name: case for case in load_cases(Path(goldens_file).parent / "goldens")}
 
