@@ -86,7 +86,7 @@ def both_sides_in_one_step(subject: Subject) -> Iterator[Fault]:
 
 
 def mismatched_game(subject: Subject) -> Iterator[Fault]:
-    """The losses of generator and critic are of kinds that do not fit each other.
+    """The kinds of the losses of a generator and its critic do not match.
 
     The critic's loss decides what its logits mean: a hinge critic pushes them beyond -1 and 1, a least-squares critic
     towards 0 and 1. The generator's loss has to aim at the same values.

@@ -7,7 +7,7 @@ from artschool.data.sampler import Batches
 
 
 class MicroBatchSizes:
-    """The sizes of micro-batches in the process that has most samples.
+    """The sizes of micro-batches in the process with the most samples.
 
     Args:
         train: The section `train`.
