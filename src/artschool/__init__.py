@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from artschool.public import (
         ArtschoolError,
         CheckpointError,
+        ComponentRole,
         ConfigError,
         Context,
         DataError,
@@ -45,6 +46,7 @@ __version__ = "0.1.0"
 __all__ = [
     "ArtschoolError",
     "CheckpointError",
+    "ComponentRole",
     "ConfigError",
     "Context",
     "DataError",

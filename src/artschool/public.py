@@ -13,6 +13,7 @@ from artschool.errors import (
     Stopped,
 )
 from artschool.registry import (
+    ComponentRole,
     callbacks,
     datasets,
     injectors,
@@ -36,6 +37,7 @@ from artschool.start import load, load_trained
 __all__ = [
     "ArtschoolError",
     "CheckpointError",
+    "ComponentRole",
     "ConfigError",
     "Context",
     "DataError",
