@@ -90,8 +90,8 @@ def test_distance_counts_slips(one: str, other: str, slips: int) -> None:
 def test_a_suggestion_is_a_sentence_and_none_is_nothing() -> None:
     assert nearest("gne", ["gen"]) == "Did you mean 'gen'?"
     assert nearest("pen", ["gen"]) == ""
-    assert allowed("There are", "gne", ["gen", "critic"]) == "There are: critic, gen. Did you mean 'gen'?"
-    assert allowed("There are", "pen", ["gen"]) == "There are: gen."
+    assert allowed("Available", "gne", ["gen", "critic"]) == "Available: critic, gen. Did you mean 'gen'?"
+    assert allowed("Available", "pen", ["gen"]) == "Available: gen."
 
 
 NAMED = [

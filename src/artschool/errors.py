@@ -130,12 +130,12 @@ class Fault:
         path: Path in the file, such as `steps.gen.losses.pixel`; "" for the file as a whole.
         message: What is wrong.
         hint: What is allowed and a suggested fix, in one line or more; "" for none.
-        cause: Faults with the same cause are reported once, with all their locations; "" for a cause of its own.
+        cause: Faults with the same cause are reported once, with all their locations. "": reported separately.
         kind: The sort of mistake.
         found: The wrong value, name or key, as the message shows it.
         expected: What is allowed instead, in words; of a missing option, the names of which one is required.
         known: The names that are allowed, sorted.
-        suggestion: The known name that was probably meant, None where none is close.
+        suggestion: The known name to suggest; None if none is close.
     """
 
     place: Place
@@ -206,7 +206,7 @@ class Fault:
 
         Args:
             known: The names that exist.
-            listed_as: What the hint calls the known names, such as `The networks are`.
+            listed_as: What the hint calls the known names, such as `Available networks`.
             hint: Replaces the list of the known names.
         """
         known = sorted(known)
@@ -238,7 +238,7 @@ class Fault:
         suggestion = closest_name(name, known) if name else None
         hint = fix or _did_you_mean(suggestion)
         if name and len(known) > MAX_LISTED:
-            expected, hint = (f"one of {len(known)} names",), allowed("The names are", name, known)
+            expected, hint = (f"one of {len(known)} names",), allowed("Available names", name, known)
         message = f"expected {' or '.join(expected)}, got {found}"
         return cls(place, path, message, hint, "", kind, found, expected, tuple(sorted(known)), suggestion)
 
@@ -268,7 +268,7 @@ MAX_LISTED = 32
 
 
 def closest_name(name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str | None:
-    """The known name that was probably meant: a synonym or the closest in spelling. None when none is close."""
+    """The known name to suggest: a synonym, or the closest in spelling. None if none is close."""
     known = list(known)
     return (synonyms.of(name, known) if synonyms is not None else None) or closest(name, known)
 
@@ -284,7 +284,7 @@ def allowed(what: str, name: str, known: Iterable[str], synonyms: Synonyms | Non
     Of more than `MAX_LISTED`, only the eight that resemble the name most are listed.
 
     Args:
-        what: What the list begins with, such as `The networks are`.
+        what: What the list begins with, such as `Available networks`.
     """
     names = sorted(known)
     shown = names if len(names) <= MAX_LISTED else sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))

@@ -112,13 +112,13 @@ def test_an_unknown_kind_or_name_is_refused_with_what_there_is() -> None:
     with pytest.raises(ConfigError) as kind:
         components_command("lossez", None, ())
     assert str(kind.value) == (
-        "unknown kind 'lossez'. The kinds are: callbacks, datasets, injectors, loggers, losses, metrics, networks, "
+        "unknown kind 'lossez'. Available kinds: callbacks, datasets, injectors, loggers, losses, metrics, networks, "
         "optimizers, schedules. Did you mean 'losses'?"
     )
     with pytest.raises(ConfigError) as name:
         components_command("metrics", "pnsr", ())
     there_are = ", ".join(REGISTRIES["metrics"].names())
-    assert str(name.value) == f"unknown metric 'pnsr'. There are: {there_are}. Did you mean 'psnr'?"
+    assert str(name.value) == f"unknown metric 'pnsr'. Available metrics: {there_are}. Did you mean 'psnr'?"
 
 
 def test_a_plugin_adds_its_own(

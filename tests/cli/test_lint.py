@@ -14,7 +14,7 @@ from tests.config.bad_files import SOUND
 pytestmark = pytest.mark.usefixtures("registries")
 FINDING = """\
 gan.yml:19:47: steps.gen.losses.pixel.weight: is 0, so the loss costs time and changes nothing (weight-zero)
-    Remove the loss.
+    Fix: remove the loss.
 """
 EXPLAINED = """\
 weight-zero

@@ -64,7 +64,7 @@ def test_help_names_every_command() -> None:
         (["chekc"], 2, "Error: No such command 'chekc'"),
         (["components", "losses"], 0, ""),
         (["components", "lossez"], 2, "Did you mean 'losses'?\n1 fault; nothing was started.\n"),
-        (["components", "losses", "l3"], 2, "unknown loss 'l3'. There are: "),
+        (["components", "losses", "l3"], 2, "unknown loss 'l3'. Available losses: "),
     ],
 )
 def test_exit_codes(

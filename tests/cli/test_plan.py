@@ -136,7 +136,7 @@ def test_json_is_alone_on_stdout_and_names_what_never_happens() -> None:
     plan = json.loads(result.stdout)
     assert [fault["path"] for fault in plan["never"]] == ["steps.gen.losses.adversarial"]
     assert plan["steps"]["gen"]["rates"][0]["at"] == [{"iteration": 3, "rate": 0.002}]
-    assert result.stderr.splitlines()[-1] == "picture: toy.svg" and "warning: toy.yml" in result.stderr
+    assert result.stderr.splitlines()[-1] == "drawing: toy.svg" and "warning: toy.yml" in result.stderr
 
 
 def test_what_a_plugin_prints_is_no_part_of_the_json(folder: Path) -> None:
@@ -165,5 +165,5 @@ def test_what_is_no_iteration_is_refused(at: str) -> None:
 def test_a_picture_that_has_no_place_is_refused_before_anything_is_printed(folder: Path) -> None:
     file = toy_run.write(folder)
     result = CliRunner().invoke(cli, ["plan", str(file), "--svg", "none/toy.svg"])
-    assert (str(result.exception), result.output) == ("--svg none/toy.svg: there is no folder none", "")
+    assert (str(result.exception), result.output) == ("--svg none/toy.svg: folder none does not exist", "")
     assert isinstance(result.exception, ConfigError)

@@ -229,7 +229,7 @@ def test_a_plugin_that_fails_is_told_and_the_others_are_registered() -> None:
     [
         (
             "model: x\nsteps: {g: {training: gen}}\nnetworks: {gen: {which_model_G: x}}\n",
-            "run.yml:1:1: is a DL-Art-School file, which has no schema\n    Convert it with `artschool convert`.",
+            "run.yml:1:1: is a DL-Art-School file, which has no schema\n    Fix: convert it with `artschool convert`.",
         ),
         (None, "run.yml: file does not exist"),
     ],

@@ -245,6 +245,6 @@ def test_the_command_says_so_and_returns_2(folder: Path) -> None:
         "    photo_patches takes: augment, batch_size, count, drop_last, example, keys, max_bad, pad, scale, shuffle, "
         "size, sort_key, timeout, trim, workers. Did you mean 'size'?\n"
         "gan.yml:22:13: steps.critic.trains: unknown network 'critik'\n"
-        "    The networks are: critic, gen. Did you mean 'critic'?\n"
+        "    Available networks: critic, gen. Did you mean 'critic'?\n"
         "2 faults; nothing was started.\n"
     )

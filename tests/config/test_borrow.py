@@ -92,7 +92,7 @@ def test_a_file_of_dl_art_school_lends_its_networks_whatever_else_is_wrong_in_it
         (
             "{from: {file: sub/other.yml, network: studnet}}",
             "networks.teacher.from: {}/sub/other.yml has no network 'studnet'\n"
-            "    Its networks are: student, teacher. Did you mean 'student'?",
+            "    Available networks: student, teacher. Did you mean 'student'?",
         ),
         (
             "{from: sub/other.yml, type: rrdb}",

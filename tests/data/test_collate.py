@@ -47,9 +47,9 @@ def test_what_is_padded_already_is_trimmed_to_the_longest() -> None:
 @pytest.mark.parametrize(
     ("collate", "text"),
     [
-        (Collate(pad=["vaw"]), "`pad`: 'vaw' is not a tensor with at least one dimension. The keys are: wav, name"),
-        (Collate(pad=["name"]), "`pad`: 'name' is not a tensor with at least one dimension. The keys are: wav, name"),
-        (Collate(sort_key="size"), "`sort_key`: no key 'size' in the samples. The keys are: wav, name"),
+        (Collate(pad=["vaw"]), "`pad`: 'vaw' is not a tensor with at least one dimension. Available keys: wav, name"),
+        (Collate(pad=["name"]), "`pad`: 'name' is not a tensor with at least one dimension. Available keys: wav, name"),
+        (Collate(sort_key="size"), "`sort_key`: no key 'size' in the samples. Available keys: wav, name"),
         (Collate(sort_key="name"), "`sort_key`: 'name' is not a number"),
         (Collate(sort_key="wav"), "`sort_key`: 'wav' is not a number"),
         (

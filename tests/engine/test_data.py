@@ -215,7 +215,7 @@ def test_a_small_data_set_may_be_one_smaller_batch(tmp_path: Path) -> None:
 def test_a_key_that_the_data_does_not_yield_is_told_with_what_there_is(tmp_path: Path) -> None:
     data = "data.train={type: part_broken, how: no, batch_size: 2, keys: [x, extra]}"
     run, _ = load(tmp_path, data, "steps.main.injectors.shift.in=extra")
-    with pytest.raises(StateError, match=r"^no value for key 'extra'\. There are: x\."):
+    with pytest.raises(StateError, match=r"^no value for key 'extra'\. Available keys: x\."):
         run.train()
 
 

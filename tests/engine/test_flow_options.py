@@ -148,7 +148,7 @@ def test_a_moving_average_is_a_network_of_its_own(tmp_path: Path) -> None:
         (
             ["evaluate.held_out.steps=[gne]"],
             "evaluate.held_out.steps: unknown step 'gne'",
-            "The steps are: critic, gen. Did you mean 'gen'?",
+            "Available steps: critic, gen. Did you mean 'gen'?",
         ),
         (
             ["evaluate.held_out.metrics={}"],

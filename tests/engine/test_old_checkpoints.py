@@ -100,7 +100,7 @@ def test_networks_averages_optimizers_and_the_iteration_go_on(
 
 def test_what_does_not_fit_or_is_not_there_is_told(tmp_path: Path, old: tuple[Path, OldNet, torch.optim.AdamW]) -> None:
     file, _, _ = old
-    with pytest.raises(CheckpointError, match=r"none\.state: no such checkpoint$"):
+    with pytest.raises(CheckpointError, match=r"none\.state: checkpoint does not exist$"):
         toy_run.load(tmp_path, *overrides(), resume=str(file.with_name("none.state")))
     more = "steps.more={trains: gen, optimizer: {type: sgd, lr: 1.0}, losses: {p: {type: l1, in: [sr, hq], weight: 1}}}"
     with pytest.raises(

@@ -96,7 +96,7 @@ def test_a_pattern_without_a_module_is_told() -> None:
     with pytest.raises(ConfigError) as refusal:
         checkpoint_activations(make(), ["body.*"], "networks.net")
     assert str(refusal.value).startswith(
-        "networks.net.activation_checkpointing: 'body.*' matches no module. The modules are: 0, 1, "
+        "networks.net.activation_checkpointing: 'body.*' matches no module. Available modules: 0, 1, "
     )
 
 

@@ -125,5 +125,5 @@ def test_each_time_goes_further_back_and_the_last_one_stops(tmp_path: Path) -> N
 def test_without_a_checkpoint_there_is_nowhere_to_go(tmp_path: Path) -> None:
     run, _ = load(tmp_path, "data.train.bad=[0, 40]", "checkpoint.every=")
     recorded(run)
-    with pytest.raises(NumericsError, match=r"cannot roll back: there is no intact checkpoint"):
+    with pytest.raises(NumericsError, match=r"cannot roll back: no intact checkpoint"):
         run.train()

@@ -134,9 +134,11 @@ def test_numbers_are_ordered_as_numbers_and_only_plain_folders_count(store: Chec
 def test_a_missing_number_lists_those_there_are(store: CheckpointStore) -> None:
     save(store, 1)
     save(store, 2)
-    with pytest.raises(CheckpointError, match=r"checkpoints/00000003: no such checkpoint\. The checkpoints are: 1, 2$"):
+    with pytest.raises(
+        CheckpointError, match=r"checkpoints/00000003: checkpoint does not exist\. Available checkpoints: 1, 2$"
+    ):
         store.load(3)
-    with pytest.raises(CheckpointError, match=r"checkpoints/00000003: no such folder$"):
+    with pytest.raises(CheckpointError, match=r"checkpoints/00000003: folder does not exist$"):
         CheckpointStore.load_path(store.folder / "00000003")
 
 

@@ -331,7 +331,7 @@ def test_flags_come_back_after_an_error(tmp_path: Path) -> None:
 
 def test_a_pattern_that_freezes_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(
-        ConfigError, match=r"networks\.net\.frozen: 'emb' matches no parameter\. The parameters are: embed\.weight"
+        ConfigError, match=r"networks\.net\.frozen: 'emb' matches no parameter\. Available parameters: embed\.weight"
     ):
         load(tmp_path, LINEAR, "networks.net.frozen=[emb]")
 

@@ -94,7 +94,7 @@ def test_a_prefix_that_no_name_has_is_told_with_those_that_there_are(tmp_path: P
     torch.save({**with_prefix("netG."), "netD.weight": torch.zeros(9)}, file)
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, f"{{file: {file}, prefix: gen.}}")
-    said = f"networks.net.weights: {file}: no name starts with 'gen.'. The prefixes are: netD., netG."
+    said = f"networks.net.weights: {file}: no name starts with 'gen.'. Available prefixes: netD., netG."
     assert after_place(error.value) == said
 
 
@@ -192,7 +192,7 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, suf
         ("w.pt", b"<html>", "{file}: cannot read: the file was not written by torch.save"),
         ("w.pt", b"version https://git-lfs", "{file}: cannot read: the file was not written by torch.save"),
         ("w.pt", b"\x80\x02a.", "{file}: cannot read: "),
-        ("w.pt", None, "{file}: no such file"),
+        ("w.pt", None, "{file}: file does not exist"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, content: bytes | None, text: str) -> None:
@@ -214,7 +214,7 @@ def test_a_file_without_names_is_told(tmp_path: Path, content: Any) -> None:
 
 
 def test_a_missing_file_is_told_with_the_network_s_place(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"^networks\.gen\.weights: .*none\.pth: no such file$"):
+    with pytest.raises(CheckpointError, match=r"^networks\.gen\.weights: .*none\.pth: file does not exist$"):
         load_weights(torch.nn.Linear(2, 2), tmp_path / "none.pth", path="networks.gen")
 
 

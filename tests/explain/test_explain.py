@@ -244,8 +244,8 @@ def test_a_line_leads_to_what_stands_there(line: int, column: int | None, path: 
     [
         (8, "own.yml: line 8 is a comment; line 9 is steps.gen.optimizer"),
         (10, "own.yml: line 10 is empty; line 11 is steps.gen.losses"),
-        (14, "own.yml: there is no line 14; the file has 13 lines; line 13 is steps.gen.losses.pixel.in.1"),
-        (0, "own.yml: there is no line 0; the file has 13 lines; line 1 is base"),
+        (14, "own.yml: line 14 does not exist; the file has 13 lines; line 13 is steps.gen.losses.pixel.in.1"),
+        (0, "own.yml: line 0 does not exist; the file has 13 lines; line 1 is base"),
     ],
 )
 def test_a_line_without_anything_names_the_next(line: int, message: str) -> None:
@@ -257,15 +257,15 @@ def test_a_line_without_anything_names_the_next(line: int, message: str) -> None
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("steps.gen.optimzer", "unknown name 'optimzer' in steps.gen\n    There are: "),
-        ("stepz", "unknown name 'stepz' in the file\n    There are: "),
+        ("steps.gen.optimzer", "unknown name 'optimzer' in steps.gen\n    Available names: "),
+        ("stepz", "unknown name 'stepz' in the file\n    Available names: "),
         (
             "checkpoint.keep_best.monitor",
-            "unknown name 'monitor' in checkpoint.keep_best\n    There are: metric, mode. Did you mean 'metric'?",
+            "unknown name 'monitor' in checkpoint.keep_best\n    Available names: metric, mode. Did you mean 'metric'?",
         ),
-        ("data.test", "unknown name 'test' in data\n    There are: train, val."),
-        ("networks.gne", "unknown name 'gne' in networks\n    There are: critic, gen. Did you mean 'gen'?"),
-        ("steps.gen.schedule.power", "unknown name 'power' in steps.gen.schedule\n    There are: "),
+        ("data.test", "unknown name 'test' in data\n    Available names: train, val."),
+        ("networks.gne", "unknown name 'gne' in networks\n    Available names: critic, gen. Did you mean 'gen'?"),
+        ("steps.gen.schedule.power", "unknown name 'power' in steps.gen.schedule\n    Available names: "),
         ("train.accumulate_every.every", "is not set and has no default; it takes whole number, 1 or more"),
         ("steps.gen.losses.pixel.in.5", "unknown name '5' in steps.gen.losses.pixel.in"),
     ],

@@ -181,7 +181,7 @@ def test_the_command_writes_by_suffix_and_prints_mermaid(tmp_path: Path) -> None
     assert str(refused.exception) == "-o graph.png: unknown suffix (expected .html or .svg or .mmd)"
     lost = CliRunner().invoke(cli, ["graph", recipe, "-o", str(tmp_path / "none" / "graph.svg")])
     assert isinstance(lost.exception, ConfigError)
-    assert str(lost.exception) == f"-o {tmp_path}/none/graph.svg: there is no folder {tmp_path}/none"
+    assert str(lost.exception) == f"-o {tmp_path}/none/graph.svg: folder {tmp_path}/none does not exist"
 
 
 def test_the_command_asks_a_trace_for_shapes(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_sampling_without_a_shape_or_with_guidance_is_refused_with_the_way_out()
         "here: has no input 'low_res' or 'spectrogram' to take the shape of the samples from",
     ]
     assert "`guidance: 2`" in notes.faults[0].hint
-    assert notes.faults[1].hint.startswith("Write `like:` with a key of shape (B, C, ...)")
+    assert notes.faults[1].hint.startswith("Fix: write `like:` with a key of shape (B, C, ...)")
 
 
 def test_the_network_of_the_reference_stays_a_plugin_and_ours_is_named() -> None:

@@ -94,7 +94,7 @@ def test_a_converted_evaluator_is_sound_with_the_user_s_own_network(tmp_path: Pa
 def test_a_fid_whose_options_say_too_little_is_left_out_with_advice() -> None:
     plain, notes = converted("eval: {evaluators: {quality: {type: sr_diffusion_fid, for: net}}}")
     assert "evaluate" not in plain
-    assert any(w.hint.startswith("Write `evaluate.quality` with its data: sample in") for w in notes.warnings)
+    assert any(w.hint.startswith("Fix: write `evaluate.quality` with its data: sample in") for w in notes.warnings)
 
 
 def test_an_evaluator_stands_beside_the_evaluation_of_the_steps() -> None:

@@ -130,7 +130,7 @@ def test_convert_prints_a_draft_and_every_fault() -> None:
     assert (
         "      # NOT CONVERTED line 14: steps.critic.injectors.patch: unknown injector 'image_patsch': the "
         "reference does not have it\n"
-        "      # There are: "
+        "      # Available: "
     ) in result.stdout
     assert "more. Did you mean 'image_patch'?\n      patch: {type: image_patsch, in: lq, out: patch}\n" in result.stdout
 

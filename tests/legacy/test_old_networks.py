@@ -41,7 +41,7 @@ def test_a_network_of_the_user_s_needs_a_plugin() -> None:
     _, notes = convert("networks:\n  net: {which_model_G: mine}")
     assert [str(warning) for warning in notes.warnings] == [
         "old.yml:2:9: networks.net.which_model_G: 'mine' is not a built-in network; a plugin has to register it\n"
-        "    Register it with `@networks.register('mine')` in a Python file, and list the file: `plugins: [own.py]`."
+        "    Fix: register it with `@networks.register('mine')` in a Python file, and list the file: `plugins: [own.py]`."
     ]
 
 
@@ -78,7 +78,7 @@ def test_weights_of_no_network_are_a_fault() -> None:
     _, notes = convert("networks: {generator: {which_model: m}}\npath:\n  pretrain_model_generatr: g.pth")
     assert [str(fault) for fault in notes.faults] == [
         "old.yml:3:3: path.pretrain_model_generatr: unknown network 'generatr', which the reference ignored\n"
-        "    The networks are: generator. Did you mean 'generator'?"
+        "    Available networks: generator. Did you mean 'generator'?"
     ]
 
 

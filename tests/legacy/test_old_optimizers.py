@@ -149,14 +149,14 @@ def test_each_group_has_its_start_in_the_order_of_the_reference(starts: str, old
 def test_starts_of_other_groups_are_refused_with_the_native_way(old: str) -> None:
     _, notes = convert_from("[0, 50]", old)
     assert [fault.message.split(",")[0] for fault in notes.faults] == ["'progressive_starts' has 2 starts"]
-    assert notes.faults[0].hint == "Write `param_groups: [{match: ..., schedule_from: ...}]` natively."
+    assert notes.faults[0].hint == "Fix: write `param_groups: [{match: ..., schedule_from: ...}]` natively."
 
 
 @pytest.mark.parametrize("name", ADVICE)
 def test_optimizers_of_forks_that_need_more_than_a_name_are_refused_with_a_way_out(name: str) -> None:
     _, notes = convert(f"{{optimizer: {name}, optimizer_params: {{lr: 1}}}}")
     assert [fault.hint for fault in notes.faults] == [ADVICE[name]]
-    assert ADVICE[name].startswith("Use 'adamw', ")
+    assert ADVICE[name].startswith("Fix: use 'adamw', ")
 
 
 def test_adamw_zero_shares_its_state_among_processes() -> None:
@@ -180,7 +180,7 @@ def test_options_in_the_step_itself_are_a_fault_of_their_line_and_a_draft() -> N
         "2:1: steps.s: misplaced option 'lr', 'weight_decay': the reference ignored it here and trained nothing "
         "in this step"
     ]
-    assert notes.faults[0].hint == "Move it into `optimizer_params:`."
+    assert notes.faults[0].hint == "Fix: move it into `optimizer_params:`."
 
 
 def test_a_step_without_options_is_a_fault_unless_it_wants_none() -> None:

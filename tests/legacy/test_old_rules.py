@@ -38,7 +38,7 @@ def test_every_value_keeps_its_place() -> None:
 def test_what_has_no_counterpart_is_refused_by_name() -> None:
     _, notes = convert("{mode: odd, noise: .1}")
     assert [str(fault) for fault in notes.faults] == [
-        "old.yml:1:2: here.mode: mode 'odd' of the reference's thing has no counterpart\n    There are: old.",
+        "old.yml:1:2: here.mode: mode 'odd' of the reference's thing has no counterpart\n    Available: old.",
         "old.yml:1:13: here.noise: 'noise' of the reference's thing has no counterpart\n"
         "    It can be converted without it, or with 0, or with null.",
     ]
@@ -55,7 +55,7 @@ def test_an_option_that_was_never_read_is_named() -> None:
     assert "sise" not in fields
     assert [str(warning) for warning in notes.warnings] == [
         "old.yml:1:2: here.sise: is dropped: the reference's thing never read 'sise'\n"
-        "    It takes: mode, name, noise, size, verbose. Did you mean 'size'?"
+        "    Available options: mode, name, noise, size, verbose. Did you mean 'size'?"
     ]
     _, strict = convert("{sise: 3}", strict=True)
     assert told(strict.faults) == ["1:2: here.sise: unknown option 'sise': the reference's thing does not have it"]

@@ -49,7 +49,7 @@ def test_one_batch_an_update_needs_no_word() -> None:
 def test_another_is_refused_by_name() -> None:
     _, notes = convert("{type: gradient_direktion}")
     assert told(notes.faults) == ["3:3: train.batch_size_optimizer: unknown batch-size optimizer 'gradient_direktion'"]
-    assert notes.faults[0].hint == ("There are: gradient_direction, megabatch. Did you mean 'gradient_direction'?")
+    assert notes.faults[0].hint == ("Available: gradient_direction, megabatch. Did you mean 'gradient_direction'?")
 
 
 @pytest.mark.parametrize("native", BATCH_SIZING.options.values())

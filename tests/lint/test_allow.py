@@ -10,7 +10,7 @@ from tests.lint.judged import GAN, changed, judged
 
 pytestmark = pytest.mark.usefixtures("registries")
 LOSS = "weight: 1.0}\n      adv"
-FORM = "    Write `# lint: allow RULE: why`; `artschool lint --rules` lists the rules."
+FORM = "    Fix: write `# lint: allow RULE: why`; `artschool lint --rules` lists the rules."
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +43,7 @@ def test_a_comment_elsewhere_or_of_another_rule_allows_nothing() -> None:
         ("    losses:\n      pixel", "    # lint: allow weight-zero: why\n    losses:\n      pixel"), zero("")
     ) == [
         "file.yml:16:5: allows weight-zero, which finds nothing here (allow)",
-        "    Remove the comment.",
+        "    Fix: remove the comment.",
         finding.replace(":17:", ":18:"),
         "    Remove the loss.",
     ]
@@ -68,7 +68,7 @@ def test_a_comment_with_an_unknown_rule_is_told_the_nearest() -> None:
 def test_a_comment_that_allows_nothing_is_told() -> None:
     assert said((LOSS, "weight: 1.0}  # lint: allow weight-zero: only to log it\n      adv")) == [
         "file.yml:17:53: allows weight-zero, which finds nothing here (allow)",
-        "    Remove the comment.",
+        "    Fix: remove the comment.",
     ]
 
 

@@ -66,7 +66,7 @@ def test_a_sound_file_has_nothing_that_never_happens(tmp_path: Path) -> None:
         ),
         (
             "log.pictures={every: 21, keys: [lq]}",
-            "log.pictures.every: no picture is logged: the interval is 21 iterations, and training ends after 20",
+            "log.pictures.every: no image is logged: the interval is 21 iterations, and training ends after 20",
         ),
         (
             "steps.critic.optimizer.after=19",  # Every second one: 18 is the last.
@@ -136,5 +136,5 @@ def test_pictures_that_were_due_before_the_run_begins_are_not_drawn(tmp_path: Pa
     pictures = "log.pictures={every: 8, keys: [lq]}"
     assert never(tmp_path, pictures, "train.start_iteration=15") == []  # After 16 finished ones.
     assert never(tmp_path, pictures, "train.start_iteration=16") == [
-        "log.pictures.every: no picture is logged: the interval is 8 iterations, and training ends after 20"
+        "log.pictures.every: no image is logged: the interval is 8 iterations, and training ends after 20"
     ]

@@ -114,12 +114,12 @@ def test_a_role_of_another_kind_or_of_none_is_refused() -> None:
     with pytest.raises(ConfigError) as error:
         losses.register("pull", pull, roles={ComponentRole.SAMPLER})
     assert str(error.value) == (
-        "loss 'pull' cannot be registered: 'sampler' is not a role of losses. The roles are: critic_loss, "
+        "loss 'pull' cannot be registered: 'sampler' is not a role of losses. Available roles: critic_loss, "
         "critic_penalty, generator_loss, minimized, second_order, takes_logits."
     )
     with pytest.raises(ConfigError, match=r"'critic_los' is not a role of losses\. .* Did you mean 'critic_loss'\?$"):
         losses.register("pull", pull, roles=["critic_los"])  # type: ignore[list-item]  # what no type checker saw
-    with pytest.raises(ConfigError, match=r"'critic_loss' is not a role of datasets\. The roles are: none\.$"):
+    with pytest.raises(ConfigError, match=r"'critic_loss' is not a role of datasets\. Available roles: none\.$"):
         datasets.register("pull", str, roles=ComponentRole.CRITIC_LOSS)
     assert "pull" not in losses
 
@@ -374,4 +374,4 @@ def test_an_unknown_name_lists_what_there_is() -> None:
         few.register(name, networks.get(name).target)
     with pytest.raises(ConfigError) as error:
         few.get("rddb")
-    assert str(error.value) == "unknown network 'rddb'. There are: patch_critic, rrdb. Did you mean 'rrdb'?"
+    assert str(error.value) == "unknown network 'rddb'. Available networks: patch_critic, rrdb. Did you mean 'rrdb'?"

@@ -222,7 +222,7 @@ def test_a_fault_inside_a_nested_component_has_its_place() -> None:
     assert bound.said == [
         "x.yml:1:38: steps.gen.injectors.probe.inner.bx: unknown option\n    doubled takes: by, net.",
         "x.yml:1:62: steps.gen.injectors.probe.measure.type: unknown loss 'differenc'\n"
-        f"    {allowed('The losses are', 'differenc', REGISTRIES['losses'].names())}",
+        f"    {allowed('Available losses', 'differenc', REGISTRIES['losses'].names())}",
     ]
 
 

@@ -110,7 +110,7 @@ def test_a_type_is_completed_with_what_it_is(server: LanguageServer, folder: Pat
 def test_an_option_is_completed_with_what_it_means(server: LanguageServer, folder: Path) -> None:
     offered = labels(server, folder, UPSCALE, "\n        type: forward\n        |")
     assert offered["network"] == "Network to call."
-    assert offered["in"] == "Fills inputs, in this order."
+    assert offered["in"] == "Keys for inputs."
     assert offered["grad"].startswith("Whether gradients flow through the call;")
     assert offered["grad"].endswith("Default: true.")
     assert "scale" not in offered

@@ -284,7 +284,7 @@ def test_an_option_tells_its_default_its_choices_and_what_its_docstring_says() -
         "every submodule returns to its previous mode. Default: keep."
     )
     assert mode["default"] == "keep" and mode["anyOf"][0] == {"enum": ["keep", "eval", "train"]}
-    assert options["in"]["description"] == "Fills inputs, in this order."
+    assert options["in"]["description"] == "Keys for inputs."
     assert _whole(SCHEMA["definitions"]["injectors"]["properties"]["type"])["anyOf"][0]["enumDescriptions"][0] == (
         "Add tensors, such as an image and a predicted residual."
     )

@@ -314,7 +314,7 @@ def test_a_key_that_a_data_set_declares_and_its_samples_lack_is_told_at_the_data
     lacking = "data.train.example={x: [3]}"
     assert said(lacking, "steps.second.losses.own.in=label") == (
         "toy.yml:3:15: data.train: declares 'label', but its samples do not have it\n"
-        "    They have: x.\n"
+        "    Available keys: x.\n"
         "    steps.second.losses.own reads it."
     )
     assert set(traced(lacking).keys) == {"x", "y"}, "nothing reads it"

@@ -174,7 +174,7 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
         return component.registered.target(*provided, **options)
     except ModuleNotFoundError as error:
         raise ResourceError(
-            f"{component.node.place}: {component.path}: needs the package {error.name!r}, which is not installed"
+            f"{component.node.place}: {component.path}: requires the package {error.name!r}, which is not installed"
         ) from error
     except (ConfigError, ResourceError, DataError, CheckpointError) as error:
         raise type(error)(f"{component.node.place}: {component.path}: {error}") from error

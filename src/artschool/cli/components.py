@@ -32,7 +32,7 @@ def components_command(kind: str | None, name: str | None, plugins: Sequence[str
         )
         return
     if kind not in REGISTRIES:
-        raise ConfigError(f"unknown kind {kind!r}. {allowed('The kinds are', kind, REGISTRIES)}")
+        raise ConfigError(f"unknown kind {kind!r}. {allowed('Available kinds', kind, REGISTRIES)}")
     if name is None:
         _list(console, REGISTRIES[kind])
     else:

@@ -15,7 +15,7 @@ from artschool.read.read import check_file
 
 
 def diff_command(one: Path, other: Path, overrides: Sequence[str]) -> bool:
-    """Print the differences between two files by consequence.
+    """Print the differences between two files, grouped by their effect.
 
     Args:
         overrides: Overrides of the second file.

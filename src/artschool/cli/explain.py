@@ -27,7 +27,7 @@ def explain_command(config: str, rest: Sequence[str]) -> None:
     path, overrides = _path(rest)
     if line is not None and path is not None:
         message = f"expected a line or a path, got both: line {line} and {path!r}"
-        raise ConfigError(Fault(Place(str(file)), "", message, "Write an override as key=value."))
+        raise ConfigError(Fault(Place(str(file)), "", message, "Fix: write an override as key=value."))
     load_builtins()
     composed = read_in_layers(file, overrides)
     load_installed()

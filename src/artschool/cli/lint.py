@@ -39,7 +39,7 @@ def rules_command(name: str | None) -> None:
         print_columns(console, [(rule.name, rule.summary) for rule in RULES.values()])
         return
     if name not in RULES:
-        raise ConfigError(Fault(Place(""), "", f"unknown rule {name!r}", allowed("The rules are", name, RULES)))
+        raise ConfigError(Fault(Place(""), "", f"unknown rule {name!r}", allowed("Available rules", name, RULES)))
     rule = RULES[name]
     allow = f"To allow it, write `# lint: allow {rule.name}: reason` on its line or the line above."
     print_docstring(console, f"{rule.name}\n\n{rule.reason}\n\n{allow}")

@@ -147,7 +147,7 @@ def explain(config: str, rest: tuple[str, ...]) -> None:
 @click.argument("other", metavar="B", type=FILE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 def diff(one: Path, other: Path, overrides: tuple[str, ...]) -> None:
-    """Compare the files A and B by consequence, not by notation.
+    """Compare the files A and B by their effect, ignoring notation.
 
     KEY=VALUE overrides values of B: `diff a.yml a.yml seed=1` shows the effect of an override.
 

@@ -14,6 +14,6 @@ def check_output(option: str, output: Path) -> None:
         ConfigError: Its folder does not exist, or it is a folder itself.
     """
     if not output.parent.is_dir():
-        raise ConfigError(f"{option} {output}: there is no folder {output.parent}")
+        raise ConfigError(f"{option} {output}: folder {output.parent} does not exist")
     if output.is_dir():
         raise ConfigError(f"{option} {output}: is a folder (expected a file)")

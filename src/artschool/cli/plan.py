@@ -49,7 +49,7 @@ def plan_command(
         print_columns(console, list(table(plan, points)))
     if svg is not None:
         write_file(svg, draw(plan).encode())
-        print_line(f"picture: {svg}")
+        print_line(f"drawing: {svg}")
 
 
 def _iterations(text: str) -> list[int]:

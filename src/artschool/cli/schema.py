@@ -98,7 +98,7 @@ def _sections(path: Path) -> Node:
     if is_legacy(tree):
         message, hint = (
             "is a DL-Art-School file, which has no schema",
-            "Convert it with `artschool convert`.",
+            "Fix: convert it with `artschool convert`.",
         )
         raise ConfigError(Fault(tree.place, "", message, hint))
     return tree

@@ -1,1 +1,1 @@
-"""The components that ship with the package, one concept a module."""
+"""The built-in components, one concept per module."""

@@ -83,7 +83,7 @@ class _Borrowed:
         wanted = str(other_name.value) if other_name is not None else name
         if wanted not in known:
             place, message = (other_name or file).place, f"{other} has no network {wanted!r}"
-            self.faults.append(Fault.unknown_name(place, where, message, wanted, known, listed_as="Its networks are"))
+            self.faults.append(Fault.unknown_name(place, where, message, wanted, known, listed_as="Available networks"))
             return node
         self._add_plugins(tree, other)
         own = {key: child for key, child in _mapping(node).items() if key != "from"}

@@ -227,7 +227,7 @@ def _unknown_component(registry: Registry, name: str, place: Place, path: str) -
     elif not close and len(names) > MAX_LISTED:
         hint = f"There are {len(names)} {kind}; `artschool components {kind}` lists them."
     else:
-        hint = allowed(f"The {kind} are", name, names, TYPES.get(kind))
+        hint = allowed(f"Available {kind}", name, names, TYPES.get(kind))
     message, sort = f"unknown {registry.kind.one} {name!r}", FaultKind.UNKNOWN_COMPONENT
     return Fault.unknown_name(place, path, message, name, names, hint=hint, synonyms=TYPES.get(kind), kind=sort)
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from artschool.config.component import takes_list
 from artschool.config.docstrings import attributes, documented, without_arguments
 from artschool.config.sections import FileSections
 from artschool.config.source import Node
 from artschool.config.type_names import annotation_of
 from artschool.registry import REGISTRIES, Registered
 from artschool.registry.entries import GroupEntry
-from artschool.registry.signature import MISSING, Key, Marker, Role
+from artschool.registry.signature import MISSING, Key, Marker, Parameter, Role
 
 FROM = (
     "File from which to take the network of this name, or {file: other.yml, network: name} for one of another name. "
@@ -133,13 +134,20 @@ def _of_component(component: Registered, *, is_nested: bool) -> dict[str, Option
         for name, option in _of_model(model).items()
     }
     options["type"] = Option(str, text=without_arguments(component.documentation) or TYPE, owner=component)
-    inputs = [parameter.name for parameter in component.signature.inputs]
+    inputs = component.signature.inputs
     if inputs and not is_nested:
-        text = f"Keys for {', '.join(inputs)}, in this order." if inputs[1:] else f"Key for {inputs[0]}."
-        options["in"] = Option(Key | list[Key], None, text, component, fills=inputs[0])
+        options["in"] = Option(Key | list[Key], None, documented_inputs(inputs), component, fills=inputs[0].name)
     if component.kind.name == "networks":
         options["from"] = Option(str | dict[str, str], None, FROM, component)
     return options
+
+
+def documented_inputs(inputs: Sequence[Parameter]) -> str:
+    """The documentation of `in:` of a component with these input parameters, at least one."""
+    names = ", ".join(parameter.name for parameter in inputs)
+    if len(inputs) > 1:
+        return f"Keys for {names}, in this order."
+    return f"Keys for {names}." if takes_list(inputs[0].annotation) else f"Key for {names}."
 
 
 def _alternatives(annotation: Any) -> Iterator[tuple[Any, Marker | None]]:
@@ -153,7 +161,7 @@ def _alternatives(annotation: Any) -> Iterator[tuple[Any, Marker | None]]:
         for part in parts:
             yield from _alternatives(part)
     elif origin in (list, tuple, dict) and not _has_components(parts):
-        # A list of keys has the role of a key; a mapping of components has none of its own.
+        # A list of keys has the role of a key; a mapping of components does not have a role.
         yield annotation, next((marker for part in parts for _, marker in _alternatives(part) if marker), None)
     else:
         yield annotation, None

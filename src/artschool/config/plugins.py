@@ -92,7 +92,7 @@ def _nearest_module(name: str) -> str:
     folders = getattr(sys.modules.get(parent), "__path__", None) if parent else None
     if parent and folders is None:
         return ""
-    # A module whose name is a prefix of the missing one is not meant: artschool for artschool_nets.
+    # Do not suggest a module whose name is a prefix of the missing one: artschool for artschool_nets.
     return nearest(last, [m.name for m in pkgutil.iter_modules(folders) if not last.startswith(m.name)])
 
 

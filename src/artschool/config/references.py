@@ -57,7 +57,7 @@ def _check_network(config: Config, name: str, place: Place, path: str) -> Iterat
         averages = config.sections.ema.decays if config.sections.ema and ("." in name or name.endswith("ema")) else []
         averaged = [f"{average}.ema" for average in averages]
         known, message = [*config.networks, *averaged], f"unknown network {name!r}"
-        yield Fault.unknown_name(place, path, message, name, known, listed_as="The networks are")
+        yield Fault.unknown_name(place, path, message, name, known, listed_as="Available networks")
 
 
 def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
@@ -65,7 +65,7 @@ def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
         path = f"evaluate.{evaluation.name}"
         for name, place in _names(_node(evaluation.node, "steps")) if evaluation.section.steps else ():
             if name not in config.steps:
-                message, listed_as = f"unknown step {name!r}", "The steps are"
+                message, listed_as = f"unknown step {name!r}", "Available steps"
                 yield Fault.unknown_name(place, f"{path}.steps", message, name, config.steps, listed_as=listed_as)
         if not evaluation.section.steps and not evaluation.section.metrics:
             hint = "An evaluation computes metrics, or reports the losses of the steps that it lists."
@@ -115,7 +115,7 @@ def _check_data(config: Config) -> Iterator[Fault]:
         if name not in config.data:
             place = _node(evaluation.node, "data").place
             path, message = f"evaluate.{evaluation.name}.data", f"unknown data set {name!r}"
-            yield Fault.unknown_name(place, path, message, name, config.data, listed_as="The data sets are")
+            yield Fault.unknown_name(place, path, message, name, config.data, listed_as="Available data sets")
 
 
 def _check_keys(data: Component) -> Iterator[Fault]:
@@ -128,7 +128,7 @@ def _check_keys(data: Component) -> Iterator[Fault]:
         for key, place in _names(node):
             if key not in known:
                 path, message = f"{data.path}.{option}", f"the data set does not yield {key!r}"
-                yield Fault.unknown_name(place, path, message, key, known, listed_as="It yields")
+                yield Fault.unknown_name(place, path, message, key, known, listed_as="Available keys")
 
 
 def _check_training(config: Config) -> Iterator[Fault]:
@@ -179,7 +179,7 @@ def _check_keep_best(config: Config) -> Iterator[Fault]:
     if best.metric not in known:
         node = _node(_node(_node(config.tree, "checkpoint"), "keep_best"), "metric")
         path, message = "checkpoint.keep_best.metric", f"no evaluation reports {best.metric!r}"
-        yield Fault.unknown_name(node.place, path, message, best.metric, known, listed_as="The metrics are")
+        yield Fault.unknown_name(node.place, path, message, best.metric, known, listed_as="Available metrics")
 
 
 def _all_components(config: Config) -> Iterable[Component]:

@@ -91,7 +91,7 @@ class StepSection(Section):
 
 
 class AccumulateEverySection(Section):
-    """Another number of parts of a batch at regular iterations, which need more or less memory than others.
+    """A different number of parts per batch at regular iterations that need more or less memory than others.
 
     Attributes:
         every: Interval, in iterations, at which `parts` replaces `accumulate`: at multiples of this number.
@@ -110,7 +110,7 @@ class TrainSection(Section):
         epochs: Length of the training in passes over `data.train`. Required unless `iterations` is set.
         accumulate: Number of parts (micro-batches) into which each batch is split to save memory. Their gradients are
             averaged, weighted by their numbers of samples.
-        accumulate_every: Another number of parts at regular iterations. null: `accumulate` at every iteration.
+        accumulate_every: A different number of parts at regular iterations. null: `accumulate` at every iteration.
         precision: Precision of the computation. `bf16` and `fp16` use autocast; weights stay float32.
         non_finite: Reaction to NaN or infinite gradients. `skip`: skip the update, and end the run after `max_skips`
             skipped updates in a row. `rollback`: skip likewise, then return to an earlier checkpoint and continue with
@@ -192,12 +192,12 @@ class EvaluationSection(Section):
 
 
 class PicturesSection(Section):
-    """Keys to draw as grids of pictures in PNG files.
+    """Keys to draw as grids of images in PNG files.
 
     Attributes:
-        every: Interval between pictures, in finished iterations.
+        every: Interval at which images are drawn, in finished iterations.
         keys: Keys to draw: images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
-        most: Maximum number of samples per picture.
+        most: Maximum number of samples in one grid.
         range: Values drawn as black and white. `auto`: the smallest and the largest value. `imagenet`: colours
             normalized with the mean and standard deviation of ImageNet.
         frames: Indices, counted from 0, of the frames to draw of a sequence.
@@ -215,7 +215,7 @@ class LogSection(Section):
 
     Attributes:
         every: Interval between log points, in finished iterations. Each logged number is the mean since the last one.
-        pictures: Keys to draw as pictures, and how often. null: no pictures.
+        pictures: Keys to draw as images, and how often. null: no images.
         loggers: Loggers by name, in addition to the console, `metrics.jsonl` and TensorBoard.
     """
 

@@ -1,0 +1,1 @@
+"""Loads batches: sampling, seeds, workers, collation and unreadable samples."""

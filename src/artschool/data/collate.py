@@ -93,7 +93,7 @@ def _check_keys(samples: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _known_keys(sample: Mapping[str, Any]) -> str:
-    return f"The keys are: {', '.join(map(str, sample))}"
+    return f"Available keys: {', '.join(map(str, sample))}"
 
 
 def _trimmed(key: str, value: Any, batch: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Differences between two files, grouped by consequence. Differences in notation have none."""
+"""Finds the differences between two files, grouped by their effect. Differences in notation have no effect."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Difference:
     """The differences between two files.
 
     Attributes:
-        groups: Changes by consequence, the most severe first.
+        groups: Changes by effect, the most severe first.
         notation: Changes without a consequence.
     """
 

@@ -1,0 +1,1 @@
+"""Trains: the loop, train steps, updates, precision, averages, evaluations and checkpoints."""

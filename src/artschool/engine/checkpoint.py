@@ -18,7 +18,7 @@ from artschool.engine.update import Update
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
 
-# The dot keeps these file names apart from those of networks.
+# The dot prevents collisions with the names of networks, which cannot contain one.
 OPTIMIZERS = "state.optimizers"
 MODULES = "state.components"
 NOT_SET = object()

@@ -53,7 +53,7 @@ def freeze(network: nn.Module, patterns: bool | Sequence[str], path: str) -> Non
     for pattern in patterns if isinstance(patterns, Sequence) else ():
         if not any(fnmatchcase(name, pattern) for name in names):
             known = f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
-            raise ConfigError(f"{path}.frozen: {pattern!r} matches no parameter. The parameters are: {known}")
+            raise ConfigError(f"{path}.frozen: {pattern!r} matches no parameter. Available parameters: {known}")
     for name, parameter in network.named_parameters():
         matches = patterns is True or (patterns and any(fnmatchcase(name, pattern) for pattern in patterns))
         if matches or getattr(parameter, "DO_NOT_TRAIN", False):

@@ -37,7 +37,7 @@ class NetworkHooks(Protocol):
         """Return groups of parameters, by name. The gradient norm of each group is logged."""
 
     def visual_dbg(self, step: int, folder: Path) -> None:
-        """Called when pictures are logged; may write files to `folder`, the run folder."""
+        """Called when images are logged; may write files to `folder`, the run folder."""
 
 
 def hooks(networks: Mapping[str, nn.Module], name: str) -> list[tuple[str, Callable[..., Any]]]:

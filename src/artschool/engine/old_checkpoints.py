@@ -52,7 +52,7 @@ def restore_old(run: RunState, file: Path) -> None:
 
 def _read(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
-        raise CheckpointError(f"{file}: no such checkpoint")
+        raise CheckpointError(f"{file}: checkpoint does not exist")
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # A damaged file can raise any exception.

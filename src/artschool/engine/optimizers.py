@@ -126,7 +126,7 @@ def build_optimizer(
         unknown = sorted(set(group) - {"params", "exempt", "weight_decay", "schedule_from"} - set(known))
         if unknown:
             raise ConfigError(
-                f"{path}.param_groups: unknown options {', '.join(unknown)}. The options are: {', '.join(known)}"
+                f"{path}.param_groups: unknown options {', '.join(unknown)}. Available options: {', '.join(known)}"
             )
     options = dict(options)
     chosen = options.get("fused") is not None or options.get("foreach") or options.get("dampening")
@@ -147,9 +147,9 @@ def _can_fuse(groups: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _start_momentum(optimizer: torch.optim.SGD) -> None:
-    """Initialise the momentum of fused SGD with zeros. Without dampening, its first step does the same.
+    """Initialize the momentum of fused SGD with zeros. Without dampening, its first step does the same.
 
-    If its first step is skipped, torch 2.13 leaves the buffers uninitialised. It also fails if only some parameters
+    If its first step is skipped, torch 2.13 leaves the buffers uninitialized. It also fails if only some parameters
     have had a first step.
     """
     for group in optimizer.param_groups:

@@ -1,4 +1,4 @@
-"""Logs keys of a batch as pictures."""
+"""Logs keys of a batch as images."""
 
 from __future__ import annotations
 

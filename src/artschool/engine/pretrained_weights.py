@@ -97,7 +97,7 @@ def _prefixes(names: Iterable[str]) -> str:
     if not prefixes:
         return "No name has a prefix"
     more = ", ..." if len(prefixes) > MAX_NAMES else ""
-    return f"The prefixes are: {', '.join(prefixes[:MAX_NAMES])}{more}"
+    return f"Available prefixes: {', '.join(prefixes[:MAX_NAMES])}{more}"
 
 
 def _tensors_of(content: Any, file: Path) -> dict[str, Tensor]:

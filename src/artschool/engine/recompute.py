@@ -32,7 +32,7 @@ def checkpoint_activations(network: nn.Module, patterns: Sequence[str], path: st
         if not any(fnmatchcase(name, pattern) for name in modules):
             known = f"{', '.join(list(modules)[:8])}{', ...' if len(modules) > 8 else ''}"
             raise ConfigError(
-                f"{path}.activation_checkpointing: {pattern!r} matches no module. The modules are: {known}"
+                f"{path}.activation_checkpointing: {pattern!r} matches no module. Available modules: {known}"
             )
     chosen: list[str] = []
     for name, module in modules.items():

@@ -21,7 +21,7 @@ def roll_back(run: RunState, error: NumericsError) -> None:
         raise error
     number = _checkpoint_to_restore(run)
     if number is None:
-        raise NumericsError(f"{error}; cannot roll back: there is no intact checkpoint") from error
+        raise NumericsError(f"{error}; cannot roll back: no intact checkpoint") from error
     position, count = run.iteration + run.data_offset, run.rollbacks + 1
     checkpoint.restore(run, run.store.load(number))
     run.data_offset, run.rollbacks = position - number, count

@@ -27,7 +27,7 @@ Record = Mapping[str, float | int]
 
 
 class Logger(Protocol):
-    """Receives the numbers, pictures and messages of a run. Only the main process has loggers."""
+    """Receives the numbers, images and messages of a run. Only the main process has loggers."""
 
     def start(self, run: RunState) -> None:
         """Called when training starts or resumes, with `run.iteration` finished iterations."""

@@ -1,0 +1,1 @@
+"""Explains a file: the value, origin and readers of each option and key."""

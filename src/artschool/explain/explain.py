@@ -200,7 +200,7 @@ def _unknown_path(file: Layered, path: Sequence[str], option: Option | None, key
         return Fault(place, where, message, f"Did you mean {' or '.join(map(repr, inside))}?")
     close = "" if above else nearest(name, keys)
     synonyms = OPTIONS if known else None  # No synonyms where users choose the names.
-    return Fault(place, where, message, close or (allowed("There are", name, names, synonyms) if names else ""))
+    return Fault(place, where, message, close or (allowed("Available names", name, names, synonyms) if names else ""))
 
 
 def _labelled(label: str, lines: Sequence[str]) -> list[Row]:

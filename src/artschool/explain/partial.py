@@ -1,4 +1,4 @@
-"""The valid part of a tree with faults."""
+"""Removes faulty values from a tree, so that `explain` also works for files with faults."""
 
 from __future__ import annotations
 
@@ -18,11 +18,16 @@ FILLERS = {
     "networks": Node({"unknown": Node({}, NOWHERE)}, NOWHERE),
     "train": Node({"iterations": Node(1, NOWHERE)}, NOWHERE),
 }
-"""Values for missing sections."""
+"""Placeholders for missing required sections."""
 
 
 def valid_part(tree: Node) -> tuple[Config | None, list[Fault]]:
-    """The config of a tree without its faulty parts, None where that is not enough, and the faults."""
+    """Structure a tree without its faulty values.
+
+    Returns:
+        The config of the remaining tree, and all faults of the given tree. The config is None if faults remain that
+        removing values does not resolve.
+    """
     config, faults = structure(tree)
     if config is not None:
         faults += [*check_references(config), *check_flow(config)[0]]
@@ -39,7 +44,7 @@ def valid_part(tree: Node) -> tuple[Config | None, list[Fault]]:
 
 
 def _filled(tree: Node) -> Node:
-    """A tree with values for required sections and options that are missing."""
+    """A copy of the tree with placeholders for missing required sections and options."""
     value = dict(tree.value) if isinstance(tree.value, dict) else {}
     for name, filler in FILLERS.items():
         value.setdefault(name, filler)
@@ -54,7 +59,7 @@ def _filled(tree: Node) -> Node:
 
 
 def _without(tree: Node, path: list[str]) -> Node:
-    """A tree without the value at a path."""
+    """A copy of the tree without the value at a path."""
     child = tree.child(path[0])
     if child is None:
         return tree

@@ -45,7 +45,7 @@ def path_at(tree: Node, file: Path, line: int, column: int | None = None, *, is_
     if is_text and before and not is_old:
         return before[-1].path  # The value begins above and continues on this line.
     if not 0 < line <= len(lines):
-        problem = f"there is no line {line}; the file has {len(lines)} lines"
+        problem = f"line {line} does not exist; the file has {len(lines)} lines"
     elif is_text:
         problem = f"line {line} has no counterpart in artschool's language; `artschool convert` shows the conversion"
     else:

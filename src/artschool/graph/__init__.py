@@ -1,0 +1,1 @@
+"""Draws the dataflow of a file as SVG, HTML or Mermaid."""

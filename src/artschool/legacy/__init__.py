@@ -1,1 +1,1 @@
-"""Files of DL-Art-School's ExtensibleTrainer ("the reference") in our language: one table for each section."""
+"""Converts files of DL-Art-School's ExtensibleTrainer ("the reference"), with one table of rules per section."""

@@ -115,7 +115,7 @@ def _warn_of_changed_values(tree: Node, notes: Notes) -> None:
         notes.warn(name, "name", message)
     if len(devices := items(tree.get("gpu_ids"))) > 1:
         message = "is dropped: torchrun starts one process for each device"
-        hint = f"Write `torchrun --nproc-per-node={len(devices)} -m artschool train FILE`."
+        hint = f"Fix: write `torchrun --nproc-per-node={len(devices)} -m artschool train FILE`."
         notes.warn(mapping(tree)["gpu_ids"], "gpu_ids", message, hint)
     if parts is not None and isinstance(parts.value, int) and parts.value > 1:
         message = f"splits a batch of any size into {parts.value} micro-batches, weighted by their sizes"
@@ -180,7 +180,7 @@ def _finish_pictures(fields: Fields, tree: Node, notes: Notes) -> None:
     mentioned = set(_texts(tree.get("steps")))
     for key in items(keys):
         if text(key) and key.value not in mentioned:
-            message = f"lists {key.value!r}, which no step writes; a picture is written only if the data has this key"
+            message = f"lists {key.value!r}, which no step writes; images are drawn only if the data has this key"
             notes.warn(key, "logger.visuals", message)
 
 

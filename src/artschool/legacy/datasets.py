@@ -51,7 +51,7 @@ def _pictures(fields: Fields, node: Node, path: str, notes: Notes) -> None:
             weights,
             f"{path}.weights",
             "one data set cannot weight its folders",
-            "Write a `union` of one data set for each folder, with these `weights`.",
+            "Fix: write a `union` of one data set for each folder, with these `weights`.",
         )
     signed = node.get("rgb_n1_to_1")
     if (signed is not None and signed.value is True) or text(node.get("normalize")) == "stylegan2_norm":
@@ -93,7 +93,7 @@ def _corruption(item: Node, blur: float, path: str, notes: Notes) -> Any:
         return {"kind": "gaussian_blur" if gaussian else "motion_blur", "range": range_}
     if name not in KINDS:
         notes.refuse(
-            item, path, f"the corruption {name!r} has no counterpart", f"There are: {', '.join(sorted(KINDS))}."
+            item, path, f"the corruption {name!r} has no counterpart", f"Available: {', '.join(sorted(KINDS))}."
         )
     elif name.startswith(("noise", "lq_resampling")):
         mean = "is zero-mean normal noise of the same strength; the reference's noise only brightened"
@@ -188,8 +188,8 @@ DATASETS: dict[str, ConversionRule] = {
 }
 """A data set that no table lists keeps its name and options: it comes from a plugin."""
 
-FRAMES = "Write `frames`, which stacks consecutive images of a folder; `count: 2` gives pairs."
-VIEWS = "Use the inner data set, and add injectors `{type: random_view, in: hq, out: aug1}` and the same for aug2."
+FRAMES = "Fix: write `frames`, which stacks consecutive images of a folder; `count: 2` gives pairs."
+VIEWS = "Fix: use the inner data set, and add injectors `{type: random_view, in: hq, out: aug1}` and the same for aug2."
 VIEWED = ConversionRule(
     silent=("dataset", "key1", "key2", *LOADER, *SILENT),
     dropped={
@@ -197,14 +197,14 @@ VIEWED = ConversionRule(
         "normalize": "views are in 0..1; the injector `normalize` shifts and scales them",
     },
 )
-AUDIO = "Write `audio_folder` (recordings), and use its keys in the steps."
-SPEECH = "Write `text_audio` (a list of recordings with their texts), or register your own in a plugin."
+AUDIO = "Fix: write `audio_folder` (recordings), and use its keys in the steps."
+SPEECH = "Fix: write `text_audio` (a list of recordings with their texts), or register your own in a plugin."
 REFUSED = {
     "multi_frame_extensible": FRAMES,
     "paired_frame": FRAMES,
-    "combined": "Write a `union` to alternate samples; to join samples, register a data set in a plugin.",
+    "combined": "Fix: write a `union` to alternate samples; to join samples, register a data set in a plugin.",
     "byol_structured_dataset": VIEWS,
-    "random_aug_wrapper": "Use the inner data set with `corruptions:`, or an injector such as `random_view`.",
+    "random_aug_wrapper": "Fix: use the inner data set with `corruptions:`, or an injector such as `random_view`.",
     "random_dataset": "It yields noise; draw it with the injector `noise` in a step.",
     "unsupervised_audio": AUDIO,
     "unsupervised_audio_with_noise": f"{AUDIO} Add the noise with an injector.",
@@ -263,7 +263,7 @@ def convert_dataset(node: Node, path: str, notes: Notes) -> Fields:
 def _views(node: Node, inner: Node, path: str, notes: Notes) -> Fields:
     """The inner data set, batched as the wrapper was. Injectors of the steps draw the views."""
     views = (f"`{{type: random_view, in: {text(node.get(f'key{n}')) or 'hq'}, out: aug{n}}}`" for n in (1, 2))
-    hint = f"Add to the injectors of the step: {' and '.join(views)}."
+    hint = f"Fix: add to the injectors of the step: {' and '.join(views)}."
     notes.warn(node, path, "is replaced by its inner data set; injectors have to draw 'aug1' and 'aug2'", hint)
     apply(VIEWED, node, path, notes, what="data set 'byol_dataset'")
     outer = {LOADER[key]: value for key, value in mapping(node).items() if key in LOADER}

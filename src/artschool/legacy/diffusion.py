@@ -109,7 +109,9 @@ def _shaped(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         fields["like"], fields["channels"] = inputs["spectrogram"], as_node(1, node.place)
         fields["multiple"] = multiple or as_node(4096, node.place)
     else:
-        hint = "Write `like:` with a key of shape (B, C, ...), and `channels` and `scale_factor` if samples differ."
+        hint = (
+            "Fix: write `like:` with a key of shape (B, C, ...), and `channels` and `scale_factor` if samples differ."
+        )
         notes.refuse(node, path, "has no input 'low_res' or 'spectrogram' to take the shape of the samples from", hint)
 
 

@@ -37,7 +37,7 @@ def convert_evaluators(section: Node, every: Node | None, notes: Notes) -> Field
         if kind == "sr_diffusion_fid" and whole:
             entries[name] = _fid_of_samples(name, node, every, path, notes)
         elif kind in ADVICE:
-            hint = f"Write `evaluate.{name}` with its data: {ADVICE[kind]}. See docs/evaluation.md."
+            hint = f"Fix: write `evaluate.{name}` with its data: {ADVICE[kind]}. See docs/evaluation.md."
             notes.warn(node, path, f"is dropped: the evaluator {kind!r} has no automatic conversion", hint)
         else:
             notes.warn(node, path, f"unknown evaluator {kind!r}")

@@ -126,5 +126,5 @@ def refuse_unknown(kind: str, name: str, node: Node, path: str, notes: Notes, *,
     if not name:
         notes.refuse(node, path, "requires 'type'")
         return
-    hint = allowed("There are", name, known)
+    hint = allowed("Available", name, known)
     notes.refuse(node.get("type") or node, path, f"unknown {kind} {name!r}: the reference does not have it", hint)

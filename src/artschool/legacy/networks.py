@@ -69,7 +69,7 @@ def convert_networks(section: Node, path: Node | None, notes: Notes) -> Node:
     for key, node in mapping(path).items():
         name = key.removeprefix(WEIGHTS if key.startswith(WEIGHTS) else PREFIX)
         if name != key and name not in converted and node.value is not None:
-            hint = allowed("The networks are", name, converted)
+            hint = allowed("Available networks", name, converted)
             notes.refuse(node, f"path.{key}", f"unknown network {name!r}, which the reference ignored", hint)
     return rebuilt(section, converted)
 
@@ -104,9 +104,8 @@ def warn_of_plugin(kind: str, name: str, node: Node, path: str, notes: Notes) ->
     """Warn that a component has to come from a plugin."""
     register = {"network": "networks", "data set": "datasets"}[kind]
     message = f"{name!r} is not a built-in {kind}; a plugin has to register it"
-    hint = (
-        f"Register it with `@{register}.register({name!r})` in a Python file, and list the file: `plugins: [own.py]`."
-    )
+    registration = f"`@{register}.register({name!r})`"
+    hint = f"Fix: register it with {registration} in a Python file, and list the file: `plugins: [own.py]`."
     hint = "\n".join(filter(None, (hint, diffusion.PLUGIN_NETWORKS.get(name))))
     notes.warn(node, path, message, hint)
 

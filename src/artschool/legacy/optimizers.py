@@ -41,8 +41,8 @@ BY_NAME = ("adam", "sgd", "lars")
 RATES = f"each group has its rate here; the reference followed 'param_groups' with {', '.join(BY_NAME)} alone"
 DEFAULT = "adamw"
 DEFAULT_BETAS = {"lion": (0.9, 0.99)}
-EIGHT_BITS = "Use 'adamw', or register that of bitsandbytes: `optimizers.register('adamw_8bit', AdamW8bit)`."
-WIDTHS = "Use 'adamw', and set the rate of each matrix by its width: `param_groups: [{match: ..., lr: ...}]`."
+EIGHT_BITS = "Fix: use 'adamw', or register that of bitsandbytes: `optimizers.register('adamw_8bit', AdamW8bit)`."
+WIDTHS = "Fix: use 'adamw', and set the rate of each matrix by its width: `param_groups: [{match: ..., lr: ...}]`."
 ADVICE = {"adamw_8bit": EIGHT_BITS, "adamw8bit": EIGHT_BITS, "mu_adamw": WIDTHS, "muadamw": WIDTHS}
 """Optimizers of forks, and the suggested replacement."""
 FOREIGN = {"triton": "lion", "lars_coefficient": "lars"}
@@ -69,7 +69,7 @@ def convert_optimizer(step: Node, path: str, notes: Notes, starts: Sequence[Node
         return None
     if rule is None:
         at = chosen or step
-        hint = ADVICE.get(str(name), allowed("There are", str(name), OPTIMIZERS))
+        hint = ADVICE.get(str(name), allowed("Available", str(name), OPTIMIZERS))
         notes.refuse(at, f"{path}.optimizer", f"the reference's optimizer {name!r} has no counterpart", hint)
         return params
     if "type" in rule.changed:
@@ -102,7 +102,7 @@ def _groups(name: str, params: Node, starts: Sequence[Node], path: str, notes: N
     if given is not None and named and name not in BY_NAME:
         notes.warn(given, f"{path}.param_groups", RATES)
     if name == "lars" and (named or starts):
-        hint = "Write them natively, each preceded by a group with `kinds: [norm], momentum: 0.0`."
+        hint = "Fix: write them natively, each preceded by a group with `kinds: [norm], momentum: 0.0`."
         notes.refuse(given or params, f"{path}.param_groups", "lars already uses parameter groups for norms", hint)
         return []
     return _with_starts(named, name, params, starts, path, notes) if starts else named
@@ -119,7 +119,7 @@ def _with_starts(
         groups = [{"kinds": as_node(kinds, params.place)} for kinds in (["weight"], ["bias", "norm", "embedding"])]
     if len(groups) != len(starts):
         message = f"'progressive_starts' has {len(starts)} starts, which do not match the parameter groups of {name!r}"
-        hint = "Write `param_groups: [{match: ..., schedule_from: ...}]` natively."
+        hint = "Fix: write `param_groups: [{match: ..., schedule_from: ...}]` natively."
         notes.refuse(params, path, message, hint)
         return named
     pairs = zip(groups, starts, strict=True)
@@ -136,13 +136,13 @@ def _misplaced(step: Node, path: str, notes: Notes) -> Node | None:
     """Report missing `optimizer_params:` as a fault. Returns the options written next to it instead, if any."""
     found = {name: node for name, node in mapping(step).items() if name in NAMES}
     if not found:
-        hint = "Write `optimizer_params: {lr: ...}`, or `optimizer: none` if the step has none."
+        hint = "Fix: write `optimizer_params: {lr: ...}`, or `optimizer: none` if the step has none."
         notes.refuse(step, path, "has no 'optimizer_params', so the reference trained nothing in this step", hint)
         return None
     names = ", ".join(repr(name) for name in found)
     message = f"misplaced option {names}: the reference ignored it here and trained nothing in this step"
     first = next(iter(found.values()))
-    notes.refuse(first, path, message, "Move it into `optimizer_params:`.")
+    notes.refuse(first, path, message, "Fix: move it into `optimizer_params:`.")
     return Node(found, first.place, first.key_place)
 
 

@@ -134,7 +134,7 @@ def apply(rule: ConversionRule, node: Node, path: str, notes: Notes, *, what: st
 
 
 def mapping(node: Node | None) -> Fields:
-    """The entries of a mapping. Empty if the node is missing or is no mapping."""
+    """The entries of a mapping. Empty if the node is missing or not a mapping."""
     return node.value if node is not None and isinstance(node.value, dict) else {}
 
 
@@ -172,7 +172,7 @@ def _value(rule: ConversionRule, name: str, value: Node, where: str, notes: Note
         return value
     plain = value.plain()
     if isinstance(plain, list | dict) or plain not in known:
-        hint = allowed("There are", str(plain), map(str, known))
+        hint = allowed("Available", str(plain), map(str, known))
         notes.refuse(value, where, f"{name} {plain!r} of the reference's {what} has no counterpart", hint)
         return value
     return replace(as_node(known[plain], value.place), key_place=value.key_place)
@@ -181,7 +181,7 @@ def _value(rule: ConversionRule, name: str, value: Node, where: str, notes: Note
 def _report_unread(
     rule: ConversionRule, name: str, value: Node, where: str, notes: Notes, what: str, *, strict: bool
 ) -> None:
-    hint = allowed("It takes", name, {*rule.options, *rule.harmless, *rule.dropped, *rule.silent})
+    hint = allowed("Available options", name, {*rule.options, *rule.harmless, *rule.dropped, *rule.silent})
     if strict:
         notes.refuse(value, where, f"unknown option {name!r}: the reference's {what} does not have it", hint)
     else:

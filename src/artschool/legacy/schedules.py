@@ -34,7 +34,7 @@ def convert_schedule(train: Node, notes: Notes) -> Node | None:
     if name in SCHEMES:
         phases = SCHEMES[name](train, notes)
     else:
-        hint = allowed("There are", name, SCHEMES)
+        hint = allowed("Available", name, SCHEMES)
         notes.refuse(chosen or train, "train.default_lr_scheme", f"unknown scheme {name!r}", hint)
     for option, harmless in HARMLESS.items():
         node = train.get(option)
@@ -67,7 +67,7 @@ def _progressive(train: Node, notes: Notes) -> list[Fields]:
     if at is None or not starts:
         message = "the scheme 'ProgressiveMultiStepLR' requires 'progressive_starts'"
         notes.refuse(
-            at or train, "train.progressive_starts", message, "Write the first iteration of each parameter group."
+            at or train, "train.progressive_starts", message, "Fix: write the first iteration of each parameter group."
         )
     elif not starts_differ(train) and starts[0].value:
         phases = [{"type": fields["type"], "from": starts[0], **fields} for fields in phases]
@@ -155,7 +155,7 @@ def _with_warmup(phases: list[Fields], name: str, train: Node, notes: Notes) -> 
         notes.warn(found, "train.warmup_iter", message)
     if starts_differ(train):
         message = "a warm-up cannot be combined with different 'progressive_starts'"
-        notes.refuse(found, "train.warmup_iter", message, "Remove it; each group keeps its `lr` until its start.")
+        notes.refuse(found, "train.warmup_iter", message, "Fix: remove it; each group keeps its `lr` until its start.")
     if not phases or "from" in phases[0]:
         phases = [{"type": Node("constant", found.place)}, *phases]
     return [phases[0] | {"warmup": found}, *phases[1:]]

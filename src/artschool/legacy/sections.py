@@ -125,7 +125,7 @@ TRAIN = ConversionRule(
 PATH = ConversionRule(
     harmless={"optimizer_reset": (False,), "alt_path": (None,)},
     advice={
-        "optimizer_reset": "Start a new run whose networks load `weights:` from the old run's checkpoint.",
+        "optimizer_reset": "Fix: start a new run whose networks load `weights:` from the old run's checkpoint.",
         "alt_path": "A run resumes from its own folder; choose it with `--run-dir` or `runs:`.",
     },
     dropped={"resume_state": "pass it to the command: `artschool train FILE --resume PATH`"},

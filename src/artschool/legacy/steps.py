@@ -55,7 +55,7 @@ def _batch_sizing(train: Node, notes: Notes) -> Node | None:
     if node is None or kind == "megabatch":
         return None
     if kind != "gradient_direction":
-        hint = allowed("There are", kind, ["gradient_direction", "megabatch"])
+        hint = allowed("Available", kind, ["gradient_direction", "megabatch"])
         notes.refuse(node, path, f"unknown batch-size optimizer {kind!r}", hint)
         return None
     message = (

@@ -1,4 +1,4 @@
-"""Lint: rules that question what a file may say but probably does not mean."""
+"""Finds settings that are valid but probably a mistake."""
 
 from artschool.lint.findings import Finding, lint
 from artschool.lint.rule import Rule

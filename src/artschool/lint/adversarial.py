@@ -62,7 +62,7 @@ def critic_momentum(subject: Subject) -> Iterator[Fault]:
                 loss.step,
                 "betas",
                 f"has a beta1 of {momentum:g}, which is large for a Wasserstein critic",
-                "Write `betas: [0.0, 0.9]`.",
+                "Fix: write `betas: [0.0, 0.9]`.",
             )
 
 
@@ -122,7 +122,7 @@ def generator_before_critic(subject: Subject) -> Iterator[Fault]:
                     loss.outer,
                     "after",
                     f"starts at iteration {first}, but {critic!r} is trained only from iteration {min(learns)} on",
-                    f"Write `after: {min(learns)}` or more.",
+                    f"Fix: write `after: {min(learns)}` or more.",
                 )
 
 

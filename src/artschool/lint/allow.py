@@ -13,7 +13,7 @@ from artschool.lint.rule import Rule
 from artschool.lint.subject import Subject
 
 COMMENT = re.compile(r"(?:^|\s)#\s*lint:\s*allow\b\s*(?P<rule>[\w-]*)\s*:?\s*(?P<why>.*)$")
-FORM = "Write `# lint: allow RULE: why`; `artschool lint --rules` lists the rules."
+FORM = "Fix: write `# lint: allow RULE: why`; `artschool lint --rules` lists the rules."
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def wrong_allows(
             and (subject.networks is not None or not rules[allow.rule].sees_networks)
             and allow.place.source == subject.config.tree.place.source
         ):
-            yield Fault(allow.place, "", f"allows {allow.rule}, which finds nothing here", "Remove the comment.")
+            yield Fault(allow.place, "", f"allows {allow.rule}, which finds nothing here", "Fix: remove the comment.")
 
 
 def _has_overrides(tree: Node) -> bool:

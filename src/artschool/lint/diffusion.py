@@ -42,7 +42,7 @@ def untrained_guidance(subject: Subject) -> Iterator[Fault]:
     for sample, training in _pairs(subject):
         guidance = option(sample, "guidance")
         if isinstance(guidance, int | float) and guidance != 1 and option(training, "drop_probability") == 0:
-            hint = f"Write `drop_probability: 0.1` and `nothing` at {place_of(training.node)}."
+            hint = f"Fix: write `drop_probability: 0.1` and `nothing` at {place_of(training.node)}."
             yield fault(sample, "guidance", f"is {guidance:g}, but {training.path} never drops a condition", hint)
 
 
@@ -63,7 +63,7 @@ def untrained_variance(subject: Subject) -> Iterator[Fault]:
         out = training.node.get("out")
         named = out.plain() if out is not None else None
         if not isinstance(named, list) or len(named) < 2 or named[1] not in read:
-            hint = "Name the second result in `out`, and add a loss of type mean on it with a small weight."
+            hint = "Fix: name the second result in `out`, and add a loss of type mean on it with a small weight."
             yield fault(training, "variance", f"is {option(training, 'variance')}, but no loss trains it", hint)
 
 

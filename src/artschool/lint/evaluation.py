@@ -84,7 +84,7 @@ def best_of_one(subject: Subject) -> Iterator[Fault]:
     every = best.section.every
     if every is None or every >= subject.iterations:
         place = place_of(subject.config.tree, "checkpoint", "keep_best", "metric")
-        hint = f"Write `every:` at {place_of(best.node)}."
+        hint = f"Fix: write `every:` at {place_of(best.node)}."
         message = f"is measured only once: evaluate.{best.name} runs at the end alone"
         yield Fault(place, "checkpoint.keep_best.metric", message, hint)
 

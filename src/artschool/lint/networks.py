@@ -32,7 +32,7 @@ def batch_norm_under_penalty(subject: Subject) -> Iterator[Fault]:
         for critic in subject.critics(loss) if loss.has_role(ComponentRole.CRITIC_PENALTY) else ():
             if _has_batch_norm(subject, critic):
                 message = f"penalizes each sample, but {critic!r} has batch norm, which mixes the samples of a batch"
-                hint = f"Use group or layer norm in networks.{critic}, at {_network_place(subject, critic)}."
+                hint = f"Fix: use group or layer norm in networks.{critic}, at {_network_place(subject, critic)}."
                 yield fault(loss.component, "network", message, hint)
 
 
@@ -101,7 +101,7 @@ def random_and_frozen(subject: Subject) -> Iterator[Fault]:
         starts_random = has_role(network, ComponentRole.STARTS_RANDOM) and option(network, "folder") is None
         if not starts_random or subject.is_trained(name) or name not in called:
             continue
-        hint = "Write `weights:`, or let a step train it."
+        hint = "Fix: write `weights:`, or let a step train it."
         yield Fault(
             _network_place(subject, name),
             f"networks.{name}",

@@ -23,7 +23,7 @@ def second_order_in_fp16(subject: Subject) -> Iterator[Fault]:
     for loss in subject.losses:
         if loss.has_role(ComponentRole.SECOND_ORDER) and subject.config.sections.train.precision == "fp16":
             place = place_of(subject.config.tree, "train", "precision")
-            hint = f"Write `precision: bf16` at {place}: it has the range of fp32."
+            hint = f"Fix: write `precision: bf16` at {place}: it has the range of fp32."
             yield fault(loss.component, "type", "differentiates gradients, but training runs in fp16", hint)
 
 
@@ -39,7 +39,7 @@ def unguarded_fp16(subject: Subject) -> Iterator[Fault]:
     if train.precision == "fp16" and train.non_finite == "ignore":
         place = place_of(subject.config.tree, "train", "non_finite")
         message = "is ignore, but gradients in fp16 overflow regularly"
-        yield Fault(place, "train.non_finite", message, "Write `non_finite: skip`.")
+        yield Fault(place, "train.non_finite", message, "Fix: write `non_finite: skip`.")
 
 
 def timed_kernels(subject: Subject) -> Iterator[Fault]:
@@ -53,7 +53,7 @@ def timed_kernels(subject: Subject) -> Iterator[Fault]:
     if train.deterministic and train.cudnn_benchmark:
         place = place_of(subject.config.tree, "train", "cudnn_benchmark")
         message = "chooses kernels by their measured speed, so two runs differ although `deterministic` is true"
-        yield Fault(place, "train.cudnn_benchmark", message, "Remove one of the two.")
+        yield Fault(place, "train.cudnn_benchmark", message, "Fix: remove one of the two.")
 
 
 def forgotten_anomaly_detection(subject: Subject) -> Iterator[Fault]:
@@ -64,7 +64,7 @@ def forgotten_anomaly_detection(subject: Subject) -> Iterator[Fault]:
     if subject.config.sections.train.detect_anomaly and (subject.iterations or 0) > LONG_RUN:
         place = place_of(subject.config.tree, "train", "detect_anomaly")
         message = f"slows down all {subject.iterations} iterations"
-        yield Fault(place, "train.detect_anomaly", message, "Remove it once the fault is found.")
+        yield Fault(place, "train.detect_anomaly", message, "Fix: remove it once the fault is found.")
 
 
 RULES = rules_of(second_order_in_fp16, unguarded_fp16, timed_kernels, forgotten_anomaly_detection)

@@ -27,7 +27,7 @@ def weight_zero(subject: Subject) -> Iterator[Fault]:
     for step in subject.config.steps.values():
         for loss in step.losses.values():
             if isinstance(loss.entry, LossEntry) and loss.entry.weight == 0:
-                yield fault(loss, "weight", "is 0, so the loss costs time and changes nothing", "Remove the loss.")
+                yield fault(loss, "weight", "is 0, so the loss costs time and changes nothing", "Fix: remove the loss.")
 
 
 def negative_weight(subject: Subject) -> Iterator[Fault]:
@@ -57,7 +57,7 @@ def coupled_decay(subject: Subject) -> Iterator[Fault]:
         decay = option(optimizer, "weight_decay")
         if isinstance(decay, int | float) and decay:
             message = f"is {decay:g}, which {type_name(optimizer)} divides by the size of the gradients"
-            yield fault(optimizer, "weight_decay", message, "Use `adamw`.")
+            yield fault(optimizer, "weight_decay", message, "Fix: use `adamw`.")
 
 
 def decayed_norms(subject: Subject) -> Iterator[Fault]:
@@ -75,7 +75,7 @@ def decayed_norms(subject: Subject) -> Iterator[Fault]:
         is_large = isinstance(decay, int | float) and decay >= LARGE_DECAY
         if is_large and not _couples_decay(step.optimizer) and not {"bias", "norm"} <= set(entry.no_decay):
             message = f"is {decay:g}, and applies to biases and norms too"
-            yield fault(step.optimizer, "weight_decay", message, "Write `no_decay: [bias, norm]`.")
+            yield fault(step.optimizer, "weight_decay", message, "Fix: write `no_decay: [bias, norm]`.")
 
 
 def extreme_rate(subject: Subject) -> Iterator[Fault]:
@@ -150,7 +150,7 @@ def slow_average(subject: Subject) -> Iterator[Fault]:
         if updates and reach * MIN_REACHES > updates:
             message = f"averages {network!r} over the last {reach:.0f} updates, but the run has only {updates}"
             if decay < 1:
-                yield Fault(place, ".".join(path), message, f"Write {_decay_for(updates)} or less.")
+                yield Fault(place, ".".join(path), message, f"Fix: write {_decay_for(updates)} or less.")
             else:
                 yield Fault(place, ".".join(path), f"is 1, so the average of {network!r} never changes")
         elif decay < 0.5:

@@ -93,7 +93,7 @@ def losses_for_the_log(subject: Subject) -> Iterator[Fault]:
         if missed:
             run = f"{', '.join(missed)} also run{'s' if len(missed) == 1 else ''} at iteration {min(missed.values())}"
             message = f"is {trains.every}, but {run}, only to be logged"
-            hint = f"Write `every: {trains.every}` at the losses too, and at the injectors that only they read."
+            hint = f"Fix: write `every: {trains.every}` at the losses too, and at the injectors that only they read."
             yield Fault(place_of(step.node, "every"), f"steps.{step.name}.every", message, hint)
 
 
@@ -150,11 +150,11 @@ def unsaved_run(subject: Subject) -> Iterator[Fault]:
     if iterations and iterations >= LONG_RUN and subject.config.sections.checkpoint.every is None:
         place = place_of(subject.config.tree, "train", "iterations")
         message = f"is {iterations}, and no checkpoint is saved before the end"
-        yield Fault(place, "train.iterations", message, "Write `checkpoint: {every: 1000}`.")
+        yield Fault(place, "train.iterations", message, "Fix: write `checkpoint: {every: 1000}`.")
 
 
 def never_logged(subject: Subject) -> Iterator[Fault]:
-    """The interval of the log, or of its pictures, is longer than the run."""
+    """The interval of the log, or of its images, is longer than the run."""
     log, iterations = subject.config.sections.log, subject.iterations or 0
     pictures = log.pictures.every if log.pictures is not None else 0
     for path, every in (("log.every", log.every), ("log.pictures.every", pictures)):

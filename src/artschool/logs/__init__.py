@@ -1,0 +1,1 @@
+"""The built-in loggers: console, JSON lines, TensorBoard and images."""

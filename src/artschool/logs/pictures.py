@@ -19,7 +19,7 @@ GAP = 2
 
 
 class PictureLogger:
-    """Writes pictures to the run folder."""
+    """Writes images to the run folder."""
 
     def __init__(self) -> None:
         self._folder = Path()

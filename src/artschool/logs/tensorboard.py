@@ -11,7 +11,7 @@ from artschool.logs.pictures import grid
 
 
 class TensorBoardLogger:
-    """Writes numbers and pictures as events to the run folder."""
+    """Writes numbers and images as events to the run folder."""
 
     def __init__(self) -> None:
         self._writer: Any = None

@@ -1,0 +1,1 @@
+"""Computes what happens at which iteration, without running anything."""

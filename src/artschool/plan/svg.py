@@ -1,4 +1,4 @@
-"""A timeline as a picture: a lane for each step, then events between iterations, over a common axis."""
+"""A timeline as an SVG drawing: a lane for each step, then events between iterations, over a common axis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from artschool.plan.rates import Group
 from artschool.plan.report import Event, Loss, StepTimeline, Timeline
 
 WIDTH, LEFT, RIGHT = 1000, 210, 970
-"""The width of the picture, and the left and right end of its axis, in pixels."""
+"""The width of the drawing, and the left and right end of its axis, in pixels."""
 MARGIN = 16
 LEADING = 1.2
 """Distance between the lines of a text, in font sizes."""
@@ -30,7 +30,7 @@ TEXT, FAINT, GRID = "#222222", "#666666", "#e4e4e4"
 
 
 def draw(plan: Timeline) -> str:
-    """The picture as an SVG document with a white background."""
+    """Draw the timeline as an SVG document with a white background."""
     canvas = _Canvas(plan)
     canvas.y += canvas.text(MARGIN, 28, plan.name, size=17, weight="bold", room=RIGHT - MARGIN)
     canvas.y += canvas.text(MARGIN, canvas.y + 47, plan.summary, colour=FAINT, room=RIGHT - MARGIN - 150)

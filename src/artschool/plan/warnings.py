@@ -143,7 +143,7 @@ def _pictures(config: Config, start: int, stop: int) -> Iterator[Fault]:
     pictures = config.sections.log.pictures
     if pictures is not None and start // pictures.every == stop // pictures.every:
         node = config.tree.at(("log", "pictures", "every"))
-        message = f"no picture is logged: the interval is {pictures.every} iterations, and training ends after {stop}"
+        message = f"no image is logged: the interval is {pictures.every} iterations, and training ends after {stop}"
         yield _warning(node, "log.pictures.every", message)
 
 

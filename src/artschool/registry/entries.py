@@ -85,7 +85,7 @@ class NetworkEntry(Gated):
 
     Attributes:
         weights: Pretrained weights to start from: a file, or a mapping with `file`, `prefix` and `strict`. null: the
-            network's own initialisation.
+            network's own initialization.
         frozen: Parameters that are not trained. true: all; a list: those whose names match a pattern, such as
             `[encoder.*]`; false: none.
         activation_checkpointing: Patterns of module names, such as `[body.*]`. Matching modules recompute their
@@ -212,7 +212,7 @@ class CallbackEntry(Gated):
 
 
 class LoggerEntry(Entry):
-    """A logger: a destination of numbers and pictures."""
+    """A logger: a destination of numbers and images."""
 
 
 OPTIMIZER_BOUNDS: dict[str, Any] = {

@@ -173,7 +173,9 @@ class Registry:
             ConfigError: The name is unknown. The message lists the known names.
         """
         if name not in self._items:
-            hint = other_kind(self, name) or allowed("There are", name, self._items, TYPES.get(self.kind.name))
+            hint = other_kind(self, name) or allowed(
+                f"Available {self.kind.name}", name, self._items, TYPES.get(self.kind.name)
+            )
             raise ConfigError(f"unknown {self.kind.one} {name!r}. {hint}")
         return self._items[name]
 

@@ -12,9 +12,9 @@ class ComponentRole(StrEnum):
     """A property of a component that a lint rule asks for. A component has any number of them.
 
     Attributes:
-        CRITIC_LOSS: Loss that teaches a critic to tell real samples from fakes. If the loss is also a
-            `GENERATOR_LOSS`, its option `role` (`critic` or `generator`) says which of the two it is.
-        GENERATOR_LOSS: Loss that teaches a generator to mislead a critic.
+        CRITIC_LOSS: Loss that trains a critic to distinguish real samples from fakes. If the loss is also a
+            `GENERATOR_LOSS`, its option `role` (`critic` or `generator`) determines which of the two it is.
+        GENERATOR_LOSS: Loss that trains a generator to mislead a critic.
         CRITIC_PENALTY: Loss that keeps a critic smooth by penalizing the gradient of its logits.
         SECOND_ORDER: Loss that differentiates gradients.
         TAKES_LOGITS: Loss that applies a sigmoid or softmax itself, so that its inputs, or the outputs of the critic
@@ -110,5 +110,5 @@ def checked_roles(kind: str, declared: DeclaredRoles) -> frozenset[ComponentRole
     roles = [declared] if isinstance(declared, str) else list(declared)
     for role in roles:
         if role not in known:
-            raise ConfigError(f"{str(role)!r} is not a role of {kind}. {allowed('The roles are', str(role), known)}")
+            raise ConfigError(f"{str(role)!r} is not a role of {kind}. {allowed('Available roles', str(role), known)}")
     return frozenset(map(ComponentRole, roles))

@@ -6,6 +6,7 @@ from functools import partial
 
 from artschool.config.component import takes_list
 from artschool.config.docstrings import documented, without_arguments
+from artschool.config.options import documented_inputs
 from artschool.registry import REGISTRIES, Registered
 from artschool.registry.entries import GroupEntry
 from artschool.registry.signature import Parameter, Role
@@ -120,13 +121,12 @@ def definition_of(kind: str, component: str = "", *, is_inside: bool) -> str:
 
 def _inputs(inputs: list[Parameter], properties: Schema) -> Schema:
     """The schema of `in:`: what the input parameters accept, in their order."""
-    names = ", ".join(parameter.name for parameter in inputs)
     accepted = [without_annotations(properties[parameter.name]) for parameter in inputs]
     if len(inputs) == 1 and takes_list(inputs[0].annotation):
         schema = union([accepted[0], *_items(accepted[0])])
     else:
         schema = union([accepted[0], {"type": "array", "items": accepted, "maxItems": len(accepted)}])
-    return schema | {"description": f"Fills {names}, in this order."}
+    return schema | {"description": documented_inputs(inputs)}
 
 
 def _items(schema: Schema) -> list[Schema]:

@@ -14,7 +14,7 @@ class Values(dict[str, Any]):
     """Values by key. Reading a missing key raises a StateError that lists the existing keys."""
 
     def __missing__(self, key: str) -> Any:
-        raise StateError(f"no value for key {key!r}. {allowed('There are', key, self)}")
+        raise StateError(f"no value for key {key!r}. {allowed('Available keys', key, self)}")
 
 
 class State:

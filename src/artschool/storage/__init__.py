@@ -1,0 +1,1 @@
+"""Stores checkpoints and tensors in files that survive a crash."""

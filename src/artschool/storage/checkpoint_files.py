@@ -78,7 +78,7 @@ def verify(path: Path) -> Manifest:
         NewerCheckpointError: A newer version of the package saved the checkpoint.
     """
     if not path.is_dir():
-        raise CheckpointError(f"{path}: no such folder")
+        raise CheckpointError(f"{path}: folder does not exist")
     manifest = _read_manifest(path / MANIFEST)
     for name, record in manifest.files.items():
         size, sha256 = _measure(path / name)

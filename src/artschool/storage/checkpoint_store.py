@@ -203,7 +203,7 @@ class CheckpointStore:
         folders = self._folders()
         if number not in folders:
             known = ", ".join(map(str, folders)) or "none"
-            raise CheckpointError(f"{self._target(number)}: no such checkpoint. The checkpoints are: {known}")
+            raise CheckpointError(f"{self._target(number)}: checkpoint does not exist. Available checkpoints: {known}")
         return folders[number]
 
     def _folders(self) -> dict[int, Path]:

@@ -19,7 +19,7 @@ def read_content(file: Path) -> Any:
         CheckpointError: The file is missing or damaged, has an unknown format, or contains code.
     """
     if not file.is_file():
-        raise CheckpointError(f"{file}: no such file")
+        raise CheckpointError(f"{file}: file does not exist")
     try:
         # A trace has tensors without values, but it needs the real tensors of a file for their names and shapes.
         with unset_fake_temporarily():

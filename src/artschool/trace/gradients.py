@@ -174,12 +174,12 @@ def leaves_of(value: Tensor) -> tuple[list[Tensor], list[str]]:
 def _leak(step: TrainStep, call: LossCall, network: str, name: str) -> Fault:
     trained = ", ".join(step.networks)
     message = f"its gradient leaks into {network}.{name}, which the step does not train now; it trains {trained}"
-    hint = "Detach the values that come from there, or make it a network that the step trains."
+    hint = "Fix: detach the values that come from there, or make it a network that the step trains."
     return Fault(call.place, call.path, message, hint)
 
 
 def _without_gradient(call: LossCall, value: Tensor) -> Fault:
-    kind, hint = "an integer", "Compute it from floating-point values."
+    kind, hint = "an integer", "Fix: compute it from floating-point values."
     if value.dtype.is_complex:
-        kind, hint = "a complex number", "Take its magnitude or real part."
+        kind, hint = "a complex number", "Fix: take its magnitude or real part."
     return Fault(call.place, call.path, f"is {kind} ({dtype_of(value)}), which has no gradient", hint)

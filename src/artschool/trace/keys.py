@@ -20,7 +20,7 @@ class TracedKey:
         kind: Shape and type of a tensor, such as `(16, 3, 64, 64) float32`; the class of any other value.
         gradient: Whether a gradient can flow back from the value.
         writer: The path of the component that wrote it, or `data.train`.
-        drawable: Whether the value can be logged as pictures.
+        drawable: Whether the value can be drawn as images.
     """
 
     name: str

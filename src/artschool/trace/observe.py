@@ -101,7 +101,7 @@ class Observer:
         module, registered = self._module_of(error), self.components[call.path].registered
         inside = f" in {module}" if module else ""
         kind = FaultKind.BATCH_TOO_SMALL if ONE_VALUE in str(error) else FaultKind.OTHER
-        advice = ["Use a larger batch, or fewer micro-batches."] if kind is FaultKind.BATCH_TOO_SMALL else []
+        advice = ["Fix: use a larger batch, or fewer micro-batches."] if kind is FaultKind.BATCH_TOO_SMALL else []
         message, lines = f"fails{inside}: {describe_error(error)}", _line_of_user(error)
         if isinstance(error, ArtschoolError):
             message, lines = str(error).removeprefix(f"{call.place}: {call.path}: "), []
@@ -128,7 +128,7 @@ class Observer:
 
 def _missing_key(data: Component, key: str, batch: Mapping[str, Any]) -> Fault:
     message = f"declares {key!r}, but its samples do not have it"
-    return Fault(data.node.place, data.path, message, allowed("They have", key, batch))
+    return Fault(data.node.place, data.path, message, allowed("Available keys", key, batch))
 
 
 def _versions(state: State, keys: Sequence[str]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Faults of keys that are to be logged as pictures and are not pictures."""
+"""Finds keys of `log.pictures` whose values are not images."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def _refuse_lazy_modules(config: Config, run: Run) -> None:
     for name, network in run.networks.items():
         if any(is_lazy(parameter) for parameter in network.parameters()):
             message = "cannot be traced: it has lazy modules, whose shapes depend on the first batch"
-            hint = "Give the modules their sizes, or train with --no-trace."
+            hint = "Fix: give the modules their sizes, or train with --no-trace."
             raise ConfigError(Fault(config.networks[name].node.place, f"networks.{name}", message, hint))
 
 

@@ -37,7 +37,7 @@ def _never_trained(config: Config, name: str, training: TrainingTrace) -> Iterat
     caller = training.observer.callers[name]
     if not trainers:
         message = f"is called by {caller}, but no step trains it, so it keeps its random initial weights"
-        hint = "Add it to a step's `trains`, or give it `weights`. To keep it random, write `frozen: true`."
+        hint = "Fix: add it to a step's `trains`, or give it `weights`. To keep it random, write `frozen: true`."
         yield Fault(place, path, message, hint)
     elif training.trainable.keys().isdisjoint(trainers):
         steps = " and ".join(f"steps.{trainer}" for trainer in trainers)
@@ -67,10 +67,10 @@ def _unreached(config: Config, step: TrainStep, missed: Sequence[nn.Parameter]) 
         if not without:
             continue
         message = f"trains {network_name!r}, which no loss of the step reaches"
-        hint = "Give the step a loss that depends on it, or remove it from the list."
+        hint = "Fix: give the step a loss that depends on it, or remove it from the list."
         if len(without) < len(own):
             message = f"trains {network_name!r}, but no loss reaches {_listing(without)} of its {len(own)} parameters"
-            hint = f"Freeze the unused parameters: write `frozen: [{without[0]}, ...]` at networks.{network_name}."
+            hint = f"Fix: freeze the unused parameters: write `frozen: [{without[0]}, ...]` at networks.{network_name}."
         yield Fault(node_of_name(trains, network_name).place, f"steps.{name}.trains", message, hint)
 
 

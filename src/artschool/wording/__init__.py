@@ -1,0 +1,1 @@
+"""Suggests names: corrects misspellings and resolves synonyms."""

@@ -1,4 +1,4 @@
-"""Finds the name that a misspelt one stands for: a typing error or an abbreviation, not merely a similar name."""
+"""Corrects a misspelt or abbreviated name. A name that is merely similar does not count."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SLIPS = ((10, 3), (6, 2))
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was probably meant, None when none is close or two are equally close.
+    """The closest known name; None if none is close or two are equally close.
 
     Names are close if they differ in capitals, in the characters between words, by abbreviation, or by a few letters
     that are missing, doubled, swapped or wrong. Each word is compared separately: `fake_lq` is not close to `fake_hq`.

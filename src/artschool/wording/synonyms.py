@@ -28,9 +28,9 @@ class Synonyms:
             for other in known:
                 if plain == _plain(other):
                     return other
-            for meant, synonyms in self.names.items():
-                if plain in synonyms.split() and meant.partition(",")[0] in known:
-                    return meant
+            for target, synonyms in self.names.items():
+                if plain in synonyms.split() and target.partition(",")[0] in known:
+                    return target
         return None
 
 

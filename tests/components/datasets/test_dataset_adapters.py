@@ -49,7 +49,7 @@ def test_a_data_set_of_torchvision_is_named_by_its_class(tmp_path: Path, monkeyp
 
 def test_what_torchvision_lacks_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torchvision(monkeypatch)
-    said = r"unknown data set 'MNITS' of torchvision\. Available: CIFAR10, MNIST\. Did you mean 'MNIST'\?"
+    said = r"unknown data set 'MNITS' of torchvision\. Available data sets: CIFAR10, MNIST\. Did you mean 'MNIST'\?"
     with pytest.raises(ConfigError, match=said):
         TorchvisionDataset(name="MNITS", root=tmp_path)
     with pytest.raises(ConfigError, match=r"unknown data set 'os'"):
@@ -145,7 +145,11 @@ def test_a_file_is_read_by_its_ending_and_nothing_is_fetched(tmp_path: Path, mon
     [
         ("absent", {}, "^hugging_face: absent: Couldn't find cache"),
         ("x.bin", {}, r"^hugging_face: x\.bin: unknown file type '\.bin' \(expected \.parquet, "),
-        ("here", {"a": "txet"}, r"^hugging_face: here: unknown column 'txet'\. Available: .*Did you mean 'text'\?"),
+        (
+            "here",
+            {"a": "txet"},
+            r"^hugging_face: here: unknown column 'txet'\. Available columns: .*Did you mean 'text'\?",
+        ),
     ],
 )
 def test_what_is_not_there_is_told(
@@ -160,5 +164,7 @@ def test_what_is_not_there_is_told(
 
 def test_an_unknown_split_of_a_saved_data_set_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hugging_face(monkeypatch)
-    with pytest.raises(DataError, match=r": unknown split 'tset'\. Available: test, train\. Did you mean 'test'\?$"):
+    with pytest.raises(
+        DataError, match=r": unknown split 'tset'\. Available splits: test, train\. Did you mean 'test'\?$"
+    ):
         HuggingFace(path=str(tmp_path), columns={"a": "text"}, split="tset")

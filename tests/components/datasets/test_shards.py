@@ -56,7 +56,7 @@ def test_json_is_what_it_holds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "text"),
     [
-        ({"x": "pyd"}, r"^tar_shards: columns: unknown extension 'pyd'\. Available: bmp, cls, "),
+        ({"x": "pyd"}, r"^tar_shards: columns: unknown extension 'pyd'\. Available extensions: bmp, cls, "),
         ({"x": "png", "y": "json"}, r"1\.tar has a file for every key \(expected png, json, got png\)\. Fix: "),
     ],
 )

@@ -61,7 +61,8 @@ def test_guidance_goes_on_from_no_condition_through_the_condition() -> None:
 
 def test_what_is_missing_is_told() -> None:
     with pytest.raises(
-        ConfigError, match=r"^nothing: unknown condition 'lable'\. Conditions: label\. Did you mean 'label'\?$"
+        ConfigError,
+        match=r"^nothing: unknown condition 'lable'\. Available conditions: label\. Did you mean 'label'\?$",
     ):
         without_conditions({"label": torch.zeros(1)}, {"lable": 9})
     said = (

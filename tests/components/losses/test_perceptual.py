@@ -59,7 +59,7 @@ def test_fakes_learn_and_real_images_do_not() -> None:
 
 
 def test_what_a_network_does_not_return_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"^unknown layer 'relu2'\. The network returns: b, relu1\.$"):
+    with pytest.raises(ConfigError, match=r"^unknown layer 'relu2'\. Available layers: b, relu1\.$"):
         perceptual(Maps({"relu1": 1.0, "b": 2.0}), FAKE, REAL, layer_weights={"relu2": 1.0})
     with pytest.raises(ConfigError, match=r"^the networks return different maps: 0, 1 for fake, 0 for real$"):
         perceptual(Maps([1.0, 2.0]), FAKE, REAL, real_network=Maps(1.0))
@@ -132,7 +132,7 @@ def test_lpips_tells_what_does_not_fit(tmp_path: Path) -> None:
     x = torch.rand(1, 3, 2, 2)
     with pytest.raises(ConfigError, match=r"^lpips: expected feature maps of \[64, .*\] channels, got \[64, 7\]$"):
         Lpips()(Layers((64, 7)), x, x)
-    with pytest.raises(CheckpointError, match=r"none\.pth: no such file$"):
+    with pytest.raises(CheckpointError, match=r"none\.pth: file does not exist$"):
         Lpips(weights=tmp_path / "none.pth")
     torch.save({"conv.weight": torch.zeros(2)}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"other\.pth: missing 'lin0\.model\.1\.weight', the weights of a layer$"):

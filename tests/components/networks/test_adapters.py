@@ -208,7 +208,7 @@ def test_a_missing_package_is_told_with_its_extra(
         monkeypatch.delitem(sys.modules, known)
     monkeypatch.setattr(sys, "meta_path", [NotThere(), *sys.meta_path])
     extra = "vision" if name == "torchvision" else name
-    with pytest.raises(ResourceError, match=rf"^{name} is not installed: pip install 'artschool\[{extra}\]'$"):
+    with pytest.raises(ResourceError, match=rf"^{name} is not installed\. Fix: pip install 'artschool\[{extra}\]'$"):
         adapter(model="anything")
 
 

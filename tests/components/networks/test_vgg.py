@@ -62,7 +62,7 @@ def test_pixels_are_normalised_by_imagenets_mean_and_deviation() -> None:
 
 
 def test_an_unknown_layer_is_told() -> None:
-    with pytest.raises(ValueError, match=r"^unknown layer 'conv5_4' of VGG16\. The layers are: .*conv5_3, .*\.$"):
+    with pytest.raises(ValueError, match=r"^unknown layer 'conv5_4' of VGG16\. Available layers: .*conv5_3, .*\.$"):
         Vgg(depth=16, layers=["conv5_4"])
 
 

@@ -42,7 +42,7 @@ def test_options_reach_the_optimizer_and_defaults_stay(package: None) -> None:
 
 def test_an_option_that_it_would_ignore_is_refused(package: None) -> None:
     with pytest.raises(
-        ValueError, match=r"^unknown option 'beta' of lion\. The options are: betas, lr\. Did you mean 'betas'\?$"
+        ValueError, match=r"^unknown option 'beta' of lion\. Available options: betas, lr\. Did you mean 'betas'\?$"
     ):
         pytorch_optimizer([parameter()], name="lion", options={"beta": 1})
 
@@ -50,7 +50,7 @@ def test_an_option_that_it_would_ignore_is_refused(package: None) -> None:
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
     with pytest.raises(
-        ResourceError, match=r"^optimizer 'lion' needs the package pytorch-optimizer\. Fix: pip install"
+        ResourceError, match=r"^optimizer 'lion' requires pytorch-optimizer, which is not installed\. Fix: pip install"
     ):
         pytorch_optimizer([parameter()], name="lion")
 

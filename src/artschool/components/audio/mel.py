@@ -24,7 +24,7 @@ FLOOR = 1e-5
 class MelSpectrogram(nn.Module):
     """Log-mel spectrogram: `log max(basis @ |stft|^power, 1e-5)`.
 
-    The Hann window is centred on each frame, and the ends are reflected. The defaults are those of Tacotron 2. Computed
+    The Hann window is centered on each frame. The ends are reflected. The defaults are those of Tacotron 2. Computed
     in float32.
 
     Source: Shen et al. 2017, arXiv:1712.05884, section 2.1.

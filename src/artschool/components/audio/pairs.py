@@ -19,7 +19,7 @@ def combine_mel(
     *,
     separator: Natural | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Join every two samples: the second starts where the first ends. The last of an odd number stays alone.
+    """Join successive samples in pairs: the second starts where the first ends. An unpaired last sample stays alone.
 
     Args:
         mel: (B, F, T), with arbitrary padding.

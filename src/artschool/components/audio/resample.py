@@ -13,7 +13,7 @@ from artschool.registry import injectors
 from artschool.registry.signature import Count
 
 ZERO_CROSSINGS = 6
-"""Number of zero crossings of the sinc on each side of its centre; more make a steeper filter."""
+"""Number of zero crossings of the sinc on each side of its center; more make a steeper filter."""
 ROLLOFF = 0.99
 """Cutoff of the filter, as a fraction of the lower of the two Nyquist frequencies."""
 

@@ -50,7 +50,7 @@ class Wer(_ErrorRate):
 
 @metrics.register(roles=ComponentRole.LOWER_IS_BETTER)
 class Cer(_ErrorRate):
-    """Character error rate: inserted, deleted and replaced characters, divided by the real ones; lower is better."""
+    """Character error rate: inserted, deleted and replaced characters per real character; lower is better."""
 
     def __init__(self) -> None:
         from torchmetrics.text import CharErrorRate

@@ -52,7 +52,9 @@ class TorchvisionDataset:
                 "'artschool[vision]', in the build that matches your torch"
             ) from error
         if name not in known.__all__:
-            raise ConfigError(f"unknown data set {name!r} of torchvision. {allowed('Available', name, known.__all__)}")
+            raise ConfigError(
+                f"unknown data set {name!r} of torchvision. {allowed('Available data sets', name, known.__all__)}"
+            )
         target = getattr(known, name)
         given: dict[str, Any] = dict(options or {})
         if "download" in inspect.signature(target).parameters:
@@ -131,8 +133,7 @@ class HuggingFace:
             import datasets as package
         except ImportError as error:
             raise ResourceError(
-                "hugging_face requires the package datasets, which is not installed. "
-                "Fix: pip install 'artschool[huggingface]'"
+                "hugging_face requires datasets, which is not installed. Fix: pip install 'artschool[huggingface]'"
             ) from error
         try:
             self._data = self._load(package, Path(path), config, split, download)
@@ -140,7 +141,7 @@ class HuggingFace:
             raise DataError(f"hugging_face: {path}: {error}") from error
         missing = [column for column in columns.values() if column not in self._data.column_names]
         if missing:
-            hint = allowed("Available", missing[0], self._data.column_names)
+            hint = allowed("Available columns", missing[0], self._data.column_names)
             raise DataError(f"hugging_face: {path}: unknown column {missing[0]!r}. {hint}")
         self._data = self._data.select_columns(list(dict.fromkeys(columns.values())))
         self._columns = columns
@@ -152,7 +153,7 @@ class HuggingFace:
             if not isinstance(loaded, package.DatasetDict):
                 return loaded
             if split not in loaded:
-                raise ValueError(f"unknown split {split!r}. {allowed('Available', split, loaded)}")
+                raise ValueError(f"unknown split {split!r}. {allowed('Available splits', split, loaded)}")
             return loaded[split]
         if path.is_file():
             reader = READERS.get(path.suffix.lower())

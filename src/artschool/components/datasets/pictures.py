@@ -26,7 +26,7 @@ class Pictures:
     """The images of one or several folders, .zip or .tar files, sorted by path.
 
     Raises:
-        DataError: A folder does not exist, or there is no image.
+        DataError: A folder does not exist, or no image is found.
     """
 
     def __init__(self, path: Path | Sequence[Path], owner: str, exclude: Sequence[str] = ()) -> None:

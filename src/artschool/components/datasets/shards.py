@@ -53,8 +53,8 @@ class TarShards:
         columns: File extension of each key, such as `{image: jpg, label: cls}`. `jpg;png` takes the first that exists.
 
     Raises:
-        DataError: There is no shard, one is damaged or compressed, an extension is unknown, or no sample has all of
-            them.
+        DataError: No shard is found, a shard is damaged or compressed, an extension is unknown, or no sample has all
+            extensions.
     """
 
     def __init__(self, *, path: str | list[str], columns: dict[str, str]) -> None:
@@ -67,7 +67,7 @@ class TarShards:
             {e for endings in self._columns.values() for e in endings if e.rpartition(".")[2] not in DECODERS}
         )
         if unknown:
-            hint = allowed("Available", unknown[0], DECODERS)
+            hint = allowed("Available extensions", unknown[0], DECODERS)
             raise DataError(f"tar_shards: columns: unknown extension {unknown[0]!r}. {hint}")
         self._shards = [Tar(shard) for shard in shards]
         self._samples: list[tuple[int, str, tuple[str, ...]]] = []

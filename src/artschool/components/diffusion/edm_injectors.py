@@ -88,7 +88,7 @@ def edm_sample_injector(
 
     Args:
         network: Trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
-        like: (B, C, ...), whose shape the samples have; its values are not read.
+        like: (B, C, ...), gives the shape of the samples; its values are not read.
         conditions: Key or number for each further parameter of the network, as in training. null: none.
         sigma_data: Standard deviation of the clean data, as in training, above 0.
         steps: Number of sampling steps, 2 or more. With `second_order`, each but the last calls the network twice.

@@ -81,7 +81,7 @@ def flow_sample(
 
     Args:
         network: Trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
-        like: (B, C, ...), whose shape the samples have; its values are not read.
+        like: (B, C, ...), gives the shape of the samples; its values are not read.
         conditions: Key or number for each further parameter of the network, as in training. null: none.
         source: (B, C, ...), start of sampling. null: noise as set by `noise`.
         steps: Number of sampling steps of equal length, 1 or more.

@@ -39,9 +39,9 @@ class GaussianDiffusion(nn.Module):
         num_timesteps: Number of timesteps, 1 or more; the linear schedule requires more than 20.
         prediction: Target of the network: `epsilon` (the noise), `x0` (the clean data), `previous` (the mean of the
             previous timestep) or `v` (well-posed at every timestep).
-        variance: Variance of the reverse process: `fixed_small`, `fixed_large`, `learned` or `learned_range`. A learned
-            variance is the second half of twice as many output channels of the network; `learned_range` is the more
-            stable one.
+        variance: Variance of the reverse process: `fixed_small`, `fixed_large`, `learned` or `learned_range`. For a
+            learned variance, the network returns 2 C channels, of which the second half is the variance;
+            `learned_range` is more stable than `learned`.
         objective: Loss in the first result: `mse`; `rescaled_mse` (`mse`, with the bound in the second result
             multiplied by num_timesteps / 1000); `kl` (the variational bound); `rescaled_kl` (num_timesteps times the
             bound).
@@ -192,8 +192,8 @@ class DiffusionSample(nn.Module):
         rescale_timesteps: Whether the network receives t * 1000 / num_timesteps instead of t, as in training.
         nothing: Value that means "no condition" for each condition, as in training. Required if `guidance` is not 1,
             otherwise unused. null: none.
-        steps: Timesteps that sampling takes: a number; a list of numbers, one for each of as many equal sections of the
-            timesteps; or text like `ddim50`, which takes 50 at a whole-number stride. null: all of them.
+        steps: Number of timesteps to sample at; a list of numbers, one per equal section of the timesteps; or text such
+            as `ddim50`, 50 timesteps at a whole-number stride. null: all timesteps.
         sampler: Sampling method: `ddpm` draws from the Gaussian of each step; `ddim` adds less noise or none, and suits
             few steps.
         eta: Amount of noise that `ddim` adds, in 0..1. 0: none; 1: as much as `ddpm` with `fixed_small`. `ddpm` ignores
@@ -203,7 +203,7 @@ class DiffusionSample(nn.Module):
             samples follow the conditions more closely.
         channels: Number of channels of the samples, 1 or more. null: as many as `like` has.
         scale_factor: Factor by which samples are larger than `like` in each dimension after the channels, 1 or more.
-        multiple: Number to a multiple of which the sizes after the channels are rounded up, 1 or more. 1: no rounding.
+        multiple: Divisor of the sizes after the channels, which are rounded up to a multiple of it, 1 or more.
         noise: Starting noise: `random`, `fixed` (the same at every call) or `zero`.
         unit_range: Whether samples are returned in 0..1 instead of -1..1.
     """
@@ -257,7 +257,7 @@ class DiffusionSample(nn.Module):
         Args:
             network: Trained network, called as in training: (B, C, ...), timesteps (B,) and the conditions to
                 (B, C or 2 C, ...).
-            like: (B, C, ...), whose shape the samples have; its values are not read.
+            like: (B, C, ...), gives the shape of the samples; its values are not read.
             conditions: Key or number for each further parameter of the network, as in training. null: none.
 
         Returns:

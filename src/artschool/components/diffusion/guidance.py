@@ -45,7 +45,9 @@ def without_conditions(conditions: Conditions, nothing: Mapping[str, float]) -> 
     """
     for name in nothing:
         if name not in conditions:
-            raise ConfigError(f"nothing: unknown condition {name!r}. {allowed('Conditions', name, conditions)}")
+            raise ConfigError(
+                f"nothing: unknown condition {name!r}. {allowed('Available conditions', name, conditions)}"
+            )
         if not isinstance(conditions[name], Tensor):
             raise ConfigError(
                 f"nothing: expected the key of a tensor for condition {name!r}, got the number {conditions[name]}, "

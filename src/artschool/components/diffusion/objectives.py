@@ -96,8 +96,8 @@ def log_likelihood_of_levels(x: Tensor, mean: Tensor, log_scale: Tensor) -> Tens
     Source: Ho et al. 2020, arXiv:2006.11239, section 3.3, eq. 13; the normal distribution function by the approximation
         of Page 1977, Applied Statistics 26(1).
     """
-    centred, scale, half = x - mean, (-log_scale).exp(), 1 / GREY_LEVELS
-    upper, lower = _normal_cdf(scale * (centred + half)), _normal_cdf(scale * (centred - half))
+    centered, scale, half = x - mean, (-log_scale).exp(), 1 / GREY_LEVELS
+    upper, lower = _normal_cdf(scale * (centered + half)), _normal_cdf(scale * (centered - half))
     mass = torch.where(x < -0.999, upper, torch.where(x > 0.999, 1 - lower, upper - lower))
     return mass.clamp(min=1e-12).log()
 

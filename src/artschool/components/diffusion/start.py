@@ -19,10 +19,10 @@ def starting_noise(
     """Return standard normal noise in the shape of the samples, float32 or better.
 
     Args:
-        like: (B, C, ...), whose values are not read.
+        like: (B, C, ...), gives the shape; its values are not read.
         channels: Number of channels; None: those of `like`.
         scale_factor: Factor of every size after the channels.
-        multiple: Number to a multiple of which every size after the channels is then rounded up.
+        multiple: Divisor of the sizes after the channels, which are then rounded up to a multiple of it.
         noise: `random`; `fixed`, the same at every call; or `zero`.
     """
     sizes = (math.ceil(size * scale_factor / multiple) * multiple for size in like.shape[2:])

@@ -8,7 +8,7 @@ from artschool.registry import injectors
 
 @injectors.register
 def mix_and_label(inputs: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Take each sample of a batch from one of several inputs at random, and return which.
+    """Take each sample of a batch from a random one of several inputs, and label it with the index of that input.
 
     Args:
         inputs: N tensors (B, ...) of equal shape.

@@ -34,9 +34,9 @@ def random_resized_crop(
     """
     batch, _, height, width = x.shape
     side = (min_area + (1 - min_area) * torch.rand(batch, device=x.device)).sqrt() * min(height, width)
-    # The image spans -1..1 in each direction. A crop spans `extent` of that, and its centre stays within the rest.
+    # The image spans -1..1 in each direction. A crop spans `extent` of that, and its center stays within the rest.
     extent = torch.stack([side / width, side / height], dim=1)
-    centre = (2 * torch.rand(batch, 2, device=x.device) - 1) * (1 - extent)
-    transform = torch.cat([torch.diag_embed(extent), centre[:, :, None]], dim=2)
+    center = (2 * torch.rand(batch, 2, device=x.device) - 1) * (1 - extent)
+    transform = torch.cat([torch.diag_embed(extent), center[:, :, None]], dim=2)
     grid = F.affine_grid(transform, [batch, 1, size, size], align_corners=False).to(x.dtype)
     return F.grid_sample(x, grid, mode=mode, padding_mode="border", align_corners=False)

@@ -26,11 +26,11 @@ def scheduled_scalar(
     With t = max(iteration - start, 0) / iterations, the number is
 
     - linear: `initial + (final - initial) * min(t, 1)`, which stays at `final` at the end;
-    - cosine: `final + (initial - final) * (1 + cos(2 pi t)) / 2`, which swings between the two without end.
+    - cosine: `final + (initial - final) * (1 + cos(2 pi t)) / 2`, which oscillates between the two.
 
     Args:
-        kind: Curve of the number: `linear` from `initial` to `final`, or `cosine`, which swings between the two
-            without end.
+        kind: Curve of the number: `linear` from `initial` to `final`, or `cosine`, which oscillates
+            between the two.
         initial: Value up to iteration `start`.
         final: Value at the end (linear), or the opposite extreme (cosine).
         iterations: Number of iterations from `initial` to `final` (linear), or of one full period (cosine).

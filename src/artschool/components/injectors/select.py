@@ -8,7 +8,7 @@ from artschool.registry import injectors
 
 @injectors.register
 def select(x: Tensor, *, index: int | list[int] | None = None, dim: int = 1) -> Tensor | list[Tensor]:
-    """Take single slices along a dimension, which the slices do not have.
+    """Take single slices along a dimension, and remove the dimension.
 
     Args:
         x: Any shape.

@@ -9,7 +9,7 @@ from artschool.registry import ComponentRole, losses
 
 @losses.register(roles=ComponentRole.MINIMIZED)
 def cosine(fake: Tensor, real: Tensor, *, dim: int = 1) -> Tensor:
-    """Mean of 1 - cosine similarity: 0 for vectors of equal direction, 2 for opposite ones, whatever their lengths.
+    """Mean of 1 - cosine similarity: 0 for vectors of equal direction, 2 for opposite ones. Lengths are ignored.
 
     Args:
         fake: (B, C) or (B, C, ...).

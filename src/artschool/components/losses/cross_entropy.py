@@ -27,10 +27,9 @@ def cross_entropy(
         labels: For `ce`, the class of each position: whole numbers in 0..C-1, in the shape of logits without
             `class_dim`. For `soft`, the probabilities of all classes, in the shape of logits. For `bce`, independent
             probabilities in 0..1, in the shape of logits.
-        mask: Positions that count, where the mask is not 0. Other positions contribute neither value nor gradient.
-            The mean is over the positions that count, or 0 if there are none. The mask has the dimensions of logits
-            for `bce`, and those without `class_dim` for `ce` and `soft`; sizes of 1 broadcast. null: all positions
-            count.
+        mask: Mask of the positions to include, where it is not 0. Other positions contribute no value and no gradient.
+            The loss is the mean over included positions, 0 if there is none. The mask has the dimensions of logits
+            for `bce`, and those without `class_dim` for `ce` and `soft`; sizes of 1 broadcast. null: all positions.
         kind: Kind of labels: `ce` for classes, `bce` for independent binary labels, `soft` for class probabilities.
         class_dim: Dimension of the classes in logits and in soft labels; -1 for (B, T, C).
         resize_labels: Whether to resize labels of kind `ce` (B, ...) to the size of logits (B, C, ...) by nearest

@@ -33,7 +33,7 @@ def detail_l2(
         real: The same shape.
         scale: Side of a block in pixels, usually the factor of the super-resolution.
         base: Number to add to the detail before the power, in units of real. It gives weight to flat areas.
-        power: Exponent of the weights. Larger values emphasise detail; 0: equal weights.
+        power: Exponent of the weights. Larger values emphasize detail; 0: equal weights.
         context: Records the logged values.
 
     Raises:

@@ -13,8 +13,8 @@ def distillation(teacher: Tensor, student: Tensor, *, temperature: Positive = 1.
     """Divergence of the student's class probabilities from the teacher's, mean over samples.
 
     `sum p log(p / q) / B` with p = softmax(teacher / temperature) and q = softmax(student / temperature), summed over
-    classes and positions. There is no factor of temperature squared; include it in `weight` if needed. A teacher that
-    requires gradients gets them too.
+    classes and positions. The loss is not multiplied by temperature squared; include the factor in `weight` if
+    needed. A teacher that requires gradients gets them too.
 
     Args:
         teacher: (B, C) or (B, C, ...) logits.

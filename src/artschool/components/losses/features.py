@@ -13,7 +13,7 @@ from artschool.errors import ConfigError, allowed
 Maps = dict[str, Tensor]
 """Feature maps by the name of their layer."""
 LayerWeights = Annotated[dict[str, float], Field(min_length=1)]
-"""The layers that count in a loss, with their weights."""
+"""The layers that a loss compares, with their weights."""
 
 
 def feature_maps(network: nn.Module, x: Tensor) -> Maps:
@@ -50,7 +50,7 @@ def feature_pairs(
 
 
 def weights_of(layers: Sequence[str], chosen: Mapping[str, float] | None) -> dict[str, float]:
-    """The weights of the layers that count: 1 for all layers if `chosen` is None.
+    """The weights of the layers to compare: 1 for all layers if `chosen` is None.
 
     Raises:
         ConfigError: A chosen layer does not exist.
@@ -59,7 +59,7 @@ def weights_of(layers: Sequence[str], chosen: Mapping[str, float] | None) -> dic
         return dict.fromkeys(layers, 1.0)
     for name in chosen:
         if name not in layers:
-            raise ConfigError(f"unknown layer {name!r}. {allowed('The network returns', name, layers)}")
+            raise ConfigError(f"unknown layer {name!r}. {allowed('Available layers', name, layers)}")
     return dict(chosen)
 
 

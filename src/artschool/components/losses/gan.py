@@ -104,7 +104,7 @@ def discriminator_gan(
 def stopped_below(floor: float | None, loss: Tensor) -> Tensor:
     """The loss, without a gradient if its mean over all processes is below `floor`.
 
-    Each micro-batch is decided separately, on the device and without synchronisation. Gradients are zero rather than
+    Each micro-batch is decided separately, on the device and without synchronization. Gradients are zero rather than
     missing, so an optimizer with momentum still moves the parameters a little.
     """
     if floor is None or not loss.requires_grad:

@@ -105,7 +105,7 @@ def discriminator_max_spread(real: Tensor, fake: Tensor) -> Tensor:
     `2 tanh(1 / (2 |mean real - mean fake|))`, from 2 for equal means towards 0 for distant ones. The gradient almost
     vanishes for gaps below 0.03.
 
-    Source: DL-Art-School, where it is `max_spread`; there is no matching loss of a generator.
+    Source: DL-Art-School, where it is `max_spread`. No generator loss corresponds to it.
     """
     gap = (real.mean() - fake.mean()).abs().clamp(min=SMALLEST_GAP)
     return 2 * torch.tanh(0.5 / gap)

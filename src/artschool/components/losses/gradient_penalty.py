@@ -22,7 +22,7 @@ def gradient_penalty(
     *,
     kind: Literal["r1", "r2", "wgan_gp", "wgan_gp_real"],
 ) -> Tensor:
-    """Penalise the gradient of the critic's logits with respect to its samples.
+    """Penalize the gradient of the critic's logits with respect to its samples.
 
     With g the gradient of the sum of all logits of a sample, and |g| its Euclidean norm:
 

@@ -11,7 +11,7 @@ def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Divergence of a normal distribution with independent dimensions from the standard normal one, in nats.
 
     `-1/2 sum (1 + log_variance - mean^2 - exp(log_variance))`, summed over a sample and averaged over the batch. It
-    regularises a variational autoencoder. For a reconstruction loss that averages over a sample instead of summing,
+    regularizes a variational autoencoder. For a reconstruction loss that averages over a sample instead of summing,
     reduce the weight of this loss.
 
     Args:

@@ -13,7 +13,7 @@ def mean(x: Tensor, *, maximize: bool = False, ramp_iterations: Natural = 0, con
 
     Args:
         x: Any shape.
-        maximize: Whether training maximises the value instead of minimising it.
+        maximize: Whether training maximizes the value instead of minimizing it.
         ramp_iterations: Number of iterations of a linear ramp: the factor of the loss grows from 0 at iteration 0 to 1
             at this iteration. 0: no ramp.
         context: Gives the iteration.

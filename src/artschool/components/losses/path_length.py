@@ -1,4 +1,4 @@
-"""Path length regularisation: equal steps in the latent space make equal changes in the images."""
+"""Path length regularization: equal steps in the latent space make equal changes in the images."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from artschool.registry.signature import Context, Fraction
 
 @losses.register(roles={ComponentRole.SECOND_ORDER, ComponentRole.MINIMIZED})
 class PathLength(nn.Module):
-    """StyleGAN2's path length regularisation.
+    """StyleGAN2's path length regularization.
 
     `mean (|J^T y| - a)^2`. J is the Jacobian of the images with respect to their styles, and y is normal noise divided
     by the root of the number of pixels. |.| is the norm of a style, or the root mean square over several styles. a is
     the moving average of |J^T y|, `a = decay * a + (1 - decay) * mean`.
 
     An iteration uses the average of the iterations before it, so micro-batches and several processes change nothing.
-    In the first iteration there is no average yet, and the loss is 0. The loss is also 0 if the images have no
+    In the first iteration the average is not defined yet, and the loss is 0. The loss is also 0 if the images have no
     gradient: in evaluations, and when the step does not train.
 
     Source: Karras et al. 2020, arXiv:1912.04958, section 3.2 and eq. 4; lazy by `every`, with n times the weight.

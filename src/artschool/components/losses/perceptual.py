@@ -27,7 +27,7 @@ def perceptual(
         fake: (B, C, H, W) in the value range of the network.
         real: The same shape; it gets no gradients.
         real_network: Network that computes the maps of `real`. null: `network`.
-        layer_weights: Weights of the layers that count, by name. Layers of a list are "0", "1", ... null: all layers,
+        layer_weights: Weights of the layers to compare, by name. Layers of a list are "0", "1", ... null: all layers,
             with weight 1.
         criterion: Distance: `l1` (mean absolute difference), `l2` (mean squared difference, as in the paper) or
             `cosine` (1 - cosine similarity).

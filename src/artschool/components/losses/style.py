@@ -21,7 +21,7 @@ def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerW
             `vgg`.
         fake: (B, C, H, W) in the value range of the network.
         real: (B, C, H', W'); it gets no gradients.
-        layer_weights: Weights of the layers that count, by name. Layers of a list are "0", "1", ... null: all layers,
+        layer_weights: Weights of the layers to compare, by name. Layers of a list are "0", "1", ... null: all layers,
             with weight 1.
 
     Raises:

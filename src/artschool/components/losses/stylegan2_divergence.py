@@ -26,7 +26,7 @@ def stylegan2_divergence(
 ) -> Tensor:
     """Hinge loss for a critic whose logits are large for fakes: `generator_gan`, `discriminator_gan` with -logits.
 
-    It is meant for networks that were trained with it; others should use these two losses. `fake` keeps its gradient
+    Use it for networks that were trained with it, and those two losses otherwise. `fake` keeps its gradient
     in both roles.
 
     Args:

@@ -60,7 +60,7 @@ def _variance_term(x: Tensor) -> Tensor:
 
 
 def _covariance_term(x: Tensor) -> Tensor:
-    centred = x - x.mean(0)
+    centered = x - x.mean(0)
     with without_autocast(x):
-        covariances = centred.mT @ centred / (len(x) - 1)
+        covariances = centered.mT @ centered / (len(x) - 1)
     return (covariances.square().sum() - covariances.diagonal().square().sum()) / x.shape[1]

@@ -1,4 +1,4 @@
-"""Likelihood of data under a normalising flow."""
+"""Likelihood of data under a normalizing flow."""
 
 import math
 from typing import Annotated
@@ -22,7 +22,7 @@ def flow_nll(z: Tensor, log_det: Tensor, *, levels: Levels | None = None) -> Ten
     Args:
         z: (B, ...), output of the flow for the data x, with the same number D of elements.
         log_det: (B,), the logarithm of the absolute determinant of dz / dx.
-        levels: Number of discrete levels of the data, if x is dequantised by noise and scaled to a range of 1: 256 for
+        levels: Number of discrete levels of the data, if x is dequantized by noise and scaled to a range of 1: 256 for
             (pixel + uniform noise) / 256. Adds log2(levels), so that the result is in bits of the original levels.
             null: adds nothing.
 

@@ -32,7 +32,7 @@ class Kid:
 
         Args:
             network: Network that maps samples to features (B, D), or to maps (B, D, ...), which are averaged over their
-                positions. Of several maps, the last counts.
+                positions. If it returns several maps, the last is used.
         """
         self._network = network
         self.reset()

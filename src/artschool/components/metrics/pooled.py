@@ -12,7 +12,7 @@ from artschool.errors import ConfigError
 def pooled_features(network: nn.Module, x: Tensor) -> Tensor:
     """Features of each sample in float64: (B, ...) to (B, D).
 
-    Feature maps (B, D, ...) are averaged over their positions. Of several maps in a list or a mapping, the last counts.
+    Feature maps (B, D, ...) are averaged over their positions. Of a list or mapping of maps, the last is used.
 
     Raises:
         ConfigError: The network does not return features or feature maps.

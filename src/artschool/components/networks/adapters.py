@@ -110,7 +110,7 @@ def _package(name: str, extra: str, *, module: str | None = None) -> Any:
     except ModuleNotFoundError as error:
         if error.name != name:
             raise
-        raise ResourceError(f"{name} is not installed: pip install 'artschool[{extra}]'") from error
+        raise ResourceError(f"{name} is not installed. Fix: pip install 'artschool[{extra}]'") from error
     except (ImportError, RuntimeError, OSError) as error:
         raise ResourceError(
             f"{name} is installed, but cannot be imported with this version of torch: {error}"

@@ -13,7 +13,7 @@ from artschool.registry.signature import Count
 
 @networks.register("edsr", roles=ComponentRole.STARTS_RANDOM)
 class EDSR(nn.Module):
-    """Residual blocks without normalisation at the low resolution, then sub-pixel convolution.
+    """Residual blocks without normalization at the low resolution, then sub-pixel convolution.
 
     Source: Lim et al. 2017, arXiv:1707.02921, section 3; sub-pixel convolution by Shi et al. 2016, arXiv:1609.05158.
 

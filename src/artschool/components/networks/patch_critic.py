@@ -22,9 +22,9 @@ class PatchCritic(nn.Module):
         in_channels: Number of channels of the input; 3 for colour, more if a condition is concatenated with it.
         width: Number of channels after the first convolution. It doubles with each layer, up to 8 times this number.
         layers: Number of convolutions of stride 2.
-        norm: Normalisation between layers. `group`: group norm, which has no batch statistics, so that real and fake
+        norm: Normalization between layers. `group`: group norm, which has no batch statistics, so that real and fake
             batches do not mix. `spectral`: spectral norm of the weights (Miyato et al. 2018, arXiv:1802.05957).
-            `none`: no normalisation.
+            `none`: no normalization.
     """
 
     def __init__(

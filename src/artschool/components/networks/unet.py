@@ -20,7 +20,7 @@ GROUPS = 32
 class Unet(nn.Module):
     """Predict a tensor in the shape of a noised image, given its noise level.
 
-    Residual blocks at several scales with skip connections. Time and class scale and shift the normalised features.
+    Residual blocks at several scales with skip connections. Time and class scale and shift the normalized features.
 
     Source: Ho et al. 2020, arXiv:2006.11239, appendix B; scale and shift: Nichol and Dhariwal 2021, arXiv:2102.09672,
     section 3; Dhariwal and Nichol 2021, arXiv:2105.05233, section 3; image condition: Saharia et al. 2021,
@@ -206,7 +206,7 @@ def _norm(channels: int) -> nn.Module:
 
 
 def _zeroed(conv: nn.Conv2d) -> nn.Conv2d:
-    """Initialise a convolution to zero, so that its block starts as the identity."""
+    """Initialize a convolution to zero, so that its block starts as the identity."""
     nn.init.zeros_(conv.weight)
     if conv.bias is not None:
         nn.init.zeros_(conv.bias)

@@ -56,7 +56,7 @@ class VectorQuantizer(nn.Module):
         self._vectors: Tensor | None = None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Quantise vectors.
+        """Quantize vectors.
 
         Args:
             x: (B, dim, ...).

@@ -48,7 +48,7 @@ class Vgg(nn.Module):
         built = _layers(depth)
         for name in layers:
             if name not in built:
-                raise ValueError(f"unknown layer {name!r} of VGG{depth}. {allowed('The layers are', name, built)}")
+                raise ValueError(f"unknown layer {name!r} of VGG{depth}. {allowed('Available layers', name, built)}")
         names = list(built)
         needed = max(names.index(name) + 1 for name in layers)
         self.features = nn.Sequential(*[make() for make in list(built.values())[:needed]])

@@ -32,9 +32,9 @@ class VggCritic(nn.Module):
         in_channels: Number of channels of the images; 3 for colour, more if a condition is concatenated with them.
         width: Number of channels of the first stage. It doubles with each stage, up to 8 times this number.
         stages: Number of stages, each of which halves the image.
-        norm: Normalisation after convolutions. `group`: group norm, which has no batch statistics, so that real and
+        norm: Normalization after convolutions. `group`: group norm, which has no batch statistics, so that real and
             fake batches do not mix. `batch`: batch norm, as in the paper. `spectral`: spectral norm of the weights
-            (Miyato et al. 2018, arXiv:1802.05957). `none`: no normalisation.
+            (Miyato et al. 2018, arXiv:1802.05957). `none`: no normalization.
         hidden: Number of features between the two linear layers.
 
     Raises:

@@ -69,7 +69,7 @@ class VqVae(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Encode, quantise and decode.
+        """Encode, quantize and decode.
 
         Args:
             x: (B, in_channels, H, W) or (B, in_channels, T), sides multiples of 2**halvings.

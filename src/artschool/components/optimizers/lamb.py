@@ -24,7 +24,7 @@ class LAMB(Optimizer):
         w = w - lr * r * u
 
     Groups with `exempt: true` (the kinds of `no_decay`) are updated by AdamW, with the rate, betas and weight decay of
-    the group. `found_inf` is not supported, so skipping a non-finite update costs one synchronisation per step.
+    the group. `found_inf` is not supported, so skipping a non-finite update costs one synchronization per step.
 
     Source: You et al. 2020, arXiv:1904.00962, algorithm 2; the bound on |w| is its phi.
     """
@@ -39,7 +39,7 @@ class LAMB(Optimizer):
         weight_decay: float = 0.0,
         max_weight_norm: float = 10.0,
     ) -> None:
-        """Optimise parameters or groups of parameters.
+        """Optimize parameters or groups of parameters.
 
         Args:
             params: Parameters or groups of parameters, as for every PyTorch optimizer.
@@ -85,7 +85,7 @@ class LAMB(Optimizer):
     def _step_adamw(self, params: list[Tensor], group: dict[str, Any]) -> None:
         means, squares = self._moments(params)
         for param in params:
-            # On the CPU, as in PyTorch's optimizers, so that reading it does not synchronise with the device.
+            # On the CPU, as in PyTorch's optimizers, so that reading it does not synchronize with the device.
             self.state[param].setdefault("step", torch.tensor(0.0))
         beta1, beta2 = group["betas"]
         adamw(

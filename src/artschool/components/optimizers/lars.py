@@ -23,7 +23,7 @@ class LARS(Optimizer):
 
     With `clip` (LARC), `min(r / lr, 1)` replaces r: the rate of a tensor is r, but never above lr. Groups with
     `exempt: true` (the kinds of `no_decay`) have no momentum. `found_inf` is not supported, so skipping a non-finite
-    update costs one synchronisation per step.
+    update costs one synchronization per step.
 
     Source: You et al. 2017, arXiv:1708.03888, algorithm 1.
     """
@@ -39,7 +39,7 @@ class LARS(Optimizer):
         clip: bool = True,
         eps: float = 1e-8,
     ) -> None:
-        """Optimise parameters or groups of parameters.
+        """Optimize parameters or groups of parameters.
 
         Args:
             params: Parameters or groups of parameters, as for every PyTorch optimizer.
@@ -82,6 +82,6 @@ def _scaled(param: Tensor, grad: Tensor, group: dict[str, Any]) -> Tensor:
     ratio = group["trust_coefficient"] * weight_norm / (grad_norm + group["weight_decay"] * weight_norm + group["eps"])
     if group["clip"]:
         ratio = (ratio / group["lr"]).clamp(max=1.0)  # An lr of 0 gives infinity, clamped to 1.
-    # Selected on the device: reading the norms here would synchronise once per tensor.
+    # Selected on the device: reading the norms here would synchronize once per tensor.
     adapts = (weight_norm > 0) & (grad_norm > 0)
     return torch.where(adapts, (grad + group["weight_decay"] * param) * ratio, grad)

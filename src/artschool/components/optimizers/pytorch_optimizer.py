@@ -38,7 +38,7 @@ def pytorch_optimizer(
 ) -> Optimizer:
     """An optimizer of the package pytorch-optimizer, such as Lion. Requires `pip install 'artschool[optim]'`.
 
-    `found_inf` is not supported, so skipping a non-finite update costs one synchronisation per step.
+    `found_inf` is not supported, so skipping a non-finite update costs one synchronization per step.
 
     Args:
         params: Parameters or groups of parameters, as for every PyTorch optimizer.
@@ -55,7 +55,8 @@ def pytorch_optimizer(
         package = importlib.import_module("pytorch_optimizer")
     except ModuleNotFoundError:
         raise ResourceError(
-            f"optimizer {name!r} needs the package pytorch-optimizer. Fix: pip install 'artschool[optim]'"
+            f"optimizer {name!r} requires pytorch-optimizer, which is not installed. "
+            "Fix: pip install 'artschool[optim]'"
         ) from None
     target = package.load_optimizer(name)
     given = {"lr": lr, "weight_decay": weight_decay}
@@ -63,6 +64,6 @@ def pytorch_optimizer(
     known = [key for key in inspect.signature(target).parameters if key not in ("params", "kwargs")]
     for key in chosen:
         if key not in known:  # The optimizer would ignore it.
-            raise ValueError(f"unknown option {key!r} of {name}. {allowed('The options are', key, known)}")
+            raise ValueError(f"unknown option {key!r} of {name}. {allowed('Available options', key, known)}")
     optimizer: Optimizer = target(params, **chosen)
     return optimizer

@@ -20,7 +20,7 @@ NOT_ZERO = 1e-12
 
 @injectors.register
 class FlowToImage(nn.Module):
-    """Draw a flow in the Middlebury colours: the direction is the hue, the length the saturation, white is no motion.
+    """Draw a flow in the Middlebury colours: hue shows direction, saturation shows length, white is no motion.
 
     To the right is red, down is yellow, to the left is cyan, up is blue. Without gradients.
 

@@ -37,7 +37,7 @@ def recurrent_generate(
         network: Generator, called once for each frame; it returns (B, C, scale H, scale W).
         flow: Network from two frames (B, C, h, w) to the flow from the first to the second, (B, 2, h, w) in pixels.
         frames: (B, T, C, H, W).
-        guide: (B, T, C', h, w), frames of any size between which the flow is found. null: `frames`.
+        guide: (B, T, C', h, w), frames of any size from which the flow is computed. null: `frames`.
         scale: Factor by which the output is larger than the frames, 1 or more.
         start: Previous output at the first frame: `zeros`, or `bicubic` (the first frame, enlarged).
         previous: Input of the generator for the warped output: `channels` appends scale**2 C channels to those of the

@@ -32,8 +32,8 @@ def temporal_gan(
         flow: Network from two frames (B, C, h, w) to the flow from the first to the second, (B, 2, h, w) in pixels. It
             receives no gradients from this loss.
         fake: (B, T, C, H, W) from the generator; frames after the T-th, such as those of a ping-pong, are ignored.
-        guide: (B, T, C', h, w), frames of any size between which the flow is found: the inputs of the generator, which
-            it cannot change.
+        guide: (B, T, C', h, w), frames of any size from which the flow is computed: the inputs of the generator,
+            which it cannot change.
         real: (B, T, C, H, W) from the data. null: none, for a generator loss that does not use it.
         loss: Adversarial loss that receives the triplets as `fake` and, if `real` is given, as `real`.
         margin: Number of pixels removed from each side, where content that has just entered the image cannot be warped,

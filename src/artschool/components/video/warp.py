@@ -26,7 +26,7 @@ def warp(x: Tensor, flow: Tensor, *, padding: Padding = "border") -> Tensor:
     Args:
         x: (B, C, H, W).
         flow: (B, 2, H, W) in pixels of x, to the right and down; or (B, 1, H, W) to the right alone, as between the two
-            views of a stereo camera. For a flow of another size see `resize_flow` and `align_by_flow`.
+            views of a stereo camera. For a flow of another size use `align_by_flow`.
         padding: Pixels beyond the image: `border` (its nearest pixel), `zeros`, or `reflection` (its mirror image).
 
     Returns:
