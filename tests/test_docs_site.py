@@ -6,6 +6,8 @@ import ast
 import importlib.util
 import re
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,10 @@ from docs.tools.registries import shipped_only  # noqa: E402
 
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 ROWS = re.findall(r"^\| \d+ \| `([\w/]+\.py)` \| `([\w.]+)` \|", DESIGN, re.MULTILINE)
+HAPPENS = re.findall(r"^\| \d+ \| `[\w/]+\.py` \| `[\w.]+` \| (.*) \|$", DESIGN, re.MULTILINE)
+"""What happens in each row of the two tables that follow a value through the code."""
+KEYWORDS_OF_THE_TABLES = {"base_rates", "after_backward"}
+"""Names with an underscore that are attributes or hooks, not functions."""
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +102,43 @@ def test_a_function_of_the_design_is_in_the_file_it_names(file: str, function: s
         body = found[0].body
 
 
+def definitions(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
+    """The functions and classes of a module; a member of a class also as `Class.member`, with its attributes."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield from {node.name, f"{prefix}{node.name}"}
+        if isinstance(node, ast.ClassDef):
+            yield from definitions(node.body, f"{node.name}.")
+        elif prefix and isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield f"{prefix}{node.target.id}"
+
+
+def test_the_tables_of_the_design_name_only_functions_that_there_are() -> None:
+    package = ROOT / "src" / "artschool"
+    known = {
+        file.relative_to(package).as_posix(): set(definitions(ast.parse(file.read_text()).body))
+        for file in package.rglob("*.py")
+    }
+    everywhere = set().union(*known.values())
+    text = "\n".join(HAPPENS)
+    names = set(re.findall(r"`(_\w+|[a-z]\w*_\w+|[A-Z]\w*(?:\.\w+)?)`", text)) - KEYWORDS_OF_THE_TABLES
+    located = re.findall(r"`([\w.]+)` (?:\(|in )`([\w/]+\.py)`", text)
+    assert len(HAPPENS) == 30 and len(names) >= 40 and len(located) >= 20
+    assert {name for name in names if name not in everywhere} == set()
+    assert [(name, file) for name, file in located if name not in known.get(file, ())] == []
+
+
+def test_the_design_gives_each_room_the_layer_that_import_linter_holds() -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    held = [(number, name) for number, layer in enumerate(layers, 1) for name in layer.split(" | ")]
+    assert [(number, name) for number, name, _ in architecture.layers_table(DESIGN)] == held
+
+
 def test_the_design_quotes_the_lines_of_the_recipe_that_it_follows() -> None:
     recipe = (ROOT / "recipes" / "photo_sr.yml").read_text().splitlines()
     quoted = re.findall(r"^(\d\d)  +(\w+: \{.*)$", DESIGN, re.MULTILINE)
-    assert len(quoted) == 5
+    assert len(quoted) == 6
     assert [(number, recipe[int(number) - 1].strip()) for number, _ in quoted] == quoted
 
 

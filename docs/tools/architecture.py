@@ -57,7 +57,14 @@ def page(root: Path) -> str:
 
 def purposes(design: str) -> dict[str, str]:
     """What each room is for, from the table of layers on the design page."""
-    return dict(re.findall(r"^\| `(\w+)(?:/|\.py)` \| (.*) \|$", design, re.MULTILINE))
+    return {name: purpose for _, name, purpose in layers_table(design)}
+
+
+def layers_table(design: str) -> list[tuple[int, str, str]]:
+    """Layer, name and purpose of each room, from the table of layers on the design page."""
+    section = design.partition("\n## Layers\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (\d+) \| `(\w+)(?:/|\.py)` \| (.*) \|$", section, re.MULTILINE)
+    return [(int(layer), name, purpose) for layer, name, purpose in rows]
 
 
 def read_rooms(package: Path, summaries: Mapping[str, str]) -> dict[str, Room]:

@@ -85,7 +85,7 @@ def test_too_small_a_disk_is_a_warning(file: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(report, "free_bytes", lambda folder: 100)
     done = CliRunner().invoke(cli, ["train", "toy.yml", "train.iterations=1"])
     assert done.exit_code == 0
-    assert "warning: 1 checkpoints take 304 bytes, but runs/traced has only 100 bytes free; " in done.output
+    assert "warning: 1 checkpoint takes 304 bytes, but runs/traced has only 100 bytes free; " in done.output
 
 
 def test_nothing_of_the_trace_stays_in_the_caches_of_modules(file: Path) -> None:

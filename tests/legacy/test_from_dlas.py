@@ -115,7 +115,7 @@ def test_a_data_set_is_there_or_refused_with_advice(name: str) -> None:
     old = f"datasets: {{train: {{mode: {name}, dataset: {{mode: imagefolder, paths: p}}, paths: p, path: p}}}}"
     _, notes = convert(node(f"{old}\nnetworks: {{}}\nsteps: {{}}"))
     at_mode = [fault for fault in notes.faults if fault.path.startswith("datasets.train") and "mode" in fault.path]
-    assert bool(at_mode) == note.startswith("refused, ")
+    assert bool(at_mode) == note.startswith("rejected")
     if name in DATASETS:
         assert written == [DATASETS[name].type]
 

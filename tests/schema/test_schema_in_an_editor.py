@@ -111,7 +111,7 @@ def test_an_option_is_completed_with_what_it_means(server: LanguageServer, folde
     offered = labels(server, folder, UPSCALE, "\n        type: forward\n        |")
     assert offered["network"] == "Network to call."
     assert offered["in"] == "Keys for inputs."
-    assert offered["grad"].startswith("Whether gradients flow through the call;")
+    assert offered["grad"].startswith("Whether gradients flow through the call.")
     assert offered["grad"].endswith("Default: true.")
     assert "scale" not in offered
 
@@ -148,7 +148,7 @@ def test_names_and_choices_are_offered(
     [
         (UPSCALE, "{type: for|ward}", "Call a network, or one of its methods."),
         (UPSCALE, "{type: forward, net|work: gen}", "Network to call."),
-        ("clip_grad_norm: 1.0", "clip_|grad_norm: 1.0", "Largest norm of the gradients of all that the step trains"),
+        ("clip_grad_norm: 1.0", "clip_|grad_norm: 1.0", "Maximum L2 norm of the gradients of all trained networks together"),
         ("weight_decay: 0.01", "weight_|decay: 0.01", "weight decay coefficient"),
         (BASE, BASE + "networks: {gen: {wi|dth: 3}}", "Number of channels between blocks."),
     ],

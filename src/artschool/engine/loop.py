@@ -48,7 +48,7 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         stack.callback(batches.close)
         start = time.perf_counter() - run.seconds
         for batch in batches:
-            outcome = Outcome(_train_to_endce(run, batch))
+            outcome = Outcome(_train_once(run, batch))
             run.seconds = time.perf_counter() - start
             perform_due(run, outcome)
             exit_code = ranks.largest(flag.exit_code)
@@ -74,7 +74,7 @@ def _write_config_files(run: RunState) -> None:
     ranks.wait()
 
 
-def _train_to_endce(run: RunState, batch: dict[str, Any]) -> MicroBatches:
+def _train_once(run: RunState, batch: dict[str, Any]) -> MicroBatches:
     iteration = run.context.iteration = run.iteration
     position = iteration + run.data_offset
     seed_all(run.iteration_seeds(position, ranks.rank()), run.device)

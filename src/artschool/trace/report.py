@@ -56,8 +56,9 @@ class Trace:
         needed, free = self.checkpoint * self.kept, free_bytes(folder)
         if needed <= free:
             return ""
+        number = "1 checkpoint takes" if self.kept == 1 else f"{self.kept} checkpoints take"
         return (
-            f"{self.kept} checkpoints take {in_bytes(needed)}, but {folder} has only {in_bytes(free)} free; "
+            f"{number} {in_bytes(needed)}, but {folder} has only {in_bytes(free)} free; "
             "lower `checkpoint.keep_last`, or choose another --run-dir"
         )
 

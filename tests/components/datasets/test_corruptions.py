@@ -120,7 +120,7 @@ def test_the_clean_picture_stays_clean_and_the_damage_is_done_before_or_after_sh
     ("entry", "part"),
     [
         ({"fixed": ["jepg"]}, "corruptions.fixed.0"),
-        ({"fixed": [{"kind": "jpeg", "range": [0, 50]}]}, "expects a range of jpeg within 1..100"),
+        ({"fixed": [{"kind": "jpeg", "range": [0, 50]}]}, "expected a range of jpeg within 1..100"),
         ({"fixed": [{"kind": "jpeg", "range": ["a", 50]}]}, "corruptions"),
         ({"fixd": []}, "corruptions.fixd"),
     ],
