@@ -41,7 +41,8 @@ def test_a_network_of_the_user_s_needs_a_plugin() -> None:
     _, notes = convert("networks:\n  net: {which_model_G: mine}")
     assert [str(warning) for warning in notes.warnings] == [
         "old.yml:2:9: networks.net.which_model_G: 'mine' is not a built-in network; a plugin has to register it\n"
-        "    Fix: register it with `@networks.register('mine')` in a Python file, and list the file: `plugins: [own.py]`."
+        "    Fix: register it with `@networks.register('mine')` in a Python file, "
+        "and list the file: `plugins: [own.py]`."
     ]
 
 

@@ -45,9 +45,9 @@ def test_a_comment_elsewhere_or_of_another_rule_allows_nothing() -> None:
         "file.yml:16:5: allows weight-zero, which finds nothing here (allow)",
         "    Fix: remove the comment.",
         finding.replace(":17:", ":18:"),
-        "    Remove the loss.",
+        "    Fix: remove the loss.",
     ]
-    assert said(zero("  # lint: allow rate-zero: why"))[:2] == [finding, "    Remove the loss."]
+    assert said(zero("  # lint: allow rate-zero: why"))[:2] == [finding, "    Fix: remove the loss."]
 
 
 def test_a_comment_without_a_reason_allows_nothing_and_is_told() -> None:

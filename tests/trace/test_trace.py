@@ -117,21 +117,21 @@ def test_a_value_of_an_earlier_step_is_told_to_carry_no_gradient() -> None:
 def test_a_complex_loss_is_told_alone() -> None:
     assert said("steps.main.losses.mean.type=traced_complex", "steps.second.losses.own.in=x") == (
         "toy.yml:10:20: steps.main.losses.mean: is a complex number (complex64), which has no gradient\n"
-        "    Take its magnitude or real part."
+        "    Fix: take its magnitude or real part."
     )
 
 
 def test_a_network_that_no_loss_reaches_is_told() -> None:
     assert said("steps.main.trains=[net, other]", "steps.second.losses.own.in=x") == (
         "override 'steps.main.trains=[net, other]': steps.main.trains: trains 'other', which no loss of the step "
-        "reaches\n    Give the step a loss that depends on it, or remove it from the list."
+        "reaches\n    Fix: give the step a loss that depends on it, or remove it from the list."
     )
 
 
 def test_a_parameter_that_no_loss_reaches_is_told_by_name_and_may_be_frozen() -> None:
     assert said("networks.net.spare=true") == (
         "toy.yml:7:13: steps.main.trains: trains 'net', but no loss reaches 1.unused of its 3 parameters\n"
-        "    Freeze the unused parameters: write `frozen: [1.unused, ...]` at networks.net."
+        "    Fix: freeze the unused parameters: write `frozen: [1.unused, ...]` at networks.net."
     )
     assert traced("networks.net.spare=true", "networks.net.frozen=[1.unused]")
 
@@ -177,7 +177,7 @@ def test_a_leak_into_a_network_that_thaws_itself_is_told() -> None:
     assert said("networks.other={type: traced_thawed}", leaking) == (
         f"override {leaking!r}: steps.main.losses.leak: its gradient leaks into other.weight, which the step does not "
         "train now; it trains net\n"
-        "    Detach the values that come from there, or make it a network that the step trains."
+        "    Fix: detach the values that come from there, or make it a network that the step trains."
     )
 
 
@@ -195,7 +195,7 @@ def test_a_network_that_nothing_trains_is_told_unless_that_is_meant() -> None:
     assert said(extra, used, text=text) == (
         "toy.yml:4:40: networks.other: is called by steps.main.injectors.teach, but no step trains it, so it keeps its "
         "random initial weights\n"
-        "    Add it to a step's `trains`, or give it `weights`. To keep it random, write `frozen: true`."
+        "    Fix: add it to a step's `trains`, or give it `weights`. To keep it random, write `frozen: true`."
     )
     assert traced(extra, used, "networks.other.frozen=true", text=text)
 
@@ -224,7 +224,7 @@ def test_a_part_of_a_batch_that_is_too_small_for_batch_norm_is_told(changes: lis
     assert said("networks.net={type: traced_normed}", *changes) == (
         "toy.yml:9:23: steps.main.injectors.call: fails in net.1 (BatchNorm1d): ValueError: Expected more than 1 value "
         "per channel when training, got input size torch.Size([1, 3])\n    inputs 'x': (1, 3) float32 on cpu\n"
-        f"    Use a larger batch, or fewer micro-batches.{reason}"
+        f"    Fix: use a larger batch, or fewer micro-batches.{reason}"
     )
 
 
@@ -427,5 +427,5 @@ def test_a_gradient_flows_through_a_mapping() -> None:
 def test_lazy_modules_are_refused_with_a_way_out() -> None:
     assert said("networks.net={type: traced_lazy}") == (
         "override 'networks.net={type: traced_lazy}': networks.net: cannot be traced: it has lazy modules, whose "
-        "shapes depend on the first batch\n    Give the modules their sizes, or train with --no-trace."
+        "shapes depend on the first batch\n    Fix: give the modules their sizes, or train with --no-trace."
     )
