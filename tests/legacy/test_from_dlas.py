@@ -108,14 +108,14 @@ def test_an_evaluator_is_a_metric(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for section, name in listed() if section == "dataset"])
-def test_a_data_set_is_there_or_refused_with_advice(name: str) -> None:
+def test_a_data_set_is_there_or_rejected_with_advice(name: str) -> None:
     written, note = told("Data sets")[name]
     kinds = [REGISTRIES[kind] for kind in ("datasets", "injectors")]
     assert all(any(one in registry for registry in kinds) for one in written)
     old = f"datasets: {{train: {{mode: {name}, dataset: {{mode: imagefolder, paths: p}}, paths: p, path: p}}}}"
     _, notes = convert(node(f"{old}\nnetworks: {{}}\nsteps: {{}}"))
     at_mode = [fault for fault in notes.faults if fault.path.startswith("datasets.train") and "mode" in fault.path]
-    assert bool(at_mode) == note.startswith("rejected")
+    assert bool(at_mode) == note.startswith("rejected, ")
     if name in DATASETS:
         assert written == [DATASETS[name].type]
 

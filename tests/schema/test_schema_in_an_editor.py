@@ -148,11 +148,7 @@ def test_names_and_choices_are_offered(
     [
         (UPSCALE, "{type: for|ward}", "Call a network, or one of its methods."),
         (UPSCALE, "{type: forward, net|work: gen}", "Network to call."),
-        (
-            "clip_grad_norm: 1.0",
-            "clip_|grad_norm: 1.0",
-            "Maximum L2 norm of the gradients of all trained networks together",
-        ),
+        ("clip_grad_norm: 1.0", "clip_|grad_norm: 1.0", "Maximum L2 norm of the gradients of all trained networks"),
         ("weight_decay: 0.01", "weight_|decay: 0.01", "weight decay coefficient"),
         (BASE, BASE + "networks: {gen: {wi|dth: 3}}", "Number of channels between blocks."),
     ],
