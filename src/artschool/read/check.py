@@ -34,8 +34,9 @@ def check_tree(
     load_builtins()
     faults = _load_plugins(tree, announce) if with_plugins else []
     config, found = structure(tree)
-    # A plugin that cannot be imported is one fault; its components are unknown only for that reason.
-    faults += [fault for fault in found if not (faults and fault.kind is FaultKind.UNKNOWN_COMPONENT)]
+    # Plugins that cannot be imported are one fault; their components are unknown only for that reason.
+    plugins_fail = bool(faults) or any(fault.path == "plugins" for fault in found)
+    faults += [fault for fault in found if not (plugins_fail and fault.kind is FaultKind.UNKNOWN_COMPONENT)]
     if config is not None:
         faults += check_references(config)
         flow_faults, warnings = check_flow(config)
