@@ -6,7 +6,7 @@ INSTALL := $(BIN)/pip install --quiet -c constraints.txt -e '.[demo]'
 RECIPES := $(sort $(wildcard recipes/*.yml))
 # What `make fast` leaves out: tests that train, check, build or show many files.
 LONG := tests/broken tests/schema tests/graph tests/mutants tests/cli/test_schema.py \
-  tests/components/test_every_component.py tests/engine/test_resume.py tests/engine/test_store.py tests/test_no_skips.py \
+  tests/components/test_every_component.py tests/engine/test_resume.py tests/engine/test_store.py tests/trace/test_operations.py tests/test_docs.py tests/test_docs_site.py tests/test_no_skips.py \
   tests/test_package.py tests/test_recipes.py tests/test_traced_recipes.py
 
 .PHONY: demo recipes fast test lint check

@@ -17,6 +17,7 @@ from tests.engine import toy_run
 WORKER = """
 import json, sys, artschool
 import torch
+import os
 from tests.engine import toy_run
 from pathlib import Path
 from artschool import ranks
@@ -57,6 +58,7 @@ answer["numbers"] = {kind: results[kind][2] for kind in results}
 (folder / f"answer_{ranks.rank()}.json").write_text(json.dumps(answer))
 ranks.wait()
 ranks.stop()
+os._exit(0)  # Without the teardown of the interpreter, in which a thread of gloo may abort.
 """
 FOLDERS = os.pathsep.join(str(path) for path in (Path(__file__).parents[2], Path(__file__).parents[2] / "src"))
 
