@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
 from artschool.config.when import ALWAYS, When, first_uncovered
 from artschool.errors import Fault, FaultKind, Place, nearest
 from artschool.wording.counting import counted
+
+Run = tuple[Component, When]
+"""A component, and the iterations at which it runs."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,13 @@ class Flow:
         return flow
 
     def check_reads(
-        self, component: Component, when: When, later: Mapping[str, Writer], given: Collection[str] = ()
+        self, component: Component, when: When, later: Sequence[Run], given: Collection[str] = ()
     ) -> Iterator[Fault]:
         """Faults of the keys that one component reads, given the keys written so far.
 
         Args:
             when: The iterations at which the component runs.
-            later: Writers of keys that come after the component.
+            later: The components that run after it.
             given: Keys that the step requires, so that the component never runs without them.
         """
         for use in component.reads:
@@ -63,8 +66,9 @@ class Flow:
             writers = self.writers.get(use.name)
             path = f"{component.path}.{use.parameter}"
             if writers is None:
-                if not self.open or use.name in later:
-                    yield self._never_written(use, path, later)
+                writer = _first_writer(use.name, later)
+                if writer is not None or not self.open:
+                    yield self._never_written(use, path, writer)
                 continue
             iteration = first_uncovered(when & self.during, [writer.when for writer in writers])
             if iteration is not None and use.name not in given:
@@ -92,10 +96,9 @@ class Flow:
                     break
             self.writers.setdefault(use.name, []).append(Writer(component.path, use.place, when))
 
-    def _never_written(self, use: Use, path: str, later: Mapping[str, Writer]) -> Fault:
+    def _never_written(self, use: Use, path: str, writer: Writer | None) -> Fault:
         message = f"reads {use.name!r}, which no earlier component writes"
-        if use.name in later:
-            writer = later[use.name]
+        if writer is not None:
             hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. Fix: move that component up."
             return _unwritten(use.place, path, message, use.name, self.writers, hint)
         lines = [_known_keys(self.writers, use.name)]
@@ -165,7 +168,7 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
         if (when & flow.during).first() is None:
             warnings.append(never_runs(component, when, flow.during))
         else:
-            faults += flow.check_reads(component, when, _written_later(runs[index + 1 :]), given[component.path])
+            faults += flow.check_reads(component, when, runs[index + 1 :], given[component.path])
             faults += _check_outputs(component)
         faults += flow.check_writes(component, when)
     faults += _check_required(config)
@@ -177,7 +180,7 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     return faults, warnings
 
 
-def components_of(step: StepConfig, *, training: bool = True) -> Iterator[tuple[Component, When]]:
+def components_of(step: StepConfig, *, training: bool = True) -> Iterator[Run]:
     """The injectors and losses of a step in the order they run, each with the iterations at which it runs."""
     for component in [*step.injectors_when(training=training), *step.losses.values()]:
         yield component, step.section.when & component.when
@@ -207,7 +210,7 @@ def _check_evaluation(config: Config, evaluation: EvaluationConfig, training: Fl
     own = [(component, ALWAYS) for component in [*evaluation.injectors.values(), *evaluation.metrics.values()]]
     runs = [*shared, *own]
     for index, (component, when) in enumerate(runs):
-        yield from flow.check_reads(component, when, _written_later(runs[index + 1 :]))
+        yield from flow.check_reads(component, when, runs[index + 1 :])
         yield from flow.check_writes(component, when)
     for component, _ in own:
         yield from _check_outputs(component)
@@ -266,12 +269,12 @@ def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
             yield Fault(place, "log.pictures.keys", f"draws {key!r}, which is never written", hint)
 
 
-def _written_later(runs: Iterable[tuple[Component, When]]) -> dict[str, Writer]:
-    later: dict[str, Writer] = {}
+def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:
     for component, when in runs:
         for use in component.writes:
-            later.setdefault(use.name, Writer(component.path, use.place, when))
-    return later
+            if use.name == key:
+                return Writer(component.path, use.place, when)
+    return None
 
 
 def _unread(config: Config, flow: Flow) -> Iterator[Fault]:

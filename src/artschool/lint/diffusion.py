@@ -69,9 +69,11 @@ def untrained_variance(subject: Subject) -> Iterator[Fault]:
 
 def _pairs(subject: Subject) -> Iterator[tuple[Component, Component]]:
     """Each sampler with the injector that trains its network, if there is exactly one."""
-    training = _injectors(subject)
-    evaluations = subject.config.evaluations.values()
-    for sample in [*training, *(c for evaluation in evaluations for c in evaluation.injectors.values())]:
+    of_steps = _injectors(subject)
+    of_evaluations = [c for evaluation in subject.config.evaluations.values() for c in evaluation.injectors.values()]
+    training = [component for component in of_steps if has_role(component, ComponentRole.SAMPLER_TRAINING)]
+    samplers = [c for c in [*of_steps, *of_evaluations] if has_role(c, ComponentRole.SAMPLER)]
+    for sample in samplers:
         called = {use.name.removesuffix(".ema") for use in sample.networks}
         found = [c for c in training if _fit(sample, c) and called & {use.name for use in c.networks}]
         if len(found) == 1:
@@ -79,9 +81,7 @@ def _pairs(subject: Subject) -> Iterator[tuple[Component, Component]]:
 
 
 def _fit(sample: Component, training: Component) -> bool:
-    """Whether an injector may train networks for a sampler. An injector that declares no method fits any."""
-    if not has_role(sample, ComponentRole.SAMPLER) or not has_role(training, ComponentRole.SAMPLER_TRAINING):
-        return False
+    """Whether sampler and training use the same method. A component that declares no method fits any."""
     drawn, trained = ({method for method in METHODS if has_role(c, method)} for c in (sample, training))
     return not drawn or not trained or bool(drawn & trained)
 
