@@ -16,7 +16,7 @@ from torchmetrics import MeanSquaredError
 from artschool.data.collate import Collate
 from artschool.data.sampler import Batches, RankSampler
 from artschool.engine.micro_batches import MicroBatches
-from artschool.errors import DataError, NumericsError, StateError
+from artschool.errors import DataError, NumericsError
 from artschool.registry import datasets, injectors, metrics, networks
 from artschool.registry.signature import Context
 from tests.engine import toy_run
@@ -163,13 +163,22 @@ datasets.register("part_no_length", NoLength)
             "data.train: sample 0 (epoch 0) raised FileNotFoundError: [Errno 2] No such file or directory: "
             "'/nowhere/at/all.png'",
         ),
-        ("keys", "data.train: samples of a batch have different keys: extra missing in some of them"),
+        (
+            "keys",
+            "data.train: sample 1 (epoch 0): expected the keys x, as in sample 0, got extra, x\n"
+            "    Fix: repair the sample, or replace up to 10 bad samples with `data.train.max_bad: 10`",
+        ),
         (
             "shapes",
             "data.train: 'x': cannot stack tensors of different shapes: (1,), (2,). "
             "Fix: crop them or list the key in `pad`",
         ),
-        ("list", "data.train: expected samples that are mappings of keys to values, got list"),
+        (
+            "list",
+            "data.train: sample 0 (epoch 0): expected a mapping of keys to values, got a list of 1 value\n"
+            '    Fix: return {{"x": ...}} from `__getitem__`\n'
+            "    Or replace up to 10 bad samples with `data.train.max_bad: 10`",
+        ),
     ],
 )
 def test_a_broken_sample_is_told(tmp_path: Path, how: str, text: str, workers: int) -> None:
@@ -179,7 +188,9 @@ def test_a_broken_sample_is_told(tmp_path: Path, how: str, text: str, workers: i
         run.train()
     lines = Path(__file__).read_text().splitlines()
     line = next(i for i, source in enumerate(lines, 1) if 'raise ValueError("bad header")' in source)
-    assert str(error.value).startswith(text.format(file=__file__, line=line))
+    place, path, told = str(error.value).partition("data.train: ")
+    assert place.endswith("/toy.yml:5:10: ")
+    assert (path + told).startswith(text.format(file=__file__, line=line))
     assert error.value.exit_code == 3
 
 
@@ -215,8 +226,13 @@ def test_a_small_data_set_may_be_one_smaller_batch(tmp_path: Path) -> None:
 def test_a_key_that_the_data_does_not_yield_is_told_with_what_there_is(tmp_path: Path) -> None:
     data = "data.train={type: part_broken, how: no, batch_size: 2, keys: [x, extra]}"
     run, _ = load(tmp_path, data, "steps.main.injectors.shift.in=extra")
-    with pytest.raises(StateError, match=r"^no value for key 'extra'\. Available keys: x\."):
+    with pytest.raises(DataError) as error:
         run.train()
+    assert str(error.value).split("/toy.yml:5:10: ")[1] == (
+        "data.train: sample 3 (epoch 0): expected the keys extra, x, as declared, got x\n"
+        "    Fix: return these keys from `__getitem__`, or list those of the samples in the option `keys`\n"
+        "    Or replace up to 10 bad samples with `data.train.max_bad: 10`"
+    )
 
 
 EVALUATED = (
@@ -348,7 +364,9 @@ def test_what_a_step_calls_trains_with_gradients(tmp_path: Path) -> None:
 def test_a_toy_with_workers_stops_at_a_broken_sample(tmp_path: Path) -> None:
     run = toy_run.load(tmp_path, "data.train.fail_at=7", "data.train.workers=1")
     toy_run.recorded(run)
-    with pytest.raises(DataError, match=r"^data\.train: sample 7 \(epoch 0\) raised OSError: cannot decode"):
+    with pytest.raises(
+        DataError, match=r"/toy\.yml:5:10: data\.train: sample 7 \(epoch 0\) raised OSError: cannot decode"
+    ):
         run.train()
 
 

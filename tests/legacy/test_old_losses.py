@@ -120,14 +120,22 @@ ROWS = {
         "weight": 1,
         "class_dim": -1,
     },
-    "{type: cross_entropy, subtype: soft_ce, logits: x, labels: y, weight: 1, swap_channels: true, rescale: true}": {
+    "{type: cross_entropy, subtype: ce, logits: x, labels: y, weight: 1, swap_channels: true, rescale: true}": {
         "type": "cross_entropy",
-        "kind": "soft",
+        "kind": "ce",
         "logits": "x",
         "labels": "y",
         "weight": 1,
         "class_dim": 1,
         "resize_labels": True,
+    },
+    "{type: cross_entropy, subtype: soft_ce, logits: x, labels: y, weight: 1, swap_channels: false, rescale: false}": {
+        "type": "cross_entropy",
+        "kind": "soft_logits",
+        "logits": "x",
+        "labels": "y",
+        "weight": 1,
+        "class_dim": 1,
     },
     "{type: distillation, teacher: t, student: s, weight: 1, temperature: 2}": {
         "type": "distillation",
@@ -168,6 +176,15 @@ def test_row_names_options_that_exist(name: str) -> None:
         (
             "{type: recursive, fake: [a], input_alteration_index: 1}",
             "1:1: here: requires 'fake', a list with an input 1",
+        ),
+        (
+            "{type: cross_entropy, subtype: soft_ce, logits: x, labels: y, rescale: true, weight: 1}",
+            "1:63: here.rescale: with soft_ce, the reference rounds the labels to whole numbers and fails",
+        ),
+        (
+            "{type: crossentropy, subtype: soft_ce, logits: x, labels: y, swap_channels: true, weight: 1}",
+            "1:62: here.swap_channels: with soft_ce, the reference compares the rows of an image instead of its "
+            "classes",
         ),
         (
             "{type: feature, which_model_F: wide_resnet, load_path: a.pth}",

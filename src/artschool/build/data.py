@@ -6,6 +6,7 @@ from typing import Any
 
 from artschool import ranks
 from artschool.build.bind import construct
+from artschool.config.flow import yielded_keys
 from artschool.config.structure import Component, Config
 from artschool.data.bad_samples import BadSamples
 from artschool.data.collate import Collate
@@ -43,14 +44,16 @@ def loader_of(component: Component, seed: int, *, examples: bool = False) -> Loa
     """Build a data set and its loader."""
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
+    example = entry.example if examples else None
     return Loader(
-        Examples(entry.example) if examples and entry.example else _dataset(component),
+        Examples(example) if example else _dataset(component),
         path,
         seed,
         workers=entry.workers,
         timeout=entry.timeout,
         collate=Collate(entry.pad, entry.trim, entry.sort_key),
-        bad=BadSamples(path, entry.max_bad),
+        bad=BadSamples(path, entry.max_bad, str(component.node.place)),
+        declared=None if example else yielded_keys(component),
     )
 
 

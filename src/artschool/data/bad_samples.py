@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from artschool.data.samples import text_of
 from artschool.errors import ArtschoolError, DataError, ResourceError
 
 MAX_LISTED = 10
@@ -26,21 +27,30 @@ class BadSample:
     reason: str
 
 
-def bad_sample(index: int, epoch: int, error: Exception) -> BadSample:
-    """Describe a sample for which the data set raised an exception."""
-    sample = f"sample {index} (epoch {epoch})"
+def bad_sample(index: int, epoch: int, error: BaseException, identity: str = "") -> BadSample:
+    """Describe a sample for which the data set raised an exception, or which is of the wrong kind.
+
+    Args:
+        identity: What the sample says about itself, such as its name.
+    """
+    sample = f"sample {index} (epoch {epoch}{', ' if identity else ''}{identity})"
     if isinstance(error, DataError):
-        return BadSample(index, f"{sample}: {error}")
+        return BadSample(index, f"{sample}: {text_of(error)}")
     frame = traceback.extract_tb(error.__traceback__)[-1]
     location = f"\n    at {frame.filename}:{frame.lineno}: {frame.line}"
-    return BadSample(index, f"{sample} raised {type(error).__name__}: {error}{location}")
+    return BadSample(index, f"{sample} raised {type(error).__name__}: {text_of(error)}{location}")
 
 
-def machine_error(name: str, error: Exception) -> ArtschoolError | None:
+def machine_error(name: str, error: BaseException) -> ArtschoolError | None:
     """The error to raise if the machine caused it, so that other samples would fail too. None: the sample caused it."""
     if isinstance(error, OSError) and error.errno in ADVICE:
         return ResourceError(f"{name}: {error}. Fix: {ADVICE[error.errno]}")
-    return error if isinstance(error, ArtschoolError) and not isinstance(error, DataError) else None
+    if not isinstance(error, ArtschoolError) or isinstance(error, DataError):
+        return None
+    if type(error).__module__ == ArtschoolError.__module__:
+        return error
+    # A class of a plugin may be one that cannot be sent from a worker.
+    return ResourceError(f"{name}: {type(error).__name__}: {text_of(error)}")
 
 
 def _silent(message: str) -> None:
@@ -54,14 +64,21 @@ class BadSamples:
     Attributes:
         name: The path of the data set in the config file.
         max_bad: Maximum number of samples to replace. One more ends the run.
+        place: Location of the data set in the config file.
         reasons: The reasons by the index of the sample.
         note: Called with a message for each sample, once.
     """
 
     name: str
     max_bad: int = 0
+    place: str = ""
     reasons: dict[int, str] = field(default_factory=dict)
     note: Callable[[str], None] = _silent
+
+    @property
+    def where(self) -> str:
+        """Location and path of the data set, for errors."""
+        return f"{self.place}: {self.name}" if self.place else self.name
 
     def add(self, sample: BadSample) -> None:
         """Count and report a sample that has been replaced.
@@ -74,11 +91,12 @@ class BadSamples:
         self.reasons[sample.index] = sample.reason
         count = len(self.reasons)
         if self.max_bad == 0:
-            fix = f"    Fix: repair the sample, or replace up to 10 bad samples with `{self.name}.max_bad: 10`"
-            raise DataError(f"{self.name}: {sample.reason}\n{fix}")
+            first = "Or" if "Fix: " in sample.reason else "Fix: repair the sample, or"
+            fix = f"    {first} replace up to 10 bad samples with `{self.name}.max_bad: 10`"
+            raise DataError(f"{self.where}: {sample.reason}\n{fix}")
         if count > self.max_bad:
             raise DataError(
-                f"{self.name}: {count} samples cannot be read, more than `max_bad: {self.max_bad}`:{self._list()}"
+                f"{self.where}: {count} samples cannot be read, more than `max_bad: {self.max_bad}`:{self._list()}"
             )
         first = sample.reason.split("\n", 1)[0]
         self.note(f"warning: {self.name}: {first}; replaced by another sample ({count} of at most {self.max_bad})")

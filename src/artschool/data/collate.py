@@ -64,8 +64,8 @@ class Collate:
             raise DataError(f"`sort_key`: {self.sort_key!r} is not a number") from None
 
     def _join(self, key: str, values: list[Any]) -> Any:
-        if isinstance(values[0], np.ndarray | np.generic):
-            values = [torch.from_numpy(np.asarray(value)) for value in values]
+        if isinstance(values[0], np.ndarray | np.number | np.bool_):
+            values = [_tensor(value) for value in values]
         if isinstance(values[0], bool | int | float):
             return torch.tensor(values)
         if not isinstance(values[0], Tensor):
@@ -80,6 +80,12 @@ class Collate:
             raise DataError(
                 f"{key!r}: cannot stack tensors of different shapes: {listing}. Fix: crop them or list the key in `pad`"
             ) from error
+
+
+def _tensor(value: Any) -> Tensor:
+    array = np.asarray(value)
+    # torch takes neither negative strides, which a flipped image has, nor another byte order.
+    return torch.from_numpy(np.require(array, dtype=array.dtype.newbyteorder("="), requirements="C"))
 
 
 def _check_keys(samples: Sequence[Mapping[str, Any]]) -> None:

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import signal
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import get_worker_info
 
-from artschool.data.bad_samples import BadSample, BadSamples, bad_sample, machine_error
+from artschool.data.bad_samples import MAX_LISTED, BadSample, BadSamples, bad_sample, machine_error
 from artschool.data.collate import Collate
 from artschool.data.sampler import Position
+from artschool.data.samples import DeclaredKeys, Kind, SampleForm, identity, kinds_of, text_of
 from artschool.data.seeds import Seeds, seed_all
-from artschool.errors import ArtschoolError, DataError, ResourceError
+from artschool.data.workers import Workers
+from artschool.errors import ArtschoolError, DataError
+from artschool.registry.map_style import FIX, has_samples, only_iterates
 
 MAX_TRIES = 32
 """Maximum number of samples to try for one position of a batch."""
 
 
 class ReadSample(NamedTuple):
-    """A sample or the error that ends the run, and the bad samples that were tried before it."""
+    """A sample or the error that ends the run, its index, and the bad samples that were tried before it."""
 
     sample: Any
+    number: int
     bad: Sequence[BadSample] = ()
 
 
@@ -42,38 +45,75 @@ class LoadedBatch(NamedTuple):
 class SeededDataset:
     """A data set that seeds the random numbers of each sample from (seed, epoch, index).
 
-    A sample that cannot be read is replaced by another one, which these numbers also determine.
+    A sample that cannot be read, or differs in kind from the first one, is replaced by another one, which these numbers
+    also determine.
+
+    Args:
+        length: Number of samples.
+        declared: Keys that every sample must have. None: any.
     """
 
-    def __init__(self, dataset: Any, name: str, seed: int, max_bad: int = 0) -> None:
+    def __init__(
+        self, dataset: Any, name: str, seed: int, length: int, max_bad: int = 0, declared: Sequence[str] | None = None
+    ) -> None:
         self._dataset = dataset
         self._name = name
+        self._length = length
         self._max_bad = max_bad
+        self._declared = DeclaredKeys(declared or ())
         self._seeds = Seeds(seed, "samples", name)
 
     def __getitem__(self, position: Position) -> ReadSample:
         epoch, index = position
         seed = self._seeds(epoch, index)
+        form = self._form or self._declared
         bad: dict[int, BadSample] = {}
         for attempt in range(1, MAX_TRIES + 1):
-            seed_all(seed)
-            try:
-                sample = self._dataset[index]
-                return ReadSample(sample, list(bad.values())) if bad else ReadSample(sample)
-            except Exception as error:  # Every exception of a data set is reported with the index of the sample.
-                fatal = machine_error(self._name, error)
-                if fatal is not None:
-                    return ReadSample(fatal)
-                bad[index] = bad_sample(index, epoch, error)
+            sample = self._read(index, epoch, seed, form)
+            if not isinstance(sample, BadSample):
+                read = sample.values if isinstance(sample, _Sample) else sample
+                return ReadSample(read, index, list(bad.values()))
+            bad[index] = sample
             if len(bad) > self._max_bad:
                 break
             seed = self._seeds(epoch, position.sample, attempt)
-            index = seed % len(self._dataset)
+            index = seed % self._length
         message = f"{self._name}: no replacement for sample {position.sample} could be read in {MAX_TRIES} tries"
-        return ReadSample(DataError(message), list(bad.values()))
+        return ReadSample(DataError(message), index, list(bad.values()))
 
     def __len__(self) -> int:
-        return len(self._dataset)
+        return self._length
+
+    @cached_property
+    def _form(self) -> SampleForm | None:
+        """The form of the first sample that can be read. Each worker reads it, so that all agree. None: none can."""
+        for index in range(min(self._length, MAX_TRIES)):
+            sample = self._read(index, 0, self._seeds(0, index), self._declared)
+            if isinstance(sample, _Sample):
+                return SampleForm(index, sample.kinds)
+        return None
+
+    def _read(
+        self, index: int, epoch: int, seed: int, expected: SampleForm | DeclaredKeys
+    ) -> _Sample | BadSample | ArtschoolError:
+        """A sample, or the error that ends the run if the machine caused it."""
+        seed_all(seed)
+        sample = None
+        try:
+            sample = self._dataset[index]
+            kinds = kinds_of(sample, expected)
+            return _Sample(sample if type(sample) is dict else dict(sample), kinds)
+        except BaseException as error:  # Every exception of a data set is reported with the index of the sample.
+            if isinstance(error, KeyboardInterrupt) and get_worker_info() is None:
+                raise  # The user's. Workers ignore the signal.
+            return machine_error(self._name, error) or bad_sample(index, epoch, error, identity(sample))
+
+
+class _Sample(NamedTuple):
+    """A sample and the kinds of its values."""
+
+    values: dict[str, Any]
+    kinds: dict[str, Kind]
 
 
 @dataclass(frozen=True)
@@ -86,13 +126,19 @@ class _BatchMaker:
     def __call__(self, reads: Sequence[ReadSample]) -> LoadedBatch:
         bad = [sample for read in reads for sample in read.bad]
         samples = [read.sample for read in reads]
-        error = next((sample for sample in samples if isinstance(sample, ArtschoolError)), None)
-        if error is not None:
-            return LoadedBatch(error, bad)
+        fatal = next((sample for sample in samples if isinstance(sample, ArtschoolError)), None)
+        if fatal is not None:
+            return LoadedBatch(fatal, bad)
         try:
             return LoadedBatch(self.collate(samples), bad)
-        except DataError as error:
-            return LoadedBatch(DataError(f"{self.name}: {error}"), bad)
+        except Exception as error:  # Values may have code of their own.
+            problem = text_of(error)
+            if not isinstance(error, DataError):
+                problem = f"cannot make a batch: {type(error).__name__}: {problem}"
+            names = [" ".join([str(read.number), identity(read.sample)]).strip() for read in reads[:MAX_LISTED]]
+            more = ", ..." if len(reads) > MAX_LISTED else ""
+            listing = f"\n    The batch has the samples {', '.join(names)}{more}"
+            return LoadedBatch(DataError(f"{self.name}: {problem}{listing}"), bad)
 
 
 @dataclass
@@ -106,6 +152,7 @@ class Loader:
         timeout: Seconds to wait for a batch from a worker. 0: no limit.
         collate: Joins samples to batches.
         bad: The samples that could not be read so far.
+        declared: Keys that every sample must have. None: any.
     """
 
     dataset: Any
@@ -115,6 +162,7 @@ class Loader:
     timeout: float = 0
     collate: Collate = field(default_factory=Collate)
     bad: BadSamples = field(default_factory=lambda: BadSamples("data"))
+    declared: Sequence[str] | None = None
 
     def load(self, sampler: Iterable[list[Position]], device: torch.device) -> Generator[dict[str, Any]]:
         """Load the batches of a sampler, in its order.
@@ -123,11 +171,13 @@ class Loader:
             DataError: Too many samples cannot be read, samples do not fit into a batch, or a worker does not respond.
             ResourceError: A worker died, or the machine ran out of open files or memory.
         """
-        seeded = SeededDataset(self.dataset, self.name, self.seed, self.bad.max_bad)
-        make_batch = _BatchMaker(self.name, self.collate)
+        length, where = length_of(self.dataset, self.bad.where), self.bad.where
+        seeded = SeededDataset(self.dataset, self.name, self.seed, length, self.bad.max_bad, self.declared)
+        make_batch = _BatchMaker(where, self.collate)
         loaded: Generator[LoadedBatch]
         if self.workers:
-            loaded = self._from_workers(seeded, make_batch, sampler, device)
+            workers = Workers(where, self.workers, self.timeout, pin_memory=device.type == "cuda")
+            loaded = workers.load(seeded, make_batch, sampler)
         else:
             loaded = (make_batch([seeded[position] for position in batch]) for batch in sampler)
         with closing(loaded):  # Ends the workers even if an exception keeps this frame alive.
@@ -144,83 +194,25 @@ class Loader:
         Raises:
             DataError: The data set is empty, a sample cannot be read, or the samples do not fit into a batch.
         """
-        if not len(self.dataset):
-            raise DataError(f"{self.name}: the data set is empty (its length is 0)")
-        positions = [Position(0, index) for index in range(min(count, len(self.dataset)))]
+        length = length_of(self.dataset, self.bad.where)
+        if not length:
+            raise DataError(f"{self.bad.where}: the data set is empty (its length is 0)")
+        positions = [Position(0, index) for index in range(min(count, length))]
         return next(replace(self, workers=0).load([positions], torch.device("cpu")))
-
-    def _from_workers(
-        self, seeded: SeededDataset, make_batch: _BatchMaker, sampler: Iterable[list[Position]], device: torch.device
-    ) -> Generator[LoadedBatch]:
-        requested: deque[list[Position]] = deque()
-
-        def remembered() -> Iterator[list[Position]]:
-            for batch in sampler:
-                requested.append(batch)
-                yield batch
-
-        iterator = iter(
-            DataLoader(
-                seeded,  # type: ignore[arg-type]  # map-style by its methods, not its base
-                batch_sampler=remembered(),
-                collate_fn=make_batch,
-                num_workers=self.workers,
-                worker_init_fn=_leave_signals_to_the_main_process,
-                pin_memory=device.type == "cuda",
-                timeout=self.timeout,
-            )
-        )
-        number = 0
-        while True:
-            try:
-                loaded: LoadedBatch = next(iterator)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                processes = getattr(iterator, "_workers", [])
-                dead = [worker for worker, process in enumerate(processes) if not process.is_alive()]
-                for process in processes:
-                    with suppress(RuntimeError):  # torch raises it once, when it notices that a worker has ended.
-                        process.kill()  # Workers ignore the signals with which torch would end them.
-                        process.join()
-                worker = dead[0] if dead else number % self.workers
-                waiting = [batch for turn, batch in enumerate(requested, number) if turn % self.workers == worker]
-                raise self._worker_error(worker, waiting, error) from error
-            requested.popleft()
-            number += 1
-            yield loaded
-
-    def _worker_error(self, worker: int, batches: list[list[Position]], error: RuntimeError) -> ArtschoolError:
-        """The error for a worker that does not respond or has died, with the samples that it was loading."""
-        positions = [position for batch in batches for position in batch]
-        samples = ", ".join(str(position.sample) for position in positions[:16])
-        samples += ", ..." if len(positions) > 16 else ""
-        loading = f"(it was loading samples {samples})"
-        if "timed out" in str(error):
-            problem = f"worker {worker} returned no batch within {self.timeout:g} seconds {loading}"
-            return DataError(f"{self.name}: {problem}. Fix: check these samples, or raise `timeout` of the data set")
-        fix = "if memory ran out, set fewer `workers` or a smaller `batch_size`"
-        if "Bus error" in str(error) or "shared memory" in str(error):
-            fix = "shared memory (/dev/shm) ran out; enlarge it, or set fewer `workers` or a smaller `batch_size`"
-        reason = str(error).splitlines()[0].rstrip(".")
-        return ResourceError(f"{self.name}: worker {worker} died {loading}: {reason}. Fix: {fix}")
 
 
 def length_of(dataset: Any, name: str) -> int:
     """The number of samples.
 
     Raises:
-        DataError: The data set has no `__len__` or no `__getitem__`.
+        DataError: The data set has no `__len__` or no `__getitem__`, or its length is not a number of samples.
     """
-    if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
-        raise DataError(
-            f"{name}: {type(dataset).__name__} is not a data set (expected methods __len__ and __getitem__)"
-        )
-    return len(dataset)
-
-
-def _leave_signals_to_the_main_process(worker: int) -> None:
-    # A signal reaches the whole process group, but the main process needs its workers to finish the iteration.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
+    if not has_samples(type(dataset)):
+        fix = f". Fix: {FIX}" if only_iterates(type(dataset)) else ""
+        expected = "expected methods __len__ and __getitem__"
+        raise DataError(f"{name}: {type(dataset).__name__} is not a data set ({expected}){fix}")
+    try:
+        return len(dataset)
+    except Exception as error:  # The data set's own code runs.
+        problem = f"expected a number of samples from `__len__`, got {type(error).__name__}: {text_of(error)}"
+        raise DataError(f"{name}: {problem}") from error

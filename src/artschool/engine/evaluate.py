@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -104,8 +104,9 @@ class Evaluation:
         losses = Meters()
         for _, metric in self.metrics.values():
             metric.reset()
-        with forked_rng(seeds(), device), in_eval_mode(self.networks), torch.no_grad():
-            for index, batch in enumerate(self.loader.load(sampler, device)):
+        batches = self.loader.load(sampler, device)
+        with forked_rng(seeds(), device), in_eval_mode(self.networks), torch.no_grad(), closing(batches):
+            for index, batch in enumerate(batches):
                 seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device), writer=self.loader.name)
                 self.forward(state, max(iteration - 1, 0), partial(losses.add, weight=size_of(batch)))

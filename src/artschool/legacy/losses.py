@@ -6,7 +6,19 @@ from artschool.config.source import Node
 from artschool.legacy import audio, diffusion, gan, video
 from artschool.legacy.features import FEATURES
 from artschool.legacy.injectors import refuse_unknown
-from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, items, loss_rule, mapping, rebuilt, same, text
+from artschool.legacy.rules import (
+    ConversionRule,
+    Fields,
+    Notes,
+    apply,
+    as_node,
+    items,
+    loss_rule,
+    mapping,
+    rebuilt,
+    same,
+    text,
+)
 
 _CRITERIA = {"criterion": {"l1": "l1", "l2": "l2", "cosine": "cosine"}}
 _ALTERED = {
@@ -68,6 +80,22 @@ def _weights_of_elements(fields: Fields, node: Node, path: str, notes: Notes) ->
         del fields["element_weights"]
 
 
+def _soft_labels(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+    """The reference applies a softmax to the labels of `soft_ce`, and takes dimension 1 for the classes."""
+    if text(node.get("subtype")) != "soft_ce":
+        return
+    fields.pop("resize_labels", None)
+    fields["class_dim"] = as_node(1, node.place)
+    for name, problem in _NEVER_SOFT.items():
+        option = node.get(name)
+        if option is not None and option.value is not False:
+            notes.refuse(option, f"{path}.{name}", f"with soft_ce, {problem}", "Fix: write false.")
+
+
+_NEVER_SOFT = {
+    "rescale": "the reference rounds the labels to whole numbers and fails",
+    "swap_channels": "the reference compares the rows of an image instead of its classes",
+}
 _CROSS_ENTROPY = loss_rule(
     "cross_entropy",
     {
@@ -76,9 +104,10 @@ _CROSS_ENTROPY = loss_rule(
         "rescale": "resize_labels",
         "swap_channels": "class_dim",
     },
-    values={"subtype": {"ce": "ce", "bce": "bce", "soft_ce": "soft"}, "swap_channels": {True: 1, False: -1}},
+    values={"subtype": {"ce": "ce", "bce": "bce", "soft_ce": "soft_logits"}, "swap_channels": {True: 1, False: -1}},
     constants={"class_dim": -1},
     changed={"mask": "excludes positions from the mean; in the reference it multiplied the logits"},
+    finish=_soft_labels,
 )
 GENERAL: dict[str, ConversionRule] = {
     **FEATURES,

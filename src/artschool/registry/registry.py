@@ -16,6 +16,7 @@ from torch import Tensor
 
 from artschool.errors import ConfigError, allowed
 from artschool.registry import entries
+from artschool.registry.map_style import FIX, only_iterates
 from artschool.registry.read_signature import read_signature
 from artschool.registry.roles import ComponentRole, DeclaredRoles, checked_roles
 from artschool.registry.signature import MISSING, Key, Parameter, Role, Signature
@@ -249,6 +250,9 @@ def _check_parameters(kind: Kind, signature: Signature) -> None:
                 f"parameter '{parameter.name}' of __init__ is a Tensor, but keys are known only at a call; "
                 f"move it to {kind.calls[0]}"
             )
+    built = signature.target if signature.is_class else signature.returns
+    if kind.name == "datasets" and inspect.isclass(built) and only_iterates(built):
+        raise ConfigError(f"a data set has samples by index (expected methods __len__ and __getitem__). Fix: {FIX}")
     if kind.name == "losses" and signature.returns not in (MISSING, Any, Tensor):
         raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log other values through a Context")
 

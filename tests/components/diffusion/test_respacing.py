@@ -18,6 +18,13 @@ def test_sections_share_the_timesteps_the_first_ones_get_what_is_left() -> None:
     assert space_timesteps(11, [2, 1, 3]) == [0, 3, 4, 8, 9, 10]
 
 
+def test_strides_are_summed_as_in_the_code_of_the_paper() -> None:
+    """The 8th of 15 is at 7 * 99 / 14 = 49.5, which rounds to 50. Seven strides add up to 49.49999999999999, so 49."""
+    assert space_timesteps(300, [10, 15, 20])[10:25] == [
+        *[100, 107, 114, 121, 128, 135, 142, 149, 157, 164, 171, 178, 185, 192, 199]
+    ]
+
+
 def test_ddim_takes_a_whole_stride() -> None:
     assert space_timesteps(10, "ddim4") == [0, 3, 6, 9]
     assert space_timesteps(10, "ddim5") == [0, 2, 4, 6, 8]

@@ -22,6 +22,14 @@ def test_two_classes_match_a_value_done_by_hand() -> None:
     )
 
 
+def test_labels_before_softmax_become_probabilities_over_the_classes() -> None:
+    logits, labels = tensor([[[math.log(3.0)], [0.0]]]), tensor([[[0.0], [math.log(9.0)]]])  # 3/4, 1/4; 1/10, 9/10
+    by_hand = 0.1 * math.log(4 / 3) + 0.9 * math.log(4)
+    assert cross_entropy(logits, labels, kind="soft_logits").item() == pytest.approx(by_hand)
+    last = cross_entropy(logits.movedim(1, 2), labels.movedim(1, 2), kind="soft_logits", class_dim=-1)
+    assert last.item() == pytest.approx(by_hand)
+
+
 def test_binary_questions_are_independent() -> None:
     logits, labels = tensor([[math.log(3.0), 0.0]]), tensor([[1, 0]])  # sigmoid: 3/4 and 1/2
     assert cross_entropy(logits, labels, kind="bce").item() == pytest.approx((math.log(4 / 3) + math.log(2)) / 2)
@@ -36,7 +44,7 @@ def test_classes_may_be_in_the_last_dimension() -> None:
     torch.testing.assert_close(cross_entropy(logits, soft, kind="soft", class_dim=-1), by_hand)
 
 
-@pytest.mark.parametrize("kind", ["ce", "soft", "bce"])
+@pytest.mark.parametrize("kind", ["ce", "soft", "soft_logits", "bce"])
 def test_a_mask_excludes(kind: str) -> None:
     torch.manual_seed(0)
     logits = torch.randn(4, 3, requires_grad=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate, repeat
 
 import torch
 from torch import Tensor
@@ -35,10 +36,16 @@ def space_timesteps(num_timesteps: int, spacing: int | str | Sequence[int]) -> l
         size = length + (index < longer)
         if not 1 <= count <= size:
             raise ConfigError(f"steps: expected 1 to {size} timesteps in a section of {size}, got {count}")
-        stride = (size - 1) / (count - 1) if count > 1 else 1.0
-        chosen += [start + round(stride * number) for number in range(count)]
+        chosen += [start + offset for offset in _evenly(size, count)]
         start += size
     return chosen
+
+
+def _evenly(size: int, count: int) -> list[int]:
+    """`count` offsets in `range(size)`, both ends included."""
+    stride = (size - 1) / (count - 1) if count > 1 else 1.0
+    # A running sum, as in the code of the paper: products round differently where an offset ends in about .5.
+    return [round(offset) for offset in accumulate(repeat(stride, count - 1), initial=0.0)]
 
 
 def _at_whole_stride(num_timesteps: int, spacing: str) -> list[int]:

@@ -16,7 +16,7 @@ def cross_entropy(
     labels: Tensor,
     mask: Tensor | None = None,
     *,
-    kind: Literal["ce", "bce", "soft"] = "ce",
+    kind: Literal["ce", "bce", "soft", "soft_logits"] = "ce",
     class_dim: int = 1,
     resize_labels: bool = False,
 ) -> Tensor:
@@ -25,12 +25,13 @@ def cross_entropy(
     Args:
         logits: (B, C) or (B, C, ...), before softmax or sigmoid.
         labels: For `ce`, the class of each position: whole numbers in 0..C-1, in the shape of logits without
-            `class_dim`. For `soft`, the probabilities of all classes, in the shape of logits. For `bce`, independent
-            probabilities in 0..1, in the shape of logits.
+            `class_dim`. For `soft`, the probabilities of all classes, in the shape of logits. For `soft_logits`, these
+            before softmax. For `bce`, independent probabilities in 0..1, in the shape of logits.
         mask: Mask of the positions to include, where it is not 0. Other positions contribute no value and no gradient.
             The loss is the mean over included positions, 0 if there is none. The mask has the dimensions of logits
-            for `bce`, and those without `class_dim` for `ce` and `soft`; sizes of 1 broadcast. null: all positions.
-        kind: Kind of labels: `ce` for classes, `bce` for independent binary labels, `soft` for class probabilities.
+            for `bce`, and those without `class_dim` otherwise; sizes of 1 broadcast. null: all positions.
+        kind: Kind of labels: `ce` for classes, `bce` for independent binary labels, `soft` for class probabilities,
+            `soft_logits` for their logits, such as those of a teacher.
         class_dim: Dimension of the classes in logits and in soft labels; -1 for (B, T, C).
         resize_labels: Whether to resize labels of kind `ce` (B, ...) to the size of logits (B, C, ...) by nearest
             neighbour.
@@ -44,10 +45,11 @@ def cross_entropy(
         loss = F.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction=reduction)
     else:
         logits = logits.movedim(class_dim, 1)
-        if kind == "soft":
-            labels = at_least_float32(labels).movedim(class_dim, 1)
-        else:
+        if kind == "ce":
             labels = _classes(labels, logits, resize=resize_labels)
+        else:
+            labels = at_least_float32(labels).movedim(class_dim, 1)
+            labels = labels if kind == "soft" else labels.softmax(1)
         loss = F.cross_entropy(logits, labels, reduction=reduction)
     return loss if mask is None else _mean_where(loss, mask)
 

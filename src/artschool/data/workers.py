@@ -1,0 +1,138 @@
+"""Batches from worker processes, which end with the loader, whatever ends it."""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing.queues
+import os
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch.utils.data import DataLoader
+
+from artschool.data.sampler import Position
+from artschool.errors import ArtschoolError, DataError, ResourceError
+
+Batch = TypeVar("Batch")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The worker processes of a loader.
+
+    Attributes:
+        name: The data set, for errors.
+        count: Number of processes.
+        timeout: Seconds to wait for a batch. 0: no limit.
+        pin_memory: Whether tensors are copied to pinned memory, from which they are copied to a GPU without waiting.
+    """
+
+    name: str
+    count: int
+    timeout: float
+    pin_memory: bool
+
+    def load(
+        self, samples: Any, make_batch: Callable[[list[Any]], Batch], sampler: Iterable[list[Position]]
+    ) -> Generator[Batch]:
+        """Batches in the order of a sampler.
+
+        Raises:
+            DataError: A worker does not respond, or a batch cannot be received.
+            ResourceError: A worker died.
+        """
+        requested: deque[list[Position]] = deque()
+
+        def remembered() -> Iterator[list[Position]]:
+            for batch in sampler:
+                requested.append(batch)
+                yield batch
+
+        iterator = iter(
+            DataLoader(
+                samples,
+                batch_sampler=remembered(),
+                collate_fn=make_batch,
+                num_workers=self.count,
+                worker_init_fn=_prepare_worker,
+                pin_memory=self.pin_memory,
+                timeout=self.timeout,
+            )
+        )
+        # A traceback may keep this frame until Python ends, when multiprocessing waits for processes that are alive.
+        end = partial(_end, iterator)
+        atexit.register(end)
+        number = 0
+        try:
+            while True:
+                try:
+                    loaded: Batch = next(iterator)
+                except StopIteration:
+                    return
+                except Exception as error:
+                    raise self._error(iterator, number, requested, error) from error
+                requested.popleft()
+                number += 1
+                yield loaded
+        finally:
+            atexit.unregister(end)
+            end()
+
+    def _error(
+        self, iterator: Any, number: int, requested: Iterable[list[Position]], error: Exception
+    ) -> ArtschoolError:
+        """End the workers, of which one does not respond or has died. The error names the samples that it loads."""
+        processes = getattr(iterator, "_workers", [])
+        dead = [worker for worker, process in enumerate(processes) if not process.is_alive()]
+        _kill(processes)
+        worker = dead[0] if dead else number % self.count
+        positions = [p for turn, batch in enumerate(requested, number) if turn % self.count == worker for p in batch]
+        samples = ", ".join(str(position.sample) for position in positions[:16])
+        samples += ", ..." if len(positions) > 16 else ""
+        loading = f"(it was loading samples {samples})"
+        if not isinstance(error, RuntimeError):
+            return DataError(f"{self.name}: cannot receive a batch of worker {worker} {loading}: {error}")
+        if "timed out" in str(error):
+            problem = f"worker {worker} returned no batch within {self.timeout:g} seconds {loading}"
+            return DataError(f"{self.name}: {problem}. Fix: check these samples, or raise `timeout` of the data set")
+        fix = "if memory ran out, set fewer `workers` or a smaller `batch_size`"
+        if "Bus error" in str(error) or "shared memory" in str(error):
+            fix = "shared memory (/dev/shm) ran out; enlarge it, or set fewer `workers` or a smaller `batch_size`"
+        reason = str(error).splitlines()[0].rstrip(".")
+        return ResourceError(f"{self.name}: worker {worker} died {loading}: {reason}. Fix: {fix}")
+
+
+def _end(iterator: Any) -> None:
+    """End the workers after their current batch, or after some seconds without it."""
+    iterator._shutdown_workers()
+    _kill(iterator._workers)
+
+
+def _kill(processes: Iterable[Any]) -> None:
+    for process in processes:
+        try:
+            process.kill()  # Workers ignore the signals with which torch would end them.
+            process.join()
+        except RuntimeError:  # torch raises it once, when it notices that a worker has ended.
+            process.join()
+
+
+def _prepare_worker(worker: int) -> None:
+    # A signal reaches the whole process group, but the main process needs its workers to finish the iteration.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    # A batch that cannot be sent would be dropped by a thread, and the main process would wait for it forever.
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_die)  # type: ignore[attr-defined]
+
+
+def _die(error: Exception, item: Any) -> None:
+    sys.stderr.write(f"a worker cannot send its batch: {type(error).__name__}: {error}\n")
+    sys.stderr.flush()
+    os._exit(1)
