@@ -127,7 +127,7 @@ def _build_run(
             check_writable(folder)
         _trace(checked, folder, report)
     run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=report)
-    for finding in lint(Subject(checked, run.networks)):
+    for finding in lint(Subject(checked, run.networks, ranks.world_size())):
         report(f"warning: {finding}")
     return checked, run
 

@@ -12,9 +12,12 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from artschool.components.builtins import load_builtins
+from artschool.config.mean_over import mean_over
+from artschool.data.collate import micro_batches
 from artschool.data.seeds import seed_all
 from artschool.registry import REGISTRIES
-from artschool.steps.call import Call
+from artschool.registry.mean_over import MeanOver
+from artschool.steps.call import Call, LossCall
 from artschool.steps.state import State
 from tests.components.examples import EXAMPLES
 from tests.components.examples.example import Example
@@ -149,3 +152,33 @@ def test_gradients_are_those_of_finite_differences(example: Example) -> None:
     inputs = [values[key].requires_grad_() for key in keys]
     assert function(*inputs), "nothing that comes out depends on what goes in"
     assert torch.autograd.gradcheck(function, inputs, eps=1e-6, atol=1e-5, rtol=1e-3)
+
+
+LOSSES = [example for example in EXAMPLES if example.kind == "losses"]
+
+
+@pytest.mark.parametrize("example", [e for e in LOSSES if "parts" not in e.exempt], ids=ids)
+def test_a_loss_is_the_mean_that_it_declares(example: Example) -> None:
+    """The losses of parts, weighted by their samples or places, add up to the loss of the batch."""
+    declared = mean_over(example.component)
+    assert declared is not None
+    if declared is MeanOver.BATCH:
+        return
+    call, values = example.bind(CPU), made(example, 5)
+    assert isinstance(call, LossCall)
+    weights, losses = [], []
+    for part, size in micro_batches(values, 2):
+        weights.append(float(call.count(State(part, "example"))) if call.count is not None else size)
+        losses.append(results(copy.deepcopy(call), part)[0].item())
+    mean = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
+    assert mean == pytest.approx(results(call, values)[0].item(), rel=1e-6, abs=1e-6)
+
+
+def test_only_losses_that_compare_samples_are_no_means() -> None:
+    whole = {example.type for example in LOSSES if mean_over(example.component) is MeanOver.BATCH}
+    assert whole == {
+        "info_nce", "nt_xent", "vicreg", "mixture_of_experts", "switch_transformer_balance", "generator_gan",
+        "discriminator_gan",
+    }  # fmt: skip
+    counted = {example.type for example in LOSSES if mean_over(example.component) is MeanOver.PLACES}
+    assert counted == {"cross_entropy", "detail_l2"}

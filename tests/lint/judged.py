@@ -97,13 +97,18 @@ evaluate:
 """
 PARTS = """\
 from torch import Tensor
-from artschool import injectors
+from artschool import injectors, losses
 from artschool.registry import ComponentRole
 
 @injectors.register(roles=ComponentRole.SQUASHING)
 def sigmoid(x: Tensor) -> Tensor:
     \"\"\"Sigmoid.\"\"\"
     return x.sigmoid()
+
+@losses.register
+def spread(x: Tensor) -> Tensor:
+    \"\"\"Largest value.\"\"\"
+    return x.amax()
 """
 
 

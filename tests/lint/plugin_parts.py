@@ -11,21 +11,27 @@ from artschool.registry import ComponentRole, injectors, losses, metrics, networ
 from artschool.registry.signature import Network
 
 
-@losses.register(roles={ComponentRole.CRITIC_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
+@losses.register(
+    roles={ComponentRole.CRITIC_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over="samples"
+)
 def own_discriminator(network: Network, fake: Tensor, real: Tensor, *, kind: Literal["wgan"]) -> Tensor:
     """Wasserstein loss of a critic."""
     loss: Tensor = network(fake).mean() - network(real).mean()
     return loss
 
 
-@losses.register(roles={ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
+@losses.register(
+    roles={ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over="samples"
+)
 def own_generator(network: Network, fake: Tensor, *, kind: Literal["wgan", "hinge", "lsgan"]) -> Tensor:
     """Wasserstein loss of a generator."""
     loss: Tensor = -network(fake).mean()
     return loss
 
 
-@losses.register(roles={ComponentRole.CRITIC_PENALTY, ComponentRole.SECOND_ORDER, ComponentRole.MINIMIZED})
+@losses.register(
+    roles={ComponentRole.CRITIC_PENALTY, ComponentRole.SECOND_ORDER, ComponentRole.MINIMIZED}, mean_over="samples"
+)
 def own_grad_penalty(network: Network, real: Tensor, *, kind: Literal["r1"]) -> Tensor:
     """Squared gradient at real samples."""
     real = real.detach().requires_grad_()
@@ -33,13 +39,15 @@ def own_grad_penalty(network: Network, real: Tensor, *, kind: Literal["r1"]) -> 
     return gradient.square().mean()
 
 
-@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
-def own_entropies(logits: Tensor, labels: Tensor) -> Tensor:
+@losses.register(
+    roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, count=lambda labels, mask: (labels * mask).sum()
+)
+def own_entropies(logits: Tensor, labels: Tensor, mask: Tensor | None = None) -> Tensor:
     """Cross entropy."""
     return nn.functional.cross_entropy(logits, labels)
 
 
-@losses.register("my", roles=ComponentRole.MINIMIZED)
+@losses.register("my", roles=ComponentRole.MINIMIZED, mean_over="samples")
 def distance(fake: Tensor, real: Tensor) -> Tensor:
     """Mean absolute difference."""
     return (fake - real).abs().mean()

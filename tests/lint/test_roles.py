@@ -35,11 +35,11 @@ from torch import Tensor
 
 from artschool.registry import ComponentRole, losses
 
-@losses.register(roles={ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS})
+@losses.register(roles={ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS}, mean_over="samples")
 def fool(fake_logits: Tensor) -> Tensor:
     return -fake_logits.mean()
 
-@losses.register(roles={ComponentRole.CRITIC_LOSS, ComponentRole.TAKES_LOGITS})
+@losses.register(roles={ComponentRole.CRITIC_LOSS, ComponentRole.TAKES_LOGITS}, mean_over="samples")
 def tell(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return fake_logits.mean() - real_logits.mean()
 """
@@ -122,5 +122,5 @@ def test_a_loss_with_both_roles_is_judged_by_its_option_role_or_by_what_its_step
 
 
 def test_a_component_without_roles_is_not_judged() -> None:
-    Path("logits.py").write_text(re.sub(r"register\(.*\)", "register", LOGITS))
+    Path("logits.py").write_text(re.sub(r"roles=\{.*\}, ", "", LOGITS))
     assert names(*EARLY, "steps.gen.trains=[gen, critic]") == []

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from artschool.config.component import takes_list
+from artschool.config.mean_over import is_counted
 from artschool.config.structure import Component, names_in
 from artschool.engine.callbacks import GatedCallback
 from artschool.engine.evaluate import Accumulator, MeanOverSamples
@@ -76,9 +77,15 @@ class Binder:
         """Bind a loss of a step."""
         function, keys = self.function(component)
         assert isinstance(component.entry, LossEntry)
-        weight = component.entry.weight
         return LossCall(
-            component.path, component.node.place, function, keys, component.when, weight=weight, name=f"{step}/{name}"
+            component.path,
+            component.node.place,
+            function,
+            keys,
+            component.when,
+            weight=component.entry.weight,
+            name=f"{step}/{name}",
+            count=_count(component),
         )
 
     def callback(self, component: Component, networks: Mapping[str, nn.Module]) -> GatedCallback:
@@ -155,6 +162,17 @@ class Binder:
             self.used.append(self._networks[value])
             return self._networks[value]
         return [self._networks_in(part) for part in value] if isinstance(value, list) else value
+
+
+def _count(loss: Component) -> Call | None:
+    """The call that counts the places that a loss is a mean over, if it counts any."""
+    if not is_counted(loss):
+        return None
+    assert loss.registered is not None and loss.registered.mean is not None and loss.registered.mean.count is not None
+    mean = loss.registered.mean
+    given = {name: loss.option(name) for name in (*mean.options, *mean.keys)}
+    keys = {name: given.pop(name) for name in mean.keys if any(names_in(given[name]))}
+    return Call(loss.path, loss.node.place, partial(loss.registered.mean.count, **given), keys, loss.when)
 
 
 def on_device(module: nn.Module, device: torch.device) -> nn.Module:

@@ -13,6 +13,7 @@ from artschool import ranks
 from artschool.build.bind import Binder, construct, on_device
 from artschool.build.data import batches_of, build_data, train_data
 from artschool.config.flow import kept_after
+from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
@@ -209,6 +210,8 @@ def _step(
 
 
 def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
+    counted = {loss.path: early_injectors(step, loss) for loss in step.losses.values() if is_counted(loss)}
+    late = {loss.path for loss in step.losses.values() if is_counted(loss) and first_late(step, loss)}
     return Step(
         step.name,
         step.section.when,
@@ -216,6 +219,8 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
         [binder.loss(component, step.name, name) for name, component in step.losses.items()],
         frozenset(kept),
         step.section.requires,
+        frozenset(injector.path for path in counted.keys() - late for injector in counted[path]),
+        frozenset(late),
     )
 
 

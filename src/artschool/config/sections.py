@@ -109,7 +109,7 @@ class TrainSection(Section):
         iterations: Number of training iterations. Required unless `epochs` is set.
         epochs: Length of the training in passes over `data.train`. Required unless `iterations` is set.
         accumulate: Number of parts (micro-batches) into which each batch is split to save memory. Their gradients are
-            averaged, weighted by their numbers of samples.
+            averaged, weighted by their samples, or by the places that a loss is a mean over, such as those of a mask.
         accumulate_every: A different number of parts at regular iterations. null: `accumulate` at every iteration.
         precision: Precision of the computation. `bf16` and `fp16` use autocast; weights stay float32.
         non_finite: Reaction to NaN or infinite gradients. `skip`: skip the update, and end the run after `max_skips`

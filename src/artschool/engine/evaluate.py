@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import torch
@@ -18,7 +18,7 @@ from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.engine.meters import Meters
 from artschool.errors import NumericsError
-from artschool.steps.call import Call, InjectorCall
+from artschool.steps.call import Call, InjectorCall, LossCall
 from artschool.steps.state import State
 from artschool.steps.step import RecordLoss, Step
 
@@ -109,7 +109,7 @@ class Evaluation:
             for index, batch in enumerate(batches):
                 seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device), writer=self.loader.name)
-                self.forward(state, max(iteration - 1, 0), partial(losses.add, weight=size_of(batch)))
+                self.forward(state, max(iteration - 1, 0), partial(self._record, losses, state, size_of(batch)))
         values = {f"{self.name}/{name}": value for name, value in losses.drain().items()}
         return values | {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
 
@@ -122,6 +122,17 @@ class Evaluation:
             injector(state)
         for call, _ in self.metrics.values():
             call(state)
+
+    def _record(self, losses: Meters, state: State, size: int, name: str, value: Tensor) -> None:
+        """Add the loss of a batch, weighted by its samples or by the places that it is a mean over."""
+        loss = self._losses[name]
+        weight = float(size if loss.count is None else loss.places(state))
+        if weight:
+            losses.add(name, value, weight)
+
+    @cached_property
+    def _losses(self) -> dict[str, LossCall]:
+        return {loss.name: loss for step in self.steps for loss in step.losses}
 
     def _value(self, name: str, metric: Accumulator) -> float:
         value = metric.compute()

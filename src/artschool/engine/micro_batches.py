@@ -36,12 +36,18 @@ class MicroBatches:
         if self._states:
             yield from self._states
             return
-        # The same number on every process, so that losses that communicate between processes do not deadlock.
-        count = min(self.count, max(1, self.total // ranks.world_size()))
-        for index, (values, size) in enumerate(micro_batches(self.batch, count)):
+        for index, (values, size) in enumerate(micro_batches(self.batch, self.limit)):
             pair = (State(to_device(values, self.device), "data.train", index), size / self.total)
             self._states.append(pair)
             yield pair
+
+    @property
+    def limit(self) -> int:
+        """Maximum number of micro-batches of this process.
+
+        The same on every process, so that losses that communicate between processes do not deadlock.
+        """
+        return min(self.count, max(1, self.total // ranks.world_size()))
 
     @property
     def first(self) -> State:

@@ -15,6 +15,7 @@ from artschool.engine.freeze import unfrozen
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
+from artschool.engine.part_factors import part_factors
 from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
 from artschool.errors import StateError
@@ -101,10 +102,11 @@ class TrainStep:
         for hook in self._before:
             hook(iteration)
         with unfrozen(parameters):
-            for state, share in batches:
+            factors = part_factors(self.graph, batches, context, self.autocast)
+            for (state, share), factor in zip(batches, factors):  # noqa: B905  # factors may have no end
                 context.share = share
                 with self.autocast():
-                    total = self.graph.forward(state, iteration, context.record)
+                    total = self.graph.forward(state, iteration, context.record, factor)
                 if total is not None:
                     context.record(self._total, total)
                     if parameters:

@@ -73,7 +73,8 @@ def wrong_allows(
     """Faults of comments: an unknown rule, no reason, or no finding to allow.
 
     The last is a fault only in the file itself, without overrides, and after every rule could see what it needs. A base
-    serves other files too, overrides change what rules find, and some rules find more in built networks.
+    serves other files too, overrides change what rules find, and some rules find more in built networks or with several
+    processes.
     """
     overridden = _has_overrides(subject.config.tree)
     for allow in allows:
@@ -86,6 +87,7 @@ def wrong_allows(
             allow not in used
             and not overridden
             and (subject.networks is not None or not rules[allow.rule].sees_networks)
+            and not rules[allow.rule].sees_processes
             and allow.place.source == subject.config.tree.place.source
         ):
             yield Fault(allow.place, "", f"allows {allow.rule}, which finds nothing here", "Fix: remove the comment.")

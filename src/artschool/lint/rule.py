@@ -21,12 +21,14 @@ class Rule:
         check: Yields a fault for each finding.
         reason: Why a finding matters and how to fix it. The first line is a summary.
         sees_networks: Whether the rule finds more if the networks are built.
+        sees_processes: Whether the rule finds more if several processes train.
     """
 
     name: str
     check: Check
     reason: str
     sees_networks: bool = False
+    sees_processes: bool = False
 
     @property
     def summary(self) -> str:
@@ -34,9 +36,10 @@ class Rule:
         return self.reason.split("\n", 1)[0]
 
 
-def rules_of(*checks: Check, sees_networks: bool = False) -> list[Rule]:
+def rules_of(*checks: Check, sees_networks: bool = False, sees_processes: bool = False) -> list[Rule]:
     """A rule for each function: `critic_momentum` becomes the rule `critic-momentum`, and its docstring the reason."""
-    return [Rule(_name_of(check), check, inspect.cleandoc(check.__doc__ or ""), sees_networks) for check in checks]
+    reasons = {check: inspect.cleandoc(check.__doc__ or "") for check in checks}
+    return [Rule(_name_of(check), check, reason, sees_networks, sees_processes) for check, reason in reasons.items()]
 
 
 def _name_of(check: Check) -> str:

@@ -50,10 +50,12 @@ class Subject:
 
     Attributes:
         networks: The built networks by name. Rules look only at their structure, so parameters need no values.
+        num_processes: The number of processes that train together.
     """
 
     config: Config
     networks: Mapping[str, nn.Module] | None = None
+    num_processes: int = 1
 
     @property
     def iterations(self) -> int | None:

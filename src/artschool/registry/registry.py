@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, overload
+from typing import Any, TypedDict, TypeVar, Union, Unpack, get_args, get_origin, overload
 
 from pydantic import BaseModel, Field, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
@@ -17,6 +17,7 @@ from torch import Tensor
 from artschool.errors import ConfigError, allowed
 from artschool.registry import entries
 from artschool.registry.map_style import FIX, only_iterates
+from artschool.registry.mean_over import Count, DeclaredMean, Mean, checked_mean
 from artschool.registry.read_signature import read_signature
 from artschool.registry.roles import ComponentRole, DeclaredRoles, checked_roles
 from artschool.registry.signature import MISSING, Key, Parameter, Role, Signature
@@ -53,12 +54,14 @@ class Registered:
 
     Attributes:
         roles: What the component is for, as declared at registration. Lint rules ask for them.
+        mean: What the value of a loss is a mean over. None: the loss does not declare it.
     """
 
     kind: Kind
     name: str
     signature: Signature
     roles: frozenset[ComponentRole] = frozenset()
+    mean: Mean | None = None
 
     @cached_property
     def model(self) -> type[BaseModel]:
@@ -109,6 +112,14 @@ class Registered:
         return (["in"] if self.signature.inputs else []) + [name for name in names if name != "type"]
 
 
+class Declared(TypedDict, total=False):
+    """What `register` takes besides the component."""
+
+    roles: DeclaredRoles
+    mean_over: DeclaredMean
+    count: Count
+
+
 class Registry:
     """The components of one kind by name."""
 
@@ -117,19 +128,20 @@ class Registry:
         self._items: dict[str, Registered] = {}
 
     @overload
-    def register(self, target: Target, /, *, roles: DeclaredRoles = ()) -> Target: ...
+    def register(self, target: Target, /, **declared: Unpack[Declared]) -> Target: ...
     @overload
-    def register(self, name: str, target: Target, /, *, roles: DeclaredRoles = ()) -> Target: ...
+    def register(self, name: str, target: Target, /, **declared: Unpack[Declared]) -> Target: ...
     @overload
-    def register(self, name: str = ..., /, *, roles: DeclaredRoles = ()) -> Callable[[Target], Target]: ...
-    def register(self, name: Any = None, target: Any = None, /, *, roles: DeclaredRoles = ()) -> Any:
+    def register(self, name: str = ..., /, **declared: Unpack[Declared]) -> Callable[[Target], Target]: ...
+    def register(self, name: Any = None, target: Any = None, /, **declared: Unpack[Declared]) -> Any:
         """Register a function or class, as a decorator or by a call.
 
         ```python
         @losses.register
         @losses.register("pixel")
-        @losses.register(roles=ComponentRole.CRITIC_LOSS)
-        losses.register("l1", nn.L1Loss, roles={ComponentRole.MINIMIZED})
+        @losses.register(roles=ComponentRole.CRITIC_LOSS, mean_over="samples")
+        @losses.register(count=lambda mask: mask.sum())
+        losses.register("l1", nn.L1Loss, roles={ComponentRole.MINIMIZED}, mean_over="samples")
         ```
 
         Without a name, a function is registered under its own name and a class under its own in snake_case.
@@ -138,18 +150,30 @@ class Registry:
             name: The name in files, or the function or class itself.
             target: The function or class, after a name. Without it, the result is a decorator.
             roles: What the component is for, one role or several. Lint rules judge it accordingly.
+            mean_over: What the value of a loss is a mean over, so that the parts of a batch can be weighted: `samples`,
+                `places` (those that `count` counts) or `batch` (the loss compares samples with each other). Or a
+                function of options, names of keys and nested losses that returns one of them.
+            count: The number of places of a part, from options and keys of the loss that are parameters of `count`.
 
         Raises:
-            ConfigError: A file could not use the component, the name is taken, or a role does not fit the kind.
-                The message says how to fix it.
+            ConfigError: A file could not use the component, the name is taken, or a declaration does not fit the
+                component. The message says how to fix it.
         """
         if name is not None and not isinstance(name, str):
-            return self._add(None, name, roles)
+            return self._add(None, name, **declared)
         if target is not None:
-            return self._add(name, target, roles)
-        return lambda decorated: self._add(name, decorated, roles)
+            return self._add(name, target, **declared)
+        return lambda decorated: self._add(name, decorated, **declared)
 
-    def _add(self, given_name: str | None, target: Target, roles: DeclaredRoles) -> Target:
+    def _add(
+        self,
+        given_name: str | None,
+        target: Target,
+        *,
+        roles: DeclaredRoles = (),
+        mean_over: DeclaredMean = None,
+        count: Count = None,
+    ) -> Target:
         name = given_name if given_name is not None else _snake_case(target.__name__)
         where = f"{self.kind.one} {name!r}"
         if not isinstance(target, type | partial) and not inspect.isroutine(target):
@@ -160,7 +184,8 @@ class Registry:
         try:
             signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
             _check_parameters(self.kind, signature)
-            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles))
+            mean = checked_mean(self.kind.name, signature, mean_over, count)
+            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles), mean)
             registered.model  # noqa: B018  # created now, to reject parameters that a file cannot express
         except ConfigError as error:
             raise ConfigError(f"{where} cannot be registered: {error}") from None

@@ -119,10 +119,12 @@ class LossCall(Call):
     Attributes:
         weight: The factor of the loss in the total of the step.
         name: The name of the loss in the log.
+        count: Counts the places that the loss is a mean over. None: it is a mean over samples.
     """
 
     weight: float
     name: str
+    count: Call | None = None
 
     def __call__(self, state: State) -> Tensor:
         """Call the loss.
@@ -134,6 +136,20 @@ class LossCall(Call):
         if not isinstance(value, Tensor) or value.dim() != 0:
             raise StateError(f"{self.place}: {self.path}: expected a scalar tensor, got {describe_value(value)}")
         return value
+
+    def places(self, state: State) -> Tensor | float:
+        """The number of places that the loss is a mean over. Not for losses without `count`.
+
+        Raises:
+            StateError: `count` returned something other than one number.
+        """
+        assert self.count is not None
+        value = self.count(state)
+        if isinstance(value, int | float):
+            return value
+        if not isinstance(value, Tensor) or value.dim() != 0:
+            raise StateError(f"{self.place}: {self.path}: expected a number from `count`, got {describe_value(value)}")
+        return value.detach()
 
 
 def describe_value(value: Any) -> str:

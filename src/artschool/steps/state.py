@@ -27,11 +27,13 @@ class State:
 
     Attributes:
         values: Values by key, for reading.
+        called_early: The paths of the injectors that have run before the rest of their step.
     """
 
     def __init__(self, values: Mapping[str, Any], writer: str, index: int = 0) -> None:
         self.index = index
         self.values = Values(values)
+        self.called_early: set[str] = set()
         self._writers = dict.fromkeys(values, writer)
 
     def write(self, key: str, value: object, *, writer: str) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from artschool.config.when import When
@@ -12,6 +13,7 @@ from artschool.steps.call import InjectorCall, LossCall
 from artschool.steps.state import State
 
 RecordLoss = Callable[[str, Tensor], None]
+NO_FACTORS: Mapping[str, Tensor] = {}
 
 
 @dataclass
@@ -22,6 +24,8 @@ class Step:
         when: The iterations at which the step runs.
         kept: The keys that are read after this step.
         requires: Keys without which the step is skipped for a batch.
+        counted_first: The paths of the injectors that run on all micro-batches first, so that places can be counted.
+        counted_late: The paths of the losses whose places are not known before all injectors have run.
     """
 
     name: str
@@ -30,26 +34,59 @@ class Step:
     losses: Sequence[LossCall]
     kept: frozenset[str]
     requires: Sequence[str] = ()
+    counted_first: frozenset[str] = frozenset()
+    counted_late: frozenset[str] = frozenset()
 
-    def forward(self, state: State, iteration: int, record: RecordLoss) -> Tensor | None:
+    def takes(self, state: State) -> bool:
+        """Whether the step runs on a state: it has all required keys."""
+        return not self.requires or all(key in state.values for key in self.requires)
+
+    def counted(self, iteration: int, *, is_whole: bool) -> list[LossCall]:
+        """The active losses whose places can be counted before the first loss is computed.
+
+        Args:
+            is_whole: Whether there is a single micro-batch, so that all injectors can run before.
+        """
+        return [
+            loss
+            for loss in self.losses
+            if loss.count is not None
+            and loss.when.active(iteration)
+            and (is_whole or loss.path not in self.counted_late)
+        ]
+
+    def inject_early(self, state: State, iteration: int, *, is_whole: bool) -> None:
+        """Run the injectors on which counts depend. `forward` then skips them."""
+        for injector in self.injectors:
+            if injector.when.active(iteration) and (is_whole or injector.path in self.counted_first):
+                injector(state)
+                state.called_early.add(injector.path)
+
+    def forward(
+        self, state: State, iteration: int, record: RecordLoss, factors: Mapping[str, Tensor] = NO_FACTORS
+    ) -> Tensor | None:
         """Run the active injectors and losses, in the order of the config file.
 
         Args:
             record: Called with the name and the unweighted value of each loss.
+            factors: Factors of losses by name. A loss with factor 0 is 0, even if it is NaN.
 
         Returns:
             The weighted sum of the active losses. None: no loss is active.
         """
-        if self.requires and not all(key in state.values for key in self.requires):
+        if not self.takes(state):
             return None
         for injector in self.injectors:
-            if injector.when.active(iteration):
+            if injector.when.active(iteration) and injector.path not in state.called_early:
                 injector(state)
         total: Tensor | None = None
         for loss in self.losses:
             if not loss.when.active(iteration):
                 continue
             value = loss(state)
+            if loss.name in factors:
+                factor = factors[loss.name].to(value.dtype)
+                value = torch.where(factor > 0, value * factor, 0.0)
             record(loss.name, value)
             weighted = value if loss.weight == 1 else value * loss.weight
             total = weighted if total is None else total + weighted

@@ -11,7 +11,7 @@ from torch import nn
 
 from artschool.build.bind import Binder
 from artschool.config.source import read_text
-from artschool.config.structure import structure
+from artschool.config.structure import Component, structure
 from artschool.engine.meters import Meters
 from artschool.engine.train_context import TrainContext
 from artschool.errors import ConfigError
@@ -41,7 +41,8 @@ class Example:
         networks: The networks that the entry names, each made anew, with smooth activations.
         differentiable: The keys whose gradient is compared with finite differences; None for all that are floating.
         iteration: The iteration it runs at.
-        exempt: Proofs that do not hold for it, and the reason: `gradient`, `bf16`, `meta`, `batch_of_one`.
+        exempt: Proofs that do not hold for it, and the reason: `gradient`, `bf16`, `meta`, `batch_of_one`,
+            `parts`.
     """
 
     kind: Literal["injectors", "losses"]
@@ -57,22 +58,29 @@ class Example:
         """The name of the component."""
         return str(read_text(self.entry, "example.yml").plain()["type"])
 
-    def bind(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Call:
-        """The call of a plan, with networks and modules on a device."""
+    @property
+    def component(self) -> Component:
+        """The entry as the file has it."""
         config, faults = structure(read_text(FILE % (self.kind, self.entry), "example.yml"))
         if config is None or faults:
             raise ConfigError(faults)
+        step = config.steps["step"]
+        return (step.injectors if self.kind == "injectors" else step.losses)["example"]
+
+    def bind(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Call:
+        """The call of a plan, with networks and modules on a device."""
+        component = self.component
         torch.manual_seed(0)
         networks = {name: make().to(device, dtype) for name, make in self.networks.items()}
         for network in networks.values():
             network.requires_grad_(False)
         context = TrainContext(device, Meters())
         context.iteration, context.training = self.iteration, True
-        binder, step = Binder(networks, context), config.steps["step"]
+        binder = Binder(networks, context)
         if self.kind == "injectors":
-            call: Call = binder.injector(step.injectors["example"])
+            call: Call = binder.injector(component)
         else:
-            call = binder.loss(step.losses["example"], "step", "example")
+            call = binder.loss(component, "step", "example")
         for module in binder.modules.values():
             module.to(device, dtype)
         return call

@@ -21,6 +21,17 @@ def classes(batch: int) -> dict[str, Any]:
     return {"logits": logits, "soft": soft, "labels": torch.arange(batch) % 5}
 
 
+def sequences(batch: int) -> dict[str, Any]:
+    """`logits`: (B, 4, 3); `labels`, `gaps`: (B, 4), where `gaps` has labels of -100; `mask`: (B, 4).
+
+    Places that count: 2 to 4 of a sample.
+    """
+    labels = torch.arange(batch * 4).view(batch, 4) % 3
+    mask = torch.arange(4) < 2 + torch.arange(batch)[:, None] % 3
+    gaps = labels.masked_fill(~mask, -100)
+    return {"logits": torch.randn(batch, 4, 3), "labels": labels, "gaps": gaps, "mask": mask.float()}
+
+
 def critic() -> nn.Module:
     """(B, 2, 4, 4) to (B, 1)."""
     return nn.Sequential(nn.Conv2d(2, 3, 3), nn.Softplus(), nn.Flatten(), nn.Linear(12, 1))
@@ -41,6 +52,8 @@ EXAMPLES = [
     Example("losses", "{type: cross_entropy, in: [logits, labels], weight: 1}", classes),
     Example("losses", "{type: cross_entropy, in: [logits, soft], kind: soft, weight: 1}", classes),
     Example("losses", "{type: cross_entropy, in: [logits, soft], kind: bce, weight: 1}", classes),
+    Example("losses", "{type: cross_entropy, in: [logits, labels, mask], class_dim: -1, weight: 1}", sequences),
+    Example("losses", "{type: cross_entropy, in: [logits, gaps], class_dim: -1, weight: 1}", sequences),
     Example("losses", "{type: distillation, in: [logits, soft], temperature: 2.0, weight: 1}", classes),
     Example("losses", "{type: l1, in: [x, y], weight: 1}", images),
     Example("losses", "{type: l2, in: [x, y], weight: 1}", images),

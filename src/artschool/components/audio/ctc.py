@@ -16,7 +16,7 @@ from artschool.registry.signature import Natural
 BLANK = 0
 
 
-@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
+@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over="samples")
 def ctc(
     logits: Tensor,
     tokens: Tensor,

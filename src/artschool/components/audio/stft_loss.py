@@ -22,7 +22,7 @@ RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 
 
 @metrics.register(roles=ComponentRole.LOWER_IS_BETTER)
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 class MultiResolutionStft(nn.Module):
     """Spectral convergence plus difference of log magnitudes, mean over several short-time Fourier transforms.
 

@@ -10,7 +10,7 @@ from artschool.registry import ComponentRole, losses, metrics
 from artschool.registry.signature import Context
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def tacotron2(
     mel: Tensor, mel_postnet: Tensor, gate_logits: Tensor, target_mel: Tensor, target_gate: Tensor, *, context: Context
 ) -> Tensor:

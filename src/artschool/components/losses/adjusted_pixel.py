@@ -8,7 +8,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def adjusted_pixel(
     fake: Tensor,
     real: Tensor,

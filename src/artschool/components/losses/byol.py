@@ -7,7 +7,7 @@ from artschool.components.losses.pixel import pair
 from artschool.registry import ComponentRole, losses
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def byol(prediction1: Tensor, prediction2: Tensor, target1: Tensor, target2: Tensor) -> Tensor:
     """Distance of each view's prediction from the other view's target: `4 - 2 cos(p1, t2) - 2 cos(p2, t1)`.
 

@@ -7,7 +7,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Positive
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def charbonnier(fake: Tensor, real: Tensor, *, epsilon: Positive = 1e-3) -> Tensor:
     """Mean of `sqrt((fake - real)^2 + epsilon^2)`.
 

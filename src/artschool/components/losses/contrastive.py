@@ -10,7 +10,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Positive
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="batch")
 def info_nce(x: Tensor, y: Tensor, *, temperature: Positive = 0.1, symmetric: bool = False) -> Tensor:
     """Find for each row of x its partner among the rows of y: `-mean log softmax(cos(x_i, y_j) / temperature)_ii`.
 
@@ -35,7 +35,7 @@ def info_nce(x: Tensor, y: Tensor, *, temperature: Positive = 0.1, symmetric: bo
     return (loss + F.cross_entropy(logits.mT, partners)) / 2 if symmetric else loss
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="batch")
 def nt_xent(x: Tensor, y: Tensor, *, temperature: Positive = 0.5) -> Tensor:
     """Find for each of the 2 B views its partner among all other views of both sides: SimCLR's loss.
 

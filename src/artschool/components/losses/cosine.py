@@ -7,7 +7,7 @@ from artschool.components.losses.pixel import pair
 from artschool.registry import ComponentRole, losses
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over=lambda dim: "batch" if dim == 0 else "samples")
 def cosine(fake: Tensor, real: Tensor, *, dim: int = 1) -> Tensor:
     """Mean of 1 - cosine similarity: 0 for vectors of equal direction, 2 for opposite ones. Lengths are ignored.
 

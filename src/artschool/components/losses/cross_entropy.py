@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -9,8 +10,23 @@ from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 
+IGNORED = -100
+"""The label that torch leaves out of the mean."""
 
-@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
+
+def _mean_over(mask: str | None, kind: str) -> str:
+    return "samples" if mask is None and kind != "ce" else "places"
+
+
+def _places(labels: Tensor, mask: Tensor | None) -> Tensor:
+    """The number of positions that the loss is a mean over, up to a factor that all batches share."""
+    if mask is None:
+        return (labels != IGNORED).sum()
+    # A mask of one sample applies to all.
+    return torch.count_nonzero(mask) * (len(labels) // len(mask))
+
+
+@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over=_mean_over, count=_places)
 def cross_entropy(
     logits: Tensor,
     labels: Tensor,
@@ -25,8 +41,9 @@ def cross_entropy(
     Args:
         logits: (B, C) or (B, C, ...), before softmax or sigmoid.
         labels: For `ce`, the class of each position: whole numbers in 0..C-1, in the shape of logits without
-            `class_dim`. For `soft`, the probabilities of all classes, in the shape of logits. For `soft_logits`, these
-            before softmax. For `bce`, independent probabilities in 0..1, in the shape of logits.
+            `class_dim`. A mean without a mask leaves out positions whose label is -100. For `soft`, the probabilities
+            of all classes, in the shape of logits. For `soft_logits`, these before softmax. For `bce`, independent
+            probabilities in 0..1, in the shape of logits.
         mask: Mask of the positions to include, where it is not 0. Other positions contribute no value and no gradient.
             The loss is the mean over included positions, 0 if there is none. The mask has the dimensions of logits
             for `bce`, and those without `class_dim` otherwise; sizes of 1 broadcast. null: all positions.

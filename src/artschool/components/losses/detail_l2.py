@@ -8,12 +8,17 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.components.losses.pixel import pair
+from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, NotNegative
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+def _sum_of_weights(real: Tensor, scale: int, base: float, power: float) -> Tensor:
+    return _weights(at_least_float32(real), scale, base, power).sum()
+
+
+@losses.register(roles=ComponentRole.MINIMIZED, count=_sum_of_weights)
 def detail_l2(
     fake: Tensor,
     real: Tensor,
@@ -46,8 +51,11 @@ def detail_l2(
         )
     squares = (fake - real).square()
     context.log("l2_loss", squares.detach().mean())
-    reference = real.detach()
-    coarse = F.interpolate(F.avg_pool2d(reference, scale), scale_factor=scale, mode="nearest")
-    weights = ((reference - coarse).abs() + base) ** power
+    weights = _weights(real.detach(), scale, base, power)
     # Flat images with a base of 0 have only weights of 0.
     return (squares * (weights / weights.mean().clamp(min=torch.finfo(weights.dtype).tiny))).mean()
+
+
+def _weights(real: Tensor, scale: int, base: float, power: float) -> Tensor:
+    coarse = F.interpolate(F.avg_pool2d(real, scale), scale_factor=scale, mode="nearest")
+    return ((real - coarse).abs() + base) ** power

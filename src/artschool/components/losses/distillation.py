@@ -8,7 +8,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Positive
 
 
-@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
+@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over="samples")
 def distillation(teacher: Tensor, student: Tensor, *, temperature: Positive = 1.0, class_dim: int = 1) -> Tensor:
     """Divergence of the student's class probabilities from the teacher's, mean over samples.
 

@@ -17,7 +17,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def feature_matching(network: Network, fake: Inputs, real: Inputs, *, method: MethodName = "features") -> Tensor:
     """Mean absolute difference of a critic's features of fakes and real samples, summed over layers and parts.
 

@@ -8,7 +8,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import NotNegative
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def focal_frequency(fake: Tensor, real: Tensor, *, alpha: NotNegative = 1.0) -> Tensor:
     """Mean over frequencies of `w |F(fake) - F(real)|^2`, with `w = |F(fake) - F(real)|^alpha` over its largest value.
 

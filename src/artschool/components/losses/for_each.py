@@ -8,7 +8,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Loss
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over=lambda loss, dim: "batch" if dim == 0 else loss)
 def for_each(
     loss: Loss, fake: Tensor, real: Tensor, *, dim: int = 1, element_weights: list[float] | None = None
 ) -> Tensor:
@@ -37,7 +37,7 @@ def for_each(
     return torch.stack(values).sum()
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over=lambda loss, dim: "batch" if dim == 0 else loss)
 def for_element(loss: Loss, fake: Tensor, real: Tensor, *, index: int, dim: int = 1) -> Tensor:
     """Another loss at one position of a dimension.
 

@@ -21,7 +21,14 @@ RELATIVE = ("ragan", "max_spread")
 """Kinds in which only differences of logits are meaningful."""
 
 
-@losses.register(roles={ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
+def _mean_over(kind: str, min_loss: float | None) -> str:
+    """What a loss is a mean over: a floor and the kinds that compare means apply to a batch as a whole."""
+    return "batch" if kind in RELATIVE or min_loss is not None else "samples"
+
+
+@losses.register(
+    roles={ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over=_mean_over
+)
 def generator_gan(
     network: Network,
     fake: Inputs,
@@ -63,7 +70,9 @@ def generator_gan(
     return stopped_below(min_loss, total([kinds.generator_ragan(*pair) for pair in pairs]))
 
 
-@losses.register(roles={ComponentRole.CRITIC_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
+@losses.register(
+    roles={ComponentRole.CRITIC_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over=_mean_over
+)
 def discriminator_gan(
     network: Network,
     fake: Inputs,

@@ -11,7 +11,7 @@ from artschool.registry.signature import Natural, Network
 NUM_CHANGES = 5
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def geometric(
     network: Network,
     x: Tensor,

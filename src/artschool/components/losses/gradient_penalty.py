@@ -14,7 +14,9 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register(roles={ComponentRole.CRITIC_PENALTY, ComponentRole.SECOND_ORDER, ComponentRole.MINIMIZED})
+@losses.register(
+    roles={ComponentRole.CRITIC_PENALTY, ComponentRole.SECOND_ORDER, ComponentRole.MINIMIZED}, mean_over="samples"
+)
 def gradient_penalty(
     network: Network,
     real: Inputs | None = None,

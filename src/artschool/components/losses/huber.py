@@ -8,7 +8,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Positive
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def huber(fake: Tensor, real: Tensor, *, delta: Positive = 1.0) -> Tensor:
     """Mean of `d^2 / 2` where `|d| < delta`, and of `delta (|d| - delta / 2)` elsewhere.
 
@@ -25,7 +25,7 @@ def huber(fake: Tensor, real: Tensor, *, delta: Positive = 1.0) -> Tensor:
     return F.huber_loss(*pair("huber", fake, real), delta=delta)
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def smooth_l1(fake: Tensor, real: Tensor, *, beta: Positive = 1.0) -> Tensor:
     """Huber's distance divided by beta: its slope for large differences is 1, as for l1.
 

@@ -6,7 +6,7 @@ from artschool.components.losses.pixel import pair
 from artschool.registry import ComponentRole, losses
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Divergence of a normal distribution with independent dimensions from the standard normal one, in nats.
 

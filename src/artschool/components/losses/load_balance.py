@@ -23,7 +23,7 @@ from artschool.registry.signature import Network
 Routing = dict[str, Tensor]
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="batch")
 def switch_transformer_balance(network: Network) -> Tensor:
     """`N sum_i f_i P_i`, summed over the network's routers; 1 for a router with an even load of its N experts.
 
@@ -47,7 +47,7 @@ def switch_transformer_balance(network: Network) -> Tensor:
     return torch.stack(terms).sum()
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="batch")
 def mixture_of_experts(network: Network, *, importance_weight: float = 1.0, load_weight: float = 1.0) -> Tensor:
     """`importance_weight CV(importance)^2 + load_weight CV(load)^2`, summed over the network's routers.
 

@@ -15,7 +15,7 @@ from artschool.storage.tensors import read_content
 EPSILON = 1e-8
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 class Lpips(nn.Module):
     """Learned perceptual distance: squared differences of unit feature vectors, with weights fitted to human judgement.
 

@@ -7,7 +7,7 @@ from artschool.registry import losses
 from artschool.registry.signature import Context, Natural
 
 
-@losses.register
+@losses.register(mean_over="samples")
 def mean(x: Tensor, *, maximize: bool = False, ramp_iterations: Natural = 0, context: Context) -> Tensor:
     """Mean of a value.
 

@@ -14,7 +14,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, Fraction
 
 
-@losses.register(roles={ComponentRole.SECOND_ORDER, ComponentRole.MINIMIZED})
+@losses.register(roles={ComponentRole.SECOND_ORDER, ComponentRole.MINIMIZED}, mean_over="samples")
 class PathLength(nn.Module):
     """StyleGAN2's path length regularization.
 

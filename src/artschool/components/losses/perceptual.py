@@ -9,7 +9,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def perceptual(
     network: Network,
     fake: Tensor,

@@ -8,7 +8,7 @@ from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def l1(fake: Tensor, real: Tensor) -> Tensor:
     """Mean absolute difference, computed in float32 or better.
 
@@ -22,7 +22,7 @@ def l1(fake: Tensor, real: Tensor) -> Tensor:
     return F.l1_loss(*pair("l1", fake, real))
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def l2(fake: Tensor, real: Tensor) -> Tensor:
     """Mean squared difference, computed in float32 or better.
 

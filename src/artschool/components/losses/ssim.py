@@ -19,7 +19,7 @@ SCALE_WEIGHTS = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
 SMALLEST_FACTOR = 1e-6
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def ssim(
     fake: Tensor, real: Tensor, *, data_range: Positive = 1.0, window: Window = 11, deviation: Positive = 1.5
 ) -> Tensor:
@@ -45,7 +45,7 @@ def ssim(
     return 1 - (luminance * contrast).mean()
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def ms_ssim(
     fake: Tensor,
     real: Tensor,

@@ -9,7 +9,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerWeights | None = None) -> Tensor:
     """Sum over layers of `|G(fake) - G(real)|^2`, where G measures which features occur together, at any position.
 

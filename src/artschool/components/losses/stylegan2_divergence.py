@@ -14,7 +14,13 @@ from artschool.registry.signature import Network, NotNegative
 
 
 @losses.register(
-    roles={ComponentRole.CRITIC_LOSS, ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}
+    roles={
+        ComponentRole.CRITIC_LOSS,
+        ComponentRole.GENERATOR_LOSS,
+        ComponentRole.TAKES_LOGITS,
+        ComponentRole.MINIMIZED,
+    },
+    mean_over="samples",
 )
 def stylegan2_divergence(
     network: Network,

@@ -6,7 +6,7 @@ from artschool.components.losses.precision import at_least_float32
 from artschool.registry import ComponentRole, losses
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def total_variation(x: Tensor) -> Tensor:
     """Sum of absolute differences of vertical and horizontal neighbours, divided by the number of values.
 

@@ -10,7 +10,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Count, Natural, Network
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def translational(
     network: Network,
     output: Tensor,

@@ -6,7 +6,7 @@ from artschool.components.losses.pixel import l2
 from artschool.registry import ComponentRole, losses
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def vq_commitment(encoded: Tensor, quantized: Tensor) -> Tensor:
     """Mean squared distance of an encoder's output to its nearest codes. Only the encoder gets gradients.
 
@@ -24,7 +24,7 @@ def vq_commitment(encoded: Tensor, quantized: Tensor) -> Tensor:
     return l2(encoded, quantized.detach())
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def vq_codebook(encoded: Tensor, quantized: Tensor) -> Tensor:
     """Mean squared distance of the nearest codes to an encoder's output. Only the codebook gets gradients.
 

@@ -12,7 +12,7 @@ from artschool.registry.signature import Context, NotNegative
 EPSILON = 1e-4
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="batch")
 def vicreg(
     x: Tensor,
     y: Tensor,

@@ -13,7 +13,7 @@ from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
 def ping_pong(fake: Tensor, *, criterion: Literal["l1", "l2"] = "l1") -> Tensor:
     """Distance between frames generated on the way forward and those generated from the same inputs on the way back.
 

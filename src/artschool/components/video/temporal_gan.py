@@ -11,7 +11,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Loss, Natural, Network
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over=lambda loss: loss)
 def temporal_gan(
     flow: Network,
     fake: Tensor,

@@ -16,7 +16,7 @@ from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
 
 
-@losses.register("warp", roles=ComponentRole.MINIMIZED)
+@losses.register("warp", roles=ComponentRole.MINIMIZED, mean_over="samples")
 def warp_loss(flow: Network, frames: Tensor, *, criterion: Literal["l1", "l2"] = "l1") -> Tensor:
     """Distance between a frame and its neighbour warped onto it: trains a flow network without true flows.
 
