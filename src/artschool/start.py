@@ -117,11 +117,11 @@ def _build_run(
     *,
     traced: bool = False,
 ) -> tuple[Config, Run]:
-    path = Path(config)
+    path, report = Path(config), _without_repeats(report)
     checked = check_file(path, overrides, announce=report)
     for warning in checked.warnings:
         report(f"warning: {warning}")
-    folder = Path(run_dir) if run_dir is not None else checked.sections.runs / checked.sections.name
+    folder = Path(run_dir).expanduser() if run_dir is not None else checked.sections.runs / checked.sections.name
     if traced and not _is_finished(checked, folder):
         if ranks.is_main():
             check_writable(folder)
@@ -130,6 +130,18 @@ def _build_run(
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):
         report(f"warning: {finding}")
     return checked, run
+
+
+def _without_repeats(report: Report) -> Report:
+    """Report each line once: the trace and the run build the same data sets, which make the same remarks."""
+    reported: set[str] = set()
+
+    def once(line: str) -> None:
+        if line not in reported:
+            reported.add(line)
+            report(line)
+
+    return once
 
 
 def _is_finished(config: Config, folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from artschool import ranks
@@ -17,36 +18,46 @@ from artschool.engine.run_state import TrainData
 from artschool.errors import DataError
 from artschool.registry.entries import DatasetEntry
 
+Note = Callable[[str], None]
 
-def build_data(config: Config, *, examples: bool = False) -> dict[str, Loader]:
+
+def _silent(message: str) -> None:
+    pass
+
+
+def build_data(config: Config, *, examples: bool = False, note: Note = _silent) -> dict[str, Loader]:
     """Build the loaders of the data sets that training and evaluations use, by name.
 
     Args:
         examples: Whether data sets with an `example:` yield zeros of its shapes instead of their samples.
+        note: Called with each of the `remarks` of the data sets, such as files that were passed over.
     """
     used = {"train", *(evaluation.section.data for evaluation in config.evaluations.values())}
     return {
-        name: loader_of(config.data[name], config.sections.seed, examples=examples)
+        name: loader_of(config.data[name], config.sections.seed, examples=examples, note=note)
         for name in config.data
         if name in used
     }
 
 
-def _dataset(component: Component) -> Any:
+def _dataset(component: Component, note: Note) -> Any:
     inner = {
-        name: [_dataset(part) for part in parts] if isinstance(parts, list) else _dataset(parts)
+        name: [_dataset(part, note) for part in parts] if isinstance(parts, list) else _dataset(parts, note)
         for name, parts in component.nested.items()
     }
-    return construct(component, {**component.options(), **inner})
+    built = construct(component, {**component.options(), **inner})
+    for remark in getattr(built, "remarks", ()):
+        note(f"{component.path}: {remark}")
+    return built
 
 
-def loader_of(component: Component, seed: int, *, examples: bool = False) -> Loader:
+def loader_of(component: Component, seed: int, *, examples: bool = False, note: Note = _silent) -> Loader:
     """Build a data set and its loader."""
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
     example = entry.example if examples else None
     return Loader(
-        Examples(example) if example else _dataset(component),
+        Examples(example) if example else _dataset(component, note),
         path,
         seed,
         workers=entry.workers,

@@ -70,7 +70,7 @@ def build(
     ranks.start(device)
     _set_torch_flags(file.train)
     context = TrainContext(device, Meters())
-    loaders = build_data(config) if loaders is None else loaders
+    loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
     data = train_data(config, loaders["train"])
     networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
     _broadcast_initial_values(networks.values())

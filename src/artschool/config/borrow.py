@@ -8,6 +8,7 @@ from pathlib import Path
 
 from artschool.config.compose import merge
 from artschool.config.messages import describe
+from artschool.config.paths import beside
 from artschool.config.source import Node
 from artschool.errors import ConfigError, Fault
 
@@ -74,7 +75,7 @@ class _Borrowed:
             expected = ("a file", "{file: other.yml, network: name}")
             self.faults.append(Fault.wrong_value(source.place, where, expected, describe(source)))
             return node
-        other = path.parent / file.value
+        other = beside(path, file.value)
         if not other.is_file():
             self.faults.append(Fault.missing_file(file.place, where, other))
             return node
@@ -93,7 +94,7 @@ class _Borrowed:
         plugins = tree.get("plugins")
         for plugin in plugins.children() if plugins is not None else ():
             is_file = isinstance(plugin.value, str) and plugin.value.endswith(".py")
-            value = str((other.parent / str(plugin.value)).resolve()) if is_file else plugin.value
+            value = str(beside(other, str(plugin.value)).resolve()) if is_file else plugin.value
             if value not in [known.value for known in self.plugins]:
                 self.plugins.append(replace(plugin, value=value))
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from artschool.config.messages import describe
+from artschool.config.paths import beside
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.source import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
 from artschool.errors import ConfigError, Fault, Place
@@ -51,7 +52,7 @@ def resolve_bases(tree: Node, path: Path, chain: tuple[Path, ...] = ()) -> Node:
     for node in base.value if isinstance(base.value, list) else [base]:
         if not isinstance(node.value, str):
             raise ConfigError(Fault.wrong_value(node.place, "base", ["a file", "a list of files"], describe(node)))
-        other = path.parent / node.value
+        other = beside(path, node.value)
         if other.resolve() in chain:
             names = (part.name for part in (*chain, other))
             raise ConfigError(Fault.circular_reference(node.place, "base", names))

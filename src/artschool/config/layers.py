@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from artschool.config.compose import apply_overrides, fill_references, resolve_bases
+from artschool.config.paths import beside
 from artschool.config.source import Node, read_file
 from artschool.errors import ConfigError, Fault
 
@@ -49,7 +50,7 @@ def compose_in_layers(tree: Node, path: Path, overrides: Sequence[str]) -> Layer
 def _layers(tree: Node, path: Path, chain: tuple[Path, ...]) -> Iterator[Node]:
     base, chain = tree.get("base"), (*chain, path.resolve())
     for node in (base.value if isinstance(base.value, list) else [base]) if base is not None else ():
-        other = path.parent / str(node.value)
+        other = beside(path, str(node.value))
         if other.is_file() and other.resolve() not in chain:
             with suppress(ConfigError):
                 yield from _layers(read_file(other), other, chain)

@@ -77,16 +77,23 @@ def trace(config: Config) -> Trace:
     """
     world_size = ranks.launched_processes()
     with forked_rng(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.single_process():
-        loaders = _loaders(config)
+        remarks: list[str] = []
+        loaders = _loaders(config, remarks.append)
         batches = {name: loader.first(min(MAX_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
         inputs = _Inputs(loaders, batches, world_size)
-        try:
-            return _trace_without_values(config, inputs)
-        except _NeedsValues as error:
-            needs_values = error
-        found = _trace_with_values(config, inputs, needs_values.evaluations)
-        found.notes.insert(0, f"{needs_values.reason}, so micro-batches ran with values")
+        found = _trace_inputs(config, inputs)
+        found.notes[:0] = remarks
         return found
+
+
+def _trace_inputs(config: Config, inputs: _Inputs) -> Trace:
+    try:
+        return _trace_without_values(config, inputs)
+    except _NeedsValues as error:
+        needs_values = error
+    found = _trace_with_values(config, inputs, needs_values.evaluations)
+    found.notes.insert(0, f"{needs_values.reason}, so micro-batches ran with values")
+    return found
 
 
 def _trace_without_values(config: Config, inputs: _Inputs) -> Trace:
@@ -154,9 +161,9 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
     )
 
 
-def _loaders(config: Config) -> dict[str, Loader]:
+def _loaders(config: Config, note: Callable[[str], None]) -> dict[str, Loader]:
     try:
-        return build_data(config, examples=True)
+        return build_data(config, examples=True, note=note)
     except DataError as error:
         error.add_note("A trace needs no data if the data set has an `example:` that describes a sample.")
         raise

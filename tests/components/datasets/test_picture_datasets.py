@@ -13,7 +13,7 @@ from PIL import Image
 from artschool.components.datasets.image_folder import ImageFolder
 from artschool.components.datasets.pairs import make_pair, random_patch
 from artschool.components.datasets.photos import PhotoPatches, Photos
-from artschool.components.datasets.pictures import to_tensor
+from artschool.components.datasets.pixels import from_pillow, to_tensor
 from artschool.errors import DataError, ResourceError
 
 
@@ -24,7 +24,7 @@ def save(path: Path, width: int = 12, height: int = 8, mode: str = "RGB") -> Non
 
 def test_a_picture_is_channels_first_in_0_to_1() -> None:
     image = Image.fromarray(np.array([[[255, 0, 51]]], dtype=np.uint8))
-    torch.testing.assert_close(to_tensor(image), torch.tensor([1.0, 0.0, 0.2]).reshape(3, 1, 1))
+    torch.testing.assert_close(to_tensor(from_pillow(image, "x")), torch.tensor([1.0, 0.0, 0.2]).reshape(3, 1, 1))
 
 
 def test_a_pair_is_cropped_to_a_multiple_and_shrunk() -> None:
@@ -71,7 +71,7 @@ def test_a_folder_that_is_missing_or_empty_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=said):
         ImageFolder(path=tmp_path / "none")
     with pytest.raises(
-        DataError, match=r"no images in .* \(expected \.png, \.jpg, \.jpeg, \.webp, \.bmp\)\. Fix: add "
+        DataError, match=r"no images in .* \(expected \.png, \.jpg, \.jpeg, \.webp, \.bmp, got no files\)\. Fix: add "
     ):
         ImageFolder(path=tmp_path)
 

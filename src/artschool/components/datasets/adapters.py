@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from artschool.components.datasets.pictures import to_tensor
+from artschool.components.datasets.pixels import from_pillow, to_tensor
 from artschool.errors import ConfigError, DataError, ResourceError, allowed
 from artschool.registry import datasets
 
@@ -78,8 +78,8 @@ class TorchvisionDataset:
 def _as_tensor(value: Any) -> Any:
     """Convert images and lists of numbers to tensors; return other values unchanged."""
     if isinstance(value, Image.Image):
-        picture = to_tensor(value)
-        return picture[:1].clone() if value.mode in ("L", "1") else picture
+        pixels = from_pillow(value, f"image of {value.width} x {value.height}")
+        return to_tensor(pixels)[: pixels.shape[2]].clone()
     if isinstance(value, list) and value and all(isinstance(item, int | float) for item in value):
         return torch.tensor(value)
     return value

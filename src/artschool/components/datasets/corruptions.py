@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
-from artschool.components.datasets.pictures import to_tensor
+from artschool.components.datasets.pixels import decode, to_tensor
 
 Kind = Literal[
     "jpeg", "gaussian_blur", "motion_blur", "noise", "resize", "color_jitter", "quantize", "lighten", "grey", "none"
@@ -26,7 +26,7 @@ def jpeg(image: Tensor, quality: float) -> Tensor:
     array = image.clamp(0, 1).mul(255).round().to(torch.uint8).permute(1, 2, 0).numpy()
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "JPEG", quality=max(1, min(100, round(quality))))
-    return to_tensor(Image.open(buffer, formats=("JPEG",)))
+    return to_tensor(decode(buffer.getvalue(), "jpeg"))
 
 
 def gaussian_blur(image: Tensor, sigma: float) -> Tensor:

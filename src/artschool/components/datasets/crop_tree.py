@@ -13,11 +13,10 @@ from artschool.components.datasets.pairs import Corrupted, Degradation, check_si
 from artschool.components.datasets.pictures import (
     Augment,
     Pictures,
-    center_square,
     orient,
     random_orientation,
-    to_tensor,
 )
+from artschool.components.datasets.pixels import center_square, to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
@@ -26,10 +25,10 @@ from artschool.registry.signature import Count
 class CropTree:
     """Crop trees of images: squares of one size at several zoom levels.
 
-    Level 0 is the center square of the image, resized to `size`; level k is that square at 2**k times this size, cut
+    Level 0 is the center square of the image, reduced to `size`; level k is that square at 2**k times this size, cut
     into 2**k by 2**k parts. `hq` is (N, 3, size, size) with N = (4**levels - 1) / 3, ordered by level, row and column:
     the parts of a square of level k are those at twice its row and column in level k + 1. Corruptions apply to the
-    whole image.
+    whole image. An image that is smaller than `size` * 2**(`levels` - 1) cannot be read, since nothing is enlarged.
 
     Args:
         path: Folder, .zip or .tar of images, searched recursively, or a list of them.
@@ -55,6 +54,7 @@ class CropTree:
     ) -> None:
         check_size(size, scale, "crop_tree")
         self._pictures = Pictures(path, "crop_tree")
+        self.remarks = self._pictures.remarks
         self._size, self._levels, self._scale, self._augment = size, levels, scale, augment
         self._degrade = Degradation(1, corruptions)
 
@@ -63,7 +63,8 @@ class CropTree:
 
     def __getitem__(self, index: int) -> Corrupted:
         name = self._pictures.name(index)
-        whole = to_tensor(center_square(self._pictures.read(index), self._size * 2 ** (self._levels - 1)))
+        size, location = self._size * 2 ** (self._levels - 1), self._pictures.location(index)
+        whole = to_tensor(center_square(self._pictures.read(index), size, location))
         sample = self._degrade(orient(whole, random_orientation(self._augment)), name)
         return {**sample, "hq": self._tree(sample["hq"]), "lq": shrink(self._tree(sample["lq"]), self._scale)}
 

@@ -11,11 +11,12 @@ from artschool.components.datasets.pairs import Corrupted, Degradation
 from artschool.components.datasets.pictures import (
     Augment,
     Pictures,
+    cut,
     orient,
     random_corner,
     random_orientation,
-    to_tensor,
 )
+from artschool.components.datasets.pixels import to_tensor
 from artschool.errors import DataError
 from artschool.registry import datasets
 from artschool.registry.signature import Count
@@ -56,6 +57,7 @@ class Frames:
         values: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         self._pictures = Pictures(path, "frames")
+        self.remarks = self._pictures.remarks
         folders = [(source, name.rpartition("/")[0]) for source, name in self._pictures.files]
         reach = (count - 1) * stride
         # In sorted names, the files of one folder need not be adjacent, so each folder has its own list.
@@ -84,12 +86,12 @@ class Frames:
         name, location = self._pictures.name(indices[0]), self._pictures.location(indices[0])
         images = [self._pictures.read(frame) for frame in indices]
         if self._size is not None:
-            top, left = random_corner(images[0].height, images[0].width, self._size, location)
-            images = [image.crop((left, top, left + self._size, top + self._size)) for image in images]
-        if len({image.size for image in images}) > 1:
-            sizes = ", ".join(sorted({f"{image.width} x {image.height}" for image in images}))
+            top, left = random_corner(*images[0].shape[:2], self._size, location)
+            images = [cut(image, top, left, self._size) for image in images]
+        sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
+        if len(sizes) > 1:
             raise DataError(
-                f"{location}: expected one size for the {len(images)} frames that start here, got {sizes}. "
+                f"{location}: expected one size for the {len(images)} frames that start here, got {', '.join(sizes)}. "
                 "Fix: resize the frames of the folder to one size"
             )
         stack = torch.stack([to_tensor(image) for image in images])

@@ -13,8 +13,8 @@ from artschool.components.datasets.pictures import (
     crop_image,
     orient,
     random_orientation,
-    to_tensor,
 )
+from artschool.components.datasets.pixels import to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
@@ -26,8 +26,8 @@ class ImageFolder:
     Args:
         path: Folder, .zip or .tar of images, searched recursively for PNG, JPEG, WebP and BMP, or a list of them.
         size: Side of a square patch in pixels. null: whole images, which need `batch_size: 1` unless all have one size.
-        crop: Patch of an image: `random` cuts a square of `size` at random, `middle` resizes the largest center square
-            to `size`. Ignored without `size`.
+        crop: Patch of an image: `random` cuts a square of `size` at random, `middle` reduces the largest center square
+            to `size`. Ignored without `size`. Smaller images cannot be read.
         scale: Factor by which `lq` is smaller than `hq`, 1 or more.
         augment: Whether patches are flipped and rotated by quarter turns at random; `flip` only flips left to right.
         corruptions: Corruptions of `lq`, described in docs/data.md. null: none.
@@ -51,6 +51,7 @@ class ImageFolder:
         exclude: list[str] | None = None,
     ) -> None:
         self._pictures = Pictures(path, "image_folder", exclude or [])
+        self.remarks = self._pictures.remarks
         self._size, self._crop, self._augment = size, crop, augment
         self._degrade = Degradation(scale, corruptions, values)
 

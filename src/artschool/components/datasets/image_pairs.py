@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from artschool.components.datasets.pairing import Side, pair_by_name
 from artschool.components.datasets.pairs import Pair, check_size
 from artschool.components.datasets.pictures import (
     Augment,
     Pictures,
+    cut,
     orient,
     random_corner,
     random_orientation,
-    to_tensor,
 )
+from artschool.components.datasets.pixels import to_tensor
 from artschool.errors import DataError
 from artschool.registry import datasets
 from artschool.registry.signature import Count
@@ -31,55 +32,53 @@ class ImagePairs:
         scale: Factor by which `hq` is larger than `lq`, 1 or more.
         augment: Whether both images are flipped and rotated by quarter turns at random, in the same way; `flip` only
             flips left to right.
+        suffixes: What the names in `lq` and those in `hq` have before the extension and not in common, such as
+            `[x2, ""]` for `0801x2.png` and `0801.png`.
 
     Raises:
-        DataError: A folder does not exist or is empty, or an image has no counterpart.
+        DataError: A folder does not exist or is empty, or an image has no counterpart, or two.
     """
 
     def __init__(
-        self, *, lq: Path, hq: Path, size: Count | None = None, scale: Count = 1, augment: Augment = False
+        self,
+        *,
+        lq: Path,
+        hq: Path,
+        size: Count | None = None,
+        scale: Count = 1,
+        augment: Augment = False,
+        suffixes: tuple[str, str] = ("", ""),
     ) -> None:
         self._lq, self._hq = Pictures(lq, "image_pairs"), Pictures(hq, "image_pairs")
-        _check_names(_names(self._lq), _names(self._hq), lq, hq)
+        self.remarks = [*self._lq.remarks, *self._hq.remarks]
+        sides = [
+            Side(str(path), [name for _, name in pictures.files], suffix)
+            for path, pictures, suffix in zip((lq, hq), (self._lq, self._hq), suffixes, strict=True)
+        ]
+        self._pairs = pair_by_name(sides[0], sides[1], "image_pairs")
         if size is not None:
             check_size(size, scale, "image_pairs")
         self._size, self._scale, self._augment = size, scale, augment
 
     def __len__(self) -> int:
-        return len(self._hq)
+        return len(self._pairs)
 
     def __getitem__(self, index: int) -> Pair:
-        lq, hq, name, scale = self._lq.read(index), self._hq.read(index), self._hq.name(index), self._scale
-        if (lq.width * scale, lq.height * scale) != hq.size:
+        small, large = self._pairs[index]
+        lq, hq, scale = self._lq.read(small), self._hq.read(large), self._scale
+        height, width = lq.shape[:2]
+        if hq.shape[:2] != (height * scale, width * scale):
             raise DataError(
-                f"{self._hq.location(index)}: expected {lq.width * scale} x {lq.height * scale}, {scale} times the "
-                f"size of its lq, got {hq.width} x {hq.height}. Fix: correct `scale`, or resize the image"
+                f"{self._hq.location(large)}: expected {width * scale} x {height * scale}, {scale} times the "
+                f"size of its lq, got {hq.shape[1]} x {hq.shape[0]}. Fix: correct `scale`, or resize the image"
             )
         if self._size is not None:
-            small = self._size // scale
-            top, left = random_corner(lq.height, lq.width, small, self._lq.location(index))
-            lq = lq.crop((left, top, left + small, top + small))
-            hq = hq.crop((left * scale, top * scale, left * scale + self._size, top * scale + self._size))
+            side = self._size // scale
+            top, left = random_corner(height, width, side, self._lq.location(small))
+            lq, hq = cut(lq, top, left, side), cut(hq, top * scale, left * scale, self._size)
         orientation = random_orientation(self._augment)
-        return {"lq": orient(to_tensor(lq), orientation), "hq": orient(to_tensor(hq), orientation), "name": name}
-
-
-def _names(pictures: Pictures) -> list[str]:
-    """The paths of the images without their extensions, sorted."""
-    return sorted(str(PurePosixPath(name).with_suffix("")) for _, name in pictures.files)
-
-
-def _check_names(lq_names: list[str], hq_names: list[str], lq: Path, hq: Path) -> None:
-    if unpaired := sorted(set(lq_names) ^ set(hq_names)):
-        found, missing = (lq, hq) if unpaired[0] in lq_names else (hq, lq)
-        raise DataError(
-            f"image_pairs: {unpaired[0]!r} has no counterpart (expected in both folders, got it in {found}, not in "
-            f"{missing}). Fix: add or remove the image"
-        )
-    if len(lq_names) != len(hq_names):
-        names = lq_names if len(lq_names) > len(hq_names) else hq_names
-        duplicate = next(name for name, after in pairwise(names) if name == after)
-        raise DataError(
-            f"image_pairs: {lq if names is lq_names else hq}: duplicate image {duplicate!r} (expected one extension, "
-            "got several). Fix: remove all but one"
-        )
+        return {
+            "lq": orient(to_tensor(lq), orientation),
+            "hq": orient(to_tensor(hq), orientation),
+            "name": self._hq.name(large),
+        }

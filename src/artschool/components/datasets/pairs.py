@@ -44,7 +44,7 @@ class Degradation:
 
     def __call__(self, hq: Tensor, name: str) -> Corrupted:
         """Make a pair from a clean image (3, H, W), or from frames (T, 3, H, W), in 0..1."""
-        hq = to_multiple(hq, self.scale)
+        hq = to_multiple(hq, self.scale, name)
         lq, severities = self.degrade(hq)
         return {"lq": self.to_values(lq), "hq": self.to_values(hq), "name": name, "corruption_entropy": severities}
 
@@ -68,7 +68,7 @@ class Degradation:
 
 def make_pair(hq: Tensor, scale: int, name: str) -> Pair:
     """Crop to a multiple of `scale`, and shrink by antialiased bicubic interpolation."""
-    hq = to_multiple(hq, scale)
+    hq = to_multiple(hq, scale, name)
     return {"lq": shrink(hq, scale), "hq": hq, "name": name}
 
 
@@ -84,8 +84,18 @@ def check_size(size: int, scale: int, owner: str) -> None:
         )
 
 
-def to_multiple(image: Tensor, scale: int) -> Tensor:
-    """Remove the last rows and columns of (..., H, W) beyond a multiple of `scale`."""
+def to_multiple(image: Tensor, scale: int, name: str) -> Tensor:
+    """Remove the last rows and columns of (..., H, W) beyond a multiple of `scale`.
+
+    Raises:
+        DataError: Nothing would be left.
+    """
+    if min(image.shape[-2:]) < scale:
+        height, width = image.shape[-2:]
+        raise DataError(
+            f"{name}: image is smaller than `scale` (expected at least {scale} x {scale}, got {width} x {height}). "
+            "Fix: lower `scale`, or remove the image"
+        )
     height, width = (side // scale * scale for side in image.shape[-2:])
     return image[..., :height, :width].contiguous()
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
-from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, shrink, to_multiple
-from artschool.components.datasets.pictures import Pictures, center_square, random_corner, to_tensor
+from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, shrink
+from artschool.components.datasets.pictures import Pictures, cut, random_corner
+from artschool.components.datasets.pixels import center_square, to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
@@ -47,6 +48,7 @@ class PatchWithReference:
     ) -> None:
         check_size(size, scale, "patch_with_reference")
         self._pictures = Pictures(path, "patch_with_reference")
+        self.remarks = self._pictures.remarks
         self._size, self._scale = size, scale
         self._degrade = Degradation(scale, corruptions)
 
@@ -55,12 +57,12 @@ class PatchWithReference:
 
     def __getitem__(self, index: int) -> Referenced:
         name, size = self._pictures.name(index), self._size
-        picture = self._pictures.read(index)
-        side = min(picture.size)
-        square = center_square(picture, side)
-        top, left = random_corner(side, side, size, self._pictures.location(index))
-        pair = self._degrade(to_tensor(square.crop((left, top, left + size, top + size))), name)
-        whole = to_tensor(center_square(square, size))
+        picture, location = self._pictures.read(index), self._pictures.location(index)
+        side = min(picture.shape[:2])
+        square = center_square(picture, side, location)
+        top, left = random_corner(side, side, size, location)
+        pair = self._degrade(to_tensor(cut(square, top, left, size)), name)
+        whole = to_tensor(center_square(square, size, location))
         mask = torch.zeros(1, size, size)
         start, stop = (
             [round(edge * size / side) for edge in corner] for corner in ((top, left), (top + size, left + size))
@@ -70,9 +72,7 @@ class PatchWithReference:
         return {
             **pair,
             "hq_reference": torch.cat([whole, mask]),
-            "lq_reference": torch.cat(
-                [shrink(to_multiple(whole, self._scale), self._scale), mask[:, :: self._scale, :: self._scale]]
-            ),
+            "lq_reference": torch.cat([shrink(whole, self._scale), mask[:, :: self._scale, :: self._scale]]),
             "hq_center": center.long(),
             "lq_center": (center / self._scale).long(),
         }

@@ -6,11 +6,11 @@ import importlib.util
 from pathlib import Path
 from typing import Literal
 
-from PIL import Image
 from torch import Tensor
 
 from artschool.components.datasets.pairs import Pair, check_size, make_pair, random_patch
-from artschool.components.datasets.pictures import to_tensor
+from artschool.components.datasets.pixels import decode, to_tensor
+from artschool.components.datasets.sources import read_bytes
 from artschool.errors import ResourceError
 from artschool.registry import datasets
 from artschool.registry.signature import Count
@@ -101,6 +101,5 @@ def load_photos(split: str) -> dict[str, Tensor]:
             raise ResourceError(
                 f"{path} does not exist: this release of {package} does not include {name}. Fix: install another one"
             )
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            photos[name] = to_tensor(image)
+        photos[name] = to_tensor(decode(read_bytes(path), str(path)))
     return photos

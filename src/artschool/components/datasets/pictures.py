@@ -1,58 +1,68 @@
-"""Images from bytes: decoded safely, cropped and resized before they become tensors."""
+"""The images of folders and archives, cropped, flipped and rotated."""
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-from artschool.components.datasets.sources import FileSource, open_files, select_names
+from artschool.components.datasets.finding import endings_of, select_names
+from artschool.components.datasets.pixels import (
+    FORMATS,
+    UNSUPPORTED,
+    Pixels,
+    center_square,
+    check_large_enough,
+    decode,
+)
+from artschool.components.datasets.sources import FileSource, open_files
 from artschool.errors import DataError
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
 Augment = bool | Literal["flip"]
 Crop = Literal["random", "middle"]
-REMOVE = "Fix: replace the file or remove it"
+MAX_NOTES = 5
+"""The most links that the notes name for each folder."""
 
 
 class Pictures:
     """The images of one or several folders, .zip or .tar files, sorted by path.
 
+    Attributes:
+        files: Number of the folder or archive and name of each image.
+        remarks: Files that were passed over although they may have been meant.
+
     Raises:
-        DataError: A folder does not exist, or no image is found.
+        DataError: A folder does not exist, or no image is found in it.
     """
 
     def __init__(self, path: Path | Sequence[Path], owner: str, exclude: Sequence[str] = ()) -> None:
-        paths = [path] if isinstance(path, Path) else list(path)
-        self._sources = [open_files(one, owner) for one in paths]
+        self._sources = [open_files(one, owner) for one in ([path] if isinstance(path, Path) else path)]
         self.files: list[tuple[int, str]] = []
+        self.remarks: list[str] = []
         for number, source in enumerate(self._sources):
-            self.files += [(number, name) for name in select_names(source.names, FORMATS, exclude)]
-        if not self.files:
-            listed = ", ".join(map(str, paths))
-            raise DataError(
-                f"{owner}: no images in {listed} (expected {', '.join(FORMATS)}). Fix: add some or correct the path"
-            )
+            names = select_names(source.names, FORMATS, exclude)
+            if not names:
+                raise DataError(
+                    f"{owner}: no images in {source.path} (expected {', '.join(FORMATS)}, got "
+                    f"{endings_of(source.names)}). Fix: add some or correct the path"
+                )
+            self.files += [(number, name) for name in names]
+            self.remarks += _remarks(source, names, exclude)
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def read(self, index: int) -> Image.Image:
+    def read(self, index: int) -> Pixels:
         """Decode an image.
 
         Raises:
             DataError: It is not an image, damaged, or too large; the message has its path.
         """
         number, name = self.files[index]
-        source: FileSource = self._sources[number]
-        return decode(source.read(name), self.location(index))
+        return decode(self._sources[number].read(name), self.location(index))
 
     def location(self, index: int) -> str:
         """Return the path of the file, that of the archive included, for errors."""
@@ -64,34 +74,13 @@ class Pictures:
         return self.files[index][1].rpartition("/")[2]
 
 
-def decode(data: bytes, location: str) -> Image.Image:
-    """Decode the bytes of an image in one of `FORMATS`.
-
-    Raises:
-        DataError: It is not an image, damaged, or larger than Pillow's limit of pixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(data), formats=tuple(set(FORMATS.values())))
-            image.load()
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise DataError(f"{location}: image is too large: {error} {REMOVE}") from error
-    except UnidentifiedImageError as error:
-        formats, found = ", ".join(sorted(set(FORMATS.values()))), "another format" if data else "an empty file"
-        raise DataError(f"{location}: expected an image ({formats}), got {found}. {REMOVE}") from error
-    except Exception as error:  # Pillow's decoders raise exceptions of many types.
-        raise DataError(f"{location}: image is damaged: {error}. {REMOVE}") from error
-    return image
-
-
-def to_tensor(image: Image.Image) -> Tensor:
-    """Convert to (3, H, W), float32 in 0..1: grey is repeated, transparency dropped, 16 bits keep their depth."""
-    if image.mode.startswith("I"):
-        grey = torch.from_numpy(np.array(image).astype(np.float32)) / 65535
-        return grey.expand(3, -1, -1).contiguous()
-    array = np.array(image if image.mode == "RGB" else image.convert("RGB"))
-    return torch.from_numpy(array).permute(2, 0, 1).contiguous().float().div_(255)
+def _remarks(source: FileSource, names: Sequence[str], exclude: Sequence[str]) -> list[str]:
+    selected = set(names)
+    odd = [f"{source.path}/{name} {note}" for name, note in source.notes.items() if name not in selected]
+    notes = [*odd[:MAX_NOTES], f"{source.path}: and {len(odd) - MAX_NOTES} more links"] if len(odd) > MAX_NOTES else odd
+    if others := select_names(source.names, UNSUPPORTED, exclude):
+        notes.append(f"{source.path}: passed over {endings_of(others)} (supported: {', '.join(FORMATS)})")
+    return notes
 
 
 def random_corner(height: int, width: int, size: int, location: str) -> tuple[int, int]:
@@ -100,12 +89,13 @@ def random_corner(height: int, width: int, size: int, location: str) -> tuple[in
     Raises:
         DataError: The image is smaller than the square.
     """
-    if min(height, width) < size:
-        raise DataError(
-            f"{location}: image is smaller than a patch (expected at least {size} x {size}, got {width} x {height}). "
-            "Fix: lower `size`, or remove the image"
-        )
+    check_large_enough(height, width, size, location)
     return int(torch.randint(height - size + 1, ())), int(torch.randint(width - size + 1, ()))
+
+
+def cut(pixels: Pixels, top: int, left: int, size: int) -> Pixels:
+    """Return a square of an image."""
+    return pixels[top : top + size, left : left + size]
 
 
 def random_orientation(augment: Augment) -> tuple[bool, int]:
@@ -123,27 +113,15 @@ def orient(image: Tensor, orientation: tuple[bool, int]) -> Tensor:
     return image.rot90(quarters, (-2, -1)) if quarters else image
 
 
-def crop_image(image: Image.Image, size: int | None, crop: Crop, location: str) -> Image.Image:
-    """Return a square of `size`: a random one, or the largest center square, resized. None: the whole image.
+def crop_image(pixels: Pixels, size: int | None, crop: Crop, location: str) -> Pixels:
+    """Return a square of `size`: a random one, or the largest center square, reduced. None: the whole image.
 
     Raises:
-        DataError: The image is smaller than a random square.
+        DataError: The image is smaller than the square.
     """
     if size is None:
-        return image
-    width, height = image.size
-    if crop == "random":
-        top, left = random_corner(height, width, size, location)
-        return image.crop((left, top, left + size, top + size))
-    return center_square(image, size)
-
-
-def center_square(image: Image.Image, size: int) -> Image.Image:
-    """Return the largest center square, resized by averaging (as OpenCV's area mode when it shrinks)."""
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    box = (left, top, left + side, top + side)
-    if image.mode not in ("RGB", "L") and not image.mode.startswith("I"):
-        image = image.convert("RGB")  # A palette cannot be averaged.
-    return image.crop(box) if side == size else image.resize((size, size), Image.Resampling.BOX, box=box)
+        return pixels
+    if crop == "middle":
+        return center_square(pixels, size, location)
+    top, left = random_corner(*pixels.shape[:2], size, location)
+    return cut(pixels, top, left, size)

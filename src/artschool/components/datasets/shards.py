@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from artschool.components.datasets.pictures import FORMATS, REMOVE, decode, to_tensor
+from artschool.components.datasets.pixels import FORMATS, REMOVE, decode, to_tensor
 from artschool.components.datasets.sources import Tar
 from artschool.errors import DataError, allowed
 from artschool.registry import datasets

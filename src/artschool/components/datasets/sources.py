@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
+import posixpath
 import tarfile
 import zipfile
-from collections.abc import Collection, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
+from artschool.components.datasets.finding import list_folder
 from artschool.errors import DataError
 
 
@@ -24,11 +25,15 @@ class FileSource(Protocol):
     def names(self) -> Sequence[str]:
         """Names of all files, sorted, with `/` between folders."""
 
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What is unusual about some names, such as `is a broken link to b.png`."""
+
     def read(self, name: str) -> bytes:
         """Return the bytes of a file.
 
         Raises:
-            OSError: The file cannot be read.
+            DataError: The file does not exist or cannot be read.
         """
 
 
@@ -37,11 +42,13 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.names: Sequence[str] = sorted(file.relative_to(path).as_posix() for file in path.rglob("*"))
+        listing = list_folder(path)
+        self.names: Sequence[str] = listing.names
+        self.notes: Mapping[str, str] = listing.notes
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
-        return (self.path / name).read_bytes()
+        return read_bytes(self.path / name)
 
 
 class Zip:
@@ -51,9 +58,12 @@ class Zip:
         self.path = path
         try:
             with zipfile.ZipFile(path) as archive:
-                self.names: Sequence[str] = sorted(entry.filename for entry in archive.infolist() if not entry.is_dir())
+                self.names: Sequence[str] = sorted(
+                    {entry.filename for entry in archive.infolist() if not entry.is_dir()}
+                )
         except zipfile.BadZipFile as error:
             raise DataError(f"{path}: cannot be read as .zip: {error}. Fix: create the archive again") from error
+        self.notes: Mapping[str, str] = {}
         self._opened: tuple[int, zipfile.ZipFile] | None = None
 
     def read(self, name: str) -> bytes:
@@ -77,13 +87,30 @@ class Tar:
         self.path = path
         try:
             with tarfile.open(path, "r:") as archive:
-                self._spans = {entry.name: (entry.offset_data, entry.size) for entry in archive if entry.isreg()}
+                entries = list(archive)
         except tarfile.TarError as error:
             raise DataError(
                 f"{path}: cannot be read as an uncompressed .tar: {error}. Fix: create the archive without compression"
             ) from error
+        self._spans = {entry.name: (entry.offset_data, entry.size) for entry in entries if entry.isreg()}
+        self.notes = self._add_links(
+            {entry.name: _target(entry) for entry in entries if entry.islnk() or entry.issym()}
+        )
         self.names = sorted(self._spans)
         self._descriptor: int | None = None
+
+    def _add_links(self, links: Mapping[str, str]) -> dict[str, str]:
+        """Add the links to files of the archive. Returns a note about each of the others."""
+        spans = {posixpath.normpath(name): span for name, span in self._spans.items()}
+        targets = {posixpath.normpath(link): target for link, target in links.items()}
+        notes = {}
+        for link in links:
+            target = _end_of(posixpath.normpath(link), targets)
+            if target in spans:
+                self._spans[link] = spans[target]
+            else:
+                notes[link] = f"is a link to {target}, which is no file of the archive"
+        return notes
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
@@ -107,6 +134,37 @@ class Tar:
             os.close(self._descriptor)  # type: ignore[arg-type]  # not None here
 
 
+def _end_of(link: str, targets: Mapping[str, str]) -> str:
+    """The first name that is not a link itself; of a circle, one of its links."""
+    followed: set[str] = set()
+    while link in targets and link not in followed:
+        followed.add(link)
+        link = targets[link]
+    return link
+
+
+def _target(entry: tarfile.TarInfo) -> str:
+    """The name of the entry that a link leads to. Those of hard links are relative to the archive."""
+    folder = "" if entry.islnk() else posixpath.dirname(entry.name)
+    return posixpath.normpath(posixpath.join(folder, entry.linkname))
+
+
+def read_bytes(file: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises:
+        DataError: The file does not exist, is a folder or a broken link, or may not be read.
+        OSError: The machine has no memory or too many open files.
+    """
+    try:
+        return file.read_bytes()
+    except FileNotFoundError as error:
+        found = f"a broken link to {file.readlink()}" if file.is_symlink() else "no file"
+        raise DataError(f"{file}: expected a file, got {found}. Fix: restore the file or remove it") from error
+    except (IsADirectoryError, PermissionError) as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}. Fix: replace the file or remove it") from error
+
+
 def open_files(path: Path, owner: str) -> FileSource:
     """Return the files of a folder, a .zip or a .tar.
 
@@ -124,14 +182,3 @@ def open_files(path: Path, owner: str) -> FileSource:
         found = f"a {path.suffix} file" if path.suffix else "a file without extension"
         raise DataError(f"{owner}: {path}: expected a folder, .zip or .tar, got {found}. Fix: correct the path")
     return kinds[path.suffix.lower()](path)
-
-
-def select_names(names: Sequence[str], endings: Collection[str], exclude: Sequence[str] = ()) -> list[str]:
-    """Return the names with one of these extensions whose last part matches no pattern of `exclude`, in their order."""
-    return [name for name in names if _fits(PurePosixPath(name), endings, exclude)]
-
-
-def _fits(name: PurePosixPath, endings: Collection[str], exclude: Sequence[str]) -> bool:
-    if name.suffix.lower() not in endings or name.name.startswith("."):
-        return False
-    return not any(fnmatch.fnmatch(name.name, pattern) for pattern in exclude)
