@@ -1,54 +1,111 @@
-"""Weighted means of named numbers between two log points."""
+"""Weighted means of named numbers between two log points, in constant memory."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from artschool import ranks
 
+Scalar = Tensor | float
+AnyScalar = TypeVar("AnyScalar", Tensor, float, Tensor | float)
+MOST_UNSUMMED = 256
+"""Maximum number of values of a name that are kept before they are added to its sum on the device.
+
+With fewer of them between two log points, nothing is computed before they are read.
+"""
+
 
 class Meters:
-    """Weighted means by name. `add` does not wait for the device; `drain` and `state_dict` wait once."""
+    """Weighted means by name. `add` does not wait for the device; `means`, `drain` and `state_dict` wait once."""
 
     def __init__(self) -> None:
-        self._added: dict[str, list[tuple[Tensor | float, float]]] = defaultdict(list)
+        self._sums: dict[str, _Sum] = defaultdict(_Sum)
 
-    def add(self, name: str, value: Tensor | float, weight: float = 1.0) -> None:
+    def add(self, name: str, value: Scalar, weight: Scalar = 1.0) -> None:
         """Add a detached scalar with its weight in the mean."""
-        self._added[name].append((value, weight))
+        self._sums[name].add(value, weight)
 
-    def drain(self) -> dict[str, float]:
-        """The mean of each name since the last call, over all processes."""
-        sums = self._sums()
-        self._added.clear()
+    def means(self) -> dict[str, float]:
+        """The mean of each name since `clear`, over all processes. A name whose weights sum to 0 is omitted."""
         totals: dict[str, tuple[float, float]] = {}
-        for of_process in ranks.gather(sums):
+        for of_process in ranks.gather(self.state_dict()):
             for name, (total, weight) in of_process.items():
                 before = totals.get(name, (0.0, 0.0))
                 totals[name] = (before[0] + total, before[1] + weight)
-        return {name: total / weight for name, (total, weight) in totals.items()}
+        return {name: total / weight for name, (total, weight) in totals.items() if weight}
+
+    def drain(self) -> dict[str, float]:
+        """Return `means`, then `clear`."""
+        means = self.means()
+        self.clear()
+        return means
 
     def clear(self) -> None:
         """Drop all numbers."""
-        self._added.clear()
+        self._sums.clear()
 
     def state_dict(self) -> dict[str, tuple[float, float]]:
         """Sums and weights by name since the last log point; waits for the device."""
-        return self._sums()
+        numbers = iter(_numbers([tensor for kept in self._sums.values() for tensor in kept.tensors()]))
+        return {name: kept.read(numbers) for name, kept in self._sums.items()}
 
     def load_state_dict(self, state: dict[str, tuple[float, float]]) -> None:
-        """Continue from the result of `state_dict`."""
+        """Continue from the result of `state_dict`, without the numbers added so far."""
+        self._sums.clear()
         for name, (total, weight) in state.items():
-            self._added[name] = [(total / weight, weight)]
+            self._sums[name] = _Sum(total, weight)
 
-    def _sums(self) -> dict[str, tuple[float, float]]:
-        tensors = [value.float() for pairs in self._added.values() for value, _ in pairs if isinstance(value, Tensor)]
-        numbers = iter(torch.stack(tensors).tolist() if tensors else [])
-        sums = {}
-        for name, pairs in self._added.items():
-            plain = [(next(numbers) if isinstance(value, Tensor) else value, weight) for value, weight in pairs]
-            sums[name] = (sum(value * weight for value, weight in plain), sum(weight for _, weight in plain))
-        return sums
+
+class _Sum:
+    """A weighted sum and the sum of its weights, in float64 and in the order of the calls of `add`."""
+
+    def __init__(self, total: Scalar = 0.0, weight: Scalar = 0.0) -> None:
+        self._total, self._weight = total, weight
+        self._unsummed: list[tuple[Scalar, Scalar]] = []
+
+    def add(self, value: Scalar, weight: Scalar) -> None:
+        self._unsummed.append((value.float() if isinstance(value, Tensor) else value, weight))
+        if len(self._unsummed) == MOST_UNSUMMED:
+            wide = [(_wide(value), _wide(weight)) for value, weight in self._unsummed]
+            self._total, self._weight = _summed(self._total, self._weight, wide)
+            self._unsummed.clear()
+
+    def tensors(self) -> list[Tensor]:
+        """Everything that is on the device, in the order in which `read` takes its numbers."""
+        return [scalar for scalar in self._scalars() if isinstance(scalar, Tensor)]
+
+    def read(self, numbers: Iterator[float]) -> tuple[float, float]:
+        """The two sums, given the numbers of `tensors`."""
+        total, weight, *rest = (next(numbers) if isinstance(scalar, Tensor) else scalar for scalar in self._scalars())
+        return _summed(total, weight, zip(rest[::2], rest[1::2], strict=True))
+
+    def _scalars(self) -> Iterable[Scalar]:
+        return (self._total, self._weight, *(scalar for pair in self._unsummed for scalar in pair))
+
+
+def _summed(
+    total: AnyScalar, weight: AnyScalar, pairs: Iterable[tuple[AnyScalar, AnyScalar]]
+) -> tuple[AnyScalar, AnyScalar]:
+    """One after the other: floats and tensors give the same bits, and so does a run that resumes in between."""
+    for value, factor in pairs:
+        total, weight = total + value * factor, weight + factor
+    return total, weight
+
+
+def _wide(scalar: Scalar) -> Scalar:
+    """In float64, except on MPS, which does not have it."""
+    if not isinstance(scalar, Tensor):
+        return scalar
+    return scalar.float() if scalar.device.type == "mps" else scalar.double()
+
+
+def _numbers(tensors: list[Tensor]) -> list[float]:
+    """The values of scalar tensors; waits for the device once."""
+    if any(tensor.dtype != torch.float32 for tensor in tensors):
+        tensors = [_wide(tensor) for tensor in tensors]
+    return torch.stack(tensors).tolist() if tensors else []

@@ -20,28 +20,42 @@ class Skips(NamedTuple):
     consecutive: int
 
 
+MOST_FLAGS = 256
+"""Maximum number of flags that are kept before they are counted on the device."""
+
+
 class SkipCounter:
-    """Collects flags on the device and counts them when the counts are read."""
+    """Collects flags on the device, in constant memory, and counts them when the counts are read."""
 
     def __init__(self) -> None:
         self._counted = Skips(0, 0)
+        self._on_device: Tensor | None = None
         self._unread: list[Tensor] = []
 
     def add(self, found_inf: Tensor) -> None:
         """Add the flag of an update: a scalar on the device, 1.0 if it was skipped and 0.0 if not."""
         self._unread.append(found_inf)
+        if len(self._unread) == MOST_FLAGS:
+            self._count()
 
     def read(self) -> Skips:
         """The counts so far; waits for the device."""
-        total, consecutive = self._counted
-        for skipped in torch.stack(self._unread).tolist() if self._unread else ():
-            total += int(skipped)
-            consecutive = consecutive + 1 if skipped else 0
-        self._unread.clear()
-        self._counted = Skips(total, consecutive)
+        if self._unread:
+            self._count()
+        if self._on_device is not None:
+            self.restore(Skips(*self._on_device.tolist()))
         return self._counted
 
     def restore(self, skips: Skips) -> None:
         """Continue from earlier counts."""
         self._counted = skips
+        self._on_device = None
+        self._unread.clear()
+
+    def _count(self) -> None:
+        total, consecutive = self._counted if self._on_device is None else self._on_device
+        flags = torch.stack(self._unread).long()
+        # The number, from 1, of the last update that was not skipped; 0 if all were.
+        last = ((1 - flags) * torch.arange(1, len(flags) + 1, device=flags.device)).amax()
+        self._on_device = torch.stack([total + flags.sum(), len(flags) - last + consecutive * (last == 0)])
         self._unread.clear()
