@@ -110,3 +110,34 @@ def test_a_run_has_the_same_bits_with_it(tmp_path: Path, overrides: tuple[str, .
         toy_run.recorded(run)
         prints.append(toy_run.fingerprint(run.train()))
     assert prints[0] == prints[1]
+
+
+class Assigning(nn.Module):
+    """Assigns a new tensor to its buffer in each forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.mean: Tensor
+        self.register_buffer("mean", torch.zeros(2))
+        self.register_buffer("shared", self.mean)
+        self.register_buffer("empty", None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.layer(x - self.mean).sigmoid() * (1 + self.mean)
+        self.mean = 0.5 * self.mean + 0.5 * x.detach().mean(0)
+        return y
+
+
+def test_recomputation_uses_the_buffer_from_before_an_assignment() -> None:
+    gradients, buffers, x = [], [], torch.randn(3, 2)
+    for patterns in ([], ["0"]):
+        torch.manual_seed(0)
+        network = nn.Sequential(Assigning())
+        if patterns:
+            checkpoint_activations(network, patterns, "networks.net")
+        torch.autograd.backward(network(x).square().sum() + network(x * 2).sum())
+        gradients.append([p.grad for p in network.parameters()])
+        buffers.append(network.state_dict())
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True) if one is not None)
+    assert all(torch.equal(buffers[0][name], buffers[1][name]) for name in buffers[0])

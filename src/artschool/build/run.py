@@ -174,10 +174,22 @@ def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:
 def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
     """The moving averages of the section `ema`. Networks get theirs through the hook `provide_ema`."""
     section = config.sections.ema
-    emas = {name: Ema(networks[name], decay) for name, decay in section.decays.items()} if section else {}
+    emas = (
+        {name: _average(config, name, networks[name], decay) for name, decay in section.decays.items()}
+        if section
+        else {}
+    )
     for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
         hook(emas[name].module)
     return emas
+
+
+def _average(config: Config, name: str, network: nn.Module, decay: float) -> Ema:
+    try:
+        return Ema(network, decay)
+    except ConfigError as error:
+        place = config.tree.at(("ema", "networks")).place
+        raise ConfigError(f"{place}: ema.networks: {name!r} {error}") from error
 
 
 def _set_torch_flags(train: TrainSection) -> None:

@@ -31,7 +31,9 @@ def save(run: RunState) -> None:
     Raises:
         CheckpointError: A value cannot be saved, or the main process failed.
         ResourceError: The disk is full or cannot be written.
+        StateError: The code of a network has replaced a parameter that an optimizer moves.
     """
+    run.trained_parameters.check()
     meters = run.meters.state_dict()
     gathered = ranks.gather(meters)
     optimizers = _optimizers(run)

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from artschool.engine.frozen_copy import frozen_copy
+from artschool.engine.identities import Identities, tables_of
 
 
 class Ema:
     """A frozen copy of a network that follows its weights: `ema = decay * ema + (1 - decay) * weights`.
 
-    Floating-point parameters are averaged, buffers are copied.
+    Floating-point parameters are averaged; buffers and other parameters are copied. Tensors are found by name, so the
+    code of the network may assign a new tensor to a buffer.
 
     Source: Polyak and Juditsky 1992; the exponential form as in Tarvainen and Valpola 2017, arXiv:1703.01780, eq. 1.
 
     Attributes:
         module: The averaged network, in eval mode.
+
+    Raises:
+        ConfigError: The network cannot be copied.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        self.module = copy.deepcopy(network).eval().requires_grad_(False)
+        self.module = frozen_copy(network)
         self.decay = decay
-        self._source = [p.detach() for p in network.parameters()]
-        self._average = [p.detach() for p in self.module.parameters()]
-        self._source_buffers = list(network.buffers())
-        self._buffers = list(self.module.buffers())
+        self._network = network
+        # The module of the network of which each module of the average is a copy.
+        self._originals = dict(zip(self.module.modules(), network.modules(), strict=False))
+        self._match()
 
+    @torch.no_grad()
     def update(self, found_inf: Sequence[Tensor | None]) -> None:
         """Move the average one step towards the weights.
 
@@ -35,6 +43,7 @@ class Ema:
             found_inf: One entry for each optimizer that updated the network. None: it moved the weights. A scalar on
                 the device: 1.0 if it skipped non-finite gradients, else 0.0. If all skipped, the average is unchanged.
         """
+        self._match_if_changed()
         flags = [flag for flag in found_inf if flag is not None]
         rate = 1 - self.decay
         if self._average and len(flags) < len(found_inf):
@@ -43,5 +52,88 @@ class Ema:
             skipped = flags[0] if len(flags) == 1 else torch.stack(flags).amin()
             weight = torch.rsub(skipped, rate, alpha=rate)
             torch._foreach_lerp_(self._average, self._source, [weight] * len(self._average))
-        if self._buffers:
-            torch._foreach_copy_(self._buffers, self._source_buffers)
+        if self._copies:
+            torch._foreach_copy_(self._copies, self._copied)
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Set every value to that of the network."""
+        self._match_if_changed()
+        torch._foreach_copy_([*self._average, *self._copies], [*self._source, *self._copied])
+
+    def _match_if_changed(self) -> None:
+        # The code may also give a tensor that stays the same object another size: `buffer.data = values`.
+        if self._identities.changed() or list(map(Tensor.numel, self._watched)) != self._sizes:
+            self._match()
+
+    def _match(self) -> None:
+        """Find the tensors of the network and of the average by name. Add, replace or remove those that differ."""
+        self._source: list[Tensor] = []
+        self._average: list[Tensor] = []
+        self._copied: list[Tensor] = []
+        self._copies: list[Tensor] = []
+        found = _Counterparts()
+        pairs = list(self._modules(self._network, self.module, set()))
+        for source, average in pairs:
+            for theirs, own in zip(tables_of(source)[:2], tables_of(average)[:2], strict=True):
+                _match_tables(theirs, own, found.of)
+        for tensor, average_tensor in found.items():
+            is_averaged = isinstance(tensor, nn.Parameter) and (tensor.is_floating_point() or tensor.is_complex())
+            (self._source if is_averaged else self._copied).append(tensor)
+            (self._average if is_averaged else self._copies).append(average_tensor)
+        self._watched = [*self._source, *self._copied]
+        self._sizes = [tensor.numel() for tensor in self._watched]
+        self._identities = Identities(table for pair in pairs for module in pair for table in tables_of(module))
+
+    def _modules(self, source: nn.Module, average: nn.Module, seen: set[nn.Module]) -> Iterator[tuple[nn.Module, ...]]:
+        """The modules of the network with their averages, each once. Copies those that are new."""
+        if source in seen:
+            return
+        seen.add(source)
+        yield source, average
+        _match_tables(source._modules, average._modules, self._module)
+        for name, child in source._modules.items():
+            if child is not None:
+                yield from self._modules(child, average._modules[name], seen)  # type: ignore[arg-type]  # just matched
+
+    def _module(self, module: nn.Module, before: nn.Module | None) -> nn.Module:
+        if before is not None and self._originals.get(before) is module:
+            return before
+        copied = frozen_copy(module)
+        self._originals |= zip(copied.modules(), module.modules(), strict=False)
+        return copied
+
+
+def _match_tables(source: Mapping[str, Any], own: dict[str, Any], counterpart: Callable[[Any, Any], Any]) -> None:
+    """Give a dict the names of another one, with the counterpart of each value."""
+    for name in [name for name in own if name not in source]:
+        del own[name]
+    for name, value in source.items():
+        before = own.get(name)
+        after = None if value is None else counterpart(value, before)
+        if after is not before or name not in own:
+            own[name] = after
+
+
+class _Counterparts(dict[Tensor, Tensor]):
+    """The tensor of an average that follows each tensor of its network. Shared tensors stay shared."""
+
+    def __init__(self) -> None:
+        self._taken: set[Tensor] = set()
+
+    def of(self, tensor: Tensor, before: Tensor | None) -> Tensor:
+        """The counterpart of a tensor: `before` if it fits, else a copy."""
+        if tensor not in self:
+            fits = before is not None and before not in self._taken and _kind(before) == _kind(tensor)
+            self[tensor] = before if before is not None and fits else _frozen(tensor)
+            self._taken.add(self[tensor])
+        return self[tensor]
+
+
+def _kind(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.shape, tensor.dtype, tensor.device
+
+
+def _frozen(tensor: Tensor) -> Tensor:
+    copied = tensor.detach().clone()
+    return nn.Parameter(copied, requires_grad=False) if isinstance(tensor, nn.Parameter) else copied

@@ -80,6 +80,7 @@ def _train_once(run: RunState, batch: dict[str, Any]) -> MicroBatches:
     seed_all(run.iteration_seeds(position, ranks.rank()), run.device)
     for hook in run.update_hooks:
         hook(iteration, run.folder)
+    run.trained_parameters.check()
     total = run.data.batches.size(position)
     batches = MicroBatches(batch, run.sections.train.num_micro_batches(iteration), total, run.device)
     train_iteration(run.steps, run.emas, batches, run.context)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from fnmatch import fnmatchcase
 from types import MethodType
 from typing import Any
@@ -53,18 +53,29 @@ def _forward(self: nn.Module, *inputs: Any, **named: Any) -> Any:
 
 def _contexts(module: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """The contexts of forward and of its recomputation, in which buffers have the values from before forward."""
-    before = [buffer.detach().clone() for buffer in module.buffers()] if module.training else []
-    return _with_values([], []), _with_values(list(module.buffers()) if before else [], before)
+    return nullcontext(), _with_buffers(_copies_of_buffers(module) if module.training else {})
+
+
+def _copies_of_buffers(module: nn.Module) -> dict[nn.Module, dict[str, Tensor | None]]:
+    """The buffers of each submodule by name. Shared buffers stay shared."""
+    copies: dict[Tensor | None, Tensor | None] = {buffer: buffer.detach().clone() for buffer in module.buffers()}
+    copies[None] = None
+    return {part: {name: copies[buffer] for name, buffer in part._buffers.items()} for part in module.modules()}
 
 
 @contextmanager
-def _with_values(buffers: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
-    """Give buffers other values inside the context. Autograd does not see the change."""
-    original = [buffer.data for buffer in buffers]
-    for buffer, value in zip(buffers, values, strict=True):
-        buffer.data = value.clone()
+def _with_buffers(buffers: Mapping[nn.Module, Mapping[str, Tensor | None]]) -> Iterator[None]:
+    """Give modules other buffers inside the context. What the code of the modules does to them has no effect after."""
+    original = {module: dict(module._buffers) for module in buffers}
+    for module, values in buffers.items():
+        _replace(module._buffers, values)
     try:
         yield
     finally:
-        for buffer, value in zip(buffers, original, strict=True):
-            buffer.data = value
+        for module, values in original.items():
+            _replace(module._buffers, values)
+
+
+def _replace(table: dict[str, Tensor | None], values: Mapping[str, Tensor | None]) -> None:
+    table.clear()
+    table.update(values)

@@ -18,6 +18,7 @@ from artschool.data.seeds import Seeds
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
+from artschool.engine.identities import TrainedParameters
 from artschool.engine.meters import Meters
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
@@ -103,6 +104,7 @@ class RunState:
     resumed_from: int | None = None
     last_evaluation: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
+    trained_parameters: TrainedParameters = field(init=False)
     iteration_seeds: Seeds = field(init=False)
     store: CheckpointStore = field(init=False)
 
@@ -110,6 +112,9 @@ class RunState:
         self.iteration_seeds = Seeds(self.sections.seed, "iteration")
         self.store = CheckpointStore(self.folder / "checkpoints")
         self.update_hooks = [hook for _, hook in hooks(self.networks, "update_for_step")]
+        self.trained_parameters = TrainedParameters(
+            {name: network for step in self.steps if step.update is not None for name, network in step.networks.items()}
+        )
 
     def evaluate(self) -> dict[str, float]:
         """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""
