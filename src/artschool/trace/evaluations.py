@@ -60,6 +60,7 @@ def trace_evaluations(
             found.faults += error.faults
         except Untraceable as reason:
             found.notes.append(f"{reason}, so the rest of evaluate.{evaluation.name} was not traced")
+        found.faults += observer.changes
     return found
 
 

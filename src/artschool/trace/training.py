@@ -24,8 +24,6 @@ from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
 from artschool.trace.observe import Observer, Untraceable, components_of_file, describe_error, observe
 from artschool.trace.regimes import regimes, representatives
 
-CHANGED = "modified by an inplace operation"
-"""Part of autograd's error about a value that a backward needs unchanged."""
 RETRIES = 4
 """How often regimes run again for parameters without a gradient, since networks may choose their layers at random."""
 
@@ -69,7 +67,7 @@ class TrainingTrace:
     @property
     def faults(self) -> list[Fault]:
         """All faults that were found."""
-        return [*self._faults, *self.observer.gradients.faults]
+        return [*self._faults, *self.observer.changes, *self.observer.gradients.faults]
 
     def run_regimes(self) -> None:
         """Run every regime.
@@ -174,9 +172,8 @@ class TrainingTrace:
         if parameters := step.trainable(iteration):
             self.trainable.setdefault(step.graph.name, set()).update(parameters)
         gradients.begin_step(step, iteration)
-        self.observer.changed = []
         self._live.start()
-        known_faults = len(gradients.faults)
+        known_faults = len(self.faults)
         try:
             step.run(states, self.run.context)
         except (ConfigError, Untraceable):
@@ -184,8 +181,8 @@ class TrainingTrace:
         except Exception as error:
             if gradients.isolated_loss:
                 return  # A hook may need the gradients of the losses that are detached.
-            if len(gradients.faults) > known_faults:
-                raise ConfigError([]) from None  # The faults of the losses explain it.
+            if len(self.faults) > known_faults:
+                raise ConfigError([]) from None  # The faults of its injectors and losses explain it.
             self._judge_error(error, step, iteration)
         finally:
             self._step = None
@@ -202,8 +199,7 @@ class TrainingTrace:
         path, place = f"steps.{name}", self._config.steps[name].node.place
         if self.observer.real or not is_about_missing_values(error):
             message = f"fails outside of its injectors and losses: {describe_error(error)}"
-            hint = "\n".join(self.observer.changed) if CHANGED in str(error) else ""
-            raise ConfigError(Fault(place, path, message, hint)) from error
+            raise ConfigError(Fault(place, path, message)) from error
         if not self.reached[name].issuperset(step.trainable(iteration)):  # Some gradients are still missing.
             raise Untraceable(f"{place}: {path} reads the values of tensors in a hook or backward") from error
         note = f"{place}: {path}: its optimizer or a hook reads the values of tensors; that part was not traced"
