@@ -91,6 +91,7 @@ class Observer:
         writes = {key: value for key, value in state.values.items() if key not in before}
         for key, value in writes.items():
             self._write(key, value, call.path, call.place)
+        self.gradients.hidden.record_call(call)
         self.gradients.record_call(ObservedCall(component, reads, writes, gradient_in))
         return self.gradients.record_loss(call, result) if isinstance(call, LossCall) else result
 

@@ -32,7 +32,7 @@ from artschool.trace.observe import Untraceable
 from artschool.trace.pictures import picture_faults
 from artschool.trace.report import Trace
 from artschool.trace.training import TrainingTrace
-from artschool.trace.untrained import untrained_faults
+from artschool.trace.untrained import hidden_faults, untrained_faults
 
 MAX_SAMPLES = 32
 """Maximum number of samples that are loaded to see their shapes. Larger batches repeat them."""
@@ -133,7 +133,7 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
     Raises:
         ConfigError: Faults were found.
     """
-    faults = training.faults
+    faults = [*training.faults, *hidden_faults(config, training)]
     if not faults:
         faults = [*untrained_faults(config, training), *picture_faults(config, training.observer.keys)]
     evaluations = wait_for_evaluations()

@@ -186,6 +186,7 @@ class TrainingTrace:
             self._judge_error(error, step, iteration)
         finally:
             self._step = None
+            gradients.hidden.record_backward()
         self.memory.of_step(step, self._live)
 
     def _judge_error(self, error: Exception, step: TrainStep, iteration: int) -> None:
