@@ -122,7 +122,7 @@ def _traced_meanwhile(
     if not training.run.evaluations:
         yield TracedEvaluations
         return
-    evaluate = partial(trace_evaluations, config, training.run, inputs.batches, training.observer)
+    evaluate = partial(trace_evaluations, config, training.run, inputs.batches, training)
     with in_child_process(evaluate) as result:
         yield result
 
@@ -133,7 +133,7 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
     Raises:
         ConfigError: Faults were found.
     """
-    faults = [*training.faults, *hidden_faults(config, training)]
+    faults = [*training.faults, *hidden_faults(config, training), *training.saved.faults()]
     if not faults:
         faults = [*untrained_faults(config, training), *picture_faults(config, training.observer.keys)]
     evaluations = wait_for_evaluations()
@@ -150,7 +150,7 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
         checkpoint=_checkpoint_bytes(training.run) + training.memory.lasting[OPTIMIZER],
         kept=_checkpoints_kept(config, training.run.iterations),
         real=training.observer.real,
-        notes=[*training.notes, *evaluations.notes],
+        notes=[*training.notes, *training.saved.notes, *evaluations.notes],
     )
 
 
