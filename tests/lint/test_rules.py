@@ -22,6 +22,8 @@ from tests.lint.judged import DIGITS, GAN, changed, judged
 pytestmark = pytest.mark.usefixtures("registries")
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("rules.txt")
+ONLY_IN_BUILT_NETWORKS = ["half-frozen-norm"]
+"""Rules that no file shows without its networks; `tests/reports/test_frozen_layers.py` tries them."""
 SOUND = {"gan": GAN, "digits": DIGITS}
 
 
@@ -72,7 +74,8 @@ def test_a_rule_says_so_and_stays_silent_near_it(case: Case) -> None:
 
 def test_every_rule_fires_somewhere_and_is_silent_near_it() -> None:
     assert [case.rule for case in CASES if case.said] == [case.rule for case in CASES if not case.said]
-    assert sorted(case.rule for case in CASES if case.said) == sorted(RULES)
+    fired = [case.rule for case in CASES if case.said]
+    assert sorted([*fired, *ONLY_IN_BUILT_NETWORKS]) == sorted(RULES)
 
 
 def test_the_end_of_a_schedule_is_found_to_the_iteration_in_however_long_a_run() -> None:

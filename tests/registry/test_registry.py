@@ -274,6 +274,18 @@ class Silent(nn.Module):
     def __init__(self) -> None: ...
 
 
+class Plain:
+    """No module, and nothing that can be called: `__call__` of its metaclass only makes it."""
+
+    def __init__(self, scale: float = 1.0) -> None: ...
+
+    def forward(self, x: Tensor) -> Tensor: ...  # type: ignore[empty-body]  # never called
+
+
+class Heir(Plain):
+    pass
+
+
 TYPES = "Fix: take a number, text, a list or a mapping, `Tensor` for a key or `Network` for a network"
 ANNOTATE = "Fix: annotate it with `Tensor` for a key, `Network` for a network, or the type of the option"
 REFUSED: list[tuple[Any, str]] = [
@@ -325,6 +337,8 @@ REFUSED: list[tuple[Any, str]] = [
         "Twice has 'bias', 'scale' both in __init__ and in forward. Fix: rename the parameter in one of them",
     ),
     (Silent, "Silent does not define forward or __call__. Fix: add one with a parameter for each key"),
+    (Plain, "Plain does not define __call__. Fix: add one with a parameter for each key"),
+    (Heir, "Heir does not define __call__. Fix: add one with a parameter for each key"),
     (
         torch.relu,
         "_VariableFunctionsClass.relu has no signature that Python can read. "
@@ -337,6 +351,23 @@ REFUSED: list[tuple[Any, str]] = [
 def test_what_a_file_could_not_use_is_refused(target: Any, why: str) -> None:
     assert refusal("losses", target) == f"loss 'probe' cannot be registered: {why}"
     assert "probe" not in losses
+
+
+@pytest.mark.parametrize(("kind", "methods"), [("injectors", "__call__"), ("metrics", "update or __call__")])
+def test_a_plain_class_that_cannot_be_called_is_refused_for_every_kind_that_is_called(kind: str, methods: str) -> None:
+    assert refusal(kind, Plain).endswith(f"Plain does not define {methods}. Fix: add one with a parameter for each key")
+
+
+def test_a_class_inherits_the_method_that_takes_keys() -> None:
+    class Called:
+        def __call__(self, x: Tensor) -> Tensor:
+            return x
+
+    class Inherits(Called):
+        pass
+
+    assert losses.register("probe", Inherits) is Inherits
+    assert [parameter.name for parameter in losses.get("probe").signature.parameters] == ["x"]
 
 
 def test_a_network_and_a_schedule_read_no_keys() -> None:

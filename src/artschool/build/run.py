@@ -22,7 +22,7 @@ from artschool.data.seeds import derive, forked_rng
 from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
-from artschool.engine.freeze import freeze
+from artschool.engine.freeze import freeze, set_mode
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
@@ -200,10 +200,12 @@ def _set_torch_flags(train: TrainSection) -> None:
 
 
 def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
-    """Put networks that a step trains into train mode, and the others into eval mode."""
+    """Put networks that a step trains into train mode, and the others and frozen layers into eval mode."""
     trained = {name for step in config.steps.values() for name in step.section.trained}
     for name, network in networks.items():
-        network.train(name in trained)
+        entry = config.networks[name].entry
+        assert isinstance(entry, NetworkEntry)
+        set_mode(network, entry.frozen, trained=name in trained)
 
 
 def _step(

@@ -1,4 +1,4 @@
-"""Controls which parameters require gradients."""
+"""Controls which parameters require gradients, and which layers are in train mode."""
 
 from __future__ import annotations
 
@@ -55,6 +55,35 @@ def freeze(network: nn.Module, patterns: bool | Sequence[str], path: str) -> Non
             known = f"{', '.join(names[:8])}{', ...' if len(names) > 8 else ''}"
             raise ConfigError(f"{path}.frozen: {pattern!r} matches no parameter. Available parameters: {known}")
     for name, parameter in network.named_parameters():
-        matches = patterns is True or (patterns and any(fnmatchcase(name, pattern) for pattern in patterns))
-        if matches or getattr(parameter, "DO_NOT_TRAIN", False):
+        if _matches(name, patterns) or getattr(parameter, "DO_NOT_TRAIN", False):
             parameter.requires_grad = False
+
+
+def set_mode(network: nn.Module, patterns: bool | Sequence[str], *, trained: bool) -> None:
+    """Put a network that a step trains into train mode, except for its frozen layers, and any other into eval mode.
+
+    A layer is frozen if none of its parameters is trained and a pattern matches one of them. In eval mode, it also
+    keeps its running statistics and drops nothing out, like a network that is frozen as a whole.
+
+    Args:
+        patterns: As given to `freeze`, which has been called.
+    """
+    network.train(trained)
+    matching = {parameter for name, parameter in network.named_parameters() if _matches(name, patterns)}
+    for layer in _frozen_layers(network, matching):
+        layer.eval()
+
+
+def _frozen_layers(module: nn.Module, matching: set[nn.Parameter]) -> Iterator[nn.Module]:
+    parameters = list(module.parameters())
+    if not matching.isdisjoint(parameters) and not any(parameter.requires_grad for parameter in parameters):
+        yield module
+        return
+    for child in module.children():
+        yield from _frozen_layers(child, matching)
+
+
+def _matches(name: str, patterns: bool | Sequence[str]) -> bool:
+    if isinstance(patterns, bool):
+        return patterns
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -110,6 +110,33 @@ def random_and_frozen(subject: Subject) -> Iterator[Fault]:
         )
 
 
+def half_frozen_norm(subject: Subject) -> Iterator[Fault]:
+    """The code of a network freezes a layer, but the batch norms in it keep updating their running statistics.
+
+    The frozen weights were made for the old statistics. A layer that the file freezes, by `frozen: [layer.*]`, runs in
+    eval mode.
+    """
+    for name in subject.config.networks:
+        module = subject.module(name)
+        layers = _layers_frozen_by_code(module, "") if module is not None and subject.is_trained(name) else ()
+        for path in layers:
+            message = f"its code freezes the parameters of {path!r}, but not the running statistics of its batch norms"
+            hint = f"Fix: write `frozen: [{path}.*]`."
+            yield Fault(_network_place(subject, name), f"networks.{name}", message, hint)
+
+
+def _layers_frozen_by_code(module: nn.Module, path: str) -> Iterator[str]:
+    """The outermost layers in which no parameter is trained, but the statistics of a batch norm are."""
+    parameters = list(module.parameters())
+    if parameters and not any(parameter.requires_grad for parameter in parameters):
+        norms = (part for part in module.modules() if isinstance(part, BATCH_NORMS))
+        if path and any(norm.training and norm.track_running_stats for norm in norms):
+            yield path
+        return
+    for name, child in module.named_children():
+        yield from _layers_frozen_by_code(child, f"{path}.{name}" if path else name)
+
+
 def compared_with_itself(subject: Subject) -> Iterator[Fault]:
     """A loss or metric compares a key with itself.
 
@@ -170,6 +197,7 @@ RULES = rules_of(
     batch_norm_of_one,
     squashed_logits,
     random_and_frozen,
+    half_frozen_norm,
     compared_with_itself,
     sees_networks=True,
 )

@@ -87,7 +87,7 @@ class NetworkEntry(Gated):
         weights: Pretrained weights to start from: a file, or a mapping with `file`, `prefix` and `strict`. null: the
             network's own initialization.
         frozen: Parameters that are not trained. true: all; a list: those whose names match a pattern, such as
-            `[encoder.*]`; false: none.
+            `[encoder.*]`; false: none. Layers whose parameters are all frozen run in eval mode.
         activation_checkpointing: Patterns of module names, such as `[body.*]`. Matching modules recompute their
             activations in the backward pass instead of storing them, which saves memory and costs time. Gradients
             stay the same.

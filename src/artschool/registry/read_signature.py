@@ -58,8 +58,11 @@ def _method_of(target: type, calls: Sequence[str]) -> Callable[..., Any]:
     # `forward` of a class that is not a module would never be called.
     names = [name for name in calls if name != "forward" or issubclass(target, nn.Module)]
     for name in names:
-        method: Callable[..., Any] | None = getattr(target, name, None)
-        if method not in (None, getattr(nn.Module, name, None), getattr(type, name, None)):
+        # Not hasattr: every class can be called, and `__call__` of its metaclass takes the parameters of `__init__`.
+        if not any(name in vars(base) for base in target.__mro__):
+            continue
+        method: Callable[..., Any] = getattr(target, name)
+        if method != getattr(nn.Module, name, None):
             return method
     raise ConfigError(
         f"{target.__qualname__} does not define {' or '.join(names)}. Fix: add one with a parameter for each key"

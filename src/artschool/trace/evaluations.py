@@ -18,6 +18,7 @@ from artschool.steps.state import State
 from artschool.trace.fake import memoized
 from artschool.trace.keys import TracedKey
 from artschool.trace.observe import Observed, Observer, Untraceable, observe
+from artschool.trace.training import TrainingTrace
 
 
 @dataclass
@@ -35,12 +36,16 @@ class TracedEvaluations:
 
 
 def trace_evaluations(
-    config: Config, run: Run, batches: Mapping[str, Mapping[str, Any]], training: Observer
+    config: Config, run: Run, batches: Mapping[str, Mapping[str, Any]], training: TrainingTrace
 ) -> TracedEvaluations:
-    """Run a whole batch of each evaluation without values, and its last batch if that is smaller."""
+    """Run a whole batch of each evaluation without values, and its last batch if that is smaller.
+
+    Args:
+        training: The trace of the steps, which has not begun.
+    """
     found = TracedEvaluations()
     for evaluation in run.evaluations:
-        observer = Observer(training.components, training.modules, real=False)
+        observer = Observer(training.observer.components, training.observer.modules, real=False)
         for step in evaluation.steps:
             observe(step, observer)
         evaluation.injectors = [cast(Any, Observed(call, observer)) for call in evaluation.injectors]
@@ -60,6 +65,8 @@ def trace_evaluations(
             found.faults += error.faults
         except Untraceable as reason:
             found.notes.append(f"{reason}, so the rest of evaluate.{evaluation.name} was not traced")
+        found.faults += observer.changes
+    found.faults += training.saved.faults()
     return found
 
 

@@ -131,6 +131,8 @@ class _Copies(TorchFunctionMode):
         if func is not Tensor.__deepcopy__ or not isinstance(args[0], FakeTensor):
             return func(*args, **(kwargs or {}))
         tensor, memo = args
+        if not tensor.is_leaf:
+            raise RuntimeError("only tensors that no operation has computed can be copied")  # As torch does.
         if id(tensor) not in memo:
             copied: Tensor = tensor.detach().clone()
             copied = nn.Parameter(copied) if isinstance(tensor, nn.Parameter) else copied

@@ -13,6 +13,7 @@ from artschool.config.structure import Component
 from artschool.engine.train_step import TrainStep
 from artschool.errors import Fault
 from artschool.steps.call import LossCall
+from artschool.trace.hidden import HiddenParameters
 from artschool.trace.keys import TracedKey, dtype_of
 from artschool.trace.unreached import ObservedCall, UnreachedLoss, explain_unreached
 
@@ -58,6 +59,7 @@ class Gradients:
         steps_with_losses: The steps that computed a loss while they trained.
         unproven: Losses whose reach only a backward can prove, by the loss's path and the parameters that its step
             trained.
+        hidden: The parameters that got a gradient, though nothing registers them.
         isolated_loss: The path of the loss that alone gives a gradient in its step; "" for all losses.
     """
 
@@ -77,6 +79,7 @@ class Gradients:
             for name, module in reversed(modules.items())
             for own, parameter in module.named_parameters()
         }
+        self.hidden = HiddenParameters(modules, self._owners)
         self._step: TrainStep | None = None
         self._iteration = 0
         self._trainable: frozenset[int] = frozenset()
@@ -88,6 +91,7 @@ class Gradients:
         self._iteration = iteration
         self._trainable = frozenset(id(parameter) for parameter in step.trainable(iteration))
         self._calls = []
+        self.hidden.begin_step()
 
     def record_call(self, call: ObservedCall) -> None:
         """Record a call of the current step."""
@@ -125,6 +129,8 @@ class Gradients:
                 reach.add(*self._owners[id(leaf)])
             elif id(leaf) in self._owners:
                 self.faults.append(_leak(step, call, *self._owners[id(leaf)]))
+            else:
+                self.hidden.record_leaf(leaf, call.path)
         fault = None
         if self._trainable.isdisjoint(map(id, leaves)):
             fault = self._unreached(step, call, value, functions)

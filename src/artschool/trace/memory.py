@@ -49,8 +49,8 @@ class Memory:
     def of_step(self, step: TrainStep, live: LiveBytes) -> None:
         """Record the peak of a step that has run, if it is the highest so far."""
         if step.update is not None:
-            state = step.update.optimizer.state.values()
-            live.mark([value for own in state for value in own.values() if isinstance(value, Tensor)], OPTIMIZER)
+            state = tree_leaves(list(step.update.optimizer.state.values()))
+            live.mark([value for value in state if isinstance(value, Tensor)], OPTIMIZER)
         peak = Counter({kind: live.peak[kind] for kind in (GRADIENTS, ACTIVATIONS)})
         known = self.steps.setdefault(step.graph.name, peak)
         if peak.total() > known.total():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config
@@ -20,6 +21,7 @@ from artschool.trace.fake import is_about_missing_values
 from artschool.trace.gradients import Gradients
 from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_drawable
 from artschool.trace.unreached import ObservedCall
+from artschool.trace.writes import Contents, Frames, Writes
 
 ONE_VALUE = "Expected more than 1 value per channel"
 """Part of the error of a batch norm in train mode whose batch has no variance."""
@@ -43,7 +45,7 @@ class Observer:
         keys: Every key that was written, as first written.
         gradients: Where the gradient of each loss goes.
         callers: The path of the first component that called each network.
-        changed: Sentences about components that changed a value in place, in the current step.
+        changes: Faults of components that changed a value in place.
     """
 
     def __init__(self, components: Mapping[str, Component], modules: dict[str, nn.Module], *, real: bool) -> None:
@@ -51,7 +53,7 @@ class Observer:
         self.modules = modules
         self.real = real
         self.keys: dict[str, TracedKey] = {}
-        self.changed: list[str] = []
+        self.changes: list[Fault] = []
         self._missing: dict[str, Fault] = {}
         self.callers: dict[str, str] = {}
         self.gradients = Gradients(components, modules, self.keys)
@@ -74,21 +76,22 @@ class Observer:
             self.callers.setdefault(use.name.removesuffix(".ema"), component.path)
         reads = [use.name for use in component.reads]
         gradient_in = any(has_gradient(state.values.get(name)) for name in reads)
-        versions = _versions(state, reads)
+        contents, written = Contents(state.values), Writes(state.values, self._location)
         try:
-            result = call(state)
+            with written:
+                result = call(state)
         except Exception as error:
             if not self.real and is_about_missing_values(error):
                 raise Untraceable(f"{call.place}: {call.path} reads the values of tensors") from error
             missing = [_with_reader(self._missing[key], component) for key in reads if key in self._missing]
             raise ConfigError(missing or self._fault(call, state, error)) from error
-        changed = [name for name, version in _versions(state, reads).items() if version != versions[name]]
-        self.changed += [
-            f"{call.path} ({call.place}) changes {name!r} in place; let it change a copy." for name in changed
-        ]
+        finally:
+            locations = dict.fromkeys(contents.changed()) | written.found
+            self.changes += [_changed_in_place(call, key, location) for key, location in locations.items()]
         writes = {key: value for key, value in state.values.items() if key not in before}
         for key, value in writes.items():
             self._write(key, value, call.path, call.place)
+        self.gradients.hidden.record_call(call)
         self.gradients.record_call(ObservedCall(component, reads, writes, gradient_in))
         return self.gradients.record_loss(call, result) if isinstance(call, LossCall) else result
 
@@ -98,11 +101,12 @@ class Observer:
         )
 
     def _fault(self, call: Call, state: State, error: Exception) -> Fault:
-        module, registered = self._module_of(error), self.components[call.path].registered
+        frames = list(traceback.walk_tb(error.__traceback__))[::-1]
+        module, registered = self._module_of(frames), self.components[call.path].registered
         inside = f" in {module}" if module else ""
         kind = FaultKind.BATCH_TOO_SMALL if ONE_VALUE in str(error) else FaultKind.OTHER
         advice = ["Fix: use a larger batch, or fewer micro-batches."] if kind is FaultKind.BATCH_TOO_SMALL else []
-        message, lines = f"fails{inside}: {describe_error(error)}", _line_of_user(error)
+        message, lines = f"fails{inside}: {describe_error(error)}", _line_of_user(frames)
         if isinstance(error, ArtschoolError):
             message, lines = str(error).removeprefix(f"{call.place}: {call.path}: "), []
         assert registered is not None
@@ -112,14 +116,19 @@ class Observer:
             cause = ""  # It is about this entry of the file, such as its `out:`.
         return Fault(call.place, call.path, message, "\n".join([*lines, *call.inputs(state), *advice]), cause, kind)
 
-    def _module_of(self, error: Exception) -> str:
-        """The innermost module of a network that raised an error: `gen.body.3 (Conv2d)`."""
+    def _location(self, frames: Frames) -> tuple[str, list[str]]:
+        """The innermost module of a network in some frames, and the innermost line of a plugin."""
+        outside = next(index for index, (frame, _) in enumerate(frames) if frame.f_code is Observer.call.__code__)
+        return self._module_of(frames[:outside]), _line_of_user(frames[:outside])
+
+    def _module_of(self, frames: Frames) -> str:
+        """The innermost module of a network in some frames: `gen.body.3 (Conv2d)`."""
         names = {
             id(module): f"{name}.{path}" if path else name
             for name, outer in self.modules.items()
             for path, module in outer.named_modules()
         }
-        for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        for frame, _ in frames:
             module = frame.f_locals.get("self")
             if isinstance(module, nn.Module) and id(module) in names:
                 return f"{names[id(module)]} ({type(module).__name__})"
@@ -131,22 +140,23 @@ def _missing_key(data: Component, key: str, batch: Mapping[str, Any]) -> Fault:
     return Fault(data.node.place, data.path, message, allowed("Available keys", key, batch))
 
 
-def _versions(state: State, keys: Sequence[str]) -> dict[str, int]:
-    """How often the tensor of each key has been changed in place."""
-    tensors = {key: state.values.get(key) for key in keys}
-    return {key: v._version for key, v in tensors.items() if isinstance(v, Tensor) and not v.is_inference()}
+def _changed_in_place(call: Call, key: str, location: tuple[str, list[str]] | None) -> Fault:
+    module, lines = location or ("", [])
+    inside = f" in {module}" if module else ""
+    message = f"changes {key!r} in place{inside}, so whatever else reads the key gets another value"
+    return Fault(call.place, call.path, message, "\n".join([*lines, "Fix: let it change a copy."]))
 
 
 def _with_reader(fault: Fault, reader: Component) -> Fault:
     return replace(fault, hint=f"{fault.hint}\n{reader.path} reads it.")
 
 
-def _line_of_user(error: Exception) -> list[str]:
+def _line_of_user(frames: Frames) -> list[str]:
     """The innermost line outside of torch and artschool: of a plugin, or of the library that provides a network."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    for frame, line in reversed(list(zip(frames, traceback.extract_tb(error.__traceback__), strict=True))):
+    for frame, line in frames:
         if str(frame.f_globals.get("__name__")).partition(".")[0] not in ("artschool", "torch", "torchmetrics"):
-            return [f"at {line.filename}:{line.lineno}: {line.line}"]
+            file = frame.f_code.co_filename
+            return [f"at {file}:{line}: {linecache.getline(file, line).strip()}"]
     return []
 
 

@@ -32,7 +32,7 @@ from artschool.trace.observe import Untraceable
 from artschool.trace.pictures import picture_faults
 from artschool.trace.report import Trace
 from artschool.trace.training import TrainingTrace
-from artschool.trace.untrained import untrained_faults
+from artschool.trace.untrained import hidden_faults, untrained_faults
 
 MAX_SAMPLES = 32
 """Maximum number of samples that are loaded to see their shapes. Larger batches repeat them."""
@@ -129,7 +129,7 @@ def _traced_meanwhile(
     if not training.run.evaluations:
         yield TracedEvaluations
         return
-    evaluate = partial(trace_evaluations, config, training.run, inputs.batches, training.observer)
+    evaluate = partial(trace_evaluations, config, training.run, inputs.batches, training)
     with in_child_process(evaluate) as result:
         yield result
 
@@ -140,7 +140,7 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
     Raises:
         ConfigError: Faults were found.
     """
-    faults = training.faults
+    faults = [*training.faults, *hidden_faults(config, training), *training.saved.faults()]
     if not faults:
         faults = [*untrained_faults(config, training), *picture_faults(config, training.observer.keys)]
     evaluations = wait_for_evaluations()
@@ -157,7 +157,7 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
         checkpoint=_checkpoint_bytes(training.run) + training.memory.lasting[OPTIMIZER],
         kept=_checkpoints_kept(config, training.run.iterations),
         real=training.observer.real,
-        notes=[*training.notes, *evaluations.notes],
+        notes=[*training.notes, *training.saved.notes, *evaluations.notes],
     )
 
 

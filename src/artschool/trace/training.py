@@ -23,9 +23,8 @@ from artschool.trace.fake import is_about_missing_values
 from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
 from artschool.trace.observe import Observer, Untraceable, components_of_file, describe_error, observe
 from artschool.trace.regimes import regimes, representatives
+from artschool.trace.saved import SavedState
 
-CHANGED = "modified by an inplace operation"
-"""Part of autograd's error about a value that a backward needs unchanged."""
 RETRIES = 4
 """How often regimes run again for parameters without a gradient, since networks may choose their layers at random."""
 
@@ -40,6 +39,7 @@ class TrainingTrace:
 
     Attributes:
         iterations: The first iteration of each regime. A regime runs only if a step runs in it as in no other.
+        saved: What a checkpoint has to hold.
         trainable: The parameters that a step could move at some iteration, by step.
         reached: The parameters that got a gradient, by step.
     """
@@ -53,6 +53,7 @@ class TrainingTrace:
         modules = {**run.networks, **averages, **run.modules}
         self.observer = Observer(components_of_file(config), modules, real=real)
         self.memory = Memory()
+        self.saved = SavedState(config, run)
         self.notes: list[str] = []
         self.trainable: dict[str, set[nn.Parameter]] = {}
         self.reached: dict[str, set[nn.Parameter]] = {step.graph.name: set() for step in run.steps}
@@ -69,7 +70,7 @@ class TrainingTrace:
     @property
     def faults(self) -> list[Fault]:
         """All faults that were found."""
-        return [*self._faults, *self.observer.gradients.faults]
+        return [*self._faults, *self.observer.changes, *self.observer.gradients.faults]
 
     def run_regimes(self) -> None:
         """Run every regime.
@@ -139,9 +140,11 @@ class TrainingTrace:
             count = min(2, self._config.sections.train.num_micro_batches(iteration))
             states = MicroBatches(resized(self._samples, count * size), count, count * size, run.device)
             self.observer.begin(states.first.values, self._config.data["train"])
+            moved: dict[str, list[Tensor | None]] = {}
             for step in run.steps:
-                if step.graph.when.active(iteration):
-                    self._run_step(step, states, iteration)
+                for name in self._run_step(step, states, iteration) if step.graph.when.active(iteration) else ():
+                    moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
+            self._update_averages(moved)
         except ConfigError as error:
             self._add_faults(error.faults, iteration, size)
         finally:
@@ -168,28 +171,41 @@ class TrainingTrace:
                 message = f"update_for_step failed: {describe_error(error)}"
                 raise ConfigError(Fault(place, path, message)) from error
 
-    def _run_step(self, step: TrainStep, states: MicroBatches, iteration: int) -> None:
+    def _update_averages(self, moved: Mapping[str, list[Tensor | None]]) -> None:
+        for name in [name for name in self.run.emas if name in moved]:
+            place, path = self._config.tree.at(("ema", "networks", name)).place, f"ema.networks.{name}"
+            try:
+                self.run.emas[name].update(moved[name])
+            except Exception as error:
+                if not self.observer.real and is_about_missing_values(error):
+                    raise Untraceable(f"{place}: {path} reads the values of tensors") from error
+                raise ConfigError(Fault(place, path, f"cannot be updated: {describe_error(error)}")) from error
+
+    def _run_step(self, step: TrainStep, states: MicroBatches, iteration: int) -> list[str]:
+        """Run a step. Returns the networks that it updated."""
         gradients = self.observer.gradients
         self._step = step
         if parameters := step.trainable(iteration):
             self.trainable.setdefault(step.graph.name, set()).update(parameters)
         gradients.begin_step(step, iteration)
-        self.observer.changed = []
         self._live.start()
-        known_faults = len(gradients.faults)
+        known_faults = len(self.faults)
+        moved: list[str] = []
         try:
-            step.run(states, self.run.context)
+            moved = step.run(states, self.run.context)
         except (ConfigError, Untraceable):
             raise
         except Exception as error:
             if gradients.isolated_loss:
-                return  # A hook may need the gradients of the losses that are detached.
-            if len(gradients.faults) > known_faults:
-                raise ConfigError([]) from None  # The faults of the losses explain it.
+                return []  # A hook may need the gradients of the losses that are detached.
+            if len(self.faults) > known_faults:
+                raise ConfigError([]) from None  # The faults of its injectors and losses explain it.
             self._judge_error(error, step, iteration)
         finally:
             self._step = None
+            gradients.hidden.record_backward()
         self.memory.of_step(step, self._live)
+        return moved
 
     def _judge_error(self, error: Exception, step: TrainStep, iteration: int) -> None:
         """Handle an error that a step raised outside of its injectors and losses.
@@ -202,8 +218,7 @@ class TrainingTrace:
         path, place = f"steps.{name}", self._config.steps[name].node.place
         if self.observer.real or not is_about_missing_values(error):
             message = f"fails outside of its injectors and losses: {describe_error(error)}"
-            hint = "\n".join(self.observer.changed) if CHANGED in str(error) else ""
-            raise ConfigError(Fault(place, path, message, hint)) from error
+            raise ConfigError(Fault(place, path, message)) from error
         if not self.reached[name].issuperset(step.trainable(iteration)):  # Some gradients are still missing.
             raise Untraceable(f"{place}: {path} reads the values of tensors in a hook or backward") from error
         note = f"{place}: {path}: its optimizer or a hook reads the values of tensors; that part was not traced"

@@ -30,6 +30,26 @@ def untrained_faults(config: Config, training: TrainingTrace) -> Iterator[Fault]
             yield from _never_trained(config, name, training)
 
 
+def hidden_faults(config: Config, training: TrainingTrace) -> Iterator[Fault]:
+    """Faults of parameters that losses reach and that no network or component registers."""
+    hidden, components = training.observer.gradients.hidden, training.observer.components
+    for owner, found in hidden.found.items():
+        path = f"networks.{owner}" if owner in config.networks else owner
+        names = _listing(sorted(found))
+        message = f"holds parameters that it does not register, so nothing trains or saves them: {names}"
+        hint = (
+            "Fix: keep layers in nn.ModuleList or nn.ModuleDict, and tensors in nn.Parameter. "
+            "To leave them as they are, call their requires_grad_(False)."
+        )
+        yield Fault(config.tree.at(path.split(".")).place, path, message, hint)
+    for path in dict.fromkeys(hidden.unknown.values()):
+        shapes = [str(tuple(parameter.shape)) for parameter, loss in hidden.unknown.items() if loss == path]
+        names = _listing(shapes)
+        message = f"reaches parameters that no network or component holds, so nothing trains or saves them: {names}"
+        hint = "Fix: make them part of a network that a step trains, or call their requires_grad_(False)."
+        yield Fault(components[path].node.place, path, message, hint)
+
+
 def _never_trained(config: Config, name: str, training: TrainingTrace) -> Iterator[Fault]:
     node = config.networks[name].node
     place, path = node.key_place or node.place, f"networks.{name}"
