@@ -136,7 +136,7 @@ class HuggingFace:
                 "hugging_face requires datasets, which is not installed. Fix: pip install 'artschool[huggingface]'"
             ) from error
         try:
-            self._data = self._load(package, Path(path), config, split, download)
+            self._data = self._load(package, Path(path).expanduser(), config, split, download)
         except (OSError, ValueError) as error:
             raise DataError(f"hugging_face: {path}: {error}") from error
         missing = [column for column in columns.values() if column not in self._data.column_names]

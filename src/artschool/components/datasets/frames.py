@@ -86,7 +86,8 @@ class Frames:
         name, location = self._pictures.name(indices[0]), self._pictures.location(indices[0])
         images = [self._pictures.read(frame) for frame in indices]
         if self._size is not None:
-            top, left = random_corner(*images[0].shape[:2], self._size, location)
+            height, width = images[0].shape[:2]
+            top, left = random_corner(height, width, self._size, location)
             images = [cut(image, top, left, self._size) for image in images]
         sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
         if len(sizes) > 1:

@@ -105,5 +105,6 @@ def crop_image(pixels: Pixels, size: int | None, crop: Crop, location: str) -> P
         return pixels
     if crop == "middle":
         return center_square(pixels, size, location)
-    top, left = random_corner(*pixels.shape[:2], size, location)
+    height, width = pixels.shape[:2]
+    top, left = random_corner(height, width, size, location)
     return cut(pixels, top, left, size)
