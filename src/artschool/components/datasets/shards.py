@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -132,7 +133,7 @@ def _files(pattern: str) -> list[Path]:
     Raises:
         DataError: There are none.
     """
-    path = Path(pattern).expanduser()
+    path = Path(os.path.expanduser(pattern))  # noqa: PTH111  # unlike Path, keeps the `~` of an unknown user
     if path.is_dir():
         return [
             path / name for name in find_files(Folder(path), (".tar",), (".tgz", ".gz"), "tar_shards: no shards")[0]
