@@ -10,6 +10,7 @@ from rich.console import Console
 
 from artschool import ranks
 from artschool.build.run import build, build_loggers
+from artschool.config.paths import expand_home
 from artschool.config.structure import Config
 from artschool.engine.checkpoint import restore, restore_networks
 from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
@@ -121,7 +122,7 @@ def _build_run(
     checked = check_file(path, overrides, announce=report)
     for warning in checked.warnings:
         report(f"warning: {warning}")
-    folder = Path(run_dir).expanduser() if run_dir is not None else checked.sections.runs / checked.sections.name
+    folder = expand_home(Path(run_dir)) if run_dir is not None else checked.sections.runs / checked.sections.name
     if traced and not _is_finished(checked, folder):
         if ranks.is_main():
             check_writable(folder)

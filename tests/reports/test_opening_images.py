@@ -32,7 +32,7 @@ def with_orientation(code: int) -> bytes:
 @pytest.mark.parametrize("code", range(10))
 def test_images_are_upright_as_viewers_show_them(tmp_path: Path, form: str, code: int) -> None:
     image = Image.fromarray(RANDOM.integers(0, 256, (4, 6, 3), dtype=np.uint8))
-    lossless = {"lossless": True} if form == "webp" else {}
+    lossless: dict[str, Any] = {"lossless": True} if form == "webp" else {}
     image.save(tmp_path / f"x.{form}", exif=with_orientation(code), **lossless)
     with Image.open(tmp_path / f"x.{form}") as opened:
         expected = np.asarray(ImageOps.exif_transpose(opened).convert("RGB"))
@@ -119,7 +119,8 @@ def area_mean(values: NDArray[Any], size: int) -> NDArray[Any]:
     pixels = np.arange(len(values))
     overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     weights = overlap.clip(0) * size / len(values)
-    return np.einsum("ij,jkc,lk->ilc", weights, values, weights)
+    mean: NDArray[Any] = np.einsum("ij,jkc,lk->ilc", weights, values, weights)
+    return mean
 
 
 @pytest.mark.parametrize(("side", "size"), [(24, 16), (17, 5), (7, 6), (12, 4), (9, 1), (5, 5)])

@@ -84,7 +84,7 @@ def test_what_is_missing_is_told_with_the_command_that_makes_it(tmp_path: Path) 
     with pytest.raises(DataError, match=r"^list .*none\.txt does not exist\. Fix: run `make it`$"):
         TextAudio(path=tmp_path / "none.txt", sample_rate=8000, alphabet="a", made_by="make it")
     with pytest.raises(
-        DataError, match=r"no recordings in .* \(expected \.wav, \.flac, \.ogg, \.mp3\)\. Fix: add some "
+        DataError, match=r"no recordings in .* \(expected \.wav, \.flac, \.ogg, \.mp3, got no files\)\. Fix: add some "
     ):
         AudioFolder(path=tmp_path, sample_rate=8000)
 

@@ -187,6 +187,14 @@ def test_frames_of_one_folder_are_stacked_in_order(tmp_path: Path) -> None:
         Frames(path=tmp_path, count=4, stride=2)
 
 
+def test_numbers_of_frames_count_by_their_value(tmp_path: Path) -> None:
+    for frame in (1, 2, 9, 10, 11):
+        save(tmp_path / f"take2_{frame}.png", frame / 15)
+    frames = Frames(path=tmp_path, count=2)
+    assert [frames[i]["name"] for i in range(4)] == ["take2_1.png", "take2_2.png", "take2_9.png", "take2_10.png"]
+    torch.testing.assert_close(frames[2]["hq"][:, 0, 0, 0], torch.tensor([9, 10]) / 15)
+
+
 def test_frames_are_cut_and_turned_alike(tmp_path: Path) -> None:
     for frame in range(3):
         save(tmp_path / f"{frame}.png", width=16, height=12)

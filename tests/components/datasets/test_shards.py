@@ -42,6 +42,8 @@ def test_the_files_of_one_name_are_one_sample_over_all_shards(tmp_path: Path) ->
     shard(tmp_path / "2.tar", more)
     shards = TarShards(path=f"{tmp_path}/*.tar", columns={"image": "webp;png", "label": "cls", "text": "txt"})
     assert len(shards) == 2  # The second of the first shard has no label.
+    lacking = f"{tmp_path}/1.tar: passed over 1 of 2 samples without a file for every key, such as a/2"
+    assert shards.remarks == [lacking]
     assert [shards[i]["label"] for i in range(2)] == [3, 4]
     assert [shards[i]["text"] for i in range(2)] == ["one", "two"]
     torch.testing.assert_close(shards[1]["image"], torch.full((3, 2, 2), 0.4))
@@ -91,3 +93,22 @@ def test_damaged_files_are_told_with_their_shard_and_no_pickle_is_read(tmp_path:
     ):
         with pytest.raises(DataError, match=rf"1\.tar/1\.{ending}: {text}.*\. Fix: replace the file or remove it$"):
             TarShards(path=str(tmp_path / "1.tar"), columns={"x": ending})[0]
+
+
+def test_a_folder_of_shards_with_hidden_files_and_extensions_in_upper_case(tmp_path: Path) -> None:
+    shard(tmp_path / "a.tar", {"1.PNG": png(51), "1.CLS": b"3", "._1.png": b"", "__MACOSX/1.png": b""})
+    shard(tmp_path / "b.TAR", {"./1.png": png(51), "./1.cls": b"4"})
+    (tmp_path / "._a.tar").write_bytes(b"")
+    shards = TarShards(path=str(tmp_path), columns={"image": "png", "label": "CLS"})
+    assert [shards[index]["label"] for index in range(len(shards))] == [3, 4] and not shards.remarks
+    shard(tmp_path / "a.tar", {"1.PNG": png(51), "1.png": png(51)})
+    with pytest.raises(DataError, match=r"a\.tar: expected one file 1\.png, got 1\.PNG and 1\.png\. Fix: remove one$"):
+        TarShards(path=str(tmp_path / "a.tar"), columns={"image": "png"})
+
+
+def test_every_pattern_has_to_match(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shard(tmp_path / "1.tar", {"1.png": png(0)})
+    with pytest.raises(DataError, match=r"^tar_shards: no file matches .*/x-\*\.tar\. Fix: correct `path`$"):
+        TarShards(path=[str(tmp_path / "1.tar"), f"{tmp_path}/x-*.tar"], columns={"x": "png"})
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(TarShards(path="~/*.tar", columns={"x": "png"})) == 1

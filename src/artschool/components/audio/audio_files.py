@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from artschool.errors import DataError, ResourceError
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+UNSUPPORTED = frozenset((".aac", ".aif", ".aiff", ".amr", ".caf", ".m4a", ".mp4", ".opus", ".sph", ".w64", ".wma"))
+"""Endings of other audio files. Files with them are reported when they are passed over."""
+LARGEST = 2.0
+"""Largest absolute value of a sample, 6 dB above full scale.
+
+Mastering, resampling and lossy codecs exceed 1 by a few dB. Whole numbers that were never divided exceed it by far.
+"""
 
 
 def num_samples(file: Path, sample_rate: int) -> int:
@@ -32,8 +42,10 @@ def num_samples(file: Path, sample_rate: int) -> int:
 def read_audio(file: Path, sample_rate: int) -> Tensor:
     """Read a file as (T,), float32 in -1..1, with its channels averaged, resampled to `sample_rate`.
 
+    Float files and lossy codecs may exceed the range; values up to `LARGEST` are kept as they are.
+
     Raises:
-        DataError: The file is missing or is not readable audio.
+        DataError: The file is missing, is not readable audio, has no samples, or its samples are not audio.
         ResourceError: soundfile or soxr is not installed.
     """
     soundfile = _soundfile()
@@ -41,11 +53,27 @@ def read_audio(file: Path, sample_rate: int) -> Tensor:
         samples, rate = soundfile.read(file, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise _unreadable(file, error) from None
+    if problem := _problem(samples):
+        raise DataError(f"{file}: {problem}")
     length = -(-len(samples) * sample_rate // rate)
     mono = samples.mean(1)
     if rate != sample_rate:
         mono = _soxr().resample(mono, rate, sample_rate)
     return fit(torch.from_numpy(mono), length)
+
+
+def _problem(samples: NDArray[np.float32]) -> str:
+    """What makes these samples unusable, and how to fix it; "" if nothing does."""
+    if not samples.size:
+        return "expected audio, got no samples. Fix: replace the file or remove it"
+    # NaN in the samples makes both NaN.
+    low, high = float(samples.min()), float(samples.max())
+    if not math.isfinite(low) or not math.isfinite(high):
+        return "expected finite samples, got NaN or infinity. Fix: replace the file or remove it"
+    if max(-low, high) <= LARGEST:
+        return ""
+    fix = "divide them by 32768" if max(-low, high) <= 32768 else "scale them"
+    return f"expected samples in -1..1, got {low:g}..{high:g}. Fix: {fix}, or remove the file"
 
 
 def fit(audio: Tensor, length: int) -> Tensor:
@@ -55,6 +83,7 @@ def fit(audio: Tensor, length: int) -> Tensor:
 
 def _unreadable(file: Path, error: Any) -> DataError:
     found = str(error.error_string).rstrip(".") if file.exists() else "no file"
+    found = f"a broken link to {file.readlink()}" if file.is_symlink() and not file.exists() else found
     return DataError(f"{file}: expected WAV, FLAC, Ogg or MP3 audio, got: {found}. Fix: replace the file or remove it")
 
 

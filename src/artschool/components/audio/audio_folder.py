@@ -8,8 +8,9 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from artschool.components.audio.audio_files import SUFFIXES, fit, num_samples, read_audio
+from artschool.components.audio.audio_files import SUFFIXES, UNSUPPORTED, fit, num_samples, read_audio
 from artschool.components.audio.transcripts import missing_message
+from artschool.components.datasets.sources import Folder, find_files
 from artschool.errors import DataError
 from artschool.registry import datasets
 from artschool.registry.signature import Count
@@ -45,12 +46,8 @@ class AudioFolder:
     ) -> None:
         if not path.is_dir():
             raise DataError("audio_folder: " + missing_message(f"folder {path}", made_by))
-        self._files = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
-        if not self._files:
-            raise DataError(
-                f"audio_folder: no recordings in {path} (expected {', '.join(SUFFIXES)}). "
-                "Fix: add some or correct the path"
-            )
+        names, self.remarks = find_files(Folder(path), SUFFIXES, UNSUPPORTED, "audio_folder: no recordings")
+        self._files = [path / name for name in names]
         self._rate, self._crops = sample_rate, length is not None
         self._length = length or max(num_samples(file, sample_rate) for file in self._files)
 

@@ -67,10 +67,14 @@ class CtcDecode:
             required.
         vocabulary: File of tokens, in a format that the data set `text_audio` reads. null: those of `alphabet`. Exactly
             one of the two is required.
+        columns: Columns of a `vocabulary` that is a list of utterances, as in the data set `text_audio`. null: guessed
+            from the list.
     """
 
-    def __init__(self, *, alphabet: str | None = None, vocabulary: Path | None = None) -> None:
-        self._tokenizer = make_tokenizer(alphabet, vocabulary)
+    def __init__(
+        self, *, alphabet: str | None = None, vocabulary: Path | None = None, columns: list[str] | None = None
+    ) -> None:
+        self._tokenizer = make_tokenizer(alphabet, vocabulary, columns)
 
     def __call__(self, logits: Tensor, lengths: Tensor | None = None) -> list[str]:
         """Decode.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +52,14 @@ class Tokenizer:
         return "".join(self._tokens.get(number, "") for number in numbers)
 
 
-def make_tokenizer(alphabet: str | None, vocabulary: Path | None) -> Tokenizer:
+def make_tokenizer(alphabet: str | None, vocabulary: Path | None, columns: Sequence[str] | None = None) -> Tokenizer:
     """Make a tokenizer from the options `alphabet` and `vocabulary`, of which exactly one is given.
 
     Args:
         alphabet: Characters, numbered from 1 in this order.
         vocabulary: A `.json` file with a list of tokens, numbered from 1, or a mapping from token to number. Or a list
             of utterances, the sorted characters of whose texts are the alphabet.
+        columns: The columns of that list. None: guessed from it.
 
     Raises:
         ConfigError: Both or neither are given, or the alphabet has a duplicate character.
@@ -71,9 +73,9 @@ def make_tokenizer(alphabet: str | None, vocabulary: Path | None) -> Tokenizer:
             raise ConfigError(f"alphabet: duplicate characters {', '.join(map(repr, duplicates))}")
         return Tokenizer(_count_from_one(alphabet), f"the alphabet {alphabet!r}")
     assert vocabulary is not None
-    if vocabulary.suffix == ".json":
+    if vocabulary.suffix.lower() == ".json":
         return Tokenizer(_read_json(vocabulary), f"the vocabulary {vocabulary}")
-    characters = {character for _, text in read_transcripts(vocabulary) for character in text}
+    characters = {character for row in read_transcripts(vocabulary, columns).rows for character in row.text}
     return Tokenizer(_count_from_one(sorted(characters)), f"the vocabulary {vocabulary}")
 
 
@@ -85,17 +87,25 @@ def _duplicates(items: Iterable[Any]) -> list[Any]:
     return sorted(item for item, count in Counter(items).items() if count > 1)
 
 
+def _mapping(file: Path, pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    pairs = list(pairs)
+    if duplicates := _duplicates(token for token, _ in pairs):
+        listed = ", ".join(map(repr, duplicates))
+        raise DataError(f"{file}: duplicate tokens {listed}. Fix: remove all but one of each")
+    return dict(pairs)
+
+
 def _read_json(file: Path) -> dict[str, int]:
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"), object_pairs_hook=partial(_mapping, file))
     except FileNotFoundError:
         raise DataError(missing_message(f"vocabulary {file}", None)) from None
     except ValueError as error:
         raise DataError(f"{file}: invalid JSON: {error}") from None
     if isinstance(content, list) and all(isinstance(token, str) and token for token in content):
-        content = _count_from_one(content)
+        content = _mapping(file, zip(content, range(1, len(content) + 1), strict=True))
     numbers = list(content.values()) if isinstance(content, dict) else []
-    if not numbers or "" in content or not all(isinstance(number, int) and number > 0 for number in numbers):
+    if not numbers or "" in content or not all(type(number) is int and number > 0 for number in numbers):
         raise DataError(
             f"{file}: expected a list of tokens, or a mapping from tokens to whole numbers of 1 or more, "
             f"got {textwrap.shorten(repr(content), 80, placeholder=' ...')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -136,7 +137,7 @@ class HuggingFace:
                 "hugging_face requires datasets, which is not installed. Fix: pip install 'artschool[huggingface]'"
             ) from error
         try:
-            self._data = self._load(package, Path(path), config, split, download)
+            self._data = self._load(package, Path(os.path.expanduser(path)), config, split, download)  # noqa: PTH111  # keeps an unknown user
         except (OSError, ValueError) as error:
             raise DataError(f"hugging_face: {path}: {error}") from error
         missing = [column for column in columns.values() if column not in self._data.column_names]

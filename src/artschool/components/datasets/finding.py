@@ -66,7 +66,8 @@ def list_folder(root: Path) -> Listing:
 
 def _walk(root: Path, start: str, visited: set[str], found: Listing) -> list[str]:
     """Add what is below one folder, without following links to folders. Returns these links."""
-    links, folders = [], [start]
+    links: list[str] = []
+    folders = [start]
     while folders:
         folder = folders.pop()
         here = os.path.realpath(root / folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
@@ -24,7 +25,9 @@ from artschool.registry.signature import Count
 
 @datasets.register
 class Frames:
-    """Sequences of `count` frames from one folder, in the order of their names; every possible start is one sample.
+    """Sequences of `count` frames from one folder; every possible start is one sample.
+
+    Frames are in the order of their names, where numbers count by their value: `2.png` comes before `10.png`.
 
     `lq` and `hq` are (T, 3, H, W). All frames of a sample have the same crop and orientation; each is corrupted
     separately, and `corruption_entropy` is (T, number of fixed corruptions). `name` is that of the first frame.
@@ -64,6 +67,8 @@ class Frames:
         videos: dict[tuple[int, str], list[int]] = {}
         for index, folder in enumerate(folders):
             videos.setdefault(folder, []).append(index)
+        for frames in videos.values():
+            frames.sort(key=lambda index: _in_numbers(self._pictures.name(index)))
         self._samples = [
             frames[start : start + reach + 1 : stride]
             for frames in videos.values()
@@ -86,7 +91,8 @@ class Frames:
         name, location = self._pictures.name(indices[0]), self._pictures.location(indices[0])
         images = [self._pictures.read(frame) for frame in indices]
         if self._size is not None:
-            top, left = random_corner(*images[0].shape[:2], self._size, location)
+            height, width = images[0].shape[:2]
+            top, left = random_corner(height, width, self._size, location)
             images = [cut(image, top, left, self._size) for image in images]
         sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
         if len(sizes) > 1:
@@ -96,3 +102,9 @@ class Frames:
             )
         stack = torch.stack([to_tensor(image) for image in images])
         return self._degrade(orient(stack, random_orientation(self._augment)), name)
+
+
+def _in_numbers(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names by the values of the numbers in them, and equal ones by their text."""
+    parts = re.split(r"([0-9]+)", name)
+    return [*((int(part), "") if part.isdecimal() and part.isascii() else (-1, part) for part in parts), (0, name)]

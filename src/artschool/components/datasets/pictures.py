@@ -9,7 +9,6 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from artschool.components.datasets.finding import endings_of, select_names
 from artschool.components.datasets.pixels import (
     FORMATS,
     UNSUPPORTED,
@@ -18,13 +17,10 @@ from artschool.components.datasets.pixels import (
     check_large_enough,
     decode,
 )
-from artschool.components.datasets.sources import FileSource, open_files
-from artschool.errors import DataError
+from artschool.components.datasets.sources import find_files, open_files
 
 Augment = bool | Literal["flip"]
 Crop = Literal["random", "middle"]
-MAX_NOTES = 5
-"""The most links that the notes name for each folder."""
 
 
 class Pictures:
@@ -43,14 +39,9 @@ class Pictures:
         self.files: list[tuple[int, str]] = []
         self.remarks: list[str] = []
         for number, source in enumerate(self._sources):
-            names = select_names(source.names, FORMATS, exclude)
-            if not names:
-                raise DataError(
-                    f"{owner}: no images in {source.path} (expected {', '.join(FORMATS)}, got "
-                    f"{endings_of(source.names)}). Fix: add some or correct the path"
-                )
+            names, remarks = find_files(source, FORMATS, UNSUPPORTED, f"{owner}: no images", exclude)
             self.files += [(number, name) for name in names]
-            self.remarks += _remarks(source, names, exclude)
+            self.remarks += remarks
 
     def __len__(self) -> int:
         return len(self.files)
@@ -72,15 +63,6 @@ class Pictures:
     def name(self, index: int) -> str:
         """Return the name of the file, without folders."""
         return self.files[index][1].rpartition("/")[2]
-
-
-def _remarks(source: FileSource, names: Sequence[str], exclude: Sequence[str]) -> list[str]:
-    selected = set(names)
-    odd = [f"{source.path}/{name} {note}" for name, note in source.notes.items() if name not in selected]
-    notes = [*odd[:MAX_NOTES], f"{source.path}: and {len(odd) - MAX_NOTES} more links"] if len(odd) > MAX_NOTES else odd
-    if others := select_names(source.names, UNSUPPORTED, exclude):
-        notes.append(f"{source.path}: passed over {endings_of(others)} (supported: {', '.join(FORMATS)})")
-    return notes
 
 
 def random_corner(height: int, width: int, size: int, location: str) -> tuple[int, int]:
@@ -123,5 +105,6 @@ def crop_image(pixels: Pixels, size: int | None, crop: Crop, location: str) -> P
         return pixels
     if crop == "middle":
         return center_square(pixels, size, location)
-    top, left = random_corner(*pixels.shape[:2], size, location)
+    height, width = pixels.shape[:2]
+    top, left = random_corner(height, width, size, location)
     return cut(pixels, top, left, size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from artschool.components.datasets.finding import is_hidden
 from artschool.components.datasets.pixels import FORMATS, REMOVE, decode, to_tensor
-from artschool.components.datasets.sources import Tar
+from artschool.components.datasets.sources import Folder, Tar, find_files
 from artschool.errors import DataError, allowed
 from artschool.registry import datasets
+from artschool.wording.counting import counted
 
 Decoder = Callable[[bytes, str], Any]
 MOST_EXTENSIONS = 10
@@ -49,8 +52,9 @@ class TarShards:
     in 0..1, `.cls` a number, `.txt` text, `.json` its content, `.npy` a tensor.
 
     Args:
-        path: A .tar file, a pattern such as `shards/*.tar`, or a list of them.
+        path: A .tar file, a pattern such as `shards/*.tar`, a folder of .tar files, or a list of them.
         columns: File extension of each key, such as `{image: jpg, label: cls}`. `jpg;png` takes the first that exists.
+            Case does not matter.
 
     Raises:
         DataError: No shard is found, a shard is damaged or compressed, an extension is unknown, or no sample has all
@@ -59,10 +63,8 @@ class TarShards:
 
     def __init__(self, *, path: str | list[str], columns: dict[str, str]) -> None:
         patterns = [path] if isinstance(path, str) else path
-        shards = [Path(file) for pattern in patterns for file in sorted(glob.glob(pattern))]  # noqa: PTH207  # absolute ones too
-        if not shards:
-            raise DataError(f"tar_shards: no file matches {', '.join(patterns)}. Fix: correct `path`")
-        self._columns = {key: endings.split(";") for key, endings in columns.items()}
+        shards = [file for pattern in patterns for file in _files(pattern)]
+        self._columns = {key: endings.lower().split(";") for key, endings in columns.items()}
         unknown = sorted(
             {e for endings in self._columns.values() for e in endings if e.rpartition(".")[2] not in DECODERS}
         )
@@ -70,9 +72,10 @@ class TarShards:
             hint = allowed("Available extensions", unknown[0], DECODERS)
             raise DataError(f"tar_shards: columns: unknown extension {unknown[0]!r}. {hint}")
         self._shards = [Tar(shard) for shard in shards]
-        self._samples: list[tuple[int, str, tuple[str, ...]]] = []
+        self._samples: list[tuple[int, list[str]]] = []
+        self.remarks: list[str] = []
         for number, shard in enumerate(self._shards):
-            self._samples += [(number, stem, found) for stem, found in self._complete(shard)]
+            self._samples += [(number, names) for names in self._complete(shard)]
         if not self._samples:
             expected = ", ".join(";".join(endings) for endings in self._columns.values())
             found = sorted({PurePosixPath(name).name.partition(".")[2] for tar in self._shards for name in tar.names})
@@ -81,32 +84,61 @@ class TarShards:
                 f"{', '.join(found[:MOST_EXTENSIONS]) or 'no files'}). Fix: correct `columns`"
             )
 
-    def _complete(self, shard: Tar) -> list[tuple[str, tuple[str, ...]]]:
-        """Return the samples that have a file for every key, with the extensions found."""
-        stems: dict[str, set[str]] = {}
+    def _complete(self, shard: Tar) -> list[list[str]]:
+        """Return the file of each key, for the samples that have all of them."""
+        stems: dict[str, dict[str, str]] = {}
         for name in shard.names:
+            if is_hidden(name):
+                continue
             folder, slash, last = name.rpartition("/")
             stem, _, ending = last.partition(".")
-            stems.setdefault(f"{folder}{slash}{stem}", set()).add(ending)
-        samples = []
-        for stem, present in stems.items():
-            found = [next((e for e in endings if e in present), None) for endings in self._columns.values()]
-            if None not in found:
-                samples.append((stem, tuple(ending for ending in found if ending is not None)))
+            files = stems.setdefault(f"{folder}{slash}{stem}", {})
+            if (other := files.setdefault(ending.lower(), name)) != name:
+                raise DataError(
+                    f"{shard.path}: expected one file {stem}.{ending.lower()}, got {other} and {name}. Fix: remove one"
+                )
+        samples, lacking = [], []
+        for stem, files in stems.items():
+            found = [next((files[e] for e in endings if e in files), None) for endings in self._columns.values()]
+            complete = [name for name in found if name is not None]
+            if len(complete) == len(found):
+                samples.append(complete)
+            else:
+                lacking.append(stem)
+        if samples and lacking:
+            count = f"{len(lacking)} of {counted(len(stems), 'sample')}"
+            self.remarks.append(f"{shard.path}: passed over {count} without a file for every key, such as {lacking[0]}")
         return samples
 
     def __len__(self) -> int:
         return len(self._samples)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        number, stem, endings = self._samples[index]
+        number, names = self._samples[index]
         shard = self._shards[number]
         sample = {}
-        for key, ending in zip(self._columns, endings, strict=True):
-            name = f"{stem}.{ending}"
+        for key, name in zip(self._columns, names, strict=True):
             data, location = shard.read(name), f"{shard.path}/{name}"
+            ending = name.rpartition(".")[2].lower()
             try:
-                sample[key] = DECODERS[ending.rpartition(".")[2]](data, location)
+                sample[key] = DECODERS[ending](data, location)
             except ValueError as error:
                 raise DataError(f"{location}: cannot be decoded as {ending}: {error}. {REMOVE}") from error
         return sample
+
+
+def _files(pattern: str) -> list[Path]:
+    """The shards that a path or a pattern means: a file, those that match, or all below a folder.
+
+    Raises:
+        DataError: There are none.
+    """
+    path = Path(os.path.expanduser(pattern))  # noqa: PTH111  # unlike Path, keeps the `~` of an unknown user
+    if path.is_dir():
+        return [
+            path / name for name in find_files(Folder(path), (".tar",), (".tgz", ".gz"), "tar_shards: no shards")[0]
+        ]
+    files = [Path(file) for file in sorted(glob.glob(str(path)))]  # noqa: PTH207  # absolute ones too
+    if not files:
+        raise DataError(f"tar_shards: no file matches {pattern}. Fix: correct `path`")
+    return files

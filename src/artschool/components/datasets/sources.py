@@ -6,12 +6,15 @@ import os
 import posixpath
 import tarfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from artschool.components.datasets.finding import list_folder
+from artschool.components.datasets.finding import endings_of, list_folder, select_names
 from artschool.errors import DataError
+
+MAX_LINKS = 5
+"""The most links that the remarks on a folder name."""
 
 
 class FileSource(Protocol):
@@ -182,3 +185,36 @@ def open_files(path: Path, owner: str) -> FileSource:
         found = f"a {path.suffix} file" if path.suffix else "a file without extension"
         raise DataError(f"{owner}: {path}: expected a folder, .zip or .tar, got {found}. Fix: correct the path")
     return kinds[path.suffix.lower()](path)
+
+
+def find_files(
+    source: FileSource, endings: Collection[str], others: Collection[str], none: str, exclude: Sequence[str] = ()
+) -> tuple[list[str], list[str]]:
+    """Find the files of a data set.
+
+    Args:
+        endings: File extensions to look for, in lower case.
+        others: Extensions of files of the same kind that cannot be read.
+        none: Start of the error if there is no file, such as `image_folder: no images`.
+        exclude: Patterns of file names to leave out.
+
+    Returns:
+        Their names, sorted, and remarks on what was passed over although it may have been meant.
+
+    Raises:
+        DataError: There is no such file.
+    """
+    names = select_names(source.names, endings, exclude)
+    if not names:
+        raise DataError(
+            f"{none} in {source.path} (expected {', '.join(endings)}, got {endings_of(source.names)}). "
+            "Fix: add some or correct the path"
+        )
+    selected = set(names)
+    links = [f"{source.path}/{name} {note}" for name, note in source.notes.items() if name not in selected]
+    remarks = links[:MAX_LINKS]
+    if len(links) > MAX_LINKS:
+        remarks.append(f"{source.path}: {len(links) - MAX_LINKS} more links lead nowhere, or to a folder read already")
+    if passed := select_names(source.names, others, exclude):
+        remarks.append(f"{source.path}: passed over {endings_of(passed)} (supported: {', '.join(endings)})")
+    return names, remarks
