@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from artschool import ranks
@@ -15,7 +15,7 @@ from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
-from artschool.engine.run_folder import create_run_folder
+from artschool.engine.run_folder import create_run_folder, hold_folder, release_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.train_iteration import train_iteration
@@ -27,7 +27,7 @@ def train(run: RunState) -> None:
     """Train a run from its current iteration to its last one. See `Run.train`."""
     if run.is_finished:
         return None
-    with stop_flag() as flag, all_frozen(run.networks.values()):
+    with _alone_in_folder(run), stop_flag() as flag, all_frozen(run.networks.values()):
         _write_config_files(run)
         while True:
             try:
@@ -68,6 +68,20 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
                 )
         for warning in end_of_run_warnings(run):
             run.note(f"warning: {warning}")
+
+
+@contextmanager
+def _alone_in_folder(run: RunState) -> Iterator[None]:
+    hold_folder(run)
+    if run.lock is None:
+        yield
+        return
+    run.lock.is_training = True
+    try:
+        yield
+    finally:
+        run.lock.is_training = False
+        release_folder(run)
 
 
 def _guarded(run: RunState, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -22,6 +22,7 @@ from artschool.engine.meters import Meters
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.run_lock import RunLock
 
 Record = Mapping[str, float | int]
 
@@ -84,6 +85,8 @@ class RunState:
         pending: Whether the last finished iteration is still to be logged and evaluated, as far as that is due.
         saved_at: The number of finished iterations of the last state that is on the disk, or with which the run began.
         resumed_from: The number of the checkpoint from which the run has resumed.
+        lock: The lock on the run folder, while the run is loaded to train and while it trains.
+        known_checkpoints: The numbers of the checkpoints in the run folder when the run was loaded or has last trained.
         last_evaluation: The values of the latest evaluations, by name.
     """
 
@@ -108,6 +111,8 @@ class RunState:
     pending: bool = False
     saved_at: int | None = None
     resumed_from: int | None = None
+    lock: RunLock | None = None
+    known_checkpoints: list[int] | None = None
     last_evaluation: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     iteration_seeds: Seeds = field(init=False)
