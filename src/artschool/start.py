@@ -15,7 +15,7 @@ from artschool.config.structure import Config
 from artschool.engine.checkpoint import restore, restore_networks
 from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
 from artschool.engine.run import Run
-from artschool.engine.run_folder import check_writable
+from artschool.engine.run_folder import check_writable, hold_folder, lock_early
 from artschool.engine.run_state import Logger
 from artschool.errors import CheckpointError
 from artschool.lint import Subject, lint
@@ -58,15 +58,17 @@ def load(
     Raises:
         ConfigError: The file has faults; the error lists all of them. Nothing was started.
         CheckpointError: The checkpoint is damaged or does not fit.
+        ResourceError: Another process trains in the run folder.
     """
     console = console or Console(quiet=True)
     report = partial(_print, console)
-    checked, run = _build_run(config, overrides, run_dir, report, traced=traced)
+    checked, run = _build_run(config, overrides, run_dir, report, traced=traced, locked=True)
     # If the console itself fails, there is no place to print a warning.
     console_logger = FailSafeLogger(ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
         file_loggers: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [console_logger, *(FailSafeLogger(logger, console_logger.note) for logger in file_loggers)]
+    hold_folder(run)
     resume_from(run, resume, report)
     return run
 
@@ -117,17 +119,20 @@ def _build_run(
     report: Report,
     *,
     traced: bool = False,
+    locked: bool = False,
 ) -> tuple[Config, Run]:
     path, report = Path(config), _without_repeats(report)
     checked = check_file(path, overrides, announce=report)
     for warning in checked.warnings:
         report(f"warning: {warning}")
     folder = expand_home(Path(run_dir)) if run_dir is not None else checked.sections.runs / checked.sections.name
+    lock = lock_early(folder) if locked else None
     if traced and not _is_finished(checked, folder):
         if ranks.is_main():
             check_writable(folder)
         _trace(checked, folder, report)
     run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=report)
+    run.lock = lock
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):
         report(f"warning: {finding}")
     return checked, run

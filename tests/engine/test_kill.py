@@ -54,7 +54,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
         ("before_fsync:4=kill", [5]),
         ("before_rename:4=kill", [5]),
         ("after_rename:4=kill", [5, 10]),
-        ("mid_rotate:3=kill", [10, 15]),
+        ("mid_rotate:3=kill", [5, 10]),  # What the amended checkpoint replaces, of seven files.
+        ("mid_rotate:10=kill", [10, 15]),
     ],
 )
 def test_a_kill_in_a_save_costs_nothing(tmp_path: Path, uninterrupted: Checkpoint, fault: str, left: list[int]) -> None:

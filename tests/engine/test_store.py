@@ -588,3 +588,42 @@ def test_a_failure_while_deleting_is_a_resource_error(store: CheckpointStore, mo
     assert store.numbers() == [2]
     store.clean()
     assert names(store.folder) == ["00000002"]
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_amending_replaces_values_of_the_state_and_writes_no_tensor_again(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError("links are not supported")
+
+    if not linked:
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
+    path = save(store, 1)
+    tensors, before = path / "gen.safetensors", (path / "gen.safetensors").stat().st_ino
+    store.amend(1, {"seen": float("inf")})
+    assert store.load(1).state == {"value": 1.0, "seen": float("inf")}
+    assert store.load(1).manifest.config_hash == "c0ffee"
+    assert (tensors.stat().st_ino == before, tensors.stat().st_nlink) == (linked, 1)
+    assert names(store.folder) == ["00000001"]
+
+
+def test_amending_what_is_missing_or_damaged_is_refused(store: CheckpointStore) -> None:
+    with pytest.raises(CheckpointError, match=r"checkpoint does not exist\. Available checkpoints: none"):
+        store.amend(1, {})
+    path = save(store, 1)
+    (path / "state.json").write_bytes((path / "state.json").read_bytes() + b" ")
+    with pytest.raises(
+        CheckpointError, match=r"state\.json: damaged: its SHA-256 differs from the one in the manifest"
+    ):
+        store.amend(1, {})
+
+
+@pytest.mark.parametrize("point", ["before_write", "before_fsync", "before_rename", "after_rename"])
+def test_a_kill_while_amending_leaves_the_old_or_the_new_state(store: CheckpointStore, point: str) -> None:
+    save(store, 1)
+    for nth in (1, 2):
+        assert finish(start(lambda: store.amend(1, {"seen": 1}), f"{point}:{nth}=kill")) in (0, -signal.SIGKILL)
+        store.clean()
+        assert store.load(1).state in ({"value": 1.0}, {"value": 1.0, "seen": 1})
+        assert names(store.folder) == ["00000001"]

@@ -15,7 +15,7 @@ def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, 
     console = Terminal(highlight=False)
     try:
         run = load(config, overrides, run_dir=run_dir, resume=resume, traced=traced, console=console)
-        if run.iteration >= run.iterations:
+        if run.is_finished:
             if ranks.is_main():
                 console.print(
                     f"{run.folder}: already finished ({run.iteration} of {run.iterations} iterations)", soft_wrap=True

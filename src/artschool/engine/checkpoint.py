@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -34,20 +34,38 @@ def save(run: RunState) -> None:
         StateError: The code of a network has replaced a parameter that an optimizer moves.
     """
     run.trained_parameters.check()
-    meters = run.meters.state_dict()
-    gathered = ranks.gather(meters)
+    gathered = ranks.gather(run.meters.state_dict())
     optimizers = _optimizers(run)
+
+    def write() -> None:
+        tensors, state = capture(run, gathered, optimizers)
+        run.store.save(
+            run.iteration,
+            tensors,
+            state,
+            config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
+            world_size=ranks.world_size(),
+        )
+
+    _on_main(run, write)
+    run.saved_at = run.iteration
+
+
+def amend(run: RunState) -> None:
+    """Add to the checkpoint of the current iteration what its log point and its evaluations have changed.
+
+    Every process must call this. Raises what `save` raises.
+    """
+    changes = {"meters": ranks.gather(run.meters.state_dict()), "best": run.best, "pending": run.pending}
+    _on_main(run, lambda: run.store.amend(run.iteration, changes))
+
+
+def _on_main(run: RunState, write: Callable[[], None]) -> None:
+    """Write to the store and delete old checkpoints, in the main process. All processes raise if it fails."""
     error = ""
     if ranks.is_main():
         try:
-            tensors, state = capture(run, gathered, optimizers)
-            run.store.save(
-                run.iteration,
-                tensors,
-                state,
-                config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
-                world_size=ranks.world_size(),
-            )
+            write()
             run.store.rotate(_protected(run), keep_last=run.sections.checkpoint.keep_last)
         except BaseException as failure:
             error = str(failure) or type(failure).__name__
@@ -83,6 +101,7 @@ def capture(
         "shift": run.data_offset,
         "rollbacks": run.rollbacks,
         "best": run.best,
+        "pending": run.pending,
         "updates": updates,
         "optimizer_scalars": scalars,
         "optimizer_tensors": len(tensors[OPTIMIZERS]),
@@ -127,10 +146,11 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
         _load_optimizer(step.update, step.networks, name, checkpoint)
         step.update.load_state_dict(state["updates"][name])
         step.update.scheduled.set_rates(max(state["iteration"] - 1, 0))
-    run.resumed_from = state["iteration"]
+    run.resumed_from = run.saved_at = state["iteration"]
     run.seconds = state["seconds"]
     run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
     run.best = tuple(state["best"]) if state["best"] else None
+    run.pending = state.get("pending", False)
     run.meters.load_state_dict(state["meters"][ranks.rank()])
     return differences(state["config"], run.config)
 
@@ -151,6 +171,7 @@ def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
         own = {name.removeprefix(f"{path}/"): value for name, value in kept.items() if name.startswith(f"{path}/")}
         _load(module, {path: own}, path, location)
     run.iteration = checkpoint.state["iteration"]
+    run.context.iteration = max(run.iteration - 1, 0)
 
 
 def differences(then: Any, now: Any, path: str = "") -> list[str]:

@@ -1,9 +1,14 @@
-"""Actions after an iteration, such as logging and saving. `AFTER_ITERATION` lists them in order."""
+"""Actions after an iteration, such as logging and saving. `AFTER_ITERATION` lists them in order.
+
+What is due to be saved is saved before anything looks at the result: images, numbers and evaluations may run into an
+error, or take hours. A checkpoint is `pending` until they are done, and a run that resumes from it does them first.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,6 +20,7 @@ from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import check_skipped_updates, non_finite_weights
 from artschool.engine.pictures import log_pictures
 from artschool.engine.run_state import RunState
+from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import NumericsError
 
@@ -24,14 +30,13 @@ class Outcome:
     """The result of an iteration, which the actions after it read and write.
 
     Attributes:
-        batches: The micro-batches of the iteration, with the values that its steps have kept.
+        batches: The micro-batches of the iteration, with the values that its steps have kept. None: the run has resumed
+            after the iteration.
         numbers: Numbers to log, by name.
-        saved: Whether a checkpoint has been saved after this iteration.
     """
 
-    batches: MicroBatches
+    batches: MicroBatches | None = None
     numbers: dict[str, float] = field(default_factory=dict)
-    saved: bool = False
 
 
 Action = Callable[[RunState, Outcome], None]
@@ -53,7 +58,46 @@ class Due(NamedTuple):
 
 def perform_due(run: RunState, outcome: Outcome) -> None:
     """Run every action that is due after the iteration that has just finished."""
-    for is_due, action in AFTER_ITERATION:
+    with saved_on_failure(run):
+        run.pending = _is_look_due(run, outcome)
+        _perform(ADVANCE, run, outcome)
+    _perform(SAVE, run, outcome)
+    look(run, outcome)
+
+
+def look(run: RunState, outcome: Outcome) -> None:
+    """Do what is pending after the last finished iteration, then add to its checkpoint what changed."""
+    before = _versions(run) if run.pending else {}
+    with saved_on_failure(run):
+        _perform(LOOK, run, outcome)
+    if run.pending:
+        _finish(run, has_changed=_versions(run) != before)
+
+
+@contextmanager
+def saved_on_failure(run: RunState) -> Iterator[None]:
+    """If the block raises, save the last finished iteration, unless it is saved already, and add a note to the error.
+
+    Inside the block, networks must be as an iteration has left them. With several processes, nothing is saved, since
+    those that have not failed do not take part.
+    """
+    try:
+        yield
+    except Exception as error:
+        if run.saved_at != run.iteration and ranks.world_size() == 1:
+            try:
+                checkpoint.save(run)
+            except Exception as failure:
+                error.add_note(f"The last iterations could not be saved: {failure}")
+        if run.saved_at and run.saved_at == run.iteration:
+            error.add_note(
+                f"A checkpoint is saved after iteration {run.iteration}. To resume, run the same command again"
+            )
+        raise
+
+
+def _perform(actions: Sequence[Due], run: RunState, outcome: Outcome) -> None:
+    for is_due, action in actions:
         if is_due(run, outcome):
             action(run, outcome)
 
@@ -64,7 +108,7 @@ def _always(run: RunState, outcome: Outcome) -> bool:
 
 def _is_picture_due(run: RunState, outcome: Outcome) -> bool:
     pictures = run.sections.log.pictures
-    return pictures is not None and run.iteration % pictures.every == 0
+    return pictures is not None and outcome.batches is not None and run.iteration % pictures.every == 0
 
 
 def _is_log_due(run: RunState, outcome: Outcome) -> bool:
@@ -83,14 +127,17 @@ def _due_evaluations(run: RunState) -> tuple[Evaluation, ...]:
     return due
 
 
+def _is_look_due(run: RunState, outcome: Outcome) -> bool:
+    return any(is_due(run, outcome) for is_due in (_is_picture_due, _is_log_due, _is_evaluation_due))
+
+
 def _has_numbers(run: RunState, outcome: Outcome) -> bool:
     return bool(outcome.numbers)
 
 
 def _is_save_due(run: RunState, outcome: Outcome) -> bool:
     every = run.sections.checkpoint.every
-    is_best = run.best is not None and run.best[1] == run.iteration
-    return is_best or run.iteration == run.iterations or (every is not None and run.iteration % every == 0)
+    return run.iteration == run.iterations or (every is not None and run.iteration % every == 0)
 
 
 def _advance_loggers(run: RunState, outcome: Outcome) -> None:
@@ -99,28 +146,42 @@ def _advance_loggers(run: RunState, outcome: Outcome) -> None:
 
 
 def _log_pictures(run: RunState, outcome: Outcome) -> None:
-    assert run.sections.log.pictures is not None
+    assert run.sections.log.pictures is not None and outcome.batches is not None
     log_pictures(run, run.sections.log.pictures, outcome.batches.first)
 
 
-def _collect_numbers(run: RunState, outcome: Outcome) -> None:
-    """Add the numbers since the last log point.
+def _check_updates(run: RunState, outcome: Outcome) -> None:
+    """Stop the run after too many non-finite updates, before it is saved.
 
     Raises:
-        NumericsError: Too many updates were non-finite. The numbers have been logged.
+        NumericsError: There were too many. The numbers have been logged.
     """
-    outcome.numbers |= _numbers(run)
     try:
         check_skipped_updates(run)
     except NumericsError:
+        run.pending = False
+        outcome.numbers |= run.meters.drain() | _numbers_of_updates(run)
         _write_log(run, outcome)
         raise
 
 
+def _collect_numbers(run: RunState, outcome: Outcome) -> None:
+    """Add the numbers since the last log point. They are kept until they are logged."""
+    outcome.numbers |= run.meters.means() | _numbers_of_updates(run)
+    iteration = run.iteration - 1
+    for step in run.steps:
+        if step.graph.when.active(iteration):
+            outcome.numbers |= step.log_data(iteration)
+    for name, hook in hooks(run.networks, "get_debug_values"):
+        outcome.numbers |= {f"{name}/{key}": float(value) for key, value in hook(iteration, name).items()}
+
+
 def _evaluate(run: RunState, outcome: Outcome) -> None:
     for evaluation in _due_evaluations(run):
-        run.last_evaluation |= evaluation.run(run.iteration, run.device)
-    outcome.numbers |= run.last_evaluation
+        values = evaluation.run(run.iteration, run.device)
+        outcome.numbers |= values
+        kept = {name: value for name, value in run.last_evaluation.items() if name.split("/")[0] != evaluation.name}
+        run.last_evaluation = kept | values
 
 
 def _write_log(run: RunState, outcome: Outcome) -> None:
@@ -148,32 +209,61 @@ def _keep_best(run: RunState, outcome: Outcome) -> None:
 
 def _save(run: RunState, outcome: Outcome) -> None:
     checkpoint.save(run)
-    outcome.saved = True
 
 
-AFTER_ITERATION = (
-    Due(_always, _advance_loggers),
+def _finish(run: RunState, *, has_changed: bool) -> None:
+    """Put into the checkpoint that nothing is pending any more, or write one if the iteration is the best so far.
+
+    Args:
+        has_changed: Whether looking has changed a tensor, such as a buffer that counts calls.
+    """
+    run.pending = False
+    if _is_log_due(run, Outcome()):
+        run.meters.clear()
+    is_saved = run.saved_at == run.iteration and ranks.largest(run.iteration in run.store.numbers())
+    if is_saved and not ranks.largest(has_changed):
+        checkpoint.amend(run)
+    elif is_saved or (run.best is not None and run.best[1] == run.iteration):
+        checkpoint.save(run)
+
+
+def _versions(run: RunState) -> dict[int, int]:
+    """How often each tensor of a checkpoint has been changed in place, by its identity."""
+    modules = (*run.networks.values(), *run.modules.values(), *(ema.module for ema in run.emas.values()))
+    tensors = (tensor for module in modules for tensor in (*module.parameters(), *module.buffers()))
+    return {id(tensor): tensor._version for tensor in tensors}
+
+
+ADVANCE = (Due(_always, _advance_loggers),)
+SAVE = (Due(_is_log_due, _check_updates), Due(_is_save_due, _save))
+LOOK = (
     Due(_is_picture_due, _log_pictures),
     Due(_is_log_due, _collect_numbers),
     Due(_is_evaluation_due, _evaluate),
     Due(_has_numbers, _write_log),
     Due(_is_evaluation_due, _keep_best),
-    Due(_is_save_due, _save),
 )
+AFTER_ITERATION = (*ADVANCE, *SAVE, *LOOK)
 
 
-def _numbers(run: RunState) -> dict[str, float]:
-    """The numbers since the last log point, by name; waits for the device."""
-    numbers = run.meters.drain()
-    iteration = run.iteration - 1
+def _numbers_of_updates(run: RunState) -> dict[str, float]:
+    """The learning rates and other numbers of every step that has trained since the last log point."""
+    numbers: dict[str, float] = {}
     for step in run.steps:
-        if step.graph.when.active(iteration):
-            numbers |= step.log_data(iteration)
-            if step.update is not None:
-                numbers |= _update_numbers(step.graph.name, step.update)
-    for name, hook in hooks(run.networks, "get_debug_values"):
-        numbers |= {f"{name}/{key}": float(value) for key, value in hook(iteration, name).items()}
+        if step.update is not None and (last := _last_trained(run, step)) is not None:
+            step.update.scheduled.set_rates(last)  # A run that resumes has set those of another iteration.
+            numbers |= _update_numbers(step.graph.name, step.update)
     return numbers
+
+
+def _last_trained(run: RunState, step: TrainStep) -> int | None:
+    """The last iteration since the last log point at which a step has trained. None: it has not."""
+    every = run.sections.log.every
+    since = (run.iteration - 1) // every * every
+    for iteration in reversed(range(since, run.iteration)):
+        if step.graph.when.active(iteration) and step.trainable(iteration):
+            return iteration
+    return None
 
 
 def _update_numbers(step: str, update: Update) -> dict[str, float]:

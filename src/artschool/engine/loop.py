@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
-from artschool.engine.due import Outcome, perform_due
+from artschool.engine.due import Outcome, look, perform_due, saved_on_failure
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
-from artschool.engine.run_folder import create_run_folder
+from artschool.engine.run_folder import create_run_folder, hold_folder, release_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.train_iteration import train_iteration
@@ -24,14 +25,16 @@ from artschool.storage.durable import remove_leftovers, write_file
 
 def train(run: RunState) -> None:
     """Train a run from its current iteration to its last one. See `Run.train`."""
-    if run.iteration >= run.iterations:
+    if run.is_finished:
         return None
-    with stop_flag() as flag, all_frozen(run.networks.values()):
+    with _alone_in_folder(run), stop_flag() as flag, all_frozen(run.networks.values()):
         _write_config_files(run)
         while True:
             try:
                 return _train_to_end(run, flag)
             except NumericsError as error:
+                if run.pending:  # A metric raised it: the training itself is sound.
+                    raise
                 roll_back(run, error)
 
 
@@ -41,19 +44,22 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         for logger in run.loggers:
             stack.callback(logger.close)
             logger.start(run)
+        run.saved_at = run.iteration if run.saved_at is None else run.saved_at
+        if run.pending:
+            look(run, Outcome())
         for loader in run.loaders:
             loader.bad.note = run.note
             stack.callback(loader.bad.report)
         batches = run.data.load(run.iteration + run.data_offset, run.iterations + run.data_offset, run.device)
         stack.callback(batches.close)
         start = time.perf_counter() - run.seconds
-        for batch in batches:
+        for batch in _guarded(run, batches):
             outcome = Outcome(_train_once(run, batch))
             run.seconds = time.perf_counter() - start
             perform_due(run, outcome)
             exit_code = ranks.largest(flag.exit_code)
             if exit_code and run.iteration < run.iterations:
-                if not outcome.saved:
+                if run.saved_at != run.iteration:
                     checkpoint.save(run)
                 raise Stopped(
                     f"stopped after iteration {run.iteration}; a checkpoint is saved. "
@@ -62,6 +68,30 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
                 )
         for warning in end_of_run_warnings(run):
             run.note(f"warning: {warning}")
+
+
+@contextmanager
+def _alone_in_folder(run: RunState) -> Iterator[None]:
+    hold_folder(run)
+    if run.lock is None:
+        yield
+        return
+    run.lock.is_training = True
+    try:
+        yield
+    finally:
+        run.lock.is_training = False
+        release_folder(run)
+
+
+def _guarded(run: RunState, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The batches. If one cannot be read, the last finished iteration is saved."""
+    while True:
+        with saved_on_failure(run):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def _write_config_files(run: RunState) -> None:

@@ -1,11 +1,15 @@
-"""Creates the folder of a run, or checks that it can be created."""
+"""Creates the folder of a run, checks that it can be created, and locks it."""
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
-from artschool.errors import ResourceError
+from artschool import ranks
+from artschool.engine.run_state import RunState
+from artschool.errors import ArtschoolError, CheckpointError, ResourceError
+from artschool.storage.run_lock import RunLock, lock_folder
 
 
 def create_run_folder(folder: Path) -> list[Path]:
@@ -37,3 +41,55 @@ def check_writable(folder: Path) -> None:
     for created in create_run_folder(folder):
         with suppress(OSError):  # Another run may have started in it.
             created.rmdir()
+
+
+def hold_folder(run: RunState) -> None:
+    """Lock the folder of a run against other runs, until the run has trained or is dropped.
+
+    Every process must call this; rank 0 locks. Runs of one process may be loaded from the same folder, but only one can
+    train. A folder that cannot be written is not locked: training in it fails.
+
+    Raises:
+        ResourceError: Another process has locked the folder, or another run of this process trains in it.
+        CheckpointError: Another run has saved a checkpoint in the folder since this one was loaded.
+    """
+    error: ArtschoolError | None = None
+    if ranks.is_main():
+        try:
+            _hold(run)
+        except ArtschoolError as failure:
+            error = failure
+    for found in ranks.gather(error):
+        if found is not None:
+            raise found
+
+
+def lock_early(folder: Path) -> RunLock | None:
+    """The lock of a folder, before its run is built, to refuse a second run at once. None: several processes."""
+    return _lock(folder) if ranks.launched_processes() == 1 else None
+
+
+def _hold(run: RunState) -> None:
+    run.lock = run.lock or _lock(run.folder)
+    if run.lock is not None and run.lock.is_training:
+        raise ResourceError(f"{run.folder}: in use by another run of this process")
+    if run.known_checkpoints is None:
+        run.known_checkpoints = run.store.numbers()
+    if set(run.store.numbers()).difference(run.known_checkpoints):
+        raise CheckpointError(
+            f"{run.folder}: another run has trained in it since this one was loaded. Fix: load the run again"
+        )
+
+
+def release_folder(run: RunState) -> None:
+    """Let other runs use the folder of a run that has trained."""
+    run.known_checkpoints = run.store.numbers()
+    run.lock = None
+
+
+def _lock(folder: Path) -> RunLock | None:
+    exists = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(exists, os.W_OK) or not exists.is_dir():
+        return None
+    created = create_run_folder(folder)
+    return lock_folder(folder, [path.absolute() for path in created])

@@ -23,6 +23,7 @@ from artschool.engine.meters import Meters
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.run_lock import RunLock
 
 Record = Mapping[str, float | int]
 
@@ -31,7 +32,10 @@ class Logger(Protocol):
     """Receives the numbers, images and messages of a run. Only the main process has loggers."""
 
     def start(self, run: RunState) -> None:
-        """Called when training starts or resumes, with `run.iteration` finished iterations."""
+        """Called when training starts or resumes, with `run.iteration` finished iterations.
+
+        The first record is that of iteration `run.next_record` or a later one.
+        """
 
     def advance(self, run: RunState) -> None:
         """Called after every iteration, so it must be fast."""
@@ -79,7 +83,11 @@ class RunState:
         data_offset: The position in data and random numbers minus `iteration`: batches discarded by rollbacks.
         rollbacks: Number of rollbacks so far.
         best: Best value so far of the metric `checkpoint.keep_best.metric`, and the number of its checkpoint.
+        pending: Whether the last finished iteration is still to be logged and evaluated, as far as that is due.
+        saved_at: The number of finished iterations of the last state that is on the disk, or with which the run began.
         resumed_from: The number of the checkpoint from which the run has resumed.
+        lock: The lock on the run folder, while the run is loaded to train and while it trains.
+        known_checkpoints: The numbers of the checkpoints in the run folder when the run was loaded or has last trained.
         last_evaluation: The values of the latest evaluations, by name.
     """
 
@@ -101,7 +109,11 @@ class RunState:
     data_offset: int = 0
     rollbacks: int = 0
     best: tuple[float, int] | None = None
+    pending: bool = False
+    saved_at: int | None = None
     resumed_from: int | None = None
+    lock: RunLock | None = None
+    known_checkpoints: list[int] | None = None
     last_evaluation: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
@@ -143,6 +155,16 @@ class RunState:
         """The loaders of training and evaluations, without duplicates."""
         loaders = (self.data.loader, *(evaluation.loader for evaluation in self.evaluations))
         return list({id(loader): loader for loader in loaders}.values())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to train, to log or to evaluate."""
+        return self.iteration >= self.iterations and not self.pending
+
+    @property
+    def next_record(self) -> int:
+        """The first iteration, counted from 0, that is not logged yet."""
+        return self.iteration - 1 if self.pending else self.iteration
 
     @property
     def samples(self) -> int:

@@ -19,10 +19,10 @@ class JsonlLogger:
         self._file: TextIO | None = None
 
     def start(self, run: RunState) -> None:
-        """Remove records after the iteration from which the run resumes, and open the file for appending."""
+        """Remove records from `run.next_record` on, and open the file for appending."""
         path = run.folder / "metrics.jsonl"
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _is_before(line, run.iteration)]
+            kept = [line for line in path.read_text().splitlines() if _is_before(line, run.next_record)]
             write_file(path, "".join(f"{line}\n" for line in kept).encode())
         self._file = path.open("a", buffering=1)
 

@@ -17,12 +17,12 @@ class TensorBoardLogger:
         self._writer: Any = None
 
     def start(self, run: RunState) -> None:
-        """Open an event file. Events of earlier files from the current iteration on are hidden."""
+        """Open an event file. Events of earlier files from `run.next_record` on are hidden."""
         from tensorboardX import SummaryWriter
 
         # tensorboardX names a file by its second, so a run that resumes within a second would overwrite the file.
         self._writer = SummaryWriter(
-            str(run.folder), purge_step=run.iteration or None, filename_suffix=f".{run.iteration}"
+            str(run.folder), purge_step=run.next_record or None, filename_suffix=f".{run.iteration}"
         )
 
     def advance(self, run: RunState) -> None:

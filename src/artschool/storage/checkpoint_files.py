@@ -106,6 +106,20 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(manifest.iteration, path, tensors, state, manifest)
 
 
+def read_state(path: Path) -> tuple[Manifest, dict[str, Any]]:
+    """The manifest of the checkpoint in a folder, and its state without tensors, which are not verified.
+
+    Raises:
+        CheckpointError: The manifest or the state is missing or damaged.
+    """
+    manifest = _read_manifest(path / MANIFEST)
+    with _reading(path / STATE) as stream:
+        data = stream.read()
+    if hashlib.sha256(data).hexdigest() != manifest.files[STATE].sha256:
+        raise CheckpointError(f"{path / STATE}: damaged: its SHA-256 differs from the one in the manifest")
+    return manifest, decode_state(data)
+
+
 def foreign_entry(path: Path) -> str | None:
     """The name of an entry that is not a file of a checkpoint, such as a link or a folder. None: there is none."""
     for entry in sorted(path.iterdir()):

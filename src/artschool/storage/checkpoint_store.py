@@ -10,7 +10,9 @@ import hashlib
 import os
 import platform
 import stat
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -72,26 +74,39 @@ class CheckpointStore:
             ResourceError: The disk is full or cannot be written. Earlier checkpoints are unchanged.
             CheckpointError: A value cannot be saved, or the folder contains other files.
         """
-        target = self._target(number)
-        if os.path.lexists(target) and (foreign := _foreign(target)):
-            raise CheckpointError(
-                f"{target}: {foreign!r} is in the way and is not part of a checkpoint. Fix: move it elsewhere"
-            )
-        durable.make_folder(self.folder)
-        aside = durable.temporary_path(target, "old") if target.exists() else None
-        with durable.committed_folder(target, aside=aside) as temporary:
+        with self._replaced(number) as temporary:
             records: dict[str, FileRecord] = {}
             for name, data in checkpoint_files.encode_files(tensors, state):
-                records[name] = FileRecord(len(data), hashlib.sha256(data).hexdigest())
-                durable.write_bytes(temporary / name, data)
-            with durable.translate_disk_errors(target, 0):
+                records[name] = _write(temporary / name, data)
+            with durable.translate_disk_errors(self._target(number), 0):
                 durable.fault_point("before_manifest")
             manifest = _describe(number, records, config_hash, world_size)
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
         self._damaged.discard(number)
         self._saved = number
-        self._delete_replaced(number)
-        return target
+        return self._target(number)
+
+    def amend(self, number: int, changes: Mapping[str, Any]) -> None:
+        """Replace some of the values of a checkpoint's state. Its tensors are not written again.
+
+        The checkpoint stays valid until the new state is complete, as in `save`.
+
+        Args:
+            changes: The new values by name.
+
+        Raises:
+            CheckpointError: The checkpoint is missing, or a value cannot be saved.
+            ResourceError: The disk is full or cannot be written. The checkpoint is unchanged.
+        """
+        path = self._path(number)
+        manifest, state = checkpoint_files.read_state(path)
+        with self._replaced(number) as temporary:
+            for name in manifest.files.keys() - {checkpoint_files.STATE}:
+                durable.link_file(path / name, temporary / name)
+            data = checkpoint_files.encode_state({**state, **changes})
+            records = {**manifest.files, checkpoint_files.STATE: _write(temporary / checkpoint_files.STATE, data)}
+            amended = checkpoint_files.encode_manifest(replace(manifest, files=records))
+            durable.write_bytes(temporary / checkpoint_files.MANIFEST, amended)
 
     def numbers(self) -> list[int]:
         """The numbers of all checkpoints, ascending. Damaged checkpoints are included if they have a manifest."""
@@ -180,6 +195,20 @@ class CheckpointStore:
             elif self._delete(target):
                 durable.move_folder(path, target)
 
+    @contextmanager
+    def _replaced(self, number: int) -> Iterator[Path]:
+        """A folder that becomes the checkpoint when the block ends; then the checkpoint that it replaces is deleted."""
+        target = self._target(number)
+        if os.path.lexists(target) and (foreign := _foreign(target)):
+            raise CheckpointError(
+                f"{target}: {foreign!r} is in the way and is not part of a checkpoint. Fix: move it elsewhere"
+            )
+        durable.make_folder(self.folder)
+        aside = durable.temporary_path(target, "old") if target.exists() else None
+        with durable.committed_folder(target, aside=aside) as temporary:
+            yield temporary
+        self._delete_replaced(number)
+
     def _delete_replaced(self, number: int) -> None:
         for kind, replaced, path in self._temporaries():
             if kind == "old" and replaced == number:
@@ -244,6 +273,11 @@ class CheckpointStore:
                 file.unlink()
             doomed.rmdir()
         return True
+
+
+def _write(path: Path, data: bytes) -> FileRecord:
+    durable.write_bytes(path, data)
+    return FileRecord(len(data), hashlib.sha256(data).hexdigest())
 
 
 def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world_size: int) -> Manifest:

@@ -106,6 +106,19 @@ def write_bytes(path: Path, data: bytes) -> None:
         fault_point("after_write")
 
 
+def link_file(path: Path, target: Path) -> None:
+    """Give a file a second name in a `committed_folder`. Where links are not supported, copy it.
+
+    Raises:
+        ResourceError: The disk is full or cannot be written.
+    """
+    with translate_disk_errors(target, 0):
+        try:
+            target.hardlink_to(path)
+        except OSError:
+            shutil.copyfile(path, target)
+
+
 def make_folder(path: Path) -> None:
     """Create a folder and its missing parents durably.
 

@@ -1,0 +1,197 @@
+"""Two runs in one folder: the second is refused by the process id and host of the first."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from artschool.engine.run_state import RunState
+from artschool.errors import CheckpointError, ResourceError, Stopped
+from artschool.storage import run_lock
+from artschool.storage.run_lock import lock_folder
+from tests.engine.test_resume import StopAfter
+from tests.engine.toy_run import Recorder, load, recorded
+from tests.reports.small import SUPER_RESOLUTION, artschool, write_images
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from artschool.storage.run_lock import lock_folder
+lock = lock_folder(Path(sys.argv[1]))
+print("locked", flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock of a folder until it is killed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "locked\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_the_second_run_is_refused_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_images(Path("pics"), 2)
+    write_images(Path("held"), 2)
+    Path("sr.yml").write_text(SUPER_RESOLUTION)
+    folder = Path("runs/sr")
+    with holder(folder) as first:
+        start = json.loads((folder / "run.lock").read_text())["start"]
+        assert artschool("train", "sr.yml") == (
+            5,
+            f"runs/sr: in use by process {first.pid} on {socket.gethostname()}, started {start}. "
+            "Fix: stop it or wait for its end, or choose another folder with --run-dir\n",
+        )
+        assert [path.name for path in folder.iterdir()] == ["run.lock"]
+        code, text = artschool("eval", "sr.yml")
+        assert (code, "in use" in text) == (6, False)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+    assert artschool("train", "sr.yml", "--no-trace")[0] == 0
+    gc.collect()
+    assert not (folder / "run.lock").exists()
+
+
+def test_a_worker_that_outlives_its_killed_parent_does_not_keep_the_lock(tmp_path: Path) -> None:
+    lock = lock_folder(tmp_path)
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.read(reader, 1)
+        os._exit(0)
+    del lock
+    gc.collect()
+    with holder(tmp_path):
+        pass
+    os.write(writer, b"x")
+    assert os.waitpid(child, 0)[1] == 0
+    os.close(reader)
+    os.close(writer)
+
+
+def test_what_a_forked_process_drops_stays_locked(tmp_path: Path) -> None:
+    lock = lock_folder(tmp_path)
+    if (child := os.fork()) == 0:
+        del lock
+        gc.collect()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert (tmp_path / "run.lock").exists()
+    assert lock.is_training is False
+
+
+def test_a_folder_is_loaded_twice_and_trained_by_one(tmp_path: Path) -> None:
+    first, second = load(tmp_path), load(tmp_path)
+    recorded(first)
+    recorded(second)
+    first.train()
+    with pytest.raises(
+        CheckpointError,
+        match=r"run: another run has trained in it since this one was loaded\. Fix: load the run again$",
+    ):
+        second.train()
+    assert load(tmp_path).is_finished
+
+
+class LoadsAgain(Recorder):
+    """Calls a function while the run trains."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__()
+        self._call = call
+
+    def advance(self, run: RunState) -> None:
+        with pytest.raises(ResourceError, match=r"run: in use by another run of this process$"):
+            self._call()
+
+
+def test_two_runs_of_one_process_do_not_train_at_once(tmp_path: Path) -> None:
+    run, other = load(tmp_path, "train.iterations=1"), load(tmp_path, "train.iterations=1")
+    recorder = LoadsAgain(other.train)
+    run.loggers = [recorder]
+    run.train()
+    assert len(recorder.records) == 1
+
+
+def test_a_run_trains_again_after_it_was_stopped(tmp_path: Path) -> None:
+    run = load(tmp_path)
+    run.loggers = [StopAfter(7)]
+    with pytest.raises(Stopped):
+        run.train()
+    recorded(run)
+    assert run.train().is_finished
+
+
+def test_the_folder_of_a_run_that_has_trained_or_was_dropped_is_free(tmp_path: Path) -> None:
+    run = load(tmp_path)
+    assert (tmp_path / "run" / "run.lock").is_file()
+    del run
+    gc.collect()
+    assert not (tmp_path / "run").exists()  # Nothing was trained.
+    run = load(tmp_path, "train.iterations=1")
+    recorded(run)
+    run.train()
+    with holder(tmp_path / "run"), pytest.raises(ResourceError, match="run: in use by process"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("owner", "refused"),
+    [
+        ("", False),
+        ("{}", False),
+        ('{"pid": PID, "host": "HOST", "start": "today"}', False),
+        ('{"pid": PARENT, "host": "HOST", "start": "today"}', True),
+        ('{"pid": 99999999, "host": "HOST", "start": "today"}', False),
+        ('{"pid": 99999999, "host": "elsewhere", "start": "today"}', True),
+    ],
+)
+def test_without_locks_of_files_the_content_decides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str, refused: bool
+) -> None:
+    def unsupported(*_: object) -> None:
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(run_lock.fcntl, "flock", unsupported)
+    filled = owner.replace("PID", str(os.getpid())).replace("PARENT", str(os.getppid()))
+    (tmp_path / "run.lock").write_text(filled.replace("HOST", socket.gethostname()))
+    if refused:
+        with pytest.raises(ResourceError, match=rf"If it has ended, delete {tmp_path}/run\.lock$"):
+            lock_folder(tmp_path)
+        return
+    lock = lock_folder(tmp_path)
+    assert json.loads((tmp_path / "run.lock").read_text())["pid"] == os.getpid()
+    del lock
+    assert not (tmp_path / "run.lock").exists()
+
+
+def test_a_lock_that_was_just_deleted_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flock, calls = run_lock.fcntl.flock, []
+
+    def delayed(descriptor: int, operation: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            (tmp_path / "run.lock").unlink()  # The first owner ends between open and lock.
+        flock(descriptor, operation)
+
+    monkeypatch.setattr(run_lock.fcntl, "flock", delayed)
+    lock = lock_folder(tmp_path)
+    assert len(calls) == 2
+    assert os.fstat(lock.descriptor).st_ino == (tmp_path / "run.lock").stat().st_ino
