@@ -207,7 +207,7 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
     changed = restore(run, loaded)
     report(f"resuming after iteration {run.iteration} from {loaded.path}")
     for line in changed:
-        report(f"  changed since the checkpoint: {line}")
+        report(f"  {line}")
 
 
 def _print(console: Console, line: str) -> None:

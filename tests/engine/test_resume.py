@@ -232,7 +232,11 @@ def drop_parameter(saved: Checkpoint) -> None:
         (drop_ema, "no weights for 'gen.ema'"),
         (drop_moment, "incomplete optimizer state .expected \\d+ tensors, got \\d+.$"),
         (drop_step, "no optimizer state for step 'critic'"),
-        (drop_parameter, "gen.0.bias: does not fit the config file .expected .8,., the checkpoint has no tensor.$"),
+        (
+            drop_parameter,
+            "gen.0.bias: does not fit the config file .expected .8,., the checkpoint has no tensor.. "
+            "Fix: undo the change of networks.gen or of its code",
+        ),
     ],
 )
 def test_a_part_that_is_missing_is_named(tmp_path: Path, drop: Callable[[Checkpoint], None], text: str) -> None:

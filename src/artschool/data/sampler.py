@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -64,10 +65,18 @@ class Batches:
             )
         self.length = length
         self.batch_size = batch_size
-        self.per_epoch = length // batch_size if drop_last else -(-length // batch_size)
+        self.per_epoch = _per_epoch(length, batch_size, drop_last=drop_last)
         self._seed = derive(seed, "order", name)
         self._shuffle = shuffle
+        self._drop_last = drop_last
         self._order: tuple[int, list[int]] = (-1, [])
+
+    def resized(self, length: int, batch_size: int) -> Batches:
+        """The batches of a data set of another length, or with another batch size."""
+        other = copy.copy(self)
+        other.length, other.batch_size, other._order = length, batch_size, (-1, [])
+        other.per_epoch = _per_epoch(length, batch_size, drop_last=self._drop_last)
+        return other
 
     def epoch(self, iteration: int) -> int:
         """The epoch that an iteration belongs to, from 0."""
@@ -96,6 +105,10 @@ class Batches:
             return list(range(self.length))
         generator = torch.Generator().manual_seed(derive(self._seed, epoch))
         return [int(index) for index in torch.randperm(self.length, generator=generator).tolist()]
+
+
+def _per_epoch(length: int, batch_size: int, *, drop_last: bool) -> int:
+    return length // batch_size if drop_last else -(-length // batch_size)
 
 
 @dataclass(frozen=True)

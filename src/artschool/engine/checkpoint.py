@@ -10,19 +10,17 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from artschool import ranks
-from artschool.engine.run_state import RunState
-from artschool.engine.update import Update
+from artschool.engine.module_state import changed_buffers, tensors_of
+from artschool.engine.optimizer_state import state_of
+from artschool.engine.restore_modules import MODULES, OPTIMIZERS, ModuleRestorer
+from artschool.engine.restore_optimizers import OptimizerRestorer, describe_optimizer
+from artschool.engine.resume_report import ResumeReport, differences, value_at
+from artschool.engine.run_state import RunState, samples_after
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
-
-# The dot prevents collisions with the names of networks, which cannot contain one.
-OPTIMIZERS = "state.optimizers"
-MODULES = "state.components"
-NOT_SET = object()
-"""Value of a key that a config does not have."""
 
 
 def save(run: RunState) -> None:
@@ -84,12 +82,12 @@ def capture(
     run: RunState, meters: list[dict[str, tuple[float, float]]], optimizers: dict[str, Any]
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The tensors of a run by file and name, and the rest of its state as plain values."""
-    tensors = {name: _tensors(network, f"networks.{name}") for name, network in run.networks.items()}
-    tensors |= {f"{name}.ema": _tensors(ema.module, f"ema of {name}") for name, ema in run.emas.items()}
+    tensors = {name: tensors_of(network, f"networks.{name}") for name, network in run.networks.items()}
+    tensors |= {f"{name}.ema": tensors_of(ema.module, f"ema of {name}") for name, ema in run.emas.items()}
     tensors[MODULES] = {
         f"{path}/{name}": value
         for path, module in run.modules.items()
-        for name, value in _tensors(module, path).items()
+        for name, value in tensors_of(module, path).items()
     }
     tensors[OPTIMIZERS] = {name: value for name, value in optimizers.items() if isinstance(value, Tensor)}
     scalars = {name: value for name, value in optimizers.items() if not isinstance(value, Tensor)}
@@ -103,124 +101,120 @@ def capture(
         "best": run.best,
         "pending": run.pending,
         "updates": updates,
+        "optimizers": {s.graph.name: describe_optimizer(s, s.update) for s in run.steps if s.update is not None},
         "optimizer_scalars": scalars,
         "optimizer_tensors": len(tensors[OPTIMIZERS]),
         "meters": meters,
-        "data": {"length": run.data.batches.length, "batch_size": run.data.batches.batch_size},
+        "samples": run.samples,
+        "data": _data(run),
         "seed": run.sections.seed,
         "world_size": ranks.world_size(),
         "config": run.config,
     }
+    if built_buffers := _built_buffers(run):
+        state["built_buffers"] = built_buffers
     return tensors, state
 
 
+def _data(run: RunState) -> dict[str, Any]:
+    """The sizes of the data sets, which a resume compares."""
+    batches = run.data.batches
+    evaluations = {evaluation.name: evaluation.batches.length for evaluation in run.evaluations}
+    return {"length": batches.length, "batch_size": batches.batch_size, "evaluations": evaluations}
+
+
+def _built_buffers(run: RunState) -> dict[str, Any]:
+    """Shape and dtype that buffers had when the run was built, for those that have changed since, by owner."""
+    changed = {owner: changed_buffers(module, run.built_buffers[owner]) for owner, module in run.stateful.items()}
+    return {owner: buffers for owner, buffers in changed.items() if buffers}
+
+
 def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
-    """Restore the whole state of a run from a checkpoint.
+    """Restore a run from a checkpoint, as far as it fits the config file.
 
     Returns:
-        The differences between the config in the checkpoint and the current one, a line for each.
+        What has changed since the checkpoint, and what is kept, new and dropped: a line for each. Empty: nothing has.
 
     Raises:
-        CheckpointError: A part is missing or does not fit, or the number of processes differs.
+        CheckpointError: The checkpoint is damaged, a network does not fit or may have been renamed, or the number of
+            processes differs.
     """
-    state = checkpoint.state
-    location = f"checkpoint {checkpoint.path}"
+    state, report = checkpoint.state, ResumeReport()
     if state["world_size"] != ranks.world_size():
         raise CheckpointError(
-            f"{location}: saved by {_processes(state['world_size'])}, but this run has {ranks.world_size()}. "
-            f"Fix: start {_processes(state['world_size'])}"
+            f"checkpoint {checkpoint.path}: saved by {_processes(state['world_size'])}, but this run has "
+            f"{ranks.world_size()}. Fix: start {_processes(state['world_size'])}"
         )
-    restore_networks(run, checkpoint)
-    optimizers = checkpoint.tensors.get(OPTIMIZERS, {})
-    if len(optimizers) != state["optimizer_tensors"]:
-        raise CheckpointError(
-            f"{location}: incomplete optimizer state (expected {state['optimizer_tensors']} tensors, "
-            f"got {len(optimizers)})"
-        )
-    for step in run.steps:
-        if step.update is None:
-            continue
-        name = step.graph.name
-        if name not in state["updates"]:
-            raise CheckpointError(f"{location}: no optimizer state for step {name!r}")
-        _load_optimizer(step.update, step.networks, name, checkpoint)
-        step.update.load_state_dict(state["updates"][name])
-        step.update.scheduled.set_rates(max(state["iteration"] - 1, 0))
-    run.resumed_from = run.saved_at = state["iteration"]
+    report.changed += differences(state["config"], run.config)
+    report.changed += _changes_of_data(run, state)
+    modules = ModuleRestorer(run, checkpoint, report)
+    modules.networks()
+    modules.averages()
+    optimizers = OptimizerRestorer(run, checkpoint, report)
+    optimizers.restore(run.steps)
+    modules.components()
+    run.iteration = run.resumed_from = run.saved_at = state["iteration"]
+    run.context.iteration = max(run.iteration - 1, 0)
     run.seconds = state["seconds"]
     run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
-    run.best = tuple(state["best"]) if state["best"] else None
+    run.best = _best(run, state, report)
     run.pending = state.get("pending", False)
+    samples = state["samples"] if "samples" in state else _samples_of_earlier_version(run, state)
+    run.counted = (run.iteration, samples)
     run.meters.load_state_dict(state["meters"][ranks.rank()])
-    return differences(state["config"], run.config)
+    return report.lines()
 
 
 def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
     """Restore the networks, moving averages, components and iteration of a run from a checkpoint.
 
     Raises:
-        CheckpointError: A part is missing or does not fit.
+        CheckpointError: A network or average is missing or does not fit.
     """
-    location = f"checkpoint {checkpoint.path}"
-    for name, network in run.networks.items():
-        _load(network, checkpoint.tensors, name, location)
-    for name, ema in run.emas.items():
-        _load(ema.module, checkpoint.tensors, f"{name}.ema", location)
-    for path, module in run.modules.items():
-        kept = checkpoint.tensors.get(MODULES, {})
-        own = {name.removeprefix(f"{path}/"): value for name, value in kept.items() if name.startswith(f"{path}/")}
-        _load(module, {path: own}, path, location)
+    modules = ModuleRestorer(run, checkpoint, ResumeReport())
+    modules.all_or_error()
+    modules.components()
     run.iteration = checkpoint.state["iteration"]
     run.context.iteration = max(run.iteration - 1, 0)
 
 
-def differences(then: Any, now: Any, path: str = "") -> list[str]:
-    """The differences between two plain configs, a line for each: `steps.gen.optimizer.lr: 0.001 -> 0.002`."""
-    if isinstance(then, Mapping) and isinstance(now, Mapping):
-        keys = [*then, *(key for key in now if key not in then)]
-        return [
-            line
-            for key in keys
-            for line in differences(then.get(key, NOT_SET), now.get(key, NOT_SET), f"{path}.{key}" if path else key)
-        ]
-    return [] if then == now else [f"{path}: {_as_text(then)} -> {_as_text(now)}"]
+def _changes_of_data(run: RunState, state: Mapping[str, Any]) -> list[str]:
+    """Other numbers of samples than before, a line for each data set."""
+    then, now = state["data"], _data(run)
+    lines = []
+    if then["length"] != now["length"]:
+        lines.append(f"data.train: {then['length']} samples -> {now['length']} samples")
+    lines += [
+        f"evaluate.{name}: {length} samples -> {now['evaluations'][name]} samples"
+        for name, length in then.get("evaluations", {}).items()
+        if now["evaluations"].get(name, length) != length
+    ]
+    if then["length"] != now["length"] or then["batch_size"] != now["batch_size"]:
+        epoch = run.data.batches.epoch(state["iteration"] + state.get("shift", 0))
+        lines.append(f"data.train: iteration {state['iteration']} is now in epoch {epoch}, in an order of its own")
+    return lines
 
 
-def _as_text(value: Any) -> str:
-    return "(not set)" if value is NOT_SET else json.dumps(value)
+def _samples_of_earlier_version(run: RunState, state: Mapping[str, Any]) -> int:
+    """The samples up to a checkpoint that does not contain their number, counted with the sizes of its data."""
+    batches = run.data.batches.resized(state["data"]["length"], state["data"]["batch_size"])
+    return samples_after(state["iteration"], run.sections.train, batches)
+
+
+def _best(run: RunState, state: Mapping[str, Any], report: ResumeReport) -> tuple[float, int] | None:
+    """The best value so far, unless the file compares something else now."""
+    if not state["best"]:
+        return None
+    then, now = value_at(state["config"], "checkpoint", "keep_best"), run.sections.checkpoint.keep_best
+    if now is not None and then == {"metric": now.metric, "mode": now.mode}:
+        value, number = state["best"]
+        return value, number
+    report.drop("best value so far; `checkpoint.keep_best` has changed")
+    return None
 
 
 def _processes(count: int) -> str:
     return f"{count} process{'' if count == 1 else 'es'}"
-
-
-def _tensors(module: nn.Module, owner: str) -> dict[str, Tensor]:
-    state = module.state_dict()
-    for name, value in state.items():
-        if not isinstance(value, Tensor):
-            raise CheckpointError(
-                f"{owner}: cannot save {name!r} of its state_dict (expected a tensor, got {type(value).__name__})"
-            )
-    return state
-
-
-def _load(module: nn.Module, tensors: Mapping[str, Mapping[str, Tensor]], name: str, location: str) -> None:
-    if name not in tensors:
-        raise CheckpointError(f"{location}: no weights for {name!r}; the checkpoint belongs to another config file")
-    saved, own = tensors[name], module.state_dict()
-    for key in sorted(saved.keys() | own.keys()):
-        shapes = [tuple(part[key].shape) if key in part else "no tensor" for part in (saved, own)]
-        if shapes[0] != shapes[1]:
-            raise CheckpointError(
-                f"{location}: {name}.{key}: does not fit the config file "
-                f"(expected {shapes[1]}, the checkpoint has {shapes[0]})"
-            )
-    module.load_state_dict(dict(saved))
-
-
-def _names(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:
-    names = {p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()}
-    return {parameter: names[parameter] for parameter in update.scheduled.own_parameters}
 
 
 def _optimizers(run: RunState) -> dict[str, Any]:
@@ -229,38 +223,9 @@ def _optimizers(run: RunState) -> dict[str, Any]:
     for step in run.steps:
         if step.update is None:
             continue
-        own = _optimizer_state(step.update, step.networks, step.graph.name)
+        own = state_of(step.update, step.networks, step.graph.name)
         if step.update.scheduled.shards is not None:
             moved = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in own.items()}
             own = {name: value for part in ranks.gather_on_main(moved) for name, value in part.items()}
         state |= own
     return state
-
-
-def _optimizer_state(update: Update, networks: Mapping[str, nn.Module], step: str) -> dict[str, Any]:
-    named = {
-        f"{name}/{slot}": value
-        for parameter, name in _names(update, networks).items()
-        for slot, value in update.optimizer.state.get(parameter, {}).items()
-    }
-    return {f"{step}/{name}": value for name, value in (named | update.scheduled.group_state()).items()}
-
-
-def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], step: str, checkpoint: Checkpoint) -> None:
-    saved = {**checkpoint.tensors[OPTIMIZERS], **checkpoint.state["optimizer_scalars"]}
-    names = [f"{step}/{name}" for name in _names(update, networks).values()]
-    # torch numbers parameters in the order of the groups, which is the order of `names`; it chooses device and dtype.
-    state: dict[int, dict[str, Any]] = {index: {} for index in range(len(names))}
-    index_of = {name: index for index, name in enumerate(names)}
-    groups = update.optimizer.state_dict()["param_groups"]
-    group_of = {f"{step}/group:{index}": group for index, group in enumerate(groups)}
-    device = update.parameters[0].device
-    for full, value in saved.items():
-        owner, _, slot = full.rpartition("/")
-        if owner in index_of:
-            state[index_of[owner]][slot] = value
-        elif owner in group_of:
-            group_of[owner][slot] = value.to(device) if isinstance(value, Tensor) else value
-    update.optimizer.load_state_dict(
-        {"state": {i: slots for i, slots in state.items() if slots}, "param_groups": groups}
-    )

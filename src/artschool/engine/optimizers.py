@@ -137,7 +137,7 @@ def build_optimizer(
     except (ValueError, TypeError, RuntimeError) as error:
         raise ConfigError(f"{path}: {error}") from error
     if isinstance(optimizer, torch.optim.SGD):
-        _start_momentum(optimizer)
+        start_momentum(optimizer)
     return optimizer
 
 
@@ -146,8 +146,8 @@ def _can_fuse(groups: Sequence[Mapping[str, Any]]) -> bool:
     return all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps", "xpu") for p in parameters)
 
 
-def _start_momentum(optimizer: torch.optim.SGD) -> None:
-    """Initialize the momentum of fused SGD with zeros. Without dampening, its first step does the same.
+def start_momentum(optimizer: torch.optim.SGD) -> None:
+    """Initialize missing momentum of fused SGD with zeros. Without dampening, its first step does the same.
 
     If its first step is skipped, torch 2.13 leaves the buffers uninitialized. It also fails if only some parameters
     have had a first step.
@@ -155,7 +155,8 @@ def _start_momentum(optimizer: torch.optim.SGD) -> None:
     for group in optimizer.param_groups:
         if group["fused"] and group["momentum"] and not group["dampening"]:
             for parameter in group["params"]:
-                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+                if optimizer.state[parameter].get("momentum_buffer") is None:
+                    optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def skips_on_device(optimizer: Optimizer) -> bool:

@@ -20,6 +20,7 @@ from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
 from artschool.engine.identities import TrainedParameters
 from artschool.engine.meters import Meters
+from artschool.engine.module_state import Kind, buffer_kinds
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.storage.checkpoint_store import CheckpointStore
@@ -88,6 +89,8 @@ class RunState:
         resumed_from: The number of the checkpoint from which the run has resumed.
         lock: The lock on the run folder, while the run is loaded to train and while it trains.
         known_checkpoints: The numbers of the checkpoints in the run folder when the run was loaded or has last trained.
+        counted: The iteration of that checkpoint, and the number of samples up to it. None: the run has not resumed.
+        built_buffers: Shape and dtype of each buffer when the run was built, by the owner in `stateful`.
         last_evaluation: The values of the latest evaluations, by name.
     """
 
@@ -114,9 +117,11 @@ class RunState:
     resumed_from: int | None = None
     lock: RunLock | None = None
     known_checkpoints: list[int] | None = None
+    counted: tuple[int, int] | None = None
     last_evaluation: dict[str, float] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
+    built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)
     iteration_seeds: Seeds = field(init=False)
     store: CheckpointStore = field(init=False)
 
@@ -127,6 +132,8 @@ class RunState:
         self.trained_parameters = TrainedParameters(
             {name: network for step in self.steps if step.update is not None for name, network in step.networks.items()}
         )
+
+        self.built_buffers = {owner: buffer_kinds(module) for owner, module in self.stateful.items()}
 
     def evaluate(self) -> dict[str, float]:
         """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""
@@ -168,8 +175,20 @@ class RunState:
 
     @property
     def samples(self) -> int:
-        """Number of samples in the finished iterations, over all processes."""
-        return samples_after(self.iteration, self.sections.train, self.data.batches)
+        """Number of samples in the finished iterations, over all processes.
+
+        Those before a resume count as they were, even if batches have another size now.
+        """
+        batches = self.data.batches
+        if self.counted is None:
+            return samples_after(self.iteration, self.sections.train, batches)
+        start, samples = self.counted
+        return samples + batches.samples_before(self.iteration) - batches.samples_before(start)
+
+    @property
+    def stateful(self) -> dict[str, nn.Module]:
+        """Everything whose tensors a checkpoint contains: networks, averages as `<name>.ema`, components by path."""
+        return {**self.networks, **{f"{name}.ema": ema.module for name, ema in self.emas.items()}, **self.modules}
 
 
 def samples_after(iteration: int, section: TrainSection, batches: Batches) -> int:

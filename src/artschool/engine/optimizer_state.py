@@ -1,0 +1,126 @@
+"""The state of an optimizer by name: `<step>/<network>.<parameter>/<slot>` and `<step>/group:<index>/<option>`."""
+
+from __future__ import annotations
+
+import copy
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from artschool.engine.optimizers import start_momentum
+from artschool.engine.update import Update
+
+Slots = Mapping[str, Any]
+
+
+@dataclass
+class SavedOptimizer:
+    """The state of one optimizer in a checkpoint.
+
+    Attributes:
+        slots: For each parameter, as `<network>.<parameter>`, what the optimizer keeps for it.
+        groups: For each group, by index, what the optimizer has written to it.
+    """
+
+    slots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    groups: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of_step(cls, values: Mapping[str, Any], step: str) -> SavedOptimizer:
+        """The part of a step in the values of all steps by name."""
+        found = cls()
+        for name, value in values.items():
+            owner, _, slot = name.removeprefix(f"{step}/").rpartition("/")
+            if not name.startswith(f"{step}/"):
+                continue
+            if owner.startswith("group:"):
+                found.groups.setdefault(int(owner.removeprefix("group:")), {})[slot] = value
+            else:
+                found.slots.setdefault(owner, {})[slot] = value
+        return found
+
+
+def names_of(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Parameter, str]:
+    """The parameters that this process moves, each as `<network>.<parameter>`."""
+    names = {p: f"{net}.{name}" for net, network in networks.items() for name, p in network.named_parameters()}
+    return {parameter: names[parameter] for parameter in update.scheduled.own_parameters}
+
+
+def state_of(update: Update, networks: Mapping[str, nn.Module], step: str) -> dict[str, Any]:
+    """The state of the optimizer of a step by name, for the parameters that this process moves."""
+    named = {
+        f"{name}/{slot}": value
+        for parameter, name in names_of(update, networks).items()
+        for slot, value in update.optimizer.state.get(parameter, {}).items()
+    }
+    return {f"{step}/{name}": value for name, value in (named | update.scheduled.group_state()).items()}
+
+
+def load(update: Update, slots: Mapping[nn.Parameter, Slots], groups: Mapping[int, Mapping[str, Any]]) -> None:
+    """Replace the state of an optimizer. Parameters without slots start as in a new run."""
+    state = update.optimizer.state_dict()["param_groups"]
+    device = update.parameters[0].device
+    for index, written in groups.items():
+        state[index] |= {k: v.to(device) if isinstance(v, Tensor) else v for k, v in written.items()}
+    # torch numbers parameters in the order of the groups; it chooses device and dtype.
+    numbered = enumerate(update.scheduled.own_parameters)
+    kept = {index: dict(slots[parameter]) for index, parameter in numbered if slots.get(parameter)}
+    update.optimizer.load_state_dict({"state": kept, "param_groups": state})
+    if isinstance(update.optimizer, torch.optim.SGD):
+        start_momentum(update.optimizer)
+
+
+def needed_slots(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Any] | None:
+    """What the first step of an optimizer creates for a parameter, found by a step on a copy. None: that step fails."""
+    group = next(group for group in optimizer.param_groups if any(p is parameter for p in group["params"]))
+    trial = nn.Parameter(torch.zeros_like(parameter))
+    trial.grad = torch.zeros_like(parameter)
+    probe = object.__new__(type(optimizer))
+    vars(probe).update(vars(optimizer))
+    try:
+        options = copy.deepcopy({name: value for name, value in group.items() if name != "params"})
+        probe.param_groups, probe.state = [{**options, "params": [trial]}], defaultdict(dict)
+        probe.step()
+    except Exception:  # The optimizer may be of any package.
+        return None
+    return dict(probe.state[trial])
+
+
+def fitting(
+    update: Update, saved: Mapping[nn.Parameter, Slots], *, has_moved: bool
+) -> tuple[dict[nn.Parameter, Slots], set[str], str]:
+    """The saved slots that the optimizer needs.
+
+    Args:
+        saved: The slots of each parameter that this process moves; empty for one that was never moved.
+        has_moved: Whether the optimizer has moved any parameter.
+
+    Returns:
+        The needed slots of each parameter, the names of the others, and why the state cannot be used. It is used as a
+        whole or not at all; an empty text means that it fits.
+    """
+    used: dict[nn.Parameter, Slots] = {}
+    others: set[str] = set()
+    for parameter, slots in saved.items():
+        needed = needed_slots(update.optimizer, parameter)
+        if needed is None:
+            return {}, set(), "its options have changed, and it is unknown what it needs"
+        missing = [slot for slot in needed if slot not in slots or _shape(slots[slot]) != _shape(needed[slot])]
+        if missing and (slots or (has_moved and not any(saved.values()))):
+            return (
+                {},
+                set(),
+                f"it needs {', '.join(repr(slot) for slot in missing)}, which the checkpoint does not have",
+            )
+        used[parameter] = {slot: slots[slot] for slot in needed if slot in slots}
+        others |= slots.keys() - needed.keys()
+    return used, others, ""
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(value.shape) if isinstance(value, Tensor) else ()

@@ -1,0 +1,174 @@
+"""Restores networks, moving averages and components by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from artschool.engine.module_state import adapt_buffers, first_misfit
+from artschool.engine.resume_report import ResumeReport, differences, value_at
+from artschool.engine.run_state import RunState
+from artschool.errors import CheckpointError
+from artschool.storage.checkpoint_store import Checkpoint
+
+# The dot prevents collisions with the names of networks, which cannot contain one.
+OPTIMIZERS = "state.optimizers"
+MODULES = "state.components"
+EMA = ".ema"
+
+
+class ModuleRestorer:
+    """Restores the modules of a run from a checkpoint.
+
+    Args:
+        report: Records what is kept, new and dropped.
+    """
+
+    def __init__(self, run: RunState, checkpoint: Checkpoint, report: ResumeReport) -> None:
+        self._run = run
+        self._path = checkpoint.path
+        self._location = f"checkpoint {checkpoint.path}"
+        self._tensors = checkpoint.tensors
+        self._then = checkpoint.state["config"]
+        self._built = checkpoint.state.get("built_buffers", {})
+        self._report = report
+        names = {name for name in checkpoint.tensors if name not in (OPTIMIZERS, MODULES)}
+        self._averages = {name.removesuffix(EMA) for name in names if name.endswith(EMA)}
+        self._networks = {name for name in names if not name.endswith(EMA)}
+
+    def all_or_error(self) -> None:
+        """Restore networks and averages. All of them must be in the checkpoint.
+
+        Raises:
+            CheckpointError: A network or average is missing or does not fit.
+        """
+        for name in [*self._run.networks, *(f"{name}{EMA}" for name in self._run.emas)]:
+            if name not in self._tensors:
+                raise CheckpointError(
+                    f"{self._location}: no weights for {name!r}, which the config file has. "
+                    "Fix: train further with this file, or use the file that saved the checkpoint"
+                )
+        self.networks()
+        self.averages()
+
+    def networks(self) -> None:
+        """Restore the networks. Those that the checkpoint does not have keep their initial values.
+
+        Raises:
+            CheckpointError: A network does not fit, may have been renamed, or is missing although the file that saved
+                the checkpoint has it.
+        """
+        run = self._run
+        if not self._networks & run.networks.keys():
+            self._refuse_damage("networks", next(iter(run.networks)))
+            raise CheckpointError(
+                f"{self._location}: has no network of the config file (expected {', '.join(run.networks)}, got "
+                f"{', '.join(sorted(self._networks))}). Fix: choose another checkpoint with --resume, or another "
+                "folder with --run-dir"
+            )
+        for name, network in run.networks.items():
+            if name in self._networks:
+                self._load(network, self._tensors[name], name, f"networks.{name}")
+                self._report.keep(f"network {name}")
+            else:
+                self._refuse_damage("networks", name)
+                self._start_network(name, network)
+        for name in sorted(self._networks - run.networks.keys()):
+            self._report.drop(f"network {name}")
+
+    def averages(self) -> None:
+        """Restore the moving averages. Those that the checkpoint does not have start from their networks.
+
+        Raises:
+            CheckpointError: An average does not fit, or is missing although the file that saved the checkpoint has it.
+        """
+        run = self._run
+        for name, ema in run.emas.items():
+            if name in self._averages:
+                self._load(ema.module, self._tensors[name + EMA], name + EMA, f"networks.{name}")
+                self._report.keep(f"moving average of {name}")
+            else:
+                if name in (value_at(self._then, "ema", "networks") or ()):
+                    raise self._damage(name + EMA)
+                ema.restart()
+                self._report.start(f"moving average of {name}", "starts from the network")
+        for name in sorted(self._averages - run.emas.keys()):
+            self._report.drop(f"moving average of {name}")
+
+    def components(self) -> None:
+        """Restore losses, injectors and other components that are modules."""
+        saved: dict[str, dict[str, Tensor]] = {}
+        for name, value in self._tensors.get(MODULES, {}).items():
+            path, _, tensor = name.partition("/")
+            saved.setdefault(path, {})[tensor] = value
+        for path, module in self._run.modules.items():
+            tensors = saved.pop(path, {})
+            self._adapt(module, tensors, path)
+            misfit = first_misfit(module, tensors)
+            if misfit is None and tensors:
+                module.load_state_dict(tensors)
+                self._report.keep(f"state of {path}")
+            elif misfit is not None:
+                name, expected, found = misfit
+                why = f"{name}: expected {expected}, the checkpoint has {found}" if tensors else "not in the checkpoint"
+                self._report.start(f"state of {path}", f"starts as in a new run ({why})")
+        for path in saved:
+            self._report.drop(f"state of {path}")
+
+    def _start_network(self, name: str, network: nn.Module) -> None:
+        """Report a network that is not in the checkpoint.
+
+        Raises:
+            CheckpointError: The weights of a network that is no longer in the file fit it.
+        """
+        if value_at(self._run.config, "networks", name, "weights"):
+            self._report.start(f"network {name}", "starts from its `weights`")
+            return
+        for gone in sorted(self._networks - self._run.networks.keys()):
+            if first_misfit(network, self._tensors[gone]) is None:
+                raise CheckpointError(
+                    f"{self._location}: network {name!r} is not in the checkpoint, but the weights of {gone!r} fit it, "
+                    f"which is no longer in the config file. Fix: name it {gone!r} again, write "
+                    f"`networks.{name}.weights: {self._path / f'{gone}.safetensors'}`, or start a new run in another "
+                    "folder with --run-dir"
+                )
+        self._report.start(f"network {name}", "starts from scratch; the checkpoint does not have it")
+
+    def _refuse_damage(self, section: str, name: str) -> None:
+        if value_at(self._then, section, name) is not None:
+            raise self._damage(name)
+
+    def _damage(self, name: str) -> CheckpointError:
+        return CheckpointError(
+            f"{self._location}: no weights for {name!r}, which the config file had when it was saved: the "
+            "checkpoint is damaged. Fix: resume from another one with --resume"
+        )
+
+    def _adapt(self, module: nn.Module, saved: Mapping[str, Tensor], owner: str) -> None:
+        adapt_buffers(module, saved, self._built.get(owner, {}), self._run.built_buffers[owner])
+
+    def _load(self, module: nn.Module, saved: Mapping[str, Tensor], owner: str, path: str) -> None:
+        self._adapt(module, saved, owner)
+        misfit = first_misfit(module, saved)
+        if misfit is not None:
+            name, expected, found = misfit
+            changes = differences(self._at(self._then, path), self._at(self._run.config, path), path)
+            changed = f". Changed since the checkpoint: {'; '.join(changes)}" if changes else ""
+            raise CheckpointError(
+                f"{self._location}: {owner}.{name}: does not fit the config file "
+                f"(expected {expected}, the checkpoint has {found}){changed}. {self._fix(owner, path, expected, found)}"
+            )
+        module.load_state_dict(dict(saved))
+
+    def _fix(self, owner: str, path: str, expected: str, found: str) -> str:
+        folder = f"Fix: undo the change of {path} or of its code, or start a new run in another folder with --run-dir"
+        if "no tensor" not in (expected, found):
+            return folder
+        weights = f"{{file: {self._path / f'{owner}.safetensors'}, strict: false}}"
+        return f"{folder}; there, `{path}.weights: {weights}` loads what fits"
+
+    @staticmethod
+    def _at(config: Any, path: str) -> Any:
+        return value_at(config, *path.split("."))
