@@ -113,8 +113,8 @@ def test_an_extra_state_that_is_no_tensor_is_refused_before_training() -> None:
     assert (code, lines[1:]) == (
         2,
         [
-            "sr.yml:8:8: networks.gen: cannot save '_extra_state' (expected a dense tensor with data, got a value of type "
-            "dict)",
+            "sr.yml:8:8: networks.gen: cannot save '_extra_state' (expected a dense tensor with data, got a value of "
+            "type dict)",
             "    Fix: keep it in a tensor, such as a buffer, or let get_extra_state return one.",
             "1 fault; nothing was started.",
         ],
@@ -142,8 +142,8 @@ def test_a_network_that_changes_its_input_is_named_with_its_line() -> None:
     assert (code, lines[1:4]) == (
         2,
         [
-            "sr.yml:13:21: steps.gen.injectors.up: changes 'lq' in place in gen (Hasty), so whatever else reads the key "
-            "gets another value",
+            "sr.yml:13:21: steps.gen.injectors.up: changes 'lq' in place in gen (Hasty), so whatever else reads the "
+            "key gets another value",
             f"    at {Path('parts.py').resolve()}:{where}: return super().forward(x.sub_(0.5))",
             "    Fix: let it change a copy.",
         ],
