@@ -225,12 +225,38 @@ def freeze(tree: Any, draw: Draw) -> str:
         ["*.weight"],
         ["*.bias"],
         ["*.0.*"],
+        ["layers.*"],
+        ["layers.1.*"],
         ["last.*"],
         ["classes.*"],
         ["nothing.*"],
     )
     networks[name]["frozen"] = frozen = draw(st.sampled_from(patterns))
     return f"freeze {frozen} of {name}"
+
+
+def outdate(tree: Any, draw: Draw) -> str:
+    """Give a step a schedule, which may end before the step begins."""
+    steps = _section(tree, "steps")
+    step, end = draw(st.sampled_from(sorted(steps))), draw(st.integers(1, ITERATIONS))
+    schedules = (("linear", "iterations"), ("polynomial", "iterations"), ("cosine_annealing", "period"))
+    kind, option = draw(st.sampled_from(schedules))
+    steps[step]["schedule"] = {"type": kind, option: end}
+    if draw(st.booleans()):
+        steps[step]["after"] = draw(st.integers(0, ITERATIONS - 1))
+    return f"let {kind} of {step} end at {end}"
+
+
+def spoil(tree: Any, draw: Draw) -> str:
+    """Make a mistake in the code of a network."""
+    networks = _section(tree, "networks")
+    tiny = [
+        name for name, entry in networks.items() if isinstance(entry, dict) and str(entry.get("type"))[:5] == "tiny_"
+    ]
+    assume(tiny)
+    name = draw(st.sampled_from(sorted(tiny)))
+    networks[name]["flaw"] = flaw = draw(st.sampled_from(("in_a_list", "in_place", "extra_state", "late_buffer")))
+    return f"{flaw} in {name}"
 
 
 def change_out(tree: Any, draw: Draw) -> str:
@@ -304,6 +330,6 @@ def cut_batches(tree: Any, draw: Draw) -> str:
 
 
 OPERATORS = (
-    drop, rename, refer, connect, swap_types, swap_inputs, shift, detach, freeze, change_out, remove_loss, train_others,
-    duplicate, move, cut_batches,
+    drop, rename, refer, connect, swap_types, swap_inputs, shift, detach, freeze, outdate, spoil, change_out,
+    remove_loss, train_others, duplicate, move, cut_batches,
 )  # fmt: skip

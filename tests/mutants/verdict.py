@@ -5,28 +5,35 @@ from __future__ import annotations
 import re
 import shutil
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor, nn
 
 import artschool
+from artschool.config.structure import Config
 from artschool.engine.run import Run
 from artschool.engine.train_step import TrainStep
+from artschool.engine.unregistered import unregistered
 from artschool.errors import ConfigError
+from artschool.lint import Subject, lint
 from artschool.read.read import check_file
 from artschool.trace.trace import trace
 
 NAME = "mutant.yml"
 PLACE = re.compile(rf"\S*{NAME}:\d+:\d+: ")
+OF_STILL_PARAMETERS = {"idle-schedule", "rate-zero"}
+"""The lint rules that ask about parameters that do not move."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """`refused` by what the file says or by the trace, `trained`, or a `hole`; and the words about it."""
+    """`refused` by what the file says or by the trace, `linted`, `trained`, or a `hole`; and the words about it."""
 
-    kind: Literal["refused", "traced", "trained", "hole"]
+    kind: Literal["refused", "traced", "linted", "trained", "hole"]
     says: str = ""
 
 
@@ -51,26 +58,66 @@ def judge(text: str, folder: Path) -> Verdict:
         run_folder = folder / "run"
         shutil.rmtree(run_folder, ignore_errors=True)
         try:
-            still = still_parameters(artschool.load(file, run_dir=run_folder))
+            still, harms = train(artschool.load(file, run_dir=run_folder))
+            artschool.load(file, run_dir=run_folder)  # It loads what was saved.
         except Exception as error:
             return Verdict("hole", f"the run raises {type(error).__name__}: {error}")
-        return Verdict("hole", f"does not move: {', '.join(still)}") if still else Verdict("trained")
+        if harms:
+            return Verdict("hole", "; ".join(harms))
+        return _of_still(still, config) if still else Verdict("trained")
 
 
-def still_parameters(run: Run) -> list[str]:
-    """Train to the end, and tell which parameters that some step trains have not moved."""
+def train(run: Run) -> tuple[list[str], list[str]]:
+    """Train to the end.
+
+    Returns:
+        Which parameters that some step trains have not moved, and what training did in silence.
+    """
     trained = {id(p) for step in run.steps for iteration in range(run.iterations) for p in _trained(step, iteration)}
     before = {
         name: {key: p.detach().clone() for key, p in network.named_parameters()}
         for name, network in run.networks.items()
     }
+    statistics = {name: value.clone() for name, value in _frozen_statistics(run)}
     run.train()
-    return [
+    still = [
         f"{name}.{key}"
         for name, network in run.networks.items()
         for key, p in network.named_parameters()
         if id(p) in trained and torch.equal(p, before[name][key])
     ]
+    return still, list(_harms(run, statistics))
+
+
+def _harms(run: Run, statistics: dict[str, Tensor]) -> Iterator[str]:
+    """What a network did in training that nobody was told about."""
+    for name, value in _frozen_statistics(run):
+        if not torch.equal(value, statistics[name]):
+            yield f"{name} moved, though its layer is frozen"
+    for name, network in run.networks.items():
+        if getattr(network, "harmed", False):
+            yield f"{name} changed its input in place"
+        for path, tensor in unregistered(network):
+            if tensor.grad is not None:
+                yield f"{name}.{path} got a gradient, and nothing trains it"
+
+
+def _frozen_statistics(run: Run) -> Iterator[tuple[str, Tensor]]:
+    """The running statistics of frozen batch norms in networks that a step trains, with their names.
+
+    A network that no step trains may be called with `mode: train`, which asks for its statistics to move.
+    """
+    for name, network in {name: network for step in run.steps for name, network in step.networks.items()}.items():
+        for path, module in network.named_modules():
+            is_frozen = all(not parameter.requires_grad for parameter in module.parameters())
+            if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.affine and is_frozen:
+                yield from ((f"{name}.{path}.{own}", value) for own, value in module.named_buffers())
+
+
+def _of_still(still: list[str], config: Config) -> Verdict:
+    says = f"does not move: {', '.join(still)}"
+    asked = [finding for finding in lint(Subject(config)) if finding.rule in OF_STILL_PARAMETERS]
+    return Verdict("linted", str(asked[0])) if asked else Verdict("hole", says)
 
 
 def _trained(step: TrainStep, iteration: int) -> list[torch.nn.Parameter]:

@@ -102,8 +102,8 @@ def findings(folder: Path, *overrides: str) -> list[str]:
 
 def test_the_linter_asks_about_norms_that_code_froze(tmp_path: Path) -> None:
     assert findings(tmp_path, "networks.net.by_code=true") == [
-        "frozen.yml:4:12: networks.net: its code freezes the parameters of 'body', but not the running statistics of its "
-        "batch norms (half-frozen-norm)\n    Fix: write `frozen: [body.*]`."
+        "frozen.yml:4:12: networks.net: its code freezes the parameters of 'body', but not the running statistics of "
+        "its batch norms (half-frozen-norm)\n    Fix: write `frozen: [body.*]`."
     ]
     assert findings(tmp_path, "networks.net.by_code=true", "networks.net.frozen=['body.*']") == []
     assert findings(tmp_path) == []

@@ -40,7 +40,7 @@ class Hiding(nn.Module):
             "in_a_list": [layer, nn.Linear(3, 3)],
             "made_late": [layer],
             "in_a_mapping": {"deep": (layer,)},
-            "in_a_closure": lambda x: layer(x),
+            "in_a_closure": lambda x: layer(x) + 1,
             "in_an_object": SimpleNamespace(inner=layer),
             "as_a_tensor": SimpleNamespace(scale=scale),
             "registered_too": [self.last],

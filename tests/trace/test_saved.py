@@ -159,7 +159,8 @@ def trace_of(kind: str, *overrides: str, more: str = "") -> None:
         ),
         (
             "late",
-            f"no run could resume: 'mean' of its state_dict is missing when built and (3,) float32 once it ran{REGISTER}",
+            "no run could resume: 'mean' of its state_dict is missing when built and (3,) float32 once it ran"
+            f"{REGISTER}",
         ),
         (
             "longer",

@@ -103,6 +103,8 @@ def rate_zero(subject: Subject) -> Iterator[Fault]:
         optimizer = step.optimizer
         if optimizer is not None and option(optimizer, "lr") == 0 and not getattr(optimizer.entry, "param_groups", []):
             yield fault(optimizer, "lr", "is 0, so the parameters that the step trains never change")
+        if optimizer is not None and isinstance(optimizer.entry, OptimizerEntry):
+            yield from _groups_without_rate(optimizer, optimizer.entry)
 
 
 def idle_clipping(subject: Subject) -> Iterator[Fault]:
@@ -159,6 +161,14 @@ def slow_average(subject: Subject) -> Iterator[Fault]:
                 ".".join(path),
                 f"is {decay:g}, so the average of {network!r} hardly differs from its last weights",
             )
+
+
+def _groups_without_rate(optimizer: Component, entry: OptimizerEntry) -> Iterator[Fault]:
+    for index, group in enumerate(entry.param_groups):
+        if (group.model_extra or {}).get("lr") == 0:
+            node = optimizer.node.at(("param_groups", index, "lr"))
+            path = f"{optimizer.path}.param_groups.{index}.lr"
+            yield Fault(node.place, path, "is 0, so the parameters of the group never change")
 
 
 def _couples_decay(optimizer: Component) -> bool:

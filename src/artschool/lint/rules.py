@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from artschool.lint import adversarial, diffusion, evaluation, networks, numerics, optimization, parts, timing
+from artschool.lint import adversarial, diffusion, evaluation, networks, numerics, optimization, parts, rates, timing
 from artschool.lint.rule import Rule
 
 RULES: dict[str, Rule] = {
     rule.name: rule
-    for module in (adversarial, optimization, parts, timing, networks, numerics, diffusion, evaluation)
+    for module in (adversarial, optimization, parts, timing, rates, networks, numerics, diffusion, evaluation)
     for rule in module.RULES
 }

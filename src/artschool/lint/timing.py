@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from math import lcm
 
 from artschool.config.flow import components_of
 from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When, first_uncovered
-from artschool.engine.schedules import Phase, Schedule
 from artschool.errors import Fault
+from artschool.lint.rates import ALMOST_ZERO, RATE_SAMPLES, schedule_of
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import StepLoss, Subject, fault, option, place_of
 from artschool.registry.entries import ScheduleEntry
 
 LONG_RUN = 10_000
-ALMOST_ZERO = 1e-4
 IDLE_FRACTION = 0.2
-RATE_SAMPLES = 200
 
 
 def out_of_phase(subject: Subject) -> Iterator[Fault]:
@@ -205,7 +202,7 @@ def _rates(step: StepConfig, iterations: list[int]) -> list[float]:
     if not isinstance(base, int | float):
         return []
     try:
-        schedule = Schedule([_phase(phase) for phase in step.schedule])
+        schedule = schedule_of(step)
         return [schedule.rate(float(base), iteration) for iteration in iterations]
     except Exception:  # a plugin's schedule may raise anything, and training reports it
         return []
@@ -225,12 +222,6 @@ def _first_at_most(limit: float, step: StepConfig, above: int, below: int) -> in
         else:
             below = middle
     return below
-
-
-def _phase(component: Component) -> Phase:
-    entry = component.entry
-    assert isinstance(entry, ScheduleEntry) and component.registered is not None
-    return Phase(partial(component.registered.target, **component.options()), entry.from_, entry.scale, entry.warmup)
 
 
 RULES = rules_of(

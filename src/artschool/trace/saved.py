@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -110,7 +110,7 @@ def _without_elements(value: Any) -> Any:
 
 
 def _described(module: nn.Module) -> dict[str, str]:
-    """Shape and type of each tensor in the state_dict of a module; empty if it raises an error, which is found later."""
+    """Shape and type of each tensor in the state_dict of a module; empty if that fails, which is found later."""
     try:
         state = module.state_dict()
     except Exception:
