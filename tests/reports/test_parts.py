@@ -76,6 +76,12 @@ def certain(logits: Tensor) -> Tensor:
     return (logits.amax(-1) > 0.7).float()
 
 
+@injectors.register
+def own_loss(logits: Tensor, classes: Tensor, mask: Tensor) -> Tensor:
+    """A masked loss that an injector computes."""
+    return nn.functional.cross_entropy(logits[mask > 0], classes[mask > 0])
+
+
 @losses.register(count=lambda mask: mask.sum())
 def masked_l2(fake: Tensor, real: Tensor, mask: Tensor) -> Tensor:
     """Mean square at the places of the mask."""
@@ -212,6 +218,18 @@ def test_a_loss_of_a_plugin_that_declares_nothing_is_reported() -> None:
     said = "undeclared does not declare what its mean is over, so the 8 parts of a batch are weighted by their samples"
     assert said in artschool("lint", "tag.yml", "train.accumulate=8", loss)[1]
     assert "undeclared-mean" not in artschool("lint", "tag.yml", loss)[1]
+
+
+def test_a_scalar_of_an_injector_is_told_by_the_trace() -> None:
+    own = (
+        "steps.tag.injectors.own={type: own_loss, in: [logits, classes, mask], out: own}",
+        "steps.tag.losses.ce={type: mean, in: own, weight: 1.0}",
+    )
+    said = "steps.tag.losses.ce: 'own' is one number for a whole part of a batch; parts are weighted by their samples"
+    assert said in artschool("check", "tag.yml", "--trace", "train.accumulate=2", *own)[1]
+    assert "one number" not in artschool("check", "tag.yml", "--trace", *own)[1]
+    each = "steps.tag.losses.ce={type: mean, in: logits, weight: 1.0}"
+    assert "one number" not in artschool("check", "tag.yml", "--trace", "train.accumulate=2", each)[1]
 
 
 def test_an_evaluation_weights_batches_by_their_places() -> None:

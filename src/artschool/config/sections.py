@@ -145,6 +145,11 @@ class TrainSection(Section):
         """The number of iterations of the run, given those of an epoch."""
         return self.iterations or (self.epochs or 0) * per_epoch
 
+    @property
+    def max_parts(self) -> int:
+        """The largest number of micro-batches into which a batch is split."""
+        return max(self.accumulate, self.accumulate_every.parts if self.accumulate_every is not None else 1)
+
     def num_micro_batches(self, iteration: int) -> int:
         """The number of micro-batches into which the batch of an iteration is split."""
         other = self.accumulate_every

@@ -67,8 +67,7 @@ def _divided(subject: Subject) -> Iterator[tuple[StepConfig, Component]]:
 
 
 def _num_parts(subject: Subject) -> int:
-    train = subject.config.sections.train
-    return max(train.accumulate, train.accumulate_every.parts if train.accumulate_every is not None else 1)
+    return subject.config.sections.train.max_parts
 
 
 def _weighted(subject: Subject) -> str:

@@ -21,6 +21,7 @@ class TracedKey:
         gradient: Whether a gradient can flow back from the value.
         writer: The path of the component that wrote it, or `data.train`.
         drawable: Whether the value can be drawn as images.
+        scalar: Whether the value is a tensor of one number, without a dimension for samples.
     """
 
     name: str
@@ -29,11 +30,17 @@ class TracedKey:
     writer: str
     place: Place
     drawable: bool
+    scalar: bool = False
 
 
 def is_drawable(value: Any) -> bool:
     """Whether a value is images (B, 1 or 3, H, W), maps (B, H, W) or sequences of images (B, T, 1 or 3, H, W)."""
     return isinstance(value, Tensor) and (value.dim() == 3 or (value.dim() in (4, 5) and value.shape[-3] in (1, 3)))
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value is a tensor of one number, without dimensions."""
+    return isinstance(value, Tensor) and value.dim() == 0
 
 
 def describe_kind(value: Any) -> str:

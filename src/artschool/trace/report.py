@@ -28,7 +28,7 @@ class Trace:
         checkpoint: Bytes of one checkpoint.
         kept: Number of checkpoints on disk at once.
         real: Whether micro-batches ran with values, since something needs them.
-        notes: What could not be traced.
+        notes: What could not be traced, or not be proven.
     """
 
     regimes: list[int]

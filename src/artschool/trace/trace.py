@@ -31,6 +31,7 @@ from artschool.trace.memory import OPTIMIZER
 from artschool.trace.observe import Untraceable
 from artschool.trace.pictures import picture_faults
 from artschool.trace.report import Trace
+from artschool.trace.scalars import notes_of_scalars
 from artschool.trace.training import TrainingTrace
 from artschool.trace.untrained import hidden_faults, untrained_faults
 
@@ -157,7 +158,12 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
         checkpoint=_checkpoint_bytes(training.run) + training.memory.lasting[OPTIMIZER],
         kept=_checkpoints_kept(config, training.run.iterations),
         real=training.observer.real,
-        notes=[*training.notes, *training.saved.notes, *evaluations.notes],
+        notes=[
+            *training.notes,
+            *training.saved.notes,
+            *evaluations.notes,
+            *notes_of_scalars(config, training.observer.keys, training.world_size),
+        ],
     )
 
 

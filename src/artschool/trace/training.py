@@ -42,10 +42,12 @@ class TrainingTrace:
         saved: What a checkpoint has to hold.
         trainable: The parameters that a step could move at some iteration, by step.
         reached: The parameters that got a gradient, by step.
+        world_size: The number of processes that will share a batch.
     """
 
     def __init__(self, config: Config, run: Run, batch: Mapping[str, Any], world_size: int, *, real: bool) -> None:
         self.run = run
+        self.world_size = world_size
         self._config = config
         self._samples = batch
         self._sizes = MicroBatchSizes(config.sections.train, run.data.batches, run.iterations, world_size)
