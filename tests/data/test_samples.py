@@ -15,7 +15,7 @@ import torch
 
 from artschool.data.bad_samples import BadSamples
 from artschool.data.collate import Collate
-from artschool.data.loader import Loader, length_of
+from artschool.data.loader import Loader, SampleKeys, length_of
 from artschool.data.sampler import Position
 from artschool.errors import DataError, ResourceError
 
@@ -92,6 +92,7 @@ RETURN = "\n    Fix: return tensors, arrays, numbers, text, or lists of them"
 A_TENSOR = "'x': expected a float32 tensor of 1 dimension, as in sample 0, got"
 A_MAPPING = "expected a mapping with the keys name, x, as in sample 0, got"
 FROM_GETITEM = "\n    Fix: return a dict from `__getitem__`"
+SAME_KEYS = "\n    Fix: return the same keys for every sample; `requires` of a step allows keys that some batches lack"
 CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "None": (lambda: None, f"{AT_5}: {A_MAPPING} None{FROM_GETITEM}"),
     "list": (lambda: [1], f"{AT_5}: {A_MAPPING} a list of 1 value{FROM_GETITEM}"),
@@ -102,9 +103,9 @@ CASES: dict[str, tuple[Callable[[], Any], str]] = {
     "key": (lambda: {1: 2}, f"{AT_5}: expected keys that are text, got 1"),
     "more": (
         lambda: {"x": torch.zeros(3), "name": "5.png", "y": 1},
-        f"{NAMED}: expected the keys name, x, as in sample 0, got name, x, y",
+        f"{NAMED}: expected the keys name, x, as in sample 0, got name, x, y{SAME_KEYS}",
     ),
-    "fewer": (lambda: {"x": torch.zeros(3)}, f"{AT_5}: expected the keys name, x, as in sample 0, got x"),
+    "fewer": (lambda: {"x": torch.zeros(3)}, f"{AT_5}: expected the keys name, x, as in sample 0, got x{SAME_KEYS}"),
     "no value": (
         having(None),
         f"{NAMED}: 'x': expected a value, got None\n    Fix: return a value, or no sample with this key",
@@ -192,7 +193,7 @@ def test_the_first_sample_that_can_be_read_says_what_is_expected() -> None:
 
 
 def test_declared_keys_are_expected_of_the_first_sample_too() -> None:
-    of, _ = loader(Data(lambda: None), declared=["x", "y"])
+    of, _ = loader(Data(lambda: None), keys=SampleKeys(["x", "y"]))
     with pytest.raises(DataError) as error:
         of.first(2)
     assert str(error.value) == (
@@ -203,7 +204,16 @@ def test_declared_keys_are_expected_of_the_first_sample_too() -> None:
 
 
 def test_more_keys_than_declared_are_no_fault() -> None:
-    assert set(loader(Data(lambda: None), declared=["x"])[0].first(2)) == {"x", "name"}
+    assert set(loader(Data(lambda: None), keys=SampleKeys(["x"]))[0].first(2)) == {"x", "name"}
+
+
+def test_keys_that_a_step_requires_may_be_missing_in_some_batches() -> None:
+    data = Data(lambda: {"x": torch.zeros(3), "name": "5.png", "y": 1})
+    of, _ = loader(data, keys=SampleKeys(optional={"y", "name"}))
+    batches = list(of.load([[Position(0, 1)], [Position(0, BAD)]], CPU))
+    assert [sorted(batch) for batch in batches] == [["name", "x"], ["name", "x", "y"]]
+    with pytest.raises(DataError, match="different keys: y missing in some of them"):
+        loaded(of)
 
 
 @pytest.mark.parametrize("workers", [0, 1])

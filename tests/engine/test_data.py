@@ -166,7 +166,8 @@ datasets.register("part_no_length", NoLength)
         (
             "keys",
             "data.train: sample 1 (epoch 0): expected the keys x, as in sample 0, got extra, x\n"
-            "    Fix: repair the sample, or replace up to 10 bad samples with `data.train.max_bad: 10`",
+            "    Fix: return the same keys for every sample; `requires` of a step allows keys that some batches lack\n"
+            "    Or replace up to 10 bad samples with `data.train.max_bad: 10`",
         ),
         (
             "shapes",
@@ -175,8 +176,8 @@ datasets.register("part_no_length", NoLength)
         ),
         (
             "list",
-            "data.train: sample 0 (epoch 0): expected a mapping of keys to values, got a list of 1 value\n"
-            '    Fix: return {{"x": ...}} from `__getitem__`\n'
+            "data.train: sample 0 (epoch 0): expected a mapping with the keys x, as declared, got a list of 1 value\n"
+            "    Fix: return a dict from `__getitem__`\n"
             "    Or replace up to 10 bad samples with `data.train.max_bad: 10`",
         ),
     ],

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 import re
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -50,22 +52,88 @@ def with_prefix(prefix: str) -> dict[str, Tensor]:
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth", ".ckpt"])
 @pytest.mark.parametrize(
-    "content",
+    ("content", "removed"),
     [
-        tensors(),
-        OrderedDict(tensors()),
-        with_prefix("module."),
-        {"state_dict": tensors(), "epoch": 3, "args": {"lr": 0.1}},
-        {"model": {"state_dict": with_prefix("module.")}},
-        {"params_ema": tensors(), "params": {"weight": torch.zeros(2, 2), "bias": torch.zeros(2)}},
+        (tensors(), ""),
+        (OrderedDict(tensors()), ""),
+        (with_prefix("module."), "module."),
+        (with_prefix("_orig_mod.module."), "module., _orig_mod."),
+        (with_prefix("_fsdp_wrapped_module."), "_fsdp_wrapped_module."),
+        ({"state_dict": tensors(), "epoch": 3, "args": {"lr": 0.1}}, "state_dict."),
+        ({"model": {"state_dict": with_prefix("module.")}}, "model.state_dict., module."),
+        ({"state_dict": {**with_prefix("net."), "loss.weight": torch.zeros(3)}}, "state_dict.net."),
+        ({"generator": tensors(), "critic": {"head": torch.zeros(3)}, "iteration": 7}, "generator."),
+        ({"params_ema": tensors(), "optimizer": {"state": {0: {"exp_avg": torch.zeros(2)}}}}, "params_ema."),
+        (with_prefix("trunk.encoder."), "trunk.encoder."),
+        ({**tensors(), "ema": tensors()}, ""),
+        ({"params_ema": tensors(), "params": {"weight": torch.zeros(3, 2), "bias": torch.zeros(3)}}, "params_ema."),
     ],
 )
-def test_a_file_of_torch_is_loaded(tmp_path: Path, content: Any, suffix: str) -> None:
+def test_a_file_of_torch_is_loaded(tmp_path: Path, content: Any, removed: str, suffix: str) -> None:
     file = tmp_path / f"w{suffix}"
     torch.save(content, file)
     found, said = loaded(tmp_path, str(file))
     assert same(found, tensors())
-    assert said == f"networks.net: {file}: 2 tensors loaded\n"
+    told = f"; removed from the names: {removed}" if removed else ""
+    assert said == f"networks.net: {file}: 2 tensors loaded{told}\n"
+
+
+@pytest.mark.parametrize("strict", ["true", "false"])
+@pytest.mark.parametrize(
+    ("content", "prefixes"),
+    [
+        ({"params_ema": tensors(), "params": tensors()}, ["params.", "params_ema."]),
+        ({"state_dict": tensors(), "model_ema": with_prefix("module.")}, ["model_ema.", "state_dict."]),
+        ({"generator": tensors(), "critic": tensors()}, ["critic.", "generator."]),
+    ],
+)
+def test_of_several_that_fit_none_is_guessed(
+    tmp_path: Path, content: dict[str, Any], prefixes: list[str], strict: str
+) -> None:
+    file = tmp_path / "w.pt"
+    torch.save(content, file)
+    with pytest.raises(CheckpointError) as error:
+        loaded(tmp_path, f"{{file: {file}, strict: {strict}}}")
+    assert after_place(error.value) == (
+        f"networks.net.weights: {file}: several prefixes fit: {', '.join(prefixes)}. "
+        f"Fix: choose one, such as `weights: {{file: ..., prefix: {prefixes[-1]}}}`"
+    )
+    for prefix in prefixes:
+        assert same(loaded(tmp_path, f"{{file: {file}, prefix: {prefix}}}")[0], tensors())
+
+
+@pytest.mark.parametrize("prefix", ["netG.", "netG", "state_dict.netG.", "module.netG."])
+def test_a_prefix_may_leave_out_what_holds_the_whole(tmp_path: Path, prefix: str) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({"state_dict": {**with_prefix("module.netG."), **with_prefix("module.netD.")}}, file)
+    assert same(loaded(tmp_path, f"{{file: {file}, prefix: {prefix}}}")[0], tensors())
+
+
+def test_a_prefix_that_lies_in_several_mappings_is_not_guessed(tmp_path: Path) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({"params": with_prefix("netG."), "params_ema": with_prefix("netG.")}, file)
+    with pytest.raises(CheckpointError) as error:
+        loaded(tmp_path, f"{{file: {file}, prefix: netG.}}")
+    assert "several prefixes fit: params.netG., params_ema.netG.. Fix: choose one" in str(error.value)
+
+
+def test_a_part_of_a_larger_network_is_suggested_and_not_taken(tmp_path: Path) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({**with_prefix("fc."), "conv.weight": torch.zeros(3), "scale": torch.zeros(1)}, file)
+    with pytest.raises(CheckpointError) as error:
+        loaded(tmp_path, str(file))
+    assert after_place(error.value) == (
+        f"networks.net.weights: {file}: does not fit the network: 0 of 2 tensors match; 2 missing: bias, weight; "
+        "4 unexpected: conv.weight, fc.bias, fc.weight, scale. "
+        "The file contains: conv. (1 tensor), fc. (2 tensors), scale (1 tensor)\n"
+        "    Did you mean `prefix: fc.`? 2 of 2 tensors match with it."
+    )
+
+
+def test_wrappers_that_the_network_has_itself_stay(tmp_path: Path) -> None:
+    network = torch.nn.ModuleDict({"module": torch.nn.Linear(2, 2)})
+    torch.save(with_prefix("module."), tmp_path / "w.pt")
+    assert str(load_weights(network, tmp_path / "w.pt")) == "2 tensors loaded"
 
 
 def test_a_safetensors_file_is_loaded(tmp_path: Path) -> None:
@@ -94,7 +162,8 @@ def test_a_prefix_that_no_name_has_is_told_with_those_that_there_are(tmp_path: P
     torch.save({**with_prefix("netG."), "netD.weight": torch.zeros(9)}, file)
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, f"{{file: {file}, prefix: gen.}}")
-    said = f"networks.net.weights: {file}: no name starts with 'gen.'. Available prefixes: netD., netG."
+    contained = "The file contains: netD. (1 tensor), netG. (2 tensors)"
+    said = f"networks.net.weights: {file}: no name starts with 'gen.'. {contained}"
     assert after_place(error.value) == said
 
 
@@ -112,11 +181,11 @@ def test_a_trace_takes_weights_and_refuses_those_that_do_not_fit(tmp_path: Path,
 @pytest.mark.parametrize(
     ("content", "report"),
     [
-        ({"weight": torch.zeros(2, 2)}, "1 tensor loaded; 1 missing: bias"),
-        ({**tensors(), "head.weight": torch.zeros(1)}, "2 tensors loaded; 1 unexpected: head.weight"),
+        ({"weight": torch.zeros(2, 2)}, "1 of 2 tensors {}; 1 missing: bias"),
+        ({**tensors(), "head.weight": torch.zeros(1)}, "2 tensors {}; 1 unexpected: head.weight"),
         (
             {"bias": torch.zeros(2), **{f"x{index}": torch.zeros(1) for index in range(9)}},
-            "1 tensor loaded; 1 missing: weight; 9 unexpected: x0, x1, x2, x3, x4, x5, x6, x7 and 1 more",
+            "1 of 2 tensors {}; 1 missing: weight; 9 unexpected: x0, x1, x2, x3, x4, x5, x6, x7 and 1 more",
         ),
     ],
 )
@@ -128,10 +197,13 @@ def test_names_that_do_not_fit_are_reported_and_refused_unless_allowed(
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, str(file))
     fix = ". Fix: if this is intended, write `weights: {file: ..., strict: false}`"
-    assert after_place(error.value) == f"networks.net.weights: {file}: does not fit the network: {report}{fix}"
+    assert (
+        after_place(error.value)
+        == f"networks.net.weights: {file}: does not fit the network: {report.format('match')}{fix}"
+    )
     assert error.value.exit_code == 6
     found, said = loaded(tmp_path, f"{{file: {file}, strict: false}}")
-    assert said == f"networks.net: {file}: {report}\n"
+    assert said == f"networks.net: {file}: {report.format('loaded')}\n"
     assert all(torch.equal(found[name], content[name]) for name in found.keys() & content.keys())
 
 
@@ -141,7 +213,7 @@ def test_a_file_of_which_nothing_fits_is_refused(tmp_path: Path, strict: str) ->
     torch.save({"other": torch.zeros(1)}, file)
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, f"{{file: {file}, strict: {strict}}}")
-    report = "0 tensors loaded; 2 missing: bias, weight; 1 unexpected: other"
+    report = "0 of 2 tensors match; 2 missing: bias, weight; 1 unexpected: other. The file contains: other (1 tensor)"
     assert after_place(error.value) == f"networks.net.weights: {file}: does not fit the network: {report}"
 
 
@@ -152,6 +224,22 @@ def test_another_shape_is_refused(tmp_path: Path, strict: str) -> None:
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, f"{{file: {file}, strict: {strict}}}")
     assert after_place(error.value) == (f"networks.net.weights: {file}: wrong shape of bias (expected (2,), got (3,))")
+
+
+def test_every_difference_of_shape_and_type_is_listed(tmp_path: Path) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({"weight": torch.zeros(2, 2, dtype=torch.int8), "bias": torch.zeros(3)}, file)
+    with pytest.raises(CheckpointError) as error:
+        loaded(tmp_path, str(file))
+    assert after_place(error.value) == (
+        f"networks.net.weights: {file}: wrong shape of bias (expected (2,), got (3,)), "
+        "wrong type of weight (expected float32, got int8)"
+    )
+
+
+def test_halves_are_loaded_as_floats(tmp_path: Path) -> None:
+    torch.save({name: value.half() for name, value in tensors().items()}, tmp_path / "w.pt")
+    assert same(loaded(tmp_path, str(tmp_path / "w.pt"))[0], tensors())
 
 
 class Payload:
@@ -186,7 +274,20 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, suf
 @pytest.mark.parametrize(
     ("name", "content", "text"),
     [
-        ("w.bin", b"", "{file}: unknown format (expected .safetensors, .pt, .pth or .ckpt)"),
+        (
+            "w.bin",
+            b"",
+            "{file}: unknown format (expected .safetensors, .pt, .pth or .ckpt). Fix: rename it to .pt if torch.save",
+        ),
+        ("w.npz", b"", "{file}: unknown format (expected .safetensors, .pt, .pth or .ckpt). Fix: `save_file("),
+        ("w.onnx", b"", "{file}: unknown format (expected .safetensors, .pt, .pth or .ckpt). Fix: use the weights"),
+        ("w.h5", b"", "{file}: unknown format (expected .safetensors, .pt, .pth or .ckpt)"),
+        ("m.safetensors.index.json", b"{}", "{file}: is no index of a .safetensors file in parts (expected 'weight"),
+        (
+            "m.safetensors.index.json",
+            b'{"weight_map": {"a": "w.bin"}}',
+            "{file}: expected parts that are .safetensors files, got w.bin",
+        ),
         ("w.safetensors", b"nonsense", "{file}: cannot read: Error while deserializing header"),
         ("w.pt", b"", "{file}: cannot read: "),
         ("w.pt", b"<html>", "{file}: cannot read: the file was not written by torch.save"),
@@ -204,13 +305,16 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, content: 
     assert str(error.value).startswith(text.format(file=file))
 
 
-@pytest.mark.parametrize("content", [[torch.zeros(1)], {"epoch": 3}, torch.zeros(1)])
-def test_a_file_without_names_is_told(tmp_path: Path, content: Any) -> None:
+@pytest.mark.parametrize(
+    ("content", "only"),
+    [([torch.zeros(1)], ""), ({"epoch": 3, "args": {}}, ", only the keys epoch, args"), (torch.zeros(1), "")],
+)
+def test_a_file_without_names_is_told(tmp_path: Path, content: Any, only: str) -> None:
     file = tmp_path / "w.pt"
     torch.save(content, file)
     with pytest.raises(CheckpointError) as error:
         load_weights(torch.nn.Linear(2, 2), file)
-    assert str(error.value) == f"{file}: no named tensors found"
+    assert str(error.value) == f"{file}: no named tensors found{only}"
 
 
 def test_a_missing_file_is_told_with_the_network_s_place(tmp_path: Path) -> None:
@@ -225,3 +329,39 @@ def test_a_truncated_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError) as error:
         load_weights(torch.nn.Linear(2, 2), file)
     assert str(error.value).startswith(f"{file}: cannot read: ")
+
+
+def test_a_file_in_parts_is_loaded_by_its_index(tmp_path: Path) -> None:
+    parts = {"m-1.safetensors": {"weight": tensors()["weight"]}, "m-2.safetensors": {"bias": tensors()["bias"]}}
+    for name, part in parts.items():
+        save_file(part, tmp_path / name)
+    index = tmp_path / "m.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {key: name for name, part in parts.items() for key in part}}))
+    assert same(loaded(tmp_path, str(index))[0], tensors())
+
+
+def test_a_folder_is_refused_with_its_files(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run" / "checkpoints" / "00000004"
+    checkpoint.mkdir(parents=True)
+    for name in ("gen.safetensors", "gen.ema.safetensors", "state.optimizers.safetensors", "manifest.json"):
+        (checkpoint / name).touch()
+    for folder in (checkpoint, tmp_path / "run"):
+        with pytest.raises(CheckpointError) as error:
+            load_weights(torch.nn.Linear(2, 2), folder)
+        assert str(error.value) == (
+            f"{folder}: expected a file, got a folder. "
+            f"Fix: write one of the files in {checkpoint}: gen.ema.safetensors, gen.safetensors"
+        )
+
+
+def test_a_program_of_torchscript_is_not_run(tmp_path: Path) -> None:
+    file = tmp_path / "w.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(file))  # type: ignore[no-untyped-call]  # torch
+    with pytest.raises(CheckpointError) as error:
+        load_weights(torch.nn.Linear(2, 2), file)
+    assert str(error.value) == (
+        f"{file}: is a program of TorchScript, which is not run. "
+        "Fix: save `torch.jit.load(...).state_dict()` with torch.save"
+    )

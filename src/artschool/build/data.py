@@ -12,7 +12,7 @@ from artschool.config.structure import Component, Config
 from artschool.data.bad_samples import BadSamples
 from artschool.data.collate import Collate
 from artschool.data.examples import Examples
-from artschool.data.loader import Loader, length_of
+from artschool.data.loader import Loader, SampleKeys, length_of
 from artschool.data.sampler import Batches
 from artschool.engine.run_state import TrainData
 from artschool.errors import DataError
@@ -34,9 +34,7 @@ def build_data(config: Config, *, examples: bool = False, note: Note = _silent) 
     """
     used = {"train", *(evaluation.section.data for evaluation in config.evaluations.values())}
     return {
-        name: loader_of(config.data[name], config.sections.seed, examples=examples, note=note)
-        for name in config.data
-        if name in used
+        name: loader_of(config, config.data[name], examples=examples, note=note) for name in config.data if name in used
     }
 
 
@@ -51,20 +49,22 @@ def _dataset(component: Component, note: Note) -> Any:
     return built
 
 
-def loader_of(component: Component, seed: int, *, examples: bool = False, note: Note = _silent) -> Loader:
+def loader_of(config: Config, component: Component, *, examples: bool = False, note: Note = _silent) -> Loader:
     """Build a data set and its loader."""
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
     example = entry.example if examples else None
+    optional = {key for step in config.steps.values() for key in step.section.requires}
+    declared = [] if example else [key for key in yielded_keys(component) or () if key not in optional]
     return Loader(
         Examples(example) if example else _dataset(component, note),
         path,
-        seed,
+        config.sections.seed,
         workers=entry.workers,
         timeout=entry.timeout,
         collate=Collate(entry.pad, entry.trim, entry.sort_key),
         bad=BadSamples(path, entry.max_bad, str(component.node.place)),
-        declared=None if example else yielded_keys(component),
+        keys=SampleKeys(declared, optional),
     )
 
 
@@ -94,4 +94,4 @@ def batches_of(component: Component, loader: Loader, *, training: bool) -> Batch
 
 def train_batches(config: Config) -> Batches:
     """The batches of the training data. Builds the data set but loads no sample."""
-    return train_data(config, loader_of(config.data["train"], config.sections.seed)).batches
+    return train_data(config, loader_of(config, config.data["train"])).batches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -42,6 +42,19 @@ class LoadedBatch(NamedTuple):
     bad: Sequence[BadSample] = ()
 
 
+@dataclass(frozen=True)
+class SampleKeys:
+    """What is known about the keys of samples before any is read.
+
+    Attributes:
+        declared: Keys that every sample has, maybe among others.
+        optional: Keys that only some samples may have.
+    """
+
+    declared: Sequence[str] = ()
+    optional: Collection[str] = ()
+
+
 class SeededDataset:
     """A data set that seeds the random numbers of each sample from (seed, epoch, index).
 
@@ -50,17 +63,18 @@ class SeededDataset:
 
     Args:
         length: Number of samples.
-        declared: Keys that every sample must have. None: any.
+        keys: The keys of the samples.
     """
 
     def __init__(
-        self, dataset: Any, name: str, seed: int, length: int, max_bad: int = 0, declared: Sequence[str] | None = None
+        self, dataset: Any, name: str, seed: int, length: int, max_bad: int = 0, keys: SampleKeys | None = None
     ) -> None:
         self._dataset = dataset
         self._name = name
         self._length = length
         self._max_bad = max_bad
-        self._declared = DeclaredKeys(declared or ())
+        self._optional = () if keys is None else keys.optional
+        self._declared = DeclaredKeys(() if keys is None else keys.declared)
         self._seeds = Seeds(seed, "samples", name)
 
     def __getitem__(self, position: Position) -> ReadSample:
@@ -90,7 +104,7 @@ class SeededDataset:
         for index in range(min(self._length, MAX_TRIES)):
             sample = self._read(index, 0, self._seeds(0, index), self._declared)
             if isinstance(sample, _Sample):
-                return SampleForm(index, sample.kinds)
+                return SampleForm(index, sample.kinds, self._optional)
         return None
 
     def _read(
@@ -152,7 +166,7 @@ class Loader:
         timeout: Seconds to wait for a batch from a worker. 0: no limit.
         collate: Joins samples to batches.
         bad: The samples that could not be read so far.
-        declared: Keys that every sample must have. None: any.
+        keys: The keys of the samples.
     """
 
     dataset: Any
@@ -162,7 +176,7 @@ class Loader:
     timeout: float = 0
     collate: Collate = field(default_factory=Collate)
     bad: BadSamples = field(default_factory=lambda: BadSamples("data"))
-    declared: Sequence[str] | None = None
+    keys: SampleKeys = field(default_factory=SampleKeys)
 
     def load(self, sampler: Iterable[list[Position]], device: torch.device) -> Generator[dict[str, Any]]:
         """Load the batches of a sampler, in its order.
@@ -172,7 +186,7 @@ class Loader:
             ResourceError: A worker died, or the machine ran out of open files or memory.
         """
         length, where = length_of(self.dataset, self.bad.where), self.bad.where
-        seeded = SeededDataset(self.dataset, self.name, self.seed, length, self.bad.max_bad, self.declared)
+        seeded = SeededDataset(self.dataset, self.name, self.seed, length, self.bad.max_bad, self.keys)
         make_batch = _BatchMaker(where, self.collate)
         loaded: Generator[LoadedBatch]
         if self.workers:

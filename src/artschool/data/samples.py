@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.reduction import ForkingPickler
 from pathlib import PurePath
@@ -30,10 +30,12 @@ class SampleForm:
 
     Attributes:
         index: Index of the sample.
+        optional: Keys that only some samples have.
     """
 
     index: int
     kinds: Mapping[str, Kind] = field(default_factory=dict)
+    optional: Collection[str] = ()
 
     def check(self, kinds: Mapping[str, Kind]) -> None:
         """Compare with the kinds of another sample.
@@ -43,11 +45,14 @@ class SampleForm:
         """
         if kinds == self.kinds:
             return
-        if kinds.keys() != self.kinds.keys():
-            raise DataError(f"expected {self}, got {_listed(kinds)}")
-        key = next(key for key, kind in kinds.items() if kind != self.kinds[key])
-        expected, found = _described(self.kinds[key]), _described(kinds[key])
-        raise DataError(f"{key!r}: expected {expected}, as in sample {self.index}, got {found}")
+        if (kinds.keys() ^ self.kinds.keys()).difference(self.optional):
+            fix = "Fix: return the same keys for every sample; `requires` of a step allows keys that some batches lack"
+            raise DataError(f"expected {self}, got {_listed(kinds)}\n    {fix}")
+        for key, kind in kinds.items():
+            expected = self.kinds.get(key, kind)
+            if kind != expected:
+                as_in = f"as in sample {self.index}, got {_described(kind)}"
+                raise DataError(f"{key!r}: expected {_described(expected)}, {as_in}")
 
     def __str__(self) -> str:
         return f"the keys {_listed(self.kinds)}, as in sample {self.index}"

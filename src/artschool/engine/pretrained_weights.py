@@ -6,16 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor, nn
 
+from artschool.engine.weight_names import MAX_NAMES, NamedTensors
 from artschool.errors import CheckpointError
 from artschool.storage.tensors import read_content
-
-NESTED_KEYS = ("state_dict", "model", "model_state_dict", "params_ema", "params")
-"""Keys under which files of other projects store the weights, in the order in which they are tried."""
-MAX_NAMES = 8
 
 
 @dataclass(frozen=True)
@@ -26,19 +22,27 @@ class LoadReport:
         loaded: Number of tensors loaded.
         missing: Names that the network has and the file does not.
         unexpected: Names that the file has and the network does not.
+        removed: What was removed from the names of the file, without the prefix that the config file gives.
     """
 
     loaded: int
     missing: list[str]
     unexpected: list[str]
+    removed: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        parts = [f"{self.loaded} tensor{'' if self.loaded == 1 else 's'} loaded"]
+    def text(self, verb: str) -> str:
+        """The numbers and the first names, such as `1 of 2 tensors loaded; 1 missing: bias`."""
+        total = f" of {self.loaded + len(self.missing)}" if self.missing else ""
+        parts = [f"{self.loaded}{total} tensor{'' if self.loaded == 1 and not total else 's'} {verb}"]
         for kind, names in (("missing", self.missing), ("unexpected", self.unexpected)):
             if names:
-                more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-                parts.append(f"{len(names)} {kind}: {', '.join(names[:MAX_NAMES])}{more}")
+                parts.append(f"{len(names)} {kind}: {_listed(names)}")
+        if self.removed:
+            parts.append(f"removed from the names: {', '.join(self.removed)}")
         return "; ".join(parts)
+
+    def __str__(self) -> str:
+        return self.text("loaded")
 
 
 def load_weights(
@@ -46,67 +50,140 @@ def load_weights(
 ) -> LoadReport:
     """Load weights into a network.
 
+    Names may lie under the keys of nested mappings and under a prefix. Wrappers of torch, such as `module.`, are
+    removed from them. Without `prefix`, a prefix that holds a whole network is found if exactly one fits.
+
     Args:
         network: Names that match a pattern of its attribute `unused_weights` are ignored.
-        file: `.safetensors`, `.pt`, `.pth` or `.ckpt`. Only tensors are read.
-        prefix: Load only names that start with it, and remove it from them. `module.` is always removed.
+        file: `.safetensors`, `.pt`, `.pth` or `.ckpt`, or the index of a `.safetensors` file in parts. Only tensors are
+            read.
+        prefix: Load only names that start with it, and remove it from them.
         strict: Whether a missing or unexpected name is an error.
         path: Location of the network in the config file, for errors.
 
     Raises:
-        CheckpointError: The file cannot be read, no name fits, a shape differs, or names differ and `strict` is true.
+        CheckpointError: The file cannot be read, no name fits, a shape or type differs, several prefixes fit, or names
+            differ and `strict` is true.
     """
     try:
-        tensors = {name.removeprefix("module."): value for name, value in read_tensors(file).items()}
+        return _load(_Target(network), file, prefix, strict=strict)
     except CheckpointError as error:
         raise CheckpointError(f"{path}.weights: {error}" if path else str(error)) from error
+
+
+class _Target:
+    """The tensors of a network that a file can hold."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.own = {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
+        self._unused = tuple(getattr(network, "unused_weights", ()))
+
+    def used(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors without those that the network does not use."""
+        return {n: value for n, value in tensors.items() if not any(fnmatchcase(n, p) for p in self._unused)}
+
+    def report(self, tensors: Mapping[str, Tensor]) -> LoadReport:
+        """Compare names."""
+        found = self.used(tensors).keys()
+        return LoadReport(len(found & self.own), sorted(self.own.keys() - found), sorted(found - self.own.keys()))
+
+    def has_same_names(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether nothing is missing or unexpected."""
+        return self.used(tensors).keys() == self.own.keys()
+
+    def differences(self, tensors: Mapping[str, Tensor]) -> list[str]:
+        """The tensors that have the name of one of the network but another shape or an incompatible type."""
+        lines = []
+        for name in sorted(tensors.keys() & self.own.keys()):
+            value, own = tensors[name], self.own[name]
+            if value.shape != own.shape:
+                lines.append(f"shape of {name} (expected {tuple(own.shape)}, got {tuple(value.shape)})")
+            elif value.is_complex() > own.is_complex() or (own.is_floating_point() and not value.is_floating_point()):
+                lines.append(f"type of {name} (expected {_dtype(own)}, got {_dtype(value)})")
+        return lines
+
+
+def _load(target: _Target, file: Path, prefix: str, *, strict: bool) -> LoadReport:
+    content = read_content(file)
+    named = NamedTensors.of(content).unwrapped(target.own)
+    if not named.tensors:
+        keys = f", only the keys {_listed([*map(str, content)])}" if isinstance(content, Mapping) and content else ""
+        raise CheckpointError(f"{file}: no named tensors found{keys}")
     if prefix:
-        if not any(name.startswith(prefix) for name in tensors):
-            raise CheckpointError(f"{path}.weights: {file}: no name starts with {prefix!r}. {_prefixes(tensors)}")
-        tensors = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-    unused = getattr(network, "unused_weights", ())
-    tensors = {name: value for name, value in tensors.items() if not any(fnmatchcase(name, p) for p in unused)}
-    own = network.state_dict()
-    fitting = {name: value for name, value in tensors.items() if name in own}
-    report = LoadReport(len(fitting), sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys()))
-    if not fitting or (strict and (report.missing or report.unexpected)):
-        fix = ". Fix: if this is intended, write `weights: {file: ..., strict: false}`" if fitting else ""
-        raise CheckpointError(f"{path}.weights: {file}: does not fit the network: {report}{fix}")
-    for name, value in fitting.items():
-        if value.shape != own[name].shape:
-            raise CheckpointError(
-                f"{path}.weights: {file}: wrong shape of {name} "
-                f"(expected {tuple(own[name].shape)}, got {tuple(value.shape)})"
-            )
-    network.load_state_dict(fitting, strict=False)
-    return report
+        named = _under(named, target, prefix, file)
+    chosen = _choose(named, target, file, strict=strict)
+    tensors = target.used(named.at(chosen))
+    report = target.report(tensors)
+    if not report.loaded or (strict and (report.missing or report.unexpected)):
+        hints = _hints(named, target, report, chosen)
+        raise CheckpointError(f"{file}: does not fit the network: {report.text('match')}{hints}")
+    differences = target.differences(tensors)
+    if differences:
+        raise CheckpointError(f"{file}: {_listed(f'wrong {line}' for line in differences)}")
+    target.network.load_state_dict({name: tensors[name] for name in tensors.keys() & target.own}, strict=False)
+    removed = tuple(part for part in (chosen, *(f"{wrapper}." for wrapper in named.wrappers)) if part)
+    return LoadReport(report.loaded, report.missing, report.unexpected, removed)
 
 
-def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a weights file by name.
+def _under(named: NamedTensors, target: _Target, prefix: str, file: Path) -> NamedTensors:
+    """The tensors under a prefix of the config file, which may lie in the mappings that hold a whole network."""
+    given = prefix.rstrip(".") + "."
+    parts = [part for part in given.split(".")[:-1] if part not in named.wrappers]
+    plain = "".join(f"{part}." for part in parts)
+    starts = [start for start in (plain, prefix) if any(name.startswith(start) for name in named.tensors)]
+    if not starts:
+        levels = sorted({level for name, level in named.levels.items() if name.startswith(level + plain)})
+        if len(levels) > 1:
+            raise CheckpointError(f"{file}: {_several([level + plain for level in levels])}")
+        starts = [level + plain for level in levels]
+    if not starts:
+        raise CheckpointError(f"{file}: no name starts with {prefix!r}. {named.outline()}")
+    return max((named.under(start) for start in starts), key=lambda found: max(found.matches(target.own).values()))
+
+
+def _choose(named: NamedTensors, target: _Target, file: Path, *, strict: bool) -> str:
+    """The prefix under which the network lies. Empty if none is better.
 
     Raises:
-        CheckpointError: The file is missing, has an unknown format, or contains code.
+        CheckpointError: Several fit.
     """
-    return _tensors_of(read_content(file), file)
+    counts = {prefix: count for prefix, count in named.matches(target.own).items() if count and named.is_holder(prefix)}
+    most = max(counts.values(), default=0)
+    best = [prefix for prefix in counts if counts[prefix] == most]
+    fitting = [prefix for prefix in best if target.has_same_names(named.at(prefix))]
+    if not fitting:
+        fitting = best[:1] if strict else best
+    if "" in fitting:
+        return ""
+    if len(fitting) > 1:
+        fitting = [prefix for prefix in fitting if not target.differences(named.at(prefix))] or fitting
+    if len(fitting) > 1:
+        raise CheckpointError(f"{file}: {_several(sorted(fitting))}")
+    return fitting[0] if fitting else ""
 
 
-def _prefixes(names: Iterable[str]) -> str:
-    """The prefixes of names, up to the first dot, as a hint for the user."""
-    prefixes = sorted({f"{name.partition('.')[0]}." for name in names if "." in name})
-    if not prefixes:
-        return "No name has a prefix"
-    more = ", ..." if len(prefixes) > MAX_NAMES else ""
-    return f"Available prefixes: {', '.join(prefixes[:MAX_NAMES])}{more}"
+def _several(prefixes: list[str]) -> str:
+    shown = ", ".join(prefix or "(none)" for prefix in prefixes)
+    last = prefixes[-1]
+    return f"several prefixes fit: {shown}. Fix: choose one, such as `weights: {{file: ..., prefix: {last}}}`"
 
 
-def _tensors_of(content: Any, file: Path) -> dict[str, Tensor]:
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in NESTED_KEYS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    tensors = {str(k): v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, Mapping) else {}
-    if not tensors:
-        raise CheckpointError(f"{file}: no named tensors found")
-    return tensors
+def _hints(named: NamedTensors, target: _Target, report: LoadReport, chosen: str) -> str:
+    """What to write instead."""
+    prefix, count = named.matches(target.own).most_common(1)[0]
+    first = ". Fix: if this is intended, write `weights: {file: ..., strict: false}`"
+    lines = [first if report.loaded else f". {named.outline()}"]
+    if count > report.loaded and prefix != chosen:
+        lines += [f"Did you mean `prefix: {prefix}`? {count} of {len(target.own)} tensors match with it."]
+    return "\n    ".join(lines)
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = [*names]
+    more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+    return f"{', '.join(names[:MAX_NAMES])}{more}"
+
+
+def _dtype(value: Tensor) -> str:
+    return str(value.dtype).removeprefix("torch.")

@@ -67,10 +67,12 @@ class WeightsEntry(BaseModel):
     """A file of pretrained weights, and how its names map to the network.
 
     Attributes:
-        file: File of pretrained weights: `.safetensors`, or the tensors of a `.pt`, `.pth` or `.ckpt` file.
+        file: File of pretrained weights: `.safetensors`, its `.safetensors.index.json` if it is in parts, or the
+            tensors of a `.pt`, `.pth` or `.ckpt` file.
         prefix: Prefix of the names to load, which is removed from them. Names without the prefix are ignored. Empty:
-            load all names.
-        strict: Whether missing and unexpected names are errors. Shapes must match in either case.
+            the only one under which the whole network fits, if names have one.
+        strict: Whether missing and unexpected names are errors. In either case shapes must match, and at least one
+            name.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,17 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from artschool.errors import CheckpointError
 
+INDEX = ".safetensors.index.json"
+FORMATS = (".safetensors", ".pt", ".pth", ".ckpt", INDEX)
+OTHER_FORMATS = {
+    ".npz": ". Fix: `save_file({name: torch.from_numpy(value) for name, value in numpy.load(...).items()}, ...)` of "
+    "safetensors.torch",
+    ".onnx": ". Fix: use the weights file from which the ONNX file was made",
+    ".bin": ". Fix: rename it to .pt if torch.save wrote it",
+}
+"""What to do with files of other formats, by suffix."""
+MAX_LISTED = 8
+
 
 def read_content(file: Path) -> Any:
     """The content of a file, on the CPU: a mapping for `.safetensors`, otherwise the value given to `torch.save`.
@@ -18,22 +30,57 @@ def read_content(file: Path) -> Any:
     Raises:
         CheckpointError: The file is missing or damaged, has an unknown format, or contains code.
     """
+    if file.is_dir():
+        raise CheckpointError(f"{file}: expected a file, got a folder. {_advice(file)}")
     if not file.is_file():
         raise CheckpointError(f"{file}: file does not exist")
+    if file.name.endswith(INDEX):
+        return _read_parts(file)
+    if file.suffix not in (".safetensors", ".pt", ".pth", ".ckpt"):
+        fix = OTHER_FORMATS.get(file.suffix, "")
+        raise CheckpointError(f"{file}: unknown format (expected .safetensors, .pt, .pth or .ckpt){fix}")
     try:
         # A trace has tensors without values, but it needs the real tensors of a file for their names and shapes.
         with unset_fake_temporarily():
             if file.suffix == ".safetensors":
                 return load_file(file)
-            if file.suffix in (".pt", ".pth", ".ckpt"):
-                return torch.load(file, map_location="cpu", weights_only=True)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # A damaged file can raise any exception.
-        # torch raises pickle's UnpicklingError for a file with code. pickle is not imported here on purpose.
-        if type(error).__name__ != "UnpicklingError":
-            raise CheckpointError(f"{file}: cannot read: {error}") from error
-        if "Unsupported operand" in str(error):  # Not a pickle, such as a web page that was saved as weights.
-            raise CheckpointError(f"{file}: cannot read: the file was not written by torch.save") from None
-        raise CheckpointError(
-            f"{file}: contains code, which is not run. Fix: save only `network.state_dict()`"
-        ) from None
-    raise CheckpointError(f"{file}: unknown format (expected .safetensors, .pt, .pth or .ckpt)")
+        raise CheckpointError(f"{file}: {_problem(error)}") from error
+
+
+def _problem(error: Exception) -> str:
+    # torch raises pickle's UnpicklingError for a file with code. pickle is not imported here on purpose.
+    if "TorchScript" in str(error):
+        fix = "Fix: save `torch.jit.load(...).state_dict()` with torch.save"
+        return f"is a program of TorchScript, which is not run. {fix}"
+    if type(error).__name__ != "UnpicklingError":
+        return f"cannot read: {error}"
+    if "Unsupported operand" in str(error):  # Not a pickle, such as a web page that was saved as weights.
+        return "cannot read: the file was not written by torch.save"
+    return "contains code, which is not run. Fix: save only `network.state_dict()`"
+
+
+def _read_parts(index: Path) -> dict[str, torch.Tensor]:
+    """The tensors of all files that the index of a `.safetensors` file in parts names."""
+    try:
+        files = sorted({*json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise CheckpointError(f"{index}: is no index of a .safetensors file in parts (expected 'weight_map')") from None
+    tensors: dict[str, torch.Tensor] = {}
+    for name in files:
+        part = index.parent / Path(name).name
+        if part.suffix != ".safetensors":
+            raise CheckpointError(f"{index}: expected parts that are .safetensors files, got {name}")
+        tensors |= read_content(part)
+    return tensors
+
+
+def _advice(folder: Path) -> str:
+    """The files of a folder, or of its newest checkpoint, that hold weights."""
+    checkpoints = sorted(path for path in (folder / "checkpoints").glob("[0-9]*") if path.is_dir())
+    folder = checkpoints[-1] if checkpoints else folder
+    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(FORMATS))
+    names = [name for name in names if not name.startswith("state.")]  # Of the optimizers and components of a run.
+    shown = ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
+    return f"Fix: write one of the files in {folder}: {shown}" if names else f"{folder} has no weights file"
