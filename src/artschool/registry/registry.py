@@ -16,6 +16,7 @@ from torch import Tensor
 
 from artschool.errors import ConfigError, allowed
 from artschool.registry import entries
+from artschool.registry.ranges import NO_RANGES, DeclaredValues
 from artschool.registry.read_signature import read_signature
 from artschool.registry.roles import ComponentRole, DeclaredRoles, checked_roles
 from artschool.registry.signature import MISSING, Key, Parameter, Role, Signature
@@ -52,12 +53,14 @@ class Registered:
 
     Attributes:
         roles: What the component is for, as declared at registration. Lint rules ask for them.
+        values: The ranges of what the component reads and writes, as declared at registration.
     """
 
     kind: Kind
     name: str
     signature: Signature
     roles: frozenset[ComponentRole] = frozenset()
+    values: DeclaredValues = field(default_factory=dict)
 
     @cached_property
     def model(self) -> type[BaseModel]:
@@ -116,12 +119,26 @@ class Registry:
         self._items: dict[str, Registered] = {}
 
     @overload
-    def register(self, target: Target, /, *, roles: DeclaredRoles = ()) -> Target: ...
+    def register(
+        self, target: Target, /, *, roles: DeclaredRoles = (), values: DeclaredValues = NO_RANGES
+    ) -> Target: ...
     @overload
-    def register(self, name: str, target: Target, /, *, roles: DeclaredRoles = ()) -> Target: ...
+    def register(
+        self, name: str, target: Target, /, *, roles: DeclaredRoles = (), values: DeclaredValues = NO_RANGES
+    ) -> Target: ...
     @overload
-    def register(self, name: str = ..., /, *, roles: DeclaredRoles = ()) -> Callable[[Target], Target]: ...
-    def register(self, name: Any = None, target: Any = None, /, *, roles: DeclaredRoles = ()) -> Any:
+    def register(
+        self, name: str = ..., /, *, roles: DeclaredRoles = (), values: DeclaredValues = NO_RANGES
+    ) -> Callable[[Target], Target]: ...
+    def register(
+        self,
+        name: Any = None,
+        target: Any = None,
+        /,
+        *,
+        roles: DeclaredRoles = (),
+        values: DeclaredValues = NO_RANGES,
+    ) -> Any:
         """Register a function or class, as a decorator or by a call.
 
         ```python
@@ -137,18 +154,20 @@ class Registry:
             name: The name in files, or the function or class itself.
             target: The function or class, after a name. Without it, the result is a decorator.
             roles: What the component is for, one role or several. Lint rules judge it accordingly.
+            values: The ranges of what the component reads and writes, or a function that returns them; see
+                `DeclaredValues`. They are compared before training.
 
         Raises:
             ConfigError: A file could not use the component, the name is taken, or a role does not fit the kind.
                 The message says how to fix it.
         """
         if name is not None and not isinstance(name, str):
-            return self._add(None, name, roles)
+            return self._add(None, name, roles, values)
         if target is not None:
-            return self._add(name, target, roles)
-        return lambda decorated: self._add(name, decorated, roles)
+            return self._add(name, target, roles, values)
+        return lambda decorated: self._add(name, decorated, roles, values)
 
-    def _add(self, given_name: str | None, target: Target, roles: DeclaredRoles) -> Target:
+    def _add(self, given_name: str | None, target: Target, roles: DeclaredRoles, values: DeclaredValues) -> Target:
         name = given_name if given_name is not None else _snake_case(target.__name__)
         where = f"{self.kind.one} {name!r}"
         if not isinstance(target, type | partial) and not inspect.isroutine(target):
@@ -159,7 +178,7 @@ class Registry:
         try:
             signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
             _check_parameters(self.kind, signature)
-            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles))
+            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles), values)
             registered.model  # noqa: B018  # created now, to reject parameters that a file cannot express
         except ConfigError as error:
             raise ConfigError(f"{where} cannot be registered: {error}") from None

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
+from artschool.components.shapes import check_equal
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 
@@ -36,8 +37,11 @@ def cross_entropy(
             neighbour.
 
     Raises:
-        ConfigError: Labels of kind `ce` are not whole numbers, or the mask has the wrong number of dimensions.
+        ConfigError: Labels of kind `ce` are not whole numbers, those of another kind differ from logits in shape, or
+            the mask has the wrong number of dimensions.
     """
+    if kind != "ce":
+        check_equal("cross_entropy", logits=logits, labels=labels)
     logits = at_least_float32(logits)
     reduction = "mean" if mask is None else "none"
     if kind == "bce":

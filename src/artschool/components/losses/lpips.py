@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.components.losses.features import feature_pairs
+from artschool.components.shapes import check_equal
 from artschool.errors import CheckpointError, ConfigError
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network
@@ -55,8 +56,9 @@ class Lpips(nn.Module):
             real: The same shape; it gets no gradients.
 
         Raises:
-            ConfigError: The maps do not match the weights.
+            ConfigError: The shapes differ, or the maps do not match the weights.
         """
+        check_equal("lpips", fake=fake, real=real)
         pairs = list(feature_pairs(network, fake, real).values())
         weights = [self.get_buffer(f"weights_{index}") for index in range(self._num_layers)]
         found, expected = [len(maps[0]) for maps, _ in pairs], [len(values) for values in weights]

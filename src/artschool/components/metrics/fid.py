@@ -9,6 +9,7 @@ from torch import Tensor
 
 from artschool import ranks
 from artschool.components.metrics.pooled import pooled_features
+from artschool.components.shapes import check_channels
 from artschool.errors import NumericsError
 from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Network
@@ -41,7 +42,11 @@ class Fid:
         Args:
             fake: Generated samples (B, ...), in the shape and value range of the network.
             real: Real samples (B, ...), in the shape and value range of the network. Their number may differ.
+
+        Raises:
+            ConfigError: The numbers of channels of fake and real differ.
         """
+        check_channels("fid", fake=fake, real=real)
         self._fake.add(pooled_features(self._network, fake))
         self._real.add(pooled_features(self._network, real))
 

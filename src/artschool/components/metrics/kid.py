@@ -7,6 +7,7 @@ from torch import Tensor
 
 from artschool import ranks
 from artschool.components.metrics.pooled import pooled_features
+from artschool.components.shapes import check_channels
 from artschool.errors import NumericsError
 from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Network
@@ -43,7 +44,11 @@ class Kid:
         Args:
             fake: Generated samples (B, ...), in the shape and value range of the network.
             real: Real samples (B, ...), in the shape and value range of the network. Their number may differ.
+
+        Raises:
+            ConfigError: The numbers of channels of fake and real differ.
         """
+        check_channels("kid", fake=fake, real=real)
         self._fake.append(pooled_features(self._network, fake).cpu())
         self._real.append(pooled_features(self._network, real).cpu())
 
