@@ -6,9 +6,11 @@ from typing import Any
 
 from artschool import ranks
 from artschool.build.bind import construct
+from artschool.config.ranges import declared
 from artschool.config.structure import Component, Config
 from artschool.data.bad_samples import BadSamples
 from artschool.data.collate import Collate
+from artschool.data.declared_values import DeclaredValues
 from artschool.data.examples import Examples
 from artschool.data.loader import Loader, length_of
 from artschool.data.sampler import Batches
@@ -39,12 +41,21 @@ def _dataset(component: Component) -> Any:
     return construct(component, {**component.options(), **inner})
 
 
+def _held(dataset: Any, component: Component) -> Any:
+    """A data set whose samples are held to the ranges that it declares."""
+    ranges = {key: values for key, values in declared(component).items() if values is not None}
+    if not ranges or not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+        return dataset
+    assert component.registered is not None
+    return DeclaredValues(dataset, ranges, component.registered.name)
+
+
 def loader_of(component: Component, seed: int, *, examples: bool = False) -> Loader:
     """Build a data set and its loader."""
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
     return Loader(
-        Examples(entry.example) if examples and entry.example else _dataset(component),
+        Examples(entry.example) if examples and entry.example else _held(_dataset(component), component),
         path,
         seed,
         workers=entry.workers,

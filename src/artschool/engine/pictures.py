@@ -10,9 +10,16 @@ from torch import Tensor
 from artschool.config.sections import PicturesSection
 from artschool.engine.hooks import hooks
 from artschool.engine.run_state import RunState
+from artschool.registry.ranges import shown
 from artschool.steps.state import State
 
 IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+SLACK = 0.1
+"""Distance from black and white, as a fraction of their difference, at which a value counts as outside."""
+MOST_OUTSIDE = 0.1
+"""Fraction of values outside of black and white above which a key is reported."""
 
 
 def log_pictures(run: RunState, section: PicturesSection, state: State) -> None:
@@ -21,10 +28,27 @@ def log_pictures(run: RunState, section: PicturesSection, state: State) -> None:
         values: Any = state.values.get(key)
         if isinstance(values, Tensor):
             images = as_images(values[: section.most], section)
+            _warn_once(run, key, images, section)
             for logger in run.loggers:
                 logger.picture(key, run.iteration, images)
     for _, hook in hooks(run.networks, "visual_dbg"):
         hook(run.iteration - 1, run.folder)
+
+
+def _warn_once(run: RunState, key: str, images: Tensor, section: PicturesSection) -> None:
+    """Warn if many values of the first images of a key lie clearly outside of black and white."""
+    if key in run.drawn or not run.loggers:
+        return
+    run.drawn.add(key)
+    if not images.is_floating_point() or not images.numel():
+        return
+    outside = float(((images < -SLACK) | (images > 1 + SLACK)).float().mean())
+    if outside > MOST_OUTSIDE:
+        drawn = section.range if isinstance(section.range, str) else shown(section.range)
+        run.note(
+            f"warning: log.pictures.keys: {outside:.0%} of the values of {key!r} are outside of the range {drawn} and "
+            "drawn as black or white. Fix: write the range of the values as `range`, or `range: auto`"
+        )
 
 
 def as_images(values: Tensor, section: PicturesSection) -> Tensor:

@@ -80,6 +80,7 @@ class RunState:
         best: Best value so far of the metric `checkpoint.keep_best.metric`, and the number of its checkpoint.
         resumed_from: The number of the checkpoint from which the run has resumed.
         last_evaluation: The values of the latest evaluations, by name.
+        drawn: The keys of `log.pictures` that this process has drawn.
     """
 
     sections: FileSections
@@ -102,6 +103,7 @@ class RunState:
     best: tuple[float, int] | None = None
     resumed_from: int | None = None
     last_evaluation: dict[str, float] = field(default_factory=dict)
+    drawn: set[str] = field(default_factory=set)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     iteration_seeds: Seeds = field(init=False)
     store: CheckpointStore = field(init=False)

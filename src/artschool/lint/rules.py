@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from artschool.lint import adversarial, diffusion, evaluation, networks, numerics, optimization, timing
+from artschool.lint import adversarial, diffusion, evaluation, networks, numerics, optimization, ranges, timing
 from artschool.lint.rule import Rule
 
 RULES: dict[str, Rule] = {
     rule.name: rule
-    for module in (adversarial, optimization, timing, networks, numerics, diffusion, evaluation)
+    for module in (adversarial, optimization, timing, networks, numerics, diffusion, evaluation, ranges)
     for rule in module.RULES
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from types import UnionType
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from artschool.errors import ConfigError, allowed
 from artschool.registry import entries
-from artschool.registry.ranges import NO_RANGES, DeclaredValues
+from artschool.registry.ranges import IN, NO_RANGES, OUT, DeclaredValues, checked_values
 from artschool.registry.read_signature import read_signature
 from artschool.registry.roles import ComponentRole, DeclaredRoles, checked_roles
 from artschool.registry.signature import MISSING, Key, Parameter, Role, Signature
@@ -178,7 +178,8 @@ class Registry:
         try:
             signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
             _check_parameters(self.kind, signature)
-            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles), values)
+            declared = checked_values(_names_with_values(self.kind, signature), values)
+            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles), declared)
             registered.model  # noqa: B018  # created now, to reject parameters that a file cannot express
         except ConfigError as error:
             raise ConfigError(f"{where} cannot be registered: {error}") from None
@@ -270,6 +271,14 @@ def _check_parameters(kind: Kind, signature: Signature) -> None:
             )
     if kind.name == "losses" and signature.returns not in (MISSING, Any, Tensor):
         raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log other values through a Context")
+
+
+def _names_with_values(kind: Kind, signature: Signature) -> Collection[str] | None:
+    """What a component may declare the range of; None: keys that only its code knows."""
+    keys = [parameter.name for parameter in signature.of(Role.KEY)]
+    if kind.name == "datasets":
+        return signature.yields
+    return [IN, OUT] if kind.name == "networks" else [*keys, OUT] if kind.name == "injectors" else keys
 
 
 def _model(name: str, base: type[entries.Entry], parameters: Sequence[Parameter]) -> type[BaseModel]:

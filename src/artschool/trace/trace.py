@@ -30,6 +30,7 @@ from artschool.trace.fake import fake_tensors, is_about_missing_values
 from artschool.trace.memory import OPTIMIZER
 from artschool.trace.observe import Untraceable
 from artschool.trace.pictures import picture_faults
+from artschool.trace.ranges import range_warnings
 from artschool.trace.report import Trace
 from artschool.trace.training import TrainingTrace
 from artschool.trace.untrained import untrained_faults
@@ -79,14 +80,19 @@ def trace(config: Config) -> Trace:
     with forked_rng(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.single_process():
         loaders = _loaders(config)
         batches = {name: loader.first(min(MAX_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
-        inputs = _Inputs(loaders, batches, world_size)
-        try:
-            return _trace_without_values(config, inputs)
-        except _NeedsValues as error:
-            needs_values = error
-        found = _trace_with_values(config, inputs, needs_values.evaluations)
-        found.notes.insert(0, f"{needs_values.reason}, so micro-batches ran with values")
+        found = _trace(config, _Inputs(loaders, batches, world_size))
+        found.warnings += dict.fromkeys(range_warnings(config, batches, found.networks))
         return found
+
+
+def _trace(config: Config, inputs: _Inputs) -> Trace:
+    try:
+        return _trace_without_values(config, inputs)
+    except _NeedsValues as error:
+        needs_values = error
+    found = _trace_with_values(config, inputs, needs_values.evaluations)
+    found.notes.insert(0, f"{needs_values.reason}, so micro-batches ran with values")
+    return found
 
 
 def _trace_without_values(config: Config, inputs: _Inputs) -> Trace:

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.losses.precision import without_autocast
-from artschool.components.shapes import pair
+from artschool.components.losses.shapes import pair
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses, metrics
 from artschool.registry.signature import Count

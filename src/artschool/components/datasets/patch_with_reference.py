@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
-from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, shrink, to_multiple
+from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, in_values, shrink, to_multiple
 from artschool.components.datasets.pictures import Pictures, center_square, random_corner, to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
@@ -28,7 +28,7 @@ class Referenced(Corrupted):
     lq_center: Tensor
 
 
-@datasets.register
+@datasets.register(values=in_values)
 class PatchWithReference:
     """Random patches of the center squares of images, each with the whole square resized to the patch's size.
 

@@ -6,12 +6,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
-from artschool.components.shapes import check_equal
+from artschool.components.losses.shapes import check_equal
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
+from artschool.registry.ranges import Known, Ranges
 
 
-@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED})
+def _probabilities(known: Known) -> Ranges:
+    return {"labels": (0.0, 1.0)} if known.options["kind"] != "ce" else {}
+
+
+@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, values=_probabilities)
 def cross_entropy(
     logits: Tensor,
     labels: Tensor,

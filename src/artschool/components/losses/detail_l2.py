@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from artschool.components.shapes import pair
+from artschool.components.losses.shapes import pair
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, NotNegative

@@ -7,16 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from artschool.components.losses.features import feature_pairs
-from artschool.components.shapes import check_equal
+from artschool.components.losses.shapes import check_equal
 from artschool.errors import CheckpointError, ConfigError
 from artschool.registry import ComponentRole, losses
+from artschool.registry.ranges import input_of
 from artschool.registry.signature import Network
 from artschool.storage.tensors import read_content
 
 EPSILON = 1e-8
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, values=input_of("network", "fake", "real"))
 class Lpips(nn.Module):
     """Learned perceptual distance: squared differences of unit feature vectors, with weights fitted to human judgement.
 

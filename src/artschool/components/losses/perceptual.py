@@ -5,12 +5,13 @@ from torch import Tensor
 
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
-from artschool.components.shapes import check_equal
+from artschool.components.losses.shapes import check_equal
 from artschool.registry import ComponentRole, losses
+from artschool.registry.ranges import input_of
 from artschool.registry.signature import Network
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, values=input_of("network", "fake", "real"))
 def perceptual(
     network: Network,
     fake: Tensor,

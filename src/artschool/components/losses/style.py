@@ -5,12 +5,13 @@ from torch import Tensor
 
 from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
 from artschool.components.losses.precision import without_autocast
-from artschool.components.shapes import check_samples
+from artschool.components.losses.shapes import check_samples
 from artschool.registry import ComponentRole, losses
+from artschool.registry.ranges import input_of
 from artschool.registry.signature import Network
 
 
-@losses.register(roles=ComponentRole.MINIMIZED)
+@losses.register(roles=ComponentRole.MINIMIZED, values=input_of("network", "fake", "real"))
 def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerWeights | None = None) -> Tensor:
     """Sum over layers of `|G(fake) - G(real)|^2`, where G measures which features occur together, at any position.
 

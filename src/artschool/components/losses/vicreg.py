@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.losses.precision import without_autocast
-from artschool.components.shapes import pair
+from artschool.components.losses.shapes import pair
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, NotNegative

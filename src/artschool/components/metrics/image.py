@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from artschool.components.data_range import DataRange, in_data_range, limits
-from artschool.components.shapes import check_window, pair
+from artschool.components.losses.shapes import check_window, pair
 from artschool.registry import ComponentRole, metrics
 
 WINDOW = 11

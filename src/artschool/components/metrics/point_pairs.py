@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool import ranks
-from artschool.components.shapes import check_channels
+from artschool.components.losses.shapes import check_channels
 from artschool.errors import ConfigError
 from artschool.registry import metrics
 

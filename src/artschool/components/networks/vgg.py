@@ -20,7 +20,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's pixels in 0..1, for red, green and blue."""
 
 
-@networks.register(roles=ComponentRole.STARTS_RANDOM)
+@networks.register(roles=ComponentRole.STARTS_RANDOM, values={"in": (0.0, 1.0)})
 class Vgg(nn.Module):
     """Feature maps of VGG, which `perceptual`, `style` and `lpips` compare.
 
