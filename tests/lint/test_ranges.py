@@ -173,7 +173,7 @@ def test_images_are_drawn_in_the_range_of_their_values() -> None:
     assert findings(SIGNED, "type: l1, in: [lq, hq]", more=more % "[0, 1]") == [
         "log.pictures.keys: 'hq' has values in -1..1, but black and white are 0..1 | Fix: write `range: [-1, 1]`."
     ]
-    for fitting in ("[-1, 1]", "auto"):
+    for fitting in ("[-1, 1]", "auto", "{hq: [-1, 1]}"):
         assert findings(SIGNED, "type: l1, in: [lq, hq]", more=more % fitting) == []
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from artschool.config.sections import PicturesSection
+from artschool.config.sections import DrawnRange, PicturesSection
 from artschool.engine.hooks import hooks
 from artschool.engine.run_state import RunState
 from artschool.registry.ranges import shown
@@ -27,15 +27,15 @@ def log_pictures(run: RunState, section: PicturesSection, state: State) -> None:
     for key in section.keys:
         values: Any = state.values.get(key)
         if isinstance(values, Tensor):
-            images = as_images(values[: section.most], section)
-            _warn_once(run, key, images, section)
+            images = as_images(values[: section.most], section, key)
+            _warn_once(run, key, images, section.range_of(key))
             for logger in run.loggers:
                 logger.picture(key, run.iteration, images)
     for _, hook in hooks(run.networks, "visual_dbg"):
         hook(run.iteration - 1, run.folder)
 
 
-def _warn_once(run: RunState, key: str, images: Tensor, section: PicturesSection) -> None:
+def _warn_once(run: RunState, key: str, images: Tensor, drawn: DrawnRange) -> None:
     """Warn if many values of the first images of a key lie clearly outside of black and white."""
     if key in run.drawn or not run.loggers:
         return
@@ -44,14 +44,14 @@ def _warn_once(run: RunState, key: str, images: Tensor, section: PicturesSection
         return
     outside = float(((images < -SLACK) | (images > 1 + SLACK)).float().mean())
     if outside > MOST_OUTSIDE:
-        drawn = section.range if isinstance(section.range, str) else shown(section.range)
         run.note(
-            f"warning: log.pictures.keys: {outside:.0%} of the values of {key!r} are outside of the range {drawn} and "
-            "drawn as black or white. Fix: write the range of the values as `range`, or `range: auto`"
+            f"warning: log.pictures.keys: {outside:.0%} of the values of {key!r} are outside of the range "
+            f"{drawn if isinstance(drawn, str) else shown(drawn)} and drawn as black or white. "
+            "Fix: write the range of the values as `range`, or `range: auto`"
         )
 
 
-def as_images(values: Tensor, section: PicturesSection) -> Tensor:
+def as_images(values: Tensor, section: PicturesSection, key: str = "") -> Tensor:
     """Scale values so that black is 0 and white is 1, and select frames of videos.
 
     Args:
@@ -65,11 +65,12 @@ def as_images(values: Tensor, section: PicturesSection) -> Tensor:
         values = values[:, frames].flatten(0, 1)
     if not values.is_floating_point():
         return values
-    if section.range == "imagenet":
+    drawn = section.range_of(key)
+    if drawn == "imagenet":
         mean, deviation = (torch.tensor(x).view(3, 1, 1).to(values) for x in (IMAGENET_MEAN, IMAGENET_DEVIATION))
         return values * deviation + mean if values.shape[-3] == 3 else values
-    if section.range == "auto":
+    if drawn == "auto":
         low, high = values.amin(), values.amax()
     else:
-        low, high = (torch.tensor(bound).to(values) for bound in section.range)
+        low, high = (torch.tensor(bound).to(values) for bound in drawn)
     return (values - low) / (high - low).clamp(min=torch.finfo(values.dtype).tiny)

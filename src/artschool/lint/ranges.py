@@ -32,13 +32,12 @@ def wrong_range(subject: Subject) -> Iterator[Fault]:
 
 def _pictures(subject: Subject, known: KeyRanges) -> Iterator[Fault]:
     section = subject.config.sections.log.pictures
-    if section is None or isinstance(section.range, str):
-        return
-    for index, key in enumerate(section.keys):
-        given = known.ranges.get(key)
-        if given is not None and differ(given, section.range):
+    for index, key in enumerate(section.keys if section is not None else ()):
+        assert section is not None
+        given, drawn = known.ranges.get(key), section.range_of(key)
+        if given is not None and not isinstance(drawn, str) and differ(given, drawn):
             place = subject.config.tree.at(("log", "pictures", "keys", index)).place
-            message = f"{key!r} has values in {shown(given)}, but black and white are {shown(section.range)}"
+            message = f"{key!r} has values in {shown(given)}, but black and white are {shown(drawn)}"
             yield Fault(place, "log.pictures.keys", message, f"Fix: write `range: [{given[0]:g}, {given[1]:g}]`.")
 
 

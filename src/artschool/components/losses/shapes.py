@@ -60,7 +60,7 @@ def check_samples(owner: str, **tensors: Tensor) -> None:
 
 def _check(expected: str, dims: slice, tensors: dict[str, Tensor]) -> None:
     (first, a), (second, b) = tensors.items()
-    if a.dim() != b.dim() or a.shape[dims] != b.shape[dims]:
+    if a.shape[dims] != b.shape[dims] or a.dim() != b.dim():
         raise ConfigError(f"{expected}, but {first} is {tuple(a.shape)} and {second} is {tuple(b.shape)}")
 
 
