@@ -161,7 +161,8 @@ def _trace(config: Config, folder: Path, report: Report) -> None:
         result = trace(config)
         warning = result.warning_of_disk(folder)
         notes = [f"note: {note}" for note in result.notes]
-        return [*notes, *([f"warning: {warning}"] if warning else []), f"traced: {result.summary}"]
+        warnings = [f"warning: {each}" for each in (*result.warnings, *([warning] if warning else []))]
+        return [*notes, *warnings, f"traced: {result.summary}"]
 
     for line in run_in_child_process(lines):
         report(line)

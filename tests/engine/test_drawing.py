@@ -24,6 +24,14 @@ def test_a_range_becomes_black_and_white() -> None:
     assert as_images(torch.zeros(1, 2, 2), section(range="auto")).tolist() == [[[0.0, 0.0], [0.0, 0.0]]]
 
 
+def test_keys_have_ranges_of_their_own() -> None:
+    values = tensor([-1.0, 3.0]).view(1, 1, 1, 2)
+    ranges = section(range={"x": (-1.0, 1.0), "z": "auto"})
+    assert as_images(values, ranges, "x").flatten().tolist() == [0.0, 2.0]
+    assert as_images(values, ranges, "z").flatten().tolist() == [0.0, 1.0]
+    assert torch.equal(as_images(values, ranges, "other"), values)
+
+
 def test_imagenet_s_normalization_is_undone() -> None:
     colour = tensor([0.2, 0.5, 0.9]).view(3, 1, 1)
     mean, deviation = tensor([0.485, 0.456, 0.406]).view(3, 1, 1), tensor([0.229, 0.224, 0.225]).view(3, 1, 1)

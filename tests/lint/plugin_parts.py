@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.registry import ComponentRole, injectors, losses, metrics, networks, optimizers
+from artschool.registry.ranges import Known, Ranges
 from artschool.registry.signature import Network
 
 
@@ -96,9 +97,17 @@ def own_draw_samples(
     raise NotImplementedError
 
 
-@metrics.register("psn2", roles=ComponentRole.HIGHER_IS_BETTER)
+def own_values(known: Known) -> Ranges:
+    """The range of the option."""
+    return dict.fromkeys(("fake", "real"), known.options["data_range"])
+
+
+@metrics.register("psn2", roles=ComponentRole.HIGHER_IS_BETTER, values=own_values)
 class OwnMetric:
     """Adds up."""
+
+    def __init__(self, *, data_range: tuple[float, float] = (0.0, 1.0)) -> None:
+        """Take a range."""
 
     def update(self, fake: Tensor, real: Tensor) -> None:
         """Add up."""

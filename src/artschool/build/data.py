@@ -8,9 +8,11 @@ from typing import Any
 from artschool import ranks
 from artschool.build.bind import construct
 from artschool.config.flow import yielded_keys
+from artschool.config.ranges import declared
 from artschool.config.structure import Component, Config
 from artschool.data.bad_samples import BadSamples
 from artschool.data.collate import Collate
+from artschool.data.declared_values import DeclaredValues
 from artschool.data.examples import Examples
 from artschool.data.loader import Loader, SampleKeys, length_of
 from artschool.data.sampler import Batches
@@ -49,22 +51,31 @@ def _dataset(component: Component, note: Note) -> Any:
     return built
 
 
+def _held(dataset: Any, component: Component) -> Any:
+    """A data set whose samples are held to the ranges that it declares."""
+    ranges = {key: values for key, values in declared(component).items() if values is not None}
+    if not ranges or not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
+        return dataset
+    assert component.registered is not None
+    return DeclaredValues(dataset, ranges, component.registered.name)
+
+
 def loader_of(config: Config, component: Component, *, examples: bool = False, note: Note = _silent) -> Loader:
     """Build a data set and its loader."""
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
     example = entry.example if examples else None
     optional = {key for step in config.steps.values() for key in step.section.requires}
-    declared = [] if example else [key for key in yielded_keys(component) or () if key not in optional]
+    promised = [] if example else [key for key in yielded_keys(component) or () if key not in optional]
     return Loader(
-        Examples(example) if example else _dataset(component, note),
+        Examples(example) if example else _held(_dataset(component, note), component),
         path,
         config.sections.seed,
         workers=entry.workers,
         timeout=entry.timeout,
         collate=Collate(entry.pad, entry.trim, entry.sort_key),
         bad=BadSamples(path, entry.max_bad, str(component.node.place)),
-        keys=SampleKeys(declared, optional),
+        keys=SampleKeys(promised, optional),
     )
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.build.bind import Binder, construct, on_device
 from artschool.build.data import batches_of, build_data, train_data
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
+from artschool.config.ranges import Reading, misfit, undeclared_readings
 from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
@@ -38,6 +40,7 @@ from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import ConfigError, Fault
 from artschool.registry.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
+from artschool.registry.ranges import contradicts, measured
 from artschool.steps.step import Step
 
 Note = Callable[[str], None]
@@ -88,7 +91,9 @@ def build(
         emas=emas,
         modules=binder.modules | _batch_sizings(steps),
         data=data,
-        evaluations=[_evaluation(e, config, binder, loaders[e.section.data]) for e in config.evaluations.values()],
+        evaluations=[
+            _evaluation(e, config, binder, loaders[e.section.data], note) for e in config.evaluations.values()
+        ],
         iterations=file.train.length(data.batches.per_epoch),
         context=context,
         iteration=file.train.start_iteration,
@@ -274,7 +279,9 @@ def _phase(component: Component) -> Phase:
     return Phase(curve, entry.from_, entry.scale, entry.warmup)
 
 
-def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder, loader: Loader) -> Evaluation:
+def _evaluation(
+    evaluation: EvaluationConfig, config: Config, training: Binder, loader: Loader, note: Note
+) -> Evaluation:
     binder = training.for_evaluation(config.averages_in(evaluation))
     return Evaluation(
         name=evaluation.name,
@@ -285,4 +292,14 @@ def _evaluation(evaluation: EvaluationConfig, config: Config, training: Binder, 
         injectors=[binder.injector(component) for component in evaluation.injectors.values()],
         metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},
         networks=[*binder.used, *binder.modules.values()],
+        check_values=partial(_check_values, undeclared_readings(config, evaluation), note),
     )
+
+
+def _check_values(readings: Sequence[Reading], note: Note, values: Mapping[str, Any]) -> None:
+    """Warn about data of an evaluation that hardly has the range that a metric expects."""
+    for reading in readings:
+        value = values.get(reading.use.name)
+        found = measured(value) if isinstance(value, Tensor) else None
+        if found is not None and contradicts(found, reading.expected):
+            note(f"warning: {misfit(reading.component, reading.use, found, reading.expected)}")

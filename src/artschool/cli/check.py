@@ -33,6 +33,7 @@ def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool, t
     config = check_file(path, overrides, with_plugins=with_plugins, announce=print_line)
     found = _trace(config) if traced else None
     warnings = [*config.warnings, *lint(Subject(config, found.networks if found else None))]
+    warnings += found.warnings if found else []
     for warning in warnings:
         console.print(f"warning: {warning}", soft_wrap=True, markup=False)
     print_columns(console, list(summary(config)))

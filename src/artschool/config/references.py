@@ -33,6 +33,20 @@ def check_references(config: Config) -> Iterator[Fault]:
     yield from _check_ema(config)
     yield from _check_logged_names(config)
     yield from _check_keep_best(config)
+    yield from _check_pictures(config)
+
+
+def _check_pictures(config: Config) -> Iterator[Fault]:
+    """Faults of `log.pictures.range` with a key that is not drawn."""
+    pictures = config.sections.log.pictures
+    ranges = pictures.range if pictures is not None and isinstance(pictures.range, dict) else {}
+    for key in ranges:
+        if pictures is not None and key not in pictures.keys:
+            place = config.tree.at(("log", "pictures", "range", key)).start
+            message = f"{key!r} is not drawn"
+            yield Fault.unknown_name(
+                place, f"log.pictures.range.{key}", message, key, pictures.keys, listed_as="Keys that are drawn"
+            )
 
 
 def warn_of_unused(config: Config) -> Iterator[Fault]:

@@ -196,6 +196,9 @@ class EvaluationSection(Section):
     ema: bool = True
 
 
+DrawnRange = tuple[float, float] | Literal["auto", "imagenet"]
+
+
 class PicturesSection(Section):
     """Keys to draw as grids of images in PNG files.
 
@@ -204,15 +207,20 @@ class PicturesSection(Section):
         keys: Keys to draw: images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
         most: Maximum number of samples in one grid.
         range: Values drawn as black and white. `auto`: the smallest and the largest value. `imagenet`: colours
-            normalized with the mean and standard deviation of ImageNet.
+            normalized with the mean and standard deviation of ImageNet. A mapping gives keys ranges of their own; the
+            others are drawn in `[0, 1]`.
         frames: Indices, counted from 0, of the frames to draw of a sequence.
     """
 
     every: Count
     keys: list[Key]
     most: Count = 8
-    range: tuple[float, float] | Literal["auto", "imagenet"] = (0.0, 1.0)
+    range: DrawnRange | dict[Key, DrawnRange] = (0.0, 1.0)
     frames: list[Natural] = [0]
+
+    def range_of(self, key: str) -> DrawnRange:
+        """The values of a key that are drawn as black and white."""
+        return self.range.get(key, (0.0, 1.0)) if isinstance(self.range, dict) else self.range
 
 
 class LogSection(Section):

@@ -72,6 +72,7 @@ class Evaluation:
         injectors: Injectors that run after the steps.
         metrics: By name, the call that updates a metric, and the metric itself.
         networks: Every network and module that the evaluation calls. They are in eval mode while it runs.
+        check_values: Called once, with the values of the first batch.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Evaluation:
     injectors: Sequence[InjectorCall]
     metrics: Mapping[str, tuple[Call, Accumulator]]
     networks: Sequence[nn.Module]
+    check_values: Callable[[Mapping[str, Any]], None] | None = None
 
     def is_due(self, finished: int, last: int) -> bool:
         """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
@@ -110,6 +112,9 @@ class Evaluation:
                 seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device), writer=self.loader.name)
                 self.forward(state, max(iteration - 1, 0), partial(self._record, losses, state, size_of(batch)))
+                if self.check_values is not None:
+                    self.check_values(state.values)
+                    self.check_values = None
         values = {f"{self.name}/{name}": value for name, value in losses.drain().items()}
         return values | {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
 

@@ -92,6 +92,7 @@ class RunState:
         counted: The iteration of that checkpoint, and the number of samples up to it. None: the run has not resumed.
         built_buffers: Shape and dtype of each buffer when the run was built, by the owner in `stateful`.
         last_evaluation: The values of the latest evaluations, by name.
+        drawn: The keys of `log.pictures` that this process has drawn.
     """
 
     sections: FileSections
@@ -119,6 +120,7 @@ class RunState:
     known_checkpoints: list[int] | None = None
     counted: tuple[int, int] | None = None
     last_evaluation: dict[str, float] = field(default_factory=dict)
+    drawn: set[str] = field(default_factory=set)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from types import UnionType
@@ -18,6 +18,7 @@ from artschool.errors import ConfigError, allowed
 from artschool.registry import entries
 from artschool.registry.map_style import FIX, only_iterates
 from artschool.registry.mean_over import Count, DeclaredMean, Mean, checked_mean
+from artschool.registry.ranges import IN, NO_RANGES, OUT, DeclaredValues, checked_values
 from artschool.registry.read_signature import read_signature
 from artschool.registry.roles import ComponentRole, DeclaredRoles, checked_roles
 from artschool.registry.signature import MISSING, Key, Parameter, Role, Signature
@@ -55,6 +56,7 @@ class Registered:
     Attributes:
         roles: What the component is for, as declared at registration. Lint rules ask for them.
         mean: What the value of a loss is a mean over. None: the loss does not declare it.
+        values: The ranges of what the component reads and writes, as declared at registration.
     """
 
     kind: Kind
@@ -62,6 +64,7 @@ class Registered:
     signature: Signature
     roles: frozenset[ComponentRole] = frozenset()
     mean: Mean | None = None
+    values: DeclaredValues = field(default_factory=dict)
 
     @cached_property
     def model(self) -> type[BaseModel]:
@@ -118,6 +121,7 @@ class Declared(TypedDict, total=False):
     roles: DeclaredRoles
     mean_over: DeclaredMean
     count: Count
+    values: DeclaredValues
 
 
 class Registry:
@@ -154,6 +158,8 @@ class Registry:
                 `places` (those that `count` counts) or `batch` (the loss compares samples with each other). Or a
                 function of options, names of keys and nested losses that returns one of them.
             count: The number of places of a part, from options and keys of the loss that are parameters of `count`.
+            values: The ranges of what the component reads and writes, or a function that returns them; see
+                `DeclaredValues`. They are compared before training.
 
         Raises:
             ConfigError: A file could not use the component, the name is taken, or a declaration does not fit the
@@ -173,6 +179,7 @@ class Registry:
         roles: DeclaredRoles = (),
         mean_over: DeclaredMean = None,
         count: Count = None,
+        values: DeclaredValues = NO_RANGES,
     ) -> Target:
         name = given_name if given_name is not None else _snake_case(target.__name__)
         where = f"{self.kind.one} {name!r}"
@@ -185,7 +192,8 @@ class Registry:
             signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
             _check_parameters(self.kind, signature)
             mean = checked_mean(self.kind.name, signature, mean_over, count)
-            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles), mean)
+            ranges = checked_values(_names_with_values(self.kind, signature), values)
+            registered = Registered(self.kind, name, signature, checked_roles(self.kind.name, roles), mean, ranges)
             registered.model  # noqa: B018  # created now, to reject parameters that a file cannot express
         except ConfigError as error:
             raise ConfigError(f"{where} cannot be registered: {error}") from None
@@ -280,6 +288,14 @@ def _check_parameters(kind: Kind, signature: Signature) -> None:
         raise ConfigError(f"a data set has samples by index (expected methods __len__ and __getitem__). Fix: {FIX}")
     if kind.name == "losses" and signature.returns not in (MISSING, Any, Tensor):
         raise ConfigError("a loss returns one scalar: annotate `-> Tensor`, and log other values through a Context")
+
+
+def _names_with_values(kind: Kind, signature: Signature) -> Collection[str] | None:
+    """What a component may declare the range of; None: keys that only its code knows."""
+    keys = [parameter.name for parameter in signature.of(Role.KEY)]
+    if kind.name == "datasets":
+        return signature.yields
+    return [IN, OUT] if kind.name == "networks" else [*keys, OUT] if kind.name == "injectors" else keys
 
 
 def _model(name: str, base: type[entries.Entry], parameters: Sequence[Parameter]) -> type[BaseModel]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
 
+from artschool.errors import Fault
 from artschool.trace.gradients import Reach
 from artschool.trace.keys import TracedKey
 from artschool.trace.memory import Memory
@@ -29,6 +30,7 @@ class Trace:
         kept: Number of checkpoints on disk at once.
         real: Whether micro-batches ran with values, since something needs them.
         notes: What could not be traced, or not be proven.
+        warnings: Keys whose values hardly have the range that a component expects.
     """
 
     regimes: list[int]
@@ -41,6 +43,7 @@ class Trace:
     kept: int
     real: bool
     notes: list[str]
+    warnings: list[Fault] = field(default_factory=list)
 
     @property
     def summary(self) -> str:

@@ -30,6 +30,7 @@ from artschool.trace.fake import fake_tensors, is_about_missing_values
 from artschool.trace.memory import OPTIMIZER
 from artschool.trace.observe import Untraceable
 from artschool.trace.pictures import picture_faults
+from artschool.trace.ranges import range_warnings
 from artschool.trace.report import Trace
 from artschool.trace.scalars import notes_of_scalars
 from artschool.trace.training import TrainingTrace
@@ -81,9 +82,9 @@ def trace(config: Config) -> Trace:
         remarks: list[str] = []
         loaders = _loaders(config, remarks.append)
         batches = {name: loader.first(min(MAX_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
-        inputs = _Inputs(loaders, batches, world_size)
-        found = _trace_inputs(config, inputs)
+        found = _trace_inputs(config, _Inputs(loaders, batches, world_size))
         found.notes[:0] = remarks
+        found.warnings += dict.fromkeys(range_warnings(config, batches, found.networks))
         return found
 
 

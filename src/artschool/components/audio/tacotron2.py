@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.components.losses.pixel import pair
+from artschool.components.losses.shapes import pair
 from artschool.registry import ComponentRole, losses, metrics
 from artschool.registry.signature import Context
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeAlias
 
 from torch import nn
 
+from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Marker, Role
 
@@ -26,7 +27,12 @@ class _ErrorRate(nn.Module):
         Args:
             fake: Recognized texts, one per sample.
             real: Reference texts, one per sample.
+
+        Raises:
+            ConfigError: The numbers of texts differ.
         """
+        if len(fake) != len(real):
+            raise ConfigError(f"expected a reference for each of {len(fake)} texts, got {len(real)}")
         self._metric.update(fake, real)
 
     def compute(self) -> Any:

@@ -25,7 +25,7 @@ class Labelled(TypedDict):
     label: int
 
 
-@datasets.register
+@datasets.register(values={"image": (0.0, 1.0)})
 class TorchvisionDataset:
     """A data set of labelled images of `torchvision.datasets`, such as MNIST, CIFAR10 or ImageFolder.
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
-from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, shrink
+from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, in_values, shrink
 from artschool.components.datasets.pictures import (
     Augment,
     Pictures,
@@ -21,7 +21,7 @@ from artschool.registry import datasets
 from artschool.registry.signature import Count
 
 
-@datasets.register
+@datasets.register(values=in_values)
 class CropTree:
     """Crop trees of images: squares of one size at several zoom levels.
 

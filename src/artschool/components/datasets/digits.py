@@ -20,7 +20,7 @@ class Digit(TypedDict):
     label: int
 
 
-@datasets.register
+@datasets.register(values={"image": (0.0, 1.0)})
 class SklearnDigits:
     """The 1797 handwritten digits of scikit-learn: the first 1500 for training, the last 297 for evaluation.
 

@@ -21,7 +21,7 @@ class Face(TypedDict):
     label: int
 
 
-@datasets.register
+@datasets.register(values={"image": (0.0, 1.0)})
 class SkimageFaces:
     """The 100 grey faces of scikit-image, 25 x 25 pixels: 80 for training, every fifth for evaluation.
 

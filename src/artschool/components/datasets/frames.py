@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from artschool.components.datasets.corruptions import Corruptions
-from artschool.components.datasets.pairs import Corrupted, Degradation
+from artschool.components.datasets.pairs import Corrupted, Degradation, in_values
 from artschool.components.datasets.pictures import (
     Augment,
     Pictures,
@@ -23,7 +23,7 @@ from artschool.registry import datasets
 from artschool.registry.signature import Count
 
 
-@datasets.register
+@datasets.register(values=in_values)
 class Frames:
     """Sequences of `count` frames from one folder; every possible start is one sample.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from artschool.components.datasets.corruptions import Corruptions
-from artschool.components.datasets.pairs import Corrupted, Degradation
+from artschool.components.datasets.pairs import Corrupted, Degradation, in_values
 from artschool.components.datasets.pictures import (
     Augment,
     Crop,
@@ -19,7 +19,7 @@ from artschool.registry import datasets
 from artschool.registry.signature import Count
 
 
-@datasets.register
+@datasets.register(values=in_values)
 class ImageFolder:
     """All images in a folder, sorted by path, each with a version that is `scale` times smaller.
 

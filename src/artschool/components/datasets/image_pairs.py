@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from artschool.components.datasets.pairing import Side, pair_by_name
-from artschool.components.datasets.pairs import Pair, check_size
+from artschool.components.datasets.pairs import Pair, check_size, in_values
 from artschool.components.datasets.pictures import (
     Augment,
     Pictures,
@@ -20,7 +20,7 @@ from artschool.registry import datasets
 from artschool.registry.signature import Count
 
 
-@datasets.register
+@datasets.register(values=in_values)
 class ImagePairs:
     """Pairs of images that have the same path, without the extension, in two folders.
 

@@ -12,6 +12,9 @@ from torch import Tensor
 from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pictures import orient, random_corner, random_orientation
 from artschool.errors import DataError
+from artschool.registry.ranges import Known, Range, Ranges
+
+UNIT: Range = (0.0, 1.0)
 
 
 class Pair(TypedDict):
@@ -26,6 +29,12 @@ class Corrupted(Pair):
     """A pair whose `lq` may be corrupted, with the severity of each fixed corruption, (their number,), in 0..1."""
 
     corruption_entropy: Tensor
+
+
+def in_values(known: Known) -> Ranges:
+    """`lq` and `hq` have the range of the option `values`, 0..1 without one."""
+    values = known.options.get("values", UNIT)
+    return {"lq": values, "hq": values}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
-from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, shrink
+from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, in_values, shrink
 from artschool.components.datasets.pictures import Pictures, cut, random_corner
 from artschool.components.datasets.pixels import center_square, to_tensor
 from artschool.registry import datasets
@@ -29,7 +29,7 @@ class Referenced(Corrupted):
     lq_center: Tensor
 
 
-@datasets.register
+@datasets.register(values=in_values)
 class PatchWithReference:
     """Random patches of the center squares of images, each with the whole square resized to the patch's size.
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from artschool.components.datasets.pairs import Pair, check_size, make_pair, random_patch
+from artschool.components.datasets.pairs import Pair, check_size, in_values, make_pair, random_patch
 from artschool.components.datasets.pixels import decode, to_tensor
 from artschool.components.datasets.sources import read_bytes
 from artschool.errors import ResourceError
@@ -28,7 +28,7 @@ TRAIN = (
 VAL = ("china.jpg", "flower.jpg")
 
 
-@datasets.register
+@datasets.register(values=in_values)
 class PhotoPatches:
     """Random patches of eight photographs of scikit-image.
 
@@ -58,7 +58,7 @@ class PhotoPatches:
         return make_pair(patch, self._scale, name)
 
 
-@datasets.register
+@datasets.register(values=in_values)
 class Photos:
     """Whole photographs: `val` has two of scikit-learn, `train` the eight that `photo_patches` uses.
 

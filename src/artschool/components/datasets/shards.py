@@ -18,6 +18,7 @@ from artschool.components.datasets.pixels import FORMATS, REMOVE, decode, to_ten
 from artschool.components.datasets.sources import Folder, Tar, find_files
 from artschool.errors import DataError, allowed
 from artschool.registry import datasets
+from artschool.registry.ranges import Known, Ranges
 from artschool.wording.counting import counted
 
 Decoder = Callable[[bytes, str], Any]
@@ -43,7 +44,14 @@ DECODERS: dict[str, Decoder] = {
 """Decoder of a file by its last extension. Formats that run code when they are read (`.pyd`) are excluded."""
 
 
-@datasets.register
+def _images(known: Known) -> Ranges:
+    """Keys whose files are images have values in 0..1."""
+    columns: dict[str, str] = known.options["columns"]
+    endings = {key: [f".{each.rpartition('.')[2]}" for each in column.split(";")] for key, column in columns.items()}
+    return {key: (0.0, 1.0) for key, each in endings.items() if set(each) <= FORMATS.keys()}
+
+
+@datasets.register(values=_images)
 class TarShards:
     """Samples of one or several .tar files, in order, without unpacking them.
 

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from artschool.errors import DataError
 from artschool.registry import datasets
+from artschool.registry.ranges import Known, Ranges, in_common
 from artschool.registry.read_signature import declared_by
 from artschool.registry.signature import Count, Dataset, Positive
 
@@ -20,7 +21,12 @@ class Passed(TypedDict):
     """The keys of the wrapped data set, and no others."""
 
 
-@datasets.register
+def of_inner(known: Known) -> Ranges:
+    """Each key has the range that all wrapped data sets declare for it."""
+    return {key: in_common([part.get(key) for part in known.inner]) for part in known.inner for key in part}
+
+
+@datasets.register(values=of_inner)
 class Union:
     """Several data sets as one: concatenated, or mixed in the proportions of `weights`.
 
@@ -72,7 +78,7 @@ class Union:
         return sample  # type: ignore[return-value]  # the keys of the wrapped data sets
 
 
-@datasets.register
+@datasets.register(values=of_inner)
 class Repeat:
     """A data set repeated within each epoch; every repetition draws its own random numbers.
 
@@ -91,7 +97,7 @@ class Repeat:
         return self._data[index % len(self._data)]  # type: ignore[no-any-return]  # the keys of the wrapped data set
 
 
-@datasets.register
+@datasets.register(values=of_inner)
 class Subset:
     """A part of a data set, selected by `start`, `stop` and `step` as in a Python slice.
 

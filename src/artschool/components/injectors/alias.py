@@ -3,9 +3,10 @@
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def alias(x: Tensor) -> Tensor:
     """Give a value a second name.
 

@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 
 
-@injectors.register
+@injectors.register(values=same_as("inputs"))
 def concatenate(inputs: list[Tensor], *, dim: int = 1) -> Tensor:
     """Join tensors along a dimension.
 

@@ -6,10 +6,11 @@ from torch import Tensor
 from artschool.errors import ConfigError
 from artschool.registry import injectors
 from artschool.registry.context import Context
+from artschool.registry.ranges import same_as
 from artschool.registry.signature import Count
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def corner_crops(
     x: Tensor, *, size: Count, resize: Count | None = None, context: Context
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:

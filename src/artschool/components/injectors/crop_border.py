@@ -5,10 +5,11 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 from artschool.registry.signature import Natural
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def crop_border(x: Tensor, *, margin: Natural, max_shift: Natural = 0) -> Tensor:
     """Crop a margin from all four sides, optionally with a random shift of the window.
 

@@ -7,13 +7,14 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 from artschool.registry.signature import Count, Marker, Role
 
 Integers = Annotated[list[int], Marker(Role.KEY)]
 """The key of a list of integers that `fold_dimension` wrote."""
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def fold_dimension(x: Tensor, *, dim: int = 1, limit: Count | None = None) -> tuple[Tensor, list[int], list[int]]:
     """Fold a dimension into the batch.
 
@@ -39,7 +40,7 @@ def fold_dimension(x: Tensor, *, dim: int = 1, limit: Count | None = None) -> tu
     return moved.flatten(0, 1)[:limit], list(moved.shape), order
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def unfold_dimension(x: Tensor, shape: Integers, order: Integers) -> Tensor:
     """Undo `fold_dimension`. The dimensions other than the batch may have changed since.
 

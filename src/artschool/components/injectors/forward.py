@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from artschool.errors import ConfigError, nearest
 from artschool.registry import ComponentRole, injectors
+from artschool.registry.ranges import IN, OUT, Known, Ranges
 from artschool.registry.signature import Network, Pattern
 
 Mode = Literal["keep", "eval", "train"]
@@ -18,7 +19,12 @@ Mode = Literal["keep", "eval", "train"]
 MethodName = Annotated[str, Pattern(r"^[A-Za-z][A-Za-z0-9_]*$", "the name of a method that begins with a letter")]
 
 
-@injectors.register(roles=ComponentRole.NETWORK_CALL)
+def _of_network(known: Known) -> Ranges:
+    network = known.networks.get("network", {}) if known.options["method"] is None else {}
+    return {"inputs": network.get(IN), OUT: network.get(OUT)}
+
+
+@injectors.register(roles=ComponentRole.NETWORK_CALL, values=_of_network)
 def forward(
     network: Network,
     inputs: list[Tensor | float | None],

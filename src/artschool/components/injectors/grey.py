@@ -3,9 +3,10 @@
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def grey(x: Tensor) -> Tensor:
     """Replace every channel by the mean over channels.
 

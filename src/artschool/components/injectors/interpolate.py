@@ -6,12 +6,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 from artschool.registry.signature import Positive
 
 Mode = Literal["nearest", "nearest-exact", "linear", "bilinear", "bicubic", "trilinear", "area"]
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def interpolate(
     x: Tensor,
     *,

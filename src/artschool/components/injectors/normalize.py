@@ -3,10 +3,16 @@
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.registry.ranges import OUT, Known, Ranges
 from artschool.registry.signature import Positive
 
 
-@injectors.register
+def _normalized(known: Known) -> Ranges:
+    x, shift, scale = known.keys.get("x"), known.options["shift"], known.options["scale"]
+    return {OUT: ((x[0] - shift) / scale, (x[1] - shift) / scale) if x else None}
+
+
+@injectors.register(values=_normalized)
 def normalize(x: Tensor, *, shift: float = 0.0, scale: Positive = 1.0) -> Tensor:
     """Subtract a shift, then divide by a scale: `(x - shift) / scale`.
 
@@ -18,7 +24,12 @@ def normalize(x: Tensor, *, shift: float = 0.0, scale: Positive = 1.0) -> Tensor
     return (x - shift) / scale
 
 
-@injectors.register
+def _denormalized(known: Known) -> Ranges:
+    x, shift, scale = known.keys.get("x"), known.options["shift"], known.options["scale"]
+    return {OUT: (x[0] * scale + shift, x[1] * scale + shift) if x else None}
+
+
+@injectors.register(values=_denormalized)
 def denormalize(x: Tensor, *, shift: float = 0.0, scale: Positive = 1.0) -> Tensor:
     """Undo `normalize` with the same options: `x * scale + shift`.
 

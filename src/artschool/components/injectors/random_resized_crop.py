@@ -8,10 +8,11 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 from artschool.registry.signature import Count
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def random_resized_crop(
     x: Tensor,
     *,

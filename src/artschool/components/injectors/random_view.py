@@ -20,7 +20,7 @@ BLUR = (0.1, 2.0)
 ASPECT = 4 / 3
 
 
-@injectors.register
+@injectors.register(values={"x": (0.0, 1.0), "out": (0.0, 1.0)})
 def random_view(
     x: Tensor,
     *,

@@ -3,9 +3,10 @@
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def roll(x: Tensor, *, shift: int = 1, dim: int = 0) -> Tensor:
     """Shift the entries along a dimension. Entries that leave at the end enter at the front.
 

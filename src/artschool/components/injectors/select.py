@@ -4,9 +4,10 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def select(x: Tensor, *, index: int | list[int] | None = None, dim: int = 1) -> Tensor | list[Tensor]:
     """Take single slices along a dimension, and remove the dimension.
 
@@ -30,7 +31,7 @@ def select(x: Tensor, *, index: int | list[int] | None = None, dim: int = 1) -> 
     return slices[0] if isinstance(index, int) else slices
 
 
-@injectors.register("slice")
+@injectors.register("slice", values=same_as("x"))
 def slice_along(x: Tensor, *, start: int = 0, stop: int | None = None, dim: int = 1) -> Tensor:
     """Take the positions `start` to `stop - 1` along a dimension, such as some of the channels.
 

@@ -4,9 +4,10 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 from artschool.registry import injectors
+from artschool.registry.ranges import same_as
 
 
-@injectors.register
+@injectors.register(values=same_as("x"))
 def squeeze(x: Tensor, *, dim: int) -> Tensor:
     """Remove a dimension of size one.
 

@@ -5,10 +5,17 @@ from torch import Tensor
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import ComponentRole, losses
+from artschool.registry.ranges import Known, Ranges
 from artschool.registry.signature import Context
 
 
-@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
+def _adjusted(known: Known) -> Ranges:
+    real, scale, offset = known.keys.get("real"), known.options["real_scale"], known.options["real_offset"]
+    ends = [end * scale + offset for end in real] if real else []
+    return {"fake": (min(ends), max(ends)) if ends else None}
+
+
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples", values=_adjusted)
 def adjusted_pixel(
     fake: Tensor,
     real: Tensor,

@@ -7,8 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
+from artschool.components.losses.shapes import check_equal
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
+from artschool.registry.ranges import Known, Ranges
 
 IGNORED = -100
 """The label that torch leaves out of the mean."""
@@ -26,7 +28,16 @@ def _places(labels: Tensor, mask: Tensor | None) -> Tensor:
     return torch.count_nonzero(mask) * (len(labels) // len(mask))
 
 
-@losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over=_mean_over, count=_places)
+def _probabilities(known: Known) -> Ranges:
+    return {"labels": (0.0, 1.0)} if known.options["kind"] != "ce" else {}
+
+
+@losses.register(
+    roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED},
+    mean_over=_mean_over,
+    count=_places,
+    values=_probabilities,
+)
 def cross_entropy(
     logits: Tensor,
     labels: Tensor,
@@ -54,8 +65,11 @@ def cross_entropy(
             neighbour.
 
     Raises:
-        ConfigError: Labels of kind `ce` are not whole numbers, or the mask has the wrong number of dimensions.
+        ConfigError: Labels of kind `ce` are not whole numbers, those of another kind differ from logits in shape, or
+            the mask has the wrong number of dimensions.
     """
+    if kind != "ce":
+        check_equal("cross_entropy", logits=logits, labels=labels)
     logits = at_least_float32(logits)
     reduction = "mean" if mask is None else "none"
     if kind == "bce":

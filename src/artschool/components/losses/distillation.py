@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.components.losses.pixel import pair
+from artschool.components.losses.shapes import pair
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Positive
 

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from artschool.components.losses.pixel import pair
+from artschool.components.losses.shapes import pair
 from artschool.registry import ComponentRole, losses
 
 

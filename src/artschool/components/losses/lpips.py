@@ -7,15 +7,17 @@ import torch
 from torch import Tensor, nn
 
 from artschool.components.losses.features import feature_pairs
+from artschool.components.losses.shapes import check_equal
 from artschool.errors import CheckpointError, ConfigError
 from artschool.registry import ComponentRole, losses
+from artschool.registry.ranges import input_of
 from artschool.registry.signature import Network
 from artschool.storage.tensors import read_content
 
 EPSILON = 1e-8
 
 
-@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples", values=input_of("network", "fake", "real"))
 class Lpips(nn.Module):
     """Learned perceptual distance: squared differences of unit feature vectors, with weights fitted to human judgement.
 
@@ -55,8 +57,9 @@ class Lpips(nn.Module):
             real: The same shape; it gets no gradients.
 
         Raises:
-            ConfigError: The maps do not match the weights.
+            ConfigError: The shapes differ, or the maps do not match the weights.
         """
+        check_equal("lpips", fake=fake, real=real)
         pairs = list(feature_pairs(network, fake, real).values())
         weights = [self.get_buffer(f"weights_{index}") for index in range(self._num_layers)]
         found, expected = [len(maps[0]) for maps, _ in pairs], [len(values) for values in weights]

@@ -5,11 +5,13 @@ from torch import Tensor
 
 from artschool.components.losses.criteria import CRITERIA, Criterion
 from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
+from artschool.components.losses.shapes import check_equal
 from artschool.registry import ComponentRole, losses
+from artschool.registry.ranges import input_of
 from artschool.registry.signature import Network
 
 
-@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples", values=input_of("network", "fake", "real"))
 def perceptual(
     network: Network,
     fake: Tensor,
@@ -33,10 +35,13 @@ def perceptual(
             `cosine` (1 - cosine similarity).
 
     Raises:
-        ConfigError: A layer does not exist, or the two networks return different layers.
+        ConfigError: The shapes differ without a `real_network`, a layer does not exist, or the two networks return
+            different layers.
 
     Source: Johnson et al. 2016, arXiv:1603.08155, eq. 2.
     """
+    if real_network is None:
+        check_equal("perceptual", fake=fake, real=real)
     pairs = feature_pairs(network, fake, real, real_network=real_network)
     weights = weights_of([*pairs], layer_weights)
     terms = [CRITERIA[criterion](*pairs[name]) * weight for name, weight in weights.items()]

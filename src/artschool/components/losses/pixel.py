@@ -3,8 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
-from artschool.errors import ConfigError
+from artschool.components.losses.shapes import pair
 from artschool.registry import ComponentRole, losses
 
 
@@ -34,17 +33,3 @@ def l2(fake: Tensor, real: Tensor) -> Tensor:
         ConfigError: The shapes differ.
     """
     return F.mse_loss(*pair("l2", fake, real))
-
-
-def pair(loss: str, fake: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """Both tensors in float32 or better.
-
-    Raises:
-        ConfigError: The shapes differ. The message names the loss.
-    """
-    # Broadcasting (B, 1) against (B,) would compare every sample with every other, and the loss would still decrease.
-    if fake.shape != real.shape:
-        raise ConfigError(
-            f"{loss} compares equal shapes, but fake is {tuple(fake.shape)} and real is {tuple(real.shape)}"
-        )
-    return at_least_float32(fake), at_least_float32(real)

@@ -5,11 +5,13 @@ from torch import Tensor
 
 from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
 from artschool.components.losses.precision import without_autocast
+from artschool.components.losses.shapes import check_samples
 from artschool.registry import ComponentRole, losses
+from artschool.registry.ranges import input_of
 from artschool.registry.signature import Network
 
 
-@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
+@losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples", values=input_of("network", "fake", "real"))
 def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerWeights | None = None) -> Tensor:
     """Sum over layers of `|G(fake) - G(real)|^2`, where G measures which features occur together, at any position.
 
@@ -25,10 +27,11 @@ def style(network: Network, fake: Tensor, real: Tensor, *, layer_weights: LayerW
             with weight 1.
 
     Raises:
-        ConfigError: A layer does not exist.
+        ConfigError: The numbers of samples or channels differ, or a layer does not exist.
 
     Source: Johnson et al. 2016, arXiv:1603.08155, eq. 3 and 4.
     """
+    check_samples("style", fake=fake, real=real)
     pairs = feature_pairs(network, fake, real)
     weights = weights_of([*pairs], layer_weights)
     terms = [

@@ -8,13 +8,18 @@ import torch
 from torch import Tensor
 
 from artschool import ranks
+from artschool.components.losses.shapes import check_channels
 from artschool.components.metrics.pooled import pooled_features
 from artschool.errors import NumericsError
 from artschool.registry import ComponentRole, metrics
+from artschool.registry.ranges import input_of
 from artschool.registry.signature import Network
 
 
-@metrics.register(roles={ComponentRole.LOWER_IS_BETTER, ComponentRole.COMPARES_DISTRIBUTIONS})
+@metrics.register(
+    roles={ComponentRole.LOWER_IS_BETTER, ComponentRole.COMPARES_DISTRIBUTIONS},
+    values=input_of("network", "fake", "real"),
+)
 class Fid:
     """Fréchet distance between Gaussians fitted to the features of generated and of real samples.
 
@@ -41,7 +46,11 @@ class Fid:
         Args:
             fake: Generated samples (B, ...), in the shape and value range of the network.
             real: Real samples (B, ...), in the shape and value range of the network. Their number may differ.
+
+        Raises:
+            ConfigError: The numbers of channels of fake and real differ.
         """
+        check_channels("fid", fake=fake, real=real)
         self._fake.add(pooled_features(self._network, fake))
         self._real.add(pooled_features(self._network, real))
 

@@ -6,16 +6,21 @@ import torch
 from torch import Tensor
 
 from artschool import ranks
+from artschool.components.losses.shapes import check_channels
 from artschool.components.metrics.pooled import pooled_features
 from artschool.errors import NumericsError
 from artschool.registry import ComponentRole, metrics
+from artschool.registry.ranges import input_of
 from artschool.registry.signature import Network
 
 _BLOCK = 4096
 """Number of rows of the kernel matrix that are in memory at the same time."""
 
 
-@metrics.register(roles={ComponentRole.LOWER_IS_BETTER, ComponentRole.COMPARES_DISTRIBUTIONS})
+@metrics.register(
+    roles={ComponentRole.LOWER_IS_BETTER, ComponentRole.COMPARES_DISTRIBUTIONS},
+    values=input_of("network", "fake", "real"),
+)
 class Kid:
     """Squared maximum mean discrepancy between the features of generated and of real samples.
 
@@ -43,7 +48,11 @@ class Kid:
         Args:
             fake: Generated samples (B, ...), in the shape and value range of the network.
             real: Real samples (B, ...), in the shape and value range of the network. Their number may differ.
+
+        Raises:
+            ConfigError: The numbers of channels of fake and real differ.
         """
+        check_channels("kid", fake=fake, real=real)
         self._fake.append(pooled_features(self._network, fake).cpu())
         self._real.append(pooled_features(self._network, real).cpu())
 

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool import ranks
+from artschool.components.losses.shapes import check_channels
+from artschool.errors import ConfigError
 from artschool.registry import metrics
 
 Kind = Literal["similar", "dissimilar", "ratio"]
@@ -36,7 +38,18 @@ class PointPairContrast:
             points1: (B, 2), x and y in 0..1 from the outer edge of the top left pixel.
             points2: (B, 2), x and y in 0..1, as `points1`, in features2.
             similar: (B,), not 0 for points that match.
+
+        Raises:
+            ConfigError: The features differ in their channels, or the points or `similar` have the wrong shape.
         """
+        check_channels("point_pair_contrast", features1=features1, features2=features2)
+        for name, found, expected in (
+            ("points1", points1, (len(features1), 2)),
+            ("points2", points2, (len(features1), 2)),
+            ("similar", similar, (len(features1),)),
+        ):
+            if tuple(found.shape) != expected:
+                raise ConfigError(f"point_pair_contrast: expected {name} of shape {expected}, got {tuple(found.shape)}")
         distances = (_at(features1, points1) - _at(features2, points2)).norm(dim=1).double()
         for kind, chosen in (("similar", similar != 0), ("dissimilar", similar == 0)):
             self._sums[kind] += float(distances[chosen].sum())

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from artschool.errors import allowed
+from artschool.errors import ConfigError, allowed
 from artschool.registry import ComponentRole, networks
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -20,7 +20,7 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Of ImageNet's pixels in 0..1, for red, green and blue."""
 
 
-@networks.register(roles=ComponentRole.STARTS_RANDOM)
+@networks.register(roles=ComponentRole.STARTS_RANDOM, values={"in": (0.0, 1.0)})
 class Vgg(nn.Module):
     """Feature maps of VGG, which `perceptual`, `style` and `lpips` compare.
 
@@ -59,7 +59,13 @@ class Vgg(nn.Module):
         self.register_buffer("deviation", torch.tensor(DEVIATION)[:, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        """(B, 3, H, W) in 0..1 to the feature maps (B, C, H', W') of the chosen layers, by name."""
+        """(B, 3, H, W) in 0..1 to the feature maps (B, C, H', W') of the chosen layers, by name.
+
+        Raises:
+            ConfigError: The images do not have 3 channels. Subtracting the mean would broadcast a single one.
+        """
+        if x.dim() != 4 or x.shape[1] != 3:
+            raise ConfigError(f"vgg: expected images (B, 3, H, W), got shape {tuple(x.shape)}")
         x = (x - self.mean) / self.deviation
         maps = {}
         for index, layer in enumerate(self.features):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
+from artschool.components.losses.shapes import check_equal, pair
 from artschool.components.video.sequences import on_frames
 from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Network
@@ -24,8 +25,12 @@ def tof(flow: Network, fake: Tensor, real: Tensor) -> Tensor:
     Returns:
         (B,) in pixels, lower is better.
 
+    Raises:
+        ConfigError: The shapes differ.
+
     Source: Chu et al. 2020, arXiv:1811.09393, section 4.
     """
+    check_equal("tof", fake=fake, real=real)
     found, true = (at_least_float32(on_frames(flow, x[:, :-1], x[:, 1:])) for x in (fake, real))
     return (found - true).abs().flatten(1).mean(1)
 
@@ -42,8 +47,12 @@ def temporal_difference(fake: Tensor, real: Tensor) -> Tensor:
 
     Returns:
         (B,) in units of a pixel's value, lower is better; 0 for an error that is the same in all frames.
+
+    Raises:
+        ConfigError: The shapes differ.
     """
-    error = at_least_float32(fake) - at_least_float32(real)
+    fake, real = pair("temporal_difference", fake, real)
+    error = fake - real
     return (error[:, 1:] - error[:, :-1]).abs().flatten(1).mean(1)
 
 
@@ -58,7 +67,10 @@ def end_point_error(fake: Tensor, real: Tensor) -> Tensor:
     Returns:
         (B,) in pixels, lower is better.
 
+    Raises:
+        ConfigError: The shapes differ.
+
     Source: Baker et al. 2011, A Database and Evaluation Methodology for Optical Flow, IJCV 92, section 4.1.
     """
-    error = at_least_float32(fake) - at_least_float32(real)
-    return error.square().sum(1).sqrt().flatten(1).mean(1)
+    fake, real = pair("end_point_error", fake, real)
+    return (fake - real).square().sum(1).sqrt().flatten(1).mean(1)
