@@ -33,18 +33,23 @@ class Terminal(Console):
 
 
 class ConsoleLogger:
-    """Shows progress, speed, time left, and the latest numbers of each step and evaluation."""
+    """Shows progress, speed, time left, and the latest numbers of each step and evaluation.
+
+    The display marks numbers that are older than the last record with the iterations after which they were measured.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live: Live | None = None
-        self._latest: dict[str, dict[str, float]] = defaultdict(dict)
+        self._latest: dict[str, tuple[int, dict[str, float]]] = {}
+        self._logged = 0
         self._finished = self._start = self._total = 0
         self._started = 0.0
 
     def start(self, run: RunState) -> None:
         """Print the plan of the run and start the live display."""
         print_plan(self._console, run)
+        self._latest.clear()  # A rollback discards what has been logged since.
         self._finished = self._start = run.iteration
         self._total, self._started = run.iterations, time.perf_counter()
         if self._console.is_terminal:
@@ -58,11 +63,12 @@ class ConsoleLogger:
     def log(self, record: Record) -> None:
         """Show the numbers."""
         owners = group_by_owner(record)
+        self._logged = int(record["iteration"]) + 1
         for owner, values in owners.items():
-            self._latest[owner] |= values
+            self._latest[owner] = (self._logged, values)
         if self._live is None and not self._console.quiet:
             parts = [f"{owner}: {', '.join(_pairs(values))}" for owner, values in owners.items()]
-            done = f"{int(record['iteration']) + 1:>{len(str(self._total))}}/{self._total}"
+            done = f"{self._logged:>{len(str(self._total))}}/{self._total}"
             self._console.out("  ".join([done, self._pace(), *parts]), highlight=False)
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
@@ -98,8 +104,10 @@ class ConsoleLogger:
             Text(self._pace()),
         )
         table = Table.grid(padding=(0, 2))
-        for owner, values in self._latest.items():
+        for owner, (finished, values) in self._latest.items():
             cells = [Text.assemble((f"{name} ", "dim"), format_number(value)) for name, value in values.items()]
+            if finished != self._logged:
+                cells.append(Text(f"(after {finished})", style="dim"))
             table.add_row(Text(owner, style="bold cyan"), Text("   ").join(cells))
         return Group(bar, table)
 
