@@ -25,6 +25,25 @@ def test_what_is_mutated_trains(base: str, folder: Path) -> None:
     assert judge(yaml.safe_dump(bases()[base], sort_keys=False), folder).kind == "trained"
 
 
+@pytest.mark.parametrize("flaw", ["in_a_list", "in_place", "extra_state", "late_buffer"])
+def test_a_mistake_in_the_code_of_a_network_is_found_by_the_trace(flaw: str, folder: Path) -> None:
+    tree = bases()["tiny_gan"]
+    tree["networks"]["reader"]["flaw"] = flaw
+    assert judge(yaml.safe_dump(tree, sort_keys=False), folder).kind == "traced"
+
+
+def test_a_step_that_begins_after_its_schedule_is_found_by_the_linter(folder: Path) -> None:
+    tree = bases()["tiny_gan"]
+    tree["steps"]["gen"] |= {"schedule": {"type": "linear", "iterations": 3}, "after": 4}
+    assert judge(yaml.safe_dump(tree, sort_keys=False), folder).kind == "linted"
+
+
+def test_norms_of_frozen_layers_stay(folder: Path) -> None:
+    tree = bases()["tiny_gan"]
+    tree["networks"]["reader"]["frozen"] = ["layers.*"]
+    assert judge(yaml.safe_dump(tree, sort_keys=False), folder).kind == "trained"
+
+
 @pytest.mark.slow
 def test_a_mutant_is_refused_or_trains(folder: Path) -> None:
     """Eighty mutants are checked, and a third of them trained. `benchmarks/mutants.py` draws as many as one likes."""

@@ -68,7 +68,7 @@ class Renamed(Base):
 
     def __init__(self) -> None:
         super().__init__()
-        self._register_state_dict_hook(self._rename)
+        self._register_state_dict_hook(self._rename)  # type: ignore[no-untyped-call]  # torch
 
     @staticmethod
     def _rename(module: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:

@@ -88,7 +88,7 @@ def _idle(subject: Subject, step: StepConfig, group: _Group) -> Iterator[Fault]:
             continue
         what = "the step first trains" if first == step_first else f"the step first trains {name!r}"
         message, hint = f"keeps the learning rate at almost 0, also when {what}, at iteration {first}", ""
-        if phase.entry.from_ < first - group.shift:
+        if _start(phase) < first - group.shift:
             message = f"has brought the learning rate to almost 0 when {what}, at iteration {first}, and it stays there"
             hint = f"A schedule counts from iteration 0 of the run. Fix: write `from: {first - group.shift}`."
         yield fault(phase, "from", message, hint)

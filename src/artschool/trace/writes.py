@@ -90,4 +90,4 @@ def _has_memory(value: Any) -> bool:
 
 def _memory(tensor: Tensor) -> int:
     """A number that tensors share if they share their memory."""
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
