@@ -181,3 +181,8 @@ def test_images_in_shards_are_in_0_to_1(tmp_path: Path) -> None:
     shards = "{type: tar_shards, path: x.tar, columns: {hq: jpg;png, lq: seg.png, z: npy}}"
     assert len(findings(shards, "type: ssim, in: [hq, lq], data_range: 255")) == 2
     assert findings(shards, "type: ssim, in: [z, z], data_range: 255") == []
+
+
+def test_inverted_images_have_the_same_range() -> None:
+    inverted = SIGNED.replace("[-1, 1]", "[1, -1]")
+    assert findings(inverted, "type: ssim, in: [lq, hq]") == findings(SIGNED, "type: ssim, in: [lq, hq]")

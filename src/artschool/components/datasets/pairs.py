@@ -33,8 +33,8 @@ class Corrupted(Pair):
 
 def in_values(known: Known) -> Ranges:
     """`lq` and `hq` have the range of the option `values`, 0..1 without one."""
-    values = known.options.get("values", UNIT)
-    return {"lq": values, "hq": values}
+    black, white = known.options.get("values", UNIT)
+    return dict.fromkeys(("lq", "hq"), (min(black, white), max(black, white)))
 
 
 @dataclass(frozen=True)
