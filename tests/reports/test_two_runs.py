@@ -19,8 +19,9 @@ from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, ResourceError, Stopped
 from artschool.storage import run_lock
 from artschool.storage.run_lock import lock_folder
+from tests.engine.test_ranks import finish, launch
 from tests.engine.test_resume import StopAfter
-from tests.engine.toy_run import Recorder, load, recorded
+from tests.engine.toy_run import Recorder, load, recorded, write
 from tests.reports.small import SUPER_RESOLUTION, artschool, write_images
 
 HOLDER = """
@@ -141,15 +142,27 @@ def test_a_run_trains_again_after_it_was_stopped(tmp_path: Path) -> None:
 
 def test_the_folder_of_a_run_that_has_trained_or_was_dropped_is_free(tmp_path: Path) -> None:
     run = load(tmp_path)
+    assert not (tmp_path / "run").exists()  # Nothing is trained yet.
+    (tmp_path / "run").mkdir()
+    run = load(tmp_path)
     assert (tmp_path / "run" / "run.lock").is_file()
     del run
     gc.collect()
-    assert not (tmp_path / "run").exists()  # Nothing was trained.
+    assert not (tmp_path / "run" / "run.lock").exists()
     run = load(tmp_path, "train.iterations=1")
     recorded(run)
     run.train()
     with holder(tmp_path / "run"), pytest.raises(ResourceError, match="run: in use by process"):
         load(tmp_path)
+
+
+def test_a_run_that_was_loaded_before_there_was_a_folder_is_refused_when_it_trains(tmp_path: Path) -> None:
+    run = load(tmp_path)
+    recorded(run)
+    with holder(tmp_path / "run"), pytest.raises(ResourceError, match="run: in use by process"):
+        run.train()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.lock"]
+    assert run.train().is_finished
 
 
 @pytest.mark.parametrize(
@@ -195,3 +208,16 @@ def test_a_lock_that_was_just_deleted_is_no_lock(tmp_path: Path, monkeypatch: py
     lock = lock_folder(tmp_path)
     assert len(calls) == 2
     assert os.fstat(lock.descriptor).st_ino == (tmp_path / "run.lock").stat().st_ino
+
+
+@pytest.mark.slow
+def test_all_ranks_of_a_second_run_are_refused_and_those_of_one_run_share_the_lock(tmp_path: Path) -> None:
+    """Over five seconds: two processes import torch, twice."""
+    file = write(tmp_path, "train.iterations=2", "evaluate={}")
+    with holder(tmp_path / "run") as first:
+        code, output = finish(launch(tmp_path, file, 2, "--no-trace"))
+        assert code != 0
+        assert output.count(f"run: in use by process {first.pid} on {socket.gethostname()}") == 2, output
+    code, output = finish(launch(tmp_path, file, 2, "--no-trace"))
+    assert code == 0, output
+    assert not (tmp_path / "run" / "run.lock").exists()

@@ -15,7 +15,7 @@ from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
-from artschool.engine.run_folder import create_run_folder, hold_folder, release_folder
+from artschool.engine.run_folder import hold_folder, release_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.train_iteration import train_iteration
@@ -72,7 +72,7 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
 
 @contextmanager
 def _alone_in_folder(run: RunState) -> Iterator[None]:
-    hold_folder(run)
+    hold_folder(run, create=True)
     if run.lock is None:
         yield
         return
@@ -97,7 +97,6 @@ def _guarded(run: RunState, batches: Iterator[dict[str, Any]]) -> Iterator[dict[
 def _write_config_files(run: RunState) -> None:
     """Write the config file to the run folder, as given and resolved."""
     if ranks.is_main():
-        create_run_folder(run.folder)
         remove_leftovers(run.folder)
         for name, text in run.config_texts.items():
             write_file(run.folder / name, text.encode())

@@ -43,19 +43,25 @@ def check_writable(folder: Path) -> None:
             created.rmdir()
 
 
-def hold_folder(run: RunState) -> None:
+def hold_folder(run: RunState, *, create: bool = False) -> None:
     """Lock the folder of a run against other runs, until the run has trained or is dropped.
 
     Every process must call this; rank 0 locks. Runs of one process may be loaded from the same folder, but only one can
-    train. A folder that cannot be written is not locked: training in it fails.
+    train. A folder that does not exist or cannot be written is not locked.
+
+    Args:
+        create: Whether to create the folder, so that it is locked in any case.
 
     Raises:
-        ResourceError: Another process has locked the folder, or another run of this process trains in it.
+        ResourceError: Another process has locked the folder, another run of this process trains in it, or it cannot be
+            created.
         CheckpointError: Another run has saved a checkpoint in the folder since this one was loaded.
     """
     error: ArtschoolError | None = None
     if ranks.is_main():
         try:
+            if create:
+                create_run_folder(run.folder)
             _hold(run)
         except ArtschoolError as failure:
             error = failure
@@ -67,6 +73,12 @@ def hold_folder(run: RunState) -> None:
 def lock_early(folder: Path) -> RunLock | None:
     """The lock of a folder, before its run is built, to refuse a second run at once. None: several processes."""
     return _lock(folder) if ranks.launched_processes() == 1 else None
+
+
+def release_folder(run: RunState) -> None:
+    """Let other runs use the folder of a run that has trained."""
+    run.known_checkpoints = run.store.numbers()
+    run.lock = None
 
 
 def _hold(run: RunState) -> None:
@@ -81,15 +93,5 @@ def _hold(run: RunState) -> None:
         )
 
 
-def release_folder(run: RunState) -> None:
-    """Let other runs use the folder of a run that has trained."""
-    run.known_checkpoints = run.store.numbers()
-    run.lock = None
-
-
 def _lock(folder: Path) -> RunLock | None:
-    exists = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not os.access(exists, os.W_OK) or not exists.is_dir():
-        return None
-    created = create_run_folder(folder)
-    return lock_folder(folder, [path.absolute() for path in created])
+    return lock_folder(folder) if folder.is_dir() and os.access(folder, os.W_OK) else None

@@ -8,7 +8,6 @@ import os
 import socket
 import time
 import weakref
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,18 +35,17 @@ class RunLock:
         is_training: Whether a run of this process is training in the folder.
     """
 
-    def __init__(self, path: Path, descriptor: int, created: Sequence[Path]) -> None:
+    def __init__(self, path: Path, descriptor: int) -> None:
         self.is_training = False
         self.descriptor = descriptor
-        weakref.finalize(self, _release, path, descriptor, created, os.getpid())
+        weakref.finalize(self, _release, path, descriptor, os.getpid())
 
 
-def lock_folder(folder: Path, created: Sequence[Path] = ()) -> RunLock:
+def lock_folder(folder: Path) -> RunLock:
     """Lock a folder. Further calls of this process for the same folder return the same lock.
 
     Args:
         folder: An existing folder.
-        created: Folders to remove when the lock ends if they are empty, deepest first.
 
     Raises:
         ResourceError: Another process has the lock, or the file cannot be written.
@@ -64,7 +62,7 @@ def lock_folder(folder: Path, created: Sequence[Path] = ()) -> RunLock:
             own = {"pid": os.getpid(), "host": socket.gethostname(), "start": _now()}
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(own).encode(), 0)
-        lock = _held[key] = RunLock(path, descriptor, created)
+        lock = _held[key] = RunLock(path, descriptor)
     return lock
 
 
@@ -127,15 +125,12 @@ def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _release(path: Path, descriptor: int, created: Sequence[Path], process: int) -> None:
+def _release(path: Path, descriptor: int, process: int) -> None:
     if os.getpid() != process:
         return  # A forked process, which has closed the file already.
     with suppress(OSError):
         path.unlink()
     os.close(descriptor)
-    for folder in created:
-        with suppress(OSError):
-            folder.rmdir()
 
 
 def _close_in_child() -> None:
