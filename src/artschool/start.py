@@ -185,6 +185,9 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
         )
     if resume == "never":
         return
+    if is_old:
+        _report_resume(run, f"{resume}, a checkpoint of DL-Art-School", restore_old(run, Path(resume)), report)
+        return
     if resume == "auto":
         number = run.store.newest_valid(report)
         if number is None:
@@ -194,10 +197,6 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
                 )
             return
         loaded = run.store.load(number)
-    elif is_old:
-        restore_old(run, Path(resume))
-        report(f"resuming after iteration {run.iteration} from {resume}, a checkpoint of DL-Art-School")
-        return
     else:
         loaded = CheckpointStore.load_path(Path(resume))
         if numbers and numbers[-1] > loaded.number:
@@ -205,9 +204,12 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
                 f"{run.folder}: has checkpoints up to iteration {numbers[-1]}, which a run that resumes from iteration "
                 f"{loaded.number} would overwrite. Fix: choose another folder with --run-dir"
             )
-    changed = restore(run, loaded)
-    report(f"resuming after iteration {run.iteration} from {loaded.path}")
-    for line in changed:
+    _report_resume(run, str(loaded.path), restore(run, loaded), report)
+
+
+def _report_resume(run: Run, source: str, lines: Sequence[str], report: Report) -> None:
+    report(f"resuming after iteration {run.iteration} from {source}")
+    for line in lines:
         report(f"  {line}")
 
 

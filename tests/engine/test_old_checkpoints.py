@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from artschool.errors import CheckpointError
@@ -117,3 +119,16 @@ def test_what_does_not_fit_or_is_not_there_is_told(tmp_path: Path, old: tuple[Pa
     file.write_text("nothing")
     with pytest.raises(CheckpointError, match="cannot be read without running code"):
         toy_run.load(tmp_path, *overrides(), resume=str(file))
+
+
+def test_an_optimizer_that_needs_other_state_starts_without_it(
+    tmp_path: Path, old: tuple[Path, OldNet, torch.optim.AdamW]
+) -> None:
+    console = Console(record=True, width=200, file=io.StringIO())
+    amsgrad = "steps.gen.optimizer.amsgrad=true"
+    run = toy_run.load(tmp_path, *overrides(amsgrad), resume=str(old[0]), console=console)
+    assert (
+        "  new: optimizer of steps.gen: starts without state: it needs 'max_exp_avg_sq', which the checkpoint does not "
+        "have\n"
+    ) in console.export_text()
+    assert run.steps[0].update is not None and not run.steps[0].update.optimizer.state

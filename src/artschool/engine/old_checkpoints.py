@@ -9,8 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from artschool import ranks
+from artschool.engine.optimizer_state import fitting, load
 from artschool.engine.optimizers import kinds_of
 from artschool.engine.pretrained_weights import load_weights
+from artschool.engine.resume_report import ResumeReport
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
@@ -18,16 +21,19 @@ from artschool.errors import CheckpointError
 STATE_SUFFIX = ".state"
 
 
-def restore_old(run: RunState, file: Path) -> None:
+def restore_old(run: RunState, file: Path) -> list[str]:
     """Restore networks, moving averages, optimizers and the iteration from a checkpoint of DL-Art-School.
 
     DL-Art-School saves after iteration `iter`, counted from 0, so `iter + 1` iterations are finished. It does not save
     the state of data, log numbers or random generators.
 
+    Returns:
+        What is kept and new, a line for each. Empty: everything is kept.
+
     Raises:
         CheckpointError: A file is missing, contains code, or does not fit.
     """
-    state = _read(file)
+    state, report = _read(file), ResumeReport()
     step = state["iter"]
     models = file.parent.parent / "models"
     trained = {name for part in run.steps for name in part.networks}
@@ -45,9 +51,15 @@ def restore_old(run: RunState, file: Path) -> None:
             f"(expected {len(updates)}, got {len(state['optimizers'])})"
         )
     for (name, update, networks), saved in zip(updates, state["optimizers"], strict=True):
-        _load_optimizer(update, networks, saved, f"{file}: optimizer of step {name!r}")
+        part = f"optimizer of steps.{name}"
+        problem = _load_optimizer(update, networks, saved, f"{file}: optimizer of step {name!r}")
+        if problem:
+            report.start(part, f"starts without state: {problem}")
+        else:
+            report.keep(part)
         update.scheduled.set_rates(step)
     run.iteration = step + 1
+    return report.lines()
 
 
 def _read(file: Path) -> Mapping[str, Any]:
@@ -62,8 +74,12 @@ def _read(file: Path) -> Mapping[str, Any]:
     return state
 
 
-def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], saved: Mapping[str, Any], location: str) -> None:
-    """Load one optimizer. DL-Art-School numbers parameters by network: weights, then others, both sorted by name."""
+def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], saved: Mapping[str, Any], location: str) -> str:
+    """Load one optimizer. DL-Art-School numbers parameters by network: weights, then others, both sorted by name.
+
+    Returns:
+        Why its state is not used. Empty: it is.
+    """
     order = [p for network in networks.values() for p in _in_old_order(network)]
     numbers = [number for group in saved["param_groups"] for number in group["params"]]
     if len(order) != len(numbers):
@@ -74,11 +90,11 @@ def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], saved: Ma
             if isinstance(value, torch.Tensor) and value.dim() and value.shape != parameter.shape:
                 shapes = f"expected {tuple(parameter.shape)}, got {tuple(value.shape)}"
                 raise CheckpointError(f"{location}: wrong shape of {slot} ({shapes})")
-    own = update.optimizer.state_dict()
-    state = {
-        index: slots[parameter] for index, parameter in enumerate(update.scheduled.own_parameters) if slots[parameter]
-    }
-    update.optimizer.load_state_dict({"state": state, "param_groups": own["param_groups"]})
+    moved = {parameter: slots[parameter] for parameter in update.scheduled.own_parameters}
+    used, _, problem = fitting(update, moved, has_moved=True)
+    problem = next((text for text in ranks.gather(problem) if text), "")
+    load(update, {} if problem else used, {})
+    return problem
 
 
 def _in_old_order(network: nn.Module) -> list[nn.Parameter]:
