@@ -18,7 +18,7 @@ from artschool.steps.state import State
 from artschool.steps.step import Step
 from artschool.trace.fake import is_about_missing_values
 from artschool.trace.gradients import Gradients
-from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_drawable
+from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_drawable, range_of
 from artschool.trace.unreached import ObservedCall
 
 ONE_VALUE = "Expected more than 1 value per channel"
@@ -94,7 +94,10 @@ class Observer:
 
     def _write(self, key: str, value: Any, writer: str, place: Place) -> None:
         self.keys.setdefault(
-            key, TracedKey(key, describe_kind(value), has_gradient(value), writer, place, is_drawable(value))
+            key,
+            TracedKey(
+                key, describe_kind(value), has_gradient(value), writer, place, is_drawable(value), range_of(value)
+            ),
         )
 
     def _fault(self, call: Call, state: State, error: Exception) -> Fault:

@@ -81,7 +81,7 @@ def trace(config: Config) -> Trace:
         loaders = _loaders(config)
         batches = {name: loader.first(min(MAX_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
         found = _trace(config, _Inputs(loaders, batches, world_size))
-        found.warnings += dict.fromkeys(range_warnings(config, batches, found.networks))
+        found.warnings += dict.fromkeys(range_warnings(config, batches, found.networks, found.keys))
         return found
 
 
