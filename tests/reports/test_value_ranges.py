@@ -60,6 +60,15 @@ def own_copy(x: Tensor) -> Tensor:
 class Painter(nn.Sequential):
     def __init__(self) -> None:
         super().__init__(nn.Conv2d(3, 3, 1), nn.Tanh())
+
+
+@networks.register
+class Squashing(nn.Conv2d):
+    def __init__(self) -> None:
+        super().__init__(3, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(super().forward(x))
 """
 PLAIN = """
 name: plain
@@ -150,6 +159,15 @@ def test_the_trace_measures_what_nothing_declares() -> None:
     )
     assert "steps.gen.losses.pix.real: 'hq' has values in 0..1, but it is compared with 'painted', in -1..1" in printed
     _, printed = artschool("check", "--trace", "f.yml", "data.train.low=-1")
+    assert "has values in" not in printed
+
+
+def test_the_trace_sees_the_last_operation_of_a_network() -> None:
+    Path("f.yml").write_text(PLAIN)
+    said = "steps.gen.losses.pix.real: 'hq' has values in -1..1, but it is compared with 'painted', in 0..1"
+    _, printed = artschool("check", "--trace", "f.yml", "networks.gen.type=squashing", "data.train.low=-1")
+    assert said in printed
+    _, printed = artschool("check", "--trace", "f.yml", "networks.gen.type=squashing")
     assert "has values in" not in printed
 
 

@@ -83,9 +83,7 @@ def declared(
     return values(known)
 
 
-def misfits(
-    component: Component, known: KeyRanges, is_wrong: Callable[[Range, Range], bool]
-) -> Iterator[tuple[Use, Fault]]:
+def misfits(component: Component, known: KeyRanges, is_wrong: Callable[[Range, Range], bool]) -> Iterator[Fault]:
     """The keys of a component whose values have another range than it expects, or than those they are compared with.
 
     Args:
@@ -94,7 +92,7 @@ def misfits(
     for use, expected in known.expected(component):
         given = known.ranges.get(use.name)
         if given is not None and is_wrong(given, expected):
-            yield use, misfit(component, use, given, expected)
+            yield misfit(component, use, given, expected)
     uses = {use.parameter: use for use in reversed(component.reads)}
     if not uses.keys() >= SIDES or known.declared(component).keys() & SIDES:
         return
@@ -102,7 +100,7 @@ def misfits(
     if fake is not None and real is not None and is_wrong(real, fake):
         use, other = uses["real"], uses["fake"]
         message = f"{use.name!r} has values in {shown(real)}, but it is compared with {other.name!r}, in {shown(fake)}"
-        yield use, Fault(use.place, f"{component.path}.real", message, conversion(usual(real), fake))
+        yield Fault(use.place, f"{component.path}.real", message, conversion(usual(real), fake))
 
 
 def misfit(component: Component, use: Use, given: Range, expected: Range) -> Fault:

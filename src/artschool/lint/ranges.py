@@ -26,7 +26,7 @@ def wrong_range(subject: Subject) -> Iterator[Fault]:
     """
     networks = networks_of(subject.config, subject.networks)
     for component, known in dataflows(subject.config, networks):
-        yield from (fault for _, fault in misfits(component, known, differ))
+        yield from misfits(component, known, differ)
     yield from _pictures(subject, after_training_steps(subject.config, networks))
 
 

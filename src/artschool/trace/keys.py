@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from artschool.errors import Place
+from artschool.registry.ranges import Range
 from artschool.steps.call import describe_value
 
 
@@ -22,6 +24,7 @@ class TracedKey:
         writer: The path of the component that wrote it, or `data.train`.
         drawable: Whether the value can be drawn as images.
         scalar: Whether the value is a tensor of one number, without a dimension for samples.
+        values: The range of the values, if the operation that made them shows it.
     """
 
     name: str
@@ -31,6 +34,17 @@ class TracedKey:
     place: Place
     drawable: bool
     scalar: bool = False
+    values: Range | None = None
+
+
+OPERATIONS: Mapping[str, Range] = {"TanhBackward0": (-1.0, 1.0), "SigmoidBackward0": (0.0, 1.0)}
+"""The range of a result by its name in autograd's graph."""
+
+
+def range_of(value: Any) -> Range | None:
+    """The range of a value that the operation which made it shows."""
+    made_by = value.grad_fn if isinstance(value, Tensor) else None
+    return OPERATIONS.get(made_by.name()) if made_by is not None else None
 
 
 def is_drawable(value: Any) -> bool:

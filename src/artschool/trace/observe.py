@@ -19,7 +19,7 @@ from artschool.steps.state import State
 from artschool.steps.step import Step
 from artschool.trace.fake import is_about_missing_values
 from artschool.trace.gradients import Gradients
-from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_drawable, is_scalar
+from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_drawable, is_scalar, range_of
 from artschool.trace.unreached import ObservedCall
 from artschool.trace.writes import Contents, Frames, Writes
 
@@ -99,7 +99,14 @@ class Observer:
         self.keys.setdefault(
             key,
             TracedKey(
-                key, describe_kind(value), has_gradient(value), writer, place, is_drawable(value), is_scalar(value)
+                key,
+                describe_kind(value),
+                has_gradient(value),
+                writer,
+                place,
+                is_drawable(value),
+                is_scalar(value),
+                range_of(value),
             ),
         )
 

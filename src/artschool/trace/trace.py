@@ -84,7 +84,7 @@ def trace(config: Config) -> Trace:
         batches = {name: loader.first(min(MAX_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
         found = _trace_inputs(config, _Inputs(loaders, batches, world_size))
         found.notes[:0] = remarks
-        found.warnings += dict.fromkeys(range_warnings(config, batches, found.networks))
+        found.warnings += dict.fromkeys(range_warnings(config, batches, found.networks, found.keys))
         return found
 
 
