@@ -358,7 +358,7 @@ def test_a_program_of_torchscript_is_not_run(tmp_path: Path) -> None:
     file = tmp_path / "w.pt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(file))  # type: ignore[no-untyped-call]  # torch
+        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(file))
     with pytest.raises(CheckpointError) as error:
         load_weights(torch.nn.Linear(2, 2), file)
     assert str(error.value) == (

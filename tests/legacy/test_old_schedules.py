@@ -67,6 +67,14 @@ def test_cosine_holds_the_rate_while_it_warms_up() -> None:
     assert silent(notes)
 
 
+def test_a_cosine_that_rose_again_after_its_period_is_told() -> None:
+    text = "{default_lr_scheme: CosineAnnealingLR_Restart, T_period: [40, 20], restarts: [50], niter: %d}"
+    message = "after %d iterations the rate stays at eta_min; in the reference it rose again"
+    first = f"1:59: train.T_period: {message % 40}"
+    assert told(convert(text % 70)[1].warnings) == [first]
+    assert told(convert(text % 90)[1].warnings) == [first, f"1:63: train.T_period: {message % 20}"]
+
+
 def test_cosine_without_warmup_starts_at_once() -> None:
     converted, _ = convert("{default_lr_scheme: CosineAnnealingLR_Restart, T_period: [40]}")
     assert converted == {"type": "cosine_annealing", "period": 40}

@@ -112,7 +112,15 @@ def _cosine(train: Node, notes: Notes) -> list[Fields]:
         fields |= {"from": Node(at, head["from"].place if "from" in head else place)} if at else {}
         fields["period"] = period
         phases.append(fields | ({"eta_min": eta_min} if eta_min is not None else {}))
+        following = starts[index + 1][0] + length if index + 1 < len(starts) else _number(train.get("niter"))
+        if isinstance(period.value, int) and following > at + period.value + 1:
+            message = f"after {period.value} iterations the rate stays at eta_min; in the reference it rose again"
+            notes.warn(period, "train.T_period", message, "Fix: write a period for each part, with `restarts`.")
     return phases
+
+
+def _number(node: Node | None) -> int:
+    return node.value if node is not None and isinstance(node.value, int) else 0
 
 
 SCHEMES: dict[str, Callable[[Node, Notes], list[Fields]]] = {
