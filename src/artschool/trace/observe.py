@@ -7,6 +7,7 @@ import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any, cast
 
 from torch import nn
@@ -128,8 +129,8 @@ class Observer:
 
     def _location(self, frames: Frames) -> tuple[str, list[str]]:
         """The innermost module of a network in some frames, and the innermost line of a plugin."""
-        outside = next(index for index, (frame, _) in enumerate(frames) if frame.f_code is Observer.call.__code__)
-        return self._module_of(frames[:outside]), _line_of_user(frames[:outside])
+        inside = list(takewhile(lambda each: each[0].f_code is not Observer.call.__code__, frames))
+        return self._module_of(inside), _line_of_user(inside)
 
     def _module_of(self, frames: Frames) -> str:
         """The innermost module of a network in some frames: `gen.body.3 (Conv2d)`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -45,7 +46,7 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
         for tensor in _written(func, args, kwargs or {}):
             for key in self._keys.get(_memory(tensor), ()):
                 if key not in self.found:
-                    self.found[key] = self._locate(list(traceback.walk_stack(None)))
+                    self.found[key] = self._locate(list(traceback.walk_stack(sys._getframe())))
         return func(*args, **(kwargs or {}))
 
 
