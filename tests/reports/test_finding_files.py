@@ -59,6 +59,14 @@ def test_the_order_is_that_of_the_names_and_folders_keep_their_own(tmp_path: Pat
     assert list_folder(tmp_path).names == ["a", "a-b", "a-b/0.png", "b", "b/1.png", "b/2.png"]
 
 
+def test_a_link_to_a_folder_above_reads_no_folder_twice(tmp_path: Path) -> None:
+    write_images(tmp_path / "all" / "pics", 1)
+    write_images(tmp_path / "all" / "more", 1)
+    (tmp_path / "all" / "pics" / "up").symlink_to("..")
+    names = list_folder(tmp_path / "all" / "pics").names
+    assert names == ["000.png", "up", "up/more", "up/more/000.png", "up/pics"]
+
+
 @pytest.mark.parametrize(
     "name", ["._000.png", ".DS_Store", "Thumbs.db", "desktop.ini", ".trash/x.png", "__MACOSX/x.png"]
 )
