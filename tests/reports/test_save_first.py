@@ -165,7 +165,7 @@ def test_a_run_killed_while_it_looks_looks_again(tmp_path: Path, monkeypatch: py
     options = (*LOOKS, "train.iterations=6", "checkpoint={keep_best: {metric: held_out/psnr, mode: max}}")
     (tmp_path / "whole").mkdir()
     whole = load(tmp_path / "whole", *options).train()
-    for moment, name in ((due.Evaluation, "run"), (due, "non_finite_weights"), (checkpoint, "amend")):
+    for moment, name in ((Evaluation, "run"), (due, "non_finite_weights"), (checkpoint, "amend")):
         with monkeypatch.context() as patch:
             patch.setattr(moment, name, lambda *_: killed(whole))
             patch.setattr(due, "_versions", lambda run: {})

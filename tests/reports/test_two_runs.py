@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import json
 import os
@@ -17,7 +18,6 @@ import pytest
 
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, ResourceError, Stopped
-from artschool.storage import run_lock
 from artschool.storage.run_lock import lock_folder
 from tests.engine.test_ranks import finish, launch
 from tests.engine.test_resume import StopAfter
@@ -182,7 +182,7 @@ def test_without_locks_of_files_the_content_decides(
     def unsupported(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(run_lock.fcntl, "flock", unsupported)
+    monkeypatch.setattr(fcntl, "flock", unsupported)
     filled = owner.replace("PID", str(os.getpid())).replace("PARENT", str(os.getppid()))
     (tmp_path / "run.lock").write_text(filled.replace("HOST", socket.gethostname()))
     if refused:
@@ -196,7 +196,7 @@ def test_without_locks_of_files_the_content_decides(
 
 
 def test_a_lock_that_was_just_deleted_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    flock, calls = run_lock.fcntl.flock, []
+    flock, calls = fcntl.flock, []
 
     def delayed(descriptor: int, operation: int) -> None:
         calls.append(descriptor)
@@ -204,7 +204,7 @@ def test_a_lock_that_was_just_deleted_is_no_lock(tmp_path: Path, monkeypatch: py
             (tmp_path / "run.lock").unlink()  # The first owner ends between open and lock.
         flock(descriptor, operation)
 
-    monkeypatch.setattr(run_lock.fcntl, "flock", delayed)
+    monkeypatch.setattr(fcntl, "flock", delayed)
     lock = lock_folder(tmp_path)
     assert len(calls) == 2
     assert os.fstat(lock.descriptor).st_ino == (tmp_path / "run.lock").stat().st_ino

@@ -71,8 +71,9 @@ class _Sum:
     def add(self, value: Scalar, weight: Scalar) -> None:
         self._unsummed.append((value.float() if isinstance(value, Tensor) else value, weight))
         if len(self._unsummed) == MOST_UNSUMMED:
-            wide = [(_wide(value), _wide(weight)) for value, weight in self._unsummed]
-            self._total, self._weight = _summed(self._total, self._weight, wide)
+            wide = [_wide(each) if isinstance(each, Tensor) else each for pair in self._unsummed for each in pair]
+            pairs = zip(wide[::2], wide[1::2], strict=True)
+            self._total, self._weight = _summed(self._total, self._weight, pairs)
             self._unsummed.clear()
 
     def tensors(self) -> list[Tensor]:
@@ -97,11 +98,9 @@ def _summed(
     return total, weight
 
 
-def _wide(scalar: Scalar) -> Scalar:
+def _wide(tensor: Tensor) -> Tensor:
     """In float64, except on MPS, which does not have it."""
-    if not isinstance(scalar, Tensor):
-        return scalar
-    return scalar.float() if scalar.device.type == "mps" else scalar.double()
+    return tensor.float() if tensor.device.type == "mps" else tensor.double()
 
 
 def _numbers(tensors: list[Tensor]) -> list[float]:
