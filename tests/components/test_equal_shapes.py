@@ -41,6 +41,8 @@ FREE = {
     "translational": "draws one of the patches",
 }
 """Losses whose keys may differ in size."""
+BROADCAST = {("cross_entropy", "mask"): "a size of 1 applies to all"}
+"""Keys of losses that may have the size 1."""
 JUDGED = {ComponentRole.CRITIC_LOSS, ComponentRole.GENERATOR_LOSS, ComponentRole.CRITIC_PENALTY}
 """Roles of losses that show samples to a critic, one after the other."""
 IMAGES = ((2, 3, 12, 14), (2, 3, 12, 14))
@@ -97,7 +99,7 @@ def narrowed(examples: list[Example]) -> Iterator[Any]:
         values, call = example.state(2), example.bind(torch.device("cpu"))
         read = [key for key in call.keys.values() if isinstance(key, str) and isinstance(values[key], Tensor)]
         for one, other in itertools.permutations(dict.fromkeys(read), 2):
-            if values[one].shape == values[other].shape:
+            if values[one].shape == values[other].shape and (example.type, one) not in BROADCAST:
                 wide = [dim for dim, size in enumerate(values[one].shape) if size > 1]
                 yield from (
                     pytest.param(example, one, dim, id=f"{example.type}-{number}-{one}-{other}-{dim}") for dim in wide

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -89,10 +90,10 @@ def assert_as_in(run: Run, recorder: toy_run.Recorder, plan: Timeline) -> None:
                 assert told == {loss.name for loss in step.losses if f"{step.name}/{loss.name}" in record}
         for record in recorder.records:
             rates = [step.rates(group, [int(record["iteration"])])[0][1] for group in step.groups]
-            if None not in rates:
-                same = len(set(rates)) == 1
-                logged_rates = [record[f"{step.name}/lr" + ("" if same else f"/{k}")] for k in range(len(rates))]
-                assert logged_rates == rates
+            logged_rates = [value for name, value in record.items() if re.fullmatch(rf"{step.name}/lr(/\d+)?", name)]
+            assert logged_rates or record["iteration"] not in trained
+            if logged_rates and None not in rates:
+                assert logged_rates == (rates[:1] if len(set(rates)) == 1 else rates)
     assert plan.saves.count == Range(len(run.store.numbers()), len(run.store.numbers()))
 
 

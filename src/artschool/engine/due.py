@@ -131,8 +131,8 @@ def _is_look_due(run: RunState, outcome: Outcome) -> bool:
     return any(is_due(run, outcome) for is_due in (_is_picture_due, _is_log_due, _is_evaluation_due))
 
 
-def _has_numbers(run: RunState, outcome: Outcome) -> bool:
-    return bool(outcome.numbers)
+def _is_record_due(run: RunState, outcome: Outcome) -> bool:
+    return bool(outcome.numbers) or _is_log_due(run, outcome)
 
 
 def _is_save_due(run: RunState, outcome: Outcome) -> bool:
@@ -240,7 +240,7 @@ LOOK = (
     Due(_is_picture_due, _log_pictures),
     Due(_is_log_due, _collect_numbers),
     Due(_is_evaluation_due, _evaluate),
-    Due(_has_numbers, _write_log),
+    Due(_is_record_due, _write_log),
     Due(_is_evaluation_due, _keep_best),
 )
 AFTER_ITERATION = (*ADVANCE, *SAVE, *LOOK)
