@@ -18,6 +18,7 @@ import pytest
 
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, ResourceError, Stopped
+from artschool.storage import run_lock
 from artschool.storage.run_lock import lock_folder
 from tests.engine.test_ranks import finish, launch
 from tests.engine.test_resume import StopAfter
@@ -71,7 +72,11 @@ def test_the_second_run_is_refused_and_changes_nothing(tmp_path: Path, monkeypat
     assert not (folder / "run.lock").exists()
 
 
-def test_a_worker_that_outlives_its_killed_parent_does_not_keep_the_lock(tmp_path: Path) -> None:
+def test_a_worker_that_outlives_its_killed_parent_does_not_keep_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The system closes the files of a killed process and deletes none.
+    monkeypatch.setattr(run_lock, "_release", lambda path, descriptor, process: os.close(descriptor))
     lock = lock_folder(tmp_path)
     reader, writer = os.pipe()
     if (child := os.fork()) == 0:
@@ -79,9 +84,11 @@ def test_a_worker_that_outlives_its_killed_parent_does_not_keep_the_lock(tmp_pat
         os._exit(0)
     del lock
     gc.collect()
-    with holder(tmp_path):
-        pass
-    os.write(writer, b"x")
+    try:
+        with holder(tmp_path):
+            pass
+    finally:
+        os.write(writer, b"x")
     assert os.waitpid(child, 0)[1] == 0
     os.close(reader)
     os.close(writer)
