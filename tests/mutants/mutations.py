@@ -259,6 +259,19 @@ def spoil(tree: Any, draw: Draw) -> str:
     return f"{flaw} in {name}"
 
 
+def rescale(tree: Any, draw: Draw) -> str:
+    """Give the images of a data set another range, or tell a metric so."""
+    data = _section(tree, "data")
+    names = [name for name, entry in data.items() if isinstance(entry, dict) and entry.get("type") == "tiny_images"]
+    assume(names)
+    name = draw(st.sampled_from(sorted(names)))
+    data[name]["white"] = white = draw(st.sampled_from((2.0, 255.0)))
+    metrics = [entry for path, entry in walk(tree) if path[-2:-1] == ("metrics",) and "psnr" in str(entry)]
+    if metrics and draw(st.booleans()):
+        draw(st.sampled_from(metrics))["data_range"] = white
+    return f"let the images of {name} end at {white:g}"
+
+
 def change_out(tree: Any, draw: Draw) -> str:
     """Name results otherwise."""
     path, old = _choose(draw, tree, lambda path, value: path[-1] == "out")
@@ -330,6 +343,7 @@ def cut_batches(tree: Any, draw: Draw) -> str:
 
 
 OPERATORS = (
+    rescale,
     drop, rename, refer, connect, swap_types, swap_inputs, shift, detach, freeze, outdate, spoil, change_out,
     remove_loss, train_others, duplicate, move, cut_batches,
 )  # fmt: skip

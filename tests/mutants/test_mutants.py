@@ -32,9 +32,21 @@ def test_a_mistake_in_the_code_of_a_network_is_found_by_the_trace(flaw: str, fol
     assert judge(yaml.safe_dump(tree, sort_keys=False), folder).kind == "traced"
 
 
+def test_a_network_that_changes_what_a_sampler_gives_it_is_found_by_the_trace(folder: Path) -> None:
+    tree = bases()["tiny_diffusion"]
+    tree["networks"]["denoiser"]["flaw"] = "in_place"
+    assert judge(yaml.safe_dump(tree, sort_keys=False), folder).kind == "traced"
+
+
 def test_a_step_that_begins_after_its_schedule_is_found_by_the_linter(folder: Path) -> None:
     tree = bases()["tiny_gan"]
     tree["steps"]["gen"] |= {"schedule": {"type": "linear", "iterations": 3}, "after": 4}
+    assert judge(yaml.safe_dump(tree, sort_keys=False), folder).kind == "linted"
+
+
+def test_values_of_another_range_are_found_by_the_linter(folder: Path) -> None:
+    tree = bases()["tiny_gan"]
+    tree["data"]["val"]["white"] = 255.0
     assert judge(yaml.safe_dump(tree, sort_keys=False), folder).kind == "linted"
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import artschool
-from artschool.config.structure import Config
+from artschool.config.structure import Component, Config
 from artschool.engine.run import Run
 from artschool.engine.train_step import TrainStep
 from artschool.engine.unregistered import unregistered
@@ -64,7 +64,12 @@ def judge(text: str, folder: Path) -> Verdict:
             return Verdict("hole", f"the run raises {type(error).__name__}: {error}")
         if harms:
             return Verdict("hole", "; ".join(harms))
-        return _of_still(still, config) if still else Verdict("trained")
+        clipped = list(_clipped(config))
+        if still and not _asks(config, OF_STILL_PARAMETERS):
+            return Verdict("hole", f"does not move: {', '.join(still)}")
+        if clipped and not _asks(config, {"wrong-range"}):
+            return Verdict("hole", "; ".join(clipped))
+        return Verdict("linted", "; ".join([*still, *clipped])) if still or clipped else Verdict("trained")
 
 
 def train(run: Run) -> tuple[list[str], list[str]]:
@@ -114,10 +119,30 @@ def _frozen_statistics(run: Run) -> Iterator[tuple[str, Tensor]]:
                 yield from ((f"{name}.{path}.{own}", value) for own, value in module.named_buffers())
 
 
-def _of_still(still: list[str], config: Config) -> Verdict:
-    says = f"does not move: {', '.join(still)}"
-    asked = [finding for finding in lint(Subject(config)) if finding.rule in OF_STILL_PARAMETERS]
-    return Verdict("linted", str(asked[0])) if asked else Verdict("hole", says)
+def _clipped(config: Config) -> Iterator[str]:
+    """The keys of data sets whose values a metric or an image cuts off."""
+    for evaluation in config.evaluations.values():
+        highest = _highest(config.data[evaluation.section.data])
+        for metric in evaluation.metrics.values():
+            key = next((use.name for use in metric.reads if use.parameter == "real"), "")
+            limit = metric.options().get("data_range", torch.inf)
+            if highest.get(key, 0.0) > limit:
+                yield f"{metric.path} cuts off the values of {key}"
+    pictures = config.sections.log.pictures
+    for key in pictures.keys if pictures else ():
+        assert pictures is not None
+        drawn = pictures.range_of(key)
+        if not isinstance(drawn, str) and _highest(config.data["train"]).get(key, 0.0) > drawn[1]:
+            yield f"the image of {key} is cut off"
+
+
+def _highest(data: Component) -> dict[str, float]:
+    """The largest possible value of the images of a data set, if it has the option `white`."""
+    return {"image": float(data.options()["white"])} if "white" in data.options() else {}
+
+
+def _asks(config: Config, rules: set[str]) -> bool:
+    return any(finding.rule in rules for finding in lint(Subject(config)))
 
 
 def _trained(step: TrainStep, iteration: int) -> list[torch.nn.Parameter]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from artschool.errors import ConfigError
 from artschool.registry import datasets, injectors, losses, metrics, networks
+from artschool.registry.signature import Network
 from tests.trace.traced_parts import traced
 
 PARTS = Path(__file__)
@@ -100,6 +101,13 @@ def careful(x: Tensor) -> Tensor:
     return x.clone().add_(1).relu_()
 
 
+@injectors.register("in_place_difference")
+def difference(network: Network, x: Tensor) -> Tensor:
+    """What a network makes of a larger value, beside the value."""
+    larger = x + 1
+    return network(larger) - larger
+
+
 @injectors.register("in_place_namer")
 def namer(name: Tensor) -> Tensor:
     """Overwrites a name in the list of the batch."""
@@ -165,6 +173,16 @@ def test_a_network_is_named_with_its_module() -> None:
         "another value",
         "Fix: let it change a copy.",
     ]
+
+
+def test_a_network_that_changes_an_input_without_a_key_is_found() -> None:
+    assert said("steps.main.injectors.more={type: in_place_difference, network: hasty, in: x, out: z}") == [
+        "steps.main.injectors.more: hasty changes its input in place in hasty.0 (ReLU), so what is computed from the "
+        "input afterwards is wrong",
+        line_of("return network(larger) - larger"),
+        "Fix: let it change a copy.",
+    ]
+    traced("steps.main.injectors.more={type: in_place_difference, network: net, in: x, out: z}", text=TEXT)
 
 
 def test_a_list_that_is_changed_is_found() -> None:

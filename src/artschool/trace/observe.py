@@ -79,7 +79,7 @@ class Observer:
         gradient_in = any(has_gradient(state.values.get(name)) for name in reads)
         contents, written = Contents(state.values), Writes(state.values, self._location)
         try:
-            with written:
+            with written, written.inputs_of(self._networks_of(component)):
                 result = call(state)
         except Exception as error:
             if not self.real and is_about_missing_values(error):
@@ -89,12 +89,16 @@ class Observer:
         finally:
             locations = dict.fromkeys(contents.changed()) | written.found
             self.changes += [_changed_in_place(call, key, location) for key, location in locations.items()]
+            self.changes += [_changed_input(call, name, at) for name, at in written.found_inputs.items()]
         writes = {key: value for key, value in state.values.items() if key not in before}
         for key, value in writes.items():
             self._write(key, value, call.path, call.place)
         self.gradients.hidden.record_call(call)
         self.gradients.record_call(ObservedCall(component, reads, writes, gradient_in))
         return self.gradients.record_loss(call, result) if isinstance(call, LossCall) else result
+
+    def _networks_of(self, component: Component) -> dict[str, nn.Module]:
+        return {use.name: self.modules[use.name] for use in component.networks if use.name in self.modules}
 
     def _write(self, key: str, value: Any, writer: str, place: Place) -> None:
         self.keys.setdefault(
@@ -155,6 +159,13 @@ def _changed_in_place(call: Call, key: str, location: tuple[str, list[str]] | No
     module, lines = location or ("", [])
     inside = f" in {module}" if module else ""
     message = f"changes {key!r} in place{inside}, so whatever else reads the key gets another value"
+    return Fault(call.place, call.path, message, "\n".join([*lines, "Fix: let it change a copy."]))
+
+
+def _changed_input(call: Call, network: str, location: tuple[str, list[str]]) -> Fault:
+    module, lines = location
+    inside = f" in {module}" if module else ""
+    message = f"{network} changes its input in place{inside}, so what is computed from the input afterwards is wrong"
     return Fault(call.place, call.path, message, "\n".join([*lines, "Fix: let it change a copy."]))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_leaves
 
@@ -25,16 +26,42 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     Args:
         values: The values by key.
         locate: Called with the frames of the first write to each key; its result is the value in `found`.
+
+    Attributes:
+        found: The keys that were written to.
+        found_inputs: The networks whose inputs were written to while they ran. Inputs that are keys are in `found`.
     """
 
     def __init__(self, values: Mapping[str, Any], locate: Callable[[Frames], Any]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch
         self.found: dict[str, Any] = {}
+        self.found_inputs: dict[str, Any] = {}
         self._locate = locate
         self._keys: dict[int, list[str]] = {}
+        self._inputs: dict[int, str] = {}
         for key, value in values.items():
             for tensor in filter(_has_memory, tree_leaves(value)):
                 self._keys.setdefault(_memory(tensor), []).append(key)
+
+    @contextmanager
+    def inputs_of(self, networks: Mapping[str, nn.Module]) -> Iterator[None]:
+        """Also notice operations of networks that write to the memory of their own inputs."""
+        with ExitStack() as hooks:
+            for name, network in networks.items():
+                hooks.enter_context(network.register_forward_pre_hook(self._beginning(name), with_kwargs=True))
+                hooks.enter_context(network.register_forward_hook(self._ending, with_kwargs=True))
+            yield
+
+    def _beginning(self, name: str) -> Callable[..., None]:
+        def begin(network: nn.Module, args: Any, kwargs: Any) -> None:
+            for tensor in filter(_has_memory, tree_leaves((args, kwargs))):
+                if _memory(tensor) not in self._keys:
+                    self._inputs[_memory(tensor)] = name
+
+        return begin
+
+    def _ending(self, network: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
+        self._inputs.clear()
 
     def __torch_dispatch__(
         self,
@@ -47,6 +74,9 @@ class Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
             for key in self._keys.get(_memory(tensor), ()):
                 if key not in self.found:
                     self.found[key] = self._locate(list(traceback.walk_stack(sys._getframe())))
+            name = self._inputs.get(_memory(tensor))
+            if name is not None and name not in self.found_inputs:
+                self.found_inputs[name] = self._locate(list(traceback.walk_stack(sys._getframe())))
         return func(*args, **(kwargs or {}))
 
 

@@ -15,22 +15,22 @@ Flaw = Literal["none", "in_a_list", "in_place", "extra_state", "late_buffer"]
 
 
 class TinySample(TypedDict):
-    """`image` (1, 8, 8) in 0..1, `noise` (6,), and `label` in 0..3."""
+    """`image` (1, 8, 8) in 0..white, `noise` (6,), and `label` in 0..3."""
 
     image: Tensor
     noise: Tensor
     label: int
 
 
-@datasets.register
+@datasets.register(values=lambda known: {"image": (0.0, known.options["white"])})
 class TinyImages:
     """A dozen images of random grey, brighter for larger labels."""
 
-    def __init__(self, *, seed: int = 0) -> None:
+    def __init__(self, *, seed: int = 0, white: float = 1.0) -> None:
         generator = torch.Generator().manual_seed(seed)
         self._labels = [index % NUM_CLASSES for index in range(12)]
         grey = torch.rand(12, 1, 8, 8, generator=generator)
-        self._images = (grey + torch.tensor(self._labels)[:, None, None, None]) / NUM_CLASSES
+        self._images = white * (grey + torch.tensor(self._labels)[:, None, None, None]) / NUM_CLASSES
         self._noise = torch.randn(12, 6, generator=generator)
 
     def __len__(self) -> int:
