@@ -105,7 +105,8 @@ def careful(x: Tensor) -> Tensor:
 def difference(network: Network, x: Tensor) -> Tensor:
     """What a network makes of a larger value, beside the value."""
     larger = x + 1
-    return network(larger) - larger
+    result: Tensor = network(larger)
+    return result - larger
 
 
 @injectors.register("in_place_namer")
@@ -179,7 +180,7 @@ def test_a_network_that_changes_an_input_without_a_key_is_found() -> None:
     assert said("steps.main.injectors.more={type: in_place_difference, network: hasty, in: x, out: z}") == [
         "steps.main.injectors.more: hasty changes its input in place in hasty.0 (ReLU), so what is computed from the "
         "input afterwards is wrong",
-        line_of("return network(larger) - larger"),
+        line_of("result: Tensor = network(larger)"),
         "Fix: let it change a copy.",
     ]
     traced("steps.main.injectors.more={type: in_place_difference, network: net, in: x, out: z}", text=TEXT)
