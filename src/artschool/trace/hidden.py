@@ -27,7 +27,7 @@ class HiddenParameters:
         self.found: dict[str, dict[str, Tensor]] = {}
         self.unknown: dict[Tensor, str] = {}
         self._registered = registered
-        self._owners: dict[str, object] = {name.removesuffix(".ema"): module for name, module in modules.items()}
+        self._owners: dict[str, object] = {name: each for name, each in modules.items() if not name.endswith(".ema")}
         self._functions: dict[str, object] = {}
         self._at_start: dict[int, tuple[str, str, Tensor]] | None = None
 
