@@ -41,6 +41,7 @@ class SavedState:
         updates = {step.graph.name: step.update for step in run.steps if step.update is not None}
         self._optimizers = {f"steps.{name}.optimizer": update.optimizer for name, update in updates.items()}
         self._at_start = {path: _described(module) for path, module in self._modules.items()}
+        self._parts_at_start = {path: {*dict(module.named_modules())} for path, module in self._modules.items()}
 
     def faults(self) -> list[Fault]:
         """What a checkpoint of the run, which has trained, could not hold, and what a new run could not load."""
@@ -55,11 +56,16 @@ class SavedState:
         return self._attempt(path, partial(_try_module, module)) or self._changed(path, module)
 
     def _changed(self, path: str, module: nn.Module) -> Fault | None:
-        """The fault of a module whose state_dict has other tensors after training than a new one."""
+        """The fault of a module whose state_dict has other tensors after training than a resume can give a new one.
+
+        A resume gives the submodules of a new module the buffers that they had when they were saved.
+        """
         before, after = self._at_start[path], _described(module)
+        parameters, parts = dict(module.named_parameters(remove_duplicate=False)), self._parts_at_start[path]
         for name in dict.fromkeys([*before, *after]):
             one, other = before.get(name, "missing"), after.get(name, "missing")
-            if one != other:
+            is_buffer = name not in parameters and name.rpartition(".")[0] in parts
+            if one != other and not is_buffer:
                 message = f"no run could resume: {name!r} of its state_dict is {one} when built and {other} once it ran"
                 return self._fault(path, message, "Fix: register it in __init__ with its final shape.")
         return None
