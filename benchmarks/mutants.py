@@ -50,7 +50,7 @@ def main() -> None:
     print(f"{whole} mutants in {time.monotonic() - begun:.0f} s, seed {start}")
     print(f"refused {(kinds['refused'] + kinds['traced']) / whole:6.1%}: ", end="")
     print(f"{kinds['refused']} by what the file says, {kinds['traced']} by the trace")
-    print(f"asked   {kinds['linted'] / whole:6.1%}: parameters do not move, and the linter says why")
+    print(f"asked   {kinds['linted'] / whole:6.1%}: the linter asks why parameters stay or values are cut off")
     print(f"trained {kinds['trained'] / whole:6.1%}: ten iterations, and every trained parameter moved")
     print(f"holes   {kinds['hole'] / whole:6.1%}: {kinds['hole']}")
 
