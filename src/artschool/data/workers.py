@@ -129,7 +129,7 @@ def _prepare_worker(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     # A batch that cannot be sent would be dropped by a thread, and the main process would wait for it forever.
-    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_die)  # type: ignore[attr-defined]
+    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_die)  # type: ignore[attr-defined]  # private
 
 
 def _die(error: Exception, item: Any) -> None:
