@@ -51,6 +51,16 @@ def test_on_a_terminal_it_draws_and_cleans_up_after_itself(tmp_path: Path) -> No
     assert "pixel" in text
 
 
+def test_a_resume_that_only_evaluates_says_that_training_is_finished(tmp_path: Path) -> None:
+    file = io.StringIO()
+    run = toy_run.load(tmp_path, "train.iterations=4")
+    run.iteration = 4
+    logger = ConsoleLogger(Console(file=file, width=160, color_system=None))
+    logger.start(run)
+    logger.log({"iteration": 3, "samples": 32, "seconds": 1.0, "held_out/psnr": 12.5})
+    assert file.getvalue().splitlines()[-1] == "4/4  all iterations finished  held_out: psnr 12.5"
+
+
 def test_a_display_ends_when_training_fails(tmp_path: Path) -> None:
     file = io.StringIO()
     run = toy_run.load(tmp_path, "data.train.fail_at=3")

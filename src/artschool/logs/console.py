@@ -92,7 +92,7 @@ class ConsoleLogger:
     def _pace(self) -> str:
         rate = self._rate()
         if not rate:
-            return "no finished iteration yet"
+            return "all iterations finished" if self._finished == self._total else "no finished iteration yet"
         speed = f"{rate:.1f} iterations/s" if rate >= 1 else f"{1 / rate:.1f} s/iteration"
         return f"{speed}, {format_seconds((self._total - self._finished) / rate)} left"
 
