@@ -9,7 +9,7 @@ LONG := tests/broken tests/schema tests/graph tests/mutants tests/cli/test_schem
   tests/components/test_every_component.py tests/engine/test_resume.py tests/engine/test_store.py tests/trace/test_operations.py tests/test_docs.py tests/test_docs_site.py tests/test_no_skips.py \
   tests/test_package.py tests/test_recipes.py tests/test_traced_recipes.py
 
-.PHONY: demo recipes fast test soak lint check
+.PHONY: demo recipes fast test soak gpu lint check
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -41,6 +41,11 @@ test: .venv/dev
 # What takes too long for every change: several processes, whole runs, compiled networks.
 soak: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m soak
+
+# What needs a CUDA device, then artschool beside loops written by hand; writes gpu.json.
+gpu: .venv/dev
+	$(BIN)/python -m pytest -m gpu tests/gpu
+	$(BIN)/python benchmarks/gpu.py
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .
