@@ -1,0 +1,27 @@
+"""The benchmarks run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.soak
+def test_the_gpu_benchmark_runs_on_a_cpu_with_small_sizes(tmp_path: Path) -> None:
+    """Long because it compiles the toy GAN twice."""
+    out = tmp_path / "gpu.json"
+    small = ["--device", "cpu", "--small", "--rounds", "2", "--chunk", "2", "--workers", "0", "--only", "toy_gan"]
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), *small, "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    trainings = json.loads(out.read_text())["trainings"]
+    assert trainings.keys() == {"toy_gan/eager", "toy_gan/compiled"}
+    for found in trainings.values():
+        assert found["throughput"] > 0
+        assert found["artschool"]["kernels"] > 0
+        assert found["artschool"]["save_seconds"] > 0
