@@ -74,3 +74,72 @@ def test_a_kill_in_a_save_costs_nothing(tmp_path: Path, uninterrupted: Checkpoin
             assert torch.equal(checkpoint.tensors[name][key], value), f"{name}: {key}"
     leftovers = [path.name for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
     assert leftovers == []
+
+
+IN_BACKGROUND = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from artschool.storage.durable import FAULT_POINTS
+from tests.engine.toy_run import Recorder, load
+
+class Announced(Recorder):
+    def advance(self, run):
+        (run.folder / "next").write_text(str(run.saved_at))
+        (run.folder / "next").replace(run.folder / "announced")
+
+def forked(work):
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException as error:
+            print(f"{folder}: {error!r}", file=sys.stderr)
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+def train():
+    run = load(folder, "checkpoint.background=true")
+    run.loggers = [Announced()]
+    run.train()
+
+torch.set_num_threads(1)
+folder = Path(sys.argv[1]) / "whole"
+folder.mkdir()
+assert forked(train) == 0
+from artschool.storage.checkpoint_store import CheckpointStore
+def final():
+    return CheckpointStore(folder / "run" / "checkpoints").load(20)
+whole = final()
+faults = [f"{point}:{2 if point == 'before_manifest' else 7}=kill" for point in FAULT_POINTS]
+for fault in faults:
+    folder = Path(sys.argv[1]) / fault
+    folder.mkdir()
+    os.environ["ARTSCHOOL_FAULT"] = fault
+    assert forked(train) == signal.SIGKILL, fault
+    del os.environ["ARTSCHOOL_FAULT"]
+    store, announced = CheckpointStore(folder / "run" / "checkpoints"), folder / "run" / "announced"
+    saved = int(announced.read_text()) if announced.exists() else 0
+    newest = store.newest_valid(lambda message: sys.exit(message)) or 0
+    assert newest >= saved, (fault, newest, saved)
+    assert forked(train) == 0, fault
+    found = final()
+    for name, tensors in whole.tensors.items():
+        for key, value in tensors.items():
+            assert torch.equal(found.tensors[name][key], value), (fault, name, key)
+    assert not list((folder / "run").rglob(".*")), fault
+print(len(faults), "kills")
+"""
+
+
+@pytest.mark.soak
+def test_a_kill_while_a_thread_writes_loses_nothing_that_was_announced(tmp_path: Path) -> None:
+    """Half a minute: a kill at each fault point, each with a run before and after it. One process imports torch and forks them."""
+    done = subprocess.run(
+        [sys.executable, "-c", IN_BACKGROUND, str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "8 kills" in done.stdout

@@ -256,11 +256,14 @@ class CheckpointSection(Section):
         every: Interval between checkpoints, in finished iterations. null: only the last iteration.
         keep_last: Number of newest checkpoints to keep, in addition to the best one and the one resumed from.
         keep_best: Metric by which the best checkpoint is kept as well. null: no best checkpoint.
+        background: Whether a checkpoint is written while training goes on, from a copy of the state in the memory of
+            the CPU. null: yes on CUDA, no on the CPU.
     """
 
     every: Count | None = None
     keep_last: Count = 3
     keep_best: KeepBestSection | None = None
+    background: bool | None = None
 
 
 class FileSections(Section):

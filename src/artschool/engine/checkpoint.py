@@ -5,14 +5,18 @@ The state of random generators is not saved: every iteration seeds them from (se
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from artschool import ranks
+from artschool.engine.background import copied
 from artschool.engine.module_state import changed_buffers, tensors_of
 from artschool.engine.optimizer_state import state_of
 from artschool.engine.restore_modules import MODULES, OPTIMIZERS, ModuleRestorer
@@ -22,55 +26,151 @@ from artschool.engine.run_state import RunState, samples_after
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
 
+Meters = list[dict[str, tuple[float, float]]]
+"""Of each rank, the numbers since the last log point."""
+
 
 def save(run: RunState) -> None:
-    """Write a checkpoint of the run. Every process must call this; all of them raise if the main process fails.
+    """Save a checkpoint of the run: now, or in the background, where `settle` waits for it.
+
+    Every process must call this; all of them raise if one fails. A copy of the state is taken before this returns, so
+    that the run can train on.
 
     Raises:
-        CheckpointError: A value cannot be saved, or the main process failed.
+        CheckpointError: A value cannot be saved, or another process failed.
         ResourceError: The disk is full or cannot be written.
         StateError: The code of a network has replaced a parameter that an optimizer moves.
     """
+    settle(run)  # Before the copy: there is never more than one.
     run.trained_parameters.check()
     gathered = ranks.gather(run.meters.state_dict())
     optimizers = _optimizers(run)
-
-    def write() -> None:
-        tensors, state = capture(run, gathered, optimizers)
-        run.store.save(
-            run.iteration,
-            tensors,
-            state,
-            config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
-            world_size=ranks.world_size(),
-        )
-
-    _on_main(run, write)
-    run.saved_at = run.iteration
+    with _failing_together():
+        write = _prepare(run, gathered, optimizers) if ranks.is_main() else _nothing
+    _start(run, write)
 
 
 def amend(run: RunState) -> None:
     """Add to the checkpoint of the current iteration what its log point and its evaluations have changed.
 
+    If the checkpoint is still being written in the background, this is done when it is complete. Every process must
+    call this. Raises what `save` raises.
+    """
+    number = run.iteration
+    changes = {"meters": ranks.gather(run.meters.state_dict()), "best": run.best, "pending": run.pending}
+    rotate = _rotation(run)
+
+    def write() -> None:
+        run.store.amend(number, changes)
+        rotate()
+
+    _start(run, write if ranks.is_main() else _nothing)
+
+
+def settle(run: RunState) -> None:
+    """Wait until everything that is being written is on the disk. Every process must call this.
+
+    Raises:
+        CheckpointError: A value could not be saved, or another process failed.
+        ResourceError: The disk is full or cannot be written.
+    """
+    if run.saver.number is None:
+        return
+    number, error = run.saver.wait()
+    with _failing_together():
+        if error is not None:
+            raise error
+    run.saved_at = number
+
+
+def save_now(run: RunState) -> None:
+    """Save the last finished iteration, unless it is saved already, and wait until it is on the disk.
+
     Every process must call this. Raises what `save` raises.
     """
-    changes = {"meters": ranks.gather(run.meters.state_dict()), "best": run.best, "pending": run.pending}
-    _on_main(run, lambda: run.store.amend(run.iteration, changes))
+    settle(run)
+    if run.saved_at != run.iteration:
+        save(run)
+        settle(run)
 
 
-def _on_main(run: RunState, write: Callable[[], None]) -> None:
-    """Write to the store and delete old checkpoints, in the main process. All processes raise if it fails."""
-    error = ""
-    if ranks.is_main():
-        try:
-            write()
-            run.store.rotate(_protected(run), keep_last=run.sections.checkpoint.keep_last)
-        except BaseException as failure:
-            error = str(failure) or type(failure).__name__
-            ranks.gather(error)
-            raise
-    if error := next((text for text in ranks.gather(error) if text), ""):
-        raise CheckpointError(f"rank 0 could not save the checkpoint: {error}")
+@contextmanager
+def written_on_failure(run: RunState) -> Iterator[None]:
+    """If the block raises, wait for the checkpoint that is being written. If that fails, add a note to the error.
+
+    A second Ctrl-C does not wait. Only this process waits: the others may not have failed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        number, failure = run.saver.wait()
+        if failure is not None:
+            error.add_note(f"The checkpoint after iteration {number} could not be saved: {failure}")
+        raise
+
+
+def _start(run: RunState, write: Callable[[], None]) -> None:
+    if is_in_background(run):
+        run.saver.start(run.iteration, write)
+    else:
+        run.saver.run(run.iteration, write)
+        settle(run)
+
+
+def is_in_background(run: RunState) -> bool:
+    """Whether the checkpoints of a run are written while it trains on."""
+    chosen = run.sections.checkpoint.background
+    return run.device.type == "cuda" if chosen is None else chosen
+
+
+def _prepare(run: RunState, meters: Meters, optimizers: dict[str, Any]) -> Callable[[], None]:
+    """The write of a checkpoint of the run as it is now."""
+    number, rotate = run.iteration, _rotation(run)
+    tensors, state = capture(run, meters, optimizers)
+    complete = _nothing
+    if is_in_background(run):
+        tensors, complete = copied(tensors)
+        state = copy.deepcopy(state)
+
+    def write() -> None:
+        complete()
+        run.store.save(
+            number,
+            tensors,
+            state,
+            config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
+            world_size=ranks.world_size(),
+        )
+        rotate()
+
+    return write
+
+
+def _rotation(run: RunState) -> Callable[[], object]:
+    """The deletion of old checkpoints, as far as they are not needed now."""
+    return partial(run.store.rotate, _protected(run), keep_last=run.sections.checkpoint.keep_last)
+
+
+def _nothing() -> None:
+    """The write of a process that writes nothing."""
+
+
+@contextmanager
+def _failing_together() -> Iterator[None]:
+    """If the block raises in one process, it raises in all of them."""
+    text = ""
+    try:
+        yield
+    except BaseException as error:
+        text = str(error) or type(error).__name__
+        raise
+    finally:
+        texts = ranks.gather(text)
+    for rank, text in enumerate(texts):
+        if text:
+            raise CheckpointError(f"rank {rank} could not save the checkpoint: {text}")
 
 
 def _protected(run: RunState) -> set[int]:
@@ -79,7 +179,7 @@ def _protected(run: RunState) -> set[int]:
 
 
 def capture(
-    run: RunState, meters: list[dict[str, tuple[float, float]]], optimizers: dict[str, Any]
+    run: RunState, meters: Meters, optimizers: dict[str, Any]
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The tensors of a run by file and name, and the rest of its state as plain values."""
     tensors = {name: tensors_of(network, f"networks.{name}") for name, network in run.networks.items()}

@@ -84,9 +84,9 @@ def saved_on_failure(run: RunState) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if run.saved_at != run.iteration and ranks.world_size() == 1:
+        if ranks.world_size() == 1:
             try:
-                checkpoint.save(run)
+                checkpoint.save_now(run)
             except Exception as failure:
                 error.add_note(f"The last iterations could not be saved: {failure}")
         if run.saved_at and run.saved_at == run.iteration:
@@ -220,7 +220,9 @@ def _finish(run: RunState, *, has_changed: bool) -> None:
     run.pending = False
     if _is_log_due(run, Outcome()):
         run.meters.clear()
-    is_saved = run.saved_at == run.iteration and ranks.largest(run.iteration in run.store.numbers())
+    is_saved = run.saver.number == run.iteration or (
+        run.saved_at == run.iteration and ranks.largest(run.iteration in run.store.numbers())
+    )
     if is_saved and not ranks.largest(has_changed):
         checkpoint.amend(run)
     elif is_saved or (run.best is not None and run.best[1] == run.iteration):

@@ -10,6 +10,7 @@ from typing import Any
 from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
+from artschool.engine.checkpoint import written_on_failure
 from artschool.engine.due import Outcome, look, perform_due, saved_on_failure
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
@@ -27,7 +28,7 @@ def train(run: RunState) -> None:
     """Train a run from its current iteration to its last one. See `Run.train`."""
     if run.is_finished:
         return None
-    with _alone_in_folder(run), stop_flag() as flag, all_frozen(run.networks.values()):
+    with _alone_in_folder(run), stop_flag() as flag, written_on_failure(run), all_frozen(run.networks.values()):
         _write_config_files(run)
         while True:
             try:
@@ -59,13 +60,13 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
             perform_due(run, outcome)
             exit_code = ranks.largest(flag.exit_code)
             if exit_code and run.iteration < run.iterations:
-                if run.saved_at != run.iteration:
-                    checkpoint.save(run)
+                checkpoint.save_now(run)
                 raise Stopped(
                     f"stopped after iteration {run.iteration}; a checkpoint is saved. "
                     "To resume, run the same command again",
                     exit_code,
                 )
+        checkpoint.settle(run)
         for warning in end_of_run_warnings(run):
             run.note(f"warning: {warning}")
 

@@ -15,10 +15,12 @@ def roll_back(run: RunState, error: NumericsError) -> None:
 
     Raises:
         NumericsError: `error`, if the config file does not ask for rollbacks or `train.max_rollbacks` is reached.
+        ResourceError: The last checkpoint could not be written.
     """
     section = run.sections.train
     if section.non_finite != "rollback" or run.rollbacks >= section.max_rollbacks:
         raise error
+    checkpoint.settle(run)
     number = _checkpoint_to_restore(run)
     if number is None:
         raise NumericsError(f"{error}; cannot roll back: no intact checkpoint") from error

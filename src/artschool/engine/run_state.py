@@ -15,6 +15,7 @@ from artschool.config.sections import FileSections, TrainSection
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, RankSampler
 from artschool.data.seeds import Seeds
+from artschool.engine.background import Saver
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
@@ -92,6 +93,7 @@ class RunState:
         counted: The iteration of that checkpoint, and the number of samples up to it. None: the run has not resumed.
         built_buffers: Shape and dtype of each buffer when the run was built, by the owner in `stateful`.
         last_evaluation: The values of the latest evaluations, by name.
+        saver: Writes the checkpoints.
         drawn: The keys of `log.pictures` that this process has drawn.
     """
 
@@ -126,6 +128,7 @@ class RunState:
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)
     iteration_seeds: Seeds = field(init=False)
     store: CheckpointStore = field(init=False)
+    saver: Saver = field(init=False, default_factory=Saver)
 
     def __post_init__(self) -> None:
         self.iteration_seeds = Seeds(self.sections.seed, "iteration")

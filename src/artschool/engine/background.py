@@ -1,0 +1,91 @@
+"""Saving in the background: a consistent copy of tensors, and the thread that writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import Thread
+
+import torch
+from torch import Tensor, strided
+
+TensorFiles = Mapping[str, Mapping[str, Tensor]]
+"""Named tensors by file."""
+
+
+class Saver:
+    """Runs the writes of a run in a thread, one after the other. After one that fails, no other runs.
+
+    Attributes:
+        number: The checkpoint that is being written or has not been waited for. None: there is none.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._thread: Thread | None = None
+        self._error: BaseException | None = None
+
+    def start(self, number: int, write: Callable[[], None]) -> None:
+        """Run a write after those that were started before, and return at once.
+
+        Args:
+            number: The checkpoint to which it writes.
+        """
+        before, self.number = self._thread, number
+
+        def run() -> None:
+            if before is not None:
+                before.join()
+            if self._error is None:
+                try:
+                    write()
+                except BaseException as error:
+                    self._error = error
+
+        # A daemon, so that a second Ctrl-C ends the process at once. What is left of the write is removed at a resume.
+        self._thread = Thread(target=run, name=f"checkpoint {number}", daemon=True)
+        self._thread.start()
+
+    def run(self, number: int, write: Callable[[], None]) -> None:
+        """Run a write in this thread."""
+        self.number = number
+        try:
+            write()
+        except BaseException as error:
+            self._error = error
+
+    def wait(self) -> tuple[int | None, BaseException | None]:
+        """Wait for all writes. Returns the last checkpoint since the last call, and the error of the first failure."""
+        if self._thread is not None:
+            self._thread.join()
+        waited = self.number, self._error
+        self.number = self._thread = self._error = None
+        return waited
+
+
+def copied(files: TensorFiles) -> tuple[dict[str, dict[str, Tensor]], Callable[[], None]]:
+    """Copy tensors into the memory of the CPU.
+
+    From a CUDA device, the copies are queued behind the work that the device has to do, and before what is queued later:
+    nothing waits here, and later changes of the tensors are not in them.
+
+    Returns:
+        The copies, and a function that returns when they are complete.
+    """
+    copies = {file: {name: _copy(value) for name, value in named.items()} for file, named in files.items()}
+    devices = {value.device for named in files.values() for value in named.values() if value.is_cuda}
+    events = [torch.cuda.current_stream(device).record_event() for device in devices]
+
+    def wait() -> None:
+        for event in events:
+            event.synchronize()
+
+    return copies, wait
+
+
+def _copy(value: Tensor) -> Tensor:
+    if value.layout != strided or value.is_meta:  # It cannot be saved, which the write says with its name.
+        return value
+    value = value.detach()
+    if value.is_cuda:
+        return torch.empty_like(value, device="cpu", pin_memory=True).copy_(value, non_blocking=True)
+    return value.to("cpu", copy=True)
