@@ -71,17 +71,25 @@ def evaluate(
     is_flag=True,
     help="Also run each step on tensors without data, and print shapes, gradients and memory.",
 )
-def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bool) -> None:
+@click.option(
+    "--ranks",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --trace: run as one of N processes that share each batch. [default: those of torchrun, or 1]",
+)
+def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bool, ranks: int | None) -> None:
     """Check CONFIG for faults, and summarize what it does.
 
     Starts no training and writes no files.
     """
+    if ranks is not None and not traced:
+        raise click.UsageError("--ranks needs --trace.")
     # Garbage collection during the import of torch takes a tenth of this short command.
     gc.disable()
     try:
         from artschool.cli.check import check_command
 
-        check_command(config, overrides, with_plugins=not no_plugins, traced=traced)
+        check_command(config, overrides, with_plugins=not no_plugins, traced=traced, processes=ranks)
     finally:
         gc.freeze()  # A first collection of everything imported would take as long.
         gc.enable()
