@@ -13,6 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 Value = TypeVar("Value")
+Group = dist.ProcessGroup | None
+"""A group of all processes. None: that of the main thread."""
 _is_single = False
 BUCKET_ELEMENTS = 8 * 1024 * 1024
 """Maximum number of elements of a flat bucket of gradients, which limits the size of the copy."""
@@ -92,13 +94,38 @@ def mean(value: Tensor) -> Tensor:
     return total / world_size()
 
 
-def gather(value: Value) -> list[Value]:
+def gather(value: Value, group: Group = None) -> list[Value]:
     """The values of all processes, by rank."""
     if world_size() == 1:
         return [value]
     values: list[Value] = [value] * world_size()
-    dist.all_gather_object(values, value)
+    dist.all_gather_object(values, value, group=group)
     return values
+
+
+def tell(text: str, group: Group) -> str:
+    """The text of rank 0."""
+    told = [text]
+    if world_size() > 1:
+        dist.broadcast_object_list(told, 0, group=group)
+    return told[0]
+
+
+def new_group() -> Group:
+    """A group of all processes for a thread, whose communication must not mix with that of the main thread."""
+    return dist.new_group(backend="gloo") if world_size() > 1 else None
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether each process has only a part of a tensor: it is a DTensor."""
+    return hasattr(tensor, "to_local")  # An import of torch.distributed.tensor takes as long as one of torch.
+
+
+@torch.no_grad()
+def local(tensor: Tensor) -> Tensor:
+    """The part of a sharded tensor that this process has; it shares its memory. Another tensor is returned as it is."""
+    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]  # a DTensor
+    return part
 
 
 def gather_rows(tensor: Tensor) -> Tensor:
