@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 Value = TypeVar("Value")
+Group = dist.ProcessGroup | None
+"""A group of all processes. None: that of the main thread."""
 _is_single = False
 BUCKET_ELEMENTS = 8 * 1024 * 1024
 """Maximum number of elements of a flat bucket of gradients, which limits the size of the copy."""
@@ -92,13 +95,26 @@ def mean(value: Tensor) -> Tensor:
     return total / world_size()
 
 
-def gather(value: Value) -> list[Value]:
+def gather(value: Value, group: Group = None) -> list[Value]:
     """The values of all processes, by rank."""
     if world_size() == 1:
         return [value]
     values: list[Value] = [value] * world_size()
-    dist.all_gather_object(values, value)
+    dist.all_gather_object(values, value, group=group)
     return values
+
+
+def tell(text: str, group: Group) -> str:
+    """The text of rank 0."""
+    told = [text]
+    if world_size() > 1:
+        dist.broadcast_object_list(told, 0, group=group)
+    return told[0]
+
+
+def new_group() -> Group:
+    """A group of all processes for a thread, whose communication must not mix with that of the main thread."""
+    return dist.new_group(backend="gloo") if world_size() > 1 else None
 
 
 def gather_rows(tensor: Tensor) -> Tensor:
@@ -114,10 +130,52 @@ def gather_rows(tensor: Tensor) -> Tensor:
 
 
 def broadcast(tensors: Iterable[Tensor]) -> None:
-    """Give every process the tensors of rank 0."""
+    """Give every process the tensors of rank 0. Sharded tensors stay as they are."""
     if world_size() > 1:
         for tensor in tensors:
-            dist.broadcast(tensor.detach(), 0)
+            if not is_sharded(tensor):
+                dist.broadcast(tensor.detach(), 0)
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether each process has only a part of a tensor: it is a DTensor."""
+    return hasattr(tensor, "to_local")  # An import of torch.distributed.tensor takes as long as one of torch.
+
+
+@torch.no_grad()
+def local(tensor: Tensor) -> Tensor:
+    """The part of a sharded tensor that this process has; it shares its memory. Another tensor is returned as it is."""
+    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]  # a DTensor
+    return part
+
+
+def local_of(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The parts of tensors that this process has."""
+    return [local(tensor) for tensor in tensors]
+
+
+def copies_of(tensor: Tensor) -> int:
+    """The number of processes that have the same part of a sharded tensor."""
+    mesh, placements = tensor.device_mesh, tensor.placements  # type: ignore[attr-defined]  # a DTensor
+    return math.prod(mesh.size(index) for index, placement in enumerate(placements) if placement.is_replicate())
+
+
+@torch.no_grad()
+def whole(tensor: Tensor) -> Tensor:
+    """A sharded tensor with all its parts. Every process must call this. Another tensor is returned as it is."""
+    gathered: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]  # a DTensor
+    return gathered
+
+
+@torch.no_grad()
+def shard_like(value: Tensor, tensor: Tensor) -> Tensor:
+    """The same value in every process, divided like a sharded tensor of the same shape, without communication."""
+    if not is_sharded(tensor):
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    moved = value.to(tensor.device)
+    return distribute_tensor(moved, tensor.device_mesh, tensor.placements, src_data_rank=None)  # type: ignore[attr-defined]  # a DTensor
 
 
 def sum_in_place(tensors: Iterable[Tensor]) -> None:
@@ -125,6 +183,12 @@ def sum_in_place(tensors: Iterable[Tensor]) -> None:
     if world_size() > 1:
         for tensor in tensors:
             dist.all_reduce(tensor)
+
+
+def largest_in_place(tensor: Tensor) -> None:
+    """Replace the elements of a tensor with their maxima over all processes. Does not wait for the device."""
+    if world_size() > 1:
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
 
 
 def gather_on_main(value: Value) -> list[Value]:
@@ -157,7 +221,7 @@ def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """
     if world_size() == 1:
         return
-    for bucket in _buckets(parameters):
+    for bucket in _buckets([parameter for parameter in parameters if not is_sharded(parameter)]):
         present = [parameter.grad is not None for parameter in bucket]
         gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
         flags = torch.tensor(present, dtype=gradients[0].dtype).to(gradients[0].device)

@@ -12,7 +12,7 @@ from artschool import ranks
 from artschool.build.run import build, build_loggers
 from artschool.config.paths import expand_home
 from artschool.config.structure import Config
-from artschool.engine.checkpoint import restore, restore_networks
+from artschool.engine.checkpoint import is_sharded, restore, restore_networks
 from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
 from artschool.engine.run import Run
 from artschool.engine.run_folder import check_writable, hold_folder, lock_early
@@ -105,9 +105,9 @@ def load_trained(
             raise CheckpointError(
                 f"{run.folder}: no intact checkpoint. Fix: train first, or choose a checkpoint with --checkpoint"
             )
-        loaded = run.store.load(number)
+        loaded = run.store.load(number, mapped=is_sharded(run))
     else:
-        loaded = CheckpointStore.load_path(Path(checkpoint))
+        loaded = CheckpointStore.load_path(Path(checkpoint), mapped=is_sharded(run))
     restore_networks(run, loaded)
     return run
 
@@ -196,9 +196,9 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
                     f"{run.folder}: all checkpoints are damaged. Fix: start a new run in another folder with --run-dir"
                 )
             return
-        loaded = run.store.load(number)
+        loaded = run.store.load(number, mapped=is_sharded(run))
     else:
-        loaded = CheckpointStore.load_path(Path(resume))
+        loaded = CheckpointStore.load_path(Path(resume), mapped=is_sharded(run))
         if numbers and numbers[-1] > loaded.number:
             raise CheckpointError(
                 f"{run.folder}: has checkpoints up to iteration {numbers[-1]}, which a run that resumes from iteration "

@@ -1,4 +1,4 @@
-"""A checkpoint that is written in the background is that of its iteration, and nothing is announced before it exists."""
+"""A checkpoint written in the background is that of its iteration, and nothing is announced before it exists."""
 
 from __future__ import annotations
 

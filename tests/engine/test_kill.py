@@ -135,7 +135,7 @@ print(len(faults), "kills")
 
 @pytest.mark.soak
 def test_a_kill_while_a_thread_writes_loses_nothing_that_was_announced(tmp_path: Path) -> None:
-    """Half a minute: a kill at each fault point, each with a run before and after it. One process imports torch and forks them."""
+    """Half a minute: a kill at each fault point, with a run before and after it, forked by one process."""
     done = subprocess.run(
         [sys.executable, "-c", IN_BACKGROUND, str(tmp_path)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

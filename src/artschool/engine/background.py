@@ -8,6 +8,8 @@ from threading import Thread
 import torch
 from torch import Tensor, strided
 
+from artschool import ranks
+
 TensorFiles = Mapping[str, Mapping[str, Tensor]]
 """Named tensors by file."""
 
@@ -17,10 +19,12 @@ class Saver:
 
     Attributes:
         number: The checkpoint that is being written or has not been waited for. None: there is none.
+        group: The group in which the processes of a sharded run write together. None: none has been needed.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.group: ranks.Group = None
         self._thread: Thread | None = None
         self._error: BaseException | None = None
 
@@ -62,17 +66,17 @@ class Saver:
         return waited
 
 
-def copied(files: TensorFiles) -> tuple[dict[str, dict[str, Tensor]], Callable[[], None]]:
+def copied(*parts: TensorFiles) -> tuple[list[dict[str, dict[str, Tensor]]], Callable[[], None]]:
     """Copy tensors into the memory of the CPU.
 
-    From a CUDA device, the copies are queued behind the work that the device has to do, and before what is queued later:
-    nothing waits here, and later changes of the tensors are not in them.
+    From a CUDA device, the copies are queued behind the work that the device has to do, and before what is queued
+    later: nothing waits here, and later changes of the tensors are not in them.
 
     Returns:
         The copies, and a function that returns when they are complete.
     """
-    copies = {file: {name: _copy(value) for name, value in named.items()} for file, named in files.items()}
-    devices = {value.device for named in files.values() for value in named.values() if value.is_cuda}
+    copies = [{file: {name: _copy(v) for name, v in named.items()} for file, named in part.items()} for part in parts]
+    devices = {value.device for part in parts for named in part.values() for value in named.values() if value.is_cuda}
     events = [torch.cuda.current_stream(device).record_event() for device in devices]
 
     def wait() -> None:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -23,6 +24,7 @@ from artschool.engine.restore_modules import MODULES, OPTIMIZERS, ModuleRestorer
 from artschool.engine.restore_optimizers import OptimizerRestorer, describe_optimizer
 from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState, samples_after
+from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
 
@@ -45,8 +47,11 @@ def save(run: RunState) -> None:
     run.trained_parameters.check()
     gathered = ranks.gather(run.meters.state_dict())
     optimizers = _optimizers(run)
-    with _failing_together():
-        write = _prepare(run, gathered, optimizers) if ranks.is_main() else _nothing
+    sharded = is_sharded(run)
+    if sharded and run.saver.group is None:
+        run.saver.group = ranks.new_group()
+    with failing_together():
+        write = _prepare(run, gathered, optimizers) if sharded or ranks.is_main() else _nothing
     _start(run, write)
 
 
@@ -77,7 +82,7 @@ def settle(run: RunState) -> None:
     if run.saver.number is None:
         return
     number, error = run.saver.wait()
-    with _failing_together():
+    with failing_together():
         if error is not None:
             raise error
     run.saved_at = number
@@ -122,27 +127,44 @@ def _start(run: RunState, write: Callable[[], None]) -> None:
 def is_in_background(run: RunState) -> bool:
     """Whether the checkpoints of a run are written while it trains on."""
     chosen = run.sections.checkpoint.background
-    return run.device.type == "cuda" if chosen is None else chosen
+    return (run.device.type == "cuda" or is_sharded(run)) if chosen is None else chosen
+
+
+def is_sharded(run: RunState) -> bool:
+    """Whether any network is divided among processes."""
+    return any(ranks.is_sharded(p) for network in run.networks.values() for p in network.parameters())
 
 
 def _prepare(run: RunState, meters: Meters, optimizers: dict[str, Any]) -> Callable[[], None]:
-    """The write of a checkpoint of the run as it is now."""
+    """The write of a checkpoint of the run as it is now, or of the part of this process."""
     number, rotate = run.iteration, _rotation(run)
     tensors, state = capture(run, meters, optimizers)
+    parts = Parts({file: tensors.pop(file) for file in [*tensors] if has_shards(tensors[file])})
+    own = tensors if ranks.is_main() else {}
     complete = _nothing
     if is_in_background(run):
-        tensors, complete = copied(tensors)
+        (own, parts.values), complete = copied(own, parts.values)
         state = copy.deepcopy(state)
 
-    def write() -> None:
-        complete()
+    def save(others: Callable[[Path], Records] = lambda folder: {}) -> None:
         run.store.save(
             number,
-            tensors,
+            own,
             state,
             config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
             world_size=ranks.world_size(),
+            others=others,
         )
+
+    def write() -> None:
+        complete()
+        if not ranks.is_main():
+            save_parts(run.saver.group, parts)
+            return
+        if parts.values:
+            save_with_others(run.saver.group, parts, save)
+        else:
+            save()
         rotate()
 
     return write
@@ -155,22 +177,6 @@ def _rotation(run: RunState) -> Callable[[], object]:
 
 def _nothing() -> None:
     """The write of a process that writes nothing."""
-
-
-@contextmanager
-def _failing_together() -> Iterator[None]:
-    """If the block raises in one process, it raises in all of them."""
-    text = ""
-    try:
-        yield
-    except BaseException as error:
-        text = str(error) or type(error).__name__
-        raise
-    finally:
-        texts = ranks.gather(text)
-    for rank, text in enumerate(texts):
-        if text:
-            raise CheckpointError(f"rank {rank} could not save the checkpoint: {text}")
 
 
 def _protected(run: RunState) -> set[int]:

@@ -8,7 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from artschool import ranks
+from artschool.engine.shard_files import fill
 from artschool.errors import CheckpointError
+from artschool.storage.shards import Saved, whole
 
 Kind = tuple[list[int], str]
 """Shape and dtype."""
@@ -39,7 +42,7 @@ def buffer_kinds(module: nn.Module) -> dict[str, Kind | None]:
     }
 
 
-def kind_of(tensor: Tensor) -> Kind:
+def kind_of(tensor: Saved) -> Kind:
     """Shape and dtype, as JSON can represent them."""
     return list(tensor.shape), str(tensor.dtype)
 
@@ -50,7 +53,7 @@ def changed_buffers(module: nn.Module, built: Mapping[str, Kind | None]) -> dict
     return {name: built.get(name) for name in {**built, **now} if built.get(name) != now.get(name)}
 
 
-def first_misfit(module: nn.Module, saved: Mapping[str, Tensor]) -> tuple[str, str, str] | None:
+def first_misfit(module: nn.Module, saved: Mapping[str, Saved]) -> tuple[str, str, str] | None:
     """The first tensor that a module and a checkpoint do not both have in the same shape: name, expected, found."""
     own = module.state_dict()
     for name in sorted(saved.keys() | own.keys()):
@@ -60,9 +63,18 @@ def first_misfit(module: nn.Module, saved: Mapping[str, Tensor]) -> tuple[str, s
     return None
 
 
+def load_tensors(module: nn.Module, saved: Mapping[str, Saved]) -> None:
+    """Give a module the tensors of a checkpoint, which fit it. Of sharded tensors, only the own part is read."""
+    own = module.state_dict()
+    for name, tensor in own.items():
+        if ranks.is_sharded(tensor):
+            fill(tensor, saved[name])
+    module.load_state_dict({n: own[n] if ranks.is_sharded(own[n]) else whole(value) for n, value in saved.items()})
+
+
 def adapt_buffers(
     module: nn.Module,
-    saved: Mapping[str, Tensor],
+    saved: Mapping[str, Saved],
     built_then: Mapping[str, Any],
     built_now: Mapping[str, Kind | None],
 ) -> None:
@@ -88,14 +100,14 @@ def _same(one: Any, other: Any) -> bool:
     return one == other if one is None or other is None else list(one) == list(other)
 
 
-def _set_buffer(module: nn.Module, name: str, value: Tensor | None, *, keep_name: bool) -> None:
+def _set_buffer(module: nn.Module, name: str, value: Saved | None, *, keep_name: bool) -> None:
     path, _, leaf = name.rpartition(".")
     try:
         owner = module.get_submodule(path)
     except AttributeError:
         return  # The code adds the submodule later; the comparison of names reports it.
     device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
-    new = None if value is None else torch.empty_like(value, device=device)
+    new = None if value is None else torch.empty(value.shape, dtype=value.dtype, device=device)
     if leaf in owner._buffers and new is None and not keep_name:
         del owner._buffers[leaf]
     elif leaf in owner._buffers:

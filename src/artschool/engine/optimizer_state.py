@@ -12,8 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from artschool import ranks
 from artschool.engine.optimizers import start_momentum
+from artschool.engine.shard_files import shard_like
 from artschool.engine.update import Update
+from artschool.storage.shards import Shards
 
 Slots = Mapping[str, Any]
 
@@ -66,13 +69,26 @@ def load(update: Update, slots: Mapping[nn.Parameter, Slots], groups: Mapping[in
     state = update.optimizer.state_dict()["param_groups"]
     device = update.parameters[0].device
     for index, written in groups.items():
-        state[index] |= {k: v.to(device) if isinstance(v, Tensor) else v for k, v in written.items()}
+        state[index] |= {k: v.to(device, copy=True) if isinstance(v, Tensor) else v for k, v in written.items()}
     # torch numbers parameters in the order of the groups; it chooses device and dtype.
     numbered = enumerate(update.scheduled.own_parameters)
-    kept = {index: dict(slots[parameter]) for index, parameter in numbered if slots.get(parameter)}
+    kept = {index: _own(slots[parameter], parameter) for index, parameter in numbered if slots.get(parameter)}
     update.optimizer.load_state_dict({"state": kept, "param_groups": state})
     if isinstance(update.optimizer, torch.optim.SGD):
         start_momentum(update.optimizer)
+
+
+def _own(slots: Slots, parameter: nn.Parameter) -> dict[str, Any]:
+    """The slots of a parameter in memory of their own, divided among processes like the parameter."""
+    return {name: _own_slot(value, parameter) for name, value in slots.items()}
+
+
+def _own_slot(value: Any, parameter: nn.Parameter) -> Any:
+    if not isinstance(value, Tensor | Shards):
+        return value
+    if ranks.is_sharded(parameter) and value.shape == parameter.shape:
+        return shard_like(value, parameter)
+    return value.whole() if isinstance(value, Shards) else value.clone()
 
 
 def needed_slots(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Any] | None:
@@ -123,4 +139,4 @@ def fitting(
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    return tuple(value.shape) if isinstance(value, Tensor) else ()
+    return tuple(value.shape) if isinstance(value, Tensor | Shards) else ()

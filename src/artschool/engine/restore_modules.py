@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from artschool.engine.module_state import adapt_buffers, first_misfit
+from artschool.engine.module_state import adapt_buffers, first_misfit, load_tensors
 from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
+from artschool.storage.shards import Saved
 
 # The dot prevents collisions with the names of networks, which cannot contain one.
 OPTIMIZERS = "state.optimizers"
@@ -30,7 +31,7 @@ class ModuleRestorer:
         self._run = run
         self._path = checkpoint.path
         self._location = f"checkpoint {checkpoint.path}"
-        self._tensors = checkpoint.tensors
+        self._tensors = {stem: checkpoint.saved(stem) for stem in checkpoint.tensors}
         self._then = checkpoint.state["config"]
         self._built = checkpoint.state.get("built_buffers", {})
         self._report = report
@@ -99,7 +100,7 @@ class ModuleRestorer:
 
     def components(self) -> None:
         """Restore losses, injectors and other components that are modules."""
-        saved: dict[str, dict[str, Tensor]] = {}
+        saved: dict[str, dict[str, Saved]] = {}
         for name, value in self._tensors.get(MODULES, {}).items():
             path, _, tensor = name.partition("/")
             saved.setdefault(path, {})[tensor] = value
@@ -108,7 +109,7 @@ class ModuleRestorer:
             self._adapt(module, tensors, path)
             misfit = first_misfit(module, tensors)
             if misfit is None and tensors:
-                module.load_state_dict(tensors)
+                load_tensors(module, tensors)
                 self._report.keep(f"state of {path}")
             elif misfit is not None:
                 name, expected, found = misfit
@@ -146,10 +147,10 @@ class ModuleRestorer:
             "checkpoint is damaged. Fix: resume from another one with --resume"
         )
 
-    def _adapt(self, module: nn.Module, saved: Mapping[str, Tensor], owner: str) -> None:
+    def _adapt(self, module: nn.Module, saved: Mapping[str, Saved], owner: str) -> None:
         adapt_buffers(module, saved, self._built.get(owner, {}), self._run.built_buffers[owner])
 
-    def _load(self, module: nn.Module, saved: Mapping[str, Tensor], owner: str, path: str) -> None:
+    def _load(self, module: nn.Module, saved: Mapping[str, Saved], owner: str, path: str) -> None:
         self._adapt(module, saved, owner)
         misfit = first_misfit(module, saved)
         if misfit is not None:
@@ -160,7 +161,7 @@ class ModuleRestorer:
                 f"{self._location}: {owner}.{name}: does not fit the config file "
                 f"(expected {expected}, the checkpoint has {found}){changed}. {self._fix(owner, path, expected, found)}"
             )
-        module.load_state_dict(dict(saved))
+        load_tensors(module, saved)
 
     def _fix(self, owner: str, path: str, expected: str, found: str) -> str:
         folder = f"Fix: undo the change of {path} or of its code, or start a new run in another folder with --run-dir"

@@ -40,7 +40,7 @@ class OptimizerRestorer:
         self._now = run.config
         self._location = f"checkpoint {checkpoint.path}"
         self._report = report
-        tensors = checkpoint.tensors.get(OPTIMIZERS, {})
+        tensors = checkpoint.saved(OPTIMIZERS)
         if len(tensors) != self._state["optimizer_tensors"]:
             raise CheckpointError(
                 f"{self._location}: incomplete optimizer state (expected {self._state['optimizer_tensors']} tensors, "

@@ -25,7 +25,7 @@ def roll_back(run: RunState, error: NumericsError) -> None:
     if number is None:
         raise NumericsError(f"{error}; cannot roll back: no intact checkpoint") from error
     position, count = run.iteration + run.data_offset, run.rollbacks + 1
-    checkpoint.restore(run, run.store.load(number))
+    checkpoint.restore(run, run.store.load(number, mapped=checkpoint.is_sharded(run)))
     run.data_offset, run.rollbacks = position - number, count
     run.note(
         f"{error}. Rolling back to the checkpoint after {number} iterations and continuing with new batches "

@@ -12,9 +12,9 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from torch import Tensor, strided
 
 from artschool.errors import CheckpointError
+from artschool.storage.shards import Saved, Shards, join, read_tensors, stem_of
 
 SCHEMA = 1
 MANIFEST, STATE = "manifest.json", "state.json"
@@ -57,13 +58,27 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A verified checkpoint in memory: `tensors[file stem][name]` on the CPU, and the other state."""
+    """A verified checkpoint.
+
+    Attributes:
+        number: The number of finished iterations.
+        path: Its folder.
+        tensors: Whole tensors on the CPU, by file stem and name.
+        state: All other state.
+        manifest: The description of its files.
+        shards: The tensors that are divided among several files, by file stem and name.
+    """
 
     number: int
     path: Path
     tensors: dict[str, dict[str, Tensor]]
     state: dict[str, Any]
     manifest: Manifest
+    shards: dict[str, dict[str, Shards]] = field(default_factory=dict)
+
+    def saved(self, stem: str) -> dict[str, Saved]:
+        """All tensors of a stem."""
+        return {**self.tensors.get(stem, {}), **self.shards.get(stem, {})}
 
 
 class NewerCheckpointError(CheckpointError):
@@ -89,21 +104,42 @@ def verify(path: Path) -> Manifest:
     return manifest
 
 
-def load(path: Path) -> Checkpoint:
-    """Verify the checkpoint in a folder, then load it. Raises what `verify` raises."""
+def load(path: Path, *, mapped: bool = False) -> Checkpoint:
+    """Verify the checkpoint in a folder, then load it. Raises what `verify` raises.
+
+    Args:
+        mapped: Whether to map the files into memory: values of tensors are read from the disk when they are used, and
+            the files must not change until then. Otherwise, all of them are read now.
+    """
     manifest = verify(path)
+    with _naming(path / STATE):
+        state = decode_state((path / STATE).read_bytes())
     tensors: dict[str, dict[str, Tensor]] = {}
-    state: dict[str, Any] = {}
-    for name in manifest.files:
-        try:
-            data = (path / name).read_bytes()
-            if name == STATE:
-                state = decode_state(data)
+    shards: dict[str, dict[str, Shards]] = {}
+    for stem, names in _by_stem(manifest.files.keys() - {STATE}).items():
+        with _naming(path / names[0]):
+            if stem_of(names[0]) is None:
+                tensors[stem] = read_tensors(path / names[0], mapped=mapped)
             else:
-                tensors[name.removesuffix(_SUFFIX)] = safetensors.torch.load(data)
-        except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-            raise CheckpointError(f"{path / name}: cannot read: {error}") from error
-    return Checkpoint(manifest.iteration, path, tensors, state, manifest)
+                tensors[stem], shards[stem] = join((path / name for name in names), mapped=mapped)
+    return Checkpoint(manifest.iteration, path, tensors, state, manifest, shards)
+
+
+def _by_stem(names: Iterable[str]) -> dict[str, list[str]]:
+    """The names of the files of each stem, which are several if its tensors are divided."""
+    found: dict[str, list[str]] = {}
+    for name in sorted(names):
+        found.setdefault(stem_of(name) or name.removesuffix(_SUFFIX), []).append(name)
+    return found
+
+
+@contextmanager
+def _naming(file: Path) -> Iterator[None]:
+    """Name a file in the errors of reading it."""
+    try:
+        yield
+    except (OSError, SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+        raise CheckpointError(f"{file}: cannot read: {error}") from error
 
 
 def read_state(path: Path) -> tuple[Manifest, dict[str, Any]]:
@@ -142,8 +178,11 @@ def encode_files(tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str
         yield name, encode_tensors(name, named)
 
 
-def encode_tensors(file: str, tensors: Mapping[str, Tensor]) -> bytes:
+def encode_tensors(file: str, tensors: Mapping[str, Tensor], header: dict[str, str] | None = None) -> bytes:
     """The bytes of a safetensors file. Strides and shared memory are not preserved.
+
+    Args:
+        header: Text for the header of the file.
 
     Raises:
         CheckpointError: A value is not a dense tensor with data, or safetensors does not support its dtype.
@@ -165,7 +204,7 @@ def encode_tensors(file: str, tensors: Mapping[str, Tensor]) -> bytes:
         copies[name] = copy.clone() if memory in seen else copy
         seen.add(memory)
     try:
-        return safetensors.torch.save(copies)
+        return safetensors.torch.save(copies, header)
     except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
         named = ", ".join(repr(name) for name, copy in copies.items() if str(copy.dtype) in str(error))
         raise CheckpointError(f"{file}: cannot save {named or 'the tensors'}: {error}") from error

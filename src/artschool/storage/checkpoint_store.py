@@ -24,6 +24,7 @@ from torch import Tensor
 from artschool.errors import CheckpointError
 from artschool.storage import checkpoint_files, durable
 from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
+from artschool.storage.shards import Place, header
 
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError"]
 
@@ -55,6 +56,7 @@ class CheckpointStore:
         *,
         config_hash: str,
         world_size: int,
+        others: Callable[[Path], Mapping[str, FileRecord]] = lambda folder: {},
     ) -> Path:
         """Write a checkpoint. When this returns, it is on the disk and survives a power failure.
 
@@ -66,6 +68,7 @@ class CheckpointStore:
             state: Values that JSON can represent, and NaN and infinities. Tuples are loaded as lists.
             config_hash: Hash of the resolved config.
             world_size: Number of processes.
+            others: Lets other processes write files into the folder, and returns their records.
 
         Returns:
             The folder of the checkpoint.
@@ -78,6 +81,7 @@ class CheckpointStore:
             records: dict[str, FileRecord] = {}
             for name, data in checkpoint_files.encode_files(tensors, state):
                 records[name] = _write(temporary / name, data)
+            records |= others(temporary)
             with durable.translate_disk_errors(self._target(number), 0):
                 durable.fault_point("before_manifest")
             manifest = _describe(number, records, config_hash, world_size)
@@ -143,16 +147,20 @@ class CheckpointStore:
                 return number
         return None
 
-    def load(self, number: int) -> Checkpoint:
-        """Verify a checkpoint, then load it. Raises what `verify` raises."""
-        checkpoint = checkpoint_files.load(self._path(number))
+    def load(self, number: int, *, mapped: bool = False) -> Checkpoint:
+        """Verify a checkpoint, then load it. Raises what `verify` raises.
+
+        Args:
+            mapped: Whether values are read from the disk when they are used, and not now.
+        """
+        checkpoint = checkpoint_files.load(self._path(number), mapped=mapped)
         _check_number(number, checkpoint.path, checkpoint.manifest)
         return checkpoint
 
     @staticmethod
-    def load_path(path: Path) -> Checkpoint:
-        """Verify and load the checkpoint in any folder, which may have any name. Raises what `verify` raises."""
-        return checkpoint_files.load(path)
+    def load_path(path: Path, *, mapped: bool = False) -> Checkpoint:
+        """Verify and load the checkpoint in any folder, which may have any name. See `load`."""
+        return checkpoint_files.load(path, mapped=mapped)
 
     def rotate(self, keep: Collection[int], *, keep_last: int) -> list[int]:
         """Delete the checkpoints that are older than the newest `keep_last`, except those in `keep`.
@@ -273,6 +281,32 @@ class CheckpointStore:
                 file.unlink()
             doomed.rmdir()
         return True
+
+
+def write_parts(
+    folder: Path, parts: Mapping[str, Mapping[str, Tensor]], places: Mapping[str, Mapping[str, Place]]
+) -> dict[str, FileRecord]:
+    """Write parts of tensors into the folder of a checkpoint durably, for the process that commits it.
+
+    Args:
+        parts: The parts by file stem and name.
+        places: Where each part lies in its tensor.
+
+    Returns:
+        The records of the files. A stem without parts has none.
+
+    Raises:
+        ResourceError: The disk is full or cannot be written.
+        CheckpointError: A value cannot be saved.
+    """
+    records: dict[str, FileRecord] = {}
+    for stem, named in parts.items():
+        if named:
+            name = f"{stem}.safetensors"
+            data = checkpoint_files.encode_tensors(name, named, header(places[stem]))
+            records[name] = _write(folder / name, data)
+            durable.sync(folder / name)  # The machine of the process that commits may not be able to.
+    return records
 
 
 def _write(path: Path, data: bytes) -> FileRecord:

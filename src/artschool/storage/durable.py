@@ -106,6 +106,16 @@ def write_bytes(path: Path, data: bytes) -> None:
         fault_point("after_write")
 
 
+def sync(path: Path) -> None:
+    """Wait until the content of a file is on the disk.
+
+    Raises:
+        ResourceError: The disk cannot be written.
+    """
+    with translate_disk_errors(path, 0):
+        _sync(path)
+
+
 def link_file(path: Path, target: Path) -> None:
     """Give a file a second name in a `committed_folder`. Where links are not supported, copy it.
 

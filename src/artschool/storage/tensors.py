@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from artschool.errors import CheckpointError
+from artschool.storage.shards import join, shard_files, stem_of
 
 INDEX = ".safetensors.index.json"
 FORMATS = (".safetensors", ".pt", ".pth", ".ckpt", INDEX)
@@ -27,11 +28,16 @@ MAX_LISTED = 8
 def read_content(file: Path) -> Any:
     """The content of a file, on the CPU: a mapping for `.safetensors`, otherwise the value given to `torch.save`.
 
+    `<name>.safetensors` of a sharded checkpoint is read from its files `<name>.shard-<rank>.safetensors`; each of them
+    stands for all.
+
     Raises:
         CheckpointError: The file is missing or damaged, has an unknown format, or contains code.
     """
     if file.is_dir():
         raise CheckpointError(f"{file}: expected a file, got a folder. {_advice(file)}")
+    if file.suffix == ".safetensors" and (shards := shard_files(file)) and (file in shards or not file.is_file()):
+        return _read_shards(shards)
     if not file.is_file():
         raise CheckpointError(f"{file}: file does not exist")
     if file.name.endswith(INDEX):
@@ -47,6 +53,15 @@ def read_content(file: Path) -> Any:
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # A damaged file can raise any exception.
         raise CheckpointError(f"{file}: {_problem(error)}") from error
+
+
+def _read_shards(files: list[Path]) -> dict[str, torch.Tensor]:
+    try:
+        with unset_fake_temporarily():
+            whole, divided = join(files, mapped=True)
+            return {**whole, **{name: tensor.whole() for name, tensor in divided.items()}}
+    except Exception as error:  # A damaged file can raise any exception.
+        raise CheckpointError(f"{files[0]}: cannot read: {error}") from error
 
 
 def _problem(error: Exception) -> str:
@@ -80,7 +95,8 @@ def _advice(folder: Path) -> str:
     """The files of a folder, or of its newest checkpoint, that hold weights."""
     checkpoints = sorted(path for path in (folder / "checkpoints").glob("[0-9]*") if path.is_dir())
     folder = checkpoints[-1] if checkpoints else folder
-    names = sorted(path.name for path in folder.iterdir() if path.name.endswith(FORMATS))
+    found = [path.name for path in folder.iterdir() if path.name.endswith(FORMATS)]
+    names = sorted({f"{stem}.safetensors" if (stem := stem_of(name)) else name for name in found})
     names = [name for name in names if not name.startswith("state.")]  # Of the optimizers and components of a run.
     shown = ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
     return f"Fix: write one of the files in {folder}: {shown}" if names else f"{folder} has no weights file"
