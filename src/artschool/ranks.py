@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ Value = TypeVar("Value")
 Group = dist.ProcessGroup | None
 """A group of all processes. None: that of the main thread."""
 _is_single = False
+_sums: dist.ProcessGroup | None = None
 BUCKET_ELEMENTS = 8 * 1024 * 1024
 """Maximum number of elements of a flat bucket of gradients, which limits the size of the copy."""
 
@@ -34,14 +35,18 @@ def single_process() -> Iterator[None]:
 
 def start(device: torch.device) -> None:
     """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
+    global _sums  # noqa: PLW0603  # likewise
     if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    _sums = dist.new_group()
 
 
 def stop() -> None:
     """Leave the process group."""
+    global _sums  # noqa: PLW0603  # likewise
+    _sums = None
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -212,27 +217,15 @@ def broadcast_shards(shards: Sequence[Sequence[nn.Parameter]]) -> None:
                     parameter.detach().copy_(piece.view_as(parameter))
 
 
-def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Sum gradients over all processes. The fixed order of `parameters` makes a resumed run bit-identical.
+def start_sum(tensor: Tensor) -> Callable[[], object]:
+    """Begin to replace a tensor with its sum over all processes. Calling the result waits until it is complete.
 
-    Each process scales its loss by its share of the whole batch, so the sum is the gradient of the batch. A parameter
-    without a gradient in this process gets the sum of the others. If no process has a gradient, it stays None. To find
-    out, a process waits for the device, but only if one of its own gradients is missing.
+    The sums have a process group of their own, so that other communication may take place in between. Every process
+    must begin the same sums in the same order.
     """
-    if world_size() == 1:
-        return
-    for bucket in _buckets([parameter for parameter in parameters if not is_sharded(parameter)]):
-        present = [parameter.grad is not None for parameter in bucket]
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
-        flags = torch.tensor(present, dtype=gradients[0].dtype).to(gradients[0].device)
-        flat = torch.cat([flags, *(gradient.reshape(-1) for gradient in gradients)])
-        dist.all_reduce(flat)
-        pieces = torch.split(flat[len(bucket) :], [gradient.numel() for gradient in gradients])
-        has_gradient = [True] * len(bucket) if all(present) else (flat[: len(bucket)] > 0).tolist()
-        for parameter, gradient, piece, has_one in zip(bucket, gradients, pieces, has_gradient, strict=True):
-            if has_one:
-                gradient.copy_(piece.view_as(gradient))
-                parameter.grad = gradient
+    work = dist.all_reduce(tensor, group=_sums, async_op=True)
+    assert work is not None
+    return work.wait
 
 
 def _buckets(parameters: Sequence[nn.Parameter]) -> Iterable[list[nn.Parameter]]:

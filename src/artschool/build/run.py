@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.build.bind import Binder, construct, on_device
+from artschool.build.bind import Binder, construct
 from artschool.build.data import batches_of, build_data, train_data
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.config.flow import kept_after

@@ -52,5 +52,6 @@ def check_even(evaluation: EvaluationConfig, sharded: Collection[str], number: i
             raise ConfigError(
                 f"{metric.node.place}: {metric.path}: calls {called[0]!r}, which is sharded, and {number} batches "
                 f"cannot be divided evenly among {count} processes. Fix: set a `batch_size` of "
-                f"`data.{evaluation.section.data}` that gives a multiple, or write `parallel: replicate` for the network"
+                f"`data.{evaluation.section.data}` that gives a multiple, or write `parallel: replicate` for "
+                f"{called[0]!r}"
             )

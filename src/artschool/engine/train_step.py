@@ -102,6 +102,8 @@ class TrainStep:
         parameters = self.trainable(iteration)
         for hook in self._before:
             hook(iteration)
+        if self.update is not None and parameters:
+            self.update.exchange.start(parameters)
         with unfrozen(parameters):
             factors = part_factors(self.graph, batches, context, self.autocast)
             for index, ((state, share), factor) in enumerate(zip(batches, factors)):  # noqa: B905  # factors may have no end
@@ -132,7 +134,8 @@ class TrainStep:
                 f"{context.iteration}. Fix: remove a `grad: false` or a detach between the network and the losses"
             )
         set_gradient_sync(self.networks.values(), enabled=is_last)
-        self.update.precision.backward(total if context.share == 1.0 else total * context.share)
+        with self.update.exchange.part(is_last=is_last):
+            self.update.precision.backward(total if context.share == 1.0 else total * context.share)
 
     def _log_norms(self, meters: Meters) -> None:
         for network, hook in self._norm_groups:
