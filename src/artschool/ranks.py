@@ -14,12 +14,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 Value = TypeVar("Value")
+AnyTensor = TypeVar("AnyTensor", bound=Tensor)
 Group = dist.ProcessGroup | None
 """A group of all processes. None: that of the main thread."""
 _is_single = False
 _sums: dist.ProcessGroup | None = None
-BUCKET_ELEMENTS = 8 * 1024 * 1024
-"""Maximum number of elements of a flat bucket of gradients, which limits the size of the copy."""
+BUCKET_BYTES = 25 * 1024 * 1024
+"""Maximum size of the tensors that are sent together, which limits the size of the copy."""
 
 
 @contextmanager
@@ -91,6 +92,25 @@ def largest(flag: int) -> int:
     return int(largest)
 
 
+def largest_soon(read: Callable[[], int]) -> Callable[[], int]:
+    """Like `largest`, but the processes communicate while they compute something else. Calling the result waits.
+
+    Args:
+        read: Returns the flag. Several processes read it now; a single one reads it when it calls the result.
+    """
+    if world_size() == 1:
+        return read
+    largest = torch.tensor(read())
+    work = dist.all_reduce(largest, dist.ReduceOp.MAX, async_op=True)
+    assert work is not None
+
+    def wait() -> int:
+        work.wait()
+        return int(largest)
+
+    return wait
+
+
 def mean(value: Tensor) -> Tensor:
     """The mean of a tensor over all processes, without gradient. Does not wait for the device."""
     if world_size() == 1:
@@ -134,12 +154,18 @@ def gather_rows(tensor: Tensor) -> Tensor:
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
-def broadcast(tensors: Iterable[Tensor]) -> None:
-    """Give every process the tensors of rank 0. Sharded tensors stay as they are."""
-    if world_size() > 1:
-        for tensor in tensors:
-            if not is_sharded(tensor):
-                dist.broadcast(tensor.detach(), 0)
+@torch.no_grad()
+def broadcast(tensors: Iterable[Tensor], source: int = 0) -> None:
+    """Give every process the tensors of the process with the rank `source`. Sharded tensors stay as they are."""
+    if world_size() == 1:
+        return
+    for bucket in buckets(tensor for tensor in tensors if not is_sharded(tensor)):
+        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        dist.broadcast(flat, source)
+        if rank() != source:
+            pieces = torch.split(flat, [tensor.numel() for tensor in bucket])
+            for tensor, piece in zip(bucket, pieces, strict=True):
+                tensor.copy_(piece.view_as(tensor))
 
 
 def is_sharded(tensor: Tensor) -> bool:
@@ -207,14 +233,8 @@ def gather_on_main(value: Value) -> list[Value]:
 
 def broadcast_shards(shards: Sequence[Sequence[nn.Parameter]]) -> None:
     """Give every process the parameters of each shard, from the process with the rank of the shard."""
-    for owner, shard in enumerate(shards if world_size() > 1 else ()):
-        for bucket in _buckets(shard):
-            flat = torch.cat([parameter.detach().reshape(-1) for parameter in bucket])
-            dist.broadcast(flat, owner)
-            if rank() != owner:
-                pieces = torch.split(flat, [parameter.numel() for parameter in bucket])
-                for parameter, piece in zip(bucket, pieces, strict=True):
-                    parameter.detach().copy_(piece.view_as(parameter))
+    for owner, shard in enumerate(shards):
+        broadcast(shard, owner)
 
 
 def start_sum(tensor: Tensor) -> Callable[[], object]:
@@ -228,14 +248,24 @@ def start_sum(tensor: Tensor) -> Callable[[], object]:
     return work.wait
 
 
-def _buckets(parameters: Sequence[nn.Parameter]) -> Iterable[list[nn.Parameter]]:
-    bucket: list[nn.Parameter] = []
-    elements = 0
-    for parameter in parameters:
-        if bucket and (elements + parameter.numel() > BUCKET_ELEMENTS or parameter.dtype != bucket[0].dtype):
-            yield bucket
-            bucket, elements = [], 0
-        bucket.append(parameter)
-        elements += parameter.numel()
-    if bucket:
-        yield bucket
+def buckets(tensors: Iterable[AnyTensor], limit: int = BUCKET_BYTES, first: int | None = None) -> list[list[AnyTensor]]:
+    """Tensors of one dtype and device each, in their order, to be sent together.
+
+    Args:
+        limit: Maximum number of bytes in a bucket. A larger tensor has a bucket of its own.
+        first: That of the first bucket, if it differs.
+    """
+    kinds: dict[tuple[torch.dtype, torch.device], list[AnyTensor]] = {}
+    for tensor in tensors:
+        kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    found: list[list[AnyTensor]] = []
+    for same in kinds.values():
+        found.append([])
+        size = 0
+        for tensor in same:
+            if found[-1] and size + tensor.nbytes > (limit if first is None or len(found) > 1 else first):
+                found.append([])
+                size = 0
+            found[-1].append(tensor)
+            size += tensor.nbytes
+    return found

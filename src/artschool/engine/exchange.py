@@ -55,7 +55,8 @@ class Exchange:
             return
         key = tuple(map(id, parameters))
         if key not in self._plans:
-            buckets = [_Bucket(bucket) for bucket in _buckets(_replicated(parameters))]
+            in_order = ranks.buckets(_replicated(reversed(parameters)), BUCKET_BYTES, first=FIRST_BUCKET_BYTES)
+            buckets = [_Bucket(bucket) for bucket in in_order]
             self._plans[key] = {parameter: bucket for bucket in buckets for parameter in bucket.parameters}
         self._owners = self._plans[key]
         self._buckets = list(dict.fromkeys(self._owners.values()))
@@ -172,24 +173,6 @@ def _replicated(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
     from torch.distributed.tensor import DTensor  # Importing it takes long, and a single process needs none.
 
     return [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
-
-
-def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
-    """The parameters from last to first, by dtype and device, in buckets of limited size."""
-    kinds: dict[tuple[torch.dtype, torch.device], list[nn.Parameter]] = {}
-    for parameter in reversed(parameters):
-        kinds.setdefault((parameter.dtype, parameter.device), []).append(parameter)
-    limit = FIRST_BUCKET_BYTES
-    for same in kinds.values():
-        bucket: list[nn.Parameter] = []
-        size = 0
-        for parameter in same:
-            if bucket and size + parameter.nbytes > limit:
-                yield bucket
-                bucket, size, limit = [], 0, BUCKET_BYTES
-            bucket.append(parameter)
-            size += parameter.nbytes
-        yield bucket
 
 
 def _strides(parameter: nn.Parameter) -> tuple[int, ...]:

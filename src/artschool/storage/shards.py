@@ -18,8 +18,6 @@ from safetensors import safe_open
 from safetensors.torch import load, load_file
 from torch import Tensor
 
-from artschool.errors import CheckpointError
-
 _INFO, _OFFSETS, _SHAPE = "DCP_SHARDING_INFO", "saved_offsets", "shape"
 _FILE = re.compile(r"(?P<stem>.+)\.shard-\d{5,}\.safetensors")
 
@@ -111,8 +109,7 @@ def join(files: Iterable[Path], *, mapped: bool) -> tuple[dict[str, Tensor], dic
         mapped: As for `read_tensors`.
 
     Raises:
-        CheckpointError: A part is missing.
-        ValueError, KeyError, TypeError, SafetensorError: A file is damaged.
+        ValueError, KeyError, TypeError, SafetensorError: A file is damaged, or a part is missing.
     """
     parts: dict[str, list[tuple[list[int], Tensor]]] = {}
     shapes: dict[str, list[int]] = {}
@@ -127,7 +124,7 @@ def join(files: Iterable[Path], *, mapped: bool) -> tuple[dict[str, Tensor], dic
     for name, own in parts.items():
         found, expected = sum(values.numel() for _, values in own), math.prod(shapes[name])
         if found != expected:
-            raise CheckpointError(f"{name}: parts are missing (expected {expected} elements, got {found})")
+            raise ValueError(f"{name}: parts are missing (expected {expected} elements, got {found})")
         if len(own) == 1:
             whole[name] = own[0][1]
         else:

@@ -1,0 +1,318 @@
+"""Checkpoints of sharded networks: written in parts, read by any number of processes, whole to the last bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import artschool
+from artschool.engine.restore_modules import ModuleRestorer
+from artschool.engine.restore_optimizers import OptimizerRestorer
+from artschool.engine.resume_report import ResumeReport
+from artschool.engine.run import Run
+from artschool.errors import CheckpointError
+from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.shards import Shards
+from artschool.storage.tensors import read_content
+from tests.engine.toy_run import recorded, write
+
+FOLDERS = os.pathsep.join(str(path) for path in (Path(__file__).parents[2], Path(__file__).parents[2] / "src"))
+WORKER = """
+import json, os, sys, traceback
+from pathlib import Path
+import torch
+from artschool import ranks
+from tests.engine import test_sharded_checkpoints as cases
+
+folder, names = Path(sys.argv[1]), sys.argv[2:]
+torch.set_num_threads(1)
+try:
+    for name in names:
+        answer = getattr(cases, name)(folder)
+        if ranks.is_main():
+            (folder / f"{name}.json").write_text(json.dumps(answer))
+        ranks.wait()
+except BaseException:
+    traceback.print_exc()
+    os._exit(1)
+ranks.stop()
+os._exit(0)  # Without the teardown of the interpreter, in which a thread of gloo may abort.
+"""
+SMALL = ("networks.gen={type: toy_plain_generator, width: 5}", "networks.critic={type: run_critic, width: 6}")
+"""Widths that two and three processes cannot divide evenly."""
+
+
+def launch(folder: Path, count: int, *names: str) -> list[dict[str, str]]:
+    """Call functions of this module in several processes; they return what the main process got."""
+    (folder / "worker.py").write_text(WORKER)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
+    done = subprocess.run(
+        [*command, str(folder / "worker.py"), str(folder), *names],
+        capture_output=True, text=True, timeout=180, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": FOLDERS},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads((folder / f"{name}.json").read_text()) for name in names]
+
+
+def file_of(folder: Path, *overrides: str) -> Path:
+    from artschool import ranks
+
+    own = folder / f"file_{ranks.rank()}"
+    own.mkdir(exist_ok=True)
+    return write(own, *SMALL, *overrides)
+
+
+def load(folder: Path, run_dir: str, *overrides: str, resume: str = "auto") -> Run:
+    run = artschool.load(file_of(folder, *overrides), run_dir=folder / run_dir, resume=resume)
+    recorded(run)
+    return run
+
+
+def hashes(run: Run) -> dict[str, str]:
+    """A hash of each whole tensor of the state, by name."""
+    from artschool import ranks
+
+    tensors: dict[str, Tensor] = {}
+    for owner, module in run.stateful.items():
+        tensors |= {f"{owner}/{name}": value for name, value in module.state_dict().items()}
+    for step in run.steps:
+        assert step.update is not None
+        names = {p: f"{net}.{name}" for net, module in step.networks.items() for name, p in module.named_parameters()}
+        for parameter, slots in step.update.optimizer.state.items():
+            tensors |= {f"{step.graph.name}/{names[parameter]}/{slot}": value for slot, value in slots.items()}
+    found = {}
+    for name, value in sorted(tensors.items()):
+        whole = ranks.whole(value).detach().cpu().contiguous()
+        found[name] = hashlib.sha256(whole.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
+    return found
+
+
+def state_of(folder: Path, run_dir: str, number: int, *overrides: str) -> dict[str, str]:
+    """The hashes of a new run that has taken over the tensors of a checkpoint."""
+    from artschool.engine.checkpoint import is_sharded
+
+    run = load(folder, f"{run_dir}_reader", *overrides, resume="never")
+    found = CheckpointStore(folder / run_dir / "checkpoints").load(number, mapped=is_sharded(run))
+    modules = ModuleRestorer(run, found, ResumeReport())
+    modules.all_or_error()
+    modules.components()
+    OptimizerRestorer(run, found, ResumeReport()).restore(run.steps)
+    return hashes(run)
+
+
+def whole_run(folder: Path) -> dict[str, str]:
+    return hashes(load(folder, "whole", "train.parallel=shard").train())
+
+
+def resumed_run(folder: Path) -> dict[str, str]:
+    load(folder, "resumed", "train.parallel=shard", "train.iterations=7").train()
+    run = load(folder, "resumed", "train.parallel=shard")
+    assert run.iteration == 7
+    return hashes(run.train())
+
+
+def one_network_sharded(folder: Path) -> dict[str, str]:
+    """The critic is replicated, as saved in the foreground."""
+    shard = "networks.gen={type: toy_plain_generator, width: 5, parallel: shard}"
+    run = load(folder, "one_network", shard, "train.iterations=8", "checkpoint.background=false")
+    return hashes(run.train())
+
+
+def replicated_run(folder: Path) -> dict[str, str]:
+    return hashes(load(folder, "replicated", "train.iterations=8").train())
+
+
+def sharded_reader(folder: Path) -> dict[str, str]:
+    return state_of(folder, "whole", 20, "train.parallel=shard")
+
+
+def replicated_reader(folder: Path) -> dict[str, str]:
+    return state_of(folder, "whole", 20)
+
+
+def sharded_reader_of_replicated(folder: Path) -> dict[str, str]:
+    return state_of(folder, "replicated", 8, "train.parallel=shard")
+
+
+def failing_rank(folder: Path) -> dict[str, str]:
+    """A full disk on rank 1: both processes learn it, and no checkpoint is left."""
+    from artschool import ranks
+    from artschool.errors import ResourceError
+
+    run = load(folder, "failing", "train.parallel=shard", "train.iterations=6")
+    if ranks.rank() == 1:
+        os.environ["ARTSCHOOL_FAULT"] = "after_write=disk_full"
+    texts = ""
+    try:
+        run.train()
+    except (ResourceError, CheckpointError) as error:
+        texts = f"{type(error).__name__}: {error}"
+    os.environ.pop("ARTSCHOOL_FAULT", None)
+    texts = "\n".join(ranks.gather(texts))
+    names = [path.name for path in (folder / "failing" / "checkpoints").iterdir()]
+    return {"texts": texts, "names": ", ".join(names)}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What two processes have saved. They import torch, train four times and read three times."""
+    folder = tmp_path_factory.mktemp("two")
+    launch(
+        folder, 2, "whole_run", "resumed_run", "one_network_sharded", "replicated_run", "failing_rank",
+        "sharded_reader", "replicated_reader", "sharded_reader_of_replicated",
+    )  # fmt: skip
+    return folder
+
+
+def answer(folder: Path, name: str) -> dict[str, str]:
+    found: dict[str, str] = json.loads((folder / f"{name}.json").read_text())
+    return found
+
+
+@pytest.mark.slow
+def test_each_process_writes_its_parts_and_reads_them(folder: Path) -> None:
+    """Over five seconds: the fixture starts two processes."""
+    names = {path.name for path in (folder / "whole" / "checkpoints" / "00000020").iterdir()}
+    stems = ("gen", "gen.ema", "critic", "state.optimizers")
+    shards = {f"{stem}.shard-0000{rank}.safetensors" for stem in stems for rank in (0, 1)}
+    assert names == {*shards, "state.components.safetensors", "state.json", "manifest.json"}
+    whole = answer(folder, "whole_run")
+    assert answer(folder, "resumed_run") == whole
+    assert answer(folder, "sharded_reader") == whole
+    assert answer(folder, "replicated_reader") == whole
+    assert answer(folder, "sharded_reader_of_replicated") == answer(folder, "replicated_run")
+
+
+@pytest.mark.slow
+def test_one_process_reads_all(folder: Path) -> None:
+    assert state_of(folder, "whole", 20) == answer(folder, "whole_run")
+    assert state_of(folder, "one_network", 8) == answer(folder, "one_network_sharded")
+    trained = artschool.load_trained(file_of(folder), run_dir=folder / "whole")
+    found = {name: value for name, value in hashes(trained).items() if name.split("/")[0] in trained.stateful}
+    found = {name: value for name, value in found.items() if name.count("/") == 1}
+    assert found.items() <= answer(folder, "whole_run").items() and len(found) == 14
+    assert 0 < trained.evaluate()["held_out/psnr"] < 50
+
+
+@pytest.mark.slow
+def test_a_replicated_network_is_one_file_beside_the_parts_of_another(folder: Path) -> None:
+    names = {path.name for path in (folder / "one_network" / "checkpoints" / "00000008").glob("*.safetensors")}
+    assert {"critic.safetensors", "gen.shard-00000.safetensors", "gen.shard-00001.safetensors"} <= names
+    assert not {"gen.safetensors", "critic.shard-00000.safetensors"} & names
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gen.safetensors", "gen.shard-00001.safetensors"])
+def test_weights_of_a_file_come_from_all_parts(folder: Path, tmp_path: Path, name: str) -> None:
+    path = folder / "whole" / "checkpoints" / "00000020" / name
+    weights = f"networks.gen={{type: toy_plain_generator, width: 5, weights: {path}}}"
+    run = artschool.load(write(tmp_path, *SMALL, weights), run_dir=tmp_path / "run")
+    whole = answer(folder, "whole_run")
+    assert {name: whole[name] for name in hashes(run) if name.startswith("gen/")} == {
+        name: value for name, value in hashes(run).items() if name.startswith("gen/")
+    }
+
+
+@pytest.mark.slow
+def test_a_folder_as_weights_names_the_whole_file(folder: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"00000020: critic.safetensors, gen.ema.safetensors, gen.safetensors$"):
+        read_content(folder / "whole" / "checkpoints" / "00000020")
+
+
+@pytest.mark.slow
+def test_a_failure_of_one_process_is_told_to_all(folder: Path) -> None:
+    found = answer(folder, "failing_rank")
+    main, other = found["texts"].splitlines()
+    assert main.startswith("CheckpointError: rank 1 could not save the checkpoint: ")
+    assert other.startswith("ResourceError: ") and "No space left on device" in other
+    assert found["names"] == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["gen.shard-00001.safetensors", "state.optimizers.shard-00000.safetensors"])
+@pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
+def test_damage_in_a_part_is_found_and_an_older_checkpoint_taken(
+    folder: Path, tmp_path: Path, file: str, damage: str
+) -> None:
+    import shutil
+
+    shutil.copytree(folder / "whole" / "checkpoints", tmp_path / "checkpoints")
+    path = tmp_path / "checkpoints" / "00000020" / file
+    data = bytearray(path.read_bytes())
+    if damage == "remove":
+        path.unlink()
+    else:
+        data[-3] ^= 1
+        path.write_bytes(data if damage == "flip" else data[:-3])
+    messages: list[str] = []
+    assert CheckpointStore(tmp_path / "checkpoints").newest_valid(messages.append) == 15
+    assert f"00000020/{file}: " in messages[0] and ("missing" if damage == "remove" else "damaged") in messages[0]
+
+
+@pytest.mark.slow
+def test_a_missing_part_is_an_error_without_a_manifest(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    source = folder / "whole" / "checkpoints" / "00000020" / "gen.shard-00000.safetensors"
+    shutil.copy(source, tmp_path)
+    with pytest.raises(
+        CheckpointError, match=r"cannot read: 0\.bias: parts are missing \(expected 5 elements, got 3\)"
+    ):
+        read_content(tmp_path / "gen.safetensors")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+def test_torch_reads_the_parts(folder: Path, tmp_path: Path) -> None:
+    """The reader of torch.distributed.checkpoint finds the same tensors."""
+    import shutil
+
+    import torch.distributed.checkpoint as dcp
+
+    for path in (folder / "whole" / "checkpoints" / "00000020").glob("gen.shard-*.safetensors"):
+        shutil.copy(path, tmp_path)
+    ours = read_content(tmp_path / "gen.safetensors")
+    theirs = {name: torch.zeros_like(value) for name, value in ours.items()}
+    dcp.load(theirs, storage_reader=dcp.HuggingFaceStorageReader(str(tmp_path)), no_dist=True)
+    for name, value in ours.items():
+        assert torch.equal(theirs[name], value)
+
+
+def test_a_region_is_put_together_from_the_parts_that_it_meets() -> None:
+    whole = torch.arange(60.0).reshape(6, 10)
+    shards = Shards((6, 10), [((0, 0), whole[:4, :7]), ((0, 7), whole[:4, 7:]), ((4, 0), whole[4:])])
+    assert torch.equal(shards.whole(), whole)
+    assert torch.equal(shards.region((1, 5), (4, 4)), whole[1:5, 5:9])
+    assert shards.region((6, 0), (0, 10)).shape == (0, 10)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("count", [3, 4])
+def test_other_numbers_of_processes_read_the_same_state(folder: Path, count: int) -> None:
+    """Ten seconds each: three and four processes import torch and load the toy run twice."""
+    names = ["sharded_reader", "sharded_reader_of_replicated", *(["hybrid"] if count == 4 else [])]
+    sharded, replicated, *hybrid = launch(folder, count, *names)
+    assert sharded == answer(folder, "whole_run")
+    assert replicated == answer(folder, "replicated_run")
+    if hybrid:
+        assert hybrid[0]["state"] == hybrid[0]["read"] == hybrid[0]["unsharded"]
+        assert state_of(folder, "hybrid", 8) == json.loads(hybrid[0]["state"])
+
+
+def hybrid(folder: Path) -> dict[str, str]:
+    """Two groups of two processes, each of which has all parts: they are saved once."""
+    parallel = "train.parallel={shard: 2, replicate: 2}"
+    state = hashes(load(folder, "hybrid", parallel, "train.iterations=8").train())
+    assert len(list((folder / "hybrid" / "checkpoints" / "00000008").glob("gen.shard-*"))) == 2
+    read = state_of(folder, "hybrid", 8, parallel)
+    unsharded = state_of(folder, "hybrid", 8)
+    return {name: json.dumps(value) for name, value in (("state", state), ("read", read), ("unsharded", unsharded))}
