@@ -10,10 +10,10 @@ from click.testing import CliRunner, Result
 
 from artschool.cli.main import cli
 from artschool.cost import forecast as module
-from artschool.cost.forecast import BLOCK, USABLE, forecast
+from artschool.cost.forecast import USABLE, forecast
 from artschool.cost.hardware import GPUS
 from artschool.errors import ConfigError
-from artschool.trace.measure import measure
+from artschool.trace.measure import CUDA_BLOCK, measure
 from tests.trace.test_measure import config_of
 from tests.trace.traced_parts import TEXT
 
@@ -48,9 +48,9 @@ def test_the_largest_batch_fits_and_the_next_one_does_not(monkeypatch: pytest.Mo
         largest = forecast(config, "small", processes).largest_batch
         assert largest is not None and largest % processes == 0
         each = largest // processes
-        fits = measure(config, processes, samples=each, granularity=BLOCK).memory.peak
-        larger = measure(config, processes, samples=int(each * 1.02), granularity=BLOCK).memory.peak
-        assert fits <= usable + 10 * BLOCK and larger > usable
+        fits = measure(config, processes, samples=each, cuda=True).memory.peak
+        larger = measure(config, processes, samples=int(each * 1.02), cuda=True).memory.peak
+        assert fits <= usable + 10 * CUDA_BLOCK and larger > usable
 
 
 def test_a_model_that_is_too_large_fits_with_no_batch() -> None:

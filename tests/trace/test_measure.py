@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from artschool.config.compose import apply_overrides, finish
 from artschool.config.source import read_text
 from artschool.config.structure import Config
 from artschool.errors import DataError
 from artschool.read.check import check_tree
+from artschool.trace.cuda_autocast import cuda_autocast
 from artschool.trace.measure import AVERAGES_UPDATE, Measured, measure
 from artschool.trace.memory import LiveBytes
 from artschool.trace.trace import trace
@@ -67,8 +69,8 @@ def test_memory_is_that_of_the_trace() -> None:
     assert (found.checkpoint, found.kept) == (traced.checkpoint, traced.kept)
 
 
-def test_sizes_are_rounded_up_to_blocks() -> None:
-    found = measure(config_of(), 1, granularity=512)
+def test_sizes_on_cuda_are_rounded_up_to_blocks() -> None:
+    found = measure(config_of(), 1, cuda=True)
     assert found.memory.lasting["parameters"] == 4 * 512  # Two weights and two biases.
 
 
@@ -94,3 +96,21 @@ def test_memory_that_is_freed_by_resizing_is_not_in_use() -> None:
         tensor.untyped_storage().resize_(800)
         assert live.live.total() == live.peaks[0].total == 800
     assert "resize_and_count" not in torch.UntypedStorage.resize_.__qualname__
+
+
+def types_in_bfloat16() -> list[torch.dtype]:
+    with torch.autocast("cpu", torch.bfloat16):
+        x = F.conv2d(torch.ones(2, 4, 8, 8), torch.ones(4, 4, 1, 1))
+        kept = [x, F.silu(x), x.sum(1, dtype=x.dtype), x.softmax(1, x.dtype)]
+        widened = [F.group_norm(x, 2), F.layer_norm(x, [8]), x.softmax(1), F.log_softmax(x, 1), x.sum(), x.sum(1), x**2]
+        return [value.dtype for value in (*kept, *widened, x.long().sum())]
+
+
+def test_autocast_as_on_cuda() -> None:
+    """The types as in torch's documentation of autocast; the CPU has others."""
+    narrow = [torch.bfloat16] * 11 + [torch.int64]
+    assert types_in_bfloat16() == narrow
+    for _ in range(2):
+        with cuda_autocast():
+            assert types_in_bfloat16() == [torch.bfloat16] * 4 + [torch.float32] * 7 + [torch.int64]
+    assert types_in_bfloat16() == narrow

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from artschool.config.structure import Config
 from artschool.cost.hardware import Gpu, find_gpu
 from artschool.cost.model import Seconds, can_hide, seconds_of
+from artschool.trace.fake import is_about_missing_values
 from artschool.trace.measure import Measured, measure
 from artschool.trace.memory import Memory
 from artschool.trace.trace import batch_size, trace
@@ -16,8 +17,6 @@ from artschool.trace.work import Work
 
 USABLE = 0.9
 """Fraction of the memory of a GPU for tensors. The rest is for CUDA, workspaces of kernels and fragmentation."""
-BLOCK = 512
-"""torch's allocator on CUDA rounds the size of a tensor up to a multiple of so many bytes."""
 
 
 @dataclass
@@ -113,13 +112,14 @@ def _measured(config: Config, processes: int) -> tuple[Measured, Measured]:
     """The measurements of the micro-batch of the file, and of one twice as large."""
     real = False
     try:
-        one = measure(config, processes, granularity=BLOCK)
-    except Exception:
-        real = trace(config, processes).real  # It explains the error, unless only values were missing.
+        one = measure(config, processes, cuda=True)
+    except Exception as error:
+        # The trace explains the error, unless only values were missing.
+        real = trace(config, processes).real or is_about_missing_values(error)
         if not real:
             raise
-        one = measure(config, processes, granularity=BLOCK, real=True)
-    return one, measure(config, processes, samples=2 * one.samples, granularity=BLOCK, real=real)
+        one = measure(config, processes, cuda=True, real=True)
+    return one, measure(config, processes, samples=2 * one.samples, cuda=True, real=real)
 
 
 def _hideable(work: Work) -> float:

@@ -25,6 +25,7 @@ from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
 from artschool.engine.train_step import TrainStep
 from artschool.trace.batch_sizes import MicroBatchSizes
+from artschool.trace.cuda_autocast import cuda_autocast
 from artschool.trace.fake import fake_tensors
 from artschool.trace.memory import OPTIMIZER, LiveBytes, Memory
 from artschool.trace.regimes import regimes
@@ -33,6 +34,8 @@ from artschool.trace.work import Work, WorkCounter
 
 AVERAGES_UPDATE = "averages"
 """The part of an iteration that updates moving averages."""
+CUDA_BLOCK = 512
+"""torch's allocator on CUDA rounds the size of a tensor up to a multiple of so many bytes."""
 
 
 @dataclass
@@ -61,7 +64,7 @@ class Measured:
 
 
 def measure(
-    config: Config, processes: int, *, samples: int | None = None, granularity: int = 1, real: bool = False
+    config: Config, processes: int, *, samples: int | None = None, cuda: bool = False, real: bool = False
 ) -> Measured:
     """Run an iteration of each regime as one of several processes, which do not have to exist.
 
@@ -71,7 +74,7 @@ def measure(
         config: A checked file.
         processes: The number of processes.
         samples: The number of samples of a micro-batch of one process. None: that of the file.
-        granularity: Each tensor takes a multiple of so many bytes.
+        cuda: Whether to measure as on CUDA: memory in blocks of `CUDA_BLOCK` bytes, and the types of its autocast.
         real: Whether tensors have values, since something needs them.
 
     Raises:
@@ -81,13 +84,14 @@ def measure(
         forked_rng(derive(config.sections.seed, "trace"), torch.device("cpu")),
         ranks.pretended(processes),
         TemporaryDirectory() as folder,
+        cuda_autocast() if cuda else nullcontext(),
     ):
         loaders = build_data(config, examples=True)
         batch = loaders["train"].first(min(MAX_SAMPLES, batch_size(config, "train")))
         with nullcontext(nullcontext()) if real else fake_tensors() as copyable:
             with copyable:
                 run = build(config, Path(folder), device=torch.device("cpu"), loaders=loaders)
-            return _Measurement(config, run, batch, processes, samples, granularity).result()
+            return _Measurement(config, run, batch, processes, samples, CUDA_BLOCK if cuda else 1).result()
 
 
 class _Measurement:
