@@ -101,16 +101,18 @@ class TrainStep:
         parameters = self.trainable(iteration)
         for hook in self._before:
             hook(iteration)
+        if self.update is not None and parameters:
+            self.update.exchange.start(parameters)
         with unfrozen(parameters):
             factors = part_factors(self.graph, batches, context, self.autocast)
-            for (state, share), factor in zip(batches, factors):  # noqa: B905  # factors may have no end
+            for index, ((state, share), factor) in enumerate(zip(batches, factors)):  # noqa: B905  # factors may have no end
                 context.share = share
                 with self.autocast():
                     total = self.graph.forward(state, iteration, context.record, factor)
                 if total is not None:
                     context.record(self._total, total)
                     if parameters:
-                        self._backward_from(total, context)
+                        self._backward_from(total, context, is_last=index == batches.limit - 1)
                 state.keep_only(self.graph.kept)
         if not parameters or self.update is None or not self.update.prepare(iteration):
             return []
@@ -123,14 +125,15 @@ class TrainStep:
             hook(iteration)
         return moved
 
-    def _backward_from(self, total: Tensor, context: TrainContext) -> None:
+    def _backward_from(self, total: Tensor, context: TrainContext, *, is_last: bool) -> None:
         assert self.update is not None
         if not total.requires_grad:
             raise StateError(
                 f"steps.{self.graph.name}: no active loss depends on {', '.join(self.networks)} at iteration "
                 f"{context.iteration}. Fix: remove a `grad: false` or a detach between the network and the losses"
             )
-        self.update.precision.backward(total if context.share == 1.0 else total * context.share)
+        with self.update.exchange.part(is_last=is_last):
+            self.update.precision.backward(total if context.share == 1.0 else total * context.share)
 
     def _log_norms(self, meters: Meters) -> None:
         for network, hook in self._norm_groups:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from artschool import ranks
 from artschool.engine.batch_sizing import BatchSizing
+from artschool.engine.exchange import Exchange
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
@@ -28,6 +28,7 @@ class Update:
     Attributes:
         optimizer: The optimizer of torch.
         parameters: All parameters that the step trains, over all processes.
+        exchange: Sums their gradients over processes.
         count: Number of updates so far, skipped ones included.
         found_inf: On the device, 1.0 if the last update was skipped and 0.0 if not. None if nothing is skipped.
     """
@@ -46,6 +47,7 @@ class Update:
         self.scheduled = scheduled
         self.optimizer = scheduled.optimizer
         self.parameters = scheduled.parameters
+        self.exchange = Exchange(name, self.parameters)
         self.precision = precision
         self.clip = clip
         self.skip_non_finite = skip_non_finite or precision.kind == "fp16"
@@ -62,7 +64,7 @@ class Update:
         Returns:
             Whether to update now. False if no parameter has a gradient, or if `sizing` needs more of them.
         """
-        ranks.sum_gradients(self.parameters)
+        self.exchange.finish()
         self.scheduled.set_rates(iteration)
         if all(parameter.grad is None for parameter in self.parameters):
             return False
