@@ -91,7 +91,7 @@ def test_the_command_prints_a_row_for_each_answer(file: Path) -> None:
     ]
     lines = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in printed.output.splitlines()}
     assert lines["gpu"] == "2 h100 with 80 GB; 2 of 4 samples each"
-    assert "112 bytes all-reduce" in lines["exchange"]
+    assert "272 bytes all-reduce" in lines["exchange"]
     assert lines["limited by"].startswith("launches of operations ")
 
 
