@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -159,10 +160,10 @@ def gather_rows(tensor: Tensor) -> Tensor:
 
 @torch.no_grad()
 def broadcast(tensors: Iterable[Tensor], source: int = 0) -> None:
-    """Give every process the tensors of the process with the rank `source`."""
+    """Give every process the tensors of the process with the rank `source`. Sharded tensors stay as they are."""
     if world_size() == 1:
         return
-    for bucket in buckets(tensors):
+    for bucket in buckets(tensor for tensor in tensors if not is_sharded(tensor)):
         flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
         dist.broadcast(flat, source)
         if rank() != source:
@@ -171,11 +172,58 @@ def broadcast(tensors: Iterable[Tensor], source: int = 0) -> None:
                 tensor.copy_(piece.view_as(tensor))
 
 
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether each process has only a part of a tensor: it is a DTensor."""
+    return hasattr(tensor, "to_local")  # An import of torch.distributed.tensor takes as long as one of torch.
+
+
+@torch.no_grad()
+def local(tensor: Tensor) -> Tensor:
+    """The part of a sharded tensor that this process has; it shares its memory. Another tensor is returned as it is."""
+    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]  # a DTensor
+    return part
+
+
+def local_of(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The parts of tensors that this process has."""
+    return [local(tensor) for tensor in tensors]
+
+
+def copies_of(tensor: Tensor) -> int:
+    """The number of processes that have the same part of a sharded tensor."""
+    mesh, placements = tensor.device_mesh, tensor.placements  # type: ignore[attr-defined]  # a DTensor
+    return math.prod(mesh.size(index) for index, placement in enumerate(placements) if placement.is_replicate())
+
+
+@torch.no_grad()
+def whole(tensor: Tensor) -> Tensor:
+    """A sharded tensor with all its parts. Every process must call this. Another tensor is returned as it is."""
+    gathered: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]  # a DTensor
+    return gathered
+
+
+@torch.no_grad()
+def shard_like(value: Tensor, tensor: Tensor) -> Tensor:
+    """The same value in every process, divided like a sharded tensor of the same shape, without communication."""
+    if not is_sharded(tensor):
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    moved = value.to(tensor.device)
+    return distribute_tensor(moved, tensor.device_mesh, tensor.placements, src_data_rank=None)  # type: ignore[attr-defined]  # a DTensor
+
+
 def sum_in_place(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor with its sum over all processes."""
     if world_size() > 1:
         for tensor in tensors:
             dist.all_reduce(tensor)
+
+
+def largest_in_place(tensor: Tensor) -> None:
+    """Replace the elements of a tensor with their maxima over all processes. Does not wait for the device."""
+    if world_size() > 1:
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
 
 
 def gather_on_main(value: Value) -> list[Value]:

@@ -35,9 +35,11 @@ def save(run: RunState) -> None:
     run.trained_parameters.check()
     gathered = ranks.gather(run.meters.state_dict())
     optimizers = _optimizers(run)
+    # All processes have to give their parts of sharded networks.
+    captured = capture(run, gathered, optimizers) if _is_sharded(run) else None
 
     def write() -> None:
-        tensors, state = capture(run, gathered, optimizers)
+        tensors, state = captured or capture(run, gathered, optimizers)
         run.store.save(
             run.iteration,
             tensors,
@@ -48,6 +50,10 @@ def save(run: RunState) -> None:
 
     _on_main(run, write)
     run.saved_at = run.iteration
+
+
+def _is_sharded(run: RunState) -> bool:
+    return any(ranks.is_sharded(parameter) for network in run.networks.values() for parameter in network.parameters())
 
 
 def amend(run: RunState) -> None:

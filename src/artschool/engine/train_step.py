@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from artschool.config.when import When
 from artschool.engine.callbacks import GatedCallback
 from artschool.engine.freeze import unfrozen
+from artschool.engine.gradient_norm import total_norm
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.part_factors import part_factors
+from artschool.engine.sharding import set_gradient_sync
 from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
 from artschool.errors import StateError
@@ -132,6 +133,7 @@ class TrainStep:
                 f"steps.{self.graph.name}: no active loss depends on {', '.join(self.networks)} at iteration "
                 f"{context.iteration}. Fix: remove a `grad: false` or a detach between the network and the losses"
             )
+        set_gradient_sync(self.networks.values(), enabled=is_last)
         with self.update.exchange.part(is_last=is_last):
             self.update.precision.backward(total if context.share == 1.0 else total * context.share)
 
@@ -140,5 +142,5 @@ class TrainStep:
             for group, parameters in hook().items():
                 gradients = [p.grad for p in parameters if p.grad is not None]
                 if gradients:
-                    norm = torch.nn.utils.get_total_norm(gradients)
+                    norm = total_norm(gradients)
                     meters.add(f"{self.graph.name}/grad_norm/{network}.{group}", norm)
