@@ -34,6 +34,25 @@ def single_process() -> Iterator[None]:
         _is_single = before
 
 
+@contextmanager
+def pretended(count: int) -> Iterator[None]:
+    """Act as rank 0 of so many processes inside the context, without the others: what they would send is undefined.
+
+    One process stays one. The real group, if any, must not have started.
+    """
+    if count == 1:
+        with single_process():
+            yield
+        return
+    from torch.testing._internal.distributed.fake_pg import FakeStore  # Registers the backend "fake".
+
+    dist.init_process_group("fake", rank=0, world_size=count, store=FakeStore())
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
 def start(device: torch.device) -> None:
     """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
     global _sums  # noqa: PLW0603  # likewise

@@ -180,14 +180,30 @@ def diff(one: Path, other: Path, overrides: tuple[str, ...]) -> None:
     metavar="FILE",
     help="Also draw the timeline into an SVG file.",
 )
-def plan(config: Path, overrides: tuple[str, ...], at: str | None, as_json: bool, svg: Path | None) -> None:
-    """Print when CONFIG trains, evaluates and saves.
+@click.option(
+    "--gpu",
+    metavar="NAME",
+    help="Also predict memory, exchange and time on a GPU, such as h100, from a run on tensors without data.",
+)
+@click.option("--ranks", type=click.IntRange(min=1), metavar="N", help="With --gpu: number of processes. [default: 1]")
+def plan(
+    config: Path,
+    overrides: tuple[str, ...],
+    at: str | None,
+    as_json: bool,
+    svg: Path | None,
+    gpu: str | None,
+    ranks: int | None,
+) -> None:
+    """Print when CONFIG trains, evaluates and saves, and what it takes on a GPU.
 
-    Computed from the file alone, without running it.
+    Needs no GPU. Without --gpu, computed from the file alone, without running it.
     """
     from artschool.cli.plan import plan_command
 
-    plan_command(config, overrides, at=at, as_json_text=as_json, svg=svg)
+    if ranks is not None and gpu is None:
+        raise click.UsageError("--ranks needs --gpu.")
+    plan_command(config, overrides, at=at, as_json_text=as_json, svg=svg, gpu=gpu, processes=ranks or 1)
 
 
 @cli.command()

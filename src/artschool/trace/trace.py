@@ -87,7 +87,7 @@ def trace(config: Config, processes: int | None = None) -> Trace:
         remarks: list[str] = []
         loaders = _loaders(config, remarks.append)
         refuse_small_batches(config, batches_of(config.data["train"], loaders["train"], training=True), world_size)
-        batches = {name: loader.first(min(MAX_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
+        batches = {name: loader.first(min(MAX_SAMPLES, batch_size(config, name))) for name, loader in loaders.items()}
         found = _trace_inputs(config, _Inputs(loaders, batches, world_size))
         found.notes[:0] = remarks
         found.warnings += dict.fromkeys(range_warnings(config, batches, found.networks, found.keys))
@@ -163,8 +163,8 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
         networks=training.run.networks,
         memory=training.memory,
         processes=training.world_size,
-        checkpoint=_checkpoint_bytes(training.run) + training.memory.lasting[OPTIMIZER],
-        kept=_checkpoints_kept(config, training.run.iterations),
+        checkpoint=checkpoint_bytes(training.run) + training.memory.lasting[OPTIMIZER],
+        kept=checkpoints_kept(config, training.run.iterations),
         real=training.observer.real,
         notes=[
             *training.notes,
@@ -202,7 +202,8 @@ def _refuse_lazy_modules(config: Config, run: Run) -> None:
             raise ConfigError(Fault(config.networks[name].node.place, f"networks.{name}", message, hint))
 
 
-def _batch_size(config: Config, name: str) -> int:
+def batch_size(config: Config, name: str) -> int:
+    """The number of samples of a batch of a data set, over all processes."""
     entry = config.data[name].entry
     assert isinstance(entry, DatasetEntry)
     return entry.batch_size
@@ -227,12 +228,13 @@ def _with_locations(fault: Fault, *others: Fault) -> Fault:
     return replace(fault, hint="\n".join(line for line in (fault.hint, same) if line))
 
 
-def _checkpoint_bytes(run: Run) -> int:
+def checkpoint_bytes(run: Run) -> int:
+    """Bytes of a checkpoint of a run, without the state of its optimizers."""
     modules = [*run.networks.values(), *(ema.module for ema in run.emas.values()), *run.modules.values()]
     return sum(v.nbytes for module in modules for v in module.state_dict().values() if isinstance(v, Tensor))
 
 
-def _checkpoints_kept(config: Config, iterations: int) -> int:
+def checkpoints_kept(config: Config, iterations: int) -> int:
     """How many checkpoints are on disk at once; a new one is complete before the oldest is deleted."""
     section = config.sections.checkpoint
     saves = -(-iterations // section.every) if section.every else 1
