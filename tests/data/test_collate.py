@@ -57,10 +57,10 @@ class Sized:
         return {"x": torch.full((1024, 1024), float(index)), "none": torch.empty(0), "label": np.int64(index)}
 
 
-def test_a_worker_sends_its_batch_through_shared_memory() -> None:
+def test_large_and_empty_tensors_arrive_from_a_worker() -> None:
     batches = Loader(Sized(), "data.train", 0, workers=1).load([[Position(0, 1), Position(0, 0)]], torch.device("cpu"))
     (batch,) = batches
-    assert batch["x"].is_shared() and batch["x"].mean((1, 2)).tolist() == [1, 0]
+    assert batch["x"].mean((1, 2)).tolist() == [1, 0]
     assert batch["none"].shape == (2, 0) and batch["label"].tolist() == [1, 0]
 
 
