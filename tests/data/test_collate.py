@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from artschool.data.collate import Collate
+from artschool.data.loader import Loader
+from artschool.data.sampler import Position
 from artschool.errors import DataError
 
 
@@ -42,6 +45,23 @@ def test_what_is_padded_already_is_trimmed_to_the_longest() -> None:
     assert batch["mel"].shape == (2, 2, 5) and batch["mel"].is_contiguous()
     assert batch["other"].shape == (2, 9)
     assert batch["mel_lengths"].tolist() == [3, 5]
+
+
+class Sized:
+    """Samples with a tensor of 4 MB and an empty one."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"x": torch.full((1024, 1024), float(index)), "none": torch.empty(0), "label": np.int64(index)}
+
+
+def test_large_and_empty_tensors_arrive_from_a_worker() -> None:
+    batches = Loader(Sized(), "data.train", 0, workers=1).load([[Position(0, 1), Position(0, 0)]], torch.device("cpu"))
+    (batch,) = batches
+    assert batch["x"].mean((1, 2)).tolist() == [1, 0]
+    assert batch["none"].shape == (2, 0) and batch["label"].tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 
 from artschool.data.collate import Collate
-from artschool.data.sampler import Batches, RankSampler
+from artschool.data.sampler import Batches, InChunks, RankSampler
 from artschool.engine.micro_batches import MicroBatches
 from artschool.errors import DataError, NumericsError
 from artschool.registry import datasets, injectors, metrics, networks
@@ -53,6 +53,45 @@ def test_an_epoch_holds_every_sample_once() -> None:
 
 def test_without_shuffle_the_order_is_that_of_the_data_set() -> None:
     assert indices(batches(shuffle=False), 0, 3) == [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]]
+
+
+def chunked(drop_last: bool = True, **options: Any) -> Batches:
+    """1000 samples in 20 chunks of 50, of which 5 are mixed, in batches of 12."""
+    shuffle = InChunks(chunk=50, window=250)
+    return batches(**{"length": 1000, "batch_size": 12, "shuffle": shuffle, "drop_last": drop_last, **options})
+
+
+def test_an_epoch_in_chunks_holds_every_sample_once_in_another_order_each_time() -> None:
+    order = indices(chunked(drop_last=False), 0, 84)
+    assert [len(batch) for batch in order] == [12] * 83 + [4]
+    assert sorted(index for batch in order for index in batch) == list(range(1000))
+    assert indices(chunked(drop_last=False), 40, 84) == order[40:]
+    assert indices(chunked(drop_last=False), 84, 168) != order
+    assert indices(chunked(seed=2), 0, 83) != order[:83]
+    ragged = indices(chunked(length=1003, drop_last=False), 0, 84)
+    assert sorted(index for batch in ragged for index in batch) == list(range(1003))
+
+
+def test_a_window_mixes_its_chunks_and_no_others() -> None:
+    order = indices(chunked(), 0, 83)
+    windows = [order[start : start + 21] for start in range(0, 83, 21)]  # 21 batches are the first that hold 250.
+    touched = [{index // 50 for batch in window for index in batch} for window in windows]
+    assert all(5 <= len(chunks) <= 7 for chunks in touched[:3])
+    # 252 samples end inside a chunk, which both windows share.
+    assert all(len(one & other) <= 1 for i, one in enumerate(touched) for other in touched[:i])
+    assert all(len({index // 50 for index in batch}) >= 5 for batch in order[:63])
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
+def test_each_process_reads_a_part_of_the_chunks_of_its_own(world_size: int) -> None:
+    parts = [list(RankSampler(chunked(), 0, 83, rank, world_size)) for rank in range(world_size)]
+    for iteration, whole in enumerate(indices(chunked(), 0, 83)):
+        assert [position.sample for part in parts for position in part[iteration]] == whole
+    read = [{position.sample // 50 for batch in part for position in batch} for part in parts]
+    # A window of 5 chunks in equal parts: each process has 5 / world_size of them, and those that its ends cut.
+    assert max(map(len, read)) <= 20 / world_size + 2 * 4
+    plain = [list(RankSampler(chunked(shuffle=True), 0, 83, rank, world_size)) for rank in range(world_size)]
+    assert [len({position.sample // 50 for batch in part for position in batch}) for part in plain] == [20] * world_size
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3])

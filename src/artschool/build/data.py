@@ -15,10 +15,10 @@ from artschool.data.collate import Collate
 from artschool.data.declared_values import DeclaredValues
 from artschool.data.examples import Examples
 from artschool.data.loader import Loader, SampleKeys, length_of
-from artschool.data.sampler import Batches
+from artschool.data.sampler import Batches, InChunks
 from artschool.engine.run_state import TrainData
 from artschool.errors import DataError
-from artschool.registry.entries import DatasetEntry
+from artschool.registry.entries import DatasetEntry, ShuffleEntry
 
 Note = Callable[[str], None]
 
@@ -95,12 +95,18 @@ def batches_of(component: Component, loader: Loader, *, training: bool) -> Batch
             length,
             entry.batch_size if training else min(entry.batch_size, length),
             seed=loader.seed,
-            shuffle=entry.shuffle is not False if training else bool(entry.shuffle),
+            shuffle=_shuffle(entry, training),
             drop_last=training and entry.drop_last,
             world_size=ranks.world_size() if training else 1,
         )
     except DataError as error:
         raise DataError(f"{component.node.place}: {error}") from error
+
+
+def _shuffle(entry: DatasetEntry, training: bool) -> bool | InChunks:
+    if isinstance(entry.shuffle, ShuffleEntry):
+        return InChunks(entry.shuffle.chunk, entry.shuffle.window)
+    return training if entry.shuffle is None else entry.shuffle
 
 
 def train_batches(config: Config) -> Batches:

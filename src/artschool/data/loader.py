@@ -201,6 +201,7 @@ class Loader:
                 if isinstance(batch, ArtschoolError):
                     raise batch
                 yield batch
+                del batch  # Or it would keep its memory while the next one is made.
 
     def first(self, count: int) -> dict[str, Any]:
         """A batch of the first samples, loaded in this process. Smaller than `count` if the data set is.

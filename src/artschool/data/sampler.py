@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from artschool.data.seeds import derive
 from artschool.errors import DataError
@@ -20,6 +21,41 @@ class Position(NamedTuple):
     sample: int
 
 
+@dataclass(frozen=True)
+class InChunks:
+    """A shuffle that reads a data set chunk by chunk, so that what is stored together is read at about one time.
+
+    Each epoch has a random order of the chunks, which is cut into windows of whole batches. Place j of a batch of n
+    takes the samples of the j-th of n equal parts of the window, in a random order. A process takes successive places
+    of each batch, whatever the number of processes, and so a part of the chunks of its own.
+
+    Attributes:
+        chunk: Number of successive samples of a chunk. The last one may have fewer.
+        window: Number of samples that are mixed, at least. Rounded up to whole batches.
+    """
+
+    chunk: int
+    window: int
+
+    def order(self, length: int, batch_size: int, generator: torch.Generator) -> Tensor:
+        """The samples of an epoch, (length,): those of the first batch, then those of the second one, and so on."""
+        starts = torch.randperm(-(-length // self.chunk), generator=generator) * self.chunk
+        indices = (starts[:, None] + torch.arange(self.chunk)).flatten()
+        indices = indices[indices < length]
+        batches = -(-self.window // batch_size)
+        mixed = [
+            _mixed(window, batch_size, generator)
+            for window in indices[: length // batch_size * batch_size].split(batches * batch_size)
+        ]
+        return torch.cat([*mixed, indices[length // batch_size * batch_size :]])
+
+
+def _mixed(window: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:
+    places = window.view(batch_size, -1)
+    keys = torch.rand(places.shape, dtype=torch.float64, generator=generator)
+    return places.gather(1, keys.argsort(1)).t().flatten()
+
+
 class Batches:
     """The batches of a data set in all epochs.
 
@@ -28,7 +64,7 @@ class Batches:
         length: Number of samples in the data set.
         batch_size: Number of samples in a batch, over all processes.
         seed: The seed of the run.
-        shuffle: Whether each epoch has its own random order.
+        shuffle: Whether each epoch has its own random order, or how it is drawn.
         drop_last: Whether to drop the last samples of an epoch if they do not fill a batch.
         world_size: Number of processes.
 
@@ -46,7 +82,7 @@ class Batches:
         batch_size: int,
         *,
         seed: int,
-        shuffle: bool,
+        shuffle: bool | InChunks,
         drop_last: bool,
         world_size: int = 1,
     ) -> None:
@@ -104,6 +140,9 @@ class Batches:
         if not self._shuffle:
             return list(range(self.length))
         generator = torch.Generator().manual_seed(derive(self._seed, epoch))
+        if isinstance(self._shuffle, InChunks):
+            order: list[int] = self._shuffle.order(self.length, self.batch_size, generator).tolist()
+            return order
         return [int(index) for index in torch.randperm(self.length, generator=generator).tolist()]
 
 

@@ -96,7 +96,7 @@ class Workers:
         samples = ", ".join(str(position.sample) for position in positions[:16])
         samples += ", ..." if len(positions) > 16 else ""
         loading = f"(it was loading samples {samples})"
-        if not isinstance(error, RuntimeError):
+        if not isinstance(error, RuntimeError) and not dead:
             return DataError(f"{self.name}: cannot receive a batch of worker {worker} {loading}: {error}")
         if "timed out" in str(error):
             problem = f"worker {worker} returned no batch within {self.timeout:g} seconds {loading}"
@@ -104,7 +104,10 @@ class Workers:
         fix = "if memory ran out, set fewer `workers` or a smaller `batch_size`"
         if "Bus error" in str(error) or "shared memory" in str(error):
             fix = "shared memory (/dev/shm) ran out; enlarge it, or set fewer `workers` or a smaller `batch_size`"
-        reason = str(error).splitlines()[0].rstrip(".")
+        # A worker that dies while a batch of it is under way breaks the connection, which has no text.
+        reason = (
+            str(error).splitlines()[0].rstrip(".") if isinstance(error, RuntimeError) else "it exited or was killed"
+        )
         return ResourceError(f"{self.name}: worker {worker} died {loading}: {reason}. Fix: {fix}")
 
 

@@ -142,6 +142,21 @@ class ExampleEntry(BaseModel):
     dtype: DType = "float32"
 
 
+class ShuffleEntry(BaseModel):
+    """A shuffle for data that is slow to read in any order, such as remote shards.
+
+    Attributes:
+        chunk: Number of successive samples that are read at about the same time, such as the number in a shard.
+        window: Number of samples that are mixed with each other at a time, several chunks. Processes share the
+            chunks of a window among them.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    chunk: Count
+    window: Count
+
+
 class DatasetEntry(Entry):
     """A data set and how it is batched.
 
@@ -149,8 +164,8 @@ class DatasetEntry(Entry):
         batch_size: Number of samples in one iteration, summed over all processes.
         workers: Number of worker processes that load data. 0: load in the training process.
         timeout: Maximum time in seconds to wait for a batch of a worker before the run stops. 0: no limit.
-        shuffle: Whether to draw a new order of the samples in each epoch. null: true for `train`, false for
-            evaluations.
+        shuffle: Whether to draw a new order of the samples in each epoch, or `{chunk: 1000, window: 20000}`, which
+            reads successive samples together. null: true for `train`, false for evaluations.
         drop_last: Whether to skip the samples at the end of an epoch that do not fill a batch. Evaluations always use
             all samples.
         keys: Keys that the data set yields, for a data set whose code does not declare them. null: the declared keys.
@@ -168,7 +183,7 @@ class DatasetEntry(Entry):
     batch_size: Count = 1
     workers: Natural = 0
     timeout: NotNegative = 0
-    shuffle: bool | None = None
+    shuffle: bool | ShuffleEntry | None = None
     drop_last: bool = True
     keys: list[Key] | None = None
     max_bad: Natural = 0

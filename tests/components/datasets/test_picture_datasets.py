@@ -13,6 +13,7 @@ from PIL import Image
 from artschool.components.datasets.image_folder import ImageFolder
 from artschool.components.datasets.pairs import make_pair, random_patch
 from artschool.components.datasets.photos import PhotoPatches, Photos
+from artschool.components.datasets.pictures import orient, orient_pixels
 from artschool.components.datasets.pixels import from_pillow, to_tensor
 from artschool.errors import DataError, ResourceError
 
@@ -44,6 +45,15 @@ def test_a_patch_is_cut_where_the_generator_says() -> None:
         torch.manual_seed(seed)
         corners.add(int(random_patch(image, 4, augment=False, name="x")[0, 0, 0]))
     assert corners == {0, 1, 2, 6, 7, 8, 12, 13, 14}
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+def test_pixels_are_oriented_as_tensors_are(flip: bool, quarters: int) -> None:
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    turned = to_tensor(orient_pixels(pixels, (flip, quarters)))
+    assert turned.is_contiguous()
+    assert torch.equal(turned, orient(to_tensor(pixels), (flip, quarters)))
 
 
 def test_a_picture_smaller_than_a_patch_is_named() -> None:

@@ -56,7 +56,7 @@ def read_audio(file: Path, sample_rate: int) -> Tensor:
     if problem := _problem(samples):
         raise DataError(f"{file}: {problem}")
     length = -(-len(samples) * sample_rate // rate)
-    mono = samples.mean(1)
+    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(1)
     if rate != sample_rate:
         mono = _soxr().resample(mono, rate, sample_rate)
     return fit(torch.from_numpy(mono), length)
@@ -67,7 +67,7 @@ def _problem(samples: NDArray[np.float32]) -> str:
     if not samples.size:
         return "expected audio, got no samples. Fix: replace the file or remove it"
     # NaN in the samples makes both NaN.
-    low, high = float(samples.min()), float(samples.max())
+    low, high = (float(end) for end in torch.from_numpy(samples).aminmax())
     if not math.isfinite(low) or not math.isfinite(high):
         return "expected finite samples, got NaN or infinity. Fix: replace the file or remove it"
     if max(-low, high) <= LARGEST:
@@ -78,7 +78,7 @@ def _problem(samples: NDArray[np.float32]) -> str:
 
 def fit(audio: Tensor, length: int) -> Tensor:
     """Cut the audio, or pad it with silence at the end, to (length,)."""
-    return F.pad(audio[:length], (0, max(0, length - len(audio))))
+    return audio[:length] if len(audio) >= length else F.pad(audio, (0, length - len(audio)))
 
 
 def _unreadable(file: Path, error: Any) -> DataError:

@@ -11,7 +11,7 @@ from artschool.components.datasets.pictures import (
     Crop,
     Pictures,
     crop_image,
-    orient,
+    orient_pixels,
     random_orientation,
 )
 from artschool.components.datasets.pixels import to_tensor
@@ -61,4 +61,4 @@ class ImageFolder:
     def __getitem__(self, index: int) -> Corrupted:
         name = self._pictures.name(index)
         image = crop_image(self._pictures.read(index), self._size, self._crop, self._pictures.location(index))
-        return self._degrade(orient(to_tensor(image), random_orientation(self._augment)), name)
+        return self._degrade(to_tensor(orient_pixels(image, random_orientation(self._augment))), name)

@@ -10,7 +10,7 @@ from artschool.components.datasets.pictures import (
     Augment,
     Pictures,
     cut,
-    orient,
+    orient_pixels,
     random_corner,
     random_orientation,
 )
@@ -78,7 +78,7 @@ class ImagePairs:
             lq, hq = cut(lq, top, left, side), cut(hq, top * scale, left * scale, self._size)
         orientation = random_orientation(self._augment)
         return {
-            "lq": orient(to_tensor(lq), orientation),
-            "hq": orient(to_tensor(hq), orientation),
+            "lq": to_tensor(orient_pixels(lq, orientation)),
+            "hq": to_tensor(orient_pixels(hq, orientation)),
             "name": self._hq.name(large),
         }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -93,6 +94,13 @@ def orient(image: Tensor, orientation: tuple[bool, int]) -> Tensor:
     flip, quarters = orientation
     image = image.flip(-1) if flip else image
     return image.rot90(quarters, (-2, -1)) if quarters else image
+
+
+def orient_pixels(pixels: Pixels, orientation: tuple[bool, int]) -> Pixels:
+    """Flip and rotate (H, W, C) as `orient` does. A view: `to_tensor` copies the pixels anyway."""
+    flip, quarters = orientation
+    pixels = pixels[:, ::-1] if flip else pixels
+    return np.rot90(pixels, quarters) if quarters else pixels
 
 
 def crop_image(pixels: Pixels, size: int | None, crop: Crop, location: str) -> Pixels:

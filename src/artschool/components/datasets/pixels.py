@@ -16,6 +16,8 @@ from torch import Tensor
 from artschool.errors import DataError
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
+DECODERS = tuple(dict.fromkeys(FORMATS.values()))
+"""Pillow's names of these formats."""
 UNSUPPORTED = frozenset(
     (
         ".tif",
@@ -102,7 +104,7 @@ def pixels_of(image: Image.Image, location: str) -> Pixels:
 
 
 def _open(data: bytes) -> Any:
-    return Image.open(io.BytesIO(data), formats=tuple(set(FORMATS.values())))
+    return Image.open(io.BytesIO(data), formats=DECODERS)
 
 
 def _in_range(values: Pixels, white: int, location: str) -> Pixels:
@@ -144,7 +146,7 @@ def _orientation(image: Image.Image) -> int:
 
 def _upright(pixels: Pixels, orientation: int) -> Pixels:
     """Turn and mirror the pixels as EXIF's orientation demands."""
-    turned = np.rot90(pixels, QUARTERS.get(orientation, 0))
+    turned = np.rot90(pixels, QUARTERS[orientation]) if orientation in QUARTERS else pixels
     return turned[:, ::-1] if orientation in MIRRORED else turned
 
 
