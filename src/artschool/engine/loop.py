@@ -10,7 +10,7 @@ from typing import Any
 from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
-from artschool.engine.due import Outcome, look, perform_due, saved_on_failure
+from artschool.engine.due import Outcome, SavedOnFailure, look, perform_due
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
@@ -87,7 +87,7 @@ def _alone_in_folder(run: RunState) -> Iterator[None]:
 def _guarded(run: RunState, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The batches. If one cannot be read, the last finished iteration is saved."""
     while True:
-        with saved_on_failure(run):
+        with SavedOnFailure(run):
             batch = next(batches, None)
         if batch is None:
             return

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from artschool.config.when import When
 from artschool.engine.callbacks import GatedCallback
-from artschool.engine.freeze import unfrozen
+from artschool.engine.freeze import require_gradients
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
@@ -101,17 +101,11 @@ class TrainStep:
         parameters = self.trainable(iteration)
         for hook in self._before:
             hook(iteration)
-        with unfrozen(parameters):
-            factors = part_factors(self.graph, batches, context, self.autocast)
-            for (state, share), factor in zip(batches, factors):  # noqa: B905  # factors may have no end
-                context.share = share
-                with self.autocast():
-                    total = self.graph.forward(state, iteration, context.record, factor)
-                if total is not None:
-                    context.record(self._total, total)
-                    if parameters:
-                        self._backward_from(total, context)
-                state.keep_only(self.graph.kept)
+        require_gradients(parameters, True)
+        try:
+            self._accumulate(batches, context, is_trained=bool(parameters))
+        finally:
+            require_gradients(parameters, False)
         if not parameters or self.update is None or not self.update.prepare(iteration):
             return []
         moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
@@ -122,6 +116,19 @@ class TrainStep:
         for hook in self._after:
             hook(iteration)
         return moved
+
+    def _accumulate(self, batches: MicroBatches, context: TrainContext, *, is_trained: bool) -> None:
+        """Forward and backward over every micro-batch."""
+        factors = part_factors(self.graph, batches, context, self.autocast)
+        for (state, share), factor in zip(batches, factors):  # noqa: B905  # factors may have no end
+            context.share = share
+            with self.autocast():
+                total = self.graph.forward(state, context.iteration, context.record, factor)
+            if total is not None:
+                context.record(self._total, total)
+                if is_trained:
+                    self._backward_from(total, context)
+            state.keep_only(self.graph.kept)
 
     def _backward_from(self, total: Tensor, context: TrainContext) -> None:
         assert self.update is not None
