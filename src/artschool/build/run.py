@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.build.bind import Binder, construct, on_device
 from artschool.build.data import batches_of, build_data, train_data
+from artschool.build.torch_flags import set_torch_flags
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.ranges import Reading, misfit, undeclared_readings
@@ -26,6 +27,7 @@ from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.freeze import freeze, set_mode
 from artschool.engine.hooks import hooks
+from artschool.engine.memory_format import use_channels_last
 from artschool.engine.meters import Meters
 from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
 from artschool.engine.precision import Precision
@@ -71,11 +73,13 @@ def build(
     file = config.sections
     device = device or choose_device(config)
     ranks.start(device)
-    _set_torch_flags(file.train)
+    set_torch_flags(file.train, device)
     context = TrainContext(device, Meters())
     loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
     data = train_data(config, loaders["train"])
-    networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
+    networks = {
+        name: _network(component, file.seed, file.train, device, note) for name, component in config.networks.items()
+    }
     _broadcast_initial_values(networks.values())
     emas = _averages(config, networks)
     binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
@@ -140,7 +144,7 @@ def choose_device(config: Config) -> torch.device:
     return device
 
 
-def _network(component: Component, seed: int, device: torch.device, note: Note) -> nn.Module:
+def _network(component: Component, seed: int, train: TrainSection, device: torch.device, note: Note) -> nn.Module:
     name = component.path.rpartition(".")[2]
     entry = component.entry
     assert isinstance(entry, NetworkEntry)
@@ -162,7 +166,10 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
     freeze(network, entry.frozen, _location_of(component, "frozen"))
     patterns = entry.activation_checkpointing
     checkpoint_activations(network, patterns, _location_of(component, "activation_checkpointing"))
-    return on_device(network, device)
+    network = on_device(network, device)
+    if train.channels_last if entry.channels_last is None else entry.channels_last:
+        use_channels_last(network)
+    return network
 
 
 def _location_of(component: Component, option: str) -> str:
@@ -195,13 +202,6 @@ def _average(config: Config, name: str, network: nn.Module, decay: float) -> Ema
     except ConfigError as error:
         place = config.tree.at(("ema", "networks")).place
         raise ConfigError(f"{place}: ema.networks: {name!r} {error}") from error
-
-
-def _set_torch_flags(train: TrainSection) -> None:
-    """Set the flags that torch keeps for the whole process."""
-    torch.use_deterministic_algorithms(train.deterministic)
-    torch.backends.cudnn.benchmark = train.cudnn_benchmark
-    torch.autograd.set_detect_anomaly(train.detect_anomaly)
 
 
 def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
@@ -293,6 +293,7 @@ def _evaluation(
         metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},
         networks=[*binder.used, *binder.modules.values()],
         check_values=partial(_check_values, undeclared_readings(config, evaluation), note),
+        channels_last=config.sections.train.channels_last,
     )
 
 

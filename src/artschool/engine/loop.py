@@ -111,7 +111,9 @@ def _train_once(run: RunState, batch: dict[str, Any]) -> MicroBatches:
         hook(iteration, run.folder)
     run.trained_parameters.check()
     total = run.data.batches.size(position)
-    batches = MicroBatches(batch, run.sections.train.num_micro_batches(iteration), total, run.device)
+    train = run.sections.train
+    count = train.num_micro_batches(iteration)
+    batches = MicroBatches(batch, count, total, run.device, channels_last=train.channels_last)
     train_iteration(run.steps, run.emas, batches, run.context)
     run.iteration = iteration + 1
     return batches

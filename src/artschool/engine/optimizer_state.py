@@ -69,10 +69,21 @@ def load(update: Update, slots: Mapping[nn.Parameter, Slots], groups: Mapping[in
         state[index] |= {k: v.to(device) if isinstance(v, Tensor) else v for k, v in written.items()}
     # torch numbers parameters in the order of the groups; it chooses device and dtype.
     numbered = enumerate(update.scheduled.own_parameters)
-    kept = {index: dict(slots[parameter]) for index, parameter in numbered if slots.get(parameter)}
+    kept = {
+        index: {slot: _in_layout_of(parameter, value) for slot, value in slots[parameter].items()}
+        for index, parameter in numbered
+        if slots.get(parameter)
+    }
     update.optimizer.load_state_dict({"state": kept, "param_groups": state})
     if isinstance(update.optimizer, torch.optim.SGD):
         start_momentum(update.optimizer)
+
+
+def _in_layout_of(parameter: nn.Parameter, value: Any) -> Any:
+    """A slot in the memory format of its parameter, since fused optimizers read memory in its order."""
+    if not isinstance(value, Tensor) or value.shape != parameter.shape or value.stride() == parameter.stride():
+        return value
+    return torch.empty_like(parameter, dtype=value.dtype, device=value.device).copy_(value)
 
 
 def needed_slots(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Any] | None:

@@ -93,11 +93,14 @@ class NetworkEntry(Gated):
         activation_checkpointing: Patterns of module names, such as `[body.*]`. Matching modules recompute their
             activations in the backward pass instead of storing them, which saves memory and costs time. Gradients
             stay the same.
+        channels_last: Whether weights of 4 or 5 dimensions keep the channels next to each other in memory. null: the
+            value of `train.channels_last`.
     """
 
     weights: Path | WeightsEntry | None = None
     frozen: bool | list[str] = False
     activation_checkpointing: list[str] = []
+    channels_last: bool | None = None
 
 
 DType = Literal[
