@@ -74,7 +74,7 @@ def test_the_memory_is_constant(monkeypatch: pytest.MonkeyPatch) -> None:
         tracemalloc.stop()
         return size
 
-    add(MOST_FLAGS)
+    add(10 * MOST_FLAGS)
     assert add(10 * MOST_FLAGS) < 4096
 
 

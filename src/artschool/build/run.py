@@ -14,11 +14,11 @@ from artschool import ranks
 from artschool.build.bind import Binder, construct
 from artschool.build.data import batches_of, build_data, train_data
 from artschool.build.shards import check_even, meshes_of, place
+from artschool.build.torch_flags import set_torch_flags
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
-from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
@@ -74,7 +74,7 @@ def build(
     file = config.sections
     device = device or choose_device(config)
     ranks.start(device)
-    _set_torch_flags(file.train)
+    set_torch_flags(file.train, device)
     context = TrainContext(device, Meters())
     loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
     data = train_data(config, loaders["train"])
@@ -217,13 +217,6 @@ def _average(config: Config, name: str, network: nn.Module, decay: float) -> Ema
         raise ConfigError(f"{place}: ema.networks: {name!r} {error}") from error
 
 
-def _set_torch_flags(train: TrainSection) -> None:
-    """Set the flags that torch keeps for the whole process."""
-    torch.use_deterministic_algorithms(train.deterministic)
-    torch.backends.cudnn.benchmark = train.cudnn_benchmark
-    torch.autograd.set_detect_anomaly(train.detect_anomaly)
-
-
 def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
     """Put networks that a step trains into train mode, and the others and frozen layers into eval mode."""
     trained = {name for step in config.steps.values() for name in step.section.trained}
@@ -317,6 +310,7 @@ def _evaluation(
         networks=[*binder.used, *binder.modules.values()],
         check_values=partial(_check_values, undeclared_readings(config, evaluation), note),
         is_even=bool(sharded),
+        channels_last=config.sections.train.channels_last,
     )
 
 

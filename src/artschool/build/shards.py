@@ -11,9 +11,11 @@ from torch import nn
 from artschool import ranks
 from artschool.build.bind import on_device
 from artschool.config.parallel import methods_called, parallel_entry, parallel_of
-from artschool.config.structure import Config, EvaluationConfig
+from artschool.config.structure import Component, Config, EvaluationConfig
+from artschool.engine.memory_format import use_channels_last
 from artschool.engine.sharding import Meshes, gather_for_methods, shard_network
 from artschool.errors import ConfigError
+from artschool.registry.entries import NetworkEntry
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
@@ -33,14 +35,22 @@ def meshes_of(config: Config, device: torch.device) -> dict[str, DeviceMesh | No
 
 def place(module: nn.Module, config: Config, name: str, mesh: DeviceMesh | None, device: torch.device) -> None:
     """Bring a network or its average to the device, with the values of rank 0, and shard it if it has a mesh."""
+    component = config.networks[name]
     if mesh is None:
         on_device(module, device)
         ranks.broadcast([*module.parameters(), *module.buffers()])
+        if _keeps_channels_last(component, config):
+            use_channels_last(module)
         return
-    component = config.networks[name]
     wrap = parallel_entry(component).wrap
     shard_network(module, mesh, wrap, device, f"{component.node.place}: {component.path}")
     gather_for_methods(module, methods_called(config, name))
+
+
+def _keeps_channels_last(component: Component, config: Config) -> bool:
+    entry = component.entry
+    assert isinstance(entry, NetworkEntry)
+    return config.sections.train.channels_last if entry.channels_last is None else entry.channels_last
 
 
 def check_even(evaluation: EvaluationConfig, sharded: Collection[str], number: int) -> None:

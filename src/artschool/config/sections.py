@@ -128,6 +128,11 @@ class TrainSection(Section):
         parallel: Where several processes keep the networks. `replicate`: each has all parameters. `shard`: each has a
             part of the parameters, gradients, optimizer state and averages, and gathers whole modules to compute.
             `{shard: N, replicate: M}`: M groups of N processes, each of which shards the networks.
+        matmul_precision: Precision of float32 products of matrices and convolutions. `highest`: float32. `high`: may
+            use TF32 on a GPU, with 10 bits of mantissa. `medium`: may use bfloat16. null: `high` on a CUDA device, and
+            torch's own setting elsewhere or if `deterministic` is true.
+        channels_last: Whether images and weights of 4 or 5 dimensions keep the channels next to each other in memory,
+            which suits convolutions on GPUs.
     """
 
     iterations: Count | None = None
@@ -145,10 +150,17 @@ class TrainSection(Section):
     cudnn_benchmark: bool = False
     detect_anomaly: bool = False
     parallel: Parallel = "replicate"
+    matmul_precision: Literal["highest", "high", "medium"] | None = None
+    channels_last: bool = False
 
     def length(self, per_epoch: int) -> int:
         """The number of iterations of the run, given those of an epoch."""
         return self.iterations or (self.epochs or 0) * per_epoch
+
+    def matmul_precision_on(self, device_type: str) -> str | None:
+        """The precision of float32 products on a type of device. None: torch's own setting."""
+        default = "high" if device_type == "cuda" and not self.deterministic else None
+        return self.matmul_precision or default
 
     @property
     def max_parts(self) -> int:

@@ -144,12 +144,3 @@ def _cut(value: Any, size: int, start: int, stop: int) -> Any:
     if (isinstance(value, list) or _has_samples(value)) and len(value) == size:
         return value[start:stop]
     return value
-
-
-def to_device(batch: Mapping[str, Any], device: torch.device) -> dict[str, Any]:
-    """The batch with all tensors on a device."""
-    if device.type == "cpu":
-        return dict(batch)
-    return {
-        key: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value for key, value in batch.items()
-    }

@@ -7,8 +7,7 @@ error, or take hours. A checkpoint is `pending` until they are done, and a run t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -58,42 +57,48 @@ class Due(NamedTuple):
 
 def perform_due(run: RunState, outcome: Outcome) -> None:
     """Run every action that is due after the iteration that has just finished."""
-    with saved_on_failure(run):
+    with SavedOnFailure(run):
         run.pending = _is_look_due(run, outcome)
         _perform(ADVANCE, run, outcome)
     _perform(SAVE, run, outcome)
-    look(run, outcome)
+    if run.pending:
+        look(run, outcome)
 
 
 def look(run: RunState, outcome: Outcome) -> None:
     """Do what is pending after the last finished iteration, then add to its checkpoint what changed."""
-    before = _versions(run) if run.pending else {}
-    with saved_on_failure(run):
+    before = _versions(run)
+    with SavedOnFailure(run):
         _perform(LOOK, run, outcome)
-    if run.pending:
-        _finish(run, has_changed=_versions(run) != before)
+    _finish(run, has_changed=_versions(run) != before)
 
 
-@contextmanager
-def saved_on_failure(run: RunState) -> Iterator[None]:
+@dataclass(slots=True)
+class SavedOnFailure:
     """If the block raises, save the last finished iteration, unless it is saved already, and add a note to the error.
 
     Inside the block, networks must be as an iteration has left them. With several processes, nothing is saved, since
     those that have not failed do not take part.
     """
-    try:
-        yield
-    except Exception as error:
-        if ranks.world_size() == 1:
-            try:
-                checkpoint.save_now(run)
-            except Exception as failure:
-                error.add_note(f"The last iterations could not be saved: {failure}")
-        if run.saved_at and run.saved_at == run.iteration:
-            error.add_note(
-                f"A checkpoint is saved after iteration {run.iteration}. To resume, run the same command again"
-            )
-        raise
+
+    run: RunState
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception):
+            _save_after(self.run, error)
+
+
+def _save_after(run: RunState, error: Exception) -> None:
+    if ranks.world_size() == 1:
+        try:
+            checkpoint.save_now(run)
+        except Exception as failure:
+            error.add_note(f"The last iterations could not be saved: {failure}")
+    if run.saved_at and run.saved_at == run.iteration:
+        error.add_note(f"A checkpoint is saved after iteration {run.iteration}. To resume, run the same command again")
 
 
 def _perform(actions: Sequence[Due], run: RunState, outcome: Outcome) -> None:
@@ -128,7 +133,7 @@ def _due_evaluations(run: RunState) -> tuple[Evaluation, ...]:
 
 
 def _is_look_due(run: RunState, outcome: Outcome) -> bool:
-    return any(is_due(run, outcome) for is_due in (_is_picture_due, _is_log_due, _is_evaluation_due))
+    return _is_picture_due(run, outcome) or _is_log_due(run, outcome) or _is_evaluation_due(run, outcome)
 
 
 def _is_record_due(run: RunState, outcome: Outcome) -> bool:

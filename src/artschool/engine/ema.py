@@ -45,14 +45,11 @@ class Ema:
                 the device: 1.0 if it skipped non-finite gradients, else 0.0. If all skipped, the average is unchanged.
         """
         self._match_if_changed()
-        flags = [flag for flag in found_inf if flag is not None]
-        rate = 1 - self.decay
-        if self._average and len(flags) < len(found_inf):
-            torch._foreach_lerp_(self._average, self._source, rate)
-        elif self._average:
-            skipped = flags[0] if len(flags) == 1 else torch.stack(flags).amin()
-            weight = torch.rsub(skipped, rate, alpha=rate)
-            torch._foreach_lerp_(self._average, self._source, [weight] * len(self._average))
+        skipped = _all_skipped(found_inf)
+        for average, source in self._fused:
+            _move(average, source, 1 - self.decay, skipped)
+        if self._lerped[0]:
+            _lerp(*self._lerped, 1 - self.decay, skipped)
         if self._copies:
             torch._foreach_copy_(self._copies, self._copied)
 
@@ -63,8 +60,8 @@ class Ema:
         torch._foreach_copy_([*self._average, *self._copies], [*self._source, *self._copied])
 
     def _match_if_changed(self) -> None:
-        # The code may also give a tensor that stays the same object another size: `buffer.data = values`.
-        if self._identities.changed() or list(map(Tensor.numel, self._watched)) != self._sizes:
+        # The code may also give a tensor that stays the same object another layout: `buffer.data = values`.
+        if self._identities.changed() or _layouts(self._watched) != self._seen_layouts:
             self._match()
 
     def _match(self) -> None:
@@ -83,7 +80,8 @@ class Ema:
             (self._source if is_averaged else self._copied).append(ranks.local(tensor))
             (self._average if is_averaged else self._copies).append(ranks.local(average_tensor))
         self._watched = [*self._source, *self._copied]
-        self._sizes = [tensor.numel() for tensor in self._watched]
+        self._seen_layouts = _layouts(self._watched)
+        self._fused, self._lerped = _groups(self._average, self._source)
         self._identities = Identities(table for pair in pairs for module in pair for table in tables_of(module))
 
     def _modules(self, source: nn.Module, average: nn.Module, seen: set[nn.Module]) -> Iterator[tuple[nn.Module, ...]]:
@@ -103,6 +101,69 @@ class Ema:
         copied = frozen_copy(module)
         self._originals |= zip(copied.modules(), module.modules(), strict=False)
         return copied
+
+
+def _all_skipped(found_inf: Sequence[Tensor | None]) -> Tensor | None:
+    """1.0 on the device if every optimizer skipped its update, else 0.0. None: one of them does not skip."""
+    flags = [flag for flag in found_inf if flag is not None]
+    if len(flags) < len(found_inf):
+        return None
+    return flags[0] if len(flags) == 1 else torch.stack(flags).amin()
+
+
+Tensors = list[Tensor]
+
+
+def _groups(averages: Tensors, sources: Tensors) -> tuple[list[tuple[Tensors, Tensors]], tuple[Tensors, Tensors]]:
+    """The pairs that `_move` takes, by type and dtype, and the other ones."""
+    fused: dict[object, tuple[Tensors, Tensors]] = {}
+    others: tuple[Tensors, Tensors] = ([], [])
+    for average, source in zip(averages, sources, strict=True):
+        # The kernel reads memory in its order.
+        fits = average.stride() == source.stride() and average.device == source.device
+        has_kernel = average.is_floating_point() and average.device.type in ("cpu", "cuda")
+        group = fused.setdefault((type(source), source.dtype), ([], [])) if fits and has_kernel else others
+        group[0].append(average)
+        group[1].append(source)
+    return list(fused.values()), others
+
+
+def _move(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | None) -> None:
+    """`average -= rate * (average - source)` in one kernel for all, unless `skipped` is 1.
+
+    This is a step of torch's fused SGD on the averages, along the negative sources, with a weight decay of 1. Unlike
+    `lerp`, it skips on the device without a kernel for each tensor, and needs no memory. For float32 on a CPU and a
+    rate below 0.5, the result has the same bits.
+    """
+    torch._fused_sgd_(
+        _local(averages),
+        _local(sources),
+        [],
+        weight_decay=1.0,
+        momentum=0.0,
+        lr=rate,
+        dampening=0.0,
+        nesterov=False,
+        maximize=True,
+        is_first_step=False,
+        found_inf=skipped,
+    )
+
+
+def _local(tensors: Tensors) -> Tensors:
+    """The parts that this process has of tensors that are divided among processes."""
+    return [tensor.to_local() for tensor in tensors] if hasattr(tensors[0], "to_local") else tensors
+
+
+def _lerp(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | None) -> None:
+    if skipped is None:
+        torch._foreach_lerp_(averages, sources, rate)
+    else:
+        torch._foreach_lerp_(averages, sources, [torch.rsub(skipped, rate, alpha=rate)] * len(averages))
+
+
+def _layouts(tensors: Sequence[Tensor]) -> list[object]:
+    return [*map(Tensor.numel, tensors), *map(Tensor.stride, tensors)]
 
 
 def _match_tables(source: Mapping[str, Any], own: dict[str, Any], counterpart: Callable[[Any, Any], Any]) -> None:

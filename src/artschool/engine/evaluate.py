@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.data.collate import size_of, to_device
+from artschool.data.collate import size_of
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import Seeds, forked_rng, seed_all
+from artschool.data.to_device import to_device
 from artschool.engine.meters import Meters
 from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall, LossCall
@@ -75,6 +76,7 @@ class Evaluation:
         check_values: Called once, with the values of the first batch.
         is_even: Whether every process runs equally many batches, since sharded networks wait for all processes. What a
             process runs in addition is not recorded.
+        channels_last: Whether images get this memory format.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Evaluation:
     networks: Sequence[nn.Module]
     check_values: Callable[[Mapping[str, Any]], None] | None = None
     is_even: bool = False
+    channels_last: bool = False
 
     def is_due(self, finished: int, last: int) -> bool:
         """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
@@ -114,7 +117,7 @@ class Evaluation:
         with forked_rng(seeds(), device), in_eval_mode(self.networks), torch.no_grad(), closing(batches):
             for index, batch in enumerate(batches):
                 seed_all(seeds(rank + index * world_size), device)
-                state = State(to_device(batch, device), writer=self.loader.name)
+                state = State(to_device(batch, device, channels_last=self.channels_last), writer=self.loader.name)
                 if index >= sampler.own:
                     self._compute(state, max(iteration - 1, 0), _ignore)
                     continue

@@ -11,16 +11,10 @@ from torch import nn
 from artschool.errors import ConfigError
 
 
-@contextmanager
-def unfrozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
-    """Let these parameters require gradients. The trainer keeps all others frozen (see `all_frozen`)."""
+def require_gradients(parameters: Sequence[nn.Parameter], required: bool) -> None:
+    """Set whether these parameters require gradients. The trainer keeps all others frozen (see `all_frozen`)."""
     for parameter in parameters:
-        parameter.requires_grad = True
-    try:
-        yield
-    finally:
-        for parameter in parameters:
-            parameter.requires_grad = False
+        parameter.requires_grad = required
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.checkpoint import written_on_failure
-from artschool.engine.due import Outcome, look, perform_due, saved_on_failure
+from artschool.engine.due import Outcome, SavedOnFailure, look, perform_due
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
@@ -89,7 +89,7 @@ def _alone_in_folder(run: RunState) -> Iterator[None]:
 def _guarded(run: RunState, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """The batches. If one cannot be read, the last finished iteration is saved."""
     while True:
-        with saved_on_failure(run):
+        with SavedOnFailure(run):
             batch = next(batches, None)
         if batch is None:
             return
@@ -113,7 +113,9 @@ def _train_once(run: RunState, batch: dict[str, Any]) -> MicroBatches:
         hook(iteration, run.folder)
     run.trained_parameters.check()
     total = run.data.batches.size(position)
-    batches = MicroBatches(batch, run.sections.train.num_micro_batches(iteration), total, run.device)
+    train = run.sections.train
+    count = train.num_micro_batches(iteration)
+    batches = MicroBatches(batch, count, total, run.device, channels_last=train.channels_last)
     train_iteration(run.steps, run.emas, batches, run.context)
     run.iteration = iteration + 1
     return batches

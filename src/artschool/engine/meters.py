@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 import torch
@@ -12,23 +11,34 @@ from torch import Tensor
 from artschool import ranks
 
 Scalar = Tensor | float
-AnyScalar = TypeVar("AnyScalar", Tensor, float, Tensor | float)
-MOST_UNSUMMED = 256
-"""Maximum number of values of a name that are kept before they are added to its sum on the device.
+AnyScalar = TypeVar("AnyScalar", float, Tensor | float)
+MOST_UNSUMMED = 4096
+"""Maximum number of values that are kept before they are added to the sums on the device.
 
 With fewer of them between two log points, nothing is computed before they are read.
 """
 
 
 class Meters:
-    """Weighted means by name. `add` does not wait for the device; `means`, `drain` and `state_dict` wait once."""
+    """Weighted means by name. `add` does not wait for the device; `means`, `drain` and `state_dict` wait once.
+
+    Sums are in float64 and in the order of the calls of `add`: floats and tensors give the same bits, and so does a run
+    that resumes in between.
+    """
 
     def __init__(self) -> None:
-        self._sums: dict[str, _Sum] = defaultdict(_Sum)
+        self._sums: dict[str, tuple[Scalar, Scalar]] = {}
+        self._unsummed: list[tuple[str, Scalar, Scalar]] = []
 
     def add(self, name: str, value: Scalar, weight: Scalar = 1.0) -> None:
         """Add a detached scalar with its weight in the mean."""
-        self._sums[name].add(value, weight)
+        if isinstance(value, Tensor) and value.dtype is not torch.float32:
+            value = value.float()
+        self._unsummed.append((name, value, weight))
+        if len(self._unsummed) >= MOST_UNSUMMED:
+            entries = ((name, _wide(value), _wide(weight)) for name, value, weight in self._unsummed)
+            self._sums = _summed(self._sums, entries)
+            self._unsummed.clear()
 
     def means(self) -> dict[str, float]:
         """The mean of each name since `clear`, over all processes. A name whose weights sum to 0 is omitted."""
@@ -43,18 +53,21 @@ class Meters:
 
     def clear(self) -> None:
         """Drop all numbers."""
-        self._sums.clear()
+        self._sums = {}
+        self._unsummed.clear()
 
     def state_dict(self) -> dict[str, tuple[float, float]]:
         """Sums and weights by name since the last log point; waits for the device."""
-        numbers = iter(_numbers([tensor for kept in self._sums.values() for tensor in kept.tensors()]))
-        return {name: kept.read(numbers) for name, kept in self._sums.items()}
+        entries = [*((name, *pair) for name, pair in self._sums.items()), *self._unsummed]
+        numbers = iter(_numbers([scalar for _, *pair in entries for scalar in pair]))
+        read = [(name, next(numbers), next(numbers)) for name, *_ in entries]
+        sums = {name: (total, weight) for name, total, weight in read[: len(self._sums)]}
+        return _summed(sums, read[len(self._sums) :])
 
     def load_state_dict(self, state: dict[str, tuple[float, float]]) -> None:
         """Continue from the result of `state_dict`, without the numbers added so far."""
-        self._sums.clear()
-        for name, (total, weight) in state.items():
-            self._sums[name] = _Sum(total, weight)
+        self._sums = dict(state)
+        self._unsummed.clear()
 
 
 def summed(states: Iterable[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
@@ -67,50 +80,28 @@ def summed(states: Iterable[dict[str, tuple[float, float]]]) -> dict[str, tuple[
     return totals
 
 
-class _Sum:
-    """A weighted sum and the sum of its weights, in float64 and in the order of the calls of `add`."""
-
-    def __init__(self, total: Scalar = 0.0, weight: Scalar = 0.0) -> None:
-        self._total, self._weight = total, weight
-        self._unsummed: list[tuple[Scalar, Scalar]] = []
-
-    def add(self, value: Scalar, weight: Scalar) -> None:
-        self._unsummed.append((value.float() if isinstance(value, Tensor) else value, weight))
-        if len(self._unsummed) == MOST_UNSUMMED:
-            wide = [_wide(each) if isinstance(each, Tensor) else each for pair in self._unsummed for each in pair]
-            pairs = zip(wide[::2], wide[1::2], strict=True)
-            self._total, self._weight = _summed(self._total, self._weight, pairs)
-            self._unsummed.clear()
-
-    def tensors(self) -> list[Tensor]:
-        """Everything that is on the device, in the order in which `read` takes its numbers."""
-        return [scalar for scalar in self._scalars() if isinstance(scalar, Tensor)]
-
-    def read(self, numbers: Iterator[float]) -> tuple[float, float]:
-        """The two sums, given the numbers of `tensors`."""
-        total, weight, *rest = (next(numbers) if isinstance(scalar, Tensor) else scalar for scalar in self._scalars())
-        return _summed(total, weight, zip(rest[::2], rest[1::2], strict=True))
-
-    def _scalars(self) -> Iterable[Scalar]:
-        return (self._total, self._weight, *(scalar for pair in self._unsummed for scalar in pair))
-
-
 def _summed(
-    total: AnyScalar, weight: AnyScalar, pairs: Iterable[tuple[AnyScalar, AnyScalar]]
-) -> tuple[AnyScalar, AnyScalar]:
-    """One after the other: floats and tensors give the same bits, and so does a run that resumes in between."""
-    for value, factor in pairs:
-        total, weight = total + value * factor, weight + factor
-    return total, weight
+    sums: Mapping[str, tuple[AnyScalar, AnyScalar]], entries: Iterable[tuple[str, AnyScalar, AnyScalar]]
+) -> dict[str, tuple[AnyScalar, AnyScalar]]:
+    """The sums after more values and weights, one after the other."""
+    summed = dict(sums)
+    for name, value, factor in entries:
+        total, weight = summed.get(name, (0.0, 0.0))
+        summed[name] = (total + value * factor, weight + factor)
+    return summed
 
 
-def _wide(tensor: Tensor) -> Tensor:
+def _wide(scalar: Scalar) -> Scalar:
     """In float64, except on MPS, which does not have it."""
-    return tensor.float() if tensor.device.type == "mps" else tensor.double()
+    if not isinstance(scalar, Tensor):
+        return scalar
+    return scalar.float() if scalar.device.type == "mps" else scalar.double()
 
 
-def _numbers(tensors: list[Tensor]) -> list[float]:
-    """The values of scalar tensors; waits for the device once."""
-    if any(tensor.dtype != torch.float32 for tensor in tensors):
+def _numbers(scalars: list[Scalar]) -> list[float]:
+    """The values of scalars; waits for the device once."""
+    tensors = [scalar for scalar in scalars if isinstance(scalar, Tensor)]
+    if any(tensor.dtype is not torch.float32 for tensor in tensors):
         tensors = [_wide(tensor) for tensor in tensors]
-    return torch.stack(tensors).tolist() if tensors else []
+    values = iter(torch.stack(tensors).tolist() if tensors else [])
+    return [next(values) if isinstance(scalar, Tensor) else scalar for scalar in scalars]

@@ -88,7 +88,11 @@ def _own_slot(value: Any, parameter: nn.Parameter) -> Any:
         return value
     if ranks.is_sharded(parameter) and value.shape == parameter.shape:
         return shard_like(value, parameter)
-    return value.whole() if isinstance(value, Shards) else value.clone()
+    own = value.whole() if isinstance(value, Shards) else value.clone()
+    if own.shape != parameter.shape or own.stride() == parameter.stride():
+        return own
+    # In the memory format of the parameter, since fused optimizers read memory in its order.
+    return torch.empty_like(parameter, dtype=own.dtype, device=own.device).copy_(own)
 
 
 def needed_slots(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Any] | None:

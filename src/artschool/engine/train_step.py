@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from artschool.config.when import When
 from artschool.engine.callbacks import GatedCallback
-from artschool.engine.freeze import unfrozen
+from artschool.engine.freeze import require_gradients
 from artschool.engine.gradient_norm import total_norm
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
@@ -104,17 +104,11 @@ class TrainStep:
             hook(iteration)
         if self.update is not None and parameters:
             self.update.exchange.start(parameters)
-        with unfrozen(parameters):
-            factors = part_factors(self.graph, batches, context, self.autocast)
-            for index, ((state, share), factor) in enumerate(zip(batches, factors)):  # noqa: B905  # factors may have no end
-                context.share = share
-                with self.autocast():
-                    total = self.graph.forward(state, iteration, context.record, factor)
-                if total is not None:
-                    context.record(self._total, total)
-                    if parameters:
-                        self._backward_from(total, context, is_last=index == batches.limit - 1)
-                state.keep_only(self.graph.kept)
+        require_gradients(parameters, True)
+        try:
+            self._accumulate(batches, context, is_trained=bool(parameters))
+        finally:
+            require_gradients(parameters, False)
         if not parameters or self.update is None or not self.update.prepare(iteration):
             return []
         moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
@@ -125,6 +119,20 @@ class TrainStep:
         for hook in self._after:
             hook(iteration)
         return moved
+
+    def _accumulate(self, batches: MicroBatches, context: TrainContext, *, is_trained: bool) -> None:
+        """Forward and backward over every micro-batch."""
+        factors = part_factors(self.graph, batches, context, self.autocast)
+        last = batches.limit - 1
+        for index, ((state, share), factor) in enumerate(zip(batches, factors)):  # noqa: B905  # factors may have no end
+            context.share = share
+            with self.autocast():
+                total = self.graph.forward(state, context.iteration, context.record, factor)
+            if total is not None:
+                context.record(self._total, total)
+                if is_trained:
+                    self._backward_from(total, context, is_last=index == last)
+            state.keep_only(self.graph.kept)
 
     def _backward_from(self, total: Tensor, context: TrainContext, *, is_last: bool) -> None:
         assert self.update is not None

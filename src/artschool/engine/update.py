@@ -57,6 +57,7 @@ class Update:
         self.count = 0
         self.found_inf: Tensor | None = None
         self._accumulated = 0
+        self._unit = torch.ones((), device=self.parameters[0].device)
         self._dtypes = list({p.dtype: None for p in self.parameters})
         self._is_sharded = any(map(ranks.is_sharded, self.parameters))
         self._skips = SkipCounter()
@@ -110,12 +111,11 @@ class Update:
     def _find_non_finite(self, gradients: list[Tensor]) -> Tensor:
         """1.0 on the device if any element is NaN or infinite, else 0.0."""
         found = torch.zeros((), device=gradients[0].device)
-        unit = torch.ones((), device=gradients[0].device)
         # GradScaler's kernel: one pass over all gradients, here with a scale of one.
         for dtype in self._dtypes:
             same_dtype = gradients if len(self._dtypes) == 1 else [g for g in gradients if g.dtype == dtype]
             if same_dtype:
-                torch._amp_foreach_non_finite_check_and_unscale_(same_dtype, found, unit)
+                torch._amp_foreach_non_finite_check_and_unscale_(same_dtype, found, self._unit)
         if self._is_sharded:
             ranks.largest_in_place(found)
         return found

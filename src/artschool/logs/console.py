@@ -146,7 +146,9 @@ def print_plan(console: Console, run: RunState) -> None:
         every = f"every {evaluation.every} iterations and at the end" if evaluation.every else "at the end"
         lines.append(("evaluate", evaluation.name, f"{evaluation.batches.length:,} samples, {every}"))
     resumed = f", {run.iteration:,} of them finished" if run.iteration else ""
-    train = f"{run.iterations:,} iterations{resumed}, {run.sections.train.precision} on {run.device}"
+    products = run.sections.train.matmul_precision_on(run.device.type)
+    precision = f"{run.sections.train.precision}{f' (products: {products})' if products else ''}"
+    train = f"{run.iterations:,} iterations{resumed}, {precision} on {run.device}"
     lines += [("train", "", train), ("writes", "", str(run.folder))]
     width = max(len(name) for _, name, _ in lines)
     for kind, name, text in lines:

@@ -114,6 +114,8 @@ class NetworkEntry(Gated):
         wrap: Patterns of module names, such as `[blocks.*]`, for a sharded network. Each matching module is gathered
             for its own forward and backward pass only. null: the modules of a list or `Sequential` that have a
             million parameters or more.
+        channels_last: Whether weights of 4 or 5 dimensions keep the channels next to each other in memory. null: the
+            value of `train.channels_last`. A sharded network ignores it.
     """
 
     weights: Path | WeightsEntry | None = None
@@ -121,6 +123,7 @@ class NetworkEntry(Gated):
     activation_checkpointing: list[str] = []
     parallel: Parallel | None = None
     wrap: list[str] | None = None
+    channels_last: bool | None = None
 
 
 DType = Literal[

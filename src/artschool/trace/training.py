@@ -146,7 +146,8 @@ class TrainingTrace:
             self._update_for_step(iteration)
             # The second micro-batch differs from the first: gradients exist, and calls with `once` have run.
             count = min(2, self._config.sections.train.num_micro_batches(iteration))
-            states = MicroBatches(resized(self._samples, count * size), count, count * size, run.device)
+            batch, last = resized(self._samples, count * size), run.sections.train.channels_last
+            states = MicroBatches(batch, count, count * size, run.device, channels_last=last)
             self.observer.begin(states.first.values, self._config.data["train"])
             moved: dict[str, list[Tensor | None]] = {}
             for step in run.steps:

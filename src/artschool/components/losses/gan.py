@@ -122,7 +122,8 @@ def stopped_below(floor: float | None, loss: Tensor) -> Tensor:
 
 
 def _mean_of_all(logits: list[Tensor]) -> Tensor:
-    return total([part.detach().mean() for part in logits]) / len(logits)
+    means = [part.detach().mean() for part in logits]
+    return means[0] if len(means) == 1 else total(means) / len(means)
 
 
 _GENERATOR_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
