@@ -26,7 +26,6 @@ from artschool.engine.restore_optimizers import OptimizerRestorer, describe_opti
 from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState, samples_after
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
-from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
 
 Meters = list[dict[str, tuple[float, float]]]
