@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ from artschool.engine.resume_report import ResumeReport
 from artschool.engine.run import Run
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import CheckpointStore
-from artschool.storage.shards import Shards
+from artschool.storage.shards import Shards, whole
 from artschool.storage.tensors import read_content
 from tests.engine.toy_run import recorded, write
 
@@ -46,8 +47,14 @@ except BaseException:
 ranks.stop()
 os._exit(0)  # Without the teardown of the interpreter, in which a thread of gloo may abort.
 """
-SMALL = ("networks.gen={type: toy_plain_generator, width: 5}", "networks.critic={type: run_critic, width: 6}")
-"""Widths that two and three processes cannot divide evenly."""
+SMALL = (
+    "networks.gen={type: toy_plain_generator, width: 5}",  # Two and three processes cannot divide it evenly.
+    "networks.critic={type: run_critic, width: 6}",
+    "steps.gen.optimizer.eps=1e-4",  # Where a gradient is rounding noise, Adam divides it by itself.
+    "train.iterations=12",
+    "checkpoint.keep_last=9",
+)
+SHARD = "train.parallel=shard"
 
 
 def launch(folder: Path, count: int, *names: str) -> list[dict[str, str]]:
@@ -91,8 +98,8 @@ def hashes(run: Run) -> dict[str, str]:
             tensors |= {f"{step.graph.name}/{names[parameter]}/{slot}": value for slot, value in slots.items()}
     found = {}
     for name, value in sorted(tensors.items()):
-        whole = ranks.whole(value).detach().cpu().contiguous()
-        found[name] = hashlib.sha256(whole.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
+        full = ranks.whole(value).detach().cpu().contiguous()
+        found[name] = hashlib.sha256(full.reshape(-1).view(torch.uint8).numpy().tobytes()).hexdigest()
     return found
 
 
@@ -110,13 +117,13 @@ def state_of(folder: Path, run_dir: str, number: int, *overrides: str) -> dict[s
 
 
 def whole_run(folder: Path) -> dict[str, str]:
-    return hashes(load(folder, "whole", "train.parallel=shard").train())
+    return hashes(load(folder, "whole", SHARD).train())
 
 
 def resumed_run(folder: Path) -> dict[str, str]:
-    load(folder, "resumed", "train.parallel=shard", "train.iterations=7").train()
-    run = load(folder, "resumed", "train.parallel=shard")
-    assert run.iteration == 7
+    load(folder, "resumed", SHARD, "train.iterations=5").train()
+    run = load(folder, "resumed", SHARD)
+    assert run.iteration == 5
     return hashes(run.train())
 
 
@@ -128,19 +135,67 @@ def one_network_sharded(folder: Path) -> dict[str, str]:
 
 
 def replicated_run(folder: Path) -> dict[str, str]:
-    return hashes(load(folder, "replicated", "train.iterations=8").train())
+    return hashes(load(folder, "replicated").train())
 
 
 def sharded_reader(folder: Path) -> dict[str, str]:
-    return state_of(folder, "whole", 20, "train.parallel=shard")
+    return state_of(folder, "whole", 12, SHARD)
 
 
 def replicated_reader(folder: Path) -> dict[str, str]:
-    return state_of(folder, "whole", 20)
+    return state_of(folder, "whole", 12)
 
 
 def sharded_reader_of_replicated(folder: Path) -> dict[str, str]:
-    return state_of(folder, "replicated", 8, "train.parallel=shard")
+    return state_of(folder, "replicated", 12, SHARD)
+
+
+def continued(folder: Path, source: str, *overrides: str) -> dict[str, str]:
+    """Resume a run after iteration 5 and train it further. The largest difference from the uninterrupted run."""
+    from artschool import ranks
+
+    name = f"{source}_on_{ranks.world_size()}{'_sharded' if overrides else ''}"
+    if ranks.is_main():
+        shutil.copytree(folder / source / "checkpoints" / "00000005", folder / name / "checkpoints" / "00000005")
+    ranks.wait()
+    run = load(folder, name, *overrides)
+    assert run.iteration == 5
+    run.train()
+    if not ranks.is_main():
+        return {}
+    found, expected = (CheckpointStore(folder / run_dir / "checkpoints").load(12) for run_dir in (name, source))
+    stems = expected.tensors.keys()
+    assert found.tensors.keys() == stems
+    differences = [0.0]
+    for stem in stems:
+        one, other = found.saved(stem), expected.saved(stem)
+        assert one.keys() == other.keys()
+        differences += [float((whole(one[key]).double() - whole(other[key]).double()).abs().max()) for key in one]
+    return {"largest": str(max(differences))}
+
+
+def replicated_after_sharded(folder: Path) -> dict[str, str]:
+    return continued(folder, "whole")
+
+
+def sharded_after_sharded(folder: Path) -> dict[str, str]:
+    return continued(folder, "whole", SHARD)
+
+
+def sharded_after_replicated(folder: Path) -> dict[str, str]:
+    return continued(folder, "replicated", SHARD)
+
+
+def changed_optimizer(folder: Path) -> dict[str, str]:
+    """Other options of the optimizer keep its state, of which the parts are compared with what it needs."""
+    from artschool import ranks
+
+    if ranks.is_main():
+        shutil.copytree(folder / "whole", folder / "changed")
+    ranks.wait()
+    run = load(folder, "changed", SHARD, "steps.gen.optimizer.weight_decay=0.5", "train.iterations=13")
+    assert run.iteration == 12
+    return hashes(run)
 
 
 def failing_rank(folder: Path) -> dict[str, str]:
@@ -148,7 +203,7 @@ def failing_rank(folder: Path) -> dict[str, str]:
     from artschool import ranks
     from artschool.errors import ResourceError
 
-    run = load(folder, "failing", "train.parallel=shard", "train.iterations=6")
+    run = load(folder, "failing", SHARD, "train.iterations=6")
     if ranks.rank() == 1:
         os.environ["ARTSCHOOL_FAULT"] = "after_write=disk_full"
     texts = ""
@@ -164,11 +219,12 @@ def failing_rank(folder: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What two processes have saved. They import torch, train four times and read three times."""
+    """What two processes have saved: they train eight times and read four times."""
     folder = tmp_path_factory.mktemp("two")
     launch(
         folder, 2, "whole_run", "resumed_run", "one_network_sharded", "replicated_run", "failing_rank",
-        "sharded_reader", "replicated_reader", "sharded_reader_of_replicated",
+        "sharded_reader", "replicated_reader", "sharded_reader_of_replicated", "changed_optimizer",
+        "replicated_after_sharded", "sharded_after_replicated",
     )  # fmt: skip
     return folder
 
@@ -178,23 +234,27 @@ def answer(folder: Path, name: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_each_process_writes_its_parts_and_reads_them(folder: Path) -> None:
-    """Over five seconds: the fixture starts two processes."""
-    names = {path.name for path in (folder / "whole" / "checkpoints" / "00000020").iterdir()}
+    """Half a minute with the fixture, which starts two processes."""
+    names = {path.name for path in (folder / "whole" / "checkpoints" / "00000012").iterdir()}
     stems = ("gen", "gen.ema", "critic", "state.optimizers")
     shards = {f"{stem}.shard-0000{rank}.safetensors" for stem in stems for rank in (0, 1)}
     assert names == {*shards, "state.components.safetensors", "state.json", "manifest.json"}
-    whole = answer(folder, "whole_run")
-    assert answer(folder, "resumed_run") == whole
-    assert answer(folder, "sharded_reader") == whole
-    assert answer(folder, "replicated_reader") == whole
+    saved = answer(folder, "whole_run")
+    assert answer(folder, "resumed_run") == saved
+    assert answer(folder, "sharded_reader") == saved
+    assert answer(folder, "replicated_reader") == saved
+    assert answer(folder, "changed_optimizer") == saved
     assert answer(folder, "sharded_reader_of_replicated") == answer(folder, "replicated_run")
+    for name in ("replicated_after_sharded", "sharded_after_replicated"):
+        assert float(answer(folder, name)["largest"]) < 1e-6
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_one_process_reads_all(folder: Path) -> None:
-    assert state_of(folder, "whole", 20) == answer(folder, "whole_run")
+    assert state_of(folder, "whole", 12) == answer(folder, "whole_run")
+    assert float(continued(folder, "whole")["largest"]) < 1e-6
     assert state_of(folder, "one_network", 8) == answer(folder, "one_network_sharded")
     trained = artschool.load_trained(file_of(folder), run_dir=folder / "whole")
     found = {name: value for name, value in hashes(trained).items() if name.split("/")[0] in trained.stateful}
@@ -203,32 +263,32 @@ def test_one_process_reads_all(folder: Path) -> None:
     assert 0 < trained.evaluate()["held_out/psnr"] < 50
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_replicated_network_is_one_file_beside_the_parts_of_another(folder: Path) -> None:
     names = {path.name for path in (folder / "one_network" / "checkpoints" / "00000008").glob("*.safetensors")}
     assert {"critic.safetensors", "gen.shard-00000.safetensors", "gen.shard-00001.safetensors"} <= names
     assert not {"gen.safetensors", "critic.shard-00000.safetensors"} & names
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ["gen.safetensors", "gen.shard-00001.safetensors"])
 def test_weights_of_a_file_come_from_all_parts(folder: Path, tmp_path: Path, name: str) -> None:
-    path = folder / "whole" / "checkpoints" / "00000020" / name
+    path = folder / "whole" / "checkpoints" / "00000012" / name
     weights = f"networks.gen={{type: toy_plain_generator, width: 5, weights: {path}}}"
     run = artschool.load(write(tmp_path, *SMALL, weights), run_dir=tmp_path / "run")
-    whole = answer(folder, "whole_run")
-    assert {name: whole[name] for name in hashes(run) if name.startswith("gen/")} == {
+    saved = answer(folder, "whole_run")
+    assert {name: saved[name] for name in hashes(run) if name.startswith("gen/")} == {
         name: value for name, value in hashes(run).items() if name.startswith("gen/")
     }
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_folder_as_weights_names_the_whole_file(folder: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"00000020: critic.safetensors, gen.ema.safetensors, gen.safetensors$"):
-        read_content(folder / "whole" / "checkpoints" / "00000020")
+    with pytest.raises(CheckpointError, match=r"00000012: critic.safetensors, gen.ema.safetensors, gen.safetensors$"):
+        read_content(folder / "whole" / "checkpoints" / "00000012")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_failure_of_one_process_is_told_to_all(folder: Path) -> None:
     found = answer(folder, "failing_rank")
     main, other = found["texts"].splitlines()
@@ -237,16 +297,14 @@ def test_a_failure_of_one_process_is_told_to_all(folder: Path) -> None:
     assert found["names"] == ""
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("file", ["gen.shard-00001.safetensors", "state.optimizers.shard-00000.safetensors"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_damage_in_a_part_is_found_and_an_older_checkpoint_taken(
     folder: Path, tmp_path: Path, file: str, damage: str
 ) -> None:
-    import shutil
-
     shutil.copytree(folder / "whole" / "checkpoints", tmp_path / "checkpoints")
-    path = tmp_path / "checkpoints" / "00000020" / file
+    path = tmp_path / "checkpoints" / "00000012" / file
     data = bytearray(path.read_bytes())
     if damage == "remove":
         path.unlink()
@@ -254,15 +312,13 @@ def test_damage_in_a_part_is_found_and_an_older_checkpoint_taken(
         data[-3] ^= 1
         path.write_bytes(data if damage == "flip" else data[:-3])
     messages: list[str] = []
-    assert CheckpointStore(tmp_path / "checkpoints").newest_valid(messages.append) == 15
-    assert f"00000020/{file}: " in messages[0] and ("missing" if damage == "remove" else "damaged") in messages[0]
+    assert CheckpointStore(tmp_path / "checkpoints").newest_valid(messages.append) == 10
+    assert f"00000012/{file}: " in messages[0] and ("missing" if damage == "remove" else "damaged") in messages[0]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_missing_part_is_an_error_without_a_manifest(folder: Path, tmp_path: Path) -> None:
-    import shutil
-
-    source = folder / "whole" / "checkpoints" / "00000020" / "gen.shard-00000.safetensors"
+    source = folder / "whole" / "checkpoints" / "00000012" / "gen.shard-00000.safetensors"
     shutil.copy(source, tmp_path)
     with pytest.raises(
         CheckpointError, match=r"cannot read: 0\.bias: parts are missing \(expected 5 elements, got 3\)"
@@ -270,15 +326,13 @@ def test_a_missing_part_is_an_error_without_a_manifest(folder: Path, tmp_path: P
         read_content(tmp_path / "gen.safetensors")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
 def test_torch_reads_the_parts(folder: Path, tmp_path: Path) -> None:
     """The reader of torch.distributed.checkpoint finds the same tensors."""
-    import shutil
-
     import torch.distributed.checkpoint as dcp
 
-    for path in (folder / "whole" / "checkpoints" / "00000020").glob("gen.shard-*.safetensors"):
+    for path in (folder / "whole" / "checkpoints" / "00000012").glob("gen.shard-*.safetensors"):
         shutil.copy(path, tmp_path)
     ours = read_content(tmp_path / "gen.safetensors")
     theirs = {name: torch.zeros_like(value) for name, value in ours.items()}
@@ -288,10 +342,10 @@ def test_torch_reads_the_parts(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_region_is_put_together_from_the_parts_that_it_meets() -> None:
-    whole = torch.arange(60.0).reshape(6, 10)
-    shards = Shards((6, 10), [((0, 0), whole[:4, :7]), ((0, 7), whole[:4, 7:]), ((4, 0), whole[4:])])
-    assert torch.equal(shards.whole(), whole)
-    assert torch.equal(shards.region((1, 5), (4, 4)), whole[1:5, 5:9])
+    full = torch.arange(60.0).reshape(6, 10)
+    shards = Shards((6, 10), [((0, 0), full[:4, :7]), ((0, 7), full[:4, 7:]), ((4, 0), full[4:])])
+    assert torch.equal(shards.whole(), full)
+    assert torch.equal(shards.region((1, 5), (4, 4)), full[1:5, 5:9])
     assert shards.region((6, 0), (0, 10)).shape == (0, 10)
 
 
@@ -299,13 +353,15 @@ def test_a_region_is_put_together_from_the_parts_that_it_meets() -> None:
 @pytest.mark.parametrize("count", [3, 4])
 def test_other_numbers_of_processes_read_the_same_state(folder: Path, count: int) -> None:
     """Ten seconds each: three and four processes import torch and load the toy run twice."""
-    names = ["sharded_reader", "sharded_reader_of_replicated", *(["hybrid"] if count == 4 else [])]
-    sharded, replicated, *hybrid = launch(folder, count, *names)
+    more = ["sharded_after_sharded", "sharded_after_replicated"] if count == 3 else ["hybrid"]
+    sharded, replicated, *others = launch(folder, count, "sharded_reader", "sharded_reader_of_replicated", *more)
     assert sharded == answer(folder, "whole_run")
     assert replicated == answer(folder, "replicated_run")
-    if hybrid:
-        assert hybrid[0]["state"] == hybrid[0]["read"] == hybrid[0]["unsharded"]
-        assert state_of(folder, "hybrid", 8) == json.loads(hybrid[0]["state"])
+    if count == 3:
+        assert all(float(found["largest"]) < 1e-6 for found in others)
+    else:
+        assert others[0]["state"] == others[0]["read"] == others[0]["unsharded"]
+        assert state_of(folder, "hybrid", 8) == json.loads(others[0]["state"])
 
 
 def hybrid(folder: Path) -> dict[str, str]:
