@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -71,7 +72,7 @@ def upscaler(width: int = 8) -> nn.Module:
 
 
 @losses.register("breaks_at")
-def breaks_at(fake: Tensor, real: Tensor, name: list[str], *, sample: int) -> Tensor:
+def breaks_at(fake: Tensor, real: Tensor, name: Any, *, sample: int) -> Tensor:
     """The mean distance, and NaN for a batch or part of one that contains a sample."""
     distance = (fake - real).abs().mean()
     return distance * torch.nan if f"picture {sample}" in name else distance

@@ -1,4 +1,4 @@
-"""Trains every case in this process and saves what it came to: `python sharded_worker.py FOLDER CASE=FILE,OPTION...`."""
+"""Trains cases and saves what they came to: `python sharded_worker.py FOLDER CASES`, with the cases in a JSON file."""
 
 from __future__ import annotations
 
