@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -13,9 +14,11 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 Value = TypeVar("Value")
+AnyTensor = TypeVar("AnyTensor", bound=Tensor)
 _is_single = False
-BUCKET_ELEMENTS = 8 * 1024 * 1024
-"""Maximum number of elements of a flat bucket of gradients, which limits the size of the copy."""
+_sums: dist.ProcessGroup | None = None
+BUCKET_BYTES = 25 * 1024 * 1024
+"""Maximum size of the tensors that are sent together, which limits the size of the copy."""
 
 
 @contextmanager
@@ -29,16 +32,39 @@ def single_process() -> Iterator[None]:
         _is_single = before
 
 
+@contextmanager
+def pretended(count: int) -> Iterator[None]:
+    """Act as rank 0 of so many processes inside the context, without the others: what they would send is undefined.
+
+    One process stays one. The real group, if any, must not have started.
+    """
+    if count == 1:
+        with single_process():
+            yield
+        return
+    from torch.testing._internal.distributed.fake_pg import FakeStore  # Registers the backend "fake".
+
+    dist.init_process_group("fake", rank=0, world_size=count, store=FakeStore())
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
 def start(device: torch.device) -> None:
     """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
+    global _sums  # noqa: PLW0603  # likewise
     if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    _sums = dist.new_group()
 
 
 def stop() -> None:
     """Leave the process group."""
+    global _sums  # noqa: PLW0603  # likewise
+    _sums = None
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -83,6 +109,25 @@ def largest(flag: int) -> int:
     return int(largest)
 
 
+def largest_soon(read: Callable[[], int]) -> Callable[[], int]:
+    """Like `largest`, but the processes communicate while they compute something else. Calling the result waits.
+
+    Args:
+        read: Returns the flag. Several processes read it now; a single one reads it when it calls the result.
+    """
+    if world_size() == 1:
+        return read
+    largest = torch.tensor(read())
+    work = dist.all_reduce(largest, dist.ReduceOp.MAX, async_op=True)
+    assert work is not None
+
+    def wait() -> int:
+        work.wait()
+        return int(largest)
+
+    return wait
+
+
 def mean(value: Tensor) -> Tensor:
     """The mean of a tensor over all processes, without gradient. Does not wait for the device."""
     if world_size() == 1:
@@ -113,11 +158,59 @@ def gather_rows(tensor: Tensor) -> Tensor:
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
-def broadcast(tensors: Iterable[Tensor]) -> None:
-    """Give every process the tensors of rank 0."""
-    if world_size() > 1:
-        for tensor in tensors:
-            dist.broadcast(tensor.detach(), 0)
+@torch.no_grad()
+def broadcast(tensors: Iterable[Tensor], source: int = 0) -> None:
+    """Give every process the tensors of the process with the rank `source`. Sharded tensors stay as they are."""
+    if world_size() == 1:
+        return
+    for bucket in buckets(tensor for tensor in tensors if not is_sharded(tensor)):
+        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        dist.broadcast(flat, source)
+        if rank() != source:
+            pieces = torch.split(flat, [tensor.numel() for tensor in bucket])
+            for tensor, piece in zip(bucket, pieces, strict=True):
+                tensor.copy_(piece.view_as(tensor))
+
+
+def is_sharded(tensor: Tensor) -> bool:
+    """Whether each process has only a part of a tensor: it is a DTensor."""
+    return hasattr(tensor, "to_local")  # An import of torch.distributed.tensor takes as long as one of torch.
+
+
+@torch.no_grad()
+def local(tensor: Tensor) -> Tensor:
+    """The part of a sharded tensor that this process has; it shares its memory. Another tensor is returned as it is."""
+    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]  # a DTensor
+    return part
+
+
+def local_of(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """The parts of tensors that this process has."""
+    return [local(tensor) for tensor in tensors]
+
+
+def copies_of(tensor: Tensor) -> int:
+    """The number of processes that have the same part of a sharded tensor."""
+    mesh, placements = tensor.device_mesh, tensor.placements  # type: ignore[attr-defined]  # a DTensor
+    return math.prod(mesh.size(index) for index, placement in enumerate(placements) if placement.is_replicate())
+
+
+@torch.no_grad()
+def whole(tensor: Tensor) -> Tensor:
+    """A sharded tensor with all its parts. Every process must call this. Another tensor is returned as it is."""
+    gathered: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]  # a DTensor
+    return gathered
+
+
+@torch.no_grad()
+def shard_like(value: Tensor, tensor: Tensor) -> Tensor:
+    """The same value in every process, divided like a sharded tensor of the same shape, without communication."""
+    if not is_sharded(tensor):
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    moved = value.to(tensor.device)
+    return distribute_tensor(moved, tensor.device_mesh, tensor.placements, src_data_rank=None)  # type: ignore[attr-defined]  # a DTensor
 
 
 def sum_in_place(tensors: Iterable[Tensor]) -> None:
@@ -125,6 +218,12 @@ def sum_in_place(tensors: Iterable[Tensor]) -> None:
     if world_size() > 1:
         for tensor in tensors:
             dist.all_reduce(tensor)
+
+
+def largest_in_place(tensor: Tensor) -> None:
+    """Replace the elements of a tensor with their maxima over all processes. Does not wait for the device."""
+    if world_size() > 1:
+        dist.all_reduce(tensor, dist.ReduceOp.MAX)
 
 
 def gather_on_main(value: Value) -> list[Value]:
@@ -138,47 +237,39 @@ def gather_on_main(value: Value) -> list[Value]:
 
 def broadcast_shards(shards: Sequence[Sequence[nn.Parameter]]) -> None:
     """Give every process the parameters of each shard, from the process with the rank of the shard."""
-    for owner, shard in enumerate(shards if world_size() > 1 else ()):
-        for bucket in _buckets(shard):
-            flat = torch.cat([parameter.detach().reshape(-1) for parameter in bucket])
-            dist.broadcast(flat, owner)
-            if rank() != owner:
-                pieces = torch.split(flat, [parameter.numel() for parameter in bucket])
-                for parameter, piece in zip(bucket, pieces, strict=True):
-                    parameter.detach().copy_(piece.view_as(parameter))
+    for owner, shard in enumerate(shards):
+        broadcast(shard, owner)
 
 
-def sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
-    """Sum gradients over all processes. The fixed order of `parameters` makes a resumed run bit-identical.
+def start_sum(tensor: Tensor) -> Callable[[], object]:
+    """Begin to replace a tensor with its sum over all processes. Calling the result waits until it is complete.
 
-    Each process scales its loss by its share of the whole batch, so the sum is the gradient of the batch. A parameter
-    without a gradient in this process gets the sum of the others. If no process has a gradient, it stays None. To find
-    out, a process waits for the device, but only if one of its own gradients is missing.
+    The sums have a process group of their own, so that other communication may take place in between. Every process
+    must begin the same sums in the same order.
     """
-    if world_size() == 1:
-        return
-    for bucket in _buckets(parameters):
-        present = [parameter.grad is not None for parameter in bucket]
-        gradients = [p.grad if p.grad is not None else torch.zeros_like(p) for p in bucket]
-        flags = torch.tensor(present, dtype=gradients[0].dtype).to(gradients[0].device)
-        flat = torch.cat([flags, *(gradient.reshape(-1) for gradient in gradients)])
-        dist.all_reduce(flat)
-        pieces = torch.split(flat[len(bucket) :], [gradient.numel() for gradient in gradients])
-        has_gradient = [True] * len(bucket) if all(present) else (flat[: len(bucket)] > 0).tolist()
-        for parameter, gradient, piece, has_one in zip(bucket, gradients, pieces, has_gradient, strict=True):
-            if has_one:
-                gradient.copy_(piece.view_as(gradient))
-                parameter.grad = gradient
+    work = dist.all_reduce(tensor, group=_sums, async_op=True)
+    assert work is not None
+    return work.wait
 
 
-def _buckets(parameters: Sequence[nn.Parameter]) -> Iterable[list[nn.Parameter]]:
-    bucket: list[nn.Parameter] = []
-    elements = 0
-    for parameter in parameters:
-        if bucket and (elements + parameter.numel() > BUCKET_ELEMENTS or parameter.dtype != bucket[0].dtype):
-            yield bucket
-            bucket, elements = [], 0
-        bucket.append(parameter)
-        elements += parameter.numel()
-    if bucket:
-        yield bucket
+def buckets(tensors: Iterable[AnyTensor], limit: int = BUCKET_BYTES, first: int | None = None) -> list[list[AnyTensor]]:
+    """Tensors of one dtype and device each, in their order, to be sent together.
+
+    Args:
+        limit: Maximum number of bytes in a bucket. A larger tensor has a bucket of its own.
+        first: That of the first bucket, if it differs.
+    """
+    kinds: dict[tuple[torch.dtype, torch.device], list[AnyTensor]] = {}
+    for tensor in tensors:
+        kinds.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    found: list[list[AnyTensor]] = []
+    for same in kinds.values():
+        found.append([])
+        size = 0
+        for tensor in same:
+            if found[-1] and size + tensor.nbytes > (limit if first is None or len(found) > 1 else first):
+                found.append([])
+                size = 0
+            found[-1].append(tensor)
+            size += tensor.nbytes
+    return found

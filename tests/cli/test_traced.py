@@ -94,3 +94,37 @@ def test_nothing_of_the_trace_stays_in_the_caches_of_modules(file: Path) -> None
     assert done.exit_code == 0, done.exception
     assert "traced: 1 regime" in done.output
     assert type(window(3)) is torch.Tensor
+
+
+def test_check_traces_as_one_of_many_processes(file: Path) -> None:
+    printed = CliRunner().invoke(cli, ["check", "toy.yml", "--trace", "--ranks", "2"])
+    lines = printed.output.splitlines()
+    assert "  x      (2, 3) float32            data.train -> main.call" in lines
+    assert [line for line in lines if line.startswith("memory ") and line.endswith("for one process of 2")]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            [],
+            "toy.yml:3:47: data.train.batch_size: a batch has 4 samples, too few for 5 processes\n"
+            "    Fix: set a larger `batch_size`; it is the total over all processes.",
+        ),
+        (
+            ["data.train.drop_last=false", "data.train.batch_size=8"],
+            "override 'data.train.drop_last=false': data.train.drop_last: the last batch of an epoch has 1 sample, too "
+            "few for 5 processes\n    Fix: write `drop_last: true`.",
+        ),
+    ],
+)
+def test_a_batch_that_leaves_a_process_without_samples_is_refused(
+    file: Path, overrides: list[str], message: str
+) -> None:
+    refused = CliRunner().invoke(cli, ["check", "toy.yml", *overrides, "--trace", "--ranks", "5"])
+    assert isinstance(refused.exception, ConfigError) and str(refused.exception) == message
+
+
+def test_ranks_without_a_trace_are_refused(file: Path) -> None:
+    refused = CliRunner().invoke(cli, ["check", "toy.yml", "--ranks", "2"])
+    assert refused.exit_code == 2 and "--ranks needs --trace." in refused.output

@@ -11,16 +11,29 @@ from artschool.trace.regimes import regimes, representatives
 from tests.config.bad_files import SOUND
 
 
-@pytest.mark.parametrize(("start", "found"), [(0, [0, 600]), (300, [300, 600]), (799, [799])])
-def test_a_run_has_the_regimes_that_it_comes_to(tmp_path: Path, start: int, found: list[int]) -> None:
+@pytest.mark.parametrize(("start", "found"), [(0, {0: 600, 600: 200}), (300, {300: 300, 600: 200}), (799, {799: 1})])
+def test_a_run_has_the_regimes_that_it_comes_to(tmp_path: Path, start: int, found: dict[int, int]) -> None:
     (tmp_path / "gan.yml").write_text(SOUND)
-    assert regimes(check_file(tmp_path / "gan.yml", [f"train.start_iteration={start}"])) == found
+    assert regimes(check_file(tmp_path / "gan.yml", [f"train.start_iteration={start}"]), 800) == found
+
+
+def test_the_iterations_of_regimes_are_those_of_the_run(tmp_path: Path) -> None:
+    (tmp_path / "gan.yml").write_text(SOUND)
+    gates = ["steps.gen.every=2", "steps.critic.every=3", "steps.gen.losses.adversarial.after=605"]
+    config = check_file(tmp_path / "gan.yml", gates)
+    counts: dict[int, int] = {}
+    seen: dict[tuple[bool, ...], int] = {}
+    for i in range(800):
+        active = (i >= 100, i >= 600, i >= 605, i % 2 == 0, i >= 600 and i % 3 == 0)
+        first = seen.setdefault(active, i)
+        counts[first] = counts.get(first, 0) + 1
+    assert regimes(config, 800, starts=[100]) == counts
 
 
 def test_a_regime_whose_steps_run_as_elsewhere_is_covered(tmp_path: Path) -> None:
     (tmp_path / "gan.yml").write_text(SOUND)
     file = check_file(tmp_path / "gan.yml", ["steps.gen.losses.adversarial.after=700"])
-    assert regimes(file) == [0, 600, 700]
+    assert list(regimes(file, 800)) == [0, 600, 700]
     # At 600 the generator runs as at 0; at 700 with another loss, and the critic on what that one made.
     assert representatives(file, [0, 600, 700]) == [600, 700]
     assert representatives(file, [0]) == [0]

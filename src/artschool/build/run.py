@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.build.bind import Binder, construct, on_device
+from artschool.build.bind import Binder, construct
 from artschool.build.data import batches_of, build_data, train_data
+from artschool.build.shards import check_even, meshes_of, place
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
+from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
 from artschool.config.sections import TrainSection
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
@@ -35,6 +37,7 @@ from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.schedules import Phase, Schedule
+from artschool.engine.sharding import build_for_shards, has_values
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
@@ -75,9 +78,16 @@ def build(
     context = TrainContext(device, Meters())
     loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
     data = train_data(config, loaders["train"])
-    networks = {name: _network(component, file.seed, device, note) for name, component in config.networks.items()}
-    _broadcast_initial_values(networks.values())
+    meshes = meshes_of(config, device)
+    networks = {
+        name: _network(component, file.seed, note, is_sharded=meshes[name] is not None)
+        for name, component in config.networks.items()
+    }
     emas = _averages(config, networks)
+    for name, network in networks.items():
+        for module in (network, *([emas[name].module] if name in emas else ())):
+            place(module, config, name, meshes[name], device)
+    _provide_averages(networks, emas)
     binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
@@ -140,7 +150,19 @@ def choose_device(config: Config) -> torch.device:
     return device
 
 
-def _network(component: Component, seed: int, device: torch.device, note: Note) -> nn.Module:
+def _network(component: Component, seed: int, note: Note, *, is_sharded: bool) -> nn.Module:
+    """A network with its weights, on the CPU. If it is to be sharded, only rank 0 has its values."""
+    build = partial(_with_weights, component, seed, note)
+    network = build_for_shards(build) if is_sharded else build()
+    entry = component.entry
+    assert isinstance(entry, NetworkEntry)
+    freeze(network, entry.frozen, _location_of(component, "frozen"))
+    patterns = entry.activation_checkpointing
+    checkpoint_activations(network, patterns, _location_of(component, "activation_checkpointing"))
+    return network
+
+
+def _with_weights(component: Component, seed: int, note: Note) -> nn.Module:
     name = component.path.rpartition(".")[2]
     entry = component.entry
     assert isinstance(entry, NetworkEntry)
@@ -153,16 +175,13 @@ def _network(component: Component, seed: int, device: torch.device, note: Note) 
         )
     if entry.weights is not None:
         weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
-        report = load_weights(
-            network, weights.file, prefix=weights.prefix, strict=weights.strict, path=_location_of(component, "weights")
-        )
-        note(f"{component.path}: {weights.file}: {report}")
+        if has_values(network):
+            place = _location_of(component, "weights")
+            report = load_weights(network, weights.file, prefix=weights.prefix, strict=weights.strict, path=place)
+            note(f"{component.path}: {weights.file}: {report}")
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
-    freeze(network, entry.frozen, _location_of(component, "frozen"))
-    patterns = entry.activation_checkpointing
-    checkpoint_activations(network, patterns, _location_of(component, "activation_checkpointing"))
-    return on_device(network, device)
+    return network
 
 
 def _location_of(component: Component, option: str) -> str:
@@ -177,16 +196,17 @@ def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:
 
 
 def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
-    """The moving averages of the section `ema`. Networks get theirs through the hook `provide_ema`."""
+    """The moving averages of the section `ema`."""
     section = config.sections.ema
-    emas = (
-        {name: _average(config, name, networks[name], decay) for name, decay in section.decays.items()}
-        if section
-        else {}
-    )
+    if section is None:
+        return {}
+    return {name: _average(config, name, networks[name], decay) for name, decay in section.decays.items()}
+
+
+def _provide_averages(networks: Mapping[str, nn.Module], emas: Mapping[str, Ema]) -> None:
+    """Give networks their averages through the hook `provide_ema`."""
     for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
         hook(emas[name].module)
-    return emas
 
 
 def _average(config: Config, name: str, network: nn.Module, decay: float) -> Ema:
@@ -283,16 +303,20 @@ def _evaluation(
     evaluation: EvaluationConfig, config: Config, training: Binder, loader: Loader, note: Note
 ) -> Evaluation:
     binder = training.for_evaluation(config.averages_in(evaluation))
+    batches = batches_of(config.data[evaluation.section.data], loader, training=False)
+    sharded = sharded_networks(config)
+    check_even(evaluation, sharded, batches.per_epoch)
     return Evaluation(
         name=evaluation.name,
         every=evaluation.section.every,
         loader=loader,
-        batches=batches_of(config.data[evaluation.section.data], loader, training=False),
+        batches=batches,
         steps=[_graph(config.steps[name], binder, (), training=False) for name in evaluation.section.steps],
         injectors=[binder.injector(component) for component in evaluation.injectors.values()],
         metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},
         networks=[*binder.used, *binder.modules.values()],
         check_values=partial(_check_values, undeclared_readings(config, evaluation), note),
+        is_even=bool(sharded),
     )
 
 

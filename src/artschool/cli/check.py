@@ -23,15 +23,25 @@ if TYPE_CHECKING:
 Row = tuple[str, str]
 
 
-def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool, traced: bool = False) -> None:
-    """Check a file and print a summary of what it does."""
+def check_command(
+    path: Path, overrides: Sequence[str], *, with_plugins: bool, traced: bool = False, processes: int | None = None
+) -> None:
+    """Check a file and print a summary of what it does.
+
+    Args:
+        path: The file.
+        overrides: Assignments that override values of the file.
+        with_plugins: Whether to import the plugins of the file.
+        traced: Whether to run each step on tensors without values.
+        processes: For the trace, the number of processes that share a batch. None: those that `torchrun` has started.
+    """
     console = Console(highlight=False)
 
     def print_line(line: str) -> None:
         console.print(line, soft_wrap=True, markup=False)
 
     config = check_file(path, overrides, with_plugins=with_plugins, announce=print_line)
-    found = _trace(config) if traced else None
+    found = _trace(config, processes) if traced else None
     warnings = [*config.warnings, *lint(Subject(config, found.networks if found else None))]
     warnings += found.warnings if found else []
     for warning in warnings:
@@ -46,10 +56,10 @@ def check_command(path: Path, overrides: Sequence[str], *, with_plugins: bool, t
     console.print(f"{path}: valid.{warned}", soft_wrap=True, markup=False)
 
 
-def _trace(config: Config) -> Trace:
+def _trace(config: Config, processes: int | None) -> Trace:
     from artschool.trace.trace import trace  # It imports the engine.
 
-    return trace(config)
+    return trace(config, processes)
 
 
 def summary(config: Config) -> Iterator[Row]:

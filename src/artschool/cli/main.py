@@ -71,17 +71,25 @@ def evaluate(
     is_flag=True,
     help="Also run each step on tensors without data, and print shapes, gradients and memory.",
 )
-def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bool) -> None:
+@click.option(
+    "--ranks",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --trace: run as one of N processes that share each batch. [default: those of torchrun, or 1]",
+)
+def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bool, ranks: int | None) -> None:
     """Check CONFIG for faults, and summarize what it does.
 
     Starts no training and writes no files.
     """
+    if ranks is not None and not traced:
+        raise click.UsageError("--ranks needs --trace.")
     # Garbage collection during the import of torch takes a tenth of this short command.
     gc.disable()
     try:
         from artschool.cli.check import check_command
 
-        check_command(config, overrides, with_plugins=not no_plugins, traced=traced)
+        check_command(config, overrides, with_plugins=not no_plugins, traced=traced, processes=ranks)
     finally:
         gc.freeze()  # A first collection of everything imported would take as long.
         gc.enable()
@@ -172,14 +180,30 @@ def diff(one: Path, other: Path, overrides: tuple[str, ...]) -> None:
     metavar="FILE",
     help="Also draw the timeline into an SVG file.",
 )
-def plan(config: Path, overrides: tuple[str, ...], at: str | None, as_json: bool, svg: Path | None) -> None:
-    """Print when CONFIG trains, evaluates and saves.
+@click.option(
+    "--gpu",
+    metavar="NAME",
+    help="Also predict memory, exchange and time on a GPU, such as h100, from a run on tensors without data.",
+)
+@click.option("--ranks", type=click.IntRange(min=1), metavar="N", help="With --gpu: number of processes. [default: 1]")
+def plan(
+    config: Path,
+    overrides: tuple[str, ...],
+    at: str | None,
+    as_json: bool,
+    svg: Path | None,
+    gpu: str | None,
+    ranks: int | None,
+) -> None:
+    """Print when CONFIG trains, evaluates and saves, and what it takes on a GPU.
 
-    Computed from the file alone, without running it.
+    Needs no GPU. Without --gpu, computed from the file alone, without running it.
     """
     from artschool.cli.plan import plan_command
 
-    plan_command(config, overrides, at=at, as_json_text=as_json, svg=svg)
+    if ranks is not None and gpu is None:
+        raise click.UsageError("--ranks needs --gpu.")
+    plan_command(config, overrides, at=at, as_json_text=as_json, svg=svg, gpu=gpu, processes=ranks or 1)
 
 
 @cli.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
@@ -24,13 +25,23 @@ from artschool.read.check import in_reading_order
 from artschool.read.read import check_file
 from artschool.storage.durable import write_file
 
+if TYPE_CHECKING:
+    from artschool.cost.forecast import Forecast
+
 Row = tuple[str, str]
 
 
 def plan_command(
-    path: Path, overrides: Sequence[str], *, at: str | None = None, as_json_text: bool = False, svg: Path | None = None
+    path: Path,
+    overrides: Sequence[str],
+    *,
+    at: str | None = None,
+    as_json_text: bool = False,
+    svg: Path | None = None,
+    gpu: str | None = None,
+    processes: int = 1,
 ) -> None:
-    """Print the timeline of a run, and draw it into a file."""
+    """Print the timeline of a run, and draw it into a file. With a GPU, also print what the run takes on it."""
     console = Console(highlight=False, stderr=as_json_text)
 
     def print_line(line: str) -> None:
@@ -41,15 +52,39 @@ def plan_command(
     points = _iterations(at) if at is not None else None
     config = check_file(path, overrides, announce=print_line)
     plan = timeline(config, *_batches(config))
+    found = _forecast(config, gpu, processes) if gpu is not None else None
     for warning in in_reading_order([*config.warnings, *plan.warnings]):
         print_line(f"warning: {warning}")
     if as_json_text:
-        click.echo(json.dumps(as_json(plan, points), indent=2))
+        click.echo(json.dumps(as_json(plan, points) | _forecast_as_json(found), indent=2))
     else:
         print_columns(console, list(table(plan, points)))
+        print_columns(console, _forecast_rows(found))
     if svg is not None:
         write_file(svg, draw(plan).encode())
         print_line(f"drawing: {svg}")
+
+
+def _forecast(config: Config, gpu: str, processes: int) -> Forecast:
+    from artschool.cost.forecast import forecast  # It imports the engine.
+
+    return forecast(config, gpu, processes)
+
+
+def _forecast_as_json(found: Forecast | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    from artschool.cost import report
+
+    return {"forecast": report.as_json(found)}
+
+
+def _forecast_rows(found: Forecast | None) -> list[Row]:
+    if found is None:
+        return []
+    from artschool.cost import report
+
+    return list(report.rows(found))
 
 
 def _iterations(text: str) -> list[int]:

@@ -60,7 +60,11 @@ def _gradients(found: Trace) -> Iterator[tuple[str, str]]:
 
 
 def _memory(config: Config, found: Trace) -> Iterator[tuple[str, str, str]]:
-    yield "memory", in_bytes(found.memory.peak), "at the peak, for one process"
+    yield (
+        "memory",
+        in_bytes(found.memory.peak),
+        f"at the peak, for one process{'' if found.processes == 1 else f' of {found.processes:,}'}",
+    )
     for kind, size in found.memory.lasting.items():
         if size:
             yield f"  {kind}", in_bytes(size), ""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from artschool.config.flow import declared_keys, yielded_keys
+from artschool.config.parallel import check_parallel
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.errors import Fault, Place
@@ -34,6 +35,7 @@ def check_references(config: Config) -> Iterator[Fault]:
     yield from _check_logged_names(config)
     yield from _check_keep_best(config)
     yield from _check_pictures(config)
+    yield from check_parallel(config)
 
 
 def _check_pictures(config: Config) -> Iterator[Fault]:

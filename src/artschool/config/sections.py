@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
+from artschool.registry.entries import Parallel
 from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Positive, Role, UnitInterval
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
@@ -124,6 +125,9 @@ class TrainSection(Section):
         deterministic: Whether to use only deterministic algorithms of torch.
         cudnn_benchmark: Whether cuDNN measures which kernels are fastest. Useful if all batches have the same shape.
         detect_anomaly: Whether torch searches for the operation that produced a NaN. Slow.
+        parallel: Where several processes keep the networks. `replicate`: each has all parameters. `shard`: each has a
+            part of the parameters, gradients, optimizer state and averages, and gathers whole modules to compute.
+            `{shard: N, replicate: M}`: M groups of N processes, each of which shards the networks.
     """
 
     iterations: Count | None = None
@@ -140,6 +144,7 @@ class TrainSection(Section):
     deterministic: bool = False
     cudnn_benchmark: bool = False
     detect_anomaly: bool = False
+    parallel: Parallel = "replicate"
 
     def length(self, per_epoch: int) -> int:
         """The number of iterations of the run, given those of an epoch."""

@@ -130,12 +130,23 @@ class RankSampler:
 
 @dataclass(frozen=True)
 class SharedEpoch:
-    """One epoch for evaluation. Process r of n gets the whole batches r, r + n, r + 2n, ..."""
+    """One epoch for evaluation. Process r of n gets the whole batches r, r + n, r + 2n, ...
+
+    Attributes:
+        is_even: Whether all processes get equally many batches. Those beyond the first `own` repeat earlier batches.
+    """
 
     batches: Batches
     rank: int = 0
     world_size: int = 1
+    is_even: bool = False
 
     def __iter__(self) -> Iterator[list[Position]]:
-        for batch in range(self.rank, self.batches.per_epoch, self.world_size):
-            yield self.batches.whole(batch)
+        number = -(-self.batches.per_epoch // self.world_size) if self.is_even else self.own
+        for index in range(number):
+            yield self.batches.whole((self.rank + index * self.world_size) % self.batches.per_epoch)
+
+    @property
+    def own(self) -> int:
+        """Number of batches that belong to this process."""
+        return len(range(self.rank, self.batches.per_epoch, self.world_size))

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from artschool import ranks
+from artschool.engine.meters import summed
 from artschool.engine.module_state import changed_buffers, tensors_of
 from artschool.engine.optimizer_state import state_of
 from artschool.engine.restore_modules import MODULES, OPTIMIZERS, ModuleRestorer
@@ -34,9 +35,11 @@ def save(run: RunState) -> None:
     run.trained_parameters.check()
     gathered = ranks.gather(run.meters.state_dict())
     optimizers = _optimizers(run)
+    # All processes have to give their parts of sharded networks.
+    captured = capture(run, gathered, optimizers) if _is_sharded(run) else None
 
     def write() -> None:
-        tensors, state = capture(run, gathered, optimizers)
+        tensors, state = captured or capture(run, gathered, optimizers)
         run.store.save(
             run.iteration,
             tensors,
@@ -47,6 +50,10 @@ def save(run: RunState) -> None:
 
     _on_main(run, write)
     run.saved_at = run.iteration
+
+
+def _is_sharded(run: RunState) -> bool:
+    return any(ranks.is_sharded(parameter) for network in run.networks.values() for parameter in network.parameters())
 
 
 def amend(run: RunState) -> None:
@@ -136,16 +143,12 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
         What has changed since the checkpoint, and what is kept, new and dropped: a line for each. Empty: nothing has.
 
     Raises:
-        CheckpointError: The checkpoint is damaged, a network does not fit or may have been renamed, or the number of
-            processes differs.
+        CheckpointError: The checkpoint is damaged, or a network does not fit or may have been renamed.
     """
     state, report = checkpoint.state, ResumeReport()
-    if state["world_size"] != ranks.world_size():
-        raise CheckpointError(
-            f"checkpoint {checkpoint.path}: saved by {_processes(state['world_size'])}, but this run has "
-            f"{ranks.world_size()}. Fix: start {_processes(state['world_size'])}"
-        )
     report.changed += differences(state["config"], run.config)
+    if state["world_size"] != ranks.world_size():
+        report.changed.append(f"world_size: {state['world_size']} -> {ranks.world_size()} processes")
     report.changed += _changes_of_data(run, state)
     modules = ModuleRestorer(run, checkpoint, report)
     modules.networks()
@@ -161,7 +164,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.pending = state.get("pending", False)
     samples = state["samples"] if "samples" in state else _samples_of_earlier_version(run, state)
     run.counted = (run.iteration, samples)
-    run.meters.load_state_dict(state["meters"][ranks.rank()])
+    run.meters.load_state_dict(_own_numbers(state["meters"]))
     return report.lines()
 
 
@@ -213,8 +216,11 @@ def _best(run: RunState, state: Mapping[str, Any], report: ResumeReport) -> tupl
     return None
 
 
-def _processes(count: int) -> str:
-    return f"{count} process{'' if count == 1 else 'es'}"
+def _own_numbers(of_processes: Sequence[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    """What this process has to log. The main process has the numbers of all if their number has changed."""
+    if len(of_processes) == ranks.world_size():
+        return of_processes[ranks.rank()]
+    return summed(of_processes) if ranks.is_main() else {}
 
 
 def _optimizers(run: RunState) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from artschool import ranks
 from artschool.engine.frozen_copy import frozen_copy
 from artschool.engine.identities import Identities, tables_of
 
@@ -79,8 +80,8 @@ class Ema:
                 _match_tables(theirs, own, found.of)
         for tensor, average_tensor in found.items():
             is_averaged = isinstance(tensor, nn.Parameter) and (tensor.is_floating_point() or tensor.is_complex())
-            (self._source if is_averaged else self._copied).append(tensor)
-            (self._average if is_averaged else self._copies).append(average_tensor)
+            (self._source if is_averaged else self._copied).append(ranks.local(tensor))
+            (self._average if is_averaged else self._copies).append(ranks.local(average_tensor))
         self._watched = [*self._source, *self._copied]
         self._sizes = [tensor.numel() for tensor in self._watched]
         self._identities = Identities(table for pair in pairs for module in pair for table in tables_of(module))

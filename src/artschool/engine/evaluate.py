@@ -73,6 +73,8 @@ class Evaluation:
         metrics: By name, the call that updates a metric, and the metric itself.
         networks: Every network and module that the evaluation calls. They are in eval mode while it runs.
         check_values: Called once, with the values of the first batch.
+        is_even: Whether every process runs equally many batches, since sharded networks wait for all processes. What a
+            process runs in addition is not recorded.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Evaluation:
     metrics: Mapping[str, tuple[Call, Accumulator]]
     networks: Sequence[nn.Module]
     check_values: Callable[[Mapping[str, Any]], None] | None = None
+    is_even: bool = False
 
     def is_due(self, finished: int, last: int) -> bool:
         """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
@@ -102,7 +105,8 @@ class Evaluation:
             Values by name: `<evaluation>/<metric>` and `<evaluation>/<step>/<loss>`.
         """
         rank, world_size = ranks.rank(), ranks.world_size()
-        sampler, seeds = SharedEpoch(self.batches, rank, world_size), Seeds(self.loader.seed, "evaluate", self.name)
+        sampler = SharedEpoch(self.batches, rank, world_size, self.is_even)
+        seeds = Seeds(self.loader.seed, "evaluate", self.name)
         losses = Meters()
         for _, metric in self.metrics.values():
             metric.reset()
@@ -111,6 +115,9 @@ class Evaluation:
             for index, batch in enumerate(batches):
                 seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device), writer=self.loader.name)
+                if index >= sampler.own:
+                    self._compute(state, max(iteration - 1, 0), _ignore)
+                    continue
                 self.forward(state, max(iteration - 1, 0), partial(self._record, losses, state, size_of(batch)))
                 if self.check_values is not None:
                     self.check_values(state.values)
@@ -120,13 +127,16 @@ class Evaluation:
 
     def forward(self, state: State, iteration: int, record: RecordLoss) -> None:
         """Run the steps, the injectors and the metrics on one batch. Gates of steps are those of `iteration`."""
+        self._compute(state, iteration, record)
+        for call, _ in self.metrics.values():
+            call(state)
+
+    def _compute(self, state: State, iteration: int, record: RecordLoss) -> None:
         for step in self.steps:
             if step.when.active(iteration):
                 step.forward(state, iteration, record)
         for injector in self.injectors:
             injector(state)
-        for call, _ in self.metrics.values():
-            call(state)
 
     def _record(self, losses: Meters, state: State, size: int, name: str, value: Tensor) -> None:
         """Add the loss of a batch, weighted by its samples or by the places that it is a mean over."""
@@ -147,6 +157,10 @@ class Evaluation:
                 "Fix: set the option of the metric that averages them"
             )
         return float(value)
+
+
+def _ignore(name: str, value: Tensor) -> None:
+    """Record nothing."""
 
 
 @contextmanager

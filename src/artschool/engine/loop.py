@@ -54,10 +54,11 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         stack.callback(batches.close)
         start = time.perf_counter() - run.seconds
         for batch in _guarded(run, batches):
+            stop = ranks.largest_soon(lambda: flag.exit_code)
             outcome = Outcome(_train_once(run, batch))
             run.seconds = time.perf_counter() - start
             perform_due(run, outcome)
-            exit_code = ranks.largest(flag.exit_code)
+            exit_code = stop()
             if exit_code and run.iteration < run.iterations:
                 if run.saved_at != run.iteration:
                     checkpoint.save(run)

@@ -32,11 +32,7 @@ class Meters:
 
     def means(self) -> dict[str, float]:
         """The mean of each name since `clear`, over all processes. A name whose weights sum to 0 is omitted."""
-        totals: dict[str, tuple[float, float]] = {}
-        for of_process in ranks.gather(self.state_dict()):
-            for name, (total, weight) in of_process.items():
-                before = totals.get(name, (0.0, 0.0))
-                totals[name] = (before[0] + total, before[1] + weight)
+        totals = summed(ranks.gather(self.state_dict()))
         return {name: total / weight for name, (total, weight) in totals.items() if weight}
 
     def drain(self) -> dict[str, float]:
@@ -59,6 +55,16 @@ class Meters:
         self._sums.clear()
         for name, (total, weight) in state.items():
             self._sums[name] = _Sum(total, weight)
+
+
+def summed(states: Iterable[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:
+    """The sums and weights by name of several processes, each the result of `Meters.state_dict`."""
+    totals: dict[str, tuple[float, float]] = {}
+    for state in states:
+        for name, (total, weight) in state.items():
+            before = totals.get(name, (0.0, 0.0))
+            totals[name] = (before[0] + total, before[1] + weight)
+    return totals
 
 
 class _Sum:

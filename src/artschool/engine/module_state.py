@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from artschool import ranks
 from artschool.errors import CheckpointError
 
 Kind = tuple[list[int], str]
@@ -15,7 +16,7 @@ Kind = tuple[list[int], str]
 
 
 def tensors_of(module: nn.Module, owner: str) -> dict[str, Tensor]:
-    """The state of a module.
+    """The state of a module. If it is sharded, every process must call this.
 
     Raises:
         CheckpointError: A value is not a tensor.
@@ -26,7 +27,7 @@ def tensors_of(module: nn.Module, owner: str) -> dict[str, Tensor]:
             raise CheckpointError(
                 f"{owner}: cannot save {name!r} of its state_dict (expected a tensor, got {type(value).__name__})"
             )
-    return state
+    return {name: ranks.whole(value) for name, value in state.items()}
 
 
 def buffer_kinds(module: nn.Module) -> dict[str, Kind | None]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from artschool import ranks
 from artschool.engine.run_state import RunState
 from artschool.errors import NumericsError
 
@@ -60,14 +61,21 @@ def non_finite_weights(run: RunState) -> str:
     """
     modules = {**run.networks, **{f"{name}.ema": ema.module for name, ema in run.emas.items()}}
     flags = {
-        f"{owner}.{name}": (tensor.isfinite().all() if isinstance(tensor, nn.Parameter) else ~tensor.isnan().any())
+        f"{owner}.{name}": _is_sound(ranks.local(tensor), is_weight=isinstance(tensor, nn.Parameter))
         for owner, module in modules.items()
         for name, tensor in [*module.named_parameters(), *module.named_buffers()]
         if tensor.is_floating_point() and tensor.dtype.itemsize > 1  # torch does not support isfinite for 8-bit floats.
     }
-    finite = torch.stack([*flags.values()]).tolist() if flags else []
-    bad = [name for name, is_finite in zip(flags, finite, strict=True) if not is_finite]
+    if not flags:
+        return ""
+    unsound = (~torch.stack([*flags.values()])).int()
+    ranks.largest_in_place(unsound)  # A process has only a part of a sharded weight.
+    bad = [name for name, is_bad in zip(flags, unsound.tolist(), strict=True) if is_bad]
     if not bad:
         return ""
     more = f" and {len(bad) - 1} more" if len(bad) > 1 else ""
     return f"{bad[0]}{more} contain{'' if more else 's'} NaN or infinity"
+
+
+def _is_sound(tensor: Tensor, *, is_weight: bool) -> Tensor:
+    return tensor.isfinite().all() if is_weight else ~tensor.isnan().any()

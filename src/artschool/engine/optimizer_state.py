@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from artschool import ranks
 from artschool.engine.optimizers import start_momentum
 from artschool.engine.update import Update
 
@@ -52,11 +53,14 @@ def names_of(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Param
 
 
 def state_of(update: Update, networks: Mapping[str, nn.Module], step: str) -> dict[str, Any]:
-    """The state of the optimizer of a step by name, for the parameters that this process moves."""
+    """The state of the optimizer of a step by name, for the parameters that this process moves.
+
+    If a network is sharded, every process must call this.
+    """
     named = {
         f"{name}/{slot}": value
         for parameter, name in names_of(update, networks).items()
-        for slot, value in update.optimizer.state.get(parameter, {}).items()
+        for slot, value in _whole(update.optimizer.state.get(parameter, {})).items()
     }
     return {f"{step}/{name}": value for name, value in (named | update.scheduled.group_state()).items()}
 
@@ -69,10 +73,24 @@ def load(update: Update, slots: Mapping[nn.Parameter, Slots], groups: Mapping[in
         state[index] |= {k: v.to(device) if isinstance(v, Tensor) else v for k, v in written.items()}
     # torch numbers parameters in the order of the groups; it chooses device and dtype.
     numbered = enumerate(update.scheduled.own_parameters)
-    kept = {index: dict(slots[parameter]) for index, parameter in numbered if slots.get(parameter)}
+    kept = {index: _sharded(slots[parameter], parameter) for index, parameter in numbered if slots.get(parameter)}
     update.optimizer.load_state_dict({"state": kept, "param_groups": state})
     if isinstance(update.optimizer, torch.optim.SGD):
         start_momentum(update.optimizer)
+
+
+def _whole(slots: Slots) -> dict[str, Any]:
+    return {slot: ranks.whole(value) if isinstance(value, Tensor) else value for slot, value in slots.items()}
+
+
+def _sharded(slots: Slots, parameter: nn.Parameter) -> dict[str, Any]:
+    """The slots of a parameter, of which those with its shape are divided as it is."""
+    return {
+        slot: ranks.shard_like(value, parameter)
+        if isinstance(value, Tensor) and value.shape == parameter.shape and parameter.dim()
+        else value
+        for slot, value in slots.items()
+    }
 
 
 def needed_slots(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from artschool import ranks
 from artschool.errors import ConfigError
 from artschool.registry.entries import GroupEntry
 
@@ -20,6 +21,8 @@ NORMS = (
     nn.GroupNorm,
     nn.RMSNorm,
 )
+FUSED_ON_SHARDS = (torch.optim.Adam, torch.optim.AdamW)
+"""The optimizers whose fused step torch offers for sharded parameters."""
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 
@@ -54,7 +57,7 @@ def parameter_groups(
     Raises:
         ConfigError: A group matches no parameter, or there is no parameter to train.
     """
-    sorted_groups: dict[tuple[int, bool], dict[str, Any]] = {}
+    sorted_groups: dict[tuple[int, bool, bool], dict[str, Any]] = {}
     matched: set[int] = set()
     seen: set[nn.Parameter] = set()
     for network_name, network in networks.items():
@@ -71,7 +74,9 @@ def parameter_groups(
             new: dict[str, Any] = {"params": [], **(_options(groups[index]) if index >= 0 else {})}
             if exempt:
                 new |= {"weight_decay": 0.0, "exempt": True}
-            sorted_groups.setdefault((index, exempt), new)["params"].append(parameter)
+            # torch computes with one kind of tensors at a time.
+            kind = (index, exempt, ranks.is_sharded(parameter))
+            sorted_groups.setdefault(kind, new)["params"].append(parameter)
     for index, group in enumerate(groups):
         if index not in matched:
             pattern = repr(group.match) if group.marked is None else f"{group.match!r} marked {group.marked!r}"
@@ -130,7 +135,7 @@ def build_optimizer(
             )
     options = dict(options)
     chosen = options.get("fused") is not None or options.get("foreach") or options.get("dampening")
-    if "fused" in known and not chosen and _can_fuse(groups):
+    if "fused" in known and not chosen and _can_fuse(factory, groups):
         options |= {"fused": True, "foreach": None}
     try:
         optimizer = factory(groups, **options)
@@ -141,8 +146,10 @@ def build_optimizer(
     return optimizer
 
 
-def _can_fuse(groups: Sequence[Mapping[str, Any]]) -> bool:
+def _can_fuse(factory: Callable[..., Optimizer], groups: Sequence[Mapping[str, Any]]) -> bool:
     parameters = [parameter for group in groups for parameter in group["params"]]
+    if any(map(ranks.is_sharded, parameters)) and factory not in FUSED_ON_SHARDS:
+        return False
     return all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps", "xpu") for p in parameters)
 
 

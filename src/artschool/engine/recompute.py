@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from fnmatch import fnmatchcase
 from types import MethodType
 from typing import Any
 
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from artschool.errors import ConfigError
+from artschool.engine.module_patterns import outermost_matching
 
 
 def checkpoint_activations(network: nn.Module, patterns: Sequence[str], path: str) -> None:
@@ -27,21 +26,9 @@ def checkpoint_activations(network: nn.Module, patterns: Sequence[str], path: st
     Raises:
         ConfigError: A pattern matches no module.
     """
-    modules = {name: module for name, module in network.named_modules() if name}
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in modules):
-            known = f"{', '.join(list(modules)[:8])}{', ...' if len(modules) > 8 else ''}"
-            raise ConfigError(
-                f"{path}.activation_checkpointing: {pattern!r} matches no module. Available modules: {known}"
-            )
-    chosen: list[str] = []
-    for name, module in modules.items():
-        if any(name.startswith(f"{outer}.") for outer in chosen):
-            continue
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
-            chosen.append(name)
-            # deepcopy rebinds a bound method to the copied module; a closure would still refer to the original.
-            module.forward = MethodType(_forward, module)
+    for module in outermost_matching(network, patterns, f"{path}.activation_checkpointing").values():
+        # deepcopy rebinds a bound method to the copied module; a closure would still refer to the original.
+        module.forward = MethodType(_forward, module)
 
 
 def _forward(self: nn.Module, *inputs: Any, **named: Any) -> Any:

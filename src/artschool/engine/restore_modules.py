@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from artschool import ranks
 from artschool.engine.module_state import adapt_buffers, first_misfit
 from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState
@@ -160,7 +161,8 @@ class ModuleRestorer:
                 f"{self._location}: {owner}.{name}: does not fit the config file "
                 f"(expected {expected}, the checkpoint has {found}){changed}. {self._fix(owner, path, expected, found)}"
             )
-        module.load_state_dict(dict(saved))
+        own = module.state_dict()
+        module.load_state_dict({name: ranks.shard_like(value, own[name]) for name, value in saved.items()})
 
     def _fix(self, owner: str, path: str, expected: str, found: str) -> str:
         folder = f"Fix: undo the change of {path} or of its code, or start a new run in another folder with --run-dir"

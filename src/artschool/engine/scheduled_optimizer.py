@@ -42,13 +42,12 @@ class ScheduledOptimizer:
         self.parameters: Sequence[nn.Parameter] = self.own_parameters if parameters is None else parameters
         self.shards = shards
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
-        # The gradient scaler takes parameters from an optimizer. This one holds those of all processes.
-        self._of_all = optimizer if shards is None else torch.optim.SGD(self.parameters)
+        self._of_all = _unscaled_by(optimizer, self.parameters, is_divided=shards is not None)
         self._initial_groups = [dict(group) for group in optimizer.param_groups]
 
     def gradients(self) -> list[Tensor]:
-        """The gradients of the parameters that have one."""
-        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        """The gradients of the parameters that have one; of a sharded one, the part of this process."""
+        return ranks.local_of(parameter.grad for parameter in self.parameters if parameter.grad is not None)
 
     def drop_gradients(self) -> None:
         """Set every gradient to None."""
@@ -57,7 +56,8 @@ class ScheduledOptimizer:
 
     def unscale(self, precision: Precision) -> None:
         """Divide the gradients by the loss scale of fp16."""
-        precision.unscale(self._of_all)
+        for optimizer in self._of_all:
+            precision.unscale(optimizer)
 
     def step(self, found_inf: Tensor | None) -> None:
         """Move the parameters of this process.
@@ -95,3 +95,15 @@ class ScheduledOptimizer:
             if name not in ("params", "lr")
             and (isinstance(value, Tensor) or name not in initial or value != initial[name])
         }
+
+
+def _unscaled_by(optimizer: Optimizer, parameters: Sequence[nn.Parameter], *, is_divided: bool) -> list[Optimizer]:
+    """The optimizers from which the gradient scaler takes its parameters: those of all processes.
+
+    Sharded parameters have an optimizer of their own. For them, torch lets all processes agree on what is non-finite.
+    """
+    sharded = [parameter for parameter in parameters if ranks.is_sharded(parameter)]
+    if not sharded and not is_divided:
+        return [optimizer]
+    whole = [parameter for parameter in parameters if not ranks.is_sharded(parameter)]
+    return [torch.optim.SGD(part) for part in (whole, sharded) if part]

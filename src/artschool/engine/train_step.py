@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from artschool.config.when import When
 from artschool.engine.callbacks import GatedCallback
 from artschool.engine.freeze import unfrozen
+from artschool.engine.gradient_norm import total_norm
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.part_factors import part_factors
+from artschool.engine.sharding import set_gradient_sync
 from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
 from artschool.errors import StateError
@@ -101,16 +102,18 @@ class TrainStep:
         parameters = self.trainable(iteration)
         for hook in self._before:
             hook(iteration)
+        if self.update is not None and parameters:
+            self.update.exchange.start(parameters)
         with unfrozen(parameters):
             factors = part_factors(self.graph, batches, context, self.autocast)
-            for (state, share), factor in zip(batches, factors):  # noqa: B905  # factors may have no end
+            for index, ((state, share), factor) in enumerate(zip(batches, factors)):  # noqa: B905  # factors may have no end
                 context.share = share
                 with self.autocast():
                     total = self.graph.forward(state, iteration, context.record, factor)
                 if total is not None:
                     context.record(self._total, total)
                     if parameters:
-                        self._backward_from(total, context)
+                        self._backward_from(total, context, is_last=index == batches.limit - 1)
                 state.keep_only(self.graph.kept)
         if not parameters or self.update is None or not self.update.prepare(iteration):
             return []
@@ -123,19 +126,21 @@ class TrainStep:
             hook(iteration)
         return moved
 
-    def _backward_from(self, total: Tensor, context: TrainContext) -> None:
+    def _backward_from(self, total: Tensor, context: TrainContext, *, is_last: bool) -> None:
         assert self.update is not None
         if not total.requires_grad:
             raise StateError(
                 f"steps.{self.graph.name}: no active loss depends on {', '.join(self.networks)} at iteration "
                 f"{context.iteration}. Fix: remove a `grad: false` or a detach between the network and the losses"
             )
-        self.update.precision.backward(total if context.share == 1.0 else total * context.share)
+        set_gradient_sync(self.networks.values(), enabled=is_last)
+        with self.update.exchange.part(is_last=is_last):
+            self.update.precision.backward(total if context.share == 1.0 else total * context.share)
 
     def _log_norms(self, meters: Meters) -> None:
         for network, hook in self._norm_groups:
             for group, parameters in hook().items():
                 gradients = [p.grad for p in parameters if p.grad is not None]
                 if gradients:
-                    norm = torch.nn.utils.get_total_norm(gradients)
+                    norm = total_norm(gradients)
                     meters.add(f"{self.graph.name}/grad_norm/{network}.{group}", norm)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from artschool import ranks
 from artschool.engine.batch_sizing import BatchSizing
+from artschool.engine.exchange import Exchange
+from artschool.engine.gradient_norm import total_norm
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
@@ -28,6 +30,7 @@ class Update:
     Attributes:
         optimizer: The optimizer of torch.
         parameters: All parameters that the step trains, over all processes.
+        exchange: Sums their gradients over processes.
         count: Number of updates so far, skipped ones included.
         found_inf: On the device, 1.0 if the last update was skipped and 0.0 if not. None if nothing is skipped.
     """
@@ -46,6 +49,7 @@ class Update:
         self.scheduled = scheduled
         self.optimizer = scheduled.optimizer
         self.parameters = scheduled.parameters
+        self.exchange = Exchange(name, self.parameters)
         self.precision = precision
         self.clip = clip
         self.skip_non_finite = skip_non_finite or precision.kind == "fp16"
@@ -54,6 +58,7 @@ class Update:
         self.found_inf: Tensor | None = None
         self._accumulated = 0
         self._dtypes = list({p.dtype: None for p in self.parameters})
+        self._is_sharded = any(map(ranks.is_sharded, self.parameters))
         self._skips = SkipCounter()
 
     def prepare(self, iteration: int) -> bool:
@@ -62,7 +67,7 @@ class Update:
         Returns:
             Whether to update now. False if no parameter has a gradient, or if `sizing` needs more of them.
         """
-        ranks.sum_gradients(self.parameters)
+        self.exchange.finish()
         self.scheduled.set_rates(iteration)
         if all(parameter.grad is None for parameter in self.parameters):
             return False
@@ -94,7 +99,7 @@ class Update:
         if self.skip_non_finite:
             self.found_inf = self._find_non_finite(gradients)
         if self.clip is not None:
-            norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+            norm = total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
             meters.add(f"{self.name}/grad_norm", norm)
             torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
         self.scheduled.step(self.found_inf)
@@ -111,6 +116,8 @@ class Update:
             same_dtype = gradients if len(self._dtypes) == 1 else [g for g in gradients if g.dtype == dtype]
             if same_dtype:
                 torch._amp_foreach_non_finite_check_and_unscale_(same_dtype, found, unit)
+        if self._is_sharded:
+            ranks.largest_in_place(found)
         return found
 
     def skips(self) -> Skips:

@@ -134,7 +134,8 @@ def print_plan(console: Console, run: RunState) -> None:
         size = sum(parameter.numel() for parameter in network.parameters())
         how = "trained" if name in trained else "frozen"
         average = f", averaged with decay {run.emas[name].decay:g}" if name in run.emas else ""
-        lines.append(("network", name, f"{type(network).__name__}, {size:,} parameters, {how}{average}"))
+        kind = type(network).__name__.removeprefix("FSDP")  # torch gives a sharded network a class of its own.
+        lines.append(("network", name, f"{kind}, {size:,} parameters, {how}{average}"))
     for step in run.steps:
         when = run.sections.steps[step.graph.name].trains_when
         gate = "" if when == ALWAYS else f", {when}"

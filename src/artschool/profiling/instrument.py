@@ -22,7 +22,7 @@ from artschool.steps.state import State
 
 OWNER = "artschool.profiling"
 """Key of autograd's metadata under which a node is marked once it is known to which part it belongs."""
-SHARED = ("sum_gradients", "broadcast", "broadcast_shards")
+SHARED = ("broadcast", "broadcast_shards")
 """Functions of `ranks` that exchange tensors during an iteration."""
 
 
@@ -54,6 +54,8 @@ def _watch_step(step: TrainStep, config: Config, recorder: Recorder) -> None:
     _watch_method(step, "run", recorder, path, path, written.node.place)
     if step.update is not None and written.optimizer is not None:
         _watch_backward(step.update.precision, recorder)
+        if ranks.world_size() > 1:
+            _watch_method(step.update.exchange, "finish", recorder, EXCHANGE, "", None)
         place = written.optimizer.node.place
         timed = _timed(step.update, recorder, OPTIMIZER, written.optimizer.path, place)
         step.update = cast(Any, _Called(step.update, timed))

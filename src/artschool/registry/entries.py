@@ -82,6 +82,23 @@ class WeightsEntry(BaseModel):
     strict: bool = True
 
 
+class ShardEntry(BaseModel):
+    """Numbers of processes. Their product must be the number of all processes.
+
+    Attributes:
+        shard: Number of processes that divide the parameters of a network among themselves.
+        replicate: Number of these groups. Each of them has the whole network.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    shard: Count
+    replicate: Count = 1
+
+
+Parallel = Literal["replicate", "shard"] | ShardEntry
+
+
 class NetworkEntry(Gated):
     """A network.
 
@@ -93,11 +110,17 @@ class NetworkEntry(Gated):
         activation_checkpointing: Patterns of module names, such as `[body.*]`. Matching modules recompute their
             activations in the backward pass instead of storing them, which saves memory and costs time. Gradients
             stay the same.
+        parallel: Where several processes keep the network, as `train.parallel`. null: the value of `train.parallel`.
+        wrap: Patterns of module names, such as `[blocks.*]`, for a sharded network. Each matching module is gathered
+            for its own forward and backward pass only. null: the modules of a list or `Sequential` that have a
+            million parameters or more.
     """
 
     weights: Path | WeightsEntry | None = None
     frozen: bool | list[str] = False
     activation_checkpointing: list[str] = []
+    parallel: Parallel | None = None
+    wrap: list[str] | None = None
 
 
 DType = Literal[

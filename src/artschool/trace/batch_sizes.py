@@ -3,7 +3,27 @@
 from __future__ import annotations
 
 from artschool.config.sections import TrainSection
+from artschool.config.structure import Config
 from artschool.data.sampler import Batches
+from artschool.errors import ConfigError, Fault
+
+
+def refuse_small_batches(config: Config, batches: Batches, processes: int) -> None:
+    """Refuse batches that leave a process without a sample.
+
+    Raises:
+        ConfigError: A batch has fewer samples than there are processes.
+    """
+    whole, last = batches.size(0), batches.size(batches.per_epoch - 1)
+    if min(whole, last) >= processes:
+        return
+    option, which, hint = "batch_size", "a batch", "Fix: set a larger `batch_size`; it is the total over all processes."
+    if whole >= processes:
+        option, which, hint = "drop_last", "the last batch of an epoch", "Fix: write `drop_last: true`."
+    data = config.data["train"]
+    samples = f"{min(whole, last)} sample{'' if min(whole, last) == 1 else 's'}"
+    message = f"{which} has {samples}, too few for {processes} processes"
+    raise ConfigError(Fault((data.node.get(option) or data.node).place, f"{data.path}.{option}", message, hint))
 
 
 class MicroBatchSizes:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from artschool.config.flow import components_of
 from artschool.config.structure import Component, Config
 from artschool.config.when import MOST_POINTS, When
 
 
-def regimes(config: Config) -> list[int]:
-    """The first iteration of each regime, in order.
+def regimes(config: Config, iterations: int, starts: Collection[int] = ()) -> dict[int, int]:
+    """The first iteration of each regime, in order, and the number of iterations of the regime.
 
     Two iterations belong to the same regime if the same steps, injectors, losses, optimizers, callbacks and networks
     are active at both, and their batches are split into the same number of micro-batches.
+
+    Args:
+        config: A checked file.
+        iterations: The number of iterations of the run.
+        starts: Iterations at which something else begins.
     """
-    train, gates = config.sections.train, list(_gates(config))
-    seen: dict[tuple[object, ...], int] = {}
-    for iteration in _candidates(gates, train.start_iteration, train.iterations):
+    train = config.sections.train
+    gates = [*_gates(config), *(When(after=start) for start in starts)]
+    first: dict[tuple[object, ...], int] = {}
+    counts: dict[int, int] = {}
+    for iteration, count in _candidates(gates, train.start_iteration, iterations):
         active = (*(gate.active(iteration) for gate in gates), train.num_micro_batches(iteration))
-        seen.setdefault(active, iteration)
-    return list(seen.values())
+        start = first.setdefault(active, iteration)
+        counts[start] = counts.get(start, 0) + count
+    return counts
 
 
 def representatives(config: Config, iterations: Sequence[int]) -> list[int]:
@@ -74,13 +82,14 @@ def _gates(config: Config) -> Iterator[When]:
     yield from gates
 
 
-def _candidates(gates: list[When], start: int, iterations: int | None) -> Iterator[int]:
-    """Iterations that cover all regimes.
+def _candidates(gates: list[When], start: int, stop: int) -> Iterator[tuple[int, int]]:
+    """Iterations that cover all regimes, and the number of iterations that each stands for.
 
     What is active changes at the bounds of gates, and repeats between bounds with the common period.
     """
     period = min(math.lcm(*(gate.every for gate in gates)), MOST_POINTS)
     bounds = {start, *(gate.after for gate in gates), *(gate.before + 1 for gate in gates if gate.before is not None)}
-    inside = sorted(bound for bound in bounds if bound >= start and (iterations is None or bound < iterations))
-    for bound, end in zip(inside, [*inside, iterations][1:], strict=True):
-        yield from range(bound, bound + period if end is None else min(bound + period, end))
+    inside = sorted(bound for bound in bounds if start <= bound < stop)
+    for bound, end in zip(inside, [*inside, stop][1:], strict=True):
+        for iteration in range(bound, min(bound + period, end)):
+            yield iteration, len(range(iteration, end, period))

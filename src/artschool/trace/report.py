@@ -25,7 +25,8 @@ class Trace:
         evaluations: The keys that evaluations write, by evaluation and key.
         reached: The parameters that each loss gives a gradient, by the path of the loss.
         networks: The networks. Their parameters have no values unless `real`.
-        memory: The memory that training takes.
+        memory: The memory that training takes in one process.
+        processes: The number of processes that share a batch.
         checkpoint: Bytes of one checkpoint.
         kept: Number of checkpoints on disk at once.
         real: Whether micro-batches ran with values, since something needs them.
@@ -39,6 +40,7 @@ class Trace:
     reached: Mapping[str, Reach]
     networks: Mapping[str, nn.Module]
     memory: Memory
+    processes: int
     checkpoint: int
     kept: int
     real: bool

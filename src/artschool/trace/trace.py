@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from artschool import ranks
-from artschool.build.data import build_data
+from artschool.build.data import batches_of, build_data
 from artschool.build.run import build
 from artschool.config.structure import Config
 from artschool.data.loader import Loader
@@ -24,6 +24,7 @@ from artschool.engine.run import Run
 from artschool.errors import ConfigError, DataError, Fault
 from artschool.read.check import in_reading_order
 from artschool.registry.entries import DatasetEntry
+from artschool.trace.batch_sizes import refuse_small_batches
 from artschool.trace.child_process import in_child_process
 from artschool.trace.evaluations import TracedEvaluations, trace_evaluations
 from artschool.trace.fake import fake_tensors, is_about_missing_values
@@ -68,20 +69,25 @@ class _NeedsValues(Exception):  # noqa: N818  # nothing went wrong
         self.evaluations = evaluations
 
 
-def trace(config: Config) -> Trace:
+def trace(config: Config, processes: int | None = None) -> Trace:
     """Run each regime of a checked file once, without values, or with values if something needs them.
 
     Nothing is written, and the state of the random generators is restored.
+
+    Args:
+        config: A checked file.
+        processes: The number of processes that share a batch. None: those that `torchrun` has started, or one.
 
     Raises:
         ConfigError: Carries every fault that was found.
         DataError: A batch cannot be loaded. With `data.x.example`, none is loaded.
     """
-    world_size = ranks.launched_processes()
+    world_size = processes or ranks.launched_processes()
     with forked_rng(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.single_process():
         remarks: list[str] = []
         loaders = _loaders(config, remarks.append)
-        batches = {name: loader.first(min(MAX_SAMPLES, _batch_size(config, name))) for name, loader in loaders.items()}
+        refuse_small_batches(config, batches_of(config.data["train"], loaders["train"], training=True), world_size)
+        batches = {name: loader.first(min(MAX_SAMPLES, batch_size(config, name))) for name, loader in loaders.items()}
         found = _trace_inputs(config, _Inputs(loaders, batches, world_size))
         found.notes[:0] = remarks
         found.warnings += dict.fromkeys(range_warnings(config, batches, found.networks, found.keys))
@@ -156,8 +162,9 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
         reached=training.observer.gradients.reached,
         networks=training.run.networks,
         memory=training.memory,
-        checkpoint=_checkpoint_bytes(training.run) + training.memory.lasting[OPTIMIZER],
-        kept=_checkpoints_kept(config, training.run.iterations),
+        processes=training.world_size,
+        checkpoint=checkpoint_bytes(training.run) + training.memory.lasting[OPTIMIZER],
+        kept=checkpoints_kept(config, training.run.iterations),
         real=training.observer.real,
         notes=[
             *training.notes,
@@ -195,7 +202,8 @@ def _refuse_lazy_modules(config: Config, run: Run) -> None:
             raise ConfigError(Fault(config.networks[name].node.place, f"networks.{name}", message, hint))
 
 
-def _batch_size(config: Config, name: str) -> int:
+def batch_size(config: Config, name: str) -> int:
+    """The number of samples of a batch of a data set, over all processes."""
     entry = config.data[name].entry
     assert isinstance(entry, DatasetEntry)
     return entry.batch_size
@@ -220,12 +228,13 @@ def _with_locations(fault: Fault, *others: Fault) -> Fault:
     return replace(fault, hint="\n".join(line for line in (fault.hint, same) if line))
 
 
-def _checkpoint_bytes(run: Run) -> int:
+def checkpoint_bytes(run: Run) -> int:
+    """Bytes of a checkpoint of a run, without the state of its optimizers."""
     modules = [*run.networks.values(), *(ema.module for ema in run.emas.values()), *run.modules.values()]
     return sum(v.nbytes for module in modules for v in module.state_dict().values() if isinstance(v, Tensor))
 
 
-def _checkpoints_kept(config: Config, iterations: int) -> int:
+def checkpoints_kept(config: Config, iterations: int) -> int:
     """How many checkpoints are on disk at once; a new one is complete before the oldest is deleted."""
     section = config.sections.checkpoint
     saves = -(-iterations // section.every) if section.every else 1

@@ -20,7 +20,7 @@ from artschool.engine.train_step import TrainStep
 from artschool.errors import ConfigError, Fault, FaultKind
 from artschool.trace.batch_sizes import MicroBatchSizes
 from artschool.trace.fake import is_about_missing_values
-from artschool.trace.memory import GRADIENTS, LiveBytes, Memory
+from artschool.trace.memory import LiveBytes, Memory
 from artschool.trace.observe import Observer, Untraceable, components_of_file, describe_error, observe
 from artschool.trace.regimes import regimes, representatives
 from artschool.trace.saved import SavedState
@@ -60,8 +60,7 @@ class TrainingTrace:
         self.trainable: dict[str, set[nn.Parameter]] = {}
         self.reached: dict[str, set[nn.Parameter]] = {step.graph.name: set() for step in run.steps}
         starts = {start for step in run.steps for start in step.starts}
-        # A file that counts epochs does not know the number of iterations, so some regimes may lie beyond the end.
-        self.iterations = sorted(first for first in {*regimes(config), *starts} if first < run.iterations)
+        self.iterations = list(regimes(config, run.iterations, starts))
         # A network that knows the iteration may behave differently at each.
         depends_on_iteration = bool(run.update_hooks or starts)
         self._traced = self.iterations if depends_on_iteration else representatives(config, self.iterations)
@@ -80,11 +79,18 @@ class TrainingTrace:
         Raises:
             Untraceable: Something needs the values of tensors, which are missing.
         """
+        updates = [step.update for step in self.run.steps if step.update is not None]
         for step in self.run.steps:
             observe(step.graph, self.observer)
-            if step.update is not None and not skips_on_device(step.update.optimizer):
-                step.update.skip_non_finite = False  # It would ask whether gradients are finite, which needs values.
-        with self._watched_gradients(), all_frozen(self.run.networks.values()), self._live:
+        for update in updates:
+            if not skips_on_device(update.optimizer):
+                update.skip_non_finite = False  # It would ask whether gradients are finite, which needs values.
+        with (
+            self._watched_gradients(),
+            self._live.watched_updates(updates),
+            all_frozen(self.run.networks.values()),
+            self._live,
+        ):
             self.memory.of_run(self.run, self._live)
             for iteration in self._traced:
                 for size in self._sizes.of(iteration):
@@ -240,8 +246,6 @@ class TrainingTrace:
             if self._step is not None:
                 self.reached[self._step.graph.name].add(parameter)
                 self.observer.gradients.record_gradient(parameter)
-            if isinstance(parameter.grad, Tensor):
-                self._live.mark([parameter.grad], GRADIENTS)
 
         parameters = {p: None for step in self.run.steps if step.update for p in step.update.parameters}
         handles: list[Any] = [p.register_post_accumulate_grad_hook(record) for p in parameters]  # type: ignore[no-untyped-call]  # torch

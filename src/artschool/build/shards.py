@@ -1,0 +1,57 @@
+"""Shards the networks of a config, and checks what only the number of processes decides."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from artschool import ranks
+from artschool.build.bind import on_device
+from artschool.config.parallel import methods_called, parallel_entry, parallel_of
+from artschool.config.structure import Config, EvaluationConfig
+from artschool.engine.sharding import Meshes, gather_for_methods, shard_network
+from artschool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
+
+def meshes_of(config: Config, device: torch.device) -> dict[str, DeviceMesh | None]:
+    """For each network, the mesh over which it is sharded. None: it is not."""
+    meshes = Meshes(device)
+    found = {}
+    for name, component in config.networks.items():
+        owner = component.node if parallel_entry(component).parallel is not None else config.tree.at(("train",))
+        path = component.path if owner is component.node else "train"
+        place = (owner.get("parallel") or owner).place
+        found[name] = meshes.of(parallel_of(config, name), f"{place}: {path}.parallel")
+    return found
+
+
+def place(module: nn.Module, config: Config, name: str, mesh: DeviceMesh | None, device: torch.device) -> None:
+    """Bring a network or its average to the device, with the values of rank 0, and shard it if it has a mesh."""
+    if mesh is None:
+        on_device(module, device)
+        ranks.broadcast([*module.parameters(), *module.buffers()])
+        return
+    component = config.networks[name]
+    wrap = parallel_entry(component).wrap
+    shard_network(module, mesh, wrap, device, f"{component.node.place}: {component.path}")
+    gather_for_methods(module, methods_called(config, name))
+
+
+def check_even(evaluation: EvaluationConfig, sharded: Collection[str], number: int) -> None:
+    """Refuse a metric that calls a sharded network if some processes have fewer batches: it cannot ignore one."""
+    count = ranks.world_size()
+    for metric in evaluation.metrics.values() if number % count else ():
+        called = [use.name for use in metric.networks if use.name.removesuffix(".ema") in sharded]
+        if called:
+            raise ConfigError(
+                f"{metric.node.place}: {metric.path}: calls {called[0]!r}, which is sharded, and {number} batches "
+                f"cannot be divided evenly among {count} processes. Fix: set a `batch_size` of "
+                f"`data.{evaluation.section.data}` that gives a multiple, or write `parallel: replicate` for "
+                f"{called[0]!r}"
+            )

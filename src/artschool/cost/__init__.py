@@ -1,0 +1,1 @@
+"""Predicts what a run takes on a GPU: memory, operations, exchange between processes, and time."""

@@ -1,0 +1,180 @@
+"""The exchange of gradients: sums over processes, which overlap with the backward pass that computes the gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import accumulate
+
+import torch
+from torch import Tensor, nn
+
+from artschool import ranks
+from artschool.errors import StateError
+
+FIRST_BUCKET_BYTES = 1024 * 1024
+"""Size of the first bucket, which is small so that the exchange starts early."""
+BUCKET_BYTES = 25 * 1024 * 1024
+"""Size of every other bucket. A larger parameter has a bucket of its own."""
+ALIGNMENT = 16
+"""Elements. Gradients begin at multiples of it in a bucket, since kernels are slower on memory that is not aligned."""
+
+
+class Exchange:
+    """Sums the gradients of a step over all processes. With a single process, it does nothing and costs nothing.
+
+    Each process scales its loss by its share of the whole batch, so the sum is the gradient of the batch. Gradients are
+    sent in buckets. A bucket whose gradients are complete is sent at once, while backward computes the others.
+
+    The order of the buckets depends only on the parameters that are trained: backward reaches the last one first. All
+    processes send the same buckets in the same order, even if one of them lacks gradients, and in a process group of
+    their own, so that losses may communicate in backward.
+
+    Gradients become views of their bucket, whose memory is new in each iteration: code may keep a gradient.
+
+    Args:
+        name: The name of the step, for errors.
+        parameters: All parameters that the step may train. Those that are sharded (`DTensor`) are left out: FSDP sums
+            their gradients.
+    """
+
+    def __init__(self, name: str, parameters: Sequence[nn.Parameter]) -> None:
+        self._name = name
+        self._plans: dict[tuple[int, ...], dict[Tensor, _Bucket]] = {}
+        self._owners: dict[Tensor, _Bucket] = {}
+        self._buckets: list[_Bucket] = []
+        self._sent = 0
+        self._is_last = False
+        if ranks.world_size() > 1:
+            for parameter in _replicated(parameters):
+                parameter.register_post_accumulate_grad_hook(self._arrived)
+
+    def start(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Begin an iteration that trains these parameters: the same ones on every process."""
+        if ranks.world_size() == 1:
+            return
+        key = tuple(map(id, parameters))
+        if key not in self._plans:
+            in_order = ranks.buckets(_replicated(reversed(parameters)), BUCKET_BYTES, first=FIRST_BUCKET_BYTES)
+            buckets = [_Bucket(bucket) for bucket in in_order]
+            self._plans[key] = {parameter: bucket for bucket in buckets for parameter in bucket.parameters}
+        self._owners = self._plans[key]
+        self._buckets = list(dict.fromkeys(self._owners.values()))
+        self._sent = 0
+        for bucket in self._buckets:
+            bucket.expect()
+
+    def part(self, *, is_last: bool) -> AbstractContextManager[None]:
+        """The context of the backward pass of a micro-batch. Gradients are complete in the last one of the process."""
+        return self._last_part() if is_last and self._buckets else nullcontext()
+
+    def finish(self) -> None:
+        """Send what is left, wait for all sums, and replace each gradient with its sum.
+
+        A parameter without a gradient in this process gets the sum of the others. If no process has a gradient, it
+        stays None. To find out, a process waits for the device, but only if one of its own gradients is missing.
+        """
+        for bucket in self._buckets[self._sent :]:
+            bucket.send()
+        for bucket in self._buckets:
+            bucket.receive()
+        self._buckets = []
+
+    @contextmanager
+    def _last_part(self) -> Iterator[None]:
+        self._is_last = True
+        try:
+            yield
+        finally:
+            self._is_last = False
+
+    def _arrived(self, parameter: Tensor) -> None:
+        """Note that a gradient is complete, and send the buckets that have become complete, in their order."""
+        if not self._is_last or (owner := self._owners.get(parameter)) is None:
+            return
+        if owner.is_sent:
+            raise StateError(
+                f"steps.{self._name}: a parameter of shape {tuple(parameter.shape)} got its gradient in several parts "
+                "within one backward pass. Fix: use `activation_checkpointing` of the network, or call "
+                "torch.utils.checkpoint with `use_reentrant=False`"
+            )
+        owner.missing.discard(parameter)
+        while self._sent < len(self._buckets) and not self._buckets[self._sent].missing:
+            self._buckets[self._sent].send()
+            self._sent += 1
+
+
+class _Bucket:
+    """Gradients that are sent together: their elements, then for each parameter 1 if it has a gradient and 0 if not.
+
+    Attributes:
+        parameters: Parameters of one dtype on one device.
+        missing: The parameters whose gradients backward has not completed.
+        is_sent: Whether the bucket is sent.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self.parameters = parameters
+        self.missing: set[Tensor] = set()
+        self.is_sent = False
+        ends = [*accumulate(-(-parameter.numel() // ALIGNMENT) * ALIGNMENT for parameter in parameters)]
+        self._offsets = [0, *ends[:-1]]
+        self._strides = [_strides(parameter) for parameter in parameters]
+        self._end = ends[-1]
+        self._wait: Callable[[], object] | None = None
+        self._flags = torch.empty(0)
+        self._views: list[Tensor] = []
+        self._is_whole = True
+
+    def expect(self) -> None:
+        """Begin an iteration, in which no gradient has arrived."""
+        self.missing = set(self.parameters)
+        self.is_sent = False
+
+    @torch.no_grad()
+    def send(self) -> None:
+        """Copy the gradients into the bucket and begin to sum it over processes."""
+        self.is_sent = True
+        first = self.parameters[0]
+        flat = torch.empty(self._end + len(self.parameters), dtype=first.dtype, device=first.device)
+        self._flags = flat[self._end :].fill_(1.0)
+        self._views = [
+            flat.as_strided(parameter.shape, strides, offset)
+            for parameter, strides, offset in zip(self.parameters, self._strides, self._offsets, strict=True)
+        ]
+        gradients = [parameter.grad for parameter in self.parameters]
+        self._is_whole = all(gradient is not None for gradient in gradients)
+        for index, (view, gradient) in enumerate(zip(self._views, gradients, strict=True)):
+            if gradient is None:
+                view.zero_()
+                self._flags[index].fill_(0.0)
+        pairs = [
+            (view, gradient) for view, gradient in zip(self._views, gradients, strict=True) if gradient is not None
+        ]
+        if pairs:
+            torch._foreach_copy_([view for view, _ in pairs], [gradient for _, gradient in pairs])
+        for parameter, view in zip(self.parameters, self._views, strict=True):
+            parameter.grad = view
+        self._wait = ranks.start_sum(flat)
+
+    def receive(self) -> None:
+        """Wait for the sum. A gradient that no process has becomes None."""
+        assert self._wait is not None
+        self._wait()
+        if not self._is_whole:
+            for parameter, has_gradient in zip(self.parameters, self._flags.tolist(), strict=True):
+                if not has_gradient:
+                    parameter.grad = None
+        self._wait, self._flags, self._views = None, torch.empty(0), []
+
+
+def _replicated(parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
+    """The parameters that every process has whole."""
+    from torch.distributed.tensor import DTensor  # Importing it takes long, and a single process needs none.
+
+    return [parameter for parameter in parameters if not isinstance(parameter, DTensor)]
+
+
+def _strides(parameter: nn.Parameter) -> tuple[int, ...]:
+    """The strides of a gradient: those of its parameter, such as for `channels_last`, if these leave no gaps."""
+    return torch.empty_like(parameter, device="meta").stride()

@@ -1,0 +1,188 @@
+"""Measure memory, operations and messages of one of several processes, by training without values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from artschool import ranks
+from artschool.build.data import build_data
+from artschool.build.run import build
+from artschool.config.structure import Config
+from artschool.data.examples import resized
+from artschool.data.seeds import derive, forked_rng
+from artschool.engine.freeze import all_frozen
+from artschool.engine.hooks import hooks
+from artschool.engine.micro_batches import MicroBatches
+from artschool.engine.optimizers import skips_on_device
+from artschool.engine.run import Run
+from artschool.engine.train_step import TrainStep
+from artschool.trace.batch_sizes import MicroBatchSizes
+from artschool.trace.cuda_autocast import cuda_autocast
+from artschool.trace.fake import fake_tensors
+from artschool.trace.memory import OPTIMIZER, LiveBytes, Memory
+from artschool.trace.regimes import regimes
+from artschool.trace.trace import MAX_SAMPLES, batch_size, checkpoint_bytes, checkpoints_kept
+from artschool.trace.work import Work, WorkCounter
+
+AVERAGES_UPDATE = "averages"
+"""The part of an iteration that updates moving averages."""
+CUDA_BLOCK = 512
+"""torch's allocator on CUDA rounds the size of a tensor up to a multiple of so many bytes."""
+
+
+@dataclass
+class Measured:
+    """What training takes in one of several processes.
+
+    Attributes:
+        processes: The number of processes.
+        samples: The number of samples of its largest micro-batch.
+        parts: The number of its micro-batches in an iteration that has most of them.
+        memory: Bytes in use. `lasting` also counts the batch.
+        regimes: The first iteration of each regime, and the number of iterations of the regime.
+        work: Operations and messages of an iteration: by the first iteration of its regime, and by step.
+        checkpoint: Bytes of one checkpoint, over all processes.
+        kept: Number of checkpoints on disk at once.
+    """
+
+    processes: int
+    samples: int
+    parts: int
+    memory: Memory = field(default_factory=Memory)
+    regimes: Mapping[int, int] = field(default_factory=dict)
+    work: dict[int, dict[str, Work]] = field(default_factory=dict)
+    checkpoint: int = 0
+    kept: int = 0
+
+
+def measure(
+    config: Config, processes: int, *, samples: int | None = None, cuda: bool = False, real: bool = False
+) -> Measured:
+    """Run an iteration of each regime as one of several processes, which do not have to exist.
+
+    Nothing is written, and the state of the random generators is restored.
+
+    Args:
+        config: A checked file.
+        processes: The number of processes.
+        samples: The number of samples of a micro-batch of one process. None: that of the file.
+        cuda: Whether to measure as on CUDA: memory in blocks of `CUDA_BLOCK` bytes, and the types of its autocast.
+        real: Whether tensors have values, since something needs them.
+
+    Raises:
+        DataError: A batch cannot be loaded, or has fewer samples than there are processes.
+    """
+    with (
+        forked_rng(derive(config.sections.seed, "trace"), torch.device("cpu")),
+        ranks.pretended(processes),
+        TemporaryDirectory() as folder,
+        cuda_autocast() if cuda else nullcontext(),
+    ):
+        loaders = build_data(config, examples=True)
+        batch = loaders["train"].first(min(MAX_SAMPLES, batch_size(config, "train")))
+        with nullcontext(nullcontext()) if real else fake_tensors() as copyable:
+            with copyable:
+                run = build(config, Path(folder), device=torch.device("cpu"), loaders=loaders)
+            return _Measurement(config, run, batch, processes, samples, CUDA_BLOCK if cuda else 1).result()
+
+
+class _Measurement:
+    """Trains one iteration of each regime."""
+
+    def __init__(
+        self,
+        config: Config,
+        run: Run,
+        batch: Mapping[str, Any],
+        processes: int,
+        samples: int | None,
+        granularity: int,
+    ) -> None:
+        self._config = config
+        self._run = run
+        self._batch = batch
+        self._samples = samples
+        train = config.sections.train
+        self._sizes = MicroBatchSizes(train, run.data.batches, run.iterations, processes)
+        self._live = LiveBytes(granularity)
+        self._counter = WorkCounter()
+        starts = {start for step in run.steps for start in step.starts}
+        self._found = Measured(
+            processes, self._size(train.start_iteration), 1, regimes=regimes(config, run.iterations, starts)
+        )
+
+    def result(self) -> Measured:
+        """What was found."""
+        run, found = self._run, self._found
+        run.context.training = True
+        updates = [step.update for step in run.steps if step.update is not None]
+        for update in updates:
+            if not skips_on_device(update.optimizer):
+                update.skip_non_finite = False  # It would ask whether gradients are finite, which needs values.
+        with all_frozen(run.networks.values()), self._live.watched_updates(updates), self._live, self._counter:
+            found.memory.of_run(run, self._live)
+            for iteration in found.regimes:
+                self._measure(iteration)
+            found.memory.of_run(run, self._live)
+        found.memory.lasting["batch"] = found.parts * found.samples * _bytes_of_a_sample(self._batch)
+        found.checkpoint = checkpoint_bytes(run) + found.memory.lasting[OPTIMIZER]
+        found.kept = checkpoints_kept(self._config, run.iterations)
+        return found
+
+    def _size(self, iteration: int) -> int:
+        return self._samples or self._sizes.of(iteration)[0]
+
+    def _measure(self, iteration: int) -> None:
+        """Measure an iteration once it creates no more state of optimizers."""
+        found, created = self._found, -1
+        while created:
+            known, memory = self._live.live[OPTIMIZER], Memory()
+            found.work[iteration] = dict(self._iterate(iteration, memory))
+            created = self._live.live[OPTIMIZER] - known
+        for name, peak in memory.steps.items():
+            found.memory.add_peak(name, peak)
+
+    def _iterate(self, iteration: int, memory: Memory) -> Iterator[tuple[str, Work]]:
+        """Run an iteration. Yields what each step and the averages take."""
+        run = self._run
+        run.iteration = run.context.iteration = iteration
+        for _, hook in hooks(run.networks, "update_for_step"):
+            hook(iteration, run.folder)
+        size, parts = self._size(iteration), self._config.sections.train.num_micro_batches(iteration)
+        self._found.samples, self._found.parts = max(self._found.samples, size), max(self._found.parts, parts)
+        total = parts * size * self._found.processes
+        states = MicroBatches(resized(self._batch, parts * size), parts, total, run.device)
+        moved: dict[str, list[Tensor | None]] = {}
+        for step in run.steps:
+            if step.graph.when.active(iteration):
+                with self._counter.counted() as work:
+                    self._step(step, states, memory, moved)
+                yield step.graph.name, work
+        with self._counter.counted() as work:
+            for name, ema in run.emas.items():
+                if name in moved:
+                    ema.update(moved[name])
+        yield AVERAGES_UPDATE, work
+        run.meters.clear()
+
+    def _step(
+        self, step: TrainStep, states: MicroBatches, memory: Memory, moved: dict[str, list[Tensor | None]]
+    ) -> None:
+        """Run a step, and note which networks it moved."""
+        self._live.start()
+        for name in step.run(states, self._run.context):
+            moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
+            ranks.broadcast(step.networks[name].buffers())
+        memory.of_step(step, self._live)
+
+
+def _bytes_of_a_sample(batch: Mapping[str, Any]) -> int:
+    return sum(value[:1].nbytes for value in batch.values() if isinstance(value, Tensor))

@@ -1,0 +1,117 @@
+"""What one of several processes takes, measured without values, is what the engine takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from artschool.config.compose import apply_overrides, finish
+from artschool.config.source import read_text
+from artschool.config.structure import Config
+from artschool.errors import DataError
+from artschool.read.check import check_tree
+from artschool.trace.cuda_autocast import cuda_autocast
+from artschool.trace.measure import AVERAGES_UPDATE, Measured, measure
+from artschool.trace.memory import LiveBytes
+from artschool.trace.trace import trace
+from tests.trace.traced_parts import TEXT
+
+FORWARD = 2 * 4 * 3 * 3
+"""FLOPs of a network of the file on a batch."""
+
+
+def config_of(*overrides: str) -> Config:
+    tree = finish(read_text(TEXT, "toy.yml"), Path("toy.yml"))
+    return check_tree(apply_overrides(tree, overrides))
+
+
+def flops(found: Measured) -> dict[int, dict[str, int]]:
+    return {first: {step: work.flops for step, work in steps.items()} for first, steps in found.work.items()}
+
+
+def test_the_work_of_every_regime_by_step() -> None:
+    found = measure(config_of("steps.second.after=4", "train.iterations=10", "ema={networks: [net]}"), 1)
+    # The step `main` has a gradient of its weight only, since data has none; so has `second`, since `y` comes from it.
+    assert flops(found) == {
+        0: {"main": 2 * FORWARD, AVERAGES_UPDATE: 0},
+        4: {"main": 2 * FORWARD, "second": 2 * FORWARD, AVERAGES_UPDATE: 0},
+    }
+    assert found.regimes == {0: 4, 4: 6}
+    averaged = found.work[0][AVERAGES_UPDATE].operations
+    assert sum(o.nbytes * n for o, n in averaged.items()) >= 3 * 4 * 12  # Reads both, writes the average.
+
+
+def test_each_of_two_processes_has_half_of_the_batch_and_exchanges_its_gradients() -> None:
+    found = measure(config_of(), 2)
+    assert (found.samples, found.parts) == (2, 1)
+    assert flops(found)[0]["main"] == FORWARD
+    # Two tensors of gradients, each in 16 elements, and a flag for each of them that says whether there is one.
+    assert found.work[0]["main"].sent == {"all-reduce": 2 * 1 / 2 * 4 * (2 * 16 + 2)}
+    assert all(message.backward for message in found.work[0]["main"].messages)
+
+
+def test_every_micro_batch_is_counted_and_gradients_are_exchanged_once() -> None:
+    whole, parts = measure(config_of(), 2), measure(config_of("train.accumulate=2"), 2)
+    assert (parts.samples, parts.parts) == (1, 2)
+    assert flops(parts) == flops(whole)
+    assert parts.work[0]["main"].messages == whole.work[0]["main"].messages
+
+
+def test_memory_is_that_of_the_trace() -> None:
+    config = config_of("ema={networks: [net]}")
+    found, traced = measure(config, 1), trace(config)
+    assert found.memory.lasting - traced.memory.lasting == {"batch": 4 * (3 * 4 + 8)}
+    of_trace = {name: kinds.total() for name, kinds in traced.memory.steps.items()}
+    # The trace runs the first update, in which counters of skipped updates do not exist yet.
+    assert {name: kinds.total() for name, kinds in found.memory.steps.items()} == pytest.approx(of_trace, abs=8)
+    assert (found.checkpoint, found.kept) == (traced.checkpoint, traced.kept)
+
+
+def test_sizes_on_cuda_are_rounded_up_to_blocks() -> None:
+    found = measure(config_of(), 1, cuda=True)
+    assert found.memory.lasting["parameters"] == 4 * 512  # Two weights and two biases.
+
+
+def test_a_peak_in_the_update_has_the_gradients_and_not_the_new_state() -> None:
+    """Optimizers make their state in the first update, which is counted as theirs."""
+    memory = measure(config_of("networks.net={type: traced_huge}", "steps.second.losses.own.in=x"), 1).memory
+    assert memory.steps["main"]["gradients"] == 4 * 10**10
+    assert memory.peak == pytest.approx(16 * 10**10, rel=1e-3)
+
+
+def test_a_batch_with_too_few_samples_is_refused() -> None:
+    with pytest.raises(DataError, match="a batch of 4 samples is too small for 5 processes"):
+        measure(config_of(), 5)
+
+
+def test_memory_that_is_freed_by_resizing_is_not_in_use() -> None:
+    live = LiveBytes()
+    with live:
+        tensor = torch.ones(1000)
+        tensor.untyped_storage().resize_(0)
+        assert live.live.total() == 0
+        live.start()
+        tensor.untyped_storage().resize_(800)
+        assert live.live.total() == live.peaks[0].total == 800
+    assert "resize_and_count" not in torch.UntypedStorage.resize_.__qualname__
+
+
+def types_in_bfloat16() -> list[torch.dtype]:
+    with torch.autocast("cpu", torch.bfloat16):
+        x = F.conv2d(torch.ones(2, 4, 8, 8), torch.ones(4, 4, 1, 1))
+        kept = [x, F.silu(x), x.sum(1, dtype=x.dtype), x.softmax(1, x.dtype)]
+        widened = [F.group_norm(x, 2), F.layer_norm(x, [8]), x.softmax(1), F.log_softmax(x, 1), x.sum(), x.sum(1), x**2]
+        return [value.dtype for value in (*kept, *widened, x.long().sum())]
+
+
+def test_autocast_as_on_cuda() -> None:
+    """The types as in torch's documentation of autocast; the CPU has others."""
+    narrow = [torch.bfloat16] * 11 + [torch.int64]
+    assert types_in_bfloat16() == narrow
+    for _ in range(2):
+        with cuda_autocast():
+            assert types_in_bfloat16() == [torch.bfloat16] * 4 + [torch.float32] * 7 + [torch.int64]
+    assert types_in_bfloat16() == narrow
