@@ -207,6 +207,31 @@ def plan(
 
 
 @cli.command()
+@click.argument("config", type=FILE)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--iterations", type=click.IntRange(min=1), default=20, show_default=True, help="Number of iterations to time."
+)
+@click.option(
+    "--warmup", type=click.IntRange(min=0), default=5, show_default=True, help="Number of iterations before them."
+)
+@click.option(
+    "--trace", type=FILE, metavar="FILE", help="Also write a Chrome trace of two further iterations to a JSON file."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def profile(
+    config: Path, overrides: tuple[str, ...], iterations: int, warmup: int, trace: Path | None, as_json: bool
+) -> None:
+    """Train some iterations of CONFIG, and print where time and memory go.
+
+    Suggests what to change. The run folder is neither read nor written.
+    """
+    from artschool.cli.profile import profile_command
+
+    profile_command(config, overrides, iterations=iterations, warmup=warmup, trace=trace, as_json=as_json)
+
+
+@cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option(
