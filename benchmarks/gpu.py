@@ -1,4 +1,4 @@
-"""artschool beside tuned loops written by hand, on a GPU: speed, memory, kernels, synchronizations, saves.
+"""artschool beside tuned loops written by hand, on a GPU: speed, memory, kernels, synchronizations, saves, predictions.
 
     python benchmarks/gpu.py [--out gpu.json] [--rounds 12] [--chunk 10]
     python benchmarks/gpu.py --device cpu --small --rounds 2 --chunk 2 --workers 0    # tries the script without a GPU
@@ -30,9 +30,11 @@ from gpu_trainings import Hand, Training, trainings
 from torch.profiler import ProfilerActivity, profile
 
 import artschool
+from artschool.cost.forecast import forecast
 from artschool.engine import checkpoint
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger, RunState
+from artschool.read.read import check_file
 
 GIB = 2**30
 PROFILED = 3
@@ -44,6 +46,7 @@ class Settings:
     """The arguments of the command."""
 
     device: torch.device
+    gpu: str
     rounds: int
     chunk: int
 
@@ -70,16 +73,23 @@ class Pace(Logger):
 
 
 @contextmanager
-def loaded(training: Training, settings: Settings, iterations: int, *, compiled: bool) -> Iterator[Run]:
-    """A run of a training in a temporary folder."""
+def written(training: Training, settings: Settings, iterations: int, *, compiled: bool) -> Iterator[Path]:
+    """The config file of a training, in a temporary folder."""
     with tempfile.TemporaryDirectory() as name:
         file = Path(name) / "training.yml"
         section = {
             "iterations": iterations, "precision": training.precision, "device": str(settings.device),
-            "cudnn_benchmark": True,
+            "compile": compiled, "channels_last": settings.on_gpu, "cudnn_benchmark": True,
         }  # fmt: skip
         file.write_text(f"{training.file}train: {json.dumps(section)}\nlog: {{every: {settings.chunk}}}\n")
-        yield artschool.load(file, run_dir=Path(name) / "run")
+        yield file
+
+
+@contextmanager
+def loaded(training: Training, settings: Settings, iterations: int, *, compiled: bool) -> Iterator[Run]:
+    """A run of a training, in a temporary folder."""
+    with written(training, settings, iterations, compiled=compiled) as file:
+        yield artschool.load(file, run_dir=file.parent / "run")
 
 
 def hand_of(training: Training, settings: Settings, *, compiled: bool) -> Hand:
@@ -176,11 +186,23 @@ def alone(training: Training, settings: Settings, *, compiled: bool) -> dict[str
 
 
 def _saves(run: Run, settings: Settings) -> dict[str, Any]:
-    """Seconds that training waits for a save that blocks."""
-    settings.wait()
-    start = time.perf_counter()
-    checkpoint.save(run)
-    return {"save_seconds": round(time.perf_counter() - start, 3)}
+    """Seconds that training waits for a save that blocks, and for one in the background."""
+    seconds = {}
+    for name, background in (("save_seconds", False), ("save_seconds_in_background", True)):
+        run.sections.checkpoint.background = background
+        settings.wait()
+        start = time.perf_counter()
+        checkpoint.save(run)
+        seconds[name] = round(time.perf_counter() - start, 4)
+        checkpoint.settle(run)
+    return seconds
+
+
+def predicted(training: Training, settings: Settings) -> dict[str, Any]:
+    """What `artschool plan --gpu` says about a training. It does not know `torch.compile`."""
+    with written(training, settings, 1, compiled=False) as file:
+        found = forecast(check_file(file), settings.gpu)
+    return {"gpu": settings.gpu, "peak_bytes": found.memory, "ms": round(found.typical.total * 1000, 3)}
 
 
 def in_turns(training: Training, settings: Settings, *, compiled: bool) -> dict[str, Any]:
@@ -218,6 +240,8 @@ def measure(training: Training, settings: Settings, *, compiled: bool) -> dict[s
         _forget(settings)
     found |= in_turns(training, settings, compiled=compiled)
     _forget(settings)
+    if not compiled:
+        found["predicted"] = predicted(training, settings)
     if settings.on_gpu:
         found["memory"] = round(found["artschool"]["peak_bytes"] / found["by_hand"]["peak_bytes"], 3)
     return found
@@ -241,6 +265,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--gpu", default="h200", help="the name of the GPU for `artschool plan --gpu`")
     parser.add_argument("--small", action="store_true", help="small networks, to try the script on a CPU")
     parser.add_argument("--rounds", type=int, default=12, help="how often both sides take their turn")
     parser.add_argument("--chunk", type=int, default=10, help="iterations of a turn, and between two log points")
@@ -248,7 +273,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="names of trainings: toy_gan, unet, esrgan")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     arguments = parser.parse_args()
-    settings = Settings(torch.device(arguments.device), arguments.rounds, arguments.chunk)
+    settings = Settings(torch.device(arguments.device), arguments.gpu, arguments.rounds, arguments.chunk)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
     report: dict[str, Any] = {"machine": machine(settings), "trainings": {}}
