@@ -192,6 +192,24 @@ def copies_of(tensor: Tensor) -> int:
 
 
 @torch.no_grad()
+def norms(parts: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The L2 norm of each tensor, given the part of it that this process has. Does not wait for the device.
+
+    Args:
+        parts: The result of `local_of(tensors)`, or values of the same kind, such as differences.
+        tensors: Tensors that may be sharded. Then every process must call this.
+    """
+    found = list(torch._foreach_norm(list(parts)))
+    sharded = [index for index, tensor in enumerate(tensors) if is_sharded(tensor)]
+    if sharded:
+        squares = torch.stack([found[index].square() / copies_of(tensors[index]) for index in sharded])
+        sum_in_place([squares])
+        for index, norm in zip(sharded, squares.sqrt().unbind(), strict=True):
+            found[index] = norm
+    return found
+
+
+@torch.no_grad()
 def whole(tensor: Tensor) -> Tensor:
     """A sharded tensor with all its parts. Every process must call this. Another tensor is returned as it is."""
     gathered: Tensor = tensor.full_tensor() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]  # a DTensor

@@ -133,10 +133,10 @@ def test_a_fault_of_a_base_stands_in_the_base(folder: Path) -> None:
     assert said_about((folder / "small.yml").read_text(), folder, name="small.yml") == (
         "gan.yml:7:42: networks.gen.block: unknown option\n"
         "    rrdb takes: activation_checkpointing, after, before, blocks, every, frozen, growth, in_channels, "
-        "out_channels, scale, skip, weights, width. Did you mean 'blocks'?\n"
+        "out_channels, parallel, scale, skip, weights, width, wrap. Did you mean 'blocks'?\n"
         "small.yml:3:18: networks.gen.widht: unknown option\n"
         "    rrdb takes: activation_checkpointing, after, before, blocks, every, frozen, growth, in_channels, "
-        "out_channels, scale, skip, weights, width. Did you mean 'width'?\n"
+        "out_channels, parallel, scale, skip, weights, width, wrap. Did you mean 'width'?\n"
         "small.yml:4:21: train.iterations: expected a whole number, got text 'x'"
     )
 

@@ -44,10 +44,6 @@ def methods_called(config: Config, name: str) -> set[str]:
 def check_parallel(config: Config) -> Iterator[Fault]:
     """Faults of what works with replicated networks only."""
     sharded = sharded_networks(config)
-    for name, network in config.networks.items():
-        node = network.node.get("wrap")
-        if node is not None and node.value is not None and name not in sharded:
-            yield Fault(node.start, f"{network.path}.wrap", "has no effect, because the network is not sharded")
     for step in config.steps.values() if sharded else ():
         yield from _check_step(step, sharded)
 

@@ -50,7 +50,8 @@ def parameter_groups(
 
     Args:
         no_decay: Kinds of parameters without weight decay. Their groups also have `exempt: True`, which LAMB and LARS
-            read.
+            read. A group with the whole parameters beside an earlier one with the sharded ones, or the reverse, has
+            `twin: True`.
         groups: Options by pattern of `<network>.<parameter>`. A parameter belongs to the first group that matches.
         path: Location of the optimizer in the config file, for errors.
 
@@ -74,9 +75,11 @@ def parameter_groups(
             new: dict[str, Any] = {"params": [], **(_options(groups[index]) if index >= 0 else {})}
             if exempt:
                 new |= {"weight_decay": 0.0, "exempt": True}
-            # torch computes with one kind of tensors at a time.
-            kind = (index, exempt, ranks.is_sharded(parameter))
-            sorted_groups.setdefault(kind, new)["params"].append(parameter)
+            # torch computes with one kind of tensors at a time: sharded or whole.
+            is_sharded = ranks.is_sharded(parameter)
+            if (index, exempt, not is_sharded) in sorted_groups:
+                new["twin"] = True
+            sorted_groups.setdefault((index, exempt, is_sharded), new)["params"].append(parameter)
     for index, group in enumerate(groups):
         if index not in matched:
             pattern = repr(group.match) if group.marked is None else f"{group.match!r} marked {group.marked!r}"
@@ -128,7 +131,7 @@ def build_optimizer(
     """
     known = inspect.signature(factory).parameters
     for group in groups:
-        unknown = sorted(set(group) - {"params", "exempt", "weight_decay", "schedule_from"} - set(known))
+        unknown = sorted(set(group) - {"params", "exempt", "twin", "weight_decay", "schedule_from"} - set(known))
         if unknown:
             raise ConfigError(
                 f"{path}.param_groups: unknown options {', '.join(unknown)}. Available options: {', '.join(known)}"

@@ -81,8 +81,8 @@ class ScheduledOptimizer:
             group["lr"] = self.schedule.rate(base, iteration - group.get("schedule_from", 0))
 
     def rates(self) -> list[float]:
-        """The current learning rate of each group."""
-        return [float(group["lr"]) for group in self.optimizer.param_groups]
+        """The current learning rate of each group of the file."""
+        return [float(group["lr"]) for group in self.optimizer.param_groups if not group.get("twin")]
 
     def group_state(self) -> dict[str, Any]:
         """Values that the optimizer has written to its groups, such as a step count: `group:<index>/<option>`."""

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from artschool import ranks
 from artschool.registry import callbacks
 from artschool.registry.signature import Context
 
@@ -42,16 +43,18 @@ class UpdateSize:
 
     def before_optimize(self, step: int) -> None:
         """Copy the weights that are about to be updated."""
-        self._before = [(name, p, p.detach().clone()) for name, p in self._parameters if p.grad is not None]
+        moving = ((name, p) for name, p in self._parameters if p.grad is not None)
+        self._before = [(name, p, ranks.local(p.detach()).clone()) for name, p in moving]
 
     def after_optimize(self, step: int) -> None:
         """Compare the weights with their copies, on the device."""
         names = [name for name, _, _ in self._before]
-        after = [p.detach() for _, p, _ in self._before]
-        moved = torch._foreach_norm(torch._foreach_sub(after, [before for _, _, before in self._before]))
+        parameters = [p.detach() for _, p, _ in self._before]
+        after = ranks.local_of(parameters)
+        moved = ranks.norms(torch._foreach_sub(after, [before for _, _, before in self._before]), parameters)
         self._before = []
         parts: defaultdict[str, list[tuple[Tensor, Tensor]]] = defaultdict(list)
-        for name, update, weights in zip(names, moved, torch._foreach_norm(after), strict=True):
+        for name, update, weights in zip(names, moved, ranks.norms(after, parameters), strict=True):
             parts[name].append((update, weights))
         for name, pairs in parts.items():
             update, weights = (torch.stack(norms).norm() for norms in zip(*pairs, strict=True))

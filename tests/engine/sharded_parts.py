@@ -1,0 +1,78 @@
+"""Networks and losses that several processes share in every way that the tests know of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from artschool.registry import losses, networks
+
+
+class Block(nn.Module):
+    """A residual block with a scale that has no dimensions."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(width, width, 3, padding=1)
+        self.norm = nn.GroupNorm(2, width)
+        self.scale = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) to the same shape."""
+        return x + self.scale * self.norm(self.inner(x)).tanh()
+
+
+@networks.register("sharded_coder")
+class Coder(nn.Module):
+    """Two methods, of which `forward` calls one and which calls `forward`, blocks, tied weights, buffers and marks."""
+
+    def __init__(self, width: int = 6, read_values: bool = False) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, width, 3, padding=1)
+        self.blocks = nn.ModuleList([Block(width) for _ in range(2)])
+        self.last = nn.Conv2d(width, 3, 1)
+        self.again = nn.Conv2d(width, 3, 1)
+        self.again.weight = self.last.weight
+        self.first.bias.PARAM_GROUP = "slow"
+        self.register_buffer("mean", torch.rand(3, 1, 1), persistent=False)
+        self.mean: Tensor
+        if read_values:  # Impossible without values.
+            nn.init.constant_(self.last.bias, float(self.first.weight.detach().abs().mean()))
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, C, H, W)."""
+        x = self.first(x - self.mean)
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+    def refine(self, x: Tensor) -> Tensor:
+        """The image of the image, with parameters of the network used after it was called."""
+        return self.again(self.first(self(x)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) to (B, 3, H, W)."""
+        return self.last(self.encode(x)) + self.again(self.encode(x).square())
+
+    def get_grad_norm_parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """The norm of the ends."""
+        return {"ends": [*self.first.parameters(), *self.last.parameters()]}
+
+
+@networks.register("sharded_upscaler")
+def upscaler(width: int = 8) -> nn.Module:
+    """(B, 3, H, W) to (B, 3, 2H, 2W), in parts that can be units."""
+    body = nn.Sequential(*(nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.SiLU()) for _ in range(2)))
+    return nn.Sequential(
+        nn.Conv2d(3, width, 3, padding=1), body, nn.Conv2d(width, 12, 3, padding=1), nn.PixelShuffle(2)
+    )
+
+
+@losses.register("breaks_at")
+def breaks_at(fake: Tensor, real: Tensor, name: Any, *, sample: int) -> Tensor:
+    """The mean distance, and NaN for a batch or part of one that contains a sample."""
+    distance = (fake - real).abs().mean()
+    return distance * torch.nan if f"picture {sample}" in name else distance
