@@ -21,7 +21,7 @@ from artschool.engine.resume_report import ResumeReport
 from artschool.engine.run import Run
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import CheckpointStore
-from artschool.storage.shards import Shards, whole
+from artschool.storage.shards import whole
 from artschool.storage.tensors import read_content
 from tests.engine.toy_run import recorded, write
 
@@ -341,14 +341,6 @@ def test_torch_reads_the_parts(folder: Path, tmp_path: Path) -> None:
     load_distributed(theirs, storage_reader=HuggingFaceStorageReader(str(tmp_path)), no_dist=True)
     for name, value in ours.items():
         assert torch.equal(theirs[name], value)
-
-
-def test_a_region_is_put_together_from_the_parts_that_it_meets() -> None:
-    full = torch.arange(60.0).reshape(6, 10)
-    shards = Shards((6, 10), [((0, 0), full[:4, :7]), ((0, 7), full[:4, 7:]), ((4, 0), full[4:])])
-    assert torch.equal(shards.whole(), full)
-    assert torch.equal(shards.region((1, 5), (4, 4)), full[1:5, 5:9])
-    assert shards.region((6, 0), (0, 10)).shape == (0, 10)
 
 
 @pytest.mark.soak
