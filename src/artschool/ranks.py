@@ -235,17 +235,6 @@ def whole(tensor: Tensor) -> Tensor:
     return gathered
 
 
-@torch.no_grad()
-def shard_like(value: Tensor, tensor: Tensor) -> Tensor:
-    """The same value in every process, divided like a sharded tensor of the same shape, without communication."""
-    if not is_sharded(tensor):
-        return value
-    from torch.distributed.tensor import distribute_tensor
-
-    moved = value.to(tensor.device)
-    return distribute_tensor(moved, tensor.device_mesh, tensor.placements, src_data_rank=None)  # type: ignore[attr-defined]  # a DTensor
-
-
 def sum_in_place(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor with its sum over all processes."""
     if world_size() > 1:

@@ -274,7 +274,7 @@ class CheckpointSection(Section):
         keep_last: Number of newest checkpoints to keep, in addition to the best one and the one resumed from.
         keep_best: Metric by which the best checkpoint is kept as well. null: no best checkpoint.
         background: Whether a checkpoint is written while training goes on, from a copy of the state in the memory of
-            the CPU. null: yes on CUDA, no on the CPU.
+            the CPU. null: yes on CUDA or if a network is sharded, otherwise no.
     """
 
     every: Count | None = None

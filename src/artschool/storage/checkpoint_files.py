@@ -19,13 +19,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from torch import Tensor, strided
 
 from artschool.errors import CheckpointError
 from artschool.storage.shards import Saved, Shards, join, read_tensors, stem_of
+from artschool.storage.tensor_file import encode
 
 SCHEMA = 1
 MANIFEST, STATE = "manifest.json", "state.json"
@@ -164,13 +164,15 @@ def foreign_entry(path: Path) -> str | None:
     return None
 
 
-def encode_files(tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and content of each file except the manifest. Only one is in memory at a time.
+def encode_files(
+    tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+) -> Iterator[tuple[str, list[memoryview]]]:
+    """Yield the name and content of each file except the manifest.
 
     Raises:
         CheckpointError: A value cannot be saved.
     """
-    yield STATE, encode_state(state)
+    yield STATE, [memoryview(encode_state(state))]
     for stem, named in tensors.items():
         name = stem + _SUFFIX
         if not _OWN_FILE.fullmatch(name):
@@ -178,8 +180,12 @@ def encode_files(tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str
         yield name, encode_tensors(name, named)
 
 
-def encode_tensors(file: str, tensors: Mapping[str, Tensor], header: dict[str, str] | None = None) -> bytes:
-    """The bytes of a safetensors file. Strides and shared memory are not preserved.
+def encode_tensors(
+    file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None
+) -> list[memoryview]:
+    """The content of a safetensors file, in pieces that share the memory of tensors on the CPU.
+
+    Strides and shared memory are not preserved.
 
     Args:
         header: Text for the header of the file.
@@ -188,26 +194,18 @@ def encode_tensors(file: str, tensors: Mapping[str, Tensor], header: dict[str, s
         CheckpointError: A value is not a dense tensor with data, or safetensors does not support its dtype.
     """
     if "__metadata__" in tensors:
-        # safetensors would write a file that it cannot read back.
+        # The format would not give it back.
         raise CheckpointError(f"{file}: a tensor cannot have the name '__metadata__', which the format reserves")
     copies: dict[str, Tensor] = {}
-    seen: set[int] = set()
     for name, value in tensors.items():
         if not isinstance(value, Tensor) or value.layout != strided or value.is_meta:
             found = (
                 "a sparse or meta tensor" if isinstance(value, Tensor) else f"a value of type {type(value).__name__}"
             )
             raise CheckpointError(f"{file}: cannot save {name!r} (expected a dense tensor with data, got {found})")
-        # safetensors writes raw memory: without this, a conjugated view would be saved unconjugated.
-        copy = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
-        memory = copy.untyped_storage().data_ptr()
-        copies[name] = copy.clone() if memory in seen else copy
-        seen.add(memory)
-    try:
-        return safetensors.torch.save(copies, header)
-    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        named = ", ".join(repr(name) for name, copy in copies.items() if str(copy.dtype) in str(error))
-        raise CheckpointError(f"{file}: cannot save {named or 'the tensors'}: {error}") from error
+        # The file has raw memory: without this, a conjugated view would be saved unconjugated.
+        copies[name] = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    return [*encode(file, copies, header)]
 
 
 def encode_state(state: Mapping[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import platform
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -107,7 +107,7 @@ class CheckpointStore:
         with self._replaced(number) as temporary:
             for name in manifest.files.keys() - {checkpoint_files.STATE}:
                 durable.link_file(path / name, temporary / name)
-            data = checkpoint_files.encode_state({**state, **changes})
+            data = [memoryview(checkpoint_files.encode_state({**state, **changes}))]
             records = {**manifest.files, checkpoint_files.STATE: _write(temporary / checkpoint_files.STATE, data)}
             amended = checkpoint_files.encode_manifest(replace(manifest, files=records))
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, amended)
@@ -309,9 +309,12 @@ def write_parts(
     return records
 
 
-def _write(path: Path, data: bytes) -> FileRecord:
-    durable.write_bytes(path, data)
-    return FileRecord(len(data), hashlib.sha256(data).hexdigest())
+def _write(path: Path, data: Sequence[memoryview]) -> FileRecord:
+    durable.write_bytes(path, *data)
+    digest = hashlib.sha256()
+    for part in data:
+        digest.update(part)
+    return FileRecord(sum(part.nbytes for part in data), digest.hexdigest())
 
 
 def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world_size: int) -> Manifest:

@@ -93,16 +93,17 @@ def committed_folder(target: Path, *, aside: Path | None = None) -> Iterator[Pat
         raise
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, *data: bytes | memoryview) -> None:
     """Write a new file in a `committed_folder`, which makes it durable. Elsewhere, use `write_file`.
 
     Raises:
         ResourceError: The disk is full or cannot be written, or the file exists.
     """
-    with translate_disk_errors(path, len(data)):
+    with translate_disk_errors(path, sum(memoryview(part).nbytes for part in data)):
         fault_point("before_write")
         with path.open("xb") as file:
-            file.write(data)
+            for part in data:
+                file.write(part)
         fault_point("after_write")
 
 

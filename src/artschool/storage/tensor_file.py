@@ -1,0 +1,66 @@
+"""The content of a safetensors file, as buffers that share the memory of the tensors.
+
+The package safetensors would need memory for the whole content. The format: the length of the header in 8 bytes, the
+header in JSON, filled up to a multiple of 8 bytes, then the elements of each tensor.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor
+
+from artschool.errors import CheckpointError
+
+_DTYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
+    torch.complex64: "C64",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint64: "U64",
+    torch.uint32: "U32",
+    torch.uint16: "U16",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+def encode(file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> Iterator[memoryview]:
+    """Yield the content of a file in pieces, which keep their tensors.
+
+    Args:
+        file: For errors.
+        tensors: Contiguous tensors on the CPU.
+        header: Text for the header.
+
+    Raises:
+        CheckpointError: The format has no such dtype or name.
+    """
+    # Larger elements first, so that all are aligned.
+    names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
+    fields: dict[str, object] = {"__metadata__": header} if header else {}
+    end = 0
+    for name in names:
+        tensor = tensors[name]
+        if tensor.dtype not in _DTYPES:
+            raise CheckpointError(f"{file}: cannot save {name!r}: {tensor.dtype}")
+        start, end = end, end + tensor.nbytes
+        fields[name] = {"dtype": _DTYPES[tensor.dtype], "shape": [*tensor.shape], "data_offsets": [start, end]}
+    try:
+        text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise CheckpointError(f"{file}: cannot save the tensors: {error}") from error
+    text += b" " * (-len(text) % 8)
+    yield memoryview(len(text).to_bytes(8, "little") + text)
+    for name in names:
+        flat = tensors[name].as_strided((tensors[name].numel(),), (1,))  # With one element, any stride is contiguous.
+        yield memoryview(flat.view(torch.uint8).numpy())
