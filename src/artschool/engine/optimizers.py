@@ -130,7 +130,7 @@ def build_optimizer(
             )
     options = dict(options)
     chosen = options.get("fused") is not None or options.get("foreach") or options.get("dampening")
-    if "fused" in known and not chosen and _can_fuse(groups):
+    if "fused" in known and not chosen and _can_fuse(factory, groups):
         options |= {"fused": True, "foreach": None}
     try:
         optimizer = factory(groups, **options)
@@ -141,9 +141,11 @@ def build_optimizer(
     return optimizer
 
 
-def _can_fuse(groups: Sequence[Mapping[str, Any]]) -> bool:
+def _can_fuse(factory: Callable[..., Optimizer], groups: Sequence[Mapping[str, Any]]) -> bool:
     parameters = [parameter for group in groups for parameter in group["params"]]
-    return all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps", "xpu") for p in parameters)
+    # torch 2.10 and 2.11 have fused Adagrad for the CPU only, and say so at its first step.
+    devices = ("cpu",) if factory is torch.optim.Adagrad else ("cpu", "cuda", "mps", "xpu")
+    return all(p.is_floating_point() and p.device.type in devices for p in parameters)
 
 
 def start_momentum(optimizer: torch.optim.SGD) -> None:
