@@ -177,22 +177,24 @@ class Loader:
     collate: Collate = field(default_factory=Collate)
     bad: BadSamples = field(default_factory=lambda: BadSamples("data"))
     keys: SampleKeys = field(default_factory=SampleKeys)
+    _kept: Workers[LoadedBatch] | None = field(default=None, init=False, repr=False, compare=False)
 
-    def load(self, sampler: Iterable[list[Position]], device: torch.device) -> Generator[dict[str, Any]]:
+    def load(
+        self, sampler: Iterable[list[Position]], device: torch.device, *, keep_workers: bool = False
+    ) -> Generator[dict[str, Any]]:
         """Load the batches of a sampler, in its order.
+
+        Args:
+            keep_workers: Whether the workers wait for another such call after the last batch, until `end_workers`.
 
         Raises:
             DataError: Too many samples cannot be read, samples do not fit into a batch, or a worker does not respond.
             ResourceError: A worker died, or the machine ran out of open files or memory.
         """
-        length, where = length_of(self.dataset, self.bad.where), self.bad.where
-        seeded = SeededDataset(self.dataset, self.name, self.seed, length, self.bad.max_bad, self.keys)
-        make_batch = _BatchMaker(where, self.collate)
-        loaded: Generator[LoadedBatch]
         if self.workers:
-            workers = Workers(where, self.workers, self.timeout, pin_memory=device.type == "cuda")
-            loaded = workers.load(seeded, make_batch, sampler)
+            loaded = self._workers(device, keep=keep_workers).load(sampler)
         else:
+            seeded, make_batch = self._parts()
             loaded = (make_batch([seeded[position] for position in batch]) for batch in sampler)
         with closing(loaded):  # Ends the workers even if an exception keeps this frame alive.
             for batch, bad in loaded:
@@ -202,6 +204,27 @@ class Loader:
                     raise batch
                 yield batch
                 del batch  # Or it would keep its memory while the next one is made.
+
+    def end_workers(self) -> None:
+        """End the workers that have been kept."""
+        if self._kept is not None:
+            self._kept.end()
+            self._kept = None
+
+    def _workers(self, device: torch.device, *, keep: bool) -> Workers[LoadedBatch]:
+        if keep and self._kept is not None:
+            return self._kept
+        seeded, make_batch = self._parts()
+        is_cuda = device.type == "cuda"
+        workers = Workers(self.bad.where, seeded, make_batch, self.workers, self.timeout, pin_memory=is_cuda, keep=keep)
+        if keep:
+            self._kept = workers
+        return workers
+
+    def _parts(self) -> tuple[SeededDataset, _BatchMaker]:
+        length = length_of(self.dataset, self.bad.where)
+        seeded = SeededDataset(self.dataset, self.name, self.seed, length, self.bad.max_bad, self.keys)
+        return seeded, _BatchMaker(self.bad.where, self.collate)
 
     def first(self, count: int) -> dict[str, Any]:
         """A batch of the first samples, loaded in this process. Smaller than `count` if the data set is.

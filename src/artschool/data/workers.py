@@ -10,8 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch.utils.data import DataLoader
@@ -22,67 +21,96 @@ from artschool.errors import ArtschoolError, DataError, ResourceError
 Batch = TypeVar("Batch")
 
 
-@dataclass(frozen=True)
-class Workers:
+class _Requests:
+    """The batches that the workers are asked for: a sampler that can be exchanged."""
+
+    def __init__(self) -> None:
+        self.sampler: Iterable[list[Position]] = ()
+        self.missing: deque[list[Position]] = deque()
+
+    def __iter__(self) -> Iterator[list[Position]]:
+        self.missing.clear()
+        for batch in self.sampler:
+            self.missing.append(batch)
+            yield batch
+
+
+@dataclass(eq=False)
+class Workers(Generic[Batch]):
     """The worker processes of a loader.
 
     Attributes:
         name: The data set, for errors.
+        samples: The data set, which each process gets once.
+        make_batch: Joins samples to a batch.
         count: Number of processes.
         timeout: Seconds to wait for a batch. 0: no limit.
         pin_memory: Whether tensors are copied to pinned memory, from which they are copied to a GPU without waiting.
+        keep: Whether the processes wait for another `load` after the last batch, until `end`.
     """
 
     name: str
+    samples: Any
+    make_batch: Callable[[list[Any]], Batch]
     count: int
     timeout: float
     pin_memory: bool
+    keep: bool = False
 
-    def load(
-        self, samples: Any, make_batch: Callable[[list[Any]], Batch], sampler: Iterable[list[Position]]
-    ) -> Generator[Batch]:
-        """Batches in the order of a sampler.
+    def __post_init__(self) -> None:
+        self._requests = _Requests()
+        self._loader: DataLoader[Any] | None = None
+        self._iterator: Any = None
+
+    def load(self, sampler: Iterable[list[Position]]) -> Generator[Batch]:
+        """Batches in the order of a sampler. One `load` at a time.
 
         Raises:
             DataError: A worker does not respond, or a batch cannot be received.
             ResourceError: A worker died.
         """
-        requested: deque[list[Position]] = deque()
+        self._start(sampler)
+        number, is_complete = 0, False
+        try:
+            while True:
+                try:
+                    loaded: Batch = next(self._iterator)
+                except StopIteration:
+                    is_complete = True
+                    return
+                except Exception as error:
+                    raise self._error(self._iterator, number, self._requests.missing, error) from error
+                self._requests.missing.popleft()
+                number += 1
+                yield loaded
+        finally:
+            if not (self.keep and is_complete):
+                self.end()
 
-        def remembered() -> Iterator[list[Position]]:
-            for batch in sampler:
-                requested.append(batch)
-                yield batch
-
-        iterator = iter(
-            DataLoader(
-                samples,
-                batch_sampler=remembered(),
-                collate_fn=make_batch,
+    def _start(self, sampler: Iterable[list[Position]]) -> None:
+        self._requests.sampler = sampler
+        if self._loader is None:
+            self._loader = DataLoader(
+                self.samples,
+                batch_sampler=self._requests,  # type: ignore[arg-type]  # an iterable is enough
+                collate_fn=self.make_batch,
                 num_workers=self.count,
                 worker_init_fn=_prepare_worker,
                 pin_memory=self.pin_memory,
                 timeout=self.timeout,
+                persistent_workers=self.keep,
             )
-        )
-        # A traceback may keep this frame until Python ends, when multiprocessing waits for processes that are alive.
-        end = partial(_end, iterator)
-        atexit.register(end)
-        number = 0
-        try:
-            while True:
-                try:
-                    loaded: Batch = next(iterator)
-                except StopIteration:
-                    return
-                except Exception as error:
-                    raise self._error(iterator, number, requested, error) from error
-                requested.popleft()
-                number += 1
-                yield loaded
-        finally:
-            atexit.unregister(end)
-            end()
+        self._iterator = iter(self._loader)
+        # A traceback may keep a frame until Python ends, when multiprocessing waits for processes that are alive.
+        atexit.unregister(self.end)
+        atexit.register(self.end)
+
+    def end(self) -> None:
+        """End the processes. A later `load` starts new ones."""
+        atexit.unregister(self.end)
+        iterator, self._iterator, self._loader = self._iterator, None, None
+        if iterator is not None:
+            _end(iterator)
 
     def _error(
         self, iterator: Any, number: int, requested: Iterable[list[Position]], error: Exception

@@ -98,6 +98,8 @@ class Evaluation:
     def run(self, iteration: int, device: torch.device) -> dict[str, float]:
         """Evaluate. Weights, modes and random generators are the same afterwards as before.
 
+        The workers wait for the next evaluation, until `Loader.end_workers`.
+
         Each batch has its own seed. It is the same for every number of processes and workers, and at every iteration,
         so two evaluations differ only by the weights.
 
@@ -113,7 +115,7 @@ class Evaluation:
         losses = Meters()
         for _, metric in self.metrics.values():
             metric.reset()
-        batches = self.loader.load(sampler, device)
+        batches = self.loader.load(sampler, device, keep_workers=True)
         with forked_rng(seeds(), device), in_eval_mode(self.networks), torch.no_grad(), closing(batches):
             for index, batch in enumerate(batches):
                 seed_all(seeds(rank + index * world_size), device)

@@ -46,6 +46,8 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
             stack.callback(logger.close)
             logger.start(run)
         run.saved_at = run.iteration if run.saved_at is None else run.saved_at
+        for loader in run.loaders:
+            stack.callback(loader.end_workers)
         if run.pending:
             look(run, Outcome())
         for loader in run.loaders:

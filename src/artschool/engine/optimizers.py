@@ -153,7 +153,9 @@ def _can_fuse(factory: Callable[..., Optimizer], groups: Sequence[Mapping[str, A
     parameters = [parameter for group in groups for parameter in group["params"]]
     if any(map(ranks.is_sharded, parameters)) and factory not in FUSED_ON_SHARDS:
         return False
-    return all(p.is_floating_point() and p.device.type in ("cpu", "cuda", "mps", "xpu") for p in parameters)
+    # torch 2.10 and 2.11 have fused Adagrad for the CPU only, and say so at its first step.
+    devices = ("cpu",) if factory is torch.optim.Adagrad else ("cpu", "cuda", "mps", "xpu")
+    return all(p.is_floating_point() and p.device.type in devices for p in parameters)
 
 
 def start_momentum(optimizer: torch.optim.SGD) -> None:

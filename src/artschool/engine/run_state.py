@@ -143,8 +143,12 @@ class RunState:
     def evaluate(self) -> dict[str, float]:
         """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""
         values: dict[str, float] = {}
-        for evaluation in self.evaluations:
-            values |= evaluation.run(self.iteration, self.device)
+        try:
+            for evaluation in self.evaluations:
+                values |= evaluation.run(self.iteration, self.device)
+        finally:
+            for loader in self.loaders:
+                loader.end_workers()
         return values
 
     def note(self, message: str) -> None:

@@ -1,0 +1,39 @@
+"""Which optimizers are built with torch's fused kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from artschool.engine.optimizers import _can_fuse, build_optimizer, skips_on_device
+
+
+@pytest.mark.parametrize(
+    ("factory", "options", "expected"),
+    [
+        (torch.optim.Adam, {}, True),
+        (torch.optim.AdamW, {}, True),
+        (torch.optim.SGD, {"lr": 0.1}, True),
+        (torch.optim.Adagrad, {}, True),
+        (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}, False),
+        (torch.optim.AdamW, {"fused": False}, False),
+        (torch.optim.RMSprop, {}, False),
+    ],
+)
+def test_what_is_fused_skips_on_the_device(
+    factory: Callable[..., Optimizer], options: dict[str, Any], expected: bool
+) -> None:
+    optimizer = build_optimizer(factory, options, [{"params": [nn.Parameter(torch.zeros(3))]}], "x")
+    assert skips_on_device(optimizer) is expected
+
+
+@pytest.mark.parametrize(("factory", "expected"), [(torch.optim.AdamW, True), (torch.optim.Adagrad, False)])
+def test_adagrad_is_fused_on_the_cpu_only(factory: Callable[..., Optimizer], expected: bool) -> None:
+    parameter = SimpleNamespace(device=torch.device("cuda", 0), is_floating_point=lambda: True)
+    assert _can_fuse(factory, [{"params": [parameter]}]) is expected
