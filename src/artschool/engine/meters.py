@@ -29,12 +29,14 @@ class Meters:
     def __init__(self) -> None:
         self._sums: dict[str, tuple[Scalar, Scalar]] = {}
         self._unsummed: list[tuple[str, Scalar, Scalar]] = []
+        # The processes of an iteration weigh 1 together, as shares do: their number may change between two log points.
+        self._weight = 1.0 / ranks.world_size()
 
-    def add(self, name: str, value: Scalar, weight: Scalar = 1.0) -> None:
-        """Add a detached scalar with its weight in the mean."""
+    def add(self, name: str, value: Scalar, weight: Scalar | None = None) -> None:
+        """Add a detached scalar with its weight in the mean. None: 1 divided by the number of processes."""
         if isinstance(value, Tensor) and value.dtype is not torch.float32:
             value = value.float()
-        self._unsummed.append((name, value, weight))
+        self._unsummed.append((name, value, self._weight if weight is None else weight))
         if len(self._unsummed) >= MOST_UNSUMMED:
             entries = ((name, _wide(value), _wide(weight)) for name, value, weight in self._unsummed)
             self._sums = _summed(self._sums, entries)
