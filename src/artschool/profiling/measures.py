@@ -128,7 +128,7 @@ class Counter:
             peak = torch.cuda.max_memory_allocated(self._device)
             torch.cuda.reset_peak_memory_stats(self._device)
             return peak
-        peak = self._live.peak.total()
+        peak = max(peak.total for peak in self._live.peaks)
         self._live.start()
         return peak
 
