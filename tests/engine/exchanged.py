@@ -61,7 +61,7 @@ def buckets_are_sent_while_the_last_backward_runs(rank: int) -> None:
     assert sent == []
     at_first: list[int] = []
     hidden = trained[0] * 1.0  # Backward reaches it last.
-    hidden.register_hook(lambda gradient: at_first.extend(sent))
+    hidden.register_hook(lambda gradient: at_first.extend(sent))  # type: ignore[no-untyped-call]  # torch
     value = hidden.sum()
     for parameter in trained[1:]:
         value = value * parameter.mean()
@@ -148,7 +148,7 @@ def losses_may_communicate_in_backward(rank: int) -> None:
             return total
 
         @staticmethod
-        def backward(context: object, gradient: Tensor) -> Tensor:  # type: ignore[override]  # torch's stub
+        def backward(context: object, gradient: Tensor) -> Tensor:
             total = gradient.clone()
             ranks.sum_in_place([total])
             return total
@@ -158,7 +158,8 @@ def losses_may_communicate_in_backward(rank: int) -> None:
     exchanged.start(trained)
     # Only rank 0 has a gradient for the first bucket, so that it alone sends buckets before the loss communicates.
     extra = [unused.sum()] if rank == 0 else []
-    backward(exchanged, (Summed.apply(early.sum()) * late).sum(), *extra)
+    total = Summed.apply(early.sum())  # type: ignore[no-untyped-call]  # torch
+    backward(exchanged, (total * late).sum(), *extra)
     exchanged.finish()
     assert gradients(trained) == [[160.0] * 40, [160.0] * 40, [1.0] * 40], gradients(trained)
 
