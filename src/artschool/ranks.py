@@ -252,7 +252,8 @@ def start_sum(tensor: Tensor) -> Callable[[], object]:
     """
     work = dist.all_reduce(tensor, group=_sums, async_op=True)
     assert work is not None
-    return work.wait
+    wait: Callable[[], object] = work.wait
+    return wait
 
 
 def buckets(tensors: Iterable[AnyTensor], limit: int = BUCKET_BYTES, first: int | None = None) -> list[list[AnyTensor]]:

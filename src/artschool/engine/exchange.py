@@ -47,7 +47,7 @@ class Exchange:
         self._is_last = False
         if ranks.world_size() > 1:
             for parameter in _replicated(parameters):
-                parameter.register_post_accumulate_grad_hook(self._arrived)
+                parameter.register_post_accumulate_grad_hook(self._arrived)  # type: ignore[no-untyped-call]  # torch
 
     def start(self, parameters: Sequence[nn.Parameter]) -> None:
         """Begin an iteration that trains these parameters: the same ones on every process."""

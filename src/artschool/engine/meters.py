@@ -25,10 +25,12 @@ class Meters:
 
     def __init__(self) -> None:
         self._sums: dict[str, _Sum] = defaultdict(_Sum)
+        # The processes of an iteration weigh 1 together, as shares do: their number may change between two log points.
+        self._weight = 1.0 / ranks.world_size()
 
-    def add(self, name: str, value: Scalar, weight: Scalar = 1.0) -> None:
-        """Add a detached scalar with its weight in the mean."""
-        self._sums[name].add(value, weight)
+    def add(self, name: str, value: Scalar, weight: Scalar | None = None) -> None:
+        """Add a detached scalar with its weight in the mean. None: 1 divided by the number of processes."""
+        self._sums[name].add(value, self._weight if weight is None else weight)
 
     def means(self) -> dict[str, float]:
         """The mean of each name since `clear`, over all processes. A name whose weights sum to 0 is omitted."""
