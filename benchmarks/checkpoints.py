@@ -62,6 +62,7 @@ def measure(background: str, millions: int, device: str) -> dict[str, float]:
     """Train in this process."""
     import artschool
     from artschool.engine import checkpoint
+    from artschool.engine.saving import settle
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -69,7 +70,7 @@ def measure(background: str, millions: int, device: str) -> dict[str, float]:
         (folder / "file.yml").write_text(FILE.format(millions=millions, device=device, background=background))
         run = artschool.load(folder / "file.yml", run_dir=folder / "run")
         waits: list[float] = []
-        save, settle = checkpoint.save, checkpoint.settle
+        save = checkpoint.save
 
         def timed(run: artschool.Run) -> None:
             settle(run)  # What a save waits for because the one before is not written yet depends on the interval.

@@ -12,11 +12,12 @@ from artschool import ranks
 from artschool.build.run import build, build_loggers
 from artschool.config.paths import expand_home
 from artschool.config.structure import Config
-from artschool.engine.checkpoint import is_sharded, restore, restore_networks
+from artschool.engine.checkpoint import restore, restore_networks
 from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
 from artschool.engine.run import Run
 from artschool.engine.run_folder import check_writable, hold_folder, lock_early
 from artschool.engine.run_state import Logger
+from artschool.engine.saving import is_sharded
 from artschool.errors import CheckpointError
 from artschool.lint import Subject, lint
 from artschool.logs.console import ConsoleLogger

@@ -75,7 +75,7 @@ def test_a_checkpoint_is_of_its_iteration_although_the_weights_change_meanwhile(
 
 
 def test_on_the_cpu_it_is_chosen_and_not_the_default(tmp_path: Path) -> None:
-    from artschool.engine.checkpoint import is_in_background
+    from artschool.engine.saving import is_in_background
 
     assert not is_in_background(load(tmp_path))
     assert is_in_background(load(tmp_path, BACKGROUND))

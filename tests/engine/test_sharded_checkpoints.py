@@ -106,7 +106,7 @@ def hashes(run: Run) -> dict[str, str]:
 
 def state_of(folder: Path, run_dir: str, number: int, *overrides: str) -> dict[str, str]:
     """The hashes of a new run that has taken over the tensors of a checkpoint."""
-    from artschool.engine.checkpoint import is_sharded
+    from artschool.engine.saving import is_sharded
 
     run = load(folder, f"{run_dir}_reader", *overrides, resume="never")
     found = CheckpointStore(folder / run_dir / "checkpoints").load(number, mapped=is_sharded(run))

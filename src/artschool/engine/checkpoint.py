@@ -8,8 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from artschool.engine.restore_modules import MODULES, OPTIMIZERS, ModuleRestorer
 from artschool.engine.restore_optimizers import OptimizerRestorer, describe_optimizer
 from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState, samples_after
+from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
 from artschool.storage.checkpoint_store import Checkpoint
 
@@ -52,7 +52,7 @@ def save(run: RunState) -> None:
         run.saver.group = ranks.new_group()
     with failing_together():
         write = _prepare(run, gathered, optimizers) if sharded or ranks.is_main() else _nothing
-    _start(run, write)
+    start_write(run, write)
 
 
 def amend(run: RunState) -> None:
@@ -69,23 +69,7 @@ def amend(run: RunState) -> None:
         run.store.amend(number, changes)
         rotate()
 
-    _start(run, write if ranks.is_main() else _nothing)
-
-
-def settle(run: RunState) -> None:
-    """Wait until everything that is being written is on the disk. Every process must call this.
-
-    Raises:
-        CheckpointError: A value could not be saved, or another process failed.
-        ResourceError: The disk is full or cannot be written.
-    """
-    if run.saver.number is None:
-        return
-    number, error = run.saver.wait()
-    with failing_together():
-        if error is not None:
-            raise error
-    run.saved_at = number
+    start_write(run, write if ranks.is_main() else _nothing)
 
 
 def save_now(run: RunState) -> None:
@@ -97,42 +81,6 @@ def save_now(run: RunState) -> None:
     if run.saved_at != run.iteration:
         save(run)
         settle(run)
-
-
-@contextmanager
-def written_on_failure(run: RunState) -> Iterator[None]:
-    """If the block raises, wait for the checkpoint that is being written. If that fails, add a note to the error.
-
-    A second Ctrl-C does not wait. Only this process waits: the others may not have failed.
-    """
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        number, failure = run.saver.wait()
-        if failure is not None:
-            error.add_note(f"The checkpoint after iteration {number} could not be saved: {failure}")
-        raise
-
-
-def _start(run: RunState, write: Callable[[], None]) -> None:
-    if is_in_background(run):
-        run.saver.start(run.iteration, write)
-    else:
-        run.saver.run(run.iteration, write)
-        settle(run)
-
-
-def is_in_background(run: RunState) -> bool:
-    """Whether the checkpoints of a run are written while it trains on."""
-    chosen = run.sections.checkpoint.background
-    return (run.device.type == "cuda" or is_sharded(run)) if chosen is None else chosen
-
-
-def is_sharded(run: RunState) -> bool:
-    """Whether any network is divided among processes."""
-    return any(ranks.is_sharded(p) for network in run.networks.values() for p in network.parameters())
 
 
 def _prepare(run: RunState, meters: Meters, optimizers: dict[str, Any]) -> Callable[[], None]:

@@ -10,7 +10,6 @@ from typing import Any
 from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
-from artschool.engine.checkpoint import written_on_failure
 from artschool.engine.due import Outcome, SavedOnFailure, look, perform_due
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
@@ -18,6 +17,7 @@ from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
 from artschool.engine.run_folder import hold_folder, release_folder
 from artschool.engine.run_state import RunState
+from artschool.engine.saving import settle, written_on_failure
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.train_iteration import train_iteration
 from artschool.errors import NumericsError, Stopped
@@ -69,7 +69,7 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
                     "To resume, run the same command again",
                     exit_code,
                 )
-        checkpoint.settle(run)
+        settle(run)
         for warning in end_of_run_warnings(run):
             run.note(f"warning: {warning}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
+from artschool.engine.saving import is_sharded, settle
 from artschool.errors import CheckpointError, NumericsError
 
 
@@ -20,12 +21,12 @@ def roll_back(run: RunState, error: NumericsError) -> None:
     section = run.sections.train
     if section.non_finite != "rollback" or run.rollbacks >= section.max_rollbacks:
         raise error
-    checkpoint.settle(run)
+    settle(run)
     number = _checkpoint_to_restore(run)
     if number is None:
         raise NumericsError(f"{error}; cannot roll back: no intact checkpoint") from error
     position, count = run.iteration + run.data_offset, run.rollbacks + 1
-    checkpoint.restore(run, run.store.load(number, mapped=checkpoint.is_sharded(run)))
+    checkpoint.restore(run, run.store.load(number, mapped=is_sharded(run)))
     run.data_offset, run.rollbacks = position - number, count
     run.note(
         f"{error}. Rolling back to the checkpoint after {number} iterations and continuing with new batches "

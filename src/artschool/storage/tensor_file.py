@@ -63,4 +63,4 @@ def encode(file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] |
     yield memoryview(len(text).to_bytes(8, "little") + text)
     for name in names:
         flat = tensors[name].as_strided((tensors[name].numel(),), (1,))  # With one element, any stride is contiguous.
-        yield memoryview(flat.view(torch.uint8).numpy())
+        yield flat.view(torch.uint8).numpy().data
