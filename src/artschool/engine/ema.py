@@ -151,7 +151,8 @@ def _move(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | No
 
 def _local(tensors: Tensors) -> Tensors:
     """The parts that this process has of tensors that are divided among processes."""
-    return [tensor.to_local() for tensor in tensors] if hasattr(tensors[0], "to_local") else tensors
+    parts: list[Any] = tensors
+    return [tensor.to_local() for tensor in parts] if hasattr(tensors[0], "to_local") else tensors
 
 
 def _lerp(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | None) -> None:
