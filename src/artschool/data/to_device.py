@@ -45,7 +45,7 @@ def _moved(value: Any, device: torch.device, *, channels_last: bool) -> Any:
 @cache
 def copy_stream(device: torch.device) -> torch.cuda.Stream:
     """The stream of all copies to a device. One for each device, so that memory is reused."""
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]  # torch
 
 
 def _copied(batch: Mapping[str, Any], device: torch.device, stream: Any, *, channels_last: bool) -> dict[str, Any]:

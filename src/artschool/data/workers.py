@@ -92,7 +92,7 @@ class Workers(Generic[Batch]):
         if self._loader is None:
             self._loader = DataLoader(
                 self.samples,
-                batch_sampler=self._requests,  # type: ignore[arg-type]  # an iterable is enough
+                batch_sampler=self._requests,
                 collate_fn=self.make_batch,
                 num_workers=self.count,
                 worker_init_fn=_prepare_worker,

@@ -115,14 +115,14 @@ Tensors = list[Tensor]
 
 
 def _groups(averages: Tensors, sources: Tensors) -> tuple[list[tuple[Tensors, Tensors]], tuple[Tensors, Tensors]]:
-    """The pairs that `_move` takes, by type and dtype, and the other ones."""
-    fused: dict[object, tuple[Tensors, Tensors]] = {}
+    """The pairs that `_move` takes, by dtype, and the other ones."""
+    fused: dict[torch.dtype, tuple[Tensors, Tensors]] = {}
     others: tuple[Tensors, Tensors] = ([], [])
     for average, source in zip(averages, sources, strict=True):
         # The kernel reads memory in its order.
         fits = average.stride() == source.stride() and average.device == source.device
         has_kernel = average.is_floating_point() and average.device.type in ("cpu", "cuda")
-        group = fused.setdefault((type(source), source.dtype), ([], [])) if fits and has_kernel else others
+        group = fused.setdefault(source.dtype, ([], [])) if fits and has_kernel else others
         group[0].append(average)
         group[1].append(source)
     return list(fused.values()), others
@@ -136,8 +136,8 @@ def _move(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | No
     rate below 0.5, the result has the same bits.
     """
     torch._fused_sgd_(
-        _local(averages),
-        _local(sources),
+        averages,
+        sources,
         [],
         weight_decay=1.0,
         momentum=0.0,
@@ -148,11 +148,6 @@ def _move(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | No
         is_first_step=False,
         found_inf=skipped,
     )
-
-
-def _local(tensors: Tensors) -> Tensors:
-    """The parts that this process has of tensors that are divided among processes."""
-    return [tensor.to_local() for tensor in tensors] if hasattr(tensors[0], "to_local") else tensors
 
 
 def _lerp(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | None) -> None:

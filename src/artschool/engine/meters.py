@@ -38,7 +38,7 @@ class Meters:
             value = value.float()
         self._unsummed.append((name, value, self._weight if weight is None else weight))
         if len(self._unsummed) >= MOST_UNSUMMED:
-            entries = ((name, _wide(value), _wide(weight)) for name, value, weight in self._unsummed)
+            entries = ((name, _widened(value), _widened(weight)) for name, value, weight in self._unsummed)
             self._sums = _summed(self._sums, entries)
             self._unsummed.clear()
 
@@ -93,11 +93,13 @@ def _summed(
     return summed
 
 
-def _wide(scalar: Scalar) -> Scalar:
+def _wide(tensor: Tensor) -> Tensor:
     """In float64, except on MPS, which does not have it."""
-    if not isinstance(scalar, Tensor):
-        return scalar
-    return scalar.float() if scalar.device.type == "mps" else scalar.double()
+    return tensor.float() if tensor.device.type == "mps" else tensor.double()
+
+
+def _widened(scalar: Scalar) -> Scalar:
+    return _wide(scalar) if isinstance(scalar, Tensor) else scalar
 
 
 def _numbers(scalars: list[Scalar]) -> list[float]:
