@@ -34,6 +34,7 @@ from artschool.cost.forecast import forecast
 from artschool.engine import checkpoint
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger, RunState
+from artschool.engine.saving import settle
 from artschool.read.read import check_file
 
 GIB = 2**30
@@ -194,7 +195,7 @@ def _saves(run: Run, settings: Settings) -> dict[str, Any]:
         start = time.perf_counter()
         checkpoint.save(run)
         seconds[name] = round(time.perf_counter() - start, 4)
-        checkpoint.settle(run)
+        settle(run)
     return seconds
 
 

@@ -17,14 +17,28 @@ from artschool.trace.cuda_autocast import cuda_autocast
 from artschool.trace.measure import AVERAGES_UPDATE, Measured, measure
 from artschool.trace.memory import LiveBytes
 from artschool.trace.trace import trace
-from tests.trace.traced_parts import TEXT
+from tests.trace.traced_parts import TEXT, TOKENS
 
 FORWARD = 2 * 4 * 3 * 3
 """FLOPs of a network of the file on a batch."""
 
 
-def config_of(*overrides: str) -> Config:
-    tree = finish(read_text(TEXT, "toy.yml"), Path("toy.yml"))
+LARGE = """
+name: large
+data: {train: {type: traced_tokens, batch_size: 512}}
+networks: {net: {type: traced_blocks, width: 8192, blocks: 13}}
+steps:
+  main:
+    trains: net
+    optimizer: {type: adamw, lr: 0.1}
+    injectors: {call: {type: forward, network: net, in: x, out: y}}
+    losses: {mean: {type: mean, in: y, weight: 1.0}}
+train: {iterations: 1, device: cpu, parallel: shard}
+"""
+
+
+def config_of(*overrides: str, text: str = TEXT) -> Config:
+    tree = finish(read_text(text, "toy.yml"), Path("toy.yml"))
     return check_tree(apply_overrides(tree, overrides))
 
 
@@ -97,6 +111,37 @@ def test_memory_that_is_freed_by_resizing_is_not_in_use() -> None:
         tensor.untyped_storage().resize_(800)
         assert live.live.total() == live.peaks[0].total == 800
     assert "resize_and_count" not in torch.UntypedStorage.resize_.__qualname__
+
+
+def test_a_process_that_shards_has_its_part() -> None:
+    """The first of two processes has two of three rows of the weight, and two of three biases."""
+    found = measure(config_of("networks.net.parallel=shard"), 2)
+    own = 4 * (2 * 3 + 2)
+    assert found.memory.lasting["parameters"] == own + 4 * 12  # The other network is replicated.
+    assert found.memory.lasting["optimizer state"] == 2 * own + 2 * 4 * 12 + 4 * 4  # And a count of each tensor.
+    assert found.checkpoint == 2 * 3 * 4 * 12 + 4 * 4
+    # Parameters are gathered in forward and backward, with padding; gradients are scattered.
+    sent = found.work[0]["main"].sent
+    assert (sent["all-gather"], sent["reduce-scatter"]) == (2 * own, own)
+    assert sent["all-reduce"] == 4  # Whether a gradient is not finite.
+
+
+@pytest.mark.soak  # Longer than five seconds: it runs thousands of operations without values.
+def test_ten_thousand_million_parameters_on_256_processes() -> None:
+    """A stack of transformer blocks, as in the issue of a model that no card holds."""
+    found = measure(config_of(text=LARGE), 256, cuda=True)
+    parameters = 13 * (12 * 8192**2 + 13 * 8192)
+    assert parameters > 10**10
+    assert found.memory.lasting["parameters"] == pytest.approx(4 * parameters / 256, rel=1e-3)
+    assert found.memory.lasting["optimizer state"] == pytest.approx(8 * parameters / 256, rel=1e-3)
+    # Every parameter is gathered in forward and in backward, and its gradient is scattered.
+    sent = found.work[0]["main"].sent
+    assert sent["all-gather"] == pytest.approx(2 * 4 * parameters * 255 / 256, rel=1e-2)
+    assert sent["reduce-scatter"] == pytest.approx(4 * parameters * 255 / 256, rel=1e-2)
+    tokens = 2 * TOKENS
+    assert found.work[0]["main"].flops == pytest.approx(6 * tokens * parameters, rel=0.05)
+    # At least the gradients of one block as a whole, and far less than those of the network.
+    assert 4 * parameters / 13 < found.memory.steps["main"].total() < 4 * parameters / 2
 
 
 def types_in_bfloat16() -> list[torch.dtype]:

@@ -128,6 +128,39 @@ class Huge(nn.Module):
         return x
 
 
+TOKENS = 16
+"""Tokens of a sample of `traced_tokens`."""
+
+
+@datasets.register("traced_tokens")
+class Tokens:
+    """Sentences for `traced_blocks`."""
+
+    def __init__(self, width: int = 8192) -> None:
+        self._width = width
+
+    def __len__(self) -> int:
+        return 512
+
+    def __getitem__(self, index: int) -> Row:
+        return {"x": torch.zeros(TOKENS, self._width), "label": torch.tensor(index)}
+
+
+@networks.register("traced_blocks")
+class Blocks(nn.Module):
+    """A stack of transformer blocks without dropout."""
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        layers = [nn.TransformerEncoderLayer(width, 32, 4 * width, 0.0, batch_first=True) for _ in range(blocks)]
+        self.blocks = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, width) to the same."""
+        result: Tensor = self.blocks(x)
+        return result
+
+
 @functools.lru_cache
 def window(length: int) -> Tensor:
     """A tensor that is kept for later."""

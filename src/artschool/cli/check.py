@@ -11,6 +11,7 @@ from rich.console import Console
 
 from artschool.cli.columns import print_columns
 from artschool.config.flow import components_of, declared_keys
+from artschool.config.parallel import sharded_networks
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.when import ALWAYS, When
 from artschool.lint import Subject, lint
@@ -59,7 +60,13 @@ def check_command(
 def _trace(config: Config, processes: int | None) -> Trace:
     from artschool.trace.trace import trace  # It imports the engine.
 
-    return trace(config, processes)
+    found = trace(config, processes)
+    if found.processes > 1 and sharded_networks(config) and not found.real:
+        from artschool.trace.measure import measure
+
+        # The trace proves the whole networks; a process that shards them takes less memory.
+        found.memory = measure(config, found.processes).memory
+    return found
 
 
 def summary(config: Config) -> Iterator[Row]:

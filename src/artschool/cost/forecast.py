@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from artschool.config.structure import Config
 from artschool.cost.hardware import Gpu, find_gpu
 from artschool.cost.model import Seconds, can_hide, seconds_of
+from artschool.errors import ArtschoolError
 from artschool.trace.fake import is_about_missing_values
 from artschool.trace.measure import Measured, measure
 from artschool.trace.memory import Memory
@@ -114,8 +115,9 @@ def _measured(config: Config, processes: int) -> tuple[Measured, Measured]:
     try:
         one = measure(config, processes, cuda=True)
     except Exception as error:
-        # The trace explains the error, unless only values were missing.
-        real = trace(config, processes).real or is_about_missing_values(error)
+        real = trace(config, processes).real  # It explains the error, unless only values were missing.
+        if not real and is_about_missing_values(error):
+            raise ArtschoolError(f"cannot predict {processes} processes: {error!r}, and there are no values") from error
         if not real:
             raise
         one = measure(config, processes, cuda=True, real=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import _disable_current_modes
 
 from artschool import ranks
 from artschool.engine.identities import tables_of
@@ -66,7 +67,8 @@ class Meshes:
 def _mesh(device: torch.device, shape: tuple[int, ...]) -> DeviceMesh:
     from torch.distributed.device_mesh import init_device_mesh
 
-    return init_device_mesh(device.type, shape, mesh_dim_names=("replicate", "shard")[-len(shape) :])
+    with _disable_current_modes():  # A trace makes tensors without values; a mesh reads those of its ranks.
+        return init_device_mesh(device.type, shape, mesh_dim_names=("replicate", "shard")[-len(shape) :])
 
 
 def build_for_shards(build: Callable[[], nn.Module]) -> nn.Module:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch._subclasses.fake_tensor import (
@@ -48,7 +49,8 @@ def fake_tensors() -> Iterator[AbstractContextManager[Any]]:
     """Create every tensor without values.
 
     Yields:
-        A context in which modules with these tensors can be deep-copied. It slows down everything else.
+        A context in which modules with these tensors can be deep-copied, and divided among a thousand processes. It
+        slows down everything else.
     """
     log = logging.getLogger("torch._subclasses.fake_tensor")
     level = log.level
@@ -119,7 +121,7 @@ class _FakeTensors(FakeTensorMode):  # type: ignore[no-untyped-call]  # torch
 
 
 class _Copies(TorchFunctionMode):
-    """Makes `copy.deepcopy` work on tensors without values, which have no storage to copy."""
+    """Makes `copy.deepcopy` work on tensors without values, which have no storage to copy, and `torch.chunk` faster."""
 
     def __torch_function__(
         self,
@@ -128,6 +130,8 @@ class _Copies(TorchFunctionMode):
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if func is torch.chunk and isinstance(args[0], FakeTensor):
+            return _chunks(*args, **(kwargs or {}))
         if func is not Tensor.__deepcopy__ or not isinstance(args[0], FakeTensor):
             return func(*args, **(kwargs or {}))
         tensor, memo = args
@@ -138,3 +142,12 @@ class _Copies(TorchFunctionMode):
             copied = nn.Parameter(copied) if isinstance(tensor, nn.Parameter) else copied
             memo[id(tensor)] = copied.requires_grad_(tensor.requires_grad)
         return memo[id(tensor)]
+
+
+def _chunks(tensor: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
+    """The result of `torch.chunk`, in which all chunks of the same size are one tensor: their values do not matter."""
+    size = tensor.shape[dim]
+    each = max(1, -(-size // chunks))
+    whole, rest = divmod(size, each)
+    last = (tensor.narrow(dim, whole * each, rest),) if rest or not whole else ()
+    return (*([tensor.narrow(dim, 0, each)] * whole if whole else []), *last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from artschool import ranks
 from artschool.build.data import build_data
@@ -24,6 +25,7 @@ from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
 from artschool.engine.train_step import TrainStep
+from artschool.engine.update import Update
 from artschool.trace.batch_sizes import MicroBatchSizes
 from artschool.trace.cuda_autocast import cuda_autocast
 from artschool.trace.fake import fake_tensors
@@ -133,7 +135,7 @@ class _Measurement:
                 self._measure(iteration)
             found.memory.of_run(run, self._live)
         found.memory.lasting["batch"] = found.parts * found.samples * _bytes_of_a_sample(self._batch)
-        found.checkpoint = checkpoint_bytes(run) + found.memory.lasting[OPTIMIZER]
+        found.checkpoint = checkpoint_bytes(run) + _bytes_of_optimizers(updates)
         found.kept = checkpoints_kept(self._config, run.iterations)
         return found
 
@@ -186,3 +188,9 @@ class _Measurement:
 
 def _bytes_of_a_sample(batch: Mapping[str, Any]) -> int:
     return sum(value[:1].nbytes for value in batch.values() if isinstance(value, Tensor))
+
+
+def _bytes_of_optimizers(updates: Iterable[Update]) -> int:
+    """The bytes of the state of optimizers, over all processes."""
+    state = tree_leaves([list(update.optimizer.state.values()) for update in updates])
+    return sum(value.nbytes for value in state if isinstance(value, Tensor))
