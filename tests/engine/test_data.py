@@ -80,6 +80,8 @@ def test_a_window_mixes_its_chunks_and_no_others() -> None:
     # 252 samples end inside a chunk, which both windows share.
     assert all(len(one & other) <= 1 for i, one in enumerate(touched) for other in touched[:i])
     assert all(len({index // 50 for index in batch}) >= 5 for batch in order[:63])
+    first_places = [batch[0] for batch in windows[0]]
+    assert first_places != sorted(first_places)
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])

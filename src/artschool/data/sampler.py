@@ -42,12 +42,9 @@ class InChunks:
         starts = torch.randperm(-(-length // self.chunk), generator=generator) * self.chunk
         indices = (starts[:, None] + torch.arange(self.chunk)).flatten()
         indices = indices[indices < length]
-        batches = -(-self.window // batch_size)
-        mixed = [
-            _mixed(window, batch_size, generator)
-            for window in indices[: length // batch_size * batch_size].split(batches * batch_size)
-        ]
-        return torch.cat([*mixed, indices[length // batch_size * batch_size :]])
+        whole, size = length // batch_size * batch_size, -(-self.window // batch_size) * batch_size
+        windows = [indices[start : min(start + size, whole)] for start in range(0, whole, size)]
+        return torch.cat([*(_mixed(window, batch_size, generator) for window in windows), indices[whole:]])
 
 
 def _mixed(window: Tensor, batch_size: int, generator: torch.Generator) -> Tensor:

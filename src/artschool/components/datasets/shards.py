@@ -6,15 +6,22 @@ import glob
 import io
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic_core import PydanticCustomError
 
+from artschool.components.datasets.block_cache import BlockCache
 from artschool.components.datasets.finding import is_hidden
 from artschool.components.datasets.pixels import FORMATS, REMOVE, decode, to_tensor
+from artschool.components.datasets.remote import expanded, find_remote, is_remote, shown
+from artschool.components.datasets.remote_tar import RemoteTar
 from artschool.components.datasets.sources import Folder, Tar, find_files
 from artschool.errors import DataError, allowed
 from artschool.registry import datasets
@@ -24,6 +31,9 @@ from artschool.wording.counting import counted
 Decoder = Callable[[bytes, str], Any]
 MOST_EXTENSIONS = 10
 """Extensions that an error lists."""
+INDEXED_AT_ONCE = 16
+"""Remote shards whose headers are read at the same time, since each waits for the network."""
+UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def _array(data: bytes, location: str) -> Any:
@@ -51,6 +61,33 @@ def _images(known: Known) -> Ranges:
     return {key: (0.0, 1.0) for key, each in endings.items() if set(each) <= FORMATS.keys()}
 
 
+class ShardCache(BaseModel):
+    """A folder on a local disk that keeps what is read of remote shards, for all processes and runs of the machine.
+
+    Attributes:
+        folder: Folder of the blocks. null: `artschool` in the user's cache folder.
+        size: Largest size of the blocks, such as `500GB`; units are MB, GB and TB. The least recently used blocks are
+            deleted.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    folder: Path | None = None
+    size: str = "10GB"
+
+    @field_validator("size")
+    @classmethod
+    def _check_size(cls, size: str) -> str:
+        if not re.fullmatch(r"[1-9]\d*(MB|GB|TB)", size):
+            raise PydanticCustomError("size", "a size such as 100GB (units: {units})", {"units": ", ".join(UNITS)})
+        return size
+
+    def open(self) -> BlockCache:
+        """Return the cache."""
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return BlockCache(self.folder or Path(home) / "artschool", int(self.size[:-2]) * UNITS[self.size[-2:]])
+
+
 @datasets.register(values=_images)
 class TarShards:
     """Samples of one or several .tar files, in order, without unpacking them.
@@ -60,18 +97,20 @@ class TarShards:
     in 0..1, `.cls` a number, `.txt` text, `.json` its content, `.npy` a tensor.
 
     Args:
-        path: A .tar file, a pattern such as `shards/*.tar`, a folder of .tar files, or a list of them.
+        path: A .tar file, a pattern such as `shards/*.tar` or `shards/{000..099}.tar`, a folder of .tar files, or a
+            list of them. fsspec reads URLs such as `s3://bucket/{000..099}.tar`, and has their credentials.
         columns: File extension of each key, such as `{image: jpg, label: cls}`. `jpg;png` takes the first that exists.
             Case does not matter.
+        cache: Where the blocks that are read of remote shards are kept. null: 10 GB in the user's cache folder.
 
     Raises:
         DataError: No shard is found, a shard is damaged or compressed, an extension is unknown, or no sample has all
             extensions.
     """
 
-    def __init__(self, *, path: str | list[str], columns: dict[str, str]) -> None:
+    def __init__(self, *, path: str | list[str], columns: dict[str, str], cache: ShardCache | None = None) -> None:
         patterns = [path] if isinstance(path, str) else path
-        shards = [file for pattern in patterns for file in _files(pattern)]
+        shards = [shard for pattern in patterns for shard in _find(pattern)]
         self._columns = {key: endings.lower().split(";") for key, endings in columns.items()}
         unknown = sorted(
             {e for endings in self._columns.values() for e in endings if e.rpartition(".")[2] not in DECODERS}
@@ -79,7 +118,7 @@ class TarShards:
         if unknown:
             hint = allowed("Available extensions", unknown[0], DECODERS)
             raise DataError(f"tar_shards: columns: unknown extension {unknown[0]!r}. {hint}")
-        self._shards = [Tar(shard) for shard in shards]
+        self._shards = _opened(shards, cache or ShardCache())
         self._samples: list[tuple[int, list[str]]] = []
         self.remarks: list[str] = []
         for number, shard in enumerate(self._shards):
@@ -92,7 +131,7 @@ class TarShards:
                 f"{', '.join(found[:MOST_EXTENSIONS]) or 'no files'}). Fix: correct `columns`"
             )
 
-    def _complete(self, shard: Tar) -> list[list[str]]:
+    def _complete(self, shard: Tar | RemoteTar) -> list[list[str]]:
         """Return the file of each key, for the samples that have all of them."""
         stems: dict[str, dict[str, str]] = {}
         for name in shard.names:
@@ -135,18 +174,31 @@ class TarShards:
         return sample
 
 
-def _files(pattern: str) -> list[Path]:
-    """The shards that a path or a pattern means: a file, those that match, or all below a folder.
+def _opened(shards: Sequence[str | Path], cache: ShardCache) -> list[Tar | RemoteTar]:
+    """Index the shards, remote ones at the same time."""
+    if not any(isinstance(shard, str) for shard in shards):
+        return [Tar(Path(shard)) for shard in shards]
+    blocks = cache.open()
+    with ThreadPoolExecutor(INDEXED_AT_ONCE) as pool:
+        return list(pool.map(lambda one: RemoteTar(one, blocks) if isinstance(one, str) else Tar(one), shards))
+
+
+def _find(pattern: str) -> Sequence[str | Path]:
+    """The shards that a path or a pattern means: URLs, a file, files that match, or all below a folder.
 
     Raises:
         DataError: There are none.
     """
+    files: Sequence[str | Path] = find_remote(pattern) if is_remote(pattern) else _files(pattern)
+    if not files:
+        raise DataError(f"tar_shards: no file matches {shown(pattern)}. Fix: correct `path`")
+    return files
+
+
+def _files(pattern: str) -> list[Path]:
     path = Path(os.path.expanduser(pattern))  # noqa: PTH111  # unlike Path, keeps the `~` of an unknown user
     if path.is_dir():
         return [
             path / name for name in find_files(Folder(path), (".tar",), (".tgz", ".gz"), "tar_shards: no shards")[0]
         ]
-    files = [Path(file) for file in sorted(glob.glob(str(path)))]  # noqa: PTH207  # absolute ones too
-    if not files:
-        raise DataError(f"tar_shards: no file matches {pattern}. Fix: correct `path`")
-    return files
+    return [Path(file) for one in expanded(str(path)) for file in sorted(glob.glob(one))]  # noqa: PTH207  # absolute ones too

@@ -8,7 +8,7 @@ import tarfile
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 from artschool.components.datasets.finding import endings_of, list_folder, select_names
 from artschool.errors import DataError
@@ -83,37 +83,19 @@ class Zip:
         return {**self.__dict__, "_opened": None}
 
 
+Spans = dict[str, tuple[int, int]]
+"""Offset and number of bytes of each file of an archive."""
+
+
 class Tar:
     """The files of an uncompressed .tar; a compressed one does not allow random access."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
-            with tarfile.open(path, "r:") as archive:
-                entries = list(archive)
-        except tarfile.TarError as error:
-            raise DataError(
-                f"{path}: cannot be read as an uncompressed .tar: {error}. Fix: create the archive without compression"
-            ) from error
-        self._spans = {entry.name: (entry.offset_data, entry.size) for entry in entries if entry.isreg()}
-        self.notes = self._add_links(
-            {entry.name: _target(entry) for entry in entries if entry.islnk() or entry.issym()}
-        )
+        with path.open("rb") as file:
+            self._spans, self.notes = index_tar(file, str(path))
         self.names = sorted(self._spans)
         self._descriptor: int | None = None
-
-    def _add_links(self, links: Mapping[str, str]) -> dict[str, str]:
-        """Add the links to files of the archive. Returns a note about each of the others."""
-        spans = {posixpath.normpath(name): span for name, span in self._spans.items()}
-        targets = {posixpath.normpath(link): target for link, target in links.items()}
-        notes = {}
-        for link in links:
-            target = _end_of(posixpath.normpath(link), targets)
-            if target in spans:
-                self._spans[link] = spans[target]
-            else:
-                notes[link] = f"is a link to {target}, which is no file of the archive"
-        return notes
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
@@ -135,6 +117,38 @@ class Tar:
     def __del__(self) -> None:
         if getattr(self, "_descriptor", None) is not None:
             os.close(self._descriptor)  # type: ignore[arg-type]  # not None here
+
+
+def index_tar(file: IO[bytes], location: str) -> tuple[Spans, dict[str, str]]:
+    """Find the files of an uncompressed .tar. Returns their spans, and a note on each link that leads to none of them.
+
+    Raises:
+        DataError: It is compressed, or no .tar.
+    """
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            entries = list(archive)
+    except tarfile.TarError as error:
+        raise DataError(
+            f"{location}: cannot be read as an uncompressed .tar: {error}. Fix: create the archive without compression"
+        ) from error
+    spans = {entry.name: (entry.offset_data, entry.size) for entry in entries if entry.isreg()}
+    notes = _add_links(spans, {entry.name: _target(entry) for entry in entries if entry.islnk() or entry.issym()})
+    return spans, notes
+
+
+def _add_links(spans: Spans, links: Mapping[str, str]) -> dict[str, str]:
+    """Add the links to files of the archive. Returns a note about each of the others."""
+    files = {posixpath.normpath(name): span for name, span in spans.items()}
+    targets = {posixpath.normpath(link): target for link, target in links.items()}
+    notes = {}
+    for link in links:
+        target = _end_of(posixpath.normpath(link), targets)
+        if target in files:
+            spans[link] = files[target]
+        else:
+            notes[link] = f"is a link to {target}, which is no file of the archive"
+    return notes
 
 
 def _end_of(link: str, targets: Mapping[str, str]) -> str:
