@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
+from artschool.registry.entries import CompileEntry
 from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Positive, Role, UnitInterval
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
@@ -124,6 +125,8 @@ class TrainSection(Section):
         deterministic: Whether to use only deterministic algorithms of torch.
         cudnn_benchmark: Whether cuDNN measures which kernels are fastest. Useful if all batches have the same shape.
         detect_anomaly: Whether torch searches for the operation that produced a NaN. Slow.
+        compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
+            `fullgraph` and `backend`. A network overrides it by its own `compile`.
     """
 
     iterations: Count | None = None
@@ -140,6 +143,7 @@ class TrainSection(Section):
     deterministic: bool = False
     cudnn_benchmark: bool = False
     detect_anomaly: bool = False
+    compile: bool | CompileEntry = False
 
     def length(self, per_epoch: int) -> int:
         """The number of iterations of the run, given those of an epoch."""

@@ -82,6 +82,30 @@ class WeightsEntry(BaseModel):
     strict: bool = True
 
 
+CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+
+
+class CompileEntry(BaseModel):
+    """How torch.compile compiles the calls of a network.
+
+    Attributes:
+        mode: Mode of inductor: `default`, `reduce-overhead` (CUDA graphs), `max-autotune` (measures kernels, and uses
+            CUDA graphs) or `max-autotune-no-cudagraphs`.
+        dynamic: Whether graphs serve inputs of any size. false: each size gets its own. null: sizes that change once
+            become dynamic.
+        fullgraph: Whether a call must be one graph. If not, code that torch cannot compile runs in Python between
+            several graphs.
+        backend: Backend of torch.compile. `inductor` generates kernels; `aot_eager` runs graphs by eager operations.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    mode: CompileMode = "default"
+    dynamic: bool | None = None
+    fullgraph: bool = False
+    backend: str = "inductor"
+
+
 class NetworkEntry(Gated):
     """A network.
 
@@ -93,11 +117,14 @@ class NetworkEntry(Gated):
         activation_checkpointing: Patterns of module names, such as `[body.*]`. Matching modules recompute their
             activations in the backward pass instead of storing them, which saves memory and costs time. Gradients
             stay the same.
+        compile: Whether torch.compile compiles the calls of the network, or a mapping with `mode`, `dynamic`,
+            `fullgraph` and `backend`. null: the value of `train.compile`.
     """
 
     weights: Path | WeightsEntry | None = None
     frozen: bool | list[str] = False
     activation_checkpointing: list[str] = []
+    compile: bool | CompileEntry | None = None
 
 
 DType = Literal[
