@@ -14,6 +14,7 @@ from artschool.components.builtins import load_builtins
 from artschool.engine.run import Run
 from artschool.read.read import check_file
 from artschool.registry import networks
+from tests.engine.toy_run import Recorder
 
 load_builtins()
 pytestmark = pytest.mark.usefixtures("beside_the_corpus")
@@ -66,3 +67,36 @@ def test_esrgan_takes_a_perceptual_loss_where_weights_are_given(
     logged = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
     assert logged["gen/perceptual"] > 0
     assert logged["gen/total"] == pytest.approx(0.01 * logged["gen/pixel"] + logged["gen/perceptual"], rel=1e-5)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch reads it where a graph breaks.
+def test_a_recipe_trains_compiled_as_eagerly(recipe: Path, tmp_path: Path) -> None:
+    """In `make soak`, since each of some kinds of calls is compiled for each network."""
+    _compare_compiled(recipe, tmp_path, "aot_eager", 1e-4)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ["digits_gan", "photo_sr"])
+def test_a_recipe_trains_as_eagerly_with_generated_kernels(name: str, tmp_path: Path) -> None:
+    """In `make soak`, since a C++ compiler runs for each graph."""
+    _compare_compiled(ROOT / "recipes" / f"{name}.yml", tmp_path, "inductor", 1e-3)
+
+
+def _compare_compiled(recipe: Path, folder: Path, backend: str, tolerance: float) -> None:
+    runs, notes = [], list[str]()
+    for compiled in ("false", f"{{backend: {backend}}}"):
+        overrides = [f"train.compile={compiled}", "train.iterations=3", "log.every=1", "train.device=cpu"]
+        workers = [f"data.{name}.workers=0" for name in check_file(recipe).data]
+        run = artschool.load(recipe, [*overrides, *workers, "evaluate={}"], run_dir=folder / compiled[:3])
+        run.loggers = [recorder := Recorder()]
+        run.train()
+        runs.append(recorder.records)
+        notes += recorder.notes
+    names = {name for record in runs[0] for name in record} - {"seconds"}
+    for eager, compiled_record in zip(*runs, strict=True):
+        for name in names & eager.keys():
+            assert compiled_record[name] == pytest.approx(eager[name], rel=tolerance, abs=1e-6), name
+    assert any("compiled and proven" in note for note in notes), notes
+    assert not any(note.startswith("warning") for note in notes), notes

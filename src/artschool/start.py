@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from artschool import ranks
+from artschool.build.compiling import compile_networks
 from artschool.build.run import build, build_loggers
 from artschool.config.paths import expand_home
 from artschool.config.structure import Config
@@ -134,6 +135,7 @@ def _build_run(
         _trace(checked, folder, report)
     run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=report)
     run.lock = lock
+    compile_networks(checked, run, report)
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):
         report(f"warning: {finding}")
     return checked, run

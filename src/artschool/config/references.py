@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
+from artschool.config.compiling import compile_faults
 from artschool.config.flow import declared_keys, yielded_keys
 from artschool.config.parallel import check_parallel
 from artschool.config.source import Node
@@ -36,6 +37,7 @@ def check_references(config: Config) -> Iterator[Fault]:
     yield from _check_keep_best(config)
     yield from _check_pictures(config)
     yield from check_parallel(config)
+    yield from compile_faults(config)
 
 
 def _check_pictures(config: Config) -> Iterator[Fault]:

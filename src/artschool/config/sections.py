@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
-from artschool.registry.entries import Parallel
+from artschool.registry.entries import CompileEntry, Parallel
 from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Positive, Role, UnitInterval
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
@@ -133,6 +133,8 @@ class TrainSection(Section):
             torch's own setting elsewhere or if `deterministic` is true.
         channels_last: Whether images and weights of 4 or 5 dimensions keep the channels next to each other in memory,
             which suits convolutions on GPUs.
+        compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
+            `fullgraph` and `backend`. A network overrides it by its own `compile`.
     """
 
     iterations: Count | None = None
@@ -152,6 +154,7 @@ class TrainSection(Section):
     parallel: Parallel = "replicate"
     matmul_precision: Literal["highest", "high", "medium"] | None = None
     channels_last: bool = False
+    compile: bool | CompileEntry = False
 
     def length(self, per_epoch: int) -> int:
         """The number of iterations of the run, given those of an epoch."""

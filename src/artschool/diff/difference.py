@@ -39,6 +39,8 @@ CONSEQUENCES = {
     "data.*.workers": Consequence.SPEED,
     "data.*.timeout": Consequence.SPEED,
     "networks.*.activation_checkpointing": Consequence.SPEED,
+    "networks.*.compile": Consequence.SPEED,
+    "train.compile": Consequence.SPEED,
     "steps.*.optimizer.shard": Consequence.SPEED,
     "networks.*.weights": Consequence.INITIAL_WEIGHTS,
     "networks.*.frozen": Consequence.TRAINING,

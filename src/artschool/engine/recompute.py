@@ -40,7 +40,12 @@ def _forward(self: nn.Module, *inputs: Any, **named: Any) -> Any:
 
 def _contexts(module: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
     """The contexts of forward and of its recomputation, in which buffers have the values from before forward."""
-    return nullcontext(), _with_buffers(_copies_of_buffers(module) if module.training else {})
+    return nullcontext(), copied_buffers(module) if module.training else nullcontext()
+
+
+def copied_buffers(module: nn.Module) -> AbstractContextManager[None]:
+    """A context in which a module has copies of its buffers, so that nothing that happens to them has an effect."""
+    return _with_buffers(_copies_of_buffers(module))
 
 
 def _copies_of_buffers(module: nn.Module) -> dict[nn.Module, dict[str, Tensor | None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from artschool.config.compiling import compiled_networks
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, place_of
@@ -54,6 +55,10 @@ def timed_kernels(subject: Subject) -> Iterator[Fault]:
         place = place_of(subject.config.tree, "train", "cudnn_benchmark")
         message = "chooses kernels by their measured speed, so two runs differ although `deterministic` is true"
         yield Fault(place, "train.cudnn_benchmark", message, "Fix: remove one of the two.")
+    for path, compiled in {each.path: each for each in compiled_networks(subject.config).values()}.items():
+        if train.deterministic and compiled.entry.mode.startswith("max-autotune"):
+            message = "chooses kernels by their measured speed, so two runs differ although `deterministic` is true"
+            yield Fault(compiled.place("mode"), f"{path}.mode", message, "Fix: remove one of the two.")
 
 
 def forgotten_anomaly_detection(subject: Subject) -> Iterator[Fault]:

@@ -99,6 +99,30 @@ class ShardEntry(BaseModel):
 Parallel = Literal["replicate", "shard"] | ShardEntry
 
 
+CompileMode = Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"]
+
+
+class CompileEntry(BaseModel):
+    """How torch.compile compiles the calls of a network.
+
+    Attributes:
+        mode: Mode of inductor: `default`, `reduce-overhead` (CUDA graphs), `max-autotune` (measures kernels, and uses
+            CUDA graphs) or `max-autotune-no-cudagraphs`.
+        dynamic: Whether graphs serve inputs of any size. false: each size gets its own. null: sizes that change once
+            become dynamic.
+        fullgraph: Whether a call must be one graph. If not, code that torch cannot compile runs in Python between
+            several graphs.
+        backend: Backend of torch.compile. `inductor` generates kernels; `aot_eager` runs graphs by eager operations.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    mode: CompileMode = "default"
+    dynamic: bool | None = None
+    fullgraph: bool = False
+    backend: str = "inductor"
+
+
 class NetworkEntry(Gated):
     """A network.
 
@@ -116,6 +140,8 @@ class NetworkEntry(Gated):
             million parameters or more.
         channels_last: Whether weights of 4 or 5 dimensions keep the channels next to each other in memory. null: the
             value of `train.channels_last`. A sharded network ignores it.
+        compile: Whether torch.compile compiles the calls of the network, or a mapping with `mode`, `dynamic`,
+            `fullgraph` and `backend`. null: the value of `train.compile`.
     """
 
     weights: Path | WeightsEntry | None = None
@@ -124,6 +150,7 @@ class NetworkEntry(Gated):
     parallel: Parallel | None = None
     wrap: list[str] | None = None
     channels_last: bool | None = None
+    compile: bool | CompileEntry | None = None
 
 
 DType = Literal[

@@ -1,0 +1,55 @@
+"""Compiles the calls of the networks for which a file asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from artschool.config.compiling import Compiled, compiled_networks, methods_of, second_order_networks
+from artschool.config.structure import Config
+from artschool.engine.compiled import CompiledMethod, CudaGraphs
+from artschool.engine.run import Run
+from artschool.errors import ConfigError, Fault, allowed
+
+
+def compile_networks(config: Config, run: Run, report: Callable[[str], None]) -> None:
+    """Let networks with `compile`, and their moving averages, compile each kind of call when it first occurs.
+
+    Nothing is compiled here, and only calls change: modules, names and tensors remain.
+
+    Args:
+        report: Called with messages for the user if the run has no loggers.
+
+    Raises:
+        ConfigError: A backend does not exist.
+    """
+    cuda_graphs = CudaGraphs(run.context)
+
+    def note(message: str) -> None:
+        (run.note if run.loggers else report)(message)
+
+    second_order = second_order_networks(config)
+    for name, compiled in compiled_networks(config).items():
+        _check_backend(compiled)
+        if name in second_order:
+            loss = second_order[name]
+            report(f"warning: networks.{name}: runs uncompiled: {loss} differentiates its gradient again")
+            continue
+        modules = {name: run.networks[name]} | ({f"{name}.ema": run.emas[name].module} if name in run.emas else {})
+        for called, module in modules.items():
+            methods = sorted(method for method in methods_of(config, name) if callable(getattr(module, method, None)))
+            for method in (None, *methods):
+                CompiledMethod(f"networks.{called}", module, method, compiled.entry, note, cuda_graphs).install()
+
+
+def _check_backend(compiled: Compiled) -> None:
+    import torch._dynamo
+
+    name, known = compiled.entry.backend, torch._dynamo.list_backends(exclude_tags=())
+    if name not in known:
+        fault = Fault(
+            compiled.place("backend"),
+            f"{compiled.path}.backend",
+            f"unknown backend {name!r}",
+            allowed("Available backends", name, known),
+        )
+        raise ConfigError(fault)

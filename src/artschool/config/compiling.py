@@ -1,0 +1,96 @@
+"""Which networks a file compiles, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from artschool.config.flow import components_of
+from artschool.config.source import Node
+from artschool.config.structure import Component, Config, StepConfig
+from artschool.errors import Fault, Place
+from artschool.registry.entries import CompileEntry, NetworkEntry
+from artschool.registry.roles import ComponentRole
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """How a network is compiled.
+
+    Attributes:
+        path: Path of the option that says so: `networks.<name>.compile` or `train.compile`.
+        node: The value of this option.
+    """
+
+    entry: CompileEntry
+    path: str
+    node: Node
+
+    def place(self, option: str) -> Place:
+        """The location of an option of `compile`."""
+        return (self.node.get(option) or self.node).place
+
+
+def compiled_networks(config: Config) -> dict[str, Compiled]:
+    """The networks that the file compiles, by name."""
+    found: dict[str, Compiled] = {}
+    for name, component in config.networks.items():
+        own = component.entry.compile if isinstance(component.entry, NetworkEntry) else None
+        chosen = config.sections.train.compile if own is None else own
+        if chosen is not False:
+            owner, path = (config.tree.at(("train",)), "train") if own is None else (component.node, component.path)
+            node = owner.get("compile") or owner
+            found[name] = Compiled(CompileEntry() if chosen is True else chosen, f"{path}.compile", node)
+    return found
+
+
+def compile_faults(config: Config) -> Iterator[Fault]:
+    """Faults of options of `compile` that exclude each other, once for each place that sets them."""
+    settings: Mapping[str, Compiled] = {compiled.path: compiled for compiled in compiled_networks(config).values()}
+    for path, compiled in settings.items():
+        if compiled.entry.mode != "default" and compiled.entry.backend != "inductor":
+            message = f"is a mode of inductor, but the backend is {compiled.entry.backend!r}"
+            yield Fault(compiled.place("mode"), f"{path}.mode", message, "Fix: remove one of the two.")
+
+
+def second_order_networks(config: Config) -> dict[str, str]:
+    """The networks whose gradient a loss differentiates again, each with the path of the loss.
+
+    They are found by the keys that the loss reads. A loss that calls a network itself is not among them.
+    """
+    found: dict[str, str] = {}
+    for step in config.steps.values():
+        for loss in step.losses.values():
+            is_second_order = loss.registered is not None and ComponentRole.SECOND_ORDER in loss.registered.roles
+            if is_second_order and not loss.networks:
+                found |= dict.fromkeys(_networks_before(step, loss), loss.path)
+    return found
+
+
+def _networks_before(step: StepConfig, loss: Component) -> Iterator[str]:
+    """The networks on whose results the keys of a loss depend."""
+    needed = {use.name for use in loss.reads}
+    for injector in reversed(step.injectors.values()):
+        if any(use.name in needed for use in injector.writes):
+            needed |= {use.name for use in injector.reads}
+            yield from (use.name for use in injector.networks)
+
+
+def methods_of(config: Config, network: str) -> set[str]:
+    """The methods of a network that components call by the option `method`."""
+    found: set[str] = set()
+    for component in _all_components(config):
+        method = getattr(component.entry, "option_method", None)
+        if isinstance(method, str) and any(use.name.removesuffix(".ema") == network for use in component.networks):
+            found.add(method)
+    return found
+
+
+def _all_components(config: Config) -> Iterator[Component]:
+    outer = [component for step in config.steps.values() for component, _ in components_of(step)]
+    for evaluation in config.evaluations.values():
+        outer += [*evaluation.injectors.values(), *evaluation.metrics.values()]
+    while outer:
+        component = outer.pop()
+        yield component
+        outer += component.inner
