@@ -183,7 +183,9 @@ def shard_like(value: Tensor, tensor: Tensor) -> Tensor:
     from torch.distributed.tensor import distribute_tensor
 
     moved = value.to(tensor.device)
-    return distribute_tensor(moved, tensor.device_mesh, tensor.placements, src_data_rank=None)  # type: ignore[attr-defined]  # a DTensor
+    mesh, placements = tensor.device_mesh, tensor.placements  # type: ignore[attr-defined]  # a DTensor
+    # A copy: the parts are views of the value, which may be the memory of a file.
+    return distribute_tensor(moved, mesh, placements, src_data_rank=None).clone()
 
 
 def sum_in_place(tensors: Iterable[Tensor]) -> None:
