@@ -82,7 +82,7 @@ def layer() -> nn.Module:
 
 @losses.register("breaks_at")
 def breaks_at(fake: Tensor, real: Tensor, name: Any, *, sample: int) -> Tensor:
-    """The mean distance. For a batch or part of one that contains a sample, the first channel has infinite gradients."""
+    """The mean distance. If a part of a batch contains a sample, the first channel has infinite gradients."""
     distance = (fake - real).abs()
     if f"picture {sample}" in name:
         distance = torch.cat([distance[:, :1].clamp(max=0).sqrt(), distance[:, 1:]], 1)
