@@ -62,7 +62,7 @@ log: {every: 2}
 checkpoint: {every: 4, keep_last: 2}
 """.replace("PARTS", str(PARTS))
 PLAIN = ("networks.gen={type: sharded_upscaler}", "steps.gen.optimizer.eps=1e-4", "train.iterations=10")
-BREAKS = "steps.gen.losses.broken={type: breaks_at, fake: sr, real: hq, name: name, sample: 3, weight: 0.1}"
+BREAKS = "steps.gen.losses.broken={type: breaks, fake: sr, real: hq, weight: 0.1, after: 3, before: 4}"
 SHARD = "train.parallel=shard"
 VQ = """
 name: vq
