@@ -36,8 +36,6 @@ def main(folder: Path, cases: dict[str, dict[str, Any]]) -> None:
     """Train the cases one after the other, or keep the error of one that is refused."""
     for name, case in cases.items():
         try:
-            for until in case["stops"]:
-                train(Path(case["file"]), folder / name, [*case["overrides"], f"train.iterations={until}"])
             result = train(Path(case["file"]), folder / name, case["overrides"])
         except artschool.ArtschoolError as error:
             result = {"error": str(error)}

@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from artschool import ranks
 from artschool.engine.optimizers import start_momentum
 from artschool.engine.update import Update
+from artschool.errors import CheckpointError
 
 Slots = Mapping[str, Any]
 
@@ -84,13 +85,12 @@ def _whole(slots: Slots) -> dict[str, Any]:
 
 
 def _sharded(slots: Slots, parameter: nn.Parameter) -> dict[str, Any]:
-    """The slots of a parameter, of which those with its shape are divided as it is."""
-    return {
-        slot: ranks.shard_like(value, parameter)
-        if isinstance(value, Tensor) and value.shape == parameter.shape and parameter.dim()
-        else value
-        for slot, value in slots.items()
-    }
+    if ranks.is_sharded(parameter):
+        raise CheckpointError(
+            "the optimizer state of a sharded network cannot be resumed yet. Fix: resume with one process, or write "
+            "`parallel: replicate`"
+        )
+    return dict(slots)
 
 
 def needed_slots(optimizer: Optimizer, parameter: nn.Parameter) -> dict[str, Any] | None:
