@@ -83,4 +83,4 @@ def layer() -> nn.Module:
 def breaks(fake: Tensor, real: Tensor) -> Tensor:
     """The mean distance, which is finite. The gradients of the first channel are not."""
     distance = (fake - real).abs()
-    return torch.cat([distance[:, :1].clamp(max=0).sqrt(), distance[:, 1:]], 1).mean()
+    return torch.cat([(distance[:, :1] * 0).sqrt(), distance[:, 1:]], 1).mean()
