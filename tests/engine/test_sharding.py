@@ -174,7 +174,9 @@ def assert_same(one: dict[str, Any], several: dict[str, Any], tolerance: float =
     for expected, got in zip(one["records"], several["records"], strict=True):
         assert expected.keys() == got.keys()
         for name in expected.keys() - {"seconds"}:
-            assert got[name] == pytest.approx(expected[name], rel=100 * tolerance, abs=10 * tolerance), name
+            assert got[name] == pytest.approx(expected[name], rel=100 * tolerance, abs=10 * tolerance, nan_ok=True), (
+                name
+            )
 
 
 def compare(folder: Path, processes: int, names: Sequence[str], parallel: str = "") -> dict[str, Any]:
