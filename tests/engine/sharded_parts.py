@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +21,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) to the same shape."""
-        return x + self.scale * self.norm(self.inner(x)).tanh()
+        change: Tensor = self.norm(self.inner(x)).tanh()
+        return x + self.scale * change
 
 
 @networks.register("sharded_coder")
@@ -36,11 +36,11 @@ class Coder(nn.Module):
         self.last = nn.Conv2d(width, 3, 1)
         self.again = nn.Conv2d(width, 3, 1)
         self.again.weight = self.last.weight
-        self.first.bias.PARAM_GROUP = "slow"
+        vars(self.first.bias)["PARAM_GROUP"] = "slow"
         self.register_buffer("mean", torch.rand(3, 1, 1), persistent=False)
         self.mean: Tensor
         if read_values:  # Impossible without values.
-            nn.init.constant_(self.last.bias, float(self.first.weight.detach().abs().mean()))
+            nn.init.constant_(self.first.weight, float(self.first.weight.detach().abs().mean()))
 
     def encode(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, C, H, W)."""
@@ -51,11 +51,13 @@ class Coder(nn.Module):
 
     def refine(self, x: Tensor) -> Tensor:
         """The image of the image, with parameters of the network used after it was called."""
-        return self.again(self.first(self(x)))
+        refined: Tensor = self.again(self.first(self(x)))
+        return refined
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) to (B, 3, H, W)."""
-        return self.last(self.encode(x)) + self.again(self.encode(x).square())
+        image: Tensor = self.last(self.encode(x)) + self.again(self.encode(x).square())
+        return image
 
     def get_grad_norm_parameter_groups(self) -> Mapping[str, Sequence[nn.Parameter]]:
         """The norm of the ends."""
@@ -71,8 +73,14 @@ def upscaler(width: int = 8) -> nn.Module:
     )
 
 
-@losses.register("breaks_at")
-def breaks_at(fake: Tensor, real: Tensor, name: Any, *, sample: int) -> Tensor:
-    """The mean distance, and NaN for a batch or part of one that contains a sample."""
-    distance = (fake - real).abs().mean()
-    return distance * torch.nan if f"picture {sample}" in name else distance
+@networks.register("sharded_layer")
+def layer() -> nn.Module:
+    """(B, 3, H, W) to (B, 3, 2H, 2W). The first half of its channels makes the first half of the image's."""
+    return nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
+
+
+@losses.register("breaks")
+def breaks(fake: Tensor, real: Tensor) -> Tensor:
+    """The mean distance, which is finite. The gradients of the first channel are not."""
+    distance = (fake - real).abs()
+    return torch.cat([(distance[:, :1] * 0).sqrt(), distance[:, 1:]], 1).mean()

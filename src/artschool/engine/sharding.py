@@ -167,7 +167,7 @@ def gather_for_methods(network: nn.Module, names: Iterable[str]) -> None:
     if not methods:
         return
     inside = _Inside()
-    network.forward = inside.entered(network.forward)  # type: ignore[method-assign]  # as torch registers methods
+    network.forward = inside.entered(network.forward)
     for name, method in methods.items():
         setattr(network, name, inside.entered(method))
         outside = _gathered(network, name)
