@@ -86,7 +86,7 @@ ema: {{decay: 0.9, networks: [unet]}}
 }
 HALF = (
     "train.precision=fp16",
-    # Without these, products of more samples overflow more often at the first loss scales.
+    # With the weights of the file, one process and several skip different updates at the first loss scales.
     *(f"steps.{loss}.weight=0.01" for loss in ("gen.losses.pixel", "gen.losses.adversarial", "critic.losses.gan")),
 )
 CASES: dict[str, tuple[str, tuple[str, ...]]] = {

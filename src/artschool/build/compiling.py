@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from artschool.config.compiling import Compiled, compiled_networks, methods_of, second_order_networks
+from artschool.config.compiling import Compiled, compiled_networks, second_order_networks
+from artschool.config.parallel import methods_called
 from artschool.config.structure import Config
 from artschool.engine.compiled import CompiledMethod, CudaGraphs
 from artschool.engine.run import Run
@@ -36,7 +37,9 @@ def compile_networks(config: Config, run: Run, report: Callable[[str], None]) ->
             continue
         modules = {name: run.networks[name]} | ({f"{name}.ema": run.emas[name].module} if name in run.emas else {})
         for called, module in modules.items():
-            methods = sorted(method for method in methods_of(config, name) if callable(getattr(module, method, None)))
+            methods = sorted(
+                method for method in methods_called(config, name) if callable(getattr(module, method, None))
+            )
             for method in (None, *methods):
                 CompiledMethod(f"networks.{called}", module, method, compiled.entry, note, cuda_graphs).install()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from artschool.config.flow import components_of
+from artschool.config.parallel import sharded_networks
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.errors import Fault, Place
@@ -45,8 +45,14 @@ def compiled_networks(config: Config) -> dict[str, Compiled]:
 
 
 def compile_faults(config: Config) -> Iterator[Fault]:
-    """Faults of options of `compile` that exclude each other, once for each place that sets them."""
-    settings: Mapping[str, Compiled] = {compiled.path: compiled for compiled in compiled_networks(config).values()}
+    """Faults of options that `compile` excludes, once for each place that sets it."""
+    networks = compiled_networks(config)
+    sharded = [name for name in sharded_networks(config) if name in networks]
+    for path, name in {networks[name].path: name for name in reversed(sharded)}.items():
+        message = f"does not work with sharded networks, such as {name!r}"
+        fix = "Fix: write `compile: false` or `parallel: replicate` for the network."
+        yield Fault(networks[name].node.place, path, message, fix)
+    settings: Mapping[str, Compiled] = {compiled.path: compiled for compiled in networks.values()}
     for path, compiled in settings.items():
         if compiled.entry.mode != "default" and compiled.entry.backend != "inductor":
             message = f"is a mode of inductor, but the backend is {compiled.entry.backend!r}"
@@ -74,23 +80,3 @@ def _networks_before(step: StepConfig, loss: Component) -> Iterator[str]:
         if any(use.name in needed for use in injector.writes):
             needed |= {use.name for use in injector.reads}
             yield from (use.name for use in injector.networks)
-
-
-def methods_of(config: Config, network: str) -> set[str]:
-    """The methods of a network that components call by the option `method`."""
-    found: set[str] = set()
-    for component in _all_components(config):
-        method = getattr(component.entry, "option_method", None)
-        if isinstance(method, str) and any(use.name.removesuffix(".ema") == network for use in component.networks):
-            found.add(method)
-    return found
-
-
-def _all_components(config: Config) -> Iterator[Component]:
-    outer = [component for step in config.steps.values() for component, _ in components_of(step)]
-    for evaluation in config.evaluations.values():
-        outer += [*evaluation.injectors.values(), *evaluation.metrics.values()]
-    while outer:
-        component = outer.pop()
-        yield component
-        outer += component.inner
