@@ -24,7 +24,7 @@ def train(file: Path, folder: Path, overrides: list[str]) -> dict[str, Any]:
     tensors, state = checkpoint.capture(run, ranks.gather(run.meters.state_dict()), checkpoint._optimizers(run))
     after = [type(p).__name__ for network in run.networks.values() for p in network.parameters()]
     return {
-        "tensors": {name: {k: v.clone() for k, v in values.items()} for name, values in tensors.items()},
+        "tensors": {name: {k: ranks.whole(v).clone() for k, v in values.items()} for name, values in tensors.items()},
         "records": recorder.records,
         "updates": state["updates"],
         "kinds": kinds,

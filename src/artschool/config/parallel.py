@@ -90,7 +90,7 @@ def _with_inner(components: Iterable[Component]) -> Iterator[Component]:
 
 
 def _place(step: StepConfig, option: str) -> Place:
-    return (step.node.get(option) or step.node).start
+    return (step.node.get(option) or step.node).place
 
 
 def _names(networks: list[str]) -> str:
