@@ -81,10 +81,11 @@ def stage(folder: Path) -> Path:
 
 
 def relinked(text: str, *, from_root: bool = False) -> str:
-    """A page of the repository with links that fit the site: recipes and CONTRIBUTING.md have pages there."""
+    """A page of the repository with links that fit the site: recipes and CONTRIBUTING.md have pages there, examples do not."""
     if from_root:
         text = re.sub(r"\]\(docs/", "](", text)
         text = re.sub(r"\]\(((?:[A-Z_]+\.md|LICENSE)(?:#[\w-]+)?)\)", rf"]({REPOSITORY}/blob/main/\1)", text)
+    text = re.sub(r"\]\(\.\./(examples/[\w.]+)\)", rf"]({REPOSITORY}/blob/main/\1)", text)
     text = re.sub(r"\]\(\.\./recipes/(\w+)\.yml\)", r"](reference/\1.md)", text)
     return text.replace("](../CONTRIBUTING.md", "](contributing.md")
 
