@@ -81,7 +81,7 @@ def stage(folder: Path) -> Path:
 
 
 def relinked(text: str, *, from_root: bool = False) -> str:
-    """A page of the repository with links that fit the site: it has pages for recipes and CONTRIBUTING.md, not for examples."""
+    """A page of the repository with links that fit the site, which has no pages for examples."""
     if from_root:
         text = re.sub(r"\]\(docs/", "](", text)
         text = re.sub(r"\]\(((?:[A-Z_]+\.md|LICENSE)(?:#[\w-]+)?)\)", rf"]({REPOSITORY}/blob/main/\1)", text)
