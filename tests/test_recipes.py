@@ -79,9 +79,15 @@ def test_a_recipe_trains_compiled_as_eagerly(recipe: Path, tmp_path: Path) -> No
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ["digits_gan", "photo_sr"])
+@pytest.mark.filterwarnings("ignore:`torch.jit.script:DeprecationWarning")  # When inductor is first imported.
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")
 def test_a_recipe_trains_as_eagerly_with_generated_kernels(name: str, tmp_path: Path) -> None:
     """In `make soak`, since a C++ compiler runs for each graph."""
     _compare_compiled(ROOT / "recipes" / f"{name}.yml", tmp_path, "inductor", 1e-3)
+
+
+SMOOTH = {"photo_sr": ["steps.gen.losses.pixel.type=l2"]}
+"""The gradient of l1 jumps where an image equals its target. There, the last bit decides, which a graph may change."""
 
 
 def _compare_compiled(recipe: Path, folder: Path, backend: str, tolerance: float) -> None:
@@ -89,7 +95,8 @@ def _compare_compiled(recipe: Path, folder: Path, backend: str, tolerance: float
     for compiled in ("false", f"{{backend: {backend}}}"):
         overrides = [f"train.compile={compiled}", "train.iterations=3", "log.every=1", "train.device=cpu"]
         workers = [f"data.{name}.workers=0" for name in check_file(recipe).data]
-        run = artschool.load(recipe, [*overrides, *workers, "evaluate={}"], run_dir=folder / compiled[:3])
+        overrides += [*workers, "evaluate={}", *SMOOTH.get(recipe.stem, [])]
+        run = artschool.load(recipe, overrides, run_dir=folder / compiled[:3])
         run.loggers = [recorder := Recorder()]
         run.train()
         runs.append(recorder.records)
