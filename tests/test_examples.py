@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -99,11 +100,10 @@ def test_slurm_saves_and_queues_again_before_the_time_limit(tmp_path: Path) -> N
     """SLURM sends USR1 to the script; `scancel` sends TERM to the processes of `srun`, which then end."""
     folder = tmp_path / "bin"
     stub(folder, "scontrol", f'echo "$@" >> {tmp_path}/scontrol; echo node0\n')
-    stub(
-        folder,
-        "srun",
-        f"trap 'echo saved > {tmp_path}/saved; exit 143' TERM\necho $$ > {tmp_path}/step\nsleep 30 & wait\n",
-    )
+    # A bare system may lack `sleep`.
+    training = f"{sys.executable} -c 'import time; time.sleep(30)'"
+    saving = f"trap 'echo saved > {tmp_path}/saved; exit 143' TERM"
+    stub(folder, "srun", f"{saving}\necho $$ > {tmp_path}/step\n{training} & wait\n")
     stub(folder, "scancel", f'echo "$@" > {tmp_path}/scancel; kill -TERM "$(cat {tmp_path}/step)"\n')
     process = subprocess.Popen(["bash", str(EXAMPLES / "slurm.sbatch")], env=environment(folder, **SLURM))
     try:
