@@ -270,6 +270,24 @@ def test_the_proof_finds(change: Callable[[Any, Tensor], Any], reason: str) -> N
     assert reason in found and bool(reason) == bool(found)
 
 
+def test_a_mask_hides_no_difference_from_the_proof() -> None:
+    network, x = nn.Linear(4, 4), torch.randn(2, 4)
+    network.register_buffer("mask", torch.full((8, 8), -1e9))
+    with torch.no_grad():
+        found = difference(network, network, lambda x: network(x) * 3, (x,), {}, "cpu")
+    assert found == "output 0 of the compiled call differs by 2 of its norm (tolerance 0.001)"
+
+
+def test_an_input_that_a_loss_differentiates_is_a_variant_of_its_own() -> None:
+    notes: list[str] = []
+    network, x = compiled_thawing(notes), torch.randn(2, 4, requires_grad=True)
+    network(x * 1)
+    (gradient,) = torch.autograd.grad(network(x).square().sum(), x, create_graph=True)
+    gradient.square().sum().backward()  # type: ignore[no-untyped-call]  # torch
+    assert network.first.weight.grad is not None
+    assert len(notes) == 1
+
+
 def test_the_proof_refuses_outputs_of_different_parameters() -> None:
     """A loss of one output would give the parameters of the other zeros, which AdamW does not skip."""
     network = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])

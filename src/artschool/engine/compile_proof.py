@@ -36,6 +36,10 @@ LOW = Tolerance(5e-2, 2e-2)
 """For autocast, 16-bit types and TF32."""
 
 
+OUTPUT = "output "
+"""The beginning of the names of outputs."""
+
+
 @dataclass
 class _Outcome:
     """What a call gave.
@@ -66,7 +70,7 @@ def difference(
     attributes of modules and random generators are the same afterwards as before.
     """
     expected = _attempt(network, eager, inputs, named)
-    if not any(name.startswith("output") for name in expected.values):
+    if not any(name.startswith(OUTPUT) for name in expected.values):
         return "returns no tensors that could be compared"
     if expected.reached and set().union(*expected.reached) not in expected.reached:
         # Where a loss uses only some outputs, the others' parameters would get zeros in place of no gradient, and an
@@ -82,12 +86,13 @@ def _attempt(network: nn.Module, function: Function, inputs: Sequence[Any], name
     given_inputs, given_named = tree_map_only(Tensor, _copy, (tuple(inputs), dict(named)))
     tensors = [value for value in tree_leaves((given_inputs, given_named)) if isinstance(value, Tensor)]
     sources = parameters | {f"input {i}": value for i, value in enumerate(tensors) if value.requires_grad}
-    device = next((tensor.device for tensor in (*parameters.values(), *tensors)), torch.device("cpu"))
+    owned = (*network.parameters(), *network.buffers())
+    device = next((tensor.device for tensor in (*owned, *tensors)), torch.device("cpu"))
     outcome = _Outcome()
     with _unchanged(network), forked_rng(0, device):
         outputs = [value for value in tree_leaves(function(*given_inputs, **given_named)) if isinstance(value, Tensor)]
-        outcome.values = {f"output {i}": value.detach() for i, value in enumerate(outputs)}
-        outcome.values |= {name: buffer.detach().clone() for name, buffer in network.named_buffers()}
+        outcome.values = {f"{OUTPUT}{i}": value.detach() for i, value in enumerate(outputs)}
+        outcome.values |= {f"buffer {name}": buffer.detach().clone() for name, buffer in network.named_buffers()}
         differentiable = [value for value in outputs if value.requires_grad]
         if torch.is_grad_enabled() and differentiable and sources:
             outcome.reached = [_reached(output) & set(map(id, sources.values())) for output in differentiable]
@@ -145,10 +150,14 @@ def _misfit(expected: _Outcome, found: _Outcome, tolerance: Tolerance) -> str:
     if expected.values.keys() != found.values.keys():
         return f"expected {len(expected.values)} outputs and buffers, got {len(found.values)}"
     gradients = {name: value for name, value in expected.gradients.items() if value is not None}
-    for what, wanted, got in (
-        ("", expected.values, found.values),
+    outputs = {name: value for name, value in expected.values.items() if name.startswith(OUTPUT)}
+    # Each buffer has a scale of its own: a mask may hold -1e9.
+    buffers = [{name: value} for name, value in expected.values.items() if name not in outputs]
+    groups: list[tuple[str, Mapping[str, Tensor], Mapping[str, Tensor | None]]] = [
+        *(("", values, found.values) for values in (outputs, *buffers)),
         ("the gradient of ", gradients, found.gradients),
-    ):
+    ]
+    for what, wanted, got in groups:
         typical = _root_mean_square(list(wanted.values()))
         for name, value in wanted.items():
             if problem := _distance(value, got[name], tolerance, typical):

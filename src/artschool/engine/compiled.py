@@ -104,7 +104,7 @@ class CompiledMethod:
             with_gradients,
             self._network.training,
             torch.is_autocast_enabled(self._device_type),
-            *([value.requires_grad if isinstance(value, Tensor) else None for value in given]),
+            *([(value.requires_grad, value.is_leaf) for value in tree_leaves(given) if isinstance(value, Tensor)]),
             *([parameter.requires_grad for parameter in self._parameters] if with_gradients else ()),
         )
         function = self._variants.get(variant)
@@ -114,7 +114,7 @@ class CompiledMethod:
 
     def _new_variant(self, inputs: tuple[Any, ...], named: dict[str, Any], given: tuple[Any, ...]) -> Function:
         """A compiled function, or the eager one if that fails."""
-        needs_gradient = [value for value in given if isinstance(value, Tensor) and value.requires_grad]
+        needs_gradient = [value for value in tree_leaves(given) if isinstance(value, Tensor) and value.requires_grad]
         if torch.is_grad_enabled() and any(value.is_leaf for value in needs_gradient):
             # The caller differentiates with respect to its own input, and may differentiate the result again.
             return self._eager
@@ -133,7 +133,7 @@ class CompiledMethod:
         seconds = time.perf_counter() - start
         self._note_once(f"compiled and proven in {seconds:.1f} s {self._described(backend.graphs, breaks)}")
         once_differentiable = bool(needs_gradient) and torch.is_grad_enabled()
-        return partial(self._call, compiled, once_differentiable)
+        return partial(self._call, compiled, once_differentiable, is_broken=bool(breaks))
 
     def _compile(self) -> tuple[Function, _Backend]:
         import torch._dynamo as dynamo
@@ -144,7 +144,7 @@ class CompiledMethod:
         options: dict[str, Any] = {"fullgraph": settings.fullgraph, "dynamic": settings.dynamic}
         return torch.compile(function, backend=backend, **options), backend
 
-    def _call(self, compiled: Function, once_differentiable: bool, *inputs: Any, **named: Any) -> Any:
+    def _call(self, compiled: Function, once_differentiable: bool, *inputs: Any, is_broken: bool, **named: Any) -> Any:
         from torch._dynamo.exc import TorchDynamoException
 
         if uses_cuda_graphs(self._settings):
@@ -152,6 +152,11 @@ class CompiledMethod:
         try:
             result = compiled(*inputs, **named)
         except TorchDynamoException as error:  # Raised by the compiler, about inputs of another size.
+            if is_broken:  # The first graph has run: a second call would count twice in buffers and random numbers.
+                raise ConfigError(
+                    f"{self._path}: a later graph cannot be compiled: {_describe(error)}. Fix: write `compile: false` "
+                    "for this network"
+                ) from error
             self._run_eagerly(_describe(error))
             self._variants = dict.fromkeys(self._variants, self._eager)
             return self._eager(*inputs, **named)
