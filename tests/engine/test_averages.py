@@ -71,6 +71,15 @@ def test_single_precision_has_the_bits_of_lerp(decay: float, flag: Tensor | None
     assert all(map(torch.equal, ema.module.parameters(), expected))
 
 
+@pytest.mark.parametrize("flag", [None, KEPT])
+def test_without_decay_the_average_equals_the_network(flag: Tensor | None) -> None:
+    network = nn.Linear(33, 65)
+    ema = Ema(network, 0.0)
+    now = moved(network)
+    ema.update([flag])
+    assert all(map(torch.equal, ema.module.parameters(), now.values()))
+
+
 def test_a_skipped_update_changes_nothing() -> None:
     network = Mixed()
     ema = Ema(network, 0.9)

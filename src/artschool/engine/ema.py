@@ -81,7 +81,7 @@ class Ema:
             (self._average if is_averaged else self._copies).append(ranks.local(average_tensor))
         self._watched = [*self._source, *self._copied]
         self._seen_layouts = _layouts(self._watched)
-        self._fused, self._lerped = _groups(self._average, self._source)
+        self._fused, self._lerped = _groups(self._average, self._source, self.decay)
         self._identities = Identities(table for pair in pairs for module in pair for table in tables_of(module))
 
     def _modules(self, source: nn.Module, average: nn.Module, seen: set[nn.Module]) -> Iterator[tuple[nn.Module, ...]]:
@@ -114,14 +114,17 @@ def _all_skipped(found_inf: Sequence[Tensor | None]) -> Tensor | None:
 Tensors = list[Tensor]
 
 
-def _groups(averages: Tensors, sources: Tensors) -> tuple[list[tuple[Tensors, Tensors]], tuple[Tensors, Tensors]]:
+def _groups(
+    averages: Tensors, sources: Tensors, decay: float
+) -> tuple[list[tuple[Tensors, Tensors]], tuple[Tensors, Tensors]]:
     """The pairs that `_move` takes, by dtype, and the other ones."""
     fused: dict[torch.dtype, tuple[Tensors, Tensors]] = {}
     others: tuple[Tensors, Tensors] = ([], [])
     for average, source in zip(averages, sources, strict=True):
         # The kernel reads memory in its order.
         fits = average.stride() == source.stride() and average.device == source.device
-        has_kernel = average.is_floating_point() and average.device.type in ("cpu", "cuda")
+        # With a small decay, `lerp` rounds less: with a decay of 0, the average equals the network.
+        has_kernel = decay > 0.5 and average.is_floating_point() and average.device.type in ("cpu", "cuda")
         group = fused.setdefault(source.dtype, ([], [])) if fits and has_kernel else others
         group[0].append(average)
         group[1].append(source)
