@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import Optimizer
 
 from artschool.engine.optimizers import _can_fuse, build_optimizer, skips_on_device
@@ -35,5 +35,17 @@ def test_what_is_fused_skips_on_the_device(
 
 @pytest.mark.parametrize(("factory", "expected"), [(torch.optim.AdamW, True), (torch.optim.Adagrad, False)])
 def test_adagrad_is_fused_on_the_cpu_only(factory: Callable[..., Optimizer], expected: bool) -> None:
-    parameter = SimpleNamespace(device=torch.device("cuda", 0), is_floating_point=lambda: True)
-    assert _can_fuse(factory, [{"params": [parameter]}]) is expected
+    with FakeTensorMode():
+        parameter = nn.Parameter(torch.empty(3, device="cuda"))
+        assert _can_fuse(factory, [{"params": [parameter]}]) is expected
+
+
+def test_weights_with_gaps_in_memory_move_as_others_do() -> None:
+    """Such as those of a color network, of which a gray one keeps the first channel."""
+    color = torch.rand(4, 3, 3, 3)
+    weights = nn.Parameter(color[:, :1]), nn.Parameter(color[:, :1].clone())
+    for parameter in weights:
+        optimizer = build_optimizer(torch.optim.AdamW, {"lr": 0.1}, [{"params": [parameter]}], "x")
+        parameter.square().sum().backward()  # type: ignore[no-untyped-call]  # torch
+        optimizer.step()
+    assert torch.allclose(*weights)

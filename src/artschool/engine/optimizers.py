@@ -155,7 +155,12 @@ def _can_fuse(factory: Callable[..., Optimizer], groups: Sequence[Mapping[str, A
         return False
     # torch 2.10 and 2.11 have fused Adagrad for the CPU only, and say so at its first step.
     devices = ("cpu",) if factory is torch.optim.Adagrad else ("cpu", "cuda", "mps", "xpu")
-    return all(p.is_floating_point() and p.device.type in devices for p in parameters)
+    return all(p.is_floating_point() and p.device.type in devices and _is_dense(ranks.local(p)) for p in parameters)
+
+
+def _is_dense(tensor: Tensor) -> bool:
+    """Whether elements have no gaps between them, which fused kernels read: a slice of other weights may have some."""
+    return torch.empty_like(tensor, device="meta").stride() == tensor.stride()
 
 
 def start_momentum(optimizer: torch.optim.SGD) -> None:
