@@ -61,6 +61,8 @@ def start(device: torch.device) -> None:
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(minutes=30))
     _sums = dist.new_group()
+    # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
+    dist.all_reduce(torch.zeros(1, device=device), group=_sums)
 
 
 def stop() -> None:
@@ -158,7 +160,8 @@ def tell(text: str, group: Group) -> str:
 
 def new_group() -> Group:
     """A group of all processes for a thread, whose communication must not mix with that of the main thread."""
-    return dist.new_group(backend="gloo") if world_size() > 1 else None
+    # Processes wait here for the slowest one to write.
+    return dist.new_group(backend="gloo", timeout=timedelta(days=1)) if world_size() > 1 else None
 
 
 def gather_rows(tensor: Tensor) -> Tensor:
