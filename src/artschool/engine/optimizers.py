@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from artschool import ranks
@@ -159,8 +160,11 @@ def _can_fuse(factory: Callable[..., Optimizer], groups: Sequence[Mapping[str, A
 
 
 def _is_dense(tensor: Tensor) -> bool:
-    """Whether elements have no gaps between them, which fused kernels read: a slice of other weights may have some."""
-    return torch.empty_like(tensor, device="meta").stride() == tensor.stride()
+    """Whether elements have no gaps between them, which fused kernels read: a slice of other weights may have some.
+
+    A parameter of a lazy module has no elements yet; it will have no gaps.
+    """
+    return is_lazy(tensor) or torch.empty_like(tensor, device="meta").stride() == tensor.stride()
 
 
 def start_momentum(optimizer: torch.optim.SGD) -> None:
