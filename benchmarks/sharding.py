@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypedDict
 
+import distributed  # noqa: F401  # registers the data set
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -26,11 +26,11 @@ from artschool import ranks
 from artschool.engine.freeze import all_frozen
 from artschool.engine.loop import _train_once
 from artschool.engine.run import Run
-from artschool.registry import datasets, networks
+from artschool.registry import networks
 
 CONFIG = """
 name: sharding
-data: {{train: {{type: bench_numbered, batch_size: {batch}}}}}
+data: {{train: {{type: bench_labelled, batch_size: {batch}}}}}
 networks: {{net: {{type: bench_blocks, width: {width}}}}}
 steps:
   main:
@@ -42,29 +42,6 @@ steps:
 train: {{iterations: 1000000, parallel: {parallel}}}
 ema: {{decay: 0.999, networks: [net]}}
 """
-
-
-class Labelled(TypedDict):
-    """A sample."""
-
-    image: Tensor
-    label: Tensor
-
-
-@datasets.register("bench_numbered")
-class NumberedImages:
-    """Random images and classes in memory."""
-
-    def __init__(self, length: int = 512) -> None:
-        generator = torch.Generator().manual_seed(0)
-        self._images = torch.rand(length, 3, 32, 32, generator=generator)
-        self._labels = torch.randint(10, (length,), generator=generator)
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def __getitem__(self, index: int) -> Labelled:
-        return {"image": self._images[index], "label": self._labels[index]}
 
 
 @networks.register("bench_blocks")

@@ -154,7 +154,7 @@ def _can_fuse(factory: Callable[..., Optimizer], groups: Sequence[Mapping[str, A
     parameters = [parameter for group in groups for parameter in group["params"]]
     if any(map(ranks.is_sharded, parameters)) and factory not in FUSED_ON_SHARDS:
         return False
-    # torch 2.10 and 2.11 have fused Adagrad for the CPU only, and say so at its first step.
+    # Older versions of torch have fused Adagrad for the CPU only.
     devices = ("cpu",) if factory is torch.optim.Adagrad else ("cpu", "cuda", "mps", "xpu")
     return all(p.is_floating_point() and p.device.type in devices and _is_dense(ranks.local(p)) for p in parameters)
 

@@ -95,7 +95,7 @@ class _Session:
         total = self._warmup + self._iterations + TRACED + 1
         run.iterations = max(run.iterations, run.iteration + total + 1)  # At its end, a run saves and evaluates.
         load = run.data.load
-        run.data.load = lambda start, stop, device: self._batches(load(start, stop, device))  # type: ignore[method-assign]
+        run.data.load = lambda start, stop, device: self._batches(load(start, stop, device))  # type: ignore[method-assign]  # of this run only
         with instrumented(run, self._config, self._recorder):
             run.train()
         if self._error is not None:
