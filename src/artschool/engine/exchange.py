@@ -36,9 +36,13 @@ class Exchange:
         name: The name of the step, for errors.
         parameters: All parameters that the step may train. Those that are sharded (`DTensor`) are left out: FSDP sums
             their gradients.
+
+    Attributes:
+        keeps_memory: Whether parameters on a CPU keep the memory of their buckets between iterations.
     """
 
     def __init__(self, name: str, parameters: Sequence[nn.Parameter]) -> None:
+        self.keeps_memory = True
         self._name = name
         self._plans: dict[tuple[int, ...], dict[Tensor, _Bucket]] = {}
         self._owners: dict[Tensor, _Bucket] = {}
@@ -56,7 +60,7 @@ class Exchange:
         key = tuple(map(id, parameters))
         if key not in self._plans:
             in_order = ranks.buckets(_replicated(reversed(parameters)), BUCKET_BYTES, first=FIRST_BUCKET_BYTES)
-            buckets = [_Bucket(bucket) for bucket in in_order]
+            buckets = [_Bucket(bucket, keeps_memory=self.keeps_memory) for bucket in in_order]
             self._plans[key] = {parameter: bucket for bucket in buckets for parameter in bucket.parameters}
         self._owners = self._plans[key]
         self._buckets = list(dict.fromkeys(self._owners.values()))
@@ -113,8 +117,9 @@ class _Bucket:
         is_sent: Whether the bucket is sent.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter], *, keeps_memory: bool) -> None:
         self.parameters = parameters
+        self._keeps_memory = keeps_memory and parameters[0].device.type == "cpu"
         self.missing: set[Tensor] = set()
         self.is_sent = False
         ends = [*accumulate(-(-parameter.numel() // ALIGNMENT) * ALIGNMENT for parameter in parameters)]
@@ -177,7 +182,7 @@ class _Bucket:
         if self._kept is not None and _references(self._kept) == self._unused:
             return self._kept
         memory = torch.empty(self._end + len(self.parameters), dtype=first.dtype, device=first.device)
-        if first.device.type == "cpu":
+        if self._keeps_memory:
             self._kept, self._unused = memory, _references(memory)
         return memory
 

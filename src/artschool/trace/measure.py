@@ -93,6 +93,8 @@ def measure(
         with nullcontext(nullcontext()) if real else fake_tensors() as copyable:
             with copyable:
                 run = build(config, Path(folder), device=torch.device("cpu"), loaders=loaders)
+            for update in _updates(run):
+                update.exchange.keeps_memory = not cuda
             return _Measurement(config, run, batch, processes, samples, CUDA_BLOCK if cuda else 1).result()
 
 
@@ -125,7 +127,7 @@ class _Measurement:
         """What was found."""
         run, found = self._run, self._found
         run.context.training = True
-        updates = [step.update for step in run.steps if step.update is not None]
+        updates = _updates(run)
         for update in updates:
             if not skips_on_device(update.optimizer):
                 update.skip_non_finite = False  # It would ask whether gradients are finite, which needs values.
@@ -184,6 +186,10 @@ class _Measurement:
             moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
             ranks.broadcast(step.networks[name].buffers())
         memory.of_step(step, self._live)
+
+
+def _updates(run: Run) -> list[Update]:
+    return [step.update for step in run.steps if step.update is not None]
 
 
 def _bytes_of_a_sample(batch: Mapping[str, Any]) -> int:
