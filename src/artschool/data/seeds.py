@@ -13,7 +13,6 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
-
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
@@ -47,10 +46,10 @@ def seed_all(seed: int, device: torch.device | None = None) -> None:
 
 
 class SeededCalls(Generic[Argument, Result]):
-    """Calls a function with its random numbers seeded, at little cost if it draws none from Python's or NumPy's generator.
+    """Calls a function with its random numbers seeded.
 
-    To seed these takes longer than to read a small sample. They are left in a known state until a call draws from one
-    of them. That call is made again, with all generators seeded, as is every later one.
+    To seed the generators of Python and NumPy takes longer than to read a small sample. They are left in a known state
+    until a call draws from one of them. That call is made again, with all generators seeded, as is every later one.
     """
 
     def __init__(self, function: Callable[[Argument], Result]) -> None:
