@@ -195,10 +195,12 @@ def is_sharded(tensor: Tensor) -> bool:
     return hasattr(tensor, "to_local")  # An import of torch.distributed.tensor takes as long as one of torch.
 
 
-@torch.no_grad()
 def local(tensor: Tensor) -> Tensor:
     """The part of a sharded tensor that this process has; it shares its memory. Another tensor is returned as it is."""
-    part: Tensor = tensor.to_local() if is_sharded(tensor) else tensor  # type: ignore[attr-defined]  # a DTensor
+    if not is_sharded(tensor):
+        return tensor
+    with torch.no_grad():
+        part: Tensor = tensor.to_local()  # type: ignore[attr-defined]  # a DTensor
     return part
 
 

@@ -65,12 +65,13 @@ class Collate:
             raise DataError(f"`sort_key`: {self.sort_key!r} is not a number") from None
 
     def _join(self, key: str, values: list[Any]) -> Any:
-        if isinstance(values[0], np.ndarray | np.number | np.bool_):
-            values = [_tensor(value) for value in values]
-        if isinstance(values[0], bool | int | float):
-            return torch.tensor(values)
         if not isinstance(values[0], Tensor):
-            return values
+            if isinstance(values[0], np.ndarray | np.number | np.bool_):
+                values = [_tensor(value) for value in values]
+            elif isinstance(values[0], bool | int | float):
+                return torch.tensor(values)
+            else:
+                return values
         if key in self.pad:
             longest = max(value.shape[-1] for value in values)
             values = [F.pad(value, (0, longest - value.shape[-1])) for value in values]

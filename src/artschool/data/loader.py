@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +16,7 @@ from artschool.data.bad_samples import MAX_LISTED, BadSample, BadSamples, bad_sa
 from artschool.data.collate import Collate
 from artschool.data.sampler import Position
 from artschool.data.samples import DeclaredKeys, Kind, SampleForm, identity, kinds_of, text_of
-from artschool.data.seeds import Seeds, seed_all
+from artschool.data.seeds import SeededCalls, Seeds
 from artschool.data.workers import Workers
 from artschool.errors import ArtschoolError, DataError
 from artschool.registry.map_style import FIX, has_samples, only_iterates
@@ -69,7 +70,7 @@ class SeededDataset:
     def __init__(
         self, dataset: Any, name: str, seed: int, length: int, max_bad: int = 0, keys: SampleKeys | None = None
     ) -> None:
-        self._dataset = dataset
+        self._sample = SeededCalls[int, Any](partial(operator.getitem, dataset))
         self._name = name
         self._length = length
         self._max_bad = max_bad
@@ -111,10 +112,9 @@ class SeededDataset:
         self, index: int, epoch: int, seed: int, expected: SampleForm | DeclaredKeys
     ) -> _Sample | BadSample | ArtschoolError:
         """A sample, or the error that ends the run if the machine caused it."""
-        seed_all(seed)
         sample = None
         try:
-            sample = self._dataset[index]
+            sample = self._sample(index, seed)
             kinds = kinds_of(sample, expected)
             return _Sample(sample if type(sample) is dict else dict(sample), kinds)
         except BaseException as error:  # Every exception of a data set is reported with the index of the sample.

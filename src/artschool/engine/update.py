@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -14,7 +15,7 @@ from artschool.engine.gradient_norm import total_norm
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
-from artschool.engine.skip_counter import SkipCounter, Skips
+from artschool.engine.skip_counter import MOST_FLAGS, SkipCounter, Skips
 
 
 class Update:
@@ -58,6 +59,7 @@ class Update:
         self.found_inf: Tensor | None = None
         self._accumulated = 0
         self._unit = torch.ones((), device=self.parameters[0].device)
+        self._zeros = _zeros(self._unit.device)
         self._dtypes = list({p.dtype: None for p in self.parameters})
         self._is_sharded = any(map(ranks.is_sharded, self.parameters))
         self._skips = SkipCounter()
@@ -110,7 +112,7 @@ class Update:
 
     def _find_non_finite(self, gradients: list[Tensor]) -> Tensor:
         """1.0 on the device if any element is NaN or infinite, else 0.0."""
-        found = torch.zeros((), device=gradients[0].device)
+        found = next(self._zeros)
         # GradScaler's kernel: one pass over all gradients, here with a scale of one.
         for dtype in self._dtypes:
             same_dtype = gradients if len(self._dtypes) == 1 else [g for g in gradients if g.dtype == dtype]
@@ -142,3 +144,9 @@ class Update:
         self.count = state["count"]
         self._skips.restore(Skips(state["skipped"], state["streak"]))
         self.precision.load_state_dict(state["precision"])
+
+
+def _zeros(device: torch.device) -> Iterator[Tensor]:
+    """New scalars of value 0. Many share one allocation, which takes longer than everything else that they are for."""
+    while True:
+        yield from torch.zeros(MOST_FLAGS, device=device).unbind()
