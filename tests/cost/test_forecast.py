@@ -40,6 +40,19 @@ def test_the_typical_iteration_is_the_mean_over_regimes() -> None:
     assert found.flops == pytest.approx(2 * forward * (1 + 0.6))
 
 
+@pytest.mark.parametrize(
+    ("override", "rate"),
+    [
+        ("train.deterministic=false", "tf32"),
+        ("train.matmul_precision=highest", "fp32"),
+        ("train.deterministic=true", "fp32"),
+    ],
+)
+def test_products_have_the_precision_of_the_file(override: str, rate: str) -> None:
+    found = forecast(config_of(override), "a100-80")
+    assert found.typical.at_peak == pytest.approx(found.flops / getattr(GPUS["a100-80"], rate))
+
+
 def test_the_largest_batch_fits_and_the_next_one_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_of("data.train={type: traced_rows, batch_size: 2048, length: 100000}")
     usable = 5_000_000

@@ -16,6 +16,7 @@ from artschool.cost.model import (
     OF_BANDWIDTH,
     OF_LINK,
     OF_PEAK,
+    OFFLOAD,
     SECONDS_PER_MESSAGE,
     SECONDS_PER_OPERATION,
     seconds_of,
@@ -90,6 +91,12 @@ def test_gathered_parameters_hide_behind_forward() -> None:
     compute = Operation(int(1e13), 0, "float32", backward=False)
     found = seconds_of(Work(Counter({compute: 1}), Counter({Message("all-gather", 10**9, 4, 1, False): 2})), GPU)
     assert found.hidden == pytest.approx(found.parts[EXCHANGE])
+
+
+def test_nothing_hides_copies_of_offloaded_state() -> None:
+    found = seconds_of(Work(Counter({Operation(int(1e13), 0, "float32", False): 1}), offloaded=3 * 10**9), GPU)
+    assert found.parts[OFFLOAD] == pytest.approx(3e9 / (GPU.host * OF_LINK))
+    assert found.total == pytest.approx(found.parts[OFFLOAD] + found.parts[MATMULS])
 
 
 def test_a_gpu_is_found_by_name() -> None:

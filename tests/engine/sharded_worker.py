@@ -11,7 +11,7 @@ import torch
 
 import artschool
 from artschool import ranks
-from artschool.engine import checkpoint
+from artschool.engine import checkpoint, offload
 from tests.engine.toy_run import recorded
 
 
@@ -47,4 +47,5 @@ def main(folder: Path, cases: dict[str, dict[str, Any]]) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    offload.LEAST_BYTES, offload.PART_BYTES = 1, 1024
     main(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text()))

@@ -46,6 +46,21 @@ def flops(found: Measured) -> dict[int, dict[str, int]]:
     return {first: {step: work.flops for step, work in steps.items()} for first, steps in found.work.items()}
 
 
+def test_offloaded_state_is_in_the_memory_of_the_cpu() -> None:
+    """Of the matrices of a block, 12 times 256 x 256 numbers: two moments and the average. Vectors are too small."""
+    text = LARGE.replace("width: 8192, blocks: 13", "width: 256, blocks: 1").replace(
+        "traced_tokens", "traced_tokens, width: 256"
+    )
+    plain = measure(config_of("ema={networks: [net]}", text=text), 1)
+    found = measure(config_of("ema={networks: [net]}", "train.offload={optimizer: cpu, ema: cpu}", text=text), 1)
+    weight = 12 * 256 * 256 * 4
+    assert plain.memory.offloaded == 0 and found.memory.offloaded == 3 * weight
+    assert plain.memory.lasting.total() - found.memory.lasting.total() == 3 * weight
+    assert plain.memory.lasting["averages"] - found.memory.lasting["averages"] == weight
+    assert (plain.work[0]["main"].offloaded, found.work[0]["main"].offloaded) == (0, 2 * weight)
+    assert found.checkpoint == plain.checkpoint
+
+
 def test_the_work_of_every_regime_by_step() -> None:
     found = measure(config_of("steps.second.after=4", "train.iterations=10", "ema={networks: [net]}"), 1)
     # The step `main` has a gradient of its weight only, since data has none; so has `second`, since `y` comes from it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,9 @@ from artschool.registry.entries import NetworkEntry, OptimizerEntry, ScheduleEnt
 from artschool.registry.ranges import contradicts, measured
 from artschool.steps.step import Step
 
+if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
 Note = Callable[[str], None]
 
 
@@ -85,12 +88,13 @@ def build(
     }
     emas = _averages(config, networks)
     for name, network in networks.items():
-        for module in (network, *([emas[name].module] if name in emas else ())):
-            place(module, config, name, meshes[name], device)
-    _provide_averages(networks, emas)
+        place(network, config, name, meshes[name], device)
+    _place_averages(emas, config, meshes, device)
+    _provide_averages(networks, emas, config)
     binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
+    _order_updates(steps, emas)
     _broadcast_initial_values(binder.modules.values())
     _set_modes(networks, config)
     return Run(
@@ -102,7 +106,7 @@ def build(
         modules=binder.modules | _batch_sizings(steps),
         data=data,
         evaluations=[
-            _evaluation(e, config, binder, loaders[e.section.data], note) for e in config.evaluations.values()
+            _evaluation(e, config, binder, emas, loaders[e.section.data], note) for e in config.evaluations.values()
         ],
         iterations=file.train.length(data.batches.per_epoch),
         context=context,
@@ -203,10 +207,38 @@ def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Em
     return {name: _average(config, name, networks[name], decay) for name, decay in section.decays.items()}
 
 
-def _provide_averages(networks: Mapping[str, nn.Module], emas: Mapping[str, Ema]) -> None:
+def _place_averages(
+    emas: Mapping[str, Ema], config: Config, meshes: Mapping[str, DeviceMesh | None], device: torch.device
+) -> None:
+    """Bring averages to the device, and then to the memory of the CPU if the file says so."""
+    is_offloaded = config.sections.train.offload.ema is not None
+    for name, ema in emas.items():
+        place(ema.module, config, name, meshes[name], device, on_cpu=is_offloaded)
+        if is_offloaded:
+            ema.offload()
+
+
+def _provide_averages(networks: Mapping[str, nn.Module], emas: Mapping[str, Ema], config: Config) -> None:
     """Give networks their averages through the hook `provide_ema`."""
     for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
+        if emas[name].offloaded is not None:
+            raise ConfigError(
+                f"{config.networks[name].node.place}: networks.{name}: its code has `provide_ema` and may call the "
+                "average, which `train.offload` keeps in the memory of the CPU. Fix: remove `train.offload.ema`"
+            )
         hook(emas[name].module)
+
+
+def _order_updates(steps: Iterable[TrainStep], emas: Mapping[str, Ema]) -> None:
+    """Let the update of a network wait on the device until an average in the memory of the CPU has followed it."""
+    for step in steps:
+        for name in step.networks:
+            if step.update is not None and name in emas and emas[name].offloaded is not None:
+                step.update.optimizer.register_step_pre_hook(partial(_join, emas[name]))
+
+
+def _join(ema: Ema, *_: object) -> None:
+    ema.join()
 
 
 def _average(config: Config, name: str, network: nn.Module, decay: float) -> Ema:
@@ -271,7 +303,9 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     optimizer = build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path)
     return Update(
         step.name,
-        ScheduledOptimizer(optimizer, schedule_of(step), parameters, shards),
+        ScheduledOptimizer(
+            optimizer, schedule_of(step), parameters, shards, is_offloaded=train.offload.optimizer is not None
+        ),
         Precision(train.precision, device),
         clip=step.section.clip_grad_norm,
         skip_non_finite=train.non_finite != "ignore",
@@ -293,7 +327,12 @@ def _phase(component: Component) -> Phase:
 
 
 def _evaluation(
-    evaluation: EvaluationConfig, config: Config, training: Binder, loader: Loader, note: Note
+    evaluation: EvaluationConfig,
+    config: Config,
+    training: Binder,
+    emas: Mapping[str, Ema],
+    loader: Loader,
+    note: Note,
 ) -> Evaluation:
     binder = training.for_evaluation(config.averages_in(evaluation))
     batches = batches_of(config.data[evaluation.section.data], loader, training=False)
@@ -311,6 +350,7 @@ def _evaluation(
         check_values=partial(_check_values, undeclared_readings(config, evaluation), note),
         is_even=bool(sharded),
         channels_last=config.sections.train.channels_last,
+        averages=[ema for ema in emas.values() if any(network is ema.module for network in binder.used)],
     )
 
 

@@ -33,8 +33,20 @@ def meshes_of(config: Config, device: torch.device) -> dict[str, DeviceMesh | No
     return found
 
 
-def place(module: nn.Module, config: Config, name: str, mesh: DeviceMesh | None, device: torch.device) -> None:
-    """Bring a network or its average to the device, with the values of rank 0, and shard it if it has a mesh."""
+def place(
+    module: nn.Module,
+    config: Config,
+    name: str,
+    mesh: DeviceMesh | None,
+    device: torch.device,
+    *,
+    on_cpu: bool = False,
+) -> None:
+    """Bring a network or its average to the device, with the values of rank 0, and shard it if it has a mesh.
+
+    Args:
+        on_cpu: Whether the parts of a sharded module are kept in the memory of the CPU.
+    """
     component = config.networks[name]
     if mesh is None:
         on_device(module, device)
@@ -43,7 +55,7 @@ def place(module: nn.Module, config: Config, name: str, mesh: DeviceMesh | None,
             use_channels_last(module)
         return
     wrap = parallel_entry(component).wrap
-    shard_network(module, mesh, wrap, device, f"{component.node.place}: {component.path}")
+    shard_network(module, mesh, wrap, device, f"{component.node.place}: {component.path}", on_cpu=on_cpu)
     gather_for_methods(module, methods_called(config, name))
 
 

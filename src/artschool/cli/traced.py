@@ -68,6 +68,8 @@ def _memory(config: Config, found: Trace) -> Iterator[tuple[str, str, str]]:
     for kind, size in found.memory.lasting.items():
         if size:
             yield f"  {kind}", in_bytes(size), ""
+    if found.memory.offloaded:
+        yield "  (of the CPU)", in_bytes(found.memory.offloaded), "optimizer state and averages"
     precision = config.sections.train.precision
     for name, kinds in found.memory.steps.items():
         parts = " and ".join(f"{in_bytes(size)} of {kind}" for kind, size in kinds.items() if size)

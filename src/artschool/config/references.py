@@ -33,6 +33,7 @@ def check_references(config: Config) -> Iterator[Fault]:
     yield from _check_data(config)
     yield from _check_training(config)
     yield from _check_ema(config)
+    yield from _check_offload(config)
     yield from _check_logged_names(config)
     yield from _check_keep_best(config)
     yield from _check_pictures(config)
@@ -169,6 +170,20 @@ def _check_ema(config: Config) -> Iterator[Fault]:
             listed = _names(networks)
         for name, place in listed:
             yield from _check_network(config, name, place, "ema.networks")
+
+
+def _check_offload(config: Config) -> Iterator[Fault]:
+    """Faults of steps that call an average that is in the memory of the CPU."""
+    if config.sections.train.offload.ema is None:
+        return
+    for step in config.steps.values():
+        for component in (*step.injectors.values(), *step.losses.values(), *step.callbacks.values()):
+            for use in component.networks:
+                if use.name.endswith(".ema"):
+                    message = f"a step cannot call {use.name!r}, which `train.offload` keeps in the memory of the CPU"
+                    yield Fault(
+                        use.place, f"{component.path}.{use.parameter}", message, "Fix: remove `train.offload.ema`."
+                    )
 
 
 def _check_logged_names(config: Config) -> Iterator[Fault]:

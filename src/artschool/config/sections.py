@@ -103,6 +103,19 @@ class AccumulateEverySection(Section):
     parts: Count
 
 
+class OffloadSection(Section):
+    """What is kept in the memory of the CPU and copied to the device part by part while an update needs it.
+
+    Attributes:
+        optimizer: Where the state of all optimizers is kept. `cpu`: in the memory of the CPU. null: on the device.
+        ema: Where the averages of weights are kept. `cpu`: in the memory of the CPU, so that no step can call them;
+            evaluations can. null: on the device.
+    """
+
+    optimizer: Literal["cpu"] | None = None
+    ema: Literal["cpu"] | None = None
+
+
 class TrainSection(Section):
     """Length and settings of the training.
 
@@ -135,6 +148,7 @@ class TrainSection(Section):
             which suits convolutions on GPUs.
         compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
             `fullgraph` and `backend`. A network overrides it by its own `compile`.
+        offload: What is kept in the memory of the CPU, for devices that are too small.
     """
 
     iterations: Count | None = None
@@ -155,6 +169,7 @@ class TrainSection(Section):
     matmul_precision: Literal["highest", "high", "medium"] | None = None
     channels_last: bool = False
     compile: bool | CompileEntry = False
+    offload: OffloadSection = OffloadSection()
 
     def length(self, per_epoch: int) -> int:
         """The number of iterations of the run, given those of an epoch."""

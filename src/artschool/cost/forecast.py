@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from artschool.config.compiling import compiled_networks
 from artschool.config.structure import Config
 from artschool.cost.hardware import Gpu, find_gpu
 from artschool.cost.model import Seconds, can_hide, seconds_of
@@ -36,6 +37,7 @@ class Forecast:
         batch: The number of samples of a batch over all processes.
         largest_batch: The largest batch that fits; 0: none. None: any.
         measured_samples: The sizes of the two micro-batches that determine `largest_batch`.
+        compiled: Whether the file compiles networks, which the model does not see.
     """
 
     gpu: Gpu
@@ -49,6 +51,7 @@ class Forecast:
     batch: int
     largest_batch: int | None
     measured_samples: tuple[int, int]
+    compiled: bool = False
 
     @property
     def memory(self) -> int:
@@ -78,7 +81,9 @@ def forecast(config: Config, gpu: str, processes: int = 1) -> Forecast:
         ConfigError: The GPU is unknown, or the trace found faults.
         DataError: A batch cannot be loaded, or has fewer samples than there are processes.
     """
-    found = find_gpu(gpu)
+    found, train = find_gpu(gpu), config.sections.train
+    if train.matmul_precision_on("cuda") not in ("high", "medium"):
+        found = found.without_tf32()
     measured, larger = _measured(config, processes)
     regimes, typical, steps = dict[int, Seconds](), Seconds(), dict[str, Seconds]()
     flops, hideable, exchanged = 0.0, 0.0, defaultdict[str, float](float)
@@ -106,6 +111,7 @@ def forecast(config: Config, gpu: str, processes: int = 1) -> Forecast:
         batch=batch_size(config, "train"),
         largest_batch=_largest_batch(measured, larger, int(found.memory * USABLE)),
         measured_samples=(measured.samples, larger.samples),
+        compiled=bool(compiled_networks(config)),
     )
 
 

@@ -3,7 +3,8 @@
 An operation takes the longer of two times: that of its FLOPs at a fraction of the peak rate, and that of the bytes
 that it reads and writes at a fraction of the bandwidth. All operations of a step together take at least the time in
 which the host issues them. Messages travel around a ring. Those that are sent while gradients are computed, and those
-that gather sharded parameters, hide behind the operations of the same pass, except for one message.
+that gather sharded parameters, hide behind the operations of the same pass, except for one message. Offloaded state of
+optimizers comes from the CPU and goes back at the same time, and nothing hides it; copies of averages are hidden.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ OF_PEAK = 0.5
 OF_BANDWIDTH = 0.75
 """Fraction of the memory bandwidth that operations reach."""
 OF_LINK = 0.75
-"""Fraction of the bandwidth between GPUs that messages reach."""
+"""Fraction of the bandwidth between GPUs, and to the CPU, that messages and copies reach."""
 SECONDS_PER_OPERATION = 6e-6
 """Time in which the host issues an operation, without compilation."""
 SECONDS_PER_MESSAGE = 20e-6
 """Time that a message takes in addition to that of its bytes."""
 
 MATMULS, MEMORY, LAUNCHES, EXCHANGE = "matrix products", "memory bandwidth", "launches of operations", "exchange"
+OFFLOAD = "copies of offloaded state"
 
 
 @dataclass
@@ -81,6 +83,8 @@ def seconds_of(work: Work, gpu: Gpu) -> Seconds:
     stretch = max(1.0, host / device) if device else 1.0
     exposed, hidden = _exchange(work.messages, gpu, {key: value * stretch for key, value in passes.items()})
     parts[EXCHANGE] = exposed
+    if work.offloaded:
+        parts[OFFLOAD] = work.offloaded / (gpu.host * OF_LINK)
     return Seconds(parts, hidden, at_peak)
 
 

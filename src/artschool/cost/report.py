@@ -27,6 +27,8 @@ def rows(found: Forecast) -> Iterator[Row]:
     verdict = "fits" if found.fits else "does not fit"
     yield "memory", f"{in_bytes(found.memory)} at the peak; {verdict} into {in_bytes(found.usable)} usable"
     yield from ((f"  {kind}", in_bytes(size)) for kind, size in memory_by_kind(measured.memory).items())
+    if measured.memory.offloaded:
+        yield "cpu memory", f"{in_bytes(measured.memory.offloaded)} of optimizer state and averages, for each process"
     yield "largest batch", _largest_batch(found)
     kept = in_bytes(measured.checkpoint * measured.kept)
     yield "checkpoint", f"{in_bytes(measured.checkpoint)} per save, {kept} kept"
@@ -38,7 +40,7 @@ def rows(found: Forecast) -> Iterator[Row]:
     if len(found.regimes) > 1:
         yield from ((f"  from {first:,}", _seconds(seconds)) for first, seconds in found.regimes.items())
     yield "limited by", _limits(found.typical)
-    yield "model", _model()
+    yield "model", f"{_model()}{'; without compilation, which saves operations' if found.compiled else ''}"
 
 
 def as_json(found: Forecast) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def as_json(found: Forecast) -> dict[str, Any]:
             "fits": found.fits,
             "kinds": dict(memory_by_kind(measured.memory)),
             "steps": {name: kinds.total() for name, kinds in measured.memory.steps.items()},
+            "offloaded": measured.memory.offloaded,
         },
         "batch": {"size": found.batch, "largest": found.largest_batch, "measured": list(found.measured_samples)},
         "checkpoint": {"bytes": measured.checkpoint, "kept": measured.kept},

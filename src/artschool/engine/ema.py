@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.engine.frozen_copy import frozen_copy
 from artschool.engine.identities import Identities, tables_of
+from artschool.engine.offload import OffloadedAverages, is_large
 
 
 class Ema:
@@ -22,19 +25,42 @@ class Ema:
     Source: Polyak and Juditsky 1992; the exponential form as in Tarvainen and Valpola 2017, arXiv:1703.01780, eq. 1.
 
     Attributes:
-        module: The averaged network, in eval mode.
+        offloaded: The averages in the memory of the CPU. None: all are on the device.
 
     Raises:
         ConfigError: The network cannot be copied.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
-        self.module = frozen_copy(network)
+        self._copy = frozen_copy(network)
         self.decay = decay
+        self.offloaded: OffloadedAverages | None = None
+        self._is_offloaded = False
         self._network = network
         # The module of the network of which each module of the average is a copy.
-        self._originals = dict(zip(self.module.modules(), network.modules(), strict=False))
+        self._originals = dict(zip(self._copy.modules(), network.modules(), strict=False))
         self._match()
+
+    @property
+    def module(self) -> nn.Module:
+        """The averaged network, in eval mode. Waits until averages in the memory of the CPU have followed."""
+        if self.offloaded is not None:
+            self.offloaded.wait()
+        return self._copy
+
+    def offload(self) -> None:
+        """Move the large averages to the memory of the CPU. Call it once all tensors are on the device."""
+        self._is_offloaded = True
+        self._match()
+
+    def on_device(self) -> AbstractContextManager[None]:
+        """The context in which the whole average is on the device, such as for an evaluation."""
+        return nullcontext() if self.offloaded is None else self.offloaded.on_device()
+
+    def join(self) -> None:
+        """Let what changes the weights from now on wait, on the device, until the average has followed."""
+        if self.offloaded is not None:
+            self.offloaded.join()
 
     @torch.no_grad()
     def update(self, found_inf: Sequence[Tensor | None]) -> None:
@@ -46,10 +72,9 @@ class Ema:
         """
         self._match_if_changed()
         skipped = _all_skipped(found_inf)
-        for average, source in self._fused:
-            _move(average, source, 1 - self.decay, skipped)
-        if self._lerped[0]:
-            _lerp(*self._lerped, 1 - self.decay, skipped)
+        self._follow(*self._groups, skipped)
+        if self.offloaded is not None:
+            self.offloaded.update(partial(self._follow_pairs, skipped), skipped)
         if self._copies:
             torch._foreach_copy_(self._copies, self._copied)
 
@@ -57,7 +82,21 @@ class Ema:
     def restart(self) -> None:
         """Set every value to that of the network."""
         self._match_if_changed()
-        torch._foreach_copy_([*self._average, *self._copies], [*self._source, *self._copied])
+        if self._average or self._copies:
+            torch._foreach_copy_([*self._average, *self._copies], [*self._source, *self._copied])
+        if self.offloaded is not None:
+            self.offloaded.update(torch._foreach_copy_, None)
+
+    def _follow(
+        self, fused: list[tuple[Tensors, Tensors]], lerped: tuple[Tensors, Tensors], skipped: Tensor | None
+    ) -> None:
+        for average, source in fused:
+            _move(average, source, 1 - self.decay, skipped)
+        if lerped[0]:
+            _lerp(*lerped, 1 - self.decay, skipped)
+
+    def _follow_pairs(self, skipped: Tensor | None, averages: Tensors, sources: Tensors) -> None:
+        self._follow(*_groups(averages, sources, self.decay), skipped)
 
     def _match_if_changed(self) -> None:
         # The code may also give a tensor that stays the same object another layout: `buffer.data = values`.
@@ -70,18 +109,24 @@ class Ema:
         self._average: list[Tensor] = []
         self._copied: list[Tensor] = []
         self._copies: list[Tensor] = []
-        found = _Counterparts()
-        pairs = list(self._modules(self._network, self.module, set()))
+        large: list[tuple[Tensor, Tensor]] = []
+        found = _Counterparts(on_any_device=self._is_offloaded)
+        pairs = list(self._modules(self._network, self._copy, set()))
         for source, average in pairs:
             for theirs, own in zip(tables_of(source)[:2], tables_of(average)[:2], strict=True):
                 _match_tables(theirs, own, found.of)
         for tensor, average_tensor in found.items():
             is_averaged = isinstance(tensor, nn.Parameter) and (tensor.is_floating_point() or tensor.is_complex())
+            if is_averaged and self._is_offloaded and (ranks.is_sharded(tensor) or is_large(tensor)):
+                large.append((average_tensor, tensor))
+                continue
             (self._source if is_averaged else self._copied).append(ranks.local(tensor))
             (self._average if is_averaged else self._copies).append(ranks.local(average_tensor))
-        self._watched = [*self._source, *self._copied]
+        self._watched = [*self._source, *self._copied, *(ranks.local(tensor) for _, tensor in large)]
         self._seen_layouts = _layouts(self._watched)
-        self._fused, self._lerped = _groups(self._average, self._source, self.decay)
+        self._groups = _groups(self._average, self._source, self.decay)
+        if self._is_offloaded:
+            self.offloaded = OffloadedAverages([average for average, _ in large], [tensor for _, tensor in large])
         self._identities = Identities(table for pair in pairs for module in pair for table in tables_of(module))
 
     def _modules(self, source: nn.Module, average: nn.Module, seen: set[nn.Module]) -> Iterator[tuple[nn.Module, ...]]:
@@ -178,20 +223,20 @@ def _match_tables(source: Mapping[str, Any], own: dict[str, Any], counterpart: C
 class _Counterparts(dict[Tensor, Tensor]):
     """The tensor of an average that follows each tensor of its network. Shared tensors stay shared."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, on_any_device: bool) -> None:
         self._taken: set[Tensor] = set()
+        self._on_any_device = on_any_device
 
     def of(self, tensor: Tensor, before: Tensor | None) -> Tensor:
         """The counterpart of a tensor: `before` if it fits, else a copy."""
         if tensor not in self:
-            fits = before is not None and before not in self._taken and _kind(before) == _kind(tensor)
+            fits = before is not None and before not in self._taken and self._kind(before) == self._kind(tensor)
             self[tensor] = before if before is not None and fits else _frozen(tensor)
             self._taken.add(self[tensor])
         return self[tensor]
 
-
-def _kind(tensor: Tensor) -> tuple[object, ...]:
-    return tensor.shape, tensor.dtype, tensor.device
+    def _kind(self, tensor: Tensor) -> tuple[object, ...]:
+        return tensor.shape, tensor.dtype, None if self._on_any_device else tensor.device
 
 
 def _frozen(tensor: Tensor) -> Tensor:

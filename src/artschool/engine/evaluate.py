@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Protocol
@@ -17,6 +17,7 @@ from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.data.to_device import to_device
+from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall, LossCall
@@ -77,6 +78,7 @@ class Evaluation:
         is_even: Whether every process runs equally many batches, since sharded networks wait for all processes. What a
             process runs in addition is not recorded.
         channels_last: Whether images get this memory format.
+        averages: The averages that the evaluation calls. While it runs, they are on the device as a whole.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Evaluation:
     check_values: Callable[[Mapping[str, Any]], None] | None = None
     is_even: bool = False
     channels_last: bool = False
+    averages: Sequence[Ema] = ()
 
     def is_due(self, finished: int, last: int) -> bool:
         """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
@@ -116,7 +119,13 @@ class Evaluation:
         for _, metric in self.metrics.values():
             metric.reset()
         batches = self.loader.load(sampler, device, keep_workers=True)
-        with forked_rng(seeds(), device), in_eval_mode(self.networks), torch.no_grad(), closing(batches):
+        with ExitStack() as stack:
+            for ema in self.averages:
+                stack.enter_context(ema.on_device())
+            stack.enter_context(forked_rng(seeds(), device))
+            stack.enter_context(in_eval_mode(self.networks))
+            stack.enter_context(torch.no_grad())
+            stack.enter_context(closing(batches))
             for index, batch in enumerate(batches):
                 seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device, channels_last=self.channels_last), writer=self.loader.name)

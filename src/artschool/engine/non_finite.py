@@ -68,7 +68,7 @@ def non_finite_weights(run: RunState) -> str:
     }
     if not flags:
         return ""
-    unsound = (~torch.stack([*flags.values()])).int()
+    unsound = (~torch.stack([flag.to(run.device) for flag in flags.values()])).int()
     ranks.largest_in_place(unsound)  # A process has only a part of a sharded weight.
     bad = [name for name, is_bad in zip(flags, unsound.tolist(), strict=True) if is_bad]
     if not bad:

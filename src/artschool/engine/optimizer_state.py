@@ -56,6 +56,8 @@ def names_of(update: Update, networks: Mapping[str, nn.Module]) -> dict[nn.Param
 
 def state_of(update: Update, networks: Mapping[str, nn.Module], step: str) -> dict[str, Any]:
     """The state of the optimizer of a step by name, for the parameters that this process moves."""
+    if update.scheduled.offloaded is not None:
+        update.scheduled.offloaded.wait()
     named = {
         f"{name}/{slot}": value
         for parameter, name in names_of(update, networks).items()
@@ -71,11 +73,20 @@ def load(update: Update, slots: Mapping[nn.Parameter, Slots], groups: Mapping[in
     for index, written in groups.items():
         state[index] |= {k: v.to(device, copy=True) if isinstance(v, Tensor) else v for k, v in written.items()}
     # torch numbers parameters in the order of the groups; it chooses device and dtype.
-    numbered = enumerate(update.scheduled.own_parameters)
-    kept = {index: _own(slots[parameter], parameter) for index, parameter in numbered if slots.get(parameter)}
-    update.optimizer.load_state_dict({"state": kept, "param_groups": state})
+    numbers = {parameter: index for index, parameter in enumerate(update.scheduled.own_parameters)}
+    offloaded = update.scheduled.offloaded
+    loaded: dict[Any, Any] = {}
+    for part in [[*numbers]] if offloaded is None else [part for _, part in offloaded.parts] or [[]]:
+        kept = {numbers[p]: _own(slots[p], p) for p in part if slots.get(p)}
+        update.optimizer.load_state_dict({"state": kept, "param_groups": state})
+        if offloaded is not None:
+            offloaded.keep(part)
+        loaded |= update.optimizer.state
+    update.optimizer.state.update(loaded)
     if isinstance(update.optimizer, torch.optim.SGD):
         start_momentum(update.optimizer)
+    if offloaded is not None:
+        offloaded.keep()
 
 
 def _own(slots: Slots, parameter: nn.Parameter) -> dict[str, Any]:

@@ -185,13 +185,13 @@ def skips_on_device(optimizer: Optimizer) -> bool:
     return bool(getattr(optimizer, "_step_supports_amp_scaling", False))
 
 
-def step_unless_non_finite(optimizer: Optimizer, found_inf: Tensor) -> None:
-    """Step unless `found_inf` is 1. Waits for the device if the optimizer is not fused."""
+def step_unless_non_finite(optimizer: Optimizer, found_inf: Tensor, step: Callable[[], object]) -> None:
+    """Call the `step` of an optimizer unless `found_inf` is 1. Waits for the device if the optimizer is not fused."""
     if not skips_on_device(optimizer):
         if not found_inf.item():
-            optimizer.step()
+            step()
         return
     optimizer.grad_scale = None  # type: ignore[attr-defined]  # torch's own protocol with its fused optimizers
     optimizer.found_inf = found_inf  # type: ignore[attr-defined]  # likewise
-    optimizer.step()
+    step()
     del optimizer.grad_scale, optimizer.found_inf  # type: ignore[attr-defined]  # likewise

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from artschool import ranks
+from artschool.engine.offload import OffloadedState
 from artschool.engine.optimizers import step_unless_non_finite
 from artschool.engine.precision import Precision
 from artschool.engine.schedules import Schedule
@@ -23,8 +24,10 @@ class ScheduledOptimizer:
         schedule: Gives the rate of each group from its base rate and the iteration.
         parameters: All parameters that the step trains, over all processes. None: those of the optimizer.
         shards: For each rank, the parameters that its optimizer moves. None: every process moves all parameters.
+        is_offloaded: Whether the state of the optimizer is in the memory of the CPU.
 
     Attributes:
+        offloaded: The state in the memory of the CPU. None: the state is on the device.
         own_parameters: The parameters that this process moves, in the order of the optimizer.
         base_rates: The learning rate of each group before the schedule applies.
     """
@@ -35,6 +38,8 @@ class ScheduledOptimizer:
         schedule: Schedule,
         parameters: Sequence[nn.Parameter] | None = None,
         shards: Sequence[Sequence[nn.Parameter]] | None = None,
+        *,
+        is_offloaded: bool = False,
     ) -> None:
         self.optimizer = optimizer
         self.schedule = schedule
@@ -44,6 +49,7 @@ class ScheduledOptimizer:
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
         self._of_all = _unscaled_by(optimizer, self.parameters, is_divided=shards is not None)
         self._initial_groups = [dict(group) for group in optimizer.param_groups]
+        self.offloaded = OffloadedState(optimizer) if is_offloaded else None
 
     def gradients(self) -> list[Tensor]:
         """The gradients of the parameters that have one; of a sharded one, the part of this process."""
@@ -65,10 +71,11 @@ class ScheduledOptimizer:
         Args:
             found_inf: A scalar on the device; 1.0 leaves the parameters as they are. None: always move.
         """
+        step = self.optimizer.step if self.offloaded is None else self.offloaded.step
         if found_inf is None:
-            self.optimizer.step()
+            step()
         else:
-            step_unless_non_finite(self.optimizer, found_inf)
+            step_unless_non_finite(self.optimizer, found_inf, step)
 
     def exchange_shards(self) -> None:
         """Give every process the parameters that the other processes have moved."""

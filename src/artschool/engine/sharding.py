@@ -92,7 +92,13 @@ def has_values(network: nn.Module) -> bool:
 
 
 def shard_network(
-    network: nn.Module, mesh: DeviceMesh, wrap: Sequence[str] | None, device: torch.device, path: str = ""
+    network: nn.Module,
+    mesh: DeviceMesh,
+    wrap: Sequence[str] | None,
+    device: torch.device,
+    path: str = "",
+    *,
+    on_cpu: bool = False,
 ) -> None:
     """Divide the parameters of a network among the processes of a mesh, with the values of rank 0.
 
@@ -104,18 +110,22 @@ def shard_network(
         wrap: Patterns of the names of units. None: the modules of a list or `Sequential` with a million parameters.
         device: The device of this process.
         path: Location and path of the network in the config file, for errors.
+        on_cpu: Whether the own parts are kept in the memory of the CPU and copied to the device to be gathered.
 
     Raises:
         ConfigError: A pattern matches no module or one that cannot be a unit, or torch cannot shard a parameter.
     """
-    from torch.distributed.fsdp import fully_shard
+    from torch.distributed.fsdp import CPUOffloadPolicy, OffloadPolicy, fully_shard
 
+    policy = CPUOffloadPolicy(pin_memory=device.type == "cuda") if on_cpu else OffloadPolicy()
     for name, unit in {**units_of(network, wrap, path), "": network}.items():
         _take_values_of_main(unit, device)
         before = dict(unit.named_parameters())
         scalars = {parameter for parameter in before.values() if parameter.dim() == 0}
         try:
-            sharded = fully_shard(unit, mesh=mesh, reshard_after_forward=True, ignored_params=scalars)
+            sharded = fully_shard(
+                unit, mesh=mesh, reshard_after_forward=True, offload_policy=policy, ignored_params=scalars
+            )
         except (ValueError, NotImplementedError, AssertionError, RuntimeError) as error:
             what = f"the module {name!r}" if name else "the network"
             raise ConfigError(f"{path}: {what} cannot be sharded: {error}. Fix: write `parallel: replicate`") from error

@@ -29,7 +29,7 @@ from artschool.engine.update import Update
 from artschool.trace.batch_sizes import MicroBatchSizes
 from artschool.trace.cuda_autocast import cuda_autocast
 from artschool.trace.fake import fake_tensors
-from artschool.trace.memory import OPTIMIZER, LiveBytes, Memory
+from artschool.trace.memory import OFFLOADED, OPTIMIZER, LiveBytes, Memory
 from artschool.trace.regimes import regimes
 from artschool.trace.trace import MAX_SAMPLES, batch_size, checkpoint_bytes, checkpoints_kept
 from artschool.trace.work import Work, WorkCounter
@@ -148,11 +148,14 @@ class _Measurement:
         """Measure an iteration once it creates no more state of optimizers."""
         found, created = self._found, -1
         while created:
-            known, memory = self._live.live[OPTIMIZER], Memory()
+            known, memory = self._bytes_of_optimizers(), Memory()
             found.work[iteration] = dict(self._iterate(iteration, memory))
-            created = self._live.live[OPTIMIZER] - known
+            created = self._bytes_of_optimizers() - known
         for name, peak in memory.steps.items():
             found.memory.add_peak(name, peak)
+
+    def _bytes_of_optimizers(self) -> int:
+        return self._live.live[OPTIMIZER] + self._live.live[OFFLOADED]
 
     def _iterate(self, iteration: int, memory: Memory) -> Iterator[tuple[str, Work]]:
         """Run an iteration. Yields what each step and the averages take."""
@@ -169,6 +172,8 @@ class _Measurement:
             if step.graph.when.active(iteration):
                 with self._counter.counted() as work:
                     self._step(step, states, memory, moved)
+                if step.update is not None and not moved.keys().isdisjoint(step.networks):
+                    work.offloaded = _bytes_of_offloaded(step.update)
                 yield step.graph.name, work
         with self._counter.counted() as work:
             for name, ema in run.emas.items():
@@ -190,6 +195,11 @@ class _Measurement:
 
 def _updates(run: Run) -> list[Update]:
     return [step.update for step in run.steps if step.update is not None]
+
+
+def _bytes_of_offloaded(update: Update) -> int:
+    offloaded = update.scheduled.offloaded
+    return 0 if offloaded is None else sum(host.nbytes for host in offloaded.hosts)
 
 
 def _bytes_of_a_sample(batch: Mapping[str, Any]) -> int:

@@ -24,6 +24,7 @@ from artschool.engine.update import Update
 
 PARAMETERS, BUFFERS, AVERAGES, OPTIMIZER = "parameters", "buffers", "averages", "optimizer state"
 GRADIENTS, ACTIVATIONS = "gradients", "activations"
+OFFLOADED = "memory of the CPU"
 
 
 @dataclass
@@ -33,10 +34,12 @@ class Memory:
     Attributes:
         lasting: Bytes in use all the time, by kind: parameters, buffers, averages, optimizer state.
         steps: Further bytes in use at the peak of each step, by kind: gradients, activations.
+        offloaded: Bytes of optimizer state and averages in the memory of the CPU.
     """
 
     lasting: Counter[str] = field(default_factory=Counter)
     steps: dict[str, Counter[str]] = field(default_factory=dict)
+    offloaded: int = 0
 
     @property
     def peak(self) -> int:
@@ -50,13 +53,17 @@ class Memory:
             live.mark(network.buffers(), BUFFERS)
         for ema in run.emas.values():
             live.mark([*ema.module.parameters(), *ema.module.buffers()], AVERAGES)
+            live.mark(ema.offloaded.hosts if ema.offloaded is not None else (), OFFLOADED)
         self.lasting = Counter({kind: live.live[kind] for kind in (PARAMETERS, BUFFERS, AVERAGES, OPTIMIZER)})
+        self.offloaded = live.live[OFFLOADED]
 
     def of_step(self, step: TrainStep, live: LiveBytes) -> None:
         """Record the peak of a step that has run, if it is the highest so far."""
         if step.update is not None:
             state = tree_leaves(list(step.update.optimizer.state.values()))
             live.mark([value for value in state if isinstance(value, Tensor)], OPTIMIZER)
+            offloaded = step.update.scheduled.offloaded
+            live.mark(offloaded.hosts if offloaded is not None else (), OFFLOADED)
         for peak in live.peaks:
             self.add_peak(step.graph.name, Counter({kind: peak.bytes[kind] for kind in (GRADIENTS, ACTIVATIONS)}))
 

@@ -50,9 +50,11 @@ class Trace:
     @property
     def summary(self) -> str:
         """The number of regimes, memory and checkpoints, in one line."""
-        number = len(self.regimes)
+        number, offloaded = len(self.regimes), self.memory.offloaded
+        apart = f" and {in_bytes(offloaded)} of the CPU's" if offloaded else ""
         return (
-            f"{number} regime{'s' if number > 1 else ''}; training takes about {in_bytes(self.memory.peak)} of memory, "
+            f"{number} regime{'s' if number > 1 else ''}; training takes about {in_bytes(self.memory.peak)} of memory"
+            f"{apart}, "
             f"{self.kept} checkpoint{'s' if self.kept > 1 else ''} of {in_bytes(self.checkpoint)}"
         )
 

@@ -64,10 +64,15 @@ class Message(NamedTuple):
 
 @dataclass
 class Work:
-    """Operations and messages, and how often each occurs."""
+    """Operations and messages, and how often each occurs.
+
+    Attributes:
+        offloaded: Bytes that come from the memory of the CPU, and go back there.
+    """
 
     operations: Counter[Operation] = field(default_factory=Counter)
     messages: Counter[Message] = field(default_factory=Counter)
+    offloaded: int = 0
 
     @property
     def flops(self) -> int:
