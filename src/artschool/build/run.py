@@ -40,6 +40,7 @@ from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.sharding import build_for_shards, has_values
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
+from artschool.engine.unsaved import Saved
 from artschool.engine.update import Update
 from artschool.errors import ConfigError, Fault
 from artschool.registry.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
@@ -109,7 +110,14 @@ def build(
         iteration=file.train.start_iteration,
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
+        partly_saved=_partly_saved(config),
     )
+
+
+def _partly_saved(config: Config) -> dict[str, Saved]:
+    """The networks of which checkpoints do not contain everything, and what they do contain."""
+    entries = {name: component.entry for name, component in config.networks.items()}
+    return {name: e.saved for name, e in entries.items() if isinstance(e, NetworkEntry) and e.saved is not True}
 
 
 def schedule_of(step: StepConfig) -> Schedule:

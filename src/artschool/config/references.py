@@ -97,6 +97,9 @@ def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
         network = config.networks.get(name)
         if network is not None and getattr(network.entry, "frozen", False) is True:
             yield Fault(place, path, f"trains {name!r}, which is frozen at {network.node.place}")
+        elif network is not None and getattr(network.entry, "saved", True) is False:
+            hint = "Fix: write `saved: trained`, which leaves out only what is not trained."
+            yield Fault(place, path, f"trains {name!r}, which has `saved: false` at {network.node.place}", hint)
         if name in seen:
             yield Fault(place, path, f"lists {name!r} twice")
         seen.add(name)

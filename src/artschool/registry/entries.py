@@ -142,6 +142,10 @@ class NetworkEntry(Gated):
             value of `train.channels_last`. A sharded network ignores it.
         compile: Whether torch.compile compiles the calls of the network, or a mapping with `mode`, `dynamic`,
             `fullgraph` and `backend`. null: the value of `train.compile`.
+        saved: What checkpoints contain of the network and of its average. true: everything; `trained`: the parameters
+            that steps train, and whatever else has changed since the network was built; false: nothing, for a network
+            that stays as it is. A resume takes the rest from the `weights` or the seed and verifies that it is the
+            same.
     """
 
     weights: Path | WeightsEntry | None = None
@@ -151,6 +155,7 @@ class NetworkEntry(Gated):
     wrap: list[str] | None = None
     channels_last: bool | None = None
     compile: bool | CompileEntry | None = None
+    saved: bool | Literal["trained"] = True
 
 
 DType = Literal[
