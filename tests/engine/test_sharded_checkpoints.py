@@ -187,6 +187,16 @@ def sharded_after_replicated(folder: Path) -> dict[str, str]:
     return continued(folder, "replicated", SHARD)
 
 
+PARTLY = (SHARD, 'networks.gen={type: toy_plain_generator, width: 5, frozen: ["0.*"], saved: trained}')
+
+
+def partly_saved(folder: Path) -> dict[str, str]:
+    load(folder, "partly", *PARTLY, "train.iterations=5").train()
+    run = load(folder, "partly", *PARTLY)
+    assert run.iteration == 5
+    return hashes(run.train())
+
+
 def changed_optimizer(folder: Path) -> dict[str, str]:
     """Other options of the optimizer keep its state, of which the parts are compared with what it needs."""
     from artschool import ranks
@@ -366,3 +376,17 @@ def hybrid(folder: Path) -> dict[str, str]:
     read = state_of(folder, "hybrid", 8, parallel)
     unsharded = state_of(folder, "hybrid", 8)
     return {name: json.dumps(value) for name, value in (("state", state), ("read", read), ("unsharded", unsharded))}
+
+
+@pytest.mark.soak
+def test_what_is_left_out_of_sharded_networks_is_verified_by_any_number_of_processes(tmp_path: Path) -> None:
+    """Starts two processes that train, save and resume."""
+    (trained,) = launch(tmp_path, 2, "partly_saved")
+    for name in ("gen", "gen.ema"):
+        assert read_content(tmp_path / f"partly/checkpoints/00000012/{name}.safetensors").keys() == {
+            "2.weight",
+            "2.bias",
+        }
+    assert state_of(tmp_path, "partly", 12, PARTLY[1]) == trained
+    with pytest.raises(CheckpointError, match=r"gen\.0\.weight: left out of the checkpoint"):
+        state_of(tmp_path, "partly", 12, PARTLY[1], "seed=8")

@@ -19,6 +19,7 @@ from artschool.engine.evaluate import Accumulator, MeanOverSamples
 from artschool.engine.train_context import TrainContext
 from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
 from artschool.registry.entries import InjectorEntry, LossEntry
+from artschool.registry.plugin_line import plugin_line
 from artschool.registry.signature import Context, Role
 from artschool.steps.call import Call, InjectorCall, LossCall
 
@@ -197,12 +198,12 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
     except (ConfigError, ResourceError, DataError, CheckpointError) as error:
         raise type(error)(f"{component.node.place}: {component.path}: {error}") from error
     except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
-        raise ConfigError(
-            f"{component.node.place}: {component.path}: {component.registered.name} rejected its options: {error}"
-        ) from error
+        problem = f"rejected its options: {error}{plugin_line(error, component.registered.target)}"
+        raise ConfigError(f"{component.node.place}: {component.path}: {component.registered.name} {problem}") from error
     except Exception as error:  # A bug in the component; the message contains its line.
         frames = traceback.extract_tb(error.__traceback__)[1:2]
-        at = "".join(f"\n    at {frame.filename}:{frame.lineno}: {frame.line}" for frame in frames)
+        first = "".join(f"\n    at {frame.filename}:{frame.lineno}: {frame.line}" for frame in frames)
+        at = plugin_line(error, component.registered.target) or first
         problem = f"{component.registered.name} raised {type(error).__name__}: {error}{at}"
         is_data = component.kind == "datasets" and isinstance(error, OSError)
         raise (DataError if is_data else ConfigError)(f"{component.node.place}: {component.path}: {problem}") from error

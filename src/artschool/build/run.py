@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.build.bind import Binder, construct
 from artschool.build.data import batches_of, build_data, train_data
+from artschool.build.networks import build_networks, partly_saved, set_modes
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.build.torch_flags import set_torch_flags
 from artschool.config.flow import kept_after
@@ -22,27 +23,22 @@ from artschool.config.ranges import Reading, misfit, undeclared_readings
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
-from artschool.data.seeds import derive, forked_rng
 from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
-from artschool.engine.freeze import freeze, set_mode
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
 from artschool.engine.precision import Precision
-from artschool.engine.pretrained_weights import load_weights
-from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.schedules import Phase, Schedule
-from artschool.engine.sharding import build_for_shards, has_values
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import ConfigError, Fault
-from artschool.registry.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
+from artschool.registry.entries import OptimizerEntry, ScheduleEntry
 from artschool.registry.ranges import contradicts, measured
 from artschool.steps.step import Step
 
@@ -82,10 +78,7 @@ def build(
     loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
     data = train_data(config, loaders["train"])
     meshes = meshes_of(config, device)
-    networks = {
-        name: _network(component, file.seed, note, is_sharded=meshes[name] is not None)
-        for name, component in config.networks.items()
-    }
+    networks = build_networks(config, note, {name for name, mesh in meshes.items() if mesh is not None})
     emas = _averages(config, networks)
     for name, network in networks.items():
         place(network, config, name, meshes[name], device)
@@ -96,7 +89,7 @@ def build(
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
     _order_updates(steps, emas)
     _broadcast_initial_values(binder.modules.values())
-    _set_modes(networks, config)
+    set_modes(networks, config)
     return Run(
         sections=file,
         folder=folder,
@@ -113,6 +106,7 @@ def build(
         iteration=file.train.start_iteration,
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
+        partly_saved=partly_saved(config),
     )
 
 
@@ -152,45 +146,6 @@ def choose_device(config: Config) -> torch.device:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
-
-
-def _network(component: Component, seed: int, note: Note, *, is_sharded: bool) -> nn.Module:
-    """A network with its weights, on the CPU. If it is to be sharded, only rank 0 has its values."""
-    build = partial(_with_weights, component, seed, note)
-    network = build_for_shards(build) if is_sharded else build()
-    entry = component.entry
-    assert isinstance(entry, NetworkEntry)
-    freeze(network, entry.frozen, _location_of(component, "frozen"))
-    patterns = entry.activation_checkpointing
-    checkpoint_activations(network, patterns, _location_of(component, "activation_checkpointing"))
-    return network
-
-
-def _with_weights(component: Component, seed: int, note: Note) -> nn.Module:
-    name = component.path.rpartition(".")[2]
-    entry = component.entry
-    assert isinstance(entry, NetworkEntry)
-    # Each network has its own seed, so that adding a network does not change the others.
-    with forked_rng(derive(seed, "network", name), torch.device("cpu")):
-        network = construct(component, component.options())
-    if not isinstance(network, nn.Module):
-        raise ConfigError(
-            f"{component.node.place}: {component.path}: expected a torch.nn.Module, got {type(network).__name__}"
-        )
-    if entry.weights is not None:
-        weights = entry.weights if isinstance(entry.weights, WeightsEntry) else WeightsEntry(file=entry.weights)
-        if has_values(network):
-            place = _location_of(component, "weights")
-            report = load_weights(network, weights.file, prefix=weights.prefix, strict=weights.strict, path=place)
-            note(f"{component.path}: {weights.file}: {report}")
-        for _, hook in hooks({name: network}, "network_loaded"):
-            hook()
-    return network
-
-
-def _location_of(component: Component, option: str) -> str:
-    """The location of an option and the path of its component, as the beginning of an error."""
-    return f"{(component.node.get(option) or component.node).place}: {component.path}"
 
 
 def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:
@@ -247,15 +202,6 @@ def _average(config: Config, name: str, network: nn.Module, decay: float) -> Ema
     except ConfigError as error:
         place = config.tree.at(("ema", "networks")).place
         raise ConfigError(f"{place}: ema.networks: {name!r} {error}") from error
-
-
-def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
-    """Put networks that a step trains into train mode, and the others and frozen layers into eval mode."""
-    trained = {name for step in config.steps.values() for name in step.section.trained}
-    for name, network in networks.items():
-        entry = config.networks[name].entry
-        assert isinstance(entry, NetworkEntry)
-        set_mode(network, entry.frozen, trained=name in trained)
 
 
 def _step(

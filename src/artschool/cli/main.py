@@ -59,6 +59,33 @@ def evaluate(
 
 @cli.command()
 @click.argument("config", type=FILE)
+@click.argument("network")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("-o", "--output", type=FILE, required=True, help="Folder to write to.")
+@click.option("--merged", is_flag=True, help="Add adapters to the weights, and write all of them.")
+@click.option("--run-dir", type=FILE, help="Folder of the run. [default: runs/<name>]")
+@click.option("--checkpoint", type=FILE, help="Folder of the checkpoint. [default: the newest of the run]")
+def export(
+    config: Path,
+    network: str,
+    overrides: tuple[str, ...],
+    output: Path,
+    merged: bool,
+    run_dir: Path | None,
+    checkpoint: Path | None,
+) -> None:
+    """Write a NETWORK of a checkpoint of CONFIG for other programs.
+
+    NETWORK is a name such as `gen`, or `gen.ema` for its moving average. Writes its adapters as peft and diffusers
+    read them, or <NETWORK>.safetensors with all weights if it has none. Prints the written files.
+    """
+    from artschool.cli.export import export_command
+
+    export_command(config, network, overrides, run_dir, checkpoint, output, merged=merged)
+
+
+@cli.command()
+@click.argument("config", type=FILE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
     "--no-plugins",

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from artschool.config.compiling import compile_faults
 from artschool.config.flow import declared_keys, yielded_keys
+from artschool.config.network_options import check_networks
 from artschool.config.parallel import check_parallel
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
@@ -21,6 +22,7 @@ def check_references(config: Config) -> Iterator[Fault]:
     for step in config.steps.values():
         yield from _check_trained(config, step)
         yield from _check_optimizer(step, f"steps.{step.name}")
+    yield from check_networks(config)
     ema = config.sections.ema
     # A faulty `ema:` may average any network, so that only its own fault is reported.
     averages = ema.decays if ema else config.networks if config.tree.get("ema") else ()
@@ -98,6 +100,9 @@ def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
         network = config.networks.get(name)
         if network is not None and getattr(network.entry, "frozen", False) is True:
             yield Fault(place, path, f"trains {name!r}, which is frozen at {network.node.place}")
+        elif network is not None and getattr(network.entry, "saves", True) is False:
+            hint = "Fix: write `saved: trained`, which leaves out only what is not trained."
+            yield Fault(place, path, f"trains {name!r}, which has `saved: false` at {network.node.place}", hint)
         if name in seen:
             yield Fault(place, path, f"lists {name!r} twice")
         seen.add(name)

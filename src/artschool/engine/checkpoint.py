@@ -138,6 +138,8 @@ def capture(
     """The tensors of a run by file and name, and the rest of its state as plain values."""
     tensors = {name: tensors_of(network, f"networks.{name}") for name, network in run.networks.items()}
     tensors |= {f"{name}.ema": tensors_of(ema.module, f"ema of {name}") for name, ema in run.emas.items()}
+    left_out = {owner: unsaved.take_from(tensors[owner]) for owner, unsaved in run.unsaved.items()}
+    tensors = {owner: named for owner, named in tensors.items() if named or owner not in left_out}
     tensors[MODULES] = {
         f"{path}/{name}": value
         for path, module in run.modules.items()
@@ -167,6 +169,8 @@ def capture(
     }
     if built_buffers := _built_buffers(run):
         state["built_buffers"] = built_buffers
+    if left_out:
+        state["left_out"] = left_out
     return tensors, state
 
 

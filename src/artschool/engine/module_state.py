@@ -64,12 +64,17 @@ def first_misfit(module: nn.Module, saved: Mapping[str, Saved]) -> tuple[str, st
 
 
 def load_tensors(module: nn.Module, saved: Mapping[str, Saved]) -> None:
-    """Give a module the tensors of a checkpoint, which fit it. Of sharded tensors, only the own part is read."""
-    own = module.state_dict()
-    for name, tensor in own.items():
-        if ranks.is_sharded(tensor):
-            fill(tensor, saved[name])
-    module.load_state_dict({n: own[n] if ranks.is_sharded(own[n]) else whole(value) for n, value in saved.items()})
+    """Give a module the tensors of a checkpoint, which fit it. Of sharded tensors, only the own part is read.
+
+    Tensors that the checkpoint has left out stay as they are.
+    """
+    own = {**module.state_dict()}
+    for name, value in saved.items():
+        if ranks.is_sharded(own[name]):
+            fill(own[name], value)
+        else:
+            own[name] = whole(value)
+    module.load_state_dict(own)
 
 
 def adapt_buffers(

@@ -13,8 +13,9 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from artschool import ranks
-from artschool.errors import ConfigError
+from artschool.errors import ArtschoolError, ConfigError
 from artschool.registry.entries import GroupEntry
+from artschool.registry.plugin_line import plugin_line
 
 NORMS = (
     nn.modules.batchnorm._NormBase,
@@ -143,8 +144,11 @@ def build_optimizer(
         options |= {"fused": True, "foreach": None}
     try:
         optimizer = factory(groups, **options)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+    except ArtschoolError:
+        raise
+    except Exception as error:  # Of any package; the message contains the line of a plugin.
+        kind = "" if isinstance(error, ValueError | TypeError | RuntimeError) else f"raised {type(error).__name__}: "
+        raise ConfigError(f"{path}: {kind}{error}{plugin_line(error, factory)}") from error
     if isinstance(optimizer, torch.optim.SGD):
         start_momentum(optimizer)
     return optimizer

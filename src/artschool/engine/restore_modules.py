@@ -10,6 +10,7 @@ from torch import nn
 from artschool.engine.module_state import adapt_buffers, first_misfit, load_tensors
 from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState
+from artschool.engine.unsaved import first_other
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
 from artschool.storage.shards import Saved
@@ -34,8 +35,9 @@ class ModuleRestorer:
         self._tensors = {stem: checkpoint.saved(stem) for stem in checkpoint.tensors}
         self._then = checkpoint.state["config"]
         self._built = checkpoint.state.get("built_buffers", {})
+        self._left_out = checkpoint.state.get("left_out", {})
         self._report = report
-        names = {name for name in checkpoint.tensors if name not in (OPTIMIZERS, MODULES)}
+        names = {name for name in checkpoint.tensors if name not in (OPTIMIZERS, MODULES)} | self._left_out.keys()
         self._averages = {name.removesuffix(EMA) for name in names if name.endswith(EMA)}
         self._networks = {name for name in names if not name.endswith(EMA)}
 
@@ -46,7 +48,7 @@ class ModuleRestorer:
             CheckpointError: A network or average is missing or does not fit.
         """
         for name in [*self._run.networks, *(f"{name}{EMA}" for name in self._run.emas)]:
-            if name not in self._tensors:
+            if name not in self._tensors and name not in self._left_out:
                 raise CheckpointError(
                     f"{self._location}: no weights for {name!r}, which the config file has. "
                     "Fix: train further with this file, or use the file that saved the checkpoint"
@@ -71,7 +73,7 @@ class ModuleRestorer:
             )
         for name, network in run.networks.items():
             if name in self._networks:
-                self._load(network, self._tensors[name], name, f"networks.{name}")
+                self._load(network, name, f"networks.{name}")
                 self._report.keep(f"network {name}")
             else:
                 self._refuse_damage("networks", name)
@@ -88,7 +90,7 @@ class ModuleRestorer:
         run = self._run
         for name, ema in run.emas.items():
             if name in self._averages:
-                self._load(ema.module, self._tensors[name + EMA], name + EMA, f"networks.{name}")
+                self._load(ema.module, name + EMA, f"networks.{name}")
                 self._report.keep(f"moving average of {name}")
             else:
                 if name in (value_at(self._then, "ema", "networks") or ()):
@@ -128,7 +130,7 @@ class ModuleRestorer:
             self._report.start(f"network {name}", "starts from its `weights`")
             return
         for gone in sorted(self._networks - self._run.networks.keys()):
-            if first_misfit(network, self._tensors[gone]) is None:
+            if first_misfit(network, self._with_left_out(network, gone)) is None:
                 raise CheckpointError(
                     f"{self._location}: network {name!r} is not in the checkpoint, but the weights of {gone!r} fit it, "
                     f"which is no longer in the config file. Fix: name it {gone!r} again, write "
@@ -150,7 +152,30 @@ class ModuleRestorer:
     def _adapt(self, module: nn.Module, saved: Mapping[str, Saved], owner: str) -> None:
         adapt_buffers(module, saved, self._built.get(owner, {}), self._run.built_buffers[owner])
 
-    def _load(self, module: nn.Module, saved: Mapping[str, Saved], owner: str, path: str) -> None:
+    def _with_left_out(self, module: nn.Module, owner: str) -> dict[str, Saved]:
+        """The tensors of an owner in the checkpoint. Those that it has left out are those of the module."""
+        own, left_out = module.state_dict(), self._left_out.get(owner, {})
+        return {**self._tensors.get(owner, {}), **{name: own[name] for name in left_out if name in own}}
+
+    def _verify_left_out(self, module: nn.Module, owner: str, path: str) -> None:
+        """Refuse a network whose tensors are not those that the checkpoint has left out."""
+        name = first_other(module, self._left_out.get(owner, {}))
+        if name is None:
+            return
+        changes = [
+            line
+            for at in ("seed", path)
+            for line in differences(self._at(self._then, at), self._at(self._run.config, at), at)
+        ]
+        changed = f". Changed since the checkpoint: {'; '.join(changes)}" if changes else ""
+        raise CheckpointError(
+            f"{self._location}: {owner}.{name}: left out of the checkpoint because of `{path}.saved`, and not the same "
+            f"as in the run that saved it{changed}. Fix: give {path} the weights or the seed that it had, or start a "
+            "new run in another folder with --run-dir"
+        )
+
+    def _load(self, module: nn.Module, owner: str, path: str) -> None:
+        saved = self._with_left_out(module, owner)
         self._adapt(module, saved, owner)
         misfit = first_misfit(module, saved)
         if misfit is not None:
@@ -161,7 +186,8 @@ class ModuleRestorer:
                 f"{self._location}: {owner}.{name}: does not fit the config file "
                 f"(expected {expected}, the checkpoint has {found}){changed}. {self._fix(owner, path, expected, found)}"
             )
-        load_tensors(module, saved)
+        self._verify_left_out(module, owner, path)
+        load_tensors(module, self._tensors.get(owner, {}))
 
     def _fix(self, owner: str, path: str, expected: str, found: str) -> str:
         folder = f"Fix: undo the change of {path} or of its code, or start a new run in another folder with --run-dir"

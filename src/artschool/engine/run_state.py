@@ -24,6 +24,7 @@ from artschool.engine.meters import Meters
 from artschool.engine.module_state import Kind, buffer_kinds
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
+from artschool.engine.unsaved import Saved, Unsaved
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.run_lock import RunLock
 
@@ -95,6 +96,8 @@ class RunState:
         last_evaluation: The values of the latest evaluations, by name.
         saver: Writes the checkpoints.
         drawn: The keys of `log.pictures` that this process has drawn.
+        partly_saved: What checkpoints contain of networks of which they do not contain everything.
+        unsaved: What checkpoints leave out of these networks and their averages, by the owner in `stateful`.
     """
 
     sections: FileSections
@@ -123,6 +126,8 @@ class RunState:
     counted: tuple[int, int] | None = None
     last_evaluation: dict[str, float] = field(default_factory=dict)
     drawn: set[str] = field(default_factory=set)
+    partly_saved: Mapping[str, Saved] = field(default_factory=dict)
+    unsaved: dict[str, Unsaved] = field(init=False, default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)
@@ -139,6 +144,16 @@ class RunState:
         )
 
         self.built_buffers = {owner: buffer_kinds(module) for owner, module in self.stateful.items()}
+
+    def remember_built(self) -> None:
+        """Compute hashes of what checkpoints leave out. Call this before anything is restored or trained."""
+        moved = {parameter for step in self.steps if step.update is not None for parameter in step.update.parameters}
+        for name, saved in self.partly_saved.items():
+            network = self.networks[name]
+            trained = {key for key, p in network.named_parameters(remove_duplicate=False) if p in moved}
+            owners = {name: network} | ({f"{name}.ema": self.emas[name].module} if name in self.emas else {})
+            for owner, module in owners.items():
+                self.unsaved[owner] = Unsaved(module, trained, saved, f"networks.{name}")
 
     def evaluate(self) -> dict[str, float]:
         """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""

@@ -64,22 +64,31 @@ class LossEntry(Gated):
 
 
 class WeightsEntry(BaseModel):
-    """A file of pretrained weights, and how its names map to the network.
+    """Where the initial weights of a network come from, and how their names map to the network.
 
     Attributes:
         file: File of pretrained weights: `.safetensors`, its `.safetensors.index.json` if it is in parts, or the
-            tensors of a `.pt`, `.pth` or `.ckpt` file.
+            tensors of a `.pt`, `.pth` or `.ckpt` file. null: `network` is given instead.
         prefix: Prefix of the names to load, which is removed from them. Names without the prefix are ignored. Empty:
             the only one under which the whole network fits, if names have one.
         strict: Whether missing and unexpected names are errors. In either case shapes must match, and at least one
             name.
+        network: Network of the config file that the weights are copied from, once it has its own initial weights.
+            null: `file` is given instead.
+        skip: Patterns of names of the network that keep their own initialization, such as `[head.*]`. Tensors of the
+            source under these names are ignored, whatever their shapes.
+        rename: Names of the network by names of the source, such as `{backbone.*: encoder.*}`. Each `*` of a name is
+            what it is in the other. The first matching pattern applies, after `prefix` is removed.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    file: Path
+    file: Path | None = None
     prefix: str = ""
     strict: bool = True
+    network: str | None = None
+    skip: list[str] = []
+    rename: dict[str, str] = {}
 
 
 class ShardEntry(BaseModel):
@@ -123,12 +132,34 @@ class CompileEntry(BaseModel):
     backend: str = "inductor"
 
 
+class AdaptersEntry(BaseModel):
+    """Small trained additions to layers of a network, by peft. Everything else of the network is frozen.
+
+    Attributes:
+        type: Kind of the adapters. `lora`: the product of two matrices of rank `rank`, times `alpha / rank`.
+        match: Patterns of the names of the layers to adapt, such as `["*.to_q", "*.to_v"]`.
+        rank: Rank of the adapters.
+        alpha: Scale of the adapters, which is divided by the rank. null: the rank.
+        dropout: Probability with which an element of the input of an adapter is zero in training.
+        options: Further options of peft's `LoraConfig`, such as `use_dora: true` or `modules_to_save: [head]`.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    type: Literal["lora"]
+    match: Annotated[list[str], Field(min_length=1)]
+    rank: Count = 8
+    alpha: NotNegative | None = None
+    dropout: Fraction = 0.0
+    options: dict[str, Any] = {}
+
+
 class NetworkEntry(Gated):
     """A network.
 
     Attributes:
-        weights: Pretrained weights to start from: a file, or a mapping with `file`, `prefix` and `strict`. null: the
-            network's own initialization.
+        weights: Pretrained weights to start from: a file, or a mapping with `file` or `network`, `prefix`, `strict`,
+            `skip` and `rename`. null: the network's own initialization.
         frozen: Parameters that are not trained. true: all; a list: those whose names match a pattern, such as
             `[encoder.*]`; false: none. Layers whose parameters are all frozen run in eval mode.
         activation_checkpointing: Patterns of module names, such as `[body.*]`. Matching modules recompute their
@@ -142,6 +173,12 @@ class NetworkEntry(Gated):
             value of `train.channels_last`. A sharded network ignores it.
         compile: Whether torch.compile compiles the calls of the network, or a mapping with `mode`, `dynamic`,
             `fullgraph` and `backend`. null: the value of `train.compile`.
+        saved: What checkpoints contain of the network and of its average. true: everything; `trained`: the parameters
+            that steps train, and whatever else has changed since the network was built; false: nothing, for a network
+            that stays as it is. A resume takes the rest from the `weights` or the seed and verifies that it is the
+            same. null: `trained` with `adapters`, else true.
+        adapters: Small trained additions to layers: a mapping with `type: lora`, `match`, `rank`, `alpha`, `dropout`
+            and `options`. The network's own parameters stay as they are. null: none.
     """
 
     weights: Path | WeightsEntry | None = None
@@ -151,6 +188,15 @@ class NetworkEntry(Gated):
     wrap: list[str] | None = None
     channels_last: bool | None = None
     compile: bool | CompileEntry | None = None
+    saved: bool | Literal["trained"] | None = None
+    adapters: AdaptersEntry | None = None
+
+    @property
+    def saves(self) -> bool | Literal["trained"]:
+        """What checkpoints contain of the network."""
+        if self.saved is None:
+            return True if self.adapters is None else "trained"
+        return self.saved
 
 
 DType = Literal[

@@ -230,8 +230,15 @@ def _with_locations(fault: Fault, *others: Fault) -> Fault:
 
 def checkpoint_bytes(run: Run) -> int:
     """Bytes of a checkpoint of a run, without the state of its optimizers."""
-    modules = [*run.networks.values(), *(ema.module for ema in run.emas.values()), *run.modules.values()]
-    return sum(v.nbytes for module in modules for v in module.state_dict().values() if isinstance(v, Tensor))
+    left_out = {id(parameter) for name in run.partly_saved for parameter in run.networks[name].parameters()}
+    left_out -= {id(parameter) for step in run.steps if step.update for parameter in step.update.parameters}
+    total = 0
+    for owner, module in run.stateful.items():
+        network = run.networks.get(owner.removesuffix(".ema"), module)
+        names = {n for n, p in network.named_parameters(remove_duplicate=False) if id(p) in left_out}
+        values = {name: value for name, value in module.state_dict().items() if name not in names}
+        total += sum(value.nbytes for value in values.values() if isinstance(value, Tensor))
+    return total
 
 
 def checkpoints_kept(config: Config, iterations: int) -> int:

@@ -1,0 +1,119 @@
+"""Builds the networks of a file, with their weights and adapters, on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+
+import torch
+from torch import nn
+
+from artschool.build.bind import construct
+from artschool.config.network_options import weights_of
+from artschool.config.structure import Component, Config
+from artschool.data.seeds import derive, forked_rng
+from artschool.engine.adapters import add_adapters
+from artschool.engine.freeze import freeze, set_mode
+from artschool.engine.hooks import hooks
+from artschool.engine.pretrained_weights import LoadReport, load_weights
+from artschool.engine.recompute import checkpoint_activations
+from artschool.engine.sharding import build_for_shards, has_values
+from artschool.engine.unsaved import Saved
+from artschool.engine.weight_patterns import WeightPatterns
+from artschool.errors import CheckpointError, ConfigError
+from artschool.registry.entries import NetworkEntry, WeightsEntry
+
+Note = Callable[[str], None]
+
+
+def build_networks(config: Config, note: Note, sharded: Collection[str]) -> dict[str, nn.Module]:
+    """The networks by name, in the order of the file.
+
+    Args:
+        note: Called with reports of loaded weights.
+        sharded: Networks of which only rank 0 has values if the others can do without.
+    """
+    built: dict[str, nn.Module] = {}
+
+    def start(name: str) -> nn.Module:
+        if name not in built:
+            weights = weights_of(config.networks[name])
+            source = start(weights.network) if weights is not None and weights.network is not None else None
+            build = partial(_with_weights, config.networks[name], config.sections.seed, note, source)
+            built[name] = build_for_shards(build) if name in sharded else build()
+        return built[name]
+
+    networks = {name: start(name) for name in config.networks}
+    # Another network may start from the weights of one, but not from its adapters.
+    for name, network in networks.items():
+        _prepare(network, config.networks[name], config.sections.seed)
+    return networks
+
+
+def set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
+    """Put networks that a step trains into train mode, and the others and frozen layers into eval mode."""
+    trained = {name for step in config.steps.values() for name in step.section.trained}
+    for name, network in networks.items():
+        entry = _entry(config.networks[name])
+        untrained = [key for key, parameter in network.named_parameters() if not parameter.requires_grad]
+        set_mode(network, untrained if entry.adapters else entry.frozen, trained=name in trained)
+
+
+def partly_saved(config: Config) -> dict[str, Saved]:
+    """The networks of which checkpoints do not contain everything, and what they do contain."""
+    entries = {name: _entry(component) for name, component in config.networks.items()}
+    return {name: entry.saves for name, entry in entries.items() if entry.saves is not True}
+
+
+def _with_weights(component: Component, seed: int, note: Note, source: nn.Module | None) -> nn.Module:
+    name = _name(component)
+    # Each network has its own seed, so that adding a network does not change the others.
+    with forked_rng(derive(seed, "network", name), torch.device("cpu")):
+        network = construct(component, component.options())
+    if not isinstance(network, nn.Module):
+        raise ConfigError(
+            f"{component.node.place}: {component.path}: expected a torch.nn.Module, got {type(network).__name__}"
+        )
+    weights = weights_of(component)
+    if weights is not None:
+        if has_values(network) and (source is None or has_values(source)):
+            report = _load(network, weights, source, _location_of(component, "weights"))
+            note(f"{component.path}: {weights.file or weights.network}: {report}")
+        for _, hook in hooks({name: network}, "network_loaded"):
+            hook()
+    return network
+
+
+def _load(network: nn.Module, weights: WeightsEntry, source: nn.Module | None, path: str) -> LoadReport:
+    given = weights.file if source is None else source
+    assert given is not None
+    try:
+        patterns = WeightPatterns(weights.skip, weights.rename)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}.weights: {error}") from error
+    return load_weights(network, given, prefix=weights.prefix, strict=weights.strict, patterns=patterns, path=path)
+
+
+def _prepare(network: nn.Module, component: Component, seed: int) -> None:
+    """Add the adapters of a network, and freeze what the file says."""
+    entry = _entry(component)
+    if entry.adapters is not None:
+        with forked_rng(derive(seed, "adapters", _name(component)), torch.device("cpu")):
+            add_adapters(network, entry.adapters, _location_of(component, "adapters"))
+    freeze(network, entry.frozen, _location_of(component, "frozen"))
+    patterns = entry.activation_checkpointing
+    checkpoint_activations(network, patterns, _location_of(component, "activation_checkpointing"))
+
+
+def _name(component: Component) -> str:
+    return component.path.rpartition(".")[2]
+
+
+def _entry(component: Component) -> NetworkEntry:
+    assert isinstance(component.entry, NetworkEntry)
+    return component.entry
+
+
+def _location_of(component: Component, option: str) -> str:
+    """The location of an option and the path of its component, as the beginning of an error."""
+    return f"{(component.node.get(option) or component.node).place}: {component.path}"

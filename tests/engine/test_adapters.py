@@ -1,0 +1,135 @@
+"""LoRA by peft: what is trained, averaged and saved, and what peft and diffusers read."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from artschool.engine.adapters import add_adapters, export_adapters, merge_adapters
+from artschool.errors import ConfigError, ResourceError
+from artschool.registry.entries import AdaptersEntry
+from tests.engine.toy_run import fingerprint, load, run_generator
+from tests.reports.small import artschool
+
+LORA = "networks.gen.adapters={type: lora, match: ['0', '4'], rank: 2, alpha: 6}"
+NAMES = {f"{layer}.lora_{part}.default.weight" for layer in (0, 4) for part in "AB"}
+
+
+class Plain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_q = nn.Linear(3, 4)
+        self.not_to_q = nn.Linear(3, 4)
+        self.norm = nn.LayerNorm(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.norm(self.to_q(x) + self.not_to_q(x))
+        return result
+
+
+def adapted(**options: object) -> Plain:
+    torch.manual_seed(3)
+    network = Plain()
+    entry = AdaptersEntry.model_validate({"type": "lora", "match": ["to_q"], "rank": 2, "alpha": 6} | options)
+    add_adapters(network, entry, "networks.net")
+    return network
+
+
+def moved(network: Plain) -> Plain:
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad:
+                parameter.normal_(generator=torch.Generator().manual_seed(len(name)))
+    return network
+
+
+def test_an_adapted_layer_adds_the_product_of_two_matrices() -> None:
+    network, x = moved(adapted()), torch.randn(5, 3)
+    trained = {n for n, p in network.named_parameters() if p.requires_grad}
+    assert trained == {"to_q.lora_A.default.weight", "to_q.lora_B.default.weight"}
+    state = network.state_dict()
+    low = state["to_q.lora_B.default.weight"] @ state["to_q.lora_A.default.weight"] * 6 / 2
+    weight = state["to_q.base_layer.weight"] + low
+    expected = network.norm(x @ weight.T + state["to_q.base_layer.bias"] + network.not_to_q(x))
+    torch.testing.assert_close(network(x), expected)
+    merge_adapters(network)
+    assert network.state_dict().keys() == Plain().state_dict().keys()
+    torch.testing.assert_close(network.to_q.weight, weight)
+    torch.testing.assert_close(network(x), expected)
+
+
+def test_peft_reads_the_folder(tmp_path: Path) -> None:
+    import peft
+
+    network, x = moved(adapted()), torch.randn(5, 3)
+    export_adapters(network, tmp_path)
+    torch.manual_seed(3)
+    read = peft.PeftModel.from_pretrained(Plain(), str(tmp_path))
+    torch.testing.assert_close(read(x), network(x))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"match": ["to_k"]},
+            r"networks\.net\.adapters\.match: 'to_k' matches no layer .* Available layers: to_q, not_",
+        ),
+        ({"match": ["norm"]}, r"'norm' matches no layer that can be adapted"),
+        ({"options": {"r": 4}}, r"networks\.net\.adapters\.options: 'r' is the option `adapters\.rank`"),
+        ({"options": {"use_dorra": True}}, r"unknown option 'use_dorra' of LoraConfig\. .*Did you mean 'use_dora'\?"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        adapted(**options)
+
+
+def test_without_peft_the_command_to_install_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    message = r"^networks\.net\.adapters: requires peft, which is not installed\. Fix: pip install 'artschool\[peft\]'$"
+    with pytest.raises(ResourceError, match=message):
+        adapted()
+
+
+def test_frozen_beside_adapters_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"networks\.gen\.frozen: has no effect beside `adapters`"):
+        load(tmp_path, LORA, "networks.gen.frozen=['0.*']")
+
+
+def test_only_adapters_are_trained_averaged_and_saved_and_a_resume_has_the_same_bits(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    before = load(whole, LORA).networks["gen"].state_dict()
+    before = {name: value.clone() for name, value in before.items()}
+    run = load(whole, LORA).train()
+    for name, value in run.networks["gen"].state_dict().items():
+        assert torch.equal(value, before[name]) is (name not in NAMES), name  # The statistics of the batch norm stay.
+    for file in ("gen", "gen.ema"):
+        assert load_file(whole / f"run/checkpoints/00000020/{file}.safetensors").keys() == NAMES
+    load(parts, LORA, "train.iterations=10").train()
+    assert fingerprint(load(parts, LORA).train()) == fingerprint(run)
+
+
+def test_the_command_exports_adapters_and_merged_weights(tmp_path: Path) -> None:
+    run = load(tmp_path, LORA, "train.iterations=5").train()
+    command = ["export", str(tmp_path / "toy.yml"), "gen.ema", "--run-dir", str(tmp_path / "run")]
+    code, printed = artschool(*command, "-o", str(tmp_path / "out"))
+    assert code == 0 and "adapter_config.json" in printed
+    tensors, average = load_file(tmp_path / "out/adapter_model.safetensors"), run.emas["gen"].module.state_dict()
+    assert {n.removeprefix("base_model.model.").replace("weight", "default.weight") for n in tensors} == NAMES
+    assert torch.equal(tensors["base_model.model.4.lora_B.weight"], average["4.lora_B.default.weight"])
+    assert json.loads((tmp_path / "out/adapter_config.json").read_text())["lora_alpha"] == 6
+    assert artschool(*command, "--merged", "-o", str(tmp_path / "out"))[0] == 0
+    merged = load_file(tmp_path / "out/gen.ema.safetensors")
+    plain = run_generator().eval()
+    plain.load_state_dict(merged)
+    x = torch.rand(2, 3, 8, 8)
+    torch.testing.assert_close(plain(x), run.emas["gen"].module(x), atol=1e-5, rtol=1e-4)
