@@ -19,6 +19,7 @@ from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
+from artschool.config.sections import Average
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
@@ -29,21 +30,21 @@ from artschool.engine.evaluate import Evaluation
 from artschool.engine.freeze import freeze, set_mode
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
-from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
+from artschool.engine.optimizers import build_optimizer, parameter_groups, set_options, shard_groups, targets_of
 from artschool.engine.precision import Precision
 from artschool.engine.pretrained_weights import load_weights
 from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
-from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.sharding import build_for_shards, has_values
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import ConfigError, Fault
-from artschool.registry.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
+from artschool.registry.entries import NetworkEntry, OptimizerEntry, WeightsEntry
 from artschool.registry.ranges import contradicts, measured
+from artschool.registry.schedule import Schedule, value_at
 from artschool.steps.step import Step
 
 Note = Callable[[str], None]
@@ -83,16 +84,19 @@ def build(
         name: _network(component, file.seed, note, is_sharded=meshes[name] is not None)
         for name, component in config.networks.items()
     }
-    emas = _averages(config, networks)
+    emas = _averages(config, networks, context)
     for name, network in networks.items():
-        for module in (network, *([emas[name].module] if name in emas else ())):
+        for module in (network, *(ema.module for ema in emas.values() if ema.of == name)):
             place(module, config, name, meshes[name], device)
     _provide_averages(networks, emas)
-    binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
+    binder = Binder(networks | {ema.name: ema.module for ema in emas.values()}, context)
     kept = kept_after(config)
-    steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
+    steps = [_step(step, config, networks, binder, kept[step.name], context) for step in config.steps.values()]
     _broadcast_initial_values(binder.modules.values())
     _set_modes(networks, config)
+    for ema in emas.values():
+        if ema.buffers == "own":
+            ema.take_modes()
     return Run(
         sections=file,
         folder=folder,
@@ -110,11 +114,6 @@ def build(
         config=config.tree.masked(),
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
     )
-
-
-def schedule_of(step: StepConfig) -> Schedule:
-    """The learning rate schedule of a step."""
-    return Schedule([_phase(phase) for phase in step.schedule])
 
 
 def build_loggers(config: Config) -> list[Logger]:
@@ -195,26 +194,29 @@ def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:
         ranks.broadcast([*module.parameters(), *module.buffers()])
 
 
-def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
+def _averages(config: Config, networks: Mapping[str, nn.Module], context: TrainContext) -> dict[str, Ema]:
     """The moving averages of the section `ema`."""
-    section = config.sections.ema
-    if section is None:
-        return {}
-    return {name: _average(config, name, networks[name], decay) for name, decay in section.decays.items()}
+    return {
+        entry: _average(config, average, networks[average.of], context) for entry, average in config.averages.items()
+    }
 
 
 def _provide_averages(networks: Mapping[str, nn.Module], emas: Mapping[str, Ema]) -> None:
-    """Give networks their averages through the hook `provide_ema`."""
-    for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
-        hook(emas[name].module)
+    """Give networks their averages, or the first of several, through the hook `provide_ema`."""
+    first = {ema.of: ema for ema in reversed(list(emas.values()))}
+    for name, hook in hooks({name: networks[name] for name in first}, "provide_ema"):
+        hook(first[name].module)
 
 
-def _average(config: Config, name: str, network: nn.Module, decay: float) -> Ema:
+def _average(config: Config, average: Average, network: nn.Module, context: TrainContext) -> Ema:
     try:
-        return Ema(network, decay)
+        ema = Ema(network, average.decay_at(0), average.buffers, average.of, average.name)
     except ConfigError as error:
         place = config.tree.at(("ema", "networks")).place
-        raise ConfigError(f"{place}: ema.networks: {name!r} {error}") from error
+        raise ConfigError(f"{place}: ema.networks: {average.of!r} {error}") from error
+    if average.start or isinstance(average.decay, Schedule):
+        context.schedule(f"ema.networks.{average.entry}.decay", average.decay_at, ema.set_decay)
+    return ema
 
 
 def _set_modes(networks: Mapping[str, nn.Module], config: Config) -> None:
@@ -232,13 +234,13 @@ def _step(
     networks: Mapping[str, nn.Module],
     binder: Binder,
     kept: set[str],
-    device: torch.device,
+    context: TrainContext,
 ) -> TrainStep:
     graph = _graph(step, binder, kept, training=True)
     trained = {name: networks[name] for name in step.section.trained}
     gates = {name: step.moves_when & config.networks[name].when for name in trained}
     callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
-    return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
+    return TrainStep(graph, trained, gates, _update(step, config, trained, context), callbacks)
 
 
 def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
@@ -256,7 +258,9 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
     )
 
 
-def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> Update | None:
+def _update(
+    step: StepConfig, config: Config, networks: Mapping[str, nn.Module], context: TrainContext
+) -> Update | None:
     if step.optimizer is None or step.optimizer.registered is None:
         return None
     entry, train = step.optimizer.entry, config.sections.train
@@ -268,28 +272,31 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     if entry.shard and ranks.world_size() > 1:
         groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())
     sizing = step.section.batch_sizing
-    optimizer = build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path)
-    return Update(
+    options = step.optimizer.options()
+    optimizer = build_optimizer(step.optimizer.registered.target, options, groups, path)
+    changing = set()
+    for number in config.numbers:
+        if targets := targets_of(number.schedule, options, groups):
+            changing |= {target.option for target in targets}
+            context.schedule(number.path, number.schedule.at, partial(set_options, optimizer, targets))
+    clip = step.section.clip_grad_norm
+    update = Update(
         step.name,
-        ScheduledOptimizer(optimizer, schedule_of(step), parameters, shards),
-        Precision(train.precision, device),
-        clip=step.section.clip_grad_norm,
+        ScheduledOptimizer(optimizer, step.rates, parameters, shards, changing),
+        Precision(train.precision, context.device),
+        clip=None if clip is None else value_at(clip, 0),
         skip_non_finite=train.non_finite != "ignore",
         sizing=BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None,
     )
+    if isinstance(clip, Schedule):
+        context.schedule(f"steps.{step.name}.clip_grad_norm", clip.at, partial(setattr, update, "clip"))
+    return update
 
 
 def _batch_sizings(steps: Sequence[TrainStep]) -> dict[str, nn.Module]:
     """The batch sizings of all steps, by path. Checkpoints contain their state."""
     updates = {step.graph.name: step.update for step in steps if step.update is not None}
     return {f"steps.{name}.batch_sizing": update.sizing for name, update in updates.items() if update.sizing}
-
-
-def _phase(component: Component) -> Phase:
-    entry = component.entry
-    assert isinstance(entry, ScheduleEntry) and component.registered is not None
-    curve = partial(component.registered.target, **component.options())
-    return Phase(curve, entry.from_, entry.scale, entry.warmup)
 
 
 def _evaluation(

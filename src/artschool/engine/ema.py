@@ -9,28 +9,44 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
+from artschool.config.sections import Buffers
 from artschool.engine.frozen_copy import frozen_copy
 from artschool.engine.identities import Identities, tables_of
+
+SMALL_DECAY = 0.5
+"""Up to this decay, `lerp` rounds less than the fused kernel: with a decay of 0, the average equals the network."""
 
 
 class Ema:
     """A frozen copy of a network that follows its weights: `ema = decay * ema + (1 - decay) * weights`.
 
-    Floating-point parameters are averaged; buffers and other parameters are copied. Tensors are found by name, so the
-    code of the network may assign a new tensor to a buffer.
+    Floating-point parameters are averaged, and other parameters copied. Tensors are found by name, so the code of the
+    network may assign a new tensor to a buffer.
 
     Source: Polyak and Juditsky 1992; the exponential form as in Tarvainen and Valpola 2017, arXiv:1703.01780, eq. 1.
 
+    Args:
+        buffers: `copy`: buffers are those of the network. `average`: those with floating-point numbers are averaged.
+            `own`: updates leave them alone.
+        of: The name of the network.
+        name: The name under which components call the average.
+
     Attributes:
         module: The averaged network, in eval mode.
+        decay: The decay of the next update.
 
     Raises:
         ConfigError: The network cannot be copied.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(
+        self, network: nn.Module, decay: float, buffers: Buffers = "copy", of: str = "", name: str = ""
+    ) -> None:
         self.module = frozen_copy(network)
         self.decay = decay
+        self.buffers = buffers
+        self.of = of
+        self.name = name
         self._network = network
         # The module of the network of which each module of the average is a copy.
         self._originals = dict(zip(self.module.modules(), network.modules(), strict=False))
@@ -53,11 +69,27 @@ class Ema:
         if self._copies:
             torch._foreach_copy_(self._copies, self._copied)
 
+        if self.buffers == "own":
+            ranks.broadcast(self.module.buffers())
+
+    def set_decay(self, decay: float) -> None:
+        """Set the decay of the next update."""
+        if (decay > SMALL_DECAY) != (self.decay > SMALL_DECAY):
+            self._fused, self._lerped = _groups(self._average, self._source, decay)
+        self.decay = decay
+
+    def take_modes(self) -> None:
+        """Put each module into the mode of its original. An average with buffers of its own trains along."""
+        for average, original in self._originals.items():
+            average.training = original.training
+
     @torch.no_grad()
     def restart(self) -> None:
         """Set every value to that of the network."""
-        self._match_if_changed()
-        torch._foreach_copy_([*self._average, *self._copies], [*self._source, *self._copied])
+        self._match()
+        tensors = ((ranks.local(average), ranks.local(tensor)) for tensor, average in self._pairs.items())
+        averages, sources = zip(*tensors, strict=True)
+        torch._foreach_copy_(averages, sources)
 
     def _match_if_changed(self) -> None:
         # The code may also give a tensor that stays the same object another layout: `buffer.data = values`.
@@ -76,9 +108,13 @@ class Ema:
             for theirs, own in zip(tables_of(source)[:2], tables_of(average)[:2], strict=True):
                 _match_tables(theirs, own, found.of)
         for tensor, average_tensor in found.items():
-            is_averaged = isinstance(tensor, nn.Parameter) and (tensor.is_floating_point() or tensor.is_complex())
-            (self._source if is_averaged else self._copied).append(ranks.local(tensor))
-            (self._average if is_averaged else self._copies).append(ranks.local(average_tensor))
+            is_parameter = isinstance(tensor, nn.Parameter)
+            may_average = is_parameter or self.buffers == "average"
+            is_averaged = may_average and (tensor.is_floating_point() or tensor.is_complex())
+            if is_averaged or is_parameter or self.buffers != "own":
+                (self._source if is_averaged else self._copied).append(ranks.local(tensor))
+                (self._average if is_averaged else self._copies).append(ranks.local(average_tensor))
+        self._pairs = found
         self._watched = [*self._source, *self._copied]
         self._seen_layouts = _layouts(self._watched)
         self._fused, self._lerped = _groups(self._average, self._source, self.decay)
@@ -123,8 +159,7 @@ def _groups(
     for average, source in zip(averages, sources, strict=True):
         # The kernel reads memory in its order.
         fits = average.stride() == source.stride() and average.device == source.device
-        # With a small decay, `lerp` rounds less: with a decay of 0, the average equals the network.
-        has_kernel = decay > 0.5 and average.is_floating_point() and average.device.type in ("cpu", "cuda")
+        has_kernel = decay > SMALL_DECAY and average.is_floating_point() and average.device.type in ("cpu", "cuda")
         group = fused.setdefault(source.dtype, ([], [])) if fits and has_kernel else others
         group[0].append(average)
         group[1].append(source)
