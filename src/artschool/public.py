@@ -31,6 +31,7 @@ from artschool.registry.signature import (
     Loss,
     Metric,
     Network,
+    Scheduled,
 )
 from artschool.start import load, load_trained
 
@@ -51,6 +52,7 @@ __all__ = [
     "ResourceError",
     "Run",
     "RunState",
+    "Scheduled",
     "StateError",
     "Stopped",
     "callbacks",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
+from artschool.config.sections import Buffers
 from artschool.engine.ema import Ema
+from tests.engine.toy_parts import load
 
 KEPT, SKIPPED = torch.tensor(0.0), torch.tensor(1.0)
 
@@ -108,3 +112,99 @@ def test_one_kernel_moves_all_averages(flag: Tensor | None) -> None:
     calls = Counter(event.name for event in profiled.events() or ())
     assert calls["aten::_fused_sgd_"] == 1
     assert not [name for name in calls if "lerp" in name or "copy" in name]
+
+
+class Counting(nn.Module):
+    """A weight, a buffer with numbers, and one that counts."""
+
+    mean: Tensor
+    count: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.0))
+        self.register_buffer("mean", torch.tensor(0.0))
+        self.register_buffer("count", torch.tensor(0))
+
+
+@pytest.mark.parametrize(("buffers", "mean", "count"), [("copy", 4.0, 8), ("average", 1.0, 8), ("own", 0.0, 0)])
+def test_buffers_are_copied_averaged_or_left_alone(buffers: Buffers, mean: float, count: int) -> None:
+    network = Counting()
+    ema = Ema(network, 0.75, buffers)
+    with torch.no_grad():
+        network.weight.add_(4)
+        network.mean += 4
+        network.count += 8
+    ema.update([None])
+    assert {name: value.item() for name, value in ema.module.state_dict().items()} == {
+        "weight": 1.0,
+        "mean": mean,
+        "count": count,
+    }
+    ema.restart()
+    assert ema.module.get_buffer("mean").item() == 4.0
+
+
+def test_a_decay_of_zero_makes_the_average_equal_and_another_one_follows() -> None:
+    network, exact = nn.Linear(3, 3), nn.Linear(3, 3)
+    ema = Ema(network, 0.9)
+    network.load_state_dict(exact.state_dict())
+    ema.set_decay(0.0)
+    ema.update([None])
+    assert torch.equal(ema.module.get_parameter("weight"), exact.weight)
+    with torch.no_grad():
+        network.weight.add_(1)
+    ema.set_decay(0.75)
+    ema.update([None])
+    torch.testing.assert_close(ema.module.get_parameter("weight"), exact.weight + 0.25)
+
+
+def test_several_averages_of_one_network(tmp_path: Path) -> None:
+    ema = "{decay: 0.5, networks: {net: {}, slow: {of: net, decay: 0.75, start: 2}, first: {of: net, start: 9}}}"
+    run, snapshots = load(tmp_path, f"ema={ema}", "steps.main.optimizer.lr=1.0")
+    run.train()
+    assert snapshots.weights("net") == [0.0, -1.0, -2.0, -3.0, -4.0]
+    assert snapshots.weights("net.ema") == [0.0, -0.5, -1.25, -2.125, -3.0625]
+    assert snapshots.weights("net.slow") == [0.0, -1.0, -2.0, -2.25, -2.6875]  # Equal before iteration 2.
+    assert snapshots.weights("net.first") == snapshots.weights("net")
+    names = {path.stem for path in (tmp_path / "run/checkpoints/00000004").glob("net*.safetensors")}
+    assert names == {"net", "net.ema", "net.slow", "net.first"}
+
+
+def test_a_resume_reports_averages_by_name(tmp_path: Path) -> None:
+    load(tmp_path, "ema={networks: {net: 0.5, old: {of: net}}}", traced=False)[0].train()
+    console = Console(record=True, width=200)
+    overrides = ("ema={networks: {net: 0.5, new: {of: net}}}", "train.iterations=6")
+    run, _ = load(tmp_path, *overrides, traced=False, console=console)
+    text = console.export_text()
+    assert "moving average net.new" in text and "moving average net.old" in text
+    assert torch.equal(run.emas["new"].module.get_parameter("weight"), run.networks["net"].get_parameter("weight"))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "network"), [("true", "net.ema"), ("net.slow", "net.slow"), ("[net.slow]", "net.slow"), ("false", "net")]
+)
+def test_an_evaluation_chooses_an_average(tmp_path: Path, chosen: str, network: str) -> None:
+    injectors = "{y: {type: forward, network: net, in: x, out: y}}"
+    evaluation = f"{{data: train, ema: {chosen}, injectors: {injectors}, metrics: {{y: {{type: part_mean, in: y}}}}}}"
+    overrides = ("ema={networks: {net: 0.5, slow: {of: net, decay: 0.9}}}", f"evaluate={{one: {evaluation}}}")
+    run, snapshots = load(tmp_path, *overrides, traced=False)
+    run.train()
+    assert snapshots.values("one/y")[-1] == pytest.approx(2.5 + snapshots.weights(network)[-1])
+
+
+def test_an_average_with_buffers_of_its_own_trains_along(tmp_path: Path) -> None:
+    overrides = (
+        "networks={net: {type: part_norm}}",
+        "data.train.width=3",
+        "steps.main.injectors.teach={type: forward, network: net.ema, in: x, out: taught}",
+        "steps.main.losses.mean.in=taught",
+        "steps.main.losses.own={type: mean, in: y, weight: 1.0}",
+        "ema={networks: {net: {buffers: own}}}",
+        "evaluate={one: {data: train, steps: [main]}}",
+    )
+    run, _ = load(tmp_path, *overrides, traced=False)
+    run.train()
+    teacher = run.emas["net"].module
+    assert teacher.training and teacher.get_buffer("num_batches_tracked").item() == 4
+    assert not torch.equal(teacher.get_buffer("running_mean"), torch.zeros(3))

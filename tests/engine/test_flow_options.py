@@ -144,7 +144,12 @@ def test_a_moving_average_is_a_network_of_its_own(tmp_path: Path) -> None:
             "steps.gen.injectors.up.network: network 'critic' has no moving average",
             "Fix: add `ema: {networks: [critic]}`.",
         ),
-        (["steps.gen.trains=gen.ema"], "steps.gen.trains: network 'gen' has no moving average", ""),
+        (
+            ["steps.gen.trains=gen.ema"],
+            "steps.gen.trains: trains 'gen.ema', which is a moving average: it follows 'gen'",
+            "Fix: write `trains: gen`.",
+        ),
+        (["steps.gen.trains=critic.ema"], "steps.gen.trains: network 'critic' has no moving average", ""),
         (
             ["evaluate.held_out.steps=[gne]"],
             "evaluate.held_out.steps: unknown step 'gne'",

@@ -13,11 +13,11 @@ from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
-from artschool.engine.schedules import Schedule
 from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
 from artschool.errors import NumericsError
 from artschool.registry import metrics
+from artschool.registry.schedule import Schedule
 from tests.engine.toy_parts import TEXT, load, same
 
 SPOILED = """

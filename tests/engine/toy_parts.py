@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from artschool.engine.run import Run
 from artschool.engine.run_state import RunState
 from artschool.engine.train_step import TrainStep
-from artschool.registry import datasets, injectors, losses, networks
-from artschool.registry.signature import Context
+from artschool.registry import datasets, injectors, losses, metrics, networks
+from artschool.registry.signature import Context, Scheduled
 from tests.engine import toy_run
 
 TEXT = """
@@ -100,6 +100,18 @@ def linear(width: int = 4) -> nn.Module:
     return nn.Linear(width, width)
 
 
+@networks.register("part_norm")
+def norm(width: int = 3) -> nn.Module:
+    """(B, width) to the same."""
+    return nn.BatchNorm1d(width)
+
+
+@metrics.register("part_mean")
+def mean_of_samples(x: Tensor) -> Tensor:
+    """The mean of x."""
+    return x.mean()
+
+
 @losses.register("part_spoil")
 def spoil(x: Tensor, *, at: list[int], by: str = "nan", context: Context) -> Tensor:
     """The mean of x, and from the iterations `at` a gradient that is not finite."""
@@ -111,6 +123,12 @@ def hurried(x: Tensor) -> Tensor:
     """The mean of x, which waits for the device as no loss should."""
     value = x.mean()
     return value * 1.0 if value.item() > 0 else value
+
+
+@injectors.register("part_scale")
+def scale(x: Tensor, *, factor: Scheduled = 1.0) -> Tensor:
+    """`factor * x`."""
+    return factor * x
 
 
 SEEN: list[tuple[int, str, Any]] = []
@@ -161,7 +179,7 @@ class Snapshots(toy_run.Recorder):
 
 def snapshot(run: RunState) -> dict[str, Any]:
     """Copies by name of what training moves: networks, `<network>.ema`, and optimizers as `steps.<step>`."""
-    modules = {**run.networks, **{f"{name}.ema": ema.module for name, ema in run.emas.items()}}
+    modules = {**run.networks, **{ema.name: ema.module for ema in run.emas.values()}}
     states: dict[str, Any] = {name: module.state_dict() for name, module in modules.items()}
     for step in run.steps:
         if step.update is not None:

@@ -175,7 +175,7 @@ def test_data_and_evaluations_tell_what_they_give_and_take() -> None:
 
 def test_an_item_of_a_list_is_told_by_the_name_of_the_list() -> None:
     assert rows("steps.gen.optimizer.betas.1")[0] == "is item 1 of `betas` of the optimizer adamw"
-    assert rows("steps.gen.optimizer.betas.1")[2] == "takes number, 0 or more, less than 1"
+    assert rows("steps.gen.optimizer.betas.1")[2] == "takes number or schedule, 0 or more, less than 1"
     assert rows("log.pictures.keys.0")[0] == "is item 0 of `keys` of log.pictures"
     assert rows("ema.networks.0")[0] == "is item 0 of `networks` of ema"
     assert rows("steps.gen.losses.pixel.in.1")[0] == "is `real` of the loss l1"

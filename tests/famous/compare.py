@@ -61,7 +61,7 @@ def _train(name: str, folder: Path, iterations: int) -> list[dict[str, float]]:
 
 
 def _networks(run: Run) -> dict[str, nn.Module]:
-    return {**run.networks, **{f"{name}.ema": ema.module for name, ema in run.emas.items()}}
+    return {**run.networks, **{ema.name: ema.module for ema in run.emas.values()}}
 
 
 def _batches(run: Run) -> Batches:

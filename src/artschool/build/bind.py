@@ -20,6 +20,7 @@ from artschool.engine.train_context import TrainContext
 from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
 from artschool.registry.entries import InjectorEntry, LossEntry
 from artschool.registry.plugin_line import plugin_line
+from artschool.registry.schedule import Schedule, value_at
 from artschool.registry.signature import Context, Role
 from artschool.steps.call import Call, InjectorCall, LossCall
 
@@ -61,7 +62,20 @@ class Binder:
     def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The callable of an injector, loss or metric function, and the key or keys of each of its parameters."""
         target, at_call, keys = self._target(component)
-        return (partial(target, **at_call) if at_call else target), keys
+        return self._with_options(component, target, at_call), keys
+
+    def _with_options(
+        self, component: Component, target: Callable[..., Any], options: dict[str, Any]
+    ) -> Callable[..., Any]:
+        """A callable that adds options to each call. Scheduled ones have the value of the iteration."""
+        if not options:
+            return target
+        bound = partial(target, **options)
+        for name, value in options.items():
+            if isinstance(value, Schedule):
+                # `keywords` is the dict that each call passes on.
+                self._context.schedule(f"{component.path}.{name}", value.at, partial(bound.keywords.__setitem__, name))
+        return bound
 
     def injector(self, component: Component) -> InjectorCall:
         """Bind an injector."""
@@ -78,16 +92,20 @@ class Binder:
         """Bind a loss of a step."""
         function, keys = self.function(component)
         assert isinstance(component.entry, LossEntry)
-        return LossCall(
+        weight = component.entry.weight
+        call = LossCall(
             component.path,
             component.node.place,
             function,
             keys,
             component.when,
-            weight=component.entry.weight,
+            weight=value_at(weight, 0),
             name=f"{step}/{name}",
             count=_count(component),
         )
+        if isinstance(weight, Schedule):
+            self._context.schedule(f"{component.path}.weight", weight.at, partial(setattr, call, "weight"))
+        return call
 
     def callback(self, component: Component, networks: Mapping[str, nn.Module]) -> GatedCallback:
         """Build a callback of a step that trains `networks`."""
@@ -103,7 +121,11 @@ class Binder:
         target, at_call, keys = self._target(component)
         metric: Any = target if hasattr(target, "compute") else MeanOverSamples(target)
         return Call(
-            component.path, component.node.place, partial(metric.update, **at_call), keys, component.when
+            component.path,
+            component.node.place,
+            self._with_options(component, metric.update, at_call),
+            keys,
+            component.when,
         ), metric
 
     def _target(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any], dict[str, Any]]:

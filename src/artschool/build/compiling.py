@@ -35,7 +35,7 @@ def compile_networks(config: Config, run: Run, report: Callable[[str], None]) ->
             loss = second_order[name]
             report(f"warning: networks.{name}: runs uncompiled: {loss} differentiates its gradient again")
             continue
-        modules = {name: run.networks[name]} | ({f"{name}.ema": run.emas[name].module} if name in run.emas else {})
+        modules = {name: run.networks[name]} | {ema.name: ema.module for ema in run.emas.values() if ema.of == name}
         for called, module in modules.items():
             methods = sorted(
                 method for method in methods_called(config, name) if callable(getattr(module, method, None))

@@ -20,7 +20,8 @@ from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
-from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.config.sections import Average
+from artschool.config.structure import Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
 from artschool.engine.batch_sizing import BatchSizing
@@ -28,18 +29,18 @@ from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
-from artschool.engine.optimizers import build_optimizer, parameter_groups, shard_groups
+from artschool.engine.optimizers import build_optimizer, parameter_groups, set_options, shard_groups, targets_of
 from artschool.engine.precision import Precision
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
-from artschool.engine.schedules import Phase, Schedule
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import ConfigError, Fault
-from artschool.registry.entries import OptimizerEntry, ScheduleEntry
+from artschool.registry.entries import OptimizerEntry
 from artschool.registry.ranges import contradicts, measured
+from artschool.registry.schedule import Schedule, value_at
 from artschool.steps.step import Step
 
 if TYPE_CHECKING:
@@ -79,17 +80,20 @@ def build(
     data = train_data(config, loaders["train"])
     meshes = meshes_of(config, device)
     networks = build_networks(config, note, {name for name, mesh in meshes.items() if mesh is not None})
-    emas = _averages(config, networks)
+    emas = _averages(config, networks, context)
     for name, network in networks.items():
         place(network, config, name, meshes[name], device)
-    _place_averages(emas, config, meshes, device)
+    _place_averages(emas.values(), config, meshes, device)
     _provide_averages(networks, emas, config)
-    binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
+    binder = Binder(networks | {ema.name: ema.module for ema in emas.values()}, context)
     kept = kept_after(config)
-    steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
-    _order_updates(steps, emas)
+    steps = [_step(step, config, networks, binder, kept[step.name], context) for step in config.steps.values()]
+    _order_updates(steps, emas.values())
     _broadcast_initial_values(binder.modules.values())
     set_modes(networks, config)
+    for ema in emas.values():
+        if ema.buffers == "own":
+            ema.take_modes()
     return Run(
         sections=file,
         folder=folder,
@@ -108,11 +112,6 @@ def build(
         config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
         partly_saved=partly_saved(config),
     )
-
-
-def schedule_of(step: StepConfig) -> Schedule:
-    """The learning rate schedule of a step."""
-    return Schedule([_phase(phase) for phase in step.schedule])
 
 
 def build_loggers(config: Config) -> list[Logger]:
@@ -154,54 +153,58 @@ def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:
         ranks.broadcast([*module.parameters(), *module.buffers()])
 
 
-def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Ema]:
+def _averages(config: Config, networks: Mapping[str, nn.Module], context: TrainContext) -> dict[str, Ema]:
     """The moving averages of the section `ema`."""
-    section = config.sections.ema
-    if section is None:
-        return {}
-    return {name: _average(config, name, networks[name], decay) for name, decay in section.decays.items()}
+    return {
+        entry: _average(config, average, networks[average.of], context) for entry, average in config.averages.items()
+    }
 
 
 def _place_averages(
-    emas: Mapping[str, Ema], config: Config, meshes: Mapping[str, DeviceMesh | None], device: torch.device
+    emas: Iterable[Ema], config: Config, meshes: Mapping[str, DeviceMesh | None], device: torch.device
 ) -> None:
     """Bring averages to the device, and then to the memory of the CPU if the file says so."""
     is_offloaded = config.sections.train.offload.ema is not None
-    for name, ema in emas.items():
-        place(ema.module, config, name, meshes[name], device, on_cpu=is_offloaded)
+    for ema in emas:
+        place(ema.module, config, ema.of, meshes[ema.of], device, on_cpu=is_offloaded)
         if is_offloaded:
             ema.offload()
 
 
 def _provide_averages(networks: Mapping[str, nn.Module], emas: Mapping[str, Ema], config: Config) -> None:
-    """Give networks their averages through the hook `provide_ema`."""
-    for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
-        if emas[name].offloaded is not None:
+    """Give networks their averages, or the first of several, through the hook `provide_ema`."""
+    first = {ema.of: ema for ema in reversed(list(emas.values()))}
+    for name, hook in hooks({name: networks[name] for name in first}, "provide_ema"):
+        if first[name].offloaded is not None:
             raise ConfigError(
                 f"{config.networks[name].node.place}: networks.{name}: its code has `provide_ema` and may call the "
                 "average, which `train.offload` keeps in the memory of the CPU. Fix: remove `train.offload.ema`"
             )
-        hook(emas[name].module)
+        hook(first[name].module)
 
 
-def _order_updates(steps: Iterable[TrainStep], emas: Mapping[str, Ema]) -> None:
-    """Let the update of a network wait on the device until an average in the memory of the CPU has followed it."""
+def _order_updates(steps: Iterable[TrainStep], emas: Iterable[Ema]) -> None:
+    """Let the update of a network wait on the device until averages in the memory of the CPU have followed it."""
+    offloaded = [ema for ema in emas if ema.offloaded is not None]
     for step in steps:
-        for name in step.networks:
-            if step.update is not None and name in emas and emas[name].offloaded is not None:
-                step.update.optimizer.register_step_pre_hook(partial(_join, emas[name]))
+        for ema in offloaded:
+            if step.update is not None and ema.of in step.networks:
+                step.update.optimizer.register_step_pre_hook(partial(_join, ema))
 
 
 def _join(ema: Ema, *_: object) -> None:
     ema.join()
 
 
-def _average(config: Config, name: str, network: nn.Module, decay: float) -> Ema:
+def _average(config: Config, average: Average, network: nn.Module, context: TrainContext) -> Ema:
     try:
-        return Ema(network, decay)
+        ema = Ema(network, average.decay_at(0), average.buffers, average.of, average.name)
     except ConfigError as error:
         place = config.tree.at(("ema", "networks")).place
-        raise ConfigError(f"{place}: ema.networks: {name!r} {error}") from error
+        raise ConfigError(f"{place}: ema.networks: {average.of!r} {error}") from error
+    if average.start or isinstance(average.decay, Schedule):
+        context.schedule(f"ema.networks.{average.entry}.decay", average.decay_at, ema.set_decay)
+    return ema
 
 
 def _step(
@@ -210,13 +213,13 @@ def _step(
     networks: Mapping[str, nn.Module],
     binder: Binder,
     kept: set[str],
-    device: torch.device,
+    context: TrainContext,
 ) -> TrainStep:
     graph = _graph(step, binder, kept, training=True)
     trained = {name: networks[name] for name in step.section.trained}
     gates = {name: step.moves_when & config.networks[name].when for name in trained}
     callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
-    return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
+    return TrainStep(graph, trained, gates, _update(step, config, trained, context), callbacks)
 
 
 def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
@@ -234,7 +237,9 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
     )
 
 
-def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> Update | None:
+def _update(
+    step: StepConfig, config: Config, networks: Mapping[str, nn.Module], context: TrainContext
+) -> Update | None:
     if step.optimizer is None or step.optimizer.registered is None:
         return None
     entry, train = step.optimizer.entry, config.sections.train
@@ -246,30 +251,33 @@ def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module],
     if entry.shard and ranks.world_size() > 1:
         groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())
     sizing = step.section.batch_sizing
-    optimizer = build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path)
-    return Update(
+    options = step.optimizer.options()
+    optimizer = build_optimizer(step.optimizer.registered.target, options, groups, path)
+    changing = set()
+    for number in config.numbers:
+        if targets := targets_of(number.schedule, options, groups):
+            changing |= {target.option for target in targets}
+            context.schedule(number.path, number.schedule.at, partial(set_options, optimizer, targets))
+    clip = step.section.clip_grad_norm
+    update = Update(
         step.name,
         ScheduledOptimizer(
-            optimizer, schedule_of(step), parameters, shards, is_offloaded=train.offload.optimizer is not None
+            optimizer, step.rates, parameters, shards, changing, is_offloaded=train.offload.optimizer is not None
         ),
-        Precision(train.precision, device),
-        clip=step.section.clip_grad_norm,
+        Precision(train.precision, context.device),
+        clip=None if clip is None else value_at(clip, 0),
         skip_non_finite=train.non_finite != "ignore",
         sizing=BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None,
     )
+    if isinstance(clip, Schedule):
+        context.schedule(f"steps.{step.name}.clip_grad_norm", clip.at, partial(setattr, update, "clip"))
+    return update
 
 
 def _batch_sizings(steps: Sequence[TrainStep]) -> dict[str, nn.Module]:
     """The batch sizings of all steps, by path. Checkpoints contain their state."""
     updates = {step.graph.name: step.update for step in steps if step.update is not None}
     return {f"steps.{name}.batch_sizing": update.sizing for name, update in updates.items() if update.sizing}
-
-
-def _phase(component: Component) -> Phase:
-    entry = component.entry
-    assert isinstance(entry, ScheduleEntry) and component.registered is not None
-    curve = partial(component.registered.target, **component.options())
-    return Phase(curve, entry.from_, entry.scale, entry.warmup)
 
 
 def _evaluation(

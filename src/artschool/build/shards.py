@@ -10,6 +10,7 @@ from torch import nn
 
 from artschool import ranks
 from artschool.build.bind import on_device
+from artschool.config.component import network_of
 from artschool.config.parallel import methods_called, parallel_entry, parallel_of
 from artschool.config.structure import Component, Config, EvaluationConfig
 from artschool.engine.memory_format import use_channels_last
@@ -69,7 +70,7 @@ def check_even(evaluation: EvaluationConfig, sharded: Collection[str], number: i
     """Refuse a metric that calls a sharded network if some processes have fewer batches: it cannot ignore one."""
     count = ranks.world_size()
     for metric in evaluation.metrics.values() if number % count else ():
-        called = [use.name for use in metric.networks if use.name.removesuffix(".ema") in sharded]
+        called = [use.name for use in metric.networks if network_of(use.name) in sharded]
         if called:
             raise ConfigError(
                 f"{metric.node.place}: {metric.path}: calls {called[0]!r}, which is sharded, and {number} batches "

@@ -37,7 +37,7 @@ def export_command(
 
 
 def _export(run: Run, name: str, output: Path, *, merged: bool) -> list[Path]:
-    modules = {**run.networks, **{f"{key}.ema": ema.module for key, ema in run.emas.items()}}
+    modules = {**run.networks, **{ema.name: ema.module for ema in run.emas.values()}}
     if name not in modules:
         raise ConfigError(f"unknown network {name!r}. {allowed('Available networks', name, modules)}")
     module = modules[name]

@@ -17,7 +17,7 @@ from artschool.config.structure import Config
 from artschool.data.sampler import Batches
 from artschool.errors import ArtschoolError, ConfigError
 from artschool.plan.as_json import as_json
-from artschool.plan.rates import Group
+from artschool.plan.rates import Group, Number
 from artschool.plan.report import Event, NetworkTimeline, Range, Span, StepTimeline, Timeline
 from artschool.plan.svg import draw
 from artschool.plan.timeline import timeline
@@ -112,8 +112,15 @@ def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
         for span in step.spans:
             yield f"  {_from_to(span.first, span.last)}", _span(span, step)
         yield from (("  rate", text) for group in step.groups if (text := _rates(group, step, at)))
+        for number in plan.numbers:
+            if number.name.startswith(f"{step.name}/"):
+                yield f"  {number.name.removeprefix(f'{step.name}/')}", _values(number, plan, at)
     for network in plan.networks:
         yield f"network {network.name}", _moved(network)
+    steps = [step.name for step in plan.steps]
+    for number in plan.numbers:
+        if number.name.partition("/")[0] not in steps:
+            yield number.name, _values(number, plan, at)
     for event in plan.evaluations:
         yield f"evaluate {event.name}", _event(event)
     yield "checkpoints", _event(plan.saves)
@@ -152,6 +159,10 @@ def _rates(group: Group, step: StepTimeline, at: Sequence[int] | None) -> str:
     rates = step.rates(group, at)
     texts = (f"{'none' if rate is None else f'{rate:.4g}'} at {i:,}" for i, rate in rates)
     return (f"of {group.name}: " if group.name else "") + ", ".join(texts) if rates else ""
+
+
+def _values(number: Number, plan: Timeline, at: Sequence[int] | None) -> str:
+    return ", ".join(f"{value:.4g} at {i:,}" for i, value in plan.values(number, at))
 
 
 def _moved(network: NetworkTimeline) -> str:

@@ -1,4 +1,4 @@
-"""Learning rate schedules: functions of the base rate and the iteration, which counts from 0 within a phase.
+"""Schedules of learning rates and other numbers: functions of the base rate and the iteration within a phase.
 
 Named after `torch.optim.lr_scheduler`. A rate depends on nothing else, so a resumed run has the same rates.
 The engine composes phases: it subtracts `from` from the iteration, multiplies the base rate by `scale`, and applies the
@@ -8,7 +8,7 @@ warmup.
 import math
 
 from artschool.registry import schedules
-from artschool.registry.signature import Count, Natural, NotNegative
+from artschool.registry.signature import Count, Natural, NotNegative, Positive
 
 
 @schedules.register
@@ -59,17 +59,15 @@ def exponential(rate: float, iteration: int, *, gamma: NotNegative) -> float:
 
 
 @schedules.register
-def linear(
-    rate: float, iteration: int, *, iterations: Count, start: NotNegative = 1.0, end: NotNegative = 0.0
-) -> float:
+def linear(rate: float, iteration: int, *, iterations: Count, start: float = 1.0, end: float = 0.0) -> float:
     """Change linearly from `start` to `end` times the base rate within `iterations`, then stay.
 
     Args:
         rate: Base learning rate.
         iteration: Iteration within the phase, counted from 0.
         iterations: Number of iterations until the rate reaches `end`, 1 or more.
-        start: Rate at the first iteration, as a multiple of the base rate, 0 or more.
-        end: Rate after `iterations`, as a multiple of the base rate, 0 or more.
+        start: Rate at the first iteration, as a multiple of the base rate.
+        end: Rate after `iterations`, as a multiple of the base rate.
     """
     return rate * (start + (end - start) * min(iteration / iterations, 1.0))
 
@@ -122,3 +120,54 @@ def cosine_annealing_warm_restarts(
     while iteration >= period:
         iteration, period = iteration - period, period * growth
     return cosine_annealing(rate, iteration, period=period, eta_min=eta_min)
+
+
+@schedules.register
+def cosine(rate: float, iteration: int, *, iterations: Count, start: float = 1.0, end: float = 0.0) -> float:
+    """Change from `start` to `end` times the base rate within `iterations` along half a cosine, then stay.
+
+    Args:
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        iterations: Number of iterations until the rate reaches `end`, 1 or more.
+        start: Rate at the first iteration, as a multiple of the base rate.
+        end: Rate after `iterations`, as a multiple of the base rate.
+
+    Source: Caron et al. 2021, arXiv:2104.14294, section 3.2, for weight decay and the momentum of the teacher.
+    """
+    passed = min(iteration / iterations, 1.0)
+    return rate * (end + (start - end) * (1.0 + math.cos(math.pi * passed)) / 2.0)
+
+
+@schedules.register
+def ramp(rate: float, iteration: int, *, numerator: NotNegative = 1.0, denominator: Positive = 10.0) -> float:
+    """Rise as `(numerator + n) / (denominator + n)` in iteration n, up to the base rate. For decays of averages.
+
+    The defaults give the warm-up of TensorFlow; 0 and 1 that of Mean Teacher, the mean of all weights so far.
+
+    Args:
+        rate: Base learning rate, or the largest decay as `scale`.
+        iteration: Iteration within the phase, counted from 0.
+        numerator: Added to the iteration above the fraction bar, 0 or more.
+        denominator: Added to the iteration below the fraction bar, more than 0.
+
+    Source: TensorFlow's ExponentialMovingAverage; Tarvainen and Valpola 2017, arXiv:1703.01780, section 3.1.
+    """
+    return min(rate, (numerator + iteration) / (denominator + iteration))
+
+
+@schedules.register
+def half_life(rate: float, iteration: int, *, iterations: Count, ramp: Positive | None = None) -> float:
+    """The decay by which the weight of an update halves within `iterations`.
+
+    Args:
+        rate: Base learning rate, a factor of the decay.
+        iteration: Iteration within the phase, counted from 0.
+        iterations: Half-life in iterations, 1 or more. A half-life in samples is this number times the batch size.
+        ramp: Limits the half-life to this part of the iterations so far, such as 0.05: the first decay is 0. null: no
+            limit.
+
+    Source: Karras et al. 2020, arXiv:2006.06676, and their code, which counts samples.
+    """
+    life = iterations if ramp is None else min(iterations, ramp * iteration)
+    return rate * math.pow(0.5, 1.0 / life) if life else 0.0

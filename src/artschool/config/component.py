@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,7 +16,8 @@ from artschool.config.source import Node
 from artschool.config.when import ALWAYS, When
 from artschool.errors import MAX_LISTED, Fault, FaultKind, Place, allowed, nearest
 from artschool.registry import REGISTRIES, Registered, Registry, other_kind
-from artschool.registry.entries import Gated, GroupEntry, OptimizerEntry
+from artschool.registry.entries import Gated, GroupEntry, OptimizerEntry, ScheduleEntry
+from artschool.registry.schedule import Phase, Schedule, Unread, has_unread
 from artschool.registry.signature import Parameter, Role
 from artschool.wording.counting import counted
 from artschool.wording.synonyms import OPTIONS, TYPES
@@ -59,6 +62,13 @@ class Component:
         return When(entry.after, entry.before, entry.every) if isinstance(entry, Gated) else ALWAYS
 
     @property
+    def phase(self) -> Phase:
+        """The phase that the entry of a schedule describes."""
+        assert isinstance(self.entry, ScheduleEntry) and self.registered is not None
+        curve = partial(self.registered.target, **self.options())
+        return Phase(curve, self.entry.from_, self.entry.scale, self.entry.warmup)
+
+    @property
     def reads(self) -> list[Use]:
         """The keys it reads, in the order of its parameters."""
         return list(self._uses(Role.KEY))
@@ -92,6 +102,25 @@ class Component:
                 yield Use(parameter.name, name, _place_of(node, name))
 
 
+@dataclass(frozen=True)
+class ScheduledNumber:
+    """A number of the file that a schedule changes.
+
+    Attributes:
+        path: Path of the number.
+        phases: The phases of its schedule.
+        number: The type of the number, with its bounds.
+        base: What the schedule multiplies.
+    """
+
+    path: str
+    node: Node
+    schedule: Schedule
+    phases: Sequence[Component]
+    number: Any
+    base: float = 1.0
+
+
 def names_in(value: Any) -> Iterator[str]:
     """Every name of a key or network in a validated value, also inside lists and mappings."""
     if isinstance(value, str):
@@ -104,6 +133,11 @@ def names_in(value: Any) -> Iterator[str]:
             yield from names_in(part)
 
 
+def network_of(name: str) -> str:
+    """The network of a name that may be that of a moving average: `gen` for `gen`, `gen.ema` and `gen.slow`."""
+    return name.partition(".")[0]
+
+
 def _place_of(node: Node, name: str) -> Place:
     if isinstance(node.value, list | dict):
         parts = node.value if isinstance(node.value, list) else list(node.value.values())
@@ -112,10 +146,11 @@ def _place_of(node: Node, name: str) -> Place:
 
 
 class ComponentReader:
-    """Reads components and collects their faults."""
+    """Reads components, and collects their faults and the numbers that schedules change."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self.numbers: list[ScheduledNumber] = []
 
     def components(self, kind: str, node: Node, path: str) -> dict[str, Component]:
         """The components in the mapping of `node` that the last part of `path` names, by name."""
@@ -144,10 +179,45 @@ class ComponentReader:
         self.faults += faults
         component.registered, component.entry = registered, entry
         if entry is not None:
+            self.numbers_in(entry, node, path)
             component.nested = self._nested(registered, node, path)
         if isinstance(entry, OptimizerEntry):
-            self._check_groups(registered, node, path)
+            self._check_groups(registered, entry, node, path)
         return component
+
+    def phases(self, node: Node | None, path: str) -> list[Component]:
+        """The phases of a schedule: one entry, or a list of them."""
+        is_list = node is not None and isinstance(node.value, list)
+        return [
+            self.component("schedules", phase, f"{path}.{index}" if is_list else path)
+            for index, phase in enumerate(node.children() if node is not None and is_list else [node])
+            if phase is not None and isinstance(phase.value, dict)
+        ]
+
+    def numbers_in(self, value: Any, node: Node, path: str) -> Any:
+        """The value with a `Schedule` in place of each `Unread` one, also inside lists, mappings and sections."""
+        if isinstance(value, Unread):
+            phases = self.phases(node, path)
+            schedule = Schedule([phase.phase for phase in phases if phase.entry is not None], value.written)
+            self.numbers.append(ScheduledNumber(path, node, schedule, phases, value.number))
+            return schedule
+        if isinstance(value, BaseModel):
+            for name, info in type(value).model_fields.items():
+                before = getattr(value, name)
+                if (after := self._number_below(before, node, path, info.alias or name)) is not before:
+                    setattr(value, name, after)
+        elif isinstance(value, dict):
+            for name, part in value.items():
+                value[name] = self._number_below(part, node, path, name)
+        elif isinstance(value, list | tuple) and value:
+            parts = [self._number_below(part, node, path, index) for index, part in enumerate(value)]
+            return value if all(map(operator.is_, parts, value)) else type(value)(parts)
+        return value
+
+    def _number_below(self, value: Any, node: Node, path: str, name: str | int) -> Any:
+        if not isinstance(value, Unread | BaseModel | dict | list | tuple):
+            return value
+        return self.numbers_in(value, node.child(name) or node, f"{path}.{name}" if path else str(name))
 
     def _registered(self, kind: str, node: Node, path: str) -> Registered | None:
         registry = REGISTRIES[kind]
@@ -165,8 +235,8 @@ class ComponentReader:
             return registry.get(name.value)
         return None
 
-    def _check_groups(self, registered: Registered, node: Node, path: str) -> None:
-        """Check the options in `param_groups`, which may be any of the optimizer's own."""
+    def _check_groups(self, registered: Registered, entry: OptimizerEntry, node: Node, path: str) -> None:
+        """Check the options in `param_groups`, which may be any of the optimizer's own, and read their schedules."""
         own = {key: child for key, child in _mapping(node).items() if key != "param_groups"}
         options = [parameter.name for parameter in registered.signature.of(Role.OPTION)]
         groups = node.get("param_groups")
@@ -179,7 +249,13 @@ class ComponentReader:
                     names, owner = [*GroupEntry.model_fields, *options], f"a group of {registered.name}"
                     place, at = child.start, f"{where}.{key}"
                     self.faults.append(Fault.unknown_option(place, at, key, names, owner=owner, synonyms=OPTIONS))
-            self.faults += validate(registered.model, replace(node, value=known), where, (), registered.name)[1]
+            whole, faults = validate(registered.model, replace(node, value=known), where, (), registered.name)
+            self.faults += faults
+            options_of_group = entry.param_groups[index].model_extra or {}
+            for key in options_of_group.keys() & set(options) if whole is not None else ():
+                value = getattr(whole, f"option_{key}")
+                if has_unread(value):
+                    options_of_group[key] = self._number_below(value, group, where, key)
 
     def _name_inputs(self, registered: Registered, node: Node, path: str) -> Node:
         """Replace `in:` by the parameters that it sets."""

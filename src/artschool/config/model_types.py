@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from artschool.registry.schedule import forms_of
+
 
 def option_names_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
     """The options that a mapping takes, at a location below a model; none where its keys are free."""
@@ -24,7 +26,10 @@ def literals_at(model: type[BaseModel], location: Sequence[str | int]) -> list[s
 def _types_at(annotation: Any, location: Sequence[str | int]) -> Iterator[Any]:
     """The types that are allowed at a location below a type, one for each branch of a union."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
+    if origin is typing.Annotated and (forms := forms_of(arguments[1:])):
+        for form in forms:
+            yield from _types_at(form, location)
+    elif origin is typing.Annotated:
         yield from _types_at(arguments[0], location)
     elif origin in (typing.Union, types.UnionType):
         for part in arguments:

@@ -17,6 +17,7 @@ from artschool.config.source import Node
 from artschool.config.type_names import annotation_of
 from artschool.registry import REGISTRIES, Registered
 from artschool.registry.entries import GroupEntry
+from artschool.registry.schedule import forms_of
 from artschool.registry.signature import MISSING, Key, Marker, Parameter, Role
 
 FROM = (
@@ -153,7 +154,10 @@ def documented_inputs(inputs: Sequence[Parameter]) -> str:
 def _alternatives(annotation: Any) -> Iterator[tuple[Any, Marker | None]]:
     """The branches of a union without their metadata, each with the marker of what it names."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
+    if origin is typing.Annotated and (scheduled := forms_of(parts[1:])):
+        for part in scheduled:
+            yield from _alternatives(part)
+    elif origin is typing.Annotated:
         marker = next((extra for extra in parts[1:] if isinstance(extra, Marker)), None)
         for part, inner in _alternatives(parts[0]):
             yield part, marker or inner

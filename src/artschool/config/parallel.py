@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from artschool.config.component import network_of
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.errors import Fault, Place
 from artschool.registry.entries import NetworkEntry, OptimizerEntry, Parallel
@@ -37,7 +38,7 @@ def methods_called(config: Config, name: str) -> set[str]:
         for component in _components(config)
         if hasattr(component.entry, "option_method")
         and component.option("method") is not None
-        and any(use.name.removesuffix(".ema") == name for use in component.networks)
+        and any(network_of(use.name) == name for use in component.networks)
     }
 
 

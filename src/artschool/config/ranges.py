@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from artschool.config.component import Component, Use
+from artschool.config.component import Component, Use, network_of
 from artschool.config.flow import components_of
 from artschool.config.structure import Config, EvaluationConfig
 from artschool.errors import Fault
@@ -77,7 +77,7 @@ def declared(
     known = Known(
         component.options(),
         {parameter: in_common(ranges) for parameter, ranges in by_parameter.items()},
-        {use.parameter: networks.get(use.name.removesuffix(".ema"), {}) for use in reversed(component.networks)},
+        {use.parameter: networks.get(network_of(use.name), {}) for use in reversed(component.networks)},
         [declared(part) for part in component.inner if part.kind == "datasets"],
     )
     return values(known)

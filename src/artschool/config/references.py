@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from artschool.config.compiling import compile_faults
+from artschool.config.component import network_of
 from artschool.config.flow import declared_keys, yielded_keys
 from artschool.config.network_options import check_networks
+from artschool.config.numbers import log_name
 from artschool.config.parallel import check_parallel
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
@@ -23,13 +25,13 @@ def check_references(config: Config) -> Iterator[Fault]:
         yield from _check_trained(config, step)
         yield from _check_optimizer(step, f"steps.{step.name}")
     yield from check_networks(config)
-    ema = config.sections.ema
+    averaged = {average.name for average in config.averages.values()}
     # A faulty `ema:` may average any network, so that only its own fault is reported.
-    averages = ema.decays if ema else config.networks if config.tree.get("ema") else ()
-    averaged = {f"{name}.ema" for name in averages}
+    is_faulty = config.sections.ema is None and config.tree.get("ema") is not None
     for component in _all_components(config):
         for use in component.networks:
-            if use.name not in averaged:
+            may_exist = is_faulty and "." in use.name and network_of(use.name) in config.networks
+            if use.name not in averaged and not may_exist:
                 yield from _check_network(config, use.name, use.place, f"{component.path}.{use.parameter}")
     yield from _check_evaluated_steps(config)
     yield from _check_data(config)
@@ -58,7 +60,7 @@ def _check_pictures(config: Config) -> Iterator[Fault]:
 
 def warn_of_unused(config: Config) -> Iterator[Fault]:
     """Warnings about networks and data sets that nothing uses."""
-    used = {use.name.removesuffix(".ema") for component in _all_components(config) for use in component.networks}
+    used = {network_of(use.name) for component in _all_components(config) for use in component.networks}
     used |= {name for step in config.steps.values() for name in step.section.trained}
     for name, network in config.networks.items():
         if name not in used:
@@ -70,13 +72,12 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
 
 
 def _check_network(config: Config, name: str, place: Place, path: str) -> Iterator[Fault]:
-    own, dot, _ = name.rpartition(".ema")
-    if dot and own in config.networks:
+    averages, own = config.averages_of(network_of(name)), network_of(name)
+    if name == f"{own}.ema" and own in config.networks and not averages:
         yield Fault(place, path, f"network {own!r} has no moving average", f"Fix: add `ema: {{networks: [{own}]}}`.")
     elif name not in config.networks:
         # gen_ema may be a slip for gen.ema.
-        averages = config.sections.ema.decays if config.sections.ema and ("." in name or name.endswith("ema")) else []
-        averaged = [f"{average}.ema" for average in averages]
+        averaged = [a.name for a in config.averages.values()] if "." in name or name.endswith("ema") else []
         known, message = [*config.networks, *averaged], f"unknown network {name!r}"
         yield Fault.unknown_name(place, path, message, name, known, listed_as="Available networks")
 
@@ -95,8 +96,14 @@ def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
 
 def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
     path, seen = f"steps.{step.name}.trains", set()
+    averages = {average.name: average for average in config.averages.values()}
     for name, place in _names(_node(step.node, "trains")):
-        yield from _check_network(config, name, place, path)
+        if name in averages:
+            of = averages[name].of
+            message = f"trains {name!r}, which is a moving average: it follows {of!r}"
+            yield Fault(place, path, message, f"Fix: write `trains: {of}`.")
+        else:
+            yield from _check_network(config, name, place, path)
         network = config.networks.get(name)
         if network is not None and getattr(network.entry, "frozen", False) is True:
             yield Fault(place, path, f"trains {name!r}, which is frozen at {network.node.place}")
@@ -167,24 +174,35 @@ def _check_training(config: Config) -> Iterator[Fault]:
 
 
 def _check_ema(config: Config) -> Iterator[Fault]:
-    if config.sections.ema is not None:
-        networks = _node(_node(config.tree, "ema"), "networks")
-        if isinstance(networks.value, dict):
-            listed: Iterable[tuple[str, Place]] = [(name, node.start) for name, node in networks.value.items()]
-        else:
-            listed = _names(networks)
-        for name, place in listed:
-            yield from _check_network(config, name, place, "ema.networks")
+    """Faults of averages of unknown networks, of two averages with one name, and of evaluations of unknown ones."""
+    networks = _node(_node(config.tree, "ema"), "networks")
+    listed = dict(_names(networks)) if isinstance(networks.value, list) else {}
+    entries, seen = networks.value if isinstance(networks.value, dict) else {}, set()
+    for entry, average in config.averages.items():
+        of = entries[entry].get("of") if entry in entries else None
+        place = of.place if of is not None else listed[entry] if entry in listed else entries[entry].start
+        yield from _check_network(config, average.of, place, "ema.networks")
+        if average.name in seen:
+            yield Fault(place, f"ema.networks.{entry}", f"is called {average.name!r}, as another entry is; rename it")
+        seen.add(average.name)
+    for evaluation in config.evaluations.values():
+        for name, place in (
+            _names(_node(evaluation.node, "ema")) if not isinstance(evaluation.section.ema, bool) else ()
+        ):
+            if name not in seen:
+                message, path = f"unknown moving average {name!r}", f"evaluate.{evaluation.name}.ema"
+                yield Fault.unknown_name(place, path, message, name, seen, listed_as="Available averages")
 
 
 def _check_offload(config: Config) -> Iterator[Fault]:
     """Faults of steps that call an average that is in the memory of the CPU."""
     if config.sections.train.offload.ema is None:
         return
+    averages = {average.name for average in config.averages.values()}
     for step in config.steps.values():
         for component in (*step.injectors.values(), *step.losses.values(), *step.callbacks.values()):
             for use in component.networks:
-                if use.name.endswith(".ema"):
+                if use.name in averages:
                     message = f"a step cannot call {use.name!r}, which `train.offload` keeps in the memory of the CPU"
                     yield Fault(
                         use.place, f"{component.path}.{use.parameter}", message, "Fix: remove `train.offload.ema`."
@@ -198,6 +216,11 @@ def _check_logged_names(config: Config) -> Iterator[Fault]:
             loss = step.losses[name]
             message = f"every step already logs a number named {name!r}; choose another name"
             yield Fault(loss.node.start, loss.path, message)
+    for number in config.numbers:
+        step_name, _, logged = log_name(number.path).partition("/")
+        if number.path.startswith("steps.") and logged in config.steps[step_name].losses:
+            message = f"the step logs this number under the name of the loss {logged!r}; rename the loss"
+            yield Fault(number.node.place, number.path, message)
     for evaluation in config.evaluations.values():
         namesake = config.steps.get(evaluation.name)
         for name in evaluation.metrics.keys() & (STEP_NUMBERS | namesake.losses.keys() if namesake else set()):

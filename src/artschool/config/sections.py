@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,18 +11,22 @@ from pydantic import BaseModel, ConfigDict, Field
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
 from artschool.registry.entries import CompileEntry, Parallel
-from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Positive, Role, UnitInterval
+from artschool.registry.schedule import PositiveNumber, RawSchedule, Schedule, UnitNumber, value_at
+from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Role, UnitInterval
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
 """The entry of a component, not validated yet, like those below."""
 RawNetwork = Annotated[dict[str, Any], Marker(Role.NESTED, "networks")]
 RawOptimizer = Annotated[dict[str, Any], Marker(Role.NESTED, "optimizers")]
-RawSchedule = Annotated[dict[str, Any], Marker(Role.NESTED, "schedules")]
 RawInjector = Annotated[dict[str, Any], Marker(Role.NESTED, "injectors")]
 RawLoss = Annotated[dict[str, Any], Marker(Role.NESTED, "losses")]
 RawCallback = Annotated[dict[str, Any], Marker(Role.NESTED, "callbacks")]
 RawMetric = Annotated[dict[str, Any], Marker(Role.NESTED, "metrics")]
 RawLogger = Annotated[dict[str, Any], Marker(Role.NESTED, "loggers")]
+
+
+Buffers = Literal["copy", "average", "own"]
+"""What happens to the buffers of a moving average."""
 
 
 class Section(BaseModel):
@@ -65,7 +70,7 @@ class StepSection(Section):
     trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
     optimizer: RawOptimizer | Literal["none"] | None = None
     schedule: RawSchedule | list[RawSchedule] | None = None
-    clip_grad_norm: Positive | None = None
+    clip_grad_norm: PositiveNumber | None = None
     batch_sizing: BatchSizingSection | None = None
     injectors: dict[Name, RawInjector] = {}
     losses: dict[Name, RawLoss] = {}
@@ -191,23 +196,76 @@ class TrainSection(Section):
         return other.parts if other is not None and iteration % other.every == 0 else self.accumulate
 
 
+class AverageSection(Section):
+    """One moving average.
+
+    Attributes:
+        of: Network to average. null: the network that has the name of the entry. Components call the average of another
+            network `<of>.<entry>`.
+        decay: Decay of the average, 0 to 1: a number or a schedule. null: `ema.decay`.
+        buffers: What happens to buffers, such as the statistics of batch norm. `copy`: those of the network. `average`:
+            those with floating-point numbers are averaged too. `own`: the average runs in train mode while the network
+            trains, and keeps the buffers that its own calls write.
+        start: First iteration at which the average moves by its decay. Before it, the average equals the network.
+    """
+
+    of: NetworkName | None = None
+    decay: UnitNumber | None = None
+    buffers: Buffers = "copy"
+    start: Natural = 0
+
+
+@dataclass(frozen=True)
+class Average:
+    """A moving average of the file, with its defaults filled in.
+
+    Attributes:
+        entry: Its name in `ema.networks`.
+        of: The network that it follows.
+    """
+
+    entry: str
+    of: str
+    decay: float | Schedule
+    buffers: Buffers = "copy"
+    start: int = 0
+
+    @property
+    def name(self) -> str:
+        """The name under which components call it: `gen.ema`, or `gen.slow` for an entry `slow` of `gen`."""
+        return f"{self.of}.{'ema' if self.entry == self.of else self.entry}"
+
+    def decay_at(self, iteration: int) -> float:
+        """The decay at an iteration. With a decay of 0, the average equals the network."""
+        return value_at(self.decay, iteration) if iteration >= self.start else 0.0
+
+
 class EmaSection(Section):
     """Exponential moving averages of the weights of networks, updated after each optimizer update.
 
     Components can call an average as the network `<name>.ema`.
 
     Attributes:
-        decay: Decay of the averages, 0 to 1: `ema = decay * ema + (1 - decay) * weights`.
-        networks: Networks to average: a list, or a mapping from network to its own decay.
+        decay: Decay of the averages, 0 to 1: `ema = decay * ema + (1 - decay) * weights`. A number or a schedule.
+        networks: Networks to average: a list, or a mapping from network to its own decay, or to a mapping with `decay`,
+            `buffers` and `start`. With `of: gen`, an entry of any other name is one more average of `gen`.
     """
 
-    decay: UnitInterval = 0.999
-    networks: list[NetworkName] | dict[NetworkName, UnitInterval]
+    decay: UnitNumber = 0.999
+    networks: list[NetworkName] | dict[Name, UnitInterval | AverageSection]
 
     @property
-    def decays(self) -> dict[str, float]:
-        """The decay of each network."""
-        return self.networks if isinstance(self.networks, dict) else dict.fromkeys(self.networks, self.decay)
+    def averages(self) -> dict[str, Average]:
+        """The averages by the names of their entries."""
+        if isinstance(self.networks, list):
+            return {name: Average(name, name, self.decay) for name in self.networks}
+        return {name: self._average(name, given) for name, given in self.networks.items()}
+
+    def _average(self, entry: str, given: float | AverageSection) -> Average:
+        if not isinstance(given, AverageSection):
+            return Average(entry, entry, given)
+        decay = self.decay if given.decay is None else given.decay
+        return Average(entry, given.of or entry, decay, given.buffers, given.start)
 
 
 class EvaluationSection(Section):
@@ -220,7 +278,8 @@ class EvaluationSection(Section):
         steps: Steps to run first, without training. Their mean losses are logged as `<evaluation>/<step>/<loss>`.
         injectors: Injectors by name. They run after `steps`, in file order, and have no gates.
         metrics: Metrics by name, logged as `<evaluation>/<metric>`. Required unless `steps` is set.
-        ema: Whether to evaluate the moving averages of networks that have one.
+        ema: Whether to evaluate the moving averages of networks that have one. true: the first one of each network. A
+            name such as `gen.slow`, or a list of names: only these.
     """
 
     data: str
@@ -228,7 +287,7 @@ class EvaluationSection(Section):
     steps: list[str] = []
     injectors: dict[Name, RawInjector] = {}
     metrics: dict[Name, RawMetric] = {}
-    ema: bool = True
+    ema: bool | NetworkName | list[NetworkName] = True
 
 
 DrawnRange = tuple[float, float] | Literal["auto", "imagenet"]

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from artschool.config import sections
-from artschool.config.component import Component, ComponentReader, Use, mappings, names_in
+from artschool.config.component import Component, ComponentReader, ScheduledNumber, Use, mappings, names_in
 from artschool.config.messages import validate
 from artschool.config.misplaced import where_it_belongs
+from artschool.config.sections import Average
 from artschool.config.source import Node
 from artschool.config.when import When
 from artschool.errors import Fault
+from artschool.registry.schedule import Schedule
 
 __all__ = ["Component", "Config", "EvaluationConfig", "StepConfig", "Use", "names_in", "structure"]
 
@@ -29,6 +31,11 @@ class StepConfig:
     injectors: dict[str, Component]
     losses: dict[str, Component]
     callbacks: dict[str, Component]
+
+    @property
+    def rates(self) -> Schedule:
+        """The schedule of its learning rates."""
+        return Schedule([phase.phase for phase in self.schedule if phase.entry is not None])
 
     @property
     def moves_when(self) -> When:
@@ -55,7 +62,11 @@ class EvaluationConfig:
 
 @dataclass
 class Config:
-    """A file as typed sections and components, from which `build` makes a run."""
+    """A file as typed sections and components, from which `build` makes a run.
+
+    Attributes:
+        numbers: The numbers that schedules change, learning rates excepted.
+    """
 
     tree: Node
     sections: sections.FileSections
@@ -65,11 +76,24 @@ class Config:
     evaluations: dict[str, EvaluationConfig]
     loggers: dict[str, Component]
     warnings: list[Fault] = field(default_factory=list)
+    numbers: list[ScheduledNumber] = field(default_factory=list)
 
     def averages_in(self, evaluation: EvaluationConfig) -> dict[str, str]:
         """The moving averages that an evaluation calls instead of networks: `gen` -> `gen.ema`."""
-        ema = self.sections.ema
-        return {name: f"{name}.ema" for name in ema.decays} if ema is not None and evaluation.section.ema else {}
+        chosen = evaluation.section.ema
+        names = [chosen] if isinstance(chosen, str) else chosen if isinstance(chosen, list) else None
+        # The first average of a network replaces those of later entries.
+        averages = reversed(self.averages.values()) if chosen else ()
+        return {average.of: average.name for average in averages if names is None or average.name in names}
+
+    @property
+    def averages(self) -> dict[str, Average]:
+        """The moving averages by the names of their entries."""
+        return self.sections.ema.averages if self.sections.ema is not None else {}
+
+    def averages_of(self, network: str) -> list[Average]:
+        """The moving averages of a network."""
+        return [average for average in self.averages.values() if average.of == network]
 
 
 def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
@@ -92,6 +116,7 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
         file = _without_faulty_parts(tree, faults)
     if file is None:
         return None, faults + reader.faults
+    reader.numbers_in(file, tree, "")
     config = Config(
         tree=tree,
         sections=file,
@@ -104,6 +129,7 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
             if name in file.evaluate
         },
         loggers=loggers,
+        numbers=reader.numbers,
     )
     return config, faults + reader.faults
 
@@ -114,17 +140,10 @@ def _step_parts(
     path = f"steps.{name}"
     optimizer = node.get("optimizer")
     has_optimizer = optimizer is not None and isinstance(optimizer.value, dict)
-    schedule = node.get("schedule")
-    phases = [] if schedule is None else schedule.value if isinstance(schedule.value, list) else [schedule]
-    many = schedule is not None and isinstance(schedule.value, list)
     return (
         node,
         reader.component("optimizers", optimizer, f"{path}.optimizer") if has_optimizer and optimizer else None,
-        [
-            reader.component("schedules", phase, f"{path}.schedule.{i}" if many else f"{path}.schedule")
-            for i, phase in enumerate(phases)
-            if isinstance(phase.value, dict)
-        ],
+        reader.phases(node.get("schedule"), f"{path}.schedule"),
         reader.components("injectors", node, f"{path}.injectors"),
         reader.components("losses", node, f"{path}.losses"),
         reader.components("callbacks", node, f"{path}.callbacks"),

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from artschool.registry.schedule import forms_of
 from artschool.registry.signature import Marker, Pattern, Role
 
 IN_WORDS = {"NoneType": "null", "int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
@@ -32,6 +33,8 @@ def _annotated_name(annotation: Any, extras: Sequence[Any]) -> str:
     form = next((extra for extra in extras if isinstance(extra, Pattern)), None)
     if form is not None:
         return form.words
+    if forms := forms_of(extras):
+        return f"{type_name(forms[0])} or schedule"
     marker = next((extra for extra in extras if isinstance(extra, Marker)), None)
     if marker is None:
         return type_name(annotation)
@@ -65,6 +68,8 @@ def _extras(annotation: Any) -> Iterator[Any]:
     if typing.get_origin(annotation) is typing.Annotated:
         for extra in arguments[1:]:
             yield from extra.metadata if isinstance(extra, FieldInfo) else [extra]
+        for form in forms_of(arguments[1:])[:1]:
+            yield from _extras(form)
         yield from _extras(arguments[0])
     elif typing.get_origin(annotation) is not typing.Literal:
         for part in arguments:

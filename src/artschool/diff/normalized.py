@@ -10,8 +10,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from artschool.config.plugins import file_of
+from artschool.config.sections import Average
 from artschool.config.source import KeyPath, Node, exists
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.registry.schedule import Schedule
 
 ENTRIES = {"data", "networks", "steps", "evaluate"}
 
@@ -78,14 +80,13 @@ class _Normalizer:
         return [self.component(part, (*path, str(index))) for index, part in enumerate(parts)]
 
     def averages(self, config: Config) -> dict[str, Any] | None:
-        """The decay of each averaged network, in either notation."""
-        if config.sections.ema is None:
-            return None
-        for name in config.sections.ema.decays:
-            node = exists(config.tree, ("ema", "networks", name)) or exists(config.tree, ("ema", "decay"))
+        """The averages with their defaults, in any notation."""
+        for entry in config.averages:
+            node = exists(config.tree, ("ema", "networks", entry)) or exists(config.tree, ("ema", "decay"))
             if node is not None:
-                self.nodes["ema", "networks", name] = node
-        return {"networks": config.sections.ema.decays}
+                self.nodes["ema", "networks", entry] = node
+        found = {entry: _plain_average(average) for entry, average in config.averages.items()}
+        return {"networks": found} if config.sections.ema is not None else None
 
     def step(self, step: StepConfig) -> dict[str, Any]:
         """The options and components of a step."""
@@ -107,6 +108,13 @@ class _Normalizer:
         path = ("evaluate", evaluation.name)
         parts = {kind: self.components(getattr(evaluation, kind), (*path, kind)) for kind in ("injectors", "metrics")}
         return {**_dump(evaluation.section), **parts}
+
+
+def _plain_average(average: Average) -> Any:
+    """The decay of an average, or a mapping if other options differ from their defaults."""
+    decay = average.decay.written if isinstance(average.decay, Schedule) else average.decay
+    plain = Average(average.entry, average.entry, average.decay)
+    return decay if average == plain else {**vars(average), "decay": decay}
 
 
 def _plugin_code(config: Config) -> dict[str, str]:

@@ -137,7 +137,7 @@ def capture(
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The tensors of a run by file and name, and the rest of its state as plain values."""
     tensors = {name: tensors_of(network, f"networks.{name}") for name, network in run.networks.items()}
-    tensors |= {f"{name}.ema": tensors_of(ema.module, f"ema of {name}") for name, ema in run.emas.items()}
+    tensors |= {ema.name: tensors_of(ema.module, f"ema of {ema.of}") for ema in run.emas.values()}
     left_out = {owner: unsaved.take_from(tensors[owner]) for owner, unsaved in run.unsaved.items()}
     tensors = {owner: named for owner, named in tensors.items() if named or owner not in left_out}
     tensors[MODULES] = {

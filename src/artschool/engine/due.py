@@ -177,6 +177,7 @@ def _collect_numbers(run: RunState, outcome: Outcome) -> None:
     for step in run.steps:
         if step.graph.when.active(iteration):
             outcome.numbers |= step.log_data(iteration)
+    outcome.numbers |= _changed_numbers(run)
     for name, hook in hooks(run.networks, "get_debug_values"):
         outcome.numbers |= {f"{name}/{key}": float(value) for key, value in hook(iteration, name).items()}
 
@@ -261,6 +262,16 @@ def _numbers_of_updates(run: RunState) -> dict[str, float]:
             step.update.scheduled.set_rates(last)  # A run that resumes has set those of another iteration.
             numbers |= _update_numbers(step.graph.name, step.update)
     return numbers
+
+
+def _changed_numbers(run: RunState) -> dict[str, float]:
+    """The scheduled numbers that have changed since the last log point, or all at the first one."""
+    last, every, start = run.iteration - 1, run.sections.log.every, run.sections.train.start_iteration
+    before = last // every * every - 1
+    is_first = before < start
+    return {
+        n.name: value for n in run.context.numbers if is_first or n.at(before) != n.at(last) for value in [n.at(last)]
+    }
 
 
 def _last_trained(run: RunState, step: TrainStep) -> int | None:

@@ -11,29 +11,45 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
+from artschool.config.sections import Buffers
 from artschool.engine.frozen_copy import frozen_copy
 from artschool.engine.identities import Identities, tables_of
 from artschool.engine.offload import OffloadedAverages, is_large
+
+SMALL_DECAY = 0.5
+"""Up to this decay, `lerp` rounds less than the fused kernel: with a decay of 0, the average equals the network."""
 
 
 class Ema:
     """A frozen copy of a network that follows its weights: `ema = decay * ema + (1 - decay) * weights`.
 
-    Floating-point parameters are averaged; buffers and other parameters are copied. Tensors are found by name, so the
-    code of the network may assign a new tensor to a buffer.
+    Floating-point parameters are averaged, and other parameters copied. Tensors are found by name, so the code of the
+    network may assign a new tensor to a buffer.
 
     Source: Polyak and Juditsky 1992; the exponential form as in Tarvainen and Valpola 2017, arXiv:1703.01780, eq. 1.
 
+    Args:
+        buffers: `copy`: buffers are those of the network. `average`: those with floating-point numbers are averaged.
+            `own`: updates leave them alone.
+        of: The name of the network.
+        name: The name under which components call the average.
+
     Attributes:
+        decay: The decay of the next update.
         offloaded: The averages in the memory of the CPU. None: all are on the device.
 
     Raises:
         ConfigError: The network cannot be copied.
     """
 
-    def __init__(self, network: nn.Module, decay: float) -> None:
+    def __init__(
+        self, network: nn.Module, decay: float, buffers: Buffers = "copy", of: str = "", name: str = ""
+    ) -> None:
         self._copy = frozen_copy(network)
         self.decay = decay
+        self.buffers = buffers
+        self.of = of
+        self.name = name
         self.offloaded: OffloadedAverages | None = None
         self._is_offloaded = False
         self._network = network
@@ -77,13 +93,27 @@ class Ema:
             self.offloaded.update(partial(self._follow_pairs, skipped), skipped)
         if self._copies:
             torch._foreach_copy_(self._copies, self._copied)
+        if self.buffers == "own":
+            ranks.broadcast(self.module.buffers())
+
+    def set_decay(self, decay: float) -> None:
+        """Set the decay of the next update."""
+        if (decay > SMALL_DECAY) != (self.decay > SMALL_DECAY):
+            self._groups = _groups(self._average, self._source, decay)
+        self.decay = decay
+
+    def take_modes(self) -> None:
+        """Put each module into the mode of its original. An average with buffers of its own trains along."""
+        for average, original in self._originals.items():
+            average.training = original.training
 
     @torch.no_grad()
     def restart(self) -> None:
         """Set every value to that of the network."""
-        self._match_if_changed()
-        if self._average or self._copies:
-            torch._foreach_copy_([*self._average, *self._copies], [*self._source, *self._copied])
+        self._match()
+        if self._near:
+            averages, sources = zip(*self._near, strict=True)
+            torch._foreach_copy_(averages, sources)
         if self.offloaded is not None:
             self.offloaded.update(torch._foreach_copy_, None)
 
@@ -109,19 +139,25 @@ class Ema:
         self._average: list[Tensor] = []
         self._copied: list[Tensor] = []
         self._copies: list[Tensor] = []
+        self._near: list[tuple[Tensor, Tensor]] = []
         large: list[tuple[Tensor, Tensor]] = []
         found = _Counterparts(on_any_device=self._is_offloaded)
         pairs = list(self._modules(self._network, self._copy, set()))
-        for source, average in pairs:
-            for theirs, own in zip(tables_of(source)[:2], tables_of(average)[:2], strict=True):
+        for module, copied in pairs:
+            for theirs, own in zip(tables_of(module)[:2], tables_of(copied)[:2], strict=True):
                 _match_tables(theirs, own, found.of)
         for tensor, average_tensor in found.items():
-            is_averaged = isinstance(tensor, nn.Parameter) and (tensor.is_floating_point() or tensor.is_complex())
+            is_parameter = isinstance(tensor, nn.Parameter)
+            may_average = is_parameter or self.buffers == "average"
+            is_averaged = may_average and (tensor.is_floating_point() or tensor.is_complex())
             if is_averaged and self._is_offloaded and (ranks.is_sharded(tensor) or is_large(tensor)):
                 large.append((average_tensor, tensor))
                 continue
-            (self._source if is_averaged else self._copied).append(ranks.local(tensor))
-            (self._average if is_averaged else self._copies).append(ranks.local(average_tensor))
+            source, average = ranks.local(tensor), ranks.local(average_tensor)
+            self._near.append((average, source))
+            if is_averaged or is_parameter or self.buffers != "own":
+                (self._source if is_averaged else self._copied).append(source)
+                (self._average if is_averaged else self._copies).append(average)
         self._watched = [*self._source, *self._copied, *(ranks.local(tensor) for _, tensor in large)]
         self._seen_layouts = _layouts(self._watched)
         self._groups = _groups(self._average, self._source, self.decay)
@@ -168,8 +204,7 @@ def _groups(
     for average, source in zip(averages, sources, strict=True):
         # The kernel reads memory in its order.
         fits = average.stride() == source.stride() and average.device == source.device
-        # With a small decay, `lerp` rounds less: with a decay of 0, the average equals the network.
-        has_kernel = decay > 0.5 and average.is_floating_point() and average.device.type in ("cpu", "cuda")
+        has_kernel = decay > SMALL_DECAY and average.is_floating_point() and average.device.type in ("cpu", "cuda")
         group = fused.setdefault(source.dtype, ([], [])) if fits and has_kernel else others
         group[0].append(average)
         group[1].append(source)

@@ -59,7 +59,7 @@ def non_finite_weights(run: RunState) -> str:
 
     Buffers may be infinite, as masks are, but not NaN. Returns an empty string if all are finite.
     """
-    modules = {**run.networks, **{f"{name}.ema": ema.module for name, ema in run.emas.items()}}
+    modules = {**run.networks, **{ema.name: ema.module for ema in run.emas.values()}}
     flags = {
         f"{owner}.{name}": _is_sound(ranks.local(tensor), is_weight=isinstance(tensor, nn.Parameter))
         for owner, module in modules.items()

@@ -42,8 +42,9 @@ def restore_old(run: RunState, file: Path) -> list[str]:
             continue  # No step trains it, so it still has its pretrained weights.
         load_weights(network, models / f"{step}_{name}.pth", path=f"networks.{name}")
         average = models / f"{step}_{name}_ema.pth"
-        if name in run.emas:
-            load_weights(run.emas[name].module, average if average.is_file() else models / f"{step}_{name}.pth")
+        for ema in run.emas.values():
+            if ema.of == name:
+                load_weights(ema.module, average if average.is_file() else models / f"{step}_{name}.pth")
     updates = [(part.graph.name, part.update, part.networks) for part in run.steps if part.update is not None]
     if len(updates) != len(state["optimizers"]):
         raise CheckpointError(

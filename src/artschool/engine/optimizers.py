@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from artschool import ranks
 from artschool.errors import ArtschoolError, ConfigError
 from artschool.registry.entries import GroupEntry
 from artschool.registry.plugin_line import plugin_line
+from artschool.registry.schedule import Schedule, value_at
 
 NORMS = (
     nn.modules.batchnorm._NormBase,
@@ -138,7 +139,8 @@ def build_optimizer(
             raise ConfigError(
                 f"{path}.param_groups: unknown options {', '.join(unknown)}. Available options: {', '.join(known)}"
             )
-    options = dict(options)
+    options = _at_start(options)
+    groups = [_at_start(group) for group in groups]
     chosen = options.get("fused") is not None or options.get("foreach") or options.get("dampening")
     if "fused" in known and not chosen and _can_fuse(factory, groups):
         options |= {"fused": True, "foreach": None}
@@ -152,6 +154,47 @@ def build_optimizer(
     if isinstance(optimizer, torch.optim.SGD):
         start_momentum(optimizer)
     return optimizer
+
+
+class Target(NamedTuple):
+    """An option of a group of an optimizer that a schedule changes; of a tuple such as `betas`, the number at an index.
+
+    Attributes:
+        group: Index of the group.
+        item: None: the option is the number itself.
+    """
+
+    group: int
+    option: str
+    item: int | None
+
+
+def targets_of(schedule: Schedule, options: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> list[Target]:
+    """The options that are given by one schedule, in all groups."""
+    found = []
+    for number, group in enumerate(groups):
+        for name, value in {**options, **group}.items():
+            parts = enumerate(value) if isinstance(value, tuple) else [(None, value)]
+            found += [Target(number, name, item) for item, part in parts if part is schedule]
+    return found
+
+
+def set_options(optimizer: Optimizer, targets: Sequence[Target], value: float) -> None:
+    """Set the options that a schedule changes."""
+    for number, option, item in targets:
+        group = optimizer.param_groups[number]  # Looked up each time: loading a state replaces the groups.
+        before = group[option]
+        group[option] = value if item is None else (*before[:item], value, *before[item + 1 :])
+        if option == "momentum" and not before and isinstance(optimizer, torch.optim.SGD):
+            start_momentum(optimizer)
+
+
+def _at_start(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with the first value of each schedule."""
+    return {
+        name: tuple(value_at(part, 0) for part in value) if isinstance(value, tuple) else value_at(value, 0)
+        for name, value in options.items()
+    }
 
 
 def _can_fuse(factory: Callable[..., Optimizer], groups: Sequence[Mapping[str, Any]]) -> bool:

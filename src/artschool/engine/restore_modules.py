@@ -18,7 +18,6 @@ from artschool.storage.shards import Saved
 # The dot prevents collisions with the names of networks, which cannot contain one.
 OPTIMIZERS = "state.optimizers"
 MODULES = "state.components"
-EMA = ".ema"
 
 
 class ModuleRestorer:
@@ -38,8 +37,8 @@ class ModuleRestorer:
         self._left_out = checkpoint.state.get("left_out", {})
         self._report = report
         names = {name for name in checkpoint.tensors if name not in (OPTIMIZERS, MODULES)} | self._left_out.keys()
-        self._averages = {name.removesuffix(EMA) for name in names if name.endswith(EMA)}
-        self._networks = {name for name in names if not name.endswith(EMA)}
+        self._averages = {name for name in names if "." in name}
+        self._networks = names - self._averages
 
     def all_or_error(self) -> None:
         """Restore networks and averages. All of them must be in the checkpoint.
@@ -47,7 +46,7 @@ class ModuleRestorer:
         Raises:
             CheckpointError: A network or average is missing or does not fit.
         """
-        for name in [*self._run.networks, *(f"{name}{EMA}" for name in self._run.emas)]:
+        for name in [*self._run.networks, *(ema.name for ema in self._run.emas.values())]:
             if name not in self._tensors and name not in self._left_out:
                 raise CheckpointError(
                     f"{self._location}: no weights for {name!r}, which the config file has. "
@@ -88,17 +87,17 @@ class ModuleRestorer:
             CheckpointError: An average does not fit, or is missing although the file that saved the checkpoint has it.
         """
         run = self._run
-        for name, ema in run.emas.items():
-            if name in self._averages:
-                self._load(ema.module, name + EMA, f"networks.{name}")
-                self._report.keep(f"moving average of {name}")
+        for entry, ema in run.emas.items():
+            if ema.name in self._averages:
+                self._load(ema.module, ema.name, f"networks.{ema.of}")
+                self._report.keep(_title(ema.name))
             else:
-                if name in (value_at(self._then, "ema", "networks") or ()):
-                    raise self._damage(name + EMA)
+                if entry in (value_at(self._then, "ema", "networks") or ()):
+                    raise self._damage(ema.name)
                 ema.restart()
-                self._report.start(f"moving average of {name}", "starts from the network")
-        for name in sorted(self._averages - run.emas.keys()):
-            self._report.drop(f"moving average of {name}")
+                self._report.start(_title(ema.name), "starts from the network")
+        for name in sorted(self._averages - {ema.name for ema in run.emas.values()}):
+            self._report.drop(_title(name))
 
     def components(self) -> None:
         """Restore losses, injectors and other components that are modules."""
@@ -199,3 +198,10 @@ class ModuleRestorer:
     @staticmethod
     def _at(config: Any, path: str) -> Any:
         return value_at(config, *path.split("."))
+
+
+def _title(average: str) -> str:
+    """What a report calls a moving average: `moving average of gen`, or `moving average gen.slow`."""
+    return (
+        f"moving average of {average.removesuffix('.ema')}" if average.endswith(".ema") else f"moving average {average}"
+    )

@@ -76,7 +76,7 @@ class RunState:
         sections: The sections of the config file, without components.
         folder: The run folder.
         networks: The networks by name, on `device`.
-        emas: The moving averages by the name of their network.
+        emas: The moving averages by their names in `ema.networks`.
         modules: Injectors, losses and other components that are modules, by path.
         iterations: Total number of iterations.
         config: The resolved config as plain values. `${env:...}` is not replaced.
@@ -151,7 +151,7 @@ class RunState:
         for name, saved in self.partly_saved.items():
             network = self.networks[name]
             trained = {key for key, p in network.named_parameters(remove_duplicate=False) if p in moved}
-            owners = {name: network} | ({f"{name}.ema": self.emas[name].module} if name in self.emas else {})
+            owners = {name: network} | {ema.name: ema.module for ema in self.emas.values() if ema.of == name}
             for owner, module in owners.items():
                 self.unsaved[owner] = Unsaved(module, trained, saved, f"networks.{name}")
 
@@ -211,8 +211,8 @@ class RunState:
 
     @property
     def stateful(self) -> dict[str, nn.Module]:
-        """Everything whose tensors a checkpoint contains: networks, averages as `<name>.ema`, components by path."""
-        return {**self.networks, **{f"{name}.ema": ema.module for name, ema in self.emas.items()}, **self.modules}
+        """Everything whose tensors a checkpoint contains: networks, averages as `gen.ema`, components by path."""
+        return {**self.networks, **{ema.name: ema.module for ema in self.emas.values()}, **self.modules}
 
 
 def samples_after(iteration: int, section: TrainSection, batches: Batches) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from artschool import ranks
 from artschool.engine.offload import OffloadedState
 from artschool.engine.optimizers import step_unless_non_finite
 from artschool.engine.precision import Precision
-from artschool.engine.schedules import Schedule
+from artschool.registry.schedule import Schedule
 
 
 class ScheduledOptimizer:
@@ -24,6 +24,7 @@ class ScheduledOptimizer:
         schedule: Gives the rate of each group from its base rate and the iteration.
         parameters: All parameters that the step trains, over all processes. None: those of the optimizer.
         shards: For each rank, the parameters that its optimizer moves. None: every process moves all parameters.
+        changing: The options of groups that schedules of their own change.
         is_offloaded: Whether the state of the optimizer is in the memory of the CPU.
 
     Attributes:
@@ -38,6 +39,7 @@ class ScheduledOptimizer:
         schedule: Schedule,
         parameters: Sequence[nn.Parameter] | None = None,
         shards: Sequence[Sequence[nn.Parameter]] | None = None,
+        changing: Collection[str] = (),
         *,
         is_offloaded: bool = False,
     ) -> None:
@@ -48,6 +50,7 @@ class ScheduledOptimizer:
         self.shards = shards
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
         self._of_all = _unscaled_by(optimizer, self.parameters, is_divided=shards is not None)
+        self._not_state = {"params", "lr", *changing}
         self._initial_groups = [dict(group) for group in optimizer.param_groups]
         self.offloaded = OffloadedState(optimizer) if is_offloaded else None
 
@@ -99,7 +102,7 @@ class ScheduledOptimizer:
                 zip(self.optimizer.param_groups, self._initial_groups, strict=True)
             )
             for name, value in group.items()
-            if name not in ("params", "lr")
+            if name not in self._not_state
             and (isinstance(value, Tensor) or name not in initial or value != initial[name])
         }
 

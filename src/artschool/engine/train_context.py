@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from artschool.config.numbers import log_name
 from artschool.data.seeds import device_generator
 from artschool.engine.meters import Meters
+
+
+class ChangingNumber(NamedTuple):
+    """A number that a schedule changes.
+
+    Attributes:
+        name: Its name in the log.
+        at: Its value at an iteration.
+        set: Takes the value of an iteration.
+    """
+
+    name: str
+    at: Callable[[int], float]
+    set: Callable[[float], None]
 
 
 class TrainContext:
     """The state of training that a component's `Context` reads. It also records numbers for the log.
 
     Attributes:
-        iteration: The current iteration, counted from 0.
+        numbers: The numbers that schedules change.
         training: False during evaluations.
         share: The weight of the current micro-batch in the loss: its part of the samples of the whole batch.
     """
@@ -21,9 +39,32 @@ class TrainContext:
     def __init__(self, device: torch.device, meters: Meters) -> None:
         self.device = device
         self.meters = meters
-        self.iteration = 0
+        self.numbers: list[ChangingNumber] = []
         self.training = False
         self.share = 1.0
+        self._iteration = 0
+
+    @property
+    def iteration(self) -> int:
+        """The current iteration, counted from 0. Setting it sets the scheduled numbers to those of the iteration."""
+        return self._iteration
+
+    @iteration.setter
+    def iteration(self, iteration: int) -> None:
+        self._iteration = iteration
+        for number in self.numbers:
+            number.set(number.at(iteration))
+
+    def schedule(self, path: str, at: Callable[[int], float], set_number: Callable[[float], None]) -> None:
+        """From now on, set a number to that of the current iteration.
+
+        Args:
+            path: The path of the number in the file.
+            at: The value of the number at an iteration.
+            set_number: Takes the value.
+        """
+        self.numbers.append(ChangingNumber(log_name(path), at, set_number))
+        set_number(at(self._iteration))
 
     @property
     def generator(self) -> torch.Generator:

@@ -25,7 +25,7 @@ def train_iteration(
         for name in step.run(batches, context):
             moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
             ranks.broadcast(step.networks[name].buffers())
-    for name, ema in emas.items():
-        if name in moved:
-            ema.update(moved[name])
+    for ema in emas.values():
+        if ema.of in moved:
+            ema.update(moved[ema.of])
     context.training = False

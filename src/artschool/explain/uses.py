@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from artschool.config.component import network_of
 from artschool.config.flow import components_of, declared_keys
 from artschool.config.structure import Component, Config, EvaluationConfig
 from artschool.config.when import ALWAYS, When
@@ -90,7 +91,7 @@ def _by(kind: UsageKind, component: Component, when: When, alias: str = "") -> U
 
 def network_usages(config: Config, name: str) -> list[Usage]:
     """The steps that train a network, its moving average, and the components that call it."""
-    original = name.removesuffix(".ema")
+    original = network_of(name)
     return [
         *_trainers(config, original),
         *_average(config, original),
@@ -113,10 +114,10 @@ def _trainers(config: Config, network: str) -> list[Usage]:
 
 
 def _average(config: Config, network: str) -> list[Usage]:
-    ema = config.sections.ema
-    if ema is None or network not in ema.decays:
-        return []
-    return [Usage(UsageKind.AVERAGED, remark=f"with decay {ema.decays[network]:g} as {network}.ema")]
+    return [
+        Usage(UsageKind.AVERAGED, remark=f"with decay {average.decay:g} as {average.name}")
+        for average in config.averages_of(network)
+    ]
 
 
 def _callers(config: Config, name: str, original: str) -> Iterator[Usage]:
@@ -124,14 +125,14 @@ def _callers(config: Config, name: str, original: str) -> Iterator[Usage]:
 
     Args:
         name: The name that is explained.
-        original: The same without `.ema`.
+        original: The network itself, where that is the name of an average.
     """
     components = _training(config)
     for evaluation in config.evaluations.values():
         components += _parts_of_evaluation(evaluation)
     components += [(callback, callback.when) for step in config.steps.values() for callback in step.callbacks.values()]
     for component, when in components:
-        called = [use.name for use in component.networks if use.name.removesuffix(".ema") == original]
+        called = [use.name for use in component.networks if network_of(use.name) == original]
         if called:
             yield _by(UsageKind.CALLED_BY, component, when, alias=repr(called[0]) if called[0] != name else "")
 
@@ -218,6 +219,7 @@ def all_components(config: Config) -> Iterator[GatedComponent]:
         components += [(part, when & part.when) for part in parts]
     for evaluation in config.evaluations.values():
         components += _parts_of_evaluation(evaluation)
+    components += [(phase, ALWAYS) for number in config.numbers for phase in number.phases]
     for component, when in components:
         yield from _with_inner(component, when)
 

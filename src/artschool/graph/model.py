@@ -217,6 +217,7 @@ def _networks(config: Config) -> Iterator[GraphNetwork]:
         type_name = component.registered.name if component.registered else "?"
         status = f"trained by {', '.join(trainers)}" if trainers else "frozen"
         yield GraphNetwork(name, type_name, status, bool(trainers), component.node.place)
-    for name, decay in (config.sections.ema.decays if config.sections.ema else {}).items():
-        place = config.networks[name].node.place
-        yield GraphNetwork(f"{name}.ema", "average", f"of {name}, decay {decay:g}", False, place, is_average=True)
+    for average in config.averages.values():
+        status = f"of {average.of}, decay {average.decay:g}"
+        place = config.networks[average.of].node.place
+        yield GraphNetwork(average.name, "average", status, False, place, is_average=True)

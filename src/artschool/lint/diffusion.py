@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from artschool.config.component import network_of
 from artschool.config.structure import Component
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
@@ -74,7 +75,7 @@ def _pairs(subject: Subject) -> Iterator[tuple[Component, Component]]:
     training = [component for component in of_steps if has_role(component, ComponentRole.SAMPLER_TRAINING)]
     samplers = [c for c in [*of_steps, *of_evaluations] if has_role(c, ComponentRole.SAMPLER)]
     for sample in samplers:
-        called = {use.name.removesuffix(".ema") for use in sample.networks}
+        called = {network_of(use.name) for use in sample.networks}
         found = [c for c in training if _fit(sample, c) and called & {use.name for use in c.networks}]
         if len(found) == 1:
             yield sample, found[0]

@@ -23,7 +23,6 @@ def samples_without_average(subject: Subject) -> Iterator[Fault]:
 
     Source: Song and Ermon 2020, arXiv:2006.09011; for GANs, Karras et al. 2018, arXiv:1710.10196.
     """
-    ema = subject.config.sections.ema
     adversarial = _adversarially_trained(subject)
     for evaluation in subject.config.evaluations.values():
         scored = any(has_role(metric, ComponentRole.COMPARES_DISTRIBUTIONS) for metric in evaluation.metrics.values())
@@ -32,9 +31,11 @@ def samples_without_average(subject: Subject) -> Iterator[Fault]:
                 drawn = has_role(component, ComponentRole.SAMPLER) or (scored and use.name in adversarial)
                 if not drawn or not subject.is_trained(use.name):
                     continue
-                averaged = ema is not None and use.name in ema.decays
-                if not averaged or not evaluation.section.ema:
-                    why = "the evaluation has `ema: false`" if averaged else "`ema` does not average it"
+                averaged = subject.config.averages_of(use.name)
+                if use.name not in subject.config.averages_in(evaluation):
+                    chosen = evaluation.section.ema
+                    given = "the evaluation has `ema: false`" if not chosen else "the `ema` of the evaluation lacks it"
+                    why = given if averaged else "`ema` does not average it"
                     message = f"draws samples with the last weights of {use.name!r}: {why}"
                     yield Fault(use.place, f"{component.path}.{use.parameter}", message)
 

@@ -10,6 +10,7 @@ from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, has_role, option, place_of, type_name
 from artschool.registry import ComponentRole
 from artschool.registry.entries import DatasetEntry, LossEntry, OptimizerEntry
+from artschool.registry.schedule import Schedule
 
 MAX_RATE = {ComponentRole.GRADIENT_DESCENT: 10.0, ComponentRole.ADAPTIVE: 0.1}
 LARGE_DECAY = 0.05
@@ -38,8 +39,11 @@ def negative_weight(subject: Subject) -> Iterator[Fault]:
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
-            if has_role(loss, ComponentRole.MINIMIZED) and isinstance(loss.entry, LossEntry) and loss.entry.weight < 0:
-                yield fault(loss, "weight", f"is {loss.entry.weight:g}, so the step maximizes the loss")
+            if has_role(loss, ComponentRole.MINIMIZED) and isinstance(loss.entry, LossEntry):
+                weight = loss.entry.weight
+                if isinstance(weight, Schedule) or weight >= 0:
+                    continue
+                yield fault(loss, "weight", f"is {weight:g}, so the step maximizes the loss")
 
 
 def coupled_decay(subject: Subject) -> Iterator[Fault]:
@@ -115,7 +119,7 @@ def idle_clipping(subject: Subject) -> Iterator[Fault]:
     """
     for step in subject.config.steps.values():
         limit = step.section.clip_grad_norm
-        if limit is not None and limit > MAX_CLIPPING:
+        if isinstance(limit, float) and limit > MAX_CLIPPING:
             place = place_of(step.node, "clip_grad_norm")
             yield Fault(place, f"steps.{step.name}.clip_grad_norm", f"is {limit:g}, which hardly ever clips anything")
 
@@ -141,11 +145,15 @@ def slow_average(subject: Subject) -> Iterator[Fault]:
     It averages about the last `1 / (1 - decay)` weights. In a short run, a decay of 0.9999 keeps much of the random
     initial weights. Below 0.5, the average hardly differs from the last weights.
     """
-    ema = subject.config.sections.ema
-    for network, decay in ema.decays.items() if ema is not None else ():
+    networks = subject.config.tree.at(("ema", "networks"))
+    for entry, average in subject.config.averages.items():
+        network, decay, written = average.of, average.decay, networks.get(entry)
+        if isinstance(decay, Schedule):
+            continue
         updates = sum(filter(None, (_updates(subject, step.name) for step in subject.trainers(network))))
-        given = isinstance(ema.networks, dict) if ema is not None else False
-        path = ("ema", "networks", network) if given else ("ema", "decay")
+        own = ("ema", "networks", entry, "decay") if written and written.get("decay") else ("ema", "networks", entry)
+        is_shared = written is None or (isinstance(written.value, dict) and written.get("decay") is None)
+        path = ("ema", "decay") if is_shared else own
         place = place_of(subject.config.tree, *path)
         # Rounded, as 1 / (1 - 0.9) is a little more than 10.
         reach = round(1 / (1 - decay), 6) if decay < 1 else float("inf")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When
-from artschool.engine.schedules import Phase, Schedule
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, option
@@ -57,11 +55,6 @@ def outlived_losses(subject: Subject) -> Iterator[Fault]:
             yield Fault(
                 step.node.start, f"steps.{step.name}", message, f"Fix: write `before: {max(known)}` at the step."
             )
-
-
-def schedule_of(step: StepConfig) -> Schedule:
-    """The learning rate schedule of a step."""
-    return Schedule([_phase(phase) for phase in step.schedule])
 
 
 def _groups(step: StepConfig) -> Iterator[_Group]:
@@ -115,7 +108,7 @@ def _is_idle(step: StepConfig, group: _Group, whens: list[When]) -> bool:
     points = {at for when in whens for at in _points(when)}
     points |= {at for when in whens for phase in step.schedule if (at := when.first(_start(phase))) is not None}
     try:
-        schedule = schedule_of(step)
+        schedule = step.rates
         return all(schedule.rate(group.base, at - group.shift) <= ALMOST_ZERO * group.base for at in points)
     except Exception:  # a plugin's schedule may raise anything, and training reports it
         return False
@@ -134,12 +127,6 @@ def _points(when: When) -> Iterator[int]:
 def _start(phase: Component) -> int:
     assert isinstance(phase.entry, ScheduleEntry)
     return phase.entry.from_
-
-
-def _phase(component: Component) -> Phase:
-    entry = component.entry
-    assert isinstance(entry, ScheduleEntry) and component.registered is not None
-    return Phase(partial(component.registered.target, **component.options()), entry.from_, entry.scale, entry.warmup)
 
 
 RULES = rules_of(idle_schedule, outlived_losses)

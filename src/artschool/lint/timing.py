@@ -9,7 +9,7 @@ from artschool.config.flow import components_of
 from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When, first_uncovered
 from artschool.errors import Fault
-from artschool.lint.rates import ALMOST_ZERO, RATE_SAMPLES, schedule_of
+from artschool.lint.rates import ALMOST_ZERO, RATE_SAMPLES
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import StepLoss, Subject, fault, option, place_of
 from artschool.registry.entries import ScheduleEntry
@@ -202,7 +202,7 @@ def _rates(step: StepConfig, iterations: list[int]) -> list[float]:
     if not isinstance(base, int | float):
         return []
     try:
-        schedule = schedule_of(step)
+        schedule = step.rates
         return [schedule.rate(float(base), iteration) for iteration in iterations]
     except Exception:  # a plugin's schedule may raise anything, and training reports it
         return []

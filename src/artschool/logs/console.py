@@ -130,10 +130,12 @@ def print_plan(console: Console, run: RunState) -> None:
     """Print the parts of a run and its folder."""
     lines: list[tuple[str, str, str]] = []
     trained = {name for step in run.steps for name in step.networks if step.update}
+    averages = run.sections.ema.averages.values() if run.sections.ema is not None else ()
     for name, network in run.networks.items():
         size = sum(parameter.numel() for parameter in network.parameters())
         how = "trained" if name in trained else "frozen"
-        average = f", averaged with decay {run.emas[name].decay:g}" if name in run.emas else ""
+        decays = [average.decay for average in averages if average.of == name]
+        average = "".join(f", averaged with decay {decay:g}" for decay in decays)
         kind = type(network).__name__.removeprefix("FSDP")  # torch gives a sharded network a class of its own.
         lines.append(("network", name, f"{kind}, {size:,} parameters, {how}{average}"))
     for step in run.steps:

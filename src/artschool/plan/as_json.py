@@ -8,6 +8,7 @@ from typing import Any
 from artschool.plan.iterations import Iterations
 from artschool.plan.rates import Group
 from artschool.plan.report import Event, Loss, Range, Span, StepTimeline, Timeline
+from artschool.registry.schedule import Schedule
 
 
 def as_json(timeline: Timeline, at: Sequence[int] | None = None) -> dict[str, Any]:
@@ -34,6 +35,10 @@ def as_json(timeline: Timeline, at: Sequence[int] | None = None) -> dict[str, An
             }
             for network in timeline.networks
         },
+        "numbers": {
+            number.name: [{"iteration": i, "value": value} for i, value in timeline.values(number, at)]
+            for number in timeline.numbers
+        },
         "evaluations": {event.name: _event(event) for event in timeline.evaluations},
         "checkpoints": _event(timeline.saves),
         "pictures": _event(timeline.pictures) if timeline.pictures else None,
@@ -57,7 +62,8 @@ def _step(step: StepTimeline, at: Sequence[int] | None) -> dict[str, Any]:
 
 
 def _loss(loss: Loss) -> dict[str, Any]:
-    return {"weight": loss.weight, "every": loss.every, **_iterations(loss.computed)}
+    weight = loss.weight.written if isinstance(loss.weight, Schedule) else loss.weight
+    return {"weight": weight, "every": loss.every, **_iterations(loss.computed)}
 
 
 def _span(span: Span) -> dict[str, Any]:

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from artschool.build.run import schedule_of
-from artschool.config.structure import Component, StepConfig
-from artschool.engine.schedules import Schedule
-from artschool.registry.entries import GroupEntry, OptimizerEntry, ScheduleEntry
-
-CHANGES = ("milestones", "period", "iterations", "step_size")
-"""Options of schedules that count iterations from the start of their phase."""
+from artschool.config.numbers import changes_of, log_name
+from artschool.config.structure import Component, Config, StepConfig
+from artschool.registry.entries import GroupEntry, OptimizerEntry
+from artschool.registry.schedule import Schedule
 
 
 @dataclass(frozen=True)
@@ -36,13 +32,35 @@ class Group:
         return None if self.base is None else self.schedule.rate(self.base, iteration - self.shift)
 
 
+@dataclass(frozen=True)
+class Number:
+    """A number that a schedule changes.
+
+    Attributes:
+        name: Its name in the log.
+        changes: The iterations at which a phase, milestone or warm-up begins or ends.
+    """
+
+    name: str
+    schedule: Schedule
+    changes: tuple[int, ...]
+
+
+def numbers_of(config: Config) -> list[Number]:
+    """The numbers that schedules change, in the order of the file."""
+    return [
+        Number(log_name(n.path), n.schedule, tuple(sorted({at for phase in n.phases for at in changes_of(phase)})))
+        for n in sorted(config.numbers, key=lambda number: (number.node.place.line, number.node.place.column))
+    ]
+
+
 def groups_of(step: StepConfig) -> list[Group]:
     """The groups of a step: first the parameters that no pattern matches, then patterns whose rate may differ."""
     optimizer = step.optimizer
     if optimizer is None or not isinstance(optimizer.entry, OptimizerEntry):
         return []
-    schedule, own = schedule_of(step), _number(optimizer.options().get("lr"))
-    changes = tuple(sorted({at for phase in step.schedule for at in _changes(phase)}))
+    schedule, own = step.rates, _number(optimizer.options().get("lr"))
+    changes = tuple(sorted({at for phase in step.schedule for at in changes_of(phase)}))
     groups = [Group("", own, 0, schedule, changes)]
     for entry in optimizer.entry.param_groups:
         options = entry.model_extra or {}
@@ -57,18 +75,6 @@ def milestones_of(phase: Component) -> list[int]:
     """The milestones of a phase, counted from its start."""
     listed = phase.options().get("milestones")
     return [at for at in listed if isinstance(at, int)] if isinstance(listed, list) else []
-
-
-def _changes(phase: Component) -> Iterator[int]:
-    entry = phase.entry
-    assert isinstance(entry, ScheduleEntry)
-    yield entry.from_
-    if entry.warmup:
-        yield entry.from_ + entry.warmup - 1  # The first iteration at the full rate.
-    for name, value in phase.options().items():
-        if name in CHANGES:
-            listed = value if isinstance(value, list) else [value]
-            yield from (entry.from_ + at for at in listed if isinstance(at, int))
 
 
 def _name(entry: GroupEntry) -> str:

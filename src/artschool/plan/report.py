@@ -9,7 +9,8 @@ from typing import NamedTuple
 from artschool.data.sampler import Batches
 from artschool.errors import Fault
 from artschool.plan.iterations import Iterations
-from artschool.plan.rates import Group
+from artschool.plan.rates import Group, Number
+from artschool.registry.schedule import Schedule
 
 
 class Range(NamedTuple):
@@ -33,7 +34,7 @@ class Loss:
     """
 
     name: str
-    weight: float
+    weight: float | Schedule
     every: int
     computed: Iterations
 
@@ -129,6 +130,7 @@ class Timeline:
         samples: The number of samples used until the end; None if unknown.
         evaluations, pictures, logs: When they happen.
         saves: When checkpoints are saved. With `keep_best`, only the certain ones.
+        numbers: The numbers that schedules change.
         warnings: What the file asks for and the run never does.
     """
 
@@ -145,11 +147,24 @@ class Timeline:
     saves: Event
     pictures: Event | None
     logs: Event
+    numbers: list[Number]
     warnings: list[Fault]
 
     def epochs(self, iteration: int) -> float | None:
         """The number of passes over the data after some iterations; None if unknown."""
         return iteration / self.batches.per_epoch if self.batches else None
+
+    def values(self, number: Number, at: Sequence[int] | None = None) -> list[tuple[int, float]]:
+        """A number by iteration.
+
+        Args:
+            number: One of the numbers.
+            at: The iterations. None: the first and the last, and those at which its schedule changes.
+        """
+        if at is None:
+            last = self.stop - 1
+            at = sorted({self.start, last, *(point for point in number.changes if self.start <= point <= last)})
+        return [(iteration, number.schedule.at(iteration)) for iteration in at]
 
     @property
     def summary(self) -> str:

@@ -13,7 +13,7 @@ from artschool.data.sampler import Batches
 from artschool.engine.run_state import samples_after
 from artschool.errors import ConfigError, Fault
 from artschool.plan.iterations import Iterations
-from artschool.plan.rates import groups_of
+from artschool.plan.rates import groups_of, numbers_of
 from artschool.plan.report import Event, Loss, NetworkTimeline, Range, Span, StepTimeline, Timeline
 from artschool.plan.warnings import warnings
 from artschool.registry.entries import DatasetEntry, LossEntry
@@ -55,6 +55,7 @@ def timeline(config: Config, batches: Batches | None, unknown: str = "") -> Time
         saves=events.saves,
         pictures=events.pictures,
         logs=events.at("log", config.sections.log.every, at_end=True),
+        numbers=numbers_of(config),
         warnings=warnings(config, during, {step.name: step for step in steps}),
     )
 
@@ -126,8 +127,8 @@ def _network(name: str, config: Config, steps: list[StepTimeline], during: When)
     own = [step for step in steps if name in step.networks]
     counts = [step.networks[name] for step in own]
     total = Range(sum(count.least for count in counts), sum(count.most for count in counts))
-    section, average = config.sections.ema, None
-    if section is not None and name in section.decays:
+    average = None
+    if config.averages_of(name):
         # Once per iteration, even if several steps update the network.
         at = _union(_moves(config.steps[step.name], config, name) & during for step in own)
         exact = all(count.least == count.most for count in counts)

@@ -131,11 +131,11 @@ def _start(phase: Component) -> int:
 
 
 def _averages(config: Config, steps: Mapping[str, StepTimeline]) -> Iterator[Fault]:
-    section = config.sections.ema
     networks = config.tree.at(("ema", "networks"))
-    for index, name in enumerate(section.decays if section else ()):
+    for index, (entry, average) in enumerate(config.averages.items()):
+        name = average.of
         if not any(step.networks[name].most for step in steps.values() if name in step.networks):
-            node = networks.child(name) or networks.child(index) or networks
+            node = networks.child(entry) or networks.child(index) or networks
             yield _warning(node, "ema.networks", f"the average of {name!r} never changes: no step updates {name!r}")
 
 

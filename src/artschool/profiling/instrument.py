@@ -34,7 +34,7 @@ def instrumented(run: Run, config: Config, recorder: Recorder) -> Iterator[None]
         _WatchedNetwork(network, f"networks.{name}", config.networks[name].node.place, methods, recorder)
     for name, ema in run.emas.items():
         place = config.networks[name].node.place
-        _WatchedNetwork(ema.module, f"networks.{name}.ema", place, methods, recorder)
+        _WatchedNetwork(ema.module, f"networks.{ema.name}", place, methods, recorder)
         _watch_method(ema, "update", recorder, f"ema.{name}", "ema", _place(config, "ema", "networks", name))
     for step in run.steps:
         _watch_step(step, config, recorder)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from artschool.components.builtins import load_builtins
 from artschool.config import plugins
 from artschool.config.flow import check_flow
+from artschool.config.numbers import check_numbers
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
 from artschool.config.structure import Config, structure
@@ -39,6 +40,7 @@ def check_tree(
     faults += [fault for fault in found if not (plugins_fail and fault.kind is FaultKind.UNKNOWN_COMPONENT)]
     if config is not None:
         faults += check_references(config)
+        faults += check_numbers(config)
         flow_faults, warnings = check_flow(config)
         faults += flow_faults
         config.warnings += [*notes, *warnings, *warn_of_unused(config)]

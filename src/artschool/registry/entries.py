@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from artschool.registry.schedule import FractionNumber, NotNegativeNumber, Number
 from artschool.registry.signature import Count, Fraction, Key, Natural, NotNegative
 
 ParameterKind = Literal["weight", "bias", "norm", "embedding"]
@@ -57,10 +58,10 @@ class LossEntry(Gated):
     """A loss: reads keys and returns a scalar.
 
     Attributes:
-        weight: Factor of the loss in the total loss of the step.
+        weight: Factor of the loss in the total loss of the step: a number or a schedule.
     """
 
-    weight: float
+    weight: Number
 
 
 class WeightsEntry(BaseModel):
@@ -309,7 +310,7 @@ class OptimizerEntry(Gated):
 
 
 class ScheduleEntry(Entry):
-    """A phase of the learning rate.
+    """A phase of the learning rate, or of another number. The base rate of another number is 1.
 
     Attributes:
         from: First iteration of the phase. The curve of the phase counts from it.
@@ -333,9 +334,10 @@ class LoggerEntry(Entry):
 
 OPTIMIZER_BOUNDS: dict[str, Any] = {
     "lr": NotNegative,
-    "weight_decay": NotNegative,
-    "momentum": NotNegative,
-    "eps": NotNegative,
-    "betas": Fraction,
+    "weight_decay": NotNegativeNumber,
+    "momentum": NotNegativeNumber,
+    "eps": NotNegativeNumber,
+    "betas": FractionNumber,
 }
-"""Bounds of the numbers in optimizer options, which torch checks late or not at all."""
+"""Bounds of the numbers in optimizer options, which torch checks late or not at all. All but `lr`, which the schedule
+of the step changes, may have a schedule of their own."""

@@ -15,7 +15,19 @@ from typing import Annotated, Any, Union
 from torch import Tensor, nn
 
 from artschool.errors import ConfigError
-from artschool.registry.signature import MISSING, Context, Key, Marker, NetworkName, Parameter, Role, Signature, Whole
+from artschool.registry.schedule import OrSchedule, may_change
+from artschool.registry.signature import (
+    MISSING,
+    Context,
+    Key,
+    Marker,
+    MayChange,
+    NetworkName,
+    Parameter,
+    Role,
+    Signature,
+    Whole,
+)
 
 
 def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequence[str] = ()) -> Signature:
@@ -135,6 +147,11 @@ def _read_parameter(owner: str, parameter: inspect.Parameter, annotation: Any, *
         if has_default:
             return None  # A file cannot give a value, so the default applies.
         raise ConfigError(f"{owner}: parameter '{parameter.name}' {error}") from None
+    if may_change(file_type) and not at_call:
+        raise ConfigError(
+            f"{owner}: parameter '{parameter.name}' is Scheduled, but is given only once. "
+            "Fix: take it in the method or function that each iteration calls"
+        )
     roles = sorted({marker.role.value for marker in found})
     if len(roles) > 1:
         raise ConfigError(
@@ -170,7 +187,10 @@ def _file_type(annotation: Any, found: set[Marker]) -> Any:
 def _file_type_of_annotated(annotation: Any, extras: Sequence[Any], found: set[Marker]) -> Any:
     marker = next((extra for extra in extras if isinstance(extra, Marker)), None)
     if marker is None:
-        return Annotated[(_file_type(annotation, found), *extras)]
+        others = [extra for extra in extras if not isinstance(extra, MayChange)]
+        plain = _file_type(annotation, found)
+        number = Annotated[(plain, *others)] if others else plain
+        return number if len(others) == len(extras) else Annotated[Any, OrSchedule(number)]
     found.add(marker)
     if marker.role is Role.NESTED:
         return Annotated[dict[str, Any], marker]

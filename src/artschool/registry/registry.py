@@ -37,6 +37,7 @@ class Kind:
         entry: The options that every entry of the kind may have.
         provided: Number of leading parameters that the trainer provides when it builds or calls a component.
         calls: The methods that may take the keys; the first that a class defines does. Empty: no keys.
+        nested: The options that every entry inside another component may have.
         bounds: The type that replaces `float` in the annotation of an option, by the option's name. Such an option
             takes no key.
     """
@@ -47,6 +48,7 @@ class Kind:
     provided: int = 0
     calls: tuple[str, ...] = ()
     bounds: Mapping[str, Any] = field(default_factory=dict)
+    nested: type[entries.Entry] = entries.Entry
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class Registered:
     def nested(self) -> type[BaseModel]:
         """The model of an entry nested in another component, without keys: the outer component provides them."""
         own = [parameter for parameter in self.signature.parameters if parameter.role is not Role.KEY]
-        return _model(self.name, entries.Entry, own)
+        return _model(self.name, self.kind.nested, own)
 
     @property
     def target(self) -> Callable[..., Any]:
@@ -321,7 +323,7 @@ metrics = Registry(Kind("metrics", "metric", entries.MetricEntry, calls=("update
 optimizers = Registry(
     Kind("optimizers", "optimizer", entries.OptimizerEntry, provided=1, bounds=entries.OPTIMIZER_BOUNDS)
 )
-schedules = Registry(Kind("schedules", "schedule", entries.ScheduleEntry, provided=2))
+schedules = Registry(Kind("schedules", "schedule", entries.ScheduleEntry, provided=2, nested=entries.ScheduleEntry))
 callbacks = Registry(Kind("callbacks", "callback", entries.CallbackEntry, provided=1))
 loggers = Registry(Kind("loggers", "logger", entries.LoggerEntry))
 

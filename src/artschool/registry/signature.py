@@ -105,6 +105,15 @@ class Pattern:
         return core_schema.custom_error_schema(text, custom_error_type="form", custom_error_message=self.words)
 
 
+@dataclass(frozen=True)
+class MayChange:
+    """Marks an option of a call whose number a file may schedule."""
+
+
+Scheduled: TypeAlias = Annotated[float, MayChange()]
+"""A number that may change in training: the file gives a number or a schedule, each call receives a number."""
+
+
 MISSING: Any = inspect.Parameter.empty
 
 

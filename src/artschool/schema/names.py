@@ -48,7 +48,10 @@ def _averaged(tree: Node) -> set[str]:
     """The names of moving averages."""
     node = (tree.get("ema") or tree).get("networks")
     listed = node.plain() if node is not None and tree.get("ema") is not None else []
-    return {f"{name}.ema" for name in (listed if isinstance(listed, list | dict) else [])}
+    if not isinstance(listed, dict):
+        return {f"{name}.ema" for name in (listed if isinstance(listed, list) else [])}
+    others = {name: value["of"] for name, value in listed.items() if isinstance(value, dict) and "of" in value}
+    return {f"{others[name]}.{name}" if name in others else f"{name}.ema" for name in listed}
 
 
 def name_schema(known: Iterable[str]) -> Schema:

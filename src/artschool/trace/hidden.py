@@ -27,7 +27,8 @@ class HiddenParameters:
         self.found: dict[str, dict[str, Tensor]] = {}
         self.unknown: dict[Tensor, str] = {}
         self._registered = registered
-        self._owners: dict[str, object] = {name: each for name, each in modules.items() if not name.endswith(".ema")}
+        averages = {name for name in modules if name.rpartition(".")[0] in modules}
+        self._owners: dict[str, object] = {name: each for name, each in modules.items() if name not in averages}
         self._functions: dict[str, object] = {}
         self._at_start: dict[int, tuple[str, str, Tensor]] | None = None
 

@@ -176,9 +176,9 @@ class _Measurement:
                     work.offloaded = _bytes_of_offloaded(step.update)
                 yield step.graph.name, work
         with self._counter.counted() as work:
-            for name, ema in run.emas.items():
-                if name in moved:
-                    ema.update(moved[name])
+            for ema in run.emas.values():
+                if ema.of in moved:
+                    ema.update(moved[ema.of])
         yield AVERAGES_UPDATE, work
         run.meters.clear()
 

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from artschool.config.component import network_of
 from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config
 from artschool.errors import ArtschoolError, ConfigError, Fault, FaultKind, Place, StateError, allowed
@@ -74,7 +75,7 @@ class Observer:
         """
         component, before = self.components[call.path], set(state.values)
         for use in component.networks:
-            self.callers.setdefault(use.name.removesuffix(".ema"), component.path)
+            self.callers.setdefault(network_of(use.name), component.path)
         reads = [use.name for use in component.reads]
         gradient_in = any(has_gradient(state.values.get(name)) for name in reads)
         contents, written = Contents(state.values), Writes(state.values, self._location)

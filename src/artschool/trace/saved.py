@@ -36,8 +36,9 @@ class SavedState:
         self.notes: list[str] = []
         self._config = config
         networks = {f"networks.{name}": network for name, network in run.networks.items()}
-        self._averages = {f"ema.networks.{name}": ema.module for name, ema in run.emas.items()}
-        self._modules: dict[str, nn.Module] = {**networks, **self._averages, **run.modules}
+        averages = {f"ema.networks.{name}": ema.module for name, ema in run.emas.items()}
+        self._averages = {f"ema.networks.{name}": ema.of for name, ema in run.emas.items()}
+        self._modules: dict[str, nn.Module] = {**networks, **averages, **run.modules}
         updates = {step.graph.name: step.update for step in run.steps if step.update is not None}
         self._optimizers = {f"steps.{name}.optimizer": update.optimizer for name, update in updates.items()}
         self._at_start = {path: _described(module) for path, module in self._modules.items()}
@@ -47,8 +48,8 @@ class SavedState:
         """What a checkpoint of the run, which has trained, could not hold, and what a new run could not load."""
         found = {path: self._of_module(path, module) for path, module in self._modules.items()}
         found |= {path: self._attempt(path, partial(_try_optimizer, each)) for path, each in self._optimizers.items()}
-        for path in self._averages:
-            if found[path.removeprefix("ema.")] is not None:
+        for path, of in self._averages.items():
+            if found[f"networks.{of}"] is not None:
                 found[path] = None  # An average has the mistakes of its network.
         return [fault for fault in found.values() if fault is not None]
 

@@ -233,8 +233,9 @@ def checkpoint_bytes(run: Run) -> int:
     left_out = {id(parameter) for name in run.partly_saved for parameter in run.networks[name].parameters()}
     left_out -= {id(parameter) for step in run.steps if step.update for parameter in step.update.parameters}
     total = 0
+    averaged = {ema.name: ema.of for ema in run.emas.values()}
     for owner, module in run.stateful.items():
-        network = run.networks.get(owner.removesuffix(".ema"), module)
+        network = run.networks.get(averaged.get(owner, owner), module)
         names = {n for n, p in network.named_parameters(remove_duplicate=False) if id(p) in left_out}
         values = {name: value for name, value in module.state_dict().items() if name not in names}
         total += sum(value.nbytes for value in values.values() if isinstance(value, Tensor))

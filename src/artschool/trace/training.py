@@ -51,7 +51,7 @@ class TrainingTrace:
         self._config = config
         self._samples = batch
         self._sizes = MicroBatchSizes(config.sections.train, run.data.batches, run.iterations, world_size)
-        averages = {f"{name}.ema": ema.module for name, ema in run.emas.items()}
+        averages = {ema.name: ema.module for ema in run.emas.values()}
         modules = {**run.networks, **averages, **run.modules}
         self.observer = Observer(components_of_file(config), modules, real=real)
         self.memory = Memory()
@@ -181,10 +181,10 @@ class TrainingTrace:
                 raise ConfigError(Fault(place, path, message)) from error
 
     def _update_averages(self, moved: Mapping[str, list[Tensor | None]]) -> None:
-        for name in [name for name in self.run.emas if name in moved]:
+        for name, ema in [(name, ema) for name, ema in self.run.emas.items() if ema.of in moved]:
             place, path = self._config.tree.at(("ema", "networks", name)).place, f"ema.networks.{name}"
             try:
-                self.run.emas[name].update(moved[name])
+                ema.update(moved[ema.of])
             except Exception as error:
                 if not self.observer.real and is_about_missing_values(error):
                     raise Untraceable(f"{place}: {path} reads the values of tensors") from error
