@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
-from artschool.config.flow import components_of, declared_keys
+from artschool.config.data_keys import declared_keys
+from artschool.config.flow import components_of
 from artschool.config.parallel import sharded_networks
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.when import ALWAYS, When
