@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from artschool import ranks
+from artschool.config.streams import TRAIN
 from artschool.engine.background import copied
 from artschool.engine.meters import summed
 from artschool.engine.module_state import changed_buffers, tensors_of
@@ -162,6 +163,7 @@ def capture(
         "optimizer_tensors": len(tensors[OPTIMIZERS]),
         "meters": meters,
         "samples": run.samples,
+        "streams": run.streams.given,
         "data": _data(run),
         "seed": run.sections.seed,
         "world_size": ranks.world_size(),
@@ -176,9 +178,12 @@ def capture(
 
 def _data(run: RunState) -> dict[str, Any]:
     """The sizes of the data sets, which a resume compares."""
-    batches = run.data.batches
+    sizes = {
+        name: {"length": stream.batches.length, "batch_size": stream.batches.batch_size}
+        for name, stream in run.streams.by_name.items()
+    }
     evaluations = {evaluation.name: evaluation.batches.length for evaluation in run.evaluations}
-    return {"length": batches.length, "batch_size": batches.batch_size, "evaluations": evaluations}
+    return {**sizes.pop(TRAIN), "evaluations": evaluations, **({"streams": sizes} if sizes else {})}
 
 
 def _built_buffers(run: RunState) -> dict[str, Any]:
@@ -200,6 +205,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     report.changed += differences(state["config"], run.config)
     if state["world_size"] != ranks.world_size():
         report.changed.append(f"world_size: {state['world_size']} -> {ranks.world_size()} processes")
+    run.streams.go_to(_given(state))
     report.changed += _changes_of_data(run, state)
     modules = ModuleRestorer(run, checkpoint, report)
     modules.networks()
@@ -235,18 +241,31 @@ def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
 def _changes_of_data(run: RunState, state: Mapping[str, Any]) -> list[str]:
     """Other numbers of samples than before, a line for each data set."""
     then, now = state["data"], _data(run)
-    lines = []
-    if then["length"] != now["length"]:
-        lines.append(f"data.train: {then['length']} samples -> {now['length']} samples")
-    lines += [
-        f"evaluate.{name}: {length} samples -> {now['evaluations'][name]} samples"
-        for name, length in then.get("evaluations", {}).items()
-        if now["evaluations"].get(name, length) != length
+    before = {TRAIN: then, **then.get("streams", {})}
+    both = [(before[name], stream) for name, stream in run.streams.by_name.items() if name in before]
+    return [
+        *(
+            f"data.{stream.name}: {known['length']} samples -> {stream.batches.length} samples"
+            for known, stream in both
+            if known["length"] != stream.batches.length
+        ),
+        *(
+            f"evaluate.{name}: {length} samples -> {now['evaluations'][name]} samples"
+            for name, length in then.get("evaluations", {}).items()
+            if now["evaluations"].get(name, length) != length
+        ),
+        *(
+            f"data.{stream.name}: iteration {state['iteration']} is now in epoch {stream.batches.epoch(stream.given)}, "
+            "in an order of its own"
+            for known, stream in both
+            if (known["length"], known["batch_size"]) != (stream.batches.length, stream.batches.batch_size)
+        ),
     ]
-    if then["length"] != now["length"] or then["batch_size"] != now["batch_size"]:
-        epoch = run.data.batches.epoch(state["iteration"] + state.get("shift", 0))
-        lines.append(f"data.train: iteration {state['iteration']} is now in epoch {epoch}, in an order of its own")
-    return lines
+
+
+def _given(state: Mapping[str, Any]) -> dict[str, int]:
+    """The position of each stream in a checkpoint. Earlier versions have only `train`."""
+    return dict(state.get("streams", {TRAIN: state["iteration"] + state.get("shift", 0)}))
 
 
 def _samples_of_earlier_version(run: RunState, state: Mapping[str, Any]) -> int:
