@@ -32,6 +32,7 @@ from artschool.registry.signature import (
     Metric,
     Network,
 )
+from artschool.registry.units import Iterations
 from artschool.start import load, load_trained
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Injector",
+    "Iterations",
     "Logger",
     "Loss",
     "Metric",

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.build.bind import Binder, construct
-from artschool.build.data import batches_of, build_data, train_data
+from artschool.build.bind import Binder
+from artschool.build.data import batches_of, build_data, check_epoch, train_data
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.build.torch_flags import set_torch_flags
+from artschool.config.construct import construct
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.parallel import sharded_networks
@@ -78,6 +79,7 @@ def build(
     context = TrainContext(device, Meters())
     loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
     data = train_data(config, loaders["train"])
+    check_epoch(config, data.batches)
     meshes = meshes_of(config, device)
     networks = {
         name: _network(component, file.seed, note, is_sharded=meshes[name] is not None)

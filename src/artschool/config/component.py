@@ -16,6 +16,7 @@ from artschool.errors import MAX_LISTED, Fault, FaultKind, Place, allowed, neare
 from artschool.registry import REGISTRIES, Registered, Registry, other_kind
 from artschool.registry.entries import Gated, GroupEntry, OptimizerEntry
 from artschool.registry.signature import Parameter, Role
+from artschool.registry.units import Units
 from artschool.wording.counting import counted
 from artschool.wording.synonyms import OPTIONS, TYPES
 
@@ -56,7 +57,7 @@ class Component:
     def when(self) -> When:
         """The iterations at which the gates of its own entry are open."""
         entry = self.entry
-        return When(entry.after, entry.before, entry.every) if isinstance(entry, Gated) else ALWAYS
+        return When.gated(entry.after, entry.before, entry.every) if isinstance(entry, Gated) else ALWAYS
 
     @property
     def reads(self) -> list[Use]:
@@ -112,10 +113,15 @@ def _place_of(node: Node, name: str) -> Place:
 
 
 class ComponentReader:
-    """Reads components and collects their faults."""
+    """Reads components and collects their faults.
 
-    def __init__(self) -> None:
+    Args:
+        units: What an iteration is in epochs and samples. None: numbers have no units.
+    """
+
+    def __init__(self, units: Units | None = None) -> None:
         self.faults: list[Fault] = []
+        self._units = units
 
     def components(self, kind: str, node: Node, path: str) -> dict[str, Component]:
         """The components in the mapping of `node` that the last part of `path` names, by name."""
@@ -140,7 +146,7 @@ class ComponentReader:
                 return component
             component.node = node = self._name_inputs(registered, node, path)
         takes = [name for name in registered.takes if not nested or name in _aliases(model)]
-        entry, faults = validate(model, node, path, takes, registered.name)
+        entry, faults = validate(model, node, path, takes, registered.name, units=self._units)
         self.faults += faults
         component.registered, component.entry = registered, entry
         if entry is not None:
@@ -179,7 +185,8 @@ class ComponentReader:
                     names, owner = [*GroupEntry.model_fields, *options], f"a group of {registered.name}"
                     place, at = child.start, f"{where}.{key}"
                     self.faults.append(Fault.unknown_option(place, at, key, names, owner=owner, synonyms=OPTIONS))
-            self.faults += validate(registered.model, replace(node, value=known), where, (), registered.name)[1]
+            whole = replace(node, value=known)
+            self.faults += validate(registered.model, whole, where, (), registered.name, units=self._units)[1]
 
     def _name_inputs(self, registered: Registered, node: Node, path: str) -> Node:
         """Replace `in:` by the parameters that it sets."""

@@ -13,6 +13,7 @@ from artschool.config.misplaced import where_it_belongs
 from artschool.config.source import Node
 from artschool.config.when import When
 from artschool.errors import Fault
+from artschool.registry.units import Units
 
 __all__ = ["Component", "Config", "EvaluationConfig", "StepConfig", "Use", "names_in", "structure"]
 
@@ -55,7 +56,12 @@ class EvaluationConfig:
 
 @dataclass
 class Config:
-    """A file as typed sections and components, from which `build` makes a run."""
+    """A file as typed sections and components, from which `build` makes a run.
+
+    Attributes:
+        tree: The composed file, as written.
+        units: What an iteration is in the units of the file. Everywhere but in `tree`, iterations are numbers.
+    """
 
     tree: Node
     sections: sections.FileSections
@@ -64,6 +70,7 @@ class Config:
     steps: dict[str, StepConfig]
     evaluations: dict[str, EvaluationConfig]
     loggers: dict[str, Component]
+    units: Units = field(default_factory=Units)
     warnings: list[Fault] = field(default_factory=list)
 
     def averages_in(self, evaluation: EvaluationConfig) -> dict[str, str]:
@@ -72,24 +79,28 @@ class Config:
         return {name: f"{name}.ema" for name in ema.decays} if ema is not None and evaluation.section.ema else {}
 
 
-def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
+def structure(tree: Node, units: Units | None = None) -> tuple[Config | None, list[Fault]]:
     """Type a composed tree.
+
+    Args:
+        tree: The composed tree.
+        units: What an iteration is in epochs and samples, into which numbers with a unit are converted. None: numbers
+            have no units.
 
     Returns:
         The config and every fault. In spite of faults there is a config where steps, networks and data are sound, so
         that the flow of keys can be checked as well; otherwise None.
     """
-    reader = ComponentReader()
-    file, faults = validate(
-        sections.FileSections, tree, "", sections.FileSections.model_fields, "A file", home=where_it_belongs
-    )
+    reader = ComponentReader(units)
+    options = sections.FileSections.model_fields
+    file, faults = validate(sections.FileSections, tree, "", options, "A file", units=units, home=where_it_belongs)
     data = reader.components("datasets", tree, "data")
     networks = reader.components("networks", tree, "networks")
     steps = {name: _step_parts(reader, name, node) for name, node in mappings(tree, "steps")}
     evaluations = {name: _evaluation_parts(reader, name, node) for name, node in mappings(tree, "evaluate")}
     loggers = reader.components("loggers", tree.get("log") or tree, "log.loggers")
     if file is None:
-        file = _without_faulty_parts(tree, faults)
+        file = _without_faulty_parts(tree, faults, units)
     if file is None:
         return None, faults + reader.faults
     config = Config(
@@ -104,6 +115,7 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
             if name in file.evaluate
         },
         loggers=loggers,
+        units=units or Units(),
     )
     return config, faults + reader.faults
 
@@ -142,7 +154,7 @@ def _evaluation_parts(
     )
 
 
-def _without_faulty_parts(tree: Node, faults: Sequence[Fault]) -> sections.FileSections | None:
+def _without_faulty_parts(tree: Node, faults: Sequence[Fault], units: Units | None) -> sections.FileSections | None:
     """The sections with defaults in place of faulty ones; None where steps, data or networks are faulty."""
     faulty = {fault.path.split(".")[0] for fault in faults}
     if faulty & {"steps", "data", "networks", ""}:
@@ -154,4 +166,4 @@ def _without_faulty_parts(tree: Node, faults: Sequence[Fault]) -> sections.FileS
     value.setdefault("name", Node("unnamed", tree.place, None))
     train = Node({"iterations": Node(1 << 40, tree.place, None)}, tree.place, None)
     value.setdefault("train", train)
-    return validate(sections.FileSections, replace(tree, value=value), "", (), "")[0]
+    return validate(sections.FileSections, replace(tree, value=value), "", (), "", units=units)[0]
