@@ -73,12 +73,14 @@ class ModelSchemas:
         marked: Returns the schema of keys, networks and components.
         is_whole: Whether the file has no `base`, and so must write every required option itself.
         names: The names of the definitions of models, by their schemas.
+        has_named_entries: Whether null removes an entry of a mapping with free names.
     """
 
     definitions: Schema
     marked: MarkerSchema
     is_whole: bool
     names: dict[str, str] = field(default_factory=dict)
+    has_named_entries: bool = False
 
     def schema(self, model: type[BaseModel], name: str, texts: Mapping[str, str] = MappingProxyType({})) -> Schema:
         """The schema of a model: its properties and required options.
@@ -144,7 +146,9 @@ class _Converter:
             if schema.get(key) is False:
                 children[key] = False
             elif isinstance(schema.get(key), dict):
-                children[key] = self._value(schema[key])
+                removable = key == "additionalProperties" and self.settings.has_named_entries
+                value = self.converted(schema[key])
+                children[key] = or_reference(union([value, {"type": "null"}]) if removable else value)
         if "prefixItems" in schema:
             children["items"] = [self._value(part) for part in schema["prefixItems"]]
         return children
