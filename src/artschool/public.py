@@ -33,6 +33,7 @@ from artschool.registry.signature import (
     Network,
     Scheduled,
 )
+from artschool.registry.units import Iterations
 from artschool.start import load, load_trained
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "DataError",
     "Dataset",
     "Injector",
+    "Iterations",
     "Logger",
     "Loss",
     "Metric",

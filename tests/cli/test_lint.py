@@ -13,7 +13,7 @@ from tests.config.bad_files import SOUND
 
 pytestmark = pytest.mark.usefixtures("registries")
 FINDING = """\
-gan.yml:19:47: steps.gen.losses.pixel.weight: is 0, so the loss costs time and changes nothing (weight-zero)
+gan.yml:19:47: steps.gen.losses.pixel.weight: is 0, so the loss costs time and trains nothing (weight-zero)
     Fix: remove the loss.
 """
 EXPLAINED = """\
@@ -21,8 +21,9 @@ weight-zero
 
 A loss has weight 0.
 
-The loss and its gradient are computed, but change nothing. Remove the loss. To watch its value, an evaluation is
-cheaper.
+The loss and its gradient are computed, but train nothing. Remove the loss. To watch its value, an evaluation is
+cheaper. Each call of a network moves its spectral norms and running statistics, and draws the numbers of its
+dropout, so a run without the loss may differ.
 
 To allow it, write `# lint: allow weight-zero: reason` on its line or the line above.
 """

@@ -165,3 +165,34 @@ def test_who_writes_a_variable_as_elsewhere_is_told_how_here(written: str, monke
     fix = r"\n    Fix: write `\$\{env:TOKEN_OF_MINE\}` for the environment variable\.$"
     with pytest.raises(ConfigError, match=fix):
         composed({"x.yml": f"a: {written}\n"})
+
+
+def test_null_removes_a_named_entry_of_a_base() -> None:
+    files = {
+        "x.yml": "base: a.yml\nsteps: {gen: {losses: {gan: null}}, critic: null}\n",
+        "a.yml": "steps:\n  gen: {losses: {gan: {type: g}, l1: {type: l}}}\n  critic: {trains: critic}\n",
+    }
+    assert composed(files) == {"steps": {"gen": {"losses": {"l1": {"type": "l"}}}}}
+    gone = composed(files, "steps.gen=", "networks={a: {type: x}, b: {type: y}}", "networks.a=null")
+    assert gone == {"steps": {}, "networks": {"b": {"type": "y"}}}
+
+
+def test_null_is_a_value_where_it_has_a_meaning_and_where_nothing_is_below() -> None:
+    files = {
+        "x.yml": "base: a.yml\nsteps: {gen: {schedule: null}, m: null}\nnetworks: {gen: {weights: null}}\nema: null\n",
+        "a.yml": "steps: {gen: {schedule: {type: s}}}\nnetworks: {gen: {type: n, weights: w}}\nema: {networks: [g]}\n",
+    }
+    assert composed(files) == {
+        "steps": {"gen": {"schedule": None}, "m": None},
+        "networks": {"gen": {"type": "n", "weights": None}},
+        "ema": None,
+    }
+
+
+def test_an_entry_that_was_removed_can_come_back() -> None:
+    files = {
+        "x.yml": "base: [a.yml, b.yml]\nsteps: {gen: {trains: two}}\n",
+        "a.yml": "steps: {gen: {trains: one, every: 2}}\n",
+        "b.yml": "steps: {gen: null}\n",
+    }
+    assert composed(files) == {"steps": {"gen": {"trains": "two"}}}

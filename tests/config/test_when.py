@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from artschool.config.when import ALWAYS, When, first_uncovered
+from artschool.config.when import ALWAYS, NEVER, When, first_uncovered
 
 FAR = 400
 """Further than any bound below plus the longest common period."""
@@ -15,7 +15,8 @@ FAR = 400
 def draw(rng: random.Random) -> When:
     after = rng.choice([0, 0, rng.randrange(40)])
     before = rng.choice([None, None, rng.randrange(60)])
-    return When(after, before, rng.choice([1, 1, 2, 3, 4, 5, 6]))
+    every = rng.choice([1, 1, 2, 3, 4, 5, 6])
+    return When(after, before, every, rng.choice([0, rng.randrange(every)]))
 
 
 def members(when: When) -> set[int]:
@@ -28,6 +29,14 @@ def test_a_set_counts_its_bounds_in() -> None:
     assert members(When(7, 8, 3)) == set()
     assert members(When(9, 3)) == set()
     assert members(ALWAYS) == set(range(FAR))
+
+
+def test_a_remainder_begins_later_than_a_multiple() -> None:
+    assert members(When(3, 9, 3, 2)) == {5, 8}
+    assert (When(3, 9, 3, 2).first(), When(3, 9, 3, 2).last()) == (5, 8)
+    # i % 3 == 2 and i % 4 == 3: 11, 23, 35 by hand; i % 4 == 1 and i % 6 == 2 are odd and even.
+    assert When(every=3, at=2) & When(every=4, at=3) == When(every=12, at=11)
+    assert When(every=4, at=1) & When(every=6, at=2) == NEVER and NEVER.first() is None
 
 
 def test_both_is_what_each_contains() -> None:
@@ -69,3 +78,10 @@ def test_first_uncovered_is_the_first_that_no_writer_has() -> None:
 )
 def test_a_schedule_in_words(when: When, text: str) -> None:
     assert str(when) == text
+
+
+def test_a_gap_after_a_long_common_period_is_found_at_once() -> None:
+    # Three of four residues are written; the rest only every 1,171 x 16 iterations, and not at the third of them.
+    writers = [When(every=4, at=at) for at in (0, 1, 2)] + [When(before=7 + 2 * 16 * 1171, every=4, at=3)]
+    assert first_uncovered(ALWAYS, writers) == 7 + 2 * 16 * 1171 + 4
+    assert first_uncovered(ALWAYS, [When(every=2), When(every=2, at=1), *(When(every=p) for p in (997, 1009))]) is None

@@ -37,7 +37,7 @@ def test_a_comment_above_the_line_allows_it_through_other_comments() -> None:
 
 
 def test_a_comment_elsewhere_or_of_another_rule_allows_nothing() -> None:
-    said_of_it = "steps.gen.losses.pixel.weight: is 0, so the loss costs time and changes nothing (weight-zero)"
+    said_of_it = "steps.gen.losses.pixel.weight: is 0, so the loss costs time and trains nothing (weight-zero)"
     finding = f"file.yml:17:47: {said_of_it}"
     assert said(
         ("    losses:\n      pixel", "    # lint: allow weight-zero: why\n    losses:\n      pixel"), zero("")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from artschool.build.data import train_batches
+from artschool.config.when import Cycle
 from artschool.engine.run import Run
 from artschool.plan.report import Range, Timeline
 from artschool.plan.timeline import timeline
@@ -116,8 +117,8 @@ def test_gates_of_everything_by_hand(tmp_path: Path) -> None:
     assert [i for i in range(25) if i in both.trains] == [0, 3, 6, 9, 12, 18]
     # That `two` begins at 5 and `one` stays alone at 20 changes nothing of it.
     assert [(span.first, span.last, span.every, span.losses) for span in both.spans] == [
-        (0, 13, (3,), ("often", "seldom")),
-        (14, 20, (6,), ("seldom",)),
+        (0, 13, (Cycle(3),), ("often", "seldom")),
+        (14, 20, (Cycle(6),), ("seldom",)),
         (21, 24, (), ("seldom",)),
     ]
     # 5..19 of these.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from artschool.build.data import train_batches
+from artschool.config.when import Cycle
 from artschool.plan.report import Range, Timeline
 from artschool.plan.timeline import timeline
 from artschool.read.read import check_file
@@ -36,7 +37,7 @@ def test_numbers_of_photo_sr() -> None:
         (0, 319, ("pixel",)),
         (320, 599, ("pixel", "adversarial")),
     ]
-    assert [(s.first, s.last, s.every) for s in critic.spans] == [(300, 599, (1,))]
+    assert [(s.first, s.last, s.every) for s in critic.spans] == [(300, 599, (Cycle(1),))]
     assert gen.rates(gen.groups[0]) == [
         (0, pytest.approx(2e-3 / 30)),
         (29, 2e-3),

@@ -319,7 +319,7 @@ REFUSED: list[tuple[Any, str]] = [
     (
         reserved,
         "parameter 'weight' has a name that is reserved for every loss "
-        "(after, before, every, in, out, type, weight); rename it, or register a function that wraps the component",
+        "(after, before, every, in, type, weight); rename it, or register a function that wraps the component",
     ),
     (
         by_position,

@@ -30,6 +30,19 @@ def test_the_iterations_of_regimes_are_those_of_the_run(tmp_path: Path) -> None:
     assert regimes(config, 800, starts=[100]) == counts
 
 
+def test_regimes_that_meet_after_a_long_time_are_found(tmp_path: Path) -> None:
+    (tmp_path / "gan.yml").write_text(SOUND)
+    gates = ["steps.gen.every={of: 128, at: 5}", "steps.critic.every={of: 1171, at: 3}"]
+    config = check_file(tmp_path / "gan.yml", [*gates, "steps.critic.after=0", "train.iterations=300000"])
+    counts: dict[int, int] = {}
+    seen: dict[tuple[bool, ...], int] = {}
+    for i in range(300_000):
+        first = seen.setdefault((i % 128 == 5, i % 1171 == 3, i >= 600), i)
+        counts[first] = counts.get(first, 0) + 1
+    found = regimes(config, 300_000)
+    assert found == counts and 1 in found.values()
+
+
 def test_a_regime_whose_steps_run_as_elsewhere_is_covered(tmp_path: Path) -> None:
     (tmp_path / "gan.yml").write_text(SOUND)
     file = check_file(tmp_path / "gan.yml", ["steps.gen.losses.adversarial.after=700"])

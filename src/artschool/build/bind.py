@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -12,14 +11,13 @@ import torch
 from torch import nn
 
 from artschool.config.component import takes_list
+from artschool.config.construct import construct
 from artschool.config.mean_over import is_counted
 from artschool.config.structure import Component, names_in
 from artschool.engine.callbacks import GatedCallback
 from artschool.engine.evaluate import Accumulator, MeanOverSamples
 from artschool.engine.train_context import TrainContext
-from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
 from artschool.registry.entries import InjectorEntry, LossEntry
-from artschool.registry.plugin_line import plugin_line
 from artschool.registry.schedule import Schedule, value_at
 from artschool.registry.signature import Context, Role
 from artschool.steps.call import Call, InjectorCall, LossCall
@@ -202,30 +200,3 @@ def on_device(module: nn.Module, device: torch.device) -> nn.Module:
     """The module on a device; moved only if it is on another one."""
     is_there = all(tensor.device == device for tensor in (*module.parameters(), *module.buffers()))
     return module if is_there else module.to(device)
-
-
-def construct(component: Component, options: Mapping[str, Any], *provided: Any) -> Any:
-    """Call the class or factory of a component. Exceptions get the location of the component.
-
-    Raises:
-        ArtschoolError: The component rejected its options, failed, or needs a package that is not installed.
-    """
-    assert component.registered is not None
-    try:
-        return component.registered.target(*provided, **options)
-    except ModuleNotFoundError as error:
-        raise ResourceError(
-            f"{component.node.place}: {component.path}: requires the package {error.name!r}, which is not installed"
-        ) from error
-    except (ConfigError, ResourceError, DataError, CheckpointError) as error:
-        raise type(error)(f"{component.node.place}: {component.path}: {error}") from error
-    except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
-        problem = f"rejected its options: {error}{plugin_line(error, component.registered.target)}"
-        raise ConfigError(f"{component.node.place}: {component.path}: {component.registered.name} {problem}") from error
-    except Exception as error:  # A bug in the component; the message contains its line.
-        frames = traceback.extract_tb(error.__traceback__)[1:2]
-        first = "".join(f"\n    at {frame.filename}:{frame.lineno}: {frame.line}" for frame in frames)
-        at = plugin_line(error, component.registered.target) or first
-        problem = f"{component.registered.name} raised {type(error).__name__}: {error}{at}"
-        is_data = component.kind == "datasets" and isinstance(error, OSError)
-        raise (DataError if is_data else ConfigError)(f"{component.node.place}: {component.path}: {problem}") from error

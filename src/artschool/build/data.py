@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from artschool import ranks
-from artschool.build.bind import construct
+from artschool.config.construct import construct_dataset
 from artschool.config.data_keys import yielded_keys
 from artschool.config.ranges import declared
 from artschool.config.streams import TRAIN, fed, key_in, stream_of, streams, taken
@@ -41,17 +41,6 @@ def build_data(config: Config, *, examples: bool = False, note: Note = _silent) 
     }
 
 
-def _dataset(component: Component, note: Note) -> Any:
-    inner = {
-        name: [_dataset(part, note) for part in parts] if isinstance(parts, list) else _dataset(parts, note)
-        for name, parts in component.nested.items()
-    }
-    built = construct(component, {**component.options(), **inner})
-    for remark in getattr(built, "remarks", ()):
-        note(f"{component.path}: {remark}")
-    return built
-
-
 def _held(dataset: Any, component: Component) -> Any:
     """A data set whose samples are held to the ranges that it declares."""
     ranges = {key: values for key, values in declared(component).items() if values is not None}
@@ -71,7 +60,7 @@ def loader_of(config: Config, component: Component, *, examples: bool = False, n
     optional = {key.removeprefix(key_in(name, "")) for key in required if stream_of(key, config) == name}
     promised = [] if example else [key for key in yielded_keys(component) or () if key not in optional]
     return Loader(
-        Examples(example) if example else _held(_dataset(component, note), component),
+        Examples(example) if example else _held(construct_dataset(component, note), component),
         path,
         config.sections.seed,
         workers=entry.workers,
@@ -90,6 +79,21 @@ def build_streams(config: Config, loaders: Mapping[str, Loader]) -> Streams:
         for name in streams(config)
     }
     return Streams(by_name, fed(config), taken(config))
+
+
+def check_epoch(config: Config, batches: Batches) -> None:
+    """Refuse a config whose numbers of epochs were converted with another number of iterations than the data has.
+
+    Raises:
+        DataError: The data set could not be built during the check, or its length has changed since.
+    """
+    units, data = config.units, config.data["train"]
+    if units.counts_epochs and units.per_epoch != batches.per_epoch:
+        checked = f"{units.per_epoch:,}" if units.per_epoch else "an unknown number of"
+        raise DataError(
+            f"{data.node.place}: {data.path}: an epoch has {batches.per_epoch:,} iterations, and the file was checked "
+            f"with {checked}. Fix: start again"
+        )
 
 
 def batches_of(component: Component, loader: Loader, *, training: bool) -> Batches:

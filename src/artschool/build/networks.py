@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from artschool.build.bind import construct
+from artschool.config.construct import construct
 from artschool.config.network_options import weights_of
 from artschool.config.structure import Component, Config
 from artschool.data.seeds import derive, forked_rng

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.build.bind import Binder, construct
-from artschool.build.data import batches_of, build_data, build_streams
+from artschool.build.bind import Binder
+from artschool.build.data import batches_of, build_data, build_streams, check_epoch
 from artschool.build.networks import build_networks, partly_saved, set_modes
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.build.torch_flags import set_torch_flags
+from artschool.config.construct import construct
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.parallel import sharded_networks
@@ -79,6 +80,7 @@ def build(
     context = TrainContext(device, Meters())
     loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
     streams = build_streams(config, loaders)
+    check_epoch(config, streams.by_name[TRAIN].batches)
     meshes = meshes_of(config, device)
     networks = build_networks(config, note, {name for name, mesh in meshes.items() if mesh is not None})
     emas = _averages(config, networks, context)

@@ -15,6 +15,7 @@ from artschool.cli.columns import print_columns
 from artschool.cli.output import check_output
 from artschool.config.streams import TRAIN, streams
 from artschool.config.structure import Config
+from artschool.config.when import ALL, Cycle
 from artschool.data.sampler import Batches
 from artschool.errors import ArtschoolError, ConfigError
 from artschool.plan.as_json import as_json
@@ -166,16 +167,16 @@ def _trained(step: StepTimeline) -> str:
 
 def _span(span: Span, step: StepTimeline) -> str:
     losses = [
-        f"{loss.name} {loss.weight:g}" + (f" every {loss.every:,}" if loss.every > 1 else "")
+        f"{loss.name} {loss.weight:g}" + (f" every {loss.every}" if loss.every.of > 1 else "")
         for loss in step.losses
         if loss.name in span.losses
     ]
-    how = [] if span.every == (1,) else [_every(span.every)]
+    how = [] if span.every == (ALL,) else [_every(span.every)]
     return "; ".join([*how, ", ".join(losses) or "no loss"])
 
 
-def _every(periods: Iterable[int]) -> str:
-    numbers = " or ".join(f"{period:,}" for period in periods)
+def _every(cycles: Iterable[Cycle]) -> str:
+    numbers = " or ".join(map(str, cycles))
     return f"trains every {numbers}" if numbers else "runs without training"
 
 

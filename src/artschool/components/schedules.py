@@ -8,7 +8,8 @@ warmup.
 import math
 
 from artschool.registry import schedules
-from artschool.registry.signature import Count, Natural, NotNegative, Positive
+from artschool.registry.signature import Count, NotNegative, Positive
+from artschool.registry.units import Interval, Iterations
 
 
 @schedules.register
@@ -18,7 +19,7 @@ def constant(rate: float, iteration: int) -> float:
 
 
 @schedules.register
-def step(rate: float, iteration: int, *, step_size: Count, gamma: NotNegative = 0.1) -> float:
+def step(rate: float, iteration: int, *, step_size: Interval, gamma: NotNegative = 0.1) -> float:
     """Multiply the rate by `gamma` every `step_size` iterations.
 
     Args:
@@ -31,7 +32,7 @@ def step(rate: float, iteration: int, *, step_size: Count, gamma: NotNegative = 
 
 
 @schedules.register
-def multi_step(rate: float, iteration: int, *, milestones: list[Natural], gamma: NotNegative = 0.1) -> float:
+def multi_step(rate: float, iteration: int, *, milestones: list[Iterations], gamma: NotNegative = 0.1) -> float:
     """Multiply the rate by `gamma` at each milestone; iteration m is the first one at the new rate.
 
     Args:
@@ -59,7 +60,7 @@ def exponential(rate: float, iteration: int, *, gamma: NotNegative) -> float:
 
 
 @schedules.register
-def linear(rate: float, iteration: int, *, iterations: Count, start: float = 1.0, end: float = 0.0) -> float:
+def linear(rate: float, iteration: int, *, iterations: Interval, start: float = 1.0, end: float = 0.0) -> float:
     """Change linearly from `start` to `end` times the base rate within `iterations`, then stay.
 
     Args:
@@ -73,7 +74,7 @@ def linear(rate: float, iteration: int, *, iterations: Count, start: float = 1.0
 
 
 @schedules.register
-def polynomial(rate: float, iteration: int, *, iterations: Count, power: NotNegative = 1.0) -> float:
+def polynomial(rate: float, iteration: int, *, iterations: Interval, power: NotNegative = 1.0) -> float:
     """Decay to 0 within `iterations` as `(1 - iteration / iterations) ** power`, then stay at 0.
 
     Args:
@@ -86,7 +87,7 @@ def polynomial(rate: float, iteration: int, *, iterations: Count, power: NotNega
 
 
 @schedules.register
-def cosine_annealing(rate: float, iteration: int, *, period: Count, eta_min: NotNegative = 0.0) -> float:
+def cosine_annealing(rate: float, iteration: int, *, period: Interval, eta_min: NotNegative = 0.0) -> float:
     """Decay to `eta_min` within `period` iterations along half a cosine, then stay.
 
     Args:
@@ -102,7 +103,7 @@ def cosine_annealing(rate: float, iteration: int, *, period: Count, eta_min: Not
 
 @schedules.register
 def cosine_annealing_warm_restarts(
-    rate: float, iteration: int, *, period: Count, growth: Count = 1, eta_min: NotNegative = 0.0
+    rate: float, iteration: int, *, period: Interval, growth: Count = 1, eta_min: NotNegative = 0.0
 ) -> float:
     """Decay towards `eta_min` along half a cosine, restart at the base rate, and repeat.
 
@@ -123,7 +124,7 @@ def cosine_annealing_warm_restarts(
 
 
 @schedules.register
-def cosine(rate: float, iteration: int, *, iterations: Count, start: float = 1.0, end: float = 0.0) -> float:
+def cosine(rate: float, iteration: int, *, iterations: Interval, start: float = 1.0, end: float = 0.0) -> float:
     """Change from `start` to `end` times the base rate within `iterations` along half a cosine, then stay.
 
     Args:
@@ -157,7 +158,7 @@ def ramp(rate: float, iteration: int, *, numerator: NotNegative = 1.0, denominat
 
 
 @schedules.register
-def half_life(rate: float, iteration: int, *, iterations: Count, ramp: Positive | None = None) -> float:
+def half_life(rate: float, iteration: int, *, iterations: Interval, ramp: Positive | None = None) -> float:
     """The decay by which the weight of an update halves within `iterations`.
 
     Args:

@@ -19,6 +19,7 @@ from artschool.registry import REGISTRIES, Registered, Registry, other_kind
 from artschool.registry.entries import Gated, GroupEntry, OptimizerEntry, ScheduleEntry
 from artschool.registry.schedule import Phase, Schedule, Unread, has_unread
 from artschool.registry.signature import Parameter, Role
+from artschool.registry.units import Units
 from artschool.wording.counting import counted
 from artschool.wording.synonyms import OPTIONS, TYPES
 
@@ -59,7 +60,7 @@ class Component:
     def when(self) -> When:
         """The iterations at which the gates of its own entry are open."""
         entry = self.entry
-        return When(entry.after, entry.before, entry.every) if isinstance(entry, Gated) else ALWAYS
+        return When.gated(entry.after, entry.before, entry.every) if isinstance(entry, Gated) else ALWAYS
 
     @property
     def phase(self) -> Phase:
@@ -146,11 +147,17 @@ def _place_of(node: Node, name: str) -> Place:
 
 
 class ComponentReader:
-    """Reads components, and collects their faults and the numbers that schedules change."""
+    """Reads components, and collects their faults and the numbers that schedules change.
 
-    def __init__(self) -> None:
+
+    Args:
+        units: What an iteration is in epochs and samples. None: numbers have no units.
+    """
+
+    def __init__(self, units: Units | None = None) -> None:
         self.faults: list[Fault] = []
         self.numbers: list[ScheduledNumber] = []
+        self._units = units
 
     def components(self, kind: str, node: Node, path: str) -> dict[str, Component]:
         """The components in the mapping of `node` that the last part of `path` names, by name."""
@@ -175,7 +182,7 @@ class ComponentReader:
                 return component
             component.node = node = self._name_inputs(registered, node, path)
         takes = [name for name in registered.takes if not nested or name in _aliases(model)]
-        entry, faults = validate(model, node, path, takes, registered.name)
+        entry, faults = validate(model, node, path, takes, registered.name, units=self._units)
         self.faults += faults
         component.registered, component.entry = registered, entry
         if entry is not None:
@@ -249,7 +256,9 @@ class ComponentReader:
                     names, owner = [*GroupEntry.model_fields, *options], f"a group of {registered.name}"
                     place, at = child.start, f"{where}.{key}"
                     self.faults.append(Fault.unknown_option(place, at, key, names, owner=owner, synonyms=OPTIONS))
-            whole, faults = validate(registered.model, replace(node, value=known), where, (), registered.name)
+            whole, faults = validate(
+                registered.model, replace(node, value=known), where, (), registered.name, units=self._units
+            )
             self.faults += faults
             options_of_group = entry.param_groups[index].model_extra or {}
             for key in options_of_group.keys() & set(options) if whole is not None else ():

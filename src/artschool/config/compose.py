@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from artschool.config.messages import describe
+from artschool.config.named_entries import is_named_entry
 from artschool.config.paths import beside
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.source import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
@@ -63,10 +64,11 @@ def resolve_bases(tree: Node, path: Path, chain: tuple[Path, ...] = ()) -> Node:
     return merge(merged, own)
 
 
-def merge(below: Node, above: Node) -> Node:
+def merge(below: Node, above: Node, path: tuple[str, ...] = ()) -> Node:
     """Merge mappings key by key; replace every other value.
 
-    Mappings of different `type` are not merged, because one component does not take the options of another.
+    Mappings of different `type` are not merged, because one component does not take the options of another. null
+    removes a named entry, such as a step or a loss, since it can have no other meaning there.
     """
     if not (isinstance(below.value, dict) and isinstance(above.value, dict)):
         return above
@@ -75,7 +77,10 @@ def merge(below: Node, above: Node) -> Node:
         return above
     merged = dict(below.value)
     for key, node in above.value.items():
-        merged[key] = merge(merged[key], node) if key in merged else node
+        if key in merged and node.value is None and is_named_entry((*path, key)):
+            del merged[key]
+        else:
+            merged[key] = merge(merged[key], node, (*path, key)) if key in merged else node
     return replace(above, value=merged)
 
 
@@ -135,6 +140,9 @@ def _set(tree: Node, steps: Sequence[str], node: Node, place: Place, path: str) 
             Fault(place, path, f"cannot set {step!r}: the value at {tree.place} is {describe(tree)}, not a mapping")
         )
     entries = dict(tree.value or {})
+    if step in entries and not rest and node.value is None and is_named_entry(path.split(".")):
+        del entries[step]
+        return replace(tree, value=entries)
     entries[step] = _set(entries.get(step) or Node(None, place, place), rest, node, place, path)
     return replace(tree, value=entries)
 

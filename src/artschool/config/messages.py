@@ -16,6 +16,7 @@ from artschool.config.scalars import resolve
 from artschool.config.shorthand import in_full
 from artschool.config.source import Node
 from artschool.errors import Fault, FaultKind, nearest
+from artschool.registry.units import Units
 from artschool.wording.counting import counted
 from artschool.wording.synonyms import OPTIONS
 
@@ -52,6 +53,9 @@ EXPECTS = {
     "string_pattern_mismatch": "text that matches {pattern}",
 }
 
+LIMITS = ("too_short", "too_long", "greater_than", "greater_than_equal", "less_than", "less_than_equal")
+"""The types of errors that are about a limit."""
+
 SCALARS: Mapping[str, tuple[type, ...]] = {"int_type": (int,), "float_type": (int, float), "bool_type": (bool,)}
 """The types that are expected where pydantic found text."""
 
@@ -63,6 +67,7 @@ def validate(
     takes: Iterable[str],
     owner: str,
     *,
+    units: Units | None = None,
     home: Callable[[str], str] | None = None,
 ) -> tuple[Model | None, list[Fault]]:
     """Validate the value of a node.
@@ -71,6 +76,7 @@ def validate(
         path: Path of the node in the file.
         takes: The options that are allowed, for the hint about an unknown one.
         owner: The component or section that takes them, for the same hint.
+        units: What an iteration is in epochs and samples. None: numbers have no units.
         home: Returns a sentence on where an option of another name belongs, "" where that is unknown.
 
     Returns:
@@ -78,7 +84,7 @@ def validate(
     """
     try:
         # JSON mode accepts a list for a tuple and text for a path, but no text for a number.
-        return expand_home(model.model_validate_json(json.dumps(node.plain()))), []
+        return expand_home(model.model_validate_json(json.dumps(node.plain()), context=units)), []
     except ValidationError as error:
         return None, _Faults(model, node, path, list(takes), owner, home).of(error.errors(include_url=False))
 
@@ -211,8 +217,8 @@ def _expectations(errors: Sequence[ErrorDetails]) -> list[str]:
     missing_items = [int(error["loc"][-1]) for error in errors if error["type"] == "missing"]
     if missing_items:
         return [f"at least {counted(1 + max(missing_items), 'item')}"]
-    sizes = [error for error in errors if error["type"] in ("too_short", "too_long")]
-    return list(dict.fromkeys(_expectation(error) for error in sizes or errors))
+    limits = [error for error in errors if error["type"] in LIMITS]  # Of a value of a type that is allowed.
+    return list(dict.fromkeys(_expectation(error) for error in limits or errors))
 
 
 def _expectation(error: ErrorDetails) -> str:

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
-from artschool.registry.entries import CompileEntry, Parallel
+from artschool.registry.entries import CompileEntry, EveryEntry, Parallel
 from artschool.registry.schedule import PositiveNumber, RawSchedule, Schedule, UnitNumber, value_at
 from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Role, UnitInterval
+from artschool.registry.units import Interval, Iterations, LastIteration
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
 """The entry of a component, not validated yet, like those below."""
@@ -64,7 +65,8 @@ class StepSection(Section):
         requires: Keys that a batch must have. The step is skipped for other batches.
         after: First iteration at which the step runs, counted from 0 (inclusive).
         before: Last iteration at which the step runs (inclusive). null: no limit.
-        every: Interval, in iterations, at which the step trains. Its injectors and losses run at every iteration.
+        every: Interval, in iterations, at which the step trains: at multiples of this number, or with `{of: 3, at: 2}`
+            at iterations 2, 5, 8, ... Its injectors and losses run at every iteration.
         data: Entry of the section `data`, or a list of entries. The step takes a fresh batch of them whenever it runs,
             reads the keys of this batch alone, and keeps what it writes to itself. null: the step runs on the batch of
             the iteration.
@@ -81,9 +83,9 @@ class StepSection(Section):
     losses: dict[Name, RawLoss] = {}
     callbacks: dict[Name, RawCallback] = {}
     requires: list[Key] = []
-    after: Natural = 0
-    before: Natural | None = None
-    every: Count = 1
+    after: Iterations = 0
+    before: LastIteration | None = None
+    every: Interval | EveryEntry = 1
     data: str | Annotated[list[str], Field(min_length=1)] | None = None
     repeat: Count = 1
 
@@ -100,7 +102,7 @@ class StepSection(Section):
     @property
     def trains_when(self) -> When:
         """The iterations at which the step updates its networks."""
-        return When(self.after, self.before, self.every)
+        return When.gated(self.after, self.before, self.every)
 
     @property
     def trained(self) -> list[str]:
@@ -116,7 +118,7 @@ class AccumulateEverySection(Section):
         parts: Number of parts into which a batch is split at these iterations.
     """
 
-    every: Count
+    every: Interval
     parts: Count
 
 
@@ -168,7 +170,7 @@ class TrainSection(Section):
         offload: What is kept in the memory of the CPU, for devices that are too small.
     """
 
-    iterations: Count | None = None
+    iterations: Interval | None = None
     epochs: Count | None = None
     accumulate: Count = 1
     accumulate_every: AccumulateEverySection | None = None
@@ -176,7 +178,7 @@ class TrainSection(Section):
     non_finite: Literal["skip", "stop", "rollback", "ignore"] = "skip"
     max_skips: Count = 100
     max_rollbacks: Count = 3
-    start_iteration: Natural = 0
+    start_iteration: Iterations = 0
     start_samples: Natural | None = None
     device: Annotated[str, Pattern(r"^(auto|cpu|(cuda|mps|xpu)(:[0-9]+)?)$", "auto, cpu, cuda or cuda:1")] = "auto"
     deterministic: bool = False
@@ -224,7 +226,7 @@ class AverageSection(Section):
     of: NetworkName | None = None
     decay: UnitNumber | None = None
     buffers: Buffers = "copy"
-    start: Natural = 0
+    start: Iterations = 0
 
 
 @dataclass(frozen=True)
@@ -295,7 +297,7 @@ class EvaluationSection(Section):
     """
 
     data: str
-    every: Count | None = None
+    every: Interval | None = None
     steps: list[str] = []
     injectors: dict[Name, RawInjector] = {}
     metrics: dict[Name, RawMetric] = {}
@@ -318,7 +320,7 @@ class PicturesSection(Section):
         frames: Indices, counted from 0, of the frames to draw of a sequence.
     """
 
-    every: Count
+    every: Interval
     keys: list[Key]
     most: Count = 8
     range: DrawnRange | dict[Key, DrawnRange] = (0.0, 1.0)
@@ -338,7 +340,7 @@ class LogSection(Section):
         loggers: Loggers by name, in addition to the console, `metrics.jsonl` and TensorBoard.
     """
 
-    every: Count = 10
+    every: Interval = 10
     pictures: PicturesSection | None = None
     loggers: dict[Name, RawLogger] = {}
 
@@ -366,7 +368,7 @@ class CheckpointSection(Section):
             the CPU. null: yes on CUDA or if a network is sharded, otherwise no.
     """
 
-    every: Count | None = None
+    every: Interval | None = None
     keep_last: Count = 3
     keep_best: KeepBestSection | None = None
     background: bool | None = None

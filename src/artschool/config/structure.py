@@ -15,6 +15,7 @@ from artschool.config.source import Node
 from artschool.config.when import When
 from artschool.errors import Fault
 from artschool.registry.schedule import Schedule
+from artschool.registry.units import Units
 
 __all__ = ["Component", "Config", "EvaluationConfig", "StepConfig", "Use", "names_in", "structure"]
 
@@ -66,6 +67,8 @@ class Config:
 
     Attributes:
         numbers: The numbers that schedules change, learning rates excepted.
+        tree: The composed file, as written.
+        units: What an iteration is in the units of the file. Everywhere but in `tree`, iterations are numbers.
     """
 
     tree: Node
@@ -75,6 +78,7 @@ class Config:
     steps: dict[str, StepConfig]
     evaluations: dict[str, EvaluationConfig]
     loggers: dict[str, Component]
+    units: Units = field(default_factory=Units)
     warnings: list[Fault] = field(default_factory=list)
     numbers: list[ScheduledNumber] = field(default_factory=list)
 
@@ -96,24 +100,28 @@ class Config:
         return [average for average in self.averages.values() if average.of == network]
 
 
-def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
+def structure(tree: Node, units: Units | None = None) -> tuple[Config | None, list[Fault]]:
     """Type a composed tree.
+
+    Args:
+        tree: The composed tree.
+        units: What an iteration is in epochs and samples, into which numbers with a unit are converted. None: numbers
+            have no units.
 
     Returns:
         The config and every fault. In spite of faults there is a config where steps, networks and data are sound, so
         that the flow of keys can be checked as well; otherwise None.
     """
-    reader = ComponentReader()
-    file, faults = validate(
-        sections.FileSections, tree, "", sections.FileSections.model_fields, "A file", home=where_it_belongs
-    )
+    reader = ComponentReader(units)
+    options = sections.FileSections.model_fields
+    file, faults = validate(sections.FileSections, tree, "", options, "A file", units=units, home=where_it_belongs)
     data = reader.components("datasets", tree, "data")
     networks = reader.components("networks", tree, "networks")
     steps = {name: _step_parts(reader, name, node) for name, node in mappings(tree, "steps")}
     evaluations = {name: _evaluation_parts(reader, name, node) for name, node in mappings(tree, "evaluate")}
     loggers = reader.components("loggers", tree.get("log") or tree, "log.loggers")
     if file is None:
-        file = _without_faulty_parts(tree, faults)
+        file = _without_faulty_parts(tree, faults, units)
     if file is None:
         return None, faults + reader.faults
     reader.numbers_in(file, tree, "")
@@ -130,6 +138,7 @@ def structure(tree: Node) -> tuple[Config | None, list[Fault]]:
         },
         loggers=loggers,
         numbers=reader.numbers,
+        units=units or Units(),
     )
     return config, faults + reader.faults
 
@@ -161,7 +170,7 @@ def _evaluation_parts(
     )
 
 
-def _without_faulty_parts(tree: Node, faults: Sequence[Fault]) -> sections.FileSections | None:
+def _without_faulty_parts(tree: Node, faults: Sequence[Fault], units: Units | None) -> sections.FileSections | None:
     """The sections with defaults in place of faulty ones; None where steps, data or networks are faulty."""
     faulty = {fault.path.split(".")[0] for fault in faults}
     if faulty & {"steps", "data", "networks", ""}:
@@ -173,4 +182,4 @@ def _without_faulty_parts(tree: Node, faults: Sequence[Fault]) -> sections.FileS
     value.setdefault("name", Node("unnamed", tree.place, None))
     train = Node({"iterations": Node(1 << 40, tree.place, None)}, tree.place, None)
     value.setdefault("train", train)
-    return validate(sections.FileSections, replace(tree, value=value), "", (), "")[0]
+    return validate(sections.FileSections, replace(tree, value=value), "", (), "", units=units)[0]

@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from artschool.registry.schedule import forms_of
 from artschool.registry.signature import Marker, Pattern, Role
+from artschool.registry.units import Amount
 
 IN_WORDS = {"NoneType": "null", "int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
 LIMITS = (("ge", "{} or more"), ("gt", "more than {}"), ("le", "{} or less"), ("lt", "less than {}"))
@@ -37,7 +38,8 @@ def _annotated_name(annotation: Any, extras: Sequence[Any]) -> str:
         return f"{type_name(forms[0])} or schedule"
     marker = next((extra for extra in extras if isinstance(extra, Marker)), None)
     if marker is None:
-        return type_name(annotation)
+        with_unit = any(isinstance(extra, Amount) for extra in extras)
+        return f"{type_name(annotation)} or text such as `2 epochs`" if with_unit else type_name(annotation)
     return f"one of the {marker.kind}" if marker.role is Role.NESTED else marker.role.value
 
 
@@ -60,6 +62,11 @@ def limits(annotation: Any) -> str:
 def annotation_of(info: FieldInfo) -> Any:
     """The type of a field together with its bounds, which pydantic stores separately."""
     return typing.Annotated[(info.annotation, *info.metadata)] if info.metadata else info.annotation
+
+
+def amount_of(annotation: Any) -> Amount | None:
+    """The mark of a number of iterations that may be text with a unit; None for any other type."""
+    return next((extra for extra in _extras(annotation) if isinstance(extra, Amount)), None)
 
 
 def _extras(annotation: Any) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from artschool.data.seeds import derive
 from artschool.errors import DataError
+from artschool.registry.units import batches_per_epoch
 
 
 class Position(NamedTuple):
@@ -99,7 +100,7 @@ class Batches:
             )
         self.length = length
         self.batch_size = batch_size
-        self.per_epoch = _per_epoch(length, batch_size, drop_last=drop_last)
+        self.per_epoch = batches_per_epoch(length, batch_size, drop_last=drop_last)
         self._seed = derive(seed, "order", name)
         self._shuffle = shuffle
         self._drop_last = drop_last
@@ -109,7 +110,7 @@ class Batches:
         """The batches of a data set of another length, or with another batch size."""
         other = copy.copy(self)
         other.length, other.batch_size, other._order = length, batch_size, (-1, [])
-        other.per_epoch = _per_epoch(length, batch_size, drop_last=self._drop_last)
+        other.per_epoch = batches_per_epoch(length, batch_size, drop_last=self._drop_last)
         return other
 
     def epoch(self, iteration: int) -> int:
@@ -142,10 +143,6 @@ class Batches:
             order: list[int] = self._shuffle.order(self.length, self.batch_size, generator).tolist()
             return order
         return [int(index) for index in torch.randperm(self.length, generator=generator).tolist()]
-
-
-def _per_epoch(length: int, batch_size: int, *, drop_last: bool) -> int:
-    return length // batch_size if drop_last else -(-length // batch_size)
 
 
 @dataclass(frozen=True)

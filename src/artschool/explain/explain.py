@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from artschool.config.layers import Layered
 from artschool.config.options import Option, component_at, names_below, option_at
 from artschool.config.source import Node, exists
-from artschool.config.type_names import limits, type_name
+from artschool.config.structure import Config
+from artschool.config.type_names import amount_of, limits, type_name
 from artschool.config.write import flow, short
 from artschool.errors import ConfigError, Fault, Place, allowed, nearest
 from artschool.explain.origin import origin, value_text
@@ -17,6 +18,7 @@ from artschool.explain.readers import NAMED_SECTIONS, reader_usages
 from artschool.explain.rows import Row, render
 from artschool.explain.uses import key_usages, training_keys
 from artschool.registry.signature import MISSING
+from artschool.registry.units import ASSUMED_EPOCH
 from artschool.wording.synonyms import OPTIONS
 
 MOST_FAULTS = 5
@@ -52,6 +54,7 @@ def explain(file: Layered, path: Sequence[str]) -> Explanation:
     if node is None and (option is None or option.default is MISSING):
         raise ConfigError(_unknown_path(file, path, option, training_keys(config) if config is not None else []))
     rows = _identity(path, node, option)
+    rows += _converted(node, option, config)
     rows += _labelled("from", origin(file, path) if path else [])
     if config is not None:
         rows += render(reader_usages(config, path, node, option))
@@ -144,6 +147,21 @@ def _accepted(option: Option, *, is_item: bool = False) -> str:
     if not option.fills and not is_item:
         parts.append("required" if option.default is MISSING else f"default {short(flow(_plain(option.default)))}")
     return ", ".join(part for part in parts if part)
+
+
+def _converted(node: Node | None, option: Option | None, config: Config | None) -> list[Row]:
+    """What an amount such as `2 epochs` is in iterations."""
+    amount = amount_of(option.annotation) if option is not None else None
+    text = node.masked() if node is not None else None
+    if amount is None or config is None or not isinstance(text, str):
+        return []
+    number, units = amount.iterations(text, config.units), config.units
+    if number is None:
+        return []
+    if "epoch" not in text:
+        return [("means", f"{number:,}, with {units.batch_size:,} samples in an iteration")]
+    epoch = f"{units.per_epoch:,}" if units.per_epoch else f"assumed {ASSUMED_EPOCH:,}"
+    return [("means", f"{number:,}, with {epoch} iterations in an epoch")]
 
 
 def _summary(option: Option) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from artschool.config.epochs import structure_in_iterations
 from artschool.config.flow import check_flow
 from artschool.config.references import check_references
 from artschool.config.source import Node
-from artschool.config.structure import Config, structure
+from artschool.config.structure import Config
 from artschool.errors import Fault, FaultKind, Place
 
 NOWHERE = Place("")
@@ -28,7 +29,7 @@ def valid_part(tree: Node) -> tuple[Config | None, list[Fault]]:
         The config of the remaining tree, and all faults of the given tree. The config is None if faults remain that
         removing values does not resolve.
     """
-    config, faults = structure(tree)
+    config, faults = structure_in_iterations(tree)
     if config is not None:
         faults += [*check_references(config), *check_flow(config)[0]]
     rest, tree = faults, _filled(tree)
@@ -37,7 +38,7 @@ def valid_part(tree: Node) -> tuple[Config | None, list[Fault]]:
             if fault.kind is not FaultKind.MISSING_OPTION:
                 tree = _without(tree, fault.path.split("."))
         before = len(rest)
-        config, rest = structure(tree)
+        config, rest = structure_in_iterations(tree)
         if len(rest) >= before:
             break
     return config, faults

@@ -23,13 +23,17 @@ MIN_REACHES = 2
 def weight_zero(subject: Subject) -> Iterator[Fault]:
     """A loss has weight 0.
 
-    The loss and its gradient are computed, but change nothing. Remove the loss. To watch its value, an evaluation is
-    cheaper.
+    The loss and its gradient are computed, but train nothing. Remove the loss. To watch its value, an evaluation is
+    cheaper. Each call of a network moves its spectral norms and running statistics, and draws the numbers of its
+    dropout, so a run without the loss may differ.
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
             if isinstance(loss.entry, LossEntry) and loss.entry.weight == 0:
-                yield fault(loss, "weight", "is 0, so the loss costs time and changes nothing", "Fix: remove the loss.")
+                called = ", ".join(dict.fromkeys(use.name for use in loss.networks))
+                moved = f" It calls {called}, which may still change buffers and random numbers." if called else ""
+                message = "is 0, so the loss costs time and trains nothing"
+                yield fault(loss, "weight", message, f"Fix: remove the loss.{moved}")
 
 
 def negative_weight(subject: Subject) -> Iterator[Fault]:

@@ -50,8 +50,7 @@ def outlived_losses(subject: Subject) -> Iterator[Fault]:
         if step.optimizer is None or is_called or not ends or len(known) < len(ends) or runs.before is None:
             continue  # The rule wasted-work reports injectors that run for nothing.
         if runs.first(max(known) + 1) is not None:
-            last = runs.before - runs.before % runs.every
-            message = f"runs until iteration {last}, but the last of its losses ends at {max(known)}"
+            message = f"runs until iteration {runs.last()}, but the last of its losses ends at {max(known)}"
             yield Fault(
                 step.node.start, f"steps.{step.name}", message, f"Fix: write `before: {max(known)}` at the step."
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import lcm
 
 from artschool.config.flow import components_of
 from artschool.config.structure import Component, StepConfig
@@ -25,9 +24,9 @@ def out_of_phase(subject: Subject) -> Iterator[Fault]:
     third of what its line says. Make one number a multiple of the other.
     """
     for loss in _direct_losses(subject):
-        loss_every, step_every = loss.outer.when.every, loss.step.section.every
-        both = lcm(loss_every, step_every)
-        if both > max(loss_every, step_every):
+        loss_every, step_every = loss.outer.when.cycle, loss.step.section.trains_when.cycle
+        both = loss_every & step_every
+        if both is not None and both.of > max(loss_every.of, step_every.of):
             hint = (
                 f"steps.{loss.step.name} trains every {step_every} iterations; see {place_of(loss.step.node, 'every')}."
             )
@@ -89,8 +88,8 @@ def losses_for_the_log(subject: Subject) -> Iterator[Fault]:
                 missed[name] = iteration
         if missed:
             run = f"{', '.join(missed)} also run{'s' if len(missed) == 1 else ''} at iteration {min(missed.values())}"
-            message = f"is {trains.every}, but {run}, only to be logged"
-            hint = f"Fix: write `every: {trains.every}` at the losses too, and at the injectors that only they read."
+            message = f"is {trains.cycle}, but {run}, only to be logged"
+            hint = f"Fix: write `every: {trains.cycle}` at the losses too, and at the injectors that only they read."
             yield Fault(place_of(step.node, "every"), f"steps.{step.name}.every", message, hint)
 
 
@@ -175,10 +174,9 @@ def _ends(subject: Subject) -> Iterator[tuple[StepConfig, int]]:
 def _last(step: StepConfig, during: When) -> int | None:
     """The last iteration at which a step trains; None if it never does, the end is unknown, or updates vary."""
     when = step.section.trains_when & during
-    first = when.first()
-    if first is None or when.before is None or step.section.batch_sizing is not None:
+    if step.section.batch_sizing is not None:
         return None
-    return when.before - (when.before - first) % when.every
+    return when.last()
 
 
 def _late_milestone(phase: Component, start: int, end: int) -> Iterator[Fault]:

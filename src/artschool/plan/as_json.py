@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from artschool.plan.iterations import Iterations
+from artschool.config.iterations import Iterations
+from artschool.config.when import Cycle
 from artschool.plan.rates import Group
 from artschool.plan.report import Event, Loss, Range, Span, StepTimeline, StreamTimeline, Timeline
 from artschool.registry.schedule import Schedule
@@ -74,11 +75,16 @@ def _step(step: StepTimeline, at: Sequence[int] | None) -> dict[str, Any]:
 
 def _loss(loss: Loss) -> dict[str, Any]:
     weight = loss.weight.written if isinstance(loss.weight, Schedule) else loss.weight
-    return {"weight": weight, "every": loss.every, **_iterations(loss.computed)}
+    return {"weight": weight, "every": _cycle(loss.every), **_iterations(loss.computed)}
 
 
 def _span(span: Span) -> dict[str, Any]:
-    return {"first": span.first, "last": span.last, "trains_every": list(span.every), "losses": list(span.losses)}
+    cycles = [_cycle(cycle) for cycle in span.every]
+    return {"first": span.first, "last": span.last, "trains_every": cycles, "losses": list(span.losses)}
+
+
+def _cycle(cycle: Cycle) -> int | dict[str, int]:
+    return {"of": cycle.of, "at": cycle.at} if cycle.at else cycle.of
 
 
 def _group(group: Group, step: StepTimeline, at: Sequence[int] | None) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from artschool.config.iterations import Iterations
+from artschool.config.when import Cycle
 from artschool.data.sampler import Batches
 from artschool.errors import Fault
-from artschool.plan.iterations import Iterations
 from artschool.plan.rates import Group, Number
 from artschool.registry.schedule import Schedule
 
@@ -35,7 +36,7 @@ class Loss:
 
     name: str
     weight: float | Schedule
-    every: int
+    every: Cycle
     computed: Iterations
 
 
@@ -44,13 +45,13 @@ class Span:
     """Iterations from `first` to `last`, inclusive, during which the same parts of a step are active.
 
     Attributes:
-        every: The step trains at multiples of any of these numbers. Empty: it runs without training.
+        every: The step trains at the iterations of any of these cycles. Empty: it runs without training.
         losses: The names of the active losses.
     """
 
     first: int
     last: int
-    every: tuple[int, ...]
+    every: tuple[Cycle, ...]
     losses: tuple[str, ...]
 
 

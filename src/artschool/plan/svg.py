@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from xml.sax.saxutils import escape
 
+from artschool.config.when import ALL, Cycle
 from artschool.graph.lettering import text_width, wrap
 from artschool.plan.rates import Group
 from artschool.plan.report import Event, Loss, StepTimeline, Timeline
@@ -146,9 +147,9 @@ def _lane(canvas: _Canvas, step: StepTimeline, colour: str) -> None:
     for first, last, every in sorted(_stretches(step), key=lambda stretch: bool(stretch[2])):
         label = _training(every)
         title = f"{step.name}: {label}, iterations {first:,} to {last:,}"
-        fill, opacity = (colour, 1.0 if every == (1,) else 0.7) if every else ("url(#idle)", 1.0)
+        fill, opacity = (colour, 1.0 if every == (ALL,) else 0.7) if every else ("url(#idle)", 1.0)
         width = canvas.bar(first, last, 17, fill, title, opacity=opacity)
-        if every not in ((), (1,)) and width > text_width(label, 11) + 10:
+        if every not in ((), (ALL,)) and width > text_width(label, 11) + 10:
             canvas.text(canvas.x(first) + 5, canvas.y + 12.5, label, size=11, colour="#ffffff")
     canvas.y += 24 + lower
     names = ", ".join(step.networks)
@@ -164,7 +165,7 @@ def _lane(canvas: _Canvas, step: StepTimeline, colour: str) -> None:
     canvas.y += 16
 
 
-def _stretches(step: StepTimeline) -> Iterator[tuple[int, int, tuple[int, ...]]]:
+def _stretches(step: StepTimeline) -> Iterator[tuple[int, int, tuple[Cycle, ...]]]:
     """The first and last iteration of stretches at which a step trains at the same interval, and that interval."""
     for every, spans in groupby(step.spans, key=lambda span: span.every):
         stretch = list(spans)
@@ -172,7 +173,7 @@ def _stretches(step: StepTimeline) -> Iterator[tuple[int, int, tuple[int, ...]]]
 
 
 def _loss(canvas: _Canvas, loss: Loss, colour: str) -> None:
-    every = f" every {loss.every:,}" if loss.every > 1 else ""
+    every = f" every {loss.every}" if loss.every.of > 1 else ""
     weight = f"{loss.weight:g}{every}"
     room = LEFT - MARGIN - 32 - text_width(weight, 11)
     lower = canvas.text(MARGIN + 10, canvas.y + 8, loss.name, size=11, room=room)
@@ -182,7 +183,7 @@ def _loss(canvas: _Canvas, loss: Loss, colour: str) -> None:
         canvas.text(LEFT + 4, canvas.y + 8, "never", size=11, colour=FAINT)
     else:
         title = f"{loss.name}, weight {weight}: iterations {first:,} to {last:,}"
-        canvas.bar(first, last, 8, colour, title, opacity=0.5 if loss.every == 1 else 0.28)
+        canvas.bar(first, last, 8, colour, title, opacity=0.5 if loss.every.of == 1 else 0.28)
     canvas.y += 16 + lower
 
 
@@ -259,10 +260,10 @@ def short(number: int) -> str:
     return f"{number:,}"
 
 
-def _training(every: tuple[int, ...]) -> str:
+def _training(every: tuple[Cycle, ...]) -> str:
     if not every:
         return "runs without training"
-    return "trains" if every == (1,) else f"every {' or '.join(f'{period:,}' for period in every)}"
+    return "trains" if every == (ALL,) else f"every {' or '.join(map(str, every))}"
 
 
 def _colours() -> Iterator[str]:

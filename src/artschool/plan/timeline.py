@@ -8,13 +8,13 @@ from itertools import pairwise
 from operator import or_
 from types import MappingProxyType
 
+from artschool.config.iterations import Iterations
 from artschool.config.streams import TRAIN, fed, streams
 from artschool.config.structure import Config, StepConfig
 from artschool.config.when import When
 from artschool.data.sampler import Batches
 from artschool.engine.run_state import samples_after
 from artschool.errors import ConfigError, Fault
-from artschool.plan.iterations import Iterations
 from artschool.plan.rates import groups_of, numbers_of
 from artschool.plan.report import Event, Loss, NetworkTimeline, Range, Span, StepTimeline, StreamTimeline, Timeline
 from artschool.plan.warnings import warnings
@@ -104,7 +104,7 @@ def _step(step: StepConfig, config: Config, during: When) -> StepTimeline:
     losses = []
     for name, loss in step.losses.items():
         assert isinstance(loss.entry, LossEntry)
-        losses.append(Loss(name, loss.entry.weight, loss.when.every, runs & loss.when))
+        losses.append(Loss(name, loss.entry.weight, loss.when.cycle, runs & loss.when))
     return StepTimeline(
         name=step.name,
         runs=runs,
@@ -140,8 +140,8 @@ def _spans(runs: Iterations, trains: Iterations, losses: list[Loss]) -> Iterator
     cuts = reduce(or_, (loss.computed.cuts() for loss in losses), runs.cuts() | trains.cuts())
     span: Span | None = None
     for first, after in pairwise(sorted(cuts)):
-        active = tuple(loss.name for loss in losses if loss.computed.periods(first))
-        new = Span(first, after - 1, trains.periods(first), active)
+        active = tuple(loss.name for loss in losses if loss.computed.cycles(first))
+        new = Span(first, after - 1, trains.cycles(first), active)
         if span is not None and (span.every, span.losses) == (new.every, new.losses):
             span = Span(span.first, new.last, new.every, new.losses)
             continue

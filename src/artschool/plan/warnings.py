@@ -7,11 +7,11 @@ from itertools import zip_longest
 
 from artschool.config.component import Component
 from artschool.config.flow import components_of, never_runs
+from artschool.config.iterations import Iterations
 from artschool.config.source import Node
 from artschool.config.structure import Config, StepConfig
 from artschool.config.when import When
 from artschool.errors import Fault
-from artschool.plan.iterations import Iterations
 from artschool.plan.rates import milestones_of
 from artschool.plan.report import StepTimeline
 from artschool.read.check import in_reading_order

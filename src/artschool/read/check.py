@@ -7,11 +7,12 @@ from dataclasses import replace
 
 from artschool.components.builtins import load_builtins
 from artschool.config import plugins
+from artschool.config.epochs import structure_in_iterations
 from artschool.config.flow import check_flow
 from artschool.config.numbers import check_numbers
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
-from artschool.config.structure import Config, structure
+from artschool.config.structure import Config
 from artschool.errors import ConfigError, Fault, FaultKind, allowed
 
 
@@ -34,18 +35,22 @@ def check_tree(
     """
     load_builtins()
     faults = _load_plugins(tree, announce) if with_plugins else []
-    config, found = structure(tree)
+    config, found = structure_in_iterations(tree)
     # Plugins that cannot be imported are one fault; their components are unknown only for that reason.
     plugins_fail = bool(faults) or any(fault.path == "plugins" for fault in found)
     faults += [fault for fault in found if not (plugins_fail and fault.kind is FaultKind.UNKNOWN_COMPONENT)]
+    assumed: list[Fault] = []  # Lengths that the faults may depend on.
     if config is not None:
+        assumed = [*config.warnings]
         faults += check_references(config)
         faults += check_numbers(config)
         flow_faults, warnings = check_flow(config)
         faults += flow_faults
         config.warnings += [*notes, *warnings, *warn_of_unused(config)]
     if faults or config is None:
-        raise ConfigError(in_reading_order(_with_names_at_its_level(fault, tree) for fault in faults))
+        error = ConfigError(in_reading_order(_with_names_at_its_level(fault, tree) for fault in faults))
+        error.warnings += assumed
+        raise error
     config.warnings = in_reading_order(config.warnings)
     return config
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticKnownError
 
 from artschool.registry.schedule import FractionNumber, NotNegativeNumber, Number
 from artschool.registry.signature import Count, Fraction, Key, Natural, NotNegative
+from artschool.registry.units import Interval, Iterations, LastIteration
 
 ParameterKind = Literal["weight", "bias", "norm", "embedding"]
 
@@ -21,18 +23,40 @@ class Entry(BaseModel):
     type: str
 
 
+class EveryEntry(BaseModel):
+    """Regular iterations that are no multiples: those whose remainder by `of` is `at`.
+
+    Attributes:
+        of: Interval in iterations.
+        at: Remainder, less than `of`: the first of the iterations.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    of: Interval
+    at: Iterations = 0
+
+    @field_validator("at")
+    @classmethod
+    def _is_a_remainder(cls, at: int, info: ValidationInfo) -> int:
+        if at >= info.data.get("of", at + 1):
+            raise PydanticKnownError("less_than", {"lt": info.data["of"]})
+        return at
+
+
 class Gated(Entry):
     """An entry that is active from iteration `after` to iteration `before`, both inclusive, at multiples of `every`.
 
     Attributes:
         after: First iteration at which the entry is active (inclusive). Iterations count from 0.
         before: Last iteration at which the entry is active (inclusive). null: no limit.
-        every: Interval in iterations. The entry is active only at multiples of this number.
+        every: Interval in iterations. The entry is active only at multiples of this number, or with `{of: 3, at: 2}` at
+            iterations 2, 5, 8, ...
     """
 
-    after: Natural = 0
-    before: Natural | None = None
-    every: Count = 1
+    after: Iterations = 0
+    before: LastIteration | None = None
+    every: Interval | EveryEntry = 1
 
 
 class InjectorEntry(Gated):
@@ -290,7 +314,7 @@ class GroupEntry(BaseModel):
     match: str = "*"
     kinds: list[ParameterKind] = ["weight", "bias", "norm", "embedding"]
     marked: str | None = None
-    schedule_from: Natural = 0
+    schedule_from: Iterations = 0
 
 
 class OptimizerEntry(Gated):
@@ -319,9 +343,9 @@ class ScheduleEntry(Entry):
             warmup.
     """
 
-    from_: Annotated[Natural, Field(alias="from")] = 0
+    from_: Annotated[Iterations, Field(alias="from")] = 0
     scale: NotNegative = 1.0
-    warmup: Natural = 0
+    warmup: Iterations = 0
 
 
 class CallbackEntry(Gated):

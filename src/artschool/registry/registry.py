@@ -271,7 +271,9 @@ def _bound(annotation: Any, number: Any) -> Any:
 
 def _check_parameters(kind: Kind, signature: Signature) -> None:
     """Reject a signature that no entry of the kind can use."""
-    reserved = {info.alias or name for name, info in kind.entry.model_fields.items()} | {"in", "out"}
+    reserved = {info.alias or name for name, info in kind.entry.model_fields.items()} | (
+        {"in"} if kind.calls else set()
+    )
     for parameter in signature.parameters:
         if parameter.name in reserved and parameter.name not in kind.bounds:
             raise ConfigError(

@@ -42,7 +42,8 @@ def json_schema(names: Names = Names(), *, base: Node | None = None) -> dict[str
         "network": name_schema(names.networks),
     }
     components = Components(definitions, is_whole=is_whole)
-    root = ModelSchemas(definitions, components.marked, is_whole).schema(sections.FileSections, "section")
+    models = ModelSchemas(definitions, components.marked, is_whole, has_named_entries=not is_whole)
+    root = models.schema(sections.FileSections, "section")
     evaluation = definitions["section.EvaluationSection"]["properties"]
     evaluation["data"] |= name_schema(names.data)
     step = definitions["section.StepSection"]["properties"]

@@ -6,9 +6,10 @@ A schema accepts every value that the model accepts, so that editors mark no val
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -71,11 +72,15 @@ class ModelSchemas:
         definitions: The definitions of the schema, to add models to.
         marked: Returns the schema of keys, networks and components.
         is_whole: Whether the file has no `base`, and so must write every required option itself.
+        names: The names of the definitions of models, by their schemas.
+        has_named_entries: Whether null removes an entry of a mapping with free names.
     """
 
     definitions: Schema
     marked: MarkerSchema
     is_whole: bool
+    names: dict[str, str] = field(default_factory=dict)
+    has_named_entries: bool = False
 
     def schema(self, model: type[BaseModel], name: str, texts: Mapping[str, str] = MappingProxyType({})) -> Schema:
         """The schema of a model: its properties and required options.
@@ -87,13 +92,20 @@ class ModelSchemas:
         raw = model.model_json_schema(schema_generator=_Generator)
         for option in raw["properties"].keys() & texts.keys():
             raw["properties"][option]["description"] = texts[option]
-        converter = _Converter(self, f"{name}.", raw.get("$defs", {}))
-        for inner, schema in raw.get("$defs", {}).items():
+        inside: Schema = raw.get("$defs", {})
+        names = {inner: self._definition(f"{name}.{inner}", schema) for inner, schema in inside.items()}
+        converter = _Converter(self, names, inside)
+        for inner, schema in inside.items():
             plain = converter.converted(schema)
             if plain.get("type") == "object":
                 del plain["type"]  # References to it state the type, or accept others too.
-            self.definitions[f"{name}.{inner}"] = plain
+            self.definitions[names[inner]] = plain
         return converter.converted(raw)
+
+    def _definition(self, name: str, schema: Schema) -> str:
+        """The name of the definition of a model; an equal one that refers to no other has its name already."""
+        text = json.dumps(schema, sort_keys=True)
+        return name if "$ref" in text else self.names.setdefault(text, name)
 
 
 @dataclass(frozen=True)
@@ -101,7 +113,7 @@ class _Converter:
     """Converts the JSON Schema that pydantic generates for one model."""
 
     settings: ModelSchemas
-    prefix: str
+    names: Mapping[str, str]
     definitions: Mapping[str, Schema]
 
     def converted(self, schema: Any) -> Schema:
@@ -134,7 +146,9 @@ class _Converter:
             if schema.get(key) is False:
                 children[key] = False
             elif isinstance(schema.get(key), dict):
-                children[key] = self._value(schema[key])
+                removable = key == "additionalProperties" and self.settings.has_named_entries
+                value = self.converted(schema[key])
+                children[key] = or_reference(union([value, {"type": "null"}]) if removable else value)
         if "prefixItems" in schema:
             children["items"] = [self._value(part) for part in schema["prefixItems"]]
         return children
@@ -150,7 +164,7 @@ class _Converter:
             name = schema["$ref"].rpartition("/")[2]
             if "enum" in self.definitions[name]:
                 return self.converted(self.definitions[name])
-            to = {"$ref": f"#/definitions/{self.prefix}{name}"}
+            to = {"$ref": f"#/definitions/{self.names[name]}"}
             return {"type": "object", "allOf": [to]} if self.definitions[name].get("type") == "object" else to
         parts = schema.get("anyOf", schema.get("oneOf", []))
         return union([self.converted(part) for part in parts]) if parts else {}

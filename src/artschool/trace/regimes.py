@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterator, Sequence
 
 from artschool.config.flow import components_of
+from artschool.config.iterations import Iterations
 from artschool.config.structure import Component, Config
-from artschool.config.when import MOST_POINTS, When
+from artschool.config.when import Cycle, When, first_uncovered
 
 
 def regimes(config: Config, iterations: int, starts: Collection[int] = ()) -> dict[int, int]:
@@ -83,13 +83,33 @@ def _gates(config: Config) -> Iterator[When]:
 
 
 def _candidates(gates: list[When], start: int, stop: int) -> Iterator[tuple[int, int]]:
-    """Iterations that cover all regimes, and the number of iterations that each stands for.
+    """The first iterations of sets that cover the run, in order, and the number of iterations of each set.
 
-    What is active changes at the bounds of gates, and repeats between bounds with the common period.
+    What is active changes only at the bounds of gates, and inside a set not at all.
     """
-    period = min(math.lcm(*(gate.every for gate in gates)), MOST_POINTS)
     bounds = {start, *(gate.after for gate in gates), *(gate.before + 1 for gate in gates if gate.before is not None)}
     inside = sorted(bound for bound in bounds if start <= bound < stop)
     for bound, end in zip(inside, [*inside, stop][1:], strict=True):
-        for iteration in range(bound, min(bound + period, end)):
-            yield iteration, len(range(iteration, end, period))
+        cycles = dict.fromkeys(gate.cycle for gate in gates if (gate & When(bound, end - 1)).first() is not None)
+        yield from sorted(_parts(When(bound, end - 1), [], [*cycles]))
+
+
+def _parts(within: When, without: list[When], cycles: Sequence[Cycle]) -> Iterator[tuple[int, int]]:
+    """The parts of a set in which each of some cycles contains all iterations or none: first iteration and number.
+
+    Args:
+        within: The set.
+        without: Sets whose iterations are left out.
+        cycles: The cycles that divide it.
+    """
+    first = first_uncovered(within, without)
+    if first is None:
+        return
+    if not cycles:
+        left_out = Iterations.of(within & each for each in without)
+        yield first, Iterations.of([within]).count() - left_out.count()
+        return
+    cycle, *rest = cycles
+    inside = When(within.after, within.before, *cycle)
+    yield from _parts(within & inside, without, rest)
+    yield from _parts(within, [*without, inside], rest)

@@ -59,6 +59,22 @@ def test_guidance_goes_on_from_no_condition_through_the_condition() -> None:
     assert network.batches == [2, 4, 4]
 
 
+def test_nothing_may_be_a_tensor_for_all_samples_or_for_each() -> None:
+    torch.manual_seed(0)
+    text, empty = torch.randn(1000, 3, 4), torch.randn(1, 3, 4, dtype=torch.float64)
+    found = drop_conditions({"text": text}, {"text": empty}, 0.25, 1000, CPU)["text"]
+    assert isinstance(found, Tensor) and found.dtype == torch.float32
+    dropped = (found == empty.float()).all(2).all(1)
+    assert dropped.float().mean().item() == pytest.approx(0.25, abs=0.05)
+    assert torch.equal(found[~dropped], text[~dropped])
+    each = without_conditions({"label": torch.tensor([2, 4])}, {"label": torch.tensor([7.0, 8.0])})["label"]
+    assert isinstance(each, Tensor) and each.tolist() == [7, 8]
+    with pytest.raises(
+        ConfigError, match=r"^nothing\.text: expected the shape \(1000, 3, 4\) or \(1, 3, 4\), got \(3, 4\)"
+    ):
+        without_conditions({"text": text}, {"text": empty[0]})
+
+
 def test_what_is_missing_is_told() -> None:
     with pytest.raises(
         ConfigError,

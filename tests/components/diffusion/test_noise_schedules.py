@@ -9,6 +9,14 @@ from artschool.components.diffusion.schedules import betas_of
 from artschool.errors import ConfigError
 
 
+def test_scaled_linear_betas_are_those_of_latent_diffusion() -> None:
+    betas = betas_of("scaled_linear", 3)
+    # The mean of sqrt(0.00085) = 0.0291548 and sqrt(0.012) = 0.1095445 is 0.0693496.
+    torch.testing.assert_close(
+        betas, torch.tensor([0.00085, 0.0693496**2, 0.012], dtype=torch.float64), rtol=1e-5, atol=0
+    )
+
+
 def test_linear_betas_add_the_same_noise_in_any_number_of_steps() -> None:
     few, many = betas_of("linear", 100), betas_of("linear", 1000)
     assert (few[0].item(), few[-1].item()) == pytest.approx((1e-3, 0.2))

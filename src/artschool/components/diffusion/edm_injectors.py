@@ -26,7 +26,7 @@ def edm(
     sigma_data: Positive = 0.5,
     log_mean: float = -1.2,
     log_std: Positive = 1.2,
-    nothing: dict[str, float] | None = None,
+    nothing: dict[str, Tensor | float] | None = None,
     drop_probability: UnitInterval = 0.0,
     context: Context,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -42,8 +42,8 @@ def edm(
         sigma_data: Standard deviation of the clean data, above 0.
         log_mean: Mean of the logarithm of sigma, which is normally distributed.
         log_std: Standard deviation of the logarithm of sigma, above 0.
-        nothing: Value that means "no condition", for each condition that may be dropped, such as `{label: 10}`. null:
-            no condition can be dropped.
+        nothing: Value that means "no condition", for each condition that may be dropped: a number, as in `{label: 10}`,
+            or a key, such as the embedding of an empty text: (B, ...) or (1, ...). null: no condition can be dropped.
         drop_probability: Probability that a training sample loses the conditions of `nothing`, in 0..1. Guidance in
             sampling requires it. 0: never.
         context: Provides whether the run is training.
@@ -78,7 +78,7 @@ def edm_sample_injector(
     churn_max: Positive | None = None,
     churn_noise: Positive = 1.0,
     second_order: bool = True,
-    nothing: dict[str, float] | None = None,
+    nothing: dict[str, Tensor | float] | None = None,
     guidance: float = 1.0,
     noise: Noise = "random",
 ) -> Tensor:
@@ -102,8 +102,8 @@ def edm_sample_injector(
         churn_noise: Standard deviation of the noise that `churn` adds, relative to the one that matches the noise
             level, above 0.
         second_order: Whether each step is corrected by the slope at its end (Heun's method), or not (Euler's method).
-        nothing: Value that means "no condition" for each condition, as in training. Required if `guidance` is not 1,
-            otherwise unused. null: none.
+        nothing: Number or key that means "no condition" for each condition, as in training. Required if `guidance` is
+            not 1, otherwise unused. null: none.
         guidance: Strength of classifier-free guidance. 1: none, as in training; above 1: samples follow the conditions
             more closely.
         noise: Starting noise: `random`, `fixed` (the same at every call) or `zero`.

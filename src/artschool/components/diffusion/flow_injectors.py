@@ -24,7 +24,7 @@ def flow_matching(
     *,
     source: Tensor | None = None,
     sigma_min: UnitInterval = 0.0,
-    nothing: dict[str, float] | None = None,
+    nothing: dict[str, Tensor | float] | None = None,
     drop_probability: UnitInterval = 0.0,
     context: Context,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -40,8 +40,8 @@ def flow_matching(
         source: (B, C, ...), start of each line: samples of another data set, or the noise that a flow has turned into
             x, to straighten the flow (rectified flow's "reflow"). null: standard normal noise.
         sigma_min: Standard deviation of the source that remains at the data, in 0..1. 0: rectified flow.
-        nothing: Value that means "no condition", for each condition that may be dropped, such as `{label: 10}`. null:
-            no condition can be dropped.
+        nothing: Value that means "no condition", for each condition that may be dropped: a number, as in `{label: 10}`,
+            or a key, such as the embedding of an empty text: (B, ...) or (1, ...). null: no condition can be dropped.
         drop_probability: Probability that a training sample loses the conditions of `nothing`, in 0..1. Guidance in
             sampling requires it. 0: never.
         context: Provides whether the run is training.
@@ -71,7 +71,7 @@ def flow_sample(
     source: Tensor | None = None,
     steps: Count = 25,
     solver: Literal["euler", "heun"] = "heun",
-    nothing: dict[str, float] | None = None,
+    nothing: dict[str, Tensor | float] | None = None,
     guidance: float = 1.0,
     noise: Noise = "random",
 ) -> Tensor:
@@ -87,8 +87,8 @@ def flow_sample(
         steps: Number of sampling steps of equal length, 1 or more.
         solver: Integration method: `euler` calls the network once per step; `heun` calls it twice, with a much smaller
             error.
-        nothing: Value that means "no condition" for each condition, as in training. Required if `guidance` is not 1,
-            otherwise unused. null: none.
+        nothing: Number or key that means "no condition" for each condition, as in training. Required if `guidance` is
+            not 1, otherwise unused. null: none.
         guidance: Strength of classifier-free guidance. 1: none, as in training; above 1: samples follow the conditions
             more closely.
         noise: Starting noise: `random`, `fixed` (the same at every call) or `zero`. Unused with a `source`.

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from artschool.components.diffusion.guidance import drop_conditions, guided
+from artschool.components.diffusion.guidance import Conditions, drop_conditions, guided
 from artschool.components.diffusion.objectives import Objective, Terms, training_terms
 from artschool.components.diffusion.process import GaussianProcess, Prediction, Variance
 from artschool.components.diffusion.respacing import respaced_betas, space_timesteps
@@ -35,7 +35,8 @@ class GaussianDiffusion(nn.Module):
     Source: Ho et al. 2020, arXiv:2006.11239; Nichol and Dhariwal 2021, arXiv:2102.09672.
 
     Args:
-        schedule: Noise schedule: `linear`, `cosine`, `sigmoid`, or a list of all betas.
+        schedule: Noise schedule: `linear`, `scaled_linear` (latent diffusion), `cosine`, `sigmoid`, or a list of all
+            betas.
         num_timesteps: Number of timesteps, 1 or more; the linear schedule requires more than 20.
         prediction: Target of the network: `epsilon` (the noise), `x0` (the clean data), `previous` (the mean of the
             previous timestep) or `v` (well-posed at every timestep).
@@ -53,8 +54,6 @@ class GaussianDiffusion(nn.Module):
         even_every: Interval in iterations, 1 or more: iterations that are a multiple of it use `even` timesteps. null:
             none do.
         rescale_timesteps: Whether the network receives t * 1000 / num_timesteps instead of t.
-        nothing: Value that means "no condition", for each condition that may be dropped, such as `{label: 10}`. null:
-            no condition can be dropped.
         drop_probability: Probability that a training sample loses the conditions of `nothing`, in 0..1. Guidance in
             sampling requires it. 0: never.
     """
@@ -71,15 +70,9 @@ class GaussianDiffusion(nn.Module):
         timesteps: Literal["uniform", "loss_second_moment", "even"] = "uniform",
         even_every: Count | None = None,
         rescale_timesteps: bool = False,
-        nothing: dict[str, float] | None = None,
         drop_probability: UnitInterval = 0.0,
     ) -> None:
         super().__init__()
-        if drop_probability and not nothing:
-            raise ConfigError(
-                'drop_probability requires `nothing`. Fix: name the value that means "no condition", such as '
-                "`nothing: {label: 10}`"
-            )
         if min_snr_gamma is not None and objective not in ("mse", "rescaled_mse"):
             raise ConfigError(
                 f"min_snr_gamma weights squared errors (expected objective mse or rescaled_mse, got {objective}). "
@@ -93,11 +86,16 @@ class GaussianDiffusion(nn.Module):
         self._min_snr_gamma = min_snr_gamma
         self._timesteps = timesteps
         self._even_every = even_every
-        self._nothing = nothing or {}
         self._drop_probability = drop_probability
 
     def forward(
-        self, network: Network, x: Tensor, conditions: dict[str, Tensor | float] | None = None, *, context: Context
+        self,
+        network: Network,
+        x: Tensor,
+        conditions: dict[str, Tensor | float] | None = None,
+        *,
+        nothing: dict[str, Tensor | float] | None = None,
+        context: Context,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Add noise, predict, compare.
 
@@ -105,21 +103,24 @@ class GaussianDiffusion(nn.Module):
             network: Network from (B, C, ...), timesteps (B,) and the conditions to (B, C or 2 C, ...).
             x: (B, C, ...), clean data in -1..1.
             conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+            nothing: Value that means "no condition", for each condition that may be dropped: a number, as in
+                `{label: 10}`, or a key, such as the embedding of an empty text: (B, ...) or (1, ...). null: no
+                condition can be dropped.
             context: Provides the iteration and whether the run is training.
 
         Returns:
             Loss of each sample (B,), its variational bound in bits per number (B,), predicted clean data (B, C, ...),
             and timesteps (B,). The bound has no effect if only the loss is trained on.
         """
-        terms, t, _ = self._run(network, x, conditions or {}, context)
+        terms, t, _ = self._run(network, x, conditions or {}, nothing or {}, context)
         return terms.loss, terms.vb, terms.x0, t
 
     def _run(
-        self, network: nn.Module, x: Tensor, conditions: dict[str, Tensor | float], context: Context
+        self, network: nn.Module, x: Tensor, conditions: Conditions, nothing: Conditions, context: Context
     ) -> tuple[Terms, Tensor, list[Any]]:
         x = at_least_float32(x)
         if context.training:
-            conditions = drop_conditions(conditions, self._nothing, self._drop_probability, len(x), x.device)
+            conditions = drop_conditions(conditions, nothing, self._drop_probability, len(x), x.device)
         t, weights = self._draw(x, context)
         noise = torch.randn_like(x)
         output = network(self.process.noised(x, noise, t), self.process.network_time(t), **conditions)
@@ -157,7 +158,13 @@ class GaussianDiffusionExtra(GaussianDiffusion):
     """
 
     def forward(
-        self, network: Network, x: Tensor, conditions: dict[str, Tensor | float] | None = None, *, context: Context
+        self,
+        network: Network,
+        x: Tensor,
+        conditions: dict[str, Tensor | float] | None = None,
+        *,
+        nothing: dict[str, Tensor | float] | None = None,
+        context: Context,
     ) -> tuple[Any, ...]:
         """Add noise, predict, compare.
 
@@ -165,12 +172,15 @@ class GaussianDiffusionExtra(GaussianDiffusion):
             network: Network from (B, C, ...), timesteps (B,) and the conditions to a tuple, the prediction first.
             x: (B, C, ...), clean data in -1..1.
             conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+            nothing: Value that means "no condition", for each condition that may be dropped: a number, as in
+                `{label: 10}`, or a key, such as the embedding of an empty text: (B, ...) or (1, ...). null: no
+                condition can be dropped.
             context: Provides the iteration and whether the run is training.
 
         Returns:
             The results of `gaussian_diffusion`, then the further values that the network returns.
         """
-        terms, t, further = self._run(network, x, conditions or {}, context)
+        terms, t, further = self._run(network, x, conditions or {}, nothing or {}, context)
         return terms.loss, terms.vb, terms.x0, t, *further
 
 
@@ -183,15 +193,14 @@ class DiffusionSample(nn.Module):
     Source: Ho et al. 2020, arXiv:2006.11239, algorithm 2; Song et al. 2021, arXiv:2010.02502.
 
     Args:
-        schedule: Noise schedule, as in training: `linear`, `cosine`, `sigmoid`, or a list of all betas.
+        schedule: Noise schedule, as in training: `linear`, `scaled_linear` (latent diffusion), `cosine`, `sigmoid`, or
+            a list of all betas.
         num_timesteps: Number of timesteps in training, 1 or more; the linear schedule requires more than 20.
         prediction: Target of the network, as in training: `epsilon` (the noise), `x0` (the clean data), `previous` (the
             mean of the previous timestep) or `v`.
         variance: Variance of the reverse process, as in training: `fixed_small`, `fixed_large`, `learned` or
             `learned_range`. After training with a fixed variance, either fixed one is valid.
         rescale_timesteps: Whether the network receives t * 1000 / num_timesteps instead of t, as in training.
-        nothing: Value that means "no condition" for each condition, as in training. Required if `guidance` is not 1,
-            otherwise unused. null: none.
         steps: Number of timesteps to sample at; a list of numbers, one per equal section of the timesteps; or text such
             as `ddim50`, 50 timesteps at a whole-number stride. null: all timesteps.
         sampler: Sampling method: `ddpm` draws from the Gaussian of each step; `ddim` adds less noise or none, and suits
@@ -216,7 +225,6 @@ class DiffusionSample(nn.Module):
         prediction: Prediction = "epsilon",
         variance: Variance = "fixed_small",
         rescale_timesteps: bool = False,
-        nothing: dict[str, float] | None = None,
         steps: Count
         | list[Count]
         | Annotated[str, Pattern(r"^ddim[1-9]\d*$", "a number after ddim, as in ddim50")]
@@ -244,14 +252,20 @@ class DiffusionSample(nn.Module):
         self._sample = (
             partial(ddim_sample, clip=clip, eta=eta) if sampler == "ddim" else partial(ddpm_sample, clip=clip)
         )
-        self._nothing = nothing
         self._guidance = guidance
         self._start = partial(
             starting_noise, channels=channels, scale_factor=scale_factor, multiple=multiple, noise=noise
         )
         self._unit_range = unit_range
 
-    def forward(self, network: Network, like: Tensor, conditions: dict[str, Tensor | float] | None = None) -> Tensor:
+    def forward(
+        self,
+        network: Network,
+        like: Tensor,
+        conditions: dict[str, Tensor | float] | None = None,
+        *,
+        nothing: dict[str, Tensor | float] | None = None,
+    ) -> Tensor:
         """Sample.
 
         Args:
@@ -259,11 +273,13 @@ class DiffusionSample(nn.Module):
                 (B, C or 2 C, ...).
             like: (B, C, ...), gives the shape of the samples; its values are not read.
             conditions: Key or number for each further parameter of the network, as in training. null: none.
+            nothing: Number or key that means "no condition" for each condition, as in training. Required if `guidance`
+                is not 1, otherwise unused. null: none.
 
         Returns:
             (B, C, ...) in -1..1, or in 0..1 with `unit_range`.
         """
         with torch.no_grad(), in_mode(network, "eval"):
-            model = guided(network, conditions or {}, self._nothing, self._guidance)
+            model = guided(network, conditions or {}, nothing, self._guidance)
             x = self._sample(model, self._start(like), self.process)
         return (x + 1) / 2 if self._unit_range else x

@@ -17,13 +17,14 @@ Conditions: TypeAlias = Mapping[str, Tensor | float]
 
 
 def drop_conditions(
-    conditions: Conditions, nothing: Mapping[str, float], probability: float, batch: int, device: torch.device
+    conditions: Conditions, nothing: Conditions, probability: float, batch: int, device: torch.device
 ) -> dict[str, Tensor | float]:
     """Drop the conditions of random samples, all conditions of a sample at once.
 
     Args:
         conditions: Values by parameter of the network.
-        nothing: Value that means "no condition", by the same names; conditions without one are never dropped.
+        nothing: Number or tensor that means "no condition", by the same names; conditions without one are never
+            dropped.
         probability: Probability that a sample loses its conditions, in 0..1.
 
     Source: Ho and Salimans 2022, arXiv:2207.12598, algorithm 1.
@@ -37,11 +38,12 @@ def drop_conditions(
     }
 
 
-def without_conditions(conditions: Conditions, nothing: Mapping[str, float]) -> dict[str, Tensor | float]:
+def without_conditions(conditions: Conditions, nothing: Conditions) -> dict[str, Tensor | float]:
     """Return the conditions, each replaced by its value for "no condition" if it has one.
 
     Raises:
-        ConfigError: `nothing` is empty, names an unknown condition, or names a number, which all samples share.
+        ConfigError: `nothing` is empty, names an unknown condition, or names a number, which all samples share; or its
+            value has another shape than the condition.
     """
     for name in nothing:
         if name not in conditions:
@@ -59,7 +61,7 @@ def without_conditions(conditions: Conditions, nothing: Mapping[str, float]) -> 
             "`nothing: {label: 10}`"
         )
     return {
-        name: torch.full_like(value, nothing[name]) if isinstance(value, Tensor) and name in nothing else value
+        name: _as(nothing[name], value, name) if isinstance(value, Tensor) and name in nothing else value
         for name, value in conditions.items()
     }
 
@@ -73,7 +75,7 @@ def conditioned(network: nn.Module, conditions: Conditions) -> Model:
     return model
 
 
-def guided(network: nn.Module, conditions: Conditions, nothing: Mapping[str, float] | None, guidance: float) -> Model:
+def guided(network: nn.Module, conditions: Conditions, nothing: Conditions | None, guidance: float) -> Model:
     """Return a network with classifier-free guidance.
 
     `f(x) + guidance (f(x, c) - f(x))` in one call of twice the batch; 1 is the network without guidance. Channels
@@ -94,6 +96,16 @@ def guided(network: nn.Module, conditions: Conditions, nothing: Mapping[str, flo
         return torch.cat([prediction, with_conditions[:, channels:]], 1)
 
     return model
+
+
+def _as(nothing: Tensor | float, condition: Tensor, name: str) -> Tensor:
+    """The value for "no condition" of a whole batch, in the type of the condition."""
+    if not isinstance(nothing, Tensor):
+        return torch.full_like(condition, nothing)
+    if nothing.shape[1:] != condition.shape[1:] or len(nothing) not in (1, len(condition)):
+        expected = f"{tuple(condition.shape)} or {(1, *condition.shape[1:])}"
+        raise ConfigError(f"nothing.{name}: expected the shape {expected}, got {tuple(nothing.shape)}")
+    return nothing.to(condition.dtype).expand_as(condition)
 
 
 def _choose(dropped: Tensor, without: Tensor | float, value: Tensor | float) -> Tensor | float:

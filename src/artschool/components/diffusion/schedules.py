@@ -12,7 +12,7 @@ from torch import Tensor
 
 from artschool.errors import ConfigError
 
-ScheduleName = Literal["linear", "cosine", "sigmoid"]
+ScheduleName = Literal["linear", "scaled_linear", "cosine", "sigmoid"]
 LARGEST_BETA = 0.999
 
 
@@ -54,6 +54,14 @@ def linear_betas(num_timesteps: int) -> Tensor:
     return torch.linspace(1e-4 * scale, 0.02 * scale, num_timesteps, dtype=torch.float64)
 
 
+def scaled_linear_betas(num_timesteps: int) -> Tensor:
+    """`sqrt(beta)` rises linearly from sqrt(0.00085) to sqrt(0.012), whatever the number of timesteps.
+
+    Source: Rombach et al. 2022, arXiv:2112.10752, the configuration of Stable Diffusion.
+    """
+    return torch.linspace(0.00085**0.5, 0.012**0.5, num_timesteps, dtype=torch.float64).square()
+
+
 def cosine_betas(num_timesteps: int) -> Tensor:
     """`alpha_bar(t) = cos((t + s) / (1 + s) pi / 2)^2` with s = 0.008, up to a constant factor.
 
@@ -83,6 +91,7 @@ def _betas_from(alpha_bar: Callable[[float], float], num_timesteps: int) -> Tens
 
 SCHEDULES: dict[ScheduleName, Callable[[int], Tensor]] = {
     "linear": linear_betas,
+    "scaled_linear": scaled_linear_betas,
     "cosine": cosine_betas,
     "sigmoid": sigmoid_betas,
 }

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from artschool.registry import injectors
 from artschool.registry.context import Context
-from artschool.registry.signature import Count, Natural
+from artschool.registry.units import Interval, Iterations
 
 
 @injectors.register
@@ -17,8 +17,8 @@ def scheduled_scalar(
     kind: Literal["linear", "cosine"] = "linear",
     initial: float,
     final: float,
-    iterations: Count,
-    start: Natural = 0,
+    iterations: Interval,
+    start: Iterations = 0,
     context: Context,
 ) -> Tensor:
     """Compute a number from the iteration.

@@ -4,11 +4,12 @@ from torch import Tensor
 
 from artschool.components.losses.precision import at_least_float32
 from artschool.registry import losses
-from artschool.registry.signature import Context, Natural
+from artschool.registry.signature import Context
+from artschool.registry.units import Iterations
 
 
 @losses.register(mean_over="samples")
-def mean(x: Tensor, *, maximize: bool = False, ramp_iterations: Natural = 0, context: Context) -> Tensor:
+def mean(x: Tensor, *, maximize: bool = False, ramp_iterations: Iterations = 0, context: Context) -> Tensor:
     """Mean of a value.
 
     Args:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from artschool.config.when import When
+from artschool.config.when import Cycle, When
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Iterations:
     @property
     def last(self) -> int | None:
         """The last iteration; None if the set is empty."""
-        return max((_end(part) // part.every * part.every for part in self.parts), default=None)
+        return max((at for part in self.parts if (at := part.last()) is not None), default=None)
 
     def next(self, start: int) -> int | None:
         """The first iteration that is `start` or later; None if there is none."""
@@ -55,15 +54,15 @@ class Iterations:
         """The iterations at which a part begins, and those that follow the end of a part."""
         return {cut for part in self.parts for cut in (part.after, _end(part) + 1)}
 
-    def periods(self, iteration: int) -> tuple[int, ...]:
-        """The `every` of the parts whose interval contains an iteration, without multiples of another one."""
-        found = sorted({part.every for part in self.parts if part.after <= iteration <= _end(part)})
-        return tuple(n for n in found if not any(n % smaller == 0 for smaller in found if smaller < n))
+    def cycles(self, iteration: int) -> tuple[Cycle, ...]:
+        """The cycles of the parts whose interval contains an iteration, without those inside another one."""
+        found = sorted({part.cycle for part in self.parts if part.after <= iteration <= _end(part)})
+        return tuple(c for c in found if not any(c & other == c for other in found if other != c))
 
     def count(self) -> int:
         """The number of iterations."""
         cuts = sorted(self.cuts())
-        return sum(_multiples(self.periods(a), a, b) for a, b in pairwise(cuts))
+        return sum(_members(self.cycles(a), a, b) for a, b in pairwise(cuts))
 
 
 def _end(part: When) -> int:
@@ -71,15 +70,22 @@ def _end(part: When) -> int:
     return part.before
 
 
-def _multiples(periods: Iterable[int], start: int, stop: int) -> int:
-    """How many numbers in `start`..`stop - 1` are a multiple of any period, by inclusion and exclusion."""
-    signs: dict[int, int] = {}
-    for period in periods:
-        added = {period: 1}
-        for common, sign in signs.items():
-            # All numbers from `stop` on have the same multiples below `stop`: 0 alone.
-            multiple = min(math.lcm(common, period), stop)
-            added[multiple] = added.get(multiple, 0) - sign
-        for number, sign in added.items():
-            signs[number] = signs.get(number, 0) + sign
-    return sum(sign * ((stop - 1) // number - (start - 1) // number) for number, sign in signs.items())
+def _members(cycles: Iterable[Cycle], start: int, stop: int) -> int:
+    """How many numbers in `start`..`stop - 1` are in any cycle, by inclusion and exclusion."""
+    signs: dict[Cycle, int] = {}
+    for cycle in cycles:
+        added = {cycle: 1}
+        for known, sign in signs.items():
+            common = known & cycle
+            if common is not None and common.at < stop:
+                # All cycles from `stop` on have one number below `stop`.
+                common = Cycle(min(common.of, stop), common.at)
+                added[common] = added.get(common, 0) - sign
+        for common, sign in added.items():
+            signs[common] = signs.get(common, 0) + sign
+    return sum(sign * (_below(common, stop) - _below(common, start)) for common, sign in signs.items())
+
+
+def _below(cycle: Cycle, stop: int) -> int:
+    """How many numbers in `0`..`stop - 1` are in a cycle."""
+    return len(range(cycle.at, stop, cycle.of))
