@@ -2,9 +2,9 @@
 
     python benchmarks/overhead.py [--rounds 100] [--chunk 10] [--threads 1]
 
-Prints the median over the rounds of trainer time divided by loop time, a line each: with the defaults, without the
-non-finite guard, and for other trainers where they are installed (see `others.py`). The networks are tiny so that the
-trainers' own cost shows; in training worth the name it vanishes.
+Prints the CPU time of the trainer divided by that of the loop, the median over the rounds and the quartiles, a line
+each: with the defaults, without the non-finite guard, and for other trainers where they are installed (see
+`others.py`). The networks are tiny so that the trainers' own cost shows; in training worth the name it vanishes.
 """
 
 from __future__ import annotations
@@ -144,28 +144,28 @@ class Loop:
 
 
 class Referee:
-    """Lets the loop run a chunk after each chunk of somebody else, and times both."""
+    """Lets the loop run a chunk after each chunk of somebody else, and takes the CPU time of both."""
 
     def __init__(self, loop: Callable[[int], None], chunk: int) -> None:
         self._loop = loop
         self._chunk = chunk
-        self._start = time.perf_counter()
+        self._start = time.process_time()
         self.ratios: list[float] = []
 
     def advance(self, iteration: int) -> None:
         """Take turns."""
         if iteration % self._chunk:
             return
-        other = time.perf_counter() - self._start
-        begin = time.perf_counter()
+        other = time.process_time() - self._start
+        begin = time.process_time()
         self._loop(self._chunk)
-        self.ratios.append(other / (time.perf_counter() - begin))
-        self._start = time.perf_counter()
+        self.ratios.append(other / (time.process_time() - begin))
+        self._start = time.process_time()
 
-    @property
-    def median(self) -> float:
-        """Of all rounds but the first ones, which warm up."""
-        return statistics.median(self.ratios[3:])
+    def __str__(self) -> str:
+        # Without the first rounds, which warm up.
+        low, median, high = statistics.quantiles(self.ratios[3:], n=4)
+        return f"{median:.2f} ({low:.2f} to {high:.2f})"
 
 
 class Turns(Logger):
@@ -179,8 +179,8 @@ class Turns(Logger):
         self._referee.advance(run.iteration)
 
 
-def measure(non_finite: str, iterations: int, chunk: int) -> float:
-    """The median ratio of our trainer, with all its loggers."""
+def measure(non_finite: str, iterations: int, chunk: int) -> Referee:
+    """The ratios of our trainer, with all its loggers."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = folder / "overhead.yml"
@@ -189,15 +189,15 @@ def measure(non_finite: str, iterations: int, chunk: int) -> float:
         referee = Referee(Loop(folder).run, chunk)
         run.loggers = [*run.loggers, Turns(referee)]
         run.train()
-    return referee.median
+    return referee
 
 
-def measure_other(train: Callable[..., None], iterations: int, chunk: int) -> float:
-    """The median ratio of another trainer."""
+def measure_other(train: Callable[..., None], iterations: int, chunk: int) -> Referee:
+    """The ratios of another trainer."""
     with tempfile.TemporaryDirectory() as name:
         referee = Referee(Loop(Path(name)).run, chunk)
         train(generator(), critic(), Pairs(), iterations, referee.advance)
-    return referee.median
+    return referee
 
 
 def main() -> None:
@@ -210,10 +210,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     iterations = (arguments.rounds + 3) * arguments.chunk
     for name, non_finite in (("artschool", "skip"), ("artschool-unguarded", "ignore")):
-        print(f"{name} {measure(non_finite, iterations, arguments.chunk):.2f}", flush=True)
+        print(f"{name} {measure(non_finite, iterations, arguments.chunk)}", flush=True)
     for name, train in OTHERS.items():
         try:
-            print(f"{name} {measure_other(train, iterations, arguments.chunk):.2f}", flush=True)
+            print(f"{name} {measure_other(train, iterations, arguments.chunk)}", flush=True)
         except ModuleNotFoundError as error:
             print(f"{name} not measured: {error.name} is not installed")
 

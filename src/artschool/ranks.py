@@ -176,11 +176,14 @@ def gather_rows(tensor: Tensor) -> Tensor:
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
 
-@torch.no_grad()
 def broadcast(tensors: Iterable[Tensor], source: int = 0) -> None:
     """Give every process the tensors of the process with the rank `source`. Sharded tensors stay as they are."""
-    if world_size() == 1:
-        return
+    if world_size() > 1:
+        _broadcast(tensors, source)
+
+
+@torch.no_grad()
+def _broadcast(tensors: Iterable[Tensor], source: int) -> None:
     for bucket in buckets(tensor for tensor in tensors if not is_sharded(tensor)):
         flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
         dist.broadcast(flat, source)

@@ -19,6 +19,7 @@ from artschool.engine.run import Run
 from artschool.engine.run_folder import check_writable, hold_folder, lock_early
 from artschool.engine.run_state import Logger
 from artschool.engine.saving import is_sharded
+from artschool.engine.together import by_main, load_chosen
 from artschool.errors import CheckpointError
 from artschool.lint import Subject, lint
 from artschool.logs.console import ConsoleLogger
@@ -101,15 +102,19 @@ def load_trained(
     """
     report = partial(_print, console or Console(quiet=True))
     _, run = _build_run(config, overrides, run_dir, report)
-    if checkpoint is None:
+
+    def choose() -> Path:
+        if checkpoint is not None:
+            CheckpointStore.verify_path(Path(checkpoint))
+            return Path(checkpoint)
         number = run.store.newest_valid(report)
         if number is None:
             raise CheckpointError(
                 f"{run.folder}: no intact checkpoint. Fix: train first, or choose a checkpoint with --checkpoint"
             )
-        loaded = run.store.load(number, mapped=is_sharded(run))
-    else:
-        loaded = CheckpointStore.load_path(Path(checkpoint), mapped=is_sharded(run))
+        return run.store.path(number)
+
+    loaded = load_chosen(by_main(choose), mapped=is_sharded(run))
     restore_networks(run, loaded)
     return run
 
@@ -178,37 +183,45 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
     Raises:
         CheckpointError: The checkpoint is missing, damaged or does not fit, or the run would overwrite newer ones.
     """
-    if ranks.is_main():
-        run.store.clean()
-    ranks.wait()
-    numbers, is_old = run.store.numbers(), Path(resume).suffix == STATE_SUFFIX
+    is_old = Path(resume).suffix == STATE_SUFFIX
+    chosen = by_main(lambda: _choose(run, resume, report, is_old=is_old))
+    if chosen is None:
+        return
+    if is_old:
+        _report_resume(run, f"{resume}, a checkpoint of DL-Art-School", restore_old(run, chosen), report)
+        return
+    loaded = load_chosen(chosen, mapped=is_sharded(run))
+    _report_resume(run, str(loaded.path), restore(run, loaded), report)
+
+
+def _choose(run: Run, resume: str, report: Report, *, is_old: bool) -> Path | None:
+    """The checkpoint to resume from, verified. None: the run starts from the beginning."""
+    run.store.clean()
+    numbers = run.store.numbers()
     if numbers and (is_old or resume == "never"):
         raise CheckpointError(
             f"{run.folder}: already has checkpoints, up to iteration {numbers[-1]}. "
             "Fix: choose another folder with --run-dir"
         )
     if resume == "never":
-        return
+        return None
     if is_old:
-        _report_resume(run, f"{resume}, a checkpoint of DL-Art-School", restore_old(run, Path(resume)), report)
-        return
+        return Path(resume)
     if resume == "auto":
         number = run.store.newest_valid(report)
-        if number is None:
-            if numbers:
-                raise CheckpointError(
-                    f"{run.folder}: all checkpoints are damaged. Fix: start a new run in another folder with --run-dir"
-                )
-            return
-        loaded = run.store.load(number, mapped=is_sharded(run))
-    else:
-        loaded = CheckpointStore.load_path(Path(resume), mapped=is_sharded(run))
-        if numbers and numbers[-1] > loaded.number:
+        if number is None and numbers:
             raise CheckpointError(
-                f"{run.folder}: has checkpoints up to iteration {numbers[-1]}, which a run that resumes from iteration "
-                f"{loaded.number} would overwrite. Fix: choose another folder with --run-dir"
+                f"{run.folder}: all checkpoints are damaged. Fix: start a new run in another folder with --run-dir"
             )
-    _report_resume(run, str(loaded.path), restore(run, loaded), report)
+        return None if number is None else run.store.path(number)
+    path = Path(resume)
+    number = CheckpointStore.verify_path(path).iteration
+    if numbers and numbers[-1] > number:
+        raise CheckpointError(
+            f"{run.folder}: has checkpoints up to iteration {numbers[-1]}, which a run that resumes from iteration "
+            f"{number} would overwrite. Fix: choose another folder with --run-dir"
+        )
+    return path
 
 
 def _report_resume(run: Run, source: str, lines: Sequence[str], report: Report) -> None:

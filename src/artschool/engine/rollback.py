@@ -5,11 +5,12 @@ from __future__ import annotations
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_sharded, settle
+from artschool.engine.together import by_main, load_chosen
 from artschool.errors import CheckpointError, NumericsError
 
 
 def roll_back(run: RunState, error: NumericsError) -> None:
-    """Restore a run from an earlier checkpoint. Every process must call this; all of them choose the same checkpoint.
+    """Restore a run from an earlier checkpoint. Every process must call this. Rank 0 chooses the checkpoint.
 
     The batches that caused the error are not repeated: data and random numbers continue after them. Each rollback goes
     one checkpoint further back, because the weights of a newer one may already be close to diverging.
@@ -22,11 +23,12 @@ def roll_back(run: RunState, error: NumericsError) -> None:
     if section.non_finite != "rollback" or run.rollbacks >= section.max_rollbacks:
         raise error
     settle(run)
-    number = _checkpoint_to_restore(run)
+    number = by_main(lambda: _checkpoint_to_restore(run))
     if number is None:
         raise NumericsError(f"{error}; cannot roll back: no intact checkpoint") from error
     position, count, given = run.iteration + run.data_offset, run.rollbacks + 1, run.streams.given
-    checkpoint.restore(run, run.store.load(number, mapped=is_sharded(run)))
+    path = by_main(lambda: run.store.path(number))
+    checkpoint.restore(run, load_chosen(path, mapped=is_sharded(run)))
     run.streams.go_to(given)
     run.data_offset, run.rollbacks = position - number, count
     run.note(

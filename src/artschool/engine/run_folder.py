@@ -8,7 +8,8 @@ from pathlib import Path
 
 from artschool import ranks
 from artschool.engine.run_state import RunState
-from artschool.errors import ArtschoolError, CheckpointError, ResourceError
+from artschool.engine.together import by_main
+from artschool.errors import CheckpointError, ResourceError
 from artschool.storage.run_lock import RunLock, lock_folder
 
 
@@ -57,17 +58,13 @@ def hold_folder(run: RunState, *, create: bool = False) -> None:
             created.
         CheckpointError: Another run has saved a checkpoint in the folder since this one was loaded.
     """
-    error: ArtschoolError | None = None
-    if ranks.is_main():
-        try:
-            if create:
-                create_run_folder(run.folder)
-            _hold(run)
-        except ArtschoolError as failure:
-            error = failure
-    for found in ranks.gather(error):
-        if found is not None:
-            raise found
+
+    def hold() -> None:
+        if create:
+            create_run_folder(run.folder)
+        _hold(run)
+
+    by_main(hold)
 
 
 def lock_early(folder: Path) -> RunLock | None:

@@ -24,6 +24,7 @@ from artschool.registry.entries import Parallel, ShardEntry
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh
+    from torch.distributed.fsdp import FSDPModule
 
 LEAST_OF_UNIT = 1_000_000
 """Number of parameters from which a module of a list is a unit, if the file names no units."""
@@ -158,14 +159,18 @@ def units_of(network: nn.Module, wrap: Sequence[str] | None, path: str) -> dict[
     return units
 
 
-def set_gradient_sync(networks: Iterable[nn.Module], *, enabled: bool) -> None:
+def sharded_networks(networks: Iterable[nn.Module]) -> list[FSDPModule]:
+    """The networks that `shard_network` has divided."""
+    return [network for network in networks if hasattr(network, "set_requires_gradient_sync")]  # type: ignore[misc]
+
+
+def set_gradient_sync(networks: Iterable[FSDPModule], *, enabled: bool) -> None:
     """Set whether the next backward pass of sharded networks sums gradients over processes or only keeps them.
 
     Kept gradients have the size of the whole network.
     """
     for network in networks:
-        if (set_sync := getattr(network, "set_requires_gradient_sync", None)) is not None:
-            set_sync(enabled)
+        network.set_requires_gradient_sync(enabled)
 
 
 def gather_for_methods(network: nn.Module, names: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.part_factors import part_factors
-from artschool.engine.sharding import set_gradient_sync
+from artschool.engine.sharding import set_gradient_sync, sharded_networks
 from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
 from artschool.errors import StateError
@@ -57,6 +57,7 @@ class TrainStep:
         marked = ((p, getattr(p, "DO_NOT_TRAIN_UNTIL", 0)) for owned in self._parameters.values() for p in owned)
         self._starts = {parameter: start for parameter, start in marked if start}
         self._total = f"{graph.name}/total"
+        self._sharded = sharded_networks(networks.values())
         self._callbacks = callbacks
         self._before, self._backward, self._after = (
             [*(hook for _, hook in hooks(networks, hook_name)), *self._callback_methods(method)]
@@ -155,7 +156,7 @@ class TrainStep:
                 f"steps.{self.graph.name}: no active loss depends on {', '.join(self.networks)} at iteration "
                 f"{context.iteration}. Fix: remove a `grad: false` or a detach between the network and the losses"
             )
-        set_gradient_sync(self.networks.values(), enabled=is_last)
+        set_gradient_sync(self._sharded, enabled=is_last)
         with self.update.exchange.part(is_last=is_last):
             self.update.precision.backward(total if context.share == 1.0 else total * context.share)
 

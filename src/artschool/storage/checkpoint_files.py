@@ -104,14 +104,15 @@ def verify(path: Path) -> Manifest:
     return manifest
 
 
-def load(path: Path, *, mapped: bool = False) -> Checkpoint:
+def load(path: Path, *, mapped: bool = False, is_verified: bool = False) -> Checkpoint:
     """Verify the checkpoint in a folder, then load it. Raises what `verify` raises.
 
     Args:
         mapped: Whether to map the files into memory: values of tensors are read from the disk when they are used, and
             the files must not change until then. Otherwise, all of them are read now.
+        is_verified: Whether the checkpoint has been verified already. Then only its manifest is.
     """
-    manifest = verify(path)
+    manifest = _read_manifest(path / MANIFEST) if is_verified else verify(path)
     with _naming(path / STATE):
         state = decode_state((path / STATE).read_bytes())
     tensors: dict[str, dict[str, Tensor]] = {}

@@ -102,7 +102,7 @@ class CheckpointStore:
             CheckpointError: The checkpoint is missing, or a value cannot be saved.
             ResourceError: The disk is full or cannot be written. The checkpoint is unchanged.
         """
-        path = self._path(number)
+        path = self.path(number)
         manifest, state = checkpoint_files.read_state(path)
         with self._replaced(number) as temporary:
             for name in manifest.files.keys() - {checkpoint_files.STATE}:
@@ -123,7 +123,7 @@ class CheckpointStore:
             CheckpointError: A file is missing, damaged or not part of a checkpoint.
             NewerCheckpointError: A newer version of the package saved the checkpoint.
         """
-        path = self._path(number)
+        path = self.path(number)
         return _check_number(number, path, checkpoint_files.verify(path))
 
     def newest_valid(self, report: Callable[[str], None]) -> int | None:
@@ -153,14 +153,23 @@ class CheckpointStore:
         Args:
             mapped: Whether values are read from the disk when they are used, and not now.
         """
-        checkpoint = checkpoint_files.load(self._path(number), mapped=mapped)
+        checkpoint = checkpoint_files.load(self.path(number), mapped=mapped)
         _check_number(number, checkpoint.path, checkpoint.manifest)
         return checkpoint
 
     @staticmethod
-    def load_path(path: Path, *, mapped: bool = False) -> Checkpoint:
-        """Verify and load the checkpoint in any folder, which may have any name. See `load`."""
-        return checkpoint_files.load(path, mapped=mapped)
+    def load_path(path: Path, *, mapped: bool = False, is_verified: bool = False) -> Checkpoint:
+        """Verify and load the checkpoint in any folder, which may have any name. See `load`.
+
+        Args:
+            is_verified: Whether the checkpoint has been verified already.
+        """
+        return checkpoint_files.load(path, mapped=mapped, is_verified=is_verified)
+
+    @staticmethod
+    def verify_path(path: Path) -> Manifest:
+        """Compare every byte of the checkpoint in any folder with its manifest. See `verify`."""
+        return checkpoint_files.verify(path)
 
     def rotate(self, keep: Collection[int], *, keep_last: int) -> list[int]:
         """Delete the checkpoints that are older than the newest `keep_last`, except those in `keep`.
@@ -225,7 +234,7 @@ class CheckpointStore:
     def _is_replaced(self, number: int) -> bool:
         """Whether the checkpoint at its final path is intact, so that the replaced one is no longer needed."""
         try:
-            return self._path(number) == self._target(number) and bool(self.verify(number))
+            return self.path(number) == self._target(number) and bool(self.verify(number))
         except NewerCheckpointError:
             return True
         except CheckpointError:
@@ -236,7 +245,12 @@ class CheckpointStore:
             raise ValueError(f"the number of a checkpoint cannot be negative, got {number}")
         return self.folder / _folder_name(number)
 
-    def _path(self, number: int) -> Path:
+    def path(self, number: int) -> Path:
+        """The folder of a checkpoint.
+
+        Raises:
+            CheckpointError: There is no such checkpoint.
+        """
         folders = self._folders()
         if number not in folders:
             known = ", ".join(map(str, folders)) or "none"

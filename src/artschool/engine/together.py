@@ -1,0 +1,80 @@
+"""Work of several processes that succeeds or fails in all of them, and the checkpoint that rank 0 chooses for all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, cast
+
+from artschool import ranks
+from artschool.errors import ArtschoolError, CheckpointError
+from artschool.storage.checkpoint_store import Checkpoint, CheckpointStore
+
+Result = TypeVar("Result")
+_FIX = "Rank 0 has chosen this checkpoint. Fix: put the run folder on a disk that all machines share"
+
+
+def together(work: Callable[[], Result]) -> Result:
+    """Do work in every process, and wait for the others.
+
+    Raises:
+        ArtschoolError: The first error, by rank, that the work has raised in any process.
+    """
+    if ranks.world_size() == 1:
+        return work()
+    error: ArtschoolError | None = None
+    try:
+        result = work()
+    except ArtschoolError as failure:
+        error = failure
+    except Exception as failure:
+        # Its class may be one that cannot be sent.
+        ranks.gather(CheckpointError(f"rank {ranks.rank()}: {type(failure).__name__}: {failure}"))
+        raise
+    for found in ranks.gather(error):
+        if found is not None:
+            raise found
+    return result
+
+
+def by_main(work: Callable[[], Result]) -> Result:
+    """Do work in rank 0 only. Every process must call this, and gets its result or its error.
+
+    Raises:
+        ArtschoolError: The error of the work.
+    """
+    has_work = ranks.is_main() or ranks.world_size() == 1
+    return cast("Result", ranks.gather(together(work) if has_work else together(_nothing))[0])
+
+
+def load_chosen(path: Path, *, mapped: bool) -> Checkpoint:
+    """Load the checkpoint that rank 0 has chosen and verified. Every process must call this.
+
+    Its bytes are compared with its manifest once on each machine.
+
+    Args:
+        path: That of rank 0.
+        mapped: Whether values are read from the disk when they are used, and not now.
+
+    Raises:
+        CheckpointError: A process does not find the checkpoint, or finds another one, or it is damaged.
+    """
+
+    def load() -> Checkpoint:
+        is_verified = ranks.is_main() or ranks.local_rank() > 0  # By the first process of this machine.
+        try:
+            return CheckpointStore.load_path(path, mapped=mapped, is_verified=is_verified)
+        except CheckpointError as error:
+            if ranks.is_main():
+                raise
+            raise CheckpointError(f"rank {ranks.rank()}: {error}. {_FIX}") from error
+
+    loaded = together(load)
+    for rank, manifest in enumerate(manifests := ranks.gather(loaded.manifest)):
+        if manifest != manifests[0]:
+            raise CheckpointError(f"rank {rank}: {path}: differs from the checkpoint that rank 0 has found. {_FIX}")
+    return loaded
+
+
+def _nothing() -> None:
+    """The work of a process that does none."""
