@@ -61,6 +61,22 @@ def test_offloaded_state_is_in_the_memory_of_the_cpu() -> None:
     assert found.checkpoint == plain.checkpoint
 
 
+def test_sharded_matrices_are_gathered_in_16_bits_and_freed() -> None:
+    """Four processes, four blocks; a batch of one sentence, so that memory is that of weights."""
+    text = LARGE.replace("width: 8192, blocks: 13", "width: 256, blocks: 4, wrap: [blocks.*]")
+    text = text.replace("traced_tokens, batch_size: 512", "traced_tokens, width: 256, batch_size: 4")
+    found = {p: measure(config_of(f"train.precision={p}", text=text), 4, cuda=True) for p in ("fp32", "bf16")}
+    sent = {precision: measured.work[0]["main"].sent for precision, measured in found.items()}
+    matrices, vectors = 4 * 12 * 256 * 256, 4 * 13 * 256
+    # Forward and backward gather; backward scatters in float32. Vectors are not divided: their gradients are summed.
+    assert sent["fp32"]["all-gather"] == 2 * 4 * (matrices + vectors) * 3 / 4
+    assert sent["bf16"]["all-gather"] == 2 * 2 * matrices * 3 / 4
+    assert sent["bf16"]["reduce-scatter"] == 4 * matrices * 3 / 4
+    assert sent["bf16"]["all-reduce"] >= 4 * vectors * 2 * 3 / 4
+    peak = {precision: measured.memory.steps["main"].total() for precision, measured in found.items()}
+    assert peak["bf16"] < peak["fp32"]
+
+
 def test_the_work_of_every_regime_by_step() -> None:
     found = measure(config_of("steps.second.after=4", "train.iterations=10", "ema={networks: [net]}"), 1)
     # The step `main` has a gradient of its weight only, since data has none; so has `second`, since `y` comes from it.

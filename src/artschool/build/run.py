@@ -169,7 +169,7 @@ def _place_averages(
     """Bring averages to the device, and then to the memory of the CPU if the file says so."""
     is_offloaded = config.sections.train.offload.ema is not None
     for ema in emas:
-        place(ema.module, config, ema.of, meshes[ema.of], device, on_cpu=is_offloaded)
+        place(ema.module, config, ema.of, meshes[ema.of], device, on_cpu=is_offloaded, is_average=True)
         if is_offloaded:
             ema.offload()
 

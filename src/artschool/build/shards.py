@@ -14,6 +14,7 @@ from artschool.config.component import network_of
 from artschool.config.parallel import methods_called, parallel_entry, parallel_of
 from artschool.config.structure import Component, Config, EvaluationConfig
 from artschool.engine.memory_format import use_channels_last
+from artschool.engine.precision import DTYPES
 from artschool.engine.sharding import Meshes, gather_for_methods, shard_network
 from artschool.errors import ConfigError
 from artschool.registry.entries import NetworkEntry
@@ -42,11 +43,13 @@ def place(
     device: torch.device,
     *,
     on_cpu: bool = False,
+    is_average: bool = False,
 ) -> None:
     """Bring a network or its average to the device, with the values of rank 0, and shard it if it has a mesh.
 
     Args:
         on_cpu: Whether the parts of a sharded module are kept in the memory of the CPU.
+        is_average: Whether it is an average, which is called without autocast.
     """
     component = config.networks[name]
     if mesh is None:
@@ -56,8 +59,9 @@ def place(
             use_channels_last(module)
         return
     wrap = parallel_entry(component).wrap
-    shard_network(module, mesh, wrap, device, f"{component.node.place}: {component.path}", on_cpu=on_cpu)
-    gather_for_methods(module, methods_called(config, name))
+    path, dtype = f"{component.node.place}: {component.path}", DTYPES.get(config.sections.train.precision)
+    before = shard_network(module, mesh, wrap, device, path, on_cpu=on_cpu, dtype=dtype, is_trained=not is_average)
+    gather_for_methods(module, methods_called(config, name), before)
 
 
 def _keeps_channels_last(component: Component, config: Config) -> bool:

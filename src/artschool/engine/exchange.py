@@ -179,15 +179,15 @@ class _Bucket:
         A CPU has to clear the pages of new memory, which takes as long as a sum. A GPU keeps its memory by itself.
         """
         first = self.parameters[0]
-        if self._kept is not None and _references(self._kept) == self._unused:
+        if self._kept is not None and references(self._kept) == self._unused:
             return self._kept
         memory = torch.empty(self._end + len(self.parameters), dtype=first.dtype, device=first.device)
         if self._keeps_memory:
-            self._kept, self._unused = memory, _references(memory)
+            self._kept, self._unused = memory, references(memory)
         return memory
 
 
-def _references(tensor: Tensor) -> int:
+def references(tensor: Tensor) -> int:
     """The number of tensors and other objects that use the memory of a tensor."""
     count: int = torch._C._storage_Use_Count(tensor.untyped_storage()._cdata)
     return count

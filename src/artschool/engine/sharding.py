@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import _disable_current_modes
 
 from artschool import ranks
+from artschool.engine.gathered import GatherPrecision, is_lowered
 from artschool.engine.identities import tables_of
 from artschool.engine.module_patterns import outermost, outermost_matching
 from artschool.engine.unregistered import unregistered
@@ -100,11 +101,16 @@ def shard_network(
     path: str = "",
     *,
     on_cpu: bool = False,
-) -> None:
+    dtype: torch.dtype | None = None,
+    is_trained: bool = True,
+) -> Callable[..., None] | None:
     """Divide the parameters of a network among the processes of a mesh, with the values of rank 0.
 
     No process but rank 0 has more than one unit as a whole. Gradients are summed, since losses are multiplied by
     shares. Parameters without dimensions are not divided. Buffers are not either; they get the values of rank 0.
+
+    With a `dtype`, units whose matrices autocast would round are gathered in it. Their other parameters, which have one
+    dimension, are not divided, so that they keep the precision that autocast gives them.
 
     Args:
         mesh: 1-D, or 2-D with the dimensions `replicate` and `shard`.
@@ -112,6 +118,11 @@ def shard_network(
         device: The device of this process.
         path: Location and path of the network in the config file, for errors.
         on_cpu: Whether the own parts are kept in the memory of the CPU and copied to the device to be gathered.
+        dtype: The type of 16 bits that autocast uses in training. None: there is no autocast.
+        is_trained: Whether the network is called in training. An average is divided likewise, but never rounded.
+
+    Returns:
+        What must be called before each call of the network. None: nothing.
 
     Raises:
         ConfigError: A pattern matches no module or one that cannot be a unit, or torch cannot shard a parameter.
@@ -119,13 +130,20 @@ def shard_network(
     from torch.distributed.fsdp import CPUOffloadPolicy, OffloadPolicy, fully_shard
 
     policy = CPUOffloadPolicy(pin_memory=device.type == "cuda") if on_cpu else OffloadPolicy()
-    for name, unit in {**units_of(network, wrap, path), "": network}.items():
+    inner = units_of(network, wrap, path)
+    outside = {module for unit in inner.values() for module in unit.modules()}
+    lowered: list[nn.Module] = []
+    for name, unit in {**inner, "": network}.items():
         _take_values_of_main(unit, device)
         before = dict(unit.named_parameters())
-        scalars = {parameter for parameter in before.values() if parameter.dim() == 0}
+        least = 1
+        if dtype is not None and is_lowered(unit, () if name else outside):
+            lowered.append(unit)
+            least = 2
+        whole = {parameter for parameter in before.values() if parameter.dim() < least}
         try:
             sharded = fully_shard(
-                unit, mesh=mesh, reshard_after_forward=True, offload_policy=policy, ignored_params=scalars
+                unit, mesh=mesh, reshard_after_forward=True, offload_policy=policy, ignored_params=whole
             )
         except (ValueError, NotImplementedError, AssertionError, RuntimeError) as error:
             what = f"the module {name!r}" if name else "the network"
@@ -133,6 +151,11 @@ def shard_network(
         sharded.set_gradient_divide_factor(1.0)
         sharded.set_force_sum_reduction_for_comms(True)
         _keep_marks(before, unit)
+    if not lowered or dtype is None or not is_trained:
+        return None
+    choose = GatherPrecision(network, lowered, device, dtype, path)
+    network.register_forward_pre_hook(choose, prepend=True)
+    return choose
 
 
 def units_of(network: nn.Module, wrap: Sequence[str] | None, path: str) -> dict[str, nn.Module]:
@@ -173,10 +196,13 @@ def set_gradient_sync(networks: Iterable[FSDPModule], *, enabled: bool) -> None:
         network.set_requires_gradient_sync(enabled)
 
 
-def gather_for_methods(network: nn.Module, names: Iterable[str]) -> None:
+def gather_for_methods(network: nn.Module, names: Iterable[str], before: Callable[..., None] | None = None) -> None:
     """Let methods of a sharded network find its parameters gathered, as its forward does.
 
     A method may call the network or another one of these methods. Names of no method are left out.
+
+    Args:
+        before: Called before a method gathers parameters.
     """
     methods = {name: getattr(network, name) for name in sorted(names) if callable(getattr(network, name, None))}
     if not methods:
@@ -185,11 +211,15 @@ def gather_for_methods(network: nn.Module, names: Iterable[str]) -> None:
     network.forward = inside.entered(network.forward)
     for name, method in methods.items():
         setattr(network, name, inside.entered(method))
-        outside = _gathered(network, name)
+        outside = _gathered(network, name, before or _nothing)
         setattr(network, name, inside.choose(inside=method, outside=outside))
 
 
-def _gathered(network: nn.Module, name: str) -> Callable[..., Any]:
+def _nothing() -> None:
+    """What a network without 16 bits needs before a call."""
+
+
+def _gathered(network: nn.Module, name: str, before: Callable[..., None]) -> Callable[..., Any]:
     """A method that gathers the parameters before it runs and frees them once it has returned."""
     from torch.distributed.fsdp import FSDPModule, register_fsdp_forward_method
 
@@ -201,6 +231,7 @@ def _gathered(network: nn.Module, name: str) -> Callable[..., Any]:
     @wraps(method)
     def gathered(*args: Any, **named: Any) -> Any:
         # If the method calls the network, torch would free the parameters after that call already.
+        before()
         sharded.set_reshard_after_forward(False, recurse=False)
         try:
             return method(*args, **named)
