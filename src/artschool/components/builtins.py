@@ -110,6 +110,7 @@ def load_builtins() -> None:
     import artschool.components.optimizers.lars
     import artschool.components.optimizers.pytorch_optimizer
     import artschool.components.optimizers.torch_optim
+    import artschool.components.optimizers.torchao
     import artschool.components.schedules
     import artschool.components.video.combine_frames
     import artschool.components.video.flow_to_image

@@ -8,7 +8,7 @@ from itertools import pairwise
 from artschool.config.compiling import compile_faults
 from artschool.config.component import network_of
 from artschool.config.data_keys import declared_keys, yielded_keys
-from artschool.config.network_options import check_networks
+from artschool.config.network_options import check_networks, weights_of
 from artschool.config.numbers import log_name
 from artschool.config.parallel import check_parallel
 from artschool.config.source import Node
@@ -63,6 +63,7 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
     """Warnings about networks and data sets that nothing uses."""
     used = {network_of(use.name) for component in _all_components(config) for use in component.networks}
     used |= {name for step in config.steps.values() for name in step.section.trained}
+    used |= {weights.network for network in config.networks.values() if (weights := weights_of(network)) is not None}
     for name, network in config.networks.items():
         if name not in used:
             yield Fault(network.node.start, network.path, "no step or evaluation uses this network")

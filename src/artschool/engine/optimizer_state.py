@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from artschool import ranks
 from artschool.engine.optimizers import start_momentum
 from artschool.engine.shard_files import shard_like
 from artschool.engine.update import Update
-from artschool.storage.shards import Shards
+from artschool.storage.shards import Shards, whole
 
 Slots = Mapping[str, Any]
 
@@ -61,9 +62,39 @@ def state_of(update: Update, networks: Mapping[str, nn.Module], step: str) -> di
     named = {
         f"{name}/{slot}": value
         for parameter, name in names_of(update, networks).items()
-        for slot, value in update.optimizer.state.get(parameter, {}).items()
+        for slot, value in _in_parts(update.optimizer.state.get(parameter, {})).items()
     }
     return {f"{step}/{name}": value for name, value in (named | update.scheduled.group_state()).items()}
+
+
+def _in_parts(slots: Slots) -> Slots:
+    """Slots of which those that consist of several tensors, such as codes and scales, are named `<slot>:<part>`."""
+    found: dict[str, Any] = {}
+    for slot, value in slots.items():
+        if _has_parts(value):
+            found |= {f"{slot}:{part}": getattr(value, part) for part in value.__tensor_flatten__()[0]}
+        else:
+            found[slot] = value
+    return found
+
+
+def joined(update: Update, parameter: nn.Parameter, saved: Slots) -> Slots:
+    """The slots of a parameter, of which a checkpoint has some in parts. What does not fit stays as it is."""
+    if not any(":" in name for name in saved):
+        return saved
+    slots = dict(saved)
+    for slot, like in (needed_slots(update.optimizer, parameter) or {}).items():
+        names, kind = like.__tensor_flatten__() if _has_parts(like) else ((), None)
+        parts = {part: slots.get(f"{slot}:{part}") for part in names}
+        if parts and all(_shape(value) == _shape(getattr(like, part)) for part, value in parts.items()):
+            own = {part: whole(slots.pop(f"{slot}:{part}")).to(parameter.device, copy=True) for part in parts}
+            slots[slot] = type(like).__tensor_unflatten__(own, kind, like.shape, like.stride())
+    return slots
+
+
+def _has_parts(value: Any) -> bool:
+    """Whether a value is a tensor that consists of others. A sharded one is saved in another way."""
+    return isinstance(value, Tensor) and is_traceable_wrapper_subclass(value) and not ranks.is_sharded(value)
 
 
 def load(update: Update, slots: Mapping[nn.Parameter, Slots], groups: Mapping[int, Mapping[str, Any]]) -> None:
@@ -95,7 +126,7 @@ def _own(slots: Slots, parameter: nn.Parameter) -> dict[str, Any]:
 
 
 def _own_slot(value: Any, parameter: nn.Parameter) -> Any:
-    if not isinstance(value, Tensor | Shards):
+    if not isinstance(value, Tensor | Shards) or _has_parts(value):
         return value
     if ranks.is_sharded(parameter) and value.shape == parameter.shape:
         return shard_like(value, parameter)

@@ -76,7 +76,9 @@ class OptimizerRestorer:
     def _restore_step(self, name: str, step: TrainStep, update: Update) -> None:
         saved = SavedOptimizer.of_step(self._values, name)
         names = optimizer_state.names_of(update, step.networks)
-        slots: dict[nn.Parameter, Slots] = {p: saved.slots.get(full, {}) for p, full in names.items()}
+        slots: dict[nn.Parameter, Slots] = {
+            p: optimizer_state.joined(update, p, saved.slots.get(full, {})) for p, full in names.items()
+        }
         others: set[str] = set()
         problem = self._change_of_optimizer(name, update, saved)
         if not problem and self._options(self._state["config"], name) != self._options(self._now, name):

@@ -93,7 +93,7 @@ def _hash(tensor: Tensor) -> Tensor:
     real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor.resolve_neg()
     bits = real.contiguous().reshape(-1).view(_INTEGERS[real.itemsize])
     total = torch.zeros((), dtype=torch.int64, device=tensor.device)
-    for part in bits.split(_CHUNK):  # type: ignore[no-untyped-call]  # torch
+    for part in torch.split(bits, _CHUNK):
         total = total * 6364136223846793005 + (part * _factors(tensor.device)[: part.numel()]).sum()
     return total
 
