@@ -64,6 +64,26 @@ def test_rates_are_told_where_they_are_asked_for() -> None:
     assert lines[7].split(None, 1)[1] == "none at 1, 0.01 at 4, none at 5, none at 20"
 
 
+def test_numbers_that_change_have_rows_of_their_own() -> None:
+    overrides = (
+        "steps.gen.losses.pixel.weight={type: linear, start: 0, end: 2, iterations: 8}",
+        "steps.critic.optimizer.momentum={type: cosine, start: 0.5, end: 0.9, iterations: 10}",
+        "ema.decay={type: ramp, scale: 0.9}",
+    )
+    lines = table(*overrides)
+    assert lines[2:6] == [
+        "  0 to 5           pixel linear",
+        "  6 to 19          pixel linear, adversarial 0.1",
+        "  rate             0.0005 at 0, 0.002 at 3, 0.001 at 12, 0.001 at 19",
+        "  pixel/weight     0 at 0, 2 at 8, 2 at 19",
+    ]
+    assert lines[9] == "  momentum         0.5 at 0, 0.9 at 10, 0.9 at 19"
+    assert lines[12] == "ema/decay          0.1 at 0, 0.6897 at 19"
+    found = as_json("--at", "4", *overrides)
+    assert found["numbers"]["gen/pixel/weight"] == [{"iteration": 4, "value": 1.0}]
+    assert found["steps"]["gen"]["losses"]["pixel"]["weight"]["type"] == "linear"
+
+
 def test_warnings_come_first_and_each_once() -> None:
     lines = table("steps.gen.losses.adversarial.after=20", "steps.gen.schedule.milestones=[30]")
     assert lines[:2] == [

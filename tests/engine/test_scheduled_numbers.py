@@ -89,6 +89,17 @@ def test_momentum_may_begin_at_zero(tmp_path: Path) -> None:
     assert final(tmp_path, f"steps.main.optimizer.momentum={momentum}") == -0.5 * (1 + 1 + 1 + 1.5)
 
 
+def test_a_first_step_with_momentum_may_be_skipped(tmp_path: Path) -> None:
+    momentum = "[{type: constant, scale: 0}, {type: constant, scale: 0.5, from: 2}]"
+    run, _ = load(tmp_path, f"steps.main.optimizer.momentum={momentum}", "train.iterations=2", traced=False)
+    run.train()
+    update = step_of(run, "main").update
+    assert update is not None
+    run.context.iteration = 2
+    buffer = update.optimizer.state[update.parameters[0]]["momentum_buffer"]
+    assert buffer.item() == 0.0  # torch would leave it uninitialized.
+
+
 EVERYTHING = (
     "networks={net: {type: part_linear}}",
     "data.train.width=4",

@@ -45,7 +45,7 @@ class DinoBackbone(nn.Module):
 
     def forward(self, crops: Tensor) -> Tensor:
         features = self.norm(self.convolution(crops.flatten(0, 1))).relu().mean((2, 3))
-        return normalize(self.head(features)).unflatten(0, crops.shape[:2])
+        return normalize(self.head(features)).reshape(*crops.shape[:2], -1)
 
 
 @networks.register

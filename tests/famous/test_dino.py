@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
     temperatures = np.concatenate([np.linspace(0.04, 0.07, 11), np.full(ITERATIONS, 0.07)])
     plain = [p for name, p in student.named_parameters() if name.endswith("bias") or "norm" in name]
     decayed = [p for p in student.parameters() if all(p is not other for other in plain)]
-    groups: list[dict[str, object]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups)
     center = torch.zeros(12)
     for iteration, batch in enumerate(batches):

@@ -40,7 +40,7 @@ def test_a_sound_file_has_nothing_that_never_happens(tmp_path: Path) -> None:
         ),
         (
             "steps.gen.schedule=[{type: constant}, {type: constant, from: 20}]",
-            "steps.gen.schedule.1: has no effect: it starts at iteration 20, and the last update is at 19",
+            "steps.gen.schedule.1: has no effect: it starts at iteration 20, and the last update is at iteration 19",
         ),
         (
             "steps.gen.schedule=[{type: multi_step, milestones: [3, 10]}, {type: constant, from: 10}]",
@@ -50,6 +50,15 @@ def test_a_sound_file_has_nothing_that_never_happens(tmp_path: Path) -> None:
             "steps.gen.schedule={type: constant, warmup: 21}",
             "steps.gen.schedule: never reaches its full rate: its warm-up lasts until iteration 20, "
             "and the last update is at iteration 19",
+        ),
+        (
+            "steps.gen.losses.pixel.weight=[{type: constant}, {type: constant, from: 20}]",
+            "steps.gen.losses.pixel.weight.1: has no effect: it starts at iteration 20, and the last iteration is 19",
+        ),
+        (
+            "ema.networks={gen: {start: 20}}",
+            "ema.networks.gen.start: always equals its network: it starts at iteration 20, "
+            "and training ends after 20 iterations",
         ),
         (
             "steps.critic.optimizer.after=20",

@@ -110,7 +110,7 @@ def _training(config: Config) -> str:
 
 def _status(config: Config, network: str) -> list[str]:
     trainers = [step.name for step in config.steps.values() if network in step.section.trained]
-    averaged = [f"averaged with decay {average.decay:g}" for average in config.averages_of(network)]
+    averaged = [average.summary for average in config.averages_of(network)]
     return [f"trained by {_join(trainers)}" if trainers else "frozen", *averaged]
 
 

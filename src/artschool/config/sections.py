@@ -249,6 +249,12 @@ class Average:
         """The name under which components call it: `gen.ema`, or `gen.slow` for an entry `slow` of `gen`."""
         return f"{self.of}.{'ema' if self.entry == self.of else self.entry}"
 
+    @property
+    def summary(self) -> str:
+        """How it averages: `averaged with decay 0.999`, or `averaged as gen.slow with decay 0.9999`."""
+        name = "" if self.entry == self.of else f" as {self.name}"
+        return f"averaged{name} with decay {self.decay:g}" + (f" from iteration {self.start}" if self.start else "")
+
     def decay_at(self, iteration: int) -> float:
         """The decay at an iteration. With a decay of 0, the average equals the network."""
         return value_at(self.decay, iteration) if iteration >= self.start else 0.0

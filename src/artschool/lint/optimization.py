@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from artschool.config.streams import streams
 from artschool.config.structure import Component
 from artschool.errors import Fault
+from artschool.lint.rates import HORIZON, RATE_SAMPLES
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, has_role, option, place_of, type_name
 from artschool.registry import ComponentRole
 from artschool.registry.entries import DatasetEntry, LossEntry, OptimizerEntry
-from artschool.registry.schedule import Schedule
+from artschool.registry.schedule import Schedule, value_at
 
 MAX_RATE = {ComponentRole.GRADIENT_DESCENT: 10.0, ComponentRole.ADAPTIVE: 0.1}
 LARGE_DECAY = 0.05
@@ -29,7 +30,7 @@ def weight_zero(subject: Subject) -> Iterator[Fault]:
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
-            if isinstance(loss.entry, LossEntry) and loss.entry.weight == 0:
+            if not any(_weights(subject, loss)):
                 called = ", ".join(dict.fromkeys(use.name for use in loss.networks))
                 moved = f" It calls {called}, which may still change buffers and random numbers." if called else ""
                 message = "is 0, so the loss costs time and trains nothing"
@@ -44,11 +45,17 @@ def negative_weight(subject: Subject) -> Iterator[Fault]:
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
-            if has_role(loss, ComponentRole.MINIMIZED) and isinstance(loss.entry, LossEntry):
-                weight = loss.entry.weight
-                if isinstance(weight, Schedule) or weight >= 0:
-                    continue
+            weight = min(_weights(subject, loss))
+            if has_role(loss, ComponentRole.MINIMIZED) and weight < 0:
                 yield fault(loss, "weight", f"is {weight:g}, so the step maximizes the loss")
+
+
+def _weights(subject: Subject, loss: Component) -> list[float]:
+    """The weight of a loss, or the weights at iterations that are spread over the run."""
+    assert isinstance(loss.entry, LossEntry)
+    weight, during = loss.entry.weight, subject.during
+    last = HORIZON if during.before is None else max(during.before, during.after)
+    return [value_at(weight, at) for at in range(during.after, last + 1, max(1, last // RATE_SAMPLES))]
 
 
 def coupled_decay(subject: Subject) -> Iterator[Fault]:

@@ -134,8 +134,7 @@ def print_plan(console: Console, run: RunState) -> None:
     for name, network in run.networks.items():
         size = sum(parameter.numel() for parameter in network.parameters())
         how = "trained" if name in trained else "frozen"
-        decays = [average.decay for average in averages if average.of == name]
-        average = "".join(f", averaged with decay {decay:g}" for decay in decays)
+        average = "".join(f", {average.summary}" for average in averages if average.of == name)
         kind = type(network).__name__.removeprefix("FSDP")  # torch gives a sharded network a class of its own.
         lines.append(("network", name, f"{kind}, {size:,} parameters, {how}{average}"))
     for step in run.steps:

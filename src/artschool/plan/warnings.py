@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from artschool.config.component import Component
@@ -36,7 +36,8 @@ def warnings(config: Config, during: When, steps: Mapping[str, StepTimeline]) ->
     return in_reading_order(
         [
             *(fault for step in config.steps.values() for fault in _of_step(step, config, during, steps[step.name])),
-            *_averages(config, steps),
+            *_averages(config, steps, stop),
+            *_numbers(config, during.before),
             *_pictures(config, during.after, stop),
         ]
     )
@@ -90,18 +91,22 @@ def _why_closed(gate: When, step: StepConfig, during: When) -> str:
 def _schedule(step: StepConfig, trains: Iterations) -> Iterator[Fault]:
     """Phases, warm-ups and milestones that end after the last update, or after the next phase has begun."""
     assert step.optimizer is not None and isinstance(step.optimizer.entry, OptimizerEntry)
-    last = trains.last
-    assert last is not None
-    for phase, following in zip_longest(step.schedule, step.schedule[1:]):
+    assert trains.last is not None
+    yield from _phases(step.schedule, trains.last, f"the last update is at iteration {trains.last}")
+
+
+def _phases(phases: Sequence[Component], last: int, why_last: str) -> Iterator[Fault]:
+    for phase, following in zip_longest(phases, phases[1:]):
         if _start(phase) > last:
-            message = f"has no effect: it starts at iteration {_start(phase)}, and the last update is at {last}"
-            yield _warning(phase.node, phase.path, message)
+            yield _warning(
+                phase.node, phase.path, f"has no effect: it starts at iteration {_start(phase)}, and {why_last}"
+            )
             continue
         if following is not None and _start(following) <= last:
             why = f"the next phase starts at iteration {_start(following)}"
             yield from _phase(phase, _start(following) - 1, why)
         else:
-            yield from _phase(phase, last, f"the last update is at iteration {last}")
+            yield from _phase(phase, last, why_last)
 
 
 def _phase(phase: Component, end: int, why: str) -> Iterator[Fault]:
@@ -130,13 +135,25 @@ def _start(phase: Component) -> int:
     return phase.entry.from_
 
 
-def _averages(config: Config, steps: Mapping[str, StepTimeline]) -> Iterator[Fault]:
+def _averages(config: Config, steps: Mapping[str, StepTimeline], stop: int) -> Iterator[Fault]:
     networks = config.tree.at(("ema", "networks"))
     for index, (entry, average) in enumerate(config.averages.items()):
         name = average.of
         if not any(step.networks[name].most for step in steps.values() if name in step.networks):
             node = networks.child(entry) or networks.child(index) or networks
             yield _warning(node, "ema.networks", f"the average of {name!r} never changes: no step updates {name!r}")
+        elif average.start >= stop:
+            message = (
+                f"always equals its network: it starts at iteration {average.start}, and training ends after {stop}"
+            )
+            node = networks.at((entry, "start"))
+            yield _warning(node, f"ema.networks.{entry}.start", f"{message} iterations")
+
+
+def _numbers(config: Config, last: int) -> Iterator[Fault]:
+    """Phases and warm-ups of other numbers than learning rates that end after the run."""
+    for number in config.numbers:
+        yield from _phases(number.phases, last, f"the last iteration is {last}")
 
 
 def _pictures(config: Config, start: int, stop: int) -> Iterator[Fault]:

@@ -112,6 +112,10 @@ class MayChange:
 
 Scheduled: TypeAlias = Annotated[float, MayChange()]
 """A number that may change in training: the file gives a number or a schedule, each call receives a number."""
+PositiveScheduled: TypeAlias = Annotated[Scheduled, Field(gt=0)]
+"""A number above 0 that may change in training."""
+NotNegativeScheduled: TypeAlias = Annotated[Scheduled, Field(ge=0)]
+"""A number, 0 or more, that may change in training."""
 
 
 MISSING: Any = inspect.Parameter.empty

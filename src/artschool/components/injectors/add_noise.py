@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.registry.signature import Scheduled
 
 
 @injectors.register
-def add_noise(x: Tensor, *, scale: float | Tensor = 1.0, kind: Literal["normal", "uniform"] = "normal") -> Tensor:
+def add_noise(x: Tensor, *, scale: Scheduled | Tensor = 1.0, kind: Literal["normal", "uniform"] = "normal") -> Tensor:
     """Add random noise: `x + scale * noise`.
 
     Args:

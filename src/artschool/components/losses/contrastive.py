@@ -7,11 +7,11 @@ from torch import Tensor
 from artschool.components.losses.precision import without_autocast
 from artschool.components.losses.shapes import pair
 from artschool.registry import ComponentRole, losses
-from artschool.registry.signature import Positive
+from artschool.registry.signature import PositiveScheduled
 
 
 @losses.register(roles=ComponentRole.MINIMIZED, mean_over="batch")
-def info_nce(x: Tensor, y: Tensor, *, temperature: Positive = 0.1, symmetric: bool = False) -> Tensor:
+def info_nce(x: Tensor, y: Tensor, *, temperature: PositiveScheduled = 0.1, symmetric: bool = False) -> Tensor:
     """Find for each row of x its partner among the rows of y: `-mean log softmax(cos(x_i, y_j) / temperature)_ii`.
 
     The negatives are the other samples in the micro-batch of this process. `accumulate` and several processes reduce
@@ -36,7 +36,7 @@ def info_nce(x: Tensor, y: Tensor, *, temperature: Positive = 0.1, symmetric: bo
 
 
 @losses.register(roles=ComponentRole.MINIMIZED, mean_over="batch")
-def nt_xent(x: Tensor, y: Tensor, *, temperature: Positive = 0.5) -> Tensor:
+def nt_xent(x: Tensor, y: Tensor, *, temperature: PositiveScheduled = 0.5) -> Tensor:
     """Find for each of the 2 B views its partner among all other views of both sides: SimCLR's loss.
 
     The negatives are the other samples in the micro-batch of this process. `accumulate` and several processes reduce

@@ -5,11 +5,13 @@ from torch import Tensor
 
 from artschool.components.losses.shapes import pair
 from artschool.registry import ComponentRole, losses
-from artschool.registry.signature import Positive
+from artschool.registry.signature import PositiveScheduled
 
 
 @losses.register(roles={ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over="samples")
-def distillation(teacher: Tensor, student: Tensor, *, temperature: Positive = 1.0, class_dim: int = 1) -> Tensor:
+def distillation(
+    teacher: Tensor, student: Tensor, *, temperature: PositiveScheduled = 1.0, class_dim: int = 1
+) -> Tensor:
     """Divergence of the student's class probabilities from the teacher's, mean over samples.
 
     `sum p log(p / q) / B` with p = softmax(teacher / temperature) and q = softmax(student / temperature), summed over

@@ -13,7 +13,7 @@ from artschool.components.losses import gan_kinds as kinds
 from artschool.components.losses.critic import Inputs, detached, logits_of, total
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
-from artschool.registry.signature import Context, Network, NotNegative
+from artschool.registry.signature import Context, Network, NotNegativeScheduled
 
 GeneratorKind = Literal["vanilla", "saturating", "lsgan", "hinge", "wgan", "ragan"]
 DiscriminatorKind = Literal["vanilla", "lsgan", "hinge", "wgan", "ragan", "max_spread"]
@@ -35,7 +35,7 @@ def generator_gan(
     real: Inputs | None = None,
     *,
     kind: GeneratorKind,
-    noise: NotNegative = 0.0,
+    noise: NotNegativeScheduled = 0.0,
     min_loss: float | None = None,
     detach_real: bool = True,
 ) -> Tensor:
@@ -79,7 +79,7 @@ def discriminator_gan(
     real: Inputs,
     *,
     kind: DiscriminatorKind,
-    noise: NotNegative = 0.0,
+    noise: NotNegativeScheduled = 0.0,
     min_loss: float | None = None,
     context: Context,
 ) -> Tensor:

@@ -10,7 +10,7 @@ from artschool.components.losses.critic import Inputs, logits_of, total
 from artschool.components.losses.gan_kinds import discriminator_hinge, generator_hinge
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
-from artschool.registry.signature import Network, NotNegative
+from artschool.registry.signature import Network, NotNegativeScheduled
 
 
 @losses.register(
@@ -28,7 +28,7 @@ def stylegan2_divergence(
     real: Inputs | None = None,
     *,
     role: Literal["generator", "critic"],
-    noise: NotNegative = 0.0,
+    noise: NotNegativeScheduled = 0.0,
 ) -> Tensor:
     """Hinge loss for a critic whose logits are large for fakes: `generator_gan`, `discriminator_gan` with -logits.
 
