@@ -111,9 +111,12 @@ class TrainStep:
             require_gradients(parameters, False)
         if not parameters or self.update is None or not self.update.prepare(iteration):
             return []
-        moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
         for hook in self._backward:
             hook(iteration)
+        moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
+        if not moved:  # A hook has dropped all gradients.
+            self.update.precision.update()
+            return []
         self._log_norms(context.meters)
         self.update(context.meters)
         for hook in self._after:
