@@ -87,7 +87,9 @@ def test_a_step_may_train_the_part_of_a_network_that_its_losses_reach_if_another
 
 
 def test_a_part_that_no_step_reaches_is_still_a_fault() -> None:
-    code, printed = check(TEXT.replace("\ntrain:", PENALTY).replace("type: l2, in: [y, image]", "type: steep, network: net, in: y"))
+    code, printed = check(
+        TEXT.replace("\ntrain:", PENALTY).replace("type: l2, in: [y, image]", "type: steep, network: net, in: y")
+    )
     assert code == 2
     assert "steps.penalty.trains: trains 'net', but no loss reaches offset of its 2 parameters" in printed
 

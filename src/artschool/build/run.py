@@ -90,7 +90,8 @@ def build(
     _provide_averages(networks, emas)
     binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
     kept = kept_after(config)
-    steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
+    updates = _updates(config, networks, device)
+    steps = [_step(step, config, networks, binder, kept[step.name], updates) for step in config.steps.values()]
     _broadcast_initial_values(binder.modules.values())
     _set_modes(networks, config)
     return Run(
@@ -114,7 +115,7 @@ def build(
 
 def schedule_of(step: StepConfig) -> Schedule:
     """The learning rate schedule of a step."""
-    return Schedule([_phase(phase) for phase in step.schedule])
+    return Schedule([_phase(phase) for phase in (step.shares or step).schedule])
 
 
 def build_loggers(config: Config) -> list[Logger]:
@@ -232,13 +233,13 @@ def _step(
     networks: Mapping[str, nn.Module],
     binder: Binder,
     kept: set[str],
-    device: torch.device,
+    updates: Mapping[str, Update],
 ) -> TrainStep:
     graph = _graph(step, binder, kept, training=True)
     trained = {name: networks[name] for name in step.section.trained}
     gates = {name: step.moves_when & config.networks[name].when for name in trained}
     callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
-    return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
+    return TrainStep(graph, trained, gates, updates.get(step.name), callbacks)
 
 
 def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
@@ -256,26 +257,56 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
     )
 
 
-def _update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> Update | None:
-    if step.optimizer is None or step.optimizer.registered is None:
-        return None
-    entry, train = step.optimizer.entry, config.sections.train
-    assert isinstance(entry, OptimizerEntry)
-    path = f"{step.optimizer.node.place}: {step.optimizer.path}"
+def _updates(config: Config, networks: Mapping[str, nn.Module], device: torch.device) -> dict[str, Update]:
+    """The update of each step that has an optimizer, of its own or that of another step."""
+    updates: dict[str, Update] = {}
+    for step in sorted(config.steps.values(), key=lambda step: step.shares is not None):
+        trained = {name: networks[name] for name in step.section.trained}
+        if step.shares is not None:
+            updates[step.name] = _shared_update(step, config, trained, updates[step.shares.name])
+        elif step.optimizer is not None and step.optimizer.registered is not None:
+            updates[step.name] = _update(step, step.optimizer, config, trained, device)
+    return updates
+
+
+def _shared_update(step: StepConfig, config: Config, networks: Mapping[str, nn.Module], owner: Update) -> Update:
+    own = {parameter for network in networks.values() for parameter in network.parameters()}
+    parameters = [parameter for parameter in owner.parameters if parameter in own]
+    return Update(
+        step.name,
+        owner.scheduled,
+        owner.precision,
+        clip=step.section.clip_grad_norm,
+        skip_non_finite=config.sections.train.non_finite != "ignore",
+        sizing=_sizing(step, parameters),
+        parameters=parameters,
+    )
+
+
+def _sizing(step: StepConfig, parameters: Sequence[nn.Parameter]) -> BatchSizing | None:
+    sizing = step.section.batch_sizing
+    return BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None
+
+
+def _update(
+    step: StepConfig, component: Component, config: Config, networks: Mapping[str, nn.Module], device: torch.device
+) -> Update:
+    entry, train = component.entry, config.sections.train
+    assert isinstance(entry, OptimizerEntry) and component.registered is not None
+    path = f"{component.node.place}: {component.path}"
     groups = parameter_groups(networks, no_decay=entry.no_decay, groups=entry.param_groups, path=path)
     parameters = [parameter for group in groups for parameter in group["params"]]
     shards = None
     if entry.shard and ranks.world_size() > 1:
         groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())
-    sizing = step.section.batch_sizing
-    optimizer = build_optimizer(step.optimizer.registered.target, step.optimizer.options(), groups, path)
+    optimizer = build_optimizer(component.registered.target, component.options(), groups, path)
     return Update(
         step.name,
         ScheduledOptimizer(optimizer, schedule_of(step), parameters, shards),
         Precision(train.precision, device),
         clip=step.section.clip_grad_norm,
         skip_non_finite=train.non_finite != "ignore",
-        sizing=BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None,
+        sizing=_sizing(step, parameters),
     )
 
 

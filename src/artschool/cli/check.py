@@ -114,6 +114,8 @@ def _status(config: Config, network: str) -> list[str]:
 def _method(step: StepConfig) -> str:
     if step.optimizer is None:
         return _joined("without an optimizer", _gate(step.section.trains_when))
+    if step.shares is not None:
+        return _joined(f"with the optimizer of {step.shares.name}", _gate(step.section.trains_when))
     rate = step.optimizer.options().get("lr")
     at = f" at {rate:g}" if isinstance(rate, float | int) else ""
     sizing = step.section.batch_sizing

@@ -8,6 +8,7 @@ from itertools import pairwise
 from artschool.config.compiling import compile_faults
 from artschool.config.flow import declared_keys, yielded_keys
 from artschool.config.parallel import check_parallel
+from artschool.config.shared_optimizers import shared_optimizer_faults
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.errors import Fault, Place
@@ -29,6 +30,7 @@ def check_references(config: Config) -> Iterator[Fault]:
         for use in component.networks:
             if use.name not in averaged:
                 yield from _check_network(config, use.name, use.place, f"{component.path}.{use.parameter}")
+    yield from shared_optimizer_faults(config)
     yield from _check_evaluated_steps(config)
     yield from _check_data(config)
     yield from _check_training(config)
@@ -109,7 +111,7 @@ def _check_optimizer(step: StepConfig, path: str) -> Iterator[Fault]:
         yield Fault(place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is intended")
     elif step.section.optimizer != "none" and not step.losses:
         yield Fault(place, path, f"trains {names} but has no losses, so no weight would change")
-    if step.schedule and step.optimizer is None:
+    if step.schedule and step.optimizer is None and step.of is None:
         node = _node(step.node, "schedule")
         yield Fault(node.start, f"{path}.schedule", "has no effect, because the step has no optimizer")
     starts = [(getattr(phase.entry, "from_", 0), phase) for phase in step.schedule]

@@ -42,12 +42,24 @@ class BatchSizingSection(Section):
     max_full_batches: Count = 10
 
 
+class SharedOptimizerSection(Section):
+    """The optimizer of another step.
+
+    Attributes:
+        of: Step whose optimizer updates the networks of this step too: with its options, its schedule and its state.
+            It must train these networks.
+    """
+
+    of: str
+
+
 class StepSection(Section):
     """One optimizer update and the injectors and losses that lead to it.
 
     Attributes:
         trains: Network that the step trains, or a list of networks.
-        optimizer: Optimizer that updates the trained networks, or `none` for a step that updates nothing. Required.
+        optimizer: Optimizer that updates the trained networks, `{of: STEP}` for the optimizer of another step, or
+            `none` for a step that updates nothing. Required.
         schedule: Schedule of the learning rate, or a list of schedules that follow each other. null: constant rate.
         clip_grad_norm: Maximum L2 norm of the gradients of all trained networks together; larger gradients are scaled
             down to it. null: no clipping.
@@ -63,7 +75,7 @@ class StepSection(Section):
     """
 
     trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
-    optimizer: RawOptimizer | Literal["none"] | None = None
+    optimizer: RawOptimizer | SharedOptimizerSection | Literal["none"] | None = None
     schedule: RawSchedule | list[RawSchedule] | None = None
     clip_grad_norm: Positive | None = None
     batch_sizing: BatchSizingSection | None = None

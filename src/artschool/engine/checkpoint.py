@@ -26,6 +26,8 @@ from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState, samples_after
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
+from artschool.engine.train_step import TrainStep
+from artschool.engine.update import Update
 from artschool.storage.checkpoint_store import Checkpoint
 
 Meters = list[dict[str, tuple[float, float]]]
@@ -155,7 +157,7 @@ def capture(
         "best": run.best,
         "pending": run.pending,
         "updates": updates,
-        "optimizers": {s.graph.name: describe_optimizer(s, s.update) for s in run.steps if s.update is not None},
+        "optimizers": {step.graph.name: describe_optimizer(step, update) for step, update in _owners(run)},
         "optimizer_scalars": scalars,
         "optimizer_tensors": len(tensors[OPTIMIZERS]),
         "meters": meters,
@@ -273,12 +275,15 @@ def _own_numbers(of_processes: Sequence[dict[str, tuple[float, float]]]) -> dict
 def _optimizers(run: RunState) -> dict[str, Any]:
     """The state of every optimizer by name. The main process also gets the shards of the other processes."""
     state: dict[str, Any] = {}
-    for step in run.steps:
-        if step.update is None:
-            continue
-        own = state_of(step.update, step.networks, step.graph.name)
-        if step.update.scheduled.shards is not None:
+    for step, update in _owners(run):
+        own = state_of(update, step.networks, step.graph.name)
+        if update.scheduled.shards is not None:
             moved = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in own.items()}
             own = {name: value for part in ranks.gather_on_main(moved) for name, value in part.items()}
         state |= own
     return state
+
+
+def _owners(run: RunState) -> list[tuple[TrainStep, Update]]:
+    """The steps with an optimizer of their own. Those that share one have no state of it."""
+    return [(step, step.update) for step in run.steps if step.update is not None and step.update.owns_optimizer]

@@ -44,7 +44,11 @@ def restore_old(run: RunState, file: Path) -> list[str]:
         average = models / f"{step}_{name}_ema.pth"
         if name in run.emas:
             load_weights(run.emas[name].module, average if average.is_file() else models / f"{step}_{name}.pth")
-    updates = [(part.graph.name, part.update, part.networks) for part in run.steps if part.update is not None]
+    updates = [
+        (part.graph.name, part.update, part.networks)
+        for part in run.steps
+        if part.update is not None and part.update.owns_optimizer
+    ]
     if len(updates) != len(state["optimizers"]):
         raise CheckpointError(
             f"{file}: the number of optimizers does not fit the config file "

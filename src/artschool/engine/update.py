@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.engine.batch_sizing import BatchSizing
@@ -26,9 +27,12 @@ class Update:
         clip: Maximum global norm of the gradients of all parameters. None: no limit.
         skip_non_finite: Whether non-finite gradients leave the parameters as they are. Always true with fp16.
         sizing: Accumulates gradients over iterations. None: every iteration updates.
+        parameters: The parameters that the step trains, if the optimizer and the precision are those of another step.
+            None: all that the optimizer has.
 
     Attributes:
         optimizer: The optimizer of torch.
+        owns_optimizer: Whether the optimizer is that of the step itself.
         parameters: All parameters that the step trains, over all processes.
         exchange: Sums their gradients over processes.
         count: Number of updates so far, skipped ones included.
@@ -44,11 +48,13 @@ class Update:
         clip: float | None,
         skip_non_finite: bool,
         sizing: BatchSizing | None = None,
+        parameters: Sequence[nn.Parameter] | None = None,
     ) -> None:
         self.name = name
         self.scheduled = scheduled
         self.optimizer = scheduled.optimizer
-        self.parameters = scheduled.parameters
+        self.owns_optimizer = parameters is None
+        self.parameters = scheduled.parameters if parameters is None else parameters
         self.exchange = Exchange(name, self.parameters)
         self.precision = precision
         self.clip = clip
@@ -135,10 +141,12 @@ class Update:
     def state_dict(self) -> dict[str, Any]:
         """The counters and the state of the precision. The checkpoint saves the optimizer's state by name."""
         total, consecutive = self.skips()
-        return {"count": self.count, "skipped": total, "streak": consecutive, "precision": self.precision.state_dict()}
+        precision = self.precision.state_dict() if self.owns_optimizer else {}
+        return {"count": self.count, "skipped": total, "streak": consecutive, "precision": precision}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the result of `state_dict`."""
         self.count = state["count"]
         self._skips.restore(Skips(state["skipped"], state["streak"]))
-        self.precision.load_state_dict(state["precision"])
+        if self.owns_optimizer:
+            self.precision.load_state_dict(state["precision"])

@@ -146,6 +146,8 @@ def step_usages(config: Config, name: str) -> list[Usage]:
         Usage(UsageKind.TRAINS, tuple(f"networks.{network}" for network in trained)),
         Usage(UsageKind.RUNS, gate=step.section.trains_when, remark=turn),
     ]
+    if step.shares is not None:
+        usages.append(Usage(UsageKind.UPDATED_BY, (f"steps.{step.shares.name}.optimizer",)))
     if called:
         usages.append(Usage(UsageKind.CALLS, tuple(f"networks.{network}" for network in sorted(called))))
     for evaluation in config.evaluations.values():
@@ -214,7 +216,7 @@ def all_components(config: Config) -> Iterator[GatedComponent]:
     for step in config.steps.values():
         when = step.section.when
         parts = [*step.injectors.values(), *step.losses.values(), *step.callbacks.values(), *step.schedule]
-        parts += [step.optimizer] if step.optimizer is not None else []
+        parts += [step.optimizer] if step.optimizer is not None and step.shares is None else []
         components += [(part, when & part.when) for part in parts]
     for evaluation in config.evaluations.values():
         components += _parts_of_evaluation(evaluation)

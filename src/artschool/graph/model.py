@@ -147,7 +147,8 @@ class _Builder:
 
     def _step(self, step: StepConfig) -> None:
         when = step.section.trains_when
-        detail = f"trains {', '.join(step.section.trained)}" + (f", {when}" if when != ALWAYS else "")
+        shared = f" with the optimizer of {step.shares.name}" if step.shares is not None else ""
+        detail = f"trains {', '.join(step.section.trained)}{shared}" + (f", {when}" if when != ALWAYS else "")
         self.lanes.append(Lane(f"step {step.name}", detail, tuple(step.section.trained)))
         for part in _parts(step):
             self._call(part, len(self.lanes) - 1)

@@ -42,7 +42,7 @@ def groups_of(step: StepConfig) -> list[Group]:
     if optimizer is None or not isinstance(optimizer.entry, OptimizerEntry):
         return []
     schedule, own = schedule_of(step), _number(optimizer.options().get("lr"))
-    changes = tuple(sorted({at for phase in step.schedule for at in _changes(phase)}))
+    changes = tuple(sorted({at for phase in (step.shares or step).schedule for at in _changes(phase)}))
     groups = [Group("", own, 0, schedule, changes)]
     for entry in optimizer.entry.param_groups:
         options = entry.model_extra or {}

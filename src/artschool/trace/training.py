@@ -108,9 +108,7 @@ class TrainingTrace:
         if step.update is None or step.graph.name not in self.observer.gradients.steps_with_losses:
             return []
         own, anywhere = self.reached[step.graph.name], set().union(*self.reached.values())
-        trained = [
-            anywhere if not own.isdisjoint(network.parameters()) else own for network in step.networks.values()
-        ]
+        trained = [anywhere if not own.isdisjoint(network.parameters()) else own for network in step.networks.values()]
         missed = {
             parameter
             for network, reached in zip(step.networks.values(), trained, strict=True)
