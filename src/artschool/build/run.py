@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.build.bind import Binder, construct
 from artschool.build.data import batches_of, build_data, train_data
+from artschool.build.decisions import decisions_of, key_gate_of, key_gates, number_gates
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.build.torch_flags import set_torch_flags
 from artschool.config.flow import kept_after
@@ -24,6 +25,7 @@ from artschool.config.write import dump
 from artschool.data.loader import Loader
 from artschool.data.seeds import derive, forked_rng
 from artschool.engine.batch_sizing import BatchSizing
+from artschool.engine.decisions import NumberGate, gated
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.freeze import freeze, set_mode
@@ -36,7 +38,7 @@ from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
-from artschool.engine.schedules import Phase, Schedule
+from artschool.engine.schedules import Phase, Schedule, curve_of
 from artschool.engine.sharding import build_for_shards, has_values
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
@@ -91,7 +93,8 @@ def build(
     binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
     kept = kept_after(config)
     updates = _updates(config, networks, device)
-    steps = [_step(step, config, networks, binder, kept[step.name], updates) for step in config.steps.values()]
+    gates = number_gates(config)
+    steps = [_step(step, config, networks, binder, kept[step.name], updates, gates) for step in config.steps.values()]
     _broadcast_initial_values(binder.modules.values())
     _set_modes(networks, config)
     return Run(
@@ -100,7 +103,8 @@ def build(
         networks=networks,
         steps=steps,
         emas=emas,
-        modules=binder.modules | _batch_sizings(steps),
+        modules=binder.modules | _batch_sizings(steps) | key_gates(steps),
+        decisions=decisions_of(file, gates, updates),
         data=data,
         evaluations=[
             _evaluation(e, config, binder, loaders[e.section.data], note) for e in config.evaluations.values()
@@ -234,12 +238,17 @@ def _step(
     binder: Binder,
     kept: set[str],
     updates: Mapping[str, Update],
+    gates: Mapping[str, NumberGate],
 ) -> TrainStep:
     graph = _graph(step, binder, kept, training=True)
+    for loss in graph.losses:
+        loss.when = gated(loss.when, gates.get(f"{loss.path}.while"))
     trained = {name: networks[name] for name in step.section.trained}
-    gates = {name: step.moves_when & config.networks[name].when for name in trained}
+    own_gate = gates.get(f"steps.{step.name}.while")
+    whens = {name: gated(step.moves_when & config.networks[name].when, own_gate) for name in trained}
     callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
-    return TrainStep(graph, trained, gates, updates.get(step.name), callbacks)
+    key_gate = key_gate_of(step, binder.device)
+    return TrainStep(graph, trained, whens, updates.get(step.name), callbacks, key_gate)
 
 
 def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
@@ -319,8 +328,7 @@ def _batch_sizings(steps: Sequence[TrainStep]) -> dict[str, nn.Module]:
 def _phase(component: Component) -> Phase:
     entry = component.entry
     assert isinstance(entry, ScheduleEntry) and component.registered is not None
-    curve = partial(component.registered.target, **component.options())
-    return Phase(curve, entry.from_, entry.scale, entry.warmup)
+    return Phase(curve_of(component.registered.target, component.options()), entry.from_, entry.scale, entry.warmup)
 
 
 def _evaluation(

@@ -107,6 +107,8 @@ def _batches(config: Config) -> tuple[Batches | None, str]:
 def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
     """The rows of a timeline, in the order of the file."""
     yield plan.name, plan.summary
+    if plan.ends_early:
+        yield "  ends", plan.ends_early
     for step in plan.steps:
         yield f"step {step.name}", _trained(step)
         for span in step.spans:
@@ -128,9 +130,10 @@ def _trained(step: StepTimeline) -> str:
     if not step.groups:
         count = step.runs.count()
         return f"runs {_times(Range(count, count))}, without an optimizer"
+    condition = f", {step.condition}" if step.condition else ""
     if len({step.updates, *step.networks.values()}) > 1:
-        return f"updates {', '.join(f'{name} {_times(updates)}' for name, updates in step.networks.items())}"
-    return f"updates {', '.join(step.networks)} {_times(step.updates)}"
+        return f"updates {', '.join(f'{name} {_times(updates)}' for name, updates in step.networks.items())}{condition}"
+    return f"updates {', '.join(step.networks)} {_times(step.updates)}{condition}"
 
 
 def _span(span: Span, step: StepTimeline) -> str:
@@ -151,7 +154,8 @@ def _every(periods: Iterable[int]) -> str:
 def _rates(group: Group, step: StepTimeline, at: Sequence[int] | None) -> str:
     rates = step.rates(group, at)
     texts = (f"{'none' if rate is None else f'{rate:.4g}'} at {i:,}" for i, rate in rates)
-    return (f"of {group.name}: " if group.name else "") + ", ".join(texts) if rates else ""
+    until = f"; less when {' or '.join(group.follows)} stops improving" if group.follows else ""
+    return (f"of {group.name}: " if group.name else "") + ", ".join(texts) + until if rates else ""
 
 
 def _moved(network: NetworkTimeline) -> str:

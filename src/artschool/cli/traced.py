@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
-from artschool.config.flow import components_of
+from artschool.config.flow import readers_of
 from artschool.config.structure import Config
 from artschool.trace.keys import TracedKey
 from artschool.trace.report import Trace, free_bytes, in_bytes
@@ -27,7 +27,7 @@ def print_trace(console: Console, config: Config, found: Trace) -> None:
 def _keys(config: Config, found: Trace) -> Iterator[tuple[str, str, str, str]]:
     training: dict[str, list[str]] = {}
     for step in config.steps.values():
-        for component, _ in components_of(step):
+        for component, _ in readers_of(step):
             for use in component.reads:
                 training.setdefault(use.name, []).append(component.path)
     yield "key", "value", "gradient", "writer -> readers"

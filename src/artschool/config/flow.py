@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
+from artschool.config.value_gates import key_readers
 from artschool.config.when import ALWAYS, When, first_uncovered
 from artschool.errors import Fault, FaultKind, Place, nearest
 from artschool.wording.counting import counted
@@ -162,8 +163,8 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     flow = Flow.of_data(config.data.get("train"), "train", When(before=last - 1 if last else None))
     if flow.open and "train" in config.data:
         warnings.append(_undeclared(config.data["train"]))
-    runs = [(c, when) for step in config.steps.values() for c, when in components_of(step)]
-    given = {c.path: step.section.requires for step in config.steps.values() for c, _ in components_of(step)}
+    runs = [(c, when) for step in config.steps.values() for c, when in readers_of(step)]
+    given = {c.path: step.section.requires for step in config.steps.values() for c, _ in readers_of(step)}
     for index, (component, when) in enumerate(runs):
         if (when & flow.during).first() is None:
             warnings.append(never_runs(component, when, flow.during))
@@ -186,6 +187,12 @@ def components_of(step: StepConfig, *, training: bool = True) -> Iterator[Run]:
         yield component, step.section.when & component.when
 
 
+def readers_of(step: StepConfig) -> Iterator[Run]:
+    """The injectors and losses of a step that trains, and its gate by a key."""
+    yield from components_of(step)
+    yield from ((reader, step.section.when) for reader in key_readers(step))
+
+
 def never_runs(component: Component, when: When, during: When) -> Fault:
     """The warning about a component that is active at no iteration of the run."""
     return Fault(component.node.start, component.path, f"never runs: {when.missed(during)}")
@@ -198,7 +205,7 @@ def kept_after(config: Config) -> dict[str, set[str]]:
     kept: dict[str, set[str]] = {}
     for step in reversed(config.steps.values()):
         kept[step.name] = set(needed)
-        needed |= {use.name for component, _ in components_of(step) for use in component.reads}
+        needed |= {use.name for component, _ in readers_of(step) for use in component.reads}
     return kept
 
 

@@ -7,13 +7,15 @@ from itertools import pairwise
 
 from artschool.config.compiling import compile_faults
 from artschool.config.flow import declared_keys, yielded_keys
+from artschool.config.logged_numbers import measured, unknown_number
 from artschool.config.parallel import check_parallel
 from artschool.config.shared_optimizers import shared_optimizer_faults
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
+from artschool.config.value_gates import value_gate_faults
 from artschool.errors import Fault, Place
 
-STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale"}
+STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale", "open"}
 """The numbers that every step logs besides its losses."""
 
 
@@ -31,6 +33,8 @@ def check_references(config: Config) -> Iterator[Fault]:
             if use.name not in averaged:
                 yield from _check_network(config, use.name, use.place, f"{component.path}.{use.parameter}")
     yield from shared_optimizer_faults(config)
+    yield from value_gate_faults(config)
+    yield from _check_followed(config)
     yield from _check_evaluated_steps(config)
     yield from _check_data(config)
     yield from _check_training(config)
@@ -192,14 +196,23 @@ def _check_keep_best(config: Config) -> Iterator[Fault]:
     best = config.sections.checkpoint.keep_best
     if best is None:
         return
-    known = [f"{e.name}/{metric}" for e in config.evaluations.values() for metric in e.metrics]
-    for evaluation in config.evaluations.values():
-        for step in (config.steps[name] for name in evaluation.section.steps if name in config.steps):
-            known += [f"{evaluation.name}/{step.name}/{loss}" for loss in step.losses]
+    known = measured(config)
     if best.metric not in known:
         node = _node(_node(_node(config.tree, "checkpoint"), "keep_best"), "metric")
         path, message = "checkpoint.keep_best.metric", f"no evaluation reports {best.metric!r}"
         yield Fault.unknown_name(node.place, path, message, best.metric, known, listed_as="Available metrics")
+
+
+def _check_followed(config: Config) -> Iterator[Fault]:
+    """Faults of the numbers that schedules and the end of training follow."""
+    for step in config.steps.values():
+        for phase in step.schedule:
+            metric = getattr(phase.entry, "option_metric", None)
+            if isinstance(metric, str):
+                yield from unknown_number(config, metric, _node(phase.node, "metric").place, f"{phase.path}.metric")
+    if (stop := config.sections.train.stop) is not None:
+        place = config.tree.at(("train", "stop", "metric")).place
+        yield from unknown_number(config, stop.metric, place, "train.stop.metric")
 
 
 def _all_components(config: Config) -> Iterable[Component]:

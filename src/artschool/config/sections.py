@@ -9,8 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
-from artschool.registry.entries import CompileEntry, Parallel
-from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Positive, Role, UnitInterval
+from artschool.registry.entries import CompileEntry, Parallel, WhileEntry
+from artschool.registry.signature import (
+    Count,
+    Key,
+    Marker,
+    Natural,
+    NetworkName,
+    NotNegative,
+    Pattern,
+    Positive,
+    Role,
+    UnitInterval,
+)
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
 """The entry of a component, not validated yet, like those below."""
@@ -72,6 +83,8 @@ class StepSection(Section):
         after: First iteration at which the step runs, counted from 0 (inclusive).
         before: Last iteration at which the step runs (inclusive). null: no limit.
         every: Interval, in iterations, at which the step trains. Its injectors and losses run at every iteration.
+        while: Value that decides whether the step trains: a key that is true or above 0.5, or a mapping with `value`,
+            `below` or `above`, and `until`. Its injectors and losses run in any case. null: always.
     """
 
     trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
@@ -86,6 +99,7 @@ class StepSection(Section):
     after: Natural = 0
     before: Natural | None = None
     every: Count = 1
+    while_: Annotated[Key | WhileEntry | None, Field(alias="while")] = None
 
     @property
     def when(self) -> When:
@@ -113,6 +127,22 @@ class AccumulateEverySection(Section):
 
     every: Count
     parts: Count
+
+
+class StopSection(Section):
+    """The end of training by a number of the log.
+
+    Attributes:
+        metric: Number of the log that decides, such as `<evaluation>/<metric>` or `<step>/<loss>`.
+        mode: Direction of improvement. `min`: smaller is better. `max`: larger is better.
+        patience: Number of measurements in a row without an improvement after which training ends.
+        threshold: By how much a number must differ from the best one to be an improvement.
+    """
+
+    metric: str
+    mode: Literal["min", "max"]
+    patience: Count
+    threshold: NotNegative = 0.0
 
 
 class TrainSection(Section):
@@ -147,6 +177,7 @@ class TrainSection(Section):
             which suits convolutions on GPUs.
         compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
             `fullgraph` and `backend`. A network overrides it by its own `compile`.
+        stop: Number of the log that ends training early when it no longer improves. null: train to the end.
     """
 
     iterations: Count | None = None
@@ -167,6 +198,7 @@ class TrainSection(Section):
     matmul_precision: Literal["highest", "high", "medium"] | None = None
     channels_last: bool = False
     compile: bool | CompileEntry = False
+    stop: StopSection | None = None
 
     def length(self, per_epoch: int) -> int:
         """The number of iterations of the run, given those of an epoch."""

@@ -65,6 +65,8 @@ def amend(run: RunState) -> None:
     """
     number = run.iteration
     changes = {"meters": ranks.gather(run.meters.state_dict()), "best": run.best, "pending": run.pending}
+    if run.decisions:
+        changes["decisions"] = _decisions(run)
     rotate = _rotation(run)
 
     def write() -> None:
@@ -169,7 +171,26 @@ def capture(
     }
     if built_buffers := _built_buffers(run):
         state["built_buffers"] = built_buffers
+    if run.decisions:
+        state["decisions"] = _decisions(run)
     return tensors, state
+
+
+def _decisions(run: RunState) -> dict[str, Any]:
+    """The state of what follows a number of the log, with the name of the number, by path."""
+    followers = {path: decision.follower for path, decision in run.decisions.items()}
+    return {path: {"metric": each.metric, **each.state_dict()} for path, each in followers.items()}
+
+
+def _restore_decisions(run: RunState, saved: Mapping[str, Any], report: ResumeReport) -> None:
+    for path, state in saved.items():
+        decision = run.decisions.get(path)
+        if decision is not None and decision.follower.metric == state["metric"]:
+            decision.follower.load_state_dict(state)
+        else:
+            report.drop(f"state of {path}, which does not follow {state['metric']!r} any more")
+    if run.stop_reason:
+        run.iterations = run.iteration
 
 
 def _data(run: RunState) -> dict[str, Any]:
@@ -211,6 +232,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
     run.best = _best(run, state, report)
     run.pending = state.get("pending", False)
+    _restore_decisions(run, state.get("decisions", {}), report)
     samples = state["samples"] if "samples" in state else _samples_of_earlier_version(run, state)
     run.counted = (run.iteration, samples)
     run.meters.load_state_dict(_own_numbers(state["meters"]))

@@ -16,6 +16,7 @@ from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, RankSampler
 from artschool.data.seeds import Seeds
 from artschool.engine.background import Saver
+from artschool.engine.decisions import Decision, Stop
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
@@ -95,6 +96,7 @@ class RunState:
         last_evaluation: The values of the latest evaluations, by name.
         saver: Writes the checkpoints.
         drawn: The keys of `log.pictures` that this process has drawn.
+        decisions: What follows a number of the log, by path.
     """
 
     sections: FileSections
@@ -123,6 +125,7 @@ class RunState:
     counted: tuple[int, int] | None = None
     last_evaluation: dict[str, float] = field(default_factory=dict)
     drawn: set[str] = field(default_factory=set)
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)
@@ -139,6 +142,12 @@ class RunState:
         )
 
         self.built_buffers = {owner: buffer_kinds(module) for owner, module in self.stateful.items()}
+
+    @property
+    def stop_reason(self) -> str:
+        """Why `train.stop` ends the training; empty if it does not."""
+        stop = self.decisions.get("train.stop")
+        return stop.follower.reason if stop is not None and isinstance(stop.follower, Stop) else ""
 
     def evaluate(self) -> dict[str, float]:
         """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 Curve = Callable[[float, int], float]
+
+
+def curve_of(target: Callable[..., Any], options: Mapping[str, Any]) -> Curve:
+    """The curve of a component: a function with its options, or an object of a class that keeps a state."""
+    return target(**options) if inspect.isclass(target) else partial(target, **options)
 
 
 @dataclass(frozen=True)

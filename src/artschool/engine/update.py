@@ -81,9 +81,13 @@ class Update:
         self.scheduled.unscale(self.precision)
         return self.sizing is None or self._accumulate(self.sizing)
 
-    def __call__(self, meters: Meters) -> None:
-        """Move the parameters along their gradients, then drop the gradients."""
-        self._step(self.scheduled.gradients(), meters)
+    def __call__(self, meters: Meters, closed: Tensor | None = None) -> None:
+        """Move the parameters along their gradients, then drop the gradients.
+
+        Args:
+            closed: A scalar on the device; 1.0 leaves the parameters as they are. None: move them.
+        """
+        self._step(self.scheduled.gradients(), meters, closed)
         self.scheduled.exchange_shards()
         if self.sizing is not None:
             meters.add(f"{self.name}/accumulated", self._accumulated)
@@ -102,17 +106,18 @@ class Update:
         self.scheduled.drop_gradients()
         return False
 
-    def _step(self, gradients: list[Tensor], meters: Meters) -> None:
-        if self.skip_non_finite:
-            self.found_inf = self._find_non_finite(gradients)
+    def _step(self, gradients: list[Tensor], meters: Meters, closed: Tensor | None) -> None:
+        non_finite = self._find_non_finite(gradients) if self.skip_non_finite else None
         if self.clip is not None:
             norm = total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
             meters.add(f"{self.name}/grad_norm", norm)
             torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        both = [flag for flag in (non_finite, closed) if flag is not None]
+        self.found_inf = torch.maximum(*both) if len(both) == 2 else next(iter(both), None)
         self.scheduled.step(self.found_inf)
-        if self.found_inf is not None:
+        if non_finite is not None:
             self.precision.update()
-            self._skips.add(self.found_inf)
+            self._skips.add(non_finite)
 
     def _find_non_finite(self, gradients: list[Tensor]) -> Tensor:
         """1.0 on the device if any element is NaN or infinite, else 0.0."""

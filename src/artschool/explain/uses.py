@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from artschool.config.flow import components_of, declared_keys
+from artschool.config.flow import components_of, declared_keys, readers_of
 from artschool.config.structure import Component, Config, EvaluationConfig
+from artschool.config.value_gates import rule_of_step
 from artschool.config.when import ALWAYS, When
 from artschool.errors import nearest
 from artschool.explain.rows import Usage, UsageGroup, UsageKind
@@ -48,7 +49,7 @@ def training_keys(config: Config) -> list[str]:
 
 def _training(config: Config) -> list[GatedComponent]:
     """The injectors and losses of all steps."""
-    return [component for step in config.steps.values() for component in components_of(step)]
+    return [component for step in config.steps.values() for component in readers_of(step)]
 
 
 def _evaluation(config: Config, evaluation: EvaluationConfig) -> list[GatedComponent]:
@@ -140,7 +141,8 @@ def step_usages(config: Config, name: str) -> list[Usage]:
     """The networks that a step trains and calls, when it runs, and the evaluations that run it too."""
     step, order = config.steps[name], list(config.steps)
     trained = step.section.trained
-    turn = f"step {order.index(name) + 1} of {len(order)} in each iteration"
+    turn, rule = f"step {order.index(name) + 1} of {len(order)} in each iteration", rule_of_step(step)
+    turn += f", trains {rule}" if rule is not None else ""
     called = {use.name for component, _ in components_of(step) for use in component.networks} - set(trained)
     usages = [
         Usage(UsageKind.TRAINS, tuple(f"networks.{network}" for network in trained)),

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from artschool.config.flow import declared_keys
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.config.value_gates import gates_of, rule_of_loss
 from artschool.config.when import ALWAYS
 from artschool.config.write import dump
 from artschool.errors import Place
@@ -146,9 +147,9 @@ class _Builder:
             self._evaluation(config, evaluation)
 
     def _step(self, step: StepConfig) -> None:
-        when = step.section.trains_when
+        gates = gates_of(step)
         shared = f" with the optimizer of {step.shares.name}" if step.shares is not None else ""
-        detail = f"trains {', '.join(step.section.trained)}{shared}" + (f", {when}" if when != ALWAYS else "")
+        detail = f"trains {', '.join(step.section.trained)}{shared}" + (f", {gates}" if gates else "")
         self.lanes.append(Lane(f"step {step.name}", detail, tuple(step.section.trained)))
         for part in _parts(step):
             self._call(part, len(self.lanes) - 1)
@@ -203,6 +204,8 @@ def _graph_call(component: Component, lane: int, number: int) -> GraphCall:
         notes.append(f"weight {entry.weight:g}")
     if component.when != ALWAYS:
         notes.append(str(component.when))
+    if (rule := rule_of_loss(component)) is not None:
+        notes.append(str(rule))
     if isinstance(entry, InjectorEntry):
         notes += [f"only in {entry.only}"] if entry.only else []
         notes += [text for text, given in (("once a batch", entry.once), ("no gradient", entry.no_grad)) if given]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When
-from artschool.engine.schedules import Phase, Schedule
+from artschool.engine.schedules import Phase, Schedule, curve_of
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, option
@@ -139,7 +138,8 @@ def _start(phase: Component) -> int:
 def _phase(component: Component) -> Phase:
     entry = component.entry
     assert isinstance(entry, ScheduleEntry) and component.registered is not None
-    return Phase(partial(component.registered.target, **component.options()), entry.from_, entry.scale, entry.warmup)
+    curve = curve_of(component.registered.target, component.options())
+    return Phase(curve, entry.from_, entry.scale, entry.warmup)
 
 
 RULES = rules_of(idle_schedule, outlived_losses)

@@ -9,6 +9,7 @@ from artschool.build.run import schedule_of
 from artschool.config.structure import Component, StepConfig
 from artschool.engine.schedules import Schedule
 from artschool.registry.entries import GroupEntry, OptimizerEntry, ScheduleEntry
+from artschool.registry.followers import Follower
 
 CHANGES = ("milestones", "period", "iterations", "step_size")
 """Options of schedules that count iterations from the start of their phase."""
@@ -31,8 +32,14 @@ class Group:
     schedule: Schedule = field(default_factory=Schedule)
     changes: tuple[int, ...] = ()
 
+    @property
+    def follows(self) -> list[str]:
+        """The numbers of the log that change the rate, which only the run knows."""
+        curves = [phase.curve for phase in self.schedule.phases]
+        return [curve.metric for curve in curves if isinstance(curve, Follower)]
+
     def rate(self, iteration: int) -> float | None:
-        """The learning rate of an update at an iteration; None if `base` is None."""
+        """The learning rate of an update at an iteration; None if `base` is None. As if no number changed it."""
         return None if self.base is None else self.schedule.rate(self.base, iteration - self.shift)
 
 

@@ -65,6 +65,7 @@ class StepTimeline:
         spans: Consecutive spans of iterations, each with the same active parts.
         losses: Its losses.
         groups: Its groups of parameters by learning rate.
+        condition: The value that decides whether it trains; empty if none does.
     """
 
     name: str
@@ -75,6 +76,7 @@ class StepTimeline:
     spans: list[Span]
     losses: list[Loss]
     groups: list[Group]
+    condition: str = ""
 
     def rates(self, group: Group, at: Sequence[int] | None = None) -> list[tuple[int, float | None]]:
         """The learning rate of a group by iteration, None if the step does not train.
@@ -130,6 +132,7 @@ class Timeline:
         evaluations, pictures, logs: When they happen.
         saves: When checkpoints are saved. With `keep_best`, only the certain ones.
         warnings: What the file asks for and the run never does.
+        ends_early: What ends the run before its last iteration; empty if nothing does.
     """
 
     name: str
@@ -146,6 +149,7 @@ class Timeline:
     pictures: Event | None
     logs: Event
     warnings: list[Fault]
+    ends_early: str = ""
 
     def epochs(self, iteration: int) -> float | None:
         """The number of passes over the data after some iterations; None if unknown."""

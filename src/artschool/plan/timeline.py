@@ -8,6 +8,7 @@ from itertools import pairwise
 from operator import or_
 
 from artschool.config.structure import Config, StepConfig
+from artschool.config.value_gates import rule_of_step
 from artschool.config.when import When
 from artschool.data.sampler import Batches
 from artschool.engine.run_state import samples_after
@@ -56,7 +57,15 @@ def timeline(config: Config, batches: Batches | None, unknown: str = "") -> Time
         pictures=events.pictures,
         logs=events.at("log", config.sections.log.every, at_end=True),
         warnings=warnings(config, during, {step.name: step for step in steps}),
+        ends_early=_early_end(config),
     )
+
+
+def _early_end(config: Config) -> str:
+    stop = config.sections.train.stop
+    if stop is None:
+        return ""
+    return f"earlier if {stop.metric} does not improve in {stop.patience} measurement{'s' if stop.patience > 1 else ''}"
 
 
 def _moves(step: StepConfig, config: Config, network: str) -> Iterations:
@@ -84,6 +93,7 @@ def _step(step: StepConfig, config: Config, during: When) -> StepTimeline:
         spans=list(_spans(runs, trains, losses)),
         losses=losses,
         groups=groups_of(step),
+        condition=str(rule_of_step(step) or ""),
     )
 
 
@@ -100,7 +110,7 @@ def _updates(step: StepConfig, at: Iterations, *, whole: bool) -> Range:
         # An update takes at least two iterations, since one alone cannot change the direction of the gradient.
         longest = sizing.max_full_batches
         least, most = (most // longest, most // min(2, longest)) if whole else (0, most)
-    return Range(0 if step.section.requires else least, most)
+    return Range(0 if step.section.requires or step.section.while_ is not None else least, most)
 
 
 def _spans(runs: Iterations, trains: Iterations, losses: list[Loss]) -> Iterator[Span]:
