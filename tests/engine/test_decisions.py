@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,12 +38,18 @@ def trained(folder: Path, *overrides: str, text: str = TEXT) -> tuple[Run, Recor
 def test_the_rates_are_those_of_torch(
     mode: str, threshold_mode: str, patience: int, cooldown: int, min_rate: float
 ) -> None:
-    options = {"mode": mode, "factor": 0.5, "patience": patience, "threshold": 0.05, "threshold_mode": threshold_mode}
+    options: dict[str, Any] = {
+        "mode": mode,
+        "factor": 0.5,
+        "patience": patience,
+        "threshold": 0.05,
+        "threshold_mode": threshold_mode,
+    }
     optimizer = torch.optim.SGD([torch.zeros(())], lr=0.1)
     expected = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, eps=0.0, cooldown=cooldown, min_lr=min_rate, **options
     )
-    schedule = ReduceOnPlateau("number", cooldown=cooldown, min_rate=min_rate, **options)  # type: ignore[arg-type]
+    schedule = ReduceOnPlateau("number", cooldown=cooldown, min_rate=min_rate, **options)
     values = torch.randn(60, generator=torch.Generator().manual_seed(0)).cumsum(0) / 4 + 3
     for index, value in enumerate(values.tolist()):
         expected.step(value)

@@ -95,7 +95,7 @@ def test_two_steps_with_one_optimizer_are_a_loop_that_calls_it_twice(tmp_path: P
     again, main = (step.update for step in run.steps)
     assert again is not None and main is not None
     assert (again.count, main.count) == (4, 8)
-    steps = {name: int(main.optimizer.state[net.weight]["step"]) for name, net in run.networks.items()}
+    steps = {name: int(main.optimizer.state[net.get_parameter("weight")]["step"]) for name, net in run.networks.items()}
     skipped = again.skips().total, main.skips().total
     assert steps == {"net": 12 - sum(skipped), "other": 8 - skipped[1]}
     assert (sum(skipped) > 0) == ("fp16" in override)

@@ -52,8 +52,8 @@ class Weights(Recorder):
         pass
 
     def advance(self, run: RunState) -> None:
-        self.weights.append(float(run.networks["net"].weight))
-        self.averages.append(float(run.emas["net"].module.weight))
+        self.weights.append(float(run.networks["net"].get_parameter("weight")))
+        self.averages.append(float(run.emas["net"].module.get_parameter("weight")))
 
 
 def trained(folder: Path, *overrides: str) -> tuple[Run, Weights]:
@@ -178,4 +178,4 @@ def test_two_processes_decide_together(tmp_path: Path) -> None:
     code, output = finish(launch(tmp_path, write(tmp_path, gate, text=TEXT), 2))
     assert code == 0, output
     run = toy_run.load(tmp_path, gate, text=TEXT)
-    assert run.iteration == 6 and torch.equal(run.networks["net"].weight, torch.tensor(-2.0))
+    assert run.iteration == 6 and torch.equal(run.networks["net"].get_parameter("weight"), torch.tensor(-2.0))

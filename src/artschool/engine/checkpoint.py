@@ -64,7 +64,11 @@ def amend(run: RunState) -> None:
     call this. Raises what `save` raises.
     """
     number = run.iteration
-    changes = {"meters": ranks.gather(run.meters.state_dict()), "best": run.best, "pending": run.pending}
+    changes: dict[str, Any] = {
+        "meters": ranks.gather(run.meters.state_dict()),
+        "best": run.best,
+        "pending": run.pending,
+    }
     if run.decisions:
         changes["decisions"] = _decisions(run)
     rotate = _rotation(run)

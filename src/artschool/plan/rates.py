@@ -35,7 +35,7 @@ class Group:
     @property
     def follows(self) -> list[str]:
         """The numbers of the log that change the rate, which only the run knows."""
-        curves = [phase.curve for phase in self.schedule.phases]
+        curves: list[object] = [phase.curve for phase in self.schedule.phases]
         return [curve.metric for curve in curves if isinstance(curve, Follower)]
 
     def rate(self, iteration: int) -> float | None:
