@@ -13,7 +13,9 @@ Curve = Callable[[float, int], float]
 
 def curve_of(target: Callable[..., Any], options: Mapping[str, Any]) -> Curve:
     """The curve of a component: a function with its options, or an object of a class that keeps a state."""
-    curve: Curve = target(**options) if inspect.isclass(target) else partial(target, **options)
+    if not inspect.isclass(target):
+        return partial(target, **options)
+    curve: Curve = target(**options)
     return curve
 
 

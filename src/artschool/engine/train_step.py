@@ -58,6 +58,7 @@ class TrainStep:
         marked = ((p, getattr(p, "DO_NOT_TRAIN_UNTIL", 0)) for owned in self._parameters.values() for p in owned)
         self._starts = {parameter: start for parameter, start in marked if start}
         self._total = f"{graph.name}/total"
+        self._open = f"{graph.name}/open"
         self._callbacks = callbacks
         self._before, self._backward, self._after = (
             [*(hook for _, hook in hooks(networks, hook_name)), *self._callback_methods(method)]
@@ -154,7 +155,7 @@ class TrainStep:
         self._key_values.clear()
         ranks.sum_in_place([value])
         closed = self.key_gate.closed(value)
-        context.meters.add(f"{self.graph.name}/open", 1.0 - closed)
+        context.meters.add(self._open, 1.0 - closed)
         return closed
 
     def _backward_from(self, total: Tensor, context: TrainContext, *, is_last: bool) -> None:
