@@ -71,6 +71,10 @@ def test_nothing_is_read_between_log_points(tmp_path: Path, precision: str, accu
     assert recorder.reads == 0
 
 
+def test_a_gate_by_a_key_reads_nothing(tmp_path: Path) -> None:
+    assert profiled(tmp_path, "steps.critic.while={value: sr, above: 0.0, until: -0.1}").reads == 0
+
+
 def test_a_loss_that_reads_is_seen(tmp_path: Path) -> None:
     plugins = f"plugins=['{Path(toy_run.__file__).resolve()}', '{Path(toy_parts.__file__).resolve()}']"
     hurried = "steps.gen.losses.pixel={type: part_hurried, in: sr, weight: 1.0}"

@@ -48,6 +48,11 @@ class Binder:
         self.used: list[nn.Module] = []
         self.modules: dict[str, nn.Module] = {}
 
+    @property
+    def device(self) -> torch.device:
+        """The device of training."""
+        return self._context.device
+
     def for_evaluation(self, averages: Mapping[str, str]) -> Binder:
         """A binder that shares the modules of this one and replaces networks by moving averages.
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.build.bind import Binder
 from artschool.build.data import batches_of, build_data, build_streams, check_epoch
+from artschool.build.decisions import decisions_of, key_gate_of, key_gates, number_gates
 from artschool.build.networks import build_networks, partly_saved, set_modes
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.build.torch_flags import set_torch_flags
@@ -23,10 +24,11 @@ from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
 from artschool.config.sections import Average
 from artschool.config.streams import TRAIN, other_streams, replaced_by
-from artschool.config.structure import Config, EvaluationConfig, StepConfig
+from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
 from artschool.engine.batch_sizing import BatchSizing
+from artschool.engine.decisions import NumberGate, gated
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
@@ -90,7 +92,12 @@ def build(
     _provide_averages(networks, emas, config)
     binder = Binder(networks | {ema.name: ema.module for ema in emas.values()}, context)
     kept = kept_after(config)
-    steps = [_step(step, config, networks, binder, kept[step.name], context) for step in config.steps.values()]
+    updates = _updates(config, networks, context)
+    gates = number_gates(config)
+    steps = [
+        _step(step, config, networks, binder, kept[step.name], updates.get(step.name), gates)
+        for step in config.steps.values()
+    ]
     _order_updates(steps, emas.values())
     _broadcast_initial_values(binder.modules.values())
     set_modes(networks, config)
@@ -103,7 +110,8 @@ def build(
         networks=networks,
         steps=steps,
         emas=emas,
-        modules=binder.modules | _batch_sizings(steps),
+        modules=binder.modules | _batch_sizings(steps) | key_gates(steps),
+        decisions=decisions_of(config, gates, updates),
         streams=streams,
         evaluations=[
             _evaluation(e, config, binder, emas, loaders[e.section.data], note) for e in config.evaluations.values()
@@ -216,14 +224,18 @@ def _step(
     networks: Mapping[str, nn.Module],
     binder: Binder,
     kept: set[str],
-    context: TrainContext,
+    update: Update | None,
+    gates: Mapping[str, NumberGate],
 ) -> TrainStep:
     graph = _graph(step, config, binder, kept, training=True)
+    for loss in graph.losses:
+        loss.when = gated(loss.when, gates.get(f"{loss.path}.while"))
     trained = {name: networks[name] for name in step.section.trained}
-    gates = {name: step.moves_when & config.networks[name].when for name in trained}
+    own_gate = gates.get(f"steps.{step.name}.while")
+    whens = {name: gated(step.moves_when & config.networks[name].when, own_gate) for name in trained}
     callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
-    update, section = _update(step, config, trained, context), step.section
-    return TrainStep(graph, trained, gates, update, callbacks, section.streams, section.repeat)
+    key_gate, section = key_gate_of(step, binder.device), step.section
+    return TrainStep(graph, trained, whens, update, callbacks, section.streams, section.repeat, key_gate)
 
 
 def _graph(step: StepConfig, config: Config, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
@@ -242,40 +254,76 @@ def _graph(step: StepConfig, config: Config, binder: Binder, kept: Collection[st
     )
 
 
+def _updates(config: Config, networks: Mapping[str, nn.Module], context: TrainContext) -> dict[str, Update]:
+    """The update of each step that has an optimizer, of its own or that of another step."""
+    updates: dict[str, Update] = {}
+    for step in sorted(config.steps.values(), key=lambda step: step.shares is not None):
+        trained = {name: networks[name] for name in step.section.trained}
+        if step.shares is not None:
+            updates[step.name] = _shared_update(step, config, trained, updates[step.shares.name], context)
+        elif step.optimizer is not None and step.optimizer.registered is not None:
+            updates[step.name] = _update(step, step.optimizer, config, trained, context)
+    return updates
+
+
+def _shared_update(
+    step: StepConfig, config: Config, networks: Mapping[str, nn.Module], owner: Update, context: TrainContext
+) -> Update:
+    own = {parameter for network in networks.values() for parameter in network.parameters()}
+    parameters = [parameter for parameter in owner.parameters if parameter in own]
+    update = Update(
+        step.name,
+        owner.scheduled,
+        owner.precision,
+        skip_non_finite=config.sections.train.non_finite != "ignore",
+        sizing=_sizing(step, parameters),
+        parameters=parameters,
+    )
+    _clip(step, update, context)
+    return update
+
+
+def _clip(step: StepConfig, update: Update, context: TrainContext) -> None:
+    """Let the update clip gradients to the norm of the file, which a schedule may change."""
+    clip = step.section.clip_grad_norm
+    update.clip = None if clip is None else value_at(clip, 0)
+    if isinstance(clip, Schedule):
+        context.schedule(f"steps.{step.name}.clip_grad_norm", clip.at, partial(setattr, update, "clip"))
+
+
+def _sizing(step: StepConfig, parameters: Sequence[nn.Parameter]) -> BatchSizing | None:
+    sizing = step.section.batch_sizing
+    return BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None
+
+
 def _update(
-    step: StepConfig, config: Config, networks: Mapping[str, nn.Module], context: TrainContext
-) -> Update | None:
-    if step.optimizer is None or step.optimizer.registered is None:
-        return None
-    entry, train = step.optimizer.entry, config.sections.train
-    assert isinstance(entry, OptimizerEntry)
-    path = f"{step.optimizer.node.place}: {step.optimizer.path}"
+    step: StepConfig, component: Component, config: Config, networks: Mapping[str, nn.Module], context: TrainContext
+) -> Update:
+    entry, train = component.entry, config.sections.train
+    assert isinstance(entry, OptimizerEntry) and component.registered is not None
+    path = f"{component.node.place}: {component.path}"
     groups = parameter_groups(networks, no_decay=entry.no_decay, groups=entry.param_groups, path=path)
     parameters = [parameter for group in groups for parameter in group["params"]]
     shards = None
     if entry.shard and ranks.world_size() > 1:
         groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())
-    sizing = step.section.batch_sizing
-    options = step.optimizer.options()
-    optimizer = build_optimizer(step.optimizer.registered.target, options, groups, path)
+    options = component.options()
+    optimizer = build_optimizer(component.registered.target, options, groups, path)
     changing = set()
     for number in config.numbers:
         if targets := targets_of(number.schedule, options, groups):
             changing |= {target.option for target in targets}
             context.schedule(number.path, number.schedule.at, partial(set_options, optimizer, targets))
-    clip = step.section.clip_grad_norm
     update = Update(
         step.name,
         ScheduledOptimizer(
             optimizer, step.rates, parameters, shards, changing, is_offloaded=train.offload.optimizer is not None
         ),
         Precision(train.precision, context.device),
-        clip=None if clip is None else value_at(clip, 0),
         skip_non_finite=train.non_finite != "ignore",
-        sizing=BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None,
+        sizing=_sizing(step, parameters),
     )
-    if isinstance(clip, Schedule):
-        context.schedule(f"steps.{step.name}.clip_grad_norm", clip.at, partial(setattr, update, "clip"))
+    _clip(step, update, context)
     return update
 
 

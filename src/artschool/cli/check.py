@@ -14,6 +14,7 @@ from artschool.config.data_keys import declared_keys
 from artschool.config.flow import components_of
 from artschool.config.parallel import sharded_networks
 from artschool.config.structure import Component, Config, StepConfig
+from artschool.config.value_gates import gates_of, rule_of_loss
 from artschool.config.when import ALWAYS, When
 from artschool.lint import Subject, lint
 from artschool.read.read import check_file
@@ -116,14 +117,14 @@ def _status(config: Config, network: str) -> list[str]:
 
 def _method(step: StepConfig) -> str:
     if step.optimizer is None:
-        return _joined("without an optimizer", _gate(step.section.trains_when))
+        return _joined("without an optimizer", gates_of(step))
+    if step.shares is not None:
+        return _joined(f"with the optimizer of {step.shares.name}", gates_of(step))
     rate = step.optimizer.options().get("lr")
     at = f" at {rate:g}" if isinstance(rate, float | int) else ""
     sizing = step.section.batch_sizing
     over = f"over up to {sizing.max_full_batches} batches" if sizing else ""
-    return _joined(
-        f"with {_type(step.optimizer)}{at}", over, *map(_type, step.schedule), _gate(step.section.trains_when)
-    )
+    return _joined(f"with {_type(step.optimizer)}{at}", over, *map(_type, step.schedule), gates_of(step))
 
 
 def _row(component: Component, substitutes: Mapping[str, str] = MappingProxyType({})) -> Row:
@@ -132,7 +133,8 @@ def _row(component: Component, substitutes: Mapping[str, str] = MappingProxyType
     keys = [_join(use.name for use in uses) for uses in (component.reads, component.writes)]
     path = " -> ".join(part for part in (keys[0], name, keys[1]) if part)
     weight = f"weight {component.entry.weight:g}" if isinstance(component.entry, LossEntry) else ""
-    return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, _gate(component.when))
+    rule = rule_of_loss(component)
+    return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, _gate(component.when), str(rule or ""))
 
 
 def _gate(when: When) -> str:

@@ -113,6 +113,8 @@ def _others(config: Config) -> dict[str, tuple[Batches | None, str]]:
 def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
     """The rows of a timeline, in the order of the file."""
     yield plan.name, plan.summary
+    if plan.ends_early:
+        yield "  ends", plan.ends_early
     for stream in plan.streams:
         yield f"data {stream.name}", _passes(stream)
     for step in plan.steps:
@@ -160,9 +162,10 @@ def _trained(step: StepTimeline) -> str:
     if not step.groups:
         count = step.runs.count()
         return f"runs {_times(Range(count, count))}, without an optimizer"
+    condition = f", {step.condition}" if step.condition else ""
     if len({step.updates, *step.networks.values()}) > 1:
-        return f"updates {', '.join(f'{name} {_times(updates)}' for name, updates in step.networks.items())}"
-    return f"updates {', '.join(step.networks)} {_times(step.updates)}"
+        return f"updates {', '.join(f'{name} {_times(updates)}' for name, updates in step.networks.items())}{condition}"
+    return f"updates {', '.join(step.networks)} {_times(step.updates)}{condition}"
 
 
 def _span(span: Span, step: StepTimeline) -> str:
@@ -183,7 +186,8 @@ def _every(cycles: Iterable[Cycle]) -> str:
 def _rates(group: Group, step: StepTimeline, at: Sequence[int] | None) -> str:
     rates = step.rates(group, at)
     texts = (f"{'none' if rate is None else f'{rate:.4g}'} at {i:,}" for i, rate in rates)
-    return (f"of {group.name}: " if group.name else "") + ", ".join(texts) if rates else ""
+    until = f"; less when {' or '.join(group.follows)} stops improving" if group.follows else ""
+    return (f"of {group.name}: " if group.name else "") + ", ".join(texts) + until if rates else ""
 
 
 def _values(number: Number, plan: Timeline, at: Sequence[int] | None) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
-from artschool.config.flow import components_of
+from artschool.config.flow import readers_of
 from artschool.config.structure import Component, Config
 from artschool.trace.keys import TracedKey
 from artschool.trace.report import Trace, free_bytes, in_bytes
@@ -27,10 +27,10 @@ def print_trace(console: Console, config: Config, found: Trace) -> None:
 def _keys(config: Config, found: Trace) -> Iterator[tuple[str, str, str, str]]:
     steps = config.steps.values()
     yield "key", "value", "gradient", "writer -> readers"
-    yield from _rows(found.keys, _readers(c for s in steps if not s.section.streams for c, _ in components_of(s)))
+    yield from _rows(found.keys, _readers(c for s in steps if not s.section.streams for c, _ in readers_of(s)))
     for name, keys in found.steps.items():
         yield f"step {name}", "", "", ""
-        yield from _rows(keys, _readers(component for component, _ in components_of(config.steps[name])))
+        yield from _rows(keys, _readers(component for component, _ in readers_of(config.steps[name])))
     for name, keys in found.evaluations.items():
         evaluation = config.evaluations[name]
         yield f"evaluate {name}", "", "", ""

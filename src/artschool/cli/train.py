@@ -17,9 +17,9 @@ def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, 
         run = load(config, overrides, run_dir=run_dir, resume=resume, traced=traced, console=console)
         if run.is_finished:
             if ranks.is_main():
-                console.print(
-                    f"{run.folder}: already finished ({run.iteration} of {run.iterations} iterations)", soft_wrap=True
-                )
+                why = f": {run.stop_reason}" if run.stop_reason else ""
+                number = f"{run.iteration} of {run.iterations} iterations"
+                console.print(f"{run.folder}: already finished ({number}){why}", soft_wrap=True)
             return
         run.train()
         # A process that leaves the group while another is still working may crash the other.

@@ -6,7 +6,6 @@ import operator
 import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from pydantic import BaseModel
@@ -17,7 +16,7 @@ from artschool.config.when import ALWAYS, When
 from artschool.errors import MAX_LISTED, Fault, FaultKind, Place, allowed, nearest
 from artschool.registry import REGISTRIES, Registered, Registry, other_kind
 from artschool.registry.entries import Gated, GroupEntry, OptimizerEntry, ScheduleEntry
-from artschool.registry.schedule import Phase, Schedule, Unread, has_unread
+from artschool.registry.schedule import Phase, Schedule, Unread, curve_of, has_unread
 from artschool.registry.signature import Parameter, Role
 from artschool.registry.units import Units
 from artschool.wording.counting import counted
@@ -66,7 +65,7 @@ class Component:
     def phase(self) -> Phase:
         """The phase that the entry of a schedule describes."""
         assert isinstance(self.entry, ScheduleEntry) and self.registered is not None
-        curve = partial(self.registered.target, **self.options())
+        curve = curve_of(self.registered.target, self.options())
         return Phase(curve, self.entry.from_, self.entry.scale, self.entry.warmup)
 
     @property

@@ -9,6 +9,7 @@ from functools import partial
 from artschool.config.data_keys import declared_keys, undeclared
 from artschool.config.streams import TRAIN, fed, key_in, replaced_by, stream_of, streams
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
+from artschool.config.value_gates import key_readers
 from artschool.config.when import ALWAYS, When, first_uncovered
 from artschool.errors import Fault, FaultKind, Place, nearest
 from artschool.wording.counting import counted
@@ -153,7 +154,7 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     during = When(before=last - 1 if last else None)
     warnings = [undeclared(config.data[name]) for name in streams(config) if declared_keys(config.data[name]) is None]
     flows = _flows(config, during)
-    runs = [(step, c, when) for step in config.steps.values() for c, when in components_of(step)]
+    runs = [(step, c, when) for step in config.steps.values() for c, when in readers_of(step)]
     for index, (step, component, when) in enumerate(runs):
         flow = flows[step.name]
         if (when & during).first() is None:
@@ -225,6 +226,12 @@ def components_of(step: StepConfig, *, training: bool = True) -> Iterator[Run]:
         yield component, step.section.when & component.when
 
 
+def readers_of(step: StepConfig) -> Iterator[Run]:
+    """The injectors and losses of a step that trains, and its gate by a key."""
+    yield from components_of(step)
+    yield from ((reader, step.section.when) for reader in key_readers(step))
+
+
 def never_runs(component: Component, when: When, during: When) -> Fault:
     """The warning about a component that is active at no iteration of the run."""
     return Fault(component.node.start, component.path, f"never runs: {when.missed(during)}")
@@ -239,7 +246,7 @@ def kept_after(config: Config) -> dict[str, set[str]]:
         kept[step.name] = set() if step.section.streams else set(needed)
         if step.section.streams:
             continue
-        needed |= {use.name for component, _ in components_of(step) for use in component.reads}
+        needed |= {use.name for component, _ in readers_of(step) for use in component.reads}
     return kept
 
 

@@ -8,15 +8,18 @@ from itertools import pairwise
 from artschool.config.compiling import compile_faults
 from artschool.config.component import network_of
 from artschool.config.data_keys import declared_keys, yielded_keys
+from artschool.config.logged_numbers import measured, unknown_number
 from artschool.config.network_options import check_networks, weights_of
 from artschool.config.numbers import log_name
 from artschool.config.parallel import check_parallel
+from artschool.config.shared_optimizers import shared_optimizer_faults
 from artschool.config.source import Node
 from artschool.config.streams import streams
 from artschool.config.structure import Component, Config, StepConfig
+from artschool.config.value_gates import value_gate_faults
 from artschool.errors import Fault, Place
 
-STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale"}
+STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale", "open"}
 """The numbers that every step logs besides its losses."""
 
 
@@ -34,6 +37,9 @@ def check_references(config: Config) -> Iterator[Fault]:
             may_exist = is_faulty and "." in use.name and network_of(use.name) in config.networks
             if use.name not in averaged and not may_exist:
                 yield from _check_network(config, use.name, use.place, f"{component.path}.{use.parameter}")
+    yield from shared_optimizer_faults(config)
+    yield from value_gate_faults(config)
+    yield from _check_followed(config)
     yield from _check_evaluated_steps(config)
     yield from _check_data(config)
     yield from _check_training(config)
@@ -63,7 +69,9 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
     """Warnings about networks and data sets that nothing uses."""
     used = {network_of(use.name) for component in _all_components(config) for use in component.networks}
     used |= {name for step in config.steps.values() for name in step.section.trained}
-    used |= {weights.network for network in config.networks.values() if (weights := weights_of(network)) is not None}
+    used |= {
+        weights.network for network in config.networks.values() if (weights := weights_of(network)) and weights.network
+    }
     for name, network in config.networks.items():
         if name not in used:
             yield Fault(network.node.start, network.path, "no step or evaluation uses this network")
@@ -124,7 +132,7 @@ def _check_optimizer(step: StepConfig, path: str) -> Iterator[Fault]:
         yield Fault(place, path, f"trains {names} but has no optimizer; write `optimizer: none` if that is intended")
     elif step.section.optimizer != "none" and not step.losses:
         yield Fault(place, path, f"trains {names} but has no losses, so no weight would change")
-    if step.schedule and step.optimizer is None:
+    if step.schedule and step.optimizer is None and step.of is None:
         node = _node(step.node, "schedule")
         yield Fault(node.start, f"{path}.schedule", "has no effect, because the step has no optimizer")
     starts = [(getattr(phase.entry, "from_", 0), phase) for phase in step.schedule]
@@ -240,14 +248,23 @@ def _check_keep_best(config: Config) -> Iterator[Fault]:
     best = config.sections.checkpoint.keep_best
     if best is None:
         return
-    known = [f"{e.name}/{metric}" for e in config.evaluations.values() for metric in e.metrics]
-    for evaluation in config.evaluations.values():
-        for step in (config.steps[name] for name in evaluation.section.steps if name in config.steps):
-            known += [f"{evaluation.name}/{step.name}/{loss}" for loss in step.losses]
+    known = measured(config)
     if best.metric not in known:
         node = _node(_node(_node(config.tree, "checkpoint"), "keep_best"), "metric")
         path, message = "checkpoint.keep_best.metric", f"no evaluation reports {best.metric!r}"
         yield Fault.unknown_name(node.place, path, message, best.metric, known, listed_as="Available metrics")
+
+
+def _check_followed(config: Config) -> Iterator[Fault]:
+    """Faults of the numbers that schedules and the end of training follow."""
+    for step in config.steps.values():
+        for phase in step.schedule:
+            metric = getattr(phase.entry, "option_metric", None)
+            if isinstance(metric, str):
+                yield from unknown_number(config, metric, _node(phase.node, "metric").place, f"{phase.path}.metric")
+    if (stop := config.sections.train.stop) is not None:
+        place = config.tree.at(("train", "stop", "metric")).place
+        yield from unknown_number(config, stop.metric, place, "train.stop.metric")
 
 
 def _all_components(config: Config) -> Iterable[Component]:

@@ -10,9 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from artschool.config.names import Name, RunName
 from artschool.config.when import When
-from artschool.registry.entries import CompileEntry, EveryEntry, Parallel
+from artschool.registry.entries import CompileEntry, EveryEntry, Parallel, WhileEntry
 from artschool.registry.schedule import PositiveNumber, RawSchedule, Schedule, UnitNumber, value_at
-from artschool.registry.signature import Count, Key, Marker, Natural, NetworkName, Pattern, Role, UnitInterval
+from artschool.registry.signature import (
+    Count,
+    Key,
+    Marker,
+    Natural,
+    NetworkName,
+    NotNegative,
+    Pattern,
+    Role,
+    UnitInterval,
+)
 from artschool.registry.units import Interval, Iterations, LastIteration
 
 RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
@@ -48,12 +58,24 @@ class BatchSizingSection(Section):
     max_full_batches: Count = 10
 
 
+class SharedOptimizerSection(Section):
+    """The optimizer of another step.
+
+    Attributes:
+        of: Step whose optimizer updates the networks of this step too: with its options, its schedule and its state.
+            It must train these networks.
+    """
+
+    of: str
+
+
 class StepSection(Section):
     """One optimizer update and the injectors and losses that lead to it.
 
     Attributes:
         trains: Network that the step trains, or a list of networks.
-        optimizer: Optimizer that updates the trained networks, or `none` for a step that updates nothing. Required.
+        optimizer: Optimizer that updates the trained networks, `{of: STEP}` for the optimizer of another step, or
+            `none` for a step that updates nothing. Required.
         schedule: Schedule of the learning rate, or a list of schedules that follow each other. null: constant rate.
         clip_grad_norm: Maximum L2 norm of the gradients of all trained networks together; larger gradients are scaled
             down to it. null: no clipping.
@@ -72,10 +94,12 @@ class StepSection(Section):
             the iteration.
         repeat: Number of times that the step runs in an iteration, each with an update of its own. With `data`, each
             time takes a fresh batch; without it, all use the batch of the iteration.
+        while: Value that decides whether the step trains: a key that is true or above 0.5, or a mapping with `value`,
+            `below` or `above`, and `until`. Its injectors and losses run in any case. null: always.
     """
 
     trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
-    optimizer: RawOptimizer | Literal["none"] | None = None
+    optimizer: RawOptimizer | SharedOptimizerSection | Literal["none"] | None = None
     schedule: RawSchedule | list[RawSchedule] | None = None
     clip_grad_norm: PositiveNumber | None = None
     batch_sizing: BatchSizingSection | None = None
@@ -88,6 +112,7 @@ class StepSection(Section):
     every: Interval | EveryEntry = 1
     data: str | Annotated[list[str], Field(min_length=1)] | None = None
     repeat: Count = 1
+    while_: Annotated[Key | WhileEntry | None, Field(alias="while")] = None
 
     @property
     def streams(self) -> list[str]:
@@ -135,6 +160,22 @@ class OffloadSection(Section):
     ema: Literal["cpu"] | None = None
 
 
+class StopSection(Section):
+    """The end of training by a number of the log.
+
+    Attributes:
+        metric: Number of the log that decides, such as `<evaluation>/<metric>` or `<step>/<loss>`.
+        mode: Direction of improvement. `min`: smaller is better. `max`: larger is better.
+        patience: Number of measurements in a row without an improvement after which training ends.
+        threshold: By how much a number must differ from the best one to be an improvement.
+    """
+
+    metric: str
+    mode: Literal["min", "max"]
+    patience: Count
+    threshold: NotNegative = 0.0
+
+
 class TrainSection(Section):
     """Length and settings of the training.
 
@@ -168,6 +209,7 @@ class TrainSection(Section):
         compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
             `fullgraph` and `backend`. A network overrides it by its own `compile`.
         offload: What is kept in the memory of the CPU, for devices that are too small.
+        stop: Number of the log that ends training early when it no longer improves. null: train to the end.
     """
 
     iterations: Interval | None = None
@@ -189,6 +231,7 @@ class TrainSection(Section):
     channels_last: bool = False
     compile: bool | CompileEntry = False
     offload: OffloadSection = OffloadSection()
+    stop: StopSection | None = None
 
     def length(self, per_epoch: int) -> int:
         """The number of iterations of the run, given those of an epoch."""

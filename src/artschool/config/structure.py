@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from artschool.config import sections
@@ -22,7 +22,13 @@ __all__ = ["Component", "Config", "EvaluationConfig", "StepConfig", "Use", "name
 
 @dataclass
 class StepConfig:
-    """A step of the file."""
+    """A step of the file.
+
+    Attributes:
+        optimizer: The optimizer that updates its networks, which may be that of another step.
+        schedule: The phases of its own schedule.
+        shares: The step whose optimizer it uses, with the schedule. None: it has its own.
+    """
 
     name: str
     section: sections.StepSection
@@ -32,11 +38,17 @@ class StepConfig:
     injectors: dict[str, Component]
     losses: dict[str, Component]
     callbacks: dict[str, Component]
+    shares: StepConfig | None = None
+
+    @property
+    def of(self) -> Node | None:
+        """Where its optimizer names the step whose optimizer it is; None for a step with its own."""
+        return (self.node.get("optimizer") or self.node).get("of")
 
     @property
     def rates(self) -> Schedule:
         """The schedule of its learning rates."""
-        return Schedule([phase.phase for phase in self.schedule if phase.entry is not None])
+        return Schedule([phase.phase for phase in (self.shares or self).schedule if phase.entry is not None])
 
     @property
     def moves_when(self) -> When:
@@ -140,6 +152,7 @@ def structure(tree: Node, units: Units | None = None) -> tuple[Config | None, li
         numbers=reader.numbers,
         units=units or Units(),
     )
+    _share_optimizers(config.steps)
     return config, faults + reader.faults
 
 
@@ -148,7 +161,7 @@ def _step_parts(
 ) -> tuple[Node, Component | None, list[Component], dict[str, Component], dict[str, Component], dict[str, Component]]:
     path = f"steps.{name}"
     optimizer = node.get("optimizer")
-    has_optimizer = optimizer is not None and isinstance(optimizer.value, dict)
+    has_optimizer = optimizer is not None and isinstance(optimizer.value, dict) and "of" not in optimizer.value
     return (
         node,
         reader.component("optimizers", optimizer, f"{path}.optimizer") if has_optimizer and optimizer else None,
@@ -157,6 +170,14 @@ def _step_parts(
         reader.components("losses", node, f"{path}.losses"),
         reader.components("callbacks", node, f"{path}.callbacks"),
     )
+
+
+def _share_optimizers(steps: Mapping[str, StepConfig]) -> None:
+    """Give each step that names the optimizer of another step that optimizer."""
+    for step in steps.values():
+        owner = steps.get(str(step.of.value)) if step.of is not None else None
+        if owner is not None and owner.of is None:
+            step.shares, step.optimizer = owner, owner.optimizer
 
 
 def _evaluation_parts(

@@ -93,7 +93,7 @@ class _Normalizer:
         path = ("steps", step.name)
         value = _dump(step.section)
         value["trains"] = step.section.trained
-        if step.optimizer is not None:
+        if step.optimizer is not None and step.shares is None:
             value["optimizer"] = self.component(step.optimizer, (*path, "optimizer"))
         if len(step.schedule) == 1:
             value["schedule"] = self.component(step.schedule[0], (*path, "schedule"))

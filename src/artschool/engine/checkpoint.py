@@ -27,6 +27,8 @@ from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState, samples_after
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
+from artschool.engine.train_step import TrainStep
+from artschool.engine.update import Update
 from artschool.storage.checkpoint_store import Checkpoint
 
 Meters = list[dict[str, tuple[float, float]]]
@@ -63,7 +65,13 @@ def amend(run: RunState) -> None:
     call this. Raises what `save` raises.
     """
     number = run.iteration
-    changes = {"meters": ranks.gather(run.meters.state_dict()), "best": run.best, "pending": run.pending}
+    changes: dict[str, Any] = {
+        "meters": ranks.gather(run.meters.state_dict()),
+        "best": run.best,
+        "pending": run.pending,
+    }
+    if run.decisions:
+        changes["decisions"] = _decisions(run)
     rotate = _rotation(run)
 
     def write() -> None:
@@ -158,7 +166,7 @@ def capture(
         "best": run.best,
         "pending": run.pending,
         "updates": updates,
-        "optimizers": {s.graph.name: describe_optimizer(s, s.update) for s in run.steps if s.update is not None},
+        "optimizers": {step.graph.name: describe_optimizer(step, update) for step, update in _owners(run)},
         "optimizer_scalars": scalars,
         "optimizer_tensors": len(tensors[OPTIMIZERS]),
         "meters": meters,
@@ -173,7 +181,26 @@ def capture(
         state["built_buffers"] = built_buffers
     if left_out:
         state["left_out"] = left_out
+    if run.decisions:
+        state["decisions"] = _decisions(run)
     return tensors, state
+
+
+def _decisions(run: RunState) -> dict[str, Any]:
+    """The state of what follows a number of the log, with the name of the number, by path."""
+    followers = {path: decision.follower for path, decision in run.decisions.items()}
+    return {path: {"metric": each.metric, **each.state_dict()} for path, each in followers.items()}
+
+
+def _restore_decisions(run: RunState, saved: Mapping[str, Any], report: ResumeReport) -> None:
+    for path, state in saved.items():
+        decision = run.decisions.get(path)
+        if decision is not None and decision.follower.metric == state["metric"]:
+            decision.follower.load_state_dict(state)
+        else:
+            report.drop(f"state of {path}, which does not follow {state['metric']!r} any more")
+    if run.stop_reason:
+        run.iterations = run.iteration
 
 
 def _data(run: RunState) -> dict[str, Any]:
@@ -219,6 +246,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
     run.best = _best(run, state, report)
     run.pending = state.get("pending", False)
+    _restore_decisions(run, state.get("decisions", {}), report)
     samples = state["samples"] if "samples" in state else _samples_of_earlier_version(run, state)
     run.counted = (run.iteration, samples)
     run.meters.load_state_dict(_own_numbers(state["meters"]))
@@ -296,12 +324,15 @@ def _own_numbers(of_processes: Sequence[dict[str, tuple[float, float]]]) -> dict
 def _optimizers(run: RunState) -> dict[str, Any]:
     """The state of every optimizer by name. The main process also gets the shards of the other processes."""
     state: dict[str, Any] = {}
-    for step in run.steps:
-        if step.update is None:
-            continue
-        own = state_of(step.update, step.networks, step.graph.name)
-        if step.update.scheduled.shards is not None:
+    for step, update in _owners(run):
+        own = state_of(update, step.networks, step.graph.name)
+        if update.scheduled.shards is not None:
             moved = {name: value.cpu() if isinstance(value, Tensor) else value for name, value in own.items()}
             own = {name: value for part in ranks.gather_on_main(moved) for name, value in part.items()}
         state |= own
     return state
+
+
+def _owners(run: RunState) -> list[tuple[TrainStep, Update]]:
+    """The steps with an optimizer of their own. Those that share one have no state of it."""
+    return [(step, step.update) for step in run.steps if step.update is not None and step.update.owns_optimizer]

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from artschool import ranks
 from artschool.engine import checkpoint
+from artschool.engine.decisions import NumberGate
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
 from artschool.engine.micro_batches import MicroBatches
@@ -178,16 +179,43 @@ def _collect_numbers(run: RunState, outcome: Outcome) -> None:
         if step.graph.when.active(iteration):
             outcome.numbers |= step.log_data(iteration)
     outcome.numbers |= _changed_numbers(run)
+    for path, decision in run.decisions.items():
+        if isinstance(decision.follower, NumberGate):
+            outcome.numbers[_name_of_gate(path)] = float(decision.follower.is_open)
     for name, hook in hooks(run.networks, "get_debug_values"):
         outcome.numbers |= {f"{name}/{key}": float(value) for key, value in hook(iteration, name).items()}
 
 
+def _name_of_gate(path: str) -> str:
+    """The number that says whether a gate is open: `critic/open` for `steps.critic.while`."""
+    return path.removeprefix("steps.").removesuffix("while").replace(".losses.", "/").replace(".", "/") + "open"
+
+
 def _evaluate(run: RunState, outcome: Outcome) -> None:
-    for evaluation in _due_evaluations(run):
+    _evaluate_all(_due_evaluations(run), run, outcome)
+
+
+def _evaluate_all(evaluations: Sequence[Evaluation], run: RunState, outcome: Outcome) -> None:
+    for evaluation in evaluations:
         values = evaluation.run(run.iteration, run.device)
         outcome.numbers |= values
         kept = {name: value for name, value in run.last_evaluation.items() if name.split("/")[0] != evaluation.name}
         run.last_evaluation = kept | values
+
+
+def _decide(run: RunState, outcome: Outcome) -> None:
+    """Show each number to what follows it. If that ends the training, this iteration is the last one."""
+    for decision in run.decisions.values():
+        value = outcome.numbers.get(decision.follower.metric)
+        if value is not None and run.iteration > decision.start:
+            decision.follower.see(value)
+    if run.stop_reason and run.iteration < run.iterations:
+        done, is_collected = _due_evaluations(run), _is_log_due(run, outcome)
+        run.iterations = run.iteration
+        if not is_collected:
+            _collect_numbers(run, outcome)
+        _evaluate_all([evaluation for evaluation in _due_evaluations(run) if evaluation not in done], run, outcome)
+        run.note(f"{run.stop_reason}: training ends after {run.iteration} iterations")
 
 
 def _write_log(run: RunState, outcome: Outcome) -> None:
@@ -231,7 +259,7 @@ def _finish(run: RunState, *, has_changed: bool) -> None:
     )
     if is_saved and not ranks.largest(has_changed):
         checkpoint.amend(run)
-    elif is_saved or (run.best is not None and run.best[1] == run.iteration):
+    elif is_saved or run.is_finished or (run.best is not None and run.best[1] == run.iteration):
         checkpoint.save(run)
 
 
@@ -248,6 +276,7 @@ LOOK = (
     Due(_is_picture_due, _log_pictures),
     Due(_is_log_due, _collect_numbers),
     Due(_is_evaluation_due, _evaluate),
+    Due(_is_record_due, _decide),
     Due(_is_record_due, _write_log),
     Due(_is_evaluation_due, _keep_best),
 )

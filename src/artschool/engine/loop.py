@@ -69,6 +69,8 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
                     "To resume, run the same command again",
                     exit_code,
                 )
+            if run.is_finished:
+                break
         settle(run)
         for warning in end_of_run_warnings(run):
             run.note(f"warning: {warning}")

@@ -45,7 +45,11 @@ def restore_old(run: RunState, file: Path) -> list[str]:
         for ema in run.emas.values():
             if ema.of == name:
                 load_weights(ema.module, average if average.is_file() else models / f"{step}_{name}.pth")
-    updates = [(part.graph.name, part.update, part.networks) for part in run.steps if part.update is not None]
+    updates = [
+        (part.graph.name, part.update, part.networks)
+        for part in run.steps
+        if part.update is not None and part.update.owns_optimizer
+    ]
     if len(updates) != len(state["optimizers"]):
         raise CheckpointError(
             f"{file}: the number of optimizers does not fit the config file "

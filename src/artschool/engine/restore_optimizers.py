@@ -56,14 +56,30 @@ class OptimizerRestorer:
         """
         updates = {step.graph.name: (step, step.update) for step in steps if step.update is not None}
         for name, (step, update) in updates.items():
-            if name in self._state["updates"]:
+            if not update.owns_optimizer or self._was_shared(name):
+                self._restore_counts(name, update)
+            elif name in self._state["updates"]:
                 self._restore_step(name, step, update)
             else:
                 self._start_step(name)
             update.scheduled.set_rates(max(self._state["iteration"] - 1, 0))
         for name in self._state["updates"]:
-            if name not in updates:
+            if name not in updates and not self._was_shared(name):
                 self._report.drop(f"optimizer of steps.{name}")
+
+    def _was_shared(self, name: str) -> bool:
+        """Whether a step used the optimizer of another step when the checkpoint was saved."""
+        return name in self._state["updates"] and name not in self._state.get("optimizers", self._state["updates"])
+
+    def _restore_counts(self, name: str, update: Update) -> None:
+        """Restore the counters of a step that uses the optimizer of another step, now or when it was saved."""
+        counts = self._state["updates"].get(name)
+        if update.owns_optimizer:
+            self._report.start(f"optimizer of steps.{name}", "starts without state; it was that of another step")
+        elif counts is not None and not self._was_shared(name):
+            self._report.drop(f"optimizer of steps.{name}, which now uses that of another step")
+        if counts is not None:
+            update.load_state_dict({**counts, "precision": update.precision.state_dict()})
 
     def _start_step(self, name: str) -> None:
         if isinstance(value_at(self._state["config"], "steps", name, "optimizer"), Mapping):

@@ -16,6 +16,7 @@ from artschool.data.loader import Loader
 from artschool.data.sampler import Batches
 from artschool.data.seeds import Seeds
 from artschool.engine.background import Saver
+from artschool.engine.decisions import Decision, Stop
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
@@ -88,6 +89,7 @@ class RunState:
         drawn: The keys of `log.pictures` that this process has drawn.
         partly_saved: What checkpoints contain of networks of which they do not contain everything.
         unsaved: What checkpoints leave out of these networks and their averages, by the owner in `stateful`.
+        decisions: What follows a number of the log, by path.
     """
 
     sections: FileSections
@@ -118,6 +120,7 @@ class RunState:
     drawn: set[str] = field(default_factory=set)
     partly_saved: Mapping[str, Saved] = field(default_factory=dict)
     unsaved: dict[str, Unsaved] = field(init=False, default_factory=dict)
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)
@@ -144,6 +147,12 @@ class RunState:
             owners = {name: network} | {ema.name: ema.module for ema in self.emas.values() if ema.of == name}
             for owner, module in owners.items():
                 self.unsaved[owner] = Unsaved(module, trained, saved, f"networks.{name}")
+
+    @property
+    def stop_reason(self) -> str:
+        """Why `train.stop` ends the training; empty if it does not."""
+        stop = self.decisions.get("train.stop")
+        return stop.follower.reason if stop is not None and isinstance(stop.follower, Stop) else ""
 
     def evaluate(self) -> dict[str, float]:
         """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""

@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from artschool import ranks
 from artschool.config.when import When
 from artschool.engine.callbacks import GatedCallback
+from artschool.engine.decisions import KeyGate
 from artschool.engine.freeze import require_gradients
 from artschool.engine.gradient_norm import total_norm
 from artschool.engine.hooks import hooks
@@ -34,6 +37,7 @@ class TrainStep:
         callbacks: Called after the hooks that the networks define.
         data: The streams of which the step takes fresh batches. Empty: it runs on the batch of the iteration.
         repeat: How often it runs in an iteration.
+        key_gate: Skips updates by a key of the dataflow. None: no update is skipped.
     """
 
     def __init__(
@@ -45,8 +49,11 @@ class TrainStep:
         callbacks: Sequence[GatedCallback] = (),
         data: Sequence[str] = (),
         repeat: int = 1,
+        key_gate: KeyGate | None = None,
     ) -> None:
         self.graph = graph
+        self.key_gate = key_gate
+        self._key_values: list[Tensor] = []
         self.networks = networks
         self.update = update
         self.data = data
@@ -58,6 +65,7 @@ class TrainStep:
         self._starts = {parameter: start for parameter, start in marked if start}
         self._total = f"{graph.name}/total"
         self._sharded = sharded_networks(networks.values())
+        self._open = f"{graph.name}/open"
         self._callbacks = callbacks
         self._before, self._backward, self._after = (
             [*(hook for _, hook in hooks(networks, hook_name)), *self._callback_methods(method)]
@@ -124,13 +132,17 @@ class TrainStep:
             self._accumulate(batches, context, is_trained=bool(parameters))
         finally:
             require_gradients(parameters, False)
+        closed = self._decide(context) if self.key_gate is not None and parameters else None
         if not parameters or self.update is None or not self.update.prepare(iteration):
             return []
-        moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
         for hook in self._backward:
             hook(iteration)
+        moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
+        if not moved:  # A hook has dropped all gradients.
+            self.update.precision.update()
+            return []
         self._log_norms(context.meters)
-        self.update(context.meters)
+        self.update(context.meters, closed)
         for hook in self._after:
             hook(iteration)
         return moved
@@ -147,7 +159,19 @@ class TrainStep:
                 context.record(self._total, total)
                 if is_trained:
                     self._backward_from(total, context, is_last=index == last)
+            if self.key_gate is not None and self.graph.takes(state):
+                self._key_values.append(self.key_gate.read(state) * share)
             state.keep_only(self.graph.kept)
+
+    def _decide(self, context: TrainContext) -> Tensor:
+        """1.0 on the device if the gate skips the update: by the mean of its key over the whole batch."""
+        assert self.key_gate is not None
+        value = torch.stack(self._key_values).sum() if self._key_values else torch.zeros((), device=context.device)
+        self._key_values.clear()
+        ranks.sum_in_place([value])
+        closed = self.key_gate.closed(value)
+        context.meters.add(self._open, 1.0 - closed)
+        return closed
 
     def _backward_from(self, total: Tensor, context: TrainContext, *, is_last: bool) -> None:
         assert self.update is not None

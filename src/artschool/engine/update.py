@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.engine.batch_sizing import BatchSizing
@@ -27,9 +27,12 @@ class Update:
         clip: Maximum global norm of the gradients of all parameters. None: no limit.
         skip_non_finite: Whether non-finite gradients leave the parameters as they are. Always true with fp16.
         sizing: Accumulates gradients over iterations. None: every iteration updates.
+        parameters: The parameters that the step trains, if the optimizer and the precision are those of another step.
+            None: all that the optimizer has.
 
     Attributes:
         optimizer: The optimizer of torch.
+        owns_optimizer: Whether the optimizer is that of the step itself.
         parameters: All parameters that the step trains, over all processes.
         exchange: Sums their gradients over processes.
         count: Number of updates so far, skipped ones included.
@@ -42,14 +45,16 @@ class Update:
         scheduled: ScheduledOptimizer,
         precision: Precision,
         *,
-        clip: float | None,
+        clip: float | None = None,
         skip_non_finite: bool,
         sizing: BatchSizing | None = None,
+        parameters: Sequence[nn.Parameter] | None = None,
     ) -> None:
         self.name = name
         self.scheduled = scheduled
         self.optimizer = scheduled.optimizer
-        self.parameters = scheduled.parameters
+        self.owns_optimizer = parameters is None
+        self.parameters = scheduled.parameters if parameters is None else parameters
         self.exchange = Exchange(name, self.parameters)
         self.precision = precision
         self.clip = clip
@@ -77,9 +82,13 @@ class Update:
         self.scheduled.unscale(self.precision)
         return self.sizing is None or self._accumulate(self.sizing)
 
-    def __call__(self, meters: Meters) -> None:
-        """Move the parameters along their gradients, then drop the gradients."""
-        self._step(self.scheduled.gradients(), meters)
+    def __call__(self, meters: Meters, closed: Tensor | None = None) -> None:
+        """Move the parameters along their gradients, then drop the gradients.
+
+        Args:
+            closed: A scalar on the device; 1.0 leaves the parameters as they are. None: move them.
+        """
+        self._step(self.scheduled.gradients(), meters, closed)
         self.scheduled.exchange_shards()
         if self.sizing is not None:
             meters.add(f"{self.name}/accumulated", self._accumulated)
@@ -98,17 +107,18 @@ class Update:
         self.scheduled.drop_gradients()
         return False
 
-    def _step(self, gradients: list[Tensor], meters: Meters) -> None:
-        if self.skip_non_finite:
-            self.found_inf = self._find_non_finite(gradients)
+    def _step(self, gradients: list[Tensor], meters: Meters, closed: Tensor | None) -> None:
+        non_finite = self._find_non_finite(gradients) if self.skip_non_finite else None
         if self.clip is not None:
             norm = total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
             meters.add(f"{self.name}/grad_norm", norm)
             torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        both = [flag for flag in (non_finite, closed) if flag is not None]
+        self.found_inf = torch.maximum(*both) if len(both) == 2 else next(iter(both), None)
         self.scheduled.step(self.found_inf)
-        if self.found_inf is not None:
+        if non_finite is not None:
             self.precision.update()
-            self._skips.add(self.found_inf)
+            self._skips.add(non_finite)
 
     def _find_non_finite(self, gradients: list[Tensor]) -> Tensor:
         """1.0 on the device if any element is NaN or infinite, else 0.0."""
@@ -137,13 +147,15 @@ class Update:
     def state_dict(self) -> dict[str, Any]:
         """The counters and the state of the precision. The checkpoint saves the optimizer's state by name."""
         total, consecutive = self.skips()
-        return {"count": self.count, "skipped": total, "streak": consecutive, "precision": self.precision.state_dict()}
+        precision = self.precision.state_dict() if self.owns_optimizer else {}
+        return {"count": self.count, "skipped": total, "streak": consecutive, "precision": precision}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore the result of `state_dict`."""
         self.count = state["count"]
         self._skips.restore(Skips(state["skipped"], state["streak"]))
-        self.precision.load_state_dict(state["precision"])
+        if self.owns_optimizer:
+            self.precision.load_state_dict(state["precision"])
 
 
 def _zeros(device: torch.device) -> Iterator[Tensor]:

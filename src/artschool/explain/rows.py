@@ -28,6 +28,7 @@ class UsageKind(enum.Enum):
     RUNS = "runs"
     TRAINED_BY = "trained by"
     TRAINS = "trains"
+    UPDATED_BY = "updated by"
     WRITES = "writes"
     WRITTEN_BY = "written by"
     YIELDS = "yields"

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from artschool.config.component import network_of
 from artschool.config.data_keys import declared_keys
-from artschool.config.flow import components_of
+from artschool.config.flow import components_of, readers_of
 from artschool.config.streams import TRAIN, key_in, keys_of, read_by, replaced_by, stream_of, streams
 from artschool.config.structure import Component, Config, EvaluationConfig
+from artschool.config.value_gates import rule_of_step
 from artschool.config.when import ALWAYS, When
 from artschool.errors import nearest
 from artschool.explain.rows import Usage, UsageGroup, UsageKind
@@ -51,7 +52,7 @@ def training_keys(config: Config) -> list[str]:
 
 def _training(config: Config) -> list[GatedComponent]:
     """The injectors and losses of all steps."""
-    return [component for step in config.steps.values() for component in components_of(step)]
+    return [component for step in config.steps.values() for component in readers_of(step)]
 
 
 def _evaluation(config: Config, evaluation: EvaluationConfig) -> list[GatedComponent]:
@@ -159,8 +160,9 @@ def step_usages(config: Config, name: str) -> list[Usage]:
     """The networks that a step trains and calls, when it runs, and the evaluations that run it too."""
     step, order = config.steps[name], list(config.steps)
     trained = step.section.trained
-    repeat = step.section.repeat
+    repeat, rule = step.section.repeat, rule_of_step(step)
     turn = f"step {order.index(name) + 1} of {len(order)} in each iteration" + (f", {repeat} times" * (repeat > 1))
+    turn += f", trains {rule}" if rule is not None else ""
     called = {use.name for component, _ in components_of(step) for use in component.networks} - set(trained)
     usages = [
         Usage(UsageKind.TRAINS, tuple(f"networks.{network}" for network in trained)),
@@ -169,6 +171,8 @@ def step_usages(config: Config, name: str) -> list[Usage]:
     if step.section.streams:
         parts = tuple(f"data.{stream}" for stream in step.section.streams)
         usages.append(Usage(UsageKind.READS, parts, remark="a fresh batch each time that it runs"))
+    if step.shares is not None:
+        usages.append(Usage(UsageKind.UPDATED_BY, (f"steps.{step.shares.name}.optimizer",)))
     if called:
         usages.append(Usage(UsageKind.CALLS, tuple(f"networks.{network}" for network in sorted(called))))
     for evaluation in config.evaluations.values():
@@ -246,7 +250,7 @@ def all_components(config: Config) -> Iterator[GatedComponent]:
     for step in config.steps.values():
         when = step.section.when
         parts = [*step.injectors.values(), *step.losses.values(), *step.callbacks.values(), *step.schedule]
-        parts += [step.optimizer] if step.optimizer is not None else []
+        parts += [step.optimizer] if step.optimizer is not None and step.shares is None else []
         components += [(part, when & part.when) for part in parts]
     for evaluation in config.evaluations.values():
         components += _parts_of_evaluation(evaluation)

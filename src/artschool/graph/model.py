@@ -9,6 +9,7 @@ from types import MappingProxyType
 from artschool.config.data_keys import declared_keys
 from artschool.config.streams import fed, key_in, replaced_by, stream_of
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.config.value_gates import gates_of, rule_of_loss
 from artschool.config.when import ALWAYS
 from artschool.config.write import dump
 from artschool.errors import Place
@@ -152,9 +153,11 @@ class _Builder:
             self._evaluation(config, evaluation)
 
     def _step(self, config: Config, step: StepConfig) -> None:
-        section = step.section
-        when, own, times = section.trains_when, section.streams, section.repeat
-        detail = f"trains {', '.join(section.trained)}" + (f", {when}" if when != ALWAYS else "")
+        section, gates = step.section, gates_of(step)
+        own, times = section.streams, section.repeat
+        detail = f"trains {', '.join(section.trained)}"
+        detail += f" with the optimizer of {step.shares.name}" if step.shares is not None else ""
+        detail += f", {gates}" if gates else ""
         detail += f", on fresh batches of {', '.join(own)}" if own else ""
         detail += f", {times} times in an iteration" if times > 1 else ""
         self.lanes.append(Lane(f"step {step.name}", detail, tuple(section.trained)))
@@ -223,6 +226,8 @@ def _graph_call(component: Component, lane: int, number: int) -> GraphCall:
         notes.append(f"weight {entry.weight:g}")
     if component.when != ALWAYS:
         notes.append(str(component.when))
+    if (rule := rule_of_loss(component)) is not None:
+        notes.append(str(rule))
     if isinstance(entry, InjectorEntry):
         notes += [f"only in {entry.only}"] if entry.only else []
         notes += [text for text, given in (("once a batch", entry.once), ("no gradient", entry.no_grad)) if given]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from artschool.config.streams import streams
-from artschool.config.structure import Component
-from artschool.errors import Fault
+from artschool.config.structure import Component, StepConfig
+from artschool.errors import Fault, Place
 from artschool.lint.rates import HORIZON, RATE_SAMPLES
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, has_role, option, place_of, type_name
@@ -186,6 +186,26 @@ def slow_average(subject: Subject) -> Iterator[Fault]:
             )
 
 
+def copied_optimizer(subject: Subject) -> Iterator[Fault]:
+    """A step copies the optimizer of another step that trains the same network.
+
+    A reference such as `${steps.critic.optimizer}` copies the options. Each step then has an optimizer of its own, with
+    its own momentum of the same parameters. To update with one optimizer, as `optimizer.step()` twice in a loop does,
+    write `optimizer: {of: critic}`.
+    """
+    origins: dict[Place, StepConfig] = {}
+    for step in subject.config.steps.values():
+        written = step.optimizer.node.get("type") if step.optimizer is not None and step.shares is None else None
+        if step.optimizer is None or written is None or not written.place.line:
+            continue
+        origin = origins.setdefault(written.place, step)
+        both = [network for network in step.section.trained if network in origin.section.trained]
+        if origin is not step and both:
+            message = f"copies the options of the optimizer of step {origin.name!r}, which trains {both[0]!r} too"
+            hint = f"Each has a state of its own. Fix: write `optimizer: {{of: {origin.name}}}` to share one."
+            yield Fault(step.optimizer.node.start, step.optimizer.path, message, hint)
+
+
 def _groups_without_rate(optimizer: Component, entry: OptimizerEntry) -> Iterator[Fault]:
     for index, group in enumerate(entry.param_groups):
         if (group.model_extra or {}).get("lr") == 0:
@@ -220,4 +240,5 @@ RULES = rules_of(
     idle_clipping,
     parts_past_batch,
     slow_average,
+    copied_optimizer,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from artschool.config.flow import components_of
+from artschool.config.flow import components_of, readers_of
 from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When, first_uncovered
 from artschool.errors import Fault
@@ -53,7 +53,7 @@ def wasted_work(subject: Subject) -> Iterator[Fault]:
     pictures = subject.config.sections.log.pictures
     shown = set(pictures.keys) if pictures is not None else set()
     run_again = {step for evaluation in subject.config.evaluations.values() for step in evaluation.section.steps}
-    runs = [run for step in subject.config.steps.values() for run in components_of(step)]
+    runs = [run for step in subject.config.steps.values() for run in readers_of(step)]
     for step in subject.config.steps.values():
         for component, when in components_of(step) if step.name not in run_again else ():
             keys = {use.name for use in component.writes}

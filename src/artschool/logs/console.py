@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from artschool.config.value_gates import rule_of
 from artschool.config.when import ALWAYS
 from artschool.engine.run_state import Record, RunState
 
@@ -138,8 +139,9 @@ def print_plan(console: Console, run: RunState) -> None:
         kind = type(network).__name__.removeprefix("FSDP")  # torch gives a sharded network a class of its own.
         lines.append(("network", name, f"{kind}, {size:,} parameters, {how}{average}"))
     for step in run.steps:
-        when = run.sections.steps[step.graph.name].trains_when
-        gate = "" if when == ALWAYS else f", {when}"
+        section = run.sections.steps[step.graph.name]
+        gate = "" if section.trains_when == ALWAYS else f", {section.trains_when}"
+        gate += "" if section.while_ is None else f", {rule_of(section.while_)}"
         fresh = f", on fresh batches of {', '.join(step.data)}" if step.data else ""
         times = f", {step.repeat} times" if step.repeat > 1 else ""
         lines.append(("step", step.graph.name, f"trains {', '.join(step.networks)}{gate}{fresh}{times}"))

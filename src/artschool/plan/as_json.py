@@ -45,6 +45,7 @@ def as_json(timeline: Timeline, at: Sequence[int] | None = None) -> dict[str, An
         "checkpoints": _event(timeline.saves),
         "pictures": _event(timeline.pictures) if timeline.pictures else None,
         "log": _event(timeline.logs),
+        "ends_early": timeline.ends_early or None,
         "never": [
             {"place": str(fault.place), "path": fault.path, "message": fault.message} for fault in timeline.warnings
         ],
@@ -66,6 +67,7 @@ def _step(step: StepTimeline, at: Sequence[int] | None) -> dict[str, Any]:
         "runs": _iterations(step.runs),
         "trains": _iterations(step.trains),
         "updates": _range(step.updates),
+        "condition": step.condition or None,
         "networks": {name: _range(updates) for name, updates in step.networks.items()},
         "losses": {loss.name: _loss(loss) for loss in step.losses},
         "spans": [_span(span) for span in step.spans],

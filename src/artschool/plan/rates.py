@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from artschool.config.numbers import changes_of, log_name
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.registry.entries import GroupEntry, OptimizerEntry
+from artschool.registry.followers import Follower
 from artschool.registry.schedule import Schedule
 
 
@@ -27,8 +28,14 @@ class Group:
     schedule: Schedule = field(default_factory=Schedule)
     changes: tuple[int, ...] = ()
 
+    @property
+    def follows(self) -> list[str]:
+        """The numbers of the log that change the rate, which only the run knows."""
+        curves: list[object] = [phase.curve for phase in self.schedule.phases]
+        return [curve.metric for curve in curves if isinstance(curve, Follower)]
+
     def rate(self, iteration: int) -> float | None:
-        """The learning rate of an update at an iteration; None if `base` is None."""
+        """The learning rate of an update at an iteration; None if `base` is None. As if no number changed it."""
         return None if self.base is None else self.schedule.rate(self.base, iteration - self.shift)
 
 
@@ -60,7 +67,7 @@ def groups_of(step: StepConfig) -> list[Group]:
     if optimizer is None or not isinstance(optimizer.entry, OptimizerEntry):
         return []
     schedule, own = step.rates, _number(optimizer.options().get("lr"))
-    changes = tuple(sorted({at for phase in step.schedule for at in changes_of(phase)}))
+    changes = tuple(sorted({at for phase in (step.shares or step).schedule for at in changes_of(phase)}))
     groups = [Group("", own, 0, schedule, changes)]
     for entry in optimizer.entry.param_groups:
         options = entry.model_extra or {}

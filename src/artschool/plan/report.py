@@ -67,6 +67,7 @@ class StepTimeline:
         spans: Consecutive spans of iterations, each with the same active parts.
         losses: Its losses.
         groups: Its groups of parameters by learning rate.
+        condition: The value that decides whether it trains; empty if none does.
     """
 
     name: str
@@ -77,6 +78,7 @@ class StepTimeline:
     spans: list[Span]
     losses: list[Loss]
     groups: list[Group]
+    condition: str = ""
 
     def rates(self, group: Group, at: Sequence[int] | None = None) -> list[tuple[int, float | None]]:
         """The learning rate of a group by iteration, None if the step does not train.
@@ -157,6 +159,7 @@ class Timeline:
         numbers: The numbers that schedules change.
         warnings: What the file asks for and the run never does.
         streams: The data sets of which training takes more than a batch of `train` in each iteration.
+        ends_early: What ends the run before its last iteration; empty if nothing does.
     """
 
     name: str
@@ -175,6 +178,7 @@ class Timeline:
     numbers: list[Number]
     warnings: list[Fault]
     streams: list[StreamTimeline]
+    ends_early: str = ""
 
     def epochs(self, iteration: int) -> float | None:
         """The number of passes over the data after some iterations; None if unknown."""

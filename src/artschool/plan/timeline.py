@@ -11,6 +11,7 @@ from types import MappingProxyType
 from artschool.config.iterations import Iterations
 from artschool.config.streams import TRAIN, fed, streams
 from artschool.config.structure import Config, StepConfig
+from artschool.config.value_gates import rule_of_step
 from artschool.config.when import When
 from artschool.data.sampler import Batches
 from artschool.engine.run_state import samples_after
@@ -66,6 +67,7 @@ def timeline(
         numbers=numbers_of(config),
         warnings=warnings(config, during, {step.name: step for step in steps}),
         streams=list(_streams(config, steps, stop - start, {TRAIN: (batches, unknown), **others})),
+        ends_early=_early_end(config),
     )
 
 
@@ -87,6 +89,13 @@ def _streams(
         batches, unknown = known.get(name, (None, ""))
         per_epoch = batches.per_epoch if batches else None
         yield StreamTimeline(name, entry.batch_size, Range(number, number), per_epoch, unknown)
+
+
+def _early_end(config: Config) -> str:
+    stop = config.sections.train.stop
+    if stop is None:
+        return ""
+    return f"earlier if {stop.metric} does not improve in {stop.patience} measurement{'s' if stop.patience > 1 else ''}"
 
 
 def _moves(step: StepConfig, config: Config, network: str) -> Iterations:
@@ -114,6 +123,7 @@ def _step(step: StepConfig, config: Config, during: When) -> StepTimeline:
         spans=list(_spans(runs, trains, losses)),
         losses=losses,
         groups=groups_of(step),
+        condition=str(rule_of_step(step) or ""),
     )
 
 
@@ -130,7 +140,7 @@ def _updates(step: StepConfig, at: Iterations, *, whole: bool) -> Range:
         # An update takes at least two iterations, since one alone cannot change the direction of the gradient.
         longest = sizing.max_full_batches
         least, most = (most // longest, most // min(2, longest)) if whole else (0, most)
-    return Range(0 if step.section.requires else least, most)
+    return Range(0 if step.section.requires or step.section.while_ is not None else least, most)
 
 
 def _spans(runs: Iterations, trains: Iterations, losses: list[Loss]) -> Iterator[Span]:

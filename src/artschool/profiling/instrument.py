@@ -53,11 +53,12 @@ def _watch_step(step: TrainStep, config: Config, recorder: Recorder) -> None:
     step.graph.losses = [cast(Any, _Watched(call, path, recorder)) for call in step.graph.losses]
     _watch_method(step, "run", recorder, path, path, written.node.place)
     if step.update is not None and written.optimizer is not None:
-        _watch_backward(step.update.precision, recorder)
+        if step.update.owns_optimizer:
+            _watch_backward(step.update.precision, recorder)
         if ranks.world_size() > 1:
             _watch_method(step.update.exchange, "finish", recorder, EXCHANGE, "", None)
-        place = written.optimizer.node.place
-        timed = _timed(step.update, recorder, OPTIMIZER, written.optimizer.path, place)
+        place = _place(config, "steps", name, "optimizer")
+        timed = _timed(step.update, recorder, OPTIMIZER, f"{path}.optimizer", place)
         step.update = cast(Any, _Called(step.update, timed))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticKnownError
 
 from artschool.registry.schedule import FractionNumber, NotNegativeNumber, Number
@@ -78,14 +78,36 @@ class InjectorEntry(Gated):
     no_grad: bool = False
 
 
+class WhileEntry(BaseModel):
+    """A gate that is open while a value is below or above a limit.
+
+    Attributes:
+        value: Key of the dataflow, or number of the log: `<step>/<loss>`, `<step>/<component>/<name>` or
+            `<evaluation>/<metric>`.
+        below: Limit below which the gate opens. null: `above` is set.
+        above: Limit above which the gate opens. null: `below` is set.
+        until: Limit at which an open gate closes: `below` or more, or `above` or less. null: the same limit.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    value: Annotated[str, StringConstraints(min_length=1)]
+    below: float | None = None
+    above: float | None = None
+    until: float | None = None
+
+
 class LossEntry(Gated):
     """A loss: reads keys and returns a scalar.
 
     Attributes:
         weight: Factor of the loss in the total loss of the step: a number or a schedule.
+        while: Number of the log that decides whether the loss is active: a mapping with `value`, `below` or `above`,
+            and `until`. null: always.
     """
 
     weight: Number
+    while_: Annotated[WhileEntry | None, Field(alias="while")] = None
 
 
 class WeightsEntry(BaseModel):

@@ -36,6 +36,7 @@ class Kind:
         one: The name of one component of the kind, such as `loss`.
         entry: The options that every entry of the kind may have.
         provided: Number of leading parameters that the trainer provides when it builds or calls a component.
+        provided_at_call: Whether an object of a class gets these when it is called, and not when it is built.
         calls: The methods that may take the keys; the first that a class defines does. Empty: no keys.
         nested: The options that every entry inside another component may have.
         bounds: The type that replaces `float` in the annotation of an option, by the option's name. Such an option
@@ -46,6 +47,7 @@ class Kind:
     one: str
     entry: type[entries.Entry]
     provided: int = 0
+    provided_at_call: bool = False
     calls: tuple[str, ...] = ()
     bounds: Mapping[str, Any] = field(default_factory=dict)
     nested: type[entries.Entry] = entries.Entry
@@ -191,7 +193,8 @@ class Registry:
         if known is not None and _origin(known.target) != _origin(target):
             raise ConfigError(f"{where} is already registered by {_origin(known.target)}; choose another name")
         try:
-            signature = _bounded(read_signature(target, provided=self.kind.provided, calls=self.kind.calls), self.kind)
+            provided = 0 if self.kind.provided_at_call and inspect.isclass(target) else self.kind.provided
+            signature = _bounded(read_signature(target, provided=provided, calls=self.kind.calls), self.kind)
             _check_parameters(self.kind, signature)
             mean = checked_mean(self.kind.name, signature, mean_over, count)
             ranges = checked_values(_names_with_values(self.kind, signature), values)
@@ -325,7 +328,16 @@ metrics = Registry(Kind("metrics", "metric", entries.MetricEntry, calls=("update
 optimizers = Registry(
     Kind("optimizers", "optimizer", entries.OptimizerEntry, provided=1, bounds=entries.OPTIMIZER_BOUNDS)
 )
-schedules = Registry(Kind("schedules", "schedule", entries.ScheduleEntry, provided=2, nested=entries.ScheduleEntry))
+schedules = Registry(
+    Kind(
+        "schedules",
+        "schedule",
+        entries.ScheduleEntry,
+        provided=2,
+        provided_at_call=True,
+        nested=entries.ScheduleEntry,
+    )
+)
 callbacks = Registry(Kind("callbacks", "callback", entries.CallbackEntry, provided=1))
 loggers = Registry(Kind("loggers", "logger", entries.LoggerEntry))
 

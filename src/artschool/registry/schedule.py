@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -15,6 +17,12 @@ from artschool.registry.signature import MARK, Fraction, Marker, NotNegative, Po
 Curve = Callable[[float, int], float]
 RawSchedule = Annotated[dict[str, Any], Marker(Role.NESTED, "schedules")]
 """The entry of a phase, not validated yet."""
+
+
+def curve_of(target: Callable[..., Any], options: Mapping[str, Any]) -> Curve:
+    """The curve of a component: a function with its options, or an object of a class that keeps a state."""
+    curve: Curve = target(**options) if inspect.isclass(target) else partial(target, **options)
+    return curve
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ def json_schema(names: Names = Names(), *, base: Node | None = None) -> dict[str
     step["data"]["items"] |= name_schema(names.data)
     evaluation["steps"]["items"] |= name_schema(names.steps)
     definitions["section.KeepBestSection"]["properties"]["metric"] |= name_schema(names.metrics)
+    definitions["section.SharedOptimizerSection"]["properties"]["of"] |= name_schema(names.steps)
     for section, needed in REQUIRED_BY_CHECK.items() if is_whole else ():
         definitions[section] |= needed
     files = {"type": "string"}, {"type": "array", "items": {"type": "string"}}

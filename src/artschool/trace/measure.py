@@ -232,5 +232,5 @@ def _bytes_of_a_sample(batch: Mapping[str, Any]) -> int:
 
 def _bytes_of_optimizers(updates: Iterable[Update]) -> int:
     """The bytes of the state of optimizers, over all processes."""
-    state = tree_leaves([list(update.optimizer.state.values()) for update in updates])
+    state = tree_leaves([list(update.optimizer.state.values()) for update in updates if update.owns_optimizer])
     return sum(value.nbytes for value in state if isinstance(value, Tensor))

@@ -39,7 +39,9 @@ class SavedState:
         averages = {f"ema.networks.{name}": ema.module for name, ema in run.emas.items()}
         self._averages = {f"ema.networks.{name}": ema.of for name, ema in run.emas.items()}
         self._modules: dict[str, nn.Module] = {**networks, **averages, **run.modules}
-        updates = {step.graph.name: step.update for step in run.steps if step.update is not None}
+        updates = {
+            step.graph.name: step.update for step in run.steps if step.update is not None and step.update.owns_optimizer
+        }
         self._optimizers = {f"steps.{name}.optimizer": update.optimizer for name, update in updates.items()}
         self._at_start = {path: _described(module) for path, module in self._modules.items()}
         self._parts_at_start = {path: {*dict(module.named_modules())} for path, module in self._modules.items()}

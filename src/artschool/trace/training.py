@@ -103,10 +103,21 @@ class TrainingTrace:
             self._retry_unreached()
 
     def unreached(self, step: TrainStep) -> list[nn.Parameter]:
-        """The parameters of a step that could get a gradient and got none."""
+        """The parameters of a step that could get a gradient and got none.
+
+        If the step trains a part of a network, another step may train the rest.
+        """
         if step.update is None or step.graph.name not in self.observer.gradients.steps_with_losses:
             return []
-        return [parameter for parameter in step.update.parameters if parameter not in self.reached[step.graph.name]]
+        own, anywhere = self.reached[step.graph.name], set().union(*self.reached.values())
+        trained = [anywhere if not own.isdisjoint(network.parameters()) else own for network in step.networks.values()]
+        missed = {
+            parameter
+            for network, reached in zip(step.networks.values(), trained, strict=True)
+            for parameter in network.parameters()
+            if parameter not in reached
+        }
+        return [parameter for parameter in step.update.parameters if parameter in missed]
 
     def _prove_reaches(self) -> None:
         """Find what losses with custom autograd functions reach, by a backward from each of them alone."""
