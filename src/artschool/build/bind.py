@@ -14,6 +14,7 @@ from torch import nn
 from artschool.config.component import takes_list
 from artschool.config.mean_over import is_counted
 from artschool.config.structure import Component, names_in
+from artschool.data.seeds import derive, forked_rng
 from artschool.engine.callbacks import GatedCallback
 from artschool.engine.evaluate import Accumulator, MeanOverSamples
 from artschool.engine.train_context import TrainContext
@@ -30,6 +31,7 @@ class Binder:
         networks: The networks by name; a moving average is named `<name>.ema`.
         context: The state of training that components can read.
         existing: Modules by path that are already built. They are used instead of building them again.
+        seed: The seed of the run.
 
     Attributes:
         used: The networks that components call.
@@ -41,10 +43,13 @@ class Binder:
         networks: Mapping[str, nn.Module],
         context: TrainContext,
         existing: Mapping[str, nn.Module] | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self._networks = networks
         self._context = context
         self._existing = existing or {}
+        self._seed = seed
         self.used: list[nn.Module] = []
         self.modules: dict[str, nn.Module] = {}
 
@@ -55,7 +60,7 @@ class Binder:
             averages: For each network to replace, the name of its moving average.
         """
         replaced = {name: self._networks[average] for name, average in averages.items()}
-        return Binder({**self._networks, **replaced}, self._context, self.modules)
+        return Binder({**self._networks, **replaced}, self._context, self.modules, seed=self._seed)
 
     def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The callable of an injector, loss or metric function, and the key or keys of each of its parameters."""
@@ -92,7 +97,8 @@ class Binder:
         """Build a callback of a step that trains `networks`."""
         assert component.registered is not None
         parameters = component.registered.signature.parameters
-        built = construct(component, {p.name: self._value(component, p.name, p.role) for p in parameters}, networks)
+        options = {p.name: self._value(component, p.name, p.role) for p in parameters}
+        built = construct(component, options, networks, seed=self._seed)
         if isinstance(built, nn.Module):
             self.modules[component.path] = on_device(built, self._context.device)
         return GatedCallback(component.path.rpartition(".")[2], built, component.when)
@@ -124,7 +130,7 @@ class Binder:
         if not signature.is_class:
             return signature.target, {**at_build, **at_call}, keys
         existing = self._existing.get(component.path)
-        built = construct(component, at_build) if existing is None else existing
+        built = construct(component, at_build, seed=self._seed) if existing is None else existing
         if isinstance(built, nn.Module):
             self.modules[component.path] = on_device(built, self._context.device)
         return built, at_call, keys
@@ -181,15 +187,21 @@ def on_device(module: nn.Module, device: torch.device) -> nn.Module:
     return module if is_there else module.to(device)
 
 
-def construct(component: Component, options: Mapping[str, Any], *provided: Any) -> Any:
+def construct(component: Component, options: Mapping[str, Any], *provided: Any, seed: int) -> Any:
     """Call the class or factory of a component. Exceptions get the location of the component.
+
+    The generators are seeded by `seed` and the path of the component, so that what it draws does not change when
+    others are added, and is the same in every process. Afterwards, they are as before.
 
     Raises:
         ArtschoolError: The component rejected its options, failed, or needs a package that is not installed.
     """
     assert component.registered is not None
+    name = component.path.rpartition(".")[2]
+    purpose = ("network", name) if component.kind == "networks" else ("component", component.path)
     try:
-        return component.registered.target(*provided, **options)
+        with forked_rng(derive(seed, *purpose), torch.device("cpu")):
+            return component.registered.target(*provided, **options)
     except ModuleNotFoundError as error:
         raise ResourceError(
             f"{component.node.place}: {component.path}: requires the package {error.name!r}, which is not installed"

@@ -40,12 +40,12 @@ def build_data(config: Config, *, examples: bool = False, note: Note = _silent) 
     }
 
 
-def _dataset(component: Component, note: Note) -> Any:
+def _dataset(component: Component, seed: int, note: Note) -> Any:
     inner = {
-        name: [_dataset(part, note) for part in parts] if isinstance(parts, list) else _dataset(parts, note)
+        name: [_dataset(p, seed, note) for p in parts] if isinstance(parts, list) else _dataset(parts, seed, note)
         for name, parts in component.nested.items()
     }
-    built = construct(component, {**component.options(), **inner})
+    built = construct(component, {**component.options(), **inner}, seed=seed)
     for remark in getattr(built, "remarks", ()):
         note(f"{component.path}: {remark}")
     return built
@@ -68,7 +68,7 @@ def loader_of(config: Config, component: Component, *, examples: bool = False, n
     optional = {key for step in config.steps.values() for key in step.section.requires}
     promised = [] if example else [key for key in yielded_keys(component) or () if key not in optional]
     return Loader(
-        Examples(example) if example else _held(_dataset(component, note), component),
+        Examples(example) if example else _held(_dataset(component, config.sections.seed, note), component),
         path,
         config.sections.seed,
         workers=entry.workers,

@@ -22,7 +22,6 @@ from artschool.config.ranges import Reading, misfit, undeclared_readings
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
-from artschool.data.seeds import derive, forked_rng
 from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
@@ -88,7 +87,7 @@ def build(
         for module in (network, *([emas[name].module] if name in emas else ())):
             place(module, config, name, meshes[name], device)
     _provide_averages(networks, emas)
-    binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
+    binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context, seed=file.seed)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
     _broadcast_initial_values(binder.modules.values())
@@ -119,7 +118,8 @@ def schedule_of(step: StepConfig) -> Schedule:
 
 def build_loggers(config: Config) -> list[Logger]:
     """Build the loggers of the section `loggers`, which are added to the default ones."""
-    return [construct(component, component.options()) for component in config.loggers.values()]
+    seed = config.sections.seed
+    return [construct(component, component.options(), seed=seed) for component in config.loggers.values()]
 
 
 def choose_device(config: Config) -> torch.device:
@@ -166,9 +166,7 @@ def _with_weights(component: Component, seed: int, note: Note) -> nn.Module:
     name = component.path.rpartition(".")[2]
     entry = component.entry
     assert isinstance(entry, NetworkEntry)
-    # Each network has its own seed, so that adding a network does not change the others.
-    with forked_rng(derive(seed, "network", name), torch.device("cpu")):
-        network = construct(component, component.options())
+    network = construct(component, component.options(), seed=seed)
     if not isinstance(network, nn.Module):
         raise ConfigError(
             f"{component.node.place}: {component.path}: expected a torch.nn.Module, got {type(network).__name__}"

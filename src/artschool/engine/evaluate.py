@@ -72,7 +72,8 @@ class Evaluation:
         steps: Steps that run first, without training. The means of their losses are part of the result.
         injectors: Injectors that run after the steps.
         metrics: By name, the call that updates a metric, and the metric itself.
-        networks: Every network and module that the evaluation calls. They are in eval mode while it runs.
+        networks: Every network and module that the evaluation calls. They are in eval mode while it runs, and their
+            buffers are the same afterwards as before.
         check_values: Called once, with the values of the first batch.
         is_even: Whether every process runs equally many batches, since sharded networks wait for all processes. What a
             process runs in addition is not recorded.
@@ -96,7 +97,7 @@ class Evaluation:
         return finished == last or (self.every is not None and finished % self.every == 0)
 
     def run(self, iteration: int, device: torch.device) -> dict[str, float]:
-        """Evaluate. Weights, modes and random generators are the same afterwards as before.
+        """Evaluate. Weights, buffers, modes and random generators are the same afterwards as before.
 
         The workers wait for the next evaluation, until `Loader.end_workers`.
 
@@ -116,7 +117,13 @@ class Evaluation:
         for _, metric in self.metrics.values():
             metric.reset()
         batches = self.loader.load(sampler, device, keep_workers=True)
-        with forked_rng(seeds(), device), in_eval_mode(self.networks), torch.no_grad(), closing(batches):
+        with (
+            forked_rng(seeds(), device),
+            in_eval_mode(self.networks),
+            with_buffers_kept(self.networks),
+            torch.no_grad(),
+            closing(batches),
+        ):
             for index, batch in enumerate(batches):
                 seed_all(seeds(rank + index * world_size), device)
                 state = State(to_device(batch, device, channels_last=self.channels_last), writer=self.loader.name)
@@ -127,8 +134,9 @@ class Evaluation:
                 if self.check_values is not None:
                     self.check_values(state.values)
                     self.check_values = None
-        values = {f"{self.name}/{name}": value for name, value in losses.drain().items()}
-        return values | {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
+            # Before the buffers of metrics are restored.
+            metrics = {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
+        return {f"{self.name}/{name}": value for name, value in losses.drain().items()} | metrics
 
     def forward(self, state: State, iteration: int, record: RecordLoss) -> None:
         """Run the steps, the injectors and the metrics on one batch. Gates of steps are those of `iteration`."""
@@ -179,3 +187,21 @@ def in_eval_mode(networks: Sequence[nn.Module]) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def with_buffers_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Restore the buffers of modules afterwards: their values, and which tensors they are."""
+    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
+    before = [(part, dict(part._buffers)) for part in parts if part._buffers]
+    tensors = dict.fromkeys(buffer for _, buffers in before for buffer in buffers.values() if buffer is not None)
+    copies = {tensor: tensor.detach().clone() for tensor in tensors}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, copy in copies.items():
+                tensor.copy_(copy)
+        for part, buffers in before:
+            part._buffers.clear()
+            part._buffers.update(buffers)
