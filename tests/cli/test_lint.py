@@ -22,7 +22,7 @@ weight-zero
 A loss has weight 0.
 
 The loss and its gradient are computed, but change nothing. Remove the loss. To watch its value, an evaluation is
-cheaper.
+cheaper. A loss with `out`, whose value others read, is not reported.
 
 To allow it, write `# lint: allow weight-zero: reason` on its line or the line above.
 """

@@ -21,7 +21,7 @@ from artschool.engine.train_context import TrainContext
 from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
 from artschool.registry.entries import InjectorEntry, LossEntry
 from artschool.registry.signature import Context, Role
-from artschool.steps.call import Call, InjectorCall, LossCall
+from artschool.steps.call import DROPPED, Call, InjectorCall, LossCall
 
 
 class Binder:
@@ -91,6 +91,7 @@ class Binder:
             weight=component.entry.weight,
             name=f"{step}/{name}",
             count=_count(component),
+            out=component.entry.out if component.entry.out != DROPPED else None,
         )
 
     def callback(self, component: Component, networks: Mapping[str, nn.Module]) -> GatedCallback:

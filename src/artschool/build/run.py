@@ -251,6 +251,7 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
         step.section.requires,
         frozenset(injector.path for path in counted.keys() - late for injector in counted[path]),
         frozenset(late),
+        [binder.injector(component) for component in step.late_injectors_when(training=training)],
     )
 
 

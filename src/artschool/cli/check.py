@@ -128,7 +128,7 @@ def _row(component: Component, substitutes: Mapping[str, str] = MappingProxyType
     name = f"{_type(component)}({called})" if called else _type(component)
     keys = [_join(use.name for use in uses) for uses in (component.reads, component.writes)]
     path = " -> ".join(part for part in (keys[0], name, keys[1]) if part)
-    weight = f"weight {component.entry.weight:g}" if isinstance(component.entry, LossEntry) else ""
+    weight = f"weight {component.entry.weight_text}" if isinstance(component.entry, LossEntry) else ""
     return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, _gate(component.when))
 
 

@@ -33,6 +33,7 @@ class Flow:
         during: The iterations of the run.
         writers: Everything that writes a key, by key.
         read: The keys that something reads.
+        late: The paths of the injectors that run after the losses of their step.
     """
 
     data: str
@@ -40,6 +41,7 @@ class Flow:
     during: When = ALWAYS
     writers: dict[str, list[Writer]] = field(default_factory=dict)
     read: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
 
     @classmethod
     def of_data(cls, component: Component | None, name: str, during: When = ALWAYS) -> Flow:
@@ -52,16 +54,17 @@ class Flow:
         return flow
 
     def check_reads(
-        self, component: Component, when: When, later: Sequence[Run], given: Collection[str] = ()
+        self, component: Component, uses: Sequence[Use], when: When, later: Sequence[Run], given: Collection[str] = ()
     ) -> Iterator[Fault]:
-        """Faults of the keys that one component reads, given the keys written so far.
+        """Faults of keys that one component reads, given the keys written so far.
 
         Args:
+            uses: The keys.
             when: The iterations at which the component runs.
             later: The components that run after it.
             given: Keys that the step requires, so that the component never runs without them.
         """
-        for use in component.reads:
+        for use in uses:
             self.read.add(use.name)
             writers = self.writers.get(use.name)
             path = f"{component.path}.{use.parameter}"
@@ -99,7 +102,10 @@ class Flow:
     def _never_written(self, use: Use, path: str, writer: Writer | None) -> Fault:
         message = f"reads {use.name!r}, which no earlier component writes"
         if writer is not None:
-            hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. Fix: move that component up."
+            fix = "Fix: move that component up."
+            if writer.path in self.late:
+                fix = "That injector reads the value of a loss, so it runs after the losses."
+            hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. {fix}"
             return _unwritten(use.place, path, message, use.name, self.writers, hint)
         lines = [_known_keys(self.writers, use.name)]
         close = [key for key in self.writers if nearest(use.name, [key])]
@@ -162,15 +168,21 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     flow = Flow.of_data(config.data.get("train"), "train", When(before=last - 1 if last else None))
     if flow.open and "train" in config.data:
         warnings.append(_undeclared(config.data["train"]))
-    runs = [(c, when) for step in config.steps.values() for c, when in components_of(step)]
-    given = {c.path: step.section.requires for step in config.steps.values() for c, _ in components_of(step)}
-    for index, (component, when) in enumerate(runs):
-        if (when & flow.during).first() is None:
-            warnings.append(never_runs(component, when, flow.during))
-        else:
-            faults += flow.check_reads(component, when, runs[index + 1 :], given[component.path])
-            faults += _check_outputs(component)
-        faults += flow.check_writes(component, when)
+    rest = [run for step in config.steps.values() for run in components_of(step)]
+    for step in config.steps.values():
+        flow.late |= {injector.path for injector in step.late_injectors_when(training=True)}
+        runs = list(components_of(step))
+        rest = rest[len(runs) :]
+        for index, (component, when) in enumerate(runs):
+            if (when & flow.during).first() is None:
+                warnings.append(never_runs(component, when, flow.during))
+            else:
+                later = [*runs[index + 1 :], *rest]
+                faults += flow.check_reads(component, component.inputs, when, later, step.section.requires)
+                faults += _check_outputs(component)
+            faults += flow.check_writes(component, when)
+        for component, when in runs:
+            faults += flow.check_reads(component, component.weighed_by, when, rest, step.section.requires)
     faults += _check_required(config)
     faults += _check_pictures(config, flow)
     for evaluation in config.evaluations.values():
@@ -182,7 +194,7 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
 
 def components_of(step: StepConfig, *, training: bool = True) -> Iterator[Run]:
     """The injectors and losses of a step in the order they run, each with the iterations at which it runs."""
-    for component in [*step.injectors_when(training=training), *step.losses.values()]:
+    for component in step.parts_when(training=training):
         yield component, step.section.when & component.when
 
 
@@ -210,7 +222,7 @@ def _check_evaluation(config: Config, evaluation: EvaluationConfig, training: Fl
     own = [(component, ALWAYS) for component in [*evaluation.injectors.values(), *evaluation.metrics.values()]]
     runs = [*shared, *own]
     for index, (component, when) in enumerate(runs):
-        yield from flow.check_reads(component, when, runs[index + 1 :])
+        yield from flow.check_reads(component, component.inputs, when, runs[index + 1 :])
         yield from flow.check_writes(component, when)
     for component, _ in own:
         yield from _check_outputs(component)
@@ -279,12 +291,11 @@ def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:
 
 def _unread(config: Config, flow: Flow) -> Iterator[Fault]:
     for step in config.steps.values():
-        for component in step.injectors.values():
+        for component in (*step.injectors.values(), *step.losses.values()):
             for use in component.writes:
                 if use.name not in flow.read:
-                    yield Fault(
-                        use.place, f"{component.path}.out", f"nothing reads {use.name!r}; write `_` to discard it"
-                    )
+                    fix = "remove `out`" if component.kind == "losses" else "write `_` to discard it"
+                    yield Fault(use.place, f"{component.path}.out", f"nothing reads {use.name!r}; {fix}")
 
 
 def _undeclared(data: Component) -> Fault:

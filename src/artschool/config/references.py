@@ -11,6 +11,7 @@ from artschool.config.parallel import check_parallel
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.errors import Fault, Place
+from artschool.registry import ComponentRole
 
 STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale"}
 """The numbers that every step logs besides its losses."""
@@ -21,6 +22,7 @@ def check_references(config: Config) -> Iterator[Fault]:
     for step in config.steps.values():
         yield from _check_trained(config, step)
         yield from _check_optimizer(step, f"steps.{step.name}")
+        yield from _check_differentiated(step)
     ema = config.sections.ema
     # A faulty `ema:` may average any network, so that only its own fault is reported.
     averages = ema.decays if ema else config.networks if config.tree.get("ema") else ()
@@ -100,6 +102,17 @@ def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
         if name in seen:
             yield Fault(place, path, f"lists {name!r} twice")
         seen.add(name)
+
+
+def _check_differentiated(step: StepConfig) -> Iterator[Fault]:
+    """Faults of components that differentiate losses at a network without gradients, since the step trains others."""
+    for component in [*step.injectors.values(), *step.losses.values()]:
+        if component.registered is None or ComponentRole.DIFFERENTIATES not in component.registered.roles:
+            continue
+        for use in component.networks:
+            if use.name not in step.section.trained:
+                message = f"{use.name!r} has no gradients in this step, which trains {', '.join(step.section.trained)}"
+                yield Fault(use.place, f"{component.path}.{use.parameter}", message)
 
 
 def _check_optimizer(step: StepConfig, path: str) -> Iterator[Fault]:

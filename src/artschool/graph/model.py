@@ -137,7 +137,7 @@ class _Builder:
         self.edges: list[Edge] = []
         self._writers: dict[str, list[GraphCall]] = {}
         train = config.data["train"]
-        parts = [part for step in config.steps.values() for part in _parts(step)]
+        parts = [part for step in config.steps.values() for part in step.parts_when(training=True)]
         self._data(train, 0, (use.name for part in parts for use in part.reads))
         for step in config.steps.values():
             self._step(step)
@@ -149,8 +149,17 @@ class _Builder:
         when = step.section.trains_when
         detail = f"trains {', '.join(step.section.trained)}" + (f", {when}" if when != ALWAYS else "")
         self.lanes.append(Lane(f"step {step.name}", detail, tuple(step.section.trained)))
-        for part in _parts(step):
+        for part in step.parts_when(training=True):
             self._call(part, len(self.lanes) - 1)
+        self._weights(step)
+
+    def _weights(self, step: StepConfig) -> None:
+        """The edges to losses of the keys of their weights, which may be written after the losses have run."""
+        losses = {call.name: call for call in self.calls if call.lane == len(self.lanes) - 1 and call.kind == "loss"}
+        for name, loss in step.losses.items():
+            for use in loss.weighed_by:
+                losses[name].inputs.append((use.parameter, use.name))
+                self.edges += [Edge(use.name, writer.id, losses[name].id) for writer in self._writers.get(use.name, ())]
 
     def _evaluation(self, config: Config, evaluation: EvaluationConfig) -> None:
         section = evaluation.section
@@ -158,9 +167,9 @@ class _Builder:
         self.lanes.append(Lane(f"evaluate {evaluation.name}", f"{every}, on {section.data}"))
         lane, parts = len(self.lanes) - 1, [*evaluation.injectors.values(), *evaluation.metrics.values()]
         steps = [config.steps[name] for name in section.steps]
-        shared = [part for step in steps for part in _parts(step) if getattr(part.entry, "only", None) != "training"]
+        shared = [part for step in steps for part in step.parts_when(training=False)]
         self._writers = {}
-        self._data(config.data[section.data], lane, (use.name for part in (*shared, *parts) for use in part.reads))
+        self._data(config.data[section.data], lane, (use.name for part in (*shared, *parts) for use in part.inputs))
         for part in (*shared, *parts):
             self._call(part, lane, config.averages_in(evaluation))
 
@@ -172,7 +181,7 @@ class _Builder:
 
     def _call(self, component: Component, lane: int, substitutes: Mapping[str, str] = MappingProxyType({})) -> None:
         call = _graph_call(component, lane, len(self.calls))
-        call.inputs = [(use.parameter, use.name) for use in component.reads]
+        call.inputs = [(use.parameter, use.name) for use in component.inputs]
         call.outputs = list(dict.fromkeys(use.name for use in component.writes))
         call.networks = list(dict.fromkeys(substitutes.get(use.name, use.name) for use in component.networks))
         for key in dict.fromkeys(key for _, key in call.inputs):
@@ -188,18 +197,13 @@ class _Builder:
             self._writers.setdefault(key, []).append(call)
 
 
-def _parts(step: StepConfig) -> Iterator[Component]:
-    yield from step.injectors.values()
-    yield from step.losses.values()
-
-
 def _graph_call(component: Component, lane: int, number: int) -> GraphCall:
     kind = KINDS[component.kind]
     name = component.path.rpartition(".")[2]
     type_name = component.registered.name if component.registered else "?"
     entry, notes = component.entry, []
     if isinstance(entry, LossEntry):
-        notes.append(f"weight {entry.weight:g}")
+        notes.append(f"weight {entry.weight_text}")
     if component.when != ALWAYS:
         notes.append(str(component.when))
     if isinstance(entry, InjectorEntry):

@@ -22,11 +22,11 @@ def weight_zero(subject: Subject) -> Iterator[Fault]:
     """A loss has weight 0.
 
     The loss and its gradient are computed, but change nothing. Remove the loss. To watch its value, an evaluation is
-    cheaper.
+    cheaper. A loss with `out`, whose value others read, is not reported.
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
-            if isinstance(loss.entry, LossEntry) and loss.entry.weight == 0:
+            if isinstance(loss.entry, LossEntry) and loss.entry.weight == 0 and not loss.writes:
                 yield fault(loss, "weight", "is 0, so the loss costs time and changes nothing", "Fix: remove the loss.")
 
 
@@ -38,8 +38,9 @@ def negative_weight(subject: Subject) -> Iterator[Fault]:
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
-            if has_role(loss, ComponentRole.MINIMIZED) and isinstance(loss.entry, LossEntry) and loss.entry.weight < 0:
-                yield fault(loss, "weight", f"is {loss.entry.weight:g}, so the step maximizes the loss")
+            weight = loss.entry.weight if isinstance(loss.entry, LossEntry) else 0
+            if has_role(loss, ComponentRole.MINIMIZED) and not isinstance(weight, str) and weight < 0:
+                yield fault(loss, "weight", f"is {weight:g}, so the step maximizes the loss")
 
 
 def coupled_decay(subject: Subject) -> Iterator[Fault]:

@@ -57,10 +57,18 @@ class LossEntry(Gated):
     """A loss: reads keys and returns a scalar.
 
     Attributes:
-        weight: Factor of the loss in the total loss of the step.
+        weight: Factor of the loss in the total loss of the step: a number, or the key of one. A key gets no gradient.
+        out: Key to write the value of the loss to, before its weight. Losses after it, and injectors that run after
+            the losses, can read it. null: none.
     """
 
-    weight: float
+    weight: float | Key
+    out: Key | None = None
+
+    @property
+    def weight_text(self) -> str:
+        """The weight as displayed."""
+        return self.weight if isinstance(self.weight, str) else f"{self.weight:g}"
 
 
 class WeightsEntry(BaseModel):

@@ -26,6 +26,7 @@ class Step:
         requires: Keys without which the step is skipped for a batch.
         counted_first: The paths of the injectors that run on all micro-batches first, so that places can be counted.
         counted_late: The paths of the losses whose places are not known before all injectors have run.
+        late_injectors: The injectors that run after the losses, since they read the value of one.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Step:
     requires: Sequence[str] = ()
     counted_first: frozenset[str] = frozenset()
     counted_late: frozenset[str] = frozenset()
+    late_injectors: Sequence[InjectorCall] = ()
 
     def takes(self, state: State) -> bool:
         """Whether the step runs on a state: it has all required keys."""
@@ -65,7 +67,9 @@ class Step:
     def forward(
         self, state: State, iteration: int, record: RecordLoss, factors: Mapping[str, Tensor] = NO_FACTORS
     ) -> Tensor | None:
-        """Run the active injectors and losses, in the order of the config file.
+        """Run the active injectors, losses and late injectors, each in the order of the config file.
+
+        Weights are read last.
 
         Args:
             record: Called with the name and the unweighted value of each loss.
@@ -79,7 +83,7 @@ class Step:
         for injector in self.injectors:
             if injector.when.active(iteration) and injector.path not in state.called_early:
                 injector(state)
-        total: Tensor | None = None
+        values: list[tuple[LossCall, Tensor]] = []
         for loss in self.losses:
             if not loss.when.active(iteration):
                 continue
@@ -88,6 +92,20 @@ class Step:
                 factor = factors[loss.name].to(value.dtype)
                 value = torch.where(factor > 0, value * factor, 0.0)
             record(loss.name, value)
-            weighted = value if loss.weight == 1 else value * loss.weight
-            total = weighted if total is None else total + weighted
-        return total
+            if loss.out is not None:
+                state.write(loss.out, value, writer=loss.path)
+            values.append((loss, value))
+        for injector in self.late_injectors:
+            if injector.when.active(iteration):
+                injector(state)
+        return _weighted_sum(values, state)
+
+
+def _weighted_sum(values: Sequence[tuple[LossCall, Tensor]], state: State) -> Tensor | None:
+    """The sum of losses times their weights. None: there are no losses."""
+    total: Tensor | None = None
+    for loss, value in values:
+        weight = loss.factor(state)
+        weighted = value * weight if isinstance(weight, Tensor) or weight != 1 else value
+        total = weighted if total is None else total + weighted
+    return total
