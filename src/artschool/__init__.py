@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RunState,
         StateError,
         Stopped,
+        all_gather,
         callbacks,
         datasets,
         injectors,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         metrics,
         networks,
         optimizers,
+        reverse_gradient,
         schedules,
     )
 
@@ -63,6 +65,7 @@ __all__ = [
     "StateError",
     "Stopped",
     "__version__",
+    "all_gather",
     "callbacks",
     "datasets",
     "injectors",
@@ -73,6 +76,7 @@ __all__ = [
     "metrics",
     "networks",
     "optimizers",
+    "reverse_gradient",
     "schedules",
 ]
 

@@ -43,6 +43,7 @@ def load_builtins() -> None:
     import artschool.components.injectors.forward
     import artschool.components.injectors.gradient_ratio
     import artschool.components.injectors.grey
+    import artschool.components.injectors.image_pool
     import artschool.components.injectors.interpolate
     import artschool.components.injectors.kmeans_quantizer
     import artschool.components.injectors.loss_gradients
@@ -50,10 +51,13 @@ def load_builtins() -> None:
     import artschool.components.injectors.noise
     import artschool.components.injectors.normalize
     import artschool.components.injectors.pad
+    import artschool.components.injectors.queue
     import artschool.components.injectors.random_length
     import artschool.components.injectors.random_resized_crop
     import artschool.components.injectors.random_shift
     import artschool.components.injectors.random_view
+    import artschool.components.injectors.replay_buffer
+    import artschool.components.injectors.reverse_gradient
     import artschool.components.injectors.roll
     import artschool.components.injectors.scheduled_scalar
     import artschool.components.injectors.select
