@@ -29,7 +29,7 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
         loss = cross_entropy(logits, torch.zeros(len(query), dtype=torch.int64))
 
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch
+        loss.backward()
         optimizer.step()
         schedule.step()
         with torch.no_grad():

@@ -23,7 +23,7 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
         sigma = torch.exp(s / 2)
         loss = regression / (2 * sigma[0] ** 2) + classification / sigma[1] ** 2 + sigma.log().sum()
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch
+        loss.backward()
         optimizer.step()
         yield {"tasks/regression": regression, "tasks/classification": classification, "tasks/both": loss}
 

@@ -32,7 +32,7 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
             weight = 0.8 * (norms[0] / (norms[1] + 1e-6)).clamp(0, 1e4)  # Eq. 7.
             total = total + weight * losses["gen/adversarial"]
         of_gen.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call]  # torch
+        total.backward()
         of_gen.step()
 
         if iteration >= 5:

@@ -147,7 +147,7 @@ class Evaluation:
     def _compute(self, state: State, iteration: int, record: RecordLoss) -> None:
         for step in self.steps:
             if step.when.active(iteration):
-                step.forward(state, iteration, record)
+                step.compute(state, iteration, record)
         for injector in self.injectors:
             injector(state)
 

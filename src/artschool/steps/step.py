@@ -67,19 +67,32 @@ class Step:
     def forward(
         self, state: State, iteration: int, record: RecordLoss, factors: Mapping[str, Tensor] = NO_FACTORS
     ) -> Tensor | None:
-        """Run the active injectors, losses and late injectors, each in the order of the config file.
+        """Run the step to train it: `compute`, and read the weights of the losses.
 
-        Weights are read last.
+        Returns:
+            The weighted sum of the active losses. None: no loss is active.
+        """
+        total: Tensor | None = None
+        for loss, value in self.compute(state, iteration, record, factors):
+            weight = loss.factor(state)
+            weighted = value * weight if isinstance(weight, Tensor) or weight != 1 else value
+            total = weighted if total is None else total + weighted
+        return total
+
+    def compute(
+        self, state: State, iteration: int, record: RecordLoss, factors: Mapping[str, Tensor] = NO_FACTORS
+    ) -> list[tuple[LossCall, Tensor]]:
+        """Run the active injectors, losses and late injectors, each in the order of the config file.
 
         Args:
             record: Called with the name and the unweighted value of each loss.
             factors: Factors of losses by name. A loss with factor 0 is 0, even if it is NaN.
 
         Returns:
-            The weighted sum of the active losses. None: no loss is active.
+            The active losses with their values before weights.
         """
         if not self.takes(state):
-            return None
+            return []
         for injector in self.injectors:
             if injector.when.active(iteration) and injector.path not in state.called_early:
                 injector(state)
@@ -98,14 +111,4 @@ class Step:
         for injector in self.late_injectors:
             if injector.when.active(iteration):
                 injector(state)
-        return _weighted_sum(values, state)
-
-
-def _weighted_sum(values: Sequence[tuple[LossCall, Tensor]], state: State) -> Tensor | None:
-    """The sum of losses times their weights. None: there are no losses."""
-    total: Tensor | None = None
-    for loss, value in values:
-        weight = loss.factor(state)
-        weighted = value * weight if isinstance(weight, Tensor) or weight != 1 else value
-        total = weighted if total is None else total + weighted
-    return total
+        return values

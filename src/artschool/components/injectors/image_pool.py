@@ -64,7 +64,8 @@ class ImagePool(nn.Module):
         ranks.broadcast([coins, picks])
         exchange = zip(ranks.gather_rows(x), coins < self._probability, picks, strict=True)
         returned = torch.stack([self._exchange(*each) for each in exchange])
-        first = sum(counts[: ranks.rank()])
+        # A trace is a single process whatever the rank of its process is.
+        first = sum(counts[: ranks.rank()]) if ranks.world_size() > 1 else 0
         return returned[first : first + len(x)]
 
     def _exchange(self, image: Tensor, is_exchanged: Tensor, pick: Tensor) -> Tensor:

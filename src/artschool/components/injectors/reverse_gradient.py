@@ -22,6 +22,6 @@ def reverse_gradient(x: Tensor, *, factor: float | Tensor = 1.0) -> Tensor:
     """
     if not x.requires_grad:
         return x
-    reversed_ = x.view_as(x)  # type: ignore[no-untyped-call]  # torch
+    reversed_ = x.view_as(x)
     reversed_.register_hook(lambda gradient: gradient * -factor)  # type: ignore[no-untyped-call]  # torch
     return reversed_
