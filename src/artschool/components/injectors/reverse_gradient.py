@@ -1,5 +1,7 @@
 """A value whose gradient is reversed."""
 
+from __future__ import annotations
+
 from torch import Tensor
 
 from artschool.registry import injectors
