@@ -30,7 +30,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from artschool.build.data import loader_of, train_data
+from artschool.build.data import build_streams, loader_of
 from artschool.read.read import check_file
 
 BATCH = 16
@@ -186,7 +186,8 @@ def ours(source: Source, folder: Path, workers: int) -> Iterator[Sample]:
     data = source.data.replace("FOLDER", str(folder))
     file.write_text(CONFIG.format(data=data, key=source.key, batch=BATCH, workers=workers))
     config = check_file(file)
-    return train_data(config, loader_of(config, config.data["train"])).load(0, ENDLESS, torch.device("cpu"))
+    streams = build_streams(config, {"train": loader_of(config, config.data["train"])})
+    return streams.by_name["train"].load(0, ENDLESS, torch.device("cpu"))
 
 
 def plain(source: Source, folder: Path, workers: int) -> Iterator[Sample]:

@@ -16,6 +16,7 @@ from torchmetrics import MeanSquaredError
 from artschool.data.collate import Collate
 from artschool.data.sampler import Batches, InChunks, RankSampler
 from artschool.engine.micro_batches import MicroBatches
+from artschool.engine.streams import Part
 from artschool.errors import DataError, NumericsError
 from artschool.registry import datasets, injectors, metrics, networks
 from artschool.registry.signature import Context
@@ -413,6 +414,6 @@ def test_a_toy_with_workers_stops_at_a_broken_sample(tmp_path: Path) -> None:
 
 
 def test_whoever_looks_at_the_first_part_leaves_the_others() -> None:
-    parts = MicroBatches({"x": torch.arange(4)}, 2, 4, torch.device("cpu"))
+    parts = MicroBatches({"train": Part({"x": torch.arange(4)}, 4)}, 2, torch.device("cpu"))
     assert parts.first.values["x"].tolist() == [0, 1]
     assert [state.values["x"].tolist() for state, _ in parts] == [[0, 1], [2, 3]]

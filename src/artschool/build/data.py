@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from artschool import ranks
 from artschool.build.bind import construct
-from artschool.config.flow import yielded_keys
+from artschool.config.data_keys import yielded_keys
 from artschool.config.ranges import declared
+from artschool.config.streams import TRAIN, fed, key_in, stream_of, streams, taken
 from artschool.config.structure import Component, Config
 from artschool.data.bad_samples import BadSamples
 from artschool.data.collate import Collate
@@ -16,7 +17,7 @@ from artschool.data.declared_values import DeclaredValues
 from artschool.data.examples import Examples
 from artschool.data.loader import Loader, SampleKeys, length_of
 from artschool.data.sampler import Batches, InChunks
-from artschool.engine.run_state import TrainData
+from artschool.engine.streams import Stream, Streams
 from artschool.errors import DataError
 from artschool.registry.entries import DatasetEntry, ShuffleEntry
 
@@ -34,7 +35,7 @@ def build_data(config: Config, *, examples: bool = False, note: Note = _silent) 
         examples: Whether data sets with an `example:` yield zeros of its shapes instead of their samples.
         note: Called with each of the `remarks` of the data sets, such as files that were passed over.
     """
-    used = {"train", *(evaluation.section.data for evaluation in config.evaluations.values())}
+    used = {*streams(config), *(evaluation.section.data for evaluation in config.evaluations.values())}
     return {
         name: loader_of(config, config.data[name], examples=examples, note=note) for name in config.data if name in used
     }
@@ -65,7 +66,9 @@ def loader_of(config: Config, component: Component, *, examples: bool = False, n
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
     example = entry.example if examples else None
-    optional = {key for step in config.steps.values() for key in step.section.requires}
+    name = path.partition(".")[2]
+    required = {key for step in config.steps.values() for key in step.section.requires}
+    optional = {key.removeprefix(key_in(name, "")) for key in required if stream_of(key, config) == name}
     promised = [] if example else [key for key in yielded_keys(component) or () if key not in optional]
     return Loader(
         Examples(example) if example else _held(_dataset(component, config.sections.seed, note), component),
@@ -79,9 +82,14 @@ def loader_of(config: Config, component: Component, *, examples: bool = False, n
     )
 
 
-def train_data(config: Config, loader: Loader) -> TrainData:
-    """The data that the steps train on."""
-    return TrainData(loader, batches_of(config.data["train"], loader, training=True))
+def build_streams(config: Config, loaders: Mapping[str, Loader]) -> Streams:
+    """The streams that the steps train on."""
+    given = config.sections.train.start_iteration
+    by_name = {
+        name: Stream(name, loaders[name], batches_of(config.data[name], loaders[name], training=True), given)
+        for name in streams(config)
+    }
+    return Streams(by_name, fed(config), taken(config))
 
 
 def batches_of(component: Component, loader: Loader, *, training: bool) -> Batches:
@@ -109,6 +117,6 @@ def _shuffle(entry: DatasetEntry, training: bool) -> bool | InChunks:
     return training if entry.shuffle is None else entry.shuffle
 
 
-def train_batches(config: Config) -> Batches:
-    """The batches of the training data. Builds the data set but loads no sample."""
-    return train_data(config, loader_of(config, config.data["train"])).batches
+def train_batches(config: Config, name: str = TRAIN) -> Batches:
+    """The batches of a stream. Builds the data set but loads no sample."""
+    return batches_of(config.data[name], loader_of(config, config.data[name]), training=True)

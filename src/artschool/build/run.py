@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.build.bind import Binder, construct
-from artschool.build.data import batches_of, build_data, train_data
+from artschool.build.data import batches_of, build_data, build_streams
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.build.torch_flags import set_torch_flags
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
+from artschool.config.streams import TRAIN, other_streams, replaced_by
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
@@ -76,7 +77,7 @@ def build(
     set_torch_flags(file.train, device)
     context = TrainContext(device, Meters())
     loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
-    data = train_data(config, loaders["train"])
+    streams = build_streams(config, loaders)
     meshes = meshes_of(config, device)
     networks = {
         name: _network(component, file.seed, note, is_sharded=meshes[name] is not None)
@@ -99,11 +100,11 @@ def build(
         steps=steps,
         emas=emas,
         modules=binder.modules | _batch_sizings(steps),
-        data=data,
+        streams=streams,
         evaluations=[
             _evaluation(e, config, binder, loaders[e.section.data], note) for e in config.evaluations.values()
         ],
-        iterations=file.train.length(data.batches.per_epoch),
+        iterations=file.train.length(streams.by_name[TRAIN].batches.per_epoch),
         context=context,
         iteration=file.train.start_iteration,
         config=config.tree.masked(),
@@ -232,14 +233,15 @@ def _step(
     kept: set[str],
     device: torch.device,
 ) -> TrainStep:
-    graph = _graph(step, binder, kept, training=True)
+    graph = _graph(step, config, binder, kept, training=True)
     trained = {name: networks[name] for name in step.section.trained}
     gates = {name: step.moves_when & config.networks[name].when for name in trained}
     callbacks = [binder.callback(component, trained) for component in step.callbacks.values()]
-    return TrainStep(graph, trained, gates, _update(step, config, trained, device), callbacks)
+    update, section = _update(step, config, trained, device), step.section
+    return TrainStep(graph, trained, gates, update, callbacks, section.streams, section.repeat)
 
 
-def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
+def _graph(step: StepConfig, config: Config, binder: Binder, kept: Collection[str], *, training: bool) -> Step:
     counted = {loss.path: early_injectors(step, loss) for loss in step.losses.values() if is_counted(loss)}
     late = {loss.path for loss in step.losses.values() if is_counted(loss) and first_late(step, loss)}
     return Step(
@@ -252,6 +254,7 @@ def _graph(step: StepConfig, binder: Binder, kept: Collection[str], *, training:
         frozenset(injector.path for path in counted.keys() - late for injector in counted[path]),
         frozenset(late),
         [binder.injector(component) for component in step.late_injectors_when(training=training)],
+        {f"{step.name}/{loss}": stream for loss, stream in other_streams(config, step).items()} if training else {},
     )
 
 
@@ -303,13 +306,14 @@ def _evaluation(
         every=evaluation.section.every,
         loader=loader,
         batches=batches,
-        steps=[_graph(config.steps[name], binder, (), training=False) for name in evaluation.section.steps],
+        steps=[_graph(config.steps[name], config, binder, (), training=False) for name in evaluation.section.steps],
         injectors=[binder.injector(component) for component in evaluation.injectors.values()],
         metrics={name: binder.metric(component) for name, component in evaluation.metrics.items()},
         networks=[*binder.used, *binder.modules.values()],
         check_values=partial(_check_values, undeclared_readings(config, evaluation), note),
         is_even=bool(sharded),
         channels_last=config.sections.train.channels_last,
+        streams=replaced_by(config, evaluation),
     )
 
 

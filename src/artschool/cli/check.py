@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
-from artschool.config.flow import components_of, declared_keys
+from artschool.config.data_keys import declared_keys
+from artschool.config.flow import components_of
 from artschool.config.parallel import sharded_networks
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.when import ALWAYS, When
@@ -126,7 +127,7 @@ def _method(step: StepConfig) -> str:
 def _row(component: Component, substitutes: Mapping[str, str] = MappingProxyType({})) -> Row:
     called = _join(substitutes.get(use.name, use.name) for use in component.networks)
     name = f"{_type(component)}({called})" if called else _type(component)
-    keys = [_join(use.name for use in uses) for uses in (component.reads, component.writes)]
+    keys = [_join(use.name for use in uses) for uses in (component.inputs, component.writes)]
     path = " -> ".join(part for part in (keys[0], name, keys[1]) if part)
     weight = f"weight {component.entry.weight_text}" if isinstance(component.entry, LossEntry) else ""
     return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, _gate(component.when))

@@ -13,12 +13,13 @@ from rich.console import Console
 from artschool.build.data import train_batches
 from artschool.cli.columns import print_columns
 from artschool.cli.output import check_output
+from artschool.config.streams import TRAIN, streams
 from artschool.config.structure import Config
 from artschool.data.sampler import Batches
 from artschool.errors import ArtschoolError, ConfigError
 from artschool.plan.as_json import as_json
 from artschool.plan.rates import Group
-from artschool.plan.report import Event, NetworkTimeline, Range, Span, StepTimeline, Timeline
+from artschool.plan.report import Event, NetworkTimeline, Range, Span, StepTimeline, StreamTimeline, Timeline, shown
 from artschool.plan.svg import draw
 from artschool.plan.timeline import timeline
 from artschool.read.check import in_reading_order
@@ -51,7 +52,7 @@ def plan_command(
         check_output("--svg", svg)
     points = _iterations(at) if at is not None else None
     config = check_file(path, overrides, announce=print_line)
-    plan = timeline(config, *_batches(config))
+    plan = timeline(config, *_batches(config, TRAIN), others=_others(config))
     found = _forecast(config, gpu, processes) if gpu is not None else None
     for warning in in_reading_order([*config.warnings, *plan.warnings]):
         print_line(f"warning: {warning}")
@@ -96,17 +97,23 @@ def _iterations(text: str) -> list[int]:
     return sorted({int(part) for part in parts})
 
 
-def _batches(config: Config) -> tuple[Batches | None, str]:
-    """The batches of training, or the reason why they are unknown."""
+def _batches(config: Config, stream: str) -> tuple[Batches | None, str]:
+    """The batches of a stream in training, or the reason why they are unknown."""
     try:
-        return train_batches(config), ""
+        return train_batches(config, stream), ""
     except (ArtschoolError, OSError) as error:
         return None, (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _others(config: Config) -> dict[str, tuple[Batches | None, str]]:
+    return {name: _batches(config, name) for name in streams(config) if name != TRAIN}
 
 
 def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
     """The rows of a timeline, in the order of the file."""
     yield plan.name, plan.summary
+    for stream in plan.streams:
+        yield f"data {stream.name}", _passes(stream)
     for step in plan.steps:
         yield f"step {step.name}", _trained(step)
         for span in step.spans:
@@ -120,6 +127,15 @@ def table(plan: Timeline, at: Sequence[int] | None = None) -> Iterator[Row]:
     if plan.pictures:
         yield "pictures", _event(plan.pictures)
     yield "log", _event(plan.logs)
+
+
+def _passes(stream: StreamTimeline) -> str:
+    samples = f"{stream.batch_size} sample{_s(stream.batch_size)}"
+    given = f"{stream.taken} batch{'es' if stream.taken.most != 1 else ''} of {samples}"
+    if stream.epochs is None:
+        return f"{given}; epochs unknown: {stream.unknown}"
+    least, most = map(shown, stream.epochs)
+    return f"{given}; {most if least == most else f'{least} to {most}'} epoch{_s(stream.epochs[1])}"
 
 
 def _trained(step: StepTimeline) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
+from artschool.config.data_keys import declared_keys, undeclared
+from artschool.config.streams import TRAIN, fed, key_in, replaced_by, stream_of, streams
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
 from artschool.config.when import ALWAYS, When, first_uncovered
 from artschool.errors import Fault, FaultKind, Place, nearest
@@ -28,30 +31,50 @@ class Flow:
     """The keys that exist at a point of a dataflow.
 
     Attributes:
-        data: Path of the data set.
-        open: Whether there may be keys that the file does not name: the data set does not declare its keys.
+        stream: The stream that a key belongs to by its name.
+        open: The streams that may have keys which the file does not name: their data sets do not declare their keys.
+        elsewhere: Why a key, which is unknown here, exists in another dataflow. Empty: it does not.
         during: The iterations of the run.
         writers: Everything that writes a key, by key.
         read: The keys that something reads.
         late: The paths of the injectors that run after the losses of their step.
     """
 
-    data: str
-    open: bool
+    stream: Callable[[str], str]
+    open: set[str]
+    elsewhere: Callable[[str], str]
     during: When = ALWAYS
     writers: dict[str, list[Writer]] = field(default_factory=dict)
     read: set[str] = field(default_factory=set)
     late: set[str] = field(default_factory=set)
 
     @classmethod
-    def of_data(cls, component: Component | None, name: str, during: When = ALWAYS) -> Flow:
-        """Start with the keys that a data set yields: `keys:` in the file, or those that its signature declares."""
-        declared = declared_keys(component)
-        flow = cls(f"data.{name}", open=declared is None, during=during)
-        for key in declared or ():
-            place = component.node.place if component else Place("")
-            flow.writers[key] = [Writer(flow.data, place, ALWAYS)]
+    def of_data(
+        cls,
+        config: Config,
+        sources: Mapping[str, str],
+        during: When = ALWAYS,
+        elsewhere: Callable[[str], str] = lambda key: "",
+    ) -> Flow:
+        """Start with the keys of streams: `keys:` in the file, or those that the signatures of data sets declare.
+
+        Args:
+            sources: For each stream, the name of the data set whose batches it gives.
+        """
+        flow = cls(lambda key: stream_of(key, config), set(), elsewhere, during)
+        for stream, name in sources.items():
+            component = config.data.get(name)
+            declared = declared_keys(component)
+            if declared is None:
+                flow.open.add(stream)
+            for key in declared or ():
+                place = component.node.place if component else Place("")
+                flow.writers[key_in(stream, key)] = [Writer(f"data.{name}", place, ALWAYS)]
         return flow
+
+    def may_have(self, key: str) -> bool:
+        """Whether a data set may yield a key that the file does not name."""
+        return self.stream(key) in self.open
 
     def check_reads(
         self, component: Component, uses: Sequence[Use], when: When, later: Sequence[Run], given: Collection[str] = ()
@@ -70,7 +93,7 @@ class Flow:
             path = f"{component.path}.{use.parameter}"
             if writers is None:
                 writer = _first_writer(use.name, later)
-                if writer is not None or not self.open:
+                if writer is not None or not self.may_have(use.name):
                     yield self._never_written(use, path, writer)
                 continue
             iteration = first_uncovered(when & self.during, [writer.when for writer in writers])
@@ -82,7 +105,7 @@ class Flow:
     def check_writes(self, component: Component, when: When) -> Iterator[Fault]:
         """Faults of the keys that one component writes. The keys exist from here on."""
         if component.kind == "injectors" and component.entry is None and not component.writes:
-            self.open = True  # Its faulty `out` is reported already; readers of the key are not to blame.
+            self.open.add(TRAIN)  # Its faulty `out` is reported already; readers of the key are not to blame.
         for use in component.writes:
             for writer in self.writers.get(use.name, []):
                 clash = (writer.when & when & self.during).first()
@@ -107,7 +130,7 @@ class Flow:
                 fix = "That injector reads the value of a loss, so it runs after the losses."
             hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. {fix}"
             return _unwritten(use.place, path, message, use.name, self.writers, hint)
-        lines = [_known_keys(self.writers, use.name)]
+        lines = [self.elsewhere(use.name) or _known_keys(self.writers, use.name)]
         close = [key for key in self.writers if nearest(use.name, [key])]
         lines += [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
         return _unwritten(use.place, path, message, use.name, self.writers, "\n".join(lines))
@@ -121,41 +144,6 @@ def _known_keys(written: Iterable[str], key: str) -> str:
     return f"Available keys: {', '.join(sorted(written)) or 'none'}. {nearest(key, written)}".strip()
 
 
-def declared_keys(data: Component | None) -> tuple[str, ...] | None:
-    """The keys of a batch of a data set, None when only the running data set knows them."""
-    keys = yielded_keys(data)
-    padded: list[str] = getattr(data.entry, "pad", None) or [] if data is not None else []
-    return None if keys is None else tuple(dict.fromkeys((*keys, *(f"{key}_lengths" for key in padded))))
-
-
-def yielded_keys(data: Component | None) -> tuple[str, ...] | None:
-    """The keys of a sample: `keys:` in the file, or those that the signature declares.
-
-    A data set with nested ones yields the keys that all of them yield, and its own. A data set whose keys depend on
-    its options lists them in its option `columns`, a mapping from key to source.
-    """
-    if data is None or data.registered is None:
-        return None
-    listed: list[str] | None = getattr(data.entry, "keys", None)
-    own = tuple(listed) if listed is not None else data.registered.signature.yields
-    if own is None and (example := getattr(data.entry, "example", None)) is not None:
-        own = tuple(example)
-    if (
-        own is None
-        and data.entry is not None
-        and isinstance(columns := getattr(data.entry, "option_columns", None), dict)
-    ):
-        own = tuple(columns)
-    inner = [yielded_keys(component) for component in data.inner]
-    if own is None or listed is not None or not inner:
-        return own
-    if None in inner:
-        return None
-    passed = [keys for keys in inner if keys is not None]
-    common = (key for key in passed[0] if all(key in keys for keys in passed))
-    return tuple(dict.fromkeys((*common, *own)))
-
-
 def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     """Check all steps and evaluations.
 
@@ -163,33 +151,77 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
         Faults and warnings.
     """
     faults: list[Fault] = []
-    warnings: list[Fault] = []
     last = config.sections.train.iterations
-    flow = Flow.of_data(config.data.get("train"), "train", When(before=last - 1 if last else None))
-    if flow.open and "train" in config.data:
-        warnings.append(_undeclared(config.data["train"]))
-    rest = [run for step in config.steps.values() for run in components_of(step)]
+    during = When(before=last - 1 if last else None)
+    warnings = [undeclared(config.data[name]) for name in streams(config) if declared_keys(config.data[name]) is None]
+    flows = _flows(config, during)
+    rest = [(step, run) for step in config.steps.values() for run in components_of(step)]
     for step in config.steps.values():
+        flow, runs, given = flows[step.name], list(components_of(step)), step.section.requires
         flow.late |= {injector.path for injector in step.late_injectors_when(training=True)}
-        runs = list(components_of(step))
         rest = rest[len(runs) :]
+        later = [run for other, run in rest if flows[other.name] is flow]
         for index, (component, when) in enumerate(runs):
-            if (when & flow.during).first() is None:
-                warnings.append(never_runs(component, when, flow.during))
+            if (when & during).first() is None:
+                warnings.append(never_runs(component, when, during))
             else:
-                later = [*runs[index + 1 :], *rest]
-                faults += flow.check_reads(component, component.inputs, when, later, step.section.requires)
+                faults += flow.check_reads(component, component.inputs, when, [*runs[index + 1 :], *later], given)
                 faults += _check_outputs(component)
             faults += flow.check_writes(component, when)
         for component, when in runs:
-            faults += flow.check_reads(component, component.weighed_by, when, rest, step.section.requires)
+            faults += flow.check_reads(component, component.weighed_by, when, later, given)
     faults += _check_required(config)
-    faults += _check_pictures(config, flow)
+    faults += _check_pictures(config, flows[""])
+    read = {key for flow in flows.values() for key in flow.read}
     for evaluation in config.evaluations.values():
-        faults += _check_evaluation(config, evaluation, flow)
-    warnings += _unread(config, flow)
+        faults += _check_evaluation(config, evaluation, during, read)
+    warnings += _unread(config, read)
     warnings += _late_warmups(config)
     return faults, warnings
+
+
+def _flows(config: Config, during: When = ALWAYS) -> dict[str, Flow]:
+    """The dataflow of each step: that of the iteration, which also has the name "", or one of its own."""
+    shared = Flow.of_data(config, {name: name for name in fed(config)}, during, partial(_in_another_step, config))
+    flows = {"": shared}
+    for step in config.steps.values():
+        own, elsewhere = step.section.streams, partial(_in_the_iteration, config, step)
+        flows[step.name] = Flow.of_data(config, {name: name for name in own}, during, elsewhere) if own else shared
+    return flows
+
+
+def _in_another_step(config: Config, key: str) -> str:
+    """Why the dataflow of an iteration lacks a key that a step with batches of its own writes."""
+    for step in config.steps.values():
+        if step.section.streams and any(use.name == key for c, _ in components_of(step) for use in c.writes):
+            path = f"steps.{step.name}"
+            return f"{path} writes {key!r}, but has `data`, so that no other step sees what it writes."
+    return ""
+
+
+def _in_the_iteration(config: Config, step: StepConfig, key: str) -> str:
+    """Why the dataflow of a step with batches of its own lacks a key that others have."""
+    stream, own = stream_of(key, config), step.section.streams
+    yielded = declared_keys(config.data.get(stream))
+    if stream not in own and (yielded is None or key in (key_in(stream, name) for name in yielded)):
+        listed = ", ".join([*own, stream])
+        return f"The step reads fresh batches of {', '.join(own)} alone. Fix: write `data: [{listed}]`."
+    others = [other for other in config.steps.values() if other is not step]
+    if any(use.name == key for other in others for c, _ in components_of(other) for use in c.writes):
+        return f"Another step writes {key!r}, but this one has `data`, so that it sees only what it writes itself."
+    return ""
+
+
+def _not_evaluated(config: Config, evaluation: EvaluationConfig, key: str) -> str:
+    """Why an evaluation lacks a key of a stream."""
+    stream = stream_of(key, config)
+    if stream == TRAIN:
+        return ""
+    data = evaluation.section.data
+    return (
+        f"An evaluation reads data.{data} in place of `train`, and in place of the one stream in the `data` of a step. "
+        f"Fix: evaluate other steps, or compute what you need in `evaluate.{evaluation.name}.injectors`."
+    )
 
 
 def components_of(step: StepConfig, *, training: bool = True) -> Iterator[Run]:
@@ -209,14 +241,17 @@ def kept_after(config: Config) -> dict[str, set[str]]:
     needed = set(pictures.keys) if pictures else set()
     kept: dict[str, set[str]] = {}
     for step in reversed(config.steps.values()):
-        kept[step.name] = set(needed)
+        kept[step.name] = set() if step.section.streams else set(needed)
+        if step.section.streams:
+            continue
         needed |= {use.name for component, _ in components_of(step) for use in component.reads}
     return kept
 
 
-def _check_evaluation(config: Config, evaluation: EvaluationConfig, training: Flow) -> Iterator[Fault]:
-    name = evaluation.section.data
-    flow = Flow.of_data(config.data.get(name), name, training.during)
+def _check_evaluation(config: Config, evaluation: EvaluationConfig, during: When, read: set[str]) -> Iterator[Fault]:
+    """Faults of an evaluation. What its steps read is added to `read`."""
+    sources = dict.fromkeys(replaced_by(config, evaluation), evaluation.section.data)
+    flow = Flow.of_data(config, sources, during, partial(_not_evaluated, config, evaluation))
     steps = [config.steps[step] for step in evaluation.section.steps if step in config.steps]
     shared = [run for step in steps for run in components_of(step, training=False)]
     own = [(component, ALWAYS) for component in [*evaluation.injectors.values(), *evaluation.metrics.values()]]
@@ -227,16 +262,16 @@ def _check_evaluation(config: Config, evaluation: EvaluationConfig, training: Fl
     for component, _ in own:
         yield from _check_outputs(component)
         yield from _check_ungated(component)
-    training.read |= flow.read if steps else set()
+    read |= flow.read if steps else set()
 
 
 def _check_required(config: Config) -> Iterator[Fault]:
     """Faults of required keys that are never written: the step would be skipped silently at every iteration."""
-    known = Flow.of_data(config.data.get("train"), "train")
+    flows = _flows(config)
     for step in config.steps.values():
+        known = flows[step.name]
         for index, key in enumerate(step.section.requires):
-            known.read.add(key)
-            if key not in known.writers and not known.open:
+            if key not in known.writers and not known.may_have(key):
                 place = config.tree.at(("steps", step.name, "requires", index)).place
                 message = f"requires {key!r}, which no earlier component writes, so the step would never run"
                 hint = _known_keys(known.writers, key)
@@ -273,8 +308,9 @@ def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
     for index, key in enumerate(pictures.keys):
         flow.read.add(key)
         place, writers = section.at((index,)).place, flow.writers.get(key)
-        if writers is None and not flow.open:
-            message, hint = f"draws {key!r}, which no component writes", _known_keys(flow.writers, key)
+        if writers is None and not flow.may_have(key):
+            message = f"draws {key!r}, which no component writes"
+            hint = flow.elsewhere(key) or _known_keys(flow.writers, key)
             yield _unwritten(place, "log.pictures.keys", message, key, flow.writers, hint)
         elif writers and all((writer.when & flow.during).first() is None for writer in writers):
             hint = f"{writers[0].path} at {writers[0].place} writes it, but never runs"
@@ -289,22 +325,13 @@ def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:
     return None
 
 
-def _unread(config: Config, flow: Flow) -> Iterator[Fault]:
+def _unread(config: Config, read: Collection[str]) -> Iterator[Fault]:
     for step in config.steps.values():
         for component in (*step.injectors.values(), *step.losses.values()):
             for use in component.writes:
-                if use.name not in flow.read:
+                if use.name not in read:
                     fix = "remove `out`" if component.kind == "losses" else "write `_` to discard it"
                     yield Fault(use.place, f"{component.path}.out", f"nothing reads {use.name!r}; {fix}")
-
-
-def _undeclared(data: Component) -> Fault:
-    return Fault(
-        data.node.place,
-        data.path,
-        "does not declare its keys, so a misspelt key is found only at the first batch",
-        "Fix: write `keys: [...]` here, or annotate `__getitem__` of the data set with a TypedDict.",
-    )
 
 
 def _late_warmups(config: Config) -> Iterator[Fault]:

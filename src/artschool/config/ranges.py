@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from artschool.config.component import Component, Use
 from artschool.config.flow import components_of
+from artschool.config.streams import key_in, replaced_by, streams
 from artschool.config.structure import Config, EvaluationConfig
 from artschool.errors import Fault
 from artschool.registry.ranges import OUT, Known, Range, Ranges, in_common, shown, usual
@@ -138,14 +139,14 @@ def dataflows(
         networks: What each network declares, by name.
         found: Measured ranges of keys that a data set does not declare, by data set and key.
     """
-    yield from _along(_training(config), _of_data(config, "train", networks, found))
+    yield from _along(_training(config), _of_data(config, {name: name for name in streams(config)}, networks, found))
     for evaluation in config.evaluations.values():
         yield from _of_evaluation(config, evaluation, networks, found)
 
 
 def after_training_steps(config: Config, networks: Mapping[str, Ranges], found: Measured = NONE) -> KeyRanges:
     """What is known about the keys after all steps, where images are drawn."""
-    known = _of_data(config, "train", networks, found)
+    known = _of_data(config, {name: name for name in streams(config)}, networks, found)
     for component in _training(config):
         known.add(component)
     return known
@@ -180,13 +181,17 @@ def _of_evaluation(
     steps = [config.steps[name] for name in evaluation.section.steps if name in config.steps]
     run = [component for step in steps for component, _ in components_of(step, training=False)]
     run += [*evaluation.injectors.values(), *evaluation.metrics.values()]
-    yield from _along(run, _of_data(config, evaluation.section.data, networks, found))
+    sources = dict.fromkeys(replaced_by(config, evaluation), evaluation.section.data)
+    yield from _along(run, _of_data(config, sources, networks, found))
 
 
-def _of_data(config: Config, name: str, networks: Mapping[str, Ranges], found: Measured) -> KeyRanges:
-    """What is known at the start of a dataflow: the ranges of the keys of its data set."""
-    data = config.data.get(name)
-    known = {**found.get(name, {}), **(declared(data) if data is not None else {})}
+def _of_data(config: Config, sources: Mapping[str, str], networks: Mapping[str, Ranges], found: Measured) -> KeyRanges:
+    """What is known at the start of a dataflow: the ranges of the keys of the data set that each stream reads."""
+    known: dict[str, Range | None] = {}
+    for stream, name in sources.items():
+        data = config.data.get(name)
+        ranges = {**found.get(name, {}), **(declared(data) if data is not None else {})}
+        known |= {key_in(stream, key): values for key, values in ranges.items()}
     return KeyRanges(networks, {key: values for key, values in known.items() if values is not None})
 
 

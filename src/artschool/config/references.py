@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 from artschool.config.compiling import compile_faults
-from artschool.config.flow import declared_keys, yielded_keys
+from artschool.config.data_keys import declared_keys, yielded_keys
 from artschool.config.parallel import check_parallel
 from artschool.config.source import Node
+from artschool.config.streams import streams
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.errors import Fault, Place
 from artschool.registry import ComponentRole
@@ -62,7 +63,7 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
     for name, network in config.networks.items():
         if name not in used:
             yield Fault(network.node.start, network.path, "no step or evaluation uses this network")
-    used_data = {"train"} | {evaluation.section.data for evaluation in config.evaluations.values()}
+    used_data = {*streams(config)} | {evaluation.section.data for evaluation in config.evaluations.values()}
     for name, data in config.data.items():
         if name not in used_data:
             yield Fault(data.node.start, data.path, "nothing uses this data set")
@@ -141,12 +142,17 @@ def _check_data(config: Config) -> Iterator[Fault]:
         yield Fault.missing_option(data.start, "data", "train", hint="The steps train on the data set `data.train`.")
     for component in config.data.values():
         yield from _check_keys(component)
-    for evaluation in config.evaluations.values():
-        name = evaluation.section.data
-        if name not in config.data:
-            place = _node(evaluation.node, "data").place
-            path, message = f"evaluate.{evaluation.name}.data", f"unknown data set {name!r}"
-            yield Fault.unknown_name(place, path, message, name, config.data, listed_as="Available data sets")
+    readers = [(f"evaluate.{evaluation.name}", evaluation.node) for evaluation in config.evaluations.values()]
+    readers += [(f"steps.{step.name}", step.node) for step in config.steps.values() if step.section.streams]
+    for path, node in readers:
+        seen = set()
+        for name, place in _names(_node(node, "data")):
+            if name not in config.data:
+                message, listed_as = f"unknown data set {name!r}", "Available data sets"
+                yield Fault.unknown_name(place, f"{path}.data", message, name, config.data, listed_as=listed_as)
+            if name in seen:
+                yield Fault(place, f"{path}.data", f"lists {name!r} twice")
+            seen.add(name)
 
 
 def _check_keys(data: Component) -> Iterator[Fault]:

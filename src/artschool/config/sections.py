@@ -60,6 +60,11 @@ class StepSection(Section):
         after: First iteration at which the step runs, counted from 0 (inclusive).
         before: Last iteration at which the step runs (inclusive). null: no limit.
         every: Interval, in iterations, at which the step trains. Its injectors and losses run at every iteration.
+        data: Entry of the section `data`, or a list of entries. The step takes a fresh batch of them whenever it runs,
+            reads the keys of this batch alone, and keeps what it writes to itself. null: the step runs on the batch of
+            the iteration.
+        repeat: Number of times that the step runs in an iteration, each with an update of its own. With `data`, each
+            time takes a fresh batch; without it, all use the batch of the iteration.
     """
 
     trains: NetworkName | Annotated[list[NetworkName], Field(min_length=1)]
@@ -74,6 +79,13 @@ class StepSection(Section):
     after: Natural = 0
     before: Natural | None = None
     every: Count = 1
+    data: str | Annotated[list[str], Field(min_length=1)] | None = None
+    repeat: Count = 1
+
+    @property
+    def streams(self) -> list[str]:
+        """The streams of which the step takes fresh batches. Empty: it runs on the batch of the iteration."""
+        return [self.data] if isinstance(self.data, str) else self.data or []
 
     @property
     def when(self) -> When:
@@ -294,7 +306,8 @@ class FileSections(Section):
         seed: Seed of all random numbers.
         plugins: Python files (`.py`), relative to this file, or modules to import. They register components.
         runs: Folder in which each run gets a folder.
-        data: Data sets by name. The steps train on `train`; evaluations use the others.
+        data: Data sets by name. Each iteration takes a batch of `train`, and of each other data set of which a step
+            reads a key, such as `plain.image`. Evaluations use data sets by name.
         networks: Networks by name.
         steps: Steps by name. Each iteration runs all of them in file order, on the same batch.
         train: Length and settings of the training.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 import torch
@@ -149,16 +150,16 @@ def _per_epoch(length: int, batch_size: int, *, drop_last: bool) -> int:
 
 @dataclass(frozen=True)
 class RankSampler:
-    """The part of a process of the batches of iterations `start` to `stop` (exclusive), for a `DataLoader`."""
+    """The part of a process of the batches `start` to `stop` (exclusive), for a `DataLoader`. None: without end."""
 
     batches: Batches
     start: int
-    stop: int
+    stop: int | None
     rank: int = 0
     world_size: int = 1
 
     def __iter__(self) -> Iterator[list[Position]]:
-        for iteration in range(self.start, self.stop):
+        for iteration in count(self.start) if self.stop is None else range(self.start, self.stop):
             whole = self.batches.whole(iteration)
             start, stop = (part * len(whole) // self.world_size for part in (self.rank, self.rank + 1))
             yield whole[start:stop]

@@ -50,20 +50,24 @@ def device_generator(device: torch.device) -> torch.Generator:
 
 
 @contextmanager
-def forked_rng(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed all generators inside the context, and restore their state afterwards."""
-    generator = device_generator(device)
-    python, numpy, cpu, own = (
-        random.getstate(),
-        np.random.get_state(),
-        torch.get_rng_state(),
-        generator.get_state(),
-    )
-    seed_all(seed, device)
+def kept_rng(device: torch.device | None = None) -> Iterator[None]:
+    """Restore the state of the generators of Python, NumPy, torch on the CPU, and torch on `device` afterwards."""
+    own = None if device is None or device.type == "cpu" else device_generator(device)
+    python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    state = None if own is None else own.get_state()
     try:
         yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)
         torch.set_rng_state(cpu)
-        generator.set_state(own)
+        if own is not None and state is not None:
+            own.set_state(state)
+
+
+@contextmanager
+def forked_rng(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed all generators inside the context, and restore their state afterwards."""
+    with kept_rng(device):
+        seed_all(seed, device)
+        yield

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from torch import Tensor
 
 from artschool import ranks
+from artschool.config.streams import TRAIN
 from artschool.engine.background import copied
 from artschool.engine.meters import summed
 from artschool.engine.module_state import changed_buffers, tensors_of
@@ -26,6 +27,7 @@ from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState, samples_after
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
+from artschool.engine.streams import Stream
 from artschool.storage.checkpoint_store import Checkpoint
 
 Meters = list[dict[str, tuple[float, float]]]
@@ -160,6 +162,7 @@ def capture(
         "optimizer_tensors": len(tensors[OPTIMIZERS]),
         "meters": meters,
         "samples": run.samples,
+        "streams": run.streams.given,
         "data": _data(run),
         "seed": run.sections.seed,
         "world_size": ranks.world_size(),
@@ -172,9 +175,12 @@ def capture(
 
 def _data(run: RunState) -> dict[str, Any]:
     """The sizes of the data sets, which a resume compares."""
-    batches = run.data.batches
+    sizes = {
+        name: {"length": stream.batches.length, "batch_size": stream.batches.batch_size}
+        for name, stream in run.streams.by_name.items()
+    }
     evaluations = {evaluation.name: evaluation.batches.length for evaluation in run.evaluations}
-    return {"length": batches.length, "batch_size": batches.batch_size, "evaluations": evaluations}
+    return {**sizes.pop(TRAIN), "evaluations": evaluations, **({"streams": sizes} if sizes else {})}
 
 
 def _built_buffers(run: RunState) -> dict[str, Any]:
@@ -196,6 +202,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     report.changed += differences(state["config"], run.config)
     if state["world_size"] != ranks.world_size():
         report.changed.append(f"world_size: {state['world_size']} -> {ranks.world_size()} processes")
+    run.streams.go_to(_given(state))
     report.changed += _changes_of_data(run, state)
     modules = ModuleRestorer(run, checkpoint, report)
     modules.networks()
@@ -231,18 +238,31 @@ def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
 def _changes_of_data(run: RunState, state: Mapping[str, Any]) -> list[str]:
     """Other numbers of samples than before, a line for each data set."""
     then, now = state["data"], _data(run)
-    lines = []
-    if then["length"] != now["length"]:
-        lines.append(f"data.train: {then['length']} samples -> {now['length']} samples")
-    lines += [
+    lines: list[str] = []
+    for name, stream in run.streams.by_name.items():
+        before = then if name == TRAIN else then.get("streams", {}).get(name)
+        if before is not None:
+            lines += _changes_of_stream(stream, before, state["iteration"])
+    return lines + [
         f"evaluate.{name}: {length} samples -> {now['evaluations'][name]} samples"
         for name, length in then.get("evaluations", {}).items()
         if now["evaluations"].get(name, length) != length
     ]
-    if then["length"] != now["length"] or then["batch_size"] != now["batch_size"]:
-        epoch = run.data.batches.epoch(state["iteration"] + state.get("shift", 0))
-        lines.append(f"data.train: iteration {state['iteration']} is now in epoch {epoch}, in an order of its own")
-    return lines
+
+
+def _changes_of_stream(stream: Stream, before: Mapping[str, int], iteration: int) -> Iterator[str]:
+    """What is different about a stream that has had another number of samples, or another batch size."""
+    path, batches = f"data.{stream.name}", stream.batches
+    if before["length"] != batches.length:
+        yield f"{path}: {before['length']} samples -> {batches.length} samples"
+    if before["length"] != batches.length or before["batch_size"] != batches.batch_size:
+        epoch = batches.epoch(stream.given)
+        yield f"{path}: iteration {iteration} is now in epoch {epoch}, in an order of its own"
+
+
+def _given(state: Mapping[str, Any]) -> dict[str, int]:
+    """The position of each stream in a checkpoint. Earlier versions have only `train`."""
+    return dict(state.get("streams", {TRAIN: state["iteration"] + state.get("shift", 0)}))
 
 
 def _samples_of_earlier_version(run: RunState, state: Mapping[str, Any]) -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
+from artschool.config.streams import TRAIN, key_in
 from artschool.data.collate import size_of
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
@@ -78,6 +79,7 @@ class Evaluation:
         is_even: Whether every process runs equally many batches, since sharded networks wait for all processes. What a
             process runs in addition is not recorded.
         channels_last: Whether images get this memory format.
+        streams: The streams in whose place the steps read the data.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Evaluation:
     check_values: Callable[[Mapping[str, Any]], None] | None = None
     is_even: bool = False
     channels_last: bool = False
+    streams: Sequence[str] = (TRAIN,)
 
     def is_due(self, finished: int, last: int) -> bool:
         """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
@@ -126,7 +129,7 @@ class Evaluation:
         ):
             for index, batch in enumerate(batches):
                 seed_all(seeds(rank + index * world_size), device)
-                state = State(to_device(batch, device, channels_last=self.channels_last), writer=self.loader.name)
+                state = self.state(to_device(batch, device, channels_last=self.channels_last))
                 if index >= sampler.own:
                     self._compute(state, max(iteration - 1, 0), _ignore)
                     continue
@@ -137,6 +140,11 @@ class Evaluation:
             # Before the buffers of metrics are restored.
             metrics = {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
         return {f"{self.name}/{name}": value for name, value in losses.drain().items()} | metrics
+
+    def state(self, batch: Mapping[str, Any]) -> State:
+        """The values of a batch, under the names that they have in each stream."""
+        values = {key_in(stream, key): value for stream in self.streams for key, value in batch.items()}
+        return State(values, writer=self.loader.name)
 
     def forward(self, state: State, iteration: int, record: RecordLoss) -> None:
         """Run the steps, the injectors and the metrics on one batch. Gates of steps are those of `iteration`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from artschool import ranks
 from artschool.data.seeds import seed_all
@@ -19,6 +18,7 @@ from artschool.engine.run_folder import hold_folder, release_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import settle, written_on_failure
 from artschool.engine.signals import StopFlag, stop_flag
+from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
 from artschool.errors import NumericsError, Stopped
 from artschool.storage.durable import remove_leftovers, write_file
@@ -53,7 +53,7 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         for loader in run.loaders:
             loader.bad.note = run.note
             stack.callback(loader.bad.report)
-        batches = run.data.load(run.iteration + run.data_offset, run.iterations + run.data_offset, run.device)
+        batches = run.streams.iterations(run.iterations - run.iteration, run.device)
         stack.callback(batches.close)
         start = time.perf_counter() - run.seconds
         for batch in _guarded(run, batches):
@@ -88,7 +88,7 @@ def _alone_in_folder(run: RunState) -> Iterator[None]:
         release_folder(run)
 
 
-def _guarded(run: RunState, batches: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _guarded(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict[str, Part]]:
     """The batches. If one cannot be read, the last finished iteration is saved."""
     while True:
         with SavedOnFailure(run):
@@ -107,17 +107,16 @@ def _write_config_files(run: RunState) -> None:
     ranks.wait()
 
 
-def _train_once(run: RunState, batch: dict[str, Any]) -> MicroBatches:
+def _train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:
     iteration = run.context.iteration = run.iteration
     position = iteration + run.data_offset
     seed_all(run.iteration_seeds(position, ranks.rank()), run.device)
     for hook in run.update_hooks:
         hook(iteration, run.folder)
     run.trained_parameters.check()
-    total = run.data.batches.size(position)
     train = run.sections.train
     count = train.num_micro_batches(iteration)
-    batches = MicroBatches(batch, count, total, run.device, channels_last=train.channels_last)
+    batches = MicroBatches(parts, count, run.device, run.streams.take, channels_last=train.channels_last)
     train_iteration(run.steps, run.emas, batches, run.context)
     run.iteration = iteration + 1
     return batches

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from itertools import repeat
 from typing import Any
@@ -21,18 +21,20 @@ from artschool.steps.step import NO_FACTORS, Step
 def part_factors(
     step: Step, batches: MicroBatches, context: TrainContext, autocast: Callable[[], AbstractContextManager[Any]]
 ) -> Iterable[Mapping[str, Tensor]]:
-    """For each micro-batch, a factor for each loss that is a mean over places, by the name of the loss.
+    """For each micro-batch, a factor for each loss that is weighted by something else, by the name of the loss.
 
-    A micro-batch is weighted by its share of the samples. The factor corrects this to its share of the places of all
-    micro-batches of all processes: `(places / all places) / share`. Does not wait for the device.
+    A micro-batch is weighted by its share of the samples of the first stream. The factor corrects this to its share of
+    the places of all micro-batches of all processes, `(places / all places) / share`, or to its share of the samples of
+    the stream that the loss is a mean over. Does not wait for the device.
     """
     is_whole = batches.limit == 1
     if is_whole and ranks.world_size() == 1:
         return repeat(NO_FACTORS)
     # The same losses on every process, whatever its data, because the counts are summed over processes.
     counted = step.counted(context.iteration, is_whole=is_whole)
+    of_streams = _of_streams(step, batches, context.device) if step.streams else repeat(NO_FACTORS)
     if not counted:
-        return repeat(NO_FACTORS)
+        return of_streams
     rows, shares = [], []
     for state, share in batches:
         context.share = share
@@ -46,7 +48,17 @@ def part_factors(
     ranks.sum_in_place([totals])
     # Without any place, the losses are what they are without places.
     factors = (torch.where(totals > 0, row / (totals * share), 1.0) for row, share in zip(counts, shares, strict=True))
-    return [dict(zip((loss.name for loss in counted), row.unbind(), strict=True)) for row in factors]
+    return [
+        {**other, **dict(zip((loss.name for loss in counted), row.unbind(), strict=True))}
+        for other, row in zip(of_streams, factors)  # noqa: B905  # the first may have no end
+    ]
+
+
+def _of_streams(step: Step, batches: MicroBatches, device: torch.device) -> Iterator[Mapping[str, Tensor]]:
+    """For each micro-batch, the factor of each loss that is a mean over samples of another stream than the first."""
+    for ratios in batches.ratios():
+        others = {loss: ratios[stream] for loss, stream in step.streams.items() if ratios[stream] != 1}
+        yield {loss: torch.full((), ratio, device=device) for loss, ratio in others.items()}
 
 
 def _counts(step: Step, counted: list[LossCall], state: State, device: torch.device) -> Tensor:

@@ -25,8 +25,9 @@ def roll_back(run: RunState, error: NumericsError) -> None:
     number = _checkpoint_to_restore(run)
     if number is None:
         raise NumericsError(f"{error}; cannot roll back: no intact checkpoint") from error
-    position, count = run.iteration + run.data_offset, run.rollbacks + 1
+    position, count, given = run.iteration + run.data_offset, run.rollbacks + 1, run.streams.given
     checkpoint.restore(run, run.store.load(number, mapped=is_sharded(run)))
+    run.streams.go_to(given)
     run.data_offset, run.rollbacks = position - number, count
     run.note(
         f"{error}. Rolling back to the checkpoint after {number} iterations and continuing with new batches "

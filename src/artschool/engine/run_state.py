@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from artschool import ranks
 from artschool.config.sections import FileSections, TrainSection
+from artschool.config.streams import TRAIN
 from artschool.data.loader import Loader
-from artschool.data.sampler import Batches, RankSampler
+from artschool.data.sampler import Batches
 from artschool.data.seeds import Seeds
 from artschool.engine.background import Saver
 from artschool.engine.ema import Ema
@@ -22,6 +22,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.identities import TrainedParameters
 from artschool.engine.meters import Meters
 from artschool.engine.module_state import Kind, buffer_kinds
+from artschool.engine.streams import Stream, Streams
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.storage.checkpoint_store import CheckpointStore
@@ -56,18 +57,6 @@ class Logger(Protocol):
 
 
 @dataclass
-class TrainData:
-    """The data that the steps train on."""
-
-    loader: Loader
-    batches: Batches
-
-    def load(self, start: int, stop: int, device: torch.device) -> Generator[dict[str, Any]]:
-        """The part of this process of the batches of iterations `start` to `stop` (exclusive)."""
-        return self.loader.load(RankSampler(self.batches, start, stop, ranks.rank(), ranks.world_size()), device)
-
-
-@dataclass
 class RunState:
     """The parts and the progress of a run.
 
@@ -82,7 +71,8 @@ class RunState:
         config_texts: Files to write to the run folder: name to text.
         iteration: Number of finished iterations.
         seconds: Training time so far, including the time before a resume.
-        data_offset: The position in data and random numbers minus `iteration`: batches discarded by rollbacks.
+        streams: The data that the steps train on.
+        data_offset: The position in random numbers minus `iteration`: iterations discarded by rollbacks.
         rollbacks: Number of rollbacks so far.
         best: Best value so far of the metric `checkpoint.keep_best.metric`, and the number of its checkpoint.
         pending: Whether the last finished iteration is still to be logged and evaluated, as far as that is due.
@@ -103,7 +93,7 @@ class RunState:
     steps: list[TrainStep]
     emas: dict[str, Ema]
     modules: dict[str, nn.Module]
-    data: TrainData
+    streams: Streams
     evaluations: list[Evaluation]
     iterations: int
     context: TrainContext
@@ -167,9 +157,15 @@ class RunState:
         return self.context.meters
 
     @property
+    def data(self) -> Stream:
+        """The stream `train`."""
+        return self.streams.by_name[TRAIN]
+
+    @property
     def loaders(self) -> list[Loader]:
         """The loaders of training and evaluations, without duplicates."""
-        loaders = (self.data.loader, *(evaluation.loader for evaluation in self.evaluations))
+        streams = self.streams.by_name.values()
+        loaders = (*(stream.loader for stream in streams), *(evaluation.loader for evaluation in self.evaluations))
         return list({id(loader): loader for loader in loaders}.values())
 
     @property

@@ -16,15 +16,16 @@ from artschool.engine.train_step import TrainStep
 def train_iteration(
     steps: list[TrainStep], emas: Mapping[str, Ema], batches: MicroBatches, context: TrainContext
 ) -> None:
-    """Run every active step once, then update the moving averages of the networks that the steps have updated."""
+    """Run every active step as often as it repeats, then the moving averages of the networks that were updated."""
     context.training = True
     moved: dict[str, list[Tensor | None]] = {}
     for step in steps:
         if not step.graph.when.active(context.iteration):
             continue
-        for name in step.run(batches, context):
-            moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
-            ranks.broadcast(step.networks[name].buffers())
+        for own in step.batches(batches):
+            for name in step.run(own, context):
+                moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
+                ranks.broadcast(step.networks[name].buffers())
     for name, ema in emas.items():
         if name in moved:
             ema.update(moved[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -32,6 +32,8 @@ class TrainStep:
         gates: For each network, the iterations at which it is trained.
         update: Updates the networks. None: the step has `optimizer: none`.
         callbacks: Called after the hooks that the networks define.
+        data: The streams of which the step takes fresh batches. Empty: it runs on the batch of the iteration.
+        repeat: How often it runs in an iteration.
     """
 
     def __init__(
@@ -41,10 +43,14 @@ class TrainStep:
         gates: Mapping[str, When],
         update: Update | None,
         callbacks: Sequence[GatedCallback] = (),
+        data: Sequence[str] = (),
+        repeat: int = 1,
     ) -> None:
         self.graph = graph
         self.networks = networks
         self.update = update
+        self.data = data
+        self.repeat = repeat
         self._gates = gates
         owned = set(update.parameters) if update else set()
         self._parameters = {name: [p for p in network.parameters() if p in owned] for name, network in networks.items()}
@@ -92,8 +98,16 @@ class TrainStep:
         """The context of the forward pass, which sets its precision."""
         return self.update.precision.autocast() if self.update else nullcontext()
 
+    def batches(self, batches: MicroBatches) -> Iterator[MicroBatches]:
+        """What the step runs on, one after another, in an iteration with some batches."""
+        for left in reversed(range(self.repeat)):
+            if self.data:
+                yield batches.fresh(self.data)
+            else:
+                yield batches.copy() if left else batches
+
     def run(self, batches: MicroBatches, context: TrainContext) -> list[str]:
-        """Run the step at the context's iteration.
+        """Run the step once at the context's iteration.
 
         Returns:
             The names of the networks that it updated: those with a gradient.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from artschool.config.flow import components_of, declared_keys
+from artschool.config.data_keys import declared_keys
+from artschool.config.flow import components_of
 from artschool.config.structure import Component, Config, EvaluationConfig
 from artschool.config.when import ALWAYS, When
 from artschool.errors import nearest

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from artschool.config.flow import declared_keys
+from artschool.config.data_keys import declared_keys
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.when import ALWAYS
 from artschool.config.write import dump

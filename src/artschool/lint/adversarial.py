@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from artschool.config.flow import declared_keys
+from artschool.config.data_keys import declared_keys
 from artschool.config.structure import StepConfig
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of

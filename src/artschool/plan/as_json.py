@@ -7,7 +7,7 @@ from typing import Any
 
 from artschool.plan.iterations import Iterations
 from artschool.plan.rates import Group
-from artschool.plan.report import Event, Loss, Range, Span, StepTimeline, Timeline
+from artschool.plan.report import Event, Loss, Range, Span, StepTimeline, StreamTimeline, Timeline
 
 
 def as_json(timeline: Timeline, at: Sequence[int] | None = None) -> dict[str, Any]:
@@ -26,6 +26,7 @@ def as_json(timeline: Timeline, at: Sequence[int] | None = None) -> dict[str, An
         "epochs": timeline.epochs(timeline.stop),
         "iterations_per_epoch": timeline.batches.per_epoch if timeline.batches else None,
         "unknown": timeline.unknown or None,
+        "streams": {stream.name: _stream(stream) for stream in timeline.streams},
         "steps": {step.name: _step(step, at) for step in timeline.steps},
         "networks": {
             network.name: {
@@ -41,6 +42,16 @@ def as_json(timeline: Timeline, at: Sequence[int] | None = None) -> dict[str, An
         "never": [
             {"place": str(fault.place), "path": fault.path, "message": fault.message} for fault in timeline.warnings
         ],
+    }
+
+
+def _stream(stream: StreamTimeline) -> dict[str, Any]:
+    epochs = stream.epochs
+    return {
+        "batch_size": stream.batch_size,
+        "batches": _range(stream.taken),
+        "epochs": {"least": epochs[0], "most": epochs[1]} if epochs else None,
+        "unknown": stream.unknown or None,
     }
 
 

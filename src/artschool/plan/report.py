@@ -106,6 +106,29 @@ class NetworkTimeline:
 
 
 @dataclass(frozen=True)
+class StreamTimeline:
+    """How much of a data set training takes.
+
+    Attributes:
+        batch_size: The number of samples of a batch.
+        taken: The number of batches that the iterations and the steps take.
+        per_epoch: The number of batches of an epoch; None if the data set cannot be built here.
+        unknown: Why the data set cannot be built.
+    """
+
+    name: str
+    batch_size: int
+    taken: Range
+    per_epoch: int | None
+    unknown: str
+
+    @property
+    def epochs(self) -> tuple[float, float] | None:
+        """The least and the largest number of passes over the data; None if unknown."""
+        return (self.taken.least / self.per_epoch, self.taken.most / self.per_epoch) if self.per_epoch else None
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happens between iterations, such as saving a checkpoint.
 
@@ -136,6 +159,7 @@ class Timeline:
         evaluations, pictures, logs: When they happen.
         saves: When checkpoints are saved. With `keep_best`, only the certain ones.
         warnings: What the file asks for and the run never does.
+        streams: The data sets of which training takes more than a batch of `train` in each iteration.
     """
 
     name: str
@@ -152,6 +176,7 @@ class Timeline:
     pictures: Event | None
     logs: Event
     warnings: list[Fault]
+    streams: list[StreamTimeline]
 
     def epochs(self, iteration: int) -> float | None:
         """The number of passes over the data after some iterations; None if unknown."""
@@ -165,10 +190,14 @@ class Timeline:
         epochs = self.epochs(self.stop)
         if self.batches is None or epochs is None:
             return f"{length}; epochs unknown: {self.unknown}"
-        shown = f"{epochs:,.2f}".rstrip("0").rstrip(".") if epochs >= 1 else f"{epochs:.3g}"
         one = self.batches.per_epoch
-        per_epoch = f"{shown} epoch{_s(epochs)} of {one:,} iteration{_s(one)}"
+        per_epoch = f"{shown(epochs)} epoch{_s(epochs)} of {one:,} iteration{_s(one)}"
         return f"{length}; {per_epoch}, {self.samples:,} samples at the end"
+
+
+def shown(epochs: float) -> str:
+    """A number of epochs with two decimals, or with three digits if it is small."""
+    return f"{epochs:,.2f}".rstrip("0").rstrip(".") if epochs >= 1 else f"{epochs:.3g}"
 
 
 def _s(number: float) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from itertools import pairwise
 from operator import or_
+from types import MappingProxyType
 
+from artschool.config.streams import TRAIN, fed, streams
 from artschool.config.structure import Config, StepConfig
 from artschool.config.when import When
 from artschool.data.sampler import Batches
@@ -14,18 +16,24 @@ from artschool.engine.run_state import samples_after
 from artschool.errors import ConfigError, Fault
 from artschool.plan.iterations import Iterations
 from artschool.plan.rates import groups_of
-from artschool.plan.report import Event, Loss, NetworkTimeline, Range, Span, StepTimeline, Timeline
+from artschool.plan.report import Event, Loss, NetworkTimeline, Range, Span, StepTimeline, StreamTimeline, Timeline
 from artschool.plan.warnings import warnings
 from artschool.registry.entries import DatasetEntry, LossEntry
 
+Known = tuple[Batches | None, str]
+"""The batches of a data set, or None and why it cannot be built."""
 
-def timeline(config: Config, batches: Batches | None, unknown: str = "") -> Timeline:
+
+def timeline(
+    config: Config, batches: Batches | None, unknown: str = "", others: Mapping[str, Known] = MappingProxyType({})
+) -> Timeline:
     """The timeline of a checked file.
 
     Args:
         config: A checked file.
         batches: The batches of `data.train`; None if the data set cannot be built.
         unknown: Why the data set cannot be built.
+        others: The same for the other streams.
 
     Raises:
         ConfigError: The file counts epochs, and the length of an epoch is unknown.
@@ -56,7 +64,28 @@ def timeline(config: Config, batches: Batches | None, unknown: str = "") -> Time
         pictures=events.pictures,
         logs=events.at("log", config.sections.log.every, at_end=True),
         warnings=warnings(config, during, {step.name: step for step in steps}),
+        streams=list(_streams(config, steps, stop - start, {TRAIN: (batches, unknown), **others})),
     )
+
+
+def _streams(
+    config: Config, steps: list[StepTimeline], iterations: int, known: Mapping[str, Known]
+) -> Iterator[StreamTimeline]:
+    """What training takes of each stream, except for `train` if each iteration takes one batch of it."""
+    for name in streams(config):
+        runs = sum(
+            step.runs.count() * section.repeat
+            for step in steps
+            if name in (section := config.steps[step.name].section).streams
+        )
+        if name == TRAIN and not runs:
+            continue
+        number = runs + (iterations if name in fed(config) else 0)
+        entry = config.data[name].entry
+        assert isinstance(entry, DatasetEntry)
+        batches, unknown = known.get(name, (None, ""))
+        per_epoch = batches.per_epoch if batches else None
+        yield StreamTimeline(name, entry.batch_size, Range(number, number), per_epoch, unknown)
 
 
 def _moves(step: StepConfig, config: Config, network: str) -> Iterations:
@@ -95,7 +124,7 @@ def _updates(step: StepConfig, at: Iterations, *, whole: bool) -> Range:
         at: The iterations at which it has gradients.
         whole: Whether these are all iterations at which the step trains.
     """
-    least = most = at.count()
+    least = most = at.count() * step.section.repeat
     if (sizing := step.section.batch_sizing) is not None:
         # An update takes at least two iterations, since one alone cannot change the direction of the gradient.
         longest = sizing.max_full_batches
@@ -131,7 +160,7 @@ def _network(name: str, config: Config, steps: list[StepTimeline], during: When)
         # Once per iteration, even if several steps update the network.
         at = _union(_moves(config.steps[step.name], config, name) & during for step in own)
         exact = all(count.least == count.most for count in counts)
-        least = at.count() if exact else max(count.least for count in counts)
+        least = at.count() if exact else min(at.count(), max(count.least for count in counts))
         average = Range(least, min(at.count(), total.most))
     return NetworkTimeline(name, total, average)
 

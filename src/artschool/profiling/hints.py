@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from artschool.config.streams import streams
 from artschool.config.structure import StepConfig
 from artschool.errors import Place
 from artschool.profiling.parts import BACKWARD, EXCHANGE, LOG, OPTIMIZER, WAIT, Part
@@ -30,16 +31,18 @@ def hints(profile: Profile) -> list[Hint]:
 
 
 def _more_workers(profile: Profile) -> Iterator[Hint]:
-    share, data = profile.share(*profile.root.below(WAIT)), profile.config.data["train"]
-    workers: int = getattr(data.entry, "workers", 0)
-    most = max(1, profile.machine.num_cpus // profile.num_processes)
-    more = min(most, max(2, 2 * workers))
-    if share <= WAITING:
-        return
-    message = f"waiting for data takes {share:.0%} of an iteration with {_count(workers, 'worker')}"
-    if more <= workers:
-        message += ", as many as the process has CPUs; samples that are cheaper to read would help"
-    yield Hint(data.node.place, data.path, message, f"{data.path}.workers={more}" if more > workers else "")
+    for name in streams(profile.config):
+        data = profile.config.data[name]
+        share = profile.share(*(part for part in profile.root.below(WAIT) if part.path == data.path))
+        workers: int = getattr(data.entry, "workers", 0)
+        most = max(1, profile.machine.num_cpus // profile.num_processes)
+        more = min(most, max(2, 2 * workers))
+        if share <= WAITING:
+            continue
+        message = f"waiting for data takes {share:.0%} of an iteration with {_count(workers, 'worker')}"
+        if more <= workers:
+            message += ", as many as the process has CPUs; samples that are cheaper to read would help"
+        yield Hint(data.node.place, data.path, message, f"{data.path}.workers={more}" if more > workers else "")
 
 
 def _fused_optimizers(profile: Profile) -> Iterator[Hint]:

@@ -17,6 +17,7 @@ from artschool.config.sections import CheckpointSection
 from artschool.config.structure import Config
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
+from artschool.engine.streams import Part, Stream
 from artschool.errors import Stopped
 from artschool.logs.jsonl import JsonlLogger
 from artschool.logs.pictures import PictureLogger
@@ -31,7 +32,7 @@ from artschool.profiling.report import Profile
 TRACED = 2
 """Number of iterations in a trace of torch's profiler."""
 
-Batches = Generator[dict[str, Any]]
+Batches = Generator[dict[str, Part]]
 
 
 def profile(
@@ -94,8 +95,10 @@ class _Session:
         run = self._run
         total = self._warmup + self._iterations + TRACED + 1
         run.iterations = max(run.iterations, run.iteration + total + 1)  # At its end, a run saves and evaluates.
-        load = run.data.load
-        run.data.load = lambda start, stop, device: self._batches(load(start, stop, device))  # type: ignore[method-assign]  # of this run only
+        for stream in run.streams.by_name.values():
+            self._watch(stream)
+        iterations = run.streams.iterations
+        run.streams.iterations = lambda number, device: self._batches(iterations(number, device))  # type: ignore[method-assign]  # of this run only
         with instrumented(run, self._config, self._recorder):
             run.train()
         if self._error is not None:
@@ -135,7 +138,7 @@ class _Session:
         with closing(loaded):
             try:
                 for _ in range(self._warmup):
-                    yield self._next(loaded)
+                    yield next(loaded)
                 yield from self._timed(loaded)
                 if self._trace is not None:
                     yield from self._traced(loaded, self._trace)
@@ -155,19 +158,29 @@ class _Session:
         self._recorder.annotates = True
         with torch.profiler.profile() as profiler:
             for _ in range(TRACED):
-                yield self._next(loaded)
+                yield next(loaded)
         self._recorder.annotates = False
         if ranks.is_main():
             profiler.export_chrome_trace(str(file))
 
     def _measured(self, loaded: Batches, measure: Measure) -> Batches:
         with self._recorder.iteration(measure):
-            yield self._next(loaded)
+            yield next(loaded)
 
-    def _next(self, loaded: Batches) -> dict[str, Any]:
-        data = self._config.data["train"]
-        with self._recorder.part(WAIT, data.path, data.node.place):
-            return next(loaded)
+    def _watch(self, stream: Stream) -> None:
+        """Measure how long training waits for each batch of a stream."""
+        data, load = self._config.data[stream.name], stream.load
+
+        def waited(loaded: Generator[dict[str, Any]]) -> Generator[dict[str, Any]]:
+            with closing(loaded):
+                while True:
+                    with self._recorder.part(WAIT, data.path, data.node.place):
+                        batch = next(loaded, None)
+                    if batch is None:
+                        return
+                    yield batch
+
+        stream.load = lambda start, stop, device: waited(load(start, stop, device))  # type: ignore[method-assign]  # of this run only
 
 
 def _frozen_in_train_mode(run: Run) -> list[str]:

@@ -199,11 +199,11 @@ class DatasetEntry(Entry):
     """A data set and how it is batched.
 
     Attributes:
-        batch_size: Number of samples in one iteration, summed over all processes.
+        batch_size: Number of samples in one batch, summed over all processes.
         workers: Number of worker processes that load data. 0: load in the training process.
         timeout: Maximum time in seconds to wait for a batch of a worker before the run stops. 0: no limit.
         shuffle: Whether to draw a new order of the samples in each epoch, or `{chunk: 1000, window: 20000}`, which
-            reads successive samples together. null: true for `train`, false for evaluations.
+            reads successive samples together. null: true for training, false for evaluations.
         drop_last: Whether to skip the samples at the end of an epoch that do not fill a batch. Evaluations always use
             all samples.
         keys: Keys that the data set yields, for a data set whose code does not declare them. null: the declared keys.

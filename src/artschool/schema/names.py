@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from artschool.config.component import ComponentReader, mappings
-from artschool.config.flow import declared_keys
+from artschool.config.data_keys import declared_keys
 from artschool.config.source import Node
 from artschool.schema.alternatives import Schema
 

@@ -49,6 +49,13 @@ class State:
         self.values[key] = value
         self._writers[key] = writer
 
+    def copy(self) -> State:
+        """A state with the same values. What is written to one of them is not in the other."""
+        other = State({}, "", self.index)
+        other.values, other.called_early = Values(self.values), set(self.called_early)
+        other._writers = dict(self._writers)
+        return other
+
     def keep_only(self, keys: Collection[str]) -> None:
         """Drop all values except those of `keys`, and detach these from their gradients."""
         self.values = Values((key, detached(value)) for key, value in self.values.items() if key in keys)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ class Step:
         counted_first: The paths of the injectors that run on all micro-batches first, so that places can be counted.
         counted_late: The paths of the losses whose places are not known before all injectors have run.
         late_injectors: The injectors that run after the losses, since they read the value of one.
+        streams: For each loss that reads one stream, and not the first one, that stream, by the name of the loss.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Step:
     counted_first: frozenset[str] = frozenset()
     counted_late: frozenset[str] = frozenset()
     late_injectors: Sequence[InjectorCall] = ()
+    streams: Mapping[str, str] = field(default_factory=dict)
 
     def takes(self, state: State) -> bool:
         """Whether the step runs on a state: it has all required keys."""

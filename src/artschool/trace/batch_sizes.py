@@ -1,15 +1,24 @@
-"""How many samples the micro-batches of an iteration have."""
+"""Which batches a trace runs, and how many samples their micro-batches have."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from artschool.config.sections import TrainSection
+from artschool.config.streams import TRAIN
 from artschool.config.structure import Config
+from artschool.data.examples import resized
 from artschool.data.sampler import Batches
+from artschool.engine.streams import Part, Streams
 from artschool.errors import ConfigError, Fault
 
 
-def refuse_small_batches(config: Config, batches: Batches, processes: int) -> None:
+def refuse_small_batches(config: Config, name: str, batches: Batches, processes: int) -> None:
     """Refuse batches that leave a process without a sample.
+
+    Args:
+        name: The stream.
 
     Raises:
         ConfigError: A batch has fewer samples than there are processes.
@@ -20,41 +29,70 @@ def refuse_small_batches(config: Config, batches: Batches, processes: int) -> No
     option, which, hint = "batch_size", "a batch", "Fix: set a larger `batch_size`; it is the total over all processes."
     if whole >= processes:
         option, which, hint = "drop_last", "the last batch of an epoch", "Fix: write `drop_last: true`."
-    data = config.data["train"]
+    data = config.data[name]
     samples = f"{min(whole, last)} sample{'' if min(whole, last) == 1 else 's'}"
     message = f"{which} has {samples}, too few for {processes} processes"
     raise ConfigError(Fault((data.node.get(option) or data.node).place, f"{data.path}.{option}", message, hint))
 
 
-class MicroBatchSizes:
-    """The sizes of micro-batches in the process with the most samples.
+class TracedBatches:
+    """Batches of the sizes that training has, made of some samples of each stream.
 
     Args:
         train: The section `train`.
-        batches: The batches of `data.train`.
+        samples: Some samples of each data set.
         iterations: The number of iterations of the run.
         world_size: The number of processes that share a batch.
     """
 
-    def __init__(self, train: TrainSection, batches: Batches, iterations: int, world_size: int) -> None:
+    def __init__(
+        self,
+        train: TrainSection,
+        streams: Streams,
+        samples: Mapping[str, Mapping[str, Any]],
+        iterations: int,
+        world_size: int,
+    ) -> None:
         self._train = train
-        self._whole = -(-batches.size(0) // world_size)
-        finishes_an_epoch = train.start_iteration // batches.per_epoch < iterations // batches.per_epoch
-        last = batches.per_epoch - 1 if finishes_an_epoch else 0
-        self._last = max(1, batches.size(last) // world_size)
+        self._streams = streams
+        self._samples = samples
+        self._whole: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+        for name, stream in streams.by_name.items():
+            batches = stream.batches
+            finishes_an_epoch = train.start_iteration // batches.per_epoch < iterations // batches.per_epoch
+            last = batches.per_epoch - 1 if finishes_an_epoch or name in streams.taken else 0
+            self._whole[name] = -(-batches.size(0) // world_size)
+            self._last[name] = max(1, batches.size(last) // world_size)
 
-    def of(self, iteration: int) -> list[int]:
-        """The size of the largest micro-batch, then of the smallest if it differs."""
-        parts = self._train.num_micro_batches(iteration)
-        largest, smallest = -(-self._whole // min(parts, self._whole)), max(1, self._last // min(parts, self._last))
-        return list(dict.fromkeys([largest, smallest]))
+    def kinds(self, iteration: int) -> list[bool]:
+        """The kinds of an iteration: [False], that with the largest batches; also True if others are smaller."""
+        names = list(self._streams.by_name)
+        return [False, True] if self.sizes(names, iteration) != self.sizes(names, iteration, is_small=True) else [False]
 
-    def explain(self, iteration: int, size: int) -> str:
-        """Why a micro-batch is smaller than the batch of the file, or nothing if it is not."""
+    def sizes(self, streams: Iterable[str], iteration: int, *, is_small: bool = False) -> dict[str, int]:
+        """The size of a micro-batch of a batch of streams, in the process with the most samples, or the fewest."""
+        whole = {name: (self._last if is_small else self._whole)[name] for name in streams}
+        parts = min(self._train.num_micro_batches(iteration), *whole.values())
+        return {name: max(1, size // parts) if is_small else -(-size // parts) for name, size in whole.items()}
+
+    def parts(self, sizes: Mapping[str, int], count: int, processes: int = 1) -> dict[str, Part]:
+        """A batch of `count` micro-batches of these sizes in each of some processes, by stream."""
+        batches = {name: resized(self._samples[name], count * size) for name, size in sizes.items()}
+        return {
+            name: Part(self._streams.by_name[name].named(batch), count * sizes[name] * processes)
+            for name, batch in batches.items()
+        }
+
+    def explain(self, iteration: int, sizes: Mapping[str, int]) -> str:
+        """Why the micro-batches are smaller than the batches of the file, or nothing if they are not."""
         parts = self._train.num_micro_batches(iteration)
-        samples = f"{size} sample{'' if size == 1 else 's'}"
-        if size < self._whole // parts:
-            return f"This is the last batch of an epoch, with {samples}; `drop_last` skips it."
+        name = next((name for name, size in sizes.items() if size < self._whole[name] // parts), None)
+        shown = name or next(iter(sizes))
+        of = "" if shown == TRAIN else f" of data.{shown}"
+        samples = f"{sizes[shown]} sample{'' if sizes[shown] == 1 else 's'}"
+        if name is not None:
+            return f"This is the last batch of an epoch{of}, with {samples}; `drop_last` skips it."
         if parts > 1:
             return f"This is a micro-batch of {samples}: `train` splits a batch into {parts} parts."
         return ""

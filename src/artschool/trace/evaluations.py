@@ -58,9 +58,9 @@ def trace_evaluations(
         sizes = evaluation.batches.size(0), evaluation.batches.size(evaluation.batches.per_epoch - 1)
         try:
             for size in dict.fromkeys(sizes):
-                batch = resized(batches[data], size)
-                observer.begin(batch, config.data[data])
-                _run(evaluation, State(batch, f"data.{data}"), max(run.iterations - 1, 0))
+                state = evaluation.state(resized(batches[data], size))
+                observer.begin(state.values, dict.fromkeys(evaluation.streams, config.data[data]))
+                _run(evaluation, state, max(run.iterations - 1, 0))
         except ConfigError as error:
             found.faults += error.faults
         except Untraceable as reason:

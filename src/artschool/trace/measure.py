@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,17 +18,18 @@ from torch.utils._pytree import tree_leaves
 from artschool import ranks
 from artschool.build.data import build_data
 from artschool.build.run import build
+from artschool.config.streams import TRAIN, streams
 from artschool.config.structure import Config
-from artschool.data.examples import resized
 from artschool.data.seeds import derive, forked_rng
 from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
+from artschool.engine.streams import Part
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
-from artschool.trace.batch_sizes import MicroBatchSizes
+from artschool.trace.batch_sizes import TracedBatches
 from artschool.trace.cuda_autocast import cuda_autocast
 from artschool.trace.fake import fake_tensors
 from artschool.trace.memory import OPTIMIZER, LiveBytes, Memory
@@ -89,13 +92,13 @@ def measure(
         cuda_autocast() if cuda else nullcontext(),
     ):
         loaders = build_data(config, examples=True)
-        batch = loaders["train"].first(min(MAX_SAMPLES, batch_size(config, "train")))
+        batches = {name: loaders[name].first(min(MAX_SAMPLES, batch_size(config, name))) for name in streams(config)}
         with nullcontext(nullcontext()) if real else fake_tensors() as copyable:
             with copyable:
                 run = build(config, Path(folder), device=torch.device("cpu"), loaders=loaders)
             for update in _updates(run):
                 update.exchange.keeps_memory = not cuda
-            return _Measurement(config, run, batch, processes, samples, CUDA_BLOCK if cuda else 1).result()
+            return _Measurement(config, run, batches, processes, samples, CUDA_BLOCK if cuda else 1).result()
 
 
 class _Measurement:
@@ -105,22 +108,26 @@ class _Measurement:
         self,
         config: Config,
         run: Run,
-        batch: Mapping[str, Any],
+        batches: Mapping[str, Mapping[str, Any]],
         processes: int,
         samples: int | None,
         granularity: int,
     ) -> None:
         self._config = config
         self._run = run
-        self._batch = batch
+        self._batches = TracedBatches(config.sections.train, run.streams, batches, run.iterations, processes)
+        self._samples_of = batches
         self._samples = samples
+        self._bytes: Counter[str] = Counter()
         train = config.sections.train
-        self._sizes = MicroBatchSizes(train, run.data.batches, run.iterations, processes)
         self._live = LiveBytes(granularity)
         self._counter = WorkCounter()
         starts = {start for step in run.steps for start in step.starts}
         self._found = Measured(
-            processes, self._size(train.start_iteration), 1, regimes=regimes(config, run.iterations, starts)
+            processes,
+            self._sizes([TRAIN], train.start_iteration)[TRAIN],
+            1,
+            regimes=regimes(config, run.iterations, starts),
         )
 
     def result(self) -> Measured:
@@ -136,13 +143,28 @@ class _Measurement:
             for iteration in found.regimes:
                 self._measure(iteration)
             found.memory.of_run(run, self._live)
-        found.memory.lasting["batch"] = found.parts * found.samples * _bytes_of_a_sample(self._batch)
+        found.memory.lasting["batch"] = self._bytes_of_batches()
         found.checkpoint = checkpoint_bytes(run) + _bytes_of_optimizers(updates)
         found.kept = checkpoints_kept(self._config, run.iterations)
         return found
 
-    def _size(self, iteration: int) -> int:
-        return self._samples or self._sizes.of(iteration)[0]
+    def _sizes(self, streams: Sequence[str], iteration: int) -> dict[str, int]:
+        """The sizes of a micro-batch. All grow with that of `train`, if its size is given."""
+        own = self._batches.sizes([TRAIN], iteration)[TRAIN]
+        samples = self._samples or own
+        return {name: -(-size * samples // own) for name, size in self._batches.sizes(streams, iteration).items()}
+
+    def _take(self, streams: Sequence[str], iteration: int) -> dict[str, Part]:
+        """A batch of each of some streams."""
+        sizes, parts = self._sizes(streams, iteration), self._config.sections.train.num_micro_batches(iteration)
+        for name, size in sizes.items():
+            self._bytes[name] = max(self._bytes[name], parts * size * _bytes_of_a_sample(self._samples_of[name]))
+        return self._batches.parts(sizes, parts, self._found.processes)
+
+    def _bytes_of_batches(self) -> int:
+        """The bytes of the batches of an iteration, and of those that a step takes for itself, where they are most."""
+        taken = max((sum(self._bytes[name] for name in step.data) for step in self._run.steps), default=0)
+        return sum(self._bytes[name] for name in self._run.streams.fed) + taken
 
     def _measure(self, iteration: int) -> None:
         """Measure an iteration once it creates no more state of optimizers."""
@@ -160,10 +182,10 @@ class _Measurement:
         run.iteration = run.context.iteration = iteration
         for _, hook in hooks(run.networks, "update_for_step"):
             hook(iteration, run.folder)
-        size, parts = self._size(iteration), self._config.sections.train.num_micro_batches(iteration)
+        size, parts = self._sizes([TRAIN], iteration)[TRAIN], self._config.sections.train.num_micro_batches(iteration)
         self._found.samples, self._found.parts = max(self._found.samples, size), max(self._found.parts, parts)
-        total = parts * size * self._found.processes
-        states = MicroBatches(resized(self._batch, parts * size), parts, total, run.device)
+        take = partial(self._take, iteration=iteration)
+        states = MicroBatches(take(run.streams.fed), parts, run.device, take)
         moved: dict[str, list[Tensor | None]] = {}
         for step in run.steps:
             if step.graph.when.active(iteration):
@@ -180,11 +202,12 @@ class _Measurement:
     def _step(
         self, step: TrainStep, states: MicroBatches, memory: Memory, moved: dict[str, list[Tensor | None]]
     ) -> None:
-        """Run a step, and note which networks it moved."""
+        """Run a step as often as it repeats, and note which networks it moved."""
         self._live.start()
-        for name in step.run(states, self._run.context):
-            moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
-            ranks.broadcast(step.networks[name].buffers())
+        for own in step.batches(states):
+            for name in step.run(own, self._run.context):
+                moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
+                ranks.broadcast(step.networks[name].buffers())
         memory.of_step(step, self._live)
 
 

@@ -12,7 +12,8 @@ from typing import Any, cast
 
 from torch import nn
 
-from artschool.config.flow import declared_keys
+from artschool.config.data_keys import declared_keys
+from artschool.config.streams import key_in
 from artschool.config.structure import Component, Config
 from artschool.errors import ArtschoolError, ConfigError, Fault, FaultKind, Place, StateError, allowed
 from artschool.steps.call import Call, LossCall
@@ -59,10 +60,15 @@ class Observer:
         self.callers: dict[str, str] = {}
         self.gradients = Gradients(components, modules, self.keys)
 
-    def begin(self, batch: Mapping[str, Any], data: Component) -> None:
-        """Start with a batch of a data set."""
-        self._missing = {key: _missing_key(data, key, batch) for key in declared_keys(data) or () if key not in batch}
+    def begin(self, batch: Mapping[str, Any], sources: Mapping[str, Component]) -> None:
+        """Start with a batch of streams, each of which has a data set."""
+        names = {
+            key_in(stream, key): (data, key) for stream, data in sources.items() for key in declared_keys(data) or ()
+        }
+        self._missing = {name: _missing_key(*found, batch) for name, found in names.items() if name not in batch}
         for key, value in batch.items():
+            stream, dot, _ = key.partition(".")
+            data = sources[stream] if dot and stream in sources else next(iter(sources.values()))
             self._write(key, value, data.path, data.node.place)
 
     def call(self, call: Call, state: State) -> Any:

@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from artschool import ranks
 from artschool.build.data import batches_of, build_data
 from artschool.build.run import build
+from artschool.config.streams import streams
 from artschool.config.structure import Config
 from artschool.data.loader import Loader
 from artschool.data.seeds import derive, forked_rng
@@ -86,7 +87,9 @@ def trace(config: Config, processes: int | None = None) -> Trace:
     with forked_rng(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.single_process():
         remarks: list[str] = []
         loaders = _loaders(config, remarks.append)
-        refuse_small_batches(config, batches_of(config.data["train"], loaders["train"], training=True), world_size)
+        for name in streams(config):
+            batches_of_stream = batches_of(config.data[name], loaders[name], training=True)
+            refuse_small_batches(config, name, batches_of_stream, world_size)
         batches = {name: loader.first(min(MAX_SAMPLES, batch_size(config, name))) for name, loader in loaders.items()}
         found = _trace_inputs(config, _Inputs(loaders, batches, world_size))
         found.notes[:0] = remarks
@@ -109,7 +112,7 @@ def _trace_without_values(config: Config, inputs: _Inputs) -> Trace:
         with copyable:
             run = _build_without_values(config, Path(folder), inputs.loaders)
         _refuse_lazy_modules(config, run)
-        training = TrainingTrace(config, run, inputs.batches["train"], inputs.world_size, real=False)
+        training = TrainingTrace(config, run, inputs.batches, inputs.world_size, real=False)
         with _traced_meanwhile(config, training, inputs) as wait_for_evaluations:
             try:
                 with torch.autograd.set_detect_anomaly(False):
@@ -123,7 +126,7 @@ def _trace_with_values(config: Config, inputs: _Inputs, evaluations: TracedEvalu
     with TemporaryDirectory() as folder:
         run = build(config, Path(folder), device=None, loaders=inputs.loaders)
         _refuse_lazy_modules(config, run)
-        training = TrainingTrace(config, run, inputs.batches["train"], inputs.world_size, real=True)
+        training = TrainingTrace(config, run, inputs.batches, inputs.world_size, real=True)
         with torch.autograd.set_detect_anomaly(config.sections.train.detect_anomaly):
             training.run_regimes()
         return _report(config, training, lambda: evaluations)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 from torch import Tensor, nn
 
 from artschool.config.structure import Config
-from artschool.data.examples import resized
 from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
+from artschool.engine.streams import Part
 from artschool.engine.train_step import TrainStep
 from artschool.errors import ConfigError, Fault, FaultKind
-from artschool.trace.batch_sizes import MicroBatchSizes
+from artschool.trace.batch_sizes import TracedBatches
 from artschool.trace.fake import is_about_missing_values
 from artschool.trace.memory import LiveBytes, Memory
 from artschool.trace.observe import Observer, Untraceable, components_of_file, describe_error, observe
@@ -33,7 +34,7 @@ class TrainingTrace:
     """Trains the steps of a run, without updates that depend on values, and records what happens.
 
     Args:
-        batch: Some samples; micro-batches are made of repetitions of them.
+        samples: Some samples of each data set; micro-batches are made of repetitions of them.
         world_size: The number of processes that will share a batch.
         real: Whether tensors have values.
 
@@ -45,12 +46,13 @@ class TrainingTrace:
         world_size: The number of processes that will share a batch.
     """
 
-    def __init__(self, config: Config, run: Run, batch: Mapping[str, Any], world_size: int, *, real: bool) -> None:
+    def __init__(
+        self, config: Config, run: Run, samples: Mapping[str, Mapping[str, Any]], world_size: int, *, real: bool
+    ) -> None:
         self.run = run
         self.world_size = world_size
         self._config = config
-        self._samples = batch
-        self._sizes = MicroBatchSizes(config.sections.train, run.data.batches, run.iterations, world_size)
+        self._batches = TracedBatches(config.sections.train, run.streams, samples, run.iterations, world_size)
         averages = {f"{name}.ema": ema.module for name, ema in run.emas.items()}
         modules = {**run.networks, **averages, **run.modules}
         self.observer = Observer(components_of_file(config), modules, real=real)
@@ -93,8 +95,8 @@ class TrainingTrace:
         ):
             self.memory.of_run(self.run, self._live)
             for iteration in self._traced:
-                for size in self._sizes.of(iteration):
-                    self._iterate(iteration, size)
+                for is_small in self._batches.kinds(iteration):
+                    self._iterate(iteration, is_small=is_small)
             self.memory.of_run(self.run, self._live)
             if not self.faults:
                 self._prove_reaches()
@@ -112,7 +114,7 @@ class TrainingTrace:
         for (path, _), unproven in gradients.unproven.items():
             if unproven.fault is not None or self._has_unexplained_gradients(gradients.reached[path].step):
                 gradients.isolated_loss = path
-                self._iterate(unproven.iteration, self._sizes.of(unproven.iteration)[0])
+                self._iterate(unproven.iteration)
         gradients.isolated_loss = ""
         gradients.faults += [unproven.fault for unproven in gradients.unproven.values() if unproven.fault is not None]
 
@@ -127,7 +129,7 @@ class TrainingTrace:
         for iteration in self._traced * RETRIES:
             if self.faults or not any(self._is_partly_unreached(step) for step in self.run.steps):
                 return
-            self._iterate(iteration, self._sizes.of(iteration)[0])
+            self._iterate(iteration)
 
     def _is_partly_unreached(self, step: TrainStep) -> bool:
         """Whether a network of a step has parameters with a gradient and parameters without one."""
@@ -137,33 +139,43 @@ class TrainingTrace:
             for network in step.networks.values()
         )
 
-    def _iterate(self, iteration: int, size: int) -> None:
-        """Run one iteration with micro-batches of a size. The first fault ends it."""
+    def _iterate(self, iteration: int, *, is_small: bool = False) -> None:
+        """Run one iteration with its largest or its smallest micro-batches. The first fault ends it."""
         run, context = self.run, self.run.context
         run.iteration = context.iteration = iteration
         context.training = True
+        # The second micro-batch differs from the first: gradients exist, and calls with `once` have run.
+        count = min(2, self._config.sections.train.num_micro_batches(iteration))
+        sizes: dict[str, int] = {}
+
+        def take(streams: Sequence[str]) -> dict[str, Part]:
+            sizes.clear()
+            sizes.update(self._batches.sizes(streams, iteration, is_small=is_small))
+            parts = self._batches.parts(sizes, count)
+            values = {key: value for part in parts.values() for key, value in part.values.items()}
+            self.observer.begin(values, {name: self._config.data[name] for name in streams})
+            return parts
+
         try:
             self._update_for_step(iteration)
-            # The second micro-batch differs from the first: gradients exist, and calls with `once` have run.
-            count = min(2, self._config.sections.train.num_micro_batches(iteration))
-            batch, last = resized(self._samples, count * size), run.sections.train.channels_last
-            states = MicroBatches(batch, count, count * size, run.device, channels_last=last)
-            self.observer.begin(states.first.values, self._config.data["train"])
+            channels_last = run.sections.train.channels_last
+            states = MicroBatches(take(run.streams.fed), count, run.device, take, channels_last=channels_last)
             moved: dict[str, list[Tensor | None]] = {}
             for step in run.steps:
                 for name in self._run_step(step, states, iteration) if step.graph.when.active(iteration) else ():
                     moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
             self._update_averages(moved)
         except ConfigError as error:
-            self._add_faults(error.faults, iteration, size)
+            self._add_faults(error.faults, iteration, sizes)
         finally:
             context.training = False
             run.meters.clear()
 
-    def _add_faults(self, faults: list[Fault], iteration: int, size: int) -> None:
+    def _add_faults(self, faults: list[Fault], iteration: int, sizes: Mapping[str, int]) -> None:
         """Keep faults at new locations, with a remark about the size of the micro-batch if that may be the cause."""
         known = {(fault.place, fault.path) for fault in self._faults}
-        is_small, hint = size < self._sizes.of(iteration)[0], self._sizes.explain(iteration, size)
+        is_small = sizes != self._batches.sizes(sizes, iteration) if sizes else False
+        hint = self._batches.explain(iteration, sizes) if sizes else ""
         for fault in faults:
             if (fault.place, fault.path) not in known:
                 needs_hint = is_small or fault.kind is FaultKind.BATCH_TOO_SMALL
@@ -201,7 +213,8 @@ class TrainingTrace:
         known_faults = len(self.faults)
         moved: list[str] = []
         try:
-            moved = step.run(states, self.run.context)
+            for own in islice(step.batches(states), min(2, step.repeat)):  # The second one meets what the first left.
+                moved += step.run(own, self.run.context)
         except (ConfigError, Untraceable):
             raise
         except Exception as error:

@@ -52,7 +52,7 @@ class UnreachedLoss:
     @cached_property
     def reads(self) -> list[str]:
         """The keys that the loss reads."""
-        return [use.name for use in self.component.reads]
+        return [use.name for use in self.component.inputs]
 
     @cached_property
     def writers(self) -> dict[str, ObservedCall]:
@@ -127,7 +127,7 @@ def _hidden_by_functions(loss: UnreachedLoss) -> Reason | None:
 
 def _cut_by_the_loss(loss: UnreachedLoss) -> Reason | None:
     """The loss reads a value with a gradient, but returns one without, or one that depends on other networks."""
-    for key in loss.reads:
+    for key in loss.inputs:
         if key in loss.writers and has_gradient(loss.writers[key].writes[key]):
             if loss.value.requires_grad:
                 return _reason(f"The gradient of {key!r} bypasses {loss.network_names}.")

@@ -12,7 +12,7 @@ import artschool
 from artschool.components.builtins import load_builtins
 from artschool.components.datasets.wrappers import Repeat, Subset, Union
 from artschool.config.component import ComponentReader
-from artschool.config.flow import declared_keys
+from artschool.config.data_keys import declared_keys
 from artschool.config.source import read_text
 from artschool.errors import ConfigError, DataError
 from artschool.registry import datasets
