@@ -32,6 +32,7 @@ from artschool.engine.freeze import all_frozen
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.run import Run
+from artschool.engine.streams import Part
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_iteration import train_iteration
 from artschool.engine.update import Update
@@ -286,7 +287,7 @@ def training(case: Case) -> Problems:
         run.context.iteration = index
         total = len(next(iter(batch.values())))
         with all_frozen(run.networks.values()):
-            states = MicroBatches(batch, run.sections.train.accumulate, total, CPU)
+            states = MicroBatches({"train": Part(batch, total)}, run.sections.train.accumulate, CPU)
             train_iteration(run.steps, run.emas, states, run.context)
         logged = {name: value for name, value in run.meters.drain().items() if not name.endswith("/grad_norm")}
         yield from case.all_differences(

@@ -15,6 +15,7 @@ from artschool.config.structure import Config
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.run import Run
+from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
 from artschool.read.read import check_file
 from artschool.steps.call import LossCall
@@ -36,7 +37,9 @@ def load(recipe: Path, folder: Path) -> tuple[Config, Run]:
 def first_batch(run: Run, iteration: int) -> MicroBatches:
     """The batch of the first iteration, in as many parts as another one's."""
     batch = next(run.data.load(0, 1, run.device))
-    return MicroBatches(batch, run.sections.train.num_micro_batches(iteration), run.data.batches.batch_size, run.device)
+    return MicroBatches(
+        {"train": Part(batch, run.data.batches.batch_size)}, run.sections.train.num_micro_batches(iteration), run.device
+    )
 
 
 class Truth:

@@ -14,6 +14,7 @@ from artschool.engine.due import AFTER_ITERATION, Outcome
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.run_state import Record, RunState
+from artschool.engine.streams import Part
 from tests.engine import toy_run
 
 
@@ -68,6 +69,6 @@ def test_all_that_is_due_happens_in_the_order_of_the_list(tmp_path: Path, monkey
 def test_between_two_of_its_iterations_nothing_but_the_loggers_advance_is_due(tmp_path: Path) -> None:
     run = toy_run.load(tmp_path, "log={every: 3, pictures: {every: 3, keys: [sr]}}", "checkpoint.keep_best=")
     run.iteration = 7
-    outcome = Outcome(MicroBatches({}, 1, 1, run.device))
+    outcome = Outcome(MicroBatches({"train": Part({}, 1)}, 1, run.device))
     due = [action.__name__ for is_due, action in AFTER_ITERATION if is_due(run, outcome)]
     assert due == ["_advance_loggers"]

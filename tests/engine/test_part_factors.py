@@ -14,6 +14,7 @@ from artschool.config.when import ALWAYS, When
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.part_factors import part_factors
+from artschool.engine.streams import Part
 from artschool.engine.train_context import TrainContext
 from artschool.errors import Place, StateError
 from artschool.steps.call import Call, InjectorCall, LossCall
@@ -37,7 +38,7 @@ def step_of(*losses: LossCall, injectors: tuple[InjectorCall, ...] = (), **more:
 def factors(step: Step, values: dict[str, Tensor], parts: int, iteration: int = 0) -> list[dict[str, float]]:
     context = TrainContext(CPU, Meters())
     context.iteration = iteration
-    batches = MicroBatches(values, parts, len(next(iter(values.values()))), CPU)
+    batches = MicroBatches({"train": Part(values, len(next(iter(values.values()))))}, parts, CPU)
     found = part_factors(step, batches, context, nullcontext)
     return [{name: value.item() for name, value in each.items()} for _, each in zip(batches, found, strict=False)]
 
@@ -65,7 +66,7 @@ def test_a_part_without_places_adds_nothing_even_if_its_loss_is_not_a_number() -
     call.function = lambda mask: mask.sum() / mask.sum() * 5  # Not a number without places.
     values = {"x": torch.tensor([[0.0, 0.0], [1.0, 1.0]])}
     step, context = step_of(call), TrainContext(CPU, Meters())
-    batches = MicroBatches(values, 2, 2, CPU)
+    batches = MicroBatches({"train": Part(values, 2)}, 2, CPU)
     recorded: list[float] = []
     for (state, share), factor in zip(batches, part_factors(step, batches, context, nullcontext), strict=True):
         total = step.forward(state, 0, lambda name, value: None, factor)
@@ -95,7 +96,7 @@ def test_injectors_run_once_and_only_those_that_lead_to_a_count_run_early() -> N
     step = step_of(
         loss_over("mask"), injectors=(note("other"), note("mask")), counted_first=frozenset({"steps.s.injectors.mask"})
     )
-    batches, context = MicroBatches({"x": torch.ones(2, 3)}, 2, 2, CPU), TrainContext(CPU, Meters())
+    batches, context = MicroBatches({"train": Part({"x": torch.ones(2, 3)}, 2)}, 2, CPU), TrainContext(CPU, Meters())
     for (state, _), factor in zip(batches, part_factors(step, batches, context, nullcontext), strict=True):
         step.forward(state, 0, lambda name, value: None, factor)
     assert calls == ["mask", "mask", "other", "other"]
@@ -106,7 +107,7 @@ def test_a_part_that_the_step_skips_has_no_places(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ranks, "world_size", lambda: 2)
     monkeypatch.setattr(ranks, "sum_in_place", sums.extend)
     step = step_of(loss_over("x"), requires=["missing"])
-    batches = MicroBatches({"x": torch.ones(4, 3)}, 1, 8, CPU)
+    batches = MicroBatches({"train": Part({"x": torch.ones(4, 3)}, 8)}, 1, CPU)
     part_factors(step, batches, TrainContext(CPU, Meters()), nullcontext)
     # It takes part in the sum over processes nevertheless.
     assert [total.tolist() for total in sums] == [[0.0]]

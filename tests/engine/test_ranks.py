@@ -137,11 +137,12 @@ def test_every_process_cuts_its_part_alike(
 ) -> None:
     from artschool import ranks
     from artschool.engine.micro_batches import MicroBatches
+    from artschool.engine.streams import Part
 
     monkeypatch.setattr(ranks, "world_size", lambda: world_size)
     for rank in range(world_size):
         own = torch.arange(batch)[batch * rank // world_size : batch * (rank + 1) // world_size]
-        assert len(list(MicroBatches({"x": own}, count, batch, torch.device("cpu")))) == parts
+        assert len(list(MicroBatches({"train": Part({"x": own}, batch)}, count, torch.device("cpu")))) == parts
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ def test_fresh_batches_of_train_have_plain_names(tmp_path: Path) -> None:
 
 
 def test_without_data_a_step_repeats_on_the_batch_of_the_iteration(tmp_path: Path) -> None:
-    run, recorder = trained(
+    _, recorder = trained(
         tmp_path,
         "steps.critic.data=",
         "steps.critic.injectors.look.out=cy",
@@ -153,5 +153,3 @@ def test_a_run_of_another_version_has_only_the_position_of_train(tmp_path: Path)
     again = load(tmp_path / "again", "train.iterations=2")
     checkpoint.restore(again, saved)
     assert again.streams.given == {"train": 2, "plain": 0}
-
-

@@ -14,16 +14,40 @@ from torch import Tensor, nn
 import artschool
 from artschool.data.seeds import seed_all
 from artschool.engine.run import Run
+from artschool.engine.streams import Part
 
 FOLDER = Path(__file__).parent
 ITERATIONS = 20
 TOLERANCE = 1e-5
-Batches = Iterator[dict[str, Any]]
-Loop = Callable[[Mapping[str, nn.Module], Batches], Iterator[Mapping[str, Tensor]]]
+Loop = Callable[[Mapping[str, nn.Module], "Batches"], Iterator[Mapping[str, Tensor]]]
 """Trains networks in place, one iteration for each batch. Yields the losses of the iteration by their names in the log.
 
 The networks have the names of the file, and their averages too: `gen.ema`. Components with buffers have their paths.
 """
+
+
+class Batches:
+    """The batches of a run, each with the keys of all streams of an iteration.
+
+    Before each of them, the generators are seeded as for an iteration.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        run = self._run
+        for iteration, parts in enumerate(run.streams.iterations(run.iterations, run.device)):
+            seed_all(run.iteration_seeds(iteration, 0), run.device)
+            yield _values(parts)
+
+    def fresh(self, stream: str) -> dict[str, Any]:
+        """The next batch of a stream, inside an iteration."""
+        return _values(self._run.streams.take([stream]))
+
+
+def _values(parts: Mapping[str, Part]) -> dict[str, Any]:
+    return {key: value for part in parts.values() for key, value in part.values.items()}
 
 
 def check_against(loop: Loop, name: str, folder: Path) -> None:
@@ -35,7 +59,7 @@ def check_against(loop: Loop, name: str, folder: Path) -> None:
         network.requires_grad_(True)
     losses = [
         {key: value.item() for key, value in row.items()}
-        for row in loop({**by_hand.modules, **networks}, _batches(by_hand))
+        for row in loop({**by_hand.modules, **networks}, Batches(by_hand))
     ]
     assert len(losses) == len(records) == ITERATIONS
     for iteration, (row, record) in enumerate(zip(losses, records, strict=True)):
@@ -65,10 +89,3 @@ def _train(name: str, folder: Path, iterations: int) -> list[dict[str, float]]:
 
 def _networks(run: Run) -> dict[str, nn.Module]:
     return {**run.networks, **{f"{name}.ema": ema.module for name, ema in run.emas.items()}}
-
-
-def _batches(run: Run) -> Batches:
-    """The batches of a run. Before each of them, the generators are seeded as for an iteration."""
-    for iteration, batch in enumerate(run.data.load(0, run.iterations, run.device)):
-        seed_all(run.iteration_seeds(iteration, 0), run.device)
-        yield batch

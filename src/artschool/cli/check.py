@@ -83,7 +83,10 @@ def summary(config: Config) -> Iterator[Row]:
         yields = f"-> {_join(keys)}" if keys is not None else "yields keys that are known only when it is loaded"
         yield f"data {name}", f"{_type(data)} {yields}"
     for step in config.steps.values():
-        yield f"step {step.name}", f"trains {_join(step.section.trained)} {_method(step)}"
+        own, times = step.section.streams, step.section.repeat
+        fresh = f"on fresh batches of {_join(own)}" if own else ""
+        repeats = f"{times} times in an iteration" if times > 1 else ""
+        yield f"step {step.name}", _joined(f"trains {_join(step.section.trained)} {_method(step)}", fresh, repeats)
         yield from (_row(component) for component, _ in components_of(step))
         yield from map(_row, step.callbacks.values())
     for evaluation in config.evaluations.values():

@@ -26,14 +26,17 @@ def graph_command(path: Path, overrides: Sequence[str], output: Path | None, *, 
     if output is not None:
         check_output("-o", output)
     config = check_file(path, overrides)
-    shapes, evaluated = None, None
+    shapes, evaluated, own = None, None, None
     if traced:
         from artschool.trace.trace import trace  # This import takes a second.
 
         found = trace(config)
         shapes = {name: key.kind for name, key in found.keys.items()}
-        evaluated = {name: {key.name: key.kind for key in keys.values()} for name, keys in found.evaluations.items()}
-    drawn = dataflow(config, shapes, evaluated)
+        evaluated, own = (
+            {name: {key.name: key.kind for key in keys.values()} for name, keys in each.items()}
+            for each in (found.evaluations, found.steps)
+        )
+    drawn = dataflow(config, shapes, evaluated, own)
     if output is None:
         click.echo(mermaid(drawn), nl=False)
         return

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
 from artschool.config.flow import components_of
-from artschool.config.structure import Config
+from artschool.config.structure import Component, Config
 from artschool.trace.keys import TracedKey
 from artschool.trace.report import Trace, free_bytes, in_bytes
 
@@ -25,21 +25,25 @@ def print_trace(console: Console, config: Config, found: Trace) -> None:
 
 
 def _keys(config: Config, found: Trace) -> Iterator[tuple[str, str, str, str]]:
-    training: dict[str, list[str]] = {}
-    for step in config.steps.values():
-        for component, _ in components_of(step):
-            for use in component.reads:
-                training.setdefault(use.name, []).append(component.path)
+    steps = config.steps.values()
     yield "key", "value", "gradient", "writer -> readers"
-    yield from _rows(found.keys, training)
+    yield from _rows(found.keys, _readers(c for s in steps if not s.section.streams for c, _ in components_of(s)))
+    for name, keys in found.steps.items():
+        yield f"step {name}", "", "", ""
+        yield from _rows(keys, _readers(component for component, _ in components_of(config.steps[name])))
     for name, keys in found.evaluations.items():
         evaluation = config.evaluations[name]
-        read: dict[str, list[str]] = {}
-        for component in (*evaluation.injectors.values(), *evaluation.metrics.values()):
-            for use in component.reads:
-                read.setdefault(use.name, []).append(component.path)
         yield f"evaluate {name}", "", "", ""
-        yield from _rows(keys, read)
+        yield from _rows(keys, _readers((*evaluation.injectors.values(), *evaluation.metrics.values())))
+
+
+def _readers(components: Iterable[Component]) -> dict[str, list[str]]:
+    """The paths of the components that read each key."""
+    read: dict[str, list[str]] = {}
+    for component in components:
+        for use in component.reads:
+            read.setdefault(use.name, []).append(component.path)
+    return read
 
 
 def _rows(keys: Mapping[str, TracedKey], readers: Mapping[str, list[str]]) -> Iterator[tuple[str, str, str, str]]:

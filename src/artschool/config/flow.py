@@ -13,6 +13,8 @@ from artschool.config.when import ALWAYS, When, first_uncovered
 from artschool.errors import Fault, FaultKind, Place, nearest
 from artschool.wording.counting import counted
 
+ANY = ""
+"""Stands for all streams where any key may exist."""
 Run = tuple[Component, When]
 """A component, and the iterations at which it runs."""
 
@@ -65,7 +67,9 @@ class Flow:
         for stream, name in sources.items():
             component = config.data.get(name)
             declared = declared_keys(component)
-            if declared is None:
+            if component is None or stream not in config.data:
+                flow.open.add(ANY)  # The unknown name is reported already.
+            elif declared is None:
                 flow.open.add(stream)
             for key in declared or ():
                 place = component.node.place if component else Place("")
@@ -74,7 +78,7 @@ class Flow:
 
     def may_have(self, key: str) -> bool:
         """Whether a data set may yield a key that the file does not name."""
-        return self.stream(key) in self.open
+        return ANY in self.open or self.stream(key) in self.open
 
     def check_reads(
         self, component: Component, uses: Sequence[Use], when: When, later: Sequence[Run], given: Collection[str] = ()
@@ -105,7 +109,7 @@ class Flow:
     def check_writes(self, component: Component, when: When) -> Iterator[Fault]:
         """Faults of the keys that one component writes. The keys exist from here on."""
         if component.kind == "injectors" and component.entry is None and not component.writes:
-            self.open.add(TRAIN)  # Its faulty `out` is reported already; readers of the key are not to blame.
+            self.open.add(ANY)  # Its faulty `out` is reported already; readers of the key are not to blame.
         for use in component.writes:
             for writer in self.writers.get(use.name, []):
                 clash = (writer.when & when & self.during).first()
@@ -182,7 +186,9 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
 
 def _flows(config: Config, during: When = ALWAYS) -> dict[str, Flow]:
     """The dataflow of each step: that of the iteration, which also has the name "", or one of its own."""
-    shared = Flow.of_data(config, {name: name for name in fed(config)}, during, partial(_in_another_step, config))
+    shared = Flow.of_data(
+        config, {name: name for name in (TRAIN, *fed(config))}, during, partial(_in_another_step, config)
+    )
     flows = {"": shared}
     for step in config.steps.values():
         own, elsewhere = step.section.streams, partial(_in_the_iteration, config, step)
@@ -219,7 +225,7 @@ def _not_evaluated(config: Config, evaluation: EvaluationConfig, key: str) -> st
         return ""
     data = evaluation.section.data
     return (
-        f"An evaluation reads data.{data} in place of `train`, and in place of the one stream in the `data` of a step. "
+        f"The steps of an evaluation read data.{data} in place of `train`, and of the one stream in their own `data`.\n"
         f"Fix: evaluate other steps, or compute what you need in `evaluate.{evaluation.name}.injectors`."
     )
 

@@ -11,9 +11,10 @@ from artschool.cost.hardware import Gpu, find_gpu
 from artschool.cost.model import Seconds, can_hide, seconds_of
 from artschool.errors import ArtschoolError
 from artschool.trace.fake import is_about_missing_values
+from artschool.trace.first_batches import batch_size
 from artschool.trace.measure import Measured, measure
 from artschool.trace.memory import Memory
-from artschool.trace.trace import batch_size, trace
+from artschool.trace.trace import trace
 from artschool.trace.work import Work
 
 USABLE = 0.9

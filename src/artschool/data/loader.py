@@ -236,7 +236,11 @@ class Loader:
         if not length:
             raise DataError(f"{self.bad.where}: the data set is empty (its length is 0)")
         positions = [Position(0, index) for index in range(min(count, length))]
-        return next(replace(self, workers=0).load([positions], torch.device("cpu")))
+        return next(self.here([positions]))
+
+    def here(self, sampler: Iterable[list[Position]]) -> Generator[dict[str, Any]]:
+        """Load the batches of a sampler in this process. Raises what `load` raises."""
+        return replace(self, workers=0).load(sampler, torch.device("cpu"))
 
 
 def length_of(dataset: Any, name: str) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from artschool.engine.resume_report import ResumeReport, differences, value_at
 from artschool.engine.run_state import RunState, samples_after
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
-from artschool.engine.streams import Stream
 from artschool.storage.checkpoint_store import Checkpoint
 
 Meters = list[dict[str, tuple[float, float]]]
@@ -238,26 +237,26 @@ def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
 def _changes_of_data(run: RunState, state: Mapping[str, Any]) -> list[str]:
     """Other numbers of samples than before, a line for each data set."""
     then, now = state["data"], _data(run)
-    lines: list[str] = []
-    for name, stream in run.streams.by_name.items():
-        before = then if name == TRAIN else then.get("streams", {}).get(name)
-        if before is not None:
-            lines += _changes_of_stream(stream, before, state["iteration"])
-    return lines + [
-        f"evaluate.{name}: {length} samples -> {now['evaluations'][name]} samples"
-        for name, length in then.get("evaluations", {}).items()
-        if now["evaluations"].get(name, length) != length
+    before = {TRAIN: then, **then.get("streams", {})}
+    both = [(before[name], stream) for name, stream in run.streams.by_name.items() if name in before]
+    return [
+        *(
+            f"data.{stream.name}: {known['length']} samples -> {stream.batches.length} samples"
+            for known, stream in both
+            if known["length"] != stream.batches.length
+        ),
+        *(
+            f"evaluate.{name}: {length} samples -> {now['evaluations'][name]} samples"
+            for name, length in then.get("evaluations", {}).items()
+            if now["evaluations"].get(name, length) != length
+        ),
+        *(
+            f"data.{stream.name}: iteration {state['iteration']} is now in epoch {stream.batches.epoch(stream.given)}, "
+            "in an order of its own"
+            for known, stream in both
+            if (known["length"], known["batch_size"]) != (stream.batches.length, stream.batches.batch_size)
+        ),
     ]
-
-
-def _changes_of_stream(stream: Stream, before: Mapping[str, int], iteration: int) -> Iterator[str]:
-    """What is different about a stream that has had another number of samples, or another batch size."""
-    path, batches = f"data.{stream.name}", stream.batches
-    if before["length"] != batches.length:
-        yield f"{path}: {before['length']} samples -> {batches.length} samples"
-    if before["length"] != batches.length or before["batch_size"] != batches.batch_size:
-        epoch = batches.epoch(stream.given)
-        yield f"{path}: iteration {iteration} is now in epoch {epoch}, in an order of its own"
 
 
 def _given(state: Mapping[str, Any]) -> dict[str, int]:

@@ -98,7 +98,7 @@ def _names(path: Sequence[str], node: Node | None, option: Option | None) -> lis
         return []
     role = option.role.role if option.role is not None else None
     is_name = role in (Role.KEY, Role.NETWORK) or (
-        path[0] == "evaluate" and len(path) > 2 and path[2] in ("steps", "data")
+        path[0] in ("evaluate", "steps") and len(path) > 2 and path[2] in ("steps", "data")
     )
     return list(dict.fromkeys(name for name in names_in(node.masked()) if name != "_")) if is_name else []
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from artschool.config.data_keys import declared_keys
 from artschool.config.flow import components_of
+from artschool.config.streams import TRAIN, key_in, keys_of, read_by, replaced_by, stream_of, streams
 from artschool.config.structure import Component, Config, EvaluationConfig
 from artschool.config.when import ALWAYS, When
 from artschool.errors import nearest
@@ -18,7 +19,7 @@ GatedComponent = tuple[Component, When]
 def key_usages(config: Config, key: str) -> list[Usage | UsageGroup]:
     """The writers and readers of a key: those of training, then those of each evaluation that uses it."""
     components = _training(config)
-    writers = [*_data_writer(config, key, "train"), *_writers(key, components)]
+    writers = [*_data_writer(config, key, _trained_on(config)), *_writers(key, components)]
     readers = list(_readers(key, components))
     if readers and not writers:
         writers = [Usage(UsageKind.WRITTEN_BY, remark=f"nothing. {nearest(key, training_keys(config))}".strip())]
@@ -37,14 +38,14 @@ def _usages_in_evaluations(config: Config, key: str) -> Iterator[UsageGroup]:
         components = _evaluation(config, evaluation)
         usages = [*_writers(key, components), *_readers(key, components)]
         if usages:  # No group for a key that only the data set writes.
-            data = _data_writer(config, key, evaluation.section.data)
+            data = _data_writer(config, key, _evaluated_on(config, evaluation))
             yield UsageGroup(f"evaluate {evaluation.name}", (*data, *usages))
 
 
 def training_keys(config: Config) -> list[str]:
     """The keys that something writes in training."""
     written = [use.name for component, _ in _training(config) for use in component.writes]
-    return [*written, *(declared_keys(config.data.get("train")) or ())]
+    return [*written, *keys_of(config, streams(config))]
 
 
 def _training(config: Config) -> list[GatedComponent]:
@@ -65,10 +66,26 @@ def _parts_of_evaluation(evaluation: EvaluationConfig) -> list[GatedComponent]:
     return [(part, ALWAYS) for part in (*evaluation.injectors.values(), *evaluation.metrics.values())]
 
 
-def _data_writer(config: Config, key: str, data: str) -> list[Usage]:
-    """The data set as the writer of a key that it declares."""
-    is_declared = key in (declared_keys(config.data.get(data)) or ())
-    return [Usage(UsageKind.WRITTEN_BY, (f"data.{data}",))] if is_declared else []
+def _trained_on(config: Config) -> dict[str, str]:
+    """The data set of each stream."""
+    return {name: name for name in streams(config)}
+
+
+def _evaluated_on(config: Config, evaluation: EvaluationConfig) -> dict[str, str]:
+    """The data set that an evaluation reads in place of each stream."""
+    return dict.fromkeys(replaced_by(config, evaluation), evaluation.section.data)
+
+
+def _data_writer(config: Config, key: str, sources: Mapping[str, str]) -> list[Usage]:
+    """The data set as the writer of a key that it declares.
+
+    Args:
+        sources: The data set of each stream.
+    """
+    stream = stream_of(key, config)
+    data = config.data.get(sources.get(stream, ""))
+    is_declared = data is not None and key in (key_in(stream, own) for own in declared_keys(data) or ())
+    return [Usage(UsageKind.WRITTEN_BY, (data.path,))] if data is not None and is_declared else []
 
 
 def _writers(key: str, components: Iterable[GatedComponent]) -> Iterator[Usage]:
@@ -141,12 +158,16 @@ def step_usages(config: Config, name: str) -> list[Usage]:
     """The networks that a step trains and calls, when it runs, and the evaluations that run it too."""
     step, order = config.steps[name], list(config.steps)
     trained = step.section.trained
-    turn = f"step {order.index(name) + 1} of {len(order)} in each iteration"
+    repeat = step.section.repeat
+    turn = f"step {order.index(name) + 1} of {len(order)} in each iteration" + (f", {repeat} times" * (repeat > 1))
     called = {use.name for component, _ in components_of(step) for use in component.networks} - set(trained)
     usages = [
         Usage(UsageKind.TRAINS, tuple(f"networks.{network}" for network in trained)),
         Usage(UsageKind.RUNS, gate=step.section.trains_when, remark=turn),
     ]
+    if step.section.streams:
+        parts = tuple(f"data.{stream}" for stream in step.section.streams)
+        usages.append(Usage(UsageKind.READS, parts, remark="a fresh batch each time that it runs"))
     if called:
         usages.append(Usage(UsageKind.CALLS, tuple(f"networks.{network}" for network in sorted(called))))
     for evaluation in config.evaluations.values():
@@ -159,11 +180,17 @@ def data_usages(config: Config, name: str) -> list[Usage]:
     """The keys that a data set yields, and the steps and evaluations that read them."""
     keys = declared_keys(config.data.get(name))
     yields = Usage(UsageKind.YIELDS, tuple(keys)) if keys is not None else _UNDECLARED
-    readers = ["the steps"] if name == "train" else []
+    readers = ["the steps"] if name == TRAIN else [f"steps.{step}" for step in _steps_on(config, name)]
     readers += [
         f"evaluate.{evaluation.name}" for evaluation in config.evaluations.values() if evaluation.section.data == name
     ]
     return [yields, *(Usage(UsageKind.READ_BY, (reader,)) for reader in readers or ["nothing"])]
+
+
+def _steps_on(config: Config, stream: str) -> list[str]:
+    """The steps that read a stream other than `train`."""
+    steps = config.steps.values()
+    return [s.name for s in steps if stream in {*s.section.streams, *(stream_of(key, config) for key in read_by(s))}]
 
 
 _UNDECLARED = Usage(UsageKind.YIELDS, remark="keys that are known only when it is loaded")
@@ -201,10 +228,13 @@ def _writers_for(config: Config, component: Component, key: str) -> list[Usage]:
     section, name = component.path.split(".")[:2]
     if section == "evaluate" and name in config.evaluations:
         evaluation = config.evaluations[name]
-        data, components = evaluation.section.data, _evaluation(config, evaluation)
+        sources, components = _evaluated_on(config, evaluation), _evaluation(config, evaluation)
+    elif section == "steps" and (own := config.steps[name]).section.streams:
+        sources, components = {stream: stream for stream in own.section.streams}, [*components_of(own)]
     else:
-        data, components = "train", _training(config)
-    return [*_data_writer(config, key, data), *_writers(key, components)]
+        shared = (step for step in config.steps.values() if not step.section.streams)
+        sources, components = _trained_on(config), [run for step in shared for run in components_of(step)]
+    return [*_data_writer(config, key, sources), *_writers(key, components)]
 
 
 def all_components(config: Config) -> Iterator[GatedComponent]:

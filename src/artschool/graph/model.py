@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from artschool.config.data_keys import declared_keys
+from artschool.config.streams import fed, key_in, replaced_by, stream_of
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.when import ALWAYS
 from artschool.config.write import dump
@@ -111,16 +112,22 @@ class Dataflow:
 
 
 def dataflow(
-    config: Config, shapes: Mapping[str, str] | None = None, evaluated: Mapping[str, Mapping[str, str]] | None = None
+    config: Config,
+    shapes: Mapping[str, str] | None = None,
+    evaluated: Mapping[str, Mapping[str, str]] | None = None,
+    own: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Dataflow:
     """The dataflow of a checked file.
 
     Args:
         shapes: Shape and type of the keys of training, by key.
         evaluated: The same for each evaluation, by its name.
+        own: The same for each step that runs on batches of its own.
     """
     builder = _Builder(config)
     known = {(lane, key): kind for lane in range(builder.num_training) for key, kind in (shapes or {}).items()}
+    for lane, name in enumerate(config.steps, 1):
+        known |= {(lane, key): kind for key, kind in (own or {}).get(name, {}).items()}
     for offset, name in enumerate(config.evaluations):
         lane = builder.num_training + offset
         known |= {(lane, key): kind for key, kind in (evaluated or {}).get(name, {}).items()}
@@ -136,22 +143,30 @@ class _Builder:
         self.calls: list[GraphCall] = []
         self.edges: list[Edge] = []
         self._writers: dict[str, list[GraphCall]] = {}
-        train = config.data["train"]
-        parts = [part for step in config.steps.values() for part in step.parts_when(training=True)]
-        self._data(train, 0, (use.name for part in parts for use in part.reads))
+        shared = [step for step in config.steps.values() if not step.section.streams]
+        readers = [part for step in shared for part in step.parts_when(training=True)]
+        self._data(config, {name: name for name in fed(config)}, 0, readers)
         for step in config.steps.values():
-            self._step(step)
+            self._step(config, step)
         self.num_training = len(self.lanes)
         for evaluation in config.evaluations.values():
             self._evaluation(config, evaluation)
 
-    def _step(self, step: StepConfig) -> None:
-        when = step.section.trains_when
-        detail = f"trains {', '.join(step.section.trained)}" + (f", {when}" if when != ALWAYS else "")
-        self.lanes.append(Lane(f"step {step.name}", detail, tuple(step.section.trained)))
+    def _step(self, config: Config, step: StepConfig) -> None:
+        section = step.section
+        when, own, times = section.trains_when, section.streams, section.repeat
+        detail = f"trains {', '.join(section.trained)}" + (f", {when}" if when != ALWAYS else "")
+        detail += f", on fresh batches of {', '.join(own)}" if own else ""
+        detail += f", {times} times in an iteration" if times > 1 else ""
+        self.lanes.append(Lane(f"step {step.name}", detail, tuple(section.trained)))
+        shared, lane = self._writers, len(self.lanes) - 1
+        if own:
+            self._writers = {}
+            self._data(config, {name: name for name in own}, lane, step.parts_when(training=True))
         for part in step.parts_when(training=True):
-            self._call(part, len(self.lanes) - 1)
+            self._call(part, lane)
         self._weights(step)
+        self._writers = shared
 
     def _weights(self, step: StepConfig) -> None:
         """The edges to losses of the keys of their weights, which may be written after the losses have run."""
@@ -169,15 +184,22 @@ class _Builder:
         steps = [config.steps[name] for name in section.steps]
         shared = [part for step in steps for part in step.parts_when(training=False)]
         self._writers = {}
-        self._data(config.data[section.data], lane, (use.name for part in (*shared, *parts) for use in part.inputs))
+        self._data(config, dict.fromkeys(replaced_by(config, evaluation), section.data), lane, (*shared, *parts))
         for part in (*shared, *parts):
             self._call(part, lane, config.averages_in(evaluation))
 
-    def _data(self, component: Component, lane: int, read: Iterable[str]) -> None:
-        keys = declared_keys(component)
-        call = _graph_call(component, lane, 0)
-        call.outputs = list(dict.fromkeys(read if keys is None else keys))
-        self._add(call)
+    def _data(self, config: Config, sources: Mapping[str, str], lane: int, readers: Iterable[Component]) -> None:
+        """Add the data set of each stream. One that does not declare its keys has those that are read."""
+        read = [use.name for part in readers for use in part.reads]
+        outputs: dict[str, list[str]] = {}
+        for stream, name in sources.items():
+            keys = declared_keys(config.data[name])
+            own = [key for key in read if stream_of(key, config) == stream]
+            outputs.setdefault(name, []).extend(own if keys is None else [key_in(stream, key) for key in keys])
+        for number, (name, written) in enumerate(outputs.items()):
+            call = _graph_call(config.data[name], lane, number)
+            call.outputs = list(dict.fromkeys(written))
+            self._add(call)
 
     def _call(self, component: Component, lane: int, substitutes: Mapping[str, str] = MappingProxyType({})) -> None:
         call = _graph_call(component, lane, len(self.calls))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from artschool.config.data_keys import declared_keys
+from artschool.config.streams import keys_of, streams
 from artschool.config.structure import StepConfig
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
@@ -156,7 +156,7 @@ def swapped_real_and_fake(subject: Subject) -> Iterator[Fault]:
 
     It learns to prefer fakes, and the generator learns to make what looks least like the data.
     """
-    data = set(declared_keys(subject.config.data.get("train")) or ())
+    data = set(keys_of(subject.config, streams(subject.config)))
     for loss in subject.critic_losses:
         uses = {name: [u.name for u in loss.outer.reads if u.parameter == name] for name in ("real", "fake")}
         real, fake = uses["real"][:1], uses["fake"][:1]

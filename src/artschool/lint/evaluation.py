@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from artschool.config.streams import streams
 from artschool.config.structure import Component, EvaluationConfig
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
@@ -44,16 +45,16 @@ def judged_on_training_data(subject: Subject) -> Iterator[Fault]:
 
     It measures how well the networks remember them. Hold out some samples.
     """
-    train = subject.config.data.get("train")
+    trained = [subject.config.data[name] for name in streams(subject.config)]
     for evaluation in subject.config.evaluations.values():
         data = subject.config.data.get(evaluation.section.data)
-        if train is None or data is None:
-            continue
         place, path = place_of(evaluation.node, "data"), f"evaluate.{evaluation.name}.data"
-        if data is train:
+        if data is None:
+            continue
+        if data in trained:
             yield Fault(place, path, "is the data that the steps train on")
-        elif _samples(data) == _samples(train):
-            hint = f"See data.train at {place_of(train.node)}."
+        elif same := [stream for stream in trained if _samples(data) == _samples(stream)]:
+            hint = f"See {same[0].path} at {place_of(same[0].node)}."
             yield Fault(place, path, f"{evaluation.section.data!r} has the samples that the steps train on", hint)
 
 

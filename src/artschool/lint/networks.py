@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from artschool.config.component import Use
+from artschool.config.streams import streams_in
 from artschool.errors import Fault, Place
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import StepLoss, Subject, fault, has_role, option, place_of, type_name
@@ -44,16 +45,18 @@ def batch_norm_of_one(subject: Subject) -> Iterator[Fault]:
 
     Source: Wu and He 2018, arXiv:1803.08494, section 4.1.
     """
-    data, train = subject.config.data.get("train"), subject.config.sections.train
-    entry = data.entry if data is not None else None
-    if data is None or not isinstance(entry, DatasetEntry) or entry.batch_size >= 2 * train.accumulate:
-        return
+    parts = subject.config.sections.train.accumulate
     for network in subject.config.networks:
-        if subject.is_trained(network) and _has_batch_norm(subject, network):
-            parts = f" in {train.accumulate} micro-batches" if train.accumulate > 1 else ""
-            message = f"has batch norm, but trains on single samples: batch_size is {entry.batch_size}{parts}"
-            hint = f"See data.train.batch_size at {place_of(data.node, 'batch_size')}."
-            yield Fault(_network_place(subject, network), f"networks.{network}", message, hint)
+        if not subject.is_trained(network) or not _has_batch_norm(subject, network):
+            continue
+        streams = [streams_in(subject.config, step)[:1] for step in subject.trainers(network)]
+        for data in [subject.config.data[name] for names in streams for name in names if name in subject.config.data]:
+            if isinstance(data.entry, DatasetEntry) and data.entry.batch_size < 2 * parts:
+                cut = f" in {parts} micro-batches" if parts > 1 else ""
+                message = f"has batch norm, but trains on single samples: batch_size is {data.entry.batch_size}{cut}"
+                hint = f"See {data.path}.batch_size at {place_of(data.node, 'batch_size')}."
+                yield Fault(_network_place(subject, network), f"networks.{network}", message, hint)
+                break
 
 
 def squashed_logits(subject: Subject) -> Iterator[Fault]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from artschool.config.streams import streams
 from artschool.config.structure import Component
 from artschool.errors import Fault
 from artschool.lint.rule import rules_of
@@ -126,14 +127,17 @@ def parts_past_batch(subject: Subject) -> Iterator[Fault]:
 
     A micro-batch has at least one sample. Lower `accumulate`, or raise `batch_size`.
     """
-    train, data = subject.config.sections.train, subject.config.data.get("train")
-    size = data.entry.batch_size if data is not None and isinstance(data.entry, DatasetEntry) else None
+    train = subject.config.sections.train
     every = train.accumulate_every
-    for path, parts in (("accumulate", train.accumulate), ("accumulate_every.parts", every.parts if every else 1)):
-        if size is not None and parts > size:
-            place = place_of(subject.config.tree, "train", *path.split("."))
-            message = f"is {parts}, but a batch has {size} sample{'s' if size > 1 else ''}"
-            yield Fault(place, f"train.{path}", message, f"See data.train.batch_size at {_size_place(subject)}.")
+    for name in streams(subject.config):
+        entry, node = subject.config.data[name].entry, subject.config.data[name].node
+        size = entry.batch_size if isinstance(entry, DatasetEntry) else None
+        for path, parts in (("accumulate", train.accumulate), ("accumulate_every.parts", every.parts if every else 1)):
+            if size is not None and parts > size:
+                place = place_of(subject.config.tree, "train", *path.split("."))
+                message = f"is {parts}, but a batch has {size} sample{'s' if size > 1 else ''}"
+                hint = f"See data.{name}.batch_size at {place_of(node, 'batch_size')}."
+                yield Fault(place, f"train.{path}", message, hint)
 
 
 def slow_average(subject: Subject) -> Iterator[Fault]:
@@ -177,17 +181,15 @@ def _couples_decay(optimizer: Component) -> bool:
 
 
 def _updates(subject: Subject, step: str) -> int:
-    when = subject.config.steps[step].section.trains_when & subject.during
+    section = subject.config.steps[step].section
+    when = section.trains_when & subject.during
     first = when.first()
-    return 0 if first is None or when.before is None else (when.before - first) // when.every + 1
+    iterations = 0 if first is None or when.before is None else (when.before - first) // when.every + 1
+    return iterations * section.repeat
 
 
 def _decay_for(updates: int) -> str:
     return f"{1 - 10 / max(updates, 20):.3g}"
-
-
-def _size_place(subject: Subject) -> object:
-    return place_of(subject.config.data["train"].node, "batch_size")
 
 
 RULES = rules_of(

@@ -139,9 +139,11 @@ def print_plan(console: Console, run: RunState) -> None:
     for step in run.steps:
         when = run.sections.steps[step.graph.name].trains_when
         gate = "" if when == ALWAYS else f", {when}"
-        lines.append(("step", step.graph.name, f"trains {', '.join(step.networks)}{gate}"))
-    batches = run.data.batches
-    lines.append(("data", "train", f"{batches.length:,} samples in batches of {batches.batch_size}"))
+        fresh = f", on fresh batches of {', '.join(step.data)}" if step.data else ""
+        times = f", {step.repeat} times" if step.repeat > 1 else ""
+        lines.append(("step", step.graph.name, f"trains {', '.join(step.networks)}{gate}{fresh}{times}"))
+    for name, stream in run.streams.by_name.items():
+        lines.append(("data", name, f"{stream.batches.length:,} samples in batches of {stream.batches.batch_size}"))
     for evaluation in run.evaluations:
         every = f"every {evaluation.every} iterations and at the end" if evaluation.every else "at the end"
         lines.append(("evaluate", evaluation.name, f"{evaluation.batches.length:,} samples, {every}"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from artschool.config.streams import streams
 from artschool.config.structure import StepConfig
 from artschool.errors import Place
-from artschool.profiling.parts import BACKWARD, EXCHANGE, LOG, OPTIMIZER, WAIT, Part
+from artschool.profiling.parts import BACKWARD, EXCHANGE, LOG, OPTIMIZER, Part, waiting_for
 from artschool.profiling.report import Hint, Profile
 
 WAITING = 0.1
@@ -33,7 +33,7 @@ def hints(profile: Profile) -> list[Hint]:
 def _more_workers(profile: Profile) -> Iterator[Hint]:
     for name in streams(profile.config):
         data = profile.config.data[name]
-        share = profile.share(*(part for part in profile.root.below(WAIT) if part.path == data.path))
+        share = profile.share(*profile.root.below(waiting_for(name)))
         workers: int = getattr(data.entry, "workers", 0)
         most = max(1, profile.machine.num_cpus // profile.num_processes)
         more = min(most, max(2, 2 * workers))

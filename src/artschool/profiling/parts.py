@@ -9,10 +9,16 @@ from typing import Any, Protocol
 
 import torch
 
+from artschool.config.streams import TRAIN
 from artschool.errors import Place
 
 ITERATION, WAIT, COPY, BACKWARD = "iteration", "wait for data", "copy to the device", "backward"
 EXCHANGE, OPTIMIZER, LOG = "exchange", "optimizer", "log"
+
+
+def waiting_for(stream: str) -> str:
+    """The name of the part that waits for a batch of a stream."""
+    return WAIT if stream == TRAIN else f"{WAIT}.{stream}"
 
 
 @dataclass(eq=False)

@@ -26,7 +26,7 @@ from artschool.profiling.hints import hints
 from artschool.profiling.instrument import instrumented
 from artschool.profiling.machine import machine_of
 from artschool.profiling.measures import Clock, Counter, CudaClock, HostClock
-from artschool.profiling.parts import WAIT, Measure, Recorder
+from artschool.profiling.parts import Measure, Recorder, waiting_for
 from artschool.profiling.report import Profile
 
 TRACED = 2
@@ -174,7 +174,7 @@ class _Session:
         def waited(loaded: Generator[dict[str, Any]]) -> Generator[dict[str, Any]]:
             with closing(loaded):
                 while True:
-                    with self._recorder.part(WAIT, data.path, data.node.place):
+                    with self._recorder.part(waiting_for(stream.name), data.path, data.node.place):
                         batch = next(loaded, None)
                     if batch is None:
                         return

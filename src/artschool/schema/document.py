@@ -45,6 +45,9 @@ def json_schema(names: Names = Names(), *, base: Node | None = None) -> dict[str
     root = ModelSchemas(definitions, components.marked, is_whole).schema(sections.FileSections, "section")
     evaluation = definitions["section.EvaluationSection"]["properties"]
     evaluation["data"] |= name_schema(names.data)
+    step = definitions["section.StepSection"]["properties"]
+    step["data"] = {**name_schema(names.data), **step["data"]}
+    step["data"]["items"] |= name_schema(names.data)
     evaluation["steps"]["items"] |= name_schema(names.steps)
     definitions["section.KeepBestSection"]["properties"]["metric"] |= name_schema(names.metrics)
     for section, needed in REQUIRED_BY_CHECK.items() if is_whole else ():

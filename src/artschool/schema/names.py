@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from artschool.config.component import ComponentReader, mappings
 from artschool.config.data_keys import declared_keys
 from artschool.config.source import Node
+from artschool.config.streams import key_in
 from artschool.schema.alternatives import Schema
 
 SNIPPET_NAME = re.compile(r"[\w./-]+")
@@ -30,7 +31,12 @@ def names_of(tree: Node) -> Names:
     """The names that a file defines. The file may have faults."""
     reader = ComponentReader()
     data = reader.components("datasets", tree, "data")
-    keys = {key for component in data.values() for key in declared_keys(component) or ()}
+    keys = {
+        name
+        for stream, component in data.items()
+        for key in declared_keys(component) or ()
+        for name in (key, key_in(stream, key))
+    }
     metrics = set()
     for section in ("steps", "evaluate"):
         for name, node in mappings(tree, section):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from artschool.config.sections import TrainSection
 from artschool.config.streams import TRAIN
@@ -12,6 +11,7 @@ from artschool.data.examples import resized
 from artschool.data.sampler import Batches
 from artschool.engine.streams import Part, Streams
 from artschool.errors import ConfigError, Fault
+from artschool.trace.first_batches import Samples
 
 
 def refuse_small_batches(config: Config, name: str, batches: Batches, processes: int) -> None:
@@ -36,11 +36,10 @@ def refuse_small_batches(config: Config, name: str, batches: Batches, processes:
 
 
 class TracedBatches:
-    """Batches of the sizes that training has, made of some samples of each stream.
+    """Batches of the sizes that training has.
 
     Args:
         train: The section `train`.
-        samples: Some samples of each data set.
         iterations: The number of iterations of the run.
         world_size: The number of processes that share a batch.
     """
@@ -49,13 +48,11 @@ class TracedBatches:
         self,
         train: TrainSection,
         streams: Streams,
-        samples: Mapping[str, Mapping[str, Any]],
         iterations: int,
         world_size: int,
     ) -> None:
         self._train = train
         self._streams = streams
-        self._samples = samples
         self._whole: dict[str, int] = {}
         self._last: dict[str, int] = {}
         for name, stream in streams.by_name.items():
@@ -76,9 +73,9 @@ class TracedBatches:
         parts = min(self._train.num_micro_batches(iteration), *whole.values())
         return {name: max(1, size // parts) if is_small else -(-size // parts) for name, size in whole.items()}
 
-    def parts(self, sizes: Mapping[str, int], count: int, processes: int = 1) -> dict[str, Part]:
-        """A batch of `count` micro-batches of these sizes in each of some processes, by stream."""
-        batches = {name: resized(self._samples[name], count * size) for name, size in sizes.items()}
+    def parts(self, samples: Samples, sizes: Mapping[str, int], count: int, processes: int = 1) -> dict[str, Part]:
+        """A batch by stream, made of some samples: `count` micro-batches of these sizes in each of some processes."""
+        batches = {name: resized(samples[name], count * size) for name, size in sizes.items()}
         return {
             name: Part(self._streams.by_name[name].named(batch), count * sizes[name] * processes)
             for name, batch in batches.items()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,7 +51,7 @@ class Gradients:
     Args:
         components: All components by path.
         modules: Networks, averages and components that are modules, by name, in this order.
-        keys: Every key that was written, as first written.
+        keys: Returns every key that was written in the dataflow of the current step, as first written.
 
     Attributes:
         reached: What each loss reaches, by the loss's path.
@@ -64,7 +64,10 @@ class Gradients:
     """
 
     def __init__(
-        self, components: Mapping[str, Component], modules: dict[str, nn.Module], keys: Mapping[str, TracedKey]
+        self,
+        components: Mapping[str, Component],
+        modules: dict[str, nn.Module],
+        keys: Callable[[], Mapping[str, TracedKey]],
     ) -> None:
         self.reached: dict[str, Reach] = {}
         self.faults: list[Fault] = []
@@ -144,7 +147,7 @@ class Gradients:
         names = " and ".join(f"'{name}'" for name in step.networks)
         message = f"reaches no parameter of {names}, which the step trains"
         component = self._components[call.path]
-        loss = UnreachedLoss(component, value, functions, step.networks, self._calls, self._components, self._keys)
+        loss = UnreachedLoss(component, value, functions, step.networks, self._calls, self._components, self._keys())
         reason = explain_unreached(loss)
         return Fault(call.place, call.path, message, reason.text, f"{step.graph.name}: {message}: {reason.cause}")
 

@@ -32,9 +32,10 @@ from artschool.engine.update import Update
 from artschool.trace.batch_sizes import TracedBatches
 from artschool.trace.cuda_autocast import cuda_autocast
 from artschool.trace.fake import fake_tensors
+from artschool.trace.first_batches import MAX_SAMPLES, batch_size
 from artschool.trace.memory import OPTIMIZER, LiveBytes, Memory
 from artschool.trace.regimes import regimes
-from artschool.trace.trace import MAX_SAMPLES, batch_size, checkpoint_bytes, checkpoints_kept
+from artschool.trace.trace import checkpoint_bytes, checkpoints_kept
 from artschool.trace.work import Work, WorkCounter
 
 AVERAGES_UPDATE = "averages"
@@ -115,7 +116,7 @@ class _Measurement:
     ) -> None:
         self._config = config
         self._run = run
-        self._batches = TracedBatches(config.sections.train, run.streams, batches, run.iterations, processes)
+        self._batches = TracedBatches(config.sections.train, run.streams, run.iterations, processes)
         self._samples_of = batches
         self._samples = samples
         self._bytes: Counter[str] = Counter()
@@ -159,7 +160,7 @@ class _Measurement:
         sizes, parts = self._sizes(streams, iteration), self._config.sections.train.num_micro_batches(iteration)
         for name, size in sizes.items():
             self._bytes[name] = max(self._bytes[name], parts * size * _bytes_of_a_sample(self._samples_of[name]))
-        return self._batches.parts(sizes, parts, self._found.processes)
+        return self._batches.parts(self._samples_of, sizes, parts, self._found.processes)
 
     def _bytes_of_batches(self) -> int:
         """The bytes of the batches of an iteration, and of those that a step takes for itself, where they are most."""

@@ -44,7 +44,8 @@ class Observer:
         real: Whether tensors have values.
 
     Attributes:
-        keys: Every key that was written, as first written.
+        scope: The step that runs on batches of its own. "": the others.
+        scopes: Every key that was written, as first written, by scope and key.
         gradients: Where the gradient of each loss goes.
         callers: The path of the first component that called each network.
         changes: Faults of components that changed a value in place.
@@ -54,11 +55,17 @@ class Observer:
         self.components = components
         self.modules = modules
         self.real = real
-        self.keys: dict[str, TracedKey] = {}
+        self.scope = ""
+        self.scopes: dict[str, dict[str, TracedKey]] = {"": {}}
         self.changes: list[Fault] = []
         self._missing: dict[str, Fault] = {}
         self.callers: dict[str, str] = {}
-        self.gradients = Gradients(components, modules, self.keys)
+        self.gradients = Gradients(components, modules, lambda: self.keys)
+
+    @property
+    def keys(self) -> dict[str, TracedKey]:
+        """The keys of the current scope."""
+        return self.scopes.setdefault(self.scope, {})
 
     def begin(self, batch: Mapping[str, Any], sources: Mapping[str, Component]) -> None:
         """Start with a batch of streams, each of which has a data set."""

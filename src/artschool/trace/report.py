@@ -22,6 +22,7 @@ class Trace:
     Attributes:
         regimes: The first iteration of each regime.
         keys: The keys that training writes.
+        steps: The keys of each step that runs on batches of its own.
         evaluations: The keys that evaluations write, by evaluation and key.
         reached: The parameters that each loss gives a gradient, by the path of the loss.
         networks: The networks. Their parameters have no values unless `real`.
@@ -36,6 +37,7 @@ class Trace:
 
     regimes: list[int]
     keys: Mapping[str, TracedKey]
+    steps: Mapping[str, Mapping[str, TracedKey]]
     evaluations: Mapping[str, Mapping[str, TracedKey]]
     reached: Mapping[str, Reach]
     networks: Mapping[str, nn.Module]

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,11 +23,11 @@ from artschool.data.seeds import derive, forked_rng
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, DataError, Fault
 from artschool.read.check import in_reading_order
-from artschool.registry.entries import DatasetEntry
 from artschool.trace.batch_sizes import refuse_small_batches
 from artschool.trace.child_process import in_child_process
 from artschool.trace.evaluations import TracedEvaluations, trace_evaluations
 from artschool.trace.fake import fake_tensors, is_about_missing_values
+from artschool.trace.first_batches import Samples, first_batches
 from artschool.trace.memory import OPTIMIZER
 from artschool.trace.observe import Untraceable
 from artschool.trace.pictures import picture_faults
@@ -38,21 +37,18 @@ from artschool.trace.scalars import notes_of_scalars
 from artschool.trace.training import TrainingTrace
 from artschool.trace.untrained import hidden_faults, untrained_faults
 
-MAX_SAMPLES = 32
-"""Maximum number of samples that are loaded to see their shapes. Larger batches repeat them."""
-
 
 @dataclass(frozen=True)
 class _Inputs:
     """What a trace needs besides the file.
 
     Attributes:
-        batches: Some samples of each data set.
+        batches: The samples of the trace.
         world_size: The number of processes that will share a batch.
     """
 
     loaders: Mapping[str, Loader]
-    batches: Mapping[str, Mapping[str, Any]]
+    batches: Sequence[Samples]
     world_size: int
 
 
@@ -90,10 +86,10 @@ def trace(config: Config, processes: int | None = None) -> Trace:
         for name in streams(config):
             batches_of_stream = batches_of(config.data[name], loaders[name], training=True)
             refuse_small_batches(config, name, batches_of_stream, world_size)
-        batches = {name: loader.first(min(MAX_SAMPLES, batch_size(config, name))) for name, loader in loaders.items()}
-        found = _trace_inputs(config, _Inputs(loaders, batches, world_size))
-        found.notes[:0] = remarks
-        found.warnings += dict.fromkeys(range_warnings(config, batches, found.networks, found.keys))
+        batches = first_batches(config, loaders)
+        found = _trace_inputs(config, _Inputs(loaders, batches.sets, world_size))
+        found.notes[:0] = [*remarks, *batches.notes]
+        found.warnings += dict.fromkeys(range_warnings(config, batches.sets[0], found.networks, found.keys))
         return found
 
 
@@ -140,7 +136,7 @@ def _traced_meanwhile(
     if not training.run.evaluations:
         yield TracedEvaluations
         return
-    evaluate = partial(trace_evaluations, config, training.run, inputs.batches, training)
+    evaluate = partial(trace_evaluations, config, training.run, inputs.batches[0], training)
     with in_child_process(evaluate) as result:
         yield result
 
@@ -161,6 +157,7 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
     return Trace(
         regimes=training.iterations,
         keys=training.observer.keys,
+        steps={name: keys for name, keys in training.observer.scopes.items() if name},
         evaluations=evaluations.keys,
         reached=training.observer.gradients.reached,
         networks=training.run.networks,
@@ -203,13 +200,6 @@ def _refuse_lazy_modules(config: Config, run: Run) -> None:
             message = "cannot be traced: it has lazy modules, whose shapes depend on the first batch"
             hint = "Fix: give the modules their sizes, or train with --no-trace."
             raise ConfigError(Fault(config.networks[name].node.place, f"networks.{name}", message, hint))
-
-
-def batch_size(config: Config, name: str) -> int:
-    """The number of samples of a batch of a data set, over all processes."""
-    entry = config.data[name].entry
-    assert isinstance(entry, DatasetEntry)
-    return entry.batch_size
 
 
 def _merged_by_cause(faults: Sequence[Fault]) -> list[Fault]:

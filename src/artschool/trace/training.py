@@ -21,6 +21,7 @@ from artschool.engine.train_step import TrainStep
 from artschool.errors import ConfigError, Fault, FaultKind
 from artschool.trace.batch_sizes import TracedBatches
 from artschool.trace.fake import is_about_missing_values
+from artschool.trace.first_batches import Samples
 from artschool.trace.memory import LiveBytes, Memory
 from artschool.trace.observe import Observer, Untraceable, components_of_file, describe_error, observe
 from artschool.trace.regimes import regimes, representatives
@@ -34,7 +35,7 @@ class TrainingTrace:
     """Trains the steps of a run, without updates that depend on values, and records what happens.
 
     Args:
-        samples: Some samples of each data set; micro-batches are made of repetitions of them.
+        samples: Sets of some samples of each data set; micro-batches are made of repetitions of them.
         world_size: The number of processes that will share a batch.
         real: Whether tensors have values.
 
@@ -46,13 +47,12 @@ class TrainingTrace:
         world_size: The number of processes that will share a batch.
     """
 
-    def __init__(
-        self, config: Config, run: Run, samples: Mapping[str, Mapping[str, Any]], world_size: int, *, real: bool
-    ) -> None:
+    def __init__(self, config: Config, run: Run, samples: Sequence[Samples], world_size: int, *, real: bool) -> None:
         self.run = run
         self.world_size = world_size
         self._config = config
-        self._batches = TracedBatches(config.sections.train, run.streams, samples, run.iterations, world_size)
+        self._samples = samples
+        self._batches = TracedBatches(config.sections.train, run.streams, run.iterations, world_size)
         averages = {f"{name}.ema": ema.module for name, ema in run.emas.items()}
         modules = {**run.networks, **averages, **run.modules}
         self.observer = Observer(components_of_file(config), modules, real=real)
@@ -140,7 +140,12 @@ class TrainingTrace:
         )
 
     def _iterate(self, iteration: int, *, is_small: bool = False) -> None:
-        """Run one iteration with its largest or its smallest micro-batches. The first fault ends it."""
+        """Run one iteration with its largest or its smallest micro-batches of each set of samples."""
+        for samples in self._samples:
+            self._iterate_on(samples, iteration, is_small=is_small)
+
+    def _iterate_on(self, samples: Samples, iteration: int, *, is_small: bool) -> None:
+        """Run one iteration. The first fault ends it."""
         run, context = self.run, self.run.context
         run.iteration = context.iteration = iteration
         context.training = True
@@ -151,10 +156,10 @@ class TrainingTrace:
         def take(streams: Sequence[str]) -> dict[str, Part]:
             sizes.clear()
             sizes.update(self._batches.sizes(streams, iteration, is_small=is_small))
-            parts = self._batches.parts(sizes, count)
-            values = {key: value for part in parts.values() for key, value in part.values.items()}
+            shown = self._batches.parts(samples, sizes, 1).values()
+            values = {key: value for part in shown for key, value in part.values.items()}
             self.observer.begin(values, {name: self._config.data[name] for name in streams})
-            return parts
+            return self._batches.parts(samples, sizes, count)
 
         try:
             self._update_for_step(iteration)
@@ -212,6 +217,7 @@ class TrainingTrace:
         self._live.start()
         known_faults = len(self.faults)
         moved: list[str] = []
+        self.observer.scope = step.graph.name if step.data else ""
         try:
             for own in islice(step.batches(states), min(2, step.repeat)):  # The second one meets what the first left.
                 moved += step.run(own, self.run.context)
@@ -225,6 +231,7 @@ class TrainingTrace:
             self._judge_error(error, step, iteration)
         finally:
             self._step = None
+            self.observer.scope = ""
             gradients.hidden.record_backward()
         self.memory.of_step(step, self._live)
         return moved
