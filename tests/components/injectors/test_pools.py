@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from artschool import ranks
 from artschool.components.injectors.image_pool import ImagePool
 from artschool.components.injectors.queue import Queue
 from artschool.components.injectors.replay_buffer import ReplayBuffer
@@ -72,6 +73,14 @@ def test_a_pool_without_exchange_returns_what_it_gets() -> None:
     pool(rows(1, 2), at())
     assert pool(rows(3, 4), at()).flatten().tolist() == [3, 4]
     assert ImagePool()(rows(7), at(training=False)).tolist() == [[7]]
+
+
+def test_rows_of_pretended_processes_have_a_shape() -> None:
+    with ranks.pretended(2):
+        assert ImagePool(size=3)(rows(1, 2), at()).shape == (2, 1)
+        queue = Queue(size=8, shape=[1])
+        queue(rows(1, 2), at())
+        assert queue.count.item() == 4
 
 
 def test_a_replay_buffer_draws_rows_that_belong_together() -> None:
