@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Scheduled,
         StateError,
         Stopped,
+        all_gather,
         callbacks,
         datasets,
         injectors,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
         metrics,
         networks,
         optimizers,
+        reverse_gradient,
         schedules,
     )
 
@@ -67,6 +69,7 @@ __all__ = [
     "StateError",
     "Stopped",
     "__version__",
+    "all_gather",
     "callbacks",
     "datasets",
     "injectors",
@@ -77,6 +80,7 @@ __all__ = [
     "metrics",
     "networks",
     "optimizers",
+    "reverse_gradient",
     "schedules",
 ]
 

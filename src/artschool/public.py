@@ -1,5 +1,6 @@
 """The names that `artschool` offers: everything that a user or a plugin imports."""
 
+from artschool.components.injectors.reverse_gradient import reverse_gradient
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger, RunState
 from artschool.errors import (
@@ -12,6 +13,7 @@ from artschool.errors import (
     StateError,
     Stopped,
 )
+from artschool.ranks import all_gather
 from artschool.registry import (
     ComponentRole,
     callbacks,
@@ -57,6 +59,7 @@ __all__ = [
     "Scheduled",
     "StateError",
     "Stopped",
+    "all_gather",
     "callbacks",
     "datasets",
     "injectors",
@@ -67,5 +70,6 @@ __all__ = [
     "metrics",
     "networks",
     "optimizers",
+    "reverse_gradient",
     "schedules",
 ]

@@ -142,10 +142,12 @@ def mean(value: Tensor) -> Tensor:
 
 
 def gather(value: Value, group: Group = None) -> list[Value]:
-    """The values of all processes, by rank."""
+    """The values of all processes, by rank. Those of pretended processes are equal."""
     if world_size() == 1:
         return [value]
     values: list[Value] = [value] * world_size()
+    if dist.get_backend(group) == "fake":  # Nothing is sent, so there is nothing to unpack.
+        return values
     dist.all_gather_object(values, value, group=group)
     return values
 
@@ -174,6 +176,39 @@ def gather_rows(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(padded) for _ in counts]
     dist.all_gather(parts, padded)
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
+
+
+def all_gather(x: Tensor, *, gradient: bool = False) -> Tensor:
+    """The rows of the tensors of all processes, by rank.
+
+    Every process must call this, so a component does not call it in evaluations (`context.training` is False), where
+    one process may have fewer batches than another.
+
+    Args:
+        x: (B, ...). B may differ between processes.
+        gradient: Whether the gradient of a row is summed over processes and returned to the process of the row. A loss
+            that compares its own rows with all rows needs this. False: the result has no gradient.
+    """
+    if not gradient:
+        return gather_rows(x.detach())
+    gathered: Tensor = _Gathered.apply(x) if world_size() > 1 else x  # type: ignore[no-untyped-call]  # torch
+    return gathered
+
+
+class _Gathered(torch.autograd.Function):
+    """The rows of all processes; their gradients return to where the rows came from."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        counts = gather(len(x))
+        ctx.first, ctx.count = sum(counts[: rank()]), len(x)
+        return gather_rows(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        sum_in_place([total])
+        return total[ctx.first : ctx.first + ctx.count]
 
 
 def broadcast(tensors: Iterable[Tensor], source: int = 0) -> None:

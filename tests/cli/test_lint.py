@@ -23,7 +23,7 @@ A loss has weight 0.
 
 The loss and its gradient are computed, but train nothing. Remove the loss. To watch its value, an evaluation is
 cheaper. Each call of a network moves its spectral norms and running statistics, and draws the numbers of its
-dropout, so a run without the loss may differ.
+dropout, so a run without the loss may differ. A loss with `out`, whose value others read, is not reported.
 
 To allow it, write `# lint: allow weight-zero: reason` on its line or the line above.
 """

@@ -22,7 +22,7 @@ TOLERANCE = 1e-5
 Loop = Callable[[Mapping[str, nn.Module], "Batches"], Iterator[Mapping[str, Tensor]]]
 """Trains networks in place, one iteration for each batch. Yields the losses of the iteration by their names in the log.
 
-The networks have the names of the file, and their averages too: `gen.ema`.
+The networks have the names of the file, and their averages too: `gen.ema`. Components with buffers have their paths.
 """
 
 
@@ -57,7 +57,10 @@ def check_against(loop: Loop, name: str, folder: Path) -> None:
     networks = _networks(by_hand)
     for network in by_hand.networks.values():
         network.requires_grad_(True)
-    losses = [{key: value.item() for key, value in row.items()} for row in loop(networks, Batches(by_hand))]
+    losses = [
+        {key: value.item() for key, value in row.items()}
+        for row in loop({**by_hand.modules, **networks}, Batches(by_hand))
+    ]
     assert len(losses) == len(records) == ITERATIONS
     for iteration, (row, record) in enumerate(zip(losses, records, strict=True)):
         logged = {key: record.get(key, float("nan")) for key in row}

@@ -47,6 +47,37 @@ def test_keys_flow_from_who_writes_them_to_who_reads_them() -> None:
     }
 
 
+WEIGHED = """
+name: weighed
+data: {train: {type: sklearn_digits, batch_size: 2}}
+networks: {net: {type: edsr, scale: 1, in_channels: 1, out_channels: 1}}
+steps:
+  main:
+    trains: net
+    optimizer: {type: adam, lr: 1e-3}
+    injectors:
+      y: {type: forward, network: net, in: image, out: y}
+      ratio: {type: gradient_ratio, in: [near, far], at: y, out: ratio}
+    losses:
+      near: {type: l1, in: [y, image], weight: 1.0, out: near}
+      far: {type: l2, in: [y, image], weight: ratio, out: far}
+train: {iterations: 2}
+evaluate: {held: {data: train, steps: [main]}}
+"""
+
+
+def test_values_of_losses_flow_to_their_readers_and_back_as_weights() -> None:
+    graph = of_text(WEIGHED)
+    assert {flow for flow in flows(graph) if flow[1] in ("near", "far", "ratio")} == {
+        ("step main/near", "near", "step main/ratio"),
+        ("step main/far", "far", "step main/ratio"),
+        ("step main/ratio", "ratio", "step main/far"),
+    }
+    far = next(call for call in graph.calls if call.name == "far")
+    assert far.notes == ["weight ratio"]
+    ET.fromstring(svg(graph))
+
+
 def test_networks_tell_who_trains_them() -> None:
     fates = {network.name: (network.status, network.trained) for network in of_text(LARGE).networks}
     assert fates == {

@@ -14,13 +14,14 @@ from artschool.config.component import takes_list
 from artschool.config.construct import construct
 from artschool.config.mean_over import is_counted
 from artschool.config.structure import Component, names_in
+from artschool.data.seeds import derive, forked_rng
 from artschool.engine.callbacks import GatedCallback
 from artschool.engine.evaluate import Accumulator, MeanOverSamples
 from artschool.engine.train_context import TrainContext
 from artschool.registry.entries import InjectorEntry, LossEntry
 from artschool.registry.schedule import Schedule, value_at
 from artschool.registry.signature import Context, Role
-from artschool.steps.call import Call, InjectorCall, LossCall
+from artschool.steps.call import DROPPED, Call, InjectorCall, LossCall
 
 
 class Binder:
@@ -30,6 +31,7 @@ class Binder:
         networks: The networks by name; a moving average is named `<name>.ema`.
         context: The state of training that components can read.
         existing: Modules by path that are already built. They are used instead of building them again.
+        seed: The seed of the run.
 
     Attributes:
         used: The networks that components call.
@@ -41,10 +43,13 @@ class Binder:
         networks: Mapping[str, nn.Module],
         context: TrainContext,
         existing: Mapping[str, nn.Module] | None = None,
+        *,
+        seed: int = 0,
     ) -> None:
         self._networks = networks
         self._context = context
         self._existing = existing or {}
+        self._seed = seed
         self.used: list[nn.Module] = []
         self.modules: dict[str, nn.Module] = {}
 
@@ -60,7 +65,7 @@ class Binder:
             averages: For each network to replace, the name of its moving average.
         """
         replaced = {name: self._networks[average] for name, average in averages.items()}
-        return Binder({**self._networks, **replaced}, self._context, self.modules)
+        return Binder({**self._networks, **replaced}, self._context, self.modules, seed=self._seed)
 
     def function(self, component: Component) -> tuple[Callable[..., Any], dict[str, Any]]:
         """The callable of an injector, loss or metric function, and the key or keys of each of its parameters."""
@@ -102,9 +107,10 @@ class Binder:
             function,
             keys,
             component.when,
-            weight=value_at(weight, 0),
+            weight=weight if isinstance(weight, str) else value_at(weight, 0),
             name=f"{step}/{name}",
             count=_count(component),
+            out=component.entry.out if component.entry.out != DROPPED else None,
         )
         if isinstance(weight, Schedule):
             self._context.schedule(f"{component.path}.weight", weight.at, partial(setattr, call, "weight"))
@@ -114,7 +120,8 @@ class Binder:
         """Build a callback of a step that trains `networks`."""
         assert component.registered is not None
         parameters = component.registered.signature.parameters
-        built = construct(component, {p.name: self._value(component, p.name, p.role) for p in parameters}, networks)
+        options = {p.name: self._value(component, p.name, p.role) for p in parameters}
+        built = construct_seeded(component, options, networks, seed=self._seed)
         if isinstance(built, nn.Module):
             self.modules[component.path] = on_device(built, self._context.device)
         return GatedCallback(component.path.rpartition(".")[2], built, component.when)
@@ -150,7 +157,7 @@ class Binder:
         if not signature.is_class:
             return signature.target, {**at_build, **at_call}, keys
         existing = self._existing.get(component.path)
-        built = construct(component, at_build) if existing is None else existing
+        built = construct_seeded(component, at_build, seed=self._seed) if existing is None else existing
         if isinstance(built, nn.Module):
             self.modules[component.path] = on_device(built, self._context.device)
         return built, at_call, keys
@@ -205,3 +212,16 @@ def on_device(module: nn.Module, device: torch.device) -> nn.Module:
     """The module on a device; moved only if it is on another one."""
     is_there = all(tensor.device == device for tensor in (*module.parameters(), *module.buffers()))
     return module if is_there else module.to(device)
+
+
+def construct_seeded(component: Component, options: Mapping[str, Any], *provided: Any, seed: int) -> Any:
+    """Call the class or factory of a component, with generators that are seeded by `seed` and its path.
+
+    So what it draws does not change when others are added, and is the same in every process. Afterwards, the generators
+    are as before.
+
+    Raises:
+        ArtschoolError: As for `construct`.
+    """
+    with forked_rng(derive(seed, "component", component.path), torch.device("cpu")):
+        return construct(component, options, *provided)

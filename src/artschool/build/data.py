@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from artschool import ranks
+from artschool.build.bind import construct_seeded
 from artschool.config.construct import construct_dataset
 from artschool.config.data_keys import yielded_keys
 from artschool.config.ranges import declared
@@ -41,6 +43,10 @@ def build_data(config: Config, *, examples: bool = False, note: Note = _silent) 
     }
 
 
+def _dataset(component: Component, seed: int, note: Note) -> Any:
+    return construct_dataset(component, note, partial(construct_seeded, seed=seed))
+
+
 def _held(dataset: Any, component: Component) -> Any:
     """A data set whose samples are held to the ranges that it declares."""
     ranges = {key: values for key, values in declared(component).items() if values is not None}
@@ -60,7 +66,7 @@ def loader_of(config: Config, component: Component, *, examples: bool = False, n
     optional = {key.removeprefix(key_in(name, "")) for key in required if stream_of(key, config) == name}
     promised = [] if example else [key for key in yielded_keys(component) or () if key not in optional]
     return Loader(
-        Examples(example) if example else _held(construct_dataset(component, note), component),
+        Examples(example) if example else _held(_dataset(component, config.sections.seed, note), component),
         path,
         config.sections.seed,
         workers=entry.workers,

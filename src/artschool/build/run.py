@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.build.bind import Binder
+from artschool.build.bind import Binder, construct_seeded
 from artschool.build.data import batches_of, build_data, build_streams, check_epoch
 from artschool.build.decisions import decisions_of, key_gate_of, key_gates, number_gates
 from artschool.build.networks import build_networks, partly_saved, set_modes
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.build.torch_flags import set_torch_flags
-from artschool.config.construct import construct
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.parallel import sharded_networks
@@ -90,7 +89,7 @@ def build(
         place(network, config, name, meshes[name], device)
     _place_averages(emas.values(), config, meshes, device)
     _provide_averages(networks, emas, config)
-    binder = Binder(networks | {ema.name: ema.module for ema in emas.values()}, context)
+    binder = Binder(networks | {ema.name: ema.module for ema in emas.values()}, context, seed=file.seed)
     kept = kept_after(config)
     updates = _updates(config, networks, context)
     gates = number_gates(config)
@@ -127,7 +126,8 @@ def build(
 
 def build_loggers(config: Config) -> list[Logger]:
     """Build the loggers of the section `loggers`, which are added to the default ones."""
-    return [construct(component, component.options()) for component in config.loggers.values()]
+    seed = config.sections.seed
+    return [construct_seeded(component, component.options(), seed=seed) for component in config.loggers.values()]
 
 
 def choose_device(config: Config) -> torch.device:
@@ -250,6 +250,7 @@ def _graph(step: StepConfig, config: Config, binder: Binder, kept: Collection[st
         step.section.requires,
         frozenset(injector.path for path in counted.keys() - late for injector in counted[path]),
         frozenset(late),
+        [binder.injector(component) for component in step.late_injectors_when(training=training)],
         {f"{step.name}/{loss}": stream for loss, stream in other_streams(config, step).items()} if training else {},
     )
 

@@ -130,9 +130,9 @@ def _method(step: StepConfig) -> str:
 def _row(component: Component, substitutes: Mapping[str, str] = MappingProxyType({})) -> Row:
     called = _join(substitutes.get(use.name, use.name) for use in component.networks)
     name = f"{_type(component)}({called})" if called else _type(component)
-    keys = [_join(use.name for use in uses) for uses in (component.reads, component.writes)]
+    keys = [_join(use.name for use in uses) for uses in (component.inputs, component.writes)]
     path = " -> ".join(part for part in (keys[0], name, keys[1]) if part)
-    weight = f"weight {component.entry.weight:g}" if isinstance(component.entry, LossEntry) else ""
+    weight = f"weight {component.entry.weight_text}" if isinstance(component.entry, LossEntry) else ""
     rule = rule_of_loss(component)
     return f"  {component.path.rpartition('.')[2]}", _joined(path, weight, _gate(component.when), str(rule or ""))
 

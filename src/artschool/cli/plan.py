@@ -170,7 +170,7 @@ def _trained(step: StepTimeline) -> str:
 
 def _span(span: Span, step: StepTimeline) -> str:
     losses = [
-        f"{loss.name} {loss.weight:g}" + (f" every {loss.every}" if loss.every.of > 1 else "")
+        f"{loss.name} {loss.weight_text}" + (f" every {loss.every}" if loss.every.of > 1 else "")
         for loss in step.losses
         if loss.name in span.losses
     ]

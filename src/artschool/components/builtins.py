@@ -41,17 +41,23 @@ def load_builtins() -> None:
     import artschool.components.injectors.fold_dimension
     import artschool.components.injectors.for_each
     import artschool.components.injectors.forward
+    import artschool.components.injectors.gradient_ratio
     import artschool.components.injectors.grey
+    import artschool.components.injectors.image_pool
     import artschool.components.injectors.interpolate
     import artschool.components.injectors.kmeans_quantizer
+    import artschool.components.injectors.loss_gradients
     import artschool.components.injectors.mix_and_label
     import artschool.components.injectors.noise
     import artschool.components.injectors.normalize
     import artschool.components.injectors.pad
+    import artschool.components.injectors.queue
     import artschool.components.injectors.random_length
     import artschool.components.injectors.random_resized_crop
     import artschool.components.injectors.random_shift
     import artschool.components.injectors.random_view
+    import artschool.components.injectors.replay_buffer
+    import artschool.components.injectors.reverse_gradient
     import artschool.components.injectors.roll
     import artschool.components.injectors.scheduled_scalar
     import artschool.components.injectors.select
@@ -71,6 +77,7 @@ def load_builtins() -> None:
     import artschool.components.losses.gan
     import artschool.components.losses.geometric
     import artschool.components.losses.gradient_penalty
+    import artschool.components.losses.gradnorm
     import artschool.components.losses.huber
     import artschool.components.losses.kl_divergence
     import artschool.components.losses.load_balance
@@ -85,6 +92,7 @@ def load_builtins() -> None:
     import artschool.components.losses.stylegan2_divergence
     import artschool.components.losses.total_variation
     import artschool.components.losses.translational
+    import artschool.components.losses.uncertainty
     import artschool.components.losses.vector_quantization
     import artschool.components.losses.vicreg
     import artschool.components.metrics.classification
@@ -98,6 +106,7 @@ def load_builtins() -> None:
     import artschool.components.networks.adapters
     import artschool.components.networks.edsr
     import artschool.components.networks.mlp
+    import artschool.components.networks.numbers
     import artschool.components.networks.patch_critic
     import artschool.components.networks.resnet
     import artschool.components.networks.rrdb

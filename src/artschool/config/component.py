@@ -70,8 +70,19 @@ class Component:
 
     @property
     def reads(self) -> list[Use]:
-        """The keys it reads, in the order of its parameters."""
+        """The keys it reads: in the order of its parameters, then that of its weight."""
+        return [*self.inputs, *self.weighed_by]
+
+    @property
+    def inputs(self) -> list[Use]:
+        """The keys it reads when it is called, in the order of its parameters."""
         return list(self._uses(Role.KEY))
+
+    @property
+    def weighed_by(self) -> list[Use]:
+        """The key of the weight of a loss, which the step reads when it adds up the losses; none for a number."""
+        weight, node = getattr(self.entry, "weight", None), self.node.get("weight") or self.node
+        return [Use("weight", weight, node.place)] if self.kind == "losses" and isinstance(weight, str) else []
 
     @property
     def networks(self) -> list[Use]:
@@ -87,7 +98,8 @@ class Component:
     @property
     def writes(self) -> list[Use]:
         """The keys that `out:` names."""
-        out = (self.node.get("out") if self.kind == "injectors" else None) or Node(None, self.node.place, None)
+        has_out = self.kind in ("injectors", "losses")
+        out = (self.node.get("out") if has_out else None) or Node(None, self.node.place, None)
         nodes = out.value if isinstance(out.value, list) else [out]
         return [Use("out", n.value, n.place) for n in nodes if isinstance(n.value, str) and n.value != "_"]
 

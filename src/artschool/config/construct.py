@@ -38,20 +38,25 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
         raise (DataError if is_data else ConfigError)(f"{component.node.place}: {component.path}: {problem}") from error
 
 
-def construct_dataset(component: Component, note: Callable[[str], None] = lambda message: None) -> Any:
+def construct_dataset(
+    component: Component,
+    note: Callable[[str], None] = lambda message: None,
+    construct: Callable[[Component, Mapping[str, Any]], Any] = construct,
+) -> Any:
     """Build a data set with those inside it. No sample is loaded.
 
     Args:
         component: The data set.
         note: Called with each of the `remarks` of the data sets, such as files that were passed over.
+        construct: Builds one component with its options.
 
     Raises:
         ArtschoolError: As for `construct`.
     """
     inner = {
-        name: [construct_dataset(part, note) for part in parts]
+        name: [construct_dataset(part, note, construct) for part in parts]
         if isinstance(parts, list)
-        else construct_dataset(parts, note)
+        else construct_dataset(parts, note, construct)
         for name, parts in component.nested.items()
     }
     built = construct(component, {**component.options(), **inner})

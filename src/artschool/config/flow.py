@@ -40,6 +40,7 @@ class Flow:
         during: The iterations of the run.
         writers: Everything that writes a key, by key.
         read: The keys that something reads.
+        late: The paths of the injectors that run after the losses of their step.
     """
 
     stream: Callable[[str], str]
@@ -48,6 +49,7 @@ class Flow:
     during: When = ALWAYS
     writers: dict[str, list[Writer]] = field(default_factory=dict)
     read: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
 
     @classmethod
     def of_data(
@@ -80,16 +82,17 @@ class Flow:
         return ANY in self.open or self.stream(key) in self.open
 
     def check_reads(
-        self, component: Component, when: When, later: Sequence[Run], given: Collection[str] = ()
+        self, component: Component, uses: Sequence[Use], when: When, later: Sequence[Run], given: Collection[str] = ()
     ) -> Iterator[Fault]:
-        """Faults of the keys that one component reads, given the keys written so far.
+        """Faults of keys that one component reads, given the keys written so far.
 
         Args:
+            uses: The keys.
             when: The iterations at which the component runs.
             later: The components that run after it.
             given: Keys that the step requires, so that the component never runs without them.
         """
-        for use in component.reads:
+        for use in uses:
             self.read.add(use.name)
             writers = self.writers.get(use.name)
             path = f"{component.path}.{use.parameter}"
@@ -127,7 +130,10 @@ class Flow:
     def _never_written(self, use: Use, path: str, writer: Writer | None) -> Fault:
         message = f"reads {use.name!r}, which no earlier component writes"
         if writer is not None:
-            hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. Fix: move that component up."
+            fix = "Fix: move that component up."
+            if writer.path in self.late:
+                fix = "That injector reads the value of a loss, so it runs after the losses."
+            hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. {fix}"
             return _unwritten(use.place, path, message, use.name, self.writers, hint)
         lines = [self.elsewhere(use.name) or _known_keys(self.writers, use.name)]
         close = [key for key in self.writers if nearest(use.name, [key])]
@@ -154,16 +160,21 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     during = When(before=last - 1 if last else None)
     warnings = [undeclared(config.data[name]) for name in streams(config) if declared_keys(config.data[name]) is None]
     flows = _flows(config, during)
-    runs = [(step, c, when) for step in config.steps.values() for c, when in readers_of(step)]
-    for index, (step, component, when) in enumerate(runs):
-        flow = flows[step.name]
-        if (when & during).first() is None:
-            warnings.append(never_runs(component, when, during))
-        else:
-            later = [(c, gate) for other, c, gate in runs[index + 1 :] if flows[other.name] is flow]
-            faults += flow.check_reads(component, when, later, step.section.requires)
-            faults += _check_outputs(component)
-        faults += flow.check_writes(component, when)
+    rest = [(step, run) for step in config.steps.values() for run in readers_of(step)]
+    for step in config.steps.values():
+        flow, runs, given = flows[step.name], list(readers_of(step)), step.section.requires
+        flow.late |= {injector.path for injector in step.late_injectors_when(training=True)}
+        rest = rest[len(runs) :]
+        later = [run for other, run in rest if flows[other.name] is flow]
+        for index, (component, when) in enumerate(runs):
+            if (when & during).first() is None:
+                warnings.append(never_runs(component, when, during))
+            else:
+                faults += flow.check_reads(component, component.inputs, when, [*runs[index + 1 :], *later], given)
+                faults += _check_outputs(component)
+            faults += flow.check_writes(component, when)
+        for component, when in runs:
+            faults += flow.check_reads(component, component.weighed_by, when, later, given)
     faults += _check_required(config)
     faults += _check_pictures(config, flows[""])
     read = {key for flow in flows.values() for key in flow.read}
@@ -222,7 +233,7 @@ def _not_evaluated(config: Config, evaluation: EvaluationConfig, key: str) -> st
 
 def components_of(step: StepConfig, *, training: bool = True) -> Iterator[Run]:
     """The injectors and losses of a step in the order they run, each with the iterations at which it runs."""
-    for component in [*step.injectors_when(training=training), *step.losses.values()]:
+    for component in step.parts_when(training=training):
         yield component, step.section.when & component.when
 
 
@@ -259,7 +270,7 @@ def _check_evaluation(config: Config, evaluation: EvaluationConfig, during: When
     own = [(component, ALWAYS) for component in [*evaluation.injectors.values(), *evaluation.metrics.values()]]
     runs = [*shared, *own]
     for index, (component, when) in enumerate(runs):
-        yield from flow.check_reads(component, when, runs[index + 1 :])
+        yield from flow.check_reads(component, component.inputs, when, runs[index + 1 :])
         yield from flow.check_writes(component, when)
     for component, _ in own:
         yield from _check_outputs(component)
@@ -329,12 +340,11 @@ def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:
 
 def _unread(config: Config, read: Collection[str]) -> Iterator[Fault]:
     for step in config.steps.values():
-        for component in step.injectors.values():
+        for component in (*step.injectors.values(), *step.losses.values()):
             for use in component.writes:
                 if use.name not in read:
-                    yield Fault(
-                        use.place, f"{component.path}.out", f"nothing reads {use.name!r}; write `_` to discard it"
-                    )
+                    fix = "remove `out`" if component.kind == "losses" else "write `_` to discard it"
+                    yield Fault(use.place, f"{component.path}.out", f"nothing reads {use.name!r}; {fix}")
 
 
 def _late_warmups(config: Config) -> Iterator[Fault]:

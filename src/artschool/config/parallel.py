@@ -74,6 +74,11 @@ def _check_step(step: StepConfig, sharded: list[str]) -> Iterator[Fault]:
                 "parameters before the second pass"
             )
             yield Fault(loss.node.start, loss.path, message, f"{FIX}.")
+    for part in (*step.injectors.values(), *step.losses.values()):
+        for use in part.networks if part.registered and ComponentRole.DIFFERENTIATES in part.registered.roles else ():
+            if use.name in sharded:
+                message = f"differentiates losses at {use.name!r}, which is sharded"
+                yield Fault(use.place, f"{part.path}.{use.parameter}", message, f"{FIX}.")
 
 
 def _components(config: Config) -> Iterator[Component]:

@@ -18,6 +18,7 @@ from artschool.config.streams import streams
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.value_gates import value_gate_faults
 from artschool.errors import Fault, Place
+from artschool.registry import ComponentRole
 
 STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale", "open"}
 """The numbers that every step logs besides its losses."""
@@ -28,6 +29,7 @@ def check_references(config: Config) -> Iterator[Fault]:
     for step in config.steps.values():
         yield from _check_trained(config, step)
         yield from _check_optimizer(step, f"steps.{step.name}")
+        yield from _check_differentiated(step)
     yield from check_networks(config)
     averaged = {average.name for average in config.averages.values()}
     # A faulty `ema:` may average any network, so that only its own fault is reported.
@@ -123,6 +125,17 @@ def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
         if name in seen:
             yield Fault(place, path, f"lists {name!r} twice")
         seen.add(name)
+
+
+def _check_differentiated(step: StepConfig) -> Iterator[Fault]:
+    """Faults of components that differentiate losses at a network without gradients, since the step trains others."""
+    for component in [*step.injectors.values(), *step.losses.values()]:
+        if component.registered is None or ComponentRole.DIFFERENTIATES not in component.registered.roles:
+            continue
+        for use in component.networks:
+            if use.name not in step.section.trained:
+                message = f"{use.name!r} has no gradients in this step, which trains {', '.join(step.section.trained)}"
+                yield Fault(use.place, f"{component.path}.{use.parameter}", message)
 
 
 def _check_optimizer(step: StepConfig, path: str) -> Iterator[Fault]:

@@ -77,13 +77,12 @@ def other_streams(config: Config, step: StepConfig) -> dict[str, str]:
 
 def _sources(config: Config, part: Component, known: Mapping[str, set[str]]) -> set[str]:
     """The streams whose values a component reads."""
-    return {stream for use in part.reads for stream in known.get(use.name, {stream_of(use.name, config)})}
+    return {stream for use in part.inputs for stream in known.get(use.name, {stream_of(use.name, config)})}
 
 
 def read_by(step: StepConfig) -> set[str]:
     """The keys that a step reads when it trains."""
-    parts: list[Component] = [*step.injectors_when(training=True), *step.losses.values()]
-    return {use.name for part in parts for use in part.reads} | set(step.section.requires)
+    return {use.name for part in step.parts_when(training=True) for use in part.reads} | set(step.section.requires)
 
 
 def _in_order(config: Config, names: set[str]) -> list[str]:

@@ -57,9 +57,35 @@ class StepConfig:
         return own if self.optimizer is None else own & self.optimizer.when
 
     def injectors_when(self, *, training: bool) -> list[Component]:
-        """The injectors that run when the step trains, or those that run when an evaluation runs the step."""
-        hidden = "evaluation" if training else "training"
-        return [component for component in self.injectors.values() if getattr(component.entry, "only", None) != hidden]
+        """The injectors that run before the losses: when the step trains, or when an evaluation runs the step."""
+        hidden, late = "evaluation" if training else "training", self._readers_of_losses
+        return [
+            c for name, c in self.injectors.items() if name not in late and getattr(c.entry, "only", None) != hidden
+        ]
+
+    def late_injectors_when(self, *, training: bool) -> list[Component]:
+        """The injectors that run after the losses: those that read the value of a loss.
+
+        An evaluation weighs no loss, so it runs only those with `only: evaluation`.
+        """
+        late = [self.injectors[name] for name in self._readers_of_losses]
+        return [c for c in late if (getattr(c.entry, "only", None) == "evaluation") is not training]
+
+    def parts_when(self, *, training: bool) -> list[Component]:
+        """Its injectors and losses in the order in which they run, as `injectors_when`."""
+        late = self.late_injectors_when(training=training)
+        return [*self.injectors_when(training=training), *self.losses.values(), *late]
+
+    @property
+    def _readers_of_losses(self) -> list[str]:
+        """The names of the injectors that read the value of a loss, directly or through each other."""
+        keys = {use.name for loss in self.losses.values() for use in loss.writes}
+        found: list[str] = []
+        for name, injector in self.injectors.items() if keys else ():
+            if any(use.name in keys for use in injector.reads):
+                found.append(name)
+                keys |= {use.name for use in injector.writes}
+        return found
 
 
 @dataclass

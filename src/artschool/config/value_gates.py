@@ -74,7 +74,7 @@ class KeyReader(Component):
     key: Use | None = None
 
     @property
-    def reads(self) -> list[Use]:
+    def inputs(self) -> list[Use]:
         """The key."""
         return [self.key] if self.key is not None else []
 

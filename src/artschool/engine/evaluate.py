@@ -74,7 +74,8 @@ class Evaluation:
         steps: Steps that run first, without training. The means of their losses are part of the result.
         injectors: Injectors that run after the steps.
         metrics: By name, the call that updates a metric, and the metric itself.
-        networks: Every network and module that the evaluation calls. They are in eval mode while it runs.
+        networks: Every network and module that the evaluation calls. They are in eval mode while it runs, and their
+            buffers are the same afterwards as before.
         check_values: Called once, with the values of the first batch.
         is_even: Whether every process runs equally many batches, since sharded networks wait for all processes. What a
             process runs in addition is not recorded.
@@ -102,7 +103,7 @@ class Evaluation:
         return finished == last or (self.every is not None and finished % self.every == 0)
 
     def run(self, iteration: int, device: torch.device) -> dict[str, float]:
-        """Evaluate. Weights, modes and random generators are the same afterwards as before.
+        """Evaluate. Weights, buffers, modes and random generators are the same afterwards as before.
 
         The workers wait for the next evaluation, until `Loader.end_workers`.
 
@@ -127,6 +128,7 @@ class Evaluation:
                 stack.enter_context(ema.on_device())
             stack.enter_context(forked_rng(seeds(), device))
             stack.enter_context(in_eval_mode(self.networks))
+            stack.enter_context(with_buffers_kept(self.networks))
             stack.enter_context(torch.no_grad())
             stack.enter_context(closing(batches))
             for index, batch in enumerate(batches):
@@ -139,8 +141,9 @@ class Evaluation:
                 if self.check_values is not None:
                     self.check_values(state.values)
                     self.check_values = None
-        values = {f"{self.name}/{name}": value for name, value in losses.drain().items()}
-        return values | {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
+            # Before the buffers of metrics are restored.
+            metrics = {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
+        return {f"{self.name}/{name}": value for name, value in losses.drain().items()} | metrics
 
     def state(self, batch: Mapping[str, Any]) -> State:
         """The values of a batch, under the names that they have in each stream."""
@@ -156,7 +159,7 @@ class Evaluation:
     def _compute(self, state: State, iteration: int, record: RecordLoss) -> None:
         for step in self.steps:
             if step.when.active(iteration):
-                step.forward(state, iteration, record)
+                step.compute(state, iteration, record)
         for injector in self.injectors:
             injector(state)
 
@@ -196,3 +199,21 @@ def in_eval_mode(networks: Sequence[nn.Module]) -> Iterator[None]:
     finally:
         for module, mode in modes:
             module.training = mode
+
+
+@contextmanager
+def with_buffers_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
+    """Restore the buffers of modules afterwards: their values, and which tensors they are."""
+    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
+    before = [(part, dict(part._buffers)) for part in parts if part._buffers]
+    tensors = dict.fromkeys(buffer for _, buffers in before for buffer in buffers.values() if buffer is not None)
+    copies = {tensor: tensor.detach().clone() for tensor in tensors}
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for tensor, copy in copies.items():
+                tensor.copy_(copy)
+        for part, buffers in before:
+            part._buffers.clear()
+            part._buffers.update(buffers)

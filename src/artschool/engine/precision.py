@@ -35,7 +35,11 @@ class Precision:
 
     def backward(self, loss: Tensor) -> None:
         """Backpropagate. With fp16, the loss is scaled first."""
-        (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]  # torch
+        self.scaled(loss).backward()  # type: ignore[no-untyped-call]  # torch
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """The loss, with fp16 times its scale."""
+        return loss if self._scaler is None else self._scaler.scale(loss)
 
     def unscale(self, optimizer: Optimizer) -> None:
         """Divide the gradients by the scale of the loss."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from artschool.config.numbers import log_name
 from artschool.data.seeds import device_generator
 from artschool.engine.meters import Meters
+from artschool.engine.precision import Precision
 
 
 class ChangingNumber(NamedTuple):
@@ -34,6 +35,7 @@ class TrainContext:
         numbers: The numbers that schedules change.
         training: False during evaluations.
         share: The weight of the current micro-batch in the loss: its part of the samples of the whole batch.
+        precision: That of the current step. None: the step has no optimizer.
     """
 
     def __init__(self, device: torch.device, meters: Meters) -> None:
@@ -42,6 +44,7 @@ class TrainContext:
         self.numbers: list[ChangingNumber] = []
         self.training = False
         self.share = 1.0
+        self.precision: Precision | None = None
         self._iteration = 0
 
     @property
@@ -70,6 +73,10 @@ class TrainContext:
     def generator(self) -> torch.Generator:
         """The default random generator of the device."""
         return device_generator(self.device)
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """A loss as the current step multiplies it before it is differentiated."""
+        return loss if self.precision is None else self.precision.scaled(loss)
 
     def record(self, name: str, value: Tensor | float) -> None:
         """Record a number of the current micro-batch for the log. Ignored outside training."""

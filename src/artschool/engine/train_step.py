@@ -149,6 +149,7 @@ class TrainStep:
 
     def _accumulate(self, batches: MicroBatches, context: TrainContext, *, is_trained: bool) -> None:
         """Forward and backward over every micro-batch."""
+        context.precision = self.update.precision if self.update else None
         factors = part_factors(self.graph, batches, context, self.autocast)
         last = batches.limit - 1
         for index, ((state, share), factor) in enumerate(zip(batches, factors)):  # noqa: B905  # factors may have no end

@@ -145,7 +145,8 @@ class _Builder:
         self.edges: list[Edge] = []
         self._writers: dict[str, list[GraphCall]] = {}
         shared = [step for step in config.steps.values() if not step.section.streams]
-        self._data(config, {name: name for name in fed(config)}, 0, (part for step in shared for part in _parts(step)))
+        readers = [part for step in shared for part in step.parts_when(training=True)]
+        self._data(config, {name: name for name in fed(config)}, 0, readers)
         for step in config.steps.values():
             self._step(config, step)
         self.num_training = len(self.lanes)
@@ -164,10 +165,19 @@ class _Builder:
         shared, lane = self._writers, len(self.lanes) - 1
         if own:
             self._writers = {}
-            self._data(config, {name: name for name in own}, lane, _parts(step))
-        for part in _parts(step):
+            self._data(config, {name: name for name in own}, lane, step.parts_when(training=True))
+        for part in step.parts_when(training=True):
             self._call(part, lane)
+        self._weights(step)
         self._writers = shared
+
+    def _weights(self, step: StepConfig) -> None:
+        """The edges to losses of the keys of their weights, which may be written after the losses have run."""
+        losses = {call.name: call for call in self.calls if call.lane == len(self.lanes) - 1 and call.kind == "loss"}
+        for name, loss in step.losses.items():
+            for use in loss.weighed_by:
+                losses[name].inputs.append((use.parameter, use.name))
+                self.edges += [Edge(use.name, writer.id, losses[name].id) for writer in self._writers.get(use.name, ())]
 
     def _evaluation(self, config: Config, evaluation: EvaluationConfig) -> None:
         section = evaluation.section
@@ -175,7 +185,7 @@ class _Builder:
         self.lanes.append(Lane(f"evaluate {evaluation.name}", f"{every}, on {section.data}"))
         lane, parts = len(self.lanes) - 1, [*evaluation.injectors.values(), *evaluation.metrics.values()]
         steps = [config.steps[name] for name in section.steps]
-        shared = [part for step in steps for part in _parts(step) if getattr(part.entry, "only", None) != "training"]
+        shared = [part for step in steps for part in step.parts_when(training=False)]
         self._writers = {}
         self._data(config, dict.fromkeys(replaced_by(config, evaluation), section.data), lane, (*shared, *parts))
         for part in (*shared, *parts):
@@ -196,7 +206,7 @@ class _Builder:
 
     def _call(self, component: Component, lane: int, substitutes: Mapping[str, str] = MappingProxyType({})) -> None:
         call = _graph_call(component, lane, len(self.calls))
-        call.inputs = [(use.parameter, use.name) for use in component.reads]
+        call.inputs = [(use.parameter, use.name) for use in component.inputs]
         call.outputs = list(dict.fromkeys(use.name for use in component.writes))
         call.networks = list(dict.fromkeys(substitutes.get(use.name, use.name) for use in component.networks))
         for key in dict.fromkeys(key for _, key in call.inputs):
@@ -212,18 +222,13 @@ class _Builder:
             self._writers.setdefault(key, []).append(call)
 
 
-def _parts(step: StepConfig) -> Iterator[Component]:
-    yield from step.injectors.values()
-    yield from step.losses.values()
-
-
 def _graph_call(component: Component, lane: int, number: int) -> GraphCall:
     kind = KINDS[component.kind]
     name = component.path.rpartition(".")[2]
     type_name = component.registered.name if component.registered else "?"
     entry, notes = component.entry, []
     if isinstance(entry, LossEntry):
-        notes.append(f"weight {entry.weight:g}")
+        notes.append(f"weight {entry.weight_text}")
     if component.when != ALWAYS:
         notes.append(str(component.when))
     if (rule := rule_of_loss(component)) is not None:

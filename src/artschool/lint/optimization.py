@@ -26,11 +26,12 @@ def weight_zero(subject: Subject) -> Iterator[Fault]:
 
     The loss and its gradient are computed, but train nothing. Remove the loss. To watch its value, an evaluation is
     cheaper. Each call of a network moves its spectral norms and running statistics, and draws the numbers of its
-    dropout, so a run without the loss may differ.
+    dropout, so a run without the loss may differ. A loss with `out`, whose value others read, is not reported.
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
-            if not any(_weights(subject, loss)):
+            weights = _weights(subject, loss)
+            if weights and not any(weights) and not loss.writes:
                 called = ", ".join(dict.fromkeys(use.name for use in loss.networks))
                 moved = f" It calls {called}, which may still change buffers and random numbers." if called else ""
                 message = "is 0, so the loss costs time and trains nothing"
@@ -45,15 +46,17 @@ def negative_weight(subject: Subject) -> Iterator[Fault]:
     """
     for step in subject.config.steps.values():
         for loss in step.losses.values():
-            weight = min(_weights(subject, loss))
+            weight = min(_weights(subject, loss), default=0.0)
             if has_role(loss, ComponentRole.MINIMIZED) and weight < 0:
                 yield fault(loss, "weight", f"is {weight:g}, so the step maximizes the loss")
 
 
 def _weights(subject: Subject, loss: Component) -> list[float]:
-    """The weight of a loss, or the weights at iterations that are spread over the run."""
+    """The weight of a loss, or the weights at iterations that are spread over the run. Empty: a key has the weight."""
     assert isinstance(loss.entry, LossEntry)
     weight, during = loss.entry.weight, subject.during
+    if isinstance(weight, str):
+        return []
     last = HORIZON if during.before is None else max(during.before, during.after)
     return [value_at(weight, at) for at in range(during.after, last + 1, max(1, last // RATE_SAMPLES))]
 

@@ -93,7 +93,11 @@ def _first(whens: list[When]) -> int:
 def _trains(subject: Subject, step: StepConfig, network: str) -> list[When]:
     """The iterations at which a step trains a network, as a union."""
     gate = step.moves_when & subject.config.networks[network].when & subject.during
-    weighted = [loss for loss in step.losses.values() if isinstance(loss.entry, LossEntry) and loss.entry.weight]
+    weighted = [
+        loss
+        for loss in step.losses.values()
+        if isinstance(loss.entry, LossEntry) and (loss.entry.weight or loss.writes)
+    ]
     return [when for loss in weighted if (when := gate & loss.when).first() is not None]
 
 

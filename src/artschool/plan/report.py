@@ -31,13 +31,19 @@ class Loss:
     """A loss of a step.
 
     Attributes:
+        weight: A number, or the key of one.
         computed: The iterations at which the loss is computed and logged, whether or not the step trains.
     """
 
     name: str
-    weight: float | Schedule
+    weight: float | str | Schedule
     every: Cycle
     computed: Iterations
+
+    @property
+    def weight_text(self) -> str:
+        """The weight as displayed."""
+        return self.weight if isinstance(self.weight, str) else f"{self.weight:g}"
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ def _stretches(step: StepTimeline) -> Iterator[tuple[int, int, tuple[Cycle, ...]
 
 def _loss(canvas: _Canvas, loss: Loss, colour: str) -> None:
     every = f" every {loss.every}" if loss.every.of > 1 else ""
-    weight = f"{loss.weight:g}{every}"
+    weight = f"{loss.weight_text}{every}"
     room = LEFT - MARGIN - 32 - text_width(weight, 11)
     lower = canvas.text(MARGIN + 10, canvas.y + 8, loss.name, size=11, room=room)
     canvas.text(LEFT - 12, canvas.y + 8, weight, size=11, colour=FAINT, anchor="end")

@@ -51,6 +51,7 @@ def _watch_step(step: TrainStep, config: Config, recorder: Recorder) -> None:
     path = f"steps.{name}"
     step.graph.injectors = [cast(Any, _Watched(call, path, recorder)) for call in step.graph.injectors]
     step.graph.losses = [cast(Any, _Watched(call, path, recorder)) for call in step.graph.losses]
+    step.graph.late_injectors = [cast(Any, _Watched(call, path, recorder)) for call in step.graph.late_injectors]
     _watch_method(step, "run", recorder, path, path, written.node.place)
     if step.update is not None and written.optimizer is not None:
         if step.update.owns_optimizer:

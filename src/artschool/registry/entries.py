@@ -101,13 +101,22 @@ class LossEntry(Gated):
     """A loss: reads keys and returns a scalar.
 
     Attributes:
-        weight: Factor of the loss in the total loss of the step: a number or a schedule.
+        weight: Factor of the loss in the total loss of the step: a number, a schedule, or the key of a number. A key
+            gets no gradient.
         while: Number of the log that decides whether the loss is active: a mapping with `value`, `below` or `above`,
             and `until`. null: always.
+        out: Key to write the value of the loss to, before its weight. Losses after it, and injectors that run after
+            the losses, can read it. null: none.
     """
 
-    weight: Number
+    weight: Number | Key
     while_: Annotated[WhileEntry | None, Field(alias="while")] = None
+    out: Key | None = None
+
+    @property
+    def weight_text(self) -> str:
+        """The weight as displayed."""
+        return self.weight if isinstance(self.weight, str) else f"{self.weight:g}"
 
 
 class WeightsEntry(BaseModel):

@@ -17,6 +17,7 @@ class ComponentRole(StrEnum):
         GENERATOR_LOSS: Loss that trains a generator to mislead a critic.
         CRITIC_PENALTY: Loss that keeps a critic smooth by penalizing the gradient of its logits.
         SECOND_ORDER: Loss that differentiates gradients.
+        DIFFERENTIATES: Loss or injector that differentiates losses at a parameter of a network that the step trains.
         TAKES_LOGITS: Loss that applies a sigmoid or softmax itself, so that its inputs, or the outputs of the critic
             that it calls, must be logits.
         MINIMIZED: Loss that is only ever minimized, so that a negative weight is a mistake.
@@ -41,6 +42,7 @@ class ComponentRole(StrEnum):
     GENERATOR_LOSS = "generator_loss"
     CRITIC_PENALTY = "critic_penalty"
     SECOND_ORDER = "second_order"
+    DIFFERENTIATES = "differentiates"
     TAKES_LOGITS = "takes_logits"
     MINIMIZED = "minimized"
     STARTS_RANDOM = "starts_random"
@@ -67,6 +69,7 @@ ROLES_BY_KIND: Mapping[str, frozenset[ComponentRole]] = {
             ComponentRole.GENERATOR_LOSS,
             ComponentRole.CRITIC_PENALTY,
             ComponentRole.SECOND_ORDER,
+            ComponentRole.DIFFERENTIATES,
             ComponentRole.TAKES_LOGITS,
             ComponentRole.MINIMIZED,
         }
@@ -75,6 +78,7 @@ ROLES_BY_KIND: Mapping[str, frozenset[ComponentRole]] = {
     "injectors": frozenset(
         {
             ComponentRole.NETWORK_CALL,
+            ComponentRole.DIFFERENTIATES,
             ComponentRole.SQUASHING,
             ComponentRole.SAMPLER,
             ComponentRole.SAMPLER_TRAINING,

@@ -117,14 +117,16 @@ class LossCall(Call):
     """A loss.
 
     Attributes:
-        weight: The factor of the loss in the total of the step.
+        weight: The factor of the loss in the total of the step, or its key.
         name: The name of the loss in the log.
         count: Counts the places that the loss is a mean over. None: it is a mean over samples.
+        out: The key to which the step writes the value. None: none.
     """
 
-    weight: float
+    weight: float | str
     name: str
     count: Call | None = None
+    out: str | None = None
 
     def __call__(self, state: State) -> Tensor:
         """Call the loss.
@@ -136,6 +138,22 @@ class LossCall(Call):
         if not isinstance(value, Tensor) or value.dim() != 0:
             raise StateError(f"{self.place}: {self.path}: expected a scalar tensor, got {describe_value(value)}")
         return value
+
+    def factor(self, state: State) -> Tensor | float:
+        """The weight, without gradient.
+
+        Raises:
+            StateError: The value of its key is not a scalar tensor.
+        """
+        if not isinstance(self.weight, str):
+            return self.weight
+        value = state.values[self.weight]
+        if not isinstance(value, Tensor) or value.dim() != 0:
+            raise StateError(
+                f"{self.place}: {self.path}.weight: expected a scalar tensor in {self.weight!r}, "
+                f"got {describe_value(value)}"
+            )
+        return value.detach()
 
     def places(self, state: State) -> Tensor | float:
         """The number of places that the loss is a mean over. Not for losses without `count`.

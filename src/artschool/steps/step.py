@@ -26,6 +26,7 @@ class Step:
         requires: Keys without which the step is skipped for a batch.
         counted_first: The paths of the injectors that run on all micro-batches first, so that places can be counted.
         counted_late: The paths of the losses whose places are not known before all injectors have run.
+        late_injectors: The injectors that run after the losses, since they read the value of one.
         streams: For each loss that reads one stream, and not the first one, that stream, by the name of the loss.
     """
 
@@ -37,6 +38,7 @@ class Step:
     requires: Sequence[str] = ()
     counted_first: frozenset[str] = frozenset()
     counted_late: frozenset[str] = frozenset()
+    late_injectors: Sequence[InjectorCall] = ()
     streams: Mapping[str, str] = field(default_factory=dict)
 
     def takes(self, state: State) -> bool:
@@ -67,21 +69,36 @@ class Step:
     def forward(
         self, state: State, iteration: int, record: RecordLoss, factors: Mapping[str, Tensor] = NO_FACTORS
     ) -> Tensor | None:
-        """Run the active injectors and losses, in the order of the config file.
+        """Run the step to train it: `compute`, and read the weights of the losses.
+
+        Returns:
+            The weighted sum of the active losses. None: no loss is active.
+        """
+        total: Tensor | None = None
+        for loss, value in self.compute(state, iteration, record, factors):
+            weight = loss.factor(state)
+            weighted = value * weight if isinstance(weight, Tensor) or weight != 1 else value
+            total = weighted if total is None else total + weighted
+        return total
+
+    def compute(
+        self, state: State, iteration: int, record: RecordLoss, factors: Mapping[str, Tensor] = NO_FACTORS
+    ) -> list[tuple[LossCall, Tensor]]:
+        """Run the active injectors, losses and late injectors, each in the order of the config file.
 
         Args:
             record: Called with the name and the unweighted value of each loss.
             factors: Factors of losses by name. A loss with factor 0 is 0, even if it is NaN.
 
         Returns:
-            The weighted sum of the active losses. None: no loss is active.
+            The active losses with their values before weights.
         """
         if not self.takes(state):
-            return None
+            return []
         for injector in self.injectors:
             if injector.when.active(iteration) and injector.path not in state.called_early:
                 injector(state)
-        total: Tensor | None = None
+        values: list[tuple[LossCall, Tensor]] = []
         for loss in self.losses:
             if not loss.when.active(iteration):
                 continue
@@ -90,6 +107,10 @@ class Step:
                 factor = factors[loss.name].to(value.dtype)
                 value = torch.where(factor > 0, value * factor, 0.0)
             record(loss.name, value)
-            weighted = value if loss.weight == 1 else value * loss.weight
-            total = weighted if total is None else total + weighted
-        return total
+            if loss.out is not None:
+                state.write(loss.out, value, writer=loss.path)
+            values.append((loss, value))
+        for injector in self.late_injectors:
+            if injector.when.active(iteration):
+                injector(state)
+        return values

@@ -89,7 +89,7 @@ class Observer:
         component, before = self.components[call.path], set(state.values)
         for use in component.networks:
             self.callers.setdefault(network_of(use.name), component.path)
-        reads = [use.name for use in component.reads]
+        reads = [use.name for use in component.inputs]
         gradient_in = any(has_gradient(state.values.get(name)) for name in reads)
         contents, written = Contents(state.values), Writes(state.values, self._location)
         try:
@@ -105,6 +105,8 @@ class Observer:
             self.changes += [_changed_in_place(call, key, location) for key, location in locations.items()]
             self.changes += [_changed_input(call, name, at) for name, at in written.found_inputs.items()]
         writes = {key: value for key, value in state.values.items() if key not in before}
+        if isinstance(call, LossCall) and call.out is not None:
+            writes[call.out] = result  # The step writes it.
         for key, value in writes.items():
             self._write(key, value, call.path, call.place)
         self.gradients.hidden.record_call(call)
@@ -215,6 +217,7 @@ def observe(step: Step, observer: Observer) -> None:
     """Replace each call of a step by an observed one."""
     step.injectors = [cast(Any, Observed(call, observer)) for call in step.injectors]
     step.losses = [cast(Any, Observed(call, observer)) for call in step.losses]
+    step.late_injectors = [cast(Any, Observed(call, observer)) for call in step.late_injectors]
 
 
 def components_of_file(config: Config) -> dict[str, Component]:

@@ -27,7 +27,9 @@ def notes_of_scalars(config: Config, keys: Mapping[str, TracedKey], world_size: 
 def _only_scalar(loss: Component, keys: Mapping[str, TracedKey]) -> TracedKey | None:
     if mean_over(loss) is not MeanOver.SAMPLES:
         return None
-    read = [keys.get(use.name) for use in loss.reads]
+    read = [keys.get(use.name) for use in loss.inputs]
+    if any(key is not None and ".losses." in key.writer for key in read):
+        return None  # The value of a loss is weighted by what it is a mean over.
     return next((key for key in read if key is not None and all(other and other.scalar for other in read)), None)
 
 

@@ -52,7 +52,7 @@ class UnreachedLoss:
     @cached_property
     def reads(self) -> list[str]:
         """The keys that the loss reads."""
-        return [use.name for use in self.component.reads]
+        return [use.name for use in self.component.inputs]
 
     @cached_property
     def writers(self) -> dict[str, ObservedCall]:

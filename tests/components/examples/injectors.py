@@ -36,7 +36,25 @@ def linear() -> nn.Module:
     return nn.Linear(6, 2)
 
 
+def losses(batch: int) -> dict[str, Any]:
+    """`a` and `b`: two losses, and `x`: (B, 4), on which they do not depend."""
+    return {"x": torch.randn(batch, 4), "a": torch.randn(()), "b": torch.randn(())}
+
+
+WEIGHT = {"gradient": "the weight of a loss has no gradient"}
+KEPT = {"gradient": "what is kept has no gradient", "parts": "the second part meets the first"}
 EXAMPLES = [
+    Example("injectors", "{type: gradient_ratio, in: [a, b], at: x, out: z}", losses, exempt=WEIGHT),
+    Example("injectors", "{type: loss_gradients, losses: {a: a, b: b}, at: x, out: z}", losses, exempt=WEIGHT),
+    Example("injectors", "{type: queue, in: x, size: 5, shape: [4, 6], out: z}", sequences, exempt=KEPT),
+    Example("injectors", "{type: image_pool, in: x, size: 3, out: z}", images, exempt=KEPT),
+    Example("injectors", "{type: replay_buffer, in: [x, y], size: 5, out: [z, d]}", images, exempt=KEPT),
+    Example(
+        "injectors",
+        "{type: reverse_gradient, in: x, factor: 2.0, out: z}",
+        images,
+        exempt={"gradient": "it is not the derivative of the values, on purpose"},
+    ),
     Example("injectors", "{type: add, in: [x, y], out: z}", images),
     Example("injectors", "{type: constant, value: 2.0, out: z}", images, exempt=NO_INPUT),
     Example("injectors", "{type: constant, in: x, value: 2.0, out: z}", images, exempt=NO_INPUT),

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from artschool.components.networks.numbers import Numbers
 from tests.components.examples.example import Example
 from tests.components.examples.general import images
 
@@ -19,6 +20,16 @@ def smooth(*layers: nn.Module) -> nn.Module:
 def upscaler() -> nn.Module:
     """(B, 2, H, W) to (B, 2, 2 H, 2 W)."""
     return smooth(nn.Conv2d(2, 8, 3, padding=1), nn.PixelShuffle(2))
+
+
+def two_losses(batch: int) -> dict[str, Any]:
+    """`a` and `b`: scalars."""
+    return {"a": torch.randn(()), "b": torch.randn(())}
+
+
+def two_losses_of_x(batch: int) -> dict[str, Any]:
+    """`a` and `b`: scalars, and `x`: (B, 4)."""
+    return {**two_losses(batch), "x": torch.randn(batch, 4)}
 
 
 class TwoMaps(nn.Module):
@@ -84,6 +95,11 @@ def embeddings(batch: int) -> dict[str, Any]:
     return {"x": torch.randn(batch, 5), "y": torch.randn(batch, 5)}
 
 
+def embeddings_and_kept(batch: int) -> dict[str, Any]:
+    """`x`, `y`: (B, 5), and `kept`: (3, 5)."""
+    return {**embeddings(batch), "kept": torch.randn(3, 5)}
+
+
 def series(batch: int) -> dict[str, Any]:
     """`x`, `y`: (B, 3, 2, 4)."""
     return {"x": torch.randn(batch, 3, 2, 4), "y": torch.randn(batch, 3, 2, 4)}
@@ -116,7 +132,21 @@ EXAMPLES = [
     Example("losses", "{type: ssim, in: [x, y], window: 3, deviation: 0.7, weight: 1}", pictures),
     Example("losses", "{type: ms_ssim, in: [x, y], window: 3, scale_weights: [0.4, 0.6], weight: 1}", pictures),
     Example("losses", "{type: info_nce, in: [x, y], symmetric: true, weight: 1}", embeddings),
+    Example("losses", "{type: info_nce, in: [x, y], negatives: kept, weight: 1}", embeddings_and_kept),
     Example("losses", "{type: nt_xent, in: [x, y], weight: 1}", embeddings),
+    Example(
+        "losses",
+        "{type: uncertainty, in: [a, b], log_variances: s, weight: 1}",
+        two_losses,
+        {"s": lambda: Numbers(count=2, initial=0.3)},
+    ),
+    Example(
+        "losses",
+        "{type: gradnorm, in: [a, b], weights: w, at: x, weight: 1}",
+        two_losses_of_x,
+        {"w": lambda: Numbers(count=2, initial=1.0, sum=2)},
+        exempt={"gradient": "only the weights get a gradient"},
+    ),
     Example(
         "losses",
         "{type: vicreg, in: [x, y], weight: 1}",
