@@ -76,7 +76,9 @@ def _holder(component: Component, when: When) -> Usage:
     parts = component.path.split(".")
     if component.kind in ("optimizers", "schedules"):
         what = "optimizer" if component.kind == "optimizers" else "schedule"
-        reader = f"the {what} {name} of {NAMED_SECTIONS.get(parts[0], parts[0])} {parts[1]}"
+        is_of_step = component.kind == "optimizers" or parts[2:3] == ["schedule"]
+        owner = f"step {parts[1]}" if is_of_step else component.path
+        reader = f"the {what} {name} of {owner}"
     else:
         reader = f"{component.path} ({name})" if name != parts[-1] else component.path
     return Usage(UsageKind.READ_BY, (reader,), gate=when if is_gated else ALWAYS)

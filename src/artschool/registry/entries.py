@@ -268,7 +268,7 @@ class ScheduleEntry(Entry):
 
     Attributes:
         from: First iteration of the phase. The curve of the phase counts from it.
-        scale: Factor of the base learning rate.
+        scale: Factor of the base learning rate. Of another number, whose base is 1: the number itself.
         warmup: Number n of iterations with linear warmup: iteration i of n runs at (i + 1) / n of the rate. 0: no
             warmup.
     """
