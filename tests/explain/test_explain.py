@@ -68,7 +68,7 @@ def test_an_option_of_a_component_tells_type_bounds_default_place_and_reader() -
             "Standard deviation of normal noise, or upper bound of uniform noise from 0, in units of x. A number, or "
             "the key of a tensor that broadcasts against x.",
         ),
-        ("takes", "number or key, default 1.0"),
+        ("takes", "number or schedule or key, default 1.0"),
         ("from", "gan.yml:16:40"),
         ("read by", "steps.gen.injectors.noisy (add_noise)"),
     ]
