@@ -198,7 +198,9 @@ def entries_within(tree: object, kind: str = "") -> Iterator[tuple[str, dict[str
 
 
 def is_an_entry(entry: dict[str, Any]) -> bool:
-    """Whether a component of some kind has this name and takes these options."""
+    """Whether a component of some kind has this name and takes these options, or it is one of adapters."""
+    if entry["type"] == "lora":
+        return entry.keys() <= entries.AdaptersEntry.model_fields.keys()
     for registry in REGISTRIES.values():
         if entry["type"] not in registry:
             continue

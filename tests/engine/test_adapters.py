@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from artschool.engine.adapters import add_adapters, export_adapters, merge_adapters
 from artschool.errors import ConfigError, ResourceError
+from artschool.lint import Subject
+from artschool.lint.networks import random_and_frozen
+from artschool.read.read import check_file
 from artschool.registry.entries import AdaptersEntry
+from artschool.start import load_trained
 from tests.engine.toy_run import fingerprint, load, run_generator
 from tests.reports.small import artschool
 
@@ -133,3 +137,73 @@ def test_the_command_exports_adapters_and_merged_weights(tmp_path: Path) -> None
     plain.load_state_dict(merged)
     x = torch.rand(2, 3, 8, 8)
     torch.testing.assert_close(plain(x), run.emas["gen"].module(x), atol=1e-5, rtol=1e-4)
+
+
+UNET = """
+name: unet
+data: {train: {type: sklearn_digits, batch_size: 4}}
+networks:
+  unet:
+    type: diffusers
+    model: UNet2DConditionModel
+    options:
+      sample_size: 8
+      in_channels: 1
+      out_channels: 1
+      block_out_channels: [32, 32]
+      cross_attention_dim: 8
+      down_block_types: [DownBlock2D, CrossAttnDownBlock2D]
+      up_block_types: [CrossAttnUpBlock2D, UpBlock2D]
+      layers_per_block: 1
+    weights: base.safetensors
+    adapters: {type: lora, match: ["*.to_q", "*.to_v"], rank: 2, alpha: 6}
+steps:
+  unet:
+    trains: unet
+    optimizer: {type: adamw, lr: 1e-2}
+    injectors:
+      words: {type: squeeze, in: image, dim: 1, out: words}
+      diffusion:
+        type: gaussian_diffusion
+        network: unet
+        in: image
+        conditions: {encoder_hidden_states: words}
+        out: [error, _, _, _]
+    losses: {error: {type: mean, in: error, weight: 1.0}}
+train: {iterations: 3, device: cpu, compile: {backend: aot_eager}}
+"""
+
+
+def test_the_linter_asks_about_adapters_of_random_weights(tmp_path: Path) -> None:
+    file = tmp_path / "unet.yml"
+    file.write_text(UNET.replace("    weights: base.safetensors\n", ""))
+    (fault,) = random_and_frozen(Subject(check_file(file)))
+    assert str(fault).endswith(
+        "networks.unet: keeps its random initial weights, because only its adapters are trained\n"
+        "    Fix: write `weights:`, or remove `adapters`."
+    )
+    file.write_text(UNET)
+    assert not [*random_and_frozen(Subject(check_file(file)))]
+
+
+@pytest.mark.soak
+def test_diffusers_reads_adapters_of_its_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imports diffusers, traces in a process of its own, and compiles."""
+    import diffusers
+    import yaml
+
+    monkeypatch.chdir(tmp_path)
+    Path("unet.yml").write_text(UNET)
+    options = yaml.safe_load(UNET)["networks"]["unet"]["options"]
+    base = diffusers.UNet2DConditionModel(**options)
+    save_file(base.state_dict(), "base.safetensors")
+    code, printed = artschool("train", "unet.yml")
+    assert code == 0 and "uncompiled" not in printed and "without values" not in printed, printed
+    assert artschool("export", "unet.yml", "unet", "-o", "out")[0] == 0
+    run = load_trained("unet.yml")
+    x, t, words = torch.rand(2, 1, 8, 8), torch.tensor([3, 500]), torch.rand(2, 8, 8)
+    with torch.no_grad():
+        expected = run.networks["unet"].eval()(x, t, words)
+        assert not torch.allclose(base.eval()(x, t, words).sample, expected, atol=1e-5)
+        base.load_lora_adapter("out", weight_name="adapter_model.safetensors", prefix="base_model.model")
+        torch.testing.assert_close(base.eval()(x, t, words).sample, expected, atol=1e-5, rtol=1e-4)

@@ -143,7 +143,10 @@ def test_a_hash_depends_on_every_bit_and_not_on_the_layout() -> None:
     assert len({hashes({"x": value})["x"] for value in kinds}) == 4
 
 
+@pytest.mark.soak
 def test_the_disk_that_a_trace_announces_is_without_what_is_left_out(tmp_path: Path) -> None:
+    """Traces twice."""
+
     def announced(*overrides: str) -> int:
         return trace(check_file(write(tmp_path, *overrides))).checkpoint
 

@@ -13,7 +13,8 @@ from artschool.engine.pretrained_weights import load_weights
 from artschool.engine.run import Run
 from artschool.engine.weight_patterns import WeightPatterns
 from artschool.errors import CheckpointError, ConfigError
-from tests.engine.toy_run import load
+from artschool.read.read import check_file
+from tests.engine.toy_run import load, write
 
 RENAMES = {"old.*.w": "body.*.weight", "out.*": "head.*"}
 
@@ -96,6 +97,12 @@ def test_a_network_starts_from_another_one_in_any_order(tmp_path: Path) -> None:
     assert all(torch.equal(gen[name], a[name]) is not name.startswith("4.") for name in gen)
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert a["0.weight"].data_ptr() != gen["0.weight"].data_ptr()
+
+
+def test_a_network_that_only_gives_its_weights_is_used(tmp_path: Path) -> None:
+    overrides = ("networks.teacher={type: run_generator}", "networks.gen.weights={network: teacher}")
+    assert check_file(write(tmp_path, *overrides)).warnings == []
+    assert "no step or evaluation uses" in str(check_file(write(tmp_path, overrides[0])).warnings[0])
 
 
 @pytest.mark.parametrize(

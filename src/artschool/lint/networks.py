@@ -91,9 +91,10 @@ def _squashing_critics(subject: Subject, loss: StepLoss) -> Iterator[Fault]:
 
 
 def random_and_frozen(subject: Subject) -> Iterator[Fault]:
-    """A network keeps its random initial weights: no step trains it, and it has no `weights`.
+    """A network keeps its random initial weights: no step trains them, and it has no `weights`.
 
-    Perhaps `weights:` was forgotten. The network computes random features, which is seldom intended.
+    Perhaps `weights:` was forgotten. The network computes random features, which is seldom intended. A network with
+    adapters keeps its own weights, too.
     """
     called = _called(subject)
     for name, network in subject.config.networks.items():
@@ -102,15 +103,13 @@ def random_and_frozen(subject: Subject) -> Iterator[Fault]:
             continue
         # A folder of diffusers or transformers contains weights.
         starts_random = has_role(network, ComponentRole.STARTS_RANDOM) and option(network, "folder") is None
-        if not starts_random or subject.is_trained(name) or name not in called:
+        is_trained = subject.is_trained(name) and entry.adapters is None
+        if not starts_random or is_trained or name not in called:
             continue
-        hint = "Fix: write `weights:`, or let a step train it."
-        yield Fault(
-            _network_place(subject, name),
-            f"networks.{name}",
-            "keeps its random initial weights, because no step trains it",
-            hint,
-        )
+        why = "no step trains it" if entry.adapters is None else "only its adapters are trained"
+        hint = f"Fix: write `weights:`, or {'let a step train it' if entry.adapters is None else 'remove `adapters`'}."
+        message = f"keeps its random initial weights, because {why}"
+        yield Fault(_network_place(subject, name), f"networks.{name}", message, hint)
 
 
 def half_frozen_norm(subject: Subject) -> Iterator[Fault]:

@@ -53,7 +53,9 @@ def test_without_the_package_the_command_to_install_it_is_named(monkeypatch: pyt
         torchao(parameters(), name="adamw8bit")
 
 
+@pytest.mark.soak
 def test_a_resume_has_the_same_bits(tmp_path: Path) -> None:
+    """Trains three times."""
     overrides = (
         WIDE,
         "steps.gen.optimizer={type: torchao, name: adamw8bit, lr: 1e-3}",
