@@ -15,10 +15,10 @@ from pathlib import Path
 
 from hypothesis import given, seed, settings
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "mutants"))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from mutations import DRAWING, Mutant, link_plugins, mutants  # found by the line above
-from verdict import Verdict, judge
+from tests.mutants.mutations import DRAWING, Mutant, link_plugins, mutants  # found by the line above
+from tests.mutants.verdict import Verdict, judge
 
 
 def drawn(number: int, start: int, folder: Path) -> dict[Mutant, Verdict]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +13,8 @@ from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 
 from artschool.config.source import read_file
+from tests.mutants.mechanisms import MECHANISMS
+from tests.mutants.places import Draw, Keys, at, choose, parent, section, walk
 
 ITERATIONS = 10
 BASES = Path(__file__).parent / "bases"
@@ -23,8 +24,6 @@ CHEAP = ("digits_gan", "digits_distill", "digits_byol", "faces_vqvae")
 DRAWING = settings(deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 """How mutants are drawn: each once, however long it takes; none is made smaller."""
 GATES = ("after", "before", "every")
-Keys = tuple[str | int, ...]
-Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 @dataclass(frozen=True)
@@ -82,40 +81,6 @@ def mutants(draw: Draw) -> Mutant:
 _bases = cache(bases)
 
 
-def walk(tree: Any, path: Keys = ()) -> Iterator[tuple[Keys, Any]]:
-    """Every value below the root with its path."""
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    for key, value in items:
-        yield (*path, key), value
-        yield from walk(value, (*path, key))
-
-
-def parent(tree: Any, path: Keys) -> Any:
-    """What holds the value at a path."""
-    for key in path[:-1]:
-        tree = tree[key]
-    return tree
-
-
-def _choose(draw: Draw, tree: Any, fits: Callable[[Keys, Any], bool]) -> tuple[Keys, Any]:
-    """A place of the file that fits; none is no mutant."""
-    found = [(path, value) for path, value in walk(tree) if path[0] not in ("name", "plugins") and fits(path, value)]
-    assume(found)
-    chosen: tuple[Keys, Any] = draw(st.sampled_from(found))
-    return chosen
-
-
-def _section(tree: Any, name: str) -> Any:
-    """A section of the file; another change may have taken it, and then there is no mutant."""
-    section = tree.get(name)
-    assume(isinstance(section, dict) and section)
-    return section
-
-
-def _at(path: Keys) -> str:
-    return ".".join(map(str, path))
-
-
 def _is_entry(path: Keys, value: Any) -> bool:
     return isinstance(value, dict) and "type" in value
 
@@ -133,28 +98,28 @@ def _names(tree: Any) -> list[str]:
 
 def drop(tree: Any, draw: Draw) -> str:
     """Leave out an option, an entry or an item."""
-    path, _ = _choose(draw, tree, lambda path, value: True)
+    path, _ = choose(draw, tree, lambda path, value: True)
     del parent(tree, path)[path[-1]]
-    return f"drop {_at(path)}"
+    return f"drop {at(path)}"
 
 
 def rename(tree: Any, draw: Draw) -> str:
     """Give an entry or an option another name, where it stands."""
-    path, _ = _choose(draw, tree, lambda path, value: isinstance(path[-1], str))
+    path, _ = choose(draw, tree, lambda path, value: isinstance(path[-1], str))
     holder, old = parent(tree, path), str(path[-1])
     new = draw(st.sampled_from((old + old[-1], old[:-1] or "x", *holder)))
     items = [(new if key == old else key, value) for key, value in holder.items()]
     holder.clear()
     holder.update(items)
-    return f"rename {_at(path)} to {new}"
+    return f"rename {at(path)} to {new}"
 
 
 def refer(tree: Any, draw: Draw) -> str:
     """Mention another name instead of one."""
-    path, old = _choose(draw, tree, lambda path, value: isinstance(value, str))
+    path, old = choose(draw, tree, lambda path, value: isinstance(value, str))
     new = draw(st.sampled_from((old + old[-1], old[:-1] or "x", *_names(tree))))
     parent(tree, path)[path[-1]] = new
-    return f"write {new} at {_at(path)}"
+    return f"write {new} at {at(path)}"
 
 
 def connect(tree: Any, draw: Draw) -> str:
@@ -165,58 +130,58 @@ def connect(tree: Any, draw: Draw) -> str:
         if path[-1] == "out"
         for name in (value if isinstance(value, list) else [value])
     }
-    path, _ = _choose(
+    path, _ = choose(
         draw, tree, lambda path, value: isinstance(value, str) and bool({"in", "fake", "real"} & set(path))
     )
     new = draw(st.sampled_from(sorted(keys)))
     parent(tree, path)[path[-1]] = new
-    return f"read {new} at {_at(path)}"
+    return f"read {new} at {at(path)}"
 
 
 def swap_types(tree: Any, draw: Draw) -> str:
     """Exchange the types of two entries of a kind."""
-    one, _ = _choose(draw, tree, _is_entry)
-    other, _ = _choose(draw, tree, lambda path, value: _is_entry(path, value) and path != one and path[-2] == one[-2])
+    one, _ = choose(draw, tree, _is_entry)
+    other, _ = choose(draw, tree, lambda path, value: _is_entry(path, value) and path != one and path[-2] == one[-2])
     first, second = parent(tree, one)[one[-1]], parent(tree, other)[other[-1]]
     first["type"], second["type"] = second["type"], first["type"]
-    return f"exchange the types of {_at(one)} and {_at(other)}"
+    return f"exchange the types of {at(one)} and {at(other)}"
 
 
 def swap_inputs(tree: Any, draw: Draw) -> str:
     """Exchange two names inside a component."""
-    whole, entry = _choose(draw, tree, _is_component)
+    whole, entry = choose(draw, tree, _is_component)
     names = [path for path, value in walk(entry) if isinstance(value, str)]
     one, other = draw(st.sampled_from(names)), draw(st.sampled_from(names))
     first, second = parent(entry, one), parent(entry, other)
     first[one[-1]], second[other[-1]] = second[other[-1]], first[one[-1]]
-    return f"exchange {_at(one)} and {_at(other)} of {_at(whole)}"
+    return f"exchange {at(one)} and {at(other)} of {at(whole)}"
 
 
 def shift(tree: Any, draw: Draw) -> str:
     """Move a gate, or set one."""
-    path, value = _choose(
+    path, value = choose(
         draw,
         tree,
         lambda path, value: isinstance(value, dict) and path[0] in ("steps", "networks") and len(path) in (2, 3, 4),
     )
-    gate, at = draw(st.sampled_from(GATES)), draw(st.integers(1, ITERATIONS + 1))
-    value[gate] = at
-    return f"set {_at((*path, gate))} to {at}"
+    gate, begin = draw(st.sampled_from(GATES)), draw(st.integers(1, ITERATIONS + 1))
+    value[gate] = begin
+    return f"set {at((*path, gate))} to {begin}"
 
 
 def detach(tree: Any, draw: Draw) -> str:
     """Cut a gradient."""
-    path, value = _choose(draw, tree, lambda path, value: _is_component(path, value) and path[-2] == "injectors")
+    path, value = choose(draw, tree, lambda path, value: _is_component(path, value) and path[-2] == "injectors")
     way, on = draw(
         st.sampled_from((("grad", False), ("grad", True), ("no_grad", True), ("once", True), ("mode", "eval")))
     )
     value[way] = on
-    return f"set {_at((*path, way))} to {on}"
+    return f"set {at((*path, way))} to {on}"
 
 
 def freeze(tree: Any, draw: Draw) -> str:
     """Freeze a network, or parts of it."""
-    networks = _section(tree, "networks")
+    networks = section(tree, "networks")
     name = draw(st.sampled_from(sorted(networks)))
     assume(isinstance(networks[name], dict))
     patterns: tuple[Any, ...] = (
@@ -237,7 +202,7 @@ def freeze(tree: Any, draw: Draw) -> str:
 
 def outdate(tree: Any, draw: Draw) -> str:
     """Give a step a schedule, which may end before the step begins."""
-    steps = _section(tree, "steps")
+    steps = section(tree, "steps")
     step, end = draw(st.sampled_from(sorted(steps))), draw(st.integers(1, ITERATIONS))
     schedules = (("linear", "iterations"), ("polynomial", "iterations"), ("cosine_annealing", "period"))
     kind, option = draw(st.sampled_from(schedules))
@@ -249,7 +214,7 @@ def outdate(tree: Any, draw: Draw) -> str:
 
 def spoil(tree: Any, draw: Draw) -> str:
     """Make a mistake in the code of a network."""
-    networks = _section(tree, "networks")
+    networks = section(tree, "networks")
     tiny = [
         name for name, entry in networks.items() if isinstance(entry, dict) and str(entry.get("type"))[:5] == "tiny_"
     ]
@@ -261,7 +226,7 @@ def spoil(tree: Any, draw: Draw) -> str:
 
 def rescale(tree: Any, draw: Draw) -> str:
     """Give the images of a data set another range, or tell a metric so."""
-    data = _section(tree, "data")
+    data = section(tree, "data")
     names = [name for name, entry in data.items() if isinstance(entry, dict) and entry.get("type") == "tiny_images"]
     assume(names)
     name = draw(st.sampled_from(sorted(names)))
@@ -274,7 +239,7 @@ def rescale(tree: Any, draw: Draw) -> str:
 
 def change_out(tree: Any, draw: Draw) -> str:
     """Name results otherwise."""
-    path, old = _choose(draw, tree, lambda path, value: path[-1] == "out")
+    path, old = choose(draw, tree, lambda path, value: path[-1] == "out")
     names = old if isinstance(old, list) else [old]
     assume(names)
     ways: list[Any] = [
@@ -289,19 +254,19 @@ def change_out(tree: Any, draw: Draw) -> str:
     ]
     new = draw(st.sampled_from([way for way in ways if way != old]))
     parent(tree, path)[path[-1]] = new
-    return f"name {new} at {_at(path)}"
+    return f"name {new} at {at(path)}"
 
 
 def remove_loss(tree: Any, draw: Draw) -> str:
     """Leave out a loss."""
-    path, _ = _choose(draw, tree, lambda path, value: _is_component(path, value) and path[-2] == "losses")
+    path, _ = choose(draw, tree, lambda path, value: _is_component(path, value) and path[-2] == "losses")
     del parent(tree, path)[path[-1]]
-    return f"drop {_at(path)}"
+    return f"drop {at(path)}"
 
 
 def train_others(tree: Any, draw: Draw) -> str:
     """Let a step train other networks, or more of them."""
-    steps, networks = _section(tree, "steps"), sorted(_section(tree, "networks"))
+    steps, networks = section(tree, "steps"), sorted(section(tree, "networks"))
     step = draw(st.sampled_from(sorted(steps)))
     steps[step]["trains"] = trains = draw(st.lists(st.sampled_from(networks), min_size=1, max_size=3))
     return f"train {', '.join(trains)} in {step}"
@@ -309,7 +274,7 @@ def train_others(tree: Any, draw: Draw) -> str:
 
 def duplicate(tree: Any, draw: Draw) -> str:
     """Write an entry twice, under two names."""
-    path, _ = _choose(draw, tree, lambda path, value: isinstance(value, dict) and isinstance(path[-1], str))
+    path, _ = choose(draw, tree, lambda path, value: isinstance(value, dict) and isinstance(path[-1], str))
     holder, new = parent(tree, path), f"{path[-1]}_again"
     items = [
         pair
@@ -318,25 +283,25 @@ def duplicate(tree: Any, draw: Draw) -> str:
     ]
     holder.clear()
     holder.update(items)
-    return f"duplicate {_at(path)}"
+    return f"duplicate {at(path)}"
 
 
 def move(tree: Any, draw: Draw) -> str:
     """Put an entry at the end of its section."""
-    path, _ = _choose(
+    path, _ = choose(
         draw, tree, lambda path, value: path[-1] != "type" and isinstance(path[-1], str) and isinstance(value, dict)
     )
     holder = parent(tree, path)
     holder[path[-1]] = holder.pop(path[-1])
-    return f"move {_at(path)} to the end"
+    return f"move {at(path)} to the end"
 
 
 def cut_batches(tree: Any, draw: Draw) -> str:
     """Take other batches, or more parts of them."""
     if draw(st.booleans()):
-        _section(tree, "train")["accumulate"] = parts = draw(st.integers(1, 9))
+        section(tree, "train")["accumulate"] = parts = draw(st.integers(1, 9))
         return f"accumulate {parts}"
-    data = _section(tree, "data")
+    data = section(tree, "data")
     name, size = draw(st.sampled_from(sorted(data))), draw(st.integers(1, 9))
     data[name] |= {"batch_size": size, "drop_last": draw(st.booleans())}
     return f"batches of {size} of {name}"
@@ -345,5 +310,5 @@ def cut_batches(tree: Any, draw: Draw) -> str:
 OPERATORS = (
     rescale,
     drop, rename, refer, connect, swap_types, swap_inputs, shift, detach, freeze, outdate, spoil, change_out,
-    remove_loss, train_others, duplicate, move, cut_batches,
+    remove_loss, train_others, duplicate, move, cut_batches, *MECHANISMS,
 )  # fmt: skip
