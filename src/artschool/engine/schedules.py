@@ -13,10 +13,8 @@ Curve = Callable[[float, int], float]
 
 def curve_of(target: Callable[..., Any], options: Mapping[str, Any]) -> Curve:
     """The curve of a component: a function with its options, or an object of a class that keeps a state."""
-    if not inspect.isclass(target):
-        return partial(target, **options)
-    curve: Curve = target(**options)
-    return curve
+    bound = partial(target, **options)
+    return bound() if inspect.isclass(target) else bound
 
 
 @dataclass(frozen=True)
