@@ -14,6 +14,7 @@ from artschool.engine.run import Run
 from artschool.errors import ConfigError
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import toy_run
+from tests.engine.test_ranks import finish, launch
 from tests.engine.test_value_gates import TEXT as GATED
 from tests.engine.toy_run import Recorder, fingerprint, recorded, write
 from tests.reports.small import artschool
@@ -129,3 +130,11 @@ def test_plan_and_explain_know_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_plateau_of_a_number_that_nothing_logs_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"schedule\.metric: no step or evaluation logs 'main/man'"):
         toy_run.load(tmp_path, PLATEAU.replace("main/mean", "main/man"), text=TEXT)
+
+
+@pytest.mark.soak
+def test_two_processes_end_together(tmp_path: Path) -> None:
+    """Over five seconds: two processes import torch."""
+    code, output = finish(launch(tmp_path, write(tmp_path, STOP, PLATEAU, text=TEXT), 2))
+    assert code == 0 and "training ends after 3 iterations" in output, output
+    assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == [3]

@@ -171,6 +171,15 @@ def test_check_plan_explain_graph_and_schema_know_it(tmp_path: Path, monkeypatch
     assert '"while"' in artschool("schema")[1]
 
 
+def test_the_trace_finds_a_number_that_no_component_logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "steps.main.while={value: main/mean/parts, below: 1}", text=TEXT)
+    assert artschool("check", "toy.yml")[0] == 0  # Only a running component says what it logs.
+    code, printed = artschool("check", "toy.yml", "--trace")
+    assert code == 2 and "steps.main.while: follows 'main/mean/parts', which step 'main' never logs" in printed
+    assert "Logged numbers: main/mean, main/total." in printed
+
+
 @pytest.mark.soak
 def test_two_processes_decide_together(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch. Alone, they would decide differently: they have 2 and 3."""

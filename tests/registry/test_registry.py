@@ -319,7 +319,8 @@ REFUSED: list[tuple[Any, str]] = [
     (
         reserved,
         "parameter 'weight' has a name that is reserved for every loss "
-        "(after, before, every, in, type, weight, while); rename it, or register a function that wraps the component",
+        "(after, before, every, in, out, type, weight, while); rename it, or register a function that wraps the "
+        "component",
     ),
     (
         by_position,

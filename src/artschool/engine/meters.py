@@ -53,6 +53,11 @@ class Meters:
         self.clear()
         return means
 
+    @property
+    def names(self) -> set[str]:
+        """The names of the numbers since `clear`."""
+        return {*self._sums, *(name for name, _, _ in self._unsummed)}
+
     def clear(self) -> None:
         """Drop all numbers."""
         self._sums = {}

@@ -21,8 +21,8 @@ RawSchedule = Annotated[dict[str, Any], Marker(Role.NESTED, "schedules")]
 
 def curve_of(target: Callable[..., Any], options: Mapping[str, Any]) -> Curve:
     """The curve of a component: a function with its options, or an object of a class that keeps a state."""
-    curve: Any = target(**options) if inspect.isclass(target) else partial(target, **options)
-    return curve  # type: ignore[no-any-return]  # of the component
+    bound = partial(target, **options)
+    return bound() if inspect.isclass(target) else bound
 
 
 @dataclass(frozen=True)

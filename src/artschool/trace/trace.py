@@ -35,7 +35,7 @@ from artschool.trace.ranges import range_warnings
 from artschool.trace.report import Trace
 from artschool.trace.scalars import notes_of_scalars
 from artschool.trace.training import TrainingTrace
-from artschool.trace.untrained import hidden_faults, untrained_faults
+from artschool.trace.untrained import hidden_faults, unlogged_faults, untrained_faults
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
     """
     faults = [*training.faults, *hidden_faults(config, training), *training.saved.faults()]
     if not faults:
-        faults = [*untrained_faults(config, training), *picture_faults(config, training.observer.keys)]
+        faults = [*untrained_faults(config, training), *unlogged_faults(config, training)]
+        faults += picture_faults(config, training.observer.keys)
     evaluations = wait_for_evaluations()
     # Faults of training come first: an evaluation is mentioned only if it has further faults.
     if faults := [*in_reading_order(faults), *evaluations.faults]:

@@ -44,6 +44,7 @@ class TrainingTrace:
         saved: What a checkpoint has to hold.
         trainable: The parameters that a step could move at some iteration, by step.
         reached: The parameters that got a gradient, by step.
+        logged: The names of the numbers that steps have logged.
         world_size: The number of processes that will share a batch.
     """
 
@@ -61,6 +62,7 @@ class TrainingTrace:
         self.notes: list[str] = []
         self.trainable: dict[str, set[nn.Parameter]] = {}
         self.reached: dict[str, set[nn.Parameter]] = {step.graph.name: set() for step in run.steps}
+        self.logged: set[str] = set()
         starts = {start for step in run.steps for start in step.starts}
         self.iterations = list(regimes(config, run.iterations, starts))
         # A network that knows the iteration may behave differently at each.
@@ -185,6 +187,7 @@ class TrainingTrace:
             self._add_faults(error.faults, iteration, sizes)
         finally:
             context.training = False
+            self.logged |= run.meters.names
             run.meters.clear()
 
     def _add_faults(self, faults: list[Fault], iteration: int, sizes: Mapping[str, int]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
+from artschool.config.logged_numbers import measured
 from artschool.config.source import Node
 from artschool.config.structure import Config
 from artschool.engine.train_step import TrainStep
@@ -48,6 +49,18 @@ def hidden_faults(config: Config, training: TrainingTrace) -> Iterator[Fault]:
         message = f"reaches parameters that no network or component holds, so nothing trains or saves them: {names}"
         hint = "Fix: make them part of a network that a step trains, or call their requires_grad_(False)."
         yield Fault(components[path].node.place, path, message, hint)
+
+
+def unlogged_faults(config: Config, training: TrainingTrace) -> Iterator[Fault]:
+    """Faults of numbers that decide something, and that the components of their step never log."""
+    for path, decision in training.run.decisions.items():
+        metric = decision.follower.metric
+        owner = metric.partition("/")[0]
+        has_run = owner in training.observer.gradients.steps_with_losses
+        if has_run and metric not in training.logged and metric not in measured(config):
+            own = sorted(name for name in training.logged if name.startswith(f"{owner}/"))
+            node, message = config.tree.at(path.split(".")), f"follows {metric!r}, which step {owner!r} never logs"
+            yield Fault.unknown_name(node.place, path, message, metric, own, listed_as="Logged numbers")
 
 
 def _never_trained(config: Config, name: str, training: TrainingTrace) -> Iterator[Fault]:
