@@ -1,4 +1,4 @@
-"""Pictures with a label, a frozen encoder of them, and a denoiser of latents."""
+"""Captioned images, and small encoders of images and texts for a denoiser of latents."""
 
 from __future__ import annotations
 
@@ -7,60 +7,55 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from artschool import datasets, injectors, networks
-
-NOTHING = 4
-"""The label that means "no condition"."""
+from artschool import datasets, networks
 
 
 class Sample(TypedDict):
-    picture: Tensor
-    label: int
+    image: Tensor
+    tokens: Tensor
+    no_tokens: Tensor
 
 
 @datasets.register
-class LatentPictures:
-    """64 pictures, (16,), of 4 labels."""
+class Captions:
+    """56 images (1, 8, 8) with 3 tokens, and the tokens of an empty text."""
 
     def __len__(self) -> int:
-        return 64
+        return 56
 
     def __getitem__(self, index: int) -> Sample:
-        return {"picture": torch.cos(torch.arange(16.0) * (1 + index % 4) + index), "label": index % 4}
+        digits = torch.tensor([index % 2, index // 2 % 4, index // 8]) + 1
+        image = torch.linspace(-1, 1, 64).view(1, 8, 8) * (index - 28) / 28
+        return {"image": image, "tokens": digits, "no_tokens": torch.zeros(3, dtype=torch.int64)}
 
 
-@networks.register
-class LatentEncoder(nn.Linear):
-    """From pictures (B, 16) to latents (B, 4)."""
+@networks.register("encoder")
+class Encoder(nn.Sequential):
+    """From images (B, 1, 8, 8) to latents (B, 2, 4, 4)."""
 
     def __init__(self) -> None:
-        super().__init__(16, 4)
+        super().__init__(nn.Conv2d(1, 2, 2, 2))
 
 
 @networks.register
-class LatentDenoiser(nn.Module):
-    """From latents (B, 4), times (B,) and labels (B,) to noise (B, 4)."""
+class TextEncoder(nn.Sequential):
+    """From tokens (B, 3) to texts (B, 3, 4)."""
+
+    def __init__(self) -> None:
+        super().__init__(nn.Embedding(8, 4))
+
+
+@networks.register
+class Denoiser(nn.Module):
+    """From noisy latents (B, 2, 4, 4), timesteps (B,) and texts (B, 3, 4) to noise (B, 2, 4, 4)."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.times, self.labels = nn.Embedding(50, 8), nn.Embedding(NOTHING + 1, 8)
-        self.first, self.last = nn.Linear(4, 8), nn.Linear(8, 4)
+        self.first = nn.Conv2d(2, 8, 3, padding=1)
+        self.condition = nn.Linear(13, 8)
+        self.last = nn.Conv2d(8, 2, 3, padding=1)
 
-    def forward(self, latent: Tensor, t: Tensor, label: Tensor) -> Tensor:
-        predicted: Tensor = self.last(torch.tanh(self.first(latent) + self.times(t) + self.labels(label)))
+    def forward(self, x: Tensor, t: Tensor, text: Tensor) -> Tensor:
+        condition = self.condition(torch.cat([text.flatten(1), t[:, None] / 1000], 1))
+        predicted: Tensor = self.last(torch.tanh(self.first(x) + condition[:, :, None, None]))
         return predicted
-
-
-@injectors.register
-def latent_noise(latent: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Noise latents at random times, by a linear schedule of 50 steps. Returns them, the noise and the times."""
-    t = torch.randint(0, 50, (len(latent),), device=latent.device)
-    noise = torch.randn_like(latent)
-    kept = torch.linspace(1e-4, 0.1, 50, device=latent.device).neg().add(1).cumprod(0)[t, None]
-    return kept.sqrt() * latent + (1 - kept).sqrt() * noise, noise, t
-
-
-@injectors.register
-def latent_dropout(label: Tensor, *, probability: float) -> Tensor:
-    """Replace random labels by the one that means nothing."""
-    return torch.where(torch.rand(len(label), device=label.device) < probability, NOTHING, label)

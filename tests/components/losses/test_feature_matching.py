@@ -72,3 +72,11 @@ def test_our_critics_have_features() -> None:
 def test_a_critic_without_fitting_features_is_refused(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         feature_matching(Layers(), FAKE, REAL, **options)
+
+
+def test_features_may_be_the_result_of_a_call_that_other_losses_share() -> None:
+    fake, real = FAKE.clone().requires_grad_(), REAL.clone().requires_grad_()
+    shared = feature_matching(None, Layers().features(fake), Layers().features(real))
+    assert shared.item() == feature_matching(Layers(), FAKE, REAL).item()
+    shared.backward()
+    assert fake.grad is not None and real.grad is None

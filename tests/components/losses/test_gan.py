@@ -277,3 +277,19 @@ def test_gradients_match_differences_and_inputs_stay() -> None:
 def test_half_precision_logits_are_compared_in_float32() -> None:
     network = Scale().bfloat16()
     assert generator_gan(network, FAKE.bfloat16(), kind="vanilla").dtype == torch.float32
+
+
+def test_logits_may_be_the_result_of_a_call_that_other_losses_share() -> None:
+    network = Scale(2.0)
+    for kind in ("lsgan", "hinge"):
+        expected = generator_gan(network, FAKE, kind=kind)
+        assert generator_gan(None, network(FAKE), kind=kind).item() == expected.item()
+        assert generator_gan(None, [network(FAKE), network(FAKE)], kind=kind).item() == 2 * expected.item()
+        context = Mock(spec=Context)
+        value = discriminator_gan(None, network(FAKE), network(REAL), kind=kind, context=context)
+        assert value.item() == discriminator_gan(network, FAKE, REAL, kind=kind, context=context).item()
+    fake = FAKE.clone().requires_grad_()
+    discriminator_gan(None, network(fake), network(REAL), kind="lsgan", context=Mock(spec=Context)).backward()
+    assert fake.grad is not None  # The logits are not detached: their critic learns through them.
+    with pytest.raises(ConfigError, match=r"^noise is added to the inputs of a critic \(got network null\)\. Fix: "):
+        generator_gan(None, FAKE, kind="hinge", noise=0.1)

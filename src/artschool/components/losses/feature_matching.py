@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from artschool.components.injectors.forward import MethodName, forward
 from artschool.components.losses.critic import Inputs, as_list, total
@@ -18,14 +18,15 @@ from artschool.registry.signature import Network
 
 
 @losses.register(roles=ComponentRole.MINIMIZED, mean_over="samples")
-def feature_matching(network: Network, fake: Inputs, real: Inputs, *, method: MethodName = "features") -> Tensor:
+def feature_matching(network: Network | None, fake: Inputs, real: Inputs, *, method: MethodName = "features") -> Tensor:
     """Mean absolute difference of a critic's features of fakes and real samples, summed over layers and parts.
 
     `sum_i mean |D_i(real) - D_i(fake)|`. Each fake is compared with the real sample at the same position of the batch,
     as in super-resolution, translation and vocoders. Real samples get no gradient.
 
     Args:
-        network: Critic whose features are compared.
+        network: Critic whose features are compared. null: `fake` and `real` are the features that an injector has
+            computed, so that several losses share a call.
         fake: (B, ...) from the generator; for a conditional critic, a list of samples and conditions.
         real: (B, ...) from the data; for a conditional critic, a list of samples and conditions.
         method: Method of the critic that returns its features: a list of tensors, or a list of lists for a critic of
@@ -36,15 +37,19 @@ def feature_matching(network: Network, fake: Inputs, real: Inputs, *, method: Me
 
     Source: Wang et al. 2018, arXiv:1711.11585, eq. 4; Kong et al. 2020, arXiv:2010.05646, eq. 4.
     """
-    of_fake = list(_flat(forward(network, [*as_list(fake)], method=method), method))
+    of_fake = list(_flat(_features(network, fake, method), method))
     with torch.no_grad():
-        of_real = [part.detach() for part in _flat(forward(network, [*as_list(real)], method=method), method)]
+        of_real = [part.detach() for part in _flat(_features(network, real, method), method)]
     shapes = [[tuple(feature.shape) for feature in features] for features in (of_fake, of_real)]
     if shapes[0] != shapes[1]:
         raise ConfigError(
             f"feature_matching: features of fakes have shapes {shapes[0]}, but those of real samples {shapes[1]}"
         )
     return total([F.l1_loss(f, r) for f, r in zip(of_fake, of_real, strict=True)])
+
+
+def _features(network: nn.Module | None, inputs: Inputs, method: str) -> Any:
+    return inputs if network is None else forward(network, [*as_list(inputs)], method=method)
 
 
 def _flat(features: Any, method: str) -> Iterator[Tensor]:

@@ -30,7 +30,7 @@ def _mean_over(kind: str, min_loss: float | None) -> str:
     roles={ComponentRole.GENERATOR_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over=_mean_over
 )
 def generator_gan(
-    network: Network,
+    network: Network | None,
     fake: Inputs,
     real: Inputs | None = None,
     *,
@@ -45,7 +45,8 @@ def generator_gan(
     that it does not train. For a critic that returns a list of logits, the losses of its items are summed.
 
     Args:
-        network: Critic: maps samples to logits of any shape, large for real samples, or to a list of logits.
+        network: Critic: maps samples to logits of any shape, large for real samples, or to a list of logits. null:
+            `fake` and `real` are the logits that an injector has computed, so that several losses share a call.
         fake: (B, ...) from the generator; for a conditional critic, a list of samples and conditions.
         real: (B, ...) from the data, or a list as for `fake`. Only `ragan` uses it.
         kind: Formula of the loss; the kind of the critic's loss should match. `saturating` is the minimax form for a
@@ -74,7 +75,7 @@ def generator_gan(
     roles={ComponentRole.CRITIC_LOSS, ComponentRole.TAKES_LOGITS, ComponentRole.MINIMIZED}, mean_over=_mean_over
 )
 def discriminator_gan(
-    network: Network,
+    network: Network | None,
     fake: Inputs,
     real: Inputs,
     *,
@@ -90,7 +91,8 @@ def discriminator_gan(
     For a critic that returns a list of logits, the losses of its items are summed.
 
     Args:
-        network: Critic: maps samples to logits of any shape, large for real samples, or to a list of logits.
+        network: Critic: maps samples to logits of any shape, large for real samples, or to a list of logits. null:
+            `fake` and `real` are the logits that an injector has computed, so that several losses share a call.
         fake: (B, ...) from the generator; for a conditional critic, a list of samples and conditions.
         real: (B, ...) from the data; for a conditional critic, a list of samples and conditions.
         kind: Formula of the loss; the kind of the generator's loss should match.
@@ -101,7 +103,7 @@ def discriminator_gan(
         context: Records the logged values.
     """
     real_logits = logits_of(network, real, noise=noise)
-    fake_logits = logits_of(network, detached(fake), noise=noise)
+    fake_logits = logits_of(network, fake if network is None else detached(fake), noise=noise)
     d_real, d_fake = (_mean_of_all(logits) for logits in (real_logits, fake_logits))
     logged = {"d_fake_diff": d_fake - d_real} if kind in RELATIVE else {"d_real": d_real, "d_fake": d_fake}
     for name, value in logged.items():
