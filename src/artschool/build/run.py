@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from artschool import ranks
+from artschool.build.averages import order_updates, place_averages, provide_averages
 from artschool.build.bind import Binder, construct
 from artschool.build.data import batches_of, build_data, train_data
 from artschool.build.shards import check_even, meshes_of, place
@@ -45,9 +46,6 @@ from artschool.errors import ConfigError, Fault
 from artschool.registry.entries import NetworkEntry, OptimizerEntry, ScheduleEntry, WeightsEntry
 from artschool.registry.ranges import contradicts, measured
 from artschool.steps.step import Step
-
-if TYPE_CHECKING:
-    from torch.distributed.device_mesh import DeviceMesh
 
 Note = Callable[[str], None]
 
@@ -89,12 +87,12 @@ def build(
     emas = _averages(config, networks)
     for name, network in networks.items():
         place(network, config, name, meshes[name], device)
-    _place_averages(emas, config, meshes, device)
-    _provide_averages(networks, emas, config)
+    place_averages(emas, config, meshes, device)
+    provide_averages(networks, emas, config)
     binder = Binder(networks | {f"{name}.ema": ema.module for name, ema in emas.items()}, context)
     kept = kept_after(config)
     steps = [_step(step, config, networks, binder, kept[step.name], device) for step in config.steps.values()]
-    _order_updates(steps, emas)
+    order_updates(steps, emas)
     _broadcast_initial_values(binder.modules.values())
     _set_modes(networks, config)
     return Run(
@@ -205,40 +203,6 @@ def _averages(config: Config, networks: Mapping[str, nn.Module]) -> dict[str, Em
     if section is None:
         return {}
     return {name: _average(config, name, networks[name], decay) for name, decay in section.decays.items()}
-
-
-def _place_averages(
-    emas: Mapping[str, Ema], config: Config, meshes: Mapping[str, DeviceMesh | None], device: torch.device
-) -> None:
-    """Bring averages to the device, and then to the memory of the CPU if the file says so."""
-    is_offloaded = config.sections.train.offload.ema is not None
-    for name, ema in emas.items():
-        place(ema.module, config, name, meshes[name], device, on_cpu=is_offloaded, is_average=True)
-        if is_offloaded:
-            ema.offload()
-
-
-def _provide_averages(networks: Mapping[str, nn.Module], emas: Mapping[str, Ema], config: Config) -> None:
-    """Give networks their averages through the hook `provide_ema`."""
-    for name, hook in hooks({name: networks[name] for name in emas}, "provide_ema"):
-        if emas[name].offloaded is not None:
-            raise ConfigError(
-                f"{config.networks[name].node.place}: networks.{name}: its code has `provide_ema` and may call the "
-                "average, which `train.offload` keeps in the memory of the CPU. Fix: remove `train.offload.ema`"
-            )
-        hook(emas[name].module)
-
-
-def _order_updates(steps: Iterable[TrainStep], emas: Mapping[str, Ema]) -> None:
-    """Let the update of a network wait on the device until an average in the memory of the CPU has followed it."""
-    for step in steps:
-        for name in step.networks:
-            if step.update is not None and name in emas and emas[name].offloaded is not None:
-                step.update.optimizer.register_step_pre_hook(partial(_join, emas[name]))
-
-
-def _join(ema: Ema, *_: object) -> None:
-    ema.join()
 
 
 def _average(config: Config, name: str, network: nn.Module, decay: float) -> Ema:
