@@ -177,13 +177,27 @@ def test_only_some_parameters_are_on_the_device_at_once(monkeypatch: pytest.Monk
     parameters = [nn.Parameter(torch.ones(100)) for _ in range(4)]
     optimizer = build_optimizer(torch.optim.AdamW, {}, [{"params": parameters}], "x")
     state = OffloadedState(optimizer)
-    seen = []
-    optimizer.register_step_pre_hook(lambda *_: seen.append(len(optimizer.param_groups[0]["params"])))
+    seen: list[int] = []
+    fetched: list[bool] = []
+
+    def hosts() -> set[int]:
+        return {host.data_ptr() for host in state.hosts}
+
+    def moments() -> list[int]:
+        return [optimizer.state[p]["exp_avg"].data_ptr() for p in optimizer.param_groups[0]["params"]]
+
+    def watch(*_: object) -> None:
+        seen.append(len(optimizer.param_groups[0]["params"]))
+        if len(seen) > 2:  # The first step creates the state.
+            fetched.append(hosts().isdisjoint(moments()))
+
+    optimizer.register_step_pre_hook(watch)
     for parameter in parameters[:3]:
         parameter.grad = torch.ones(100)
     state.step()
-    assert seen == [2, 1]
-    assert all(optimizer.state[p]["exp_avg"].data_ptr() in {h.data_ptr() for h in state.hosts} for p in parameters[:3])
+    state.step()
+    assert seen == [2, 1, 2, 1] and fetched == [True, True]
+    assert all(optimizer.state[p]["exp_avg"].data_ptr() in hosts() for p in parameters[:3])
 
 
 def test_a_network_that_calls_its_average_is_refused(tmp_path: Path) -> None:

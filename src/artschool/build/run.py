@@ -11,43 +11,37 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
+from artschool.build.averages import build_averages, order_updates, place_averages, provide_averages
 from artschool.build.bind import Binder, construct_seeded
 from artschool.build.data import batches_of, build_data, build_streams, check_epoch
 from artschool.build.decisions import decisions_of, key_gate_of, key_gates, number_gates
 from artschool.build.networks import build_networks, partly_saved, set_modes
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.build.torch_flags import set_torch_flags
+from artschool.build.updates import batch_sizings, build_updates
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
-from artschool.config.sections import Average
 from artschool.config.streams import TRAIN, other_streams, replaced_by
-from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.config.structure import Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
 from artschool.data.loader import Loader
-from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.decisions import NumberGate, gated
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
-from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
-from artschool.engine.optimizers import build_optimizer, parameter_groups, set_options, shard_groups, targets_of
-from artschool.engine.precision import Precision
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
-from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import ConfigError, Fault
-from artschool.registry.entries import OptimizerEntry
 from artschool.registry.ranges import contradicts, measured
-from artschool.registry.schedule import Schedule, value_at
 from artschool.steps.step import Step
 
 if TYPE_CHECKING:
-    from torch.distributed.device_mesh import DeviceMesh
+    pass
 
 Note = Callable[[str], None]
 
@@ -84,20 +78,20 @@ def build(
     check_epoch(config, streams.by_name[TRAIN].batches)
     meshes = meshes_of(config, device)
     networks = build_networks(config, note, {name for name, mesh in meshes.items() if mesh is not None})
-    emas = _averages(config, networks, context)
+    emas = build_averages(config, networks, context)
     for name, network in networks.items():
         place(network, config, name, meshes[name], device)
-    _place_averages(emas.values(), config, meshes, device)
-    _provide_averages(networks, emas, config)
+    place_averages(emas.values(), config, meshes, device)
+    provide_averages(networks, emas, config)
     binder = Binder(networks | {ema.name: ema.module for ema in emas.values()}, context, seed=file.seed)
     kept = kept_after(config)
-    updates = _updates(config, networks, context)
+    updates = build_updates(config, networks, context)
     gates = number_gates(config)
     steps = [
         _step(step, config, networks, binder, kept[step.name], updates.get(step.name), gates)
         for step in config.steps.values()
     ]
-    _order_updates(steps, emas.values())
+    order_updates(steps, emas.values())
     _broadcast_initial_values(binder.modules.values())
     set_modes(networks, config)
     for ema in emas.values():
@@ -109,7 +103,7 @@ def build(
         networks=networks,
         steps=steps,
         emas=emas,
-        modules=binder.modules | _batch_sizings(steps) | key_gates(steps),
+        modules=binder.modules | batch_sizings(steps) | key_gates(steps),
         decisions=decisions_of(config, gates, updates),
         streams=streams,
         evaluations=[
@@ -164,60 +158,6 @@ def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:
         ranks.broadcast([*module.parameters(), *module.buffers()])
 
 
-def _averages(config: Config, networks: Mapping[str, nn.Module], context: TrainContext) -> dict[str, Ema]:
-    """The moving averages of the section `ema`."""
-    return {
-        entry: _average(config, average, networks[average.of], context) for entry, average in config.averages.items()
-    }
-
-
-def _place_averages(
-    emas: Iterable[Ema], config: Config, meshes: Mapping[str, DeviceMesh | None], device: torch.device
-) -> None:
-    """Bring averages to the device, and then to the memory of the CPU if the file says so."""
-    is_offloaded = config.sections.train.offload.ema is not None
-    for ema in emas:
-        place(ema.module, config, ema.of, meshes[ema.of], device, on_cpu=is_offloaded, is_average=True)
-        if is_offloaded:
-            ema.offload()
-
-
-def _provide_averages(networks: Mapping[str, nn.Module], emas: Mapping[str, Ema], config: Config) -> None:
-    """Give networks their averages, or the first of several, through the hook `provide_ema`."""
-    first = {ema.of: ema for ema in reversed(list(emas.values()))}
-    for name, hook in hooks({name: networks[name] for name in first}, "provide_ema"):
-        if first[name].offloaded is not None:
-            raise ConfigError(
-                f"{config.networks[name].node.place}: networks.{name}: its code has `provide_ema` and may call the "
-                "average, which `train.offload` keeps in the memory of the CPU. Fix: remove `train.offload.ema`"
-            )
-        hook(first[name].module)
-
-
-def _order_updates(steps: Iterable[TrainStep], emas: Iterable[Ema]) -> None:
-    """Let the update of a network wait on the device until averages in the memory of the CPU have followed it."""
-    offloaded = [ema for ema in emas if ema.offloaded is not None]
-    for step in steps:
-        for ema in offloaded:
-            if step.update is not None and ema.of in step.networks:
-                step.update.optimizer.register_step_pre_hook(partial(_join, ema))
-
-
-def _join(ema: Ema, *_: object) -> None:
-    ema.join()
-
-
-def _average(config: Config, average: Average, network: nn.Module, context: TrainContext) -> Ema:
-    try:
-        ema = Ema(network, average.decay_at(0), average.buffers, average.of, average.name)
-    except ConfigError as error:
-        place = config.tree.at(("ema", "networks")).place
-        raise ConfigError(f"{place}: ema.networks: {average.of!r} {error}") from error
-    if average.start or isinstance(average.decay, Schedule):
-        context.schedule(f"ema.networks.{average.entry}.decay", average.decay_at, ema.set_decay)
-    return ema
-
-
 def _step(
     step: StepConfig,
     config: Config,
@@ -253,85 +193,6 @@ def _graph(step: StepConfig, config: Config, binder: Binder, kept: Collection[st
         [binder.injector(component) for component in step.late_injectors_when(training=training)],
         {f"{step.name}/{loss}": stream for loss, stream in other_streams(config, step).items()} if training else {},
     )
-
-
-def _updates(config: Config, networks: Mapping[str, nn.Module], context: TrainContext) -> dict[str, Update]:
-    """The update of each step that has an optimizer, of its own or that of another step."""
-    updates: dict[str, Update] = {}
-    for step in sorted(config.steps.values(), key=lambda step: step.shares is not None):
-        trained = {name: networks[name] for name in step.section.trained}
-        if step.shares is not None:
-            updates[step.name] = _shared_update(step, config, trained, updates[step.shares.name], context)
-        elif step.optimizer is not None and step.optimizer.registered is not None:
-            updates[step.name] = _update(step, step.optimizer, config, trained, context)
-    return updates
-
-
-def _shared_update(
-    step: StepConfig, config: Config, networks: Mapping[str, nn.Module], owner: Update, context: TrainContext
-) -> Update:
-    own = {parameter for network in networks.values() for parameter in network.parameters()}
-    parameters = [parameter for parameter in owner.parameters if parameter in own]
-    update = Update(
-        step.name,
-        owner.scheduled,
-        owner.precision,
-        skip_non_finite=config.sections.train.non_finite != "ignore",
-        sizing=_sizing(step, parameters),
-        parameters=parameters,
-    )
-    _clip(step, update, context)
-    return update
-
-
-def _clip(step: StepConfig, update: Update, context: TrainContext) -> None:
-    """Let the update clip gradients to the norm of the file, which a schedule may change."""
-    clip = step.section.clip_grad_norm
-    update.clip = None if clip is None else value_at(clip, 0)
-    if isinstance(clip, Schedule):
-        context.schedule(f"steps.{step.name}.clip_grad_norm", clip.at, partial(setattr, update, "clip"))
-
-
-def _sizing(step: StepConfig, parameters: Sequence[nn.Parameter]) -> BatchSizing | None:
-    sizing = step.section.batch_sizing
-    return BatchSizing(parameters, sizing.poll_parameters, sizing.max_full_batches) if sizing else None
-
-
-def _update(
-    step: StepConfig, component: Component, config: Config, networks: Mapping[str, nn.Module], context: TrainContext
-) -> Update:
-    entry, train = component.entry, config.sections.train
-    assert isinstance(entry, OptimizerEntry) and component.registered is not None
-    path = f"{component.node.place}: {component.path}"
-    groups = parameter_groups(networks, no_decay=entry.no_decay, groups=entry.param_groups, path=path)
-    parameters = [parameter for group in groups for parameter in group["params"]]
-    shards = None
-    if entry.shard and ranks.world_size() > 1:
-        groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())
-    options = component.options()
-    optimizer = build_optimizer(component.registered.target, options, groups, path)
-    changing = set()
-    for number in config.numbers:
-        if targets := targets_of(number.schedule, options, groups):
-            changing |= {target.option for target in targets}
-            context.schedule(number.path, number.schedule.at, partial(set_options, optimizer, targets))
-    update = Update(
-        step.name,
-        ScheduledOptimizer(
-            optimizer, step.rates, parameters, shards, changing, is_offloaded=train.offload.optimizer is not None
-        ),
-        Precision(train.precision, context.device),
-        skip_non_finite=train.non_finite != "ignore",
-        sizing=_sizing(step, parameters),
-    )
-    _clip(step, update, context)
-    return update
-
-
-def _batch_sizings(steps: Sequence[TrainStep]) -> dict[str, nn.Module]:
-    """The batch sizings of all steps, by path. Checkpoints contain their state."""
-    updates = {step.graph.name: step.update for step in steps if step.update is not None}
-    return {f"steps.{name}.batch_sizing": update.sizing for name, update in updates.items() if update.sizing}
 
 
 def _evaluation(
