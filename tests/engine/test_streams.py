@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from artschool.engine.run import Run
-from tests.engine.stream_parts import SEEN, load
-from tests.engine.toy_run import Recorder, fingerprint, recorded
+from tests.engine import stream_parts
+from tests.engine.stream_parts import SEEN, TEXT, load
+from tests.engine.test_ranks import finish, launch
+from tests.engine.toy_run import Recorder, fingerprint, recorded, write
 
 
 @pytest.fixture(autouse=True)
@@ -153,3 +155,25 @@ def test_a_run_of_another_version_has_only_the_position_of_train(tmp_path: Path)
     again = load(tmp_path / "again", "train.iterations=2")
     checkpoint.restore(again, saved)
     assert again.streams.given == {"train": 2, "plain": 0}
+
+
+@pytest.mark.soak
+def test_two_processes_share_every_stream(tmp_path: Path) -> None:
+    """Several processes: 5 and 7 samples, which two processes cannot halve, then a resume with one process."""
+    text = TEXT.replace("PLUGIN", str(Path(stream_parts.__file__).resolve()))
+    sizes = ("data.train.batch_size=5", "data.plain.batch_size=7", "data.plain.length=70", "train.accumulate=2")
+    (tmp_path / "one").mkdir()
+    whole = load(tmp_path / "one", *sizes)
+    recorded(whole)
+    whole.train()
+    file = write(tmp_path, *sizes, text=text)
+    code, output = finish(launch(tmp_path, file, 2, "train.iterations=2", "--no-trace"))
+    assert code == 0, output
+    resumed = load(tmp_path, *sizes)
+    recorder = recorded(resumed)
+    assert (resumed.iteration, resumed.streams.given) == (2, {"train": 2, "plain": 8})
+    resumed.train()
+    assert len(recorder.records) == 2
+    for name in ("net", "critic"):
+        expected, got = whole.networks[name].get_parameter("w"), resumed.networks[name].get_parameter("w")
+        torch.testing.assert_close(got, expected, rtol=0, atol=1e-6)

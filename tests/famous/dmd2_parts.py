@@ -35,7 +35,8 @@ class Denoiser(nn.Module):
         self.layers = nn.Sequential(nn.Linear(5, 24), nn.SiLU(), nn.Linear(24, 4))
 
     def forward(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return self.layers(torch.cat([x, sigma[:, None]], 1))
+        values: Tensor = self.layers(torch.cat([x, sigma[:, None]], 1))
+        return values
 
 
 @injectors.register

@@ -44,7 +44,8 @@ class Worth(nn.Module):
         self.layers = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x).squeeze(1)
+        worth: Tensor = self.layers(x)
+        return worth.squeeze(1)
 
 
 @injectors.register

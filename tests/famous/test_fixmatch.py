@@ -30,8 +30,8 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
         with torch.no_grad():
             for ours, theirs in zip(average.parameters(), net.parameters(), strict=True):
                 ours.lerp_(theirs, 0.1)
-            for copy, buffer in zip(average.buffers(), net.buffers(), strict=True):
-                copy.copy_(buffer)
+            for own, latest in zip(average.buffers(), net.buffers(), strict=True):
+                own.copy_(latest)
         yield {"net/labelled": labelled, "net/unlabelled": unlabelled}
 
 
