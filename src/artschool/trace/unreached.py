@@ -127,7 +127,7 @@ def _hidden_by_functions(loss: UnreachedLoss) -> Reason | None:
 
 def _cut_by_the_loss(loss: UnreachedLoss) -> Reason | None:
     """The loss reads a value with a gradient, but returns one without, or one that depends on other networks."""
-    for key in loss.inputs:
+    for key in loss.reads:
         if key in loss.writers and has_gradient(loss.writers[key].writes[key]):
             if loss.value.requires_grad:
                 return _reason(f"The gradient of {key!r} bypasses {loss.network_names}.")
