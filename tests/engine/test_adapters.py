@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -195,7 +196,8 @@ def test_diffusers_reads_adapters_of_its_models(tmp_path: Path, monkeypatch: pyt
     monkeypatch.chdir(tmp_path)
     Path("unet.yml").write_text(UNET)
     options = yaml.safe_load(UNET)["networks"]["unet"]["options"]
-    base = diffusers.UNet2DConditionModel(**options)
+    model: Any = diffusers.UNet2DConditionModel  # diffusers has no types.
+    base = model(**options)
     save_file(base.state_dict(), "base.safetensors")
     code, printed = artschool("train", "unet.yml")
     assert code == 0 and "uncompiled" not in printed and "without values" not in printed, printed
