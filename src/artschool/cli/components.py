@@ -11,7 +11,7 @@ from artschool.cli.columns import print_columns, print_docstring
 from artschool.components.builtins import load_builtins
 from artschool.config.component import takes_list
 from artschool.config.plugins import load_installed, load_plugin
-from artschool.config.type_names import type_name
+from artschool.config.type_names import annotation_of, type_name
 from artschool.config.write import flow
 from artschool.errors import ConfigError, Place, allowed
 from artschool.registry import REGISTRIES, Registered, Registry
@@ -54,7 +54,7 @@ def _describe(console: Console, item: Registered) -> None:
         if name == "type":
             continue
         parameter = parameters.get(name)
-        what = _takes(parameter) if parameter else type_name(info.annotation)
+        what = _takes(parameter) if parameter else type_name(annotation_of(info))
         rows.append((name, "required" if info.is_required() else _default(info.default), what))
     console.print()
     print_columns(console, rows)
