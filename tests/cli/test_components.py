@@ -52,7 +52,7 @@ def test_a_component_is_described_by_its_signature(capsys: pytest.CaptureFixture
         "after   0         whole number\n"
         "before  null      whole number or null\n"
         "every   1         whole number\n"
-        "weight  required  number or key\n"
+        "weight  required  number or schedule or key\n"
         "out     null      key or null\n"
         "fake    required  key\n"
         "real    required  key\n"

@@ -94,3 +94,23 @@ def test_lines_and_polynomials_stay_at_their_end() -> None:
 def test_restarts_far_away_cost_no_loop() -> None:
     rate = schedules.cosine_annealing_warm_restarts(1.0, 3 * 10**15 + 1, period=3)
     assert rate == pytest.approx((1 + math.cos(math.pi / 3)) / 2)
+
+
+def test_a_cosine_goes_from_one_value_to_another_and_stays() -> None:
+    found = [schedules.cosine(1.0, iteration, iterations=4, start=0.04, end=0.4) for iteration in (0, 2, 4, 9)]
+    assert found == pytest.approx([0.04, 0.22, 0.4, 0.4])
+
+
+def test_a_ramp_rises_to_its_rate() -> None:
+    assert [schedules.ramp(0.9, n) for n in (0, 8, 80, 1000)] == pytest.approx([0.1, 0.5, 0.9, 0.9])
+    assert [schedules.ramp(0.9, n, numerator=0, denominator=1) for n in (0, 1, 3)] == pytest.approx([0.0, 0.5, 0.75])
+
+
+def test_a_half_life_in_iterations_is_that_of_stylegan2_in_samples() -> None:
+    batch, samples = 32, 320
+    for iteration in (1, 5, 100, 10_000):
+        life = min(samples, iteration * batch * 0.05)
+        found = schedules.half_life(1.0, iteration, iterations=samples // batch, ramp=0.05)
+        assert found == pytest.approx(0.5 ** (batch / life))
+    assert schedules.half_life(1.0, 0, iterations=10, ramp=0.05) == 0.0
+    assert schedules.half_life(1.0, 0, iterations=10) ** 10 == pytest.approx(0.5)

@@ -86,6 +86,19 @@ def test_the_end_of_a_schedule_is_found_to_the_iteration_in_however_long_a_run()
         assert end.fault.message == said
 
 
+@pytest.mark.parametrize(
+    ("weight", "said"),
+    [
+        ("{type: constant, scale: 0}", ["is 0, so the loss costs time and changes nothing"]),
+        ("{type: linear, start: 1, end: -1, iterations: 20}", ["is -1, so the step maximizes the loss"]),
+        ("{type: linear, start: 0, end: 1, iterations: 20}", []),
+    ],
+)
+def test_a_scheduled_weight_is_judged_by_all_its_values(weight: str, said: list[str]) -> None:
+    text = changed(GAN, ("weight: 1.0}\n      adv", f"weight: {weight}}}\n      adv"))
+    assert [finding.fault.message for finding in judged(text)] == said
+
+
 @pytest.mark.parametrize("text", SOUND.values(), ids=SOUND)
 def test_nothing_is_found_in_a_sound_file(text: str) -> None:
     assert judged(text) == []
