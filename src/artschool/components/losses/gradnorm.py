@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.components.gradients import gradient_products, tensor_at
+from artschool.components.losses.gradients import gradient_products, tensor_at
 from artschool.components.losses.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
