@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import artschool
+from artschool.components.gradients import gradient_products, tensor_at
 from artschool.components.injectors.gradient_ratio import gradient_ratio
 from artschool.components.injectors.loss_gradients import loss_gradients
 from artschool.components.losses.contrastive import info_nce
-from artschool.components.losses.gradients import gradient_products, tensor_at
 from artschool.components.losses.gradnorm import Gradnorm
 from artschool.components.losses.uncertainty import uncertainty
 from artschool.components.networks.numbers import Numbers

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from artschool.components.audio.tokenizer import make_tokenizer
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.registry import ComponentRole, injectors, losses
 from artschool.registry.signature import Natural
 

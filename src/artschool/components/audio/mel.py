@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.components.audio.bins import read_bins
-from artschool.components.losses.precision import without_autocast
+from artschool.components.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import injectors
 from artschool.registry.signature import Count, NotNegative

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from artschool.components.losses.precision import without_autocast
+from artschool.components.precision import without_autocast
 from artschool.registry import injectors
 from artschool.registry.signature import Count
 

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from artschool.components.losses.precision import without_autocast
 from artschool.components.losses.shapes import pair
+from artschool.components.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses, metrics
 from artschool.registry.signature import Count

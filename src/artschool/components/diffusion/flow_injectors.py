@@ -11,7 +11,7 @@ from artschool.components.diffusion.flow import euler_sample, flow_path, heun_sa
 from artschool.components.diffusion.guidance import conditioned, drop_conditions, guided
 from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Context, Count, Network, UnitInterval
 

@@ -17,7 +17,7 @@ from artschool.components.diffusion.schedules import ScheduleName, betas_of
 from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.diffusion.timesteps import LossSecondMoment, even_timesteps, uniform_timesteps
 from artschool.components.injectors.forward import in_mode
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Context, Count, Network, Pattern, Positive, UnitInterval

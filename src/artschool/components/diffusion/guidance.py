@@ -8,7 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError, allowed
 
 Model: TypeAlias = Callable[[Tensor, Tensor], Tensor]

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 
 Noise = Literal["random", "fixed", "zero"]
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from artschool.components.losses.gradients import gradient_products, tensor_at
+from artschool.components.gradients import gradient_products, tensor_at
 from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Context, Network, NotNegative, Positive
 

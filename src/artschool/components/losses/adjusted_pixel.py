@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from artschool.components.losses.criteria import CRITERIA, Criterion
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.registry import ComponentRole, losses
 from artschool.registry.ranges import Known, Ranges
 from artschool.registry.signature import Context

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from torch import Tensor, nn
 
 from artschool.components.injectors.add_noise import add_noise
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 
 Inputs: TypeAlias = Tensor | list[Tensor]

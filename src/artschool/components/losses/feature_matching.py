@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from artschool.components.injectors.forward import MethodName, forward
 from artschool.components.losses.critic import Inputs, as_list, total
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.components.losses.critic import Inputs, detached, logits_of, total
-from artschool.components.losses.precision import at_least_float32, without_autocast
+from artschool.components.precision import at_least_float32, without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Network

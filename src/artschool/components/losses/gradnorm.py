@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.components.losses.gradients import gradient_products, tensor_at
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.gradients import gradient_products, tensor_at
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, Network, NotNegative

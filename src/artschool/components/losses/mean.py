@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.registry import losses
 from artschool.registry.signature import Context
 from artschool.registry.units import Iterations

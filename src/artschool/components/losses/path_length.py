@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, Fraction

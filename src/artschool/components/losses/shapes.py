@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 
 

@@ -8,8 +8,8 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.components.data_range import DataRange, in_data_range, limits
-from artschool.components.losses.precision import without_autocast
 from artschool.components.losses.shapes import check_window, pair
+from artschool.components.precision import without_autocast
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Positive
 

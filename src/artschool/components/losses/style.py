@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from artschool.components.losses.features import LayerWeights, feature_pairs, weights_of
-from artschool.components.losses.precision import without_autocast
 from artschool.components.losses.shapes import check_samples
+from artschool.components.precision import without_autocast
 from artschool.registry import ComponentRole, losses
 from artschool.registry.ranges import input_of
 from artschool.registry.signature import Network

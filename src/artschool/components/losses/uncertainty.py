@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import losses
 from artschool.registry.signature import Network, Positive

@@ -3,8 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.components.losses.precision import without_autocast
 from artschool.components.losses.shapes import pair
+from artschool.components.precision import without_autocast
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
 from artschool.registry.signature import Context, NotNegative

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, metrics
 

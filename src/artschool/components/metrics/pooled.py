@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from artschool.components.losses.precision import without_autocast
+from artschool.components.precision import without_autocast
 from artschool.errors import ConfigError
 
 

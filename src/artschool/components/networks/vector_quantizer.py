@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.components.losses.precision import without_autocast
+from artschool.components.precision import without_autocast
 from artschool.registry import networks
 from artschool.registry.signature import Count, Fraction, UnitInterval
 

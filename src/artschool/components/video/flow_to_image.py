@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from artschool.components.losses.precision import at_least_float32
+from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import injectors
 from artschool.registry.signature import Positive

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from artschool.components.losses.precision import at_least_float32
 from artschool.components.losses.shapes import check_equal, pair
+from artschool.components.precision import at_least_float32
 from artschool.components.video.sequences import on_frames
 from artschool.registry import ComponentRole, metrics
 from artschool.registry.signature import Network

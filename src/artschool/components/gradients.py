@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.components.losses.precision import at_least_float32, without_autocast
+from artschool.components.precision import at_least_float32, without_autocast
 from artschool.errors import ConfigError, allowed
 from artschool.registry.signature import Context
 
