@@ -17,7 +17,8 @@ from hypothesis import given, seed, settings
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from tests.mutants.mutations import DRAWING, Mutant, link_plugins, mutants  # found by the line above
+from tests.mutants.mechanisms import MECHANISMS  # found by the line above
+from tests.mutants.mutations import DRAWING, OPERATORS, Mutant, link_plugins, mutants
 from tests.mutants.verdict import Verdict, judge
 
 
@@ -27,7 +28,7 @@ def drawn(number: int, start: int, folder: Path) -> dict[Mutant, Verdict]:
 
     @seed(start)
     @settings(DRAWING, max_examples=number)
-    @given(mutants())
+    @given(mutants((*OPERATORS, *MECHANISMS)))
     def draw(mutant: Mutant) -> None:
         if mutant not in found:
             found[mutant] = judge(mutant.text, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +14,6 @@ from hypothesis import HealthCheck, Phase, assume, settings
 from hypothesis import strategies as st
 
 from artschool.config.source import read_file
-from tests.mutants.mechanisms import MECHANISMS
 from tests.mutants.places import Draw, Keys, at, choose, parent, section, walk
 
 ITERATIONS = 10
@@ -23,6 +23,7 @@ CHEAP = ("digits_gan", "digits_distill", "digits_byol", "faces_vqvae")
 """Recipes of which ten iterations take less than half a second, once their batches are small."""
 DRAWING = settings(deadline=None, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 """How mutants are drawn: each once, however long it takes; none is made smaller."""
+Operator = Callable[[Any, Draw], str]
 GATES = ("after", "before", "every")
 
 
@@ -68,12 +69,12 @@ def shrunk(tree: Any) -> Any:
 
 
 @st.composite
-def mutants(draw: Draw) -> Mutant:
-    """A sound file with one change, seldom two."""
+def mutants(draw: Draw, operators: Sequence[Operator] | None = None) -> Mutant:
+    """A sound file with one change, seldom two. `operators` make them; None: those of `OPERATORS`."""
     base = draw(st.sampled_from(sorted(_bases())))
     tree = deepcopy(_bases()[base])
     count = draw(st.sampled_from((1, 1, 1, 2)))
-    changes = tuple(draw(st.sampled_from(OPERATORS))(tree, draw) for _ in range(count))
+    changes = tuple(draw(st.sampled_from(operators or OPERATORS))(tree, draw) for _ in range(count))
     assume(tree != _bases()[base])
     return Mutant(base, changes, yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, width=1000))
 
@@ -310,5 +311,5 @@ def cut_batches(tree: Any, draw: Draw) -> str:
 OPERATORS = (
     rescale,
     drop, rename, refer, connect, swap_types, swap_inputs, shift, detach, freeze, outdate, spoil, change_out,
-    remove_loss, train_others, duplicate, move, cut_batches, *MECHANISMS,
+    remove_loss, train_others, duplicate, move, cut_batches,
 )  # fmt: skip

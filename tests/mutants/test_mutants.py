@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 
+from tests.mutants.mechanisms import MECHANISMS
 from tests.mutants.mutations import DRAWING, Mutant, bases, link_plugins, mutants
 from tests.mutants.verdict import judge
 
@@ -76,3 +77,16 @@ def test_a_mutant_is_refused_or_trains(folder: Path) -> None:
 
     draw()
     assert min(kinds["refused"], kinds["traced"], kinds["trained"]) >= 5
+
+
+@pytest.mark.soak
+def test_a_mechanism_is_refused_or_trains(folder: Path) -> None:
+    """Forty files are checked, and some of them trained."""
+
+    @settings(DRAWING, max_examples=40, derandomize=True)
+    @given(mutants(MECHANISMS))
+    def draw(mutant: Mutant) -> None:
+        verdict = judge(mutant.text, folder)
+        assert verdict.kind != "hole", f"{mutant}\n{verdict.says}\n{mutant.text}"
+
+    draw()
