@@ -68,7 +68,7 @@ def test_a_function_keeps_its_name_and_a_class_gets_snake_case() -> None:
     assert networks.get("http_net2_d").target is HTTPNet2D
     assert losses.get("pull").summary == "Pull."
     assert networks.get("http_net2_d").documentation == "Build with width."
-    assert losses.get("pull").takes == ["in", "after", "before", "every", "weight", "x"]
+    assert losses.get("pull").takes == ["in", "after", "before", "every", "weight", "out", "x"]
     assert "pull" in losses and "pull" not in injectors and "named" not in injectors
 
 
