@@ -68,7 +68,7 @@ def test_a_function_keeps_its_name_and_a_class_gets_snake_case() -> None:
     assert networks.get("http_net2_d").target is HTTPNet2D
     assert losses.get("pull").summary == "Pull."
     assert networks.get("http_net2_d").documentation == "Build with width."
-    assert losses.get("pull").takes == ["in", "after", "before", "every", "weight", "while", "x"]
+    assert losses.get("pull").takes == ["in", "after", "before", "every", "weight", "while", "out", "x"]
     assert "pull" in losses and "pull" not in injectors and "named" not in injectors
 
 
@@ -115,7 +115,7 @@ def test_a_role_of_another_kind_or_of_none_is_refused() -> None:
         losses.register("pull", pull, roles={ComponentRole.SAMPLER})
     assert str(error.value) == (
         "loss 'pull' cannot be registered: 'sampler' is not a role of losses. Available roles: critic_loss, "
-        "critic_penalty, generator_loss, minimized, second_order, takes_logits."
+        "critic_penalty, differentiates, generator_loss, minimized, second_order, takes_logits."
     )
     with pytest.raises(ConfigError, match=r"'critic_los' is not a role of losses\. .* Did you mean 'critic_loss'\?$"):
         losses.register("pull", pull, roles=["critic_los"])  # type: ignore[list-item]  # what no type checker saw
@@ -124,9 +124,9 @@ def test_a_role_of_another_kind_or_of_none_is_refused() -> None:
     assert "pull" not in losses
 
 
-def test_each_role_belongs_to_one_kind() -> None:
+def test_each_role_belongs_to_one_kind_but_what_losses_and_injectors_do() -> None:
     listed = [role for roles in ROLES_BY_KIND.values() for role in roles]
-    assert sorted(listed) == sorted(ComponentRole)
+    assert sorted(listed) == sorted([*ComponentRole, ComponentRole.DIFFERENTIATES])
     assert set(ROLES_BY_KIND) < set(REGISTRIES)
 
 

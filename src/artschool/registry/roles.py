@@ -98,7 +98,7 @@ ROLES_BY_KIND: Mapping[str, frozenset[ComponentRole]] = {
         }
     ),
 }
-"""The roles that components of each kind may declare. Each role belongs to one kind; other kinds have none."""
+"""The roles that components of each kind may declare. A role belongs to one kind, except DIFFERENTIATES."""
 
 DeclaredRoles = ComponentRole | Iterable[ComponentRole]
 """What `register(..., roles=...)` takes: one role or several."""
