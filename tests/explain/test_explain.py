@@ -266,7 +266,10 @@ def test_a_line_without_anything_names_the_next(line: int, message: str) -> None
         ("data.test", "unknown name 'test' in data\n    Available names: train, val."),
         ("networks.gne", "unknown name 'gne' in networks\n    Available names: critic, gen. Did you mean 'gen'?"),
         ("steps.gen.schedule.power", "unknown name 'power' in steps.gen.schedule\n    Available names: "),
-        ("train.accumulate_every.every", "is not set and has no default; it takes whole number, 1 or more"),
+        (
+            "train.accumulate_every.every",
+            "is not set and has no default; it takes whole number or text such as `2 epochs`, 1 or more",
+        ),
         ("steps.gen.losses.pixel.in.5", "unknown name '5' in steps.gen.losses.pixel.in"),
     ],
 )

@@ -32,7 +32,8 @@ class Bands(nn.Module):
 
     def forward(self, wave: Tensor) -> Tensor:
         frames = F.pad(wave[:, 0], (HOP // 2, HOP // 2)).unfold(1, 2 * HOP, HOP)
-        return (torch.fft.rfft(frames * self.window).abs() + 1e-2).log().transpose(1, 2)
+        spectra: Tensor = torch.fft.rfft(frames * self.window).abs()
+        return (spectra + 1e-2).log().transpose(1, 2)
 
 
 networks.register("bands", Bands)

@@ -26,9 +26,6 @@ class Cycle(NamedTuple):
         turns = (other.at - self.at) // common * pow(self.of // common, -1, rest) % rest
         return Cycle(self.of * rest, self.at + self.of * turns)
 
-    def __contains__(self, iteration: object) -> bool:
-        return isinstance(iteration, int) and iteration % self.of == self.at
-
     def __str__(self) -> str:
         return f"{{of: {self.of}, at: {self.at}}}" if self.at else f"{self.of:,}"
 

@@ -76,7 +76,8 @@ def test_a_critic_without_fitting_features_is_refused(options: dict[str, Any], s
 
 def test_features_may_be_the_result_of_a_call_that_other_losses_share() -> None:
     fake, real = FAKE.clone().requires_grad_(), REAL.clone().requires_grad_()
-    shared = feature_matching(None, Layers().features(fake), Layers().features(real))
+    features: list[Any] = [Layers().features(each) for each in (fake, real)]
+    shared = feature_matching(None, *features)
     assert shared.item() == feature_matching(Layers(), FAKE, REAL).item()
-    shared.backward()
+    torch.autograd.backward(shared)
     assert fake.grad is not None and real.grad is None

@@ -289,7 +289,8 @@ def test_logits_may_be_the_result_of_a_call_that_other_losses_share() -> None:
         value = discriminator_gan(None, network(FAKE), network(REAL), kind=kind, context=context)
         assert value.item() == discriminator_gan(network, FAKE, REAL, kind=kind, context=context).item()
     fake = FAKE.clone().requires_grad_()
-    discriminator_gan(None, network(fake), network(REAL), kind="lsgan", context=Mock(spec=Context)).backward()
+    loss = discriminator_gan(None, network(fake), network(REAL), kind="lsgan", context=Mock(spec=Context))
+    torch.autograd.backward(loss)
     assert fake.grad is not None  # The logits are not detached: their critic learns through them.
     with pytest.raises(ConfigError, match=r"^noise is added to the inputs of a critic \(got network null\)\. Fix: "):
         generator_gan(None, FAKE, kind="hinge", noise=0.1)

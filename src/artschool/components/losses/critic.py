@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from torch import Tensor, nn
 
@@ -40,7 +40,7 @@ def logits_of(critic: nn.Module | None, inputs: Inputs, *, noise: float = 0.0) -
     return _checked(critic(*parts), type(critic).__name__)
 
 
-def _checked(returned: object, owner: str) -> list[Tensor]:
+def _checked(returned: Any, owner: str) -> list[Tensor]:
     logits = list(returned) if isinstance(returned, list | tuple) else [returned]
     for part in logits:
         if not isinstance(part, Tensor):
