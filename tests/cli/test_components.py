@@ -53,6 +53,7 @@ def test_a_component_is_described_by_its_signature(capsys: pytest.CaptureFixture
         "before  null      whole number or null\n"
         "every   1         whole number\n"
         "weight  required  number\n"
+        "while   null      mapping of value, below, above, until or null\n"
         "fake    required  key\n"
         "real    required  key\n"
         "\n"
