@@ -53,6 +53,7 @@ def test_a_component_is_described_by_its_signature(capsys: pytest.CaptureFixture
         "before  null      whole number or null\n"
         "every   1         whole number\n"
         "weight  required  number or schedule or key\n"
+        "while   null      mapping of value, below, above, until or null\n"
         "out     null      key or null\n"
         "fake    required  key\n"
         "real    required  key\n"
