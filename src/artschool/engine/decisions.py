@@ -23,10 +23,16 @@ from artschool.steps.state import State
 
 @dataclass(frozen=True)
 class Decision:
-    """A follower, and the first iteration whose number it sees."""
+    """A follower, and what it decides.
+
+    Attributes:
+        start: The first iteration whose number it sees.
+        changes: Name in the log of the scheduled number that it changes. Empty: it changes something else.
+    """
 
     follower: Follower
     start: int = 0
+    changes: str = ""
 
 
 class NumberGate:
