@@ -71,6 +71,13 @@ def test_a_phase_sees_only_the_numbers_of_its_own_iterations(tmp_path: Path) -> 
     assert recorder.values("main/lr") == [0.5] * 6  # 3.5, then -1.0 is better, and one more is within the patience.
 
 
+def test_a_number_that_falls_on_a_plateau_is_logged_as_it_is_used(tmp_path: Path) -> None:
+    schedule = PLATEAU.partition("=")[2]
+    _, recorder = trained(tmp_path, f"steps.main.losses.mean.weight={schedule}", "train.iterations=12")
+    used = [t / m for t, m in zip(recorder.values("main/total"), recorder.values("main/mean"), strict=True)]
+    assert recorder.values("main/mean/weight") == pytest.approx(used) and used[-1] < 1.0
+
+
 @pytest.mark.parametrize("override", [PLATEAU, f"{STOP[:-2]}3}}"])
 def test_a_resume_has_the_bits(tmp_path: Path, override: str) -> None:
     whole, _ = trained(tmp_path / "whole", override)
