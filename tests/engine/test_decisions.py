@@ -93,6 +93,24 @@ def test_training_ends_when_a_number_does_not_improve(tmp_path: Path) -> None:
     assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == [3]
 
 
+@pytest.mark.parametrize("number", ["lr", "grad_norm"])
+def test_numbers_of_updates_decide_too(tmp_path: Path, number: str) -> None:
+    overrides = ["steps.main.clip_grad_norm=9", STOP.replace("main/mean", f"main/{number}")]
+    run, recorder = trained(tmp_path, *overrides)
+    assert recorder.values(f"main/{number}") == [{"lr": 0.5, "grad_norm": 1.0}[number]] * 3 and run.iteration == 3
+    code, printed = artschool("check", "--trace", str(write(tmp_path, *overrides, text=TEXT)))
+    assert code == 0, printed
+
+
+@pytest.mark.parametrize(
+    ("number", "override"),
+    [("grad_norm", "steps.main.clip_grad_norm=null"), ("lr", "steps.main.optimizer.param_groups=[{lr: 0.1}]")],
+)
+def test_numbers_of_updates_that_are_not_logged_decide_nothing(tmp_path: Path, number: str, override: str) -> None:
+    with pytest.raises(ConfigError, match=f"no step or evaluation logs 'main/{number}'"):
+        trained(tmp_path, override, STOP.replace("main/mean", f"main/{number}"))
+
+
 def test_a_run_that_has_ended_stays_done_and_says_why(tmp_path: Path) -> None:
     trained(tmp_path, STOP)
     again = str(write(tmp_path, STOP, text=TEXT)), "--run-dir", str(tmp_path / "run"), "--no-trace"

@@ -108,7 +108,8 @@ def value_gate_faults(config: Config) -> Iterator[Fault]:
                 yield from _faults(config, rule, None, node, f"{loss.path}.while")
                 if not rule.is_number:
                     message = f"{rule.value!r} is a key; the gate of a loss reads a number of the log"
-                    yield Fault(node.start, f"{loss.path}.while", message, "Fix: put the gate at the step.")
+                    hint = "Fix: put the gate at the step, or give the loss a key as its `weight`: 0 switches it off."
+                    yield Fault(node.start, f"{loss.path}.while", message, hint)
 
 
 def _faults(config: Config, rule: Rule, written: WhileEntry | str | None, node: Node, path: str) -> Iterator[Fault]:
