@@ -178,7 +178,7 @@ def test_only_losses_that_compare_samples_are_no_means() -> None:
     whole = {example.type for example in LOSSES if mean_over(example.component) is MeanOver.BATCH}
     assert whole == {
         "info_nce", "nt_xent", "vicreg", "mixture_of_experts", "switch_transformer_balance", "generator_gan",
-        "discriminator_gan",
+        "discriminator_gan", "gradnorm",
     }  # fmt: skip
     counted = {example.type for example in LOSSES if mean_over(example.component) is MeanOver.PLACES}
     assert counted == {"cross_entropy", "detail_l2"}

@@ -97,7 +97,7 @@ def test_restarts_far_away_cost_no_loop() -> None:
 
 
 def test_a_cosine_goes_from_one_value_to_another_and_stays() -> None:
-    found = [schedules.cosine(1.0, iteration, iterations=4, start=0.04, end=0.4) for iteration in (0, 2, 4, 9)]
+    found = [schedules.half_cosine(1.0, iteration, iterations=4, start=0.04, end=0.4) for iteration in (0, 2, 4, 9)]
     assert found == pytest.approx([0.04, 0.22, 0.4, 0.4])
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
@@ -16,7 +16,6 @@ from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.train_context import TrainContext
 from artschool.engine.update import Update
 from artschool.errors import NumericsError
-from artschool.registry import metrics
 from artschool.registry.schedule import Schedule
 from tests.engine.toy_parts import TEXT, load, same
 
@@ -240,7 +239,6 @@ BEST = "checkpoint={keep_best: {metric: seen/mean, mode: max}}"
 
 
 def test_weights_that_are_no_numbers_are_told_and_never_the_best(tmp_path: Path) -> None:
-    metrics.register("part_mean", part_mean)
     run, snapshots = load(tmp_path, "train.non_finite=ignore", SEEN, BEST, "train.iterations=2", text=SPOILED)
     run.train()
     held = "net.weight and 1 more contain NaN or infinity"
@@ -253,17 +251,11 @@ def test_weights_that_are_no_numbers_are_told_and_never_the_best(tmp_path: Path)
 
 @pytest.mark.parametrize(("value", "told"), [(math.nan, ["mask contains NaN or infinity"]), (-math.inf, [])])
 def test_a_buffer_may_be_infinite_and_not_nan(tmp_path: Path, value: float, told: list[str]) -> None:
-    metrics.register("part_mean", part_mean)
     run, snapshots = load(tmp_path, spoiled_at(), SEEN, BEST, "ema=", text=SPOILED)
     run.networks["other"].register_buffer("mask", torch.tensor([0.0, value]))
     run.train()
     assert [note.split("other.")[1] for note in snapshots.notes] == told * 3
     assert run.best == (None if told else (2.5, 2))
-
-
-def part_mean(x: Tensor) -> Tensor:
-    """The mean of each sample (B, ...), as (B,)."""
-    return x.flatten(1).mean(1)
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])

@@ -46,7 +46,7 @@ def test_clipping_follows_its_schedule(tmp_path: Path) -> None:
     assert final(tmp_path, f"steps.main.clip_grad_norm={clip}") == pytest.approx(-0.5 * (0.25 + 1 + 1 + 1), rel=1e-5)
 
 
-DECAY = "{type: cosine, start: 0.04, end: 0.4, iterations: 3}"
+DECAY = "{type: half_cosine, start: 0.04, end: 0.4, iterations: 3}"
 BETA = "{type: linear, start: 0.5, end: 0.9, iterations: 2}"
 
 

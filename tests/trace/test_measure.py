@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from artschool.config.compose import apply_overrides, finish
 from artschool.config.source import read_text
 from artschool.config.structure import Config
+from artschool.engine.skip_counter import MOST_FLAGS
 from artschool.errors import DataError
 from artschool.read.check import check_tree
 from artschool.trace.cuda_autocast import cuda_autocast
@@ -110,8 +111,11 @@ def test_memory_is_that_of_the_trace() -> None:
     found, traced = measure(config, 1), trace(config)
     assert found.memory.lasting - traced.memory.lasting == {"batch": 4 * (3 * 4 + 8)}
     of_trace = {name: kinds.total() for name, kinds in traced.memory.steps.items()}
-    # The trace runs the first update, in which counters of skipped updates do not exist yet.
-    assert {name: kinds.total() for name, kinds in found.memory.steps.items()} == pytest.approx(of_trace, abs=8)
+    # Only one of them creates the flags of skipped updates and their counters within the peak of a step.
+    of_measure = {name: kinds.total() for name, kinds in found.memory.steps.items()}
+    assert of_measure == pytest.approx(of_trace, abs=4 * MOST_FLAGS + 128)
+        of_trace, abs=4 * MOST_FLAGS + 128
+    )
     assert (found.checkpoint, found.kept) == (traced.checkpoint, traced.kept)
 
 

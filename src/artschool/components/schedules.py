@@ -127,7 +127,7 @@ def cosine_annealing_warm_restarts(
 
 
 @schedules.register
-def cosine(rate: float, iteration: int, *, iterations: Interval, start: float = 1.0, end: float = 0.0) -> float:
+def half_cosine(rate: float, iteration: int, *, iterations: Interval, start: float = 1.0, end: float = 0.0) -> float:
     """Change from `start` to `end` times the base rate within `iterations` along half a cosine, then stay.
 
     Args:

@@ -27,6 +27,7 @@ SMALL: dict[str, tuple[dict[str, Any], Inputs]] = {
     "edsr": ({"width": 4, "blocks": 1}, images(3, 6, 6)),
     "mlp": ({"in_features": 8, "out_features": 3, "hidden": [4]}, images(2, 4)),
     "patch_critic": ({"width": 4, "layers": 2}, images(3, 16, 16)),
+    "numbers": ({"count": 3}, lambda batch: ()),
     "resnet": ({"width": 4, "small": True, "classes": 3}, images(3, 16, 16)),
     "rrdb": ({"scale": 2, "width": 4, "growth": 2, "blocks": 1}, images(3, 6, 6)),
     "spynet": ({"levels": 2, "width": 4, "kernel": 3}, lambda batch: (torch.rand(batch, 3, 8, 8),) * 2),
