@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
 from artschool import ranks
 from artschool.config.streams import TRAIN, key_in
@@ -209,7 +210,7 @@ def with_buffers_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
     tensors = dict.fromkeys(buffer for _, buffers in before for buffer in buffers.values() if buffer is not None)
     copies = {tensor: tensor.detach().clone() for tensor in tensors}
     # What compares versions does not take a tensor for changed: it has its values again.
-    with torch.autograd._unsafe_preserve_version_counter(tuple(tensors)):
+    with _unsafe_preserve_version_counter(tuple(tensors)):
         try:
             yield
         finally:
