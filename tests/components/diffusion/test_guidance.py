@@ -98,7 +98,7 @@ def test_what_is_missing_is_told() -> None:
 @pytest.mark.usefixtures("registries")
 def test_guidance_and_dropping_follow_schedules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: dict[str, list[float]] = {"drop": [], "guide": []}
-    drop, guide = gaussian_injectors.drop_conditions, gaussian_injectors.guided
+    drop, guide = drop_conditions, guided
 
     def dropping(conditions: Conditions, nothing: Conditions, probability: float, *rest: Any) -> Any:
         seen["drop"].append(probability)
