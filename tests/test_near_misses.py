@@ -164,7 +164,7 @@ OTHERS = [
     ("losses", "kl_div KLLoss", "kl_divergence"), ("losses", "LPIPSLoss", "lpips"),
     ("optimizers", "Adam ADAM", "adam"), ("optimizers", "AdamW adam_w", "adamw"), ("optimizers", "SGD", "sgd"),
     ("optimizers", "RMSprop", "rmsprop"), ("optimizers", "Lion", "pytorch_optimizer, name: lion"),
-    ("schedules", "CosineAnnealingLR cosine cosine_schedule", "cosine_annealing"),
+    ("schedules", "CosineAnnealingLR CosineDecay", "cosine_annealing"), ("schedules", "cosine_schedule", "cosine"),
     ("schedules", "CosineAnnealingWarmRestarts", "cosine_annealing_warm_restarts"),
     ("schedules", "StepLR", "step"), ("schedules", "MultiStepLR", "multi_step"),
     ("schedules", "ExponentialLR", "exponential"), ("schedules", "PolynomialLR poly", "polynomial"),

@@ -92,7 +92,7 @@ class KeyGate(nn.Module):
 
     @torch.no_grad()
     def read(self, state: State, share: float) -> Tensor:
-        """The mean of the key's value, a tensor of any shape or a number, times `share`, and `share`: (2,).
+        """The mean of the key's value, a tensor of any shape or a number, times `share`; and `share`. (2,).
 
         Args:
             share: The part of the samples of the whole batch that `state` has.
@@ -108,8 +108,8 @@ class KeyGate(nn.Module):
         """1.0 if the gate is closed, 0.0 if it is open. Does not wait for the device.
 
         Args:
-            total: The sum of what `read` gives for the batch. A mean of NaN closes the gate. A batch that lacks the
-                key, so that all shares are 0, leaves the gate as it is.
+            total: The sum of what `read` gives for the batch. A mean of NaN closes the gate. A batch without the key,
+                whose shares are 0, leaves the gate as it is.
         """
         rule = self._rule
         value, share = total[0] / total[1], total[1]
