@@ -89,7 +89,7 @@ def test_the_end_of_a_schedule_is_found_to_the_iteration_in_however_long_a_run()
 @pytest.mark.parametrize(
     ("weight", "said"),
     [
-        ("{type: constant, scale: 0}", ["is 0, so the loss costs time and changes nothing"]),
+        ("{type: constant, scale: 0}", ["is 0, so the loss costs time and trains nothing"]),
         ("{type: linear, start: 1, end: -1, iterations: 20}", ["is -1, so the step maximizes the loss"]),
         ("{type: linear, start: 0, end: 1, iterations: 20}", []),
     ],
