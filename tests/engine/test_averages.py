@@ -11,7 +11,7 @@ from rich.console import Console
 from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
-from artschool.config.sections import Buffers
+from artschool.config.average_sections import Buffers
 from artschool.engine.ema import Ema
 from tests.engine.toy_parts import load
 

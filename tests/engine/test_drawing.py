@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import tensor
 
-from artschool.config.sections import PicturesSection
+from artschool.config.report_sections import PicturesSection
 from artschool.engine.pictures import as_images
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from artschool.build.torch_flags import set_torch_flags
-from artschool.config.sections import TrainSection
+from artschool.config.train_section import TrainSection
 from tests.engine import toy_run
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchmetrics.image import PeakSignalNoiseRatio
 
 from artschool.build.bind import Binder
-from artschool.config.component import ComponentReader
+from artschool.config.component_reader import ComponentReader
 from artschool.config.source import read_text
 from artschool.engine.meters import Meters
 from artschool.engine.train_context import TrainContext

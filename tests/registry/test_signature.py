@@ -13,7 +13,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.build.bind import Binder
-from artschool.config.component import Component, ComponentReader
+from artschool.config.component import Component
+from artschool.config.component_reader import ComponentReader
 from artschool.config.source import read_text
 from artschool.engine.meters import Meters
 from artschool.engine.train_context import TrainContext

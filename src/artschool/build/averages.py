@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from artschool.build.shards import place
-from artschool.config.sections import Average
+from artschool.config.average_sections import Average
 from artschool.config.structure import Config
 from artschool.engine.ema import Ema
 from artschool.engine.hooks import hooks

@@ -6,7 +6,7 @@ import warnings
 
 import torch
 
-from artschool.config.sections import TrainSection
+from artschool.config.train_section import TrainSection
 
 
 def set_torch_flags(train: TrainSection, device: torch.device) -> None:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from artschool.config import sections
+from artschool.config.report_sections import (
+    CheckpointSection,
+    EvaluationSection,
+    KeepBestSection,
+    LogSection,
+    PicturesSection,
+)
+from artschool.config.sections import FileSections, StepSection
+from artschool.config.train_section import TrainSection
 from artschool.registry.entries import OPTIMIZER_BOUNDS, DatasetEntry, InjectorEntry, LossEntry, OptimizerEntry
 from artschool.wording.synonyms import OPTIONS
 
 OWNERS: Mapping[str, Iterable[str]] = {
-    "at the top of the file": sections.FileSections.model_fields,
-    "in `train`": sections.TrainSection.model_fields,
-    "in `log`": sections.LogSection.model_fields,
-    "in `log.pictures`": sections.PicturesSection.model_fields,
-    "in `checkpoint`": sections.CheckpointSection.model_fields,
-    "in `checkpoint.keep_best`": sections.KeepBestSection.model_fields,
-    "in a step": sections.StepSection.model_fields,
-    "in an evaluation": sections.EvaluationSection.model_fields,
+    "at the top of the file": FileSections.model_fields,
+    "in `train`": TrainSection.model_fields,
+    "in `log`": LogSection.model_fields,
+    "in `log.pictures`": PicturesSection.model_fields,
+    "in `checkpoint`": CheckpointSection.model_fields,
+    "in `checkpoint.keep_best`": KeepBestSection.model_fields,
+    "in a step": StepSection.model_fields,
+    "in an evaluation": EvaluationSection.model_fields,
     "in a data set": DatasetEntry.model_fields,
     "in an injector": InjectorEntry.model_fields,
     "in a loss": LossEntry.model_fields,

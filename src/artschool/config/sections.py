@@ -1,49 +1,30 @@
-"""The sections of a file, typed. Components remain plain mappings, which `structure` turns into `Component`s."""
+"""The whole file and its steps, typed. Components remain plain mappings, which `structure` turns into `Component`s."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from artschool.config.average_sections import EmaSection
 from artschool.config.names import Name, RunName
-from artschool.config.when import When
-from artschool.registry.entries import CompileEntry, EveryEntry, Parallel, WhileEntry
-from artschool.registry.schedule import PositiveNumber, RawSchedule, Schedule, UnitNumber, value_at
-from artschool.registry.signature import (
-    Count,
-    Key,
-    Marker,
-    Natural,
-    NetworkName,
-    NotNegative,
-    Pattern,
-    Role,
-    UnitInterval,
+from artschool.config.report_sections import CheckpointSection, EvaluationSection, LogSection
+from artschool.config.section import (
+    RawCallback,
+    RawDataset,
+    RawInjector,
+    RawLoss,
+    RawNetwork,
+    RawOptimizer,
+    Section,
 )
+from artschool.config.train_section import TrainSection
+from artschool.config.when import When
+from artschool.registry.entries import EveryEntry, WhileEntry
+from artschool.registry.schedule import PositiveNumber, RawSchedule
+from artschool.registry.signature import Count, Key, Natural, NetworkName
 from artschool.registry.units import Interval, Iterations, LastIteration
-
-RawDataset = Annotated[dict[str, Any], Marker(Role.NESTED, "datasets")]
-"""The entry of a component, not validated yet, like those below."""
-RawNetwork = Annotated[dict[str, Any], Marker(Role.NESTED, "networks")]
-RawOptimizer = Annotated[dict[str, Any], Marker(Role.NESTED, "optimizers")]
-RawInjector = Annotated[dict[str, Any], Marker(Role.NESTED, "injectors")]
-RawLoss = Annotated[dict[str, Any], Marker(Role.NESTED, "losses")]
-RawCallback = Annotated[dict[str, Any], Marker(Role.NESTED, "callbacks")]
-RawMetric = Annotated[dict[str, Any], Marker(Role.NESTED, "metrics")]
-RawLogger = Annotated[dict[str, Any], Marker(Role.NESTED, "loggers")]
-
-
-Buffers = Literal["copy", "average", "own"]
-"""What happens to the buffers of a moving average."""
-
-
-class Section(BaseModel):
-    """A mapping of the file. Unknown options are faults."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, protected_namespaces=())
 
 
 class BatchSizingSection(Section):
@@ -133,294 +114,6 @@ class StepSection(Section):
     def trained(self) -> list[str]:
         """The networks that the step trains."""
         return [self.trains] if isinstance(self.trains, str) else self.trains
-
-
-class AccumulateEverySection(Section):
-    """A different number of parts per batch at regular iterations that need more or less memory than others.
-
-    Attributes:
-        every: Interval, in iterations, at which `parts` replaces `accumulate`: at multiples of this number.
-        parts: Number of parts into which a batch is split at these iterations.
-    """
-
-    every: Interval
-    parts: Count
-
-
-class OffloadSection(Section):
-    """What is kept in the memory of the CPU and copied to the device part by part while an update needs it.
-
-    Attributes:
-        optimizer: Where the state of all optimizers is kept. `cpu`: in the memory of the CPU. null: on the device.
-        ema: Where the averages of weights are kept. `cpu`: in the memory of the CPU, so that no step can call them;
-            evaluations can. null: on the device.
-    """
-
-    optimizer: Literal["cpu"] | None = None
-    ema: Literal["cpu"] | None = None
-
-
-class StopSection(Section):
-    """The end of training by a number of the log.
-
-    Attributes:
-        metric: Number of the log that decides, such as `<evaluation>/<metric>` or `<step>/<loss>`.
-        mode: Direction of improvement. `min`: smaller is better. `max`: larger is better.
-        patience: Number of measurements in a row without an improvement after which training ends.
-        threshold: By how much a number must differ from the best one to be an improvement.
-    """
-
-    metric: str
-    mode: Literal["min", "max"]
-    patience: Count
-    threshold: NotNegative = 0.0
-
-
-class TrainSection(Section):
-    """Length and settings of the training.
-
-    Attributes:
-        iterations: Number of training iterations. Required unless `epochs` is set.
-        epochs: Length of the training in passes over `data.train`. Required unless `iterations` is set.
-        accumulate: Number of parts (micro-batches) into which each batch is split to save memory. Their gradients are
-            averaged, weighted by their samples, or by the places that a loss is a mean over, such as those of a mask.
-        accumulate_every: A different number of parts at regular iterations. null: `accumulate` at every iteration.
-        precision: Precision of the computation. `bf16` and `fp16` use autocast; weights stay float32.
-        non_finite: Reaction to NaN or infinite gradients. `skip`: skip the update, and end the run after `max_skips`
-            skipped updates in a row. `rollback`: skip likewise, then return to an earlier checkpoint and continue with
-            other batches. `stop`: end the run at the next log point. `ignore`: update without checking.
-        max_skips: Number of skipped updates in a row after which the run ends or rolls back.
-        max_rollbacks: Maximum number of rollbacks. Each returns one checkpoint further back than the last.
-        start_iteration: Iteration at which a new run starts counting, as if all earlier ones were done.
-        start_samples: Number of samples at which a new run starts counting. null: the samples of the iterations before
-            `start_iteration`.
-        device: Device to train on: `auto`, `cpu`, `cuda`, `cuda:1`, ... `auto` uses a GPU if one is available.
-        deterministic: Whether to use only deterministic algorithms of torch.
-        cudnn_benchmark: Whether cuDNN measures which kernels are fastest. Useful if all batches have the same shape.
-        detect_anomaly: Whether torch searches for the operation that produced a NaN. Slow.
-        parallel: Where several processes keep the networks. `replicate`: each has all parameters. `shard`: each has a
-            part of the parameters, gradients, optimizer state and averages, and gathers whole modules to compute.
-            `{shard: N, replicate: M}`: M groups of N processes, each of which shards the networks.
-        matmul_precision: Precision of float32 products of matrices and convolutions. `highest`: float32. `high`: may
-            use TF32 on a GPU, with 10 bits of mantissa. `medium`: may use bfloat16. null: `high` on a CUDA device, and
-            torch's own setting elsewhere or if `deterministic` is true.
-        channels_last: Whether images and weights of 4 or 5 dimensions keep the channels next to each other in memory,
-            which suits convolutions on GPUs.
-        compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
-            `fullgraph` and `backend`. A network overrides it by its own `compile`.
-        offload: What is kept in the memory of the CPU, for devices that are too small.
-        stop: Number of the log that ends training early when it no longer improves. null: train to the end.
-    """
-
-    iterations: Interval | None = None
-    epochs: Count | None = None
-    accumulate: Count = 1
-    accumulate_every: AccumulateEverySection | None = None
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    non_finite: Literal["skip", "stop", "rollback", "ignore"] = "skip"
-    max_skips: Count = 100
-    max_rollbacks: Count = 3
-    start_iteration: Iterations = 0
-    start_samples: Natural | None = None
-    device: Annotated[str, Pattern(r"^(auto|cpu|(cuda|mps|xpu)(:[0-9]+)?)$", "auto, cpu, cuda or cuda:1")] = "auto"
-    deterministic: bool = False
-    cudnn_benchmark: bool = False
-    detect_anomaly: bool = False
-    parallel: Parallel = "replicate"
-    matmul_precision: Literal["highest", "high", "medium"] | None = None
-    channels_last: bool = False
-    compile: bool | CompileEntry = False
-    offload: OffloadSection = OffloadSection()
-    stop: StopSection | None = None
-
-    def length(self, per_epoch: int) -> int:
-        """The number of iterations of the run, given those of an epoch."""
-        return self.iterations or (self.epochs or 0) * per_epoch
-
-    def matmul_precision_on(self, device_type: str) -> str | None:
-        """The precision of float32 products on a type of device. None: torch's own setting."""
-        default = "high" if device_type == "cuda" and not self.deterministic else None
-        return self.matmul_precision or default
-
-    @property
-    def max_parts(self) -> int:
-        """The largest number of micro-batches into which a batch is split."""
-        return max(self.accumulate, self.accumulate_every.parts if self.accumulate_every is not None else 1)
-
-    def num_micro_batches(self, iteration: int) -> int:
-        """The number of micro-batches into which the batch of an iteration is split."""
-        other = self.accumulate_every
-        return other.parts if other is not None and iteration % other.every == 0 else self.accumulate
-
-
-class AverageSection(Section):
-    """One moving average.
-
-    Attributes:
-        of: Network to average. null: the network that has the name of the entry. Components call the average of another
-            network `<of>.<entry>`.
-        decay: Decay of the average, 0 to 1: a number or a schedule. null: `ema.decay`.
-        buffers: What happens to buffers, such as the statistics of batch norm. `copy`: those of the network. `average`:
-            those with floating-point numbers are averaged too. `own`: the average runs in train mode while the network
-            trains, and keeps the buffers that its own calls write.
-        start: First iteration at which the average moves by its decay. Before it, the average equals the network.
-    """
-
-    of: NetworkName | None = None
-    decay: UnitNumber | None = None
-    buffers: Buffers = "copy"
-    start: Iterations = 0
-
-
-@dataclass(frozen=True)
-class Average:
-    """A moving average of the file, with its defaults filled in.
-
-    Attributes:
-        entry: Its name in `ema.networks`.
-        of: The network that it follows.
-    """
-
-    entry: str
-    of: str
-    decay: float | Schedule
-    buffers: Buffers = "copy"
-    start: int = 0
-
-    @property
-    def name(self) -> str:
-        """The name under which components call it: `gen.ema`, or `gen.slow` for an entry `slow` of `gen`."""
-        return f"{self.of}.{'ema' if self.entry == self.of else self.entry}"
-
-    @property
-    def summary(self) -> str:
-        """How it averages: `averaged with decay 0.999`, or `averaged as gen.slow with decay 0.9999`."""
-        name = "" if self.entry == self.of else f" as {self.name}"
-        return f"averaged{name} with decay {self.decay:g}" + (f" from iteration {self.start}" if self.start else "")
-
-    def decay_at(self, iteration: int) -> float:
-        """The decay at an iteration. With a decay of 0, the average equals the network."""
-        return value_at(self.decay, iteration) if iteration >= self.start else 0.0
-
-
-class EmaSection(Section):
-    """Exponential moving averages of the weights of networks, updated after each optimizer update.
-
-    Components can call an average as the network `<name>.ema`.
-
-    Attributes:
-        decay: Decay of the averages, 0 to 1: `ema = decay * ema + (1 - decay) * weights`. A number or a schedule.
-        networks: Networks to average: a list, or a mapping from network to its own decay, or to a mapping with `decay`,
-            `buffers` and `start`. With `of: gen`, an entry of any other name is one more average of `gen`.
-    """
-
-    decay: UnitNumber = 0.999
-    networks: list[NetworkName] | dict[Name, UnitInterval | AverageSection]
-
-    @property
-    def averages(self) -> dict[str, Average]:
-        """The averages by the names of their entries."""
-        if isinstance(self.networks, list):
-            return {name: Average(name, name, self.decay) for name in self.networks}
-        return {name: self._average(name, given) for name, given in self.networks.items()}
-
-    def _average(self, entry: str, given: float | AverageSection) -> Average:
-        if not isinstance(given, AverageSection):
-            return Average(entry, entry, given)
-        decay = self.decay if given.decay is None else given.decay
-        return Average(entry, given.of or entry, decay, given.buffers, given.start)
-
-
-class EvaluationSection(Section):
-    """A dataflow over held-out data, and metrics of its keys.
-
-    Attributes:
-        data: Data set to evaluate on: an entry of `data`.
-        every: Interval between evaluations, in finished iterations. Training always ends with an evaluation. null: only
-            that one.
-        steps: Steps to run first, without training. Their mean losses are logged as `<evaluation>/<step>/<loss>`.
-        injectors: Injectors by name. They run after `steps`, in file order, and have no gates.
-        metrics: Metrics by name, logged as `<evaluation>/<metric>`. Required unless `steps` is set.
-        ema: Whether to evaluate the moving averages of networks that have one. true: the first one of each network. A
-            name such as `gen.slow`, or a list of names: only these.
-    """
-
-    data: str
-    every: Interval | None = None
-    steps: list[str] = []
-    injectors: dict[Name, RawInjector] = {}
-    metrics: dict[Name, RawMetric] = {}
-    ema: bool | NetworkName | list[NetworkName] = True
-
-
-DrawnRange = tuple[float, float] | Literal["auto", "imagenet"]
-
-
-class PicturesSection(Section):
-    """Keys to draw as grids of images in PNG files.
-
-    Attributes:
-        every: Interval at which images are drawn, in finished iterations.
-        keys: Keys to draw: images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
-        most: Maximum number of samples in one grid.
-        range: Values drawn as black and white. `auto`: the smallest and the largest value. `imagenet`: colours
-            normalized with the mean and standard deviation of ImageNet. A mapping gives keys ranges of their own; the
-            others are drawn in `[0, 1]`.
-        frames: Indices, counted from 0, of the frames to draw of a sequence.
-    """
-
-    every: Interval
-    keys: list[Key]
-    most: Count = 8
-    range: DrawnRange | dict[Key, DrawnRange] = (0.0, 1.0)
-    frames: list[Natural] = [0]
-
-    def range_of(self, key: str) -> DrawnRange:
-        """The values of a key that are drawn as black and white."""
-        return self.range.get(key, (0.0, 1.0)) if isinstance(self.range, dict) else self.range
-
-
-class LogSection(Section):
-    """Logging to the console, `metrics.jsonl`, TensorBoard and further loggers.
-
-    Attributes:
-        every: Interval between log points, in finished iterations. Each logged number is the mean since the last one.
-        pictures: Keys to draw as images, and how often. null: no images.
-        loggers: Loggers by name, in addition to the console, `metrics.jsonl` and TensorBoard.
-    """
-
-    every: Interval = 10
-    pictures: PicturesSection | None = None
-    loggers: dict[Name, RawLogger] = {}
-
-
-class KeepBestSection(Section):
-    """The choice of the best checkpoint.
-
-    Attributes:
-        metric: Metric that decides, as `<evaluation>/<metric>`. A checkpoint is saved as soon as it improves.
-        mode: Direction of improvement. `min`: smaller is better. `max`: larger is better.
-    """
-
-    metric: str
-    mode: Literal["min", "max"]
-
-
-class CheckpointSection(Section):
-    """Saving and keeping of checkpoints. The last iteration is always saved.
-
-    Attributes:
-        every: Interval between checkpoints, in finished iterations. null: only the last iteration.
-        keep_last: Number of newest checkpoints to keep, in addition to the best one and the one resumed from.
-        keep_best: Metric by which the best checkpoint is kept as well. null: no best checkpoint.
-        background: Whether a checkpoint is written while training goes on, from a copy of the state in the memory of
-            the CPU. null: yes on CUDA or if a network is sharded, otherwise no.
-    """
-
-    every: Interval | None = None
-    keep_last: Count = 3
-    keep_best: KeepBestSection | None = None
-    background: bool | None = None
 
 
 class FileSections(Section):

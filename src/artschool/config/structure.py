@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from artschool.config import sections
-from artschool.config.component import Component, ComponentReader, ScheduledNumber, Use, mappings, names_in
+from artschool.config.average_sections import Average
+from artschool.config.component import Component, ScheduledNumber, Use, names_in
+from artschool.config.component_reader import ComponentReader, mappings
 from artschool.config.messages import validate
 from artschool.config.misplaced import where_it_belongs
-from artschool.config.sections import Average
+from artschool.config.report_sections import EvaluationSection
 from artschool.config.source import Node
 from artschool.config.when import When
 from artschool.errors import Fault
@@ -93,7 +95,7 @@ class EvaluationConfig:
     """An evaluation of the file."""
 
     name: str
-    section: sections.EvaluationSection
+    section: EvaluationSection
     node: Node
     injectors: dict[str, Component]
     metrics: dict[str, Component]

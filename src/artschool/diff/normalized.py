@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from artschool.config.average_sections import Average
 from artschool.config.plugins import file_of
-from artschool.config.sections import Average
 from artschool.config.source import KeyPath, Node, exists
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.registry.schedule import Schedule

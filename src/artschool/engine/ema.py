@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.config.sections import Buffers
+from artschool.config.average_sections import Buffers
 from artschool.engine.frozen_copy import frozen_copy
 from artschool.engine.identities import Identities, tables_of
 from artschool.engine.offload import OffloadedAverages, is_large

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from artschool.config.sections import DrawnRange, PicturesSection
+from artschool.config.report_sections import DrawnRange, PicturesSection
 from artschool.engine.hooks import hooks
 from artschool.engine.run_state import RunState
 from artschool.registry.ranges import shown

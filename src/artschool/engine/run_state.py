@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from artschool.config.sections import FileSections, TrainSection
+from artschool.config.sections import FileSections
 from artschool.config.streams import TRAIN
+from artschool.config.train_section import TrainSection
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches
 from artschool.data.seeds import Seeds

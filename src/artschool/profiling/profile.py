@@ -13,7 +13,7 @@ from torch import nn
 
 from artschool import ranks
 from artschool.build.run import build
-from artschool.config.sections import CheckpointSection
+from artschool.config.report_sections import CheckpointSection
 from artschool.config.structure import Config
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from artschool.config.component import ComponentReader, mappings
+from artschool.config.component_reader import ComponentReader, mappings
 from artschool.config.data_keys import declared_keys
 from artschool.config.source import Node
 from artschool.config.streams import key_in

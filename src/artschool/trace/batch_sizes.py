@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from artschool.config.sections import TrainSection
 from artschool.config.streams import TRAIN
 from artschool.config.structure import Config
+from artschool.config.train_section import TrainSection
 from artschool.data.examples import resized
 from artschool.data.sampler import Batches
 from artschool.engine.streams import Part, Streams

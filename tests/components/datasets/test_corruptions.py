@@ -126,7 +126,7 @@ def test_the_clean_picture_stays_clean_and_the_damage_is_done_before_or_after_sh
     ],
 )
 def test_a_wrong_corruption_is_refused(entry: dict[str, Any], part: str) -> None:
-    from artschool.config.component import ComponentReader
+    from artschool.config.component_reader import ComponentReader
     from artschool.config.source import read_text
     from artschool.config.write import dump
 

@@ -11,7 +11,7 @@ import torch
 import artschool
 from artschool.components.builtins import load_builtins
 from artschool.components.datasets.wrappers import Repeat, Subset, Union
-from artschool.config.component import ComponentReader
+from artschool.config.component_reader import ComponentReader
 from artschool.config.data_keys import declared_keys
 from artschool.config.source import read_text
 from artschool.errors import ConfigError, DataError
