@@ -186,10 +186,10 @@ def test_summaries_name_the_adapters_and_how_much_is_trained(tmp_path: Path) -> 
     said = "lora adapters of rank 2, trained by gen"
     assert any(row == ("network gen", f"run_generator, {said}, averaged with decay 0.9") for row in summary(config))
     assert [network.status for network in dataflow(config).networks if network.name == "gen"] == [said]
-    console = Console(file=io.StringIO(), width=200)
-    print_plan(console, run)
+    said_by_train = io.StringIO()
+    print_plan(Console(file=said_by_train, width=200), run)
     trained = sum(p.numel() for name, p in run.networks["gen"].named_parameters() if ".lora_" in name)
-    assert f"parameters, {trained:,} of them trained, averaged" in console.file.getvalue()
+    assert f"parameters, {trained:,} of them trained, averaged" in said_by_train.getvalue()
 
 
 def test_the_linter_asks_about_adapters_of_random_weights(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def borrow_networks(tree: Node, read: Reader) -> tuple[Node, list[Fault]]:
     own = tree.get("plugins")
     if borrowed.plugins and (own is None or isinstance(own.value, list)):
         listed = list(own.value) if own is not None and isinstance(own.value, list) else []
-        known = {_code(node) for node in listed}
+        known = [_code(node).value for node in listed]
         more = [node for node in borrowed.plugins if node.value not in known]
         value["plugins"] = replace(own or networks, value=[*listed, *more])
     return replace(tree, value=value), warnings
@@ -94,16 +94,16 @@ class _Borrowed:
     def _add_plugins(self, tree: Node) -> None:
         plugins = tree.get("plugins")
         for plugin in plugins.children() if plugins is not None else ():
-            value = _code(plugin)
-            if value not in [known.value for known in self.plugins]:
-                self.plugins.append(replace(plugin, value=value))
+            code = _code(plugin)
+            if code.value not in [known.value for known in self.plugins]:
+                self.plugins.append(code)
 
 
-def _code(plugin: Node) -> object:
-    """What a plugin imports: the absolute path of a file, or the name of a module."""
+def _code(plugin: Node) -> Node:
+    """A plugin by what it imports: the absolute path of a file, or the name of a module."""
     if isinstance(plugin.value, str) and plugin.value.endswith(".py"):
-        return str(named_at(plugin.place, plugin.value).resolve())
-    return plugin.value
+        return replace(plugin, value=str(named_at(plugin.place, plugin.value).resolve()))
+    return plugin
 
 
 def _mapping(node: Node | None) -> dict[str, Node]:
