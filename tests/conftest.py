@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis  # noqa: F401  # Later, with a frozen garbage collector, its import warns, which is an error.
 import pytest
 
 from artschool.components.builtins import load_builtins

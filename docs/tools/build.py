@@ -85,7 +85,7 @@ def relinked(text: str, *, from_root: bool = False) -> str:
     if from_root:
         text = re.sub(r"\]\(docs/", "](", text)
         text = re.sub(r"\]\(((?:[A-Z_]+\.md|LICENSE)(?:#[\w-]+)?)\)", rf"]({REPOSITORY}/blob/main/\1)", text)
-    text = re.sub(r"\]\(\.\./(examples/[\w.]+)\)", rf"]({REPOSITORY}/blob/main/\1)", text)
+    text = re.sub(r"\]\(\.\./((?:examples|tests/famous)/[\w.]+)\)", rf"]({REPOSITORY}/blob/main/\1)", text)
     text = re.sub(r"\]\(\.\./recipes/(\w+)\.yml\)", r"](reference/\1.md)", text)
     return text.replace("](../CONTRIBUTING.md", "](contributing.md")
 

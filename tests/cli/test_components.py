@@ -49,10 +49,11 @@ def test_a_component_is_described_by_its_signature(capsys: pytest.CaptureFixture
         "    ConfigError: The shapes differ.\n"
         "\n"
         "option  default   takes\n"
-        "after   0         whole number\n"
-        "before  null      whole number or null\n"
-        "every   1         whole number\n"
+        "after   0         whole number or text such as `2 epochs`\n"
+        "before  null      whole number or text such as `2 epochs` or null\n"
+        "every   1         whole number or text such as `2 epochs` or mapping of of, at\n"
         "weight  required  number or schedule or key\n"
+        "while   null      mapping of value, below, above, until or null\n"
         "out     null      key or null\n"
         "fake    required  key\n"
         "real    required  key\n"
@@ -77,9 +78,9 @@ def test_every_kind_of_parameter_is_in_words(capsys: pytest.CaptureFixture[str])
     lines = printed(capsys, "injectors", "odd").splitlines()
     assert lines[:3] == ["odd, injector", "", "No documentation."]
     assert lines[5:] == [
-        "after    0            whole number",
-        "before   null         whole number or null",
-        "every    1            whole number",
+        "after    0            whole number or text such as `2 epochs`",
+        "before   null         whole number or text such as `2 epochs` or null",
+        "every    1            whole number or text such as `2 epochs` or mapping of of, at",
         "out      required     key or list of key",
         "only     null         'training' or 'evaluation' or null",
         "once     false        true or false",

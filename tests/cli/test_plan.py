@@ -140,6 +140,7 @@ def test_json_has_everything_by_name() -> None:
         "runs": {"count": 16, "first": 4, "last": 19},
         "trains": {"count": 8, "first": 4, "last": 18},
         "updates": {"least": 8, "most": 8},
+        "condition": None,
         "networks": {"critic": {"least": 8, "most": 8}},
         "losses": {"gan": {"weight": 1.0, "every": 1, "count": 16, "first": 4, "last": 19}},
         "spans": [{"first": 4, "last": 19, "trains_every": [2], "losses": ["gan"]}],

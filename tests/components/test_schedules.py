@@ -106,6 +106,17 @@ def test_a_ramp_rises_to_its_rate() -> None:
     assert [schedules.ramp(0.9, n, numerator=0, denominator=1) for n in (0, 1, 3)] == pytest.approx([0.0, 0.5, 0.75])
 
 
+def test_a_sigmoid_is_the_factor_of_domain_adversarial_training() -> None:
+    found = [schedules.sigmoid(1.0, iteration, iterations=10) for iteration in (0, 3, 10, 99)]
+    assert found == pytest.approx([2 / (1 + math.exp(-10 * passed)) - 1 for passed in (0, 0.3, 1, 1)])
+    assert schedules.sigmoid(2.0, 10**6, iterations=9, start=3.0, end=5.0, steepness=100.0) == 10.0
+
+
+def test_a_gaussian_is_the_weight_of_unlabeled_samples() -> None:
+    found = [schedules.gaussian(2.0, iteration, iterations=4) for iteration in (0, 1, 4, 9)]
+    assert found == pytest.approx([2 * math.exp(-5), 2 * math.exp(-5 * 0.75**2), 2.0, 2.0])
+
+
 def test_a_half_life_in_iterations_is_that_of_stylegan2_in_samples() -> None:
     batch, samples = 32, 320
     for iteration in (1, 5, 100, 10_000):

@@ -71,6 +71,13 @@ def test_a_phase_sees_only_the_numbers_of_its_own_iterations(tmp_path: Path) -> 
     assert recorder.values("main/lr") == [0.5] * 6  # 3.5, then -1.0 is better, and one more is within the patience.
 
 
+def test_a_number_that_falls_on_a_plateau_is_logged_as_it_is_used(tmp_path: Path) -> None:
+    schedule = PLATEAU.partition("=")[2]
+    _, recorder = trained(tmp_path, f"steps.main.losses.mean.weight={schedule}", "train.iterations=12")
+    used = [t / m for t, m in zip(recorder.values("main/total"), recorder.values("main/mean"), strict=True)]
+    assert recorder.values("main/mean/weight") == pytest.approx(used) and used[-1] < 1.0
+
+
 @pytest.mark.parametrize("override", [PLATEAU, f"{STOP[:-2]}3}}"])
 def test_a_resume_has_the_bits(tmp_path: Path, override: str) -> None:
     whole, _ = trained(tmp_path / "whole", override)
@@ -84,6 +91,24 @@ def test_training_ends_when_a_number_does_not_improve(tmp_path: Path) -> None:
     assert recorder.values("main/mean") == [0.5, 2.0, 3.5]
     assert recorder.notes == ["main/mean has not improved on 0.5 in 2 measurements: training ends after 3 iterations"]
     assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == [3]
+
+
+@pytest.mark.parametrize("number", ["lr", "grad_norm"])
+def test_numbers_of_updates_decide_too(tmp_path: Path, number: str) -> None:
+    overrides = ["steps.main.clip_grad_norm=9", STOP.replace("main/mean", f"main/{number}")]
+    run, recorder = trained(tmp_path, *overrides)
+    assert recorder.values(f"main/{number}") == [{"lr": 0.5, "grad_norm": 1.0}[number]] * 3 and run.iteration == 3
+    code, printed = artschool("check", "--trace", str(write(tmp_path, *overrides, text=TEXT)))
+    assert code == 0, printed
+
+
+@pytest.mark.parametrize(
+    ("number", "override"),
+    [("grad_norm", "steps.main.clip_grad_norm=null"), ("lr", "steps.main.optimizer.param_groups=[{lr: 0.1}]")],
+)
+def test_numbers_of_updates_that_are_not_logged_decide_nothing(tmp_path: Path, number: str, override: str) -> None:
+    with pytest.raises(ConfigError, match=f"no step or evaluation logs 'main/{number}'"):
+        trained(tmp_path, override, STOP.replace("main/mean", f"main/{number}"))
 
 
 def test_a_run_that_has_ended_stays_done_and_says_why(tmp_path: Path) -> None:

@@ -15,12 +15,16 @@ from tests.engine import toy_run
 CPU, CUDA = torch.device("cpu"), torch.device("cuda", 0)
 
 
+def _set_defaults() -> None:
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = True
+
+
 @pytest.fixture(autouse=True)
 def _restored() -> Iterator[None]:
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    _set_defaults()  # Another test may have trained with other flags.
     yield
-    torch.set_float32_matmul_precision(before[0])
-    torch.backends.cudnn.allow_tf32 = before[1]
+    _set_defaults()
     torch.use_deterministic_algorithms(False)
 
 

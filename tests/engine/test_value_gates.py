@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from artschool.config.value_gates import Rule
+from artschool.engine.decisions import KeyGate
 from artschool.engine.run import Run
 from artschool.engine.run_state import RunState
 from artschool.errors import Stopped
@@ -99,6 +101,20 @@ def test_an_update_is_skipped_while_the_key_closes_the_gate(tmp_path: Path, gate
 )
 def test_any_optimizer_skips_and_parts_of_a_batch_decide_together(tmp_path: Path, override: str) -> None:
     assert trained(tmp_path, override)[1].weights == pytest.approx([-0.5, -1.0, -1.0, -1.5, -2.0, -2.0], abs=1e-5)
+
+
+@pytest.mark.parametrize("owner", ["steps.main", "steps.main.optimizer", "networks.net"])
+def test_iterations_in_which_the_step_does_not_train_decide_nothing(tmp_path: Path, owner: str) -> None:
+    _, logger = trained(tmp_path, "steps.main.while={value: x, below: 3}", f"{owner}.every=2")
+    assert logger.weights == [-0.5, -0.5, -0.5, -0.5, -1.0, -1.0]
+    assert logger.values("main/open") == [1.0, 0.0, 1.0]  # By 0.5, 4.5 and 2.5.
+
+
+@pytest.mark.parametrize("is_open", [0.0, 1.0])
+def test_a_batch_without_the_key_leaves_the_gate_as_it_is(is_open: float) -> None:
+    gate = KeyGate(Rule("x", 1.0, 3.0, is_below=True), torch.device("cpu"))
+    gate.open.fill_(is_open)
+    assert gate.closed(torch.zeros(2)) == 1.0 - is_open == 1.0 - gate.open
 
 
 def test_updates_that_are_not_finite_are_counted_apart(tmp_path: Path) -> None:

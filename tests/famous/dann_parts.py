@@ -1,15 +1,15 @@
-"""Points of two domains, of which one has labels; three networks; a gradient reversal."""
+"""Points of two domains, of which one has labels, and two networks."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from artschool import datasets, injectors, losses, networks
+from artschool import datasets, losses, networks
 
 
 class Pair(TypedDict):
@@ -52,23 +52,6 @@ class Head(nn.Sequential):
 
     def __init__(self) -> None:
         super().__init__(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 1))
-
-
-class _Reversal(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
-        return x.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        return -ctx.factor * gradients[0], None
-
-
-@injectors.register
-def reverse_gradient(x: Tensor, *, factor: float) -> Tensor:
-    """The same values; their gradient is multiplied by `-factor`."""
-    return _Reversal.apply(x, factor)
 
 
 @losses.register(mean_over="samples")

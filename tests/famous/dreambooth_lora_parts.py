@@ -11,26 +11,34 @@ from artschool import datasets, networks
 
 
 class Sample(TypedDict):
-    subject: Tensor
-    prior: Tensor
+    image: Tensor
     prompt: int
-    class_prompt: int
 
 
 @datasets.register
-class SubjectAndClass:
-    """64 samples: `subject` and `prior`, (1, 4, 4), with the numbers of their prompts."""
+class Subject:
+    """4 images of a subject: `image`, (1, 4, 4), with the number of its prompt."""
 
-    def __init__(self) -> None:
-        generator = torch.Generator().manual_seed(1)
-        self._subject = torch.rand(1, 4, 4, generator=generator) * 2 - 1
-        self._prior = torch.rand(64, 1, 4, 4, generator=generator) * 2 - 1
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> Sample:
+        return {"image": _image(0) + 0.1 * _image(index + 1), "prompt": 1}
+
+
+@datasets.register
+class ClassImages:
+    """64 images of its class: `image`, (1, 4, 4), with the number of their prompt."""
 
     def __len__(self) -> int:
         return 64
 
     def __getitem__(self, index: int) -> Sample:
-        return {"subject": self._subject, "prior": self._prior[index], "prompt": 1, "class_prompt": 0}
+        return {"image": _image(index + 5), "prompt": 0}
+
+
+def _image(seed: int) -> Tensor:
+    return torch.rand(1, 4, 4, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
 class Attention(nn.Module):

@@ -42,12 +42,6 @@ class Classifier(nn.Sequential):
 
 
 @injectors.register
-def jitter(x: Tensor, *, scale: float) -> Tensor:
-    """An augmentation: noise."""
-    return x + scale * torch.randn_like(x)
-
-
-@injectors.register
 def cut(logits: Tensor, labelled: Tensor, unlabelled: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The logits of labelled points, and of unlabelled ones with the weak and the strong augmentation."""
     first, second, third = logits.split([len(labelled), len(unlabelled), len(unlabelled)])

@@ -8,7 +8,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
-from artschool import datasets, losses, networks, schedules
+from artschool import datasets, losses, networks
 
 
 class Sample(TypedDict):
@@ -41,9 +41,3 @@ class MeanTeacherNet(nn.Sequential):
 def consistency(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean squared difference between the probabilities of student and teacher."""
     return (logits.softmax(1) - targets.softmax(1)).square().mean()
-
-
-@schedules.register
-def sigmoid_ramp(rate: float, iteration: int, *, iterations: int) -> float:
-    """Rise as `exp(-5 (1 - t) ** 2)`, t from 0 to 1 within `iterations`."""
-    return rate * math.exp(-5 * (1 - min(iteration / iterations, 1)) ** 2)

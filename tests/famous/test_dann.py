@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,11 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from tests.famous.compare import Batches, check_against
+from tests.famous.compare import ITERATIONS, Batches, check_against
 from tests.famous.test_gan import cross_entropy
-
-FACTOR = 0.3
-"""Lambda of algorithm 1: the weight of the domain loss for the features, which increase it."""
 
 
 def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[Mapping[str, Tensor]]:
@@ -22,7 +20,8 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
     features, label, domain = (networks[name] for name in ("features", "label", "domain"))
     weights = {name: list(network.parameters()) for name, network in networks.items()}
     optimizer = torch.optim.SGD([p for own in weights.values() for p in own], lr=0.05, momentum=0.9)
-    for batch in batches:
+    for iteration, batch in enumerate(batches):
+        factor = 2 / (1 + math.exp(-10 * iteration / ITERATIONS)) - 1  # Lambda of section 5.2.2.
         of_source, of_target = features(batch["source"]), features(batch["target"])
         label_loss = binary_cross_entropy_with_logits(label(of_source), batch["is_inside"])
         source_loss, target_loss = cross_entropy(domain(of_source), 0.0), cross_entropy(domain(of_target), 1.0)
@@ -31,7 +30,7 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
         of_domain = torch.autograd.grad(domain_loss, [*weights["features"], *weights["domain"]])
         number = len(weights["features"])
         for parameter, up, down in zip(weights["features"], of_label, of_domain, strict=False):
-            parameter.grad = up - FACTOR * down
+            parameter.grad = up - factor * down
         for name, gradients in (("label", of_label), ("domain", of_domain)):
             for parameter, gradient in zip(weights[name], gradients[number:], strict=True):
                 parameter.grad = gradient

@@ -38,8 +38,8 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
     for batch in batches:
         for value in low.values():
             value.requires_grad_(True)
-        subject = denoising_loss(predict, batch["subject"], batch["prompt"])
-        prior = denoising_loss(predict, batch["prior"], batch["class_prompt"])
+        subject = denoising_loss(predict, batch["image"], batch["prompt"])
+        prior = denoising_loss(predict, batch["class.image"], batch["class.prompt"])
         optimizer.zero_grad()
         (subject + PRIOR_WEIGHT * prior).backward()
         nn.utils.clip_grad_norm_(low.values(), 1.0)

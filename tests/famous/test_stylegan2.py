@@ -17,6 +17,9 @@ from tests.famous.compare import Batches, check_against
 LAZY = 4
 """Updates of the main loss for each of a regularizer, whose weight is as many times as large (section 3.1)."""
 
+HALF_LIFE, RAMP_UP = 40, 0.5
+"""Half-life of the average in samples, and its largest part of the samples so far (10,000 and 0.05 in their code)."""
+
 
 def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[Mapping[str, Tensor]]:
     """The non-saturating loss; R1 and the path length lazily, each with an update of the same Adam (section 3.1)."""
@@ -40,9 +43,11 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
         if iteration % LAZY == 0:
             losses["r1/r1"] = r1(critic, real)
             update(of_critic, 10 * LAZY * losses["r1/r1"])
+        half_life = min(HALF_LIFE, RAMP_UP * iteration * len(real))
+        decay = 0.5 ** (len(real) / max(half_life, 1e-8))
         with torch.no_grad():
             for own, weight in zip(average.parameters(), gen.parameters(), strict=True):
-                own.lerp_(weight, 0.1)
+                own.lerp_(weight, 1 - decay)
         yield losses
 
 

@@ -158,6 +158,11 @@ def test_memory_is_that_of_what_is_in_use() -> None:
     assert found.root.peak == max(part.peak for part in found.root.all() if part is not found.root)
 
 
+def test_each_average_of_a_network_is_a_part() -> None:
+    found = profiled("ema={networks: {gen: 0.9, slow: {of: gen}}}", "evaluate={}")
+    assert {"ema.gen", "ema.slow"} <= {part.name for part in found.root.all()}
+
+
 def test_the_losses_are_those_of_a_normal_run() -> None:
     override = "steps.gen.losses.pixel={type: kept_l1, in: [sr, hq], weight: 1.0}"
     parts_for_tests.kept.clear()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import nn
 
+from artschool.config.numbers import log_name
 from artschool.config.structure import Config, StepConfig
 from artschool.config.value_gates import rule_of_loss, rule_of_step
 from artschool.engine.decisions import Decision, KeyGate, NumberGate, Stop
@@ -45,7 +46,7 @@ def decisions_of(config: Config, gates: Mapping[str, NumberGate], updates: Mappi
     for number in config.numbers:
         for index, phase in enumerate(number.schedule.phases):
             if isinstance(phase.curve, Follower):
-                found[f"{number.path}.{index}"] = Decision(phase.curve, phase.start)
+                found[f"{number.path}.{index}"] = Decision(phase.curve, phase.start, log_name(number.path))
     if (stop := config.sections.train.stop) is not None:
         found["train.stop"] = Decision(Stop(stop.metric, stop.mode, stop.patience, stop.threshold))
     return found

@@ -167,7 +167,7 @@ def half_life(rate: float, iteration: int, *, iterations: Interval, ramp: Positi
     Args:
         rate: Base learning rate, a factor of the decay.
         iteration: Iteration within the phase, counted from 0.
-        iterations: Half-life in iterations, 1 or more. A half-life in samples is this number times the batch size.
+        iterations: Half-life in iterations, 1 or more, or in samples, as in `10k samples`.
         ramp: Limits the half-life to this part of the iterations so far, such as 0.05: the first decay is 0. null: no
             limit.
 
@@ -175,6 +175,51 @@ def half_life(rate: float, iteration: int, *, iterations: Interval, ramp: Positi
     """
     life = iterations if ramp is None else min(iterations, ramp * iteration)
     return rate * math.pow(0.5, 1.0 / life) if life else 0.0
+
+
+@schedules.register
+def sigmoid(
+    rate: float,
+    iteration: int,
+    *,
+    iterations: Interval,
+    start: float = 0.0,
+    end: float = 1.0,
+    steepness: Positive = 10.0,
+) -> float:
+    """Change from `start` towards `end` times the base rate as `2 / (1 + exp(-steepness t)) - 1`, then stay.
+
+    t is the part of `iterations` that has passed. The curve is steep at first.
+
+    Args:
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        iterations: Number of iterations until the rate stays, 1 or more.
+        start: Rate at the first iteration, as a multiple of the base rate.
+        end: Rate that the curve approaches, as a multiple of the base rate.
+        steepness: How fast it approaches `end`, more than 0. 10: within 0.01 percent after `iterations`.
+
+    Source: Ganin et al. 2016, arXiv:1505.07818, section 5.2.2, for the factor of the reversed gradient.
+    """
+    passed = min(iteration / iterations, 1.0)
+    return rate * (start + (end - start) * math.tanh(steepness * passed / 2.0))
+
+
+@schedules.register
+def gaussian(rate: float, iteration: int, *, iterations: Interval, sharpness: Positive = 5.0) -> float:
+    """Rise to the base rate within `iterations` as `exp(-sharpness (1 - t) ** 2)`, then stay.
+
+    t is the part of `iterations` that has passed. The curve is flat at first.
+
+    Args:
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        iterations: Number of iterations until the base rate, 1 or more.
+        sharpness: How small the first rate is, more than 0: `exp(-sharpness)` times the base rate.
+
+    Source: Laine and Aila 2017, arXiv:1610.02242, section 2.1, for the weight of unlabeled samples.
+    """
+    return rate * math.exp(-sharpness * math.pow(1.0 - min(iteration / iterations, 1.0), 2))
 
 
 @schedules.register

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from artschool.config.structure import Config
 from artschool.errors import Fault, Place
+from artschool.registry.entries import OptimizerEntry
 
 
 def measured(config: Config) -> list[str]:
@@ -18,6 +19,19 @@ def measured(config: Config) -> list[str]:
     return names
 
 
+def of_updates(config: Config) -> list[str]:
+    """The numbers of updates: `<step>/lr` where all groups have one rate, and `<step>/grad_norm` with clipping."""
+    names = []
+    for step in config.steps.values():
+        if step.optimizer is not None and isinstance(step.optimizer.entry, OptimizerEntry):
+            groups = step.optimizer.entry.param_groups
+            if not any(group.schedule_from or "lr" in (group.model_extra or {}) for group in groups):
+                names.append(f"{step.name}/lr")
+            if step.section.clip_grad_norm is not None:
+                names.append(f"{step.name}/grad_norm")
+    return names
+
+
 def unknown_number(config: Config, name: str, place: Place, path: str) -> Iterator[Fault]:
     """Faults of a number that decides something and is never logged, or not before the end.
 
@@ -26,7 +40,7 @@ def unknown_number(config: Config, name: str, place: Place, path: str) -> Iterat
     owner, _, short = name.partition("/")
     evaluation, step = config.evaluations.get(owner), config.steps.get(owner)
     logged = [f"{each.name}/{number}" for each in config.steps.values() for number in ("total", *each.losses)]
-    known = [*logged, *measured(config)]
+    known = [*logged, *of_updates(config), *measured(config)]
     parts = {*step.losses, *step.injectors} if step is not None else set()
     if name not in known and short.partition("/")[0] not in (parts if "/" in short else ()):
         message = f"no step or evaluation logs {name!r}"

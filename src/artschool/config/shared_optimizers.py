@@ -29,7 +29,8 @@ def _faults(config: Config, step: StepConfig, of: Node) -> Iterator[Fault]:
         yield Fault.unknown_name(of.place, f"{path}.of", message, of.value, names, listed_as="Available steps")
         return
     if step.shares is None or owner.optimizer is None:
-        fix = f"Fix: write `of: {owner.of.value}`." if owner.of is not None and owner is not step else ""
+        is_chain = owner.of is not None and owner is not step and owner.of.value != step.name
+        fix = f"Fix: write `of: {owner.of.value}`." if is_chain and owner.of is not None else ""
         yield Fault(of.place, f"{path}.of", f"step {owner.name!r} has no optimizer of its own", fix)
         return
     yield from _own_options(step, owner, path)

@@ -100,7 +100,7 @@ def value_gate_faults(config: Config) -> Iterator[Fault]:
                 message = "a key decides about the gradients of one iteration, but batch_sizing sums those of several"
                 hint = "Fix: remove one of the two, or use a number of the log."
                 yield Fault(node.start, path, message, hint)
-            if step.optimizer is None:
+            if step.optimizer is None and step.of is None:
                 yield Fault(node.start, path, "has no effect, because the step has no optimizer")
         for loss in step.losses.values():
             if (rule := rule_of_loss(loss)) is not None:
@@ -108,7 +108,11 @@ def value_gate_faults(config: Config) -> Iterator[Fault]:
                 yield from _faults(config, rule, None, node, f"{loss.path}.while")
                 if not rule.is_number:
                     message = f"{rule.value!r} is a key; the gate of a loss reads a number of the log"
-                    yield Fault(node.start, f"{loss.path}.while", message, "Fix: put the gate at the step.")
+                    hint = "Fix: put the gate at the step, or give the loss a key as its `weight`: 0 switches it off."
+                    yield Fault(node.start, f"{loss.path}.while", message, hint)
+                if isinstance(loss.entry, LossEntry) and loss.entry.out is not None:
+                    message = f"may close at any iteration, and nothing would then write {loss.entry.out!r}"
+                    yield Fault(node.start, f"{loss.path}.while", message, "Fix: remove `while` or `out`.")
 
 
 def _faults(config: Config, rule: Rule, written: WhileEntry | str | None, node: Node, path: str) -> Iterator[Fault]:

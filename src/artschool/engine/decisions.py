@@ -23,10 +23,16 @@ from artschool.steps.state import State
 
 @dataclass(frozen=True)
 class Decision:
-    """A follower, and the first iteration whose number it sees."""
+    """A follower, and what it decides.
+
+    Attributes:
+        start: The first iteration whose number it sees.
+        changes: Name in the log of the scheduled number that it changes. Empty: it changes something else.
+    """
 
     follower: Follower
     start: int = 0
+    changes: str = ""
 
 
 class NumberGate:
@@ -85,23 +91,31 @@ class KeyGate(nn.Module):
         self.register_buffer("open", torch.ones((), device=device))
 
     @torch.no_grad()
-    def read(self, state: State) -> Tensor:
-        """The mean of the key's value, a tensor of any shape or a number, as a scalar on the device."""
+    def read(self, state: State, share: float) -> Tensor:
+        """The mean of the key's value, a tensor of any shape or a number, times `share`; and `share`. (2,).
+
+        Args:
+            share: The part of the samples of the whole batch that `state` has.
+        """
         value = state.values[self.key]
         if not isinstance(value, Tensor | int | float):
             raise StateError(f"`while` reads {self.key!r}: expected a tensor or a number, got {describe_value(value)}")
-        return torch.as_tensor(value, dtype=torch.float32, device=self.open.device).mean()
+        mean = torch.as_tensor(value, dtype=torch.float32, device=self.open.device).mean()
+        return torch.stack([mean * share, torch.full_like(mean, share)])
 
     @torch.no_grad()
-    def closed(self, value: Tensor) -> Tensor:
+    def closed(self, total: Tensor) -> Tensor:
         """1.0 if the gate is closed, 0.0 if it is open. Does not wait for the device.
 
         Args:
-            value: The value of the key, a scalar on the device. NaN closes the gate.
+            total: The sum of what `read` gives for the batch. A mean of NaN closes the gate. A batch without the key,
+                whose shares are 0, leaves the gate as it is.
         """
         rule = self._rule
+        value, share = total[0] / total[1], total[1]
         limit = torch.where(self.open > 0, rule.closes, rule.opens)
-        self.open.copy_(value < limit if rule.is_below else value > limit)
+        opens = value < limit if rule.is_below else value > limit
+        self.open.copy_(torch.where(share > 0, opens.to(self.open.dtype), self.open))
         return 1.0 - self.open
 
 

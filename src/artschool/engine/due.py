@@ -294,12 +294,18 @@ def _numbers_of_updates(run: RunState) -> dict[str, float]:
 
 
 def _changed_numbers(run: RunState) -> dict[str, float]:
-    """The scheduled numbers that have changed since the last log point, or all at the first one."""
+    """The scheduled numbers that have changed since the last log point, or all at the first one.
+
+    What a number of the log changes is logged at each: its schedule does not know what it was.
+    """
     last, every, start = run.iteration - 1, run.sections.log.every, run.sections.train.start_iteration
     before = last // every * every - 1
-    is_first = before < start
+    is_first, followers = before < start, {decision.changes for decision in run.decisions.values()}
+    values = {number: number.at(last) for number in run.context.numbers}
     return {
-        n.name: value for n in run.context.numbers if is_first or n.at(before) != n.at(last) for value in [n.at(last)]
+        number.name: value
+        for number, value in values.items()
+        if is_first or number.name in followers or number.at(before) != value
     }
 
 

@@ -203,17 +203,19 @@ def in_eval_mode(networks: Sequence[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def with_buffers_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Restore the buffers of modules afterwards: their values, and which tensors they are."""
+    """Restore the buffers of modules afterwards: their values, their versions, and which tensors they are."""
     parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
     before = [(part, dict(part._buffers)) for part in parts if part._buffers]
     tensors = dict.fromkeys(buffer for _, buffers in before for buffer in buffers.values() if buffer is not None)
     copies = {tensor: tensor.detach().clone() for tensor in tensors}
-    try:
-        yield
-    finally:
-        with torch.no_grad():
-            for tensor, copy in copies.items():
-                tensor.copy_(copy)
-        for part, buffers in before:
-            part._buffers.clear()
-            part._buffers.update(buffers)
+    # What compares versions does not take a tensor for changed: it has its values again.
+    with torch.autograd._unsafe_preserve_version_counter(tuple(tensors)):
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, copy in copies.items():
+                    tensor.copy_(copy)
+            for part, buffers in before:
+                part._buffers.clear()
+                part._buffers.update(buffers)

@@ -160,17 +160,17 @@ class TrainStep:
                 context.record(self._total, total)
                 if is_trained:
                     self._backward_from(total, context, is_last=index == last)
-            if self.key_gate is not None and self.graph.takes(state):
-                self._key_values.append(self.key_gate.read(state) * share)
+            if self.key_gate is not None and is_trained and self.graph.takes(state):
+                self._key_values.append(self.key_gate.read(state, share))
             state.keep_only(self.graph.kept)
 
     def _decide(self, context: TrainContext) -> Tensor:
         """1.0 on the device if the gate skips the update: by the mean of its key over the whole batch."""
         assert self.key_gate is not None
-        value = torch.stack(self._key_values).sum() if self._key_values else torch.zeros((), device=context.device)
+        total = torch.stack(self._key_values).sum(0) if self._key_values else torch.zeros(2, device=context.device)
         self._key_values.clear()
-        ranks.sum_in_place([value])
-        closed = self.key_gate.closed(value)
+        ranks.sum_in_place([total])
+        closed = self.key_gate.closed(total)
         context.meters.add(self._open, 1.0 - closed)
         return closed
 

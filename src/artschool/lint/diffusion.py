@@ -10,6 +10,7 @@ from artschool.errors import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, has_role, option, place_of
 from artschool.registry import ComponentRole
+from artschool.registry.schedule import Schedule
 
 METHODS = {ComponentRole.GAUSSIAN_DIFFUSION, ComponentRole.EDM, ComponentRole.FLOW_MATCHING}
 SHARED = ("schedule", "num_timesteps", "prediction", "rescale_timesteps", "sigma_data", "variance")
@@ -42,7 +43,7 @@ def untrained_guidance(subject: Subject) -> Iterator[Fault]:
     """
     for sample, training in _pairs(subject):
         guidance = option(sample, "guidance")
-        if isinstance(guidance, int | float) and guidance != 1 and option(training, "drop_probability") == 0:
+        if isinstance(guidance, int | float | Schedule) and guidance != 1 and option(training, "drop_probability") == 0:
             hint = f"Fix: write `drop_probability: 0.1` and `nothing` at {place_of(training.node)}."
             yield fault(sample, "guidance", f"is {guidance:g}, but {training.path} never drops a condition", hint)
 

@@ -33,7 +33,7 @@ def instrumented(run: Run, config: Config, recorder: Recorder) -> Iterator[None]
     for name, network in run.networks.items():
         _WatchedNetwork(network, f"networks.{name}", config.networks[name].node.place, methods, recorder)
     for name, ema in run.emas.items():
-        place = config.networks[name].node.place
+        place = config.networks[ema.of].node.place
         _WatchedNetwork(ema.module, f"networks.{ema.name}", place, methods, recorder)
         _watch_method(ema, "update", recorder, f"ema.{name}", "ema", _place(config, "ema", "networks", name))
     for step in run.steps:

@@ -82,8 +82,8 @@ class WhileEntry(BaseModel):
     """A gate that is open while a value is below or above a limit.
 
     Attributes:
-        value: Key of the dataflow, or number of the log: `<step>/<loss>`, `<step>/<component>/<name>` or
-            `<evaluation>/<metric>`.
+        value: Key of the dataflow, or number of the log: `<step>/<loss>`, `<step>/lr`, `<step>/grad_norm`,
+            `<step>/<component>/<name>` or `<evaluation>/<metric>`.
         below: Limit below which the gate opens. null: `above` is set.
         above: Limit above which the gate opens. null: `below` is set.
         until: Limit at which an open gate closes: `below` or more, or `above` or less. null: the same limit.

@@ -116,6 +116,8 @@ PositiveScheduled: TypeAlias = Annotated[Scheduled, Field(gt=0)]
 """A number above 0 that may change in training."""
 NotNegativeScheduled: TypeAlias = Annotated[Scheduled, Field(ge=0)]
 """A number, 0 or more, that may change in training."""
+UnitScheduled: TypeAlias = Annotated[Scheduled, Field(ge=0, le=1)]
+"""A number in 0..1 that may change in training."""
 
 
 MISSING: Any = inspect.Parameter.empty

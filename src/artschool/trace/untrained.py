@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import nn
 
-from artschool.config.logged_numbers import measured
+from artschool.config.logged_numbers import measured, of_updates
 from artschool.config.source import Node
 from artschool.config.structure import Config
 from artschool.engine.train_step import TrainStep
@@ -53,11 +53,12 @@ def hidden_faults(config: Config, training: TrainingTrace) -> Iterator[Fault]:
 
 def unlogged_faults(config: Config, training: TrainingTrace) -> Iterator[Fault]:
     """Faults of numbers that decide something, and that the components of their step never log."""
+    elsewhere = {*measured(config), *of_updates(config)}
     for path, decision in training.run.decisions.items():
         metric = decision.follower.metric
         owner = metric.partition("/")[0]
         has_run = owner in training.observer.gradients.steps_with_losses
-        if has_run and metric not in training.logged and metric not in measured(config):
+        if has_run and metric not in training.logged | elsewhere:
             own = sorted(name for name in training.logged if name.startswith(f"{owner}/"))
             node, message = config.tree.at(path.split(".")), f"follows {metric!r}, which step {owner!r} never logs"
             yield Fault.unknown_name(node.place, path, message, metric, own, listed_as="Logged numbers")

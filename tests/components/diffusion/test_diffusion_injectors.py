@@ -68,18 +68,14 @@ def test_a_learned_variance_trains_on_the_bound() -> None:
 
 def test_evaluation_takes_even_timesteps_and_drops_and_remembers_nothing() -> None:
     network = Toy()
-    injector = GaussianDiffusion(
-        schedule="cosine",
-        num_timesteps=8,
-        timesteps="loss_second_moment",
-        drop_probability=1.0,
-    )
+    injector = GaussianDiffusion(schedule="cosine", num_timesteps=8, timesteps="loss_second_moment")
     label = torch.arange(4)
-    *_, t = injector(network, X, {"label": label}, nothing={"label": 9}, context=context(training=False))
+    drop: Any = {"nothing": {"label": 9}, "drop_probability": 1.0}
+    *_, t = injector(network, X, {"label": label}, **drop, context=context(training=False))
     assert t.tolist() == [1, 3, 5, 7]
     assert network.calls[-1]["label"] is label
     assert injector.history is not None and injector.history.counts.sum() == 0
-    injector(network, X, {"label": label}, nothing={"label": 9}, context=context())
+    injector(network, X, {"label": label}, **drop, context=context())
     assert network.calls[-1]["label"].tolist() == [9] * 4
     assert injector.history.counts.sum() == 4
 
@@ -125,7 +121,7 @@ def test_more_results_of_a_network_follow() -> None:
 
 def test_dropping_needs_a_value_for_nothing() -> None:
     with pytest.raises(ConfigError, match=r"drop_probability require `nothing`\. Fix: name the value that means "):
-        GaussianDiffusion(drop_probability=0.1)(Toy(), X, {"label": X}, context=context())
+        GaussianDiffusion()(Toy(), X, {"label": X}, drop_probability=0.1, context=context())
 
 
 def test_weights_of_errors_that_there_are_none_of_are_refused() -> None:

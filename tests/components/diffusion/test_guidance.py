@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
 
-from artschool.components.diffusion.guidance import Conditions, drop_conditions, guided, without_conditions
+import artschool
+from artschool.components.diffusion import gaussian_injectors
+from artschool.components.diffusion.guidance import Conditions, Model, drop_conditions, guided, without_conditions
 from artschool.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -88,3 +93,31 @@ def test_what_is_missing_is_told() -> None:
         guided(Labelled(), {"label": 2.0}, {"label": 9}, 2.0)
     with pytest.raises(ConfigError, match=r"^guidance and drop_probability require `nothing`\. Fix: "):
         guided(Labelled(), {"label": torch.zeros(1)}, None, 2.0)
+
+
+@pytest.mark.usefixtures("registries")
+def test_guidance_and_dropping_follow_schedules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, list[float]] = {"drop": [], "guide": []}
+    drop, guide = gaussian_injectors.drop_conditions, gaussian_injectors.guided
+
+    def dropping(conditions: Conditions, nothing: Conditions, probability: float, *rest: Any) -> Any:
+        seen["drop"].append(probability)
+        return drop(conditions, nothing, probability, *rest)
+
+    def guiding(network: nn.Module, conditions: Conditions, nothing: Conditions | None, guidance: float) -> Model:
+        seen["guide"].append(guidance)
+        return guide(network, conditions, nothing, guidance)
+
+    monkeypatch.setattr(gaussian_injectors, "drop_conditions", dropping)
+    monkeypatch.setattr(gaussian_injectors, "guided", guiding)
+    overrides = [
+        "steps.denoiser.injectors.diffusion.drop_probability={type: linear, start: 0.0, end: 0.4, iterations: 2}",
+        "evaluate.drawn.injectors.draw.guidance={type: linear, start: 1.0, end: 3.0, iterations: 2}",
+        "evaluate.drawn.injectors.draw.nothing={label: 4}",
+        "evaluate.drawn.every=2",
+        "train.iterations=4",
+    ]
+    bases = Path(__file__).parents[2] / "mutants" / "bases"
+    artschool.load(bases / "tiny_diffusion.yml", overrides, run_dir=tmp_path).train()
+    assert seen["drop"] == [0.0, 0.2, 0.4, 0.4]
+    assert set(seen["guide"]) == {2.0, 3.0}  # Those of iterations 1 and 3, after which the evaluations run.

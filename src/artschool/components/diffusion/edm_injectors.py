@@ -14,7 +14,16 @@ from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
 from artschool.components.precision import at_least_float32
 from artschool.registry import ComponentRole, injectors
-from artschool.registry.signature import Context, Network, NotNegative, Positive, UnitInterval
+from artschool.registry.signature import (
+    Context,
+    Network,
+    NotNegative,
+    NotNegativeScheduled,
+    Positive,
+    PositiveScheduled,
+    Scheduled,
+    UnitScheduled,
+)
 
 
 @injectors.register(roles={ComponentRole.SAMPLER_TRAINING, ComponentRole.EDM})
@@ -24,10 +33,10 @@ def edm(
     conditions: dict[str, Tensor | float] | None = None,
     *,
     sigma_data: Positive = 0.5,
-    log_mean: float = -1.2,
-    log_std: Positive = 1.2,
+    log_mean: Scheduled = -1.2,
+    log_std: PositiveScheduled = 1.2,
     nothing: dict[str, Tensor | float] | None = None,
-    drop_probability: UnitInterval = 0.0,
+    drop_probability: UnitScheduled = 0.0,
     context: Context,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Add noise of random strength to clean data, and measure how well a network removes it.
@@ -73,13 +82,13 @@ def edm_sample_injector(
     sigma_min: Positive = 0.002,
     sigma_max: Positive = 80.0,
     rho: Positive = 7.0,
-    churn: NotNegative = 0.0,
+    churn: NotNegativeScheduled = 0.0,
     churn_min: NotNegative = 0.0,
     churn_max: Positive | None = None,
     churn_noise: Positive = 1.0,
     second_order: bool = True,
     nothing: dict[str, Tensor | float] | None = None,
-    guidance: float = 1.0,
+    guidance: Scheduled = 1.0,
     noise: Noise = "random",
 ) -> Tensor:
     """Draw samples from a network that `edm` trained.

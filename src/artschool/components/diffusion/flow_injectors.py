@@ -13,7 +13,7 @@ from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
 from artschool.components.precision import at_least_float32
 from artschool.registry import ComponentRole, injectors
-from artschool.registry.signature import Context, Count, Network, UnitInterval
+from artschool.registry.signature import Context, Count, Network, Scheduled, UnitInterval, UnitScheduled
 
 
 @injectors.register(roles={ComponentRole.SAMPLER_TRAINING, ComponentRole.FLOW_MATCHING})
@@ -25,7 +25,7 @@ def flow_matching(
     source: Tensor | None = None,
     sigma_min: UnitInterval = 0.0,
     nothing: dict[str, Tensor | float] | None = None,
-    drop_probability: UnitInterval = 0.0,
+    drop_probability: UnitScheduled = 0.0,
     context: Context,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Take a random point on the line from noise to data, and compare a network's velocity with the true one.
@@ -72,7 +72,7 @@ def flow_sample(
     steps: Count = 25,
     solver: Literal["euler", "heun"] = "heun",
     nothing: dict[str, Tensor | float] | None = None,
-    guidance: float = 1.0,
+    guidance: Scheduled = 1.0,
     noise: Noise = "random",
 ) -> Tensor:
     """Draw samples from a network that `flow_matching` trained.

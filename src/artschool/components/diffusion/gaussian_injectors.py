@@ -20,7 +20,16 @@ from artschool.components.injectors.forward import in_mode
 from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, injectors
-from artschool.registry.signature import Context, Count, Network, Pattern, Positive, UnitInterval
+from artschool.registry.signature import (
+    Context,
+    Count,
+    Network,
+    Pattern,
+    Positive,
+    Scheduled,
+    UnitInterval,
+    UnitScheduled,
+)
 
 NETWORK_TIMESTEPS = 1000
 
@@ -54,8 +63,6 @@ class GaussianDiffusion(nn.Module):
         even_every: Interval in iterations, 1 or more: iterations that are a multiple of it use `even` timesteps. null:
             none do.
         rescale_timesteps: Whether the network receives t * 1000 / num_timesteps instead of t.
-        drop_probability: Probability that a training sample loses the conditions of `nothing`, in 0..1. Guidance in
-            sampling requires it. 0: never.
     """
 
     def __init__(
@@ -70,7 +77,6 @@ class GaussianDiffusion(nn.Module):
         timesteps: Literal["uniform", "loss_second_moment", "even"] = "uniform",
         even_every: Count | None = None,
         rescale_timesteps: bool = False,
-        drop_probability: UnitInterval = 0.0,
     ) -> None:
         super().__init__()
         if min_snr_gamma is not None and objective not in ("mse", "rescaled_mse"):
@@ -86,7 +92,6 @@ class GaussianDiffusion(nn.Module):
         self._min_snr_gamma = min_snr_gamma
         self._timesteps = timesteps
         self._even_every = even_every
-        self._drop_probability = drop_probability
 
     def forward(
         self,
@@ -95,6 +100,7 @@ class GaussianDiffusion(nn.Module):
         conditions: dict[str, Tensor | float] | None = None,
         *,
         nothing: dict[str, Tensor | float] | None = None,
+        drop_probability: UnitScheduled = 0.0,
         context: Context,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Add noise, predict, compare.
@@ -106,21 +112,29 @@ class GaussianDiffusion(nn.Module):
             nothing: Value that means "no condition", for each condition that may be dropped: a number, as in
                 `{label: 10}`, or a key, such as the embedding of an empty text: (B, ...) or (1, ...). null: no
                 condition can be dropped.
+            drop_probability: Probability that a training sample loses the conditions of `nothing`, in 0..1. Guidance in
+                sampling requires it. 0: never.
             context: Provides the iteration and whether the run is training.
 
         Returns:
             Loss of each sample (B,), its variational bound in bits per number (B,), predicted clean data (B, C, ...),
             and timesteps (B,). The bound has no effect if only the loss is trained on.
         """
-        terms, t, _ = self._run(network, x, conditions or {}, nothing or {}, context)
+        terms, t, _ = self._run(network, x, conditions or {}, nothing or {}, drop_probability, context)
         return terms.loss, terms.vb, terms.x0, t
 
     def _run(
-        self, network: nn.Module, x: Tensor, conditions: Conditions, nothing: Conditions, context: Context
+        self,
+        network: nn.Module,
+        x: Tensor,
+        conditions: Conditions,
+        nothing: Conditions,
+        drop_probability: float,
+        context: Context,
     ) -> tuple[Terms, Tensor, list[Any]]:
         x = at_least_float32(x)
         if context.training:
-            conditions = drop_conditions(conditions, nothing, self._drop_probability, len(x), x.device)
+            conditions = drop_conditions(conditions, nothing, drop_probability, len(x), x.device)
         t, weights = self._draw(x, context)
         noise = torch.randn_like(x)
         output = network(self.process.noised(x, noise, t), self.process.network_time(t), **conditions)
@@ -164,6 +178,7 @@ class GaussianDiffusionExtra(GaussianDiffusion):
         conditions: dict[str, Tensor | float] | None = None,
         *,
         nothing: dict[str, Tensor | float] | None = None,
+        drop_probability: UnitScheduled = 0.0,
         context: Context,
     ) -> tuple[Any, ...]:
         """Add noise, predict, compare.
@@ -175,12 +190,14 @@ class GaussianDiffusionExtra(GaussianDiffusion):
             nothing: Value that means "no condition", for each condition that may be dropped: a number, as in
                 `{label: 10}`, or a key, such as the embedding of an empty text: (B, ...) or (1, ...). null: no
                 condition can be dropped.
+            drop_probability: Probability that a training sample loses the conditions of `nothing`, in 0..1. Guidance in
+                sampling requires it. 0: never.
             context: Provides the iteration and whether the run is training.
 
         Returns:
             The results of `gaussian_diffusion`, then the further values that the network returns.
         """
-        terms, t, further = self._run(network, x, conditions or {}, nothing or {}, context)
+        terms, t, further = self._run(network, x, conditions or {}, nothing or {}, drop_probability, context)
         return terms.loss, terms.vb, terms.x0, t, *further
 
 
@@ -208,8 +225,6 @@ class DiffusionSample(nn.Module):
         eta: Amount of noise that `ddim` adds, in 0..1. 0: none; 1: as much as `ddpm` with `fixed_small`. `ddpm` ignores
             it.
         clip: Whether the clean data that is predicted at each step is clipped to -1..1.
-        guidance: Strength of classifier-free guidance, which requires `drop_probability` in training. 1: none; above 1:
-            samples follow the conditions more closely.
         channels: Number of channels of the samples, 1 or more. null: as many as `like` has.
         scale_factor: Factor by which samples are larger than `like` in each dimension after the channels, 1 or more.
         multiple: Divisor of the sizes after the channels, which are rounded up to a multiple of it, 1 or more.
@@ -232,7 +247,6 @@ class DiffusionSample(nn.Module):
         sampler: Literal["ddpm", "ddim"] = "ddpm",
         eta: UnitInterval = 0.0,
         clip: bool = True,
-        guidance: float = 1.0,
         channels: Count | None = None,
         scale_factor: Count = 1,
         multiple: Count = 1,
@@ -252,7 +266,6 @@ class DiffusionSample(nn.Module):
         self._sample = (
             partial(ddim_sample, clip=clip, eta=eta) if sampler == "ddim" else partial(ddpm_sample, clip=clip)
         )
-        self._guidance = guidance
         self._start = partial(
             starting_noise, channels=channels, scale_factor=scale_factor, multiple=multiple, noise=noise
         )
@@ -265,6 +278,7 @@ class DiffusionSample(nn.Module):
         conditions: dict[str, Tensor | float] | None = None,
         *,
         nothing: dict[str, Tensor | float] | None = None,
+        guidance: Scheduled = 1.0,
     ) -> Tensor:
         """Sample.
 
@@ -275,11 +289,13 @@ class DiffusionSample(nn.Module):
             conditions: Key or number for each further parameter of the network, as in training. null: none.
             nothing: Number or key that means "no condition" for each condition, as in training. Required if `guidance`
                 is not 1, otherwise unused. null: none.
+            guidance: Strength of classifier-free guidance, which requires `drop_probability` in training. 1: none;
+                above 1: samples follow the conditions more closely.
 
         Returns:
             (B, C, ...) in -1..1, or in 0..1 with `unit_range`.
         """
         with torch.no_grad(), in_mode(network, "eval"):
-            model = guided(network, conditions or {}, nothing, self._guidance)
+            model = guided(network, conditions or {}, nothing, guidance)
             x = self._sample(model, self._start(like), self.process)
         return (x + 1) / 2 if self._unit_range else x

@@ -5,17 +5,18 @@ from __future__ import annotations
 from torch import Tensor
 
 from artschool.registry import injectors
+from artschool.registry.signature import Scheduled
 
 
 @injectors.register
-def reverse_gradient(x: Tensor, *, factor: float | Tensor = 1.0) -> Tensor:
+def reverse_gradient(x: Tensor, *, factor: Scheduled | Tensor = 1.0) -> Tensor:
     """Return a value unchanged, and multiply its gradient by `-factor`.
 
     What comes before it learns to make worse what comes after it, such as a classifier of domains.
 
     Args:
         x: Any shape.
-        factor: Factor of the reversed gradient, or the key of one.
+        factor: Factor of the reversed gradient: a number, a schedule, or a key.
 
     Returns:
         The values of `x`.
