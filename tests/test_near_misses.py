@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from artschool.config.section import Section
+from artschool.config import sections
 from artschool.config.source import read_text
 from artschool.errors import ConfigError, allowed, nearest
 from artschool.read.read import check_file
@@ -164,7 +164,7 @@ OTHERS = [
     ("losses", "kl_div KLLoss", "kl_divergence"), ("losses", "LPIPSLoss", "lpips"),
     ("optimizers", "Adam ADAM", "adam"), ("optimizers", "AdamW adam_w", "adamw"), ("optimizers", "SGD", "sgd"),
     ("optimizers", "RMSprop", "rmsprop"), ("optimizers", "Lion", "pytorch_optimizer, name: lion"),
-    ("schedules", "CosineAnnealingLR CosineDecay", "cosine_annealing"), ("schedules", "cosine_schedule", "cosine"),
+    ("schedules", "CosineAnnealingLR cosine cosine_schedule", "cosine_annealing"),
     ("schedules", "CosineAnnealingWarmRestarts", "cosine_annealing_warm_restarts"),
     ("schedules", "StepLR", "step"), ("schedules", "MultiStepLR", "multi_step"),
     ("schedules", "ExponentialLR", "exponential"), ("schedules", "PolynomialLR poly", "polynomial"),
@@ -205,7 +205,8 @@ def test_what_a_synonym_stands_for_exists_and_the_synonym_does_not() -> None:
     options = {
         name for registry in REGISTRIES.values() for each in registry.names() for name in registry.get(each).takes
     }
-    options |= {name for model in Section.__subclasses__() for name in model.model_fields}
+    models = [each for each in vars(sections).values() if isinstance(each, type) and issubclass(each, sections.Section)]
+    options |= {name for model in models for name in model.model_fields}
     assert OPTIONS.names.keys() <= options
     words = [name for names in [*TYPES.values(), OPTIONS] for others in names.names.values() for name in others.split()]
     assert all(word == word.casefold() and word.isalnum() for word in words)

@@ -7,7 +7,8 @@ import math
 from pathlib import Path
 
 import pytest
-from safetensors.torch import save_file
+import torch
+from safetensors.torch import load_file, save_file
 
 import artschool
 from artschool.components.builtins import load_builtins
@@ -67,6 +68,35 @@ def test_esrgan_takes_a_perceptual_loss_where_weights_are_given(
     logged = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
     assert logged["gen/perceptual"] > 0
     assert logged["gen/total"] == pytest.approx(0.01 * logged["gen/pixel"] + logged["gen/perceptual"], rel=1e-5)
+
+
+def test_adapters_are_trained_beside_the_weights_of_another_recipe(tmp_path: Path) -> None:
+    quick(ROOT / "recipes" / "digits_ddpm.yml", tmp_path / "base").train()
+    trained = tmp_path / "base" / "checkpoints" / "00000002"
+    weights = [
+        f"networks.trained.weights={trained / 'unet.ema.safetensors'}",
+        f"networks.judge.weights={trained / 'judge.safetensors'}",
+        "evaluate.before.injectors.draw.steps=2",
+        "evaluate.drawn.injectors.draw.steps=2",
+    ]
+    recipe = ROOT / "recipes" / "with_weights" / "digits_lora.yml"
+    run = artschool.load(recipe, [*weights, "train.iterations=2", "train.device=cpu"], run_dir=tmp_path / "run")
+    before = load_file(trained / "unet.ema.safetensors")
+    run.train()
+    assert run.last_evaluation.keys() == {
+        f"{evaluation}/{metric}" for evaluation in ("drawn", "read", "before") for metric in ("accuracy", "slant")
+    }
+    own = {name.replace(".base_layer", ""): value for name, value in run.networks["unet"].state_dict().items()}
+    assert all(torch.equal(own[name], value) for name, value in before.items())
+    saved = tmp_path / "run" / "checkpoints" / "00000002"
+    adapters = load_file(saved / "unet.ema.safetensors")
+    assert adapters and all(".lora_" in name for name in adapters)
+    assert any(value.any() for name, value in adapters.items() if ".lora_B." in name)
+    assert _size(saved) < 0.25 * _size(trained)
+
+
+def _size(checkpoint: Path) -> int:
+    return sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
 
 
 @pytest.mark.soak

@@ -67,7 +67,7 @@ def test_rates_are_told_where_they_are_asked_for() -> None:
 def test_numbers_that_change_have_rows_of_their_own() -> None:
     overrides = (
         "steps.gen.losses.pixel.weight={type: linear, start: 0, end: 2, iterations: 8}",
-        "steps.critic.optimizer.momentum={type: cosine, start: 0.5, end: 0.9, iterations: 10}",
+        "steps.critic.optimizer.momentum={type: half_cosine, start: 0.5, end: 0.9, iterations: 10}",
         "ema.decay={type: ramp, scale: 0.9}",
     )
     lines = table(*overrides)

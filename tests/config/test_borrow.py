@@ -58,6 +58,26 @@ def test_a_network_takes_what_the_other_file_means_below_its_own_options(tmp_pat
     assert check_file(file).networks["teacher"].option("blocks") == 2
 
 
+def test_the_other_file_is_beside_the_base_that_names_it(tmp_path: Path) -> None:
+    base = write(tmp_path, "{from: sub/other.yml, frozen: true}")
+    (tmp_path / "above").mkdir()
+    file = tmp_path / "above" / "top.yml"
+    file.write_text("base: ../own.yml\nname: top\n")
+    tree, _ = read_config(file)
+    assert tree.at(("networks", "teacher", "width")).value == 8
+    by_override, _ = read_config(
+        file, [f"networks.gen={{from: {{file: {base.parent}/sub/other.yml, network: student}}}}"]
+    )
+    assert by_override.at(("networks", "gen", "width")).value == 8
+
+
+def test_a_plugin_of_both_files_is_imported_once(tmp_path: Path) -> None:
+    file = write(tmp_path, "{from: sub/other.yml, frozen: true}")
+    file.write_text(file.read_text() + "plugins: [sub/nets.py]\n")
+    tree, _ = read_config(file)
+    assert tree.at(("plugins",)).plain() == ["sub/nets.py"]
+
+
 def test_another_name_is_given_beside_the_file_and_missing_weights_are_told(tmp_path: Path) -> None:
     file = write(tmp_path, "{from: {file: sub/other.yml, network: student}, frozen: true}")
     tree, warnings = read_config(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from pathlib import Path
@@ -9,13 +10,17 @@ from typing import Any
 
 import pytest
 import torch
+from rich.console import Console
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from artschool.cli.check import summary
 from artschool.engine.adapters import add_adapters, export_adapters, merge_adapters
 from artschool.errors import ConfigError, ResourceError
+from artschool.graph.model import dataflow
 from artschool.lint import Subject
 from artschool.lint.networks import random_and_frozen
+from artschool.logs.console import print_plan
 from artschool.read.read import check_file
 from artschool.registry.entries import AdaptersEntry
 from artschool.start import load_trained
@@ -173,6 +178,18 @@ steps:
     losses: {error: {type: mean, in: error, weight: 1.0}}
 train: {iterations: 3, device: cpu, compile: {backend: aot_eager}}
 """
+
+
+def test_summaries_name_the_adapters_and_how_much_is_trained(tmp_path: Path) -> None:
+    run = load(tmp_path, LORA)
+    config = check_file(tmp_path / "toy.yml")
+    said = "lora adapters of rank 2, trained by gen"
+    assert any(row == ("network gen", f"run_generator, {said}, averaged with decay 0.9") for row in summary(config))
+    assert [network.status for network in dataflow(config).networks if network.name == "gen"] == [said]
+    said_by_train = io.StringIO()
+    print_plan(Console(file=said_by_train, width=200), run)
+    trained = sum(p.numel() for name, p in run.networks["gen"].named_parameters() if ".lora_" in name)
+    assert f"parameters, {trained:,} of them trained, averaged" in said_by_train.getvalue()
 
 
 def test_the_linter_asks_about_adapters_of_random_weights(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 from artschool.cli.columns import print_columns
 from artschool.config.data_keys import declared_keys
 from artschool.config.flow import components_of
+from artschool.config.network_options import adapters_of
 from artschool.config.parallel import sharded_networks
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.value_gates import gates_of, rule_of_loss
@@ -112,7 +113,8 @@ def _training(config: Config) -> str:
 def _status(config: Config, network: str) -> list[str]:
     trainers = [step.name for step in config.steps.values() if network in step.section.trained]
     averaged = [average.summary for average in config.averages_of(network)]
-    return [f"trained by {_join(trainers)}" if trainers else "frozen", *averaged]
+    status = f"trained by {_join(trainers)}" if trainers else "frozen"
+    return [*adapters_of(config.networks[network]), status, *averaged]
 
 
 def _method(step: StepConfig) -> str:

@@ -8,21 +8,20 @@ from pathlib import Path
 
 from artschool.config.compose import merge
 from artschool.config.messages import describe
-from artschool.config.paths import beside
+from artschool.config.paths import named_at
 from artschool.config.source import Node
 from artschool.errors import ConfigError, Fault
 
 Reader = Callable[[Path], Node]
 
 
-def borrow_networks(tree: Node, path: Path, read: Reader) -> tuple[Node, list[Fault]]:
+def borrow_networks(tree: Node, read: Reader) -> tuple[Node, list[Fault]]:
     """Replace each `from:` of a network by the options in the other file. Options in this file take precedence.
 
     `from: other.yml` takes the network of the same name, `from: {file: other.yml, network: name}` one of another name.
     The plugins of the other file are imported as well; the rest of it is ignored.
 
     Args:
-        path: Path of the file, to which `from:` is relative; in an override, it is relative to the working folder.
         read: Returns the tree of another file.
 
     Returns:
@@ -39,7 +38,7 @@ def borrow_networks(tree: Node, path: Path, read: Reader) -> tuple[Node, list[Fa
         source = node.get("from")
         if source is None:
             continue
-        entries[name] = borrowed.network(name, node, source, path if source.place.line else Path("here"))
+        entries[name] = borrowed.network(name, node, source)
         if entries[name].get("weights") is None:
             hint = "Fix: add `weights:` with the file that its training wrote."
             warnings.append(
@@ -51,7 +50,9 @@ def borrow_networks(tree: Node, path: Path, read: Reader) -> tuple[Node, list[Fa
     own = tree.get("plugins")
     if borrowed.plugins and (own is None or isinstance(own.value, list)):
         listed = list(own.value) if own is not None and isinstance(own.value, list) else []
-        value["plugins"] = replace(own or networks, value=[*listed, *borrowed.plugins])
+        known = [_code(node).value for node in listed]
+        more = [node for node in borrowed.plugins if node.value not in known]
+        value["plugins"] = replace(own or networks, value=[*listed, *more])
     return replace(tree, value=value), warnings
 
 
@@ -61,7 +62,7 @@ class _Borrowed:
         self.plugins: list[Node] = []
         self._read = read
 
-    def network(self, name: str, node: Node, source: Node, path: Path) -> Node:
+    def network(self, name: str, node: Node, source: Node) -> Node:
         """The entry with the options of the other file; the entry unchanged where it is faulty."""
         where = f"networks.{name}.from"
         file, other_name = source.get("file") or source, source.get("network")
@@ -75,7 +76,7 @@ class _Borrowed:
             expected = ("a file", "{file: other.yml, network: name}")
             self.faults.append(Fault.wrong_value(source.place, where, expected, describe(source)))
             return node
-        other = beside(path, file.value)
+        other = named_at(file.place, file.value)
         if not other.is_file():
             self.faults.append(Fault.missing_file(file.place, where, other))
             return node
@@ -86,17 +87,23 @@ class _Borrowed:
             place, message = (other_name or file).place, f"{other} has no network {wanted!r}"
             self.faults.append(Fault.unknown_name(place, where, message, wanted, known, listed_as="Available networks"))
             return node
-        self._add_plugins(tree, other)
+        self._add_plugins(tree)
         own = {key: child for key, child in _mapping(node).items() if key != "from"}
         return merge(known[wanted], replace(node, value=own))
 
-    def _add_plugins(self, tree: Node, other: Path) -> None:
+    def _add_plugins(self, tree: Node) -> None:
         plugins = tree.get("plugins")
         for plugin in plugins.children() if plugins is not None else ():
-            is_file = isinstance(plugin.value, str) and plugin.value.endswith(".py")
-            value = str(beside(other, str(plugin.value)).resolve()) if is_file else plugin.value
-            if value not in [known.value for known in self.plugins]:
-                self.plugins.append(replace(plugin, value=value))
+            code = _code(plugin)
+            if code.value not in [known.value for known in self.plugins]:
+                self.plugins.append(code)
+
+
+def _code(plugin: Node) -> Node:
+    """A plugin by what it imports: the absolute path of a file, or the name of a module."""
+    if isinstance(plugin.value, str) and plugin.value.endswith(".py"):
+        return replace(plugin, value=str(named_at(plugin.place, plugin.value).resolve()))
+    return plugin
 
 
 def _mapping(node: Node | None) -> dict[str, Node]:

@@ -17,6 +17,12 @@ def weights_of(network: Component) -> WeightsEntry | None:
     return weights if weights is None or isinstance(weights, WeightsEntry) else WeightsEntry(file=weights)
 
 
+def adapters_of(network: Component) -> list[str]:
+    """The adapters of a network in words, if it has any."""
+    entry = network.entry
+    return [entry.adapters.summary] if isinstance(entry, NetworkEntry) and entry.adapters is not None else []
+
+
 def check_networks(config: Config) -> Iterator[Fault]:
     """Faults of networks whose weights come from nowhere, and of options without effect."""
     for name, network in config.networks.items():

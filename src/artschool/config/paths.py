@@ -8,10 +8,17 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from artschool.errors import Place
+
 
 def beside(file: Path, name: str) -> Path:
     """The path of a file that `file` names: absolute, below a home directory, or relative to the folder of `file`."""
     return file.parent / os.path.expanduser(name)  # noqa: PTH111  # unlike Path, keeps the `~` of an unknown user
+
+
+def named_at(place: Place, name: str) -> Path:
+    """The path of a file that is named at a location. In an override, it is relative to the working folder."""
+    return beside(Path(place.source if place.line else "override"), name)
 
 
 def expand_home(value: Any) -> Any:

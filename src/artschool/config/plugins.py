@@ -13,7 +13,7 @@ from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from artschool.config.paths import beside
+from artschool.config.paths import named_at
 from artschool.errors import ConfigError, Fault, Place, nearest
 from artschool.registry import REGISTRIES
 
@@ -52,8 +52,7 @@ def load_plugin(name: str, place: Place, path: str) -> None:
 
 def file_of(name: str, place: Place) -> Path:
     """The path of a `.py` file that is listed at a location."""
-    # A path in an override is relative to the working folder.
-    return beside(Path(place.source if place.line else "override"), name).resolve()
+    return named_at(place, name).resolve()
 
 
 def forget_files() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from artschool.config.data_keys import declared_keys
+from artschool.config.network_options import adapters_of
 from artschool.config.streams import fed, key_in, replaced_by, stream_of
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.value_gates import gates_of, rule_of_loss
@@ -247,6 +248,7 @@ def _networks(config: Config) -> Iterator[GraphNetwork]:
         trainers = [step.name for step in config.steps.values() if name in step.section.trained]
         type_name = component.registered.name if component.registered else "?"
         status = f"trained by {', '.join(trainers)}" if trainers else "frozen"
+        status = ", ".join([*adapters_of(component), status])
         yield GraphNetwork(name, type_name, status, bool(trainers), component.node.place)
     for average in config.averages.values():
         status = f"of {average.of}, decay {average.decay:g}"

@@ -134,7 +134,8 @@ def print_plan(console: Console, run: RunState) -> None:
     averages = run.sections.ema.averages.values() if run.sections.ema is not None else ()
     for name, network in run.networks.items():
         size = sum(parameter.numel() for parameter in network.parameters())
-        how = "trained" if name in trained else "frozen"
+        part = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+        how = "frozen" if name not in trained else "trained" if part == size else f"{part:,} of them trained"
         average = "".join(f", {average.summary}" for average in averages if average.of == name)
         kind = type(network).__name__.removeprefix("FSDP")  # torch gives a sharded network a class of its own.
         lines.append(("network", name, f"{kind}, {size:,} parameters, {how}{average}"))

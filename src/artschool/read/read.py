@@ -36,13 +36,13 @@ def read_config(
     """
     tree = read_file(path)
     if not is_legacy(tree):
-        return borrow_networks(finish(tree, path, overrides), path, _read_networks)
+        return borrow_networks(finish(tree, path, overrides), _read_networks)
     announce(f"{path}: {NOTICE}")
     converted, notes = convert(read_file(path, yaml11=True))
     warnings = in_reading_order(notes.warnings)
     if notes.faults:
         raise with_warnings(ConfigError(in_reading_order(notes.faults)), warnings)
-    tree, more = borrow_networks(finish(converted, path, overrides), path, _read_networks)
+    tree, more = borrow_networks(finish(converted, path, overrides), _read_networks)
     return tree, in_reading_order([*warnings, *more])
 
 
@@ -99,7 +99,7 @@ def read_in_layers(path: Path, overrides: Sequence[str] = ()) -> Layered:
         faults += notes.faults
     layered = compose_in_layers(tree, path, overrides)
     try:
-        layered.tree, _ = borrow_networks(layered.tree, path, _read_networks)
+        layered.tree, _ = borrow_networks(layered.tree, _read_networks)
     except ConfigError as error:
         faults += error.faults
     layered.faults += faults

@@ -209,6 +209,11 @@ class AdaptersEntry(BaseModel):
     dropout: Fraction = 0.0
     options: dict[str, Any] = {}
 
+    @property
+    def summary(self) -> str:
+        """Kind and size, for a summary of the network."""
+        return f"{self.type} adapters of rank {self.rank}"
+
 
 class NetworkEntry(Gated):
     """A network.

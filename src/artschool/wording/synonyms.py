@@ -58,7 +58,7 @@ TYPES: Mapping[str, Synonyms] = {
     ),
     "optimizers": Synonyms({"pytorch_optimizer, name: lion": "lion"}, ("optimizer",)),
     "schedules": Synonyms(
-        {"cosine_annealing": "cosinedecay", "polynomial": "poly"},
+        {"cosine_annealing": "cosine cosinedecay", "polynomial": "poly"},
         ("lr", "lrscheduler", "scheduler", "schedule"),
     ),
     "metrics": Synonyms(
