@@ -114,8 +114,6 @@ def test_memory_is_that_of_the_trace() -> None:
     # Only one of them creates the flags of skipped updates and their counters within the peak of a step.
     of_measure = {name: kinds.total() for name, kinds in found.memory.steps.items()}
     assert of_measure == pytest.approx(of_trace, abs=4 * MOST_FLAGS + 128)
-        of_trace, abs=4 * MOST_FLAGS + 128
-    )
     assert (found.checkpoint, found.kept) == (traced.checkpoint, traced.kept)
 
 
