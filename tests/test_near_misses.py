@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter
 
-from artschool.config import sections
+from artschool.config import section, sections
 from artschool.config.source import read_text
 from artschool.errors import ConfigError, allowed, nearest
 from artschool.read.read import check_file
@@ -205,7 +205,7 @@ def test_what_a_synonym_stands_for_exists_and_the_synonym_does_not() -> None:
     options = {
         name for registry in REGISTRIES.values() for each in registry.names() for name in registry.get(each).takes
     }
-    models = [each for each in vars(sections).values() if isinstance(each, type) and issubclass(each, sections.Section)]
+    models = [each for each in vars(sections).values() if isinstance(each, type) and issubclass(each, section.Section)]
     options |= {name for model in models for name in model.model_fields}
     assert OPTIONS.names.keys() <= options
     words = [name for names in [*TYPES.values(), OPTIONS] for others in names.names.values() for name in others.split()]

@@ -82,7 +82,10 @@ def test_nothing_is_made_on_another_device_or_read_back_from_it(name: str, train
 
 @pytest.mark.parametrize("name", sorted(SMALL.keys() - {"numbers", "vector_quantizer", "vq_vae"}))
 def test_the_gradient_is_that_of_a_finite_difference(name: str) -> None:
-    """Along one random direction of the input. Codes are chosen, so theirs is the straight-through one, by design. `numbers` has no input."""
+    """Along one random direction of the input. Codes are chosen, so theirs is the straight-through one, by design.
+
+    `numbers` has no input.
+    """
     network = made(name).double()
     seed_all(1)
     inputs = tuple(value.double() if value.is_floating_point() else value for value in SMALL[name][1](2))
