@@ -49,7 +49,7 @@ class DinoBackbone(nn.Module):
 
 
 @networks.register
-class DinoPrototypes(nn.Module):
+class DinoHead(nn.Module):
     """The last layer, whose rows have length 1: from features (B, N, 8) to logits (B, N, 12)."""
 
     def __init__(self) -> None:

@@ -52,7 +52,7 @@ class Tones:
 
 
 @networks.register
-class Vocoder(nn.Sequential):
+class SmallVocoder(nn.Sequential):
     """From bands (B, 9, T / 8) to waves (B, 1, T)."""
 
     def __init__(self) -> None:
