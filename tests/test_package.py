@@ -20,7 +20,7 @@ from zipfile import ZipFile
 import pytest
 
 import artschool
-from artschool import errors, public
+from artschool import errors, public, signature
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -62,6 +62,11 @@ def test_public_names_are_typed_as_they_are_imported() -> None:
     assert imported.module == "artschool.public"
     assert [alias.name for alias in imported.names] == public.__all__
     assert {*public.__all__, "__version__"} == set(artschool.__all__)
+
+
+def test_annotations_are_where_plugins_of_earlier_versions_import_them() -> None:
+    assert signature.Dataset is artschool.Dataset and signature.Network is artschool.Network
+    assert all(hasattr(signature, name) for name in signature.__all__)
 
 
 def test_no_module_hides_a_public_name() -> None:
