@@ -88,7 +88,10 @@ def or_reference(schema: Schema) -> Schema:
     annotations = {key: schema[key] for key in ("description", "default") if key in schema}
     bare = {key: value for key, value in schema.items() if key not in annotations}
     if "string" in bare.get("type", ()) and "pattern" in bare and not {"minLength", "maxLength"} & set(bare):
-        return bare | {"pattern": f"{bare['pattern']}|{REFERENCE}"} | annotations
+        # Otherwise an editor quotes the pattern.
+        expected = " or ".join(TYPE_NAMES[name] for name in types_of(bare) if name != "string")
+        message = {"errorMessage": f"expects {expected}, or text of another form"} if expected else {}
+        return bare | {"pattern": f"{bare['pattern']}|{REFERENCE}"} | message | annotations
     if "type" not in bare or "string" in bare["type"]:
         return {"anyOf": [*bare.get("anyOf", [bare]), {"$ref": "#/definitions/reference"}]} | annotations
     types = types_of(bare)

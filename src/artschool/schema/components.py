@@ -63,10 +63,11 @@ class Components:
             self._definitions[definitions[entry.name]] = self._entry(entry, is_inside=is_inside)
         summaries = [entry.summary or "No documentation." for entry in entries]
         names = {"enum": [entry.name for entry in entries], "enumDescriptions": summaries}
-        # One condition per type, so that messages are about the component that the entry names.
+        # One condition per type, so that messages are about the component that the entry names. A number, where one may
+        # stand instead, meets conditions on properties too.
         conditions = [
             {
-                "if": {"properties": {"type": {"const": entry.name}}, "required": ["type"]},
+                "if": {"type": "object", "properties": {"type": {"const": entry.name}}, "required": ["type"]},
                 "then": {"$ref": f"#/definitions/{definitions[entry.name]}"},
             }
             for entry in entries
