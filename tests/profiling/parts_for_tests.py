@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from artschool.registry import datasets, injectors, losses, networks
 from tests.engine import toy_run
 
-SLEEP_S = 0.03
+SLEEP_S = 0.12
 kept: list[float] = []
 
 
