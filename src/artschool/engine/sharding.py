@@ -184,7 +184,7 @@ def units_of(network: nn.Module, wrap: Sequence[str] | None, path: str) -> dict[
 
 def sharded_networks(networks: Iterable[nn.Module]) -> list[FSDPModule]:
     """The networks that `shard_network` has divided."""
-    return [network for network in networks if hasattr(network, "set_requires_gradient_sync")]  # type: ignore[misc]
+    return [network for network in networks if hasattr(network, "set_requires_gradient_sync")]  # type: ignore[misc]  # FSDP2 adds its methods to the class
 
 
 def set_gradient_sync(networks: Iterable[FSDPModule], *, enabled: bool) -> None:
