@@ -115,6 +115,7 @@ def load_builtins() -> None:
     import artschool.components.networks.vgg
     import artschool.components.networks.vgg_critic
     import artschool.components.networks.vq_vae
+    import artschool.components.optimizers.bitsandbytes
     import artschool.components.optimizers.lamb
     import artschool.components.optimizers.lars
     import artschool.components.optimizers.pytorch_optimizer
