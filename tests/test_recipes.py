@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 import artschool
 from artschool.components.builtins import load_builtins
 from artschool.engine.run import Run
+from artschool.errors import Stopped
 from artschool.read.read import check_file
 from artschool.registry import networks
-from tests.engine.toy_run import Recorder
+from tests.engine.toy_run import Recorder, StopAfter, fingerprint, recorded
 
 load_builtins()
 pytestmark = pytest.mark.usefixtures("beside_the_corpus")
@@ -97,6 +98,34 @@ def test_adapters_are_trained_beside_the_weights_of_another_recipe(tmp_path: Pat
 
 def _size(checkpoint: Path) -> int:
     return sum(file.stat().st_size for file in checkpoint.glob("*.safetensors"))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.stem)
+def test_five_resumes_of_a_recipe_change_no_bit(recipe: Path, tmp_path: Path) -> None:
+    """In `make soak`, since it builds each recipe seven times."""
+    workers = [f"data.{name}.workers=0" for name in check_file(recipe).data]
+    overrides = ["train.iterations=12", "train.device=cpu", "evaluate={}", "log.every=1", *workers]
+    straight = artschool.load(recipe, overrides, run_dir=tmp_path / "straight")
+    expected = recorded(straight)
+    straight.train()
+    records = []
+    for stop in (2, 3, 5, 8, 11):
+        run = artschool.load(recipe, overrides, run_dir=tmp_path / "chain")
+        run.loggers = [stopped := StopAfter(stop)]
+        with pytest.raises(Stopped):
+            run.train()
+        records += stopped.records
+    run = artschool.load(recipe, overrides, run_dir=tmp_path / "chain")
+    last = recorded(run)
+    run.train()
+    assert fingerprint(run) == fingerprint(straight)
+    assert _losses(records + last.records) == _losses(expected.records)
+
+
+def _losses(records: list[dict[str, float]]) -> list[dict[str, float]]:
+    """What is logged, without what a clock says."""
+    return [{name: value for name, value in record.items() if "second" not in name} for record in records]
 
 
 @pytest.mark.soak

@@ -49,17 +49,19 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 @pytest.mark.parametrize(
     ("fault", "left"),
     [
-        ("before_write:12=kill", [5]),
+        pytest.param("before_write:12=kill", [5], marks=pytest.mark.soak),
         ("before_manifest:2=kill", [5]),
-        ("before_fsync:4=kill", [5]),
-        ("before_rename:4=kill", [5]),
-        ("after_rename:4=kill", [5, 10]),
-        ("mid_rotate:3=kill", [5, 10]),  # What the amended checkpoint replaces, of seven files.
+        pytest.param("before_fsync:4=kill", [5], marks=pytest.mark.soak),
+        pytest.param("before_rename:4=kill", [5], marks=pytest.mark.soak),
+        pytest.param("after_rename:4=kill", [5, 10], marks=pytest.mark.soak),
+        pytest.param(
+            "mid_rotate:3=kill", [5, 10], marks=pytest.mark.soak
+        ),  # What the amended checkpoint replaces, of seven files.
         ("mid_rotate:10=kill", [10, 15]),
     ],
 )
 def test_a_kill_in_a_save_costs_nothing(tmp_path: Path, uninterrupted: Checkpoint, fault: str, left: list[int]) -> None:
-    """Over five seconds: the command starts twice, and each time imports torch."""
+    """Over five seconds: the command starts twice, and each time imports torch. Most places are in `make soak`."""
     file = write(tmp_path)
     killed = train(file, fault)
     assert killed.returncode == -signal.SIGKILL, killed.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,23 +17,10 @@ from torch.optim import Optimizer
 from artschool.engine import checkpoint
 from artschool.engine.meters import Meters
 from artschool.engine.run import Run
-from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, Stopped
 from artschool.registry import losses, optimizers
 from artschool.storage.checkpoint_store import Checkpoint
-from tests.engine.toy_run import Recorder, fingerprint, load, recorded
-
-
-class StopAfter(Recorder):
-    """Sends a signal to this process after an iteration."""
-
-    def __init__(self, iteration: int, number: int = signal.SIGTERM) -> None:
-        super().__init__()
-        self._iteration, self._number = iteration, number
-
-    def advance(self, run: RunState) -> None:
-        if run.iteration == self._iteration:
-            os.kill(os.getpid(), self._number)
+from tests.engine.toy_run import StopAfter, fingerprint, load, recorded
 
 
 def trained(folder: Path, *overrides: str) -> Run:

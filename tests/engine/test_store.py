@@ -361,7 +361,9 @@ def save_four_times(folder: Path, log: Path) -> None:
             store.rotate([], keep_last=2)
 
 
-def test_kills_at_random_times_corrupt_and_lose_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [12, pytest.param(500, marks=pytest.mark.soak)])
+def test_kills_at_random_times_corrupt_and_lose_nothing(tmp_path: Path, kills: int) -> None:
+    """500 of them in `make soak`, since each takes a fraction of a second."""
     folder, log, chance = tmp_path / "checkpoints", tmp_path / "log", random.Random(0)
     log.touch()
     announced = 0
@@ -375,7 +377,7 @@ def test_kills_at_random_times_corrupt_and_lose_nothing(tmp_path: Path) -> None:
                 stream.write(f"{number}\n")
             store.rotate([], keep_last=2)
 
-    for _ in range(12):
+    for _ in range(kills):
         size, child = log.stat().st_size, start(save_on_and_on)
         while log.stat().st_size == size:
             assert os.waitpid(child, os.WNOHANG) == (0, 0)

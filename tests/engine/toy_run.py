@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -178,6 +180,18 @@ class Recorder:
     def values(self, name: str) -> list[float]:
         """One number over time."""
         return [record[name] for record in self.records if name in record]
+
+
+class StopAfter(Recorder):
+    """Sends a signal to this process after an iteration."""
+
+    def __init__(self, iteration: int, number: int = signal.SIGTERM) -> None:
+        super().__init__()
+        self._iteration, self._number = iteration, number
+
+    def advance(self, run: RunState) -> None:
+        if run.iteration == self._iteration:
+            os.kill(os.getpid(), self._number)
 
 
 def recorded(run: Run) -> Recorder:
