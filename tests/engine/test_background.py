@@ -14,8 +14,7 @@ from artschool.engine.run_state import RunState
 from artschool.errors import NumericsError, ResourceError, Stopped
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import test_rollback
-from tests.engine.test_resume import StopAfter
-from tests.engine.toy_run import Recorder, fingerprint, load, recorded
+from tests.engine.toy_run import Recorder, StopAfter, fingerprint, load, recorded
 
 BACKGROUND = "checkpoint.background=true"
 KEEP_ALL = "checkpoint.keep_last=9"

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from artschool.engine.batch_sizing import BatchSizing, angle
 from artschool.errors import NumericsError, Stopped
 from tests.engine import toy_run
-from tests.engine.test_resume import StopAfter, trained
+from tests.engine.test_resume import trained
 from tests.engine.toy_parts import load, same
+from tests.engine.toy_run import StopAfter
 
 SIZED = "steps.main.batch_sizing={}"
 NEVER_SETTLED = "steps.main.batch_sizing={max_full_batches: 3}"

@@ -15,9 +15,8 @@ from artschool.engine.run_state import RunState
 from artschool.errors import Stopped
 from tests.engine import toy_run
 from tests.engine.test_ranks import finish, launch
-from tests.engine.test_resume import StopAfter
 from tests.engine.toy_parts import __file__ as parts
-from tests.engine.toy_run import Recorder, fingerprint, write
+from tests.engine.toy_run import Recorder, StopAfter, fingerprint, write
 from tests.reports.small import artschool
 
 pytestmark = pytest.mark.usefixtures("registries")

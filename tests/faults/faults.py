@@ -31,6 +31,7 @@ class Fault:
         afterwards: Does it to the folder of a run that has ended.
         environment: Variables of the first launch, drawn at random.
         harmless: Whether the first launch must finish its training all the same.
+        saves: Whether the first launch must save each iteration that it has finished before the fault.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Fault:
     afterwards: Callable[[TwoRanks, random.Random], None] = lambda run, chance: None
     environment: Callable[[random.Random], dict[str, str]] = field(default=lambda chance: {})
     harmless: bool = False
+    saves: bool = False
 
 
 def tried(fault: Fault, reference: Checkpoint, folder: Path, chance: random.Random) -> list[str]:
@@ -51,13 +53,13 @@ def tried(fault: Fault, reference: Checkpoint, folder: Path, chance: random.Rand
     launched = run.launch(**fault.environment(chance))
     run.wait_until(chance.randrange(1, ITERATIONS - 5), launched)
     time.sleep(chance.uniform(0, 0.1))
-    saved = run.store.numbers()[-1:]
+    saved = [len(run.logged())] if fault.saves else run.store.numbers()[-1:]
     fault.strike(run, launched, chance)
     found += _ended(run, launched)
     if fault.harmless and launched.returncode != 0:
         found.append(f"exit code {launched.returncode}")
     if run.store.numbers()[-1:] < saved:
-        found.append(f"checkpoint {saved} is lost: {run.store.numbers()}")
+        found.append(f"iteration {saved} is lost: {run.store.numbers()}")
     fault.afterwards(run, chance)
     for _ in range(MOST_LAUNCHES):
         if launched.returncode == 0:
@@ -94,6 +96,11 @@ def _signal_to_rank(number: signal.Signals) -> Strike:
                 os.kill(chance.choice(ranks), number)
 
     return strike
+
+
+def _graceful(number: signal.Signals, *, launcher: bool = False) -> Fault:
+    target, strike = ("launcher", _signal_to_launcher) if launcher else ("rank", _signal_to_rank)
+    return Fault(f"{number.name} to {'the' if launcher else 'a'} {target}", strike(number), saves=True)
 
 
 def _signal_to_launcher(number: signal.Signals) -> Strike:
@@ -150,19 +157,12 @@ _TERMINATE, _KILL = _signal_to_rank(signal.SIGTERM), _signal_to_rank(signal.SIGK
 FAULTS = (
     Fault("a rank is killed", _KILL),
     Fault("the launcher is killed", _signal_to_launcher(signal.SIGKILL)),
-    Fault("SIGTERM to the launcher", _signal_to_launcher(signal.SIGTERM)),
-    Fault("Ctrl-C in the launcher", _signal_to_launcher(signal.SIGINT)),
-    Fault("SIGHUP to the launcher", _signal_to_launcher(signal.SIGHUP)),
+    *(_graceful(number, launcher=True) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)),
     *(
-        Fault(f"{number.name} to a rank", _signal_to_rank(number))
+        _graceful(number)
         for number in (
-            signal.SIGTERM,
-            signal.SIGINT,
-            signal.SIGHUP,
-            signal.SIGUSR1,
-            signal.SIGUSR2,
-            signal.SIGXCPU,
-            signal.SIGQUIT,
+            *(signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT),
+            *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU),
         )
     ),
     Fault("a rank is stopped for seconds", _stop_for_a_while, harmless=True),

@@ -12,8 +12,7 @@ from rich.console import Console
 from artschool.engine.evaluate import Evaluation
 from artschool.errors import Stopped
 from artschool.logs.console import ConsoleLogger
-from tests.engine.test_resume import StopAfter
-from tests.engine.toy_run import load, recorded
+from tests.engine.toy_run import StopAfter, load, recorded
 
 TWO = (
     "train.iterations=12",

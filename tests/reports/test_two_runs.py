@@ -21,8 +21,7 @@ from artschool.errors import CheckpointError, ResourceError, Stopped
 from artschool.storage import run_lock
 from artschool.storage.run_lock import lock_folder
 from tests.engine.test_ranks import finish, launch
-from tests.engine.test_resume import StopAfter
-from tests.engine.toy_run import Recorder, load, recorded, write
+from tests.engine.toy_run import Recorder, StopAfter, load, recorded, write
 from tests.reports.small import SUPER_RESOLUTION, artschool, write_images
 
 HOLDER = """
