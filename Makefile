@@ -39,9 +39,10 @@ fast: .venv/dev
 test: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-# What takes too long for every change: several processes, whole runs, compiled networks.
+# What takes too long for every change: several processes, whole runs, compiled networks, an hour of faults at random.
 soak: .venv/dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m soak
+	$(BIN)/python benchmarks/faults.py
 
 # What needs a CUDA device, then artschool beside loops written by hand; writes gpu.json.
 gpu: .venv/dev
