@@ -59,7 +59,7 @@ def test_two_ranks_give_the_weights_of_one_process(tmp_path: Path) -> None:
     assert output.count("held_out/psnr") >= 1
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_ranks_agree_on_how_many_batches_make_an_update(tmp_path: Path) -> None:
     """Over five seconds: three processes import torch."""
     options = (*PLAIN, "steps.gen.batch_sizing={poll_parameters: 2, max_full_batches: 4}", "log.every=1")
@@ -145,7 +145,7 @@ def test_every_process_cuts_its_part_alike(
         assert len(list(MicroBatches({"train": Part({"x": own}, batch)}, count, torch.device("cpu")))) == parts
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_ranks_stop_below_a_floor_when_one_process_does(tmp_path: Path) -> None:
     """Over five seconds: three processes import torch."""
     floor = "steps.gen.losses.adversarial.min_loss=0.09"

@@ -64,11 +64,12 @@ def test_norms_of_frozen_layers_stay(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_mutant_is_refused_or_trains(folder: Path) -> None:
-    """Eighty mutants are checked, and a third of them trained. `benchmarks/mutants.py` draws as many as one likes."""
+@pytest.mark.parametrize("number", [40, pytest.param(200, marks=pytest.mark.soak)])
+def test_a_mutant_is_refused_or_trains(folder: Path, number: int) -> None:
+    """Many mutants are checked, and a third of them trained. `benchmarks/mutants.py` draws as many as one likes."""
     kinds: Counter[str] = Counter()
 
-    @settings(DRAWING, max_examples=80, derandomize=True)
+    @settings(DRAWING, max_examples=number, derandomize=True)
     @given(mutants())
     def draw(mutant: Mutant) -> None:
         verdict = judge(mutant.text, folder)
