@@ -17,6 +17,7 @@ from artschool import ranks
 from artschool.engine.optimizers import start_momentum
 from artschool.engine.shard_files import shard_like
 from artschool.engine.update import Update
+from artschool.errors import CheckpointError
 from artschool.storage.shards import Shards, whole
 
 Slots = Mapping[str, Any]
@@ -36,14 +37,21 @@ class SavedOptimizer:
 
     @classmethod
     def of_step(cls, values: Mapping[str, Any], step: str) -> SavedOptimizer:
-        """The part of a step in the values of all steps by name."""
+        """The part of a step in the values of all steps by name.
+
+        Raises:
+            CheckpointError: A group has no number.
+        """
         found = cls()
         for name, value in values.items():
             owner, _, slot = name.removeprefix(f"{step}/").rpartition("/")
             if not name.startswith(f"{step}/"):
                 continue
-            if owner.startswith("group:"):
-                found.groups.setdefault(int(owner.removeprefix("group:")), {})[slot] = value
+            kind, _, index = owner.partition(":")
+            if kind == "group" and index:
+                if not index.isdecimal():
+                    raise CheckpointError(f"the checkpoint is damaged: {name!r} is not the state of a group")
+                found.groups.setdefault(int(index), {})[slot] = value
             else:
                 found.slots.setdefault(owner, {})[slot] = value
         return found

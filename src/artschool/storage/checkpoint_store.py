@@ -25,6 +25,7 @@ from artschool.errors import CheckpointError
 from artschool.storage import checkpoint_files, durable
 from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
 from artschool.storage.shards import Place, header
+from artschool.storage.state_json import encode_state
 
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError"]
 
@@ -107,7 +108,7 @@ class CheckpointStore:
         with self._replaced(number) as temporary:
             for name in manifest.files.keys() - {checkpoint_files.STATE}:
                 durable.link_file(path / name, temporary / name)
-            data = [memoryview(checkpoint_files.encode_state({**state, **changes}))]
+            data = [memoryview(encode_state({**state, **changes}))]
             records = {**manifest.files, checkpoint_files.STATE: _write(temporary / checkpoint_files.STATE, data)}
             amended = checkpoint_files.encode_manifest(replace(manifest, files=records))
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, amended)
