@@ -32,7 +32,7 @@ from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
 from artschool.registry.followers import Follower
-from artschool.storage.checkpoint_store import Checkpoint
+from artschool.storage.checkpoint_store import Checkpoint, versions
 
 Meters = list[dict[str, tuple[float, float]]]
 """Of each rank, the numbers since the last log point."""
@@ -242,6 +242,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     checkpoint, report = checked(checkpoint), ResumeReport()
     state = checkpoint.state
     report.changed += differences(state["config"], run.config)
+    report.changed += _changes_of_versions(checkpoint)
     if state["world_size"] != ranks.world_size():
         report.changed.append(f"world_size: {state['world_size']} -> {ranks.world_size()} processes")
     run.streams.go_to(state["streams"])
@@ -277,6 +278,13 @@ def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
     modules.components()
     run.iteration = checkpoint.state["iteration"]
     run.context.iteration = max(run.iteration - 1, 0)
+
+
+def _changes_of_versions(checkpoint: Checkpoint) -> list[str]:
+    """A line if other versions saved the checkpoint."""
+    then, now = checkpoint.manifest.versions, versions()
+    changed = [f"{name} {then.get(name, 'unknown')} -> {text}" for name, text in now.items() if then.get(name) != text]
+    return [f"versions: {', '.join(changed)}; the result may differ in some bits"] if changed else []
 
 
 def _changes_of_data(run: RunState, state: Mapping[str, Any]) -> list[str]:

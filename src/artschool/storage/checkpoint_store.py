@@ -27,7 +27,7 @@ from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest,
 from artschool.storage.shards import Place, header
 from artschool.storage.state_json import encode_state
 
-__all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError"]
+__all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError", "versions"]
 
 
 class CheckpointStore:
@@ -332,18 +332,22 @@ def _write(path: Path, data: Sequence[memoryview]) -> FileRecord:
     return FileRecord(sum(part.nbytes for part in data), digest.hexdigest())
 
 
-def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world_size: int) -> Manifest:
-    versions = {
+def versions() -> dict[str, str]:
+    """What the bits of a run depend on, with the version that is installed."""
+    return {
         "artschool": version("artschool"),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "python": platform.python_version(),
     }
+
+
+def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world_size: int) -> Manifest:
     return Manifest(
         schema=checkpoint_files.SCHEMA,
         iteration=number,
         world_size=world_size,
         config_hash=config_hash,
-        versions={name: str(text) for name, text in versions.items()},
+        versions=versions(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         files=files,
     )
