@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from artschool import ranks
+from artschool.engine.checkpoint_state import is_of_kind
 from artschool.engine.optimizers import start_momentum
 from artschool.engine.shard_files import shard_like
 from artschool.engine.update import Update
@@ -180,7 +181,7 @@ def fitting(
         needed = needed_slots(update.optimizer, parameter)
         if needed is None:
             return {}, set(), "its options have changed, and it is unknown what it needs"
-        missing = [slot for slot in needed if slot not in slots or _shape(slots[slot]) != _shape(needed[slot])]
+        missing = [slot for slot, like in needed.items() if slot not in slots or not _fits(slots[slot], like)]
         if missing and (slots or (has_moved and not any(saved.values()))):
             return (
                 {},
@@ -190,6 +191,10 @@ def fitting(
         used[parameter] = {slot: slots[slot] for slot in needed if slot in slots}
         others |= slots.keys() - needed.keys()
     return used, others, ""
+
+
+def _fits(saved: Any, like: Any) -> bool:
+    return _shape(saved) == _shape(like) and is_of_kind(saved, like)
 
 
 def _shape(value: Any) -> tuple[int, ...]:
