@@ -89,6 +89,9 @@ def __getattr__(name: str) -> Any:
     """Import the public names on first use, so that `artschool --help` does not wait for torch."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from artschool.torch_version import check_torch
+
+    check_torch()
     from artschool import public
 
     return getattr(public, name)

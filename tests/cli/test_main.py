@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from artschool.cli.main import cli, main
 from artschool.errors import ConfigError
+from artschool.torch_version import OLDEST
 from tests.config.bad_files import SOUND
 
 LAZY = """
@@ -102,3 +104,25 @@ def test_a_fault_of_a_run_that_had_started_does_not_claim_that_nothing_was(
     monkeypatch.setattr("artschool.cli.components.components_command", failed)
     assert exit_code(monkeypatch, "components") == 2
     assert capsys.readouterr().err.splitlines()[-2:] == ["l2 compares equal shapes", "1 fault."]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-m", "artschool", "check", "x.yml"], ["-c", "import artschool; artschool.load"]]
+)
+def test_an_older_torch_is_refused_before_it_is_imported(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise AssertionError('imported')")
+    (tmp_path / "torch-2.9.1+cpu.dist-info").mkdir()
+    (tmp_path / "torch-2.9.1+cpu.dist-info" / "METADATA").write_text("Name: torch\nVersion: 2.9.1+cpu\n")
+    environment = {"PYTHONPATH": ":".join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
+    assert done.stderr.splitlines()[-1].removeprefix("artschool.errors.ResourceError: ") == (
+        "torch 2.9.1+cpu is too old (expected 2.10 or later). Fix: `pip install 'torch>=2.10'`"
+    )
+    assert done.returncode == (5 if "-m" in arguments else 1)
+
+
+def test_the_oldest_torch_is_the_one_that_pip_installs() -> None:
+    file = Path(__file__).parents[2] / "pyproject.toml"
+    project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
+    assert f"torch>={'.'.join(map(str, OLDEST))}" in project["dependencies"]

@@ -132,3 +132,27 @@ def test_an_optimizer_that_needs_other_state_starts_without_it(
         "have\n"
     ) in console.export_text()
     assert run.steps[0].update is not None and not run.steps[0].update.optimizer.state
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"iter": "../../models/7"}, "iter: "),
+        ({"iter": -1}, "iter: "),
+        ({"iter": torch.zeros(2)}, "iter: "),
+        ({"optimizers": {}}, "optimizers: "),
+        ({"optimizers": [{"state": {}}]}, r"optimizers\.0\.param_groups: Field required"),
+        ({"optimizers": [{"state": {0: 1}, "param_groups": []}]}, r"optimizers\.0\.state\.0: "),
+        (
+            {"optimizers": [{"state": {}, "param_groups": [{"params": "abc"}]}]},
+            r"optimizers\.0\.param_groups\.0\.params",
+        ),
+    ],
+)
+def test_a_state_of_another_kind_is_refused_by_name(
+    tmp_path: Path, old: tuple[Path, OldNet, torch.optim.AdamW], change: dict[str, object], text: str
+) -> None:
+    file, _, _ = old
+    torch.save({**torch.load(file, weights_only=True), **change}, file)
+    with pytest.raises(CheckpointError, match=rf"{STEP}\.state: {text}"):
+        toy_run.load(tmp_path, *overrides(), resume=str(file))

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from artschool.errors import CheckpointError
-from artschool.storage.checkpoint_files import decode_state, encode_state, encode_tensors
+from artschool.storage.checkpoint_files import encode_tensors
+from artschool.storage.state_json import decode_state, encode_state
 
 
 def roundtrip(**tensors: Tensor) -> dict[str, Tensor]:

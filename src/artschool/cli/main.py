@@ -18,6 +18,9 @@ def cli() -> None:
 
     KEY=VALUE arguments override values of the file, as in steps.gen.optimizer.lr=1e-4.
     """
+    from artschool.torch_version import check_torch
+
+    check_torch()
 
 
 @cli.command()

@@ -280,5 +280,7 @@ class ReduceOnPlateau:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the result of `state_dict`."""
+        if min(state["reductions"], state["cooling"]) < 0:
+            raise ValueError("expected numbers of 0 or more")
         self._improvement.load_state_dict(state)
         self._reductions, self._cooling = state["reductions"], state["cooling"]

@@ -18,6 +18,7 @@ from torch import Tensor
 from artschool import ranks
 from artschool.config.streams import TRAIN
 from artschool.engine.background import copied
+from artschool.engine.checkpoint_state import ANOTHER, checked, inventory, is_of_kind
 from artschool.engine.meters import summed
 from artschool.engine.module_state import changed_buffers, tensors_of
 from artschool.engine.optimizer_state import state_of
@@ -29,7 +30,9 @@ from artschool.engine.saving import is_in_background, is_sharded, settle, start_
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
-from artschool.storage.checkpoint_store import Checkpoint
+from artschool.errors import CheckpointError
+from artschool.registry.followers import Follower
+from artschool.storage.checkpoint_store import Checkpoint, versions
 
 Meters = list[dict[str, tuple[float, float]]]
 """Of each rank, the numbers since the last log point."""
@@ -69,9 +72,8 @@ def amend(run: RunState) -> None:
         "meters": ranks.gather(run.meters.state_dict()),
         "best": run.best,
         "pending": run.pending,
+        "decisions": _decisions(run),
     }
-    if run.decisions:
-        changes["decisions"] = _decisions(run)
     rotate = _rotation(run)
 
     def write() -> None:
@@ -176,13 +178,11 @@ def capture(
         "seed": run.sections.seed,
         "world_size": ranks.world_size(),
         "config": run.config,
+        "built_buffers": _built_buffers(run),
+        "left_out": left_out,
+        "decisions": _decisions(run),
+        "tensors": {stem: inventory(named) for stem, named in tensors.items()},
     }
-    if built_buffers := _built_buffers(run):
-        state["built_buffers"] = built_buffers
-    if left_out:
-        state["left_out"] = left_out
-    if run.decisions:
-        state["decisions"] = _decisions(run)
     return tensors, state
 
 
@@ -196,11 +196,22 @@ def _restore_decisions(run: RunState, saved: Mapping[str, Any], report: ResumeRe
     for path, state in saved.items():
         decision = run.decisions.get(path)
         if decision is not None and decision.follower.metric == state["metric"]:
-            decision.follower.load_state_dict(state)
+            _restore_follower(path, decision.follower, state)
         else:
             report.drop(f"state of {path}, which does not follow {state['metric']!r} any more")
     if run.stop_reason:
         run.iterations = run.iteration
+
+
+def _restore_follower(path: str, follower: Follower, state: Mapping[str, Any]) -> None:
+    own = follower.state_dict()
+    part = next((name for name in own if name not in state or not is_of_kind(state[name], own[name])), None)
+    try:
+        if part is not None:
+            raise ValueError(f"{part!r} is missing or of another kind")
+        follower.load_state_dict(state)
+    except Exception as error:  # The class may be that of a plugin.
+        raise CheckpointError(f"state of {path}: cannot be restored: {error}. {ANOTHER}") from error
 
 
 def _data(run: RunState) -> dict[str, Any]:
@@ -210,7 +221,7 @@ def _data(run: RunState) -> dict[str, Any]:
         for name, stream in run.streams.by_name.items()
     }
     evaluations = {evaluation.name: evaluation.batches.length for evaluation in run.evaluations}
-    return {**sizes.pop(TRAIN), "evaluations": evaluations, **({"streams": sizes} if sizes else {})}
+    return {**sizes.pop(TRAIN), "evaluations": evaluations, "streams": sizes}
 
 
 def _built_buffers(run: RunState) -> dict[str, Any]:
@@ -228,11 +239,13 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     Raises:
         CheckpointError: The checkpoint is damaged, or a network does not fit or may have been renamed.
     """
-    state, report = checkpoint.state, ResumeReport()
+    checkpoint, report = checked(checkpoint), ResumeReport()
+    state = checkpoint.state
     report.changed += differences(state["config"], run.config)
+    report.changed += _changes_of_versions(checkpoint)
     if state["world_size"] != ranks.world_size():
         report.changed.append(f"world_size: {state['world_size']} -> {ranks.world_size()} processes")
-    run.streams.go_to(_given(state))
+    run.streams.go_to(state["streams"])
     report.changed += _changes_of_data(run, state)
     modules = ModuleRestorer(run, checkpoint, report)
     modules.networks()
@@ -243,12 +256,12 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.iteration = run.resumed_from = run.saved_at = state["iteration"]
     run.context.iteration = max(run.iteration - 1, 0)
     run.seconds = state["seconds"]
-    run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
+    run.data_offset, run.rollbacks = state["shift"], state["rollbacks"]
     run.best = _best(run, state, report)
-    run.pending = state.get("pending", False)
-    _restore_decisions(run, state.get("decisions", {}), report)
-    samples = state["samples"] if "samples" in state else _samples_of_earlier_version(run, state)
-    run.counted = (run.iteration, samples)
+    run.pending = state["pending"]
+    _restore_decisions(run, state["decisions"], report)
+    samples = state["samples"]
+    run.counted = (run.iteration, _samples_of_earlier_version(run, state) if samples is None else samples)
     run.meters.load_state_dict(_own_numbers(state["meters"]))
     return report.lines()
 
@@ -259,6 +272,7 @@ def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
     Raises:
         CheckpointError: A network or average is missing or does not fit.
     """
+    checkpoint = checked(checkpoint)
     modules = ModuleRestorer(run, checkpoint, ResumeReport())
     modules.all_or_error()
     modules.components()
@@ -266,10 +280,17 @@ def restore_networks(run: RunState, checkpoint: Checkpoint) -> None:
     run.context.iteration = max(run.iteration - 1, 0)
 
 
+def _changes_of_versions(checkpoint: Checkpoint) -> list[str]:
+    """A line if other versions saved the checkpoint."""
+    then, now = checkpoint.manifest.versions, versions()
+    changed = [f"{name} {then.get(name, 'unknown')} -> {text}" for name, text in now.items() if then.get(name) != text]
+    return [f"versions: {', '.join(changed)}; the result may differ in some bits"] if changed else []
+
+
 def _changes_of_data(run: RunState, state: Mapping[str, Any]) -> list[str]:
     """Other numbers of samples than before, a line for each data set."""
     then, now = state["data"], _data(run)
-    before = {TRAIN: then, **then.get("streams", {})}
+    before = {TRAIN: then, **then["streams"]}
     both = [(before[name], stream) for name, stream in run.streams.by_name.items() if name in before]
     return [
         *(
@@ -279,7 +300,7 @@ def _changes_of_data(run: RunState, state: Mapping[str, Any]) -> list[str]:
         ),
         *(
             f"evaluate.{name}: {length} samples -> {now['evaluations'][name]} samples"
-            for name, length in then.get("evaluations", {}).items()
+            for name, length in then["evaluations"].items()
             if now["evaluations"].get(name, length) != length
         ),
         *(
@@ -289,11 +310,6 @@ def _changes_of_data(run: RunState, state: Mapping[str, Any]) -> list[str]:
             if (known["length"], known["batch_size"]) != (stream.batches.length, stream.batches.batch_size)
         ),
     ]
-
-
-def _given(state: Mapping[str, Any]) -> dict[str, int]:
-    """The position of each stream in a checkpoint. Earlier versions have only `train`."""
-    return dict(state.get("streams", {TRAIN: state["iteration"] + state.get("shift", 0)}))
 
 
 def _samples_of_earlier_version(run: RunState, state: Mapping[str, Any]) -> int:

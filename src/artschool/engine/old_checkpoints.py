@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from artschool import ranks
+from artschool.engine.checkpoint_state import Count
 from artschool.engine.optimizer_state import fitting, load
 from artschool.engine.optimizers import kinds_of
 from artschool.engine.pretrained_weights import load_weights
@@ -17,6 +19,7 @@ from artschool.engine.resume_report import ResumeReport
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
+from artschool.storage.tensors import read_pickled
 
 STATE_SUFFIX = ".state"
 
@@ -67,15 +70,40 @@ def restore_old(run: RunState, file: Path) -> list[str]:
     return report.lines()
 
 
+class _OldGroup(BaseModel):
+    model_config = ConfigDict(strict=True)
+    params: list[int]
+
+
+class _OldOptimizer(BaseModel):
+    model_config = ConfigDict(strict=True)
+    state: dict[int, dict[str, Any]]
+    param_groups: list[_OldGroup]
+
+
+class _OldState(BaseModel):
+    """What a `.state` file must contain. It may contain more."""
+
+    model_config = ConfigDict(strict=True)
+    iter: Count
+    optimizers: list[_OldOptimizer]
+
+
 def _read(file: Path) -> Mapping[str, Any]:
     if not file.is_file():
         raise CheckpointError(f"{file}: checkpoint does not exist")
     try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
+        state = read_pickled(file)
     except Exception as error:  # A damaged file can raise any exception.
         raise CheckpointError(f"{file}: cannot be read without running code: {error}") from None
     if not isinstance(state, Mapping) or not {"iter", "optimizers"} <= state.keys():
         raise CheckpointError(f"{file}: not a training state of DL-Art-School (expected 'iter' and 'optimizers')")
+    try:
+        _OldState.model_validate(dict(state))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        part = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{file}: {part}: {first['msg']}") from None
     return state
 
 

@@ -14,9 +14,11 @@ from torch.optim import Optimizer
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from artschool import ranks
+from artschool.engine.checkpoint_state import is_of_kind
 from artschool.engine.optimizers import start_momentum
 from artschool.engine.shard_files import shard_like
 from artschool.engine.update import Update
+from artschool.errors import CheckpointError
 from artschool.storage.shards import Shards, whole
 
 Slots = Mapping[str, Any]
@@ -36,14 +38,21 @@ class SavedOptimizer:
 
     @classmethod
     def of_step(cls, values: Mapping[str, Any], step: str) -> SavedOptimizer:
-        """The part of a step in the values of all steps by name."""
+        """The part of a step in the values of all steps by name.
+
+        Raises:
+            CheckpointError: A group has no number.
+        """
         found = cls()
         for name, value in values.items():
             owner, _, slot = name.removeprefix(f"{step}/").rpartition("/")
             if not name.startswith(f"{step}/"):
                 continue
-            if owner.startswith("group:"):
-                found.groups.setdefault(int(owner.removeprefix("group:")), {})[slot] = value
+            kind, _, index = owner.partition(":")
+            if kind == "group" and index:
+                if not index.isdecimal():
+                    raise CheckpointError(f"the checkpoint is damaged: {name!r} is not the state of a group")
+                found.groups.setdefault(int(index), {})[slot] = value
             else:
                 found.slots.setdefault(owner, {})[slot] = value
         return found
@@ -172,7 +181,7 @@ def fitting(
         needed = needed_slots(update.optimizer, parameter)
         if needed is None:
             return {}, set(), "its options have changed, and it is unknown what it needs"
-        missing = [slot for slot in needed if slot not in slots or _shape(slots[slot]) != _shape(needed[slot])]
+        missing = [slot for slot, like in needed.items() if slot not in slots or not _fits(slots[slot], like)]
         if missing and (slots or (has_moved and not any(saved.values()))):
             return (
                 {},
@@ -182,6 +191,10 @@ def fitting(
         used[parameter] = {slot: slots[slot] for slot in needed if slot in slots}
         others |= slots.keys() - needed.keys()
     return used, others, ""
+
+
+def _fits(saved: Any, like: Any) -> bool:
+    return _shape(saved) == _shape(like) and is_of_kind(saved, like)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -33,8 +33,8 @@ class ModuleRestorer:
         self._location = f"checkpoint {checkpoint.path}"
         self._tensors = {stem: checkpoint.saved(stem) for stem in checkpoint.tensors}
         self._then = checkpoint.state["config"]
-        self._built = checkpoint.state.get("built_buffers", {})
-        self._left_out = checkpoint.state.get("left_out", {})
+        self._built = checkpoint.state["built_buffers"]
+        self._left_out = checkpoint.state["left_out"]
         self._report = report
         names = {name for name in checkpoint.tensors if name not in (OPTIMIZERS, MODULES)} | self._left_out.keys()
         self._averages = {name for name in names if "." in name}
@@ -92,7 +92,8 @@ class ModuleRestorer:
                 self._load(ema.module, ema.name, f"networks.{ema.of}")
                 self._report.keep(_title(ema.name))
             else:
-                if entry in (value_at(self._then, "ema", "networks") or ()):
+                then = value_at(self._then, "ema", "networks")
+                if isinstance(then, Sequence | Mapping) and entry in then:
                     raise self._damage(ema.name)
                 ema.restart()
                 self._report.start(_title(ema.name), "starts from the network")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.engine import optimizer_state
+from artschool.engine.checkpoint_state import ANOTHER, is_of_kind
 from artschool.engine.optimizer_state import SavedOptimizer, Slots
 from artschool.engine.restore_modules import OPTIMIZERS
 from artschool.engine.resume_report import ResumeReport, value_at
@@ -17,6 +18,7 @@ from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
+from artschool.storage.shards import Shards
 
 
 def describe_optimizer(step: TrainStep, update: Update) -> dict[str, Any]:
@@ -69,7 +71,8 @@ class OptimizerRestorer:
 
     def _was_shared(self, name: str) -> bool:
         """Whether a step used the optimizer of another step when the checkpoint was saved."""
-        return name in self._state["updates"] and name not in self._state.get("optimizers", self._state["updates"])
+        then, owners = self._state["updates"], self._state["optimizers"]
+        return name in then and owners is not None and name not in owners
 
     def _restore_counts(self, name: str, update: Update) -> None:
         """Restore the counters of a step that uses the optimizer of another step, now or when it was saved."""
@@ -100,6 +103,8 @@ class OptimizerRestorer:
         if not problem and self._options(self._state["config"], name) != self._options(self._now, name):
             has_moved = self._state["updates"][name]["count"] > 0
             slots, others, problem = optimizer_state.fitting(update, slots, has_moved=has_moved)
+        if not problem:
+            self._refuse_other_kinds(name, update, slots, saved.groups)
         problem = next((text for text in ranks.gather(problem) if text), "")
         part = f"optimizer of steps.{name}"
         if problem:
@@ -113,6 +118,22 @@ class OptimizerRestorer:
             self._compare_parameters(name, step, update, saved)
         update.load_state_dict({**self._state["updates"][name], "precision": self._precision(name, update)})
 
+    def _refuse_other_kinds(
+        self, name: str, update: Update, slots: Mapping[nn.Parameter, Slots], groups: Mapping[int, Slots]
+    ) -> None:
+        """Refuse numbers, texts and lists in place of what the optimizer keeps there."""
+        kept = [(update.optimizer.param_groups[index], written) for index, written in groups.items()]
+        for parameter, own in slots.items():
+            plain = {slot: value for slot, value in own.items() if not isinstance(value, Tensor | Shards)}
+            if plain:
+                kept.append((optimizer_state.needed_slots(update.optimizer, parameter) or {}, plain))
+        for needed, saved in kept:
+            for slot, value in saved.items():
+                if slot == "params" or (slot in needed and not is_of_kind(value, needed[slot])):
+                    raise CheckpointError(
+                        f"{self._location}: optimizer of steps.{name}: {slot!r} has a value of another kind. {ANOTHER}"
+                    )
+
     def _change_of_optimizer(self, name: str, update: Update, saved: SavedOptimizer) -> str:
         """Why no part of the state fits. Empty: nothing is known against it."""
         described = value_at(self._state, "optimizers", name)
@@ -123,7 +144,7 @@ class OptimizerRestorer:
         if then != now:
             return f"it was {then} and is {now}"
         number = len(update.optimizer.param_groups)
-        expected = max(saved.groups, default=-1) + 1 if described is None else described["groups"]
+        expected = max(max(saved.groups, default=-1) + 1, 0 if described is None else described["groups"])
         if saved.groups and expected != number:
             return f"it keeps state by group of parameters, and had {expected} of them for {number} now"
         return ""

@@ -20,7 +20,7 @@ class Follower(Protocol):
         """Called with each new value of the number."""
 
     def state_dict(self) -> dict[str, Any]:
-        """The state, as plain values for a checkpoint."""
+        """The state, as plain values for a checkpoint. Each value keeps its kind: number, text, list or mapping."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the result of `state_dict`."""
@@ -61,4 +61,4 @@ class Improvement:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore the result of `state_dict`."""
-        self.best, self.count = state["best"], state["count"]
+        self.best, self.count = None if state["best"] is None else float(state["best"]), state["count"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 import stat
@@ -25,14 +24,15 @@ from torch import Tensor, strided
 
 from artschool.errors import CheckpointError
 from artschool.storage.shards import Saved, Shards, join, read_tensors, stem_of
+from artschool.storage.state_json import decode_state, encode_state
 from artschool.storage.tensor_file import encode
 
-SCHEMA = 1
+SCHEMA = 2
 MANIFEST, STATE = "manifest.json", "state.json"
 _SUFFIX = ".safetensors"
 _OWN_FILE = re.compile(r"manifest\.json|state\.json|\w[\w.-]*\.safetensors", re.ASCII)
-# JSON has no NaN and no infinity. They are written as {"$float": "nan"}, which differs from any text.
-_FLOAT = "$float"
+MAX_JSON = 1 << 28
+"""The largest `state.json` or `manifest.json` that is read, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ def load(path: Path, *, mapped: bool = False, is_verified: bool = False) -> Chec
         is_verified: Whether the checkpoint has been verified already. Then only its manifest is.
     """
     manifest = _read_manifest(path / MANIFEST) if is_verified else verify(path)
-    with _naming(path / STATE):
-        state = decode_state((path / STATE).read_bytes())
+    state = _decoded(path / STATE, _read_json(path / STATE))
     tensors: dict[str, dict[str, Tensor]] = {}
     shards: dict[str, dict[str, Shards]] = {}
     for stem, names in _by_stem(manifest.files.keys() - {STATE}).items():
@@ -150,11 +149,24 @@ def read_state(path: Path) -> tuple[Manifest, dict[str, Any]]:
         CheckpointError: The manifest or the state is missing or damaged.
     """
     manifest = _read_manifest(path / MANIFEST)
-    with _reading(path / STATE) as stream:
-        data = stream.read()
+    data = _read_json(path / STATE)
     if hashlib.sha256(data).hexdigest() != manifest.files[STATE].sha256:
         raise CheckpointError(f"{path / STATE}: damaged: its SHA-256 differs from the one in the manifest")
-    return manifest, decode_state(data)
+    return manifest, _decoded(path / STATE, data)
+
+
+def _read_json(file: Path) -> bytes:
+    """The bytes of a file of JSON, which cannot be many."""
+    with _reading(file) as stream:
+        data = stream.read(MAX_JSON + 1)
+    if len(data) > MAX_JSON:
+        raise CheckpointError(f"{file}: too large (limit {MAX_JSON:,} bytes)")
+    return data
+
+
+def _decoded(file: Path, data: bytes) -> dict[str, Any]:
+    with _naming(file):
+        return decode_state(data)
 
 
 def foreign_entry(path: Path) -> str | None:
@@ -209,47 +221,9 @@ def encode_tensors(
     return [*encode(file, copies, header)]
 
 
-def encode_state(state: Mapping[str, Any]) -> bytes:
-    """The bytes of a strict JSON file. Tuples become lists. NaN and infinities are preserved.
-
-    Raises:
-        CheckpointError: JSON cannot represent a value.
-    """
-    return json.dumps(_to_json(state, "state"), allow_nan=False, indent=1).encode()
-
-
-def decode_state(data: bytes) -> dict[str, Any]:
-    """The inverse of `encode_state`.
-
-    Raises:
-        ValueError: The bytes are not a JSON object.
-    """
-    state = json.loads(data, object_hook=lambda found: float(found[_FLOAT]) if set(found) == {_FLOAT} else found)
-    if not isinstance(state, dict):
-        raise ValueError("not a JSON object")
-    return state
-
-
 def encode_manifest(manifest: Manifest) -> bytes:
     """The bytes of a manifest, including its own hash."""
     return _with_hash(asdict(manifest))
-
-
-def _to_json(value: object, path: str) -> object:
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else {_FLOAT: str(float(value))}
-    if isinstance(value, list | tuple):
-        return [_to_json(item, f"{path}[{index}]") for index, item in enumerate(value)]
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str) or key == _FLOAT:
-                raise CheckpointError(f"{path}: cannot save the key {key!r} (expected text other than {_FLOAT!r})")
-        return {key: _to_json(item, f"{path}.{key}") for key, item in value.items()}
-    raise CheckpointError(
-        f"{path}: cannot save a value of type {type(value).__name__} (expected numbers, text, lists or mappings)"
-    )
 
 
 def _with_hash(fields: Mapping[str, Any]) -> bytes:
@@ -259,8 +233,7 @@ def _with_hash(fields: Mapping[str, Any]) -> bytes:
 
 
 def _read_manifest(file: Path) -> Manifest:
-    with _reading(file) as stream:
-        data = stream.read()
+    data = _read_json(file)
     try:
         fields = json.loads(data)
         # Encoded again, it must be the same byte for byte: the hash does not cover the layout of the JSON.

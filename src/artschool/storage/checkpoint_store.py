@@ -25,8 +25,9 @@ from artschool.errors import CheckpointError
 from artschool.storage import checkpoint_files, durable
 from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
 from artschool.storage.shards import Place, header
+from artschool.storage.state_json import encode_state
 
-__all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError"]
+__all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError", "versions"]
 
 
 class CheckpointStore:
@@ -107,7 +108,7 @@ class CheckpointStore:
         with self._replaced(number) as temporary:
             for name in manifest.files.keys() - {checkpoint_files.STATE}:
                 durable.link_file(path / name, temporary / name)
-            data = [memoryview(checkpoint_files.encode_state({**state, **changes}))]
+            data = [memoryview(encode_state({**state, **changes}))]
             records = {**manifest.files, checkpoint_files.STATE: _write(temporary / checkpoint_files.STATE, data)}
             amended = checkpoint_files.encode_manifest(replace(manifest, files=records))
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, amended)
@@ -331,18 +332,22 @@ def _write(path: Path, data: Sequence[memoryview]) -> FileRecord:
     return FileRecord(sum(part.nbytes for part in data), digest.hexdigest())
 
 
-def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world_size: int) -> Manifest:
-    versions = {
+def versions() -> dict[str, str]:
+    """What the bits of a run depend on, with the version that is installed."""
+    return {
         "artschool": version("artschool"),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "python": platform.python_version(),
     }
+
+
+def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world_size: int) -> Manifest:
     return Manifest(
         schema=checkpoint_files.SCHEMA,
         iteration=number,
         world_size=world_size,
         config_hash=config_hash,
-        versions={name: str(text) for name, text in versions.items()},
+        versions=versions(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         files=files,
     )

@@ -91,7 +91,7 @@ def _locks(descriptor: int, path: Path, folder: Path) -> bool:
 def _owner(descriptor: int, reads: int = READS) -> dict[str, Any]:
     for attempt in range(reads):
         time.sleep(0.02 * bool(attempt))  # The owner has locked the file and is about to write it.
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             found = json.loads(os.pread(descriptor, 4096, 0))
             if isinstance(found, dict):
                 return found

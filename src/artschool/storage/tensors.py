@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,24 @@ def read_content(file: Path) -> Any:
     try:
         # A trace has tensors without values, but it needs the real tensors of a file for their names and shapes.
         with unset_fake_temporarily():
-            if file.suffix == ".safetensors":
-                return load_file(file)
-            return torch.load(file, map_location="cpu", weights_only=True)
+            return load_file(file) if file.suffix == ".safetensors" else read_pickled(file)
     except Exception as error:  # A damaged file can raise any exception.
         raise CheckpointError(f"{file}: {_problem(error)}") from error
+
+
+def read_pickled(file: Path) -> Any:
+    """The value given to `torch.save`, on the CPU. Code is never run. A damaged file can raise any exception.
+
+    Raises:
+        ValueError: The file would take more memory than it has bytes, which torch.save never writes.
+    """
+    with file.open("rb") as stream:
+        if stream.read(4) == b"PK\x03\x04":
+            with zipfile.ZipFile(stream) as archive:
+                expanded = sum(entry.file_size for entry in archive.infolist())
+            if expanded > (size := file.stat().st_size):
+                raise ValueError(f"its entries expand to {expanded:,} bytes, the file has {size:,}")
+    return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _read_shards(files: list[Path]) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ import time
 
 from artschool.components.datasets.block_cache import BlockCache
 from artschool.components.datasets.remote import RangeReader, RemoteFile, shown
-from artschool.components.datasets.sources import Spans, index_tar
+from artschool.components.datasets.sources import Spans, check_size, index_tar
 
 BLOCK = 4 * 2**20
 """Bytes of a block: enough that a request is worth its latency."""
@@ -54,6 +54,7 @@ class RemoteTar:
             DataError: The file cannot be read, after several tries, or the archive has been replaced.
         """
         offset, size = self._spans[name]
+        check_size(size, f"{self.path}/{name}")
         first, stop = offset // BLOCK, -(-(offset + size) // BLOCK)
         return b"".join(self._part(number, offset, offset + size) for number in range(first, stop if size else first))
 

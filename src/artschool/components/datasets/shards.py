@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import io
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -37,6 +38,12 @@ UNITS = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def _array(data: bytes, location: str) -> Any:
+    stream, read = io.BytesIO(data), np.lib.format
+    header = read.read_array_header_1_0 if read.read_magic(stream) == (1, 0) else read.read_array_header_2_0
+    shape, _, dtype = header(stream)
+    expected, found = math.prod(shape) * dtype.itemsize, len(data) - stream.tell()
+    if expected > found and not dtype.hasobject:  # Before NumPy takes memory for it.
+        raise ValueError(f"expected {expected} bytes of values, got {found}")
     return torch.from_numpy(np.load(io.BytesIO(data), allow_pickle=False))
 
 

@@ -13,6 +13,8 @@ from typing import IO, Any, Protocol
 from artschool.components.datasets.finding import endings_of, list_folder, select_names
 from artschool.errors import DataError
 
+MAX_BYTES = 1 << 30
+"""The largest file that is read as a whole. An image of as many pixels as Pillow allows is smaller."""
 MAX_LINKS = 5
 """The most links that the remarks on a folder name."""
 
@@ -74,8 +76,10 @@ class Zip:
         # Each process opens the archive once: an inherited handle shares its position with the other processes.
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = (os.getpid(), zipfile.ZipFile(self.path))
+        archive = self._opened[1]
+        check_size(archive.getinfo(name).file_size, f"{self.path}/{name}")
         try:
-            return self._opened[1].read(name)
+            return archive.read(name)
         except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
             raise DataError(f"{self.path}/{name}: cannot be read: {error}. Fix: create the archive again") from error
 
@@ -102,6 +106,7 @@ class Tar:
         if self._descriptor is None:
             self._descriptor = os.open(self.path, os.O_RDONLY)
         offset, size = self._spans[name]
+        check_size(size, f"{self.path}/{name}")
         # Reads at an explicit offset, so that processes can share the descriptor.
         data = os.pread(self._descriptor, size, offset)
         if len(data) < size:
@@ -128,7 +133,7 @@ def index_tar(file: IO[bytes], location: str) -> tuple[Spans, dict[str, str]]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             entries = list(archive)
-    except tarfile.TarError as error:
+    except (tarfile.TarError, MemoryError, OverflowError, ValueError) as error:  # The last three: absurd sizes.
         raise DataError(
             f"{location}: cannot be read as an uncompressed .tar: {error}. Fix: create the archive without compression"
         ) from error
@@ -166,14 +171,27 @@ def _target(entry: tarfile.TarInfo) -> str:
     return posixpath.normpath(posixpath.join(folder, entry.linkname))
 
 
+def check_size(size: int, location: str) -> None:
+    """Look at the size of a file before it is read.
+
+    Raises:
+        DataError: It is larger than `MAX_BYTES`.
+    """
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{location}: file is too large: {size:,} bytes (limit {MAX_BYTES:,}). Fix: replace the file or remove it"
+        )
+
+
 def read_bytes(file: Path) -> bytes:
     """Return the bytes of a file.
 
     Raises:
-        DataError: The file does not exist, is a folder or a broken link, or may not be read.
+        DataError: The file does not exist, is a folder, a broken link or too large, or may not be read.
         OSError: The machine has no memory or too many open files.
     """
     try:
+        check_size(file.stat().st_size, str(file))
         return file.read_bytes()
     except FileNotFoundError as error:
         found = f"a broken link to {file.readlink()}" if file.is_symlink() else "no file"
