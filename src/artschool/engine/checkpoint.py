@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,8 @@ from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.storage.checkpoint_store import Checkpoint
 
+PAUSES = (0.0, 1.0, 2.0)
+"""Seconds to wait before each try of the last save."""
 Meters = list[dict[str, tuple[float, float]]]
 """Of each rank, the numbers since the last log point."""
 
@@ -84,12 +87,18 @@ def amend(run: RunState) -> None:
 def save_now(run: RunState) -> None:
     """Save the last finished iteration, unless it is saved already, and wait until it is on the disk.
 
-    Every process must call this. Raises what `save` raises.
+    There is no later chance, so a disk that refuses is tried a few times. Every process must call this. Raises what
+    `save` raises.
     """
     settle(run)
-    if run.saved_at != run.iteration:
+    for pause in PAUSES:
+        if run.saved_at == run.iteration:
+            return
+        time.sleep(pause)
         save(run)
         settle(run)
+    if run.saved_at != run.iteration:
+        raise run.saver.refusals[-1]
 
 
 def _prepare(run: RunState, meters: Meters, optimizers: dict[str, Any]) -> Callable[[], None]:
@@ -179,6 +188,8 @@ def capture(
     }
     if built_buffers := _built_buffers(run):
         state["built_buffers"] = built_buffers
+    if run.error:
+        state["error"] = run.error
     if left_out:
         state["left_out"] = left_out
     if run.decisions:
@@ -229,6 +240,8 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
         CheckpointError: The checkpoint is damaged, or a network does not fit or may have been renamed.
     """
     state, report = checkpoint.state, ResumeReport()
+    if state.get("error"):
+        report.remark(f"saved after an error: {state['error']}")
     report.changed += differences(state["config"], run.config)
     if state["world_size"] != ranks.world_size():
         report.changed.append(f"world_size: {state['world_size']} -> {ranks.world_size()} processes")
@@ -244,7 +257,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.context.iteration = max(run.iteration - 1, 0)
     run.seconds = state["seconds"]
     run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
-    run.best = _best(run, state, report)
+    run.best = run.saver.best_on_disk = _best(run, state, report)
     run.pending = state.get("pending", False)
     _restore_decisions(run, state.get("decisions", {}), report)
     samples = state["samples"] if "samples" in state else _samples_of_earlier_version(run, state)
