@@ -82,6 +82,12 @@ class Stopped(ArtschoolError):  # noqa: N818  # nothing went wrong
         self.exit_code = exit_code
 
 
+def describe(error: BaseException) -> str:
+    """An error in one text. The class of one that the package does not raise on purpose comes first."""
+    text, kind = str(error).strip(), type(error).__name__
+    return text if text and isinstance(error, ArtschoolError) else f"{kind}: {text}" if text else kind
+
+
 @dataclass(frozen=True)
 class Place:
     """A location: a file with line and column, both counted from 1, or an override on the command line."""

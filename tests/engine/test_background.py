@@ -81,16 +81,18 @@ def test_on_the_cpu_it_is_chosen_and_not_the_default(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_at_the_next_save(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = load(tmp_path, BACKGROUND)
+    run = load(tmp_path, BACKGROUND, "checkpoint.max_failures=1")
     recorded(run)
     monkeypatch.setenv("ARTSCHOOL_FAULT", "before_manifest:2=disk_full")
-    with pytest.raises(ResourceError, match=r"00000010: cannot write: No space left on device \(\d+ bytes needed"):
+    refused = r"00000010: cannot write: No space left on device \(\d+ bytes needed"
+    with pytest.raises(ResourceError, match=refused) as error:
         run.train()
     assert run.iteration == 15  # The amendment of iteration 10 was not tried.
-    assert run.store.numbers() == [5] and run.saved_at == 5
     monkeypatch.delenv("ARTSCHOOL_FAULT")
-    assert [path.name for path in run.store.folder.iterdir()] == ["00000005"]
-    assert load(tmp_path, BACKGROUND).iteration == 5
+    # There is room again on the way out.
+    assert error.value.__notes__ == ["A checkpoint is saved after iteration 15. To resume, run the same command again"]
+    assert sorted(path.name for path in run.store.folder.iterdir()) == ["00000005", "00000015"]
+    assert load(tmp_path, BACKGROUND).iteration == 15
 
 
 def test_a_full_disk_at_the_last_save_is_told_at_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,21 +116,22 @@ def test_an_error_of_training_waits_for_the_write(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("ARTSCHOOL_FAULT", "before_write=sleep:0.1")
     with pytest.raises(RuntimeError, match="broken") as error:
         run.train()
-    assert not hasattr(error.value, "__notes__")
-    assert run.store.numbers() == [5]
+    assert error.value.__notes__ == ["A checkpoint is saved after iteration 7. To resume, run the same command again"]
+    assert run.store.numbers() == [5, 7]
     monkeypatch.setenv("ARTSCHOOL_FAULT", "before_manifest=disk_full")
-    run = load(tmp_path, BACKGROUND)
+    run = load(tmp_path, BACKGROUND, "checkpoint.max_failures=1")
     recorded(run)
     run.update_hooks = [lambda iteration, folder: fail(iteration - 4, folder)]
     with pytest.raises(RuntimeError, match="broken") as error:
         run.train()
-    assert "The checkpoint after iteration 10 could not be saved" in error.value.__notes__[0]
-    assert run.store.numbers() == [5]
+    assert "The last iterations could not be saved: " in error.value.__notes__[0]
+    assert "00000010: cannot write: No space left on device" in error.value.__notes__[0]
+    assert run.store.numbers() == [5, 7]
 
 
 def test_an_evaluation_overlaps_with_the_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """If it fails, what is being written counts as saved."""
-    run = load(tmp_path, BACKGROUND)
+    run = load(tmp_path, BACKGROUND, "train.on_look_error=stop")
     recorded(run)
 
     def fail(*given: Any) -> dict[str, float]:
@@ -183,7 +186,7 @@ def test_a_rollback_finds_the_checkpoint_that_was_being_written(
 
 
 def test_a_rollback_fails_with_the_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run, _ = test_rollback.load(tmp_path, BACKGROUND, "log.every=4", "checkpoint.every=3")
+    run, _ = test_rollback.load(tmp_path, BACKGROUND, "log.every=4", "checkpoint={every: 3, max_failures: 1}")
     monkeypatch.setenv("ARTSCHOOL_FAULT", "before_manifest=disk_full")
     with pytest.raises(ResourceError, match="No space left on device") as error:
         run.train()

@@ -303,7 +303,7 @@ def test_a_folder_as_weights_names_the_whole_file(folder: Path) -> None:
 def test_a_failure_of_one_process_is_told_to_all(folder: Path) -> None:
     found = answer(folder, "failing_rank")
     main, other = found["texts"].splitlines()
-    assert main.startswith("CheckpointError: rank 1 could not save the checkpoint: ")
+    assert main.startswith("ResourceError: rank 1 could not save the checkpoint: ")
     assert other.startswith("ResourceError: ") and "No space left on device" in other
     assert found["names"] == ""
 

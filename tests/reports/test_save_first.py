@@ -38,10 +38,13 @@ def test_a_broken_validation_image_at_the_end_loses_nothing(tmp_path: Path, monk
     for _ in range(2):
         code, text = artschool("train", "sr.yml", "--no-trace")
         assert code == 3
+        assert "warning: evaluate.v failed after iteration 4: " in text
         assert "held/002.png: image is damaged" in text
         assert text.endswith(f"\n{SAVED.format(4)}\n")
         assert [path.name for path in Path("runs/sr/checkpoints").iterdir()] == ["00000004"]
-    assert records(Path("runs/sr")) == []
+    assert [(line["iteration"], "gen/pix" in line, "v/psnr" in line) for line in records(Path("runs/sr"))] == [
+        (3, True, False)
+    ]
     Path("held/002.png").write_bytes(whole)
     code, text = artschool("train", "sr.yml", "--no-trace")
     assert (code, "v/psnr" in text) == (0, True)
@@ -140,7 +143,7 @@ def test_an_error_in_whatever_looks_costs_no_iteration_and_no_bit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, at: int
 ) -> None:
     """After 6 iterations nothing is due to be saved; after 12, the last ones, a checkpoint is."""
-    options = (*LOOKS, *PLACES[place], "train.iterations=12")
+    options = (*LOOKS, *PLACES[place], "train.iterations=12", "train.on_look_error=stop")
     (tmp_path / "whole").mkdir()
     whole = load(tmp_path / "whole", *options).train()
     if place == "evaluation":
@@ -200,7 +203,11 @@ def test_the_best_so_far_survives_a_failed_evaluation(tmp_path: Path, monkeypatc
     monkeypatch.setattr(Evaluation, "run", evaluate)
     best = "checkpoint={every: 100, keep_last: 1, keep_best: {metric: held_out/psnr, mode: max}}"
     # A metric that fails is no reason to roll back.
-    options = (best, "evaluate.held_out.every=5", "train={iterations: 20, device: cpu, non_finite: rollback}")
+    options = (
+        best,
+        "evaluate.held_out.every=5",
+        "train={iterations: 20, device: cpu, non_finite: rollback, on_look_error: stop}",
+    )
     run = load(tmp_path, *options)
     recorded(run)
     with pytest.raises(NumericsError, match=r"^no value\n"):
@@ -280,7 +287,7 @@ class Raising(Recorder):
 
 @pytest.mark.parametrize("method", ["log", "picture"])
 def test_a_logger_of_one_s_own_loses_no_iteration(tmp_path: Path, method: str) -> None:
-    run = load(tmp_path, "log={every: 3, pictures: {every: 3, keys: [sr]}}")
+    run = load(tmp_path, "log={every: 3, pictures: {every: 3, keys: [sr]}}", "train.on_look_error=stop")
     run.loggers = [Raising(method)]
     with pytest.raises(RuntimeError, match="trouble"):
         run.train()

@@ -14,11 +14,11 @@ from rich.console import Console
 from artschool import ranks
 from artschool.cli.columns import print_columns
 from artschool.cli.output import check_output
+from artschool.engine.room import in_bytes
 from artschool.profiling.parts import Part
 from artschool.profiling.profile import profile
 from artschool.profiling.report import Profile
 from artschool.read.read import check_file
-from artschool.trace.report import in_bytes
 
 Row = tuple[str, ...]
 OTHER = "other"

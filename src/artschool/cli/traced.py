@@ -9,8 +9,9 @@ from rich.console import Console
 from artschool.cli.columns import print_columns
 from artschool.config.flow import readers_of
 from artschool.config.structure import Component, Config
+from artschool.engine.room import free_bytes, in_bytes
 from artschool.trace.keys import TracedKey
-from artschool.trace.report import Trace, free_bytes, in_bytes
+from artschool.trace.report import Trace
 
 
 def print_trace(console: Console, config: Config, found: Trace) -> None:

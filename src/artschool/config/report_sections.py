@@ -92,6 +92,8 @@ class CheckpointSection(Section):
         every: Interval between checkpoints, in finished iterations. null: only the last iteration.
         keep_last: Number of newest checkpoints to keep, in addition to the best one and the one resumed from.
         keep_best: Metric by which the best checkpoint is kept as well. null: no best checkpoint.
+        max_failures: Number of saves in a row that the disk may refuse before the run ends. After each, training goes
+            on and a save is tried again soon.
         background: Whether a checkpoint is written while training goes on, from a copy of the state in the memory of
             the CPU. null: yes on CUDA or if a network is sharded, otherwise no.
     """
@@ -99,4 +101,5 @@ class CheckpointSection(Section):
     every: Interval | None = None
     keep_last: Count = 3
     keep_best: KeepBestSection | None = None
+    max_failures: Count = 10
     background: bool | None = None

@@ -84,6 +84,9 @@ class TrainSection(Section):
         compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
             `fullgraph` and `backend`. A network overrides it by its own `compile`.
         offload: What is kept in the memory of the CPU, for devices that are too small.
+        on_look_error: Reaction to an error of what only looks at the result of an iteration: evaluations, images,
+            numbers of callbacks and networks. `continue`: warn, train on, and end with the error after the last
+            iteration. `stop`: end the run at once.
         stop: Number of the log that ends training early when it no longer improves. null: train to the end.
     """
 
@@ -106,6 +109,7 @@ class TrainSection(Section):
     channels_last: bool = False
     compile: bool | CompileEntry = False
     offload: OffloadSection = OffloadSection()
+    on_look_error: Literal["continue", "stop"] = "continue"
     stop: StopSection | None = None
 
     def length(self, per_epoch: int) -> int:

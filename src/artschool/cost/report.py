@@ -15,7 +15,7 @@ from artschool.cost.model import (
     SECONDS_PER_OPERATION,
     Seconds,
 )
-from artschool.trace.report import in_bytes
+from artschool.engine.room import in_bytes
 
 Row = tuple[str, str]
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, strided
 
 from artschool import ranks
+from artschool.errors import ResourceError
 
 TensorFiles = Mapping[str, Mapping[str, Tensor]]
 """Named tensors by file."""
@@ -19,11 +20,19 @@ class Saver:
 
     Attributes:
         number: The checkpoint that is being written or has not been waited for. None: there is none.
+        refusals: The errors of the disk at the last saves: empty if the last one succeeded.
+        best: The best value so far and its number, as the last write has them.
+        best_on_disk: The same, as the last write that succeeded has them.
+        retry_at: The iteration after which a refused save is tried again.
         group: The group in which the processes of a sharded run write together. None: none has been needed.
     """
 
     def __init__(self) -> None:
         self.number: int | None = None
+        self.refusals: list[ResourceError] = []
+        self.best: tuple[float, int] | None = None
+        self.best_on_disk: tuple[float, int] | None = None
+        self.retry_at: int | None = None
         self.group: ranks.Group = None
         self._thread: Thread | None = None
         self._error: BaseException | None = None
@@ -56,6 +65,17 @@ class Saver:
             write()
         except BaseException as error:
             self._error = error
+
+    def refuse(self, error: ResourceError, iteration: int) -> None:
+        """The disk has refused the last save. Try again after 2 iterations, then 4, 8, ... more."""
+        self.refusals.append(error)
+        self.retry_at = iteration + 2 ** len(self.refusals)
+
+    def succeed(self) -> None:
+        """The last save is on the disk."""
+        self.best_on_disk = self.best
+        self.refusals.clear()
+        self.retry_at = None
 
     def wait(self) -> tuple[int | None, BaseException | None]:
         """Wait for all writes. Returns the last checkpoint since the last call, and the error of the first failure."""

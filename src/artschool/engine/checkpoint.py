@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,8 @@ from artschool.errors import CheckpointError
 from artschool.registry.followers import Follower
 from artschool.storage.checkpoint_store import Checkpoint, versions
 
+PAUSES = (0.0, 1.0, 2.0)
+"""Seconds to wait before each try of the last save."""
 Meters = list[dict[str, tuple[float, float]]]
 """Of each rank, the numbers since the last log point."""
 
@@ -86,12 +89,18 @@ def amend(run: RunState) -> None:
 def save_now(run: RunState) -> None:
     """Save the last finished iteration, unless it is saved already, and wait until it is on the disk.
 
-    Every process must call this. Raises what `save` raises.
+    There is no later chance, so a disk that refuses is tried a few times. Every process must call this. Raises what
+    `save` raises.
     """
     settle(run)
-    if run.saved_at != run.iteration:
+    for pause in PAUSES:
+        if run.saved_at == run.iteration:
+            return
+        time.sleep(pause)
         save(run)
         settle(run)
+    if run.saved_at != run.iteration:
+        raise run.saver.refusals[-1]
 
 
 def _prepare(run: RunState, meters: Meters, optimizers: dict[str, Any]) -> Callable[[], None]:
@@ -181,6 +190,7 @@ def capture(
         "built_buffers": _built_buffers(run),
         "left_out": left_out,
         "decisions": _decisions(run),
+        "error": run.error or None,
         "tensors": {stem: inventory(named) for stem, named in tensors.items()},
     }
     return tensors, state
@@ -241,6 +251,8 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     """
     checkpoint, report = checked(checkpoint), ResumeReport()
     state = checkpoint.state
+    if state["error"]:
+        report.remark(f"saved after an error: {state['error']}")
     report.changed += differences(state["config"], run.config)
     report.changed += _changes_of_versions(checkpoint)
     if state["world_size"] != ranks.world_size():
@@ -257,7 +269,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.context.iteration = max(run.iteration - 1, 0)
     run.seconds = state["seconds"]
     run.data_offset, run.rollbacks = state["shift"], state["rollbacks"]
-    run.best = _best(run, state, report)
+    run.best = run.saver.best_on_disk = _best(run, state, report)
     run.pending = state["pending"]
     _restore_decisions(run, state["decisions"], report)
     samples = state["samples"]

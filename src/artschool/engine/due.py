@@ -7,8 +7,10 @@ error, or take hours. A checkpoint is `pending` until they are done, and a run t
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 from artschool import ranks
@@ -20,9 +22,10 @@ from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import check_skipped_updates, non_finite_weights
 from artschool.engine.pictures import log_pictures
 from artschool.engine.run_state import RunState
-from artschool.engine.train_step import TrainStep
-from artschool.engine.update import Update
-from artschool.errors import NumericsError
+from artschool.engine.saving import is_sharded
+from artschool.engine.step_numbers import changed_numbers, numbers_of_updates
+from artschool.engine.together import together
+from artschool.errors import ConfigError, NumericsError, StateError, describe
 
 
 @dataclass(slots=True)
@@ -33,10 +36,12 @@ class Outcome:
         batches: The micro-batches of the iteration, with the values that its steps have kept. None: the run has resumed
             after the iteration.
         numbers: Numbers to log, by name.
+        failures: The errors of what only looks at the result, in spite of which the run goes on.
     """
 
     batches: MicroBatches | None = None
     numbers: dict[str, float] = field(default_factory=dict)
+    failures: list[Exception] = field(default_factory=list)
 
 
 Action = Callable[[RunState, Outcome], None]
@@ -58,48 +63,26 @@ class Due(NamedTuple):
 
 def perform_due(run: RunState, outcome: Outcome) -> None:
     """Run every action that is due after the iteration that has just finished."""
-    with SavedOnFailure(run):
-        run.pending = _is_look_due(run, outcome)
-        _perform(ADVANCE, run, outcome)
+    run.pending = _is_look_due(run, outcome)
+    _perform(ADVANCE, run, outcome)
     _perform(SAVE, run, outcome)
     if run.pending:
         look(run, outcome)
 
 
 def look(run: RunState, outcome: Outcome) -> None:
-    """Do what is pending after the last finished iteration, then add to its checkpoint what changed."""
-    before = _versions(run)
-    with SavedOnFailure(run):
-        _perform(LOOK, run, outcome)
-    _finish(run, has_changed=_versions(run) != before)
+    """Do what is pending after the last finished iteration, then add to its checkpoint what changed.
 
-
-@dataclass(slots=True)
-class SavedOnFailure:
-    """If the block raises, save the last finished iteration, unless it is saved already, and add a note to the error.
-
-    Inside the block, networks must be as an iteration has left them. With several processes, nothing is saved, since
-    those that have not failed do not take part.
+    Raises:
+        Exception: Something that looks has failed after the last iteration. Everything is still pending then.
     """
-
-    run: RunState
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, Exception):
-            _save_after(self.run, error)
-
-
-def _save_after(run: RunState, error: Exception) -> None:
-    if ranks.world_size() == 1:
-        try:
-            checkpoint.save_now(run)
-        except Exception as failure:
-            error.add_note(f"The last iterations could not be saved: {failure}")
-    if run.saved_at and run.saved_at == run.iteration:
-        error.add_note(f"A checkpoint is saved after iteration {run.iteration}. To resume, run the same command again")
+    before = _versions(run)
+    _perform(LOOK, run, outcome)
+    if outcome.failures:
+        run.look_failure = run.look_failure or (outcome.failures[0], run.iteration)
+        if run.iteration >= run.iterations:
+            raise outcome.failures[0]
+    _finish(run, has_changed=_versions(run) != before)
 
 
 def _perform(actions: Sequence[Due], run: RunState, outcome: Outcome) -> None:
@@ -141,9 +124,33 @@ def _is_record_due(run: RunState, outcome: Outcome) -> bool:
     return bool(outcome.numbers) or _is_log_due(run, outcome)
 
 
+def _attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], object]) -> None:
+    """Do work that only looks at the result. If it fails in any process, the run goes on without its numbers.
+
+    Raises:
+        Exception: The error of the work: it is a mistake of the file, `train.on_look_error` is `stop`, or the processes
+            of a sharded run would wait for each other.
+    """
+    numbers = dict(outcome.numbers)
+    if run.sections.train.on_look_error == "stop" or is_sharded(run):
+        work()
+        return
+    try:
+        together(work)
+    except (ConfigError, StateError):
+        raise
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)  # They may hold all memory of the device.
+        outcome.numbers = numbers
+        outcome.failures.append(error)
+        run.note(f"warning: {what} failed after iteration {run.iteration}: {describe(error)}")
+
+
 def _is_save_due(run: RunState, outcome: Outcome) -> bool:
     every = run.sections.checkpoint.every
-    return run.iteration == run.iterations or (every is not None and run.iteration % every == 0)
+    if run.iteration in (run.iterations, run.saver.retry_at):
+        return True
+    return every is not None and run.iteration % every == 0
 
 
 def _advance_loggers(run: RunState, outcome: Outcome) -> None:
@@ -153,7 +160,8 @@ def _advance_loggers(run: RunState, outcome: Outcome) -> None:
 
 def _log_pictures(run: RunState, outcome: Outcome) -> None:
     assert run.sections.log.pictures is not None and outcome.batches is not None
-    log_pictures(run, run.sections.log.pictures, outcome.batches.first)
+    pictures, state = run.sections.log.pictures, outcome.batches.first
+    _attempt(run, outcome, "log.pictures", lambda: log_pictures(run, pictures, state))
 
 
 def _check_updates(run: RunState, outcome: Outcome) -> None:
@@ -166,19 +174,24 @@ def _check_updates(run: RunState, outcome: Outcome) -> None:
         check_skipped_updates(run)
     except NumericsError:
         run.pending = False
-        outcome.numbers |= run.meters.drain() | _numbers_of_updates(run)
+        outcome.numbers |= run.meters.drain() | numbers_of_updates(run)
         _write_log(run, outcome)
         raise
 
 
 def _collect_numbers(run: RunState, outcome: Outcome) -> None:
     """Add the numbers since the last log point. They are kept until they are logged."""
-    outcome.numbers |= run.meters.means() | _numbers_of_updates(run)
+    outcome.numbers |= run.meters.means() | numbers_of_updates(run)
+    _attempt(run, outcome, "a number of the log", partial(_ask_for_numbers, run, outcome))
+
+
+def _ask_for_numbers(run: RunState, outcome: Outcome) -> None:
+    """Add the numbers that callbacks, schedules, gates and networks know."""
     iteration = run.iteration - 1
     for step in run.steps:
         if step.graph.when.active(iteration):
             outcome.numbers |= step.log_data(iteration)
-    outcome.numbers |= _changed_numbers(run)
+    outcome.numbers |= changed_numbers(run)
     for path, decision in run.decisions.items():
         if isinstance(decision.follower, NumberGate):
             outcome.numbers[_name_of_gate(path)] = float(decision.follower.is_open)
@@ -197,10 +210,14 @@ def _evaluate(run: RunState, outcome: Outcome) -> None:
 
 def _evaluate_all(evaluations: Sequence[Evaluation], run: RunState, outcome: Outcome) -> None:
     for evaluation in evaluations:
-        values = evaluation.run(run.iteration, run.device)
-        outcome.numbers |= values
-        kept = {name: value for name, value in run.last_evaluation.items() if name.split("/")[0] != evaluation.name}
-        run.last_evaluation = kept | values
+        _attempt(run, outcome, f"evaluate.{evaluation.name}", partial(_run_evaluation, evaluation, run, outcome))
+
+
+def _run_evaluation(evaluation: Evaluation, run: RunState, outcome: Outcome) -> None:
+    values = evaluation.run(run.iteration, run.device)
+    outcome.numbers |= values
+    kept = {name: value for name, value in run.last_evaluation.items() if name.split("/")[0] != evaluation.name}
+    run.last_evaluation = kept | values
 
 
 def _decide(run: RunState, outcome: Outcome) -> None:
@@ -220,8 +237,13 @@ def _decide(run: RunState, outcome: Outcome) -> None:
 
 def _write_log(run: RunState, outcome: Outcome) -> None:
     head = {"iteration": run.iteration - 1, "samples": run.samples, "seconds": round(run.seconds, 3)}
-    for logger in run.loggers:
-        logger.log({**head, **outcome.numbers})
+    record = {**head, **outcome.numbers}
+
+    def write() -> None:
+        for logger in run.loggers:
+            logger.log(record)
+
+    _attempt(run, outcome, "a logger", write)
 
 
 def _keep_best(run: RunState, outcome: Outcome) -> None:
@@ -281,51 +303,3 @@ LOOK = (
     Due(_is_evaluation_due, _keep_best),
 )
 AFTER_ITERATION = (*ADVANCE, *SAVE, *LOOK)
-
-
-def _numbers_of_updates(run: RunState) -> dict[str, float]:
-    """The learning rates and other numbers of every step that has trained since the last log point."""
-    numbers: dict[str, float] = {}
-    for step in run.steps:
-        if step.update is not None and (last := _last_trained(run, step)) is not None:
-            step.update.scheduled.set_rates(last)  # A run that resumes has set those of another iteration.
-            numbers |= _update_numbers(step.graph.name, step.update)
-    return numbers
-
-
-def _changed_numbers(run: RunState) -> dict[str, float]:
-    """The scheduled numbers that have changed since the last log point, or all at the first one.
-
-    What a number of the log changes is logged at each: its schedule does not know what it was.
-    """
-    last, every, start = run.iteration - 1, run.sections.log.every, run.sections.train.start_iteration
-    before = last // every * every - 1
-    is_first, followers = before < start, {decision.changes for decision in run.decisions.values()}
-    values = {number: number.at(last) for number in run.context.numbers}
-    return {
-        number.name: value
-        for number, value in values.items()
-        if is_first or number.name in followers or number.at(before) != value
-    }
-
-
-def _last_trained(run: RunState, step: TrainStep) -> int | None:
-    """The last iteration since the last log point at which a step has trained. None: it has not."""
-    every = run.sections.log.every
-    since = (run.iteration - 1) // every * every
-    for iteration in reversed(range(since, run.iteration)):
-        if step.graph.when.active(iteration) and step.trainable(iteration):
-            return iteration
-    return None
-
-
-def _update_numbers(step: str, update: Update) -> dict[str, float]:
-    """The learning rates of a step, the number of its skipped updates, and with fp16 the scale of its loss."""
-    rates = update.scheduled.rates()
-    names = ["lr"] if len(set(rates)) == 1 else [f"lr/{index}" for index in range(len(rates))]
-    numbers = {f"{step}/{name}": rate for name, rate in zip(names, rates, strict=False)}
-    if update.skip_non_finite:
-        numbers[f"{step}/skipped"] = update.skips().total
-    if update.precision.kind == "fp16":
-        numbers[f"{step}/scale"] = update.precision.scale
-    return numbers

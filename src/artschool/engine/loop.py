@@ -9,17 +9,18 @@ from contextlib import ExitStack, contextmanager
 from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
-from artschool.engine.due import Outcome, SavedOnFailure, look, perform_due
+from artschool.engine.due import Outcome, look, perform_due
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
 from artschool.engine.run_folder import hold_folder, release_folder
 from artschool.engine.run_state import RunState
-from artschool.engine.saving import settle, written_on_failure
+from artschool.engine.saving import written_on_failure
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
+from artschool.engine.way_out import saved_on_failure
 from artschool.errors import NumericsError, Stopped
 from artschool.storage.durable import remove_leftovers, write_file
 
@@ -28,7 +29,13 @@ def train(run: RunState) -> None:
     """Train a run from its current iteration to its last one. See `Run.train`."""
     if run.is_finished:
         return None
-    with _alone_in_folder(run), stop_flag() as flag, written_on_failure(run), all_frozen(run.networks.values()):
+    with (
+        _alone_in_folder(run),
+        stop_flag() as flag,
+        written_on_failure(run),
+        saved_on_failure(run),
+        all_frozen(run.networks.values()),
+    ):
         _write_config_files(run)
         while True:
             try:
@@ -56,7 +63,9 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         batches = run.streams.iterations(run.iterations - run.iteration, run.device)
         stack.callback(batches.close)
         start = time.perf_counter() - run.seconds
-        for batch in _guarded(run, batches):
+        while not run.is_finished:
+            run.undo.begin(run.iteration)
+            batch = next(batches)
             stop = ranks.largest_soon(lambda: flag.exit_code)
             outcome = Outcome(_train_once(run, batch))
             run.seconds = time.perf_counter() - start
@@ -69,11 +78,15 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
                     "To resume, run the same command again",
                     exit_code,
                 )
-            if run.is_finished:
-                break
-        settle(run)
+        checkpoint.save_now(run)
         for warning in end_of_run_warnings(run):
             run.note(f"warning: {warning}")
+    if run.look_failure is not None:
+        error, iteration = run.look_failure
+        error.add_note(
+            f"This came up after iteration {iteration}, and training went on. All {run.iteration} iterations are saved"
+        )
+        raise error
 
 
 @contextmanager
@@ -88,16 +101,6 @@ def _alone_in_folder(run: RunState) -> Iterator[None]:
     finally:
         run.lock.is_training = False
         release_folder(run)
-
-
-def _guarded(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict[str, Part]]:
-    """The batches. If one cannot be read, the last finished iteration is saved."""
-    while True:
-        with SavedOnFailure(run):
-            batch = next(batches, None)
-        if batch is None:
-            return
-        yield batch
 
 
 def _write_config_files(run: RunState) -> None:

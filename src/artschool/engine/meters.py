@@ -31,6 +31,7 @@ class Meters:
         self._unsummed: list[tuple[str, Scalar, Scalar]] = []
         # The processes of an iteration weigh 1 together, as shares do: their number may change between two log points.
         self._weight = 1.0 / ranks.world_size()
+        self._marked = self._sums, 0
 
     def add(self, name: str, value: Scalar, weight: Scalar | None = None) -> None:
         """Add a detached scalar with its weight in the mean. None: 1 divided by the number of processes."""
@@ -38,9 +39,26 @@ class Meters:
             value = value.float()
         self._unsummed.append((name, value, self._weight if weight is None else weight))
         if len(self._unsummed) >= MOST_UNSUMMED:
-            entries = ((name, _widened(value), _widened(weight)) for name, value, weight in self._unsummed)
-            self._sums = _summed(self._sums, entries)
-            self._unsummed.clear()
+            sums, count = self._marked
+            if sums is self._sums:
+                self._sum_first(count)
+                self._marked = self._sums, 0
+            self._sum_first(len(self._unsummed))
+
+    def mark(self) -> None:
+        """Remember which numbers there are."""
+        self._marked = self._sums, len(self._unsummed)
+
+    def back_to_mark(self) -> None:
+        """Drop the numbers since `mark`. There must not have been a `clear` or `load_state_dict` since."""
+        self._sums, count = self._marked
+        del self._unsummed[count:]
+
+    def _sum_first(self, count: int) -> None:
+        """Add the first so many of the numbers that are not summed yet to the sums."""
+        entries = ((name, _widened(value), _widened(weight)) for name, value, weight in self._unsummed[:count])
+        self._sums = _summed(self._sums, entries)
+        del self._unsummed[:count]
 
     def means(self) -> dict[str, float]:
         """The mean of each name since `clear`, over all processes. A name whose weights sum to 0 is omitted."""
@@ -60,8 +78,7 @@ class Meters:
 
     def clear(self) -> None:
         """Drop all numbers."""
-        self._sums = {}
-        self._unsummed.clear()
+        self.load_state_dict({})
 
     def state_dict(self) -> dict[str, tuple[float, float]]:
         """Sums and weights by name since the last log point; waits for the device."""
@@ -75,6 +92,7 @@ class Meters:
         """Continue from the result of `state_dict`, without the numbers added so far."""
         self._sums = dict(state)
         self._unsummed.clear()
+        self.mark()
 
 
 def summed(states: Iterable[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:

@@ -15,9 +15,14 @@ class ResumeReport:
 
     def __init__(self) -> None:
         self.changed: list[str] = []
+        self._remarks: list[str] = []
         self._kept: list[str] = []
         self._new: list[str] = []
         self._dropped: list[str] = []
+
+    def remark(self, line: str) -> None:
+        """Something about the checkpoint that the user should know."""
+        self._remarks.append(line)
 
     def keep(self, part: str) -> None:
         """The run continues with this part of the checkpoint."""
@@ -33,7 +38,7 @@ class ResumeReport:
 
     def lines(self) -> list[str]:
         """A line for each change. What is kept is only mentioned if something is not."""
-        lines = [f"changed since the checkpoint: {line}" for line in self.changed]
+        lines = [*self._remarks, *(f"changed since the checkpoint: {line}" for line in self.changed)]
         if self._new or self._dropped:
             lines += [f"kept: {', '.join(self._kept) or 'nothing'}"]
         return [*lines, *(f"new: {line}" for line in self._new), *(f"dropped: {line}" for line in self._dropped)]

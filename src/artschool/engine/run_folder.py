@@ -7,14 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 
 from artschool import ranks
+from artschool.engine.room import check_room
 from artschool.engine.run_state import RunState
 from artschool.engine.together import by_main
 from artschool.errors import CheckpointError, ResourceError
+from artschool.storage.durable import check_file_system, make_folder
 from artschool.storage.run_lock import RunLock, lock_folder
 
 
 def create_run_folder(folder: Path) -> list[Path]:
-    """Create a folder and its missing parents.
+    """Create a folder and its missing parents durably.
 
     Returns:
         The folders that were created, deepest first.
@@ -24,9 +26,10 @@ def create_run_folder(folder: Path) -> list[Path]:
     """
     try:
         missing = [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror or str(error)
+        make_folder(folder)
+    except (OSError, ResourceError) as error:
+        cause = error.__cause__ if isinstance(error, ResourceError) else error
+        reason = getattr(cause, "strerror", None) or str(error)
         raise ResourceError(
             f"{folder}: cannot create the folder: {reason}. Fix: choose another folder with --run-dir"
         ) from error
@@ -56,12 +59,15 @@ def hold_folder(run: RunState, *, create: bool = False) -> None:
     Raises:
         ResourceError: Another process has locked the folder, another run of this process trains in it, or it cannot be
             created.
+        ResourceError: The file system cannot keep checkpoints, or there is no room for them, if `create` is true.
         CheckpointError: Another run has saved a checkpoint in the folder since this one was loaded.
     """
 
     def hold() -> None:
         if create:
             create_run_folder(run.folder)
+            check_file_system(run.folder)
+            check_room(run)
         _hold(run)
 
     by_main(hold)

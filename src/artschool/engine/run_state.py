@@ -27,6 +27,7 @@ from artschool.engine.module_state import Kind, buffer_kinds
 from artschool.engine.streams import Stream, Streams
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
+from artschool.engine.undo import Undo
 from artschool.engine.unsaved import Saved, Unsaved
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.run_lock import RunLock
@@ -91,6 +92,10 @@ class RunState:
         partly_saved: What checkpoints contain of networks of which they do not contain everything.
         unsaved: What checkpoints leave out of these networks and their averages, by the owner in `stateful`.
         decisions: What follows a number of the log, by path.
+        undo: Undoes an iteration that fails before its first update.
+        look_failure: The first error of what only looks, in spite of which the run went on, and the iteration after
+            which it came up.
+        error: The error after which the current iteration is saved. Empty: it is saved because it is due.
     """
 
     sections: FileSections
@@ -122,6 +127,9 @@ class RunState:
     partly_saved: Mapping[str, Saved] = field(default_factory=dict)
     unsaved: dict[str, Unsaved] = field(init=False, default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
+    undo: Undo = field(init=False)
+    look_failure: tuple[Exception, int] | None = None
+    error: str = ""
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)
@@ -137,6 +145,7 @@ class RunState:
             {name: network for step in self.steps if step.update is not None for name, network in step.networks.items()}
         )
 
+        self.undo = Undo({**self.networks, **self.modules}, self.streams, self.meters, self.context)
         self.built_buffers = {owner: buffer_kinds(module) for owner, module in self.stateful.items()}
 
     def remember_built(self) -> None:

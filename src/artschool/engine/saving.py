@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from artschool import ranks
 from artschool.engine.run_state import RunState
-from artschool.engine.shard_files import failing_together
+from artschool.engine.together import together
+from artschool.errors import ResourceError
 
 
 def is_sharded(run: RunState) -> bool:
@@ -26,6 +27,7 @@ def start_write(run: RunState, write: Callable[[], None]) -> None:
 
     Every process must call this. Raises what `settle` raises.
     """
+    run.saver.best = run.best
     if is_in_background(run):
         run.saver.start(run.iteration, write)
     else:
@@ -34,19 +36,42 @@ def start_write(run: RunState, write: Callable[[], None]) -> None:
 
 
 def settle(run: RunState) -> None:
-    """Wait until everything that is being written is on the disk. Every process must call this.
+    """Wait until everything that is being written is on the disk, or refused by it. Every process must call this.
+
+    A disk that refuses is told, and the run goes on: a later save, at the latest the last one, is another try.
 
     Raises:
-        CheckpointError: A value could not be saved, or another process failed.
-        ResourceError: The disk is full or cannot be written.
+        CheckpointError: A value could not be saved, in any process.
+        ResourceError: The disk has refused `checkpoint.max_failures` saves in a row.
     """
-    if run.saver.number is None:
+    saver, most = run.saver, run.sections.checkpoint.max_failures
+    if saver.number is None:
         return
-    number, error = run.saver.wait()
-    with failing_together():
-        if error is not None:
-            raise error
-    run.saved_at = number
+    number, error = saver.wait()
+    try:
+        together(lambda: _raise(error))
+    except ResourceError as refusal:
+        saver.refuse(refusal, run.iteration)
+        if run.best == saver.best:
+            run.best = saver.best_on_disk
+        if run.saved_at == number:  # Its amendment is refused.
+            run.saved_at = None
+        if len(saver.refusals) >= most:
+            raise
+        run.note(
+            f"warning: the checkpoint after iteration {number} is not saved, and another is tried soon "
+            f"({len(saver.refusals)} of {most} failures in a row that end the run): {refusal}"
+        )
+    else:
+        run.saved_at = number
+        saver.succeed()
+    while run.store.warnings:
+        run.note(f"warning: {run.store.warnings.pop(0)}")
+
+
+def _raise(error: BaseException | None) -> None:
+    if error is not None:
+        raise error
 
 
 @contextmanager

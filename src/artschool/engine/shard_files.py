@@ -11,7 +11,7 @@ from torch import Tensor
 
 from artschool import ranks
 from artschool.engine.background import TensorFiles
-from artschool.errors import CheckpointError
+from artschool.errors import ArtschoolError, CheckpointError, ResourceError, describe
 from artschool.storage.checkpoint_files import FileRecord
 from artschool.storage.checkpoint_store import write_parts
 from artschool.storage.shards import Place, Saved, region, shard_stem
@@ -84,19 +84,20 @@ def failing_together(group: ranks.Group = None) -> Iterator[None]:
     """If the block raises in one process, it raises in all of them.
 
     Raises:
-        CheckpointError: Another process has failed.
+        ResourceError: The disk has refused a write of another process.
+        CheckpointError: Another process has failed for another reason.
     """
-    text = ""
+    failure: tuple[type[ArtschoolError], str] | None = None
     try:
         yield
     except BaseException as error:
-        text = str(error) or type(error).__name__
+        failure = ResourceError if isinstance(error, ResourceError) else CheckpointError, describe(error)
         raise
     finally:
-        texts = ranks.gather(text, group)
-    for rank, text in enumerate(texts):
-        if text:
-            raise CheckpointError(f"rank {rank} could not save the checkpoint: {text}")
+        failures = ranks.gather(failure, group)
+    for rank, failed in enumerate(failures):
+        if failed:
+            raise failed[0](f"rank {rank} could not save the checkpoint: {failed[1]}")
 
 
 @torch.no_grad()

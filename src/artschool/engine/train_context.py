@@ -36,6 +36,7 @@ class TrainContext:
         training: False during evaluations.
         share: The weight of the current micro-batch in the loss: its part of the samples of the whole batch.
         precision: That of the current step. None: the step has no optimizer.
+        has_updated: Whether the current iteration has begun to update weights. Buffers may change earlier.
     """
 
     def __init__(self, device: torch.device, meters: Meters) -> None:
@@ -45,6 +46,7 @@ class TrainContext:
         self.training = False
         self.share = 1.0
         self.precision: Precision | None = None
+        self.has_updated = False
         self._iteration = 0
 
     @property

@@ -133,7 +133,10 @@ class TrainStep:
         finally:
             require_gradients(parameters, False)
         closed = self._decide(context) if self.key_gate is not None and parameters else None
-        if not parameters or self.update is None or not self.update.prepare(iteration):
+        if not parameters or self.update is None:
+            return []
+        context.has_updated = True  # Also if it only adds up gradients, or counts a skipped update.
+        if not self.update.prepare(iteration):
             return []
         for hook in self._backward:
             hook(iteration)

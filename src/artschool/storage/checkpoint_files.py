@@ -170,8 +170,13 @@ def _decoded(file: Path, data: bytes) -> dict[str, Any]:
 
 
 def foreign_entry(path: Path) -> str | None:
-    """The name of an entry that is not a file of a checkpoint, such as a link or a folder. None: there is none."""
+    """The name of an entry that is not a file of a checkpoint, such as a link or a folder. None: there is none.
+
+    What NFS keeps of a deleted file while another process has it open does not count.
+    """
     for entry in sorted(path.iterdir()):
+        if entry.name.startswith(".nfs"):
+            continue
         if not _OWN_FILE.fullmatch(entry.name) or not stat.S_ISREG(entry.lstat().st_mode):
             return entry.name
     return None

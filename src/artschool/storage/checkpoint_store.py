@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from artschool.errors import CheckpointError
+from artschool.errors import CheckpointError, ResourceError
 from artschool.storage import checkpoint_files, durable
 from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
 from artschool.storage.shards import Place, header
@@ -36,6 +36,9 @@ class CheckpointStore:
     Args:
         folder: `<run>/checkpoints`. Created by the first save.
 
+    Attributes:
+        warnings: What could not be deleted, for the caller to report and remove. The next rotation tries it again.
+
     Raises:
         CheckpointError: The folder is a link. Checkpoints behind links are never deleted.
     """
@@ -46,6 +49,8 @@ class CheckpointStore:
                 f"{folder}: the folder is a link; checkpoints are not deleted through links. Fix: use the real folder"
             )
         self.folder = folder
+        self.warnings: list[str] = []
+        self._told: set[str] = set()
         self._damaged: set[int] = set()
         self._saved: int | None = None
 
@@ -183,20 +188,20 @@ class CheckpointStore:
             keep_last: At least 1.
 
         Returns:
-            The numbers of the deleted checkpoints, ascending.
-
-        Raises:
-            ResourceError: The disk cannot be written.
+            The numbers of the deleted checkpoints, ascending. What the disk does not let go is among `warnings`.
         """
         if keep_last < 1:
             raise ValueError(f"keep_last: expected at least 1, got {keep_last}")
-        with durable.translate_disk_errors(self.folder, 0):
+        with self._only_told(self.folder), durable.translate_disk_errors(self.folder, 0):
             durable.fault_point("before_rotate")
+        for kind, _, path in self._temporaries():
+            if kind == "del":
+                self._discard(path)
         numbers, folders = self.numbers(), self._folders()
         newest = [number for number in numbers if number not in self._damaged][-keep_last:]
         kept = {*newest, *keep, self._saved}
         old = [number for number in numbers if newest and number < newest[0] and number not in kept]
-        return [number for number in old if self._delete(folders[number])]
+        return [number for number in old if self._discard(folders[number])]
 
     def clean(self) -> None:
         """Remove temporary folders of interrupted saves; restore a checkpoint whose replacement is incomplete.
@@ -209,7 +214,7 @@ class CheckpointStore:
             if kind == "old" and not os.path.lexists(target):
                 durable.move_folder(path, target)
             elif kind != "old" or self._is_replaced(number):
-                self._delete(path)
+                self._discard(path)
             elif self._delete(target):
                 durable.move_folder(path, target)
 
@@ -230,7 +235,7 @@ class CheckpointStore:
     def _delete_replaced(self, number: int) -> None:
         for kind, replaced, path in self._temporaries():
             if kind == "old" and replaced == number:
-                self._delete(path)
+                self._discard(path)
 
     def _is_replaced(self, number: int) -> bool:
         """Whether the checkpoint at its final path is intact, so that the replaced one is no longer needed."""
@@ -278,6 +283,23 @@ class CheckpointStore:
     def _entries(self) -> list[Path]:
         """All folders in the store, without links."""
         return sorted(path for path in self.folder.iterdir() if _is_folder(path)) if self.folder.exists() else []
+
+    def _discard(self, path: Path) -> bool:
+        """Delete what is not needed any more, if the disk lets it go."""
+        with self._only_told(path):
+            return self._delete(path)
+        return False
+
+    @contextmanager
+    def _only_told(self, path: Path) -> Iterator[None]:
+        """If the disk refuses to delete a path in the block, report it once: it costs nothing but space."""
+        try:
+            yield
+        except ResourceError as error:
+            split = durable.split_temporary(path)
+            if (name := split[1] if split else path.name) not in self._told:
+                self._told.add(name)
+                self.warnings.append(f"an old checkpoint could not be deleted, which is tried again: {error}")
 
     def _delete(self, path: Path) -> bool:
         """Delete a checkpoint. It is renamed first, so that a partly deleted one is not taken for a checkpoint.

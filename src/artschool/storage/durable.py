@@ -15,7 +15,7 @@ import signal
 import stat
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -138,10 +138,43 @@ def make_folder(path: Path) -> None:
     """
     if path.is_dir():
         return
-    make_folder(path.parent)
+    if not path.parent.exists():
+        make_folder(path.parent)
     with translate_disk_errors(path, 0):
         path.mkdir(exist_ok=True)
         _sync(path.parent)
+
+
+def check_file_system(folder: Path) -> None:
+    """Check that files and folders in a folder can be created, synced and renamed, as everything here needs.
+
+    Raises:
+        ResourceError: The file system, or what mounts it, cannot do this.
+    """
+    probe, target = (temporary_path(folder / "probe", "tmp") for _ in range(2))
+    steps: tuple[tuple[str, Callable[[], object]], ...] = (
+        ("create a folder", probe.mkdir),
+        ("write a file", lambda: (probe / "old").write_bytes(b"old")),
+        ("sync a file", lambda: _sync(probe / "old")),
+        ("write a file", lambda: (probe / "new").write_bytes(b"new")),
+        ("rename a file to one that exists", lambda: os.replace(probe / "new", probe / "old")),  # noqa: PTH105
+        ("sync a folder", lambda: _sync(probe)),
+        ("rename a folder", lambda: os.rename(probe, target)),  # noqa: PTH104
+        ("delete a file", (target / "old").unlink),
+        ("delete a folder", target.rmdir),
+    )
+    try:
+        for what, step in steps:
+            try:
+                step()
+            except OSError as error:
+                raise ResourceError(
+                    f"{folder}: cannot {what} there: {error.strerror or error}. Checkpoints could not be kept safe. "
+                    "Fix: choose a folder on another file system with --run-dir"
+                ) from error
+    finally:
+        for path in (probe, target):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def move_folder(path: Path, target: Path) -> None:

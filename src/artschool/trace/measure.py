@@ -25,6 +25,7 @@ from artschool.engine.freeze import all_frozen
 from artschool.engine.hooks import hooks
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.optimizers import skips_on_device
+from artschool.engine.room import checkpoint_bytes, checkpoints_kept
 from artschool.engine.run import Run
 from artschool.engine.streams import Part
 from artschool.engine.train_step import TrainStep
@@ -35,7 +36,6 @@ from artschool.trace.fake import fake_tensors
 from artschool.trace.first_batches import MAX_SAMPLES, batch_size
 from artschool.trace.memory import OFFLOADED, OPTIMIZER, LiveBytes, Memory
 from artschool.trace.regimes import regimes
-from artschool.trace.trace import checkpoint_bytes, checkpoints_kept
 from artschool.trace.work import Work, WorkCounter
 
 AVERAGES_UPDATE = "averages"
@@ -146,7 +146,7 @@ class _Measurement:
             found.memory.of_run(run, self._live)
         found.memory.lasting["batch"] = self._bytes_of_batches()
         found.checkpoint = checkpoint_bytes(run) + _bytes_of_optimizers(updates)
-        found.kept = checkpoints_kept(self._config, run.iterations)
+        found.kept = checkpoints_kept(self._config.sections.checkpoint, run.iterations)
         return found
 
     def _sizes(self, streams: Sequence[str], iteration: int) -> dict[str, int]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import nn
 
+from artschool.engine.room import free_bytes, in_bytes
 from artschool.errors import Fault
 from artschool.trace.gradients import Reach
 from artschool.trace.keys import TracedKey
@@ -70,21 +70,3 @@ class Trace:
             f"{number} {in_bytes(needed)}, but {folder} has only {in_bytes(free)} free; "
             "lower `checkpoint.keep_last`, or choose another --run-dir"
         )
-
-
-def free_bytes(folder: Path) -> int:
-    """Free bytes on the disk of a folder, which need not exist."""
-    folder = folder.absolute()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
-    return shutil.disk_usage(existing).free
-
-
-def in_bytes(number: float) -> str:
-    """A number of bytes with its unit: `28.9 MB`."""
-    if number < 1000:
-        return f"{number:.0f} bytes"
-    for unit in ("kB", "MB", "GB"):
-        number /= 1000
-        if number < 999.5:
-            return f"{number:.3g} {unit}"
-    return f"{number / 1000:,.3g} TB"

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from torch import Tensor
 from torch.nn.parameter import is_lazy
 
 from artschool import ranks
@@ -20,6 +19,7 @@ from artschool.config.streams import streams
 from artschool.config.structure import Config
 from artschool.data.loader import Loader
 from artschool.data.seeds import derive, forked_rng
+from artschool.engine.room import checkpoint_bytes, checkpoints_kept
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, DataError, Fault
 from artschool.read.check import in_reading_order
@@ -165,7 +165,7 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
         memory=training.memory,
         processes=training.world_size,
         checkpoint=checkpoint_bytes(training.run) + training.memory.lasting[OPTIMIZER],
-        kept=checkpoints_kept(config, training.run.iterations),
+        kept=checkpoints_kept(config.sections.checkpoint, training.run.iterations),
         real=training.observer.real,
         notes=[
             *training.notes,
@@ -220,24 +220,3 @@ def _with_locations(fault: Fault, *others: Fault) -> Fault:
     *earlier, last = [f"{other.path} ({other.place})" for other in others]
     same = f"The same at {', '.join(earlier)} and {last}." if earlier else f"The same at {last}."
     return replace(fault, hint="\n".join(line for line in (fault.hint, same) if line))
-
-
-def checkpoint_bytes(run: Run) -> int:
-    """Bytes of a checkpoint of a run, without the state of its optimizers."""
-    left_out = {id(parameter) for name in run.partly_saved for parameter in run.networks[name].parameters()}
-    left_out -= {id(parameter) for step in run.steps if step.update for parameter in step.update.parameters}
-    total = 0
-    averaged = {ema.name: ema.of for ema in run.emas.values()}
-    for owner, module in run.stateful.items():
-        network = run.networks.get(averaged.get(owner, owner), module)
-        names = {n for n, p in network.named_parameters(remove_duplicate=False) if id(p) in left_out}
-        values = {name: value for name, value in module.state_dict().items() if name not in names}
-        total += sum(value.nbytes for value in values.values() if isinstance(value, Tensor))
-    return total
-
-
-def checkpoints_kept(config: Config, iterations: int) -> int:
-    """How many checkpoints are on disk at once; a new one is complete before the oldest is deleted."""
-    section = config.sections.checkpoint
-    saves = -(-iterations // section.every) if section.every else 1
-    return min(saves, section.keep_last + (section.keep_best is not None) + 1)

@@ -1,0 +1,65 @@
+"""What is saved when an error ends a run: the last finished iteration, if it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from artschool import ranks
+from artschool.engine import checkpoint
+from artschool.engine.run_state import RunState
+from artschool.errors import NumericsError, Stopped, describe
+
+
+@contextmanager
+def saved_on_failure(run: RunState) -> Iterator[None]:
+    """If the block raises, save the last finished iteration, unless it is saved already, and add a note to the error.
+
+    It is not saved if the next iteration has updated a part of the weights, or if updates were not finite. With several
+    processes, nothing is saved, since those that have not failed do not take part.
+    """
+    try:
+        yield
+    except Stopped:
+        raise
+    except Exception as error:
+        # A metric that is not finite says nothing about the training.
+        if not isinstance(error, NumericsError) or run.pending:
+            _save_after(run, error)
+        raise
+
+
+def _save_after(run: RunState, error: Exception) -> None:
+    if run.is_finished:
+        return
+    if not run.undo.is_whole(run.iteration):
+        error.add_note(
+            f"Iteration {run.iteration} has updated a part of the weights and cannot be saved. The newest checkpoint "
+            f"{'is that after iteration ' + str(run.saved_at) if run.saved_at else 'does not exist yet'}"
+        )
+        return
+    if ranks.world_size() == 1:
+        _save(run, error)
+    if run.saved_at and run.saved_at == run.iteration:
+        error.add_note(f"A checkpoint is saved after iteration {run.iteration}. To resume, run the same command again")
+
+
+def _save(run: RunState, error: Exception) -> None:
+    lost = run.undo.undo(run.iteration)
+    run.error = describe(error)
+    try:
+        checkpoint.save_now(run)
+    except Exception as failure:
+        error.add_note(f"The last iterations could not be saved: {failure}")
+    else:
+        if lost:
+            error.add_note(
+                f"What is saved includes a part of the next iteration in buffers: {', '.join(lost[:MOST_NAMES])}"
+                f"{f' and {len(lost) - MOST_NAMES} more' if len(lost) > MOST_NAMES else ''}"
+            )
+    finally:
+        run.error = ""
+
+
+MOST_NAMES = 4
+"""Maximum number of buffers that a note names."""

@@ -1,0 +1,280 @@
+"""An error ends a run with its last finished iteration on the disk, unless the next one has updated something."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypedDict
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from artschool.engine import undo
+from artschool.engine.evaluate import Evaluation
+from artschool.engine.run import Run
+from artschool.errors import DataError, StateError
+from artschool.registry import datasets, losses, networks
+from tests.engine.toy_run import fingerprint, load, recorded
+
+SAVED = "A checkpoint is saved after iteration {}. To resume, run the same command again"
+
+
+class Trouble:
+    """A loss of 0 that raises at an iteration, in the micro-batch `part`, as long as it is asked to."""
+
+    def __init__(self) -> None:
+        self.calls, self.at, self.error = 0, 0, RuntimeError
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == self.at:
+            raise self.error("halfway")
+        return x.mean() * 0
+
+
+@pytest.fixture
+def trouble(registries: None) -> Trouble:
+    found = Trouble()
+
+    def troubled(x: Tensor) -> Tensor:
+        return found(x)
+
+    losses.register("test_trouble", troubled)
+    return found
+
+
+IN_GEN = "steps.gen.losses.trouble={type: test_trouble, in: sr, weight: 1.0}"
+IN_CRITIC = "steps.critic.losses.trouble={type: test_trouble, in: sr, weight: 1.0}"
+RARE = "checkpoint={every: 100}"
+
+
+def resumed(folder: Path, *options: str) -> tuple[Run, list[str]]:
+    lines: list[str] = []
+    from rich.console import Console
+
+    console = Console(file=_Lines(lines), width=1000)
+    return load(folder, *options, console=console), lines
+
+
+class _Lines:
+    def __init__(self, lines: list[str]) -> None:
+        self._lines = lines
+
+    def write(self, text: str) -> int:
+        self._lines += [line for line in text.splitlines() if line]
+        return len(text)
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_component_that_raises_costs_no_iteration_and_no_bit(tmp_path: Path, trouble: Trouble, parts: int) -> None:
+    """Statistics of batch norm have seen the failed batch; the numbers to log, and the position in the data, too."""
+    options = (IN_GEN, RARE, "train.iterations=19", f"train.accumulate={parts}")
+    (tmp_path / "whole").mkdir()
+    whole = load(tmp_path / "whole", *options).train()
+    trouble.calls, trouble.at = 0, 18 * parts  # Iteration 17, the last micro-batch.
+    run = load(tmp_path, *options)
+    with pytest.raises(RuntimeError, match="halfway") as error:
+        run.train()
+    assert error.value.__notes__[-1] == SAVED.format(17)
+    assert run.store.numbers() == [17]
+    assert run.store.load(17).state["error"] == "RuntimeError: " + str(error.value)
+    again, lines = resumed(tmp_path, *options)
+    assert any("saved after an error: RuntimeError: " in line for line in lines)
+    assert fingerprint(again.train()) == fingerprint(whole)
+    logs = [
+        [{**json.loads(line), "seconds": 0} for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
+        for folder in (tmp_path, tmp_path / "whole")
+    ]
+    assert logs[0] == logs[1]
+    assert "error" not in again.store.load(19).state
+
+
+def test_an_iteration_of_which_one_of_two_optimizers_has_stepped_is_not_saved(tmp_path: Path, trouble: Trouble) -> None:
+    run = load(tmp_path, IN_CRITIC, "checkpoint.every=5")
+    trouble.at = 3  # The critic trains in iterations 4, 6, 8, ... on two micro-batches each.
+    with pytest.raises(RuntimeError, match="halfway") as error:
+        run.train()
+    assert error.value.__notes__[-1] == (
+        "Iteration 6 has updated a part of the weights and cannot be saved. "
+        "The newest checkpoint is that after iteration 5"
+    )
+    assert run.store.numbers() == [5]
+
+
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, MemoryError, StateError, OSError])
+def test_any_error_is_such_an_error(tmp_path: Path, trouble: Trouble, kind: type[RuntimeError]) -> None:
+    trouble.at, trouble.error = 8, kind
+    run = load(tmp_path, IN_GEN, RARE, "evaluate={}")
+    with pytest.raises(kind, match="halfway"):
+        run.train()
+    assert run.store.numbers() == [7]
+
+
+class Few(TypedDict):
+    """A sample."""
+
+    x: Tensor
+    name: str
+
+
+@datasets.register("test_few")
+class FewSamples:
+    """Samples of which one cannot be read."""
+
+    def __init__(self, length: int, fail_at: int | None = None) -> None:
+        self._length, self._fail_at = length, fail_at
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Few:
+        if index == self._fail_at:
+            raise OSError("cannot decode")
+        return {"x": torch.full((1,), float(index)), "name": str(index)}
+
+
+@networks.register("test_weight")
+class Weight(nn.Module):
+    """x + weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(...) to (...)."""
+        return x + self.weight
+
+
+OWN_BATCHES = """
+name: own
+seed: 3
+plugins: [PLUGIN]
+data:
+  train: {type: test_few, length: 8, batch_size: 2}
+  more: {type: test_few, length: 8, batch_size: 2, shuffle: false, fail_at: 5, max_bad: 0}
+networks: {net: {type: test_weight}}
+steps:
+  main:
+    trains: net
+    data: more
+    optimizer: {type: sgd, lr: 0.5}
+    injectors: {shift: {type: forward, network: net, in: more.x, out: y}}
+    losses: {mean: {type: mean, in: y, weight: 1.0}}
+train: {iterations: 6, device: cpu}
+log: {every: 1}
+"""
+
+
+def test_a_step_that_cannot_take_a_batch_of_its_own_costs_no_iteration(tmp_path: Path) -> None:
+    text = OWN_BATCHES.replace("PLUGIN", str(Path(__file__).resolve()))
+    run = load(tmp_path, text=text)
+    recorded(run)
+    with pytest.raises(DataError, match="cannot decode"):
+        run.train()
+    assert run.store.numbers() == [2]
+    assert run.store.load(2).state["streams"] == {"train": 2, "more": 2}
+    again = load(tmp_path, "data.more.fail_at=null", text=text)
+    recorded(again)
+    (tmp_path / "whole").mkdir()
+    whole = load(tmp_path / "whole", "data.more.fail_at=null", text=text)
+    recorded(whole)
+    assert fingerprint(again.train()) == fingerprint(whole.train())
+
+
+class Queue(nn.Module):
+    """Writes the batch into its buffer in place, or replaces the buffer by one that has it."""
+
+    kept: Tensor
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.register_buffer("kept", torch.zeros(2))
+        self.constant: Tensor
+        self.register_buffer("constant", torch.zeros(8))
+        self.calls = 0
+
+    def __call__(self, x: Tensor) -> None:
+        self.calls += 1
+        if self.how == "in place":
+            self.kept += x
+        elif self.how == "replaced":
+            self.kept = self.kept + x
+
+
+@pytest.mark.parametrize("how", ["in place", "replaced"])
+def test_buffers_of_an_iteration_that_failed_are_those_before_it(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nothing:
+        has_updated = False
+
+        def __getattr__(self, name: str) -> Callable[..., None]:
+            return lambda *_: None
+
+    monkeypatch.setattr(undo, "SMALL_BYTES", 4)
+    queue, nothing = Queue(how), Nothing()
+    undoing = undo.Undo({"queue": queue}, nothing, nothing, nothing)  # type: ignore[arg-type]  # the buffers alone
+    for iteration in range(3):
+        undoing.begin(iteration)
+        queue(torch.ones(2))
+    assert undoing.undo(2) == []
+    assert queue.kept.tolist() == [2, 2]
+    assert undoing.undo(7) == []  # Nothing has begun after the iteration.
+    undoing.begin(3)
+    with torch.no_grad():
+        queue.constant += 1  # For the first time.
+    assert undoing.undo(3) == ["queue.constant"]
+    monkeypatch.setattr(undo, "MOST_BYTES", 4)
+    undoing = undo.Undo({"queue": queue}, nothing, nothing, nothing)  # type: ignore[arg-type]  # likewise
+    undoing.begin(4)
+    queue(torch.ones(2))
+    undoing.begin(5)
+    queue(torch.ones(2))
+    assert undoing.undo(5) == (["queue.kept"] if how == "in place" else [])
+
+
+def test_an_evaluation_that_fails_is_told_and_the_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command ends with the error, after everything else."""
+    options = ("evaluate.held_out.every=5", "train.iterations=15")
+    (tmp_path / "whole").mkdir()
+    whole = load(tmp_path / "whole", *options)
+    recorded(whole)
+    whole.train()
+    run = load(tmp_path, *options)
+    recorder = recorded(run)
+    evaluate = Evaluation.run
+
+    def troubled(self: Evaluation, iteration: int, device: torch.device) -> dict[str, float]:
+        if iteration in (5, 10):
+            raise ValueError(f"no value at {iteration}")
+        return evaluate(self, iteration, device)
+
+    monkeypatch.setattr(Evaluation, "run", troubled)
+    with pytest.raises(ValueError, match="no value at 5") as error:
+        run.train()
+    assert error.value.__notes__ == [
+        "This came up after iteration 5, and training went on. All 15 iterations are saved"
+    ]
+    assert recorder.notes == [
+        f"warning: evaluate.held_out failed after iteration {at}: ValueError: no value at {at}" for at in (5, 10)
+    ]
+    assert len(recorder.values("held_out/psnr")) == 1
+    assert load(tmp_path, *options).is_finished
+    assert fingerprint(run) == fingerprint(whole)
+
+
+def test_a_mistake_of_the_file_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mistaken(*_: object) -> dict[str, float]:
+        raise StateError("a key is missing")
+
+    monkeypatch.setattr(Evaluation, "run", mistaken)
+    run = load(tmp_path, "evaluate.held_out.every=5")
+    recorded(run)
+    with pytest.raises(StateError, match="a key is missing"):
+        run.train()
+    assert run.store.numbers() == [5]
