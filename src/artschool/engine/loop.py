@@ -8,8 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 from artschool import ranks
 from artschool.data.seeds import seed_all
-from artschool.engine import checkpoint
 from artschool.engine.due import Outcome, SavedOnFailure, look, perform_due
+from artschool.engine.ending import saved_at_a_signal
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
@@ -17,10 +17,10 @@ from artschool.engine.rollback import roll_back
 from artschool.engine.run_folder import hold_folder, release_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import settle, written_on_failure
-from artschool.engine.signals import StopFlag, stop_flag
+from artschool.engine.signals import noting, until_signal
 from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
-from artschool.errors import NumericsError, Stopped
+from artschool.errors import NumericsError
 from artschool.storage.durable import remove_leftovers, write_file
 
 
@@ -28,18 +28,18 @@ def train(run: RunState) -> None:
     """Train a run from its current iteration to its last one. See `Run.train`."""
     if run.is_finished:
         return None
-    with _alone_in_folder(run), stop_flag() as flag, written_on_failure(run), all_frozen(run.networks.values()):
+    with _alone_in_folder(run), noting(), written_on_failure(run), all_frozen(run.networks.values()):
         _write_config_files(run)
         while True:
             try:
-                return _train_to_end(run, flag)
+                return _train_to_end(run)
             except NumericsError as error:
                 if run.pending:  # A metric raised it: the training itself is sound.
                     raise
                 roll_back(run, error)
 
 
-def _train_to_end(run: RunState, flag: StopFlag) -> None:
+def _train_to_end(run: RunState) -> None:
     """Train from the current iteration to the last one, without rollbacks."""
     with ExitStack() as stack:
         for logger in run.loggers:
@@ -48,29 +48,21 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         run.saved_at = run.iteration if run.saved_at is None else run.saved_at
         for loader in run.loaders:
             stack.callback(loader.end_workers)
-        if run.pending:
-            look(run, Outcome())
-        for loader in run.loaders:
             loader.bad.note = run.note
             stack.callback(loader.bad.report)
-        batches = run.streams.iterations(run.iterations - run.iteration, run.device)
-        stack.callback(batches.close)
-        start = time.perf_counter() - run.seconds
-        for batch in _guarded(run, batches):
-            stop = ranks.largest_soon(lambda: flag.exit_code)
-            outcome = Outcome(_train_once(run, batch))
-            run.seconds = time.perf_counter() - start
-            perform_due(run, outcome)
-            exit_code = stop()
-            if exit_code and run.iteration < run.iterations:
-                checkpoint.save_now(run)
-                raise Stopped(
-                    f"stopped after iteration {run.iteration}; a checkpoint is saved. "
-                    "To resume, run the same command again",
-                    exit_code,
-                )
-            if run.is_finished:
-                break
+        with saved_at_a_signal(run):
+            if run.pending:
+                look(run, Outcome())
+            number = run.iterations - run.iteration
+            batches = run.streams.iterations(number, run.device)
+            stack.callback(batches.close)
+            start = time.perf_counter() - run.seconds
+            for batch in until_signal(_guarded(run, batches), number):
+                outcome = Outcome(_train_once(run, batch))
+                run.seconds = time.perf_counter() - start
+                perform_due(run, outcome)
+                if run.is_finished:
+                    break
         settle(run)
         for warning in end_of_run_warnings(run):
             run.note(f"warning: {warning}")
