@@ -17,8 +17,10 @@ from artschool.engine import signals
 from artschool.engine.run_state import RunState
 from artschool.engine.signals import ENDING, Interrupted, interrupting
 from artschool.errors import Stopped
+from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.processes import start_of
 from tests.engine.ending_parts import PLUGINS
+from tests.engine.test_ranks import launch
 from tests.engine.test_resume import StopAfter
 from tests.engine.toy_run import Recorder, fingerprint, load, recorded, write
 
@@ -168,3 +170,56 @@ def test_a_signal_in_the_trace_ends_its_process_too(tmp_path: Path) -> None:
         "SIGTERM: stopped; nothing was trained since the last checkpoint",
     )
     assert not start_of(int(child))
+
+
+def ranks_of(launcher: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()]
+
+
+def wait_until(is_time: Callable[[], object], limit_s: float = 60) -> None:
+    deadline = time.monotonic() + limit_s
+    while not is_time():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_processes_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None:
+    """Over five seconds: three processes import torch."""
+    file = write(tmp_path, *LONG, "train.iterations=1000000", "evaluate={}", "log.every=1")
+    launcher = launch(tmp_path, file, 2, "--no-trace")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    wait_until(lambda: metrics.exists() and metrics.read_text())
+    processes = ranks_of(launcher.pid)
+    assert len(processes) == 2
+    launcher.kill()
+    output, _ = launcher.communicate(timeout=30)  # Until no process has the pipe.
+    wait_until(lambda: not any(start_of(process) for process in processes), 10)
+    (number,) = CheckpointStore(tmp_path / "run" / "checkpoints").numbers()
+    assert f"SIGTERM: stopped after iteration {number}; a checkpoint is saved" in output
+    assert len(metrics.read_text().splitlines()) == number
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
+@pytest.mark.parametrize("slow", ["evaluation", "worker of rank 0", "worker of rank 1"])
+def test_every_signal_to_the_launcher_saves_within_ten_seconds(tmp_path: Path, number: int, slow: str) -> None:
+    """Runs in the soak: three processes import torch, fifteen times.
+
+    torchrun passes on SIGHUP and SIGQUIT, and dies of the others. If the worker of another rank than 0 hangs, rank 0 is
+    in the middle of an iteration, and has nothing to save.
+    """
+    options = SLOW_EVALUATION if slow == "evaluation" else HANGING
+    if slow == "worker of rank 0":
+        options = tuple(option.replace("hangs_at: 30", "hangs_at: 25") for option in HANGING)
+    launcher = launch(tmp_path, write(tmp_path, *options, "log.every=1", "data.train.shuffle=false"), 2, "--no-trace")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    finished = 7 if slow == "evaluation" else 3
+    wait_until(lambda: metrics.exists() and len(metrics.read_text().splitlines()) == finished - (slow == "evaluation"))
+    time.sleep(2)
+    start = time.monotonic()
+    launcher.send_signal(number)
+    output, _ = launcher.communicate(timeout=30)
+    assert time.monotonic() - start < 10, output
+    saved = [] if slow == "worker of rank 1" else [finished]
+    assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == saved, output

@@ -26,9 +26,12 @@ def saved_at_a_signal(run: RunState) -> Iterator[None]:
         yield
     except Interrupted as end:
         is_saved = _save(run, end)
-        message = f"{name_of(end.number)}: stopped after iteration {run.iteration}; "
-        message += "a checkpoint is saved" if is_saved else f"the last checkpoint is that of iteration {run.saved_at}"
-        raise Stopped(f"{message}. To resume, run the same command again", exit_code_of(end.number)) from None
+        saved = "a checkpoint is saved" if is_saved else "it is not saved, since other processes do not respond"
+        raise Stopped(
+            f"{name_of(end.number)}: stopped after iteration {run.iteration}; {saved}. "
+            "To resume, run the same command again",
+            exit_code_of(end.number),
+        ) from None
 
 
 def _save(run: RunState, end: Interrupted) -> bool:
