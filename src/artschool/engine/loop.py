@@ -14,7 +14,7 @@ from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
-from artschool.engine.run_folder import hold_folder, release_folder
+from artschool.engine.run_folder import check_folder, hold_folder, release_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import settle, written_on_failure
 from artschool.engine.signals import noting, until_signal
@@ -58,6 +58,7 @@ def _train_to_end(run: RunState) -> None:
             stack.callback(batches.close)
             start = time.perf_counter() - run.seconds
             for batch in until_signal(_guarded(run, batches), number):
+                check_folder(run)
                 outcome = Outcome(_train_once(run, batch))
                 run.seconds = time.perf_counter() - start
                 perform_due(run, outcome)
@@ -78,7 +79,8 @@ def _alone_in_folder(run: RunState) -> Iterator[None]:
     try:
         yield
     finally:
-        run.lock.is_training = False
+        if run.lock is not None:  # Another one, if the folder has been moved.
+            run.lock.is_training = False
         release_folder(run)
 
 
