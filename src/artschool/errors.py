@@ -75,7 +75,15 @@ class CheckpointError(ArtschoolError):
 
 
 class Stopped(ArtschoolError):  # noqa: N818  # nothing went wrong
-    """A signal stopped the run, which saved a checkpoint. `exit_code` is 143 after SIGTERM and 130 after Ctrl-C."""
+    """A signal stopped the run, which saved a checkpoint. `exit_code` is 130 after Ctrl-C and 143 after another one."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class EndedByOther(ArtschoolError):  # noqa: N818  # this process has done nothing wrong
+    """Another process of the run has ended, which reports why. `exit_code` is that of the other one."""
 
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -71,6 +71,30 @@ def stop() -> None:
     _sums = None
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def announce_end(exit_code: int) -> None:
+    """Let the other processes know that this one ends, unless another one has announced that before."""
+    with suppress(RuntimeError):  # The process that serves the store may have ended.
+        _store().compare_set(_end_key(), "", f"{rank()} {exit_code}")
+
+
+def first_end() -> tuple[int, int] | None:
+    """The rank and the exit code of the process that has announced its end first. None: none has."""
+    with suppress(RuntimeError):
+        if _store().check([_end_key()]):
+            first, exit_code = _store().get(_end_key()).split()
+            return int(first), int(exit_code)
+    return None
+
+
+def _store() -> dist.Store:
+    """The store of the process group, where values are read without the other processes."""
+    return dist.distributed_c10d._get_default_store()
+
+
+def _end_key() -> str:
+    return f"artschool/end/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
 
 
 def rank() -> int:

@@ -6,10 +6,12 @@ import fcntl
 import gc
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, ResourceError, Stopped
 from artschool.storage import run_lock
+from artschool.storage.processes import start_of
 from artschool.storage.run_lock import lock_folder
 from tests.engine.test_ranks import finish, launch
 from tests.engine.toy_run import Recorder, StopAfter, load, recorded, write
@@ -35,10 +38,10 @@ time.sleep(60)
 
 
 @contextmanager
-def holder(folder: Path) -> Iterator[subprocess.Popen[str]]:
+def holder(folder: Path, program: str = HOLDER) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock of a folder until it is killed."""
     folder.mkdir(parents=True, exist_ok=True)
-    process = subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "locked\n"
@@ -179,7 +182,9 @@ def test_a_run_that_was_loaded_before_there_was_a_folder_is_refused_when_it_trai
         ('{"pid": PID, "host": "HOST", "start": "today"}', False),
         ('{"pid": PARENT, "host": "HOST", "start": "today"}', True),
         ('{"pid": 99999999, "host": "HOST", "start": "today"}', False),
-        ('{"pid": 99999999, "host": "elsewhere", "start": "today"}', True),
+        ('{"pid": PARENT, "host": "HOST", "start": "today", "process": "START"}', True),
+        ('{"pid": PARENT, "host": "HOST", "start": "today", "process": "a process of an earlier boot"}', False),
+        ('{"pid": 99999999, "host": "elsewhere", "start": "today"}', False),
     ],
 )
 def test_without_locks_of_files_the_content_decides(
@@ -189,16 +194,92 @@ def test_without_locks_of_files_the_content_decides(
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
+    monkeypatch.setattr(run_lock, "STALE_S", 0.5)
     filled = owner.replace("PID", str(os.getpid())).replace("PARENT", str(os.getppid()))
+    filled = filled.replace("START", start_of(os.getppid()))
     (tmp_path / "run.lock").write_text(filled.replace("HOST", socket.gethostname()))
     if refused:
-        with pytest.raises(ResourceError, match=rf"If it has ended, delete {tmp_path}/run\.lock$"):
+        with pytest.raises(
+            ResourceError, match=f"in use by process {os.getppid()} on {socket.gethostname()}, started today"
+        ):
             lock_folder(tmp_path)
         return
     lock = lock_folder(tmp_path)
     assert json.loads((tmp_path / "run.lock").read_text())["pid"] == os.getpid()
     del lock
     assert not (tmp_path / "run.lock").exists()
+
+
+ELSEWHERE = """
+import fcntl, socket, sys, time
+from pathlib import Path
+from artschool.storage import run_lock
+socket.gethostname = lambda: "elsewhere"
+run_lock.BEAT_S = 0.1
+fcntl.flock = lambda *_: None
+lock = run_lock.lock_folder(Path(sys.argv[1]))
+print("locked", flush=True)
+while not lock.is_lost:
+    time.sleep(0.01)
+print(lock.taker(), flush=True)
+"""
+"""A process of another host, on a file system that locks for the processes of one host only."""
+
+
+def test_a_run_of_another_host_is_refused_as_long_as_it_touches_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_lock, "STALE_S", 1.5)
+    with holder(tmp_path, ELSEWHERE) as other:
+        with pytest.raises(ResourceError, match=rf"in use by process {other.pid} on elsewhere, started .* UTC\. Fix"):
+            lock_folder(tmp_path)
+        other.send_signal(signal.SIGSTOP)
+        lock = lock_folder(tmp_path)
+        other.send_signal(signal.SIGCONT)
+        assert other.stdout is not None
+        assert other.stdout.readline().startswith(f"process {os.getpid()} on {socket.gethostname()}, started ")
+        assert not lock.is_lost
+
+
+class Moves(Recorder):
+    """Moves or deletes the folder of the run after an iteration, and waits until its lock is found to be lost."""
+
+    def __init__(self, move: Callable[[Path], object]) -> None:
+        super().__init__()
+        self._move = move
+
+    def advance(self, run: RunState) -> None:
+        super().advance(run)
+        if run.iteration == 7:
+            self._move(run.folder)
+            deadline = time.monotonic() + 10
+            while run.lock is not None and not run.lock.is_lost and time.monotonic() < deadline:
+                time.sleep(0.01)
+
+
+@pytest.mark.parametrize("move", [shutil.rmtree, lambda folder: folder.rename(folder.with_name("moved"))])
+def test_a_folder_that_is_moved_or_deleted_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, move: Callable[[Path], object]
+) -> None:
+    monkeypatch.setattr(run_lock, "BEAT_S", 0.02)
+    run = load(tmp_path)
+    run.loggers = [recorder := Moves(move)]
+    assert run.train().is_finished
+    (note,) = (note for note in recorder.notes if "moved or deleted" in note)
+    assert note.startswith(f"warning: {tmp_path}/run: the run folder was moved or deleted while the run trains")
+    assert run.store.numbers() == [15, 20]
+    assert run.lock is None
+    assert not (tmp_path / "run" / "run.lock").exists()
+
+
+def test_a_run_whose_folder_another_one_has_taken_over_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_lock, "BEAT_S", 0.02)
+    run = load(tmp_path)
+    other = json.dumps({"pid": 4711, "host": "elsewhere", "start": "today"})
+    run.loggers = [Moves(lambda folder: (folder / "run.lock").write_text(other))]
+    with pytest.raises(ResourceError, match="run: process 4711 on elsewhere, started today, has taken over the folder"):
+        run.train()
+    assert (tmp_path / "run" / "run.lock").read_text() == other
 
 
 def test_a_lock_that_was_just_deleted_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

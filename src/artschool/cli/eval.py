@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 
 from artschool import ranks
+from artschool.engine.ending import ending_together
+from artschool.engine.signals import interrupting
 from artschool.errors import ConfigError
 from artschool.logs.jsonl import json_number
 from artschool.start import load_trained
@@ -21,19 +23,16 @@ def eval_command(
     config: Path, overrides: Sequence[str], run_dir: Path | None, checkpoint: Path | None, *, as_json: bool
 ) -> None:
     """Evaluate a checkpoint and print its metrics, one per line or as a JSON object."""
-    try:
+    with interrupting(), ending_together():
         console = Console(stderr=True, highlight=False)
         with redirect_stdout(sys.stderr):  # Networks and data sets may print; standard output is for the results.
             run = load_trained(config, overrides, run_dir=run_dir, checkpoint=checkpoint, console=console)
             if not run.evaluations:
                 raise ConfigError(f"{config}: has no evaluations; add an `evaluate:` section")
             values = run.evaluate()
-        ranks.wait()
         if ranks.is_main() and as_json:
             numbers = {name: json_number(value) for name, value in values.items()}
             click.echo(json.dumps({"iteration": run.iteration, **numbers}))
         elif ranks.is_main():
             for name, value in values.items():
                 click.echo(f"{name} {value:.6g}")
-    finally:
-        ranks.stop()

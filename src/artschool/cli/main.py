@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -311,15 +313,17 @@ def main() -> None:
     """Run the command, and convert errors to exit codes."""
     from artschool.errors import ArtschoolError, ConfigError
 
+    _end_with_launcher()
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except click.Abort:
-        sys.exit(130)
-    except KeyboardInterrupt:
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt) as error:
+        interrupt = error.__cause__ or error  # click raises Abort from KeyboardInterrupt.
+        if str(interrupt):
+            click.echo(str(interrupt), err=True)
+        sys.exit(getattr(interrupt, "exit_code", 130))
     except ConfigError as error:
         count = len(error.faults)
         notes = getattr(error, "__notes__", [])
@@ -332,3 +336,14 @@ def main() -> None:
         sys.exit(error.exit_code)
     finally:
         gc.freeze()  # A last garbage collection, through all of torch, would take a second.
+
+
+def _end_with_launcher() -> None:
+    """Stop as after SIGTERM when the launcher of several processes is killed, which could not tell them to stop.
+
+    The first thing that a process does: it does not notice a launcher that ends earlier.
+    """
+    if "WORLD_SIZE" in os.environ:
+        from artschool.storage.processes import end_with_parent
+
+        end_with_parent(os.getppid(), signal.SIGTERM)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from artschool import ranks
+from artschool.engine.ending import ending_together
+from artschool.engine.signals import interrupting
 from artschool.logs.console import Terminal, print_end
 from artschool.start import load
 
@@ -13,7 +15,7 @@ from artschool.start import load
 def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str, *, traced: bool) -> None:
     """Train a file, or resume from its newest checkpoint."""
     console = Terminal(highlight=False)
-    try:
+    with interrupting(), ending_together():
         run = load(config, overrides, run_dir=run_dir, resume=resume, traced=traced, console=console)
         if run.is_finished:
             if ranks.is_main():
@@ -22,9 +24,5 @@ def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, 
                 console.print(f"{run.folder}: already finished ({number}){why}", soft_wrap=True)
             return
         run.train()
-        # A process that leaves the group while another is still working may crash the other.
-        ranks.wait()
         if ranks.is_main():
             print_end(console, str(run.folder), run.last_evaluation, run.best)
-    finally:
-        ranks.stop()

@@ -176,9 +176,13 @@ class SharedEpoch:
     is_even: bool = False
 
     def __iter__(self) -> Iterator[list[Position]]:
-        number = -(-self.batches.per_epoch // self.world_size) if self.is_even else self.own
-        for index in range(number):
+        for index in range(self.rounds if self.is_even else self.own):
             yield self.batches.whole((self.rank + index * self.world_size) % self.batches.per_epoch)
+
+    @property
+    def rounds(self) -> int:
+        """Number of batches of the process that has the most."""
+        return -(-self.batches.per_epoch // self.world_size)
 
     @property
     def own(self) -> int:

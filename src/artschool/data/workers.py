@@ -78,6 +78,9 @@ class Workers(Generic[Batch]):
                 except StopIteration:
                     is_complete = True
                     return
+                except KeyboardInterrupt:
+                    _kill(self._iterator._workers)  # A worker may hang, and whoever has sent the signal waits.
+                    raise
                 except Exception as error:
                     raise self._error(self._iterator, number, self._requests.missing, error) from error
                 self._requests.missing.popleft()

@@ -21,6 +21,7 @@ from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.data.to_device import to_device
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
+from artschool.engine.signals import until_signal, waited
 from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall, LossCall
 from artschool.steps.state import State
@@ -114,6 +115,9 @@ class Evaluation:
         Args:
             iteration: Number of finished iterations. The steps run as at the last of them.
 
+        Raises:
+            Interrupted: A signal has arrived in any process. All of them stop after equally many batches.
+
         Returns:
             Values by name: `<evaluation>/<metric>` and `<evaluation>/<step>/<loss>`.
         """
@@ -132,7 +136,7 @@ class Evaluation:
             stack.enter_context(with_buffers_kept(self.networks))
             stack.enter_context(torch.no_grad())
             stack.enter_context(closing(batches))
-            for index, batch in enumerate(batches):
+            for index, batch in enumerate(until_signal(waited(batches), sampler.rounds)):
                 seed_all(seeds(rank + index * world_size), device)
                 state = self.state(to_device(batch, device, channels_last=self.channels_last))
                 if index >= sampler.own:

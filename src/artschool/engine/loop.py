@@ -10,18 +10,19 @@ from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.due import Outcome, look, perform_due
+from artschool.engine.ending import saved_at_a_signal
 from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
-from artschool.engine.run_folder import hold_folder, release_folder
+from artschool.engine.run_folder import check_folder, hold_folder, release_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import written_on_failure
-from artschool.engine.signals import StopFlag, stop_flag
+from artschool.engine.signals import noting, until_signal
 from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
 from artschool.engine.way_out import saved_on_failure
-from artschool.errors import NumericsError, Stopped
+from artschool.errors import NumericsError
 from artschool.storage.durable import remove_leftovers, write_file
 
 
@@ -31,7 +32,7 @@ def train(run: RunState) -> None:
         return None
     with (
         _alone_in_folder(run),
-        stop_flag() as flag,
+        noting(),
         written_on_failure(run),
         saved_on_failure(run),
         all_frozen(run.networks.values()),
@@ -39,14 +40,14 @@ def train(run: RunState) -> None:
         _write_config_files(run)
         while True:
             try:
-                return _train_to_end(run, flag)
+                return _train_to_end(run)
             except NumericsError as error:
                 if run.pending:  # A metric raised it: the training itself is sound.
                     raise
                 roll_back(run, error)
 
 
-def _train_to_end(run: RunState, flag: StopFlag) -> None:
+def _train_to_end(run: RunState) -> None:
     """Train from the current iteration to the last one, without rollbacks."""
     with ExitStack() as stack:
         for logger in run.loggers:
@@ -55,29 +56,22 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         run.saved_at = run.iteration if run.saved_at is None else run.saved_at
         for loader in run.loaders:
             stack.callback(loader.end_workers)
-        if run.pending:
-            look(run, Outcome())
-        for loader in run.loaders:
             loader.bad.note = run.note
             stack.callback(loader.bad.report)
-        batches = run.streams.iterations(run.iterations - run.iteration, run.device)
-        stack.callback(batches.close)
-        start = time.perf_counter() - run.seconds
-        while not run.is_finished:
-            run.undo.begin(run.iteration)
-            batch = next(batches)
-            stop = ranks.largest_soon(lambda: flag.exit_code)
-            outcome = Outcome(_train_once(run, batch))
-            run.seconds = time.perf_counter() - start
-            perform_due(run, outcome)
-            exit_code = stop()
-            if exit_code and run.iteration < run.iterations:
-                checkpoint.save_now(run)
-                raise Stopped(
-                    f"stopped after iteration {run.iteration}; a checkpoint is saved. "
-                    "To resume, run the same command again",
-                    exit_code,
-                )
+        with saved_at_a_signal(run):
+            if run.pending:
+                look(run, Outcome())
+            number = run.iterations - run.iteration
+            batches = run.streams.iterations(number, run.device)
+            stack.callback(batches.close)
+            start = time.perf_counter() - run.seconds
+            for batch in until_signal(_iterations(run, batches), number):
+                check_folder(run)
+                outcome = Outcome(_train_once(run, batch))
+                run.seconds = time.perf_counter() - start
+                perform_due(run, outcome)
+                if run.is_finished:
+                    break
         checkpoint.save_now(run)
         for warning in end_of_run_warnings(run):
             run.note(f"warning: {warning}")
@@ -87,6 +81,13 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
             f"This came up after iteration {iteration}, and training went on. All {run.iteration} iterations are saved"
         )
         raise error
+
+
+def _iterations(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict[str, Part]]:
+    """The batches. Until each of them has arrived, the state can be saved as it was before."""
+    while True:
+        run.undo.begin(run.iteration)
+        yield next(batches)
 
 
 @contextmanager
@@ -99,7 +100,8 @@ def _alone_in_folder(run: RunState) -> Iterator[None]:
     try:
         yield
     finally:
-        run.lock.is_training = False
+        if run.lock is not None:  # Another one, if the folder has been moved.
+            run.lock.is_training = False
         release_folder(run)
 
 

@@ -78,6 +78,27 @@ def lock_early(folder: Path) -> RunLock | None:
     return _lock(folder) if ranks.launched_processes() == 1 else None
 
 
+def check_folder(run: RunState) -> None:
+    """Report that the folder of a run that trains was moved or deleted. Fast: reads no file unless it was.
+
+    Then a new folder of the same name is locked, where checkpoints are written from now on.
+
+    Raises:
+        ResourceError: Another process has locked the folder, since this one was stopped for too long.
+    """
+    if run.lock is None or not run.lock.is_lost:
+        return
+    if taker := run.lock.taker():
+        raise ResourceError(f"{run.folder}: {taker}, has taken over the folder while this process did not respond")
+    run.note(
+        f"warning: {run.folder}: the run folder was moved or deleted while the run trains. What was in it is no longer "
+        "written to; checkpoints are written to a new folder of this name"
+    )
+    create_run_folder(run.folder)
+    run.lock = lock_folder(run.folder)
+    run.lock.is_training = True
+
+
 def release_folder(run: RunState) -> None:
     """Let other runs use the folder of a run that has trained."""
     run.known_checkpoints = run.store.numbers()

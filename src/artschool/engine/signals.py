@@ -1,39 +1,181 @@
-"""Turns SIGTERM and Ctrl-C into a flag, so that a run finishes its iteration and saves before it exits."""
+"""What the signals of this process ask for: to end at once, or between two iterations, where the state is whole."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, TypeVar
 
-EXIT_CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
+from artschool import ranks
+
+Item = TypeVar("Item")
+_END: Any = object()
+
+ENDING = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGXCPU,
+)
+"""The signals that end a run: Ctrl-C, and those of batch systems, terminals and limits."""
+PATIENCE_S = 5.0
+"""Seconds for which a wait for data continues after a signal."""
 
 
-class StopFlag:
-    """Holds the exit code of the signal that arrived; 0 if none has."""
+class Interrupted(KeyboardInterrupt):
+    """A signal ends what this process does. All code that lets Ctrl-C through lets it through.
 
-    def __init__(self) -> None:
-        self.exit_code = 0
+    Attributes:
+        number: The signal.
+        is_agreed: Whether all processes raise it at the same point.
+    """
+
+    def __init__(self, number: int, *, is_agreed: bool = False) -> None:
+        super().__init__(f"{name_of(number)}: stopped; nothing was trained since the last checkpoint")
+        self.number = number
+        self.is_agreed = is_agreed
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of a command that this ends."""
+        return exit_code_of(self.number)
+
+
+def name_of(number: int) -> str:
+    """`SIGTERM`, or `Ctrl-C`."""
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
+def exit_code_of(number: int) -> int:
+    """130 after Ctrl-C. 143 after every other signal, so that a batch system can look for one code to start again."""
+    return 130 if number == signal.SIGINT else 143
+
+
+class _Handler:
+    """Handles the signals.
+
+    Attributes:
+        number: The first signal that has arrived. 0: none has.
+        is_patient: Whether the signals are only noted, for `until_signal`.
+        is_waiting: Whether the main thread waits for data, and its state is whole.
+    """
+
+    def __init__(self, *, is_patient: bool) -> None:
+        self.number = 0
+        self.is_patient = is_patient
+        self.is_waiting = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal. A second Ctrl-C raises KeyboardInterrupt immediately."""
-        if number == signal.SIGINT and self.exit_code == 130:
+        """Handle a signal. A second Ctrl-C raises KeyboardInterrupt at once; other repetitions change nothing."""
+        if number == signal.SIGINT and self.number == signal.SIGINT:
             raise KeyboardInterrupt
-        self.exit_code = self.exit_code or EXIT_CODES[signal.Signals(number)]
+        if self.number:
+            return
+        self.number = number
+        if not self.is_patient:
+            raise Interrupted(number)
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, 1)
+
+    def remind(self, number: int, frame: FrameType | None) -> None:
+        """End a wait for data that has lasted too long after a signal."""
+        if self.is_waiting and self.number:
+            raise Interrupted(self.number)
+
+
+_handler = _Handler(is_patient=True)
+"""That of the process, as it has one process group. Without `interrupting` and `noting`, it hears nothing."""
 
 
 @contextmanager
-def stop_flag() -> Iterator[StopFlag]:
-    """Handle the signals inside the context. Outside the main thread, signals are not handled."""
-    flag = StopFlag()
-    if threading.current_thread() is not threading.main_thread():
-        yield flag
-        return
-    original = {number: signal.signal(number, flag) for number in EXIT_CODES}
+def interrupting() -> Iterator[None]:
+    """Raise Interrupted when a signal arrives."""
+    with _handled_by(_Handler(is_patient=False)):
+        yield
+
+
+@contextmanager
+def noting() -> Iterator[None]:
+    """Note the signals, for `until_signal`."""
+    handler = _Handler(is_patient=True)
+    with _handled_by(handler):
+        original = _set(signal.SIGALRM, handler.remind)
+        try:
+            yield
+        finally:
+            if original is not None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, original)
+
+
+@contextmanager
+def _handled_by(handler: _Handler) -> Iterator[None]:
+    global _handler  # noqa: PLW0603  # global, like the signals of a process
+    before, _handler = _handler, handler
+    # A program that is to outlive its terminal is started with SIGHUP ignored, as by nohup.
+    numbers = [n for n in ENDING if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    original = {number: found for number in numbers if (found := _set(number, handler)) is not None}
     try:
-        yield flag
+        yield
     finally:
-        for number, handler in original.items():
-            signal.signal(number, handler)
+        _handler = before
+        if not before.is_patient:
+            before.number = before.number or handler.number
+        for number, function in original.items():
+            signal.signal(number, function)
+
+
+def _set(number: signal.Signals, function: Callable[[int, FrameType | None], None]) -> Any:
+    """Set the handler of a signal. Returns the one before, or None where signals cannot be handled."""
+    return signal.signal(number, function) if _is_main_thread() else None
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+@contextmanager
+def waiting() -> Iterator[None]:
+    """A wait for data while the state of the run is whole. Some seconds after a signal, it raises Interrupted."""
+    handler = _handler
+    handler.is_waiting = _is_main_thread()
+    try:
+        yield
+    finally:
+        handler.is_waiting = False
+
+
+def waited(items: Iterator[Item]) -> Generator[Item]:
+    """The items, each of which `waiting` waits for."""
+    while True:
+        with waiting():
+            item = next(items, _END)
+        if item is _END:
+            return
+        yield item
+
+
+def until_signal(items: Iterator[Item], rounds: int) -> Generator[Item]:
+    """The items, until a signal has arrived in any process.
+
+    All processes stop after equally many. They compare their signals when an item arrives, and read the result when the
+    next one is asked for, so that nobody waits.
+
+    Args:
+        rounds: Number of items that the process with the most items has. Another one may have fewer.
+
+    Raises:
+        Interrupted: A signal has arrived.
+    """
+    for _ in range(rounds):
+        item = next(items, _END)
+        heard = ranks.largest_soon(lambda: _handler.number)
+        if item is not _END:
+            yield item
+        if number := heard():
+            raise Interrupted(number, is_agreed=True)

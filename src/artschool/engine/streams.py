@@ -14,6 +14,7 @@ from artschool.config.streams import key_in
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, RankSampler
 from artschool.data.seeds import kept_rng
+from artschool.engine.signals import waiting
 
 
 class Part(NamedTuple):
@@ -76,15 +77,20 @@ class Streams:
                 stop = None if name in self.taken else stream.given + number
                 self._open[name] = stack.enter_context(closing(stream.load(stream.given, stop, device)))
             for _ in range(number):
-                yield self._next(self.fed)
+                with waiting():
+                    loaded = self._load(self.fed)
+                yield self._parts(loaded)
 
     def take(self, names: Iterable[str]) -> dict[str, Part]:
         """Fresh batches inside an iteration, whose random numbers stay what they are."""
         with kept_rng():
-            return self._next(names)
+            return self._parts(self._load(names))
 
-    def _next(self, names: Iterable[str]) -> dict[str, Part]:
-        parts = {name: self.by_name[name].part(next(self._open[name])) for name in names}
+    def _load(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        return {name: next(self._open[name]) for name in names}
+
+    def _parts(self, loaded: Mapping[str, Mapping[str, Any]]) -> dict[str, Part]:
+        parts = {name: self.by_name[name].part(batch) for name, batch in loaded.items()}
         for name in parts:  # Only now: if one cannot be read, a checkpoint has the position before all of them.
             self.by_name[name].given += 1
         return parts

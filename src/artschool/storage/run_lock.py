@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import secrets
 import socket
+import threading
 import time
 import weakref
 from contextlib import suppress
@@ -14,11 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from artschool.errors import ResourceError
-from artschool.storage.durable import translate_disk_errors
+from artschool.storage.durable import temporary_path, translate_disk_errors
+from artschool.storage.processes import start_of
 
 FILE = "run.lock"
 READS = 10
 """How often the file of another run is read again while it is incomplete."""
+BEAT_S = 10.0
+"""Seconds between two touches of the file by its owner."""
+STALE_S = 30.0
+"""Seconds without a touch after which a process of another host no longer has the lock."""
 
 _held: weakref.WeakValueDictionary[Path, RunLock] = weakref.WeakValueDictionary()
 """The locks of this process by folder."""
@@ -28,21 +35,66 @@ class RunLock:
     """The lock of this process on a folder. It ends with the last reference to it, or with the process.
 
     The system locks the open file `run.lock` and unlocks it when the process ends for any reason. The file contains
-    process id, host and start, and is deleted at the end; one that is left by a killed process does no harm. Where the
-    file system cannot lock files, a process that the file names and that is not known to have ended has the lock.
+    process id, host and start, and is deleted at the end; one that is left by a killed process does no harm.
+
+    Some file systems lock no files, or only for the processes of one host. Therefore the process that the file names
+    has the lock as well, as long as it runs. One of another host cannot be asked: it touches the file every `BEAT_S`
+    seconds, and has lost the lock after `STALE_S` seconds without that.
 
     Attributes:
         is_training: Whether a run of this process is training in the folder.
+        folder: The folder.
     """
 
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, folder: Path, descriptor: int, content: bytes) -> None:
         self.is_training = False
+        self.folder = folder
         self.descriptor = descriptor
-        weakref.finalize(self, _release, path, descriptor, os.getpid())
+        self._beat = _Beat(folder / FILE, content)
+        threading.Thread(target=self._beat.run, name="run.lock", daemon=True).start()
+        weakref.finalize(self, _release, self._beat, descriptor, os.getpid())
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the file is gone or names another process, as its last touch has found. Reads no file."""
+        return self._beat.is_lost
+
+    def taker(self) -> str:
+        """The process that the file names now, in words. "": the file does not exist."""
+        with suppress(OSError):
+            return _named(json.loads((self.folder / FILE).read_bytes())) or "another process"
+        return ""
+
+
+class _Beat:
+    """Touches the file of a lock, in a thread, as long as it has its content."""
+
+    def __init__(self, path: Path, content: bytes) -> None:
+        self.path, self.content = path, content
+        self.is_lost = False
+        self.end = threading.Event()
+
+    def run(self) -> None:
+        """Touch the file until the end or the loss."""
+        while not (self.is_lost or self.end.wait(BEAT_S)):
+            try:
+                self.is_lost = not self.is_own()
+                if not self.is_lost:
+                    os.utime(self.path)
+            except FileNotFoundError:
+                self.is_lost = not self.end.is_set()
+            except OSError:
+                continue  # The disk does not respond, which proves nothing.
+
+    def is_own(self) -> bool:
+        """Whether the file has the content that this process has written."""
+        return self.path.read_bytes() == self.content
 
 
 def lock_folder(folder: Path) -> RunLock:
     """Lock a folder. Further calls of this process for the same folder return the same lock.
+
+    Waits for up to `STALE_S` seconds if the last owner of the lock is a process of another host that may have ended.
 
     Args:
         folder: An existing folder.
@@ -52,17 +104,18 @@ def lock_folder(folder: Path) -> RunLock:
     """
     key = folder.resolve()
     lock = _held.get(key)
-    if lock is None:
+    if lock is None or lock.is_lost:
         path = key / FILE
+        own = {"pid": os.getpid(), "host": socket.gethostname(), "start": _now(), "process": start_of(os.getpid())}
+        content = json.dumps({**own, "lock": secrets.token_hex(4)}).encode()  # Unlike those of earlier locks.
         with translate_disk_errors(folder / FILE, 0):
             descriptor = _open(path)
             while not _locks(descriptor, path, folder):
                 os.close(descriptor)
                 descriptor = _open(path)
-            own = {"pid": os.getpid(), "host": socket.gethostname(), "start": _now()}
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(own).encode(), 0)
-        lock = _held[key] = RunLock(path, descriptor)
+            os.pwrite(descriptor, content, 0)
+        lock = _held[key] = RunLock(key, descriptor, content)
     return lock
 
 
@@ -72,23 +125,60 @@ def _open(path: Path) -> int:
 
 def _locks(descriptor: int, path: Path, folder: Path) -> bool:
     """Lock an open file. False: its owner has just deleted it."""
+    owner: dict[str, Any] = {}
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        message = _in_use(folder, _owner(descriptor))
-        os.close(descriptor)
-        raise ResourceError(message) from None
+        is_free, owner = False, _owner(descriptor, READS)
     except OSError:  # The file system cannot lock files.
-        owner = _owner(descriptor, reads=1)
-        if owner and not _has_ended(owner):
-            os.close(descriptor)
-            raise ResourceError(f"{_in_use(folder, owner)}. If it has ended, delete {folder / FILE}") from None
+        is_free = _is_left(descriptor, path, is_locked=False)
+    else:
+        is_free = _is_left(descriptor, path, is_locked=True)
+    if not is_free:
+        message = _in_use(folder, owner or _owner(descriptor))
+        os.close(descriptor)
+        raise ResourceError(message)
     with suppress(FileNotFoundError):
         return os.fstat(descriptor).st_ino == path.stat().st_ino
     return False
 
 
-def _owner(descriptor: int, reads: int = READS) -> dict[str, Any]:
+def _is_left(descriptor: int, path: Path, *, is_locked: bool) -> bool:
+    """Whether no process that the file names has the lock any more.
+
+    Args:
+        is_locked: Whether the system has locked the file, which no other process of this host has then.
+    """
+    owner = _owner(descriptor)
+    if owner.get("host") == socket.gethostname():
+        return is_locked or _has_ended(owner)
+    return not owner or not _is_touched(path)
+
+
+def _is_touched(path: Path) -> bool:
+    """Whether a process of another host touches the file. Its clock and that of this host may differ."""
+    with suppress(FileNotFoundError):
+        last = path.stat().st_mtime
+        deadline = time.monotonic() + STALE_S - max(_time_at(path) - last, 0)
+        while time.monotonic() < deadline:
+            time.sleep(0.2)
+            with path.open("rb") as file:  # NFS looks at the server when a file is opened.
+                if os.fstat(file.fileno()).st_mtime != last:
+                    return True
+    return False
+
+
+def _time_at(path: Path) -> float:
+    """The time of the file system, which dates the files."""
+    probe = temporary_path(path, "tmp")
+    try:
+        probe.touch()
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def _owner(descriptor: int, reads: int = 1) -> dict[str, Any]:
     for attempt in range(reads):
         time.sleep(0.02 * bool(attempt))  # The owner has locked the file and is about to write it.
         with suppress(ValueError, RecursionError):
@@ -99,37 +189,43 @@ def _owner(descriptor: int, reads: int = READS) -> dict[str, Any]:
 
 
 def _in_use(folder: Path, owner: dict[str, Any]) -> str:
-    who = (
-        "process {pid} on {host}, started {start}".format_map(owner) if {"pid", "host", "start"} <= owner.keys() else ""
-    )
     return (
-        f"{folder}: in use by {who or 'another process'}. "
+        f"{folder}: in use by {_named(owner) or 'another process'}. "
         "Fix: stop it or wait for its end, or choose another folder with --run-dir"
     )
 
 
+def _named(owner: dict[str, Any]) -> str:
+    known = {"pid", "host", "start"} <= owner.keys()
+    return "process {pid} on {host}, started {start}".format_map(owner) if known else ""
+
+
 def _has_ended(owner: dict[str, Any]) -> bool:
-    """Whether a process has ended for certain. Processes of other hosts cannot be asked."""
-    if owner.get("host") != socket.gethostname() or not isinstance(owner.get("pid"), int):
-        return False
+    """Whether a process of this host has ended."""
+    process = owner.get("pid")
+    if not isinstance(process, int) or process == os.getpid():
+        return True
     try:
-        os.kill(owner["pid"], 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return True
-    except OSError:
-        return False
-    return bool(owner["pid"] == os.getpid())
+    except OSError:  # That of another user.
+        pass
+    start = owner.get("process")
+    return bool(start) and start_of(process) != start
 
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _release(path: Path, descriptor: int, process: int) -> None:
+def _release(beat: _Beat, descriptor: int, process: int) -> None:
     if os.getpid() != process:
         return  # A forked process, which has closed the file already.
+    beat.end.set()
     with suppress(OSError):
-        path.unlink()
+        if beat.is_own():
+            beat.path.unlink()
     os.close(descriptor)
 
 

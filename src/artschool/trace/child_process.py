@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +14,9 @@ from typing import Any, TypeVar, cast
 
 import torch
 
+from artschool.engine.signals import ENDING
 from artschool.errors import ArtschoolError, ResourceError
+from artschool.storage.processes import end_with_parent
 
 Value = TypeVar("Value")
 
@@ -45,7 +48,7 @@ def in_child_process(function: Callable[[], Value]) -> Iterator[Callable[[], Val
         return
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(function, sender))
+    process = context.Process(target=_answer, args=(os.getpid(), function, sender))
     process.start()
     sender.close()
     try:
@@ -68,8 +71,10 @@ def _received(process: BaseProcess, receiver: Connection) -> Any:
     return answer
 
 
-def _answer(function: Callable[[], Any], sender: Connection) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both processes; the parent ends this one.
+def _answer(parent: int, function: Callable[[], Any], sender: Connection) -> None:
+    for number in ENDING:  # They may reach both processes; the parent ends this one.
+        signal.signal(number, signal.SIG_IGN)
+    end_with_parent(parent)
     torch.set_num_threads(1)  # The threads of the parent do not exist here.
     try:
         sender.send(function())

@@ -1,0 +1,225 @@
+"""Real signals at every point of a run: it saves what it has trained, and ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from artschool.engine import signals
+from artschool.engine.run_state import RunState
+from artschool.engine.signals import ENDING, Interrupted, interrupting
+from artschool.errors import Stopped
+from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.processes import start_of
+from tests.engine.ending_parts import PLUGINS
+from tests.engine.test_ranks import launch
+from tests.engine.test_resume import StopAfter
+from tests.engine.toy_run import Recorder, fingerprint, load, recorded, write
+
+LONG = ("train.iterations=20", "checkpoint.every=1000", "log.every=1000")
+SLOW_EVALUATION = (
+    *LONG,
+    PLUGINS,
+    "data.val={type: ending_pairs, length: 40, batch_size: 2, seconds: 0.5}",
+    "evaluate.held_out.every=7",
+)
+HANGING = (*LONG, PLUGINS, "data.train={type: ending_pairs, length: 40, batch_size: 8, hangs_at: 30, workers: 1}")
+
+
+def send_when(is_time: Callable[[], bool], number: int) -> None:
+    """Send a signal to this process as soon as something is the case."""
+
+    def wait() -> None:
+        deadline = time.monotonic() + 60
+        while not is_time() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        os.kill(os.getpid(), number)
+
+    Thread(target=wait, daemon=True).start()
+
+
+class SignalAfter(Recorder):
+    """Sends a signal as soon as an iteration has finished and something slow has begun."""
+
+    def __init__(self, iteration: int, number: int, delay: float = 0.2) -> None:
+        super().__init__()
+        self._iteration, self._number, self._delay = iteration, number, delay
+
+    def advance(self, run: RunState) -> None:
+        if run.iteration == self._iteration:
+            start = time.monotonic()
+            send_when(lambda: time.monotonic() - start > self._delay, self._number)
+
+
+@pytest.mark.parametrize("number", ENDING)
+def test_every_signal_ends_the_iteration_and_saves_it(tmp_path: Path, number: signal.Signals) -> None:
+    handlers = {each: signal.getsignal(each) for each in ENDING}
+    run = load(tmp_path, *LONG, "evaluate={}")
+    run.loggers = [StopAfter(3, number)]
+    with pytest.raises(Stopped) as error:
+        run.train()
+    name = "Ctrl-C" if number == signal.SIGINT else number.name
+    assert str(error.value) == (
+        f"{name}: stopped after iteration 3; a checkpoint is saved. To resume, run the same command again"
+    )
+    assert error.value.exit_code == (130 if number == signal.SIGINT else 143)
+    assert run.store.numbers() == [3]
+    assert {each: signal.getsignal(each) for each in ENDING} == handlers
+
+
+def test_a_run_that_ignores_sighup_outlives_its_terminal(tmp_path: Path) -> None:
+    original = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As nohup does.
+    try:
+        run = load(tmp_path, *LONG, "evaluate={}")
+        run.loggers = [StopAfter(3, signal.SIGHUP)]
+        assert run.train().iteration == 20
+    finally:
+        signal.signal(signal.SIGHUP, original)
+
+
+def test_a_signal_is_heard_between_the_batches_of_an_evaluation(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    quick = [option.replace("seconds: 0.5", "seconds: 0") for option in SLOW_EVALUATION]
+    whole = load(tmp_path / "whole", *quick)
+    recorded(whole)
+    expected = fingerprint(whole.train())
+    run = load(tmp_path, *SLOW_EVALUATION)
+    run.loggers = [SignalAfter(7, signal.SIGTERM)]
+    start = time.monotonic()
+    with pytest.raises(Stopped, match="SIGTERM: stopped after iteration 7; a checkpoint is saved"):
+        run.train()
+    assert time.monotonic() - start < 10  # The evaluation takes 20 seconds.
+    assert run.store.numbers() == [7]
+    again = load(tmp_path, *quick)
+    recorder = recorded(again)
+    assert fingerprint(again.train()) == expected
+    # The evaluation of which the signal was a part runs again.
+    assert [record["iteration"] for record in recorder.records if "held_out/psnr" in record] == [6, 13, 19]
+
+
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_a_signal_ends_the_wait_for_a_worker_that_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    monkeypatch.setattr(signals, "PATIENCE_S", 0.3)
+    options = [option.replace("data.train", f"data.{part}") for option in HANGING]
+    run = load(tmp_path, *options, "data.train.shuffle=false", "evaluate.held_out.every=2")
+    run.loggers = [SignalAfter(3 if part == "train" else 2, signal.SIGTERM)]
+    start = time.monotonic()
+    finished = 3 if part == "train" else 2
+    with pytest.raises(Stopped, match=f"SIGTERM: stopped after iteration {finished}; a checkpoint is saved"):
+        run.train()
+    assert time.monotonic() - start < 10
+    assert run.store.numbers() == [finished]
+    assert run.streams.given == {"train": finished}
+
+
+def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
+    run = load(tmp_path, *LONG, "checkpoint.every=2", "evaluate={}")
+
+    class Twice(Recorder):
+        def advance(self, run: RunState) -> None:
+            if run.iteration == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
+
+    run.loggers = [Twice()]
+    with pytest.raises(KeyboardInterrupt) as error:
+        run.train()
+    assert type(error.value) is KeyboardInterrupt
+    assert run.store.numbers() == [2]
+    assert load(tmp_path, *LONG, "checkpoint.every=2", "evaluate={}").iteration == 2
+
+
+def test_a_signal_while_the_run_is_built_ends_it_at_once(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    send_when(mark.exists, signal.SIGUSR1)
+    start = time.monotonic()
+    with pytest.raises(Interrupted, match=r"^SIGUSR1: stopped; nothing was trained since") as error, interrupting():
+        load(tmp_path, PLUGINS, f"networks.gen={{type: ending_generator, mark: {mark}, build: 60}}")
+    assert error.value.exit_code == 143
+    assert time.monotonic() - start < 10
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_signal_in_the_trace_ends_its_process_too(tmp_path: Path) -> None:
+    """Over five seconds: a process imports torch."""
+    mark = tmp_path / "mark"
+    file = write(tmp_path, PLUGINS, f"networks.gen={{type: ending_generator, mark: {mark}, call: 60}}")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "artschool", "train", str(file), "--run-dir", str(tmp_path / "run")],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=10)
+    assert (process.returncode, output.splitlines()[-1]) == (
+        143,
+        "SIGTERM: stopped; nothing was trained since the last checkpoint",
+    )
+    assert not start_of(int(child))
+
+
+def ranks_of(launcher: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()]
+
+
+def wait_until(is_time: Callable[[], object], limit_s: float = 60) -> None:
+    deadline = time.monotonic() + limit_s
+    while not is_time():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+def test_processes_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None:
+    """Over five seconds: three processes import torch."""
+    file = write(tmp_path, *LONG, "train.iterations=1000000", "evaluate={}", "log.every=1")
+    launcher = launch(tmp_path, file, 2, "--no-trace")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    wait_until(lambda: metrics.exists() and metrics.read_text())
+    processes = ranks_of(launcher.pid)
+    assert len(processes) == 2
+    launcher.kill()
+    output, _ = launcher.communicate(timeout=30)  # Until no process has the pipe.
+    wait_until(lambda: not any(start_of(process) for process in processes), 10)
+    (number,) = CheckpointStore(tmp_path / "run" / "checkpoints").numbers()
+    assert f"SIGTERM: stopped after iteration {number}; a checkpoint is saved" in output
+    assert len(metrics.read_text().splitlines()) == number
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
+@pytest.mark.parametrize("slow", ["evaluation", "worker of rank 0", "worker of rank 1"])
+def test_every_signal_to_the_launcher_saves_within_ten_seconds(tmp_path: Path, number: int, slow: str) -> None:
+    """Runs in the soak: three processes import torch, fifteen times.
+
+    torchrun passes on SIGHUP and SIGQUIT, and dies of the others. If the worker of another rank than 0 hangs, rank 0 is
+    in the middle of an iteration, and has nothing to save.
+    """
+    options = SLOW_EVALUATION if slow == "evaluation" else HANGING
+    if slow == "worker of rank 0":
+        options = tuple(option.replace("hangs_at: 30", "hangs_at: 25") for option in HANGING)
+    launcher = launch(tmp_path, write(tmp_path, *options, "log.every=1", "data.train.shuffle=false"), 2, "--no-trace")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    finished = 7 if slow == "evaluation" else 3
+    wait_until(lambda: metrics.exists() and len(metrics.read_text().splitlines()) == finished - (slow == "evaluation"))
+    time.sleep(2)
+    start = time.monotonic()
+    launcher.send_signal(number)
+    output, _ = launcher.communicate(timeout=30)
+    assert time.monotonic() - start < 10, output
+    saved = [] if slow == "worker of rank 1" else [finished]
+    assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == saved, output

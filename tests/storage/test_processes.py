@@ -1,0 +1,76 @@
+"""A child that ends with its parent, however that ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from artschool.storage.processes import boot, start_of
+
+PARENT = """
+import os, signal, sys, time
+from artschool.storage.processes import end_with_parent
+
+parent = os.getpid()
+child = os.fork()
+if not child:
+    if sys.argv[1] == "late":
+        os.kill(parent, signal.SIGKILL)
+        while os.getppid() == parent:
+            time.sleep(0.001)
+    print(os.getpid(), flush=True)
+    end_with_parent(parent)
+    print("is ready", flush=True)
+signal.pause()
+"""
+
+
+def start(when: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-c", PARENT, when], stdout=subprocess.PIPE, text=True)
+
+
+def has_ended(process: int, limit_s: float = 10) -> bool:
+    deadline = time.monotonic() + limit_s
+    while start_of(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_a_child_ends_when_its_parent_is_killed() -> None:
+    with start("soon") as parent:
+        assert parent.stdout is not None
+        child = int(parent.stdout.readline())
+        assert parent.stdout.readline() == "is ready\n"
+        assert start_of(child)
+        parent.kill()
+        assert has_ended(child)
+
+
+def test_a_child_whose_parent_has_ended_before_ends_at_once() -> None:
+    with start("late") as parent:
+        parent.wait()
+        assert parent.stdout is not None
+        assert has_ended(int(parent.stdout.readline()))
+        assert parent.stdout.read() == ""
+
+
+def test_a_process_is_told_from_a_later_one_by_its_start() -> None:
+    assert start_of(os.getpid()) == start_of(os.getpid()) != start_of(os.getppid())
+    assert start_of(os.getpid()).startswith(boot())
+    assert len(boot()) == len(Path("/proc/sys/kernel/random/uuid").read_text().strip())
+    assert start_of(2**31) == ""
+
+
+def test_a_process_that_nobody_has_waited_for_has_ended() -> None:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    try:
+        assert has_ended(process.pid)
+        os.kill(process.pid, signal.SIG_DFL)  # Its id still exists.
+    finally:
+        process.wait()
