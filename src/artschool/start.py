@@ -140,6 +140,7 @@ def _build_run(
         _trace(checked, folder, report)
     run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=report)
     run.lock = lock
+    run.config_file, run.overrides = path.absolute(), overrides
     run.remember_built()
     compile_networks(checked, run, report)
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):

@@ -11,6 +11,7 @@ from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.due import Outcome, SavedOnFailure, look, perform_due
 from artschool.engine.freeze import all_frozen
+from artschool.engine.incidents import Recorded
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
@@ -58,7 +59,8 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         start = time.perf_counter() - run.seconds
         for batch in _guarded(run, batches):
             stop = ranks.largest_soon(lambda: flag.exit_code)
-            outcome = Outcome(_train_once(run, batch))
+            with Recorded(run, batch):
+                outcome = Outcome(_train_once(run, batch))
             run.seconds = time.perf_counter() - start
             perform_due(run, outcome)
             exit_code = stop()

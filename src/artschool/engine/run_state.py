@@ -72,6 +72,8 @@ class RunState:
         iterations: Total number of iterations.
         config: The resolved config as plain values. `${env:...}` is not replaced.
         config_texts: Files to write to the run folder: name to text.
+        config_file: The config file. None: the run was not made of a file.
+        overrides: The overrides of the config file.
         iteration: Number of finished iterations.
         seconds: Training time so far, including the time before a resume.
         streams: The data that the steps train on.
@@ -122,6 +124,8 @@ class RunState:
     partly_saved: Mapping[str, Saved] = field(default_factory=dict)
     unsaved: dict[str, Unsaved] = field(init=False, default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
+    config_file: Path | None = None
+    overrides: Sequence[str] = ()
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)
