@@ -33,6 +33,7 @@ from artschool.trace.child_process import run_in_child_process
 from artschool.trace.trace import trace
 
 Report = Callable[[str], None]
+SOUND_FIX = "Fix: resume from an earlier checkpoint with --resume, in another folder with --run-dir"
 
 
 def load(
@@ -192,6 +193,8 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
         _report_resume(run, f"{resume}, a checkpoint of DL-Art-School", restore_old(run, chosen), report)
         return
     loaded = load_chosen(chosen, mapped=is_sharded(run))
+    if loaded.manifest.non_finite:
+        report(f"warning: {loaded.path}: {loaded.manifest.non_finite}. {SOUND_FIX}")
     _report_resume(run, str(loaded.path), restore(run, loaded), report)
 
 

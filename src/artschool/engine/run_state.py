@@ -72,6 +72,7 @@ class RunState:
         iterations: Total number of iterations.
         config: The resolved config as plain values. `${env:...}` is not replaced.
         config_texts: Files to write to the run folder: name to text.
+        skipping: The steps whose updates were skipped before the last log point.
         config_file: The config file. None: the run was not made of a file.
         overrides: The overrides of the config file.
         iteration: Number of finished iterations.
@@ -124,6 +125,7 @@ class RunState:
     partly_saved: Mapping[str, Saved] = field(default_factory=dict)
     unsaved: dict[str, Unsaved] = field(init=False, default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
+    skipping: set[str] = field(default_factory=set)
     config_file: Path | None = None
     overrides: Sequence[str] = ()
     update_hooks: list[Callable[..., Any]] = field(init=False)

@@ -45,7 +45,10 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description of a checkpoint. `iteration` is the number of finished iterations, `time` is UTC."""
+    """The description of a checkpoint. `iteration` is the number of finished iterations, `time` is UTC.
+
+    `non_finite` names what contains NaN or infinity; empty if nothing does.
+    """
 
     schema: int
     iteration: int
@@ -54,6 +57,7 @@ class Manifest:
     versions: dict[str, str]
     time: str
     files: dict[str, FileRecord]
+    non_finite: str = ""
 
 
 @dataclass(frozen=True)
@@ -155,6 +159,15 @@ def read_state(path: Path) -> tuple[Manifest, dict[str, Any]]:
     if hashlib.sha256(data).hexdigest() != manifest.files[STATE].sha256:
         raise CheckpointError(f"{path / STATE}: damaged: its SHA-256 differs from the one in the manifest")
     return manifest, decode_state(data)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the checkpoint in a folder, whose files are not verified.
+
+    Raises:
+        CheckpointError: The manifest is missing or damaged.
+    """
+    return _read_manifest(path / MANIFEST)
 
 
 def foreign_entry(path: Path) -> str | None:

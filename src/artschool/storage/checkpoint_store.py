@@ -11,7 +11,7 @@ import os
 import platform
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -56,6 +56,7 @@ class CheckpointStore:
         *,
         config_hash: str,
         world_size: int,
+        non_finite: str = "",
         others: Callable[[Path], Mapping[str, FileRecord]] = lambda folder: {},
     ) -> Path:
         """Write a checkpoint. When this returns, it is on the disk and survives a power failure.
@@ -68,6 +69,7 @@ class CheckpointStore:
             state: Values that JSON can represent, and NaN and infinities. Tuples are loaded as lists.
             config_hash: Hash of the resolved config.
             world_size: Number of processes.
+            non_finite: What contains NaN or infinity. Empty: nothing does.
             others: Lets other processes write files into the folder, and returns their records.
 
         Returns:
@@ -84,7 +86,7 @@ class CheckpointStore:
             records |= others(temporary)
             with durable.translate_disk_errors(self._target(number), 0):
                 durable.fault_point("before_manifest")
-            manifest = _describe(number, records, config_hash, world_size)
+            manifest = _describe(number, records, config_hash, world_size, non_finite)
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
         self._damaged.discard(number)
         self._saved = number
@@ -174,7 +176,8 @@ class CheckpointStore:
     def rotate(self, keep: Collection[int], *, keep_last: int) -> list[int]:
         """Delete the checkpoints that are older than the newest `keep_last`, except those in `keep`.
 
-        The checkpoint that this store saved last is never deleted. Checkpoints known to be damaged do not count among
+        The checkpoint that this store saved last is never deleted, and neither is the newest one without NaN or
+        infinity. Checkpoints known to be damaged do not count among
         the newest. A folder that contains other files is not deleted.
 
         Args:
@@ -193,9 +196,18 @@ class CheckpointStore:
             durable.fault_point("before_rotate")
         numbers, folders = self.numbers(), self._folders()
         newest = [number for number in numbers if number not in self._damaged][-keep_last:]
-        kept = {*newest, *keep, self._saved}
+        kept = {*newest, *keep, self._saved, self._newest_sound(numbers)}
         old = [number for number in numbers if newest and number < newest[0] and number not in kept]
         return [number for number in old if self._delete(folders[number])]
+
+    def _newest_sound(self, numbers: Sequence[int]) -> int | None:
+        """The newest checkpoint that contains no NaN and no infinity, as far as its manifest can be read."""
+        for number in reversed(numbers):
+            if number not in self._damaged:
+                with suppress(CheckpointError):
+                    if not checkpoint_files.read_manifest(self.path(number)).non_finite:
+                        return number
+        return None
 
     def clean(self) -> None:
         """Remove temporary folders of interrupted saves; restore a checkpoint whose replacement is incomplete.
@@ -331,7 +343,9 @@ def _write(path: Path, data: Sequence[memoryview]) -> FileRecord:
     return FileRecord(sum(part.nbytes for part in data), digest.hexdigest())
 
 
-def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world_size: int) -> Manifest:
+def _describe(
+    number: int, files: dict[str, FileRecord], config_hash: str, world_size: int, non_finite: str
+) -> Manifest:
     versions = {
         "artschool": version("artschool"),
         "torch": torch.__version__,
@@ -345,6 +359,7 @@ def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world
         versions={name: str(text) for name, text in versions.items()},
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         files=files,
+        non_finite=non_finite,
     )
 
 
