@@ -33,6 +33,7 @@ from artschool.trace.child_process import run_in_child_process
 from artschool.trace.trace import trace
 
 Report = Callable[[str], None]
+SOUND_FIX = "Fix: resume from an earlier checkpoint with --resume, in another folder with --run-dir"
 
 
 def load(
@@ -140,6 +141,7 @@ def _build_run(
         _trace(checked, folder, report)
     run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=report)
     run.lock = lock
+    run.config_file, run.overrides = path.absolute(), overrides
     run.remember_built()
     compile_networks(checked, run, report)
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):
@@ -191,6 +193,8 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
         _report_resume(run, f"{resume}, a checkpoint of DL-Art-School", restore_old(run, chosen), report)
         return
     loaded = load_chosen(chosen, mapped=is_sharded(run))
+    if loaded.manifest.non_finite:
+        report(f"warning: {loaded.path}: {loaded.manifest.non_finite}. {SOUND_FIX}")
     _report_resume(run, str(loaded.path), restore(run, loaded), report)
 
 

@@ -115,7 +115,7 @@ def test_a_rollback_goes_on_with_new_batches_of_every_stream(tmp_path: Path) -> 
     bad = ("data.plain.length=60", "data.plain.bad=[12, 18]", "train.non_finite=rollback", "train.max_skips=2")
     run, recorder = trained(tmp_path, *bad, "steps.net.injectors.look_plain.in=x")
     # All three batches of the critic in iteration 2 are NaN. The run goes back to the checkpoint before it.
-    assert "Rolling back to the checkpoint after 2 iterations" in recorder.notes[0]
+    assert "Rolling back to the checkpoint after 2 iterations" in recorder.notes[-1]
     assert run.streams.given == {"train": 5, "plain": 15}
     assert numbers()[-10:] == [
         [118, 119], [120, 121], [122, 123], [12, 13, 14, 15], [12, 13, 14, 15],

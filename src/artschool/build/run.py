@@ -30,6 +30,7 @@ from artschool.data.loader import Loader
 from artschool.engine.decisions import NumberGate, gated
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
+from artschool.engine.kept_buffers import KeptBuffers
 from artschool.engine.meters import Meters
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
@@ -97,6 +98,8 @@ def build(
     for ema in emas.values():
         if ema.buffers == "own":
             ema.take_modes()
+    training_along = {ema.name: ema.module for ema in emas.values() if ema.buffers == "own"}
+    context.buffers = KeptBuffers(networks | binder.modules | training_along)
     return Run(
         sections=file,
         folder=folder,

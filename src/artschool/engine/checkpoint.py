@@ -22,6 +22,7 @@ from artschool.engine.background import copied
 from artschool.engine.checkpoint_state import ANOTHER, checked, inventory, is_of_kind
 from artschool.engine.meters import summed
 from artschool.engine.module_state import changed_buffers, tensors_of
+from artschool.engine.non_finite import find_non_finite
 from artschool.engine.optimizer_state import state_of
 from artschool.engine.restore_modules import MODULES, OPTIMIZERS, ModuleRestorer
 from artschool.engine.restore_optimizers import OptimizerRestorer, describe_optimizer
@@ -59,8 +60,9 @@ def save(run: RunState) -> None:
     sharded = is_sharded(run)
     if sharded and run.saver.group is None:
         run.saver.group = ranks.new_group()
+    problem = find_non_finite(run)
     with failing_together():
-        write = _prepare(run, gathered, optimizers) if sharded or ranks.is_main() else _nothing
+        write = _prepare(run, gathered, optimizers, problem) if sharded or ranks.is_main() else _nothing
     start_write(run, write)
 
 
@@ -103,8 +105,14 @@ def save_now(run: RunState) -> None:
         raise run.saver.refusals[-1]
 
 
-def _prepare(run: RunState, meters: Meters, optimizers: dict[str, Any]) -> Callable[[], None]:
-    """The write of a checkpoint of the run as it is now, or of the part of this process."""
+def _prepare(
+    run: RunState, meters: Meters, optimizers: dict[str, Any], problem: Callable[[], str]
+) -> Callable[[], None]:
+    """The write of a checkpoint of the run as it is now, or of the part of this process.
+
+    Args:
+        problem: Describes what is NaN or infinite.
+    """
     number, rotate = run.iteration, _rotation(run)
     tensors, state = capture(run, meters, optimizers)
     parts = Parts({file: tensors.pop(file) for file in [*tensors] if has_shards(tensors[file])})
@@ -121,8 +129,11 @@ def _prepare(run: RunState, meters: Meters, optimizers: dict[str, Any]) -> Calla
             state,
             config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
             world_size=ranks.world_size(),
+            non_finite=(non_finite := problem()),
             others=others,
         )
+        if non_finite:
+            run.note(f"warning: the checkpoint after {number} iterations is not sound: {non_finite}")
 
     def write() -> None:
         complete()

@@ -19,7 +19,7 @@ from artschool.engine.decisions import NumberGate
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.hooks import hooks
 from artschool.engine.micro_batches import MicroBatches
-from artschool.engine.non_finite import check_skipped_updates, non_finite_weights
+from artschool.engine.non_finite import check_skipped_updates, non_finite_weights, report_skipped_updates
 from artschool.engine.pictures import log_pictures
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_sharded
@@ -170,6 +170,7 @@ def _check_updates(run: RunState, outcome: Outcome) -> None:
     Raises:
         NumericsError: There were too many. The numbers have been logged.
     """
+    report_skipped_updates(run)
     try:
         check_skipped_updates(run)
     except NumericsError:

@@ -24,7 +24,7 @@ class Ema:
     """A frozen copy of a network that follows its weights: `ema = decay * ema + (1 - decay) * weights`.
 
     Floating-point parameters are averaged, and other parameters copied. Tensors are found by name, so the code of the
-    network may assign a new tensor to a buffer.
+    network may assign a new tensor to a buffer. Weights that are NaN or infinite are not averaged: the average stays.
 
     Source: Polyak and Juditsky 1992; the exponential form as in Tarvainen and Valpola 2017, arXiv:1703.01780, eq. 1.
 
@@ -87,7 +87,7 @@ class Ema:
                 the device: 1.0 if it skipped non-finite gradients, else 0.0. If all skipped, the average is unchanged.
         """
         self._match_if_changed()
-        skipped = _all_skipped(found_inf)
+        skipped = self._found_non_finite(_all_skipped(found_inf))
         self._follow(*self._groups, skipped)
         if self.offloaded is not None:
             self.offloaded.update(partial(self._follow_pairs, skipped), skipped)
@@ -116,6 +116,17 @@ class Ema:
             torch._foreach_copy_(averages, sources)
         if self.offloaded is not None:
             self.offloaded.update(torch._foreach_copy_, None)
+
+    def _found_non_finite(self, skipped: Tensor | None) -> Tensor | None:
+        """1.0 on the device if a weight is NaN or infinite or `skipped` is 1.0, else 0.0. None: nothing can look."""
+        for weights in self._weights.values():
+            found = weights[0].new_zeros((), dtype=torch.float32)
+            # GradScaler's kernel, with a scale of one: it finds them in one pass, and leaves the weights as they are.
+            torch._amp_foreach_non_finite_check_and_unscale_(weights, found, torch.ones_like(found))
+            skipped = found if skipped is None else torch.maximum(skipped, found)
+        if skipped is not None and self._is_sharded:
+            ranks.largest_in_place(skipped)
+        return skipped
 
     def _follow(
         self, fused: list[tuple[Tensors, Tensors]], lerped: tuple[Tensors, Tensors], skipped: Tensor | None
@@ -158,6 +169,12 @@ class Ema:
             if is_averaged or is_parameter or self.buffers != "own":
                 (self._source if is_averaged else self._copied).append(source)
                 (self._average if is_averaged else self._copies).append(average)
+        weights = [ranks.local(tensor) for tensor in found if isinstance(tensor, nn.Parameter)]
+        self._weights: dict[torch.dtype, list[Tensor]] = {}
+        for weight in weights:
+            if weight.is_floating_point() and weight.dtype.itemsize > 1:  # The kernel takes no others.
+                self._weights.setdefault(weight.dtype, []).append(weight)
+        self._is_sharded = any(map(ranks.is_sharded, found))
         self._watched = [*self._source, *self._copied, *(ranks.local(tensor) for _, tensor in large)]
         self._seen_layouts = _layouts(self._watched)
         self._groups = _groups(self._average, self._source, self.decay)
@@ -234,10 +251,10 @@ def _move(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | No
 
 
 def _lerp(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | None) -> None:
-    if skipped is None:
-        torch._foreach_lerp_(averages, sources, rate)
-    else:
-        torch._foreach_lerp_(averages, sources, [torch.rsub(skipped, rate, alpha=rate)] * len(averages))
+    if skipped is not None:  # A rate of 0 would not do: 0 times NaN is NaN.
+        stays = skipped > 0
+        sources = [torch.where(stays, average, source) for average, source in zip(averages, sources, strict=True)]
+    torch._foreach_lerp_(averages, sources, rate)
 
 
 def _layouts(tensors: Sequence[Tensor]) -> list[object]:

@@ -12,6 +12,7 @@ from artschool.engine import checkpoint
 from artschool.engine.due import Outcome, look, perform_due
 from artschool.engine.ending import saved_at_a_signal
 from artschool.engine.freeze import all_frozen
+from artschool.engine.incidents import Recorded
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
@@ -67,7 +68,8 @@ def _train_to_end(run: RunState) -> None:
             start = time.perf_counter() - run.seconds
             for batch in until_signal(_iterations(run, batches), number):
                 check_folder(run)
-                outcome = Outcome(_train_once(run, batch))
+                with Recorded(run, batch):
+                    outcome = Outcome(_train_once(run, batch))
                 run.seconds = time.perf_counter() - start
                 perform_due(run, outcome)
                 if run.is_finished:

@@ -25,7 +25,7 @@ def roll_back(run: RunState, error: NumericsError) -> None:
     settle(run)
     number = by_main(lambda: _checkpoint_to_restore(run))
     if number is None:
-        raise NumericsError(f"{error}; cannot roll back: no intact checkpoint") from error
+        raise NumericsError(f"{error}; cannot roll back: no intact checkpoint without NaN") from error
     position, count, given = run.iteration + run.data_offset, run.rollbacks + 1, run.streams.given
     path = by_main(lambda: run.store.path(number))
     checkpoint.restore(run, load_chosen(path, mapped=is_sharded(run)))
@@ -38,14 +38,15 @@ def roll_back(run: RunState, error: NumericsError) -> None:
 
 
 def _checkpoint_to_restore(run: RunState) -> int | None:
-    """The newest intact checkpoint, or an earlier one: one further back for each previous rollback, if it exists."""
+    """The newest intact checkpoint without NaN; for each previous rollback, one further back, if it exists."""
     intact = []
     for number in reversed([number for number in run.store.numbers() if number <= run.iteration]):
         try:
-            run.store.verify(number)
+            manifest = run.store.verify(number)
         except CheckpointError:
             continue
-        intact.append(number)
+        if not manifest.non_finite:
+            intact.append(number)
         if len(intact) > run.rollbacks:
             break
     return intact[-1] if intact else None

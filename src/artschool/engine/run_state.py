@@ -73,6 +73,9 @@ class RunState:
         iterations: Total number of iterations.
         config: The resolved config as plain values. `${env:...}` is not replaced.
         config_texts: Files to write to the run folder: name to text.
+        skipping: The steps whose updates were skipped before the last log point.
+        config_file: The config file. None: the run was not made of a file.
+        overrides: The overrides of the config file.
         iteration: Number of finished iterations.
         seconds: Training time so far, including the time before a resume.
         streams: The data that the steps train on.
@@ -130,6 +133,9 @@ class RunState:
     undo: Undo = field(init=False)
     look_failure: tuple[Exception, int] | None = None
     error: str = ""
+    skipping: set[str] = field(default_factory=set)
+    config_file: Path | None = None
+    overrides: Sequence[str] = ()
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)

@@ -24,17 +24,24 @@ MOST_FLAGS = 256
 """Maximum number of flags that are kept before they are counted on the device."""
 
 
+_NEVER = 2**62
+"""The iteration of a skip if there was none."""
+
+
 class SkipCounter:
     """Collects flags on the device, in constant memory, and counts them when the counts are read."""
 
     def __init__(self) -> None:
         self._counted = Skips(0, 0)
         self._on_device: Tensor | None = None
+        self._first = _NEVER
         self._unread: list[Tensor] = []
+        self._iterations: list[int] = []
 
-    def add(self, found_inf: Tensor) -> None:
+    def add(self, found_inf: Tensor, iteration: int = 0) -> None:
         """Add the flag of an update: a scalar on the device, 1.0 if it was skipped and 0.0 if not."""
         self._unread.append(found_inf)
+        self._iterations.append(iteration)
         if len(self._unread) == MOST_FLAGS:
             self._count()
 
@@ -43,19 +50,29 @@ class SkipCounter:
         if self._unread:
             self._count()
         if self._on_device is not None:
-            self.restore(Skips(*self._on_device.tolist()))
+            *counts, self._first = self._on_device.tolist()
+            self._counted, self._on_device = Skips(*counts), None
         return self._counted
+
+    def take_first(self) -> int | None:
+        """The first iteration that was skipped since the last call. None: none was. Waits for the device."""
+        self.read()
+        first, self._first = self._first, _NEVER
+        return None if first == _NEVER else first
 
     def restore(self, skips: Skips) -> None:
         """Continue from earlier counts."""
-        self._counted = skips
-        self._on_device = None
+        self._counted, self._on_device, self._first = skips, None, _NEVER
         self._unread.clear()
+        self._iterations.clear()
 
     def _count(self) -> None:
-        total, consecutive = self._counted if self._on_device is None else self._on_device
+        total, consecutive, first = (*self._counted, self._first) if self._on_device is None else self._on_device
         flags = torch.stack(self._unread).long()
         # The number, from 1, of the last update that was not skipped; 0 if all were.
         last = ((1 - flags) * torch.arange(1, len(flags) + 1, device=flags.device)).amax()
-        self._on_device = torch.stack([total + flags.sum(), len(flags) - last + consecutive * (last == 0)])
+        iterations = torch.tensor(self._iterations, device=flags.device)
+        first = torch.where(flags > 0, iterations, _NEVER).amin().clamp(max=first)
+        self._on_device = torch.stack([total + flags.sum(), len(flags) - last + consecutive * (last == 0), first])
         self._unread.clear()
+        self._iterations.clear()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from artschool.config.numbers import log_name
 from artschool.data.seeds import device_generator
+from artschool.engine.kept_buffers import KeptBuffers
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
 
@@ -37,6 +38,7 @@ class TrainContext:
         share: The weight of the current micro-batch in the loss: its part of the samples of the whole batch.
         precision: That of the current step. None: the step has no optimizer.
         has_updated: Whether the current iteration has begun to update weights. Buffers may change earlier.
+        buffers: The buffers that steps write. They are restored if the update is skipped.
     """
 
     def __init__(self, device: torch.device, meters: Meters) -> None:
@@ -47,6 +49,7 @@ class TrainContext:
         self.share = 1.0
         self.precision: Precision | None = None
         self.has_updated = False
+        self.buffers = KeptBuffers({})
         self._iteration = 0
 
     @property

@@ -23,9 +23,11 @@ def train_iteration(
         if not step.graph.when.active(context.iteration):
             continue
         for own in step.batches(batches):
+            context.buffers.begin()
             for name in step.run(own, context):
                 moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
                 ranks.broadcast(step.networks[name].buffers())
+            context.buffers.settle(step.update.non_finite if step.update else None)
     for ema in emas.values():
         if ema.of in moved:
             ema.update(moved[ema.of])

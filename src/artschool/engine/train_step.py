@@ -123,6 +123,8 @@ class TrainStep:
         """
         iteration = context.iteration
         parameters = self.trainable(iteration)
+        if self.update is not None:
+            self.update.non_finite = None
         for hook in self._before:
             hook(iteration)
         if self.update is not None and parameters:

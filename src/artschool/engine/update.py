@@ -37,6 +37,8 @@ class Update:
         exchange: Sums their gradients over processes.
         count: Number of updates so far, skipped ones included.
         found_inf: On the device, 1.0 if the last update was skipped and 0.0 if not. None if nothing is skipped.
+        non_finite: On the device, 1.0 if the last gradients were not finite and 0.0 if they were. None: nothing has
+            looked, or there were none.
     """
 
     def __init__(
@@ -62,7 +64,9 @@ class Update:
         self.sizing = sizing
         self.count = 0
         self.found_inf: Tensor | None = None
+        self.non_finite: Tensor | None = None
         self._accumulated = 0
+        self._iteration = 0
         self._unit = torch.ones((), device=self.parameters[0].device)
         self._zeros = _zeros(self._unit.device)
         self._dtypes = list({p.dtype: None for p in self.parameters})
@@ -75,6 +79,7 @@ class Update:
         Returns:
             Whether to update now. False if no parameter has a gradient, or if `sizing` needs more of them.
         """
+        self._iteration = iteration
         self.exchange.finish()
         self.scheduled.set_rates(iteration)
         if all(parameter.grad is None for parameter in self.parameters):
@@ -97,28 +102,28 @@ class Update:
 
     def _accumulate(self, sizing: BatchSizing) -> bool:
         """Add the gradients to those of earlier iterations. True once their mean is the gradient of an update."""
-        found_inf = self._find_non_finite(self.scheduled.gradients()) if self.skip_non_finite else None
-        self._accumulated = sizing.add(found_inf)
+        self.non_finite = self._find_non_finite(self.scheduled.gradients()) if self.skip_non_finite else None
+        self._accumulated = sizing.add(self.non_finite)
         if self._accumulated:
             return True
-        if found_inf is not None:
+        if self.non_finite is not None:
             self.precision.update()
-            self._skips.add(found_inf)
+            self._skips.add(self.non_finite, self._iteration)
         self.scheduled.drop_gradients()
         return False
 
     def _step(self, gradients: list[Tensor], meters: Meters, closed: Tensor | None) -> None:
-        non_finite = self._find_non_finite(gradients) if self.skip_non_finite else None
+        self.non_finite = self._find_non_finite(gradients) if self.skip_non_finite else None
         if self.clip is not None:
             norm = total_norm([p.grad for p in self.parameters if p.grad is not None], foreach=True)
             meters.add(f"{self.name}/grad_norm", norm)
             torch._foreach_mul_(gradients, (self.clip / (norm + 1e-6)).clamp(max=1.0))
-        both = [flag for flag in (non_finite, closed) if flag is not None]
+        both = [flag for flag in (self.non_finite, closed) if flag is not None]
         self.found_inf = torch.maximum(*both) if len(both) == 2 else next(iter(both), None)
         self.scheduled.step(self.found_inf)
-        if non_finite is not None:
+        if self.non_finite is not None:
             self.precision.update()
-            self._skips.add(non_finite)
+            self._skips.add(self.non_finite, self._iteration)
 
     def _find_non_finite(self, gradients: list[Tensor]) -> Tensor:
         """1.0 on the device if any element is NaN or infinite, else 0.0."""
@@ -135,6 +140,10 @@ class Update:
     def skips(self) -> Skips:
         """How many updates were skipped because of non-finite gradients; waits for the device."""
         return self._skips.read()
+
+    def take_first_skip(self) -> int | None:
+        """The first iteration since the last call whose update was skipped. None: none was. Waits for the device."""
+        return self._skips.take_first()
 
     @property
     def skipped_every_update(self) -> bool:

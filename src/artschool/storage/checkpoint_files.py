@@ -45,7 +45,10 @@ class FileRecord:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description of a checkpoint. `iteration` is the number of finished iterations, `time` is UTC."""
+    """The description of a checkpoint. `iteration` is the number of finished iterations, `time` is UTC.
+
+    `non_finite` names what contains NaN or infinity; empty if nothing does.
+    """
 
     schema: int
     iteration: int
@@ -54,6 +57,7 @@ class Manifest:
     versions: dict[str, str]
     time: str
     files: dict[str, FileRecord]
+    non_finite: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,15 @@ def _read_json(file: Path) -> bytes:
 def _decoded(file: Path, data: bytes) -> dict[str, Any]:
     with _naming(file):
         return decode_state(data)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the checkpoint in a folder, whose files are not verified.
+
+    Raises:
+        CheckpointError: The manifest is missing or damaged.
+    """
+    return _read_manifest(path / MANIFEST)
 
 
 def foreign_entry(path: Path) -> str | None:

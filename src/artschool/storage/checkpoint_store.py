@@ -11,7 +11,7 @@ import os
 import platform
 import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -62,6 +62,7 @@ class CheckpointStore:
         *,
         config_hash: str,
         world_size: int,
+        non_finite: str = "",
         others: Callable[[Path], Mapping[str, FileRecord]] = lambda folder: {},
     ) -> Path:
         """Write a checkpoint. When this returns, it is on the disk and survives a power failure.
@@ -74,6 +75,7 @@ class CheckpointStore:
             state: Values that JSON can represent, and NaN and infinities. Tuples are loaded as lists.
             config_hash: Hash of the resolved config.
             world_size: Number of processes.
+            non_finite: What contains NaN or infinity. Empty: nothing does.
             others: Lets other processes write files into the folder, and returns their records.
 
         Returns:
@@ -90,7 +92,7 @@ class CheckpointStore:
             records |= others(temporary)
             with durable.translate_disk_errors(self._target(number), 0):
                 durable.fault_point("before_manifest")
-            manifest = _describe(number, records, config_hash, world_size)
+            manifest = _describe(number, records, config_hash, world_size, non_finite)
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
         self._damaged.discard(number)
         self._saved = number
@@ -180,7 +182,8 @@ class CheckpointStore:
     def rotate(self, keep: Collection[int], *, keep_last: int) -> list[int]:
         """Delete the checkpoints that are older than the newest `keep_last`, except those in `keep`.
 
-        The checkpoint that this store saved last is never deleted. Checkpoints known to be damaged do not count among
+        The checkpoint that this store saved last is never deleted, and neither is the newest one without NaN or
+        infinity. Checkpoints known to be damaged do not count among
         the newest. A folder that contains other files is not deleted.
 
         Args:
@@ -199,9 +202,18 @@ class CheckpointStore:
                 self._discard(path)
         numbers, folders = self.numbers(), self._folders()
         newest = [number for number in numbers if number not in self._damaged][-keep_last:]
-        kept = {*newest, *keep, self._saved}
+        kept = {*newest, *keep, self._saved, self._newest_sound(numbers)}
         old = [number for number in numbers if newest and number < newest[0] and number not in kept]
         return [number for number in old if self._discard(folders[number])]
+
+    def _newest_sound(self, numbers: Sequence[int]) -> int | None:
+        """The newest checkpoint that contains no NaN and no infinity, as far as its manifest can be read."""
+        for number in reversed(numbers):
+            if number not in self._damaged:
+                with suppress(CheckpointError):
+                    if not checkpoint_files.read_manifest(self.path(number)).non_finite:
+                        return number
+        return None
 
     def clean(self) -> None:
         """Remove temporary folders of interrupted saves; restore a checkpoint whose replacement is incomplete.
@@ -363,7 +375,9 @@ def versions() -> dict[str, str]:
     }
 
 
-def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world_size: int) -> Manifest:
+def _describe(
+    number: int, files: dict[str, FileRecord], config_hash: str, world_size: int, non_finite: str
+) -> Manifest:
     return Manifest(
         schema=checkpoint_files.SCHEMA,
         iteration=number,
@@ -372,6 +386,7 @@ def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world
         versions=versions(),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         files=files,
+        non_finite=non_finite,
     )
 
 
