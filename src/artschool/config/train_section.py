@@ -84,6 +84,9 @@ class TrainSection(Section):
         compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
             `fullgraph` and `backend`. A network overrides it by its own `compile`.
         offload: What is kept in the memory of the CPU, for devices that are too small.
+        on_out_of_memory: Reaction to a step that needs more memory than there is. `stop`: end the run with an error
+            that names the batch. `split`: redo the step with its micro-batches in halves, quarters, ..., in all
+            processes, and split it from then on.
         stop: Number of the log that ends training early when it no longer improves. null: train to the end.
     """
 
@@ -106,6 +109,7 @@ class TrainSection(Section):
     channels_last: bool = False
     compile: bool | CompileEntry = False
     offload: OffloadSection = OffloadSection()
+    on_out_of_memory: Literal["stop", "split"] = "stop"
     stop: StopSection | None = None
 
     def length(self, per_epoch: int) -> int:
@@ -119,8 +123,9 @@ class TrainSection(Section):
 
     @property
     def max_parts(self) -> int:
-        """The largest number of micro-batches into which a batch is split."""
-        return max(self.accumulate, self.accumulate_every.parts if self.accumulate_every is not None else 1)
+        """The largest number of micro-batches into which a batch is split, as far as it is known."""
+        parts = max(self.accumulate, self.accumulate_every.parts if self.accumulate_every is not None else 1)
+        return 2 * parts if self.on_out_of_memory == "split" else parts
 
     def num_micro_batches(self, iteration: int) -> int:
         """The number of micro-batches into which the batch of an iteration is split."""

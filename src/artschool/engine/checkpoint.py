@@ -181,6 +181,8 @@ def capture(
         state["built_buffers"] = built_buffers
     if left_out:
         state["left_out"] = left_out
+    if run.context.splitting is not None:
+        state["pieces"] = run.context.splitting.pieces
     if run.decisions:
         state["decisions"] = _decisions(run)
     return tensors, state
@@ -246,6 +248,8 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
     run.best = _best(run, state, report)
     run.pending = state.get("pending", False)
+    if run.context.splitting is not None:  # A rollback forgets nothing.
+        run.context.splitting.pieces = {**state.get("pieces", {}), **run.context.splitting.pieces}
     _restore_decisions(run, state.get("decisions", {}), report)
     samples = state["samples"] if "samples" in state else _samples_of_earlier_version(run, state)
     run.counted = (run.iteration, samples)

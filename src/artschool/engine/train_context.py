@@ -11,6 +11,7 @@ from torch import Tensor
 from artschool.config.numbers import log_name
 from artschool.data.seeds import device_generator
 from artschool.engine.meters import Meters
+from artschool.engine.out_of_memory import Splitting
 from artschool.engine.precision import Precision
 
 
@@ -36,6 +37,7 @@ class TrainContext:
         training: False during evaluations.
         share: The weight of the current micro-batch in the loss: its part of the samples of the whole batch.
         precision: That of the current step. None: the step has no optimizer.
+        splitting: Splits steps that run out of memory. None: they raise an error.
     """
 
     def __init__(self, device: torch.device, meters: Meters) -> None:
@@ -45,6 +47,7 @@ class TrainContext:
         self.training = False
         self.share = 1.0
         self.precision: Precision | None = None
+        self.splitting: Splitting | None = None
         self._iteration = 0
 
     @property
