@@ -19,6 +19,7 @@ Group = dist.ProcessGroup | None
 """A group of all processes. None: that of the main thread."""
 _is_single = False
 _sums: dist.ProcessGroup | None = None
+_attempt: Attempt | None = None
 BUCKET_BYTES = 25 * 1024 * 1024
 """Maximum size of the tensors that are sent together, which limits the size of the copy."""
 
@@ -130,11 +131,8 @@ def wait() -> None:
 
 def largest(flag: int) -> int:
     """The largest flag of all processes, so that they all make the same decision."""
-    if world_size() == 1:
-        return flag
-    largest = torch.tensor(flag)
-    dist.all_reduce(largest, dist.ReduceOp.MAX)
-    return int(largest)
+    _check()
+    return _largest(flag)
 
 
 def largest_soon(read: Callable[[], int]) -> Callable[[], int]:
@@ -156,11 +154,70 @@ def largest_soon(read: Callable[[], int]) -> Callable[[], int]:
     return wait
 
 
+class AbandonedError(Exception):
+    """Another process has abandoned the attempt, so that this one must not wait for it."""
+
+
+class Attempt:
+    """Work of all processes that any of them may abandon, although they communicate in it. See `attempt`."""
+
+    def __init__(self) -> None:
+        self._is_over = False
+
+    def abandon(self) -> None:
+        """Abandon the work: the others leave it where they would communicate next. Returns when all have left it."""
+        if not self._is_over:
+            self._compare(abandoned=True)
+
+    def check(self) -> None:
+        """Compare with the other processes before communicating with them, and at the end of the work.
+
+        Raises:
+            AbandonedError: Another process has abandoned the work.
+        """
+        if self._compare(abandoned=False):
+            raise AbandonedError
+
+    def _compare(self, *, abandoned: bool) -> bool:
+        self._is_over = bool(_largest(abandoned))
+        return self._is_over
+
+
+@contextmanager
+def attempt() -> Iterator[Attempt]:
+    """Work that all processes do, and that any may abandon.
+
+    Inside the context, whatever communicates in this module first asks whether a process has abandoned the work, except
+    the sums of `start_sum`, which take part in any case.
+    """
+    global _attempt  # noqa: PLW0603  # likewise
+    _attempt = Attempt()
+    try:
+        yield _attempt
+    finally:
+        _attempt = None
+
+
+def _check() -> None:
+    """Called right before the processes communicate. Nothing that can fail may lie between."""
+    if _attempt is not None:
+        _attempt.check()
+
+
+def _largest(flag: int) -> int:
+    if world_size() == 1:
+        return flag
+    largest = torch.tensor(flag)
+    dist.all_reduce(largest, dist.ReduceOp.MAX)
+    return int(largest)
+
+
 def mean(value: Tensor) -> Tensor:
     """The mean of a tensor over all processes, without gradient. Does not wait for the device."""
     if world_size() == 1:
         return value.detach()
     total = value.detach().clone()
+    _check()
     dist.all_reduce(total)
     return total / world_size()
 
@@ -172,6 +229,8 @@ def gather(value: Value, group: Group = None) -> list[Value]:
     values: list[Value] = [value] * world_size()
     if dist.get_backend(group) == "fake":  # Nothing is sent, so there is nothing to unpack.
         return values
+    if group is None:
+        _check()
     dist.all_gather_object(values, value, group=group)
     return values
 
@@ -198,6 +257,7 @@ def gather_rows(tensor: Tensor) -> Tensor:
     padded = tensor.new_zeros(max(counts), *tensor.shape[1:])
     padded[: len(tensor)] = tensor
     parts = [torch.empty_like(padded) for _ in counts]
+    _check()
     dist.all_gather(parts, padded)
     return torch.cat([part[:count] for part, count in zip(parts, counts, strict=True)])
 
@@ -245,6 +305,7 @@ def broadcast(tensors: Iterable[Tensor], source: int = 0) -> None:
 def _broadcast(tensors: Iterable[Tensor], source: int) -> None:
     for bucket in buckets(tensor for tensor in tensors if not is_sharded(tensor)):
         flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
+        _check()
         dist.broadcast(flat, source)
         if rank() != source:
             pieces = torch.split(flat, [tensor.numel() for tensor in bucket])
@@ -306,12 +367,14 @@ def sum_in_place(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor with its sum over all processes."""
     if world_size() > 1:
         for tensor in tensors:
+            _check()
             dist.all_reduce(tensor)
 
 
 def largest_in_place(tensor: Tensor) -> None:
     """Replace the elements of a tensor with their maxima over all processes. Does not wait for the device."""
     if world_size() > 1:
+        _check()
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
 
 

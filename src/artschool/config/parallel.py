@@ -45,6 +45,13 @@ def methods_called(config: Config, name: str) -> set[str]:
 def check_parallel(config: Config) -> Iterator[Fault]:
     """Faults of what works with replicated networks only."""
     sharded = sharded_networks(config)
+    if sharded and config.sections.train.on_out_of_memory == "split":
+        message = (
+            f"cannot be `split` while {_names(sharded)} sharded: a process that runs out of memory leaves the others "
+            "waiting for it inside of torch"
+        )
+        place = config.tree.at(("train", "on_out_of_memory")).place
+        yield Fault(place, "train.on_out_of_memory", message, f"{FIX}.")
     for step in config.steps.values() if sharded else ():
         yield from _check_step(step, sharded)
 

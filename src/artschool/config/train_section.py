@@ -87,6 +87,9 @@ class TrainSection(Section):
         on_look_error: Reaction to an error of what only looks at the result of an iteration: evaluations, images,
             numbers of callbacks and networks. `continue`: warn, train on, and end with the error after the last
             iteration. `stop`: end the run at once.
+        on_out_of_memory: Reaction to a step that needs more memory than there is. `stop`: end the run with an error
+            that names the batch. `split`: redo the step with its micro-batches in halves, quarters, ..., in all
+            processes, and split it from then on.
         stop: Number of the log that ends training early when it no longer improves. null: train to the end.
     """
 
@@ -110,6 +113,7 @@ class TrainSection(Section):
     compile: bool | CompileEntry = False
     offload: OffloadSection = OffloadSection()
     on_look_error: Literal["continue", "stop"] = "continue"
+    on_out_of_memory: Literal["stop", "split"] = "stop"
     stop: StopSection | None = None
 
     def length(self, per_epoch: int) -> int:
@@ -123,8 +127,9 @@ class TrainSection(Section):
 
     @property
     def max_parts(self) -> int:
-        """The largest number of micro-batches into which a batch is split."""
-        return max(self.accumulate, self.accumulate_every.parts if self.accumulate_every is not None else 1)
+        """The largest number of micro-batches into which a batch is split, as far as it is known."""
+        parts = max(self.accumulate, self.accumulate_every.parts if self.accumulate_every is not None else 1)
+        return 2 * parts if self.on_out_of_memory == "split" else parts
 
     def num_micro_batches(self, iteration: int) -> int:
         """The number of micro-batches into which the batch of an iteration is split."""

@@ -133,12 +133,15 @@ def micro_batches(batch: Mapping[str, Any], count: int) -> Iterator[tuple[dict[s
     if count == 1:
         yield dict(batch), size
         return
-    count = min(count, size)
     start = 0
-    for index in range(count):
-        stop = (index + 1) * size // count
-        yield {key: _cut(value, size, start, stop) for key, value in batch.items()}, stop - start
-        start = stop
+    for part in cut_sizes(size, min(count, size)):
+        yield {key: _cut(value, size, start, start + part) for key, value in batch.items()}, part
+        start += part
+
+
+def cut_sizes(size: int, count: int) -> list[int]:
+    """The sizes of `count` parts of `size` samples. They differ by at most one."""
+    return [(index + 1) * size // count - index * size // count for index in range(count)]
 
 
 def _cut(value: Any, size: int, start: int, stop: int) -> Any:

@@ -127,20 +127,30 @@ def device_generator(device: torch.device) -> torch.Generator:
     return torch.default_generator
 
 
-@contextmanager
-def kept_rng(device: torch.device | None = None) -> Iterator[None]:
-    """Restore the state of the generators of Python, NumPy, torch on the CPU, and torch on `device` afterwards."""
+def rng_state(device: torch.device | None = None) -> Callable[[], None]:
+    """A function that restores what the generators of Python, NumPy, torch on the CPU and on `device` are now."""
     own = None if device is None or device.type == "cpu" else device_generator(device)
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
     state = None if own is None else own.get_state()
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         random.setstate(python)
         np.random.set_state(numpy)
         torch.set_rng_state(cpu)
         if own is not None and state is not None:
             own.set_state(state)
+
+    return restore
+
+
+@contextmanager
+def kept_rng(device: torch.device | None = None) -> Iterator[None]:
+    """Restore the state of the generators of Python, NumPy, torch on the CPU, and torch on `device` afterwards."""
+    restore = rng_state(device)
+    try:
+        yield
+    finally:
+        restore()
 
 
 @contextmanager

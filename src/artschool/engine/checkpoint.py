@@ -202,6 +202,7 @@ def capture(
         "left_out": left_out,
         "decisions": _decisions(run),
         "error": run.error or None,
+        "pieces": run.context.splitting.pieces if run.context.splitting is not None else {},
         "tensors": {stem: inventory(named) for stem, named in tensors.items()},
     }
     return tensors, state
@@ -282,6 +283,8 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.data_offset, run.rollbacks = state["shift"], state["rollbacks"]
     run.best = run.saver.best_on_disk = _best(run, state, report)
     run.pending = state["pending"]
+    if run.context.splitting is not None:  # A rollback forgets nothing.
+        run.context.splitting.pieces = {**state["pieces"], **run.context.splitting.pieces}
     _restore_decisions(run, state["decisions"], report)
     samples = state["samples"]
     run.counted = (run.iteration, _samples_of_earlier_version(run, state) if samples is None else samples)

@@ -104,6 +104,7 @@ class State(_Part):
         built_buffers: Shape and dtype with which buffers were built that have changed since, by owner.
         left_out: Hash of each tensor that `saved` leaves out, by owner.
         decisions: By path.
+        pieces: Into how many parts steps split their micro-batches since memory ran out, by step.
         error: The error after which the checkpoint was saved. None: there was none.
         tensors: Dtype and shape of each tensor, by file stem and name. None: a version that did not save it.
     """
@@ -129,6 +130,7 @@ class State(_Part):
     built_buffers: dict[str, dict[str, Annotated[tuple[list[Count], str], Field(strict=False)] | None]]
     left_out: dict[str, dict[str, str]]
     decisions: dict[str, DecisionState]
+    pieces: dict[str, Annotated[int, Field(ge=1, le=2**53)]]
     error: str | None
     tensors: dict[str, dict[str, str]] | None
 
@@ -189,7 +191,7 @@ def is_of_kind(saved: object, own: object) -> bool:
 def _of_schema_1(state: Mapping[str, Any]) -> dict[str, Any]:
     """The state of a checkpoint of schema 1, which has some parts only where they are needed, and some not at all."""
     found: dict[str, Any] = {"pending": False, "optimizers": None, "samples": None, "error": None, "tensors": None}
-    found |= {part: {} for part in ("built_buffers", "left_out", "decisions")}
+    found |= {part: {} for part in ("built_buffers", "left_out", "decisions", "pieces")}
     if isinstance(state.get("iteration"), int) and isinstance(state.get("shift"), int):
         found["streams"] = {TRAIN: state["iteration"] + state["shift"]}
     found |= state

@@ -19,6 +19,7 @@ from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.data.to_device import to_device
+from artschool.engine.buffer_snapshot import BufferSnapshot
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.signals import until_signal, waited
@@ -209,18 +210,10 @@ def in_eval_mode(networks: Sequence[nn.Module]) -> Iterator[None]:
 @contextmanager
 def with_buffers_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Restore the buffers of modules afterwards: their values, their versions, and which tensors they are."""
-    parts = list(dict.fromkeys(part for module in modules for part in module.modules()))
-    before = [(part, dict(part._buffers)) for part in parts if part._buffers]
-    tensors = dict.fromkeys(buffer for _, buffers in before for buffer in buffers.values() if buffer is not None)
-    copies = {tensor: tensor.detach().clone() for tensor in tensors}
+    kept = BufferSnapshot(dict.fromkeys(part for module in modules for part in module.modules()))
     # What compares versions does not take a tensor for changed: it has its values again.
-    with _unsafe_preserve_version_counter(tuple(tensors)):
+    with _unsafe_preserve_version_counter(kept.tensors):
         try:
             yield
         finally:
-            with torch.no_grad():
-                for tensor, copy in copies.items():
-                    tensor.copy_(copy)
-            for part, buffers in before:
-                part._buffers.clear()
-                part._buffers.update(buffers)
+            kept.restore()

@@ -80,6 +80,16 @@ class Meters:
         """Drop all numbers."""
         self.load_state_dict({})
 
+    def copy(self) -> Meters:
+        """The same numbers, in meters of their own."""
+        other = Meters()
+        other.adopt(self)
+        return other
+
+    def adopt(self, other: Meters) -> None:
+        """Replace all numbers by those of other meters, which are not used after that."""
+        self._sums, self._unsummed = other._sums, [*other._unsummed]
+
     def state_dict(self) -> dict[str, tuple[float, float]]:
         """Sums and weights by name since the last log point; waits for the device."""
         entries = [*((name, *pair) for name, pair in self._sums.items()), *self._unsummed]

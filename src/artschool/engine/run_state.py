@@ -24,6 +24,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.identities import TrainedParameters
 from artschool.engine.meters import Meters
 from artschool.engine.module_state import Kind, buffer_kinds
+from artschool.engine.out_of_memory import Splitting
 from artschool.engine.streams import Stream, Streams
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
@@ -146,6 +147,8 @@ class RunState:
     def __post_init__(self) -> None:
         self.iteration_seeds = Seeds(self.sections.seed, "iteration")
         self.store = CheckpointStore(self.folder / "checkpoints")
+        if self.sections.train.on_out_of_memory == "split":
+            self.context.splitting = Splitting(self.stateful.values(), self.device, self.note)
         self.update_hooks = [hook for _, hook in hooks(self.networks, "update_for_step")]
         self.trained_parameters = TrainedParameters(
             {name: network for step in self.steps if step.update is not None for name, network in step.networks.items()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -12,7 +13,7 @@ import torch
 from artschool import ranks
 from artschool.config.streams import key_in
 from artschool.data.loader import Loader
-from artschool.data.sampler import Batches, RankSampler
+from artschool.data.sampler import Batches, Position, RankSampler
 from artschool.data.seeds import kept_rng
 from artschool.engine.signals import waiting
 
@@ -22,10 +23,13 @@ class Part(NamedTuple):
 
     Attributes:
         total: Number of samples in the whole batch, over all processes.
+        samples: Returns the epoch and the index of each sample that this process has, before unreadable ones were
+            replaced.
     """
 
     values: Mapping[str, Any]
     total: int
+    samples: Callable[[], Sequence[Position]] = tuple
 
 
 @dataclass
@@ -48,7 +52,11 @@ class Stream:
 
     def part(self, batch: Mapping[str, Any]) -> Part:
         """The next batch, of which this process has `batch`."""
-        return Part(self.named(batch), self.batches.size(self.given))
+        return Part(self.named(batch), self.batches.size(self.given), partial(self._samples, self.given))
+
+    def _samples(self, number: int) -> list[Position]:
+        sampler = RankSampler(self.batches, number, number + 1, ranks.rank(), ranks.world_size())
+        return next(iter(sampler))
 
     def named(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """A batch by the names that its keys have in steps."""

@@ -12,6 +12,7 @@ from artschool.config.numbers import log_name
 from artschool.data.seeds import device_generator
 from artschool.engine.kept_buffers import KeptBuffers
 from artschool.engine.meters import Meters
+from artschool.engine.out_of_memory import Splitting
 from artschool.engine.precision import Precision
 
 
@@ -39,6 +40,7 @@ class TrainContext:
         precision: That of the current step. None: the step has no optimizer.
         has_updated: Whether the current iteration has begun to update weights. Buffers may change earlier.
         buffers: The buffers that steps write. They are restored if the update is skipped.
+        splitting: Splits steps that run out of memory. None: they raise an error.
     """
 
     def __init__(self, device: torch.device, meters: Meters) -> None:
@@ -50,6 +52,7 @@ class TrainContext:
         self.precision: Precision | None = None
         self.has_updated = False
         self.buffers = KeptBuffers({})
+        self.splitting: Splitting | None = None
         self._iteration = 0
 
     @property

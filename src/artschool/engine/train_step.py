@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from artschool.engine.gradient_norm import total_norm
 from artschool.engine.hooks import hooks
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
+from artschool.engine.out_of_memory import Pass
 from artschool.engine.part_factors import part_factors
 from artschool.engine.sharding import set_gradient_sync, sharded_networks
 from artschool.engine.train_context import TrainContext
@@ -127,13 +129,17 @@ class TrainStep:
             self.update.non_finite = None
         for hook in self._before:
             hook(iteration)
-        if self.update is not None and parameters:
-            self.update.exchange.start(parameters)
-        require_gradients(parameters, True)
-        try:
-            self._accumulate(batches, context, is_trained=bool(parameters))
-        finally:
-            require_gradients(parameters, False)
+        if context.splitting is None:
+            self._start_pass(parameters)
+            self._pass(parameters, context, batches)
+        else:
+            work = Pass(
+                self.graph.name,
+                start=partial(self._start_pass, parameters),
+                run=partial(self._pass, parameters, context),
+                undo=partial(self._undo_pass, parameters),
+            )
+            context.splitting.run(work, iteration, batches, context.meters)
         closed = self._decide(context) if self.key_gate is not None and parameters else None
         if not parameters or self.update is None:
             return []
@@ -151,6 +157,25 @@ class TrainStep:
         for hook in self._after:
             hook(iteration)
         return moved
+
+    def _start_pass(self, parameters: Sequence[nn.Parameter]) -> None:
+        if self.update is not None and parameters:
+            self.update.exchange.start(parameters)
+
+    def _pass(self, parameters: Sequence[nn.Parameter], context: TrainContext, batches: MicroBatches) -> None:
+        require_gradients(parameters, True)
+        try:
+            self._accumulate(batches, context, is_trained=bool(parameters))
+        finally:
+            require_gradients(parameters, False)
+
+    def _undo_pass(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Drop what a pass has accumulated. All processes take part in its sums, however far each of them came."""
+        if self.update is not None and parameters:
+            self.update.exchange.finish()
+        for parameter in parameters:
+            parameter.grad = None
+        self._key_values.clear()
 
     def _accumulate(self, batches: MicroBatches, context: TrainContext, *, is_trained: bool) -> None:
         """Forward and backward over every micro-batch."""

@@ -1,0 +1,174 @@
+"""Out of memory in a step: an error that says what to change, or the step once more, in smaller parts."""
+
+from __future__ import annotations
+
+import errno
+import gc
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+from artschool import ranks
+from artschool.data.samples import identity
+from artschool.data.seeds import rng_state
+from artschool.engine.buffer_snapshot import BufferSnapshot
+from artschool.engine.meters import Meters
+from artschool.engine.micro_batches import MicroBatches
+from artschool.engine.streams import Part
+from artschool.errors import ResourceError
+from artschool.steps.call import describe_value
+
+MAX_LISTED = 8
+_TEXTS = re.compile("out of memory|can't allocate memory|not enough memory|STATUS_ALLOC_FAILED")
+"""What torch says about memory of the CPU, of devices without a class of error of their own, and of their libraries."""
+_OTHERS = "`activation_checkpointing` of the networks, `train.precision: bf16`, or smaller networks or samples"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the memory of the device or of the CPU did not suffice."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    is_text = isinstance(error, RuntimeError) and _TEXTS.search(str(error)) is not None
+    return is_text or isinstance(error, torch.OutOfMemoryError | MemoryError)
+
+
+@contextmanager
+def explained(step: str, iteration: int, batches: MicroBatches, *, is_split: bool) -> Iterator[None]:
+    """If the block runs out of memory, say with which samples, and what to change.
+
+    Args:
+        is_split: Whether the passes of the step are split, so that something else needs the memory.
+
+    Raises:
+        ResourceError: The block has run out of memory.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        smaller = (
+            f"`train.on_out_of_memory: split`, `train.accumulate: {2 * batches.limit}`, a smaller `batch_size`, "
+            f"{_OTHERS}"
+        )
+        fix = f"`train.offload.optimizer: cpu`, {_OTHERS}" if is_split else smaller
+        where = "".join(f"\n    in {note.splitlines()[0]}" for note in getattr(error, "__notes__", [])[:1])
+        raise _explanation(step, iteration, batches, f"{_first_line(error)}{where}", fix) from error
+
+
+class Pass(NamedTuple):
+    """The forward and backward passes of a step in an iteration.
+
+    Attributes:
+        step: The name of the step.
+        start: Called before each attempt.
+        run: Does the passes over some micro-batches.
+        undo: Called after an attempt that has failed in any process. Drops the gradients.
+    """
+
+    step: str
+    start: Callable[[], None]
+    run: Callable[[MicroBatches], None]
+    undo: Callable[[], None]
+
+
+class Splitting:
+    """Repeats the passes of a step that runs out of memory with each micro-batch in twice as many pieces.
+
+    All processes repeat them if one has to. What an attempt has changed is put back: buffers, random numbers, recorded
+    numbers, values of keys, gradients. So the result is that of a step that began with as many pieces.
+
+    Args:
+        modules: Everything whose buffers a step may change.
+        device: The device whose generator a step may use.
+        note: Shows a message to the user.
+
+    Attributes:
+        pieces: The number of pieces of each step that has run out of memory, by name. They stay until the end.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module], device: torch.device, note: Callable[[str], None]) -> None:
+        self.pieces: dict[str, int] = {}
+        self._modules = list(dict.fromkeys(part for module in modules for part in module.modules()))
+        self._device = device
+        self._note = note
+
+    def run(self, work: Pass, iteration: int, batches: MicroBatches, meters: Meters) -> None:
+        """Do the passes of a step.
+
+        Raises:
+            ResourceError: A single sample takes too much memory, or a value of an earlier step cannot be cut.
+        """
+        pieces = batches.most_pieces(max(self.pieces.get(work.step, 1), batches.pieces))
+        while (problem := self._try(work, batches, pieces, meters)) is not None:
+            before, pieces = pieces, batches.most_pieces(2 * pieces)
+            if pieces == before:
+                number = batches.limit // batches.pieces * pieces
+                tried = f"{problem}\n    The step was tried in {number} parts, and cannot be split further"
+                raise _explanation(work.step, iteration, batches, tried, _OTHERS)
+            self.pieces[work.step] = pieces
+            self._note(
+                f"warning: steps.{work.step}: out of memory at iteration {iteration} ({problem}). The step is redone "
+                f"with {pieces} parts of each micro-batch, and so are the next ones"
+            )
+
+    def _try(self, work: Pass, batches: MicroBatches, pieces: int, meters: Meters) -> str | None:
+        """Do the passes. Returns why they have failed in any process, after which everything is as before."""
+        buffers, restore_rng, numbers = BufferSnapshot(self._modules), rng_state(self._device), meters.copy()
+        cut: MicroBatches | None = None
+        problem = None
+        with ranks.attempt() as attempt:
+            work.start()
+            try:
+                cut = batches.cut(pieces)
+                work.run(cut)
+                attempt.check()
+            except ranks.AbandonedError:
+                problem = "in another process"
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                problem = _first_line(error)
+            if cut is not None and problem is None:
+                batches.adopt(cut)
+                return None
+            cut = None  # With the tensors of the attempt. The frames that had others went with the error.
+            _free_memory(self._device)
+            attempt.abandon()
+        work.undo()
+        buffers.restore()
+        restore_rng()
+        meters.adopt(numbers)
+        return problem
+
+
+def _free_memory(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
+
+
+def _explanation(step: str, iteration: int, batches: MicroBatches, problem: str, fix: str) -> ResourceError:
+    parts = "".join(_described(name, part) for name, part in batches.parts.items())
+    return ResourceError(f"steps.{step}: out of memory at iteration {iteration}: {problem}{parts}\n    Fix: try {fix}")
+
+
+def _described(stream: str, part: Part) -> str:
+    """The shapes and the samples of a batch, each in a line."""
+    values = "".join(f"\n    {key}: {describe_value(value)}" for key, value in part.values.items())
+    lists = {key: value for key, value in part.values.items() if isinstance(value, list)}
+    samples = part.samples()
+    named = [
+        f"{position.sample} {identity({key: values[index] for key, values in lists.items()})}".strip()
+        for index, position in enumerate(samples[:MAX_LISTED])
+    ]
+    more = ", ..." if len(samples) > MAX_LISTED else ""
+    return f"{values}\n    samples of data.{stream}: {', '.join(named)}{more}" if named else values
