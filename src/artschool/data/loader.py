@@ -163,10 +163,12 @@ def _is_of_user(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) and get_worker_info() is None
 
 
-def _pinned(loaded: LoadedBatch) -> LoadedBatch:
+def _pinned(device: int, loaded: LoadedBatch) -> LoadedBatch:
+    """The batch in pinned memory. `device` is the current one of the thread that trains."""
     if isinstance(loaded.batch, ArtschoolError):
         return loaded
-    return loaded._replace(batch=in_pinned_memory(loaded.batch))
+    with torch.cuda.device(device):
+        return loaded._replace(batch=in_pinned_memory(loaded.batch))
 
 
 @dataclass
@@ -229,7 +231,7 @@ class Loader:
         if keep and self._kept is not None:
             return self._kept
         seeded, make_batch = self._parts()
-        pin = _pinned if device.type == "cuda" else None
+        pin = partial(_pinned, torch.cuda.current_device()) if device.type == "cuda" else None
         workers = Workers(self.bad.where, seeded, make_batch, self.workers, self.timeout, pin, keep)
         if keep:
             self._kept = workers

@@ -44,7 +44,7 @@ def pack(value: Any) -> Sent:
     """
     message, buffers = io.BytesIO(), list[Any]()
     pickler = ForkingPickler(message, _PROTOCOL, True, buffers.append)
-    pickler.dispatch_table[Tensor] = _reduce  # type: ignore[attr-defined]  # typeshed
+    pickler.dispatch_table[Tensor] = _reduce
     pickler.dump(value)
     parts = [memoryview(buffer.raw()) for buffer in buffers]
     parts.append(message.getbuffer())
@@ -72,7 +72,7 @@ def unpack(sent: Sent) -> Any:
     finally:
         os.close(sent.file)
     *buffers, message = (memory[start:stop] for start, stop in sent.bounds)
-    return ForkingPickler.loads(message, buffers=buffers)  # type: ignore[call-arg]  # typeshed
+    return ForkingPickler.loads(message, buffers=buffers)
 
 
 def send(connection: Connection, sent: Sent) -> None:
@@ -83,7 +83,7 @@ def send(connection: Connection, sent: Sent) -> None:
     """
     try:
         connection.send(sent.bounds)
-        send_handle(connection, sent.file, None)  # type: ignore[arg-type]  # the process, on Windows only
+        send_handle(connection, sent.file, None)
     finally:
         os.close(sent.file)
 

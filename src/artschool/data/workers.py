@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, Generic, TypeVar
 
-import torch
-
 from artschool import waits
 from artschool.data.bad_samples import machine_error
 from artschool.data.samples import text_of
@@ -100,8 +98,7 @@ class Workers(Generic[Batch]):
         atexit.unregister(self.end)
         atexit.register(self.end)
         if self.pin is not None and self._thread is None:
-            device = torch.cuda.current_device() if torch.cuda.is_available() else None
-            self._thread = ThreadPoolExecutor(1, "pin", torch.cuda.set_device if device else None, (device,))
+            self._thread = ThreadPoolExecutor(1, "pin")
         for number in range(len(self._workers), self.count):
             try:
                 self._workers.append(start_worker(number, self.count, self.samples, self.make_batch))
