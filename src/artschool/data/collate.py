@@ -10,7 +10,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import default_collate
 
 from artschool.errors import DataError
 
@@ -76,8 +75,7 @@ class Collate:
             longest = max(value.shape[-1] for value in values)
             values = [F.pad(value, (0, longest - value.shape[-1])) for value in values]
         try:
-            # Unlike `torch.stack`, writes into shared memory in a worker, which sends the batch without another copy.
-            return default_collate(values)
+            return torch.stack(values)
         except (RuntimeError, TypeError) as error:
             listing = ", ".join(sorted({str(tuple(value.shape)) for value in values if isinstance(value, Tensor)}))
             raise DataError(
@@ -109,7 +107,6 @@ def _trimmed(key: str, value: Any, batch: Mapping[str, Any]) -> Any:
     lengths = batch.get(f"{key}_lengths")
     if not isinstance(value, Tensor) or value.dim() < 2 or not isinstance(lengths, Tensor):
         return value
-    # Contiguous, because a worker would send the whole storage of a view through its queue.
     return value[..., : int(lengths.max())].contiguous()
 
 

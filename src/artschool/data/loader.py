@@ -17,6 +17,7 @@ from artschool.data.collate import Collate
 from artschool.data.sampler import Position
 from artschool.data.samples import DeclaredKeys, Kind, SampleForm, identity, kinds_of, text_of
 from artschool.data.seeds import SeededCalls, Seeds
+from artschool.data.to_device import in_pinned_memory
 from artschool.data.workers import Workers
 from artschool.errors import ArtschoolError, DataError
 from artschool.registry.map_style import FIX, has_samples, only_iterates
@@ -118,8 +119,8 @@ class SeededDataset:
             kinds = kinds_of(sample, expected)
             return _Sample(sample if type(sample) is dict else dict(sample), kinds)
         except BaseException as error:  # Every exception of a data set is reported with the index of the sample.
-            if isinstance(error, KeyboardInterrupt) and get_worker_info() is None:
-                raise  # The user's. Workers ignore the signal.
+            if _is_of_user(error):
+                raise
             return machine_error(self._name, error) or bad_sample(index, epoch, error, identity(sample))
 
 
@@ -145,7 +146,9 @@ class _BatchMaker:
             return LoadedBatch(fatal, bad)
         try:
             return LoadedBatch(self.collate(samples), bad)
-        except Exception as error:  # Values may have code of their own.
+        except BaseException as error:  # Values may have code of their own.
+            if _is_of_user(error):
+                raise
             problem = text_of(error)
             if not isinstance(error, DataError):
                 problem = f"cannot make a batch: {type(error).__name__}: {problem}"
@@ -153,6 +156,19 @@ class _BatchMaker:
             more = ", ..." if len(reads) > MAX_LISTED else ""
             listing = f"\n    The batch has the samples {', '.join(names)}{more}"
             return LoadedBatch(DataError(f"{self.name}: {problem}{listing}"), bad)
+
+
+def _is_of_user(error: BaseException) -> bool:
+    """Whether the user has pressed Ctrl-C. Workers ignore the signal, so that there the code of a sample raised it."""
+    return isinstance(error, KeyboardInterrupt) and get_worker_info() is None
+
+
+def _pinned(device: int, loaded: LoadedBatch) -> LoadedBatch:
+    """The batch in pinned memory. `device` is the current one of the thread that trains."""
+    if isinstance(loaded.batch, ArtschoolError):
+        return loaded
+    with torch.cuda.device(device):
+        return loaded._replace(batch=in_pinned_memory(loaded.batch))
 
 
 @dataclass
@@ -215,8 +231,8 @@ class Loader:
         if keep and self._kept is not None:
             return self._kept
         seeded, make_batch = self._parts()
-        is_cuda = device.type == "cuda"
-        workers = Workers(self.bad.where, seeded, make_batch, self.workers, self.timeout, pin_memory=is_cuda, keep=keep)
+        pin = partial(_pinned, torch.cuda.current_device()) if device.type == "cuda" else None
+        workers = Workers(self.bad.where, seeded, make_batch, self.workers, self.timeout, pin, keep)
         if keep:
             self._kept = workers
         return workers

@@ -42,6 +42,11 @@ def _moved(value: Any, device: torch.device, *, channels_last: bool) -> Any:
     return in_channels_last(moved) if channels_last else moved
 
 
+def in_pinned_memory(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """The batch with its tensors in pinned memory."""
+    return {key: value.pin_memory() if isinstance(value, Tensor) else value for key, value in batch.items()}
+
+
 @cache
 def copy_stream(device: torch.device) -> torch.cuda.Stream:
     """The stream of all copies to a device. One for each device, so that memory is reused."""
@@ -50,7 +55,7 @@ def copy_stream(device: torch.device) -> torch.cuda.Stream:
 
 def _copied(batch: Mapping[str, Any], device: torch.device, stream: Any, *, channels_last: bool) -> dict[str, Any]:
     # A copy from memory that is not pinned would make this process wait.
-    pinned = {key: value.pin_memory() if isinstance(value, Tensor) else value for key, value in batch.items()}
+    pinned = in_pinned_memory(batch)
     computing = torch.cuda.current_stream(device)
     with torch.cuda.stream(stream):
         moved = {key: _moved(value, device, channels_last=channels_last) for key, value in pinned.items()}

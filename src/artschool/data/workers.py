@@ -1,38 +1,32 @@
-"""Batches from worker processes, which end with the loader, whatever ends it."""
+"""Batches from worker processes, which end with the loader, whatever ends it.
+
+Each worker has its own connections and shares no lock with another, so that one that is killed disturbs no other, and
+what it has sent before arrives. Workers take turns, batch by batch.
+"""
 
 from __future__ import annotations
 
 import atexit
-import multiprocessing.queues
-import os
-import signal
-import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import cycle, islice
 from typing import Any, Generic, TypeVar
 
-import torch
-from torch.utils.data import DataLoader
-
-from artschool.data.sampler import Position
+from artschool import waits
+from artschool.data.bad_samples import machine_error
+from artschool.data.samples import text_of
+from artschool.data.shared_memory import Sent, unpack
+from artschool.data.worker_process import Samples, Worker, start_worker
 from artschool.errors import ArtschoolError, DataError, ResourceError
 
 Batch = TypeVar("Batch")
-
-
-class _Requests:
-    """The batches that the workers are asked for: a sampler that can be exchanged."""
-
-    def __init__(self) -> None:
-        self.sampler: Iterable[list[Position]] = ()
-        self.missing: deque[list[Position]] = deque()
-
-    def __iter__(self) -> Iterator[list[Position]]:
-        self.missing.clear()
-        for batch in self.sampler:
-            self.missing.append(batch)
-            yield batch
+PREFETCH = 2
+"""Number of batches that each worker is asked for in advance."""
+SECONDS_TO_END = 5
+"""Seconds after which workers that do not end are killed."""
 
 
 @dataclass(eq=False)
@@ -45,7 +39,8 @@ class Workers(Generic[Batch]):
         make_batch: Joins samples to a batch.
         count: Number of processes.
         timeout: Seconds to wait for a batch. 0: no limit.
-        pin_memory: Whether tensors are copied to pinned memory, from which they are copied to a GPU without waiting.
+        pin: Copies a batch to pinned memory, from which a GPU copies without waiting. A thread calls it in advance.
+            None: batches stay where they are.
         keep: Whether the processes wait for another `load` after the last batch, until `end`.
     """
 
@@ -54,119 +49,132 @@ class Workers(Generic[Batch]):
     make_batch: Callable[[list[Any]], Batch]
     count: int
     timeout: float
-    pin_memory: bool
+    pin: Callable[[Batch], Batch] | None = None
     keep: bool = False
 
     def __post_init__(self) -> None:
-        self._requests = _Requests()
-        self._loader: DataLoader[Any] | None = None
-        self._iterator: Any = None
+        self._workers: list[Worker] = []
+        self._thread: ThreadPoolExecutor | None = None
 
-    def load(self, sampler: Iterable[list[Position]]) -> Generator[Batch]:
+    def load(self, sampler: Iterable[Samples]) -> Generator[Batch]:
         """Batches in the order of a sampler. One `load` at a time.
 
+        While it waits for a batch, it calls `waits.check` at least every half second, and raises what that raises.
+
         Raises:
-            DataError: A worker does not respond, or a batch cannot be received.
-            ResourceError: A worker died.
+            DataError: A worker does not respond, or a batch cannot be sent.
+            ResourceError: A worker died, or the machine ran out of memory, processes or open files.
         """
-        self._start(sampler)
-        number, is_complete = 0, False
+        is_complete = False
         try:
-            while True:
-                try:
-                    loaded: Batch = next(self._iterator)
-                except StopIteration:
-                    is_complete = True
-                    return
-                except KeyboardInterrupt:
-                    _kill(self._iterator._workers)  # A worker may hang, and whoever has sent the signal waits.
-                    raise
-                except Exception as error:
-                    raise self._error(self._iterator, number, self._requests.missing, error) from error
-                self._requests.missing.popleft()
-                number += 1
-                yield loaded
+            self._start()
+            yield from self._load(iter(sampler))
+            is_complete = True
         finally:
             if not (self.keep and is_complete):
                 self.end()
 
-    def _start(self, sampler: Iterable[list[Position]]) -> None:
-        self._requests.sampler = sampler
-        if self._loader is None:
-            self._loader = DataLoader(
-                self.samples,
-                batch_sampler=self._requests,
-                collate_fn=self.make_batch,
-                num_workers=self.count,
-                worker_init_fn=_prepare_worker,
-                pin_memory=self.pin_memory,
-                timeout=self.timeout,
-                persistent_workers=self.keep,
-            )
-        self._iterator = iter(self._loader)
+    def _load(self, batches: Iterator[Samples]) -> Generator[Batch]:
+        turns, asked = cycle(self._workers), deque[Worker]()
+
+        def ask_for(number: int) -> None:
+            for batch in islice(batches, number):
+                asked.append(next(turns))
+                asked[-1].ask(batch)
+
+        ask_for(PREFETCH * self.count)
+        ahead: Future[Batch] | None = None
+        while asked:
+            worker = asked.popleft()
+            loaded = self._batch(worker, self._wait(worker)) if ahead is None else ahead.result()
+            worker.asked.popleft()
+            ask_for(1)
+            ahead = self._pin_ahead(asked[0]) if asked and self._thread is not None else None
+            yield loaded
+            del loaded  # Or it would keep its memory while the next one is received.
+
+    def _start(self) -> None:
         # A traceback may keep a frame until Python ends, when multiprocessing waits for processes that are alive.
         atexit.unregister(self.end)
         atexit.register(self.end)
+        if self.pin is not None and self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "pin")
+        for number in range(len(self._workers), self.count):
+            try:
+                self._workers.append(start_worker(number, self.count, self.samples, self.make_batch))
+            except OSError as error:
+                problem = f"{self.name}: cannot start worker {number}: {error}. Fix: set fewer `workers`"
+                raise machine_error(self.name, error) or ResourceError(problem) from error
 
     def end(self) -> None:
-        """End the processes. A later `load` starts new ones."""
+        """End the processes: after their current batch, or after some seconds without it."""
         atexit.unregister(self.end)
-        iterator, self._iterator, self._loader = self._iterator, None, None
-        if iterator is not None:
-            _end(iterator)
+        workers, self._workers = self._workers, []
+        for worker in workers:
+            worker.close()
+        ticks = int(SECONDS_TO_END / waits.INTERVAL)
+        for worker in workers:
+            while worker.process.is_alive() and ticks > 0:
+                worker.process.join(waits.INTERVAL)
+                ticks -= 1
+        _kill(workers)
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
 
-    def _error(
-        self, iterator: Any, number: int, requested: Iterable[list[Position]], error: Exception
-    ) -> ArtschoolError:
-        """End the workers, of which one does not respond or has died. The error names the samples that it loads."""
-        processes = getattr(iterator, "_workers", [])
-        dead = [worker for worker, process in enumerate(processes) if not process.is_alive()]
-        _kill(processes)
-        worker = dead[0] if dead else number % self.count
-        positions = [p for turn, batch in enumerate(requested, number) if turn % self.count == worker for p in batch]
-        samples = ", ".join(str(position.sample) for position in positions[:16])
-        samples += ", ..." if len(positions) > 16 else ""
-        loading = f"(it was loading samples {samples})"
-        if not isinstance(error, RuntimeError) and not dead:
-            return DataError(f"{self.name}: cannot receive a batch of worker {worker} {loading}: {error}")
-        if "timed out" in str(error):
-            problem = f"worker {worker} returned no batch within {self.timeout:g} seconds {loading}"
-            return DataError(f"{self.name}: {problem}. Fix: check these samples, or raise `timeout` of the data set")
-        fix = "if memory ran out, set fewer `workers` or a smaller `batch_size`"
-        if "Bus error" in str(error) or "shared memory" in str(error):
-            fix = "shared memory (/dev/shm) ran out; enlarge it, or set fewer `workers` or a smaller `batch_size`"
-        # A worker that dies while a batch of it is under way breaks the connection, which has no text.
-        reason = (
-            str(error).splitlines()[0].rstrip(".") if isinstance(error, RuntimeError) else "it exited or was killed"
-        )
-        return ResourceError(f"{self.name}: worker {worker} died {loading}: {reason}. Fix: {fix}")
+    def _wait(self, worker: Worker) -> Sent:
+        """What a worker sends next."""
+        ticks = 0  # Time while this process is stopped, or the machine sleeps, does not count.
+        with waits.waiting(lambda: f"a batch of {self.name} from {worker}"):
+            while True:
+                try:
+                    sent = worker.receive(waits.INTERVAL)
+                except (EOFError, OSError, RuntimeError) as error:
+                    raise self._lost(worker, error) from error
+                if sent is not None:
+                    return sent
+                waits.check()
+                ticks += 1
+                if 0 < self.timeout <= ticks * waits.INTERVAL:
+                    raise self._late(worker)
 
-
-def _end(iterator: Any) -> None:
-    """End the workers after their current batch, or after some seconds without it."""
-    iterator._shutdown_workers()
-    _kill(iterator._workers)
-
-
-def _kill(processes: Iterable[Any]) -> None:
-    for process in processes:
+    def _batch(self, worker: Worker, sent: Sent) -> Batch:
         try:
-            process.kill()  # Workers ignore the signals with which torch would end them.
-            process.join()
-        except RuntimeError:  # torch raises it once, when it notices that a worker has ended.
-            process.join()
+            loaded: Batch | Exception = unpack(sent)
+        except Exception as error:  # The code of a value runs.
+            loaded = error
+        if not isinstance(loaded, Exception):
+            return loaded if self.pin is None else self.pin(loaded)
+        problem = f"the batch of {worker} cannot be sent: {text_of(loaded)}"
+        raise machine_error(self.name, loaded) or DataError(f"{self.name}: {problem}")
+
+    def _pin_ahead(self, worker: Worker) -> Future[Batch] | None:
+        """Copy the next batch to pinned memory while training computes, if it has arrived."""
+        assert self._thread is not None
+        with suppress(EOFError, OSError, RuntimeError):  # Raised again when its turn comes.
+            sent = worker.receive(0)
+            if sent is not None:
+                return self._thread.submit(self._batch, worker, sent)
+        return None
+
+    def _late(self, worker: Worker) -> ArtschoolError:
+        worker.print_stack()
+        _kill(self._workers)
+        problem = f"worker {worker.number} returned no batch within {self.timeout:g} seconds"
+        fix = "check these samples, or raise `timeout` of the data set"
+        return DataError(f"{self.name}: {problem} (it was loading {worker.samples}). Fix: {fix}")
+
+    def _lost(self, worker: Worker, error: Exception) -> ArtschoolError:
+        if isinstance(error, RuntimeError):
+            fix = "raise the limit of open files (`ulimit -n`) or set fewer `workers`"
+            return ResourceError(f"{self.name}: cannot receive the batch of {worker}: {error}. Fix: {fix}")
+        problem = f"worker {worker.number} died (it was loading {worker.samples}): {worker.fate}"
+        _kill(self._workers)
+        return ResourceError(f"{self.name}: {problem}. Fix: {worker.fix}")
 
 
-def _prepare_worker(worker: int) -> None:
-    # A signal reaches the whole process group, but the main process needs its workers to finish the iteration.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    # A batch that cannot be sent would be dropped by a thread, and the main process would wait for it forever.
-    multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_die)  # type: ignore[attr-defined]  # private
-
-
-def _die(error: Exception, item: Any) -> None:
-    sys.stderr.write(f"a worker cannot send its batch: {type(error).__name__}: {error}\n")
-    sys.stderr.flush()
-    os._exit(1)
+def _kill(workers: Iterable[Worker]) -> None:
+    for worker in workers:
+        worker.process.kill()
+    for worker in workers:
+        worker.process.join()
