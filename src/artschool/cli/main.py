@@ -258,6 +258,26 @@ def profile(
     profile_command(config, overrides, iterations=iterations, warmup=warmup, trace=trace, as_json=as_json)
 
 
+@cli.command("resume-test")
+@click.argument("config", type=FILE)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--iterations", type=click.IntRange(min=2), default=10, show_default=True, help="Number of iterations to train."
+)
+@click.option("--stop", type=click.IntRange(min=1), help="Number of iterations before the stop. [default: half]")
+def resume_test_file(config: Path, overrides: tuple[str, ...], iterations: int, stop: int | None) -> None:
+    """Test that a resumed training of CONFIG equals an uninterrupted one.
+
+    Trains some iterations straight, and again with a stop and a resume in another process. Compares all bits of the
+    state and all logged numbers. The run folder is neither read nor written.
+
+    Exits with 0 if they are the same, 6 if they differ.
+    """
+    from artschool.cli.resume_test import resume_test_command
+
+    resume_test_command(config, overrides, iterations=iterations, stop=stop)
+
+
 @cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
