@@ -279,6 +279,23 @@ def resume_test_file(config: Path, overrides: tuple[str, ...], iterations: int, 
 
 
 @cli.command()
+@click.argument("run", required=False, type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def doctor(run: Path | None, as_json: bool) -> None:
+    """Find what is wrong with this machine, or with the run folder RUN.
+
+    Looks at versions, devices, memory, disk and clock, and at lock, checkpoints, log and incidents of RUN. Changes
+    nothing.
+
+    Exits with 0 if nothing is wrong, 1 otherwise.
+    """
+    from artschool.cli.doctor import doctor_command
+
+    if doctor_command(run, as_json=as_json):
+        sys.exit(1)
+
+
+@cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option(

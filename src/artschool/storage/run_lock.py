@@ -66,6 +66,19 @@ def lock_folder(folder: Path) -> RunLock:
     return lock
 
 
+def holder(folder: Path) -> str:
+    """The process that has locked a folder, in words. Empty: none has, as far as can be known."""
+    try:
+        descriptor = os.open(folder / FILE, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        owner = _owner(descriptor, reads=1)
+    finally:
+        os.close(descriptor)
+    return _described(owner) if owner and not _has_ended(owner) else ""
+
+
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
@@ -99,13 +112,15 @@ def _owner(descriptor: int, reads: int = READS) -> dict[str, Any]:
 
 
 def _in_use(folder: Path, owner: dict[str, Any]) -> str:
-    who = (
-        "process {pid} on {host}, started {start}".format_map(owner) if {"pid", "host", "start"} <= owner.keys() else ""
-    )
     return (
-        f"{folder}: in use by {who or 'another process'}. "
+        f"{folder}: in use by {_described(owner)}. "
         "Fix: stop it or wait for its end, or choose another folder with --run-dir"
     )
+
+
+def _described(owner: dict[str, Any]) -> str:
+    is_known = {"pid", "host", "start"} <= owner.keys()
+    return "process {pid} on {host}, started {start}".format_map(owner) if is_known else "another process"
 
 
 def _has_ended(owner: dict[str, Any]) -> bool:
