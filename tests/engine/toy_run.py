@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import signal
 from pathlib import Path
@@ -16,10 +14,12 @@ from torch import Tensor, nn
 import artschool
 from artschool.config.compose import apply_overrides, finish
 from artschool.config.source import read_text
-from artschool.engine import checkpoint
 from artschool.engine.run import Run
 from artschool.engine.run_state import Record, RunState
+from artschool.engine.whole_state import fingerprint
 from artschool.registry import datasets, networks
+
+__all__ = ["fingerprint"]
 
 TEXT = """
 name: toy
@@ -129,20 +129,6 @@ def write(folder: Path, *overrides: str, text: str = TEXT) -> Path:
 def load(folder: Path, *overrides: str, text: str = TEXT, **options: Any) -> Run:
     """The run of the file, in `folder`/run."""
     return artschool.load(write(folder, *overrides, text=text), run_dir=folder / "run", **options)
-
-
-def fingerprint(run: Run) -> str:
-    """A hash over the whole state of a run, to compare two of them bit by bit."""
-    tensors, state = checkpoint.capture(run, [run.meters.state_dict()], checkpoint._optimizers(run))
-    digest = hashlib.sha256()
-    for file in sorted(tensors):
-        for name in sorted(tensors[file]):
-            value = tensors[file][name].detach().cpu().contiguous()
-            digest.update(f"{file}/{name}/{value.dtype}/{tuple(value.shape)}".encode())
-            digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    plain = {key: value for key, value in state.items() if key not in ("seconds", "config")}
-    digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
-    return digest.hexdigest()
 
 
 class Recorder:

@@ -263,6 +263,43 @@ def profile(
     profile_command(config, overrides, iterations=iterations, warmup=warmup, trace=trace, as_json=as_json)
 
 
+@cli.command("resume-test")
+@click.argument("config", type=FILE)
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--iterations", type=click.IntRange(min=2), default=10, show_default=True, help="Number of iterations to train."
+)
+@click.option("--stop", type=click.IntRange(min=1), help="Number of iterations before the stop. [default: half]")
+def resume_test_file(config: Path, overrides: tuple[str, ...], iterations: int, stop: int | None) -> None:
+    """Test that a resumed training of CONFIG equals an uninterrupted one.
+
+    Trains some iterations straight, and again with a stop and a resume in another process. Compares all bits of the
+    state and all logged numbers. The run folder is neither read nor written.
+
+    Exits with 0 if they are the same, 6 if they differ.
+    """
+    from artschool.cli.resume_test import resume_test_command
+
+    resume_test_command(config, overrides, iterations=iterations, stop=stop)
+
+
+@cli.command()
+@click.argument("run", required=False, type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def doctor(run: Path | None, as_json: bool) -> None:
+    """Find what is wrong with this machine, or with the run folder RUN.
+
+    Looks at versions, devices, memory, disk and clock, and at lock, checkpoints, log and incidents of RUN. Changes
+    nothing.
+
+    Exits with 0 if nothing is wrong, 1 otherwise.
+    """
+    from artschool.cli.doctor import doctor_command
+
+    if doctor_command(run, as_json=as_json):
+        sys.exit(1)
+
+
 @cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)

@@ -208,6 +208,11 @@ def capture(
     return tensors, state
 
 
+def captured(run: RunState) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """What a checkpoint of a run of one process would contain now. See `capture`."""
+    return capture(run, [run.meters.state_dict()], _optimizers(run))
+
+
 def _decisions(run: RunState) -> dict[str, Any]:
     """The state of what follows a number of the log, with the name of the number, by path."""
     followers = {path: decision.follower for path, decision in run.decisions.items()}

@@ -1,18 +1,25 @@
-"""Finds tensors that the attributes of a module hold and that the module does not register."""
+"""Finds what the attributes of a module hold and the module does not register."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections import deque
+from collections.abc import Collection, Iterator
 from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 
 OWN = frozenset(vars(nn.Module()))
 """The attributes in which every module registers its parts and keeps its hooks."""
 MOST_LEVELS = 6
-LEAVES = (str, bytes, int, float, complex, type, ModuleType, BuiltinFunctionType, type(None))
+CODE = (type, ModuleType, BuiltinFunctionType)
+COMPOSED = (dict, list, tuple, deque, set, frozenset, partial, MethodType, FunctionType)
+GENERATORS = (random.Random, np.random.Generator, np.random.RandomState, torch.Generator)
+PLAIN = (str, bytes, int, float, complex, type(None))
 
 
 def unregistered(owner: object) -> Iterator[tuple[str, Tensor]]:
@@ -23,9 +30,21 @@ def unregistered(owner: object) -> Iterator[tuple[str, Tensor]]:
     Yields:
         The path of each tensor from the owner, such as `blocks[0].weight`, and the tensor.
     """
+    return ((path, value) for path, value in held(owner) if isinstance(value, Tensor))
+
+
+def held(owner: object, known: Collection[int] = ()) -> Iterator[tuple[str, Any]]:
+    """All values that a module or another object holds and does not register: tensors, and values without parts.
+
+    Args:
+        known: The identities of objects that are not searched.
+
+    Yields:
+        The path of each value from the owner, such as `blocks[0].weight` or `count`, and the value.
+    """
     modules = list(owner.named_modules()) if isinstance(owner, nn.Module) else []
     registered = [tensor for _, module in modules for tensor in _registered(module)]
-    seen = {id(value) for value in (*registered, *(module for _, module in modules))}
+    seen = {*known, *(id(value) for value in (*registered, *(module for _, module in modules)))}
     for prefix, module in modules:
         yield from _below_module(module, prefix, seen, 0)
     if not modules:
@@ -37,14 +56,17 @@ def _registered(module: nn.Module) -> Iterator[Tensor]:
     yield from (tensor for table in tables for tensor in table.values() if tensor is not None)
 
 
-def _below_module(module: nn.Module, path: str, seen: set[int], level: int) -> Iterator[tuple[str, Tensor]]:
+def _below_module(module: nn.Module, path: str, seen: set[int], level: int) -> Iterator[tuple[str, Any]]:
     for name, value in list(vars(module).items()):
         if name not in OWN:
             yield from _below(value, f"{path}.{name}" if path else name, seen, level + 1)
 
 
-def _below(value: Any, path: str, seen: set[int], level: int) -> Iterator[tuple[str, Tensor]]:
-    if level > MOST_LEVELS or id(value) in seen or isinstance(value, LEAVES):
+def _below(value: Any, path: str, seen: set[int], level: int) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, PLAIN):
+        yield path, value
+        return
+    if level > MOST_LEVELS or id(value) in seen or isinstance(value, CODE):
         return
     seen.add(id(value))
     if isinstance(value, Tensor):
@@ -58,6 +80,9 @@ def _below(value: Any, path: str, seen: set[int], level: int) -> Iterator[tuple[
                 yield from _below(tensor, f"{name}.{own}" if name else own, seen, level + 1)
             yield from _below_module(inner, name, seen, level)
         return
+    if not isinstance(value, COMPOSED) and (isinstance(value, GENERATORS) or not hasattr(value, "__dict__")):
+        yield path, value
+        return
     for name, part in _parts(value):
         yield from _below(
             part, path + name if path or name.startswith("[") else name.removeprefix("."), seen, level + 1
@@ -68,16 +93,22 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     """What an object holds, with what Python writes behind the object to reach it."""
     if isinstance(value, dict):
         yield from ((f"[{key!r}]", part) for key, part in list(value.items()))
-    elif isinstance(value, list | tuple | set | frozenset):
+    elif isinstance(value, list | tuple | deque):
         yield from ((f"[{index}]", part) for index, part in enumerate(value))
+    elif isinstance(value, set | frozenset):  # Its order differs from process to process.
+        yield from ((f"[{index}]", part) for index, part in enumerate(sorted(value, key=_plain_text)))
     elif isinstance(value, partial):
         yield from (("", part) for part in (value.func, *value.args, *value.keywords.values()))
     elif isinstance(value, MethodType):
         yield "", value.__self__
     elif isinstance(value, FunctionType):
         yield from _captured(value)
-    elif hasattr(value, "__dict__"):
+    else:
         yield from ((f".{name}", part) for name, part in list(vars(value).items()))
+
+
+def _plain_text(value: Any) -> str:
+    return repr(value) if isinstance(value, PLAIN) else ""
 
 
 def _captured(function: FunctionType) -> Iterator[tuple[str, Any]]:

@@ -119,6 +119,19 @@ def lock_folder(folder: Path) -> RunLock:
     return lock
 
 
+def holder(folder: Path) -> str:
+    """The process that has locked a folder, in words. Empty: none has, as far as can be known."""
+    try:
+        descriptor = os.open(folder / FILE, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        owner = _owner(descriptor, reads=1)
+    finally:
+        os.close(descriptor)
+    return _described(owner) if owner and not _has_ended(owner) else ""
+
+
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
@@ -190,14 +203,14 @@ def _owner(descriptor: int, reads: int = 1) -> dict[str, Any]:
 
 def _in_use(folder: Path, owner: dict[str, Any]) -> str:
     return (
-        f"{folder}: in use by {_named(owner) or 'another process'}. "
+        f"{folder}: in use by {_described(owner)}. "
         "Fix: stop it or wait for its end, or choose another folder with --run-dir"
     )
 
 
-def _named(owner: dict[str, Any]) -> str:
-    known = {"pid", "host", "start"} <= owner.keys()
-    return "process {pid} on {host}, started {start}".format_map(owner) if known else ""
+def _described(owner: dict[str, Any]) -> str:
+    is_known = {"pid", "host", "start"} <= owner.keys()
+    return "process {pid} on {host}, started {start}".format_map(owner) if is_known else "another process"
 
 
 def _has_ended(owner: dict[str, Any]) -> bool:

@@ -1,0 +1,137 @@
+"""The checks of a machine. Each yields findings, and changes nothing."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import resource
+import shutil
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+
+import torch
+
+from artschool.diagnose.finding import Finding
+from artschool.trace.report import free_bytes, in_bytes
+
+SHARED_MEMORY = Path("/dev/shm")
+LEAST_SHARED_MEMORY = 1_000_000_000
+LEAST_FILES = 1024
+LEAST_DISK = 1_000_000_000
+EARLIEST = 1_767_225_600
+"""2026-01-01 UTC. This version is newer."""
+_NEEDED = re.compile(
+    r"(?P<name>[\w.-]+)\s*(\[[^]]*\])?\s*(>=(?P<least>[\d.]+))?[^;]*(;.*extra == ['\"](?P<extra>[\w-]+)['\"])?"
+)
+
+
+def versions() -> Iterator[Finding]:
+    """Python, torch and artschool, and the packages that artschool uses. Those of extras may be missing."""
+    yield Finding(
+        "versions",
+        f"artschool {version('artschool')}, torch {torch.__version__}, Python {platform.python_version()} on "
+        f"{platform.system()} {platform.machine()}",
+    )
+    extras: dict[str, str] = {}
+    for line in distribution("artschool").requires or ():
+        needed = _NEEDED.match(line)
+        assert needed is not None
+        name, least, extra = needed["name"], needed["least"] or "0", needed["extra"]
+        try:
+            found = version(name)
+        except PackageNotFoundError:
+            found = ""
+        if extra:
+            extras[name] = found
+        if found and _parts(found) < _parts(least):
+            yield Finding("versions", f"{name} {found} is too old", f"pip install '{name}>={least}'")
+        elif not found and not extra:
+            yield Finding("versions", f"{name} is not installed", f"pip install '{name}>={least}'")
+    installed = ", ".join(f"{name} {found}" for name, found in extras.items() if found) or "none"
+    missing = ", ".join(name for name, found in extras.items() if not found)
+    yield Finding("extras", f"{installed}; not installed: {missing or 'none'}")
+
+
+def devices() -> Iterator[Finding]:
+    """The devices on which torch can train, and free memory."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = f", {in_bytes(found)} of memory available" if (found := available_memory()) else ""
+    yield Finding("devices", f"cpu: {cores} core{'s' if cores > 1 else ''}{memory}")
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        yield Finding(
+            "devices",
+            f"cuda:{index}: {torch.cuda.get_device_name(index)}, {in_bytes(free)} of {in_bytes(total)} free",
+            "end the processes that `nvidia-smi` lists, if they are not yours" if free < total / 2 else "",
+        )
+    if torch.cuda.device_count() == 0 and Path("/dev/nvidiactl").exists():
+        built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
+        yield Finding(
+            "devices",
+            f"this machine has an NVIDIA driver, but torch {built} and finds no GPU",
+            "compare the driver in `nvidia-smi` with the CUDA version of torch, and look at CUDA_VISIBLE_DEVICES",
+        )
+
+
+def shared_memory() -> Iterator[Finding]:
+    """The memory through which data workers send batches."""
+    if not SHARED_MEMORY.is_dir():
+        return
+    usage = shutil.disk_usage(SHARED_MEMORY)
+    is_small = usage.free < LEAST_SHARED_MEMORY
+    yield Finding(
+        "shared memory",
+        f"{SHARED_MEMORY}: {in_bytes(usage.free)} of {in_bytes(usage.total)} free",
+        "start the container with --shm-size=8g, delete old files in it, or set `workers: 0`" if is_small else "",
+    )
+
+
+def open_files() -> Iterator[Finding]:
+    """How many files a process may have open. Batches from workers take some."""
+    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield Finding(
+        "open files",
+        f"a process may open {limit if limit != resource.RLIM_INFINITY else 'any number of'} files",
+        f"ulimit -n {65536 if most == resource.RLIM_INFINITY else most}" if 0 <= limit < LEAST_FILES else "",
+    )
+
+
+def clock() -> Iterator[Finding]:
+    """Whether the clock is right, as far as it can be known."""
+    now = time.time()
+    text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(now))
+    yield Finding("clock", text, "set the clock: it is before this version was made" if now < EARLIEST else "")
+
+
+def working_folder() -> Iterator[Finding]:
+    """The disk of the working folder."""
+    yield from disk(Path(), LEAST_DISK, "")
+
+
+def disk(folder: Path, needed: int, what: str) -> Iterator[Finding]:
+    """Whether a disk has room.
+
+    Args:
+        needed: Number of bytes.
+        what: What takes them, for the text.
+    """
+    free = free_bytes(folder)
+    fix = f"free {in_bytes(needed - free)}, or lower `checkpoint.keep_last`" if free < needed else ""
+    yield Finding("disk", f"{folder.absolute()}: {in_bytes(free)} free{what}", fix)
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that processes can still take. None: unknown."""
+    try:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
+
+
+def _parts(text: str) -> list[int]:
+    """The numbers of a version: `[2, 13, 0]` of `2.13.0+cpu`."""
+    return [int(part) for part in re.findall(r"\d+", text.partition("+")[0])[:3]]

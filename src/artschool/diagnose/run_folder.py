@@ -1,0 +1,169 @@
+"""The checks of a run folder. Each yields findings, and changes nothing."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from artschool.config.report_sections import CheckpointSection
+from artschool.diagnose.finding import Finding
+from artschool.diagnose.machine import disk
+from artschool.engine.resume_report import value_at
+from artschool.errors import CheckpointError
+from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.run_lock import holder
+from artschool.trace.report import in_bytes
+
+MOST_SECONDS_AHEAD = 60
+"""How far the time of a file may be ahead of the clock. File servers have clocks of their own."""
+
+
+@dataclass
+class RunFolder:
+    """A run folder and its newest intact checkpoint.
+
+    Attributes:
+        newest: The folder of the checkpoint. None: there is none.
+        state: What it contains besides tensors.
+    """
+
+    folder: Path
+    newest: Path | None = None
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def checks(self) -> list[Callable[[], Iterator[Finding]]]:
+        """All checks, in order."""
+        return [self.run, self.lock, self.checkpoints, self.disk, self.log, self.incident, self.clock]
+
+    def run(self) -> Iterator[Finding]:
+        """Whether the folder is that of a run, and can be written."""
+        if not self.folder.is_dir():
+            yield Finding("run", f"{self.folder}: not a folder", "name a run folder, such as runs/<name>")
+        elif not (self.folder / "config.yml").exists() and not (self.folder / "checkpoints").exists():
+            yield Finding("run", f"{self.folder}: no run has trained in it", "name a run folder, such as runs/<name>")
+        elif not os.access(self.folder, os.W_OK):
+            yield Finding("run", f"{self.folder}: cannot be written", "change its owner or permissions")
+
+    def lock(self) -> Iterator[Finding]:
+        """Who trains in the folder."""
+        who = holder(self.folder)
+        yield Finding("lock", f"in use by {who}" if who else "nobody trains in the folder")
+
+    def checkpoints(self) -> Iterator[Finding]:
+        """Which checkpoints are intact and finite, and what is wrong with the others."""
+        sound: list[str] = []
+        for path in _checkpoints(self.folder):
+            try:
+                CheckpointStore.verify_path(path)
+                loaded = CheckpointStore.load_path(path, mapped=True, is_verified=True)
+            except CheckpointError as error:
+                yield Finding("checkpoint", str(error), "none is needed: a resume takes an older checkpoint")
+                continue
+            self.newest, self.state = path, loaded.state
+            bad = [f"{file}: {name}" for file, named in loaded.tensors.items() for name in _unsound(named)]
+            if bad:
+                fix = f"artschool train FILE --resume {path.parent}/<earlier one> --run-dir <new folder>"
+                yield Finding("checkpoint", f"{path}: {bad[0]} and {len(bad) - 1} more contain NaN or infinity", fix)
+            else:
+                sound.append(path.name)
+        if sound:
+            yield Finding("checkpoint", f"intact and finite: {', '.join(sound)}")
+        elif _checkpoints(self.folder):
+            yield Finding("checkpoint", "none is sound", "train again in another folder, with --run-dir")
+        else:
+            yield Finding("checkpoint", "none is saved yet")
+        if self.newest is not None:
+            last, end = self.state.get("iteration"), self.state.get("iterations")
+            yield Finding("progress", f"{last} of {end} iterations are saved")
+
+    def disk(self) -> Iterator[Finding]:
+        """Whether the checkpoints that are still to come have room."""
+        if self.newest is None:
+            return
+        size = sum(file.stat().st_size for file in self.newest.iterdir())
+        config = self.state.get("config")
+        last = value_at(config, "checkpoint", "keep_last") or CheckpointSection().keep_last
+        # A new checkpoint is complete before the oldest is deleted.
+        most = last + 1 + (value_at(config, "checkpoint", "keep_best") is not None)
+        missing = max(most - len(_checkpoints(self.folder)), 1)
+        more = f"{missing} more checkpoint{'s' if missing > 1 else ''} of {in_bytes(size)}"
+        yield from disk(self.folder, missing * size, f"; {more} may be saved")
+
+    def log(self) -> Iterator[Finding]:
+        """Whether each log point is in `metrics.jsonl` once, and whether numbers have become NaN."""
+        file = self.folder / "metrics.jsonl"
+        if not file.exists():
+            return
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        records = [record for line in lines if (record := _record(line)) is not None]
+        numbers = [int(record["iteration"]) for record in records]
+        steps = [after - before for before, after in itertools.pairwise(numbers)]
+        every = statistics.mode(steps) if steps else 1
+        gaps = [number for number, step in zip(numbers, steps, strict=False) if step > every]
+        repeated = sum(step <= 0 for step in steps)
+        text = f"{len(records)} log points, up to iteration {numbers[-1]}" if numbers else "no log points"
+        yield Finding("log", f"{file.name}: {text}")
+        if gaps:
+            text = f"{file.name}: {len(gaps)} gaps, the first after iteration {gaps[0]}"
+            yield Finding("log", text, "look for warnings about loggers in the output; checkpoints are not affected")
+        if repeated or len(records) < len(lines):
+            text = f"{file.name}: {repeated} repeated log points, {len(lines) - len(records)} lines that are none"
+            yield Finding("log", text, "resume the run, which removes them after its checkpoint")
+        bad = [name for name, value in (records[-1].items() if records else ()) if isinstance(value, str)]
+        if bad:
+            yield Finding("log", f"{', '.join(bad)} is NaN or infinite", "lower the learning rate, or check the data")
+
+    def incident(self) -> Iterator[Finding]:
+        """What has last gone wrong."""
+        files = sorted(self.folder.glob("incidents/*/incident.json"), key=lambda file: file.stat().st_mtime)
+        if not files:
+            return
+        record: dict[str, Any] = {}
+        with suppress(OSError, ValueError):
+            record = json.loads(files[-1].read_text())
+        lines = str(record.get("error", "cannot be read")).splitlines()
+        what = f"{record.get('kind', 'unknown')} in iteration {record.get('iteration', 'unknown')}: {lines[0]}"
+        path = files[-1].parent
+        yield Finding("incident", f"{path.name}: {what}", f"artschool replay {path}, then delete the folder")
+
+    def clock(self) -> Iterator[Finding]:
+        """Whether files are from the future."""
+        times = [file.stat().st_mtime for file in self.folder.glob("*") if file.is_file()]
+        ahead = max(times, default=0.0) - time.time()
+        if ahead > MOST_SECONDS_AHEAD:
+            text = f"a file of the folder was written {ahead:.0f} seconds in the future"
+            yield Finding("clock", text, "set the clocks of this machine and of the file server")
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    """The folders with the names of checkpoints, in the order of their numbers."""
+    found = (folder / "checkpoints").glob("[0-9]*")
+    return sorted((path for path in found if re.fullmatch(r"\d{8,}", path.name)), key=lambda path: int(path.name))
+
+
+def _unsound(tensors: dict[str, Tensor]) -> Iterator[str]:
+    """The tensors that contain NaN, or infinity beside numbers other than 0. A mask may consist of 0 and infinity."""
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point() or tensor.dtype.itemsize == 1 or tensor.isfinite().all():
+            continue
+        if tensor.isnan().any() or tensor[tensor.isfinite()].any() or tensor.dim() == 0:
+            yield name
+
+
+def _record(line: str) -> dict[str, Any] | None:
+    with suppress(ValueError):
+        record = json.loads(line)
+        if isinstance(record, dict) and isinstance(record.get("iteration"), int):
+            return record
+    return None
