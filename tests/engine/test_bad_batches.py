@@ -25,16 +25,16 @@ BAD = 7
 def spoiled(folder: Path, value: float, *overrides: str) -> Run:
     """A toy run of which the pictures of one batch contain a value."""
     run = toy_run.load(folder, "train.iterations=10", "checkpoint.every=100", *overrides)
-    take = run.streams._next
+    named = run.streams._parts
 
-    def spoil(names: Any) -> Any:
-        parts = take(names)
+    def spoil(loaded: Any) -> Any:
+        parts = named(loaded)
         if run.iteration == BAD - 1 and value != 0:
             for tensor in (parts["train"].values["lq"], parts["train"].values["hq"]):
                 tensor[3] = value
         return parts
 
-    run.streams._next = spoil  # type: ignore[method-assign]
+    run.streams._parts = spoil  # type: ignore[method-assign]
     return run
 
 

@@ -21,8 +21,7 @@ from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.processes import start_of
 from tests.engine.ending_parts import PLUGINS
 from tests.engine.test_ranks import launch
-from tests.engine.test_resume import StopAfter
-from tests.engine.toy_run import Recorder, fingerprint, load, recorded, write
+from tests.engine.toy_run import Recorder, StopAfter, fingerprint, load, recorded, write
 
 LONG = ("train.iterations=20", "checkpoint.every=1000", "log.every=1000")
 SLOW_EVALUATION = (

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from artschool.diagnose.finding import Finding
-from artschool.trace.report import free_bytes, in_bytes
+from artschool.engine.room import free_bytes, in_bytes
 
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARED_MEMORY = 1_000_000_000

@@ -20,10 +20,10 @@ from artschool.config.report_sections import CheckpointSection
 from artschool.diagnose.finding import Finding
 from artschool.diagnose.machine import disk
 from artschool.engine.resume_report import value_at
+from artschool.engine.room import in_bytes
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.run_lock import holder
-from artschool.trace.report import in_bytes
 
 MOST_SECONDS_AHEAD = 60
 """How far the time of a file may be ahead of the clock. File servers have clocks of their own."""

@@ -62,7 +62,7 @@ class RunLock:
     def taker(self) -> str:
         """The process that the file names now, in words. "": the file does not exist."""
         with suppress(OSError):
-            return _named(json.loads((self.folder / FILE).read_bytes())) or "another process"
+            return _described(json.loads((self.folder / FILE).read_bytes()))
         return ""
 
 
