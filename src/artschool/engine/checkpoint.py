@@ -118,7 +118,7 @@ def _prepare(run: RunState, meters: Meters, optimizers: dict[str, Any]) -> Calla
             own,
             state,
             config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
-            world_size=ranks.world_size(),
+            world_size=ranks.launched_processes(),  # Also if the main process saves alone.
             others=others,
         )
 
@@ -183,7 +183,7 @@ def capture(
         "streams": run.streams.given,
         "data": _data(run),
         "seed": run.sections.seed,
-        "world_size": ranks.world_size(),
+        "world_size": ranks.launched_processes(),
         "config": run.config,
     }
     if built_buffers := _built_buffers(run):

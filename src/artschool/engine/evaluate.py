@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,6 +21,7 @@ from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.data.to_device import to_device
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
+from artschool.engine.together import together
 from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall, LossCall
 from artschool.steps.state import State
@@ -132,19 +133,35 @@ class Evaluation:
             stack.enter_context(with_buffers_kept(self.networks))
             stack.enter_context(torch.no_grad())
             stack.enter_context(closing(batches))
-            for index, batch in enumerate(batches):
-                seed_all(seeds(rank + index * world_size), device)
-                state = self.state(to_device(batch, device, channels_last=self.channels_last))
-                if index >= sampler.own:
-                    self._compute(state, max(iteration - 1, 0), _ignore)
-                    continue
-                self.forward(state, max(iteration - 1, 0), partial(self._record, losses, state, size_of(batch)))
-                if self.check_values is not None:
-                    self.check_values(state.values)
-                    self.check_values = None
+            work = partial(self.run_batches, batches, sampler, max(iteration - 1, 0), losses, device)
+            if self.is_even:  # The others wait inside of networks.
+                work()
+            else:
+                together(work)
             # Before the buffers of metrics are restored.
             metrics = {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
         return {f"{self.name}/{name}": value for name, value in losses.drain().items()} | metrics
+
+    def run_batches(
+        self,
+        batches: Iterable[Mapping[str, Any]],
+        sampler: SharedEpoch,
+        iteration: int,
+        losses: Meters,
+        device: torch.device,
+    ) -> None:
+        """The part of this process. With sharded networks alone, the processes communicate here."""
+        seeds = Seeds(self.loader.seed, "evaluate", self.name)
+        for index, batch in enumerate(batches):
+            seed_all(seeds(ranks.rank() + index * ranks.world_size()), device)
+            state = self.state(to_device(batch, device, channels_last=self.channels_last))
+            if index >= sampler.own:
+                self._compute(state, iteration, _ignore)
+                continue
+            self.forward(state, iteration, partial(self._record, losses, state, size_of(batch)))
+            if self.check_values is not None:
+                self.check_values(state.values)
+                self.check_values = None
 
     def state(self, batch: Mapping[str, Any]) -> State:
         """The values of a batch, under the names that they have in each stream."""

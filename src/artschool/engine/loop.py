@@ -63,9 +63,7 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         batches = run.streams.iterations(run.iterations - run.iteration, run.device)
         stack.callback(batches.close)
         start = time.perf_counter() - run.seconds
-        while not run.is_finished:
-            run.undo.begin(run.iteration)
-            batch = next(batches)
+        for batch in _begun(run, batches):
             stop = ranks.largest_soon(lambda: flag.exit_code)
             outcome = Outcome(_train_once(run, batch))
             run.seconds = time.perf_counter() - start
@@ -78,6 +76,8 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
                     "To resume, run the same command again",
                     exit_code,
                 )
+            if run.is_finished:
+                break
         checkpoint.save_now(run)
         for warning in end_of_run_warnings(run):
             run.note(f"warning: {warning}")
@@ -101,6 +101,16 @@ def _alone_in_folder(run: RunState) -> Iterator[None]:
     finally:
         run.lock.is_training = False
         release_folder(run)
+
+
+def _begun(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict[str, Part]]:
+    """The batches. What an iteration changes is remembered before its batch is taken."""
+    while True:
+        run.undo.begin(run.iteration)
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def _write_config_files(run: RunState) -> None:
