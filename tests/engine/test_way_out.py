@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypedDict
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from artschool.engine import undo
@@ -54,23 +56,9 @@ RARE = "checkpoint={every: 100}"
 
 
 def resumed(folder: Path, *options: str) -> tuple[Run, list[str]]:
-    lines: list[str] = []
-    from rich.console import Console
-
-    console = Console(file=_Lines(lines), width=1000)
-    return load(folder, *options, console=console), lines
-
-
-class _Lines:
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
-
-    def write(self, text: str) -> int:
-        self._lines += [line for line in text.splitlines() if line]
-        return len(text)
-
-    def flush(self) -> None:
-        pass
+    text = io.StringIO()
+    run = load(folder, *options, console=Console(file=text, width=1000))
+    return run, text.getvalue().splitlines()
 
 
 @pytest.mark.parametrize("parts", [1, 2])

@@ -15,6 +15,7 @@ from artschool.logs.jsonl import JsonlLogger
 from artschool.logs.tensorboard import TensorBoardLogger
 from artschool.storage.durable import AppendedFile
 from tests.engine import toy_parts
+from tests.engine.toy_run import Recorder
 from tests.logs.test_tensorboard import scalars
 
 
@@ -49,7 +50,7 @@ def test_a_log_without_room_goes_on_when_there_is_some(
 def _train(folder: Path, logger: JsonlLogger | TensorBoardLogger) -> int:
     run, _ = toy_parts.load(folder, "train.iterations=8", "checkpoint={every: 100}")
 
-    class Limits(toy_parts.toy_run.Recorder):
+    class Limits(Recorder):
         def start(self, run: object) -> None:
             pass
 
