@@ -184,7 +184,12 @@ def test_an_old_checkpoint_that_stays_costs_only_space(tmp_path: Path, monkeypat
 def test_each_new_folder_is_synced_into_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[Path] = []
     sync = durable._sync
-    monkeypatch.setattr(durable, "_sync", lambda path: (synced.append(path), sync(path))[1])
+
+    def record(path: Path) -> None:
+        synced.append(path)
+        sync(path)
+
+    monkeypatch.setattr(durable, "_sync", record)
     from artschool.engine.run_folder import create_run_folder
 
     assert create_run_folder(tmp_path / "a" / "b" / "run") == [tmp_path / part for part in ("a/b/run", "a/b", "a")]

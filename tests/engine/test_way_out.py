@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TypedDict
 
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor, nn
 
 from artschool.engine import undo
@@ -16,6 +18,9 @@ from artschool.engine.evaluate import Evaluation
 from artschool.engine.run import Run
 from artschool.errors import DataError, StateError
 from artschool.registry import datasets, losses, networks
+from artschool.storage.checkpoint_store import CheckpointStore
+from tests.engine.failing_rank import CASES
+from tests.engine.forked import run_script
 from tests.engine.toy_run import fingerprint, load, recorded
 
 SAVED = "A checkpoint is saved after iteration {}. To resume, run the same command again"
@@ -51,23 +56,9 @@ RARE = "checkpoint={every: 100}"
 
 
 def resumed(folder: Path, *options: str) -> tuple[Run, list[str]]:
-    lines: list[str] = []
-    from rich.console import Console
-
-    console = Console(file=_Lines(lines), width=1000)
-    return load(folder, *options, console=console), lines
-
-
-class _Lines:
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
-
-    def write(self, text: str) -> int:
-        self._lines += [line for line in text.splitlines() if line]
-        return len(text)
-
-    def flush(self) -> None:
-        pass
+    text = io.StringIO()
+    run = load(folder, *options, console=Console(file=text, width=1000))
+    return run, text.getvalue().splitlines()
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -278,3 +269,29 @@ def test_a_mistake_of_the_file_stops_the_run(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(StateError, match="a key is missing"):
         run.train()
     assert run.store.numbers() == [5]
+
+
+@pytest.mark.soak
+def test_of_several_processes_the_main_one_saves_whichever_fails(tmp_path: Path) -> None:
+    """Half a minute: six groups of two processes."""
+    run_script("tests.engine.failing_rank", tmp_path)
+    found = {
+        f"{case}{rank}": json.loads((tmp_path / f"{case}{rank}.json").read_text()) for case in CASES for rank in (0, 1)
+    }
+    for case in ("main", "other"):
+        store = CheckpointStore(tmp_path / case / "run/checkpoints")
+        assert store.numbers() == ([7, 12] if case == "main" else [7])  # It has resumed.
+        assert store.load(7).state["world_size"] == store.load(7).manifest.world_size == 2
+        assert found[f"{case}0"]["notes"][-1] == SAVED.format(7)
+    assert "ZeroDivisionError: trouble" in found["main0"]["error"]
+    assert "ZeroDivisionError: trouble" in found["other1"]["error"]
+    assert not CheckpointStore(tmp_path / "sharded/run/checkpoints").numbers()
+    assert found["sharded0"]["notes"][-1] == "The last iterations are not saved: other processes have a part of them"
+    assert (found["resumed0"]["start"], found["resumed1"]["start"]) == (7, 7)
+    assert [found[f"resumed{rank}"]["hash"] for rank in (0, 1)] == [found[f"whole{rank}"]["hash"] for rank in (0, 1)]
+    for rank in (0, 1):  # An evaluation that fails on one rank is left out on all.
+        look = found[f"look{rank}"]
+        assert (look["iteration"], "trouble" in look["error"]) == (12, True)
+    said = "warning: evaluate.held_out failed after iteration 4: rank 1: ZeroDivisionError: trouble"
+    assert found["look0"]["said"] == [said]
+    assert found["look0"]["psnr"] == found["whole0"]["psnr"][1:]

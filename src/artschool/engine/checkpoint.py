@@ -128,7 +128,7 @@ def _prepare(
             own,
             state,
             config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
-            world_size=ranks.world_size(),
+            world_size=ranks.launched_processes(),  # Also if the main process saves alone.
             non_finite=(non_finite := problem()),
             others=others,
         )
@@ -196,7 +196,7 @@ def capture(
         "streams": run.streams.given,
         "data": _data(run),
         "seed": run.sections.seed,
-        "world_size": ranks.world_size(),
+        "world_size": ranks.launched_processes(),
         "config": run.config,
         "built_buffers": _built_buffers(run),
         "left_out": left_out,

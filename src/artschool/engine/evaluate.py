@@ -23,6 +23,7 @@ from artschool.engine.buffer_snapshot import BufferSnapshot
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.signals import until_signal, waited
+from artschool.engine.together import together
 from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall, LossCall
 from artschool.steps.state import State
@@ -137,19 +138,43 @@ class Evaluation:
             stack.enter_context(with_buffers_kept(self.networks))
             stack.enter_context(torch.no_grad())
             stack.enter_context(closing(batches))
-            for index, batch in enumerate(until_signal(waited(batches), sampler.rounds)):
-                seed_all(seeds(rank + index * world_size), device)
-                state = self.state(to_device(batch, device, channels_last=self.channels_last))
-                if index >= sampler.own:
-                    self._compute(state, max(iteration - 1, 0), _ignore)
-                    continue
-                self.forward(state, max(iteration - 1, 0), partial(self._record, losses, state, size_of(batch)))
-                if self.check_values is not None:
-                    self.check_values(state.values)
-                    self.check_values = None
+            work = partial(self.run_batches, batches, sampler, max(iteration - 1, 0), losses, device)
+            if self.is_even:  # The others wait inside of networks.
+                work()
+            else:
+                together(work)
             # Before the buffers of metrics are restored.
             metrics = {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
         return {f"{self.name}/{name}": value for name, value in losses.drain().items()} | metrics
+
+    def run_batches(
+        self,
+        batches: Iterator[Mapping[str, Any]],
+        sampler: SharedEpoch,
+        iteration: int,
+        losses: Meters,
+        device: torch.device,
+    ) -> None:
+        """The part of this process. An error is raised when the other processes have had their turns, too."""
+        seeds = Seeds(self.loader.seed, "evaluate", self.name)
+        failures: list[Exception] = []
+        for index, batch in enumerate(until_signal(_until_error(waited(batches), failures), sampler.rounds)):
+            if failures:
+                continue
+            with _caught(failures):
+                seed_all(seeds(ranks.rank() + index * ranks.world_size()), device)
+                state = self.state(to_device(batch, device, channels_last=self.channels_last))
+                if index >= sampler.own:
+                    self._compute(state, iteration, _ignore)
+                    continue
+                self.forward(state, iteration, partial(self._record, losses, state, size_of(batch)))
+                if self.check_values is not None:
+                    self.check_values(state.values)
+                    self.check_values = None
+            if failures and self.is_even:  # The others wait inside of networks.
+                break
+        if failures:
+            raise failures[0]
 
     def state(self, batch: Mapping[str, Any]) -> State:
         """The values of a batch, under the names that they have in each stream."""
@@ -192,6 +217,19 @@ class Evaluation:
 
 def _ignore(name: str, value: Tensor) -> None:
     """Record nothing."""
+
+
+@contextmanager
+def _caught(failures: list[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        failures.append(error)
+
+
+def _until_error(batches: Iterator[Any], failures: list[Exception]) -> Iterator[Any]:
+    with _caught(failures):
+        yield from batches
 
 
 @contextmanager

@@ -66,7 +66,7 @@ def _train_to_end(run: RunState) -> None:
             batches = run.streams.iterations(number, run.device)
             stack.callback(batches.close)
             start = time.perf_counter() - run.seconds
-            for batch in until_signal(_iterations(run, batches), number):
+            for batch in until_signal(_begun(run, batches), number):
                 check_folder(run)
                 with Recorded(run, batch):
                     outcome = Outcome(_train_once(run, batch))
@@ -85,13 +85,6 @@ def _train_to_end(run: RunState) -> None:
         raise error
 
 
-def _iterations(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict[str, Part]]:
-    """The batches. Until each of them has arrived, the state can be saved as it was before."""
-    while True:
-        run.undo.begin(run.iteration)
-        yield next(batches)
-
-
 @contextmanager
 def _alone_in_folder(run: RunState) -> Iterator[None]:
     hold_folder(run, create=True)
@@ -105,6 +98,16 @@ def _alone_in_folder(run: RunState) -> Iterator[None]:
         if run.lock is not None:  # Another one, if the folder has been moved.
             run.lock.is_training = False
         release_folder(run)
+
+
+def _begun(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict[str, Part]]:
+    """The batches. What an iteration changes is remembered before its batch is taken."""
+    while True:
+        run.undo.begin(run.iteration)
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def _write_config_files(run: RunState) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from artschool import ranks
-from artschool.errors import ArtschoolError, CheckpointError
+from artschool.errors import ArtschoolError, CheckpointError, describe
 from artschool.storage.checkpoint_store import Checkpoint, CheckpointStore
 
 Result = TypeVar("Result")
@@ -28,8 +28,8 @@ def together(work: Callable[[], Result]) -> Result:
     except ArtschoolError as failure:
         error = failure
     except Exception as failure:
-        # Its class may be one that cannot be sent.
-        ranks.gather(CheckpointError(f"rank {ranks.rank()}: {type(failure).__name__}: {failure}"))
+        # Its class may be one that cannot be sent. Python ends with 1 after it, and so do the others.
+        ranks.gather(ArtschoolError(f"rank {ranks.rank()}: {describe(failure)}"))
         raise
     for found in ranks.gather(error):
         if found is not None:

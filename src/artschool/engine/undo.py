@@ -86,9 +86,9 @@ class Undo:
             kept = before.get(key)
             same = kept if kept is not None and kept.buffer is buffer else None
             self._kept[key] = _Kept(buffer, buffer._version, _room_for_copy(buffer, same))
-        copied = [kept for kept in self._kept.values() if kept.copy is not None]
-        if copied:
-            torch._foreach_copy_([kept.copy for kept in copied], [kept.buffer for kept in copied])
+        pairs = [(kept.copy, kept.buffer) for kept in self._kept.values() if kept.copy is not None]
+        if pairs:
+            torch._foreach_copy_([copy for copy, _ in pairs], [buffer for _, buffer in pairs])
 
     def _buffers(self) -> Iterable[tuple[tuple[str, str], Tensor]]:
         return (

@@ -74,13 +74,12 @@ class Update:
         self._skips = SkipCounter()
 
     def prepare(self, iteration: int) -> bool:
-        """Sum the gradients over processes, unscale them, and set the learning rates.
+        """Unscale the gradients, which are summed over processes, and set the learning rates.
 
         Returns:
             Whether to update now. False if no parameter has a gradient, or if `sizing` needs more of them.
         """
         self._iteration = iteration
-        self.exchange.finish()
         self.scheduled.set_rates(iteration)
         if all(parameter.grad is None for parameter in self.parameters):
             return False

@@ -1,4 +1,4 @@
-"""A logger that cannot stop training: after its first exception it is switched off."""
+"""A logger that cannot stop training: an exception switches it off, and a disk that refuses costs a warning."""
 
 from __future__ import annotations
 
@@ -8,14 +8,22 @@ from typing import Any
 from torch import Tensor
 
 from artschool.engine.run_state import Logger, Record, RunState
+from artschool.errors import ResourceError
+
+PER_ITERATION = ("log", "picture")
+"""The methods that write what belongs to one iteration."""
 
 
 class FailSafeLogger:
-    """Forwards all calls to a logger until it raises; then calls `warn` once with a message."""
+    """Forwards all calls to a logger until it raises; then calls `warn` once with a message.
+
+    A `ResourceError` of a call for one iteration does not end this: there may be room for the next one.
+    """
 
     def __init__(self, logger: Logger, warn: Callable[[str], None]) -> None:
         self._logger: Logger | None = logger
         self._warn = warn
+        self._is_refused = False
 
     def start(self, run: RunState) -> None:
         """Forward."""
@@ -44,12 +52,24 @@ class FailSafeLogger:
     def _forward(self, method: str, *arguments: Any) -> None:
         if self._logger is None:
             return
+        name = type(self._logger).__name__
         try:
             getattr(self._logger, method)(*arguments)
+            if self._is_refused and method in PER_ITERATION:
+                self._is_refused = False
+                self._warn(f"{name} writes again")
+        except ResourceError as error:
+            if method not in PER_ITERATION:
+                self._switch_off(method, error)
+            elif not self._is_refused:
+                self._is_refused = True
+                self._warn(f"warning: {name} cannot write, and tries again at its next call: {error}")
         except Exception as error:  # A full disk or a lost server must not stop the training.
-            name = type(self._logger).__name__
-            self._logger = None
-            self._warn(
-                f"warning: {name} failed in {method!r} and is switched off until the run is resumed: "
-                f"{type(error).__name__}: {error}"
-            )
+            self._switch_off(method, error)
+
+    def _switch_off(self, method: str, error: Exception) -> None:
+        name, self._logger = type(self._logger).__name__, None
+        self._warn(
+            f"warning: {name} failed in {method!r} and is switched off until the run is resumed: "
+            f"{type(error).__name__}: {error}"
+        )

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TextIO
 
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
-from artschool.storage.durable import write_file
+from artschool.storage.durable import AppendedFile, write_file
 
 
 class JsonlLogger:
     """Appends every record. Non-finite numbers are written as text such as `"NaN"`: JSON cannot represent them."""
 
     def __init__(self) -> None:
-        self._file: TextIO | None = None
+        self._file: AppendedFile | None = None
 
     def start(self, run: RunState) -> None:
         """Remove records from `run.next_record` on, and open the file for appending."""
@@ -24,7 +23,7 @@ class JsonlLogger:
         if path.exists():
             kept = [line for line in path.read_text().splitlines() if _is_before(line, run.next_record)]
             write_file(path, "".join(f"{line}\n" for line in kept).encode())
-        self._file = path.open("a", buffering=1)
+        self._file = AppendedFile(path)
 
     def advance(self, run: RunState) -> None:
         """Ignored."""
@@ -32,7 +31,8 @@ class JsonlLogger:
     def log(self, record: Record) -> None:
         """Append a line."""
         assert self._file is not None
-        self._file.write(json.dumps({name: json_number(value) for name, value in record.items()}) + "\n")
+        line = json.dumps({name: json_number(value) for name, value in record.items()})
+        self._file.append(f"{line}\n".encode())
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Ignored."""
