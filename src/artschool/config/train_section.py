@@ -84,6 +84,8 @@ class TrainSection(Section):
         compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
             `fullgraph` and `backend`. A network overrides it by its own `compile`.
         offload: What is kept in the memory of the CPU, for devices that are too small.
+        hang_timeout: Maximum time in seconds that training waits for a sample, a worker or another process. Then it
+            prints the stacks of all threads, saves if it can, and ends with exit code 5. 0: no limit.
         stop: Number of the log that ends training early when it no longer improves. null: train to the end.
     """
 
@@ -106,6 +108,7 @@ class TrainSection(Section):
     channels_last: bool = False
     compile: bool | CompileEntry = False
     offload: OffloadSection = OffloadSection()
+    hang_timeout: NotNegative = 1800.0
     stop: StopSection | None = None
 
     def length(self, per_epoch: int) -> int:

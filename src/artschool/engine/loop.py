@@ -20,6 +20,7 @@ from artschool.engine.saving import settle, written_on_failure
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
+from artschool.engine.watchdog import watched
 from artschool.errors import NumericsError, Stopped
 from artschool.storage.durable import remove_leftovers, write_file
 
@@ -28,7 +29,13 @@ def train(run: RunState) -> None:
     """Train a run from its current iteration to its last one. See `Run.train`."""
     if run.is_finished:
         return None
-    with _alone_in_folder(run), stop_flag() as flag, written_on_failure(run), all_frozen(run.networks.values()):
+    with (
+        _alone_in_folder(run),
+        stop_flag() as flag,
+        watched(run),
+        written_on_failure(run),
+        all_frozen(run.networks.values()),
+    ):
         _write_config_files(run)
         while True:
             try:
