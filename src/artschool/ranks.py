@@ -7,12 +7,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from artschool.waits import waiting
+
+Options = ParamSpec("Options")
 Value = TypeVar("Value")
 AnyTensor = TypeVar("AnyTensor", bound=Tensor)
 Group = dist.ProcessGroup | None
@@ -22,6 +26,24 @@ _sums: dist.ProcessGroup | None = None
 _attempt: Attempt | None = None
 BUCKET_BYTES = 25 * 1024 * 1024
 """Maximum size of the tensors that are sent together, which limits the size of the copy."""
+
+
+def others() -> str:
+    """The name of a wait for the other processes."""
+    return "the other processes"
+
+
+def _waits(communicate: Callable[Options, Value]) -> Callable[Options, Value]:
+    """A function that may wait for the other processes."""
+
+    @wraps(communicate)
+    def wrapped(*values: Options.args, **options: Options.kwargs) -> Value:
+        if world_size() == 1:
+            return communicate(*values, **options)
+        with waiting(others):
+            return communicate(*values, **options)
+
+    return wrapped
 
 
 @contextmanager
@@ -123,12 +145,14 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+@_waits
 def wait() -> None:
     """Wait until every process has called this."""
     if world_size() > 1:
         dist.barrier()
 
 
+@_waits
 def largest(flag: int) -> int:
     """The largest flag of all processes, so that they all make the same decision."""
     _check()
@@ -147,6 +171,7 @@ def largest_soon(read: Callable[[], int]) -> Callable[[], int]:
     work = dist.all_reduce(largest, dist.ReduceOp.MAX, async_op=True)
     assert work is not None
 
+    @_waits
     def wait() -> int:
         work.wait()
         return int(largest)
@@ -204,6 +229,7 @@ def _check() -> None:
         _attempt.check()
 
 
+@_waits
 def _largest(flag: int) -> int:
     if world_size() == 1:
         return flag
@@ -212,6 +238,7 @@ def _largest(flag: int) -> int:
     return int(largest)
 
 
+@_waits
 def mean(value: Tensor) -> Tensor:
     """The mean of a tensor over all processes, without gradient. Does not wait for the device."""
     if world_size() == 1:
@@ -222,6 +249,7 @@ def mean(value: Tensor) -> Tensor:
     return total / world_size()
 
 
+@_waits
 def gather(value: Value, group: Group = None) -> list[Value]:
     """The values of all processes, by rank. Those of pretended processes are equal."""
     if world_size() == 1:
@@ -235,6 +263,7 @@ def gather(value: Value, group: Group = None) -> list[Value]:
     return values
 
 
+@_waits
 def tell(text: str, group: Group) -> str:
     """The text of rank 0."""
     told = [text]
@@ -249,6 +278,7 @@ def new_group() -> Group:
     return dist.new_group(backend="gloo", timeout=timedelta(days=1)) if world_size() > 1 else None
 
 
+@_waits
 def gather_rows(tensor: Tensor) -> Tensor:
     """The rows of the tensors of all processes, by rank. Numbers of rows may differ; dtypes may not."""
     if world_size() == 1:
@@ -295,6 +325,7 @@ class _Gathered(torch.autograd.Function):
         return total[ctx.first : ctx.first + ctx.count]
 
 
+@_waits
 def broadcast(tensors: Iterable[Tensor], source: int = 0) -> None:
     """Give every process the tensors of the process with the rank `source`. Sharded tensors stay as they are."""
     if world_size() > 1:
@@ -356,6 +387,7 @@ def norms(parts: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
     return found
 
 
+@_waits
 @torch.no_grad()
 def whole(tensor: Tensor) -> Tensor:
     """A sharded tensor with all its parts. Every process must call this. Another tensor is returned as it is."""
@@ -363,6 +395,7 @@ def whole(tensor: Tensor) -> Tensor:
     return gathered
 
 
+@_waits
 def sum_in_place(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor with its sum over all processes."""
     if world_size() > 1:
@@ -371,6 +404,7 @@ def sum_in_place(tensors: Iterable[Tensor]) -> None:
             dist.all_reduce(tensor)
 
 
+@_waits
 def largest_in_place(tensor: Tensor) -> None:
     """Replace the elements of a tensor with their maxima over all processes. Does not wait for the device."""
     if world_size() > 1:
@@ -378,6 +412,7 @@ def largest_in_place(tensor: Tensor) -> None:
         dist.all_reduce(tensor, dist.ReduceOp.MAX)
 
 
+@_waits
 def gather_on_main(value: Value) -> list[Value]:
     """The values of all processes, by rank, in the main process. An empty list in the others."""
     if world_size() == 1:
@@ -402,7 +437,7 @@ def start_sum(tensor: Tensor) -> Callable[[], object]:
     work = dist.all_reduce(tensor, group=_sums, async_op=True)
     assert work is not None
     wait: Callable[[], object] = work.wait
-    return wait
+    return _waits(wait)
 
 
 def buckets(tensors: Iterable[AnyTensor], limit: int = BUCKET_BYTES, first: int | None = None) -> list[list[AnyTensor]]:

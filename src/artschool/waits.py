@@ -1,51 +1,51 @@
-"""What the training waits for. Each wait has a name, so that one that takes long can be reported and ended.
-
-The thread that trains writes this down; `artschool.engine.watchdog` reads it from another thread.
-"""
+"""What threads wait for, by name, so that another thread can report a wait that takes long."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-INTERVAL = 0.5
-"""Seconds after which a wait that can wake up calls `check`."""
-Check = Callable[[], None]
-"""Raises an error if the thread must not wait any longer."""
+Name = Callable[[], str]
+"""Returns what a thread waits for, such as `sample 3 of data.train`. Another thread may call it."""
 
 
 class Waits:
-    """The waits of a thread, the innermost last."""
+    """The waits of a thread.
+
+    Attributes:
+        names: Those that are under way, the innermost last.
+        count: Number of waits that have begun, by which a long wait differs from many short ones.
+    """
 
     def __init__(self) -> None:
-        self.names: list[Callable[[], str]] = []
+        self.names: list[Name] = []
         self.count = 0
-        self.checks: list[Check] = []
 
 
-_threads = threading.local()
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.waits = Waits()
+
+
+_of_thread = _OfThread()
 
 
 def of_this_thread() -> Waits:
     """The waits of this thread. Each thread has its own."""
-    waits: Waits | None = getattr(_threads, "waits", None)
-    if waits is None:
-        waits = _threads.waits = Waits()
-    return waits
+    return _of_thread.waits
 
 
-class waiting:  # noqa: N801  # used like a function; a generator would take four times as long
+class waiting:  # noqa: N801  # called like a function; a generator would take longer
     """This thread waits inside the context.
 
     Args:
-        name: Returns what it waits for, such as "a batch of data.train". Another thread may call it.
+        name: What it waits for.
     """
 
     __slots__ = ("_name", "_waits")
 
-    def __init__(self, name: Callable[[], str]) -> None:
-        self._name, self._waits = name, of_this_thread()
+    def __init__(self, name: Name) -> None:
+        self._name, self._waits = name, _of_thread.waits
 
     def __enter__(self) -> None:
         self._waits.count += 1
@@ -53,24 +53,3 @@ class waiting:  # noqa: N801  # used like a function; a generator would take fou
 
     def __exit__(self, *error: object) -> None:
         self._waits.names.pop()
-
-
-@contextmanager
-def checked(check: Check) -> Iterator[None]:
-    """Inside the context, a wait of this thread for a batch calls `check` at least every `INTERVAL` seconds.
-
-    When it is called, the last iteration is whole and the next one has not begun, so what it raises ends the run like
-    an error of the data: the last finished iteration is saved.
-    """
-    checks = of_this_thread().checks
-    checks.append(check)
-    try:
-        yield
-    finally:
-        checks.remove(check)
-
-
-def check() -> None:
-    """Raise what a check of this thread raises."""
-    for each in of_this_thread().checks:
-        each()

@@ -84,6 +84,8 @@ class TrainSection(Section):
         compile: Whether torch.compile compiles the calls of all networks, or a mapping with `mode`, `dynamic`,
             `fullgraph` and `backend`. A network overrides it by its own `compile`.
         offload: What is kept in the memory of the CPU, for devices that are too small.
+        hang_timeout: Maximum time in seconds that training waits for a sample, a worker or another process. Then it
+            prints the stacks of all threads, saves if it can, and ends with exit code 5. 0: no limit.
         on_look_error: Reaction to an error of what only looks at the result of an iteration: evaluations, images,
             numbers of callbacks and networks. `continue`: warn, train on, and end with the error after the last
             iteration. `stop`: end the run at once.
@@ -112,6 +114,7 @@ class TrainSection(Section):
     channels_last: bool = False
     compile: bool | CompileEntry = False
     offload: OffloadSection = OffloadSection()
+    hang_timeout: NotNegative = 1800.0
     on_look_error: Literal["continue", "stop"] = "continue"
     on_out_of_memory: Literal["stop", "split"] = "stop"
     stop: StopSection | None = None

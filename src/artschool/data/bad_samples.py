@@ -14,6 +14,7 @@ MAX_LISTED = 10
 ADVICE = {
     errno.EMFILE: "raise the limit of open files (`ulimit -n`) or set fewer `workers`",
     errno.ENFILE: "the machine has too many open files; set fewer `workers`",
+    errno.EFBIG: "raise the limit of the size of files (`ulimit -f`)",
     errno.ENOMEM: "memory is full; set fewer `workers` or a smaller `batch_size`",
 }
 """Fixes for errors that the machine causes, not the sample."""

@@ -21,6 +21,7 @@ from artschool.data.to_device import in_pinned_memory
 from artschool.data.workers import Workers
 from artschool.errors import ArtschoolError, DataError
 from artschool.registry.map_style import FIX, has_samples, only_iterates
+from artschool.waits import waiting
 
 MAX_TRIES = 32
 """Maximum number of samples to try for one position of a batch."""
@@ -207,11 +208,7 @@ class Loader:
             DataError: Too many samples cannot be read, samples do not fit into a batch, or a worker does not respond.
             ResourceError: A worker died, or the machine ran out of open files or memory.
         """
-        if self.workers:
-            loaded = self._workers(device, keep=keep_workers).load(sampler)
-        else:
-            seeded, make_batch = self._parts()
-            loaded = (make_batch([seeded[position] for position in batch]) for batch in sampler)
+        loaded = self._workers(device, keep=keep_workers).load(sampler) if self.workers else self._load_here(sampler)
         with closing(loaded):  # Ends the workers even if an exception keeps this frame alive.
             for batch, bad in loaded:
                 for sample in bad:
@@ -220,6 +217,18 @@ class Loader:
                     raise batch
                 yield batch
                 del batch  # Or it would keep its memory while the next one is made.
+
+    def _load_here(self, sampler: Iterable[list[Position]]) -> Generator[LoadedBatch]:
+        seeded, make_batch = self._parts()
+        for batch in sampler:
+            reads: list[ReadSample] = []
+            with waiting(partial(self._name_of_next, batch, reads)):
+                for position in batch:
+                    reads.append(seeded[position])
+            yield make_batch(reads)
+
+    def _name_of_next(self, batch: list[Position], reads: list[ReadSample]) -> str:
+        return f"sample {batch[min(len(reads), len(batch) - 1)].sample} of {self.bad.where}"
 
     def end_workers(self) -> None:
         """End the workers that have been kept."""

@@ -21,7 +21,6 @@ from typing import Any
 import torch
 import torch.utils.data._utils.worker as torch_worker
 
-from artschool import waits
 from artschool.data.sampler import Position
 from artschool.data.samples import text_of
 from artschool.data.shared_memory import Sent, pack, receive, send
@@ -89,8 +88,9 @@ class Worker:
     def print_stack(self) -> None:
         """Make it print its stacks."""
         assert self.process.pid is not None
-        os.kill(self.process.pid, PRINT_STACK)
-        self.process.join(waits.INTERVAL)
+        with suppress(ProcessLookupError):
+            os.kill(self.process.pid, PRINT_STACK)
+        self.process.join(0.5)
 
     @property
     def fate(self) -> str:

@@ -15,18 +15,20 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any, Generic, TypeVar
 
-from artschool import waits
 from artschool.data.bad_samples import machine_error
 from artschool.data.samples import text_of
 from artschool.data.shared_memory import Sent, unpack
 from artschool.data.worker_process import Samples, Worker, start_worker
 from artschool.errors import ArtschoolError, DataError, ResourceError
+from artschool.waits import waiting
 
 Batch = TypeVar("Batch")
 PREFETCH = 2
 """Number of batches that each worker is asked for in advance."""
-SECONDS_TO_END = 5
+PATIENCE_S = 5
 """Seconds after which workers that do not end are killed."""
+INTERVAL_S = 0.5
+"""Seconds after which a wait looks whether it takes too long."""
 
 
 @dataclass(eq=False)
@@ -59,7 +61,7 @@ class Workers(Generic[Batch]):
     def load(self, sampler: Iterable[Samples]) -> Generator[Batch]:
         """Batches in the order of a sampler. One `load` at a time.
 
-        While it waits for a batch, it calls `waits.check` at least every half second, and raises what that raises.
+        A handler of a signal may raise an exception while it waits for a batch. Then the workers are killed at once.
 
         Raises:
             DataError: A worker does not respond, or a batch cannot be sent.
@@ -70,6 +72,11 @@ class Workers(Generic[Batch]):
             self._start()
             yield from self._load(iter(sampler))
             is_complete = True
+        except GeneratorExit:
+            raise
+        except BaseException:
+            _kill(self._workers)  # One of them may not respond.
+            raise
         finally:
             if not (self.keep and is_complete):
                 self.end()
@@ -112,10 +119,10 @@ class Workers(Generic[Batch]):
         workers, self._workers = self._workers, []
         for worker in workers:
             worker.close()
-        ticks = int(SECONDS_TO_END / waits.INTERVAL)
+        ticks = int(PATIENCE_S / INTERVAL_S)
         for worker in workers:
             while worker.process.is_alive() and ticks > 0:
-                worker.process.join(waits.INTERVAL)
+                worker.process.join(INTERVAL_S)
                 ticks -= 1
         _kill(workers)
         if self._thread is not None:
@@ -125,17 +132,19 @@ class Workers(Generic[Batch]):
     def _wait(self, worker: Worker) -> Sent:
         """What a worker sends next."""
         ticks = 0  # Time while this process is stopped, or the machine sleeps, does not count.
-        with waits.waiting(lambda: f"a batch of {self.name} from {worker}"):
+        with waiting(lambda: f"a batch of {self.name} from {worker}"):
             while True:
                 try:
-                    sent = worker.receive(waits.INTERVAL)
+                    sent = worker.receive(INTERVAL_S)
                 except (EOFError, OSError, RuntimeError) as error:
                     raise self._lost(worker, error) from error
+                except ArtschoolError:  # The wait has been ended because it takes too long.
+                    worker.print_stack()
+                    raise
                 if sent is not None:
                     return sent
-                waits.check()
                 ticks += 1
-                if 0 < self.timeout <= ticks * waits.INTERVAL:
+                if 0 < self.timeout <= ticks * INTERVAL_S:
                     raise self._late(worker)
 
     def _batch(self, worker: Worker, sent: Sent) -> Batch:
@@ -159,7 +168,6 @@ class Workers(Generic[Batch]):
 
     def _late(self, worker: Worker) -> ArtschoolError:
         worker.print_stack()
-        _kill(self._workers)
         problem = f"worker {worker.number} returned no batch within {self.timeout:g} seconds"
         fix = "check these samples, or raise `timeout` of the data set"
         return DataError(f"{self.name}: {problem} (it was loading {worker.samples}). Fix: {fix}")
@@ -169,7 +177,6 @@ class Workers(Generic[Batch]):
             fix = "raise the limit of open files (`ulimit -n`) or set fewer `workers`"
             return ResourceError(f"{self.name}: cannot receive the batch of {worker}: {error}. Fix: {fix}")
         problem = f"worker {worker.number} died (it was loading {worker.samples}): {worker.fate}"
-        _kill(self._workers)
         return ResourceError(f"{self.name}: {problem}. Fix: {worker.fix}")
 
 

@@ -41,6 +41,7 @@ CONSEQUENCES = {
     "networks.*.activation_checkpointing": Consequence.SPEED,
     "networks.*.compile": Consequence.SPEED,
     "train.compile": Consequence.SPEED,
+    "train.hang_timeout": Consequence.SPEED,
     "steps.*.optimizer.shard": Consequence.SPEED,
     "networks.*.weights": Consequence.INITIAL_WEIGHTS,
     "networks.*.frozen": Consequence.TRAINING,

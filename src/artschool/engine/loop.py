@@ -22,6 +22,7 @@ from artschool.engine.saving import written_on_failure
 from artschool.engine.signals import noting, until_signal
 from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
+from artschool.engine.watchdog import watched
 from artschool.engine.way_out import saved_on_failure
 from artschool.errors import NumericsError
 from artschool.storage.durable import remove_leftovers, write_file
@@ -34,6 +35,7 @@ def train(run: RunState) -> None:
     with (
         _alone_in_folder(run),
         noting(),
+        watched(run),
         written_on_failure(run),
         saved_on_failure(run),
         all_frozen(run.networks.values()),

@@ -1,0 +1,36 @@
+"""Data sets that hang."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from artschool.registry import datasets
+from tests.engine.toy_run import Pair, Pairs
+
+PLUGINS = f"plugins=[{Path(__file__).resolve()}]"
+"""The override with which a file finds these parts, and those of the toy run, which the import registers."""
+
+
+@datasets.register("hanging_pairs")
+class HangingPairs(Pairs):
+    """Pairs of which number `at` never comes, on one rank.
+
+    Args:
+        stubborn: Whether no exception ends the wait, like that of a library in C.
+    """
+
+    def __init__(self, length: int = 8, at: int | None = None, rank: int = 0, stubborn: bool = False) -> None:
+        super().__init__(length)
+        self._at = at if int(os.environ.get("RANK", "0")) == rank else None
+        self._stubborn = stubborn
+
+    def __getitem__(self, index: int) -> Pair:
+        while index == self._at:
+            try:
+                time.sleep(600)
+            except BaseException:
+                if not self._stubborn:
+                    raise
+        return super().__getitem__(index)
