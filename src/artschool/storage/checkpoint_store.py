@@ -10,7 +10,7 @@ import hashlib
 import os
 import platform
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from artschool.errors import CheckpointError
 from artschool.storage import checkpoint_files, durable
 from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
 from artschool.storage.shards import Place, header
+from artschool.storage.tensor_file import Content
 
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError"]
 
@@ -107,8 +108,9 @@ class CheckpointStore:
         with self._replaced(number) as temporary:
             for name in manifest.files.keys() - {checkpoint_files.STATE}:
                 durable.link_file(path / name, temporary / name)
-            data = [memoryview(checkpoint_files.encode_state({**state, **changes}))]
-            records = {**manifest.files, checkpoint_files.STATE: _write(temporary / checkpoint_files.STATE, data)}
+            data = memoryview(checkpoint_files.encode_state({**state, **changes}))
+            record = _write(temporary / checkpoint_files.STATE, Content(data.nbytes, [data]))
+            records = {**manifest.files, checkpoint_files.STATE: record}
             amended = checkpoint_files.encode_manifest(replace(manifest, files=records))
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, amended)
 
@@ -323,12 +325,16 @@ def write_parts(
     return records
 
 
-def _write(path: Path, data: Sequence[memoryview]) -> FileRecord:
-    durable.write_bytes(path, *data)
+def _write(path: Path, content: Content) -> FileRecord:
     digest = hashlib.sha256()
-    for part in data:
-        digest.update(part)
-    return FileRecord(sum(part.nbytes for part in data), digest.hexdigest())
+
+    def hashed() -> Iterator[memoryview]:
+        for piece in content.pieces:
+            digest.update(piece)
+            yield piece
+
+    durable.write_pieces(path, content.size, hashed())
+    return FileRecord(content.size, digest.hexdigest())
 
 
 def _describe(number: int, files: dict[str, FileRecord], config_hash: str, world_size: int) -> Manifest:
