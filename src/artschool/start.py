@@ -18,7 +18,6 @@ from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
 from artschool.engine.run import Run
 from artschool.engine.run_folder import check_writable, hold_folder, lock_early
 from artschool.engine.run_state import Logger
-from artschool.engine.saving import is_sharded
 from artschool.engine.together import by_main, load_chosen
 from artschool.errors import CheckpointError
 from artschool.lint import Subject, lint
@@ -115,7 +114,7 @@ def load_trained(
             )
         return run.store.path(number)
 
-    loaded = load_chosen(by_main(choose), mapped=is_sharded(run))
+    loaded = load_chosen(by_main(choose))
     restore_networks(run, loaded)
     return run
 
@@ -192,7 +191,7 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
     if is_old:
         _report_resume(run, f"{resume}, a checkpoint of DL-Art-School", restore_old(run, chosen), report)
         return
-    loaded = load_chosen(chosen, mapped=is_sharded(run))
+    loaded = load_chosen(chosen)
     if loaded.manifest.non_finite:
         report(f"warning: {loaded.path}: {loaded.manifest.non_finite}. {SOUND_FIX}")
     _report_resume(run, str(loaded.path), restore(run, loaded), report)

@@ -38,7 +38,7 @@ steps:
     trains: critic
     optimizer: {type: adamw, lr: 1e-3}
     injectors:
-      again: {type: forward, network: gen, in: lq, out: drawn}
+      draw: {type: memory_noise, in: sr, out: drawn}
       early: {type: memory_full, in: sr, out: _}
       queue: {type: queue, in: sr, out: old, size: 12, shape: [3, 8, 8]}
       late: {type: memory_full, in: sr, out: fake}
@@ -46,7 +46,7 @@ steps:
       judged: {type: memory_full, in: logits, out: _}
     losses:
       gan: {type: discriminator_gan, kind: hinge, network: critic, fake: fake, real: hq, weight: 1.0}
-      drawn: {type: l1, in: [drawn, drawn], weight: 1.0}
+      drawn: {type: mean, in: drawn, weight: 1.0}
       logits: {type: mean, in: logits, weight: 1.0}
 train: {iterations: 5, device: cpu, on_out_of_memory: split}
 log: {every: 1}
@@ -80,6 +80,12 @@ def full(
 
     x.register_hook(fail)  # type: ignore[no-untyped-call]  # torch
     return x
+
+
+@injectors.register("memory_noise")
+def noise(x: Tensor) -> Tensor:
+    """(B, ...) to random numbers (B,)."""
+    return torch.rand(len(x))
 
 
 @injectors.register("memory_turned")

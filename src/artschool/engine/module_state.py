@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.engine.shard_files import fill
 from artschool.errors import CheckpointError
-from artschool.storage.shards import Saved, whole
+from artschool.storage.shards import Saved, copy_into
 
 Kind = tuple[list[int], str]
 """Shape and dtype."""
@@ -68,13 +68,13 @@ def load_tensors(module: nn.Module, saved: Mapping[str, Saved]) -> None:
 
     Tensors that the checkpoint has left out stay as they are.
     """
-    own = {**module.state_dict()}
-    for name, value in saved.items():
+    own = module.state_dict()
+    for name, value in saved.items():  # One after the other: a copy of all of them would need the memory twice.
         if ranks.is_sharded(own[name]):
             fill(own[name], value)
         else:
-            own[name] = whole(value)
-    module.load_state_dict(own)
+            copy_into(own[name], value)
+    module.load_state_dict(own)  # For code of the module that makes something of its state.
 
 
 def adapt_buffers(

@@ -96,7 +96,7 @@ def joined(update: Update, parameter: nn.Parameter, saved: Slots) -> Slots:
         names, kind = like.__tensor_flatten__() if _has_parts(like) else ((), None)
         parts = {part: slots.get(f"{slot}:{part}") for part in names}
         if parts and all(_shape(value) == _shape(getattr(like, part)) for part, value in parts.items()):
-            own = {part: whole(slots.pop(f"{slot}:{part}")).to(parameter.device, copy=True) for part in parts}
+            own = {part: whole(slots.pop(f"{slot}:{part}")).to(parameter.device) for part in parts}
             slots[slot] = type(like).__tensor_unflatten__(own, kind, like.shape, like.stride())
     return slots
 
@@ -139,7 +139,7 @@ def _own_slot(value: Any, parameter: nn.Parameter) -> Any:
         return value
     if ranks.is_sharded(parameter) and value.shape == parameter.shape:
         return shard_like(value, parameter)
-    own = value.whole() if isinstance(value, Shards) else value.clone()
+    own = whole(value)
     if own.shape != parameter.shape or own.stride() == parameter.stride():
         return own
     # In the memory format of the parameter, since fused optimizers read memory in its order.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
-from artschool.engine.saving import is_sharded, settle
+from artschool.engine.saving import settle
 from artschool.engine.together import by_main, load_chosen
 from artschool.errors import CheckpointError, NumericsError
 
@@ -28,7 +28,7 @@ def roll_back(run: RunState, error: NumericsError) -> None:
         raise NumericsError(f"{error}; cannot roll back: no intact checkpoint without NaN") from error
     position, count, given = run.iteration + run.data_offset, run.rollbacks + 1, run.streams.given
     path = by_main(lambda: run.store.path(number))
-    checkpoint.restore(run, load_chosen(path, mapped=is_sharded(run)))
+    checkpoint.restore(run, load_chosen(path))
     run.streams.go_to(given)
     run.data_offset, run.rollbacks = position - number, count
     run.note(

@@ -47,14 +47,15 @@ def by_main(work: Callable[[], Result]) -> Result:
     return cast("Result", ranks.gather(together(work) if has_work else together(_nothing))[0])
 
 
-def load_chosen(path: Path, *, mapped: bool) -> Checkpoint:
+def load_chosen(path: Path) -> Checkpoint:
     """Load the checkpoint that rank 0 has chosen and verified. Every process must call this.
 
     Its bytes are compared with its manifest once on each machine.
 
+    Values of tensors are read from the disk when they are used, so that they are in memory once.
+
     Args:
         path: That of rank 0.
-        mapped: Whether values are read from the disk when they are used, and not now.
 
     Raises:
         CheckpointError: A process does not find the checkpoint, or finds another one, or it is damaged.
@@ -63,7 +64,7 @@ def load_chosen(path: Path, *, mapped: bool) -> Checkpoint:
     def load() -> Checkpoint:
         is_verified = ranks.is_main() or ranks.local_rank() > 0  # By the first process of this machine.
         try:
-            return CheckpointStore.load_path(path, mapped=mapped, is_verified=is_verified)
+            return CheckpointStore.load_path(path, mapped=True, is_verified=is_verified)
         except CheckpointError as error:
             if ranks.is_main():
                 raise

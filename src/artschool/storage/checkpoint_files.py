@@ -25,7 +25,7 @@ from torch import Tensor, strided
 from artschool.errors import CheckpointError
 from artschool.storage.shards import Saved, Shards, join, read_tensors, stem_of
 from artschool.storage.state_json import decode_state, encode_state
-from artschool.storage.tensor_file import encode
+from artschool.storage.tensor_file import Content, encode
 
 SCHEMA = 2
 MANIFEST, STATE = "manifest.json", "state.json"
@@ -197,13 +197,14 @@ def foreign_entry(path: Path) -> str | None:
 
 def encode_files(
     tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
-) -> Iterator[tuple[str, list[memoryview]]]:
+) -> Iterator[tuple[str, Content]]:
     """Yield the name and content of each file except the manifest.
 
     Raises:
         CheckpointError: A value cannot be saved.
     """
-    yield STATE, [memoryview(encode_state(state))]
+    data = memoryview(encode_state(state))
+    yield STATE, Content(data.nbytes, [data])
     for stem, named in tensors.items():
         name = stem + _SUFFIX
         if not _OWN_FILE.fullmatch(name):
@@ -211,10 +212,8 @@ def encode_files(
         yield name, encode_tensors(name, named)
 
 
-def encode_tensors(
-    file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None
-) -> list[memoryview]:
-    """The content of a safetensors file, in pieces that share the memory of tensors on the CPU.
+def encode_tensors(file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> Content:
+    """The content of a safetensors file, in pieces that share the memory of contiguous tensors on the CPU.
 
     Strides and shared memory are not preserved.
 
@@ -227,16 +226,13 @@ def encode_tensors(
     if "__metadata__" in tensors:
         # The format would not give it back.
         raise CheckpointError(f"{file}: a tensor cannot have the name '__metadata__', which the format reserves")
-    copies: dict[str, Tensor] = {}
     for name, value in tensors.items():
         if not isinstance(value, Tensor) or value.layout != strided or value.is_meta:
             found = (
                 "a sparse or meta tensor" if isinstance(value, Tensor) else f"a value of type {type(value).__name__}"
             )
             raise CheckpointError(f"{file}: cannot save {name!r} (expected a dense tensor with data, got {found})")
-        # The file has raw memory: without this, a conjugated view would be saved unconjugated.
-        copies[name] = value.detach().cpu().resolve_conj().resolve_neg().contiguous()
-    return [*encode(file, copies, header)]
+    return encode(file, tensors, header)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

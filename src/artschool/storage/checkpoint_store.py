@@ -10,7 +10,7 @@ import hashlib
 import os
 import platform
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,6 +26,7 @@ from artschool.storage import checkpoint_files, durable
 from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
 from artschool.storage.shards import Place, header
 from artschool.storage.state_json import encode_state
+from artschool.storage.tensor_file import Content
 
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError", "versions"]
 
@@ -115,8 +116,9 @@ class CheckpointStore:
         with self._replaced(number) as temporary:
             for name in manifest.files.keys() - {checkpoint_files.STATE}:
                 durable.link_file(path / name, temporary / name)
-            data = [memoryview(encode_state({**state, **changes}))]
-            records = {**manifest.files, checkpoint_files.STATE: _write(temporary / checkpoint_files.STATE, data)}
+            data = memoryview(encode_state({**state, **changes}))
+            record = _write(temporary / checkpoint_files.STATE, Content(data.nbytes, [data]))
+            records = {**manifest.files, checkpoint_files.STATE: record}
             amended = checkpoint_files.encode_manifest(replace(manifest, files=records))
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, amended)
 
@@ -358,12 +360,16 @@ def write_parts(
     return records
 
 
-def _write(path: Path, data: Sequence[memoryview]) -> FileRecord:
-    durable.write_bytes(path, *data)
+def _write(path: Path, content: Content) -> FileRecord:
     digest = hashlib.sha256()
-    for part in data:
-        digest.update(part)
-    return FileRecord(sum(part.nbytes for part in data), digest.hexdigest())
+
+    def hashed() -> Iterator[memoryview]:
+        for piece in content.pieces:
+            digest.update(piece)
+            yield piece
+
+    durable.write_pieces(path, content.size, hashed())
+    return FileRecord(content.size, digest.hexdigest())
 
 
 def versions() -> dict[str, str]:

@@ -15,7 +15,7 @@ import signal
 import stat
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -96,17 +96,22 @@ def committed_folder(target: Path, *, aside: Path | None = None) -> Iterator[Pat
         raise
 
 
-def write_bytes(path: Path, *data: bytes | memoryview) -> None:
+def write_bytes(path: Path, data: bytes) -> None:
     """Write a new file in a `committed_folder`, which makes it durable. Elsewhere, use `write_file`.
 
     Raises:
         ResourceError: The disk is full or cannot be written, or the file exists.
     """
-    with translate_disk_errors(path, sum(memoryview(part).nbytes for part in data)):
+    write_pieces(path, len(data), [data])
+
+
+def write_pieces(path: Path, size: int, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write a new file of `size` bytes, one piece after the other, as `write_bytes` does."""
+    with translate_disk_errors(path, size):
         fault_point("before_write")
         with path.open("xb") as file:
-            for part in data:
-                file.write(part)
+            for piece in pieces:
+                file.write(piece)
         fault_point("after_write")
 
 

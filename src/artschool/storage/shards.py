@@ -15,8 +15,10 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load, load_file
+from safetensors.torch import load
 from torch import Tensor
+
+from artschool.storage.mapped import map_tensors, release
 
 _INFO, _OFFSETS, _SHAPE = "DCP_SHARDING_INFO", "saved_offsets", "shape"
 _FILE = re.compile(r"(?P<stem>.+)\.shard-\d{5,}\.safetensors")
@@ -51,6 +53,7 @@ class Shards:
             stops = [min(a + m, b + n) for a, m, b, n in zip(offsets, sizes, own, values.shape, strict=True)]
             if all(start < stop for start, stop in zip(starts, stops, strict=True)):
                 result[_slices(starts, stops, offsets)] = values[_slices(starts, stops, own)]
+                release(values)
         return result
 
     def whole(self) -> Tensor:
@@ -62,17 +65,23 @@ Saved = Tensor | Shards
 """A tensor of a checkpoint."""
 
 
+@torch.no_grad()
+def copy_into(target: Tensor, value: Saved) -> None:
+    """Give a tensor, on any device, the values of a tensor of a checkpoint."""
+    target.copy_(value.whole() if isinstance(value, Shards) else value)
+    if isinstance(value, Tensor):
+        release(value)
+
+
 def whole(value: Saved) -> Tensor:
-    """The values of a tensor of a checkpoint."""
-    return value.whole() if isinstance(value, Shards) else value
+    """The values of a tensor of a checkpoint, in new memory of the CPU."""
+    return region(value, [0] * len(value.shape), value.shape)
 
 
 def region(value: Saved, offsets: Sequence[int], sizes: Sequence[int]) -> Tensor:
-    """The values of a region of a tensor of a checkpoint. Nothing else of it is read."""
-    if isinstance(value, Shards):
-        return value.region(offsets, sizes)
-    stops = [offset + size for offset, size in zip(offsets, sizes, strict=True)]
-    return value[_slices(offsets, stops, [0] * len(stops))]
+    """The values of a region of a tensor of a checkpoint, in new memory of the CPU. Nothing else of it is read."""
+    parts = value if isinstance(value, Shards) else Shards(value.shape, [([0] * value.dim(), value)])
+    return parts.region(offsets, sizes)
 
 
 def shard_stem(stem: str, rank: int) -> str:
@@ -99,7 +108,7 @@ def header(places: Mapping[str, Place]) -> dict[str, str]:
 
 def read_tensors(file: Path, *, mapped: bool) -> dict[str, Tensor]:
     """The tensors of a file, read now or, if they are mapped into memory, when they are used."""
-    return load_file(file) if mapped else load(file.read_bytes())
+    return map_tensors(file) if mapped else load(file.read_bytes())
 
 
 def join(files: Iterable[Path], *, mapped: bool) -> tuple[dict[str, Tensor], dict[str, Shards]]:

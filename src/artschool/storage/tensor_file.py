@@ -1,4 +1,4 @@
-"""The content of a safetensors file, as buffers that share the memory of the tensors.
+"""The content of a safetensors file, as buffers that share the memory of the tensors or are copies of one at a time.
 
 The package safetensors would need memory for the whole content. The format: the length of the header in 8 bytes, the
 header in JSON, filled up to a multiple of 8 bytes, then the elements of each tensor.
@@ -7,7 +7,8 @@ header in JSON, filled up to a multiple of 8 bytes, then the elements of each te
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -32,14 +33,23 @@ _DTYPES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+DTYPES = {name: dtype for dtype, name in _DTYPES.items()}
+"""The dtypes by their names in a file."""
 
 
-def encode(file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> Iterator[memoryview]:
-    """Yield the content of a file in pieces, which keep their tensors.
+class Content(NamedTuple):
+    """The content of a file: its size in bytes, and its pieces, which are made one after the other."""
+
+    size: int
+    pieces: Iterable[memoryview]
+
+
+def encode(file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> Content:
+    """The content of a file. The tensors must not change before the pieces have been used.
 
     Args:
         file: For errors.
-        tensors: Contiguous tensors on the CPU.
+        tensors: Dense tensors with data, on any device.
         header: Text for the header.
 
     Raises:
@@ -60,7 +70,14 @@ def encode(file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] |
     except UnicodeEncodeError as error:
         raise CheckpointError(f"{file}: cannot save the tensors: {error}") from error
     text += b" " * (-len(text) % 8)
-    yield memoryview(len(text).to_bytes(8, "little") + text)
-    for name in names:
-        flat = tensors[name].as_strided((tensors[name].numel(),), (1,))  # With one element, any stride is contiguous.
+    head = memoryview(len(text).to_bytes(8, "little") + text)
+    return Content(head.nbytes + end, _pieces(head, [tensors[name] for name in names]))
+
+
+def _pieces(head: memoryview, tensors: Sequence[Tensor]) -> Iterator[memoryview]:
+    yield head
+    for tensor in tensors:
+        # The file has raw memory: without `resolve`, a conjugated view would be saved unconjugated.
+        dense = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+        flat = dense.as_strided((dense.numel(),), (1,))  # With one element, any stride is contiguous.
         yield flat.view(torch.uint8).numpy().data
