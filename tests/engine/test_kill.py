@@ -49,11 +49,11 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 @pytest.mark.parametrize(
     ("fault", "left"),
     [
-        ("before_write:12=kill", [5]),
+        ("before_write:13=kill", [5]),
         ("before_manifest:2=kill", [5]),
-        ("before_fsync:4=kill", [5]),
-        ("before_rename:4=kill", [5]),
-        ("after_rename:4=kill", [5, 10]),
+        ("before_fsync:5=kill", [5]),
+        ("before_rename:5=kill", [5]),
+        ("after_rename:5=kill", [5, 10]),
         ("mid_rotate:3=kill", [5, 10]),  # What the amended checkpoint replaces, of seven files.
         ("mid_rotate:10=kill", [10, 15]),
     ],

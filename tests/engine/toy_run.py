@@ -138,7 +138,7 @@ def fingerprint(run: Run) -> str:
             value = tensors[file][name].detach().cpu().contiguous()
             digest.update(f"{file}/{name}/{value.dtype}/{tuple(value.shape)}".encode())
             digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    plain = {key: value for key, value in state.items() if key not in ("seconds", "config")}
+    plain = {key: value for key, value in state.items() if key not in ("seconds", "config", "settings")}
     digest.update(json.dumps(plain, sort_keys=True, default=str).encode())
     return digest.hexdigest()
 
@@ -185,3 +185,17 @@ def recorded(run: Run) -> Recorder:
     recorder = Recorder()
     run.loggers = [recorder]
     return recorder
+
+
+def snapshot(folder: Path) -> dict[str, bytes | str]:
+    """Every file and link below a folder, to see that nothing was touched. The lock of a run comes and goes."""
+    found: dict[str, bytes | str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = str(path.readlink())
+        elif path.is_file() and name != "run.lock":
+            found[name] = path.read_bytes()
+        elif path.is_dir():
+            found[name] = "folder"
+    return found

@@ -18,12 +18,14 @@ from torch import Tensor
 from artschool import ranks
 from artschool.config.streams import TRAIN
 from artschool.engine.background import copied
+from artschool.engine.changed_settings import changes_since
 from artschool.engine.meters import summed
 from artschool.engine.module_state import changed_buffers, tensors_of
 from artschool.engine.optimizer_state import state_of
 from artschool.engine.restore_modules import MODULES, OPTIMIZERS, ModuleRestorer
 from artschool.engine.restore_optimizers import OptimizerRestorer, describe_optimizer
-from artschool.engine.resume_report import ResumeReport, differences, value_at
+from artschool.engine.resume_report import ResumeReport, value_at
+from artschool.engine.run_folder import report_lost_folder
 from artschool.engine.run_state import RunState, samples_after
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
@@ -54,6 +56,8 @@ def save(run: RunState) -> None:
     if sharded and run.saver.group is None:
         run.saver.group = ranks.new_group()
     with failing_together():
+        if ranks.is_main():
+            report_lost_folder(run)
         write = _prepare(run, gathered, optimizers) if sharded or ranks.is_main() else _nothing
     start_write(run, write)
 
@@ -176,6 +180,7 @@ def capture(
         "seed": run.sections.seed,
         "world_size": ranks.world_size(),
         "config": run.config,
+        "settings": run.settings,
     }
     if built_buffers := _built_buffers(run):
         state["built_buffers"] = built_buffers
@@ -229,7 +234,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
         CheckpointError: The checkpoint is damaged, or a network does not fit or may have been renamed.
     """
     state, report = checkpoint.state, ResumeReport()
-    report.changed += differences(state["config"], run.config)
+    report.changed += map(str, changes_since(run, state))
     if state["world_size"] != ranks.world_size():
         report.changed.append(f"world_size: {state['world_size']} -> {ranks.world_size()} processes")
     run.streams.go_to(_given(state))

@@ -14,14 +14,13 @@ from artschool.engine.freeze import all_frozen
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
-from artschool.engine.run_folder import hold_folder, release_folder
+from artschool.engine.run_folder import hold_folder, release_folder, write_config_files
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import settle, written_on_failure
 from artschool.engine.signals import StopFlag, stop_flag
 from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
 from artschool.errors import NumericsError, Stopped
-from artschool.storage.durable import remove_leftovers, write_file
 
 
 def train(run: RunState) -> None:
@@ -29,7 +28,9 @@ def train(run: RunState) -> None:
     if run.is_finished:
         return None
     with _alone_in_folder(run), stop_flag() as flag, written_on_failure(run), all_frozen(run.networks.values()):
-        _write_config_files(run)
+        if ranks.is_main():
+            write_config_files(run)
+        ranks.wait()
         while True:
             try:
                 return _train_to_end(run, flag)
@@ -98,15 +99,6 @@ def _guarded(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict
         if batch is None:
             return
         yield batch
-
-
-def _write_config_files(run: RunState) -> None:
-    """Write the config file to the run folder, as given and resolved."""
-    if ranks.is_main():
-        remove_leftovers(run.folder)
-        for name, text in run.config_texts.items():
-            write_file(run.folder / name, text.encode())
-    ranks.wait()
 
 
 def _train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:

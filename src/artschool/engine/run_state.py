@@ -71,6 +71,7 @@ class RunState:
         modules: Injectors, losses and other components that are modules, by path.
         iterations: Total number of iterations.
         config: The resolved config as plain values. `${env:...}` is not replaced.
+        settings: The settings of the file with every default, which a resume compares. See `diff.settings`.
         config_texts: Files to write to the run folder: name to text.
         iteration: Number of finished iterations.
         seconds: Training time so far, including the time before a resume.
@@ -82,6 +83,7 @@ class RunState:
         saved_at: The number of finished iterations of the last state that is on the disk, or with which the run began.
         resumed_from: The number of the checkpoint from which the run has resumed.
         lock: The lock on the run folder, while the run is loaded to train and while it trains.
+        folder_identity: Device and inode of the run folder when it was locked. None: it did not exist.
         known_checkpoints: The numbers of the checkpoints in the run folder when the run was loaded or has last trained.
         counted: The iteration of that checkpoint, and the number of samples up to it. None: the run has not resumed.
         built_buffers: Shape and dtype of each buffer when the run was built, by the owner in `stateful`.
@@ -104,6 +106,7 @@ class RunState:
     iterations: int
     context: TrainContext
     config: Any
+    settings: Any
     config_texts: Mapping[str, str]
     loggers: Sequence[Logger] = ()
     iteration: int = 0
@@ -115,6 +118,7 @@ class RunState:
     saved_at: int | None = None
     resumed_from: int | None = None
     lock: RunLock | None = None
+    folder_identity: tuple[int, int] | None = None
     known_checkpoints: list[int] | None = None
     counted: tuple[int, int] | None = None
     last_evaluation: dict[str, float] = field(default_factory=dict)
