@@ -13,6 +13,7 @@ from artschool.config.compose import finish
 from artschool.config.plugins import forget_files
 from artschool.config.source import read_text
 from artschool.config.standalone import standalone_text
+from artschool.engine.saving import settle
 from tests.engine import toy_run
 from tests.reports.small import artschool as command
 
@@ -145,6 +146,7 @@ def test_a_folder_that_moves_or_goes_while_the_run_writes_is_reported(
 
     def lose(iteration: int, folder: Path) -> None:
         if iteration == 3:
+            settle(run)  # Not while a checkpoint is being written: that is an error of the disk.
             shutil.rmtree(folder) if is_deleted else folder.rename(tmp_path / "moved")
 
     run.update_hooks.append(lose)
