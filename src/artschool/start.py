@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from rich.console import Console
 from artschool import ranks
 from artschool.build.compiling import compile_networks
 from artschool.build.run import build, build_loggers
+from artschool.config.origin import RUN_FILE, origin_of, start_of, written_file
 from artschool.config.paths import expand_home
 from artschool.config.structure import Config
+from artschool.engine.changed_settings import refuse_other_experiment
 from artschool.engine.checkpoint import restore, restore_networks
 from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
 from artschool.engine.run import Run
@@ -41,17 +43,20 @@ def load(
     *,
     run_dir: str | Path | None = None,
     resume: str = "auto",
+    allow: Collection[str] = (),
     traced: bool = False,
     console: Console | None = None,
 ) -> Run:
     """Check a config file, build its run, and resume it from its newest checkpoint.
 
     Args:
-        config: The YAML file.
+        config: The YAML file, or `config.yml` or `resolved.yml` of a run folder.
         overrides: `path.to.key=value`, as on the command line.
-        run_dir: The run folder. None: `runs/<name>`.
+        run_dir: The run folder. None: `runs/<name>`, or the folder of a file in a run folder.
         resume: `auto` resumes from the newest intact checkpoint of the run folder, if there is one. `never` requires a
             run folder without checkpoints. A path resumes from that checkpoint.
+        allow: Paths of settings that may differ from those of the checkpoint although they belong to another
+            experiment, such as `seed` or `data.train`.
         traced: Whether to check shapes and gradients first, by running each step on tensors without values.
         console: The console for messages. None: print nothing.
 
@@ -60,7 +65,8 @@ def load(
 
     Raises:
         ConfigError: The file has faults; the error lists all of them. Nothing was started.
-        CheckpointError: The checkpoint is damaged or does not fit.
+        CheckpointError: The checkpoint is damaged, does not fit or belongs to another experiment, or the run folder
+            contains files that no run has written.
         ResourceError: Another process trains in the run folder.
     """
     console = console or Console(quiet=True)
@@ -72,7 +78,7 @@ def load(
         file_loggers: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [console_logger, *(FailSafeLogger(logger, console_logger.note) for logger in file_loggers)]
     hold_folder(run)
-    resume_from(run, resume, report)
+    resume_from(run, resume, report, allow)
     return run
 
 
@@ -90,9 +96,9 @@ def load_trained(
     must fit.
 
     Args:
-        config: The YAML file.
+        config: The YAML file, or `config.yml` or `resolved.yml` of a run folder.
         overrides: `path.to.key=value`, as on the command line.
-        run_dir: The run folder. None: `runs/<name>`.
+        run_dir: The run folder. None: `runs/<name>`, or the folder of a file in a run folder.
         checkpoint: The folder of a checkpoint. None: the newest intact checkpoint of the run.
         console: The console for messages. None: print nothing.
 
@@ -132,13 +138,16 @@ def _build_run(
     checked = check_file(path, overrides, announce=report)
     for warning in checked.warnings:
         report(f"warning: {warning}")
-    folder = expand_home(Path(run_dir)) if run_dir is not None else checked.sections.runs / checked.sections.name
+    folder = _run_folder(path, checked, run_dir)
     lock = lock_early(folder) if locked else None
     if traced and not _is_finished(checked, folder):
         if ranks.is_main():
             check_writable(folder)
         _trace(checked, folder, report)
-    run = build(checked, folder, source=path.read_text(encoding="utf-8"), note=report)
+    source = written_file(path).read_text(encoding="utf-8")
+    run = build(checked, folder, source=source, note=report)
+    # First, since it shows that the other files in the folder are those of a run.
+    run.config_texts = {RUN_FILE: start_of(path, tuple(overrides)).text(folder), **run.config_texts}
     run.lock = lock
     run.config_file, run.overrides = path.absolute(), overrides
     run.remember_built()
@@ -146,6 +155,12 @@ def _build_run(
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):
         report(f"warning: {finding}")
     return checked, run
+
+
+def _run_folder(config: Path, checked: Config, run_dir: str | Path | None) -> Path:
+    if run_dir is not None:
+        return expand_home(Path(run_dir))
+    return checked.sections.runs / checked.sections.name if origin_of(config) is None else config.parent
 
 
 def _without_repeats(report: Report) -> Report:
@@ -178,11 +193,12 @@ def _trace(config: Config, folder: Path, report: Report) -> None:
         report(line)
 
 
-def resume_from(run: Run, resume: str, report: Report) -> None:
-    """Restore a run from a checkpoint. See `load` for the values of `resume`.
+def resume_from(run: Run, resume: str, report: Report, allow: Collection[str] = ()) -> None:
+    """Restore a run from a checkpoint. See `load` for the values of `resume` and `allow`.
 
     Raises:
-        CheckpointError: The checkpoint is missing, damaged or does not fit, or the run would overwrite newer ones.
+        CheckpointError: The checkpoint is missing, damaged, does not fit or belongs to another experiment, or the run
+            would overwrite newer ones.
     """
     is_old = Path(resume).suffix == STATE_SUFFIX
     chosen = by_main(lambda: _choose(run, resume, report, is_old=is_old))
@@ -194,13 +210,15 @@ def resume_from(run: Run, resume: str, report: Report) -> None:
     loaded = load_chosen(chosen)
     if loaded.manifest.non_finite:
         report(f"warning: {loaded.path}: {loaded.manifest.non_finite}. {SOUND_FIX}")
-    _report_resume(run, str(loaded.path), restore(run, loaded), report)
+    lines = restore(run, loaded)
+    refuse_other_experiment(run, loaded, allow)
+    _report_resume(run, str(loaded.path), lines, report)
 
 
 def _choose(run: Run, resume: str, report: Report, *, is_old: bool) -> Path | None:
     """The checkpoint to resume from, verified. None: the run starts from the beginning."""
     run.store.clean()
-    numbers = run.store.numbers()
+    numbers = run.store.all_numbers()
     if numbers and (is_old or resume == "never"):
         raise CheckpointError(
             f"{run.folder}: already has checkpoints, up to iteration {numbers[-1]}. "
@@ -214,7 +232,8 @@ def _choose(run: Run, resume: str, report: Report, *, is_old: bool) -> Path | No
         number = run.store.newest_valid(report)
         if number is None and numbers:
             raise CheckpointError(
-                f"{run.folder}: all checkpoints are damaged. Fix: start a new run in another folder with --run-dir"
+                f"{run.folder}: no checkpoint is intact. Nothing was changed. "
+                "Fix: restore one from a copy, or start a new run in another folder with --run-dir"
             )
         return None if number is None else run.store.path(number)
     path = Path(resume)

@@ -86,6 +86,6 @@ def test_what_cannot_be_evaluated_is_told(tmp_path: Path) -> None:
     other = evaluate(tmp_path, "networks.gen.width=4", error=CheckpointError)
     assert ": gen.0.bias: does not fit the config file (expected (4,), the checkpoint has (8,))" in str(other.exception)
     assert str(other.exception).endswith(
-        "networks.gen.width: (not set) -> 4. Fix: undo the change of networks.gen or of its code, or start a new run "
+        "networks.gen.width: 8 -> 4. Fix: undo the change of networks.gen or of its code, or start a new run "
         "in another folder with --run-dir"
     )

@@ -128,7 +128,7 @@ def test_diff_tells_what_overrides_of_the_second_file_do() -> None:
     assert result.output == (
         "Architecture: checkpoints may be incompatible\n"
         "  networks.critic.width  24 -> 8\n"
-        "Length, precision and batch size\n"
+        "Precision and computation\n"
         "  train.accumulate  1 (default) -> 2\n"
         "gan.yml and gan.yml with networks.critic.width=8 train.accumulate=2 differ.\n"
     )

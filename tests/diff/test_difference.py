@@ -62,11 +62,11 @@ def told(found: Difference) -> dict[str, list[str]]:
             "steps.gen.clip_grad_norm: 1.0 -> 2.0",
         ),
         ("size: 64", "size: 48", "Data", "data.train.size: 64 -> 48"),
-        ("batch_size: 16", "batch_size: 8", "Length, precision and batch size", "data.train.batch_size: 16 -> 8"),
+        ("batch_size: 16", "batch_size: 8", "Batch size", "data.train.batch_size: 16 -> 8"),
         (
             "{iterations: 800}",
             "{iterations: 800, precision: bf16}",
-            "Length, precision and batch size",
+            "Precision and computation",
             "train.precision: fp32 (default) -> bf16",
         ),
         ("seed: 0", "seed: 1", "Random numbers", "seed: 0 -> 1"),
@@ -106,7 +106,7 @@ def test_a_change_is_told_by_its_consequence(old: str, new: str, group: str, tex
 def test_what_is_only_written_otherwise_has_no_consequence(old: str, new: str, text: str | None) -> None:
     found = compared((old, new))
     if text is None:  # A reference is what it names.
-        assert told(found) == {"Length, precision and batch size": ["train.iterations: 800 -> 20"]}
+        assert told(found) == {"Length": ["train.iterations: 800 -> 20"]}
         return
     assert told(found) == {}
     written = [f"{'.'.join(each.path)}: {each.text}" for each in found.notation]
@@ -167,7 +167,7 @@ def test_true_is_not_one() -> None:
     nothing = Node({}, Place("one.yml"))
     one, other = (NormalizedConfig({"train": {"flag": [value]}}, nothing) for value in (True, 1))
     assert told(difference(one, other)) == {
-        "Length, precision and batch size": ["train.flag: [true] (default) -> [1] (default)"]
+        "Precision and computation": ["train.flag: [true] (default) -> [1] (default)"]
     }
     assert told(difference(one, one)) == {}
 

@@ -49,14 +49,13 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 @pytest.mark.parametrize(
     ("fault", "left"),
     [
-        pytest.param("before_write:12=kill", [5], marks=pytest.mark.soak),
+        pytest.param("before_write:13=kill", [5], marks=pytest.mark.soak),
         ("before_manifest:2=kill", [5]),
-        pytest.param("before_fsync:4=kill", [5], marks=pytest.mark.soak),
-        pytest.param("before_rename:4=kill", [5], marks=pytest.mark.soak),
-        pytest.param("after_rename:4=kill", [5, 10], marks=pytest.mark.soak),
-        pytest.param(
-            "mid_rotate:3=kill", [5, 10], marks=pytest.mark.soak
-        ),  # What the amended checkpoint replaces, of seven files.
+        pytest.param("before_fsync:5=kill", [5], marks=pytest.mark.soak),
+        pytest.param("before_rename:5=kill", [5], marks=pytest.mark.soak),
+        pytest.param("after_rename:5=kill", [5, 10], marks=pytest.mark.soak),
+        # What the amended checkpoint replaces, of seven files.
+        pytest.param("mid_rotate:3=kill", [5, 10], marks=pytest.mark.soak),
         ("mid_rotate:10=kill", [10, 15]),
     ],
 )

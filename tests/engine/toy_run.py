@@ -185,3 +185,17 @@ def recorded(run: Run) -> Recorder:
     recorder = Recorder()
     run.loggers = [recorder]
     return recorder
+
+
+def snapshot(folder: Path) -> dict[str, bytes | str]:
+    """Every file and link below a folder, to see that nothing was touched. The lock of a run comes and goes."""
+    found: dict[str, bytes | str] = {}
+    for path in sorted(folder.rglob("*")):
+        name = str(path.relative_to(folder))
+        if path.is_symlink():
+            found[name] = str(path.readlink())
+        elif path.is_file() and name != "run.lock":
+            found[name] = path.read_bytes()
+        elif path.is_dir():
+            found[name] = "folder"
+    return found

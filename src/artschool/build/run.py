@@ -21,12 +21,14 @@ from artschool.build.torch_flags import set_torch_flags
 from artschool.build.updates import batch_sizings, build_updates
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
+from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE
 from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
+from artschool.config.standalone import standalone_text
 from artschool.config.streams import TRAIN, other_streams, replaced_by
 from artschool.config.structure import Config, EvaluationConfig, StepConfig
-from artschool.config.write import dump
 from artschool.data.loader import Loader
+from artschool.diff.settings import settings_of
 from artschool.engine.decisions import NumberGate, gated
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
@@ -116,7 +118,8 @@ def build(
         context=context,
         iteration=file.train.start_iteration,
         config=config.tree.masked(),
-        config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
+        settings=settings_of(config),
+        config_texts={CONFIG_FILE: source, RESOLVED_FILE: standalone_text(config.tree)},
         partly_saved=partly_saved(config),
     )
 

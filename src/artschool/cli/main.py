@@ -36,12 +36,28 @@ def cli() -> None:
     metavar="auto|never|PATH",
     help="Checkpoint to resume from. auto: the newest one, if any; never: require a folder without checkpoints.",
 )
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="KEY",
+    help="Setting that may differ from that of the checkpoint, such as seed or data.train. May be repeated.",
+)
 @click.option("--no-trace", is_flag=True, help="Skip the dry run of each step on tensors without data.")
-def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume: str, no_trace: bool) -> None:
-    """Train the networks of CONFIG, or resume an interrupted run."""
+def train(
+    config: Path,
+    overrides: tuple[str, ...],
+    run_dir: Path | None,
+    resume: str,
+    allow: tuple[str, ...],
+    no_trace: bool,
+) -> None:
+    """Train the networks of CONFIG, or resume an interrupted run.
+
+    CONFIG may also be config.yml or resolved.yml of a run folder, which resumes that run.
+    """
     from artschool.cli.train import train_command
 
-    train_command(config, overrides, run_dir, resume, traced=not no_trace)
+    train_command(config, overrides, run_dir, resume, allow, traced=not no_trace)
 
 
 @cli.command("eval")

@@ -12,11 +12,13 @@ from artschool.logs.console import Terminal, print_end
 from artschool.start import load
 
 
-def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str, *, traced: bool) -> None:
+def train_command(
+    config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str, allow: Sequence[str], *, traced: bool
+) -> None:
     """Train a file, or resume from its newest checkpoint."""
     console = Terminal(highlight=False)
     with interrupting(), ending_together():
-        run = load(config, overrides, run_dir=run_dir, resume=resume, traced=traced, console=console)
+        run = load(config, overrides, run_dir=run_dir, resume=resume, allow=allow, traced=traced, console=console)
         if run.is_finished:
             if ranks.is_main():
                 why = f": {run.stop_reason}" if run.stop_reason else ""

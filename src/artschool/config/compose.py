@@ -10,6 +10,7 @@ from pathlib import Path
 
 from artschool.config.messages import describe
 from artschool.config.named_entries import is_named_entry
+from artschool.config.origin import recorded_overrides
 from artschool.config.paths import beside
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.source import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
@@ -33,7 +34,7 @@ def finish(tree: Node, path: Path, overrides: Sequence[str] = ()) -> Node:
     if not isinstance(tree.value, dict):
         raise ConfigError(Fault.wrong_value(tree.place, "", ["a mapping of sections"], describe(tree)))
     try:
-        tree = apply_overrides(resolve_bases(tree, path), overrides)
+        tree = apply_overrides(apply_recorded(resolve_bases(tree, path), path), overrides)
         if faults := tag_faults(tree):
             raise ConfigError(faults)
         tree = interpolate(tree)
@@ -84,12 +85,22 @@ def merge(below: Node, above: Node, path: tuple[str, ...] = ()) -> Node:
     return replace(above, value=merged)
 
 
-def apply_overrides(tree: Node, overrides: Sequence[str]) -> Node:
-    """Set values by path. Missing mappings along a path are created; the check finds misspelt ones."""
+def apply_recorded(tree: Node, path: Path) -> Node:
+    """Apply the overrides that a run folder records for its `config.yml`. They lie in the file that records them."""
+    source, overrides = recorded_overrides(path)
+    return apply_overrides(tree, overrides, Place(str(source), 1, 1))
+
+
+def apply_overrides(tree: Node, overrides: Sequence[str], place: Place | None = None) -> Node:
+    """Set values by path. Missing mappings along a path are created; the check finds misspelt ones.
+
+    Args:
+        place: The location of the overrides. None: the command line.
+    """
     faults: list[Fault] = []
     for text in overrides:
         try:
-            tree = _override(tree, text)
+            tree = _override(tree, text, place or Place(f"override {text!r}"))
         except ConfigError as error:
             faults += error.faults
     if faults:
@@ -97,8 +108,7 @@ def apply_overrides(tree: Node, overrides: Sequence[str]) -> Node:
     return tree
 
 
-def _override(tree: Node, text: str) -> Node:
-    place = Place(f"override {text!r}")
+def _override(tree: Node, text: str, place: Place) -> Node:
     path, equals, value = text.partition("=")
     steps = path.split(".")
     if not equals or not all(step.strip() == step and step for step in steps):

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from artschool.config.compose import apply_overrides, fill_references, resolve_bases
+from artschool.config.compose import apply_overrides, apply_recorded, fill_references, resolve_bases
 from artschool.config.paths import beside
 from artschool.config.source import Node, read_file
 from artschool.errors import ConfigError, Fault
@@ -38,7 +38,7 @@ def compose_in_layers(tree: Node, path: Path, overrides: Sequence[str]) -> Layer
     layers = list(_layers(tree, path, ()))
     written = layers[-1]
     try:
-        written = resolve_bases(tree, path)
+        written = apply_recorded(resolve_bases(tree, path), path)
     except ConfigError as error:
         faults += error.faults
     for override in overrides:

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from artschool.config.model_types import literals_at, option_names_at
 from artschool.config.names import INVALID_NAME
-from artschool.config.paths import expand_home
+from artschool.config.paths import resolve_paths
 from artschool.config.scalars import resolve
 from artschool.config.shorthand import in_full
 from artschool.config.source import Node
@@ -84,7 +84,8 @@ def validate(
     """
     try:
         # JSON mode accepts a list for a tuple and text for a path, but no text for a number.
-        return expand_home(model.model_validate_json(json.dumps(node.plain()), context=units)), []
+        value = model.model_validate_json(json.dumps(node.plain()), context=units)
+        return resolve_paths(value, node), []
     except ValidationError as error:
         return None, _Faults(model, node, path, list(takes), owner, home).of(error.errors(include_url=False))
 

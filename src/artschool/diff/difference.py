@@ -25,7 +25,9 @@ class Consequence(enum.StrEnum):
     TRAINING = "Training: trained networks, timing and losses"
     OPTIMIZATION = "Optimizers and learning rates"
     DATA = "Data"
-    LENGTH = "Length, precision and batch size"
+    BATCHES = "Batch size"
+    LENGTH = "Length"
+    COMPUTATION = "Precision and computation"
     RANDOMNESS = "Random numbers"
     AVERAGES = "Moving averages"
     EVALUATION = "Evaluation"
@@ -43,6 +45,7 @@ CONSEQUENCES = {
     "train.compile": Consequence.SPEED,
     "train.hang_timeout": Consequence.SPEED,
     "steps.*.optimizer.shard": Consequence.SPEED,
+    "networks.*.saved": Consequence.CHECKPOINTS,
     "networks.*.weights": Consequence.INITIAL_WEIGHTS,
     "networks.*.frozen": Consequence.TRAINING,
     "networks.*.after": Consequence.TRAINING,
@@ -54,9 +57,12 @@ CONSEQUENCES = {
     "steps.*.clip_grad_norm": Consequence.OPTIMIZATION,
     "steps.*.batch_sizing": Consequence.OPTIMIZATION,
     "steps": Consequence.TRAINING,
-    "train": Consequence.LENGTH,
-    "data.train.batch_size": Consequence.LENGTH,
-    "data.train.drop_last": Consequence.LENGTH,
+    "train.iterations": Consequence.LENGTH,
+    "train.epochs": Consequence.LENGTH,
+    "train.stop": Consequence.LENGTH,
+    "train": Consequence.COMPUTATION,
+    "data.train.batch_size": Consequence.BATCHES,
+    "data.train.drop_last": Consequence.BATCHES,
     "data.train": Consequence.DATA,
     "ema": Consequence.AVERAGES,
     "evaluate": Consequence.EVALUATION,
@@ -99,7 +105,7 @@ def difference(one: NormalizedConfig, other: NormalizedConfig) -> Difference:
     changes = list(_Comparison(one, other).changes((), one.value, other.value))
     groups: dict[Consequence, list[Change]] = {consequence: [] for consequence in Consequence}
     for change in changes:
-        groups[_consequence(change.path)].append(change)
+        groups[consequence_of(change.path)].append(change)
     changed = {change.path for change in changes}
     counted = {node.place for path in changed for file in (one, other) if (node := file.node_at(path)) is not None}
     notation = _notation_changes(one.tree, other.tree, (), counted)
@@ -109,7 +115,8 @@ def difference(one: NormalizedConfig, other: NormalizedConfig) -> Difference:
     )
 
 
-def _consequence(path: KeyPath) -> Consequence:
+def consequence_of(path: KeyPath) -> Consequence:
+    """What a change at a path affects."""
     return next(consequence for pattern, consequence in CONSEQUENCES.items() if _begins_with(path, pattern))
 
 
@@ -162,7 +169,7 @@ class _Comparison:
         if node is None:
             return f"{short(flow(value), LONGEST)} (default)"
         # A reference may name a secret environment variable. A mapping is printed without its defaults.
-        is_as_written = _has_reference(node) or isinstance(value, dict)
+        is_as_written = has_reference(node) or isinstance(value, dict)
         return short(flow(node.masked() if is_as_written else value), LONGEST)
 
 
@@ -171,8 +178,9 @@ def _as_written(config: NormalizedConfig, path: KeyPath, value: Any) -> Any:
     return value if node is None else node.plain()
 
 
-def _has_reference(node: Node) -> bool:
-    return node.reference is not None or any(_has_reference(child) for child in node.children())
+def has_reference(node: Node) -> bool:
+    """Whether a value, or a part of it, comes from the environment."""
+    return node.reference is not None or any(has_reference(child) for child in node.children())
 
 
 def _holds_mappings(values: list[Any]) -> bool:

@@ -19,6 +19,7 @@ from torch import Tensor
 from artschool import ranks
 from artschool.config.streams import TRAIN
 from artschool.engine.background import copied
+from artschool.engine.changed_settings import changes_since
 from artschool.engine.checkpoint_state import ANOTHER, checked, inventory, is_of_kind
 from artschool.engine.meters import summed
 from artschool.engine.module_state import changed_buffers, tensors_of
@@ -26,7 +27,7 @@ from artschool.engine.non_finite import find_non_finite
 from artschool.engine.optimizer_state import state_of
 from artschool.engine.restore_modules import MODULES, OPTIMIZERS, ModuleRestorer
 from artschool.engine.restore_optimizers import OptimizerRestorer, describe_optimizer
-from artschool.engine.resume_report import ResumeReport, differences, value_at
+from artschool.engine.resume_report import ResumeReport, value_at
 from artschool.engine.run_state import RunState, samples_after
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
@@ -203,6 +204,7 @@ def capture(
         "decisions": _decisions(run),
         "error": run.error or None,
         "pieces": run.context.splitting.pieces if run.context.splitting is not None else {},
+        "settings": run.settings,
         "tensors": {stem: inventory(named) for stem, named in tensors.items()},
     }
     return tensors, state
@@ -270,7 +272,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     state = checkpoint.state
     if state["error"]:
         report.remark(f"saved after an error: {state['error']}")
-    report.changed += differences(state["config"], run.config)
+    report.changed += map(str, changes_since(run, state))
     report.changed += _changes_of_versions(checkpoint)
     if state["world_size"] != ranks.world_size():
         report.changed.append(f"world_size: {state['world_size']} -> {ranks.world_size()} processes")

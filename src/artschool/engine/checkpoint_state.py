@@ -101,6 +101,8 @@ class State(_Part):
         seed: The seed of the run.
         world_size: Number of processes.
         config: The resolved file, with `${env:...}` unfilled.
+        settings: The settings of the resolved file with every default, and a hash of each plugin. None: a version that
+            did not save them.
         built_buffers: Shape and dtype with which buffers were built that have changed since, by owner.
         left_out: Hash of each tensor that `saved` leaves out, by owner.
         decisions: By path.
@@ -127,6 +129,7 @@ class State(_Part):
     seed: int = Field(ge=0)
     world_size: Count = Field(ge=1)
     config: dict[str, JsonValue]
+    settings: dict[str, JsonValue] | None
     built_buffers: dict[str, dict[str, Annotated[tuple[list[Count], str], Field(strict=False)] | None]]
     left_out: dict[str, dict[str, str]]
     decisions: dict[str, DecisionState]
@@ -190,7 +193,14 @@ def is_of_kind(saved: object, own: object) -> bool:
 
 def _of_schema_1(state: Mapping[str, Any]) -> dict[str, Any]:
     """The state of a checkpoint of schema 1, which has some parts only where they are needed, and some not at all."""
-    found: dict[str, Any] = {"pending": False, "optimizers": None, "samples": None, "error": None, "tensors": None}
+    found: dict[str, Any] = {
+        "pending": False,
+        "optimizers": None,
+        "samples": None,
+        "error": None,
+        "settings": None,
+        "tensors": None,
+    }
     found |= {part: {} for part in ("built_buffers", "left_out", "decisions", "pieces")}
     if isinstance(state.get("iteration"), int) and isinstance(state.get("shift"), int):
         found["streams"] = {TRAIN: state["iteration"] + state["shift"]}

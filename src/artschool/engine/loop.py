@@ -16,7 +16,7 @@ from artschool.engine.incidents import Recorded
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
-from artschool.engine.run_folder import check_folder, hold_folder, release_folder
+from artschool.engine.run_folder import check_folder, hold_folder, release_folder, write_config_files
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import written_on_failure
 from artschool.engine.signals import noting, until_signal
@@ -25,7 +25,6 @@ from artschool.engine.train_iteration import train_iteration
 from artschool.engine.watchdog import watched
 from artschool.engine.way_out import saved_on_failure
 from artschool.errors import NumericsError
-from artschool.storage.durable import remove_leftovers, write_file
 
 
 def train(run: RunState) -> None:
@@ -40,7 +39,9 @@ def train(run: RunState) -> None:
         saved_on_failure(run),
         all_frozen(run.networks.values()),
     ):
-        _write_config_files(run)
+        if ranks.is_main():
+            write_config_files(run)
+        ranks.wait()
         while True:
             try:
                 return _train_to_end(run)
@@ -110,15 +111,6 @@ def _begun(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict[s
         if batch is None:
             return
         yield batch
-
-
-def _write_config_files(run: RunState) -> None:
-    """Write the config file to the run folder, as given and resolved."""
-    if ranks.is_main():
-        remove_leftovers(run.folder)
-        for name, text in run.config_texts.items():
-            write_file(run.folder / name, text.encode())
-    ranks.wait()
 
 
 def _train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from torch import nn
 
+from artschool.engine.changed_settings import changes_at
 from artschool.engine.module_state import adapt_buffers, first_misfit, load_tensors
-from artschool.engine.resume_report import ResumeReport, differences, value_at
+from artschool.engine.resume_report import ResumeReport, value_at
 from artschool.engine.run_state import RunState
 from artschool.engine.unsaved import first_other
 from artschool.errors import CheckpointError
@@ -32,7 +32,7 @@ class ModuleRestorer:
         self._path = checkpoint.path
         self._location = f"checkpoint {checkpoint.path}"
         self._tensors = {stem: checkpoint.saved(stem) for stem in checkpoint.tensors}
-        self._then = checkpoint.state["config"]
+        self._state = checkpoint.state
         self._built = checkpoint.state["built_buffers"]
         self._left_out = checkpoint.state["left_out"]
         self._report = report
@@ -92,7 +92,7 @@ class ModuleRestorer:
                 self._load(ema.module, ema.name, f"networks.{ema.of}")
                 self._report.keep(_title(ema.name))
             else:
-                then = value_at(self._then, "ema", "networks")
+                then = value_at(self._state["config"], "ema", "networks")
                 if isinstance(then, Sequence | Mapping) and entry in then:
                     raise self._damage(ema.name)
                 ema.restart()
@@ -140,7 +140,7 @@ class ModuleRestorer:
         self._report.start(f"network {name}", "starts from scratch; the checkpoint does not have it")
 
     def _refuse_damage(self, section: str, name: str) -> None:
-        if value_at(self._then, section, name) is not None:
+        if value_at(self._state["config"], section, name) is not None:
             raise self._damage(name)
 
     def _damage(self, name: str) -> CheckpointError:
@@ -162,12 +162,7 @@ class ModuleRestorer:
         name = first_other(module, self._left_out.get(owner, {}))
         if name is None:
             return
-        changes = [
-            line
-            for at in ("seed", path)
-            for line in differences(self._at(self._then, at), self._at(self._run.config, at), at)
-        ]
-        changed = f". Changed since the checkpoint: {'; '.join(changes)}" if changes else ""
+        changed = changes_at(self._run, self._state, "seed", path)
         raise CheckpointError(
             f"{self._location}: {owner}.{name}: left out of the checkpoint because of `{path}.saved`, and not the same "
             f"as in the run that saved it{changed}. Fix: give {path} the weights or the seed that it had, or start a "
@@ -180,8 +175,7 @@ class ModuleRestorer:
         misfit = first_misfit(module, saved)
         if misfit is not None:
             name, expected, found = misfit
-            changes = differences(self._at(self._then, path), self._at(self._run.config, path), path)
-            changed = f". Changed since the checkpoint: {'; '.join(changes)}" if changes else ""
+            changed = changes_at(self._run, self._state, path)
             raise CheckpointError(
                 f"{self._location}: {owner}.{name}: does not fit the config file "
                 f"(expected {expected}, the checkpoint has {found}){changed}. {self._fix(owner, path, expected, found)}"
@@ -195,10 +189,6 @@ class ModuleRestorer:
             return folder
         weights = f"{{file: {self._path / f'{owner}.safetensors'}, strict: false}}"
         return f"{folder}; there, `{path}.weights: {weights}` loads what fits"
-
-    @staticmethod
-    def _at(config: Any, path: str) -> Any:
-        return value_at(config, *path.split("."))
 
 
 def _title(average: str) -> str:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
-
-NOT_SET = object()
-"""Value of a key that a config does not have."""
 
 
 class ResumeReport:
@@ -44,24 +40,8 @@ class ResumeReport:
         return [*lines, *(f"new: {line}" for line in self._new), *(f"dropped: {line}" for line in self._dropped)]
 
 
-def differences(then: Any, now: Any, path: str = "") -> list[str]:
-    """The differences between two plain configs, a line for each: `steps.gen.optimizer.lr: 0.001 -> 0.002`."""
-    if isinstance(then, Mapping) and isinstance(now, Mapping):
-        keys = [*then, *(key for key in now if key not in then)]
-        return [
-            line
-            for key in keys
-            for line in differences(then.get(key, NOT_SET), now.get(key, NOT_SET), f"{path}.{key}" if path else key)
-        ]
-    return [] if then == now else [f"{path}: {_as_text(then)} -> {_as_text(now)}"]
-
-
 def value_at(config: Any, *path: str) -> Any:
     """The value at a path of a plain config. None: there is none."""
     for key in path:
         config = config.get(key) if isinstance(config, Mapping) else None
     return config
-
-
-def _as_text(value: Any) -> str:
-    return "(not set)" if value is NOT_SET else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Creates the folder of a run, checks that it can be created, and locks it."""
+"""Creates the folder of a run, checks whose it is and that it can be created, and locks it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,20 @@ from contextlib import suppress
 from pathlib import Path
 
 from artschool import ranks
+from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE, RUN_FILE, read_origin
 from artschool.engine.room import check_room
 from artschool.engine.run_state import RunState
 from artschool.engine.together import by_main
 from artschool.errors import CheckpointError, ResourceError
-from artschool.storage.durable import check_file_system, make_folder
+from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.durable import check_file_system, make_folder, remove_leftovers, write_file
+from artschool.storage.run_lock import FILE as LOCK_FILE
 from artschool.storage.run_lock import RunLock, lock_folder
+
+CHECKPOINTS = "checkpoints"
+FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, "metrics.jsonl")
+FOLDERS = ("pictures", CHECKPOINTS)
+"""The files that a run replaces in its folder, and the folders in which it replaces files."""
 
 
 def create_run_folder(folder: Path) -> list[Path]:
@@ -73,6 +81,13 @@ def hold_folder(run: RunState, *, create: bool = False) -> None:
     by_main(hold)
 
 
+def write_config_files(run: RunState) -> None:
+    """Write the config file to the run folder, as given and resolved, and how the run was started."""
+    remove_leftovers(run.folder)
+    for name, text in run.config_texts.items():
+        write_file(run.folder / name, text.encode())
+
+
 def lock_early(folder: Path) -> RunLock | None:
     """The lock of a folder, before its run is built, to refuse a second run at once. None: several processes."""
     return _lock(folder) if ranks.launched_processes() == 1 else None
@@ -97,6 +112,7 @@ def check_folder(run: RunState) -> None:
     create_run_folder(run.folder)
     run.lock = lock_folder(run.folder)
     run.lock.is_training = True
+    write_config_files(run)
 
 
 def release_folder(run: RunState) -> None:
@@ -117,5 +133,33 @@ def _hold(run: RunState) -> None:
         )
 
 
+def check_own(folder: Path) -> None:
+    """Check that a run may write in a folder. Other files and folders in it are left alone.
+
+    Raises:
+        CheckpointError: A file that a run writes exists and is not that of a run, or is a link.
+    """
+    for name in (*FILES, *FOLDERS, LOCK_FILE):
+        # Checkpoints are never written through a link.
+        for path in (folder / name, *(_entries(folder / name) if name != CHECKPOINTS else [])):
+            if path.is_symlink():
+                raise CheckpointError(
+                    f"{path}: is a link, and a run does not write through links. "
+                    "Fix: replace it by what it points to, or choose another folder with --run-dir"
+                )
+    found = [name for name in FILES if (folder / name).is_file()]
+    found += [name for name in FOLDERS if _entries(folder / name)]
+    if found and read_origin(folder) is None and not CheckpointStore(folder / CHECKPOINTS).all_numbers():
+        raise CheckpointError(
+            f"{folder}: already has {', '.join(found)}, which no run has written. "
+            "Fix: move them elsewhere, or choose another folder with --run-dir"
+        )
+
+
+def _entries(path: Path) -> list[Path]:
+    return sorted(path.iterdir()) if path.is_dir() else []
+
+
 def _lock(folder: Path) -> RunLock | None:
+    check_own(folder)
     return lock_folder(folder) if folder.is_dir() and os.access(folder, os.W_OK) else None

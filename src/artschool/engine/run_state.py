@@ -73,6 +73,7 @@ class RunState:
         modules: Injectors, losses and other components that are modules, by path.
         iterations: Total number of iterations.
         config: The resolved config as plain values. `${env:...}` is not replaced.
+        settings: The settings of the file with every default, which a resume compares. See `diff.settings`.
         config_texts: Files to write to the run folder: name to text.
         skipping: The steps whose updates were skipped before the last log point.
         config_file: The config file. None: the run was not made of a file.
@@ -113,6 +114,7 @@ class RunState:
     iterations: int
     context: TrainContext
     config: Any
+    settings: Any
     config_texts: Mapping[str, str]
     loggers: Sequence[Logger] = ()
     iteration: int = 0

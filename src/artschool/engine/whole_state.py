@@ -43,7 +43,7 @@ def saved_state(run: RunState) -> State:
         for file, named in tensors.items()
         for (part, name), text in zip((_part(run, file, name) for name in named), hashes(named).values(), strict=True)
     }
-    plain = {key: value for key, value in state.items() if key not in ("seconds", "config")}
+    plain = {key: value for key, value in state.items() if key not in ("seconds", "config", "settings")}
     for path, value in held(plain):
         key, *rest = path.removeprefix("[").removesuffix("]").replace("'", "").split("][")
         found[f"{_PARTS.get(key, 'progress')}: {'.'.join([key, *rest])}"] = repr(value)

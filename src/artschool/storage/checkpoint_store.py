@@ -10,7 +10,7 @@ import hashlib
 import os
 import platform
 import stat
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -125,6 +125,10 @@ class CheckpointStore:
     def numbers(self) -> list[int]:
         """The numbers of all checkpoints, ascending. Damaged checkpoints are included if they have a manifest."""
         return [number for number, path in self._folders().items() if (path / checkpoint_files.MANIFEST).exists()]
+
+    def all_numbers(self) -> list[int]:
+        """The numbers of all folders named like a checkpoint, ascending. Some may have lost their manifest."""
+        return [*self._folders()]
 
     def verify(self, number: int) -> Manifest:
         """Compare every byte of a checkpoint with its manifest.

@@ -1,0 +1,273 @@
+"""Whose folder a run folder is: what others have written is neither overwritten nor written through."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+
+from artschool.config.compose import finish
+from artschool.config.plugins import forget_files
+from artschool.config.source import read_text
+from artschool.config.standalone import standalone_text
+from artschool.engine.saving import settle
+from tests.engine import toy_run
+from tests.reports.small import artschool as command
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run of four iterations and two checkpoints."""
+    folder = tmp_path_factory.mktemp("trained")
+    toy_run.load(folder, "train.iterations=4", "checkpoint.every=2", "log.every=1").train()
+    return folder
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained / "run", tmp_path / "run")
+    shutil.copy(trained / "toy.yml", tmp_path)
+    return tmp_path
+
+
+def train(folder: Path, *arguments: str) -> tuple[int, str]:
+    return command("train", str(folder / "toy.yml"), "--no-trace", "--run-dir", str(folder / "run"), *arguments)
+
+
+@pytest.mark.parametrize("gone", ["manifest.json", "state.json", "gen.safetensors"])
+def test_a_run_without_an_intact_checkpoint_is_not_started_over(copy: Path, gone: str) -> None:
+    for checkpoint in (copy / "run" / "checkpoints").iterdir():
+        (checkpoint / gone).unlink()
+    before = toy_run.snapshot(copy / "run")
+    for _ in range(2):
+        code, printed = train(copy)
+        assert code == 6
+        assert f"{copy / 'run'}: no checkpoint is intact. Nothing was changed. Fix: restore one" in printed
+    assert train(copy, "--resume", "never")[0] == 6
+    assert toy_run.snapshot(copy / "run") == before
+
+
+def test_an_older_checkpoint_with_a_manifest_is_resumed(copy: Path) -> None:
+    (copy / "run" / "checkpoints" / "00000004" / "manifest.json").unlink()
+    code, printed = train(copy)
+    assert code == 0
+    assert "warning: skipping checkpoint 4: " in printed
+    assert "resuming after iteration 2 from " in printed
+    assert [line.partition(",")[0] for line in (copy / "run" / "metrics.jsonl").read_text().splitlines()] == [
+        f'{{"iteration": {iteration}' for iteration in range(4)
+    ]
+
+
+def test_another_experiment_of_the_same_name_changes_nothing(copy: Path) -> None:
+    before = toy_run.snapshot(copy / "run")
+    for changes in (["seed=8"], ["data.train.batch_size=4", "train.iterations=8"], ["networks.gen.width=4"]):
+        assert train(copy, *changes)[0] == 6
+    assert toy_run.snapshot(copy / "run") == before
+
+
+@pytest.mark.parametrize("name", ["config.yml", "resolved.yml", "metrics.jsonl", "run.json", "pictures", "checkpoints"])
+def test_files_of_others_are_not_overwritten(tmp_path: Path, name: str) -> None:
+    toy_run.write(tmp_path, "train.iterations=1")
+    (tmp_path / "run").mkdir()
+    if name in ("pictures", "checkpoints"):
+        (tmp_path / "run" / name).mkdir()
+        (tmp_path / "run" / name / "mine.txt").write_text("mine")
+    else:
+        (tmp_path / "run" / name).write_text("mine")
+    before = toy_run.snapshot(tmp_path / "run")
+    code, printed = train(tmp_path)
+    assert code == 6
+    assert f"{tmp_path / 'run'}: already has {name}, which no run has written. Fix: move" in printed
+    assert toy_run.snapshot(tmp_path / "run") == before
+
+
+def test_other_files_in_a_run_folder_are_left_alone(tmp_path: Path) -> None:
+    toy_run.write(tmp_path, "train.iterations=1")
+    (tmp_path / "run" / "notes").mkdir(parents=True)
+    (tmp_path / "run" / "notes" / "log.txt").write_text("mine")
+    (tmp_path / "run" / "latest").symlink_to("notes")
+    before = toy_run.snapshot(tmp_path / "run")
+    assert train(tmp_path)[0] == 0
+    assert before.items() <= toy_run.snapshot(tmp_path / "run").items()
+
+
+@pytest.mark.parametrize(
+    "name", ["config.yml", "metrics.jsonl", "run.lock", "pictures", "checkpoints", "pictures/sr", "run.json"]
+)
+def test_links_are_not_written_through(copy: Path, name: str) -> None:
+    link, target = copy / "run" / name, copy / "elsewhere"
+    if link.is_dir():
+        shutil.move(link, target)
+    elif name.startswith("pictures"):
+        target.mkdir()
+    else:
+        target.write_bytes(link.read_bytes() if link.exists() else b"mine")
+    link.unlink(missing_ok=True)
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(target)
+    before = toy_run.snapshot(copy)
+    code, printed = train(copy, "train.iterations=6", "log.pictures={keys: [sr], every: 1}")
+    assert code == 6, printed
+    assert "link" in printed
+    assert toy_run.snapshot(copy) == before
+
+
+def test_a_run_folder_may_itself_be_a_link(tmp_path: Path) -> None:
+    toy_run.write(tmp_path, "train.iterations=1")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "run").symlink_to("disk")
+    assert train(tmp_path)[0] == 0
+    assert (tmp_path / "disk" / "checkpoints" / "00000001").is_dir()
+
+
+def test_a_killed_run_without_a_checkpoint_starts_again(tmp_path: Path) -> None:
+    run = toy_run.load(tmp_path, "train.iterations=2", "log.every=1")
+    run.update_hooks.append(lambda iteration, folder: [] if iteration == 0 else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run.train()
+    shutil.rmtree(tmp_path / "run" / "checkpoints", ignore_errors=True)
+    assert (tmp_path / "run" / "metrics.jsonl").exists()
+    assert train(tmp_path, "train.iterations=2")[0] == 0
+
+
+@pytest.mark.parametrize("background", ["false", "true"])
+@pytest.mark.parametrize("is_deleted", [False, True])
+def test_a_folder_that_moves_or_goes_while_the_run_writes_is_reported(
+    tmp_path: Path, background: str, is_deleted: bool
+) -> None:
+    run = toy_run.load(
+        tmp_path, "train.iterations=6", "checkpoint.every=2", "log.every=1", f"checkpoint.background={background}"
+    )
+    recorder = toy_run.Recorder()
+    run.loggers = [*run.loggers, recorder]
+
+    def lose(iteration: int, folder: Path) -> None:
+        if iteration == 3:
+            settle(run)  # Not while a checkpoint is being written: that is an error of the disk.
+            shutil.rmtree(folder) if is_deleted else folder.rename(tmp_path / "moved")
+
+    run.update_hooks.append(lose)
+    run.train()
+    (note,) = [note for note in recorder.notes if "moved or deleted" in note]
+    assert note.startswith(f"warning: {tmp_path / 'run'}: was moved or deleted while the run writes in it. Checkpoints")
+    assert [path.name for path in sorted((tmp_path / "run" / "checkpoints").iterdir())] == ["00000004", "00000006"]
+    code, printed = train(tmp_path, "train.iterations=7")
+    assert code == 0, printed
+    assert "resuming after iteration 6" in printed
+    if not is_deleted:
+        assert not (tmp_path / "moved" / "checkpoints" / "00000004").exists()
+        with chdir("/"):
+            code, printed = command("train", str(tmp_path / "moved" / "config.yml"), "--no-trace", "train.iterations=3")
+        assert code == 0, printed
+        assert f"resuming after iteration 2 from {tmp_path / 'moved' / 'checkpoints' / '00000002'}" in printed
+
+
+PARTS = '''
+from pathlib import Path
+import torch
+from torch.utils.data import Dataset
+from artschool import datasets, networks
+
+
+@datasets.register
+class Tensors(Dataset):
+    """The tensor of a file, many times."""
+
+    def __init__(self, *, path: Path) -> None:
+        self.value = float(path.read_text())
+
+    def __len__(self) -> int:
+        return 16
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"x": torch.full((3, 8, 8), self.value)}
+
+
+@networks.register
+def pixelwise() -> torch.nn.Module:
+    return torch.nn.Conv2d(3, 3, 1)
+'''
+FILE = """
+base: shared/base.yml
+name: small
+data: {train: {type: tensors, path: data/value.txt, batch_size: 4}, val: {type: tensors, path: data/value.txt}}
+"""
+BASE = """
+plugins: [parts.py]
+networks: {net: {type: pixelwise}}
+steps:
+  fit:
+    trains: net
+    optimizer: {type: sgd, lr: 0.1}
+    injectors: {run: {type: forward, network: net, in: x, out: y}}
+    losses: {fit: {type: l2, in: [y, x], weight: 1.0}}
+train: {iterations: 3, device: cpu}
+evaluate:
+  held:
+    data: val
+    injectors: {run: {type: forward, network: net, in: x, out: y}}
+    metrics: {psnr: {type: psnr, in: [y, x]}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a base, a plugin and data beside it, and a run that was started with overrides."""
+    folder = tmp_path / "project"
+    for name, text in {
+        "shared/base.yml": BASE,
+        "shared/parts.py": PARTS,
+        "data/value.txt": "0.5",
+        "a.yml": FILE,
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text(text)
+    (folder / "data" / "other.txt").write_text("0.25")
+    with chdir(folder):
+        code, printed = command("train", "a.yml", "--no-trace", "data.train.path=data/other.txt", "train.iterations=2")
+    assert code == 0, printed
+    return folder
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("name", ["config.yml", "resolved.yml"])
+@pytest.mark.parametrize("place", ["there", "moved", "copied"])
+def test_a_run_is_resumed_from_its_own_files_from_anywhere(
+    project: Path, tmp_path: Path, name: str, place: str
+) -> None:
+    run = project / "runs" / "small"
+    if place == "moved":  # The whole project, and with it the run.
+        run = project.rename(tmp_path / "moved") / "runs" / "small"
+        forget_files()
+    elif place == "copied":
+        run = Path(shutil.copytree(run, tmp_path / "elsewhere" / "copy"))
+    with chdir("/"):
+        code, printed = command("eval", str(run / name))
+        assert code == 0, printed
+        code, printed = command("train", str(run / name), "--no-trace")
+        assert code == 0, printed
+        assert "already finished (2 of 2 iterations)" in printed
+        assert "changed since" not in printed
+        code, printed = command("train", str(run / name), "--no-trace", "train.iterations=4")
+        assert code == 0, printed
+        assert "resuming after iteration 2" in printed
+        code, printed = command("train", str(run / name), "--no-trace")
+        assert "already finished (4 of 4 iterations)" in printed
+    assert (run / "checkpoints" / "00000004").is_dir()
+    assert (run / "config.yml").read_text() == FILE
+    overrides = json.loads((run / "run.json").read_text())["overrides"]
+    assert overrides == ["data.train.path=data/other.txt", "train.iterations=4"]
+    assert not Path("/runs").exists()
+
+
+def test_text_of_a_resolved_file_does_not_become_a_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VALUE", "secret")
+    tree = read_text('{a: "$${seed} and $${env:HOME}", b: "${env:VALUE}", c: ["$${x}"], seed: 1}', "a.yml")
+    finished = finish(tree, tmp_path / "a.yml")
+    assert finished.plain() == {"a": "${seed} and ${env:HOME}", "b": "secret", "c": ["${x}"], "seed": 1}
+    again = standalone_text(finished)
+    assert "secret" not in again
+    assert finish(read_text(again, "resolved.yml"), tmp_path / "resolved.yml").plain() == finished.plain()
