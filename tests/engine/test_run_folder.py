@@ -152,7 +152,7 @@ def test_a_folder_that_moves_or_goes_while_the_run_writes_is_reported(
     run.update_hooks.append(lose)
     run.train()
     (note,) = [note for note in recorder.notes if "moved or deleted" in note]
-    assert note.startswith(f"warning: {tmp_path / 'run'}: was moved or deleted while the run writes in it. Checkpoints")
+    assert note.startswith(f"warning: {tmp_path / 'run'}: the run folder was moved or deleted while the run trains")
     assert [path.name for path in sorted((tmp_path / "run" / "checkpoints").iterdir())] == ["00000004", "00000006"]
     code, printed = train(tmp_path, "train.iterations=7")
     assert code == 0, printed
