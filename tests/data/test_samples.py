@@ -304,7 +304,7 @@ def test_workers_end_with_python_even_if_a_frame_is_held(tmp_path: Path) -> None
 def wrong_length(length: Any) -> Any:
     class Wrong(Data):
         def __len__(self) -> int:
-            if isinstance(length, Exception):
+            if isinstance(length, BaseException):
                 raise length
             return length  # type: ignore[no-any-return]  # what is tested
 
@@ -317,6 +317,7 @@ def wrong_length(length: Any) -> Any:
         (-1, "ValueError: __len__() should return >= 0"),
         (2.5, "TypeError: 'float' object cannot be interpreted as an integer"),
         (OSError("no index file"), "OSError: no index file"),
+        (SystemExit(3), "SystemExit: 3"),
     ],
 )
 def test_a_length_that_is_no_number_of_samples_is_told(length: Any, problem: str) -> None:

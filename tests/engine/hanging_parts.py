@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -18,11 +19,16 @@ class HangingPairs(Pairs):
     """Pairs of which number `at` never comes, on one rank.
 
     Args:
+        leaves: Whether the constructor ends the process.
         stubborn: Whether no exception ends the wait, like that of a library in C.
     """
 
-    def __init__(self, length: int = 8, at: int | None = None, rank: int = 0, stubborn: bool = False) -> None:
+    def __init__(
+        self, length: int = 8, at: int | None = None, rank: int = 0, leaves: bool = False, stubborn: bool = False
+    ) -> None:
         super().__init__(length)
+        if leaves:
+            sys.exit(3)
         self._at = at if int(os.environ.get("RANK", "0")) == rank else None
         self._stubborn = stubborn
 

@@ -16,7 +16,7 @@ import pytest
 
 from artschool.cli.main import cli
 from artschool.engine import heartbeats, watchdog
-from artschool.errors import ResourceError
+from artschool.errors import ConfigError, ResourceError
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import toy_run
 from tests.engine.hanging_parts import PLUGINS
@@ -84,6 +84,12 @@ def test_an_iteration_or_an_evaluation_may_take_longer(tmp_path: Path) -> None:
     run.update_hooks.append(lambda iteration, folder: time.sleep(2.5))
     run.train()
     assert run.is_finished and recorder.notes == []
+
+
+def test_a_data_set_that_leaves_is_an_error_with_its_line(tmp_path: Path) -> None:
+    text = r"data\.train: hanging_pairs raised SystemExit: 3\n    at .*hanging_parts\.py:\d+: sys\.exit\(3\)$"
+    with pytest.raises(ConfigError, match=text):
+        toy_run.load(tmp_path, *hanging(None, "data.train.leaves=true"))
 
 
 def free_port() -> int:

@@ -29,7 +29,7 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
     except (ValueError, TypeError, AssertionError, RuntimeError, ArithmeticError) as error:
         problem = f"rejected its options: {error}{plugin_line(error, component.registered.target)}"
         raise ConfigError(f"{component.node.place}: {component.path}: {component.registered.name} {problem}") from error
-    except Exception as error:  # A bug in the component; the message contains its line.
+    except (Exception, SystemExit) as error:  # A bug in the component; the message contains its line.
         frames = traceback.extract_tb(error.__traceback__)[1:2]
         first = "".join(f"\n    at {frame.filename}:{frame.lineno}: {frame.line}" for frame in frames)
         at = plugin_line(error, component.registered.target) or first

@@ -280,6 +280,6 @@ def length_of(dataset: Any, name: str) -> int:
         raise DataError(f"{name}: {type(dataset).__name__} is not a data set ({expected}){fix}")
     try:
         return len(dataset)
-    except Exception as error:  # The data set's own code runs.
+    except (Exception, SystemExit) as error:  # The data set's own code runs.
         problem = f"expected a number of samples from `__len__`, got {type(error).__name__}: {text_of(error)}"
         raise DataError(f"{name}: {problem}") from error

@@ -141,7 +141,7 @@ def _work(
     answers: Connection,
 ) -> None:
     _prepare(number, count, samples)
-    with suppress(EOFError, OSError):  # The main process has ended, or needs no more.
+    with suppress(EOFError, ConnectionError):  # The main process has ended, or needs no more.
         while True:
             batch = requests.recv()
             _answer(answers, make_batch([samples[position] for position in batch]))

@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-import torch.distributed as dist
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # exported, but not explicitly
 
 from artschool import ranks
 
@@ -34,7 +34,7 @@ class Heartbeats:
         exchanged: The age of the last exchange.
     """
 
-    store: dist.Store
+    store: PrefixStore
     does: Callable[[], str]
     seconds: int = 0
     records: dict[int, tuple[str, int]] = field(default_factory=dict)
@@ -80,6 +80,6 @@ def join(does: Callable[[], str]) -> Heartbeats | None:
         return None
     with suppress(Exception):
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = dist.TCPStore(address, port, timeout=timedelta(seconds=INTERVAL_S), wait_for_workers=False)
-        return Heartbeats(dist.PrefixStore("artschool/heartbeats", store), does)
+        store = TCPStore(address, port, timeout=timedelta(seconds=INTERVAL_S), wait_for_workers=False)
+        return Heartbeats(PrefixStore("artschool/heartbeats", store), does)
     return None

@@ -118,9 +118,11 @@ class _Watchdog:
         if not self.problem:
             self.problem = f"{self._described(name)}. Fix: see the stacks above, or raise `train.hang_timeout`"
             faulthandler.dump_traceback(2, all_threads=True)
-            signal.pthread_kill(self.thread, INTERRUPT)
+            if signal.getsignal(INTERRUPT) == self.interrupt:  # Only the main thread can handle signals.
+                signal.pthread_kill(self.thread, INTERRUPT)
         elif self.seconds >= limit + GRACE_S:
-            os.write(2, f"{self.problem}\n".encode())  # The thread may hold the lock of sys.stderr.
+            with suppress(OSError):
+                os.write(2, f"{self.problem}\n".encode())  # The thread may hold the lock of sys.stderr.
             os._exit(ResourceError.exit_code)
 
     def _described(self, name: str) -> str:
