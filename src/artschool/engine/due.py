@@ -20,6 +20,7 @@ from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import check_skipped_updates, non_finite_weights, report_skipped_updates
 from artschool.engine.pictures import log_pictures
 from artschool.engine.run_state import RunState
+from artschool.engine.spikes import report_spikes
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import NumericsError
@@ -175,6 +176,7 @@ def _check_updates(run: RunState, outcome: Outcome) -> None:
 def _collect_numbers(run: RunState, outcome: Outcome) -> None:
     """Add the numbers since the last log point. They are kept until they are logged."""
     outcome.numbers |= run.meters.means() | _numbers_of_updates(run)
+    report_spikes(run, outcome.numbers)
     iteration = run.iteration - 1
     for step in run.steps:
         if step.graph.when.active(iteration):

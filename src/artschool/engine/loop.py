@@ -60,7 +60,7 @@ def _train_to_end(run: RunState, flag: StopFlag) -> None:
         for batch in _guarded(run, batches):
             stop = ranks.largest_soon(lambda: flag.exit_code)
             with Recorded(run, batch):
-                outcome = Outcome(_train_once(run, batch))
+                outcome = Outcome(train_once(run, batch))
             run.seconds = time.perf_counter() - start
             perform_due(run, outcome)
             exit_code = stop()
@@ -111,7 +111,8 @@ def _write_config_files(run: RunState) -> None:
     ranks.wait()
 
 
-def _train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:
+def train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:
+    """Train one iteration on a batch, given by stream. Returns its micro-batches."""
     iteration = run.context.iteration = run.iteration
     position = iteration + run.data_offset
     seed_all(run.iteration_seeds(position, ranks.rank()), run.device)

@@ -24,6 +24,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.identities import TrainedParameters
 from artschool.engine.meters import Meters
 from artschool.engine.module_state import Kind, buffer_kinds
+from artschool.engine.scores import Scores
 from artschool.engine.streams import Stream, Streams
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
@@ -73,6 +74,7 @@ class RunState:
         config: The resolved config as plain values. `${env:...}` is not replaced.
         config_texts: Files to write to the run folder: name to text.
         skipping: The steps whose updates were skipped before the last log point.
+        scores: The last values of each loss.
         config_file: The config file. None: the run was not made of a file.
         overrides: The overrides of the config file.
         iteration: Number of finished iterations.
@@ -126,6 +128,7 @@ class RunState:
     unsaved: dict[str, Unsaved] = field(init=False, default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     skipping: set[str] = field(default_factory=set)
+    scores: Scores = field(init=False, default_factory=Scores)
     config_file: Path | None = None
     overrides: Sequence[str] = ()
     update_hooks: list[Callable[..., Any]] = field(init=False)
