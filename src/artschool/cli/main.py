@@ -317,6 +317,22 @@ def doctor(run: Path | None, as_json: bool) -> None:
 
 
 @cli.command()
+@click.argument("path", type=FILE, metavar="RUN_OR_INCIDENT")
+def replay(path: Path) -> None:
+    """Reproduce an incident of a run, and find the first tensor that went wrong.
+
+    Trains in one process from the checkpoint before the incident. RUN_OR_INCIDENT is a folder below `incidents`, or a
+    run folder: then the newest incident is taken. Writes no files.
+
+    Exits with 0 if the incident is reproduced, 1 if it is not.
+    """
+    from artschool.cli.replay import replay_command
+
+    if not replay_command(path):
+        sys.exit(1)
+
+
+@cli.command()
 @click.argument("kind", required=False)
 @click.argument("name", required=False)
 @click.option(

@@ -23,6 +23,7 @@ from artschool.engine.non_finite import check_skipped_updates, non_finite_weight
 from artschool.engine.pictures import log_pictures
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_sharded
+from artschool.engine.spikes import report_spikes
 from artschool.engine.step_numbers import changed_numbers, numbers_of_updates
 from artschool.engine.together import together
 from artschool.errors import ConfigError, NumericsError, StateError, describe
@@ -183,6 +184,7 @@ def _check_updates(run: RunState, outcome: Outcome) -> None:
 def _collect_numbers(run: RunState, outcome: Outcome) -> None:
     """Add the numbers since the last log point. They are kept until they are logged."""
     outcome.numbers |= run.meters.means() | numbers_of_updates(run)
+    report_spikes(run, outcome.numbers)
     _attempt(run, outcome, "a number of the log", partial(_ask_for_numbers, run, outcome))
 
 

@@ -148,7 +148,7 @@ def _write(
         "traceback": traceback.format_exception(error) if isinstance(error, BaseException) else [],
         "numbers": {name: _json(value) for name, value in _numbers(run).items()},
         "samples": {name: _samples(run, name, given[name], values.get(name, {})) for name in run.streams.fed},
-        "bad_values": [*_bad_values(values)],
+        "bad_values": [*bad_values(values)],
         "batch_bytes": size,
         "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
         "seed": run.sections.seed,
@@ -207,7 +207,7 @@ def _sample(batch: Mapping[str, Any], index: int) -> dict[str, Any]:
     return {key: value[index] for key, value in lists.items() if index < len(value)}
 
 
-def _bad_values(values: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def bad_values(values: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """A line for each key with NaN or infinity, and the samples in which they are."""
     for name, tensor in _tensors(values).items():
         if tensor.is_floating_point() and tensor.dim() and not tensor.isfinite().all():

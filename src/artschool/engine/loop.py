@@ -72,7 +72,7 @@ def _train_to_end(run: RunState) -> None:
             for batch in until_signal(_begun(run, batches), number):
                 check_folder(run)
                 with Recorded(run, batch):
-                    outcome = Outcome(_train_once(run, batch))
+                    outcome = Outcome(train_once(run, batch))
                 run.seconds = time.perf_counter() - start
                 perform_due(run, outcome)
                 if run.is_finished:
@@ -113,7 +113,8 @@ def _begun(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict[s
         yield batch
 
 
-def _train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:
+def train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:
+    """Train one iteration on a batch, given by stream. Returns its micro-batches."""
     iteration = run.context.iteration = run.iteration
     position = iteration + run.data_offset
     seed_all(run.iteration_seeds(position, ranks.rank()), run.device)

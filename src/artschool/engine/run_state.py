@@ -25,6 +25,7 @@ from artschool.engine.identities import TrainedParameters
 from artschool.engine.meters import Meters
 from artschool.engine.module_state import Kind, buffer_kinds
 from artschool.engine.out_of_memory import Splitting
+from artschool.engine.scores import Scores
 from artschool.engine.streams import Stream, Streams
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
@@ -76,6 +77,7 @@ class RunState:
         settings: The settings of the file with every default, which a resume compares. See `diff.settings`.
         config_texts: Files to write to the run folder: name to text.
         skipping: The steps whose updates were skipped before the last log point.
+        scores: The last values of each loss.
         config_file: The config file. None: the run was not made of a file.
         overrides: The overrides of the config file.
         iteration: Number of finished iterations.
@@ -137,6 +139,7 @@ class RunState:
     look_failure: tuple[Exception, int] | None = None
     error: str = ""
     skipping: set[str] = field(default_factory=set)
+    scores: Scores = field(init=False, default_factory=Scores)
     config_file: Path | None = None
     overrides: Sequence[str] = ()
     update_hooks: list[Callable[..., Any]] = field(init=False)

@@ -1,0 +1,231 @@
+"""Reproduces an incident of a run in one process, and finds the first tensor that went wrong."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from artschool import ranks
+from artschool.build.run import build
+from artschool.config.compose import finish
+from artschool.config.source import read_text
+from artschool.config.structure import Config
+from artschool.config.write import dump
+from artschool.engine.checkpoint import restore
+from artschool.engine.first_bad import FirstBad
+from artschool.engine.freeze import all_frozen
+from artschool.engine.incidents import BATCH, CHECKPOINT, FILE, bad_values, newest_incident
+from artschool.engine.loop import train_once
+from artschool.engine.run import Run
+from artschool.engine.streams import Part
+from artschool.errors import CheckpointError, ConfigError
+from artschool.read.check import check_tree
+from artschool.read.read import check_file
+from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.tensors import read_content
+
+Report = Callable[[str], None]
+MOST_LISTED = 5
+FIELDS = {
+    **dict.fromkeys(("kind", "error", "class", "step"), str),
+    **dict.fromkeys(("iteration", "last_iteration", "shift", "world_size"), int),
+    **dict.fromkeys(("streams", "numbers"), dict),
+    "config": str | None,
+    "overrides": list,
+}
+"""What a replay reads of an incident, and its types."""
+
+
+@dataclass
+class Replay:
+    """What a replay found.
+
+    Attributes:
+        incident: The record of the incident.
+        errors: What the iterations of the incident raised: class and message.
+        skipped: The iterations and steps of which the update was skipped.
+        found: A line for each tensor with NaN or infinity, in their order.
+        losses: The losses of each iteration of the incident.
+    """
+
+    incident: Mapping[str, Any]
+    errors: list[BaseException] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    losses: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    @property
+    def is_reproduced(self) -> bool:
+        """Whether the same went wrong as in the incident."""
+        match self.incident["kind"]:
+            case "nan":
+                return bool(self.found)
+            case "spike":
+                return self._has_spike()
+            case _:
+                return any(type(error).__name__ == self.incident["class"] for error in self.errors)
+
+    def _has_spike(self) -> bool:
+        name = self.incident["step"]
+        value, values = (
+            self.incident["numbers"].get(name),
+            [each[name] for each in self.losses.values() if name in each],
+        )
+        return bool(values) and isinstance(value, float) and abs(sum(values) / len(values) - value) <= 1e-2 * abs(value)
+
+    def lines(self) -> Generator[str]:
+        """What to print."""
+        for iteration, losses in self.losses.items():
+            yield f"iteration {iteration}: " + ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
+        yield from (f"raised: {type(error).__name__}: {error}" for error in self.errors)
+        yield from self.skipped
+        if self.found:
+            yield f"first tensor that went wrong: {self.found[0]}"
+            yield from (f"  then {line}" for line in self.found[1:MOST_LISTED])
+        yield "reproduced" if self.is_reproduced else "not reproduced"
+
+
+def replay(path: Path, report: Report = lambda line: None) -> Replay:
+    """Train a run again up to an incident, from the checkpoint before it, and look at every tensor of its iterations.
+
+    Writes no files. The recorded batch takes the place of what the data set returns, if the data set has changed.
+
+    Args:
+        path: The folder of an incident, or of a run with incidents, of which the newest is replayed.
+        report: Called with messages for the user.
+
+    Raises:
+        ConfigError: There is no incident, or the config file has faults.
+        CheckpointError: The checkpoint is damaged.
+        DataError: The data set cannot be read.
+    """
+    folder = path if (path / FILE).is_file() else newest_incident(path)
+    if folder is None:
+        raise ConfigError(f"{path}: has no incident (expected a folder with {FILE}, or a run folder with incidents)")
+    incident = _read(folder / FILE)
+    report(f"{folder}: {incident['kind']} in iteration {incident['iteration']}: {incident['error']}")
+    with TemporaryDirectory(prefix="artschool-replay-") as temporary, ranks.single_process():
+        run = build(_config(incident, folder, report), Path(temporary), note=report)
+        run.remember_built()
+        _go_back(run, incident, folder, report)
+        return _train(run, incident, folder, report)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        incident = json.loads(file.read_text(encoding="utf-8"))
+        missing = [name for name, kind in FIELDS.items() if not isinstance(incident[name], kind)]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise ConfigError(f"{file}: not an incident: {type(error).__name__}: {error}") from error
+    if missing:
+        raise ConfigError(f"{file}: not an incident: wrong {missing[0]!r}")
+    return cast("dict[str, Any]", incident)
+
+
+def _config(incident: Mapping[str, Any], folder: Path, report: Report) -> Config:
+    """The config of the incident: that of its file, unless the file has changed."""
+    resolved = (folder / "resolved.yml").read_text(encoding="utf-8")
+    file = Path(incident["config"] or folder / "resolved.yml")
+    if incident["config"] and file.is_file():
+        try:
+            config = check_file(file, incident["overrides"], announce=report)
+        except ConfigError:
+            config = None
+        if config is not None and dump(config.tree.masked()) == resolved:
+            return config
+    report(f"note: {file} has changed since; using {folder / 'resolved.yml'}")
+    return check_tree(finish(read_text(resolved, str(folder / "resolved.yml")), file), announce=report)
+
+
+def _go_back(run: Run, incident: Mapping[str, Any], folder: Path, report: Report) -> None:
+    """Restore the newest checkpoint before the incident, and its position in the data and in the random numbers."""
+    iteration = incident["iteration"]
+    path = _checkpoint(folder, iteration)
+    if path is not None:
+        restore(run, CheckpointStore.load_path(path))
+    source = "the beginning" if path is None else f"{path}, after {run.iteration} iterations"
+    report(f"replaying iterations {run.iteration} to {incident['last_iteration']} from {source}")
+    if incident["world_size"] > 1:
+        report(f"note: the run had {incident['world_size']} processes; in one process, random numbers differ")
+    run.data_offset = incident["shift"]  # That of the checkpoint is another one after a rollback.
+    run.streams.go_to(
+        {
+            name: given - (iteration - run.iteration) if name in run.streams.fed else run.streams.given[name]
+            for name, given in incident["streams"].items()
+        }
+    )
+
+
+def _checkpoint(folder: Path, iteration: int) -> Path | None:
+    """The checkpoint that the incident keeps, or the newest intact one of its run before it."""
+    if (folder / CHECKPOINT).is_dir():
+        return folder / CHECKPOINT
+    store = CheckpointStore(folder.parent.parent / "checkpoints")
+    for number in reversed([number for number in store.numbers() if number <= iteration]):
+        try:
+            store.verify(number)
+        except CheckpointError:
+            continue
+        return store.path(number)
+    return None
+
+
+def _train(run: Run, incident: Mapping[str, Any], folder: Path, report: Report) -> Replay:
+    result, last = Replay(incident), incident["last_iteration"]
+    for loader in run.loaders:
+        loader.workers, loader.bad.note = 0, report
+    batches = run.streams.iterations(last + 1 - run.iteration, run.device)
+    with all_frozen(run.networks.values()), closing(batches):
+        while run.iteration < incident["iteration"]:
+            train_once(run, next(batches))
+        try:
+            while run.iteration <= last:
+                _watch(run, next(batches), result, folder, report)
+        except Exception as error:
+            result.errors.append(error)
+    return result
+
+
+def _watch(run: Run, batch: dict[str, Part], result: Replay, folder: Path, report: Report) -> None:
+    """Train an iteration of the incident, and look at everything."""
+    iteration, looking = run.iteration, FirstBad()
+    if iteration == result.incident["iteration"] and result.incident["world_size"] == 1:
+        batch = _recorded(batch, folder, report)
+    result.found += bad_values({name: part.values for name, part in batch.items()})
+    try:
+        with looking.watching(run):
+            train_once(run, batch)
+    finally:
+        result.found += looking.found
+        result.losses[iteration] = looking.losses
+    for step in run.steps:
+        if step.update is not None and step.update.skip_non_finite and step.update.take_first_skip() == iteration:
+            result.skipped.append(f"steps.{step.graph.name}: NaN or infinite gradients: the update is skipped")
+
+
+def _recorded(batch: dict[str, Part], folder: Path, report: Report) -> dict[str, Part]:
+    """The batch with the tensors that the incident has recorded, as far as they differ."""
+    recorded = read_content(folder / BATCH) if (folder / BATCH).is_file() else {}
+    changed: dict[str, dict[str, Tensor]] = {}
+    for name, value in recorded.items():
+        stream, key = name.split("/", 1)
+        now = batch[stream].values.get(key) if stream in batch else None
+        if now is not None and not _equal(torch.as_tensor(now), value):
+            report(f"note: data.{stream}: {key!r} has changed since; using the recorded values")
+            changed.setdefault(stream, {})[key] = value
+    return {name: part._replace(values={**part.values, **changed.get(name, {})}) for name, part in batch.items()}
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.equal(
+        torch.nan_to_num(one) if one.is_floating_point() else one,
+        torch.nan_to_num(other) if other.is_floating_point() else other,
+    )
