@@ -31,6 +31,7 @@ from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
 from artschool.trace.trace import trace
+from artschool.wording.hidden import without_hidden
 
 Report = Callable[[str], None]
 
@@ -232,4 +233,4 @@ def _report_resume(run: Run, source: str, lines: Sequence[str], report: Report) 
 
 def _print(console: Console, line: str) -> None:
     if ranks.is_main():
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(without_hidden(line), soft_wrap=True, highlight=False, markup=False)

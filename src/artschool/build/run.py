@@ -23,6 +23,7 @@ from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
+from artschool.config.secrets import text_without_secrets
 from artschool.config.streams import TRAIN, other_streams, replaced_by
 from artschool.config.structure import Config, EvaluationConfig, StepConfig
 from artschool.config.write import dump
@@ -113,7 +114,7 @@ def build(
         context=context,
         iteration=file.train.start_iteration,
         config=config.tree.masked(),
-        config_texts={"config.yml": source, "resolved.yml": dump(config.tree.masked())},
+        config_texts={"config.yml": text_without_secrets(source), "resolved.yml": dump(config.tree.masked())},
         partly_saved=partly_saved(config),
     )
 

@@ -12,8 +12,10 @@ from artschool.config.messages import describe
 from artschool.config.named_entries import is_named_entry
 from artschool.config.paths import beside
 from artschool.config.scalars import Scalar, resolve
+from artschool.config.secrets import hide_secrets
 from artschool.config.source import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
 from artschool.errors import ConfigError, Fault, Place
+from artschool.wording.hidden import STARS, hide, is_secret
 
 REFERENCE = re.compile(r"(?<!\$)\$\{([^${}]*)\}")
 ENVIRONMENT = "env:"
@@ -38,6 +40,7 @@ def finish(tree: Node, path: Path, overrides: Sequence[str] = ()) -> Node:
             raise ConfigError(faults)
         tree = interpolate(tree)
         _limit_depth(tree)
+        tree = hide_secrets(tree)
     except RecursionError:
         raise ConfigError(Fault(Place(str(path)), "", TOO_DEEP)) from None
     return tree
@@ -98,9 +101,9 @@ def apply_overrides(tree: Node, overrides: Sequence[str]) -> Node:
 
 
 def _override(tree: Node, text: str) -> Node:
-    place = Place(f"override {text!r}")
     path, equals, value = text.partition("=")
     steps = path.split(".")
+    place = Place(f"override {f'{path}={STARS}' if is_secret(steps[-1], value) else text!r}")
     if not equals or not all(step.strip() == step and step for step in steps):
         raise ConfigError(Fault(place, "", "expected path.to.key=value"))
     if steps[0] == "base":
@@ -228,6 +231,7 @@ class _Filler:
             message = f"environment variable {name!r} is not set"
             self.faults.append(Fault.unknown_name(node.place, "", message, name, os.environ))
             return Node(None, node.place)
+        hide(os.environ[name], f"${{{ENVIRONMENT}{name}}}")
         return Node(resolve(os.environ[name]), node.place, reference=str(node.value))
 
 
