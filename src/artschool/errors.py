@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from artschool.wording.hidden import without_hidden
 from artschool.wording.spelling import closest
 from artschool.wording.synonyms import Synonyms
 
@@ -20,6 +21,9 @@ class ArtschoolError(Exception):
     """
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        return without_hidden(super().__str__())
 
 
 class ConfigError(ArtschoolError):

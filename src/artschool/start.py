@@ -13,6 +13,7 @@ from artschool.build.compiling import compile_networks
 from artschool.build.run import build, build_loggers
 from artschool.config.origin import RUN_FILE, origin_of, start_of, written_file
 from artschool.config.paths import expand_home
+from artschool.config.secrets import override_without_secret
 from artschool.config.structure import Config
 from artschool.engine.changed_settings import refuse_other_experiment
 from artschool.engine.checkpoint import restore, restore_networks
@@ -32,6 +33,7 @@ from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
 from artschool.trace.trace import trace
+from artschool.wording.hidden import without_hidden
 
 Report = Callable[[str], None]
 SOUND_FIX = "Fix: resume from an earlier checkpoint with --resume, in another folder with --run-dir"
@@ -147,9 +149,10 @@ def _build_run(
     source = written_file(path).read_text(encoding="utf-8")
     run = build(checked, folder, source=source, note=report)
     # First, since it shows that the other files in the folder are those of a run.
-    run.config_texts = {RUN_FILE: start_of(path, tuple(overrides)).text(folder), **run.config_texts}
+    shown = tuple(map(override_without_secret, overrides))
+    run.config_texts = {RUN_FILE: start_of(path, shown).text(folder), **run.config_texts}
     run.lock = lock
-    run.config_file, run.overrides = path.absolute(), overrides
+    run.config_file, run.overrides = path.absolute(), shown
     run.remember_built()
     compile_networks(checked, run, report)
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):
@@ -254,4 +257,4 @@ def _report_resume(run: Run, source: str, lines: Sequence[str], report: Report) 
 
 def _print(console: Console, line: str) -> None:
     if ranks.is_main():
-        console.print(line, soft_wrap=True, highlight=False, markup=False)
+        console.print(without_hidden(line), soft_wrap=True, highlight=False, markup=False)

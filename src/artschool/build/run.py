@@ -24,6 +24,7 @@ from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE
 from artschool.config.parallel import sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
+from artschool.config.secrets import text_without_secrets
 from artschool.config.standalone import standalone_text
 from artschool.config.streams import TRAIN, other_streams, replaced_by
 from artschool.config.structure import Config, EvaluationConfig, StepConfig
@@ -119,7 +120,7 @@ def build(
         iteration=file.train.start_iteration,
         config=config.tree.masked(),
         settings=settings_of(config),
-        config_texts={CONFIG_FILE: source, RESOLVED_FILE: standalone_text(config.tree)},
+        config_texts={CONFIG_FILE: text_without_secrets(source), RESOLVED_FILE: standalone_text(config.tree)},
         partly_saved=partly_saved(config),
     )
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from artschool.wording.hidden import hidden_in_output
+
 FILE = click.Path(path_type=Path)
 
 
@@ -378,6 +380,7 @@ def convert(config: Path) -> None:
     convert_command(config)
 
 
+@hidden_in_output()
 def main() -> None:
     """Run the command, and convert errors to exit codes."""
     from artschool.errors import ArtschoolError, ConfigError

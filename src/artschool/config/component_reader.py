@@ -112,7 +112,7 @@ class ComponentReader:
         elif not isinstance(name.value, str):
             self.faults.append(Fault.wrong_value(name.place, f"{path}.type", ["a name"], describe(name)))
         elif name.value not in registry:
-            self.faults.append(_unknown_component(registry, name.value, name.place, f"{path}.type"))
+            self.faults.append(_unknown_component(registry, str(name.masked()), name.place, f"{path}.type"))
         else:
             return registry.get(name.value)
         return None

@@ -13,6 +13,7 @@ from artschool.config.named_entries import is_named_entry
 from artschool.config.origin import recorded_overrides
 from artschool.config.paths import beside
 from artschool.config.scalars import Scalar, resolve
+from artschool.config.secrets import hide_secrets, override_without_secret
 from artschool.config.source import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
 from artschool.errors import ConfigError, Fault, Place
 
@@ -39,6 +40,7 @@ def finish(tree: Node, path: Path, overrides: Sequence[str] = ()) -> Node:
             raise ConfigError(faults)
         tree = interpolate(tree)
         _limit_depth(tree)
+        tree = hide_secrets(tree)
     except RecursionError:
         raise ConfigError(Fault(Place(str(path)), "", TOO_DEEP)) from None
     return tree
@@ -100,7 +102,7 @@ def apply_overrides(tree: Node, overrides: Sequence[str], place: Place | None = 
     faults: list[Fault] = []
     for text in overrides:
         try:
-            tree = _override(tree, text, place or Place(f"override {text!r}"))
+            tree = _override(tree, text, place or Place(f"override {override_without_secret(text)!r}"))
         except ConfigError as error:
             faults += error.faults
     if faults:
@@ -238,6 +240,7 @@ class _Filler:
             message = f"environment variable {name!r} is not set"
             self.faults.append(Fault.unknown_name(node.place, "", message, name, os.environ))
             return Node(None, node.place)
+        hide(os.environ[name], f"${{{ENVIRONMENT}{name}}}")
         return Node(resolve(os.environ[name]), node.place, reference=str(node.value))
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from artschool.config.value_gates import rule_of
 from artschool.config.when import ALWAYS
 from artschool.engine.run_state import Record, RunState
+from artschool.wording.hidden import without_hidden
 
 HEAD = ("iteration", "samples", "seconds")
 
@@ -77,7 +78,7 @@ class ConsoleLogger:
 
     def note(self, message: str) -> None:
         """Print the message."""
-        self._console.print(message, soft_wrap=True, highlight=False, markup=False)
+        self._console.print(without_hidden(message), soft_wrap=True, highlight=False, markup=False)
 
     def close(self) -> None:
         """Stop the live display and print its last state."""
