@@ -11,7 +11,7 @@ from rich.console import Console
 from artschool import ranks
 from artschool.build.compiling import compile_networks
 from artschool.build.run import build, build_loggers
-from artschool.config.origin import RUN_FILE, origin_of, start_of, written_file
+from artschool.config.origin import RUN_FILE, Origin, origin_of, read_origin, start_of, written_file
 from artschool.config.paths import expand_home
 from artschool.config.secrets import override_without_secret
 from artschool.config.structure import Config
@@ -150,7 +150,7 @@ def _build_run(
     run = build(checked, folder, source=source, note=report)
     # First, since it shows that the other files in the folder are those of a run.
     shown = tuple(map(override_without_secret, overrides))
-    run.config_texts = {RUN_FILE: start_of(path, shown).text(folder), **run.config_texts}
+    run.config_texts = {RUN_FILE: _origin(path, shown, folder, report).text(folder), **run.config_texts}
     run.lock = lock
     run.config_file, run.overrides = path.absolute(), shown
     run.remember_built()
@@ -164,6 +164,14 @@ def _run_folder(config: Path, checked: Config, run_dir: str | Path | None) -> Pa
     if run_dir is not None:
         return expand_home(Path(run_dir))
     return checked.sections.runs / checked.sections.name if origin_of(config) is None else config.parent
+
+
+def _origin(config: Path, overrides: Sequence[str], folder: Path, report: Report) -> Origin:
+    """How the run starts now. Reports that relative paths have another meaning than when it last started."""
+    now, before = start_of(config, tuple(overrides)), read_origin(folder)
+    if before is not None and before.folder != now.folder:
+        report(f"warning: relative paths are below {now.folder}; when {folder} was last trained, below {before.folder}")
+    return now
 
 
 def _without_repeats(report: Report) -> Report:

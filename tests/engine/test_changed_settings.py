@@ -162,15 +162,21 @@ def test_the_settings_of_a_checkpoint_hold_no_value_of_the_environment(
     assert state["settings"]["steps"]["gen"]["schedule"]["gamma"] == "${env:CANARY}"
 
 
-def test_changed_code_of_a_plugin_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_changed_code_of_a_plugin_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from rich.console import Console
 
-    plugin = tmp_path / "parts_of_run.py"
-    plugin.write_text("# one\n")
+    plugin, module = tmp_path / "parts_of_run.py", tmp_path / "package_of_run" / "inner.py"
+    module.parent.mkdir()
+    (module.parent / "__init__.py").write_text("from package_of_run import inner\n")
+    monkeypatch.syspath_prepend(tmp_path)
     file = toy_run.write(tmp_path, "train.iterations=1")
-    file.write_text(file.read_text().replace("plugins: [", "plugins: [parts_of_run.py, "))
-    artschool.load(file, run_dir=tmp_path / "run").train()
-    plugin.write_text("# two\n")
-    artschool.load(file, run_dir=tmp_path / "run", console=Console(width=200))
+    file.write_text(file.read_text().replace("plugins: [", "plugins: [parts_of_run.py, package_of_run, "))
+    for text in ("# one\n", "# two\n"):
+        plugin.write_text(text)
+        module.write_text(text)
+        artschool.load(file, run_dir=tmp_path / "run", console=Console(width=200)).train()
     printed = capsys.readouterr().out
     assert "changed since the checkpoint: plugins.parts_of_run.py: code " in printed
+    assert "changed since the checkpoint: plugins.package_of_run: code " in printed

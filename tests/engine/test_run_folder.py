@@ -263,6 +263,17 @@ def test_a_run_is_resumed_from_its_own_files_from_anywhere(
     assert not Path("/runs").exists()
 
 
+@pytest.mark.usefixtures("registries")
+def test_another_working_folder_is_reported(project: Path) -> None:
+    arguments = ["--no-trace", "--run-dir", str(project / "runs/small"), "train.iterations=2"]
+    with chdir(project / "data"):
+        (project / "data" / "data").symlink_to(".")
+        code, printed = command("train", "../a.yml", "data.train.path=data/other.txt", *arguments)
+    assert code == 0
+    run, data = project / "runs" / "small", project / "data"
+    assert f"warning: relative paths are below {data}; when {run} was last trained, below {project}\n" in printed
+
+
 def test_text_of_a_resolved_file_does_not_become_a_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VALUE", "secret")
     tree = read_text('{a: "$${seed} and $${env:HOME}", b: "${env:VALUE}", c: ["$${x}"], seed: 1}', "a.yml")

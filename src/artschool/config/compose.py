@@ -16,6 +16,7 @@ from artschool.config.scalars import Scalar, resolve
 from artschool.config.secrets import hide_secrets, override_without_secret
 from artschool.config.source import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
 from artschool.errors import ConfigError, Fault, Place
+from artschool.wording.hidden import hide
 
 REFERENCE = re.compile(r"(?<!\$)\$\{([^${}]*)\}")
 ENVIRONMENT = "env:"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -118,15 +120,21 @@ def _plain_average(average: Average) -> Any:
 
 
 def _plugin_code(config: Config) -> dict[str, str]:
-    """The plugins, with a hash of each file. The same name may refer to different code."""
+    """The plugins, with a hash of the code of each. The same name may refer to different code."""
     listed = config.tree.get("plugins")
     code = {}
     for node in listed.children() if listed is not None else ():
         name = str(node.value)
-        file = file_of(name, node.place)
-        is_file = name.endswith(".py") and file.is_file()
-        code[name] = f"code {hashlib.sha256(file.read_bytes()).hexdigest()[:8]}" if is_file else "module"
+        files = [file_of(name, node.place)] if name.endswith(".py") else _files_of_module(name)
+        text = b"".join(file.read_bytes() for file in files if file.is_file())
+        code[name] = f"code {hashlib.sha256(text).hexdigest()[:8]}" if text else "module"
     return code
+
+
+def _files_of_module(name: str) -> list[Path]:
+    """The files of a module and of its submodules, as far as they are imported."""
+    modules = [module for known, module in [*sys.modules.items()] if f"{known}.".startswith(f"{name}.")]
+    return sorted(Path(file) for module in modules if (file := getattr(module, "__file__", None)) is not None)
 
 
 def _dump(model: BaseModel, without: set[str] | None = None) -> dict[str, Any]:
