@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,7 @@ def test_each_stream_is_cut_by_its_own_size(tmp_path: Path, accumulate: int) -> 
 def test_a_run_of_another_version_has_only_the_position_of_train(tmp_path: Path) -> None:
     run, _ = trained(tmp_path, "train.iterations=2")
     saved = run.store.load(2)
+    saved = replace(saved, manifest=replace(saved.manifest, schema=1))
     del saved.state["streams"]
     from artschool.engine import checkpoint
 

@@ -28,6 +28,7 @@ from artschool.engine.optimizer_state import state_of
 from artschool.engine.restore_modules import MODULES, OPTIMIZERS, ModuleRestorer
 from artschool.engine.restore_optimizers import OptimizerRestorer, describe_optimizer
 from artschool.engine.resume_report import ResumeReport, value_at
+from artschool.engine.run_folder import check_folder
 from artschool.engine.run_state import RunState, samples_after
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
@@ -63,6 +64,9 @@ def save(run: RunState) -> None:
         run.saver.group = ranks.new_group()
     problem = find_non_finite(run)
     with failing_together():
+        if run.lock is not None:
+            run.lock.touch()
+            check_folder(run)
         write = _prepare(run, gathered, optimizers, problem) if sharded or ranks.is_main() else _nothing
     start_write(run, write)
 

@@ -162,7 +162,9 @@ def read_state(path: Path) -> tuple[Manifest, dict[str, Any]]:
 def _read_json(file: Path) -> bytes:
     """The bytes of a file of JSON, which cannot be many."""
     with _reading(file) as stream:
-        data = stream.read(MAX_JSON + 1)
+        # Not more than it has: `read` takes memory for as much as it is asked for.
+        size = min(os.fstat(stream.fileno()).st_size, MAX_JSON + 1)
+        data = stream.read(size)
     if len(data) > MAX_JSON:
         raise CheckpointError(f"{file}: too large (limit {MAX_JSON:,} bytes)")
     return data

@@ -59,6 +59,10 @@ class RunLock:
         """Whether the file is gone or names another process, as its last touch has found. Reads no file."""
         return self._beat.is_lost
 
+    def touch(self) -> None:
+        """Touch the file now, as a thread does from time to time."""
+        self._beat.touch()
+
     def taker(self) -> str:
         """The process that the file names now, in words. "": the file does not exist."""
         with suppress(OSError):
@@ -77,14 +81,18 @@ class _Beat:
     def run(self) -> None:
         """Touch the file until the end or the loss."""
         while not (self.is_lost or self.end.wait(BEAT_S)):
-            try:
-                self.is_lost = not self.is_own()
-                if not self.is_lost:
-                    os.utime(self.path)
-            except FileNotFoundError:
-                self.is_lost = not self.end.is_set()
-            except OSError:
-                continue  # The disk does not respond, which proves nothing.
+            self.touch()
+
+    def touch(self) -> None:
+        """Touch the file once, unless it is lost."""
+        try:
+            self.is_lost = not self.is_own()
+            if not self.is_lost:
+                os.utime(self.path)
+        except FileNotFoundError:
+            self.is_lost = not self.end.is_set()
+        except OSError:
+            pass  # The disk does not respond, which proves nothing.
 
     def is_own(self) -> bool:
         """Whether the file has the content that this process has written."""
