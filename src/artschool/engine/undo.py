@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from artschool.engine.identities import Identities
 from artschool.engine.meters import Meters
 from artschool.engine.streams import Streams
 from artschool.engine.train_context import TrainContext
@@ -44,6 +45,8 @@ class Undo:
             for path, part in module.named_modules()
         }
         self._kept: dict[tuple[str, str], _Kept] = {}
+        self._uncopied: list[_Kept] = []
+        self._choose()
         self._iteration = -1
 
     def begin(self, iteration: int) -> None:
@@ -80,15 +83,23 @@ class Undo:
 
     @torch.no_grad()
     def _keep_buffers(self) -> None:
-        """Keep references to all buffers, and copies of those that are small or change."""
+        """Copy the buffers that are small or change. Those of most iterations are the ones of the iteration before."""
+        if self._identities.changed() or any(buffer._version != version for buffer, version, _ in self._uncopied):
+            self._choose()
+        if self._copied:
+            torch._foreach_copy_(self._copies, self._copied)
+
+    def _choose(self) -> None:
+        """Decide which buffers are copied, and make room for their copies."""
         before, self._kept = self._kept, {}
         for key, buffer in self._buffers():
             kept = before.get(key)
             same = kept if kept is not None and kept.buffer is buffer else None
             self._kept[key] = _Kept(buffer, buffer._version, _room_for_copy(buffer, same))
+        self._uncopied = [kept for kept in self._kept.values() if kept.copy is None]
         pairs = [(kept.copy, kept.buffer) for kept in self._kept.values() if kept.copy is not None]
-        if pairs:
-            torch._foreach_copy_([copy for copy, _ in pairs], [buffer for _, buffer in pairs])
+        self._copies, self._copied = [copy for copy, _ in pairs], [buffer for _, buffer in pairs]
+        self._identities = Identities(self._tables.values())
 
     def _buffers(self) -> Iterable[tuple[tuple[str, str], Tensor]]:
         return (
