@@ -11,6 +11,7 @@ from rich.console import Console
 from artschool import ranks
 from artschool.build.compiling import compile_networks
 from artschool.build.run import build, build_loggers
+from artschool.build.same import require_same_state
 from artschool.config.paths import expand_home
 from artschool.config.structure import Config
 from artschool.engine.checkpoint import restore, restore_networks
@@ -73,6 +74,7 @@ def load(
         run.loggers = [console_logger, *(FailSafeLogger(logger, console_logger.note) for logger in file_loggers)]
     hold_folder(run)
     resume_from(run, resume, report)
+    require_same_state(run)
     return run
 
 

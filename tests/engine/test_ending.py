@@ -19,8 +19,9 @@ from artschool.engine.signals import ENDING, Interrupted, interrupting
 from artschool.errors import Stopped
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.processes import start_of
+from tests.engine import toy_run
 from tests.engine.ending_parts import PLUGINS
-from tests.engine.test_ranks import launch
+from tests.engine.test_ranks import PLUGIN_FOLDERS, launch
 from tests.engine.test_resume import StopAfter
 from tests.engine.toy_run import Recorder, fingerprint, load, recorded, write
 
@@ -200,6 +201,65 @@ def test_processes_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None
     assert len(metrics.read_text().splitlines()) == number
 
 
+RAISING = """
+import os
+from torch import Tensor
+from artschool.registry import losses
+from artschool.registry.signature import Context
+
+@losses.register("raising")
+def raising(x: Tensor, *, context: Context) -> Tensor:
+    if os.environ["RANK"] == "1" and context.iteration == 5:
+        raise ValueError("the fault")
+    return x.mean()
+"""
+SHIM = """
+import errno, os
+from pathlib import Path
+from artschool.storage import durable
+
+if os.environ["RANK"] == os.environ["FULL"]:
+    def full(name):
+        if name == ("before_manifest" if os.environ["RANK"] == "0" else "before_write"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    durable.fault_point = full
+"""
+
+
+def exit_codes(output: str) -> list[int]:
+    """The exit codes of the processes that the launcher lists, which are those that did not end with 0."""
+    lines = [line for line in output.splitlines() if line.strip().startswith("exitcode")]
+    return [int(line.partition(":")[2].split()[0]) for line in lines]
+
+
+@pytest.mark.slow
+def test_the_rank_that_raises_speaks_first_and_all_end_with_its_exit_code(tmp_path: Path) -> None:
+    """Over five seconds: three processes import torch."""
+    (tmp_path / "raising.py").write_text(RAISING)
+    loss = "steps.gen.losses.raises={type: raising, in: sr, weight: 1.0}"
+    plugins = f"plugins=[{Path(toy_run.__file__).resolve()}, {tmp_path / 'raising.py'}]"
+    file = write(tmp_path, *LONG, loss, plugins, "train.iterations=1000000", "evaluate={}")
+    launcher = launch(tmp_path, file, 2, "--no-trace")
+    output, _ = launcher.communicate(timeout=60)
+    assert "ValueError: the fault" in output, output
+    assert output.index("ValueError: the fault") < output.index("rank 0 ends because rank 1 has ended")
+    assert output.count("Traceback") == 2  # Of rank 1, and of the launcher.
+    assert exit_codes(output) == [1, 1]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_save_that_fails_on_one_rank_ends_all_with_one_exit_code(tmp_path: Path, rank: int) -> None:
+    """Runs in the soak: three processes import torch, twice."""
+    (tmp_path / "full.py").write_text(SHIM)
+    plugins = f"plugins=[{Path(toy_run.__file__).resolve()}, {tmp_path / 'full.py'}]"
+    file = write(tmp_path, plugins, "train.parallel=shard", "checkpoint.background=false")
+    output, _ = launch(tmp_path, file, 2, "--no-trace", FULL=str(rank)).communicate(timeout=60)
+    assert f"rank {rank} could not save the checkpoint" in output, output
+    assert exit_codes(output) == [5, 5]
+    assert not list(tmp_path.glob("run/checkpoints/0*"))
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU])
 @pytest.mark.parametrize("slow", ["evaluation", "worker of rank 0", "worker of rank 1"])
@@ -223,3 +283,38 @@ def test_every_signal_to_the_launcher_saves_within_ten_seconds(tmp_path: Path, n
     assert time.monotonic() - start < 10, output
     saved = [] if slow == "worker of rank 1" else [finished]
     assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == saved, output
+
+
+def listening(process: int) -> set[str]:
+    """The addresses at which a process waits for connections, as hexadecimal numbers."""
+    sockets = {str(link.readlink()) for link in Path(f"/proc/{process}/fd").iterdir()}
+    rows = [
+        line.split()
+        for kind in ("tcp", "tcp6")
+        for line in Path(f"/proc/{process}/net/{kind}").read_text().splitlines()
+    ]
+    return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
+
+
+@pytest.mark.soak
+def test_processes_of_one_machine_listen_on_loopback_only(tmp_path: Path) -> None:
+    """Runs in the soak: three processes import torch."""
+    file = write(tmp_path, *LONG, "train.iterations=1000000", "evaluate={}", "log.every=1")
+    launcher = subprocess.Popen(
+        [
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d",
+            "--rdzv-conf=store_type=file", "-m", "artschool", "train", str(file), "--run-dir", str(tmp_path / "run"),
+            "--no-trace",
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PLUGIN_FOLDERS,
+             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
+    )  # fmt: skip
+    try:
+        metrics = tmp_path / "run" / "metrics.jsonl"
+        wait_until(lambda: metrics.exists() and metrics.read_text())
+        found = {address for process in (launcher.pid, *ranks_of(launcher.pid)) for address in listening(process)}
+        assert found == {"0100007F"}
+    finally:
+        launcher.terminate()
+        launcher.wait(30)

@@ -15,7 +15,7 @@ from artschool.start import load
 def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str, *, traced: bool) -> None:
     """Train a file, or resume from its newest checkpoint."""
     console = Terminal(highlight=False)
-    with interrupting(), ending_together():
+    with ending_together(), interrupting():
         run = load(config, overrides, run_dir=run_dir, resume=resume, traced=traced, console=console)
         if run.is_finished:
             if ranks.is_main():

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
 from artschool import ranks
 from artschool.engine.run_state import RunState
-from artschool.engine.together import by_main
+from artschool.engine.together import by_main, together
 from artschool.errors import CheckpointError, ResourceError
-from artschool.storage.run_lock import RunLock, lock_folder
+from artschool.storage.run_lock import RunLock, lock_folder, read_lock
+
+SHARED_AFTER_S = 30.0
+"""Seconds after which a file of rank 0 is on all machines that share a disk, whatever a file system caches."""
 
 
 def create_run_folder(folder: Path) -> list[Path]:
@@ -56,6 +61,7 @@ def hold_folder(run: RunState, *, create: bool = False) -> None:
     Raises:
         ResourceError: Another process has locked the folder, another run of this process trains in it, or it cannot be
             created.
+            With `create`, also: a process has another folder than rank 0.
         CheckpointError: Another run has saved a checkpoint in the folder since this one was loaded.
     """
 
@@ -65,6 +71,29 @@ def hold_folder(run: RunState, *, create: bool = False) -> None:
         _hold(run)
 
     by_main(hold)
+    if create:
+        _require_shared(run)
+
+
+def _require_shared(run: RunState) -> None:
+    """Check that all processes find the lock of rank 0 in the run folder, as they read checkpoints from it.
+
+    Raises:
+        ResourceError: A process has another folder.
+    """
+    written = by_main(lambda: run.lock.content if run.lock is not None else b"")
+
+    def find() -> None:
+        deadline = time.monotonic() + SHARED_AFTER_S
+        while written and not ranks.is_main() and read_lock(run.folder) != written:
+            if time.monotonic() > deadline:
+                raise ResourceError(
+                    f"rank {ranks.rank()}: {run.folder} on {socket.gethostname()} is not the folder that rank 0 writes "
+                    "to. Fix: put the run folder on a disk that all machines share, and give all the same --run-dir"
+                )
+            time.sleep(0.1)
+
+    together(find)
 
 
 def lock_early(folder: Path) -> RunLock | None:

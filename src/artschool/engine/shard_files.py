@@ -11,7 +11,7 @@ from torch import Tensor
 
 from artschool import ranks
 from artschool.engine.background import TensorFiles
-from artschool.errors import CheckpointError
+from artschool.errors import ArtschoolError, CheckpointError
 from artschool.storage.checkpoint_files import FileRecord
 from artschool.storage.checkpoint_store import write_parts
 from artschool.storage.shards import Place, Saved, region, shard_stem
@@ -81,22 +81,24 @@ def _write(folder: Path, parts: Parts, group: ranks.Group) -> Records:
 
 @contextmanager
 def failing_together(group: ranks.Group = None) -> Iterator[None]:
-    """If the block raises in one process, it raises in all of them.
+    """If the block raises in one process, it raises in all of them, with the exit code of the first of these ranks.
 
     Raises:
         CheckpointError: Another process has failed.
     """
-    text = ""
+    error: BaseException | None = None
     try:
         yield
-    except BaseException as error:
-        text = str(error) or type(error).__name__
-        raise
-    finally:
-        texts = ranks.gather(text, group)
-    for rank, text in enumerate(texts):
-        if text:
-            raise CheckpointError(f"rank {rank} could not save the checkpoint: {text}")
+    except BaseException as failure:
+        error = failure
+    own = None if error is None else (str(error) or type(error).__name__, getattr(error, "exit_code", 1))
+    failed = [(rank, *found) for rank, found in enumerate(ranks.gather(own, group)) if found is not None]
+    if failed:
+        rank, text, exit_code = failed[0]
+        error = error or CheckpointError(f"rank {rank} could not save the checkpoint: {text}")
+        if isinstance(error, ArtschoolError):
+            error.exit_code = exit_code
+        raise error
 
 
 @torch.no_grad()
