@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -117,7 +118,7 @@ def test_one_process_agrees_with_itself() -> None:
 
 
 def test_all_differences_of_a_rank_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
-    others = [{"a": {"b": 1}, "c": 2}, {"a": {"b": 1}, "c": 2}, {"a": {"b": 3}}]
+    others: list[dict[str, Any]] = [{"a": {"b": 1}, "c": 2}, {"a": {"b": 1}, "c": 2}, {"a": {"b": 3}}]
     monkeypatch.setattr("artschool.ranks.gather", lambda value: others)
     with pytest.raises(DataError) as error:
         require_same(others[0], DataError)

@@ -52,12 +52,12 @@ class SignalAfter(Recorder):
 
     def __init__(self, iteration: int, number: int, delay: float = 0.2) -> None:
         super().__init__()
-        self._iteration, self._number, self._delay = iteration, number, delay
+        self._iteration, self._number, self._delay, self.start = iteration, number, delay, 0.0
 
     def advance(self, run: RunState) -> None:
         if run.iteration == self._iteration:
-            start = time.monotonic()
-            send_when(lambda: time.monotonic() - start > self._delay, self._number)
+            self.start = time.monotonic()
+            send_when(lambda: time.monotonic() - self.start > self._delay, self._number)
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -93,11 +93,10 @@ def test_a_signal_is_heard_between_the_batches_of_an_evaluation(tmp_path: Path) 
     recorded(whole)
     expected = fingerprint(whole.train())
     run = load(tmp_path, *SLOW_EVALUATION)
-    run.loggers = [SignalAfter(7, signal.SIGTERM)]
-    start = time.monotonic()
+    run.loggers = [sender := SignalAfter(7, signal.SIGTERM)]
     with pytest.raises(Stopped, match="SIGTERM: stopped after iteration 7; a checkpoint is saved"):
         run.train()
-    assert time.monotonic() - start < 10  # The evaluation takes 20 seconds.
+    assert time.monotonic() - sender.start < 15  # The evaluation takes 20 seconds.
     assert run.store.numbers() == [7]
     again = load(tmp_path, *quick)
     recorder = recorded(again)
@@ -118,7 +117,7 @@ def test_a_signal_ends_the_wait_for_a_worker_that_hangs(
     finished = 3 if part == "train" else 2
     with pytest.raises(Stopped, match=f"SIGTERM: stopped after iteration {finished}; a checkpoint is saved"):
         run.train()
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60  # The worker hangs for an hour.
     assert run.store.numbers() == [finished]
     assert run.streams.given == {"train": finished}
 
@@ -147,7 +146,7 @@ def test_a_signal_while_the_run_is_built_ends_it_at_once(tmp_path: Path) -> None
     with pytest.raises(Interrupted, match=r"^SIGUSR1: stopped; nothing was trained since") as error, interrupting():
         load(tmp_path, PLUGINS, f"networks.gen={{type: ending_generator, mark: {mark}, build: 60}}")
     assert error.value.exit_code == 143
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 40  # The network takes a minute to build.
     assert not (tmp_path / "run").exists()
 
 
@@ -269,7 +268,7 @@ def test_every_signal_to_the_launcher_saves_within_ten_seconds(tmp_path: Path, n
     torchrun passes on SIGHUP and SIGQUIT, and dies of the others. If the worker of another rank than 0 hangs, rank 0 is
     in the middle of an iteration, and has nothing to save.
     """
-    options = SLOW_EVALUATION if slow == "evaluation" else HANGING
+    options: tuple[str, ...] = SLOW_EVALUATION if slow == "evaluation" else HANGING
     if slow == "worker of rank 0":
         options = tuple(option.replace("hangs_at: 30", "hangs_at: 25") for option in HANGING)
     launcher = launch(tmp_path, write(tmp_path, *options, "log.every=1", "data.train.shuffle=false"), 2, "--no-trace")
