@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -13,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch._C._distributed_c10d import Store, TCPStore
 
 from artschool.waits import waiting
 
@@ -24,6 +27,8 @@ Group = dist.ProcessGroup | None
 _is_single = False
 _sums: dist.ProcessGroup | None = None
 _attempt: Attempt | None = None
+TIMEOUT = timedelta(minutes=30)
+"""How long a process waits for the others."""
 BUCKET_BYTES = 25 * 1024 * 1024
 """Maximum size of the tensors that are sent together, which limits the size of the copy."""
 
@@ -82,10 +87,29 @@ def start(device: torch.device) -> None:
     if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(minutes=30))
+    store = _on_loopback() if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] else None
+    place = {} if store is None else {"store": store, "rank": rank(), "world_size": launched_processes()}
+    dist.init_process_group(backend, timeout=TIMEOUT, **place)
     _sums = dist.new_group()
     # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
     dist.all_reduce(torch.zeros(1, device=device), group=_sums)
+
+
+def _on_loopback() -> Store | None:
+    """Let the processes of one machine listen on its loopback interface only.
+
+    Returns:
+        The store in which they meet. None: that of the launcher, which listens where the launcher decides.
+    """
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        return None
+    host, port, serves = "127.0.0.1", int(os.environ["MASTER_PORT"]), rank() == 0
+    # torch would listen on all interfaces, whatever the name of the host.
+    listener = socket.create_server((host, port)).detach() if serves else None
+    return TCPStore(host, port, launched_processes(), serves, TIMEOUT, master_listen_fd=listener)
 
 
 def stop() -> None:
@@ -111,7 +135,7 @@ def first_end() -> tuple[int, int] | None:
     return None
 
 
-def _store() -> dist.Store:
+def _store() -> Store:
     """The store of the process group, where values are read without the other processes."""
     return dist.distributed_c10d._get_default_store()
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from artschool import ranks
 from artschool.build.compiling import compile_networks
 from artschool.build.run import build, build_loggers
+from artschool.build.same import require_same_state
 from artschool.config.origin import RUN_FILE, Origin, origin_of, read_origin, start_of, written_file
 from artschool.config.paths import expand_home
 from artschool.config.secrets import override_without_secret
@@ -81,6 +82,7 @@ def load(
         run.loggers = [console_logger, *(FailSafeLogger(logger, console_logger.note) for logger in file_loggers)]
     hold_folder(run)
     resume_from(run, resume, report, allow)
+    require_same_state(run)
     return run
 
 

@@ -16,6 +16,7 @@ from artschool.build.bind import Binder, construct_seeded
 from artschool.build.data import batches_of, build_data, build_streams, check_epoch
 from artschool.build.decisions import decisions_of, key_gate_of, key_gates, number_gates
 from artschool.build.networks import build_networks, partly_saved, set_modes
+from artschool.build.same import require_same_data, require_same_file
 from artschool.build.shards import check_even, meshes_of, place
 from artschool.build.torch_flags import set_torch_flags
 from artschool.build.updates import batch_sizings, build_updates
@@ -75,9 +76,11 @@ def build(
     file = config.sections
     device = device or choose_device(config)
     ranks.start(device)
+    require_same_file(config)
     set_torch_flags(file.train, device)
     context = TrainContext(device, Meters())
     loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
+    require_same_data(loaders)
     streams = build_streams(config, loaders)
     check_epoch(config, streams.by_name[TRAIN].batches)
     meshes = meshes_of(config, device)

@@ -23,7 +23,7 @@ def eval_command(
     config: Path, overrides: Sequence[str], run_dir: Path | None, checkpoint: Path | None, *, as_json: bool
 ) -> None:
     """Evaluate a checkpoint and print its metrics, one per line or as a JSON object."""
-    with interrupting(), ending_together():
+    with ending_together(), interrupting():
         console = Console(stderr=True, highlight=False)
         with redirect_stdout(sys.stderr):  # Networks and data sets may print; standard output is for the results.
             run = load_trained(config, overrides, run_dir=run_dir, checkpoint=checkpoint, console=console)

@@ -17,7 +17,7 @@ def train_command(
 ) -> None:
     """Train a file, or resume from its newest checkpoint."""
     console = Terminal(highlight=False)
-    with interrupting(), ending_together():
+    with ending_together(), interrupting():
         run = load(config, overrides, run_dir=run_dir, resume=resume, allow=allow, traced=traced, console=console)
         if run.is_finished:
             if ranks.is_main():

@@ -9,7 +9,7 @@ from artschool import ranks
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_sharded
-from artschool.engine.signals import Interrupted, exit_code_of, name_of
+from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of
 from artschool.errors import ArtschoolError, EndedByOther, Stopped
 
 
@@ -67,7 +67,10 @@ def ending_together() -> Iterator[None]:
 
 
 def _end_with_others(error: BaseException) -> None:
+    ignore_others()  # The launcher ends all processes when the first one has ended.
     if isinstance(error, Exception) and not isinstance(error, ArtschoolError) and (first := ranks.first_end()):
         rank, exit_code = first
-        raise EndedByOther(f"rank {ranks.rank()} ends because rank {rank} has ended", exit_code) from error
+        own = (str(error).splitlines() or [""])[0]
+        message = f"rank {ranks.rank()} ends because rank {rank} has ended ({type(error).__name__}: {own:.100})"
+        raise EndedByOther(message, exit_code) from error
     ranks.announce_end(getattr(error, "exit_code", 1))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,12 +12,15 @@ from artschool import ranks
 from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE, RUN_FILE, read_origin
 from artschool.engine.room import check_room
 from artschool.engine.run_state import RunState
-from artschool.engine.together import by_main
+from artschool.engine.together import by_main, together
 from artschool.errors import CheckpointError, ResourceError
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.durable import check_file_system, make_folder, remove_leftovers, write_file
 from artschool.storage.run_lock import FILE as LOCK_FILE
-from artschool.storage.run_lock import RunLock, lock_folder
+from artschool.storage.run_lock import RunLock, lock_folder, read_lock
+
+SHARED_AFTER_S = 30.0
+"""Seconds after which a file of rank 0 is on all machines that share a disk, whatever a file system caches."""
 
 CHECKPOINTS = "checkpoints"
 FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, "metrics.jsonl")
@@ -67,7 +72,8 @@ def hold_folder(run: RunState, *, create: bool = False) -> None:
     Raises:
         ResourceError: Another process has locked the folder, another run of this process trains in it, or it cannot be
             created.
-        ResourceError: The file system cannot keep checkpoints, or there is no room for them, if `create` is true.
+        ResourceError: With `create`: the file system cannot keep checkpoints, there is no room for them, or a process
+            has another folder than rank 0.
         CheckpointError: Another run has saved a checkpoint in the folder since this one was loaded.
     """
 
@@ -79,6 +85,29 @@ def hold_folder(run: RunState, *, create: bool = False) -> None:
         _hold(run)
 
     by_main(hold)
+    if create:
+        _require_shared(run)
+
+
+def _require_shared(run: RunState) -> None:
+    """Check that all processes find the lock of rank 0 in the run folder, as they read checkpoints from it.
+
+    Raises:
+        ResourceError: A process has another folder.
+    """
+    written = by_main(lambda: run.lock.content if run.lock is not None else b"")
+
+    def find() -> None:
+        deadline = time.monotonic() + SHARED_AFTER_S
+        while written and not ranks.is_main() and read_lock(run.folder) != written:
+            if time.monotonic() > deadline:
+                raise ResourceError(
+                    f"rank {ranks.rank()}: {run.folder} on {socket.gethostname()} is not the folder that rank 0 writes "
+                    "to. Fix: put the run folder on a disk that all machines share, and give all the same --run-dir"
+                )
+            time.sleep(0.1)
+
+    together(find)
 
 
 def write_config_files(run: RunState) -> None:

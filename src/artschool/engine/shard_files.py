@@ -81,23 +81,26 @@ def _write(folder: Path, parts: Parts, group: ranks.Group) -> Records:
 
 @contextmanager
 def failing_together(group: ranks.Group = None) -> Iterator[None]:
-    """If the block raises in one process, it raises in all of them.
+    """If the block raises in one process, it raises in all of them, with the exit code of the first of these ranks.
 
     Raises:
         ResourceError: The disk has refused a write of another process.
         CheckpointError: Another process has failed for another reason.
     """
-    failure: tuple[type[ArtschoolError], str] | None = None
+    error: BaseException | None = None
     try:
         yield
-    except BaseException as error:
-        failure = ResourceError if isinstance(error, ResourceError) else CheckpointError, describe(error)
-        raise
-    finally:
-        failures = ranks.gather(failure, group)
-    for rank, failed in enumerate(failures):
-        if failed:
-            raise failed[0](f"rank {rank} could not save the checkpoint: {failed[1]}")
+    except BaseException as failure:
+        error = failure
+    own = None if error is None else (describe(error), getattr(error, "exit_code", 1))
+    failed = [(rank, *found) for rank, found in enumerate(ranks.gather(own, group)) if found is not None]
+    if failed:
+        rank, text, exit_code = failed[0]
+        kind = ResourceError if exit_code == ResourceError.exit_code else CheckpointError
+        error = error or kind(f"rank {rank} could not save the checkpoint: {text}")
+        if isinstance(error, ArtschoolError):
+            error.exit_code = exit_code
+        raise error
 
 
 @torch.no_grad()

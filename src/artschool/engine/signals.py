@@ -64,18 +64,20 @@ class _Handler:
         number: The first signal that has arrived. 0: none has.
         is_patient: Whether the signals are only noted, for `until_signal`.
         is_waiting: Whether the main thread waits for data, and its state is whole.
+        is_over: Whether an error ends the command, which a signal must not hide. Then only Ctrl-C is heard.
     """
 
     def __init__(self, *, is_patient: bool) -> None:
         self.number = 0
         self.is_patient = is_patient
         self.is_waiting = False
+        self.is_over = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal. A second Ctrl-C raises KeyboardInterrupt at once; other repetitions change nothing."""
-        if number == signal.SIGINT and self.number == signal.SIGINT:
+        if number == signal.SIGINT and (self.is_over or self.number == signal.SIGINT):
             raise KeyboardInterrupt
-        if self.number:
+        if self.number or self.is_over:
             return
         self.number = number
         if not self.is_patient:
@@ -113,6 +115,14 @@ def noting() -> Iterator[None]:
                 signal.signal(signal.SIGALRM, original)
 
 
+def ignore_others() -> None:
+    """Hear no signal but Ctrl-C from now on: the process ends, and its exit code says why."""
+    if _is_main_thread():
+        for number in ENDING:
+            if number != signal.SIGINT:
+                signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def _handled_by(handler: _Handler) -> Iterator[None]:
     global _handler  # noqa: PLW0603  # global, like the signals of a process
@@ -122,10 +132,11 @@ def _handled_by(handler: _Handler) -> Iterator[None]:
     original = {number: found for number in numbers if (found := _set(number, handler)) is not None}
     try:
         yield
+    except BaseException:
+        before.is_over = not before.is_patient
+        raise
     finally:
         _handler = before
-        if not before.is_patient:
-            before.number = before.number or handler.number
         for number, function in original.items():
             signal.signal(number, function)
 
@@ -140,7 +151,7 @@ def _is_main_thread() -> bool:
 
 
 @contextmanager
-def waiting() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """A wait for data while the state of the run is whole. Some seconds after a signal, it raises Interrupted."""
     handler = _handler
     handler.is_waiting = _is_main_thread()
@@ -151,9 +162,9 @@ def waiting() -> Iterator[None]:
 
 
 def waited(items: Iterator[Item]) -> Generator[Item]:
-    """The items, each of which `waiting` waits for."""
+    """The items, each of which is waited for in `interruptible`."""
     while True:
-        with waiting():
+        with interruptible():
             item = next(items, _END)
         if item is _END:
             return

@@ -15,7 +15,7 @@ from artschool.config.streams import key_in
 from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, Position, RankSampler
 from artschool.data.seeds import kept_rng
-from artschool.engine.signals import waiting
+from artschool.engine.signals import interruptible
 
 
 class Part(NamedTuple):
@@ -85,7 +85,7 @@ class Streams:
                 stop = None if name in self.taken else stream.given + number
                 self._open[name] = stack.enter_context(closing(stream.load(stream.given, stop, device)))
             for _ in range(number):
-                with waiting():
+                with interruptible():
                     loaded = self._load(self.fed)
                 yield self._parts(loaded)
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from artschool import ranks
+from artschool.diff.settings import changed_settings
 from artschool.errors import ArtschoolError, CheckpointError, describe
 from artschool.storage.checkpoint_store import Checkpoint, CheckpointStore
 
 Result = TypeVar("Result")
+MAX_LISTED = 8
+"""Maximum number of differences in a message."""
 _FIX = "Rank 0 has chosen this checkpoint. Fix: put the run folder on a disk that all machines share"
 
 
@@ -75,6 +78,24 @@ def load_chosen(path: Path) -> Checkpoint:
         if manifest != manifests[0]:
             raise CheckpointError(f"rank {rank}: {path}: differs from the checkpoint that rank 0 has found. {_FIX}")
     return loaded
+
+
+def require_same(facts: Mapping[str, Any], refuse: Callable[[str], ArtschoolError]) -> None:
+    """Compare facts of all processes with those of rank 0. Every process must call this.
+
+    Args:
+        facts: Plain values, nested by name.
+        refuse: Makes the error from its message.
+
+    Raises:
+        ArtschoolError: A process has other facts. All processes raise the same error.
+    """
+    first, *others = ranks.gather(dict(facts))
+    for rank, other in enumerate(others, 1):
+        if lines := list(map(str, changed_settings(first, other))):
+            more = f"\n    and {len(lines) - MAX_LISTED} more" if len(lines) > MAX_LISTED else ""
+            listing = "".join(f"\n    {line}" for line in lines[:MAX_LISTED]) + more
+            raise refuse(f"rank {rank} does not have the same as rank 0:{listing}")
 
 
 def _nothing() -> None:

@@ -55,6 +55,11 @@ class RunLock:
         weakref.finalize(self, _release, self._beat, descriptor, os.getpid())
 
     @property
+    def content(self) -> bytes:
+        """The content of the file, which no other lock has."""
+        return self._beat.content
+
+    @property
     def is_lost(self) -> bool:
         """Whether the file is gone or names another process, as its last touch has found. Reads no file."""
         return self._beat.is_lost
@@ -65,9 +70,8 @@ class RunLock:
 
     def taker(self) -> str:
         """The process that the file names now, in words. "": the file does not exist."""
-        with suppress(OSError):
-            return _described(json.loads((self.folder / FILE).read_bytes()))
-        return ""
+        content = read_lock(self.folder)
+        return _described(_parsed(content)) if content else ""
 
 
 class _Beat:
@@ -97,6 +101,13 @@ class _Beat:
     def is_own(self) -> bool:
         """Whether the file has the content that this process has written."""
         return self.path.read_bytes() == self.content
+
+
+def read_lock(folder: Path) -> bytes:
+    """The content of the lock of a folder. Empty: the folder is not locked."""
+    with suppress(OSError):
+        return (folder / FILE).read_bytes()
+    return b""
 
 
 def lock_folder(folder: Path) -> RunLock:
@@ -202,10 +213,15 @@ def _time_at(path: Path) -> float:
 def _owner(descriptor: int, reads: int = 1) -> dict[str, Any]:
     for attempt in range(reads):
         time.sleep(0.02 * bool(attempt))  # The owner has locked the file and is about to write it.
-        with suppress(ValueError, RecursionError):
-            found = json.loads(os.pread(descriptor, 4096, 0))
-            if isinstance(found, dict):
-                return found
+        if found := _parsed(os.pread(descriptor, 4096, 0)):
+            return found
+    return {}
+
+
+def _parsed(content: bytes) -> dict[str, Any]:
+    with suppress(ValueError, RecursionError):
+        found = json.loads(content)
+        return found if isinstance(found, dict) else {}
     return {}
 
 
