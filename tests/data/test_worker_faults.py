@@ -168,7 +168,7 @@ def running(load: Callable[[Callable[[], None]], None]) -> Iterator[tuple[BasePr
         assert theirs.poll(60)
         yield process, theirs
     finally:
-        if process.is_alive():
+        with suppress(ProcessLookupError):  # Nothing is left of the group.
             os.killpg(process.pid or 0, signal.SIGKILL)
         process.join()
 
