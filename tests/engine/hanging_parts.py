@@ -19,18 +19,25 @@ class HangingPairs(Pairs):
     """Pairs of which number `at` never comes, on one rank.
 
     Args:
+        seconds: How long each sample takes.
         leaves: Whether the constructor ends the process.
         stubborn: Whether no exception ends the wait, like that of a library in C.
     """
 
     def __init__(
-        self, length: int = 8, at: int | None = None, rank: int = 0, leaves: bool = False, stubborn: bool = False
+        self,
+        length: int = 8,
+        at: int | None = None,
+        rank: int = 0,
+        seconds: float = 0.0,
+        leaves: bool = False,
+        stubborn: bool = False,
     ) -> None:
         super().__init__(length)
         if leaves:
             sys.exit(3)
         self._at = at if int(os.environ.get("RANK", "0")) == rank else None
-        self._stubborn = stubborn
+        self._seconds, self._stubborn = seconds, stubborn
 
     def __getitem__(self, index: int) -> Pair:
         while index == self._at:
@@ -39,4 +46,5 @@ class HangingPairs(Pairs):
             except BaseException:
                 if not self._stubborn:
                     raise
+        time.sleep(self._seconds)
         return super().__getitem__(index)
