@@ -30,7 +30,8 @@ from artschool.engine.saving import is_in_background, is_sharded, settle, start_
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
-from artschool.storage.checkpoint_store import Checkpoint
+from artschool.storage.checkpoint_files import SCHEMA, decode_state, encode_state
+from artschool.storage.checkpoint_store import Checkpoint, Manifest
 
 Meters = list[dict[str, tuple[float, float]]]
 """Of each rank, the numbers since the last log point."""
@@ -255,6 +256,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.context.iteration = max(run.iteration - 1, 0)
     run.seconds = state["seconds"]
     run.data_offset, run.rollbacks = state.get("shift", 0), state.get("rollbacks", 0)
+    run.cool_rates()
     run.best = _best(run, state, report)
     run.pending = state.get("pending", False)
     _restore_decisions(run, state.get("decisions", {}), report)
@@ -330,6 +332,17 @@ def _own_numbers(of_processes: Sequence[dict[str, tuple[float, float]]]) -> dict
     if len(of_processes) == ranks.world_size():
         return of_processes[ranks.rank()]
     return summed(of_processes) if ranks.is_main() else {}
+
+
+def snapshot(run: RunState) -> Checkpoint:
+    """A copy of the run as it is now, in the memory of the CPU. Networks and optimizers must not be divided."""
+    tensors, state = capture(run, [], _optimizers(run))
+    (copies,), complete = copied(tensors)
+    complete()
+    # As it is read from a file. What is pending now will have been done.
+    state = decode_state(encode_state({**state, "pending": False}))
+    manifest = Manifest(SCHEMA, run.iteration, ranks.world_size(), "", {}, "", {})
+    return Checkpoint(run.iteration, Path("memory"), copies, state, manifest)
 
 
 def _optimizers(run: RunState) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from artschool.engine.streams import Stream, Streams
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.unsaved import Saved, Unsaved
-from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.checkpoint_store import Checkpoint, CheckpointStore
 from artschool.storage.run_lock import RunLock
 
 Record = Mapping[str, float | int]
@@ -74,6 +74,8 @@ class RunState:
         config: The resolved config as plain values. `${env:...}` is not replaced.
         config_texts: Files to write to the run folder: name to text.
         skipping: The steps whose updates were skipped before the last log point.
+        snapshot: A copy of an earlier state in memory, for `train.non_finite: rewind`. None: none was taken.
+        has_rewound: Whether the run has returned to that copy.
         scores: The last values of each loss.
         config_file: The config file. None: the run was not made of a file.
         overrides: The overrides of the config file.
@@ -128,6 +130,8 @@ class RunState:
     unsaved: dict[str, Unsaved] = field(init=False, default_factory=dict)
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     skipping: set[str] = field(default_factory=set)
+    snapshot: Checkpoint | None = None
+    has_rewound: bool = False
     scores: Scores = field(init=False, default_factory=Scores)
     config_file: Path | None = None
     overrides: Sequence[str] = ()
@@ -163,6 +167,12 @@ class RunState:
         """Why `train.stop` ends the training; empty if it does not."""
         stop = self.decisions.get("train.stop")
         return stop.follower.reason if stop is not None and isinstance(stop.follower, Stop) else ""
+
+    def cool_rates(self) -> None:
+        """Multiply all learning rates by `train.cooling` once for each rollback so far."""
+        for step in self.steps:
+            if step.update is not None:
+                step.update.scheduled.cooling = self.sections.train.cooling**self.rollbacks
 
     def evaluate(self) -> dict[str, float]:
         """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""
