@@ -92,7 +92,7 @@ def test_the_first_tensor_is_named_with_its_module_after_the_checkpoint_is_rotat
     options = ("log.every=2", "checkpoint={every: 3, keep_last: 1}", "train.iterations=20")
     run = load(tmp_path, "networks.gen={type: replay_fragile, fault: nan}", *options)
     run.train()
-    name = next(name for name in incidents(tmp_path) if name.endswith("-nan") and int(name[:8]) > 4)
+    name = incidents(tmp_path)[-1]
     result = replay(tmp_path / "run" / "incidents" / name)
     iteration, checkpoint = result.incident["iteration"], result.incident["checkpoint"]
     assert iteration == int(name[:8]) >= checkpoint == (iteration // 3) * 3 > 0

@@ -242,7 +242,7 @@ def test_a_loss_that_does_not_reach_what_its_step_trains_is_named(tmp_path: Path
     run, _ = load(tmp_path, "steps.main.injectors.shift.grad=false")
     text = (
         r"^steps\.main: no active loss depends on net at iteration 0\. "
-        r"Fix: remove a `grad: false` or a detach between the network and the losses$"
+        r"Fix: remove a `grad: false` or a detach between the network and the losses\n"
     )
     with pytest.raises(StateError, match=text):
         run.train()
