@@ -89,11 +89,10 @@ def test_nan_of_a_sample_is_found_again(tmp_path: Path, registries: None) -> Non
 def test_the_first_tensor_is_named_with_its_module_after_the_checkpoint_is_rotated_away(
     tmp_path: Path, registries: None
 ) -> None:
-    options = ("log.every=4", "checkpoint={every: 3, keep_last: 1}", "train.iterations=20")
+    options = ("log.every=2", "checkpoint={every: 3, keep_last: 1}", "train.iterations=20")
     run = load(tmp_path, "networks.gen={type: replay_fragile, fault: nan}", *options)
     run.train()
-    name = incidents(tmp_path)[1]
-    assert name.endswith("-nan")
+    name = incidents(tmp_path)[-1]
     result = replay(tmp_path / "run" / "incidents" / name)
     iteration, checkpoint = result.incident["iteration"], result.incident["checkpoint"]
     assert iteration == int(name[:8]) >= checkpoint == (iteration // 3) * 3 > 0

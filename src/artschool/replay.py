@@ -36,7 +36,7 @@ Report = Callable[[str], None]
 MOST_LISTED = 5
 FIELDS = {
     **dict.fromkeys(("kind", "error", "class", "step"), str),
-    **dict.fromkeys(("iteration", "last_iteration", "shift", "world_size"), int),
+    **dict.fromkeys(("iteration", "last_iteration", "shift", "rollbacks", "world_size"), int),
     **dict.fromkeys(("streams", "numbers"), dict),
     "config": str | None,
     "overrides": list,
@@ -155,7 +155,9 @@ def _go_back(run: Run, incident: Mapping[str, Any], folder: Path, report: Report
     report(f"replaying iterations {run.iteration} to {incident['last_iteration']} from {source}")
     if incident["world_size"] > 1:
         report(f"note: the run had {incident['world_size']} processes; in one process, random numbers differ")
-    run.data_offset = incident["shift"]  # That of the checkpoint is another one after a rollback.
+    # Those of the checkpoint are others after a rollback.
+    run.data_offset, run.rollbacks = incident["shift"], incident["rollbacks"]
+    run.cool_rates()
     run.streams.go_to(
         {
             name: given - (iteration - run.iteration) if name in run.streams.fed else run.streams.given[name]

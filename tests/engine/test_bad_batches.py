@@ -113,6 +113,11 @@ def test_the_last_sound_checkpoint_stays_and_the_others_are_marked(tmp_path: Pat
 class Stateful(nn.Module):
     """Writes to its buffers in every way that code does."""
 
+    mean: Tensor
+    replaced: Tensor
+    grown: Tensor
+    count: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(2))
@@ -122,9 +127,9 @@ class Stateful(nn.Module):
         self.register_buffer("mask", torch.tensor([0.0, -math.inf]))
 
     def forward(self, x: Tensor) -> None:
-        self.mean.add_(x)  # type: ignore[operator]
+        self.mean.add_(x)
         self.replaced = self.replaced + x
-        self.grown = torch.cat([self.grown, x])  # type: ignore[list-item]
+        self.grown = torch.cat([self.grown, x])
         self.count += 1
         if "late" not in self._buffers:
             self.register_buffer("late", x.clone())

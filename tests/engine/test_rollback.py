@@ -127,3 +127,32 @@ def test_without_a_checkpoint_there_is_nowhere_to_go(tmp_path: Path) -> None:
     recorded(run)
     with pytest.raises(NumericsError, match=r"cannot roll back: no intact checkpoint"):
         run.train()
+
+
+def test_a_rewind_goes_to_the_copy_in_memory_then_to_checkpoints_and_cools(tmp_path: Path) -> None:
+    options = ("train.non_finite=rewind", "train.rewind_every=2", "train.cooling=0.5", "checkpoint.every=100")
+    run, recorder = load(tmp_path, *options)
+    run.train()
+    # Batches 2 and 3 are NaN. The copy is from after iteration 1; the run goes on with batch 4 at half the rate.
+    assert (run.rollbacks, run.data_offset, run.iteration) == (1, 3, 8)
+    trained = 1 - 0.5 * 0.5 - 0.25 * sum(2 * batch + 0.5 for batch in range(4, 11))
+    assert weight(run) == trained
+    assert [note for note in recorder.notes if "Rolling back" in note] == [
+        "steps.main: NaN or infinite gradients in 2 updates in a row, up to iteration 4; the limit is "
+        "`train.max_skips: 2`. Rolling back to the copy in memory after 1 iterations and continuing with new batches "
+        "(rollback 1 of 3)"
+    ]
+    resumed, _ = load(tmp_path, *options, "train.iterations=9")
+    resumed.train()
+    assert weight(resumed) == trained - 0.25 * (2 * 11 + 0.5)
+
+
+def test_a_copy_in_memory_is_used_once_then_checkpoints(tmp_path: Path) -> None:
+    options = ("train.non_finite=rewind", "data.train.bad=[4, 40]", "train.rewind_every=1", "train.max_rollbacks=2")
+    run, recorder = load(tmp_path, *options)
+    with pytest.raises(NumericsError, match=r"NaN or infinite gradients in 2 updates in a row"):
+        run.train()
+    assert [note.split("back to the ")[1][:29] for note in recorder.notes if "Rolling back" in note] == [
+        "copy in memory after 2 iterat",
+        "checkpoint after 2 iterations",
+    ]

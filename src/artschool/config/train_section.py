@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from artschool.config.section import Section
 from artschool.registry.entries import CompileEntry, Parallel
-from artschool.registry.signature import Count, Natural, NotNegative, Pattern
+from artschool.registry.signature import Count, Natural, NotNegative, Pattern, UnitInterval
 from artschool.registry.units import Interval, Iterations
 
 
@@ -63,9 +63,13 @@ class TrainSection(Section):
         precision: Precision of the computation. `bf16` and `fp16` use autocast; weights stay float32.
         non_finite: Reaction to NaN or infinite gradients. `skip`: skip the update, and end the run after `max_skips`
             skipped updates in a row. `rollback`: skip likewise, then return to an earlier checkpoint and continue with
-            other batches. `stop`: end the run at the next log point. `ignore`: update without checking.
+            other batches. `rewind`: the same with a copy of the state in memory, then with checkpoints. `stop`: end the
+            run at the next log point. `ignore`: update without checking.
         max_skips: Number of skipped updates in a row after which the run ends or rolls back.
         max_rollbacks: Maximum number of rollbacks. Each returns one checkpoint further back than the last.
+        rewind_every: Number of iterations between two copies in memory for `non_finite: rewind`. They are taken at log
+            points.
+        cooling: Factor by which each rollback multiplies all learning rates, for the rest of the run.
         start_iteration: Iteration at which a new run starts counting, as if all earlier ones were done.
         start_samples: Number of samples at which a new run starts counting. null: the samples of the iterations before
             `start_iteration`.
@@ -100,9 +104,11 @@ class TrainSection(Section):
     accumulate: Count = 1
     accumulate_every: AccumulateEverySection | None = None
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    non_finite: Literal["skip", "stop", "rollback", "ignore"] = "skip"
+    non_finite: Literal["skip", "stop", "rollback", "rewind", "ignore"] = "skip"
     max_skips: Count = 100
     max_rollbacks: Count = 3
+    rewind_every: Count = 100
+    cooling: UnitInterval = 1.0
     start_iteration: Iterations = 0
     start_samples: Natural | None = None
     device: Annotated[str, Pattern(r"^(auto|cpu|(cuda|mps|xpu)(:[0-9]+)?)$", "auto, cpu, cuda or cuda:1")] = "auto"

@@ -36,7 +36,9 @@ from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
 from artschool.registry.followers import Follower
-from artschool.storage.checkpoint_store import Checkpoint, versions
+from artschool.storage.checkpoint_files import SCHEMA
+from artschool.storage.checkpoint_store import Checkpoint, Manifest, versions
+from artschool.storage.state_json import decode_state, encode_state
 
 PAUSES = (0.0, 1.0, 2.0)
 """Seconds to wait before each try of the last save."""
@@ -292,6 +294,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     run.context.iteration = max(run.iteration - 1, 0)
     run.seconds = state["seconds"]
     run.data_offset, run.rollbacks = state["shift"], state["rollbacks"]
+    run.cool_rates()
     run.best = run.saver.best_on_disk = _best(run, state, report)
     run.pending = state["pending"]
     if run.context.splitting is not None:  # A rollback forgets nothing.
@@ -372,6 +375,17 @@ def _own_numbers(of_processes: Sequence[dict[str, tuple[float, float]]]) -> dict
     if len(of_processes) == ranks.world_size():
         return of_processes[ranks.rank()]
     return summed(of_processes) if ranks.is_main() else {}
+
+
+def snapshot(run: RunState) -> Checkpoint:
+    """A copy of the run as it is now, in the memory of the CPU. Networks and optimizers must not be divided."""
+    tensors, state = capture(run, [{}] * ranks.world_size(), _optimizers(run))
+    (copies,), complete = copied(tensors)
+    complete()
+    # As it is read from a file. What is pending now will have been done.
+    state = decode_state(encode_state({**state, "pending": False}))
+    manifest = Manifest(SCHEMA, run.iteration, ranks.world_size(), "", {}, "", {})
+    return Checkpoint(run.iteration, Path("memory"), copies, state, manifest)
 
 
 def _optimizers(run: RunState) -> dict[str, Any]:

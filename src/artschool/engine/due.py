@@ -21,6 +21,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import check_skipped_updates, non_finite_weights, report_skipped_updates
 from artschool.engine.pictures import log_pictures
+from artschool.engine.rollback import is_snapshot_due, take_snapshot
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_sharded
 from artschool.engine.spikes import report_spikes
@@ -181,6 +182,11 @@ def _check_updates(run: RunState, outcome: Outcome) -> None:
         raise
 
 
+def _take_snapshot(run: RunState, outcome: Outcome) -> None:
+    if is_snapshot_due(run):
+        take_snapshot(run)
+
+
 def _collect_numbers(run: RunState, outcome: Outcome) -> None:
     """Add the numbers since the last log point. They are kept until they are logged."""
     outcome.numbers |= run.meters.means() | numbers_of_updates(run)
@@ -296,7 +302,7 @@ def _versions(run: RunState) -> dict[int, int]:
 
 
 ADVANCE = (Due(_always, _advance_loggers),)
-SAVE = (Due(_is_log_due, _check_updates), Due(_is_save_due, _save))
+SAVE = (Due(_is_log_due, _check_updates), Due(_is_log_due, _take_snapshot), Due(_is_save_due, _save))
 LOOK = (
     Due(_is_picture_due, _log_pictures),
     Due(_is_log_due, _collect_numbers),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -56,7 +57,7 @@ class FirstBad:
             self.see(f"{name} ({kind}), output", output)
             for tensor in tree_leaves(output):
                 if isinstance(tensor, Tensor) and tensor.requires_grad:
-                    tensor.register_hook(lambda grad: self.see(f"{name} ({kind}), gradient of the output", grad))
+                    tensor.register_hook(partial(self.see, f"{name} ({kind}), gradient of the output"))  # type: ignore[no-untyped-call]  # torch
 
         stack.callback(module.register_forward_hook(look).remove)
 
@@ -75,7 +76,8 @@ class FirstBad:
         def look(name: str, value: Tensor | float) -> None:
             self.see(f"loss {name}", value)
             if context.training:
-                self.losses[name] = self.losses.get(name, 0.0) + float(value) * context.share
+                number = float(value.detach() if isinstance(value, Tensor) else value)
+                self.losses[name] = self.losses.get(name, 0.0) + number * context.share
             record(name, value)
 
         _replace(stack, context, "record", look)

@@ -176,7 +176,7 @@ class _Kept:
 def _like(tensors: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Memory for the values of tensors, in one piece, and its parts."""
     memory = torch.empty(sum(map(Tensor.numel, tensors)), dtype=tensors[0].dtype, device=tensors[0].device)
-    parts = memory.split([tensor.numel() for tensor in tensors])
+    parts = torch.split(memory, [tensor.numel() for tensor in tensors])
     return memory, [part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 

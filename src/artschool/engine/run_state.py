@@ -31,7 +31,7 @@ from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.undo import Undo
 from artschool.engine.unsaved import Saved, Unsaved
-from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.checkpoint_store import Checkpoint, CheckpointStore
 from artschool.storage.run_lock import RunLock
 
 Record = Mapping[str, float | int]
@@ -77,6 +77,8 @@ class RunState:
         settings: The settings of the file with every default, which a resume compares. See `diff.settings`.
         config_texts: Files to write to the run folder: name to text.
         skipping: The steps whose updates were skipped before the last log point.
+        snapshot: A copy of an earlier state in memory, for `train.non_finite: rewind`. None: none was taken.
+        has_rewound: Whether the run has returned to that copy.
         scores: The last values of each loss.
         config_file: The config file. None: the run was not made of a file.
         overrides: The overrides of the config file.
@@ -139,6 +141,8 @@ class RunState:
     look_failure: tuple[Exception, int] | None = None
     error: str = ""
     skipping: set[str] = field(default_factory=set)
+    snapshot: Checkpoint | None = None
+    has_rewound: bool = False
     scores: Scores = field(init=False, default_factory=Scores)
     config_file: Path | None = None
     overrides: Sequence[str] = ()
@@ -177,6 +181,12 @@ class RunState:
         """Why `train.stop` ends the training; empty if it does not."""
         stop = self.decisions.get("train.stop")
         return stop.follower.reason if stop is not None and isinstance(stop.follower, Stop) else ""
+
+    def cool_rates(self) -> None:
+        """Multiply all learning rates by `train.cooling` once for each rollback so far."""
+        for step in self.steps:
+            if step.update is not None:
+                step.update.scheduled.cooling = self.sections.train.cooling**self.rollbacks
 
     def evaluate(self) -> dict[str, float]:
         """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""

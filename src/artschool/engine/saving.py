@@ -16,6 +16,12 @@ def is_sharded(run: RunState) -> bool:
     return any(ranks.is_sharded(p) for network in run.networks.values() for p in network.parameters())
 
 
+def is_divided(run: RunState) -> bool:
+    """Whether any network or the state of any optimizer is divided among processes."""
+    shards = [step.update.scheduled.shards for step in run.steps if step.update is not None]
+    return is_sharded(run) or any(shard is not None for shard in shards)
+
+
 def is_in_background(run: RunState) -> bool:
     """Whether the checkpoints of a run are written while it trains on."""
     chosen = run.sections.checkpoint.background

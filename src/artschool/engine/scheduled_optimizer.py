@@ -31,6 +31,7 @@ class ScheduledOptimizer:
         offloaded: The state in the memory of the CPU. None: the state is on the device.
         own_parameters: The parameters that this process moves, in the order of the optimizer.
         base_rates: The learning rate of each group before the schedule applies.
+        cooling: Factor of all learning rates.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class ScheduledOptimizer:
         self.parameters: Sequence[nn.Parameter] = self.own_parameters if parameters is None else parameters
         self.shards = shards
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
+        self.cooling = 1.0
         self._of_all = _unscaled_by(optimizer, self.parameters, is_divided=shards is not None)
         self._not_state = {"params", "lr", *changing}
         self._initial_groups = [dict(group) for group in optimizer.param_groups]
@@ -88,7 +90,7 @@ class ScheduledOptimizer:
     def set_rates(self, iteration: int) -> None:
         """Set the learning rate of every group to that of an iteration."""
         for group, base in zip(self.optimizer.param_groups, self.base_rates, strict=True):
-            group["lr"] = self.schedule.rate(base, iteration - group.get("schedule_from", 0))
+            group["lr"] = self.schedule.rate(base, iteration - group.get("schedule_from", 0)) * self.cooling
 
     def rates(self) -> list[float]:
         """The current learning rate of each group of the file."""

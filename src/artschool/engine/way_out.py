@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from artschool import ranks
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
-from artschool.engine.saving import is_sharded
+from artschool.engine.saving import is_divided
 from artschool.errors import NumericsError, Stopped, describe
 
 
@@ -40,19 +40,13 @@ def _save_after(run: RunState, error: Exception) -> None:
             f"{'is that after iteration ' + str(run.saved_at) if run.saved_at else 'does not exist yet'}"
         )
         return
-    if ranks.world_size() == 1 or (ranks.is_main() and _has_everything(run)):
+    if ranks.world_size() == 1 or (ranks.is_main() and not is_divided(run)):
         with ranks.single_process():
             _save(run, error)
     elif ranks.is_main():
         error.add_note("The last iterations are not saved: other processes have a part of them")
     if run.saved_at and run.saved_at == run.iteration:
         error.add_note(f"A checkpoint is saved after iteration {run.iteration}. To resume, run the same command again")
-
-
-def _has_everything(run: RunState) -> bool:
-    """Whether no network and no optimizer is divided among processes."""
-    is_divided = any(step.update is not None and step.update.scheduled.shards is not None for step in run.steps)
-    return not is_divided and not is_sharded(run)
 
 
 def _save(run: RunState, error: Exception) -> None:
