@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import torch
+from pydantic import Field, TypeAdapter
 from safetensors import safe_open
 from safetensors.torch import load
 from torch import Tensor
@@ -21,6 +23,7 @@ from torch import Tensor
 from artschool.storage.mapped import map_tensors, release
 
 _INFO, _OFFSETS, _SHAPE = "DCP_SHARDING_INFO", "saved_offsets", "shape"
+_INDICES = TypeAdapter(list[Annotated[int, Field(strict=True, ge=0)]])
 _FILE = re.compile(r"(?P<stem>.+)\.shard-\d{5,}\.safetensors")
 
 
@@ -126,8 +129,13 @@ def join(files: Iterable[Path], *, mapped: bool) -> tuple[dict[str, Tensor], dic
         with safe_open(file, framework="pt") as opened:
             info = json.loads((opened.metadata() or {})[_INFO])
         for name, values in read_tensors(file, mapped=mapped).items():
-            parts.setdefault(name, []).append((info[name][_OFFSETS], values))
-            shapes[name] = info[name][_SHAPE]
+            offsets, shape = (
+                _INDICES.validate_python(info[name][_OFFSETS]),
+                _INDICES.validate_python(info[name][_SHAPE]),
+            )
+            own = parts.setdefault(name, [])
+            own.append((offsets, values))
+            _check_part(name, own, shape, shapes.setdefault(name, shape))
     whole: dict[str, Tensor] = {}
     divided: dict[str, Shards] = {}
     for name, own in parts.items():
@@ -139,6 +147,17 @@ def join(files: Iterable[Path], *, mapped: bool) -> tuple[dict[str, Tensor], dic
         else:
             divided[name] = Shards(shapes[name], own)
     return whole, divided
+
+
+def _check_part(name: str, parts: Sequence[tuple[list[int], Tensor]], shape: list[int], first: list[int]) -> None:
+    """Refuse a last part that does not lie in the tensor, is of another tensor, or is one of the others."""
+    offsets, values = parts[-1]
+    fits = len(offsets) == len(shape) == values.dim() and all(
+        offset + size <= end for offset, size, end in zip(offsets, values.shape, shape, strict=True)
+    )
+    is_new = all(offsets != other for other, _ in parts[:-1])
+    if not fits or shape != first or values.dtype != parts[0][1].dtype or not is_new:
+        raise ValueError(f"{name}: a part does not fit the others")
 
 
 def _slices(starts: Sequence[int], stops: Sequence[int], origin: Sequence[int]) -> tuple[slice, ...]:
