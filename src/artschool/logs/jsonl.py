@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TextIO
+import os
 
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
+from artschool.logs.appended import AppendedFile
 from artschool.storage.durable import write_file
 
 
@@ -16,15 +17,19 @@ class JsonlLogger:
     """Appends every record. Non-finite numbers are written as text such as `"NaN"`: JSON cannot represent them."""
 
     def __init__(self) -> None:
-        self._file: TextIO | None = None
+        self._file: AppendedFile | None = None
 
     def start(self, run: RunState) -> None:
         """Remove records from `run.next_record` on, and open the file for appending."""
         path = run.folder / "metrics.jsonl"
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _is_before(line, run.next_record)]
-            write_file(path, "".join(f"{line}\n" for line in kept).encode())
-        self._file = path.open("a", buffering=1)
+            before = path.read_bytes()
+            kept = b"".join(line for line in before.splitlines(keepends=True) if _is_before(line, run.next_record))
+            if before.startswith(kept):
+                os.truncate(path, len(kept))  # Needs no room on the disk.
+            else:
+                write_file(path, kept)
+        self._file = AppendedFile(path, run.note)
 
     def advance(self, run: RunState) -> None:
         """Ignored."""
@@ -32,7 +37,8 @@ class JsonlLogger:
     def log(self, record: Record) -> None:
         """Append a line."""
         assert self._file is not None
-        self._file.write(json.dumps({name: json_number(value) for name, value in record.items()}) + "\n")
+        line = json.dumps({name: json_number(value) for name, value in record.items()})
+        self._file.append(f"{line}\n".encode())
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Ignored."""
@@ -46,9 +52,9 @@ class JsonlLogger:
             self._file.close()
 
 
-def _is_before(line: str, iteration: int) -> bool:
+def _is_before(line: bytes, iteration: int) -> bool:
     try:
-        return int(json.loads(line)["iteration"]) < iteration
+        return line.endswith(b"\n") and int(json.loads(line)["iteration"]) < iteration
     except (ValueError, KeyError, TypeError):
         return False  # An incomplete line, from a killed process.
 
