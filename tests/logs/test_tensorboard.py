@@ -70,7 +70,7 @@ def test_a_picture_is_an_event(tmp_path: Path) -> None:
     logger.picture("vector", 7, torch.zeros(2, 4))
     logger.close()
     (found,) = [(event.step, value) for event in events(run.folder) for value in event.summary.value]
-    assert (found[0], found[1].tag) == (7, "sr")
+    assert (found[0], found[1].tag) == (6, "sr")  # Iterations are counted from 0, as for numbers.
     image = np.asarray(Image.open(io.BytesIO(found[1].image.encoded_image_string)))
     assert image[:, :, 0].tolist() == [[51, 51, 255, 255, 51, 51]] * 2
 

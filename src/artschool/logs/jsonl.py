@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 
 from torch import Tensor
 
@@ -21,8 +22,12 @@ class JsonlLogger:
         """Remove records from `run.next_record` on, and open the file for appending."""
         path = run.folder / "metrics.jsonl"
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _is_before(line, run.next_record)]
-            write_file(path, "".join(f"{line}\n" for line in kept).encode())
+            before = path.read_bytes()
+            kept = b"".join(line for line in before.splitlines(keepends=True) if _is_before(line, run.next_record))
+            if before.startswith(kept):
+                os.truncate(path, len(kept))  # Needs no room on the disk.
+            else:
+                write_file(path, kept)
         self._file = AppendedFile(path)
 
     def advance(self, run: RunState) -> None:
@@ -46,9 +51,9 @@ class JsonlLogger:
             self._file.close()
 
 
-def _is_before(line: str, iteration: int) -> bool:
+def _is_before(line: bytes, iteration: int) -> bool:
     try:
-        return int(json.loads(line)["iteration"]) < iteration
+        return line.endswith(b"\n") and int(json.loads(line)["iteration"]) < iteration
     except (ValueError, KeyError, TypeError):
         return False  # An incomplete line, from a killed process.
 

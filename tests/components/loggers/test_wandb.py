@@ -59,6 +59,19 @@ def test_numbers_and_pictures_arrive_and_a_resumed_run_is_the_same(tmp_path: Pat
     assert stand_in.finished == 2
 
 
+def test_a_folder_that_was_moved_continues_its_run_and_a_new_one_in_its_place_is_another(
+    tmp_path: Path, stand_in: StandIn
+) -> None:
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    toy_run.load(tmp_path, WANTED, "train.iterations=1").train()
+    (tmp_path / "run").rename(moved / "run")
+    toy_run.load(moved, WANTED, "train.iterations=2").train()
+    toy_run.load(tmp_path, WANTED, "train.iterations=1").train()
+    first, second, other = (options["id"] for options in stand_in.started)
+    assert first == second != other
+
+
 def test_what_is_no_picture_is_left_out(stand_in: StandIn) -> None:
     from artschool.components.loggers.wandb import WandbLogger
 

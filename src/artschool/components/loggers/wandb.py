@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +12,17 @@ from torch import Tensor
 
 from artschool.errors import ResourceError
 from artschool.registry import loggers
+from artschool.storage.durable import make_folder, write_file
+
+FILE = "wandb.id"
+"""The file of a run folder with the id of its run at Weights & Biases."""
 
 
 @loggers.register("wandb")
 class WandbLogger:
     """Log numbers and images to a run of Weights & Biases; a resumed run continues the same one.
+
+    The file `wandb.id` of the run folder identifies it, so that a folder that was moved continues it, too.
 
     The configuration file is uploaded with `${env:...}` unfilled. `mode: offline` keeps everything in the run's folder.
 
@@ -45,14 +52,14 @@ class WandbLogger:
         self._run: Any = None
 
     def start(self, run: Any) -> None:
-        """Start or resume; the folder of the run determines its id."""
+        """Start or resume the run whose id is in the run folder."""
         folder = Path(run.folder).resolve()
         self._run = self._wandb.init(
             project=self._project,
             entity=self._entity,
             mode=self._mode,
             name=run.sections.name,
-            id=hashlib.sha256(str(folder).encode()).hexdigest()[:16],
+            id=_id_of(folder),
             resume="allow",
             dir=str(folder),
             config=run.config,
@@ -81,3 +88,15 @@ class WandbLogger:
         if self._run is not None:
             self._run.finish()
             self._run = None
+
+
+def _id_of(folder: Path) -> str:
+    """The id in a run folder, or a new one."""
+    file = folder / FILE
+    known = file.read_text(encoding="ascii", errors="replace").strip() if file.is_file() else ""
+    if re.fullmatch(r"[0-9a-f]{16}", known):
+        return known
+    new = secrets.token_hex(8)
+    make_folder(folder)
+    write_file(file, f"{new}\n".encode())
+    return new
