@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artschool.engine.checkpoint import restore, restore_networks
@@ -221,10 +221,10 @@ KINDS: dict[str, Callable[[Path, Run, Path], Inputs]] = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("profile", [few, pytest.param(many, marks=pytest.mark.soak)], ids=["few", "many"])
 def test_whatever_a_file_contains_it_is_read_or_refused(
-    kind: str, profile: Any, run: Run, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, profile: settings, run: Run, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With 2000 inputs it takes minutes."""
-    monkeypatch.setattr(run_lock.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
     (tmp_path / "inputs").mkdir()
     inputs, read = KINDS[kind](tmp_path / "inputs", run, saved)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def test_json_that_is_no_state_is_refused(run: Run, folder: Path, text: str) -> 
 
 def test_what_an_optimizer_keeps_beside_tensors_must_be_of_its_kind(run: Run, folder: Path) -> None:
     for name, value in (("gen/group:0/params", [1]), ("gen/group:0/betas", "x"), ("gen/group:x/y", 1)):
-        with_state(folder, lambda state, name=name, value=value: state.update(optimizer_scalars={name: value}))
+        with_state(folder, partial(dict.update, optimizer_scalars={name: value}))
         assert "damaged" in (text := refused(run, folder)) or "has a value of another kind" in text
 
 

@@ -63,12 +63,12 @@ class _Stream:
 def hidden_in_output() -> Iterator[None]:
     """Hide values in what this process and its children print, and in the traceback that may end it."""
     before, own = (sys.stdout, sys.stderr), (_Stream(sys.stdout), _Stream(sys.stderr))
-    sys.stdout, sys.stderr = own  # type: ignore[assignment]  # as good as a TextIO
+    sys.stdout, sys.stderr = own
     sys.excepthook = _print_error
     try:
         yield
     finally:
-        if (sys.stdout, sys.stderr) == own:  # type: ignore[comparison-overlap]  # likewise
+        if (sys.stdout, sys.stderr) == own:
             sys.stdout, sys.stderr = before
 
 
