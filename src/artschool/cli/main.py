@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import gc
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
+
+from artschool.cli.streams import harmless
 
 FILE = click.Path(path_type=Path)
 
@@ -36,7 +39,8 @@ def train(config: Path, overrides: tuple[str, ...], run_dir: Path | None, resume
     """Train the networks of CONFIG, or resume an interrupted run."""
     from artschool.cli.train import train_command
 
-    train_command(config, overrides, run_dir, resume, traced=not no_trace)
+    with redirect_stdout(harmless(sys.stdout)):
+        train_command(config, overrides, run_dir, resume, traced=not no_trace)
 
 
 @cli.command("eval")
@@ -345,6 +349,7 @@ def main() -> None:
     """Run the command, and convert errors to exit codes."""
     from artschool.errors import ArtschoolError, ConfigError
 
+    sys.stderr = harmless(sys.stderr)
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from artschool import ranks
-from artschool.logs.console import Terminal, print_end
+from artschool.logs.console import print_end
 from artschool.start import load
 
 
 def train_command(config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str, *, traced: bool) -> None:
     """Train a file, or resume from its newest checkpoint."""
-    console = Terminal(highlight=False)
+    console = Console(highlight=False)
     try:
         run = load(config, overrides, run_dir=run_dir, resume=resume, traced=traced, console=console)
         if run.is_finished:
