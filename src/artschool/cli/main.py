@@ -6,10 +6,12 @@ import gc
 import os
 import signal
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import click
 
+from artschool.cli.streams import harmless
 from artschool.wording.hidden import hidden_in_output
 
 FILE = click.Path(path_type=Path)
@@ -59,7 +61,8 @@ def train(
     """
     from artschool.cli.train import train_command
 
-    train_command(config, overrides, run_dir, resume, allow, traced=not no_trace)
+    with redirect_stdout(harmless(sys.stdout)), hidden_in_output():
+        train_command(config, overrides, run_dir, resume, allow, traced=not no_trace)
 
 
 @cli.command("eval")
@@ -380,12 +383,17 @@ def convert(config: Path) -> None:
     convert_command(config)
 
 
-@hidden_in_output()
 def main() -> None:
     """Run the command, and convert errors to exit codes."""
+    _end_with_launcher()
+    sys.stderr = harmless(sys.stderr)
+    with hidden_in_output():
+        _run()
+
+
+def _run() -> None:
     from artschool.errors import ArtschoolError, ConfigError
 
-    _end_with_launcher()
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

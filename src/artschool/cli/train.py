@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import Console
+
 from artschool import ranks
 from artschool.engine.ending import ending_together
 from artschool.engine.signals import interrupting
-from artschool.logs.console import Terminal, print_end
+from artschool.logs.console import print_end
 from artschool.start import load
 
 
@@ -16,7 +18,7 @@ def train_command(
     config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str, allow: Sequence[str], *, traced: bool
 ) -> None:
     """Train a file, or resume from its newest checkpoint."""
-    console = Terminal(highlight=False)
+    console = Console(highlight=False)
     with ending_together(), interrupting():
         run = load(config, overrides, run_dir=run_dir, resume=resume, allow=allow, traced=traced, console=console)
         if run.is_finished:

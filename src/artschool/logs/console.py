@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Mapping
@@ -21,17 +19,6 @@ from artschool.engine.run_state import Record, RunState
 from artschool.wording.hidden import without_hidden
 
 HEAD = ("iteration", "samples", "seconds")
-
-
-class Terminal(Console):
-    """A console that stops printing when its pipe closes, as in `artschool train x.yml | head`; the run continues."""
-
-    def on_broken_pipe(self) -> None:
-        """Print nothing from now on. Rich would end the process."""
-        self.quiet = True
-        if self.file is sys.stdout:
-            # Flushing Python's buffer when the process ends would fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class ConsoleLogger:

@@ -1,0 +1,84 @@
+"""Where a training prints does not decide how it ends."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from artschool.cli.streams import harmless
+from artschool.storage.checkpoint_store import CheckpointStore
+from tests.engine import toy_run
+
+ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def train(folder: Path, stdout: int, stderr: int, *overrides: str) -> int:
+    """The exit code of the command in a folder with an odd name, given by a relative path."""
+    toy_run.write(folder, "log.every=1")
+    command = [sys.executable, "-m", "artschool", "train", "--no-trace", "--run-dir", "-rün 1", "--", "toy.yml"]
+    environment = {**os.environ, **ASCII, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [*command, *overrides], cwd=folder, env=environment, stdout=stdout, stderr=stderr, timeout=300, check=False
+    )
+    return done.returncode
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    folder = tmp_path / "-Bilder für 空 'x'"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("overrides", "code"), [((), 0), (("data.train.fail_at=3",), 3)])
+def test_a_full_disk_under_the_output_changes_no_exit_code(odd: Path, overrides: tuple[str, ...], code: int) -> None:
+    """Over five seconds: the command imports torch."""
+    with Path("/dev/full").open("wb") as full:
+        assert train(odd, full.fileno(), full.fileno(), *overrides) == code
+    assert code or CheckpointStore(odd / "-rün 1" / "checkpoints").numbers()[-1] == 20
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_gone_stops_nothing(odd: Path) -> None:
+    """Over five seconds: the command imports torch."""
+    terminal, end = os.openpty()
+    gone = threading.Timer(3, os.close, [terminal])
+    gone.start()
+    try:
+        assert train(odd, end, end) == 0
+    finally:
+        gone.join()
+        os.close(end)
+    assert CheckpointStore(odd / "-rün 1" / "checkpoints").numbers()[-1] == 20
+
+
+def test_what_a_file_does_not_take_is_dropped() -> None:
+    with open("/dev/full", "w") as full:  # noqa: PTH123  as Python opens standard output
+        stream = harmless(full)
+        assert stream.write("text") == 4
+        stream.flush()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as pipe:
+        print("text", file=harmless(pipe), flush=True)
+
+
+def test_every_character_is_printed_in_the_encoding_of_the_stream(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("w", encoding="ascii") as file:
+        stream = harmless(file)
+        print("né", "\udcff", file=stream)
+        stream.buffer.write(b"bytes\n")
+    assert (tmp_path / "out").read_bytes() == b"n\\xe9 \\udcff\nbytes\n"
+
+
+def test_a_stream_without_a_file_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    stream = io.StringIO()
+    assert harmless(stream) is stream
+    assert harmless(None) is None  # type: ignore[arg-type]  # a stream that was closed before the start
