@@ -51,12 +51,12 @@ class SignalAfter(Recorder):
 
     def __init__(self, iteration: int, number: int, delay: float = 0.2) -> None:
         super().__init__()
-        self._iteration, self._number, self._delay, self.start = iteration, number, delay, 0.0
+        self._iteration, self._number, self._delay, self.began = iteration, number, delay, 0.0
 
     def advance(self, run: RunState) -> None:
         if run.iteration == self._iteration:
-            self.start = time.monotonic()
-            send_when(lambda: time.monotonic() - self.start > self._delay, self._number)
+            self.began = time.monotonic()
+            send_when(lambda: time.monotonic() - self.began > self._delay, self._number)
 
 
 @pytest.mark.parametrize("number", ENDING)
@@ -95,7 +95,7 @@ def test_a_signal_is_heard_between_the_batches_of_an_evaluation(tmp_path: Path) 
     run.loggers = [sender := SignalAfter(7, signal.SIGTERM)]
     with pytest.raises(Stopped, match="SIGTERM: stopped after iteration 7; a checkpoint is saved"):
         run.train()
-    assert time.monotonic() - sender.start < 15  # The evaluation takes 20 seconds.
+    assert time.monotonic() - sender.began < 15  # The evaluation takes 20 seconds.
     assert run.store.numbers() == [7]
     again = load(tmp_path, *quick)
     recorder = recorded(again)
