@@ -88,7 +88,9 @@ def start(device: torch.device) -> None:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     store = _on_loopback() if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] else None
-    place: dict[str, Any] = {} if store is None else {"store": store, "rank": rank(), "world_size": launched_processes()}
+    place: dict[str, Any] = {}
+    if store is not None:
+        place = {"store": store, "rank": rank(), "world_size": launched_processes()}
     dist.init_process_group(backend, timeout=TIMEOUT, **place)
     _sums = dist.new_group()
     # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
