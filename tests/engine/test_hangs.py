@@ -51,7 +51,7 @@ def test_a_sample_that_never_comes_is_reported_then_the_run_is_saved(
 ) -> None:
     run = toy_run.load(tmp_path, *hanging(18, f"data.train.workers={workers}"))
     recorder = toy_run.recorded(run)
-    fix = r"Fix: see the stacks above, or raise `train\.hang_timeout`\nA checkpoint is saved after iteration 2\."
+    fix = r"Fix: see the stacks above, or raise `train\.hang_timeout`\nAn incident is recorded\..*\nA checkpoint is saved after iteration 2\."
     with pytest.raises(
         ResourceError, match=rf"^training has waited 2 seconds for {what} \(iteration 2\)\. {fix}"
     ) as error:
@@ -59,6 +59,7 @@ def test_a_sample_that_never_comes_is_reported_then_the_run_is_saved(
     assert error.value.exit_code == 5
     assert re.match(rf"^warning: training has waited 1 seconds for {what} \(iteration 2\)$", recorder.notes[0])
     assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == [2]
+    assert [path.name for path in (tmp_path / "run" / "incidents").iterdir()] == ["00000002-hang"]
     stacks = capfd.readouterr().err
     assert "hanging_parts.py" in stacks and "watchdog.py" in stacks
     assert multiprocessing.active_children() == []

@@ -19,6 +19,7 @@ from artschool import ranks
 from artschool.data.sampler import RankSampler
 from artschool.data.samples import identity
 from artschool.data.seeds import kept_rng
+from artschool.engine.out_of_memory import is_out_of_memory
 from artschool.engine.run_state import RunState
 from artschool.engine.streams import Part
 from artschool.errors import ArtschoolError, Stopped
@@ -108,7 +109,7 @@ def _kind_of(error: BaseException) -> Kind:
     """The kind of an exception: that of the first cause out of memory, if there is one."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, torch.OutOfMemoryError | MemoryError):
+        if is_out_of_memory(cause):
             return "memory"
         cause = cause.__cause__
     return "error"

@@ -20,6 +20,7 @@ from types import FrameType
 
 from artschool import ranks, waits
 from artschool.engine.heartbeats import Heartbeats, join
+from artschool.engine.incidents import record_incident
 from artschool.engine.run_state import RunState
 from artschool.errors import ResourceError
 
@@ -101,7 +102,9 @@ class _Watchdog:
             ResourceError: It waits too long.
         """
         if self.problem and self.waits.names:
-            raise ResourceError(self.problem)
+            error = ResourceError(self.problem)
+            record_incident(self.run, "hang", error)
+            raise error
 
     def _name(self) -> str:
         with suppress(Exception):  # The wait may end at any moment.
