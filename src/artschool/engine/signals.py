@@ -190,3 +190,4 @@ def until_signal(items: Iterator[Item], rounds: int) -> Generator[Item]:
             yield item
         if number := heard():
             raise Interrupted(number, is_agreed=True)
+    next(items, _END)  # So that it ends, and is not closed: a loader then keeps its workers.
