@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from artschool.errors import CheckpointError
@@ -142,3 +143,14 @@ def test_a_region_is_put_together_from_the_parts_that_it_meets() -> None:
 def test_names_of_files() -> None:
     assert stem_of(f"{shard_stem('gen.ema', 12)}.safetensors") == "gen.ema"
     assert stem_of("gen.ema.safetensors") is None
+
+
+@pytest.mark.parametrize(
+    ("offsets", "shape"), [([0], [4]), ([3], [4]), ([2, 0], [4]), ([2], [5]), ([-1], [4]), (["2"], [4])], ids=str
+)
+def test_parts_that_do_not_fit_together_are_refused(tmp_path: Path, offsets: list[object], shape: list[int]) -> None:
+    for number, place in enumerate(({"saved_offsets": [0], "shape": [4]}, {"saved_offsets": offsets, "shape": shape})):
+        info = {"DCP_SHARDING_INFO": json.dumps({"a": place})}
+        save_file({"a": torch.ones(2)}, tmp_path / f"w.shard-{number:05}.safetensors", info)
+    with pytest.raises(CheckpointError, match=r"w\.shard-00000\.safetensors: cannot read: "):
+        read_content(tmp_path / "w.safetensors")

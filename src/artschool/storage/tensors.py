@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
@@ -24,6 +24,13 @@ OTHER_FORMATS = {
 }
 """What to do with files of other formats, by suffix."""
 MAX_LISTED = 8
+
+
+class _Index(BaseModel):
+    """What an index must contain: the file of each tensor. It may contain more."""
+
+    model_config = ConfigDict(strict=True)
+    weight_map: dict[str, str]
 
 
 def read_content(file: Path) -> Any:
@@ -93,8 +100,8 @@ def _problem(error: Exception) -> str:
 def _read_parts(index: Path) -> dict[str, torch.Tensor]:
     """The tensors of all files that the index of a `.safetensors` file in parts names."""
     try:
-        files = sorted({*json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()})
-    except (ValueError, KeyError, TypeError, AttributeError):
+        files = sorted({*_Index.model_validate_json(index.read_bytes()).weight_map.values()})
+    except ValidationError:
         raise CheckpointError(f"{index}: is no index of a .safetensors file in parts (expected 'weight_map')") from None
     tensors: dict[str, torch.Tensor] = {}
     for name in files:
