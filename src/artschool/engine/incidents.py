@@ -24,6 +24,7 @@ from artschool.engine.run_state import RunState
 from artschool.engine.streams import Part
 from artschool.errors import ArtschoolError, Stopped
 from artschool.storage import checkpoint_files, durable
+from artschool.wording.hidden import without_hidden
 
 Kind = Literal["nan", "spike", "memory", "hang", "error"]
 FOLDER, FILE, BATCH, CHECKPOINT = "incidents", "incident.json", "batch.safetensors", "checkpoint"
@@ -171,7 +172,7 @@ def _write(
     }
     for name, text in run.config_texts.items():
         durable.write_bytes(folder / name, text.encode())
-    durable.write_bytes(folder / FILE, json.dumps(record, indent=1).encode())
+    durable.write_bytes(folder / FILE, without_hidden(json.dumps(record, indent=1)).encode())
 
 
 def _read_again(run: RunState, given: Mapping[str, int]) -> dict[str, Mapping[str, Any]]:
