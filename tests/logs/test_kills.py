@@ -133,11 +133,11 @@ def test_event_files_are_in_the_order_of_the_starts_even_if_the_clock_goes_back(
 
 
 def test_what_a_killed_process_has_left_of_an_image_is_removed(tmp_path: Path) -> None:
-    leftover = tmp_path / "run" / "pictures" / "sr" / ".tmp-00000002.png-01234567"
-    leftover.parent.mkdir(parents=True)
-    leftover.touch()
     toy_run.load(tmp_path, *OPTIONS, "train.iterations=2").train()
-    assert [path.name for path in leftover.parent.iterdir()] == ["00000002.png"]
+    leftover = tmp_path / "run" / "pictures" / "sr" / ".tmp-00000002.png-01234567"
+    leftover.touch()
+    toy_run.load(tmp_path, *OPTIONS, "train.iterations=4").train()
+    assert [path.name for path in sorted(leftover.parent.iterdir())] == ["00000002.png", "00000004.png"]
 
 
 @contextmanager
