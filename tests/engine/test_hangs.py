@@ -51,9 +51,7 @@ def test_a_sample_that_never_comes_is_reported_then_the_run_is_saved(
 ) -> None:
     run = toy_run.load(tmp_path, *hanging(18, f"data.train.workers={workers}"))
     recorder = toy_run.recorded(run)
-    fix = (
-        r"Fix: see the stacks above, or raise `train\.hang_timeout`\nAn incident is recorded.*\nA checkpoint is saved"
-    )
+    fix = r"Fix: see the stacks above, or raise `train\.hang_timeout`\nAn incident is recorded.*\nA checkpoint is saved"
     with pytest.raises(
         ResourceError, match=rf"^training has waited 2 seconds for {what} \(iteration 2\)\. {fix}"
     ) as error:

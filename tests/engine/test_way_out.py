@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from artschool.engine import undo
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.run import Run
-from artschool.errors import DataError, StateError
+from artschool.errors import DataError, ResourceError, StateError
 from artschool.registry import datasets, losses, networks
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine.failing_rank import CASES
@@ -82,7 +82,7 @@ def test_a_component_that_raises_costs_no_iteration_and_no_bit(tmp_path: Path, t
         for folder in (tmp_path, tmp_path / "whole")
     ]
     assert logs[0] == logs[1]
-    assert "error" not in again.store.load(19).state
+    assert again.store.load(19).state["error"] is None
 
 
 def test_an_iteration_of_which_one_of_two_optimizers_has_stepped_is_not_saved(tmp_path: Path, trouble: Trouble) -> None:
@@ -101,7 +101,7 @@ def test_an_iteration_of_which_one_of_two_optimizers_has_stepped_is_not_saved(tm
 def test_any_error_is_such_an_error(tmp_path: Path, trouble: Trouble, kind: type[RuntimeError]) -> None:
     trouble.at, trouble.error = 8, kind
     run = load(tmp_path, IN_GEN, RARE, "evaluate={}")
-    with pytest.raises(kind, match="halfway"):
+    with pytest.raises(ResourceError if "Memory" in kind.__name__ else kind, match="halfway"):
         run.train()
     assert run.store.numbers() == [7]
 
@@ -170,7 +170,7 @@ def test_a_step_that_cannot_take_a_batch_of_its_own_costs_no_iteration(tmp_path:
         run.train()
     assert run.store.numbers() == [2]
     assert run.store.load(2).state["streams"] == {"train": 2, "more": 2}
-    again = load(tmp_path, "data.more.fail_at=null", text=text)
+    again = load(tmp_path, "data.more.fail_at=null", text=text, allow=["data.more.fail_at"])
     recorded(again)
     (tmp_path / "whole").mkdir()
     whole = load(tmp_path / "whole", "data.more.fail_at=null", text=text)

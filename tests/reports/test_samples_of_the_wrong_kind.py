@@ -70,7 +70,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registries: None) ->
 def test_a_sample_of_the_wrong_kind_is_a_bad_sample(folder: Path, bad: str, workers: int) -> None:
     options = ("data.train.at=5", f"data.train.bad={bad}", f"data.train.workers={workers}", "--no-trace")
     code, printed = artschool("train", "odd.yml", *options)
-    assert code == 3
+    assert code == 3, printed
     assert f"odd.yml:5:10: data.train: sample 5 (epoch 0): {REASONS[bad]}\n" in printed
     code, printed = artschool("train", "odd.yml", *options, "data.train.max_bad=1")
     assert code == 0
@@ -82,7 +82,7 @@ def test_a_sample_of_the_wrong_kind_is_a_bad_sample(folder: Path, bad: str, work
 def test_a_data_set_that_ends_python_does_not_end_the_run_in_silence(folder: Path, workers: int) -> None:
     options = ("data.train.at=5", "data.train.bad=exit", f"data.train.workers={workers}", "--no-trace")
     code, printed = artschool("train", "odd.yml", *options)
-    assert code == 3
+    assert code == 3, printed
     assert "data.train: sample 5 (epoch 0) raised SystemExit: 0\n    at " in printed
 
 
@@ -97,7 +97,7 @@ def test_evaluations_have_bad_samples_too(folder: Path, workers: int) -> None:
 
 def test_the_trace_reports_a_bad_sample(folder: Path) -> None:
     code, printed = artschool("check", "--trace", "odd.yml", "data.train.at=1", "data.train.bad=tuple")
-    assert code == 3
+    assert code == 3, printed
     assert "odd.yml:5:10: data.train: sample 1 (epoch 0): expected a mapping with the keys x, as in sample 0" in printed
 
 

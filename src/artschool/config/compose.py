@@ -16,7 +16,7 @@ from artschool.config.scalars import Scalar, resolve
 from artschool.config.secrets import hide_secrets, override_without_secret
 from artschool.config.source import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
 from artschool.errors import ConfigError, Fault, Place
-from artschool.wording.hidden import hide
+from artschool.wording.hidden import STARS, hide
 
 REFERENCE = re.compile(r"(?<!\$)\$\{([^${}]*)\}")
 ENVIRONMENT = "env:"
@@ -121,7 +121,8 @@ def _override(tree: Node, text: str, place: Place) -> Node:
             Fault(place, "base", "cannot be overridden, because bases are read first; write it in the file")
         )
     try:
-        node = _placed(read_text(value, "override"), place) if value else Node(None, place)
+        is_left_out = not value or value == STARS  # In YAML, stars are a broken alias.
+        node = Node(value or None, place) if is_left_out else _placed(read_text(value, "override"), place)
     except ConfigError as error:
         raise ConfigError([replace(fault, place=place, hint="") for fault in error.faults]) from None
     return _set(tree, steps, node, place, path)

@@ -46,7 +46,7 @@ def _hide(node: Node, path: KeyPath, key: str, faults: list[Fault]) -> Node:
 def override_without_secret(text: str) -> str:
     """An override, `path.to.key=value`, with stars in place of a secret."""
     path, _, value = text.partition("=")
-    return f"{path}='{STARS}'" if is_secret(path.rpartition(".")[2], value) else text
+    return f"{path}={STARS}" if is_secret(path.rpartition(".")[2], value) else text
 
 
 def text_without_secrets(text: str) -> str:

@@ -31,6 +31,8 @@ PRINT_STACK = signal.SIGVTALRM
 IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 """Signals that reach the whole process group, but the main process needs its workers to finish the iteration."""
 PR_SET_PDEATHSIG = 1
+STDERR = 2
+"""The file, and not `sys.stderr`, which may be an object without one."""
 MAX_LISTED = 16
 _kept_by_parent = weakref.WeakSet[Connection]()
 """The ends of connections that a worker must not keep open: it would never learn that the main process has ended."""
@@ -163,8 +165,8 @@ def _prepare(number: int, count: int, samples: Any) -> None:
         connection.close()
     for name in IGNORED:
         signal.signal(signal.Signals[name], signal.SIG_IGN)
-    faulthandler.enable()
-    faulthandler.register(PRINT_STACK)
+    faulthandler.enable(STDERR)
+    faulthandler.register(PRINT_STACK, STDERR)
     torch.set_num_threads(1)
     # What `torch.utils.data.get_worker_info` returns.
     torch_worker._worker_info = torch_worker.WorkerInfo(  # private; torch's own workers alone can set it

@@ -24,7 +24,7 @@ from artschool.engine.run_state import RunState
 from artschool.engine.streams import Part
 from artschool.errors import ArtschoolError, Stopped
 from artschool.storage import checkpoint_files, durable
-from artschool.wording.hidden import without_hidden
+from artschool.wording.hidden import without_environment, without_hidden
 
 Kind = Literal["nan", "spike", "memory", "hang", "error"]
 FOLDER, FILE, BATCH, CHECKPOINT = "incidents", "incident.json", "batch.safetensors", "checkpoint"
@@ -145,9 +145,11 @@ def _write(
         "iteration": span.start,
         "last_iteration": span.stop - 1,
         "step": step,
-        "error": str(error),
+        "error": without_environment(str(error)),
         "class": type(error).__name__ if isinstance(error, BaseException) else "",
-        "traceback": traceback.format_exception(error) if isinstance(error, BaseException) else [],
+        "traceback": [*map(without_environment, traceback.format_exception(error))]
+        if isinstance(error, BaseException)
+        else [],
         "numbers": {name: _json(value) for name, value in _numbers(run).items()},
         "samples": {name: _samples(run, name, given[name], values.get(name, {})) for name in run.streams.fed},
         "bad_values": [*bad_values(values)],

@@ -10,6 +10,7 @@ from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_divided
 from artschool.errors import NumericsError, Stopped, describe
+from artschool.wording.hidden import without_environment
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def _save_after(run: RunState, error: Exception) -> None:
 
 def _save(run: RunState, error: Exception) -> None:
     lost = run.undo.undo(run.iteration)
-    run.error = describe(error)
+    run.error = without_environment(describe(error))
     try:
         checkpoint.save_now(run)
     except Exception as failure:

@@ -6,6 +6,7 @@ a component that got one as a path.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import traceback
@@ -42,6 +43,14 @@ def without_hidden(text: str) -> str:
     for value in sorted(_hidden, key=len, reverse=True):
         text = text.replace(value, _hidden[value])
     return text
+
+
+def without_environment(text: str) -> str:
+    """A text for a file, also without values of the environment that no file has named. Paths stay."""
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST and os.sep not in value:
+            text = text.replace(value, f"${{env:{name}}}")
+    return without_hidden(text)
 
 
 class _Stream:
