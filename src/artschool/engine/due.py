@@ -298,7 +298,7 @@ def _versions(run: RunState) -> dict[int, int]:
     """How often each tensor of a checkpoint has been changed in place, by its identity."""
     modules = (*run.networks.values(), *run.modules.values(), *(ema.module for ema in run.emas.values()))
     tensors = (tensor for module in modules for tensor in (*module.parameters(), *module.buffers()))
-    return {id(tensor): tensor._version for tensor in tensors}
+    return {id(tensor): tensor._version for tensor in tensors if not tensor.is_inference()}
 
 
 ADVANCE = (Due(_always, _advance_loggers),)

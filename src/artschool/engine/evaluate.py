@@ -19,7 +19,7 @@ from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.data.to_device import to_device
-from artschool.engine.buffer_snapshot import BufferSnapshot
+from artschool.engine.buffers import Buffers, Copies
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.signals import until_signal, waited
@@ -248,10 +248,13 @@ def in_eval_mode(networks: Sequence[nn.Module]) -> Iterator[None]:
 @contextmanager
 def with_buffers_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
     """Restore the buffers of modules afterwards: their values, their versions, and which tensors they are."""
-    kept = BufferSnapshot(dict.fromkeys(part for module in modules for part in module.modules()))
+    buffers = Buffers(modules)
+    tensors = buffers.observe()
+    values = Copies(tensors)
     # What compares versions does not take a tensor for changed: it has its values again.
-    with _unsafe_preserve_version_counter(kept.tensors):
+    with _unsafe_preserve_version_counter(tuple(tensors)):
         try:
             yield
         finally:
-            kept.restore()
+            values.write()
+            buffers.put_back()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from operator import is_not
 from typing import Any
 
@@ -15,7 +16,7 @@ class Identities:
     """The objects in some dicts. Comparing them takes microseconds and reads no values."""
 
     def __init__(self, tables: Iterable[Mapping[str, object]]) -> None:
-        self._tables = list(tables)
+        self._views = [table.values() for table in tables]
         self._seen = self._objects()
 
     def changed(self) -> bool:
@@ -24,7 +25,7 @@ class Identities:
         return len(now) != len(self._seen) or any(map(is_not, now, self._seen))
 
     def _objects(self) -> list[object]:
-        return [value for table in self._tables for value in table.values()]
+        return list(chain.from_iterable(self._views))
 
 
 def tables_of(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

@@ -15,7 +15,7 @@ from torch import nn
 from artschool import ranks
 from artschool.data.samples import identity
 from artschool.data.seeds import rng_state
-from artschool.engine.buffer_snapshot import BufferSnapshot
+from artschool.engine.buffers import Buffers, Copies
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.streams import Part
@@ -93,7 +93,7 @@ class Splitting:
 
     def __init__(self, modules: Iterable[nn.Module], device: torch.device, note: Callable[[str], None]) -> None:
         self.pieces: dict[str, int] = {}
-        self._modules = list(dict.fromkeys(part for module in modules for part in module.modules()))
+        self._buffers = Buffers(modules)
         self._device = device
         self._note = note
 
@@ -118,7 +118,7 @@ class Splitting:
 
     def _try(self, work: Pass, batches: MicroBatches, pieces: int, meters: Meters) -> str | None:
         """Do the passes. Returns why they have failed in any process, after which everything is as before."""
-        buffers, restore_rng, numbers = BufferSnapshot(self._modules), rng_state(self._device), meters.copy()
+        values, restore_rng, numbers = Copies(self._buffers.observe()), rng_state(self._device), meters.copy()
         cut: MicroBatches | None = None
         problem = None
         with ranks.attempt() as attempt:
@@ -140,7 +140,8 @@ class Splitting:
             _free_memory(self._device)
             attempt.abandon()
         work.undo()
-        buffers.restore()
+        values.write()
+        self._buffers.put_back()
         restore_rng()
         meters.adopt(numbers)
         return problem
