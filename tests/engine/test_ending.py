@@ -143,7 +143,7 @@ def test_a_signal_while_the_run_is_built_ends_it_at_once(tmp_path: Path) -> None
     mark = tmp_path / "mark"
     send_when(mark.exists, signal.SIGUSR1)
     start = time.monotonic()
-    with pytest.raises(Interrupted, match="^SIGUSR1: stopped; no training is lost$") as error, interrupting():
+    with pytest.raises(Interrupted, match=r"^SIGUSR1: stopped; no training is lost$") as error, interrupting():
         load(tmp_path, PLUGINS, f"networks.gen={{type: ending_generator, mark: {mark}, build: 60}}")
     assert error.value.exit_code == 143
     assert time.monotonic() - start < 40  # The network takes a minute to build.
@@ -164,7 +164,7 @@ SWALLOWED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableException
 def test_a_signal_that_a_finalizer_swallows_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "REMINDER_S", 0.1)
     start = time.monotonic()
-    with pytest.raises(Interrupted, match="^SIGHUP: stopped"), interrupting():
+    with pytest.raises(Interrupted, match=r"^SIGHUP: stopped"), interrupting():
         Swallows()
         time.sleep(30)
     assert time.monotonic() - start < 25
@@ -189,7 +189,7 @@ def test_a_signal_that_breaks_an_import_is_no_fault_of_the_file(tmp_path: Path) 
         "except KeyboardInterrupt as error:\n    raise ImportError from error\n"
     )
     plugins = f"plugins=[{tmp_path / 'part.py'}]"
-    with pytest.raises(Interrupted, match="^SIGTERM: stopped; no training is lost$") as error, interrupting():
+    with pytest.raises(Interrupted, match=r"^SIGTERM: stopped; no training is lost$") as error, interrupting():
         load(tmp_path, plugins)
     assert error.value.exit_code == 143
 
