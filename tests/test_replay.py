@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import shutil
@@ -108,8 +109,13 @@ def test_an_exception_is_raised_again(tmp_path: Path, registries: None) -> None:
     with pytest.raises(LookupError, match="rarely"):
         run.train()
     shutil.rmtree(tmp_path / "run" / "checkpoints", ignore_errors=True)
-    result = replay(tmp_path / "run")
+    (file,) = (tmp_path / "run").glob("incidents/*/incident.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"error": "first line\nsecond line"}))
+    said: list[str] = []
+    result = replay(tmp_path / "run", said.append)
+    assert said[0].endswith(": first line")  # The error follows as a whole when it is reproduced.
     assert result.is_reproduced
+    assert [line.partition(":")[0] for line in result.lines()] == ["raised", "reproduced"]
     assert [type(error) for error in result.errors] == [LookupError]
     assert list(result.losses) == [run.iteration]
 

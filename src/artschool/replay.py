@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -83,7 +84,7 @@ class Replay:
 
     def lines(self) -> Generator[str]:
         """What to print."""
-        for iteration, losses in self.losses.items():
+        for iteration, losses in filter(itemgetter(1), self.losses.items()):  # An error may come before the first loss.
             yield f"iteration {iteration}: " + ", ".join(f"{name} {value:.4g}" for name, value in losses.items())
         yield from (f"raised: {type(error).__name__}: {error}" for error in self.errors)
         yield from self.skipped
@@ -111,7 +112,8 @@ def replay(path: Path, report: Report = lambda line: None) -> Replay:
     if folder is None:
         raise ConfigError(f"{path}: has no incident (expected a folder with {FILE}, or a run folder with incidents)")
     incident = _read(folder / FILE)
-    report(f"{folder}: {incident['kind']} in iteration {incident['iteration']}: {incident['error']}")
+    first_line = incident["error"].partition("\n")[0]
+    report(f"{folder}: {incident['kind']} in iteration {incident['iteration']}: {first_line}")
     with TemporaryDirectory(prefix="artschool-replay-") as temporary, ranks.single_process():
         run = build(_config(incident, folder, report), Path(temporary), note=report)
         run.remember_built()

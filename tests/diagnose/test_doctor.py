@@ -80,10 +80,11 @@ def test_each_damaged_checkpoint_is_named_with_the_reason(folder: Path) -> None:
     weights.write_bytes(data)
     first = problems(folder, "checkpoint")
     assert len(first) == 1 and f"{weights}: damaged: its SHA-256 differs" in first[0]
+    assert first[0].endswith(f"Fix: none is needed: a resume takes {folder / 'checkpoints/00000002'}")
     assert found(folder, "checkpoint")[-1].text == "intact and finite: 00000002"
     manifest.unlink()
     second = problems(folder, "checkpoint")
-    assert f"{manifest}: missing" in second[0]
+    assert second[0] == f"{manifest}: missing. Fix: restore it from a copy"
     assert second[-1].startswith("none is sound. Fix: train again in another folder")
 
 

@@ -134,6 +134,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt) as error:
         run.train()
     assert type(error.value) is KeyboardInterrupt
+    assert str(error.value).startswith("Ctrl-C twice: stopped without a save. To resume")
     assert run.store.numbers() == [2]
     assert load(tmp_path, *LONG, "checkpoint.every=2", "evaluate={}").iteration == 2
 
@@ -142,11 +143,55 @@ def test_a_signal_while_the_run_is_built_ends_it_at_once(tmp_path: Path) -> None
     mark = tmp_path / "mark"
     send_when(mark.exists, signal.SIGUSR1)
     start = time.monotonic()
-    with pytest.raises(Interrupted, match=r"^SIGUSR1: stopped; nothing was trained since") as error, interrupting():
+    with pytest.raises(Interrupted, match=r"^SIGUSR1: stopped; no training is lost$") as error, interrupting():
         load(tmp_path, PLUGINS, f"networks.gen={{type: ending_generator, mark: {mark}, build: 60}}")
     assert error.value.exit_code == 143
     assert time.monotonic() - start < 40  # The network takes a minute to build.
     assert not (tmp_path / "run").exists()
+
+
+class Swallows:
+    """What its finalizer raises is printed and lost, as in an import, a hook of a fork or a callback of C."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGHUP)
+
+
+SWALLOWED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@SWALLOWED
+def test_a_signal_that_a_finalizer_swallows_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "REMINDER_S", 0.1)
+    start = time.monotonic()
+    with pytest.raises(Interrupted, match=r"^SIGHUP: stopped"), interrupting():
+        Swallows()
+        time.sleep(30)
+    assert time.monotonic() - start < 25
+
+
+@SWALLOWED
+def test_a_signal_that_is_swallowed_before_the_training_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "REMINDER_S", 600.0)
+    with pytest.raises(Stopped, match="SIGHUP: stopped after iteration 1; a checkpoint is saved"), interrupting():
+        run = load(tmp_path, *LONG, "evaluate={}")
+        Swallows()
+        run.train()
+    assert run.store.numbers() == [1]
+
+
+def test_a_signal_that_breaks_an_import_is_no_fault_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "part.py").write_text(
+        "import os, signal\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "except KeyboardInterrupt as error:\n    raise ImportError from error\n"
+    )
+    plugins = f"plugins=[{tmp_path / 'part.py'}]"
+    with pytest.raises(Interrupted, match=r"^SIGTERM: stopped; no training is lost$") as error, interrupting():
+        load(tmp_path, plugins)
+    assert error.value.exit_code == 143
 
 
 @pytest.mark.slow
@@ -166,7 +211,7 @@ def test_a_signal_in_the_trace_ends_its_process_too(tmp_path: Path) -> None:
     output, _ = process.communicate(timeout=10)
     assert (process.returncode, output.splitlines()[-1]) == (
         143,
-        "SIGTERM: stopped; nothing was trained since the last checkpoint",
+        "SIGTERM: stopped; no training is lost",
     )
     assert not start_of(int(child))
 

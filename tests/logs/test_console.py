@@ -38,6 +38,7 @@ def test_the_plan_and_the_end_say_names_sizes_and_folders(tmp_path: Path, termin
     text = said(tmp_path, terminal=terminal)
     for name in ("gen", "critic", "held_out", "40", "1,116", "313", "0.9", "fp32", "cpu", str(tmp_path / "run")):
         assert name in text
+    assert "1,116 parameters, trained, averaged" in text
     end = text[text.rindex("held_out/psnr 12.5") :]
     assert end.startswith("held_out/psnr 12.5\nbest 12.5 after 2 iterations: checkpoints/00000002\n")
     assert str(tmp_path / "run") in end

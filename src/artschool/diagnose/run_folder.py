@@ -63,12 +63,13 @@ class RunFolder:
     def checkpoints(self) -> Iterator[Finding]:
         """Which checkpoints are intact and finite, and what is wrong with the others."""
         sound: list[str] = []
+        damaged: list[str] = []
         for path in _checkpoints(self.folder):
             try:
                 CheckpointStore.verify_path(path)
                 loaded = CheckpointStore.load_path(path, mapped=True, is_verified=True)
             except CheckpointError as error:
-                yield Finding("checkpoint", str(error), "none is needed: a resume takes an older checkpoint")
+                damaged.append(str(error))
                 continue
             self.newest, self.state = path, loaded.state
             bad = [f"{file}: {name}" for file, named in loaded.tensors.items() for name in _unsound(named)]
@@ -77,6 +78,8 @@ class RunFolder:
                 yield Finding("checkpoint", f"{path}: {bad[0]} and {len(bad) - 1} more contain NaN or infinity", fix)
             else:
                 sound.append(path.name)
+        taken = f"none is needed: a resume takes {self.newest}" if self.newest else "restore it from a copy"
+        yield from (Finding("checkpoint", text, taken) for text in damaged)
         if sound:
             yield Finding("checkpoint", f"intact and finite: {', '.join(sound)}")
         elif _checkpoints(self.folder):

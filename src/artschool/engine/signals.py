@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ ENDING = (
 """The signals that end a run: Ctrl-C, and those of batch systems, terminals and limits."""
 PATIENCE_S = 5.0
 """Seconds for which a wait for data continues after a signal."""
+REMINDER_S = 1.0
+"""Seconds between two attempts to end a process that is to end at once."""
+_TWICE = "Ctrl-C twice: stopped without a save. To resume from the newest checkpoint, run the same command again"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -37,7 +41,7 @@ class Interrupted(KeyboardInterrupt):
     """
 
     def __init__(self, number: int, *, is_agreed: bool = False) -> None:
-        super().__init__(f"{name_of(number)}: stopped; nothing was trained since the last checkpoint")
+        super().__init__(f"{name_of(number)}: stopped; no training is lost")
         self.number = number
         self.is_agreed = is_agreed
 
@@ -67,8 +71,8 @@ class _Handler:
         is_over: Whether an error ends the command, which a signal must not hide. Then only Ctrl-C is heard.
     """
 
-    def __init__(self, *, is_patient: bool) -> None:
-        self.number = 0
+    def __init__(self, *, is_patient: bool, number: int = 0) -> None:
+        self.number = number
         self.is_patient = is_patient
         self.is_waiting = False
         self.is_over = False
@@ -76,17 +80,25 @@ class _Handler:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal. A second Ctrl-C raises KeyboardInterrupt at once; other repetitions change nothing."""
         if number == signal.SIGINT and (self.is_over or self.number == signal.SIGINT):
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt(_TWICE)
         if self.number or self.is_over:
             return
         self.number = number
+        self.start_reminders()
         if not self.is_patient:
             raise Interrupted(number)
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S, 1)
+
+    def start_reminders(self) -> None:
+        """Call `remind` until the process ends."""
+        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S if self.is_patient else REMINDER_S, REMINDER_S)
 
     def remind(self, number: int, frame: FrameType | None) -> None:
-        """End a wait for data that has lasted too long after a signal."""
-        if self.is_waiting and self.number:
+        """End a wait for data that has lasted too long after a signal, or what has swallowed Interrupted.
+
+        Finalizers, hooks of a fork and imports swallow exceptions. One that is being handled is on its way out.
+        """
+        may_raise = self.is_waiting if self.is_patient else sys.exc_info()[0] is None
+        if self.number and may_raise and not self.is_over:
             raise Interrupted(self.number)
 
 
@@ -96,23 +108,23 @@ _handler = _Handler(is_patient=True)
 
 @contextmanager
 def interrupting() -> Iterator[None]:
-    """Raise Interrupted when a signal arrives."""
-    with _handled_by(_Handler(is_patient=False)):
-        yield
+    """Raise Interrupted when a signal arrives. An error that this causes, such as in an import, becomes Interrupted."""
+    handler = _Handler(is_patient=False)
+    with _handled_by(handler):
+        try:
+            yield
+        except Exception as error:
+            if handler.number:
+                raise Interrupted(handler.number) from error
+            raise
 
 
 @contextmanager
 def noting() -> Iterator[None]:
-    """Note the signals, for `until_signal`."""
-    handler = _Handler(is_patient=True)
-    with _handled_by(handler):
-        original = _set(signal.SIGALRM, handler.remind)
-        try:
-            yield
-        finally:
-            if original is not None:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-                signal.signal(signal.SIGALRM, original)
+    """Note the signals, for `until_signal`. One that `interrupting` has heard in vain is noted too."""
+    number, _handler.number = _handler.number, 0
+    with _handled_by(_Handler(is_patient=True, number=number)):
+        yield
 
 
 def ignore_others() -> None:
@@ -129,7 +141,11 @@ def _handled_by(handler: _Handler) -> Iterator[None]:
     before, _handler = _handler, handler
     # A program that is to outlive its terminal is started with SIGHUP ignored, as by nohup.
     numbers = [n for n in ENDING if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
-    original = {number: found for number in numbers if (found := _set(number, handler)) is not None}
+    functions: dict[signal.Signals, Callable[[int, FrameType | None], None]] = dict.fromkeys(numbers, handler)
+    functions[signal.SIGALRM] = handler.remind
+    original = {number: found for number, new in functions.items() if (found := _set(number, new)) is not None}
+    if original and handler.number:
+        handler.start_reminders()
     try:
         yield
     except BaseException:
@@ -137,6 +153,8 @@ def _handled_by(handler: _Handler) -> Iterator[None]:
         raise
     finally:
         _handler = before
+        if original:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         for number, function in original.items():
             signal.signal(number, function)
 

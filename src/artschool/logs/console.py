@@ -118,12 +118,13 @@ def _pairs(values: Mapping[str, float]) -> list[str]:
 def print_plan(console: Console, run: RunState) -> None:
     """Print the parts of a run and its folder."""
     lines: list[tuple[str, str, str]] = []
-    trained = {name for step in run.steps for name in step.networks if step.update}
+    # Not those that require gradients, since all are frozen between two steps.
+    trained = {parameter for step in run.steps if step.update for parameter in step.update.parameters}
     averages = run.sections.ema.averages.values() if run.sections.ema is not None else ()
     for name, network in run.networks.items():
         size = sum(parameter.numel() for parameter in network.parameters())
-        part = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-        how = "frozen" if name not in trained else "trained" if part == size else f"{part:,} of them trained"
+        part = sum(parameter.numel() for parameter in network.parameters() if parameter in trained)
+        how = "frozen" if not part else "trained" if part == size else f"{part:,} of them trained"
         average = "".join(f", {average.summary}" for average in averages if average.of == name)
         kind = type(network).__name__.removeprefix("FSDP")  # torch gives a sharded network a class of its own.
         lines.append(("network", name, f"{kind}, {size:,} parameters, {how}{average}"))
