@@ -78,13 +78,15 @@ def test_weights_run_no_code_even_where_torch_is_told_to(
     assert not (tmp_path / "marker").exists()
 
 
-def test_a_type_is_never_imported() -> None:
+@pytest.mark.parametrize("number", [300, pytest.param(10_000, marks=pytest.mark.soak)])
+def test_a_type_is_never_imported(number: int) -> None:
+    """10,000 names in `make soak`, since each is compared with those of all losses."""
     draw, words = (
         random.Random(0),
         ["os.system", "builtins.eval", "logging.os.system", "antigravity", "this", "__import__"],
     )
     alphabet = string.printable + "ä\u2028"
-    names = [*words, *("".join(draw.choices(alphabet, k=draw.randint(1, 30))) for _ in range(10_000))]
+    names = [*words, *("".join(draw.choices(alphabet, k=draw.randint(1, 30))) for _ in range(number))]
     tree = read_text(SOUND, "x.yml").plain()
     losses = tree["steps"]["gen"]["losses"]
     losses.clear()

@@ -248,6 +248,8 @@ def _choose(run: Run, resume: str, report: Report, *, is_old: bool) -> Path | No
                 f"{run.folder}: no checkpoint is intact. Nothing was changed. "
                 "Fix: restore one from a copy, or start a new run in another folder with --run-dir"
             )
+        if number is None and (run.folder / RUN_FILE).exists():
+            report(f"{run.folder}: has no checkpoint of the run that began in it: training starts at iteration 0")
         return None if number is None else run.store.path(number)
     path = Path(resume)
     number = CheckpointStore.verify_path(path).iteration

@@ -37,7 +37,9 @@ def odd(tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("overrides", "code"), [((), 0), (("data.train.fail_at=3",), 3)])
+@pytest.mark.parametrize(
+    ("overrides", "code"), [((), 0), pytest.param(("data.train.fail_at=3",), 3, marks=pytest.mark.soak)]
+)
 def test_a_full_disk_under_the_output_changes_no_exit_code(odd: Path, overrides: tuple[str, ...], code: int) -> None:
     """Over five seconds: the command imports torch."""
     with Path("/dev/full").open("wb") as full:
@@ -45,7 +47,7 @@ def test_a_full_disk_under_the_output_changes_no_exit_code(odd: Path, overrides:
     assert code or CheckpointStore(odd / "-rün 1" / "checkpoints").numbers()[-1] == 20
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_terminal_that_is_gone_stops_nothing(odd: Path) -> None:
     """Over five seconds: the command imports torch."""
     terminal, end = os.openpty()

@@ -215,7 +215,7 @@ def remembering(x: Tensor) -> Tensor:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_the_command_trains_in_processes_of_their_own_and_ends_with_6(tmp_path: Path) -> None:
     """Over five seconds: four processes import torch."""
     (tmp_path / "own.py").write_text(PLUGIN)

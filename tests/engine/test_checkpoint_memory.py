@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.engine.forked import ROOT
 
 
@@ -23,6 +25,7 @@ def peaks(folder: Path) -> list[int]:
     return found
 
 
+@pytest.mark.soak
 def test_a_save_and_a_resume_need_no_memory_beyond_training(tmp_path: Path) -> None:
     """Less than 5 % of the state, of which most tensors are not contiguous, in the memory that the system counts."""
     trained = peaks(tmp_path)

@@ -32,7 +32,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether the memory of the device or of the CPU did not suffice."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    is_text = isinstance(error, RuntimeError) and _TEXTS.search(str(error)) is not None
+    is_text = isinstance(error, RuntimeError | ResourceError) and _TEXTS.search(str(error)) is not None
     return is_text or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
@@ -49,7 +49,7 @@ def explained(step: str, iteration: int, batches: MicroBatches, *, is_split: boo
     try:
         yield
     except Exception as error:
-        if not is_out_of_memory(error):
+        if isinstance(error, ResourceError) or not is_out_of_memory(error):
             raise
         smaller = (
             f"`train.on_out_of_memory: split`, `train.accumulate: {2 * batches.limit}`, a smaller `batch_size`, "
