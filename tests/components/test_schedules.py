@@ -101,6 +101,12 @@ def test_a_cosine_goes_from_one_value_to_another_and_stays() -> None:
     assert found == pytest.approx([0.04, 0.22, 0.4, 0.4])
 
 
+def test_a_part_of_a_cosine_falls_and_stays() -> None:
+    found = [schedules.partial_cosine(2.0, iteration, iterations=4) for iteration in (0, 2, 4, 9)]
+    end = 2 * math.cos(7 * math.pi / 16)
+    assert found == pytest.approx([2.0, 2 * math.cos(7 * math.pi / 32), end, end])
+
+
 def test_a_ramp_rises_to_its_rate() -> None:
     assert [schedules.ramp(0.9, n) for n in (0, 8, 80, 1000)] == pytest.approx([0.1, 0.5, 0.9, 0.9])
     assert [schedules.ramp(0.9, n, numerator=0, denominator=1) for n in (0, 1, 3)] == pytest.approx([0.0, 0.5, 0.75])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from tests.famous.compare import Batches, check_against
 
 
 def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[Mapping[str, Tensor]]:
-    """Algorithm 1, with all points in one pass, as the authors' code; section 2.4: Nesterov, decay and an average."""
+    """Algorithm 1, with all points in one pass, as the authors' code; section 2.4: Nesterov, rate, average."""
     net, average = networks["net"], networks["net.ema"]
     optimizer = torch.optim.SGD(net.parameters(), lr=0.3, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    for batch in batches:
+    for step, batch in enumerate(batches):
+        optimizer.param_groups[0]["lr"] = 0.3 * math.cos(7 * math.pi * step / (16 * 20))
         x, u = batch["x"], batch["unlabelled.x"]
         weak, weak_u, strong_u = (v + s * torch.randn_like(v) for v, s in ((x, 0.05), (u, 0.05), (u, 0.4)))
         p, q, strong = net(torch.cat([weak, weak_u, strong_u])).split([len(x), len(u), len(u)])

@@ -144,6 +144,21 @@ def half_cosine(rate: float, iteration: int, *, iterations: Interval, start: flo
 
 
 @schedules.register
+def partial_cosine(rate: float, iteration: int, *, iterations: Interval, fraction: Fraction = 7 / 16) -> float:
+    """Fall as `cos(pi * fraction * n / iterations)` in iteration n, then stay.
+
+    Args:
+        rate: Base learning rate.
+        iteration: Iteration within the phase, counted from 0.
+        iterations: Number of iterations until the rate stays, 1 or more.
+        fraction: Part of half a period that is passed, 0 to 1. With 0.5, the rate falls to 0; above, it is negative.
+
+    Source: Sohn et al. 2020, arXiv:2001.07685, section 2.4.
+    """
+    return rate * math.cos(math.pi * fraction * min(iteration / iterations, 1.0))
+
+
+@schedules.register
 def ramp(rate: float, iteration: int, *, numerator: NotNegative = 1.0, denominator: Positive = 10.0) -> float:
     """Rise as `(numerator + n) / (denominator + n)` in iteration n, up to the base rate. For decays of averages.
 
