@@ -110,6 +110,8 @@ def test_a_part_of_a_cosine_falls_and_stays() -> None:
 def test_a_ramp_rises_to_its_rate() -> None:
     assert [schedules.ramp(0.9, n) for n in (0, 8, 80, 1000)] == pytest.approx([0.1, 0.5, 0.9, 0.9])
     assert [schedules.ramp(0.9, n, numerator=0, denominator=1) for n in (0, 1, 3)] == pytest.approx([0.0, 0.5, 0.75])
+    every_third = [schedules.ramp(0.9, 3 * n, numerator=3, denominator=30) for n in (0, 8, 80)]
+    assert every_third == pytest.approx([0.1, 0.5, 0.9])
 
 
 def test_a_sigmoid_is_the_factor_of_domain_adversarial_training() -> None:

@@ -138,6 +138,8 @@ def test_the_command_exports_adapters_and_merged_weights(tmp_path: Path) -> None
     assert torch.equal(tensors["base_model.model.4.lora_B.weight"], average["4.lora_B.default.weight"])
     assert json.loads((tmp_path / "out/adapter_config.json").read_text())["lora_alpha"] == 6
     assert artschool(*command, "--merged", "-o", str(tmp_path / "out"))[0] == 0
+    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").glob("*.safetensors")}
+    assert modes == {(tmp_path / "toy.yml").stat().st_mode & 0o777}
     merged = load_file(tmp_path / "out/gen.ema.safetensors")
     plain = run_generator().eval()
     plain.load_state_dict(merged)

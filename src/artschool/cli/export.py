@@ -9,12 +9,13 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from artschool.engine.adapters import export_adapters, has_adapters, merge_adapters
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, allowed
 from artschool.start import load_trained
+from artschool.storage.durable import write_file
 
 
 def export_command(
@@ -47,5 +48,5 @@ def _export(run: Run, name: str, output: Path, *, merged: bool) -> list[Path]:
         merge_adapters(module)
     output.mkdir(parents=True, exist_ok=True)
     file = output / f"{name}.safetensors"
-    save_file({key: value.contiguous().cpu() for key, value in module.state_dict().items()}, file)
+    write_file(file, save({key: value.contiguous().cpu() for key, value in module.state_dict().items()}))
     return [file]

@@ -162,7 +162,8 @@ def partial_cosine(rate: float, iteration: int, *, iterations: Interval, fractio
 def ramp(rate: float, iteration: int, *, numerator: NotNegative = 1.0, denominator: Positive = 10.0) -> float:
     """Rise as `(numerator + n) / (denominator + n)` in iteration n, up to the base rate. For decays of averages.
 
-    The defaults give the warm-up of TensorFlow; 0 and 1 that of Mean Teacher, the mean of all weights so far.
+    The defaults give the warm-up of TensorFlow; 0 and 1 that of Mean Teacher, the mean of all weights so far. For a
+    network that is updated every k iterations, multiply both by k: then n counts its updates.
 
     Args:
         rate: Base learning rate, or the largest decay as `scale`.

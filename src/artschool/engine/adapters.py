@@ -11,13 +11,14 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from artschool import ranks
 from artschool.errors import ConfigError, ResourceError, allowed
 from artschool.registry.entries import AdaptersEntry
+from artschool.storage.durable import write_file
 
 LAYERS = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention)
 """The layers that peft adapts, besides `Conv1D` of transformers."""
@@ -84,7 +85,8 @@ def export_adapters(network: nn.Module, folder: Path) -> list[Path]:
     # diffusers reads the options in the header; without them, it takes the rank for alpha.
     header = {"format": "pt", "lora_adapter_metadata": json.dumps(options, default=_plain, sort_keys=True)}
     file = folder / "adapter_model.safetensors"
-    save_file({f"{_PREFIX}{name}": value.contiguous().cpu() for name, value in tensors.items()}, file, header)
+    content = save({f"{_PREFIX}{name}": value.contiguous().cpu() for name, value in tensors.items()}, header)
+    write_file(file, content)
     config.save_pretrained(str(folder))
     return [folder / "adapter_config.json", file]
 
