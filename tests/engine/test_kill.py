@@ -56,7 +56,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
         pytest.param("after_rename:5=kill", [5, 10], marks=pytest.mark.soak),
         # What the amended checkpoint replaces, of seven files.
         pytest.param("mid_rotate:3=kill", [5, 10], marks=pytest.mark.soak),
-        ("mid_rotate:10=kill", [10, 15]),
+        pytest.param("mid_rotate:10=kill", [10, 15], marks=pytest.mark.soak),
     ],
 )
 def test_a_kill_in_a_save_costs_nothing(tmp_path: Path, uninterrupted: Checkpoint, fault: str, left: list[int]) -> None:

@@ -104,7 +104,7 @@ def test_terminating_two_ranks_saves_one_iteration(tmp_path: Path) -> None:
     assert f"stopped after iteration {numbers[0]}; a checkpoint is saved" in output
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_two_ranks_evaluate_to_the_numbers_of_the_training(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch."""
     distances = [

@@ -68,7 +68,10 @@ FOLDERS = os.pathsep.join(str(path) for path in (Path(__file__).parents[2], Path
     "overrides",
     [
         ("steps.gen.losses.spoil={type: shard_spoil, in: sr, at: 3, weight: 1.0}", "train.precision=fp16"),
-        ("steps.gen.optimizer={type: lamb, lr: 1e-3, no_decay: [bias, norm]}", "steps.critic.after=0"),
+        pytest.param(
+            ("steps.gen.optimizer={type: lamb, lr: 1e-3, no_decay: [bias, norm]}", "steps.critic.after=0"),
+            marks=pytest.mark.soak,
+        ),
     ],
     ids=["adamw and sgd", "lamb"],
 )

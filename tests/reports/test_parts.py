@@ -241,7 +241,11 @@ def test_an_evaluation_weights_batches_by_their_places() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("options", [CERTAIN, (*LOUD, "train.accumulate=2")], ids=["determined", "in parts"])
+@pytest.mark.parametrize(
+    "options",
+    [CERTAIN, pytest.param((*LOUD, "train.accumulate=2"), marks=pytest.mark.soak)],
+    ids=["determined", "in parts"],
+)
 def test_two_processes_give_the_step_of_one(options: tuple[str, ...], tmp_path: Path) -> None:
     """Over five seconds: three processes import torch."""
     whole = train("whole", *options[:2])

@@ -7,6 +7,7 @@ what it has sent before arrives. Workers take turns, batch by batch.
 from __future__ import annotations
 
 import atexit
+import errno
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -173,7 +174,7 @@ class Workers(Generic[Batch]):
         return DataError(f"{self.name}: {problem} (it was loading {worker.samples}). Fix: {fix}")
 
     def _lost(self, worker: Worker, error: Exception) -> ArtschoolError:
-        if isinstance(error, RuntimeError):
+        if isinstance(error, RuntimeError) or getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
             fix = "raise the limit of open files (`ulimit -n`) or set fewer `workers`"
             return ResourceError(f"{self.name}: cannot receive the batch of {worker}: {error}. Fix: {fix}")
         problem = f"worker {worker.number} died (it was loading {worker.samples}): {worker.fate}"
