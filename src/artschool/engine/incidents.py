@@ -7,7 +7,6 @@ import platform
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +23,7 @@ from artschool.engine.run_state import RunState
 from artschool.engine.streams import Part
 from artschool.errors import ArtschoolError, Stopped
 from artschool.storage import checkpoint_files, durable
+from artschool.storage.checkpoint_store import versions
 from artschool.wording.hidden import without_environment, without_hidden
 
 Kind = Literal["nan", "spike", "memory", "hang", "error"]
@@ -129,13 +129,10 @@ def _write(
     given = {
         name: stream.given - (behind if name in run.streams.fed else 0) for name, stream in run.streams.by_name.items()
     }
-    values = (
-        {name: part.values for name, part in batch.items()}
-        if batch is not None
-        else {}
-        if kind == "hang"
-        else _read_again(run, given)
-    )
+    if batch is not None:
+        values = {name: part.values for name, part in batch.items()}
+    else:
+        values = {} if kind == "hang" else _read_again(run, given)
     tensors = _tensors(values)
     size = sum(tensor.nbytes for tensor in tensors.values())
     if 0 < size <= MOST_BATCH_BYTES:
@@ -145,36 +142,41 @@ def _write(
         "iteration": span.start,
         "last_iteration": span.stop - 1,
         "step": step,
-        "error": without_environment(str(error)),
-        "class": type(error).__name__ if isinstance(error, BaseException) else "",
-        "traceback": [*map(without_environment, traceback.format_exception(error))]
-        if isinstance(error, BaseException)
-        else [],
+        **_of_error(error),
         "numbers": {name: _json(value) for name, value in _numbers(run).items()},
         "samples": {name: _samples(run, name, given[name], values.get(name, {})) for name in run.streams.fed},
         "bad_values": [*bad_values(values)],
         "batch_bytes": size,
         "shapes": {name: list(tensor.shape) for name, tensor in tensors.items()},
-        "seed": run.sections.seed,
-        "shift": run.data_offset,
         "streams": given,
-        "rollbacks": run.rollbacks,
-        "rank": ranks.rank(),
-        "world_size": ranks.world_size(),
+        **_of_run(run),
         "checkpoint": _link_checkpoint(run, folder, span.start),
-        "config": str(run.config_file) if run.config_file is not None else None,
-        "overrides": list(run.overrides),
-        "device": str(run.device),
-        "device_name": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else platform.processor(),
-        "versions": {
-            "artschool": version("artschool"),
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-        },
     }
     for name, text in run.config_texts.items():
         durable.write_bytes(folder / name, text.encode())
     durable.write_bytes(folder / FILE, without_hidden(json.dumps(record, indent=1)).encode())
+
+
+def _of_error(error: BaseException | str) -> dict[str, Any]:
+    if isinstance(error, str):
+        return {"error": without_environment(error), "class": "", "traceback": []}
+    lines = [*map(without_environment, traceback.format_exception(error))]
+    return {"error": without_environment(str(error)), "class": type(error).__name__, "traceback": lines}
+
+
+def _of_run(run: RunState) -> dict[str, Any]:
+    return {
+        "seed": run.sections.seed,
+        "shift": run.data_offset,
+        "rollbacks": run.rollbacks,
+        "rank": ranks.rank(),
+        "world_size": ranks.world_size(),
+        "config": str(run.config_file) if run.config_file is not None else None,
+        "overrides": list(run.overrides),
+        "device": str(run.device),
+        "device_name": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else platform.processor(),
+        "versions": versions(),
+    }
 
 
 def _read_again(run: RunState, given: Mapping[str, int]) -> dict[str, Mapping[str, Any]]:
