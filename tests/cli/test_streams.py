@@ -36,7 +36,7 @@ def odd(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("overrides", "code"), [((), 0), pytest.param(("data.train.fail_at=3",), 3, marks=pytest.mark.soak)]
 )

@@ -76,7 +76,7 @@ def library(folder: Path) -> Path:
     """The compiled library. Without a compiler, the test is skipped."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
-        pytest.skip("no C compiler")
+        pytest.skip("needs a C compiler: apt-get install gcc")
     source, target = folder / "refusing.c", folder / "refusing.so"
     source.write_text(SOURCE)
     subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-w", "-o", target, source, "-ldl"], check=True)

@@ -194,7 +194,7 @@ def test_a_signal_that_breaks_an_import_is_no_fault_of_the_file(tmp_path: Path) 
     assert error.value.exit_code == 143
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_signal_in_the_trace_ends_its_process_too(tmp_path: Path) -> None:
     """Over five seconds: a process imports torch."""
     mark = tmp_path / "mark"

@@ -79,7 +79,7 @@ def test_what_no_exception_ends_is_ended_by_the_watchdog(tmp_path: Path, capfd: 
     assert "training has waited 2 seconds for sample 18 of" in capfd.readouterr().err
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_an_iteration_may_take_longer_and_many_short_waits_are_no_long_one(tmp_path: Path) -> None:
     """Over five seconds: an iteration of two and a half, then as many of short waits."""
     options = ("data.train.seconds=0.06", "train.iterations=5", "train.hang_timeout=1")

@@ -254,7 +254,7 @@ def test_two_processes_give_the_step_of_one(options: tuple[str, ...], tmp_path: 
     assert_same(whole, of_run(tmp_path / "run"))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_losses_that_processes_share_are_reported(tmp_path: Path) -> None:
     """Over five seconds: three processes import torch."""
     loss = "steps.tag.losses.ce={type: undeclared, in: [logits, onehot, mask], weight: 1.0}"
