@@ -46,16 +46,27 @@ def test_a_network_of_the_user_s_needs_a_plugin() -> None:
     ]
 
 
-def test_rrdb_has_our_names() -> None:
+def test_rrdb_is_the_reference_s_variant() -> None:
     converted, notes = convert(
-        "networks:\n  net: {which_model_G: RRDBNet, in_nc: 3, out_nc: 3, nf: 8, nb: 2, scale: 4}"
+        "networks:\n  net: {which_model_G: RRDBNet, in_nc: 3, out_nc: 3, nf: 8, nb: 2, gc: 4, scale: 1,\n"
+        "    additive_mode: additive_enforced, output_mode: hq+features, initial_stride: 1}"
     )
     assert converted == {
-        "net": {"type": "rrdb", "in_channels": 3, "out_channels": 3, "width": 8, "blocks": 2, "scale": 4}
+        "net": {
+            "type": "rrdb",
+            "in_channels": 3,
+            "out_channels": 3,
+            "width": 8,
+            "blocks": 2,
+            "growth": 4,
+            "scale": 2,
+            "skip": "bilinear_means",
+            "output": "image_and_features",
+            "first_stride": 1,
+            "variant": "dl_art_school",
+        }
     }
-    assert told(notes.warnings) == [
-        "2:9: networks.net.type: its parameters have other names, so weights of the reference cannot be loaded"
-    ]
+    assert not notes.warnings and not notes.faults
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -72,7 +72,8 @@ def load_weights(
     removed from them. Without `prefix`, a prefix that holds a whole network is found if exactly one fits.
 
     Args:
-        network: Names that match a pattern of its attribute `unused_weights` are ignored.
+        network: Names that match a pattern of its attribute `unused_weights` are ignored. Its attribute
+            `other_weight_names` has the names of its tensors by the names that other projects give to them.
         source: A file: `.safetensors`, `.pt`, `.pth` or `.ckpt`, or the index of a `.safetensors` file in parts, of
             which only tensors are read. Or another network.
         prefix: Load only names that start with it, and remove it from them.
@@ -106,7 +107,8 @@ class _Target:
         state = {name: value for name, value in network.state_dict().items() if isinstance(value, Tensor)}
         self.own = {name: value for name, value in state.items() if not patterns.skips(name)}
         self.skipped = sorted(state.keys() - self.own.keys())
-        self.sought = {other for name in self.own for other in patterns.names_in_file(name)}
+        self._aliases: Mapping[str, str] = getattr(network, "other_weight_names", {})
+        self.sought = {other for name in self.own for other in patterns.names_in_file(name)} | self._aliases.keys()
         self._unused = tuple(getattr(network, "unused_weights", ()))
 
     def used(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -118,10 +120,14 @@ class _Target:
         used = {n: value for n, value in tensors.items() if not any(fnmatchcase(n, p) for p in self._unused)}
         renamed: dict[str, str] = {}
         for name in used:
-            new = self.patterns.renamed(name)
+            new = self._renamed(name)
             if renamed.setdefault(new, name) != name:
                 raise CheckpointError(f"rename: {renamed[new]!r} and {name!r} both become {new!r}")
         return {new: used[name] for new, name in renamed.items() if not self.patterns.skips(new)}
+
+    def _renamed(self, name: str) -> str:
+        renamed = self.patterns.renamed(name)
+        return self._aliases.get(renamed, renamed)
 
     def report(self, tensors: Mapping[str, Tensor], removed: tuple[str, ...] = ()) -> LoadReport:
         """Compare names."""
@@ -132,7 +138,7 @@ class _Target:
             sorted(found - self.own.keys()),
             removed,
             self.skipped,
-            {name: new for name in sorted(tensors) if (new := self.patterns.renamed(name)) != name and new in self.own},
+            {name: new for name in sorted(tensors) if (new := self._renamed(name)) != name and new in self.own},
         )
 
     def has_same_names(self, tensors: Mapping[str, Tensor]) -> bool:

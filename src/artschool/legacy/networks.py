@@ -40,17 +40,21 @@ NETWORKS: dict[str, ConversionRule] = {
             "out_nc": "out_channels",
             "nf": "width",
             "nb": "blocks",
+            "gc": "growth",
             "scale": "scale",
+            "additive_mode": "skip",
+            "output_mode": "output",
+            "initial_stride": "first_stride",
         },
-        changed={"type": "its parameters have other names, so weights of the reference cannot be loaded"},
-        values={"trainable": {True: False, False: True}},
-    ),
-    "discriminator_vgg_128": replace(
-        _VGG_CRITIC,
-        changed={
-            "type": "uses group normalization, as the reference's last version; for its first, write `norm: batch`"
+        constants={"variant": "dl_art_school"},
+        values={
+            "trainable": {True: False, False: True},
+            "scale": {1: 2, 2: 2, 3: 2, 4: 4, 8: 8},  # The first enlargement always took place.
+            "additive_mode": {"not": "none", "additive": "bilinear", "additive_enforced": "bilinear_means"},
+            "output_mode": {"hq_only": "image", "hq+features": "image_and_features", "features_only": "features"},
         },
     ),
+    "discriminator_vgg_128": replace(_VGG_CRITIC, constants={"norm": "batch"}),
     "discriminator_vgg_128_gn": _VGG_CRITIC,
     "discriminator_vgg_128_gn_checkpointed": _VGG_CRITIC,
 }
