@@ -1,4 +1,7 @@
-"""Compute golden cases with our engine and compare: `python tests/goldens.py FOLDER`. See goldens/README.md."""
+"""Compute golden cases with our engine and compare: `python tests/goldens.py FOLDER`. See goldens/README.md.
+
+A folder without `cases.json` holds trainings to resume; see `old_runs.py`.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +50,12 @@ from artschool.read.check import check_tree
 from artschool.registry import datasets, networks
 from artschool.steps.state import State
 
+# The folder of this file, also where it is run as a command.
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from tests.old_runs import OldRun, run_old
+
+GOLDENS = Path(__file__).parent / "goldens"
 DATA = {"train": {"mode": "golden_data", "batch_size": 1}}
 TOLERANCES = {"optimizer": 1e-5, "diffusion_loss": 1e-5}
 MEL_TOLERANCE = 1e-4
@@ -128,12 +138,12 @@ def _split(name: str, cases: Collection[str]) -> tuple[str, str]:
     return "/".join(parts[start:end]), "/".join(parts[:start] + parts[end:])
 
 
-def _toys(file: Path) -> Mapping[str, Callable[[], nn.Module]]:
+def _toys(file: Path) -> dict[str, Callable[[], nn.Module]]:
     spec = importlib.util.spec_from_file_location(f"golden_toys_{abs(hash(file))}", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    toys: Mapping[str, Callable[[], nn.Module]] = module.TOYS
+    toys: dict[str, Callable[[], nn.Module]] = getattr(module, "TOYS", None) or module.MORE
     return toys
 
 
@@ -413,18 +423,34 @@ KINDS: dict[str, Callable[[Case], Problems]] = {
 }
 
 
+def load_old_runs(folder: Path) -> dict[str, OldRun]:
+    """The trainings of a folder by name; their networks and data become components."""
+    load_builtins()
+    datasets.register("stored_batches", lambda: [{"unread": torch.zeros(1)}] * 8)
+    for name, toy in (_toys(GOLDENS / "toys.py") | _toys(folder / "networks.py")).items():
+        networks.register(name, _factory(toy))
+    return {file.parent.name: OldRun(file.parent) for file in sorted(folder.glob("*/expected.json"))}
+
+
+def comparisons(folder: Path) -> dict[str, Callable[[], list[str]]]:
+    """By the name of a case, what finds its differences."""
+    if (folder / "cases.json").exists():
+        return {case.name: partial(run_case, case) for case in load_cases(folder)}
+    return {name: partial(run_old, case) for name, case in load_old_runs(folder).items()}
+
+
 def main(folder: Path) -> int:
     """Run every case and print what is not as expected."""
     passed = failed = 0
-    for case in load_cases(folder):
+    for name, compare in comparisons(folder).items():
         try:
-            problems = run_case(case)
+            problems = compare()
         except UnsupportedError as error:
-            problems = [f"unsupported {case.name}: {error}"]
+            problems = [f"unsupported {name}: {error}"]
         except Exception as error:  # One broken case does not hide the others.
-            problems = [f"failed {case.name}: {type(error).__name__}: {error}"]
+            problems = [f"failed {name}: {type(error).__name__}: {error}"]
         else:
-            problems = [f"failed {case.name}: {problem}" for problem in problems]
+            problems = [f"failed {name}: {problem}" for problem in problems]
         passed, failed = passed + (not problems), failed + bool(problems)
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""

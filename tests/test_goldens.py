@@ -13,7 +13,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tests.goldens import Case, load_cases, main, run_case
+from tests.goldens import Case, load_cases, load_old_runs, main, run_case
+from tests.old_runs import OldRun, run_old
 
 FOLDER = Path(__file__).parent / "goldens"
 CASES = {case.name: case for case in load_cases(FOLDER)}
@@ -30,6 +31,30 @@ def test_networks_agree_with_the_reference() -> None:
     command = [sys.executable, str(FOLDER.with_suffix(".py")), str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.stdout == "8 passed, 0 failed\n", result.stderr
+
+
+RESUMED = load_old_runs(Path(__file__).parent / "goldens_resume")
+
+
+@pytest.mark.parametrize("name", sorted(RESUMED))
+def test_a_training_of_the_reference_goes_on_as_it_did(name: str) -> None:
+    assert run_old(RESUMED[name]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "problem"),
+    [
+        ("lamb", "slots/net.norm.bias/exp_avg", "slots/net.norm.bias/exp_avg: off by 1"),
+        ("lars", "corrected/final/net/out.bias", "final/net/out.bias: off by 1"),
+        ("gan_waiting", "corrected/ema/disc/a.bias", "ema/disc/a.bias: off by 1"),
+    ],
+)
+def test_a_number_that_went_on_otherwise_is_found(name: str, tensor: str, problem: str) -> None:
+    case = OldRun(RESUMED[name].folder)
+    stored = load_file(case.folder / "expected.safetensors")
+    assert tensor in stored
+    case.tensors[tensor.removeprefix("corrected/")].sub_(1.0)
+    assert run_old(case) == [problem]
 
 
 def with_tensor_off(name: str, tensor: str) -> Case:

@@ -133,11 +133,13 @@ def test_a_fault_of_a_base_stands_in_the_base(folder: Path) -> None:
     assert said_about((folder / "small.yml").read_text(), folder, name="small.yml") == (
         "gan.yml:7:42: networks.gen.block: unknown option\n"
         "    rrdb takes: activation_checkpointing, adapters, after, before, blocks, channels_last, compile, every, "
-        "frozen, growth, in_channels, out_channels, parallel, saved, scale, skip, weights, width, wrap. "
+        "first_stride, frozen, growth, in_channels, out_channels, output, parallel, saved, scale, skip, variant, "
+        "weights, width, wrap. "
         "Did you mean 'blocks'?\n"
         "small.yml:3:18: networks.gen.widht: unknown option\n"
         "    rrdb takes: activation_checkpointing, adapters, after, before, blocks, channels_last, compile, every, "
-        "frozen, growth, in_channels, out_channels, parallel, saved, scale, skip, weights, width, wrap. "
+        "first_stride, frozen, growth, in_channels, out_channels, output, parallel, saved, scale, skip, variant, "
+        "weights, width, wrap. "
         "Did you mean 'width'?\n"
         "small.yml:4:21: train.iterations: expected a whole number, got text 'x'"
     )

@@ -77,7 +77,7 @@ def test_the_allowed_words_of_an_option_are_known() -> None:
     assert fault.known == ("bf16", "fp16", "fp32")
     assert fault.expected == ("'fp32', 'bf16' or 'fp16'",)
     fault = fault_of("weight_decay: 0.0", "weight_decay: 0.0, no_decay: [biass]")
-    assert fault.known == ("bias", "embedding", "norm", "weight")
+    assert fault.known == ("bias", "embedding", "layer_bias", "norm", "weight")
 
 
 def test_the_text_alone_decides_whether_two_faults_are_equal() -> None:

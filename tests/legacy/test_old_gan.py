@@ -180,12 +180,8 @@ VGG = {"type": "vgg_critic", "width": 32, "in_channels": 3, "image_size": 96, "n
         (
             "discriminator_vgg_128",
             ", do_checkpointing: true",
-            VGG,
-            [
-                "1:2: net.type: uses group normalization, as the reference's last version; for its first, write "
-                "`norm: batch`",
-                "1:74: net.do_checkpointing: is dropped: it only saved memory",
-            ],
+            {**VGG, "norm": "batch"},
+            ["1:74: net.do_checkpointing: is dropped: it only saved memory"],
         ),
     ],
 )

@@ -13,7 +13,7 @@ from artschool.registry import optimizers
 from tests.legacy.old_text import node, silent, told
 
 load_builtins()
-NO_DECAY = ["bias", "norm", "embedding"]
+NO_DECAY = ["layer_bias", "norm", "embedding"]
 ONCE = "each parameter is updated once; the reference updated one inside d nested modules d times"
 
 

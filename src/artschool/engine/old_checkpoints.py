@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import nn
 
 from artschool import ranks
 from artschool.engine.checkpoint_state import Count
+from artschool.engine.old_optimizers import OldOptimizer, Slots, take_step
 from artschool.engine.optimizer_state import fitting, load
-from artschool.engine.optimizers import kinds_of
 from artschool.engine.pretrained_weights import load_weights
 from artschool.engine.resume_report import ResumeReport
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
 from artschool.storage.tensors import read_pickled
+from artschool.wording.counting import counted
 
 STATE_SUFFIX = ".state"
 
@@ -37,7 +36,7 @@ def restore_old(run: RunState, file: Path) -> list[str]:
         CheckpointError: A file is missing, contains code, or does not fit.
     """
     state, report = _read(file), ResumeReport()
-    step = state["iter"]
+    step = state.iter
     models = file.parent.parent / "models"
     trained = {name for part in run.steps for name in part.networks}
     for name, network in run.networks.items():
@@ -53,32 +52,21 @@ def restore_old(run: RunState, file: Path) -> list[str]:
         for part in run.steps
         if part.update is not None and part.update.owns_optimizer
     ]
-    if len(updates) != len(state["optimizers"]):
-        raise CheckpointError(
-            f"{file}: the number of optimizers does not fit the config file "
-            f"(expected {len(updates)}, got {len(state['optimizers'])})"
-        )
-    for (name, update, networks), saved in zip(updates, state["optimizers"], strict=True):
-        part = f"optimizer of steps.{name}"
-        problem = _load_optimizer(update, networks, saved, f"{file}: optimizer of step {name!r}")
+    saved = list(state.optimizers)
+    for name, update, networks in updates:
+        part, location = f"optimizer of steps.{name}", f"{file}: optimizer of step {name!r}"
+        if not saved:
+            raise CheckpointError(f"{location}: missing: the file has {counted(len(state.optimizers), 'optimizer')}")
+        problem = _load_optimizer(update, take_step(saved, networks, location))
         if problem:
             report.start(part, f"starts without state: {problem}")
         else:
             report.keep(part)
         update.scheduled.set_rates(step)
+    if saved:
+        raise CheckpointError(f"{file}: {counted(len(saved), 'optimizer')} more than the steps of the config file have")
     run.iteration = step + 1
     return report.lines()
-
-
-class _OldGroup(BaseModel):
-    model_config = ConfigDict(strict=True)
-    params: list[int]
-
-
-class _OldOptimizer(BaseModel):
-    model_config = ConfigDict(strict=True)
-    state: dict[int, dict[str, Any]]
-    param_groups: list[_OldGroup]
 
 
 class _OldState(BaseModel):
@@ -86,10 +74,10 @@ class _OldState(BaseModel):
 
     model_config = ConfigDict(strict=True)
     iter: Count
-    optimizers: list[_OldOptimizer]
+    optimizers: list[OldOptimizer]
 
 
-def _read(file: Path) -> Mapping[str, Any]:
+def _read(file: Path) -> _OldState:
     if not file.is_file():
         raise CheckpointError(f"{file}: checkpoint does not exist")
     try:
@@ -99,38 +87,20 @@ def _read(file: Path) -> Mapping[str, Any]:
     if not isinstance(state, Mapping) or not {"iter", "optimizers"} <= state.keys():
         raise CheckpointError(f"{file}: not a training state of DL-Art-School (expected 'iter' and 'optimizers')")
     try:
-        _OldState.model_validate(dict(state))
+        return _OldState.model_validate(dict(state))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         part = ".".join(map(str, first["loc"]))
         raise CheckpointError(f"{file}: {part}: {first['msg']}") from None
-    return state
 
 
-def _load_optimizer(update: Update, networks: Mapping[str, nn.Module], saved: Mapping[str, Any], location: str) -> str:
-    """Load one optimizer. DL-Art-School numbers parameters by network: weights, then others, both sorted by name.
+def _load_optimizer(update: Update, slots: Mapping[nn.Parameter, Slots]) -> str:
+    """Load what an optimizer keeps for each parameter.
 
     Returns:
-        Why its state is not used. Empty: it is.
+        Why it is not used. Empty: it is.
     """
-    order = [p for network in networks.values() for p in _in_old_order(network)]
-    numbers = [number for group in saved["param_groups"] for number in group["params"]]
-    if len(order) != len(numbers):
-        raise CheckpointError(f"{location}: wrong number of parameters (expected {len(order)}, got {len(numbers)})")
-    slots = dict(zip(order, (saved["state"].get(number, {}) for number in numbers), strict=True))
-    for parameter, values in slots.items():
-        for slot, value in values.items():
-            if isinstance(value, torch.Tensor) and value.dim() and value.shape != parameter.shape:
-                shapes = f"expected {tuple(parameter.shape)}, got {tuple(value.shape)}"
-                raise CheckpointError(f"{location}: wrong shape of {slot} ({shapes})")
-    moved = {parameter: slots[parameter] for parameter in update.scheduled.own_parameters}
-    used, _, problem = fitting(update, moved, has_moved=True)
+    used, _, problem = fitting(update, {p: slots[p] for p in update.scheduled.own_parameters}, has_moved=True)
     problem = next((text for text in ranks.gather(problem) if text), "")
     load(update, {} if problem else used, {})
     return problem
-
-
-def _in_old_order(network: nn.Module) -> list[nn.Parameter]:
-    kinds, parameters = kinds_of(network), dict(network.named_parameters())
-    names = sorted(parameters, key=lambda name: (kinds[name] != "weight", name))
-    return [parameters[name] for name in names]

@@ -70,7 +70,7 @@ def parameter_groups(
             if not parameter.requires_grad or parameter in seen:
                 continue
             seen.add(parameter)
-            exempt = kinds[name] in no_decay
+            exempt = _is_of_kind(no_decay, kinds[name], name)
             full_name = f"{network_name}.{name}"
             mark = getattr(parameter, "PARAM_GROUP", None)
             index = next((i for i, group in enumerate(groups) if _matches(group, full_name, kinds[name], mark)), -1)
@@ -96,7 +96,13 @@ def parameter_groups(
 
 
 def _matches(group: GroupEntry, name: str, kind: str, mark: str | None) -> bool:
-    return kind in group.kinds and fnmatchcase(name, group.match) and group.marked in (None, mark)
+    own_name = name.partition(".")[2]
+    return _is_of_kind(group.kinds, kind, own_name) and fnmatchcase(name, group.match) and group.marked in (None, mark)
+
+
+def _is_of_kind(kinds: Sequence[str], kind: str, name: str) -> bool:
+    """Whether a parameter is of one of some kinds, which may include `layer_bias`: the biases of submodules."""
+    return kind in kinds or (kind == "bias" and "." in name and "layer_bias" in kinds)
 
 
 def _options(group: GroupEntry) -> dict[str, Any]:

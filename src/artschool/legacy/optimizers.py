@@ -13,7 +13,7 @@ GATES = same("after", "before")
 ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2", "param_groups")}
 MOMENTUM = {**GATES, **same("lr", "weight_decay", "momentum", "param_groups")}
 ONCE = "each parameter is updated once; the reference updated one inside d nested modules d times"
-NO_DECAY: dict[str, Any] = {"no_decay": ["bias", "norm", "embedding"]}
+NO_DECAY: dict[str, Any] = {"no_decay": ["layer_bias", "norm", "embedding"]}
 
 OPTIMIZERS: dict[str, ConversionRule] = {
     "adamw": ConversionRule("adamw", ADAM, constants=NO_DECAY),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from artschool.config.streams import streams
 from artschool.config.structure import Component, StepConfig
@@ -92,7 +92,7 @@ def decayed_norms(subject: Subject) -> Iterator[Fault]:
             continue
         decay = option(step.optimizer, "weight_decay")
         is_large = isinstance(decay, int | float) and decay >= LARGE_DECAY
-        if is_large and not _couples_decay(step.optimizer) and not {"bias", "norm"} <= set(entry.no_decay):
+        if is_large and not _couples_decay(step.optimizer) and not _spares_biases(entry.no_decay):
             message = f"is {decay:g}, and applies to biases and norms too"
             yield fault(step.optimizer, "weight_decay", message, "Fix: write `no_decay: [bias, norm]`.")
 
@@ -215,6 +215,10 @@ def _groups_without_rate(optimizer: Component, entry: OptimizerEntry) -> Iterato
             node = optimizer.node.at(("param_groups", index, "lr"))
             path = f"{optimizer.path}.param_groups.{index}.lr"
             yield Fault(node.place, path, "is 0, so the parameters of the group never change")
+
+
+def _spares_biases(kinds: Sequence[str]) -> bool:
+    return "norm" in kinds and not {"bias", "layer_bias"}.isdisjoint(kinds)
 
 
 def _couples_decay(optimizer: Component) -> bool:

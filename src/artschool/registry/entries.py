@@ -12,7 +12,7 @@ from artschool.registry.schedule import FractionNumber, NotNegativeNumber, Numbe
 from artschool.registry.signature import Count, Fraction, Key, Natural, NotNegative
 from artschool.registry.units import Interval, Iterations, LastIteration
 
-ParameterKind = Literal["weight", "bias", "norm", "embedding"]
+ParameterKind = Literal["weight", "bias", "norm", "embedding", "layer_bias"]
 
 
 class Entry(BaseModel):
@@ -359,7 +359,8 @@ class OptimizerEntry(Gated):
     Attributes:
         param_groups: Groups of parameters with their own options. A parameter belongs to the first group that matches
             it.
-        no_decay: Kinds of parameters without weight decay: `weight`, `bias`, `norm` or `embedding`.
+        no_decay: Kinds of parameters without weight decay: `weight`, `bias`, `norm`, `embedding`, or `layer_bias`: the
+            biases of submodules, as in DL-Art-School, without those that the network itself holds.
         shard: Whether to divide the optimizer state among the processes. Each process stores and updates its part of
             the parameters.
     """
