@@ -31,12 +31,15 @@ def train(folder: Path) -> tuple[int, str]:
     return finish(process, 120)
 
 
-def disks(folder: Path, *options: str, text: str = toy_run.TEXT) -> list[Path]:
-    """Two disks with the same file."""
-    found = [folder / "rank0", folder / "rank1"]
+def disks(folder: Path, *options: str, text: str = toy_run.TEXT, shared: bool = True) -> list[Path]:
+    """Two disks with the same file, and by default one run folder, as the link of a shared disk."""
+    first, second = found = [folder / "rank0", folder / "rank1"]
     for disk in found:
         disk.mkdir()
         toy_run.write(disk, *options, text=text)
+    if shared:
+        (first / "run").mkdir()
+        (second / "run").symlink_to(first / "run")
     return found
 
 
@@ -46,22 +49,20 @@ def start(value: float) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.soak
-def test_a_rollback_that_only_rank_0_can_read_ends_all(tmp_path: Path) -> None:
-    """Rank 1 has no checkpoint to return to; it must not train on from other weights than rank 0."""
-    disks(tmp_path, text=ROLLBACK)
+def test_a_folder_that_only_rank_0_can_read_is_refused(tmp_path: Path) -> None:
+    """Rank 1 would have no checkpoint to return to, and train on from other weights than rank 0."""
+    disks(tmp_path, text=ROLLBACK, shared=False)
     code, output = train(tmp_path)
     assert code != 0
-    assert "rank 1: " in output and "folder does not exist. Rank 0 has chosen this checkpoint" in output, output
-    assert (tmp_path / "rank0" / "run" / "checkpoints" / "00000001").is_dir()
+    assert "rank 1: run on" in output and "is not the folder that rank 0 writes to" in output, output
+    assert not (tmp_path / "rank0" / "run" / "checkpoints").exists()
     assert not (tmp_path / "rank1" / "run").exists()
 
 
 @pytest.mark.soak
 def test_a_rollback_that_both_can_read_goes_on(tmp_path: Path) -> None:
-    """The same with a run folder that both see, as the link of a shared disk."""
-    first, second = disks(tmp_path, text=ROLLBACK)
-    (first / "run").mkdir()
-    (second / "run").symlink_to(first / "run")
+    """The same with a run folder that both see."""
+    first, _ = disks(tmp_path, text=ROLLBACK)
     code, output = train(tmp_path)
     assert code == 0, output
     assert "(rollback 1 of 3)" in output

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.engine.incidents import record_incident
+from artschool.engine.optimizer_state import in_parts
 from artschool.engine.run_state import RunState
 from artschool.errors import NumericsError
 
@@ -101,7 +102,7 @@ def find_non_finite(run: RunState) -> Callable[[], str]:
     }
     for step in run.steps:
         if step.update is not None and step.update.owns_optimizer:
-            states = [value for state in step.update.optimizer.state.values() for value in state.values()]
+            states = [value for state in step.update.optimizer.state.values() for value in in_parts(state).values()]
             sound = [_is_sound(value, is_weight=False) for value in states if _can_look(value)]
             # One flag for each optimizer: its state may be divided among processes.
             flags[f"the optimizer of steps.{step.graph.name}"] = (

@@ -71,12 +71,12 @@ def state_of(update: Update, networks: Mapping[str, nn.Module], step: str) -> di
     named = {
         f"{name}/{slot}": value
         for parameter, name in names_of(update, networks).items()
-        for slot, value in _in_parts(update.optimizer.state.get(parameter, {})).items()
+        for slot, value in in_parts(update.optimizer.state.get(parameter, {})).items()
     }
     return {f"{step}/{name}": value for name, value in (named | update.scheduled.group_state()).items()}
 
 
-def _in_parts(slots: Slots) -> Slots:
+def in_parts(slots: Slots) -> Slots:
     """Slots of which those that consist of several tensors, such as codes and scales, are named `<slot>:<part>`."""
     found: dict[str, Any] = {}
     for slot, value in slots.items():

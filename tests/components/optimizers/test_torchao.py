@@ -53,6 +53,13 @@ def test_without_the_package_the_command_to_install_it_is_named(monkeypatch: pyt
         torchao(parameters(), name="adamw8bit")
 
 
+def test_a_run_saves(tmp_path: Path) -> None:
+    optimizer = "steps.gen.optimizer={type: torchao, name: adamw8bit, lr: 1e-3}"
+    load(tmp_path, WIDE, optimizer, "steps.gen.clip_grad_norm=null", "train.iterations=1", "evaluate={}").train()
+    saved = load_file(tmp_path / "run/checkpoints/00000001/state.optimizers.safetensors")
+    assert saved["gen/gen.2.weight/exp_avg:codes"].dtype == torch.uint8
+
+
 @pytest.mark.soak
 def test_a_resume_has_the_same_bits(tmp_path: Path) -> None:
     """Trains three times."""
