@@ -22,7 +22,7 @@ from artschool.model.cut import Cut, cut
 from artschool.model.flows import Flow, data_key, default_keys, flows_of
 from artschool.model.inputs import applied_inputs, can_be_sampled, required, sampled_inputs
 from artschool.model.modules import Modules, Networks
-from artschool.model.value_ranges import range_of
+from artschool.model.value_ranges import range_of, range_of_data
 from artschool.registry.ranges import Range
 from artschool.steps.state import State
 
@@ -140,7 +140,9 @@ class Model:
 
     def range_of(self, key: str) -> Range | None:
         """The smallest and the largest value of a key, as far as components declare them. None: not known."""
-        return range_of(self.config, self.cut([key]), self._known)
+        if any(key in flow.writers for flow in self._flows):
+            return range_of(self.config, self.cut([key]), self._known)
+        return range_of_data(self.config, *data_key(self._flows[0], key, self.config), self._known)
 
     def sample(
         self, *keys: str, count: int = 64, seed: int = 0, batch_size: int | None = None, **inputs: Any
