@@ -22,7 +22,10 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def found(*inputs: str, output: str = "out") -> list[tuple[str, str]]:
-    return [(job.source.as_posix(), job.target.as_posix()) for job in find_jobs(inputs, Path(output), ENDINGS)]
+    return [
+        (job.source.as_posix(), job.target.as_posix())
+        for job in find_jobs(inputs, Path(output), ENDINGS, is_file=output.endswith(".png"))
+    ]
 
 
 @pytest.mark.usefixtures("photos")

@@ -28,6 +28,8 @@ ARRAY = ".safetensors"
 """The ending of results that are neither images nor sound."""
 VIDEOS = (*video.CONTAINERS, ".gif")
 """Endings of files that are read as videos. Other animated images are recognized by their content."""
+ANIMATED = (*video.CONTAINERS, *video.ANIMATIONS)
+"""Endings that results of videos can have."""
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Step = Callable[[int], None]
@@ -47,29 +49,32 @@ class Summary:
     failed: list[str] = field(default_factory=list)
 
 
+def result_endings(applied: Applied) -> list[str]:
+    """The endings that results can have, the usual one first."""
+    if applied.makes_images:
+        return [*FORMATS, *VIDEOS]
+    return [".wav"] if applied.makes_sound else [ARRAY]
+
+
 def endings_for(applied: Applied, chosen: str | None = None) -> dict[str, str]:
     """The ending of the result for each ending that can be read.
 
     Args:
-        chosen: Ending of the results. None: `.png` for images, `.wav` for sound, and that of the input for videos.
+        chosen: Ending of the results that can have it. None: `.png` for images, and that of the input for videos.
 
     Raises:
-        ConfigError: Results cannot have the ending.
+        ConfigError: No result can have the ending.
     """
-    if applied.dims == 1:
-        endings = dict.fromkeys(audio.SUFFIXES, ".wav" if applied.makes_sound else ARRAY)
-        possible = [".wav" if applied.makes_sound else ARRAY]
-    elif applied.makes_images:
-        endings = {**dict.fromkeys(FORMATS, ".png"), **{ending: ending for ending in VIDEOS}}
-        possible = [*FORMATS, *VIDEOS]
-    else:
-        endings, possible = dict.fromkeys(FORMATS, ARRAY), [ARRAY]
+    possible = result_endings(applied)
+    if chosen is not None and chosen not in possible:
+        raise ConfigError(f"--suffix {chosen}: expected one of {', '.join(possible)}")
+    if applied.dims == 1 or not applied.makes_images:
+        return dict.fromkeys(audio.SUFFIXES if applied.dims == 1 else FORMATS, possible[0])
+    endings = {**dict.fromkeys(FORMATS, possible[0]), **{ending: ending for ending in VIDEOS}}
     if chosen is None:
         return endings
-    if chosen not in possible:
-        raise ConfigError(f"--suffix {chosen}: expected one of {', '.join(possible)}")
-    fits = video.ANIMATIONS | video.CONTAINERS if chosen in VIDEOS else dict.fromkeys(FORMATS)
-    return {ending: chosen if ending in fits or applied.dims == 1 else old for ending, old in endings.items()}
+    holds = {ending: chosen in (ANIMATED if ending in VIDEOS else FORMATS) for ending in endings}
+    return {ending: chosen if holds[ending] else usual for ending, usual in endings.items()}
 
 
 def apply_to_files(
@@ -142,7 +147,7 @@ def _computed(
     try:
         writers = _writers(applied, jobs, contents, batch)
     except (RuntimeError, ValueError, DataError) as error:
-        summary.failed += [f"{job.source}: {_reason(error)}" for job in jobs]
+        summary.failed += [_failure(job, error) for job in jobs]
         return
     for job, writer in zip(jobs, writers, strict=True):
         make_folder(job.target.parent)
@@ -186,15 +191,17 @@ def _finish(job: Job, written: Future[None], summary: Summary) -> None:
     try:
         written.result()
     except DataError as error:
-        summary.failed.append(f"{job.source}: {_reason(error)}")
+        summary.failed.append(_failure(job, error))
     else:
         summary.written += 1
 
 
-def _reason(error: Exception) -> str:
+def _failure(job: Job, error: Exception) -> str:
+    """What is wrong, after the path of the file."""
+    text = describe(error)
     if isinstance(error, torch.OutOfMemoryError):
-        return "not enough memory. Fix: --tile 256, or a smaller --tile and --batch-size 1"
-    return describe(error)
+        text = "not enough memory. Fix: --tile 256, or a smaller --tile, and --batch-size 1"
+    return text if text.startswith((str(job.source), str(job.target))) else f"{job.source}: {text}"
 
 
 def _ahead(

@@ -18,27 +18,26 @@ class Job(NamedTuple):
     target: Path
 
 
-def find_jobs(inputs: Sequence[str], output: Path, endings: Mapping[str, str]) -> list[Job]:
+def find_jobs(inputs: Sequence[str], output: Path, endings: Mapping[str, str], *, is_file: bool = False) -> list[Job]:
     """Find the files of files, folders and patterns. What is in a folder keeps its place below it.
 
     Args:
         inputs: Files, folders, and patterns such as `photos/**/*.jpg`.
-        output: The folder for the results. Its files are not read if it is inside an input. If it has the ending of a
-            file, the result of the only input.
+        output: The folder for the results. Its files are not read if it is inside an input.
         endings: The ending of the result for each ending that is read, in lower case, with their dots.
+        is_file: Whether `output` is the result of the only input, not a folder.
 
     Raises:
         ConfigError: Two results would have one name, or one would replace its input.
         DataError: A file does not exist, has another ending, or a folder has no suitable file.
     """
     jobs: dict[Path, Job] = {}
-    single = output.suffix.lower() in endings.values()
     for text in inputs:
         for root, name in _files(text, endings):
             ending = endings.get(Path(name).suffix.lower())
             if ending is None:
                 raise DataError(f"{root / name}: expected a file with one of the endings {', '.join(endings)}")
-            target = output if single else output / Path(name).with_suffix(ending)
+            target = output if is_file else output / Path(name).with_suffix(ending)
             if not _is_earlier_result(root, root / name, output):
                 _add(jobs, Job(root / name, target))
     _check_inputs_remain(jobs)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -11,7 +10,7 @@ from torch import Tensor
 from artschool.apply.applied import Applied
 from artschool.apply.sizes import Function, Sizes, find_sizes
 from artschool.apply.tiles import WHOLE, Tiling
-from artschool.errors import ConfigError
+from artschool.errors import ConfigError, describe
 from artschool.registry.ranges import Range
 
 UNIT: Range = (0.0, 1.0)
@@ -83,12 +82,15 @@ def applied_from(model: Opened, output: str | None = None, given: str | None = N
 
 
 def _first_accepted(function: Function, shapes: Sequence[tuple[int, ...]]) -> tuple[tuple[int, ...], Sizes | None]:
-    """The first shape that a function accepts, and its sizes. Raises the error of the last one if there is none."""
-    *others, last = shapes
-    for shape in others:
-        with suppress(RuntimeError, ValueError):
+    """The first shape that a function accepts, and its sizes."""
+    problem = ""
+    for shape in shapes:
+        try:
             return shape, find_sizes(function, shape)
-    return last, find_sizes(function, last)
+        except (RuntimeError, ValueError) as error:
+            problem = describe(error)
+    tried = " or ".join(map(str, shapes))
+    raise ConfigError(f"the networks accept no input of shape {tried}: {problem}. Fix: choose another --input-key")
 
 
 def _only_input(model: Opened, output: str) -> str:

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from artschool.apply.files import apply_to_files, endings_for
+from artschool.apply.files import apply_to_files, endings_for, result_endings
 from artschool.apply.jobs import find_jobs
 from artschool.apply.opened import applied_from
 from artschool.apply.tiles import Tiling
@@ -47,7 +47,9 @@ def apply_command(
         )
         key = model.default_outputs[0] if key is None else key
         applied = applied_from(model, key, given, tiling)
-        jobs = find_jobs(inputs, output, endings_for(applied, suffix))
+        is_file = output.suffix.lower() in result_endings(applied) and not output.is_dir()
+        endings = endings_for(applied, output.suffix.lower() if is_file and suffix is None else suffix)
+        jobs = find_jobs(inputs, output, endings, is_file=is_file)
         missing = jobs if overwrite else [job for job in jobs if not job.target.exists()]
         cut = model.cut([key], [] if given is None else [given])
         line = _beginning(cut, model.iteration, not raw, len(jobs), len(jobs) - len(missing))
@@ -72,4 +74,4 @@ def _beginning(cut: Cut, iteration: int, averages: bool, count: int, skipped: in
     called = [cut.flow.averages.get(name, name) if averages else name for name in cut.networks]
     what = f"{', '.join(cut.keys)} of {cut.flow.path}, by {', '.join(called) or 'no network'}"
     line = f"{what}, after {counted(iteration, 'iteration')}: {counted(count, 'file')}"
-    return f"{line}, {skipped} of which exist already (--overwrite replaces them)" if skipped else line
+    return f"{line}; {skipped} skipped, whose results exist (--overwrite replaces them)" if skipped else line
