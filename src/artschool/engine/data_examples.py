@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,15 @@ class DataExamples:
         return json.dumps(asdict(self), indent=1).encode()
 
     def example(self, names: Sequence[str], key: str) -> Example | None:
-        """The values of a key in the first of some data sets that has it. None: not known."""
-        return next((self.data[name][key] for name in names if key in self.data.get(name, {})), None)
+        """The values of a key in the first of some data sets that has it. None: not known.
+
+        It has the most classes that any data set is known to have: a batch that was looked at may lack some.
+        """
+        found = next((self.data[name][key] for name in names if key in self.data.get(name, {})), None)
+        if found is None or found.classes is None:
+            return found
+        classes = (keys[key].classes or 0 for keys in self.data.values() if key in keys)
+        return replace(found, classes=max(classes))
 
 
 _ADAPTER = TypeAdapter(DataExamples)

@@ -18,7 +18,7 @@ from artschool.media.audio import write_audio
 from artschool.media.images import write_grid, write_image
 from artschool.media.video import write_video
 from artschool.model.flows import Flow
-from artschool.registry.ranges import OVERSHOOT, USUAL, Range, leaves, measured
+from artschool.registry.ranges import OVERSHOOT, Range, leaves, measured
 from artschool.storage.durable import make_folder, write_file
 
 COLORS = (1, 3)
@@ -131,15 +131,15 @@ class Results:
     def _colors(self, value: Tensor) -> Tensor:
         """Values with black as 0 and white as 1."""
         low, high = self._range or (0.0, 1.0)
-        return (value.float() - low) / (high - low)
+        return (value.float() - low) / max(high - low, 1e-12)
 
 
 def probable_range(values: Tensor) -> Range:
-    """The narrowest usual range that contains values, apart from a few that lie slightly outside."""
-    found = measured(values.float()) or (0.0, 1.0)
-    if found[0] == found[1]:
-        return (0.0, 1.0)
-    return next((usual for usual in USUAL if not leaves(found, usual, OVERSHOOT)), found)
+    """The range of images: 0..255 of whole numbers, else 0..1 or -1..1 if they lie in it, else that of their values."""
+    if not values.is_floating_point():
+        return (0.0, 255.0)
+    found = measured(values) or (0.0, 1.0)
+    return next((usual for usual in ((0.0, 1.0), (-1.0, 1.0)) if not leaves(found, usual, OVERSHOOT)), found)
 
 
 def sample_rate_of(config: Config, flow: Flow) -> int | None:
