@@ -43,11 +43,15 @@ class Opened(Protocol):
     def range_of(self, key: str) -> Range | None:
         """The values of black and white of a key. None: not known."""
 
-    def apply(self, inputs: Mapping[str, Any], *keys: str, batch_size: int | None = None) -> Mapping[str, Any]:
+    def apply(
+        self, inputs: Mapping[str, Any], *keys: str, seed: int = 0, batch_size: int | None = None
+    ) -> Mapping[str, Any]:
         """Compute keys from batches by key."""
 
 
-def applied_from(model: Opened, output: str | None = None, given: str | None = None, tiling: Tiling = WHOLE) -> Applied:
+def applied_from(
+    model: Opened, output: str | None = None, given: str | None = None, tiling: Tiling = WHOLE, *, seed: int = 0
+) -> Applied:
     """The function of a model from one key to another.
 
     Its sizes are found by calling it with zeros.
@@ -55,6 +59,7 @@ def applied_from(model: Opened, output: str | None = None, given: str | None = N
     Args:
         output: The key to compute. None: the first one that a user probably wants.
         given: The key that is read from files. None: the only one that is needed.
+        seed: Seed of the random numbers, if there are any: the same ones for each image and tile.
 
     Raises:
         ConfigError: Not just one key is needed, or its values are neither images nor sound.
@@ -71,7 +76,7 @@ def applied_from(model: Opened, output: str | None = None, given: str | None = N
 
     def function(batch: Tensor) -> Tensor:
         values = batch.squeeze(1) if flat else batch
-        result: Tensor = model.apply({given: values}, output, batch_size=len(batch))[output]
+        result: Tensor = model.apply({given: values}, output, seed=seed, batch_size=len(batch))[output]
         return result.unsqueeze(1) if flat and result.dim() == 2 else result
 
     black_and_white = model.range_of(given) or UNIT
