@@ -137,7 +137,7 @@ def test_every_frame_of_an_animation_is_computed(tmp_path: Path, suffix: str, re
     assert run(tmp_path, applied()) == Summary(1, [])
     with open_video(tmp_path / f"out/x{result}") as video:
         found = list(video.frames)
-    assert (video.rate, [tuple(frame.shape) for frame in found]) == (20, [(3, 16, 20)] * 5)
+    assert (float(video.rate), [tuple(frame.shape) for frame in found]) == (20, [(3, 16, 20)] * 5)
     for index, frame in enumerate(found):
         torch.testing.assert_close(frame, torch.full_like(frame, index / 10), atol=0.003, rtol=0)
 

@@ -33,7 +33,8 @@ def known(function: nn.Module, shape: tuple[int, ...]) -> Sizes:
 def test_tiles_equal_the_whole_where_they_see_enough(upscaler: nn.Module, tile: int, batch: int) -> None:
     image = torch.rand(1, 3, 61, 47)
     sizes = known(upscaler, (3, 16, 16))
-    assert (sizes.factor, sizes.multiple, sizes.channels) == ((2, 2), (1, 1), 3)
+    assert [float(factor) for factor in sizes.factor] == [2, 2]
+    assert (sizes.multiple, sizes.channels) == ((1, 1), 3)
     torch.testing.assert_close(
         apply_in_tiles(upscaler, image, sizes, Tiling(tile, 6, batch)), upscaler(image), atol=1e-6, rtol=0
     )

@@ -75,7 +75,7 @@ class Applied:
             return mean if float((result - mean).abs().mean()) <= LITTLE_COLOR else result
         if self.channels == 1 and self.sizes.channels == 1:
             each = self._in_range(values.flatten(0, 1).unsqueeze(1))
-            return each.unflatten(0, (len(values), given)).squeeze(2)
+            return each.reshape(len(values), given, *each.shape[2:])
         return self(_mixed(values))
 
     def images(self, images: list[Image]) -> list[Image]:

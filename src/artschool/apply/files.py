@@ -169,7 +169,7 @@ def _writers(applied: Applied, jobs: Sequence[Job], contents: Sequence[Any], bat
             return [partial(_write_array, target, applied.name, result)]
         return [partial(audio.write_audio, target, result, int(first.rate * applied.sizes.factor[0]))]
     if applied.makes_images:
-        images = applied.images(contents)
+        images = applied.images(list(contents))
         return [partial(write_image, job.target, image) for job, image in zip(jobs, images, strict=True)]
     arrays = applied(torch.stack([image.color for image in contents]))
     return [partial(_write_array, job.target, applied.name, array) for job, array in zip(jobs, arrays, strict=True)]

@@ -135,7 +135,7 @@ def _blended(function: Function, values: Tensor, divisions: Sequence[Division], 
         parts = _blended(function, windows, rest, dim + 1, batch) if rest else function(windows).float().cpu()
         if len(weights) == 1:
             return parts
-        for start, weight, part in zip(starts, weights[group], parts.split(len(values)), strict=True):
+        for start, weight, part in zip(starts, weights[group], torch.split(parts, len(values)), strict=True):
             if not result.numel():
                 shape = list(part.shape)
                 shape[dim] = int((division.starts[-1] + division.window) * division.factor)
