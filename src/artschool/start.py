@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any
 
 from rich.console import Console
 
@@ -16,8 +17,10 @@ from artschool.config.origin import RUN_FILE, Origin, origin_of, read_origin, st
 from artschool.config.paths import expand_home
 from artschool.config.secrets import override_without_secret
 from artschool.config.structure import Config
+from artschool.config.write import dump
 from artschool.engine.changed_settings import refuse_other_experiment
 from artschool.engine.checkpoint import restore, restore_networks
+from artschool.engine.checkpoint_state import length_of_data
 from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
 from artschool.engine.run import Run
 from artschool.engine.run_folder import check_writable, hold_folder, lock_early
@@ -41,7 +44,7 @@ SOUND_FIX = "Fix: resume from an earlier checkpoint with --resume, in another fo
 
 
 def load(
-    config: str | Path,
+    config: str | Path | Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
     run_dir: str | Path | None = None,
@@ -53,7 +56,8 @@ def load(
     """Check a config file, build its run, and resume it from its newest checkpoint.
 
     Args:
-        config: The YAML file, or `config.yml` or `resolved.yml` of a run folder.
+        config: The YAML file, or `config.yml` or `resolved.yml` of a run folder, or what a file contains as a mapping,
+            in which paths are relative to the working folder.
         overrides: `path.to.key=value`, as on the command line.
         run_dir: The run folder. None: `runs/<name>`, or the folder of a file in a run folder.
         resume: `auto` resumes from the newest intact checkpoint of the run folder, if there is one. `never` requires a
@@ -87,7 +91,7 @@ def load(
 
 
 def load_trained(
-    config: str | Path,
+    config: str | Path | Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
     run_dir: str | Path | None = None,
@@ -97,10 +101,11 @@ def load_trained(
     """Build the run of a config file with the networks of a checkpoint, for use without training. Writes no files.
 
     The number of processes may differ from that of training. Only networks, moving averages and components with state
-    must fit.
+    must fit. A data set that cannot be built, since its files are elsewhere, is an error only when it is used.
+    `artschool.open` builds no data at all, and only the networks that are used.
 
     Args:
-        config: The YAML file, or `config.yml` or `resolved.yml` of a run folder.
+        config: The YAML file, or `config.yml` or `resolved.yml` of a run folder, or what a file contains as a mapping.
         overrides: `path.to.key=value`, as on the command line.
         run_dir: The run folder. None: `runs/<name>`, or the folder of a file in a run folder.
         checkpoint: The folder of a checkpoint. None: the newest intact checkpoint of the run.
@@ -111,7 +116,7 @@ def load_trained(
         CheckpointError: There is no intact checkpoint, or a network does not fit.
     """
     report = partial(_print, console or Console(quiet=True))
-    _, run = _build_run(config, overrides, run_dir, report)
+    _, run = _build_run(config, overrides, run_dir, report, trains=False)
 
     def choose() -> Path:
         if checkpoint is not None:
@@ -130,16 +135,19 @@ def load_trained(
 
 
 def _build_run(
-    config: str | Path,
+    config: str | Path | Mapping[str, Any],
     overrides: Sequence[str],
     run_dir: str | Path | None,
     report: Report,
     *,
     traced: bool = False,
     locked: bool = False,
+    trains: bool = True,
 ) -> tuple[Config, Run]:
-    path, report = Path(config), _without_repeats(report)
-    checked = check_file(path, overrides, announce=report)
+    path, text = _source(config)
+    report = _without_repeats(report)
+    length = None if trains else _known_length(path, run_dir)
+    checked = check_file(path, overrides, announce=report, length=length, text=text)
     for warning in checked.warnings:
         report(f"warning: {warning}")
     folder = _run_folder(path, checked, run_dir)
@@ -148,18 +156,42 @@ def _build_run(
         if ranks.is_main():
             check_writable(folder)
         _trace(checked, folder, report)
-    source = written_file(path).read_text(encoding="utf-8")
-    run = build(checked, folder, source=source, note=report)
+    source = written_file(path).read_text(encoding="utf-8") if text is None else text
+    run = build(checked, folder, source=source, note=report, trains=trains)
     # First, since it shows that the other files in the folder are those of a run.
     shown = tuple(map(override_without_secret, overrides))
     run.config_texts = {RUN_FILE: _origin(path, shown, folder, report).text(folder), **run.config_texts}
     run.lock = lock
-    run.config_file, run.overrides = path.absolute(), shown
+    run.config_file, run.overrides = path.absolute() if text is None else None, shown
     run.remember_built()
     compile_networks(checked, run, report)
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):
         report(f"warning: {finding}")
     return checked, run
+
+
+def _source(config: str | Path | Mapping[str, Any]) -> tuple[Path, str | None]:
+    """The path of a file, and its text if it is given as a mapping."""
+    if not isinstance(config, Mapping):
+        return Path(config), None
+    return Path("mapping"), dump(_plain(config))
+
+
+def _plain(value: Any) -> Any:
+    """A value as YAML has it: paths are text."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def _known_length(config: Path, run_dir: str | Path | None) -> int | None:
+    """The number of samples of the training data of a run folder, so that it need not be built to count epochs."""
+    if run_dir is None and origin_of(config) is None:
+        return None
+    store = CheckpointStore(expand_home(Path(run_dir or config.parent)) / "checkpoints")
+    return length_of_data(store.path(store.numbers()[-1])) if store.numbers() else None
 
 
 def _run_folder(config: Path, checked: Config, run_dir: str | Path | None) -> Path:

@@ -16,11 +16,11 @@ from artschool.config.structure import Component, Config
 from artschool.data.bad_samples import BadSamples
 from artschool.data.collate import Collate
 from artschool.data.declared_values import DeclaredValues
-from artschool.data.examples import Examples
+from artschool.data.examples import Examples, Missing
 from artschool.data.loader import Loader, SampleKeys, length_of
 from artschool.data.sampler import Batches, InChunks
 from artschool.engine.streams import Stream, Streams
-from artschool.errors import DataError
+from artschool.errors import ArtschoolError, DataError
 from artschool.registry.entries import DatasetEntry, ShuffleEntry
 
 Note = Callable[[str], None]
@@ -30,21 +30,35 @@ def _silent(message: str) -> None:
     pass
 
 
-def build_data(config: Config, *, examples: bool = False, note: Note = _silent) -> dict[str, Loader]:
+def build_data(
+    config: Config, *, examples: bool = False, note: Note = _silent, must_exist: bool = True
+) -> dict[str, Loader]:
     """Build the loaders of the data sets that training and evaluations use, by name.
 
     Args:
         examples: Whether data sets with an `example:` yield zeros of its shapes instead of their samples.
         note: Called with each of the `remarks` of the data sets, such as files that were passed over.
+        must_exist: Whether a data set that cannot be built is an error now, and not when a sample of it is asked for.
     """
     used = {*streams(config), *(evaluation.section.data for evaluation in config.evaluations.values())}
     return {
-        name: loader_of(config, config.data[name], examples=examples, note=note) for name in config.data if name in used
+        name: loader_of(config, config.data[name], examples=examples, note=note, must_exist=must_exist)
+        for name in config.data
+        if name in used
     }
 
 
 def _dataset(component: Component, seed: int, note: Note) -> Any:
     return construct_dataset(component, note, partial(construct_seeded, seed=seed))
+
+
+def _built(component: Component, seed: int, note: Note, *, must_exist: bool) -> Any:
+    try:
+        return _held(_dataset(component, seed, note), component)
+    except (ArtschoolError, OSError) as error:
+        if must_exist:
+            raise
+        return Missing(error)
 
 
 def _held(dataset: Any, component: Component) -> Any:
@@ -56,7 +70,9 @@ def _held(dataset: Any, component: Component) -> Any:
     return DeclaredValues(dataset, ranges, component.registered.name)
 
 
-def loader_of(config: Config, component: Component, *, examples: bool = False, note: Note = _silent) -> Loader:
+def loader_of(
+    config: Config, component: Component, *, examples: bool = False, note: Note = _silent, must_exist: bool = True
+) -> Loader:
     """Build a data set and its loader."""
     entry, path = component.entry, component.path
     assert isinstance(entry, DatasetEntry)
@@ -66,7 +82,7 @@ def loader_of(config: Config, component: Component, *, examples: bool = False, n
     optional = {key.removeprefix(key_in(name, "")) for key in required if stream_of(key, config) == name}
     promised = [] if example else [key for key in yielded_keys(component) or () if key not in optional]
     return Loader(
-        Examples(example) if example else _held(_dataset(component, config.sections.seed, note), component),
+        Examples(example) if example else _built(component, config.sections.seed, note, must_exist=must_exist),
         path,
         config.sections.seed,
         workers=entry.workers,

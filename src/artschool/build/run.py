@@ -29,6 +29,7 @@ from artschool.config.secrets import text_without_secrets
 from artschool.config.standalone import standalone_text
 from artschool.config.streams import TRAIN, other_streams, replaced_by
 from artschool.config.structure import Config, EvaluationConfig, StepConfig
+from artschool.data.examples import Missing
 from artschool.data.loader import Loader
 from artschool.diff.settings import settings_of
 from artschool.engine.decisions import NumberGate, gated
@@ -62,6 +63,7 @@ def build(
     note: Note = lambda message: None,
     device: torch.device | None = None,
     loaders: Mapping[str, Loader] | None = None,
+    trains: bool = True,
 ) -> Run:
     """Build the networks, data, optimizers, steps and evaluations of a checked config. Writes no files.
 
@@ -72,6 +74,7 @@ def build(
         note: Called with messages for the user, such as a report of loaded weights.
         device: The device to train on. None: the device of `train.device`.
         loaders: The data by name. None: the result of `build_data`.
+        trains: Whether all data sets must be there. Otherwise, one that cannot be built is an error when it is used.
 
     Raises:
         ArtschoolError: A fault that only building can find, such as an empty data set or weights that do not fit.
@@ -83,11 +86,13 @@ def build(
     set_torch_flags(file.train, device)
     context = TrainContext(device, Meters())
     observer = Observer({name: sorted(methods_called(config, name)) for name in config.networks})
-    loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
+    if loaders is None:
+        loaders = build_data(config, note=lambda remark: note(f"note: {remark}"), must_exist=trains)
     require_same_data(loaders)
     streams = build_streams(config, loaders)
     streams.see = observer.see
-    check_epoch(config, streams.by_name[TRAIN].batches)
+    if not isinstance(loaders[TRAIN].dataset, Missing):
+        check_epoch(config, streams.by_name[TRAIN].batches)
     meshes = meshes_of(config, device)
     networks = build_networks(config, note, {name for name, mesh in meshes.items() if mesh is not None})
     emas = build_averages(config, networks, context)

@@ -12,6 +12,9 @@ from torch import Tensor
 from artschool.data.collate import size_of
 from artschool.registry.entries import ExampleEntry
 
+LENGTH = 1 << 20
+"""The number of samples of a data set without data."""
+
 
 @dataclass
 class Examples:
@@ -27,7 +30,20 @@ class Examples:
         return {key: _zeros(entry) for key, entry in self.entries.items()}
 
     def __len__(self) -> int:
-        return 1 << 20
+        return LENGTH
+
+
+@dataclass
+class Missing:
+    """A data set that cannot be built. Asking it for a sample raises the error."""
+
+    error: Exception
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        raise self.error
+
+    def __len__(self) -> int:
+        return LENGTH
 
 
 def _zeros(entry: ExampleEntry | list[int]) -> Tensor:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError, model_validator
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from artschool.config.streams import TRAIN
 from artschool.errors import CheckpointError
+from artschool.storage.checkpoint_files import read_state
 from artschool.storage.checkpoint_store import Checkpoint
 from artschool.storage.shards import Saved, Shards
 
@@ -168,6 +170,17 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
         found = {stem: inventory(checkpoint.saved(stem)) for stem in checkpoint.tensors}
         _compare(location, state["tensors"], found)
     return replace(checkpoint, state=state)
+
+
+def length_of_data(path: Path) -> int | None:
+    """The number of samples of the training data of the checkpoint in a folder. None: it cannot be read.
+
+    Raises:
+        CheckpointError: The checkpoint is damaged.
+    """
+    data = read_state(path)[1].get("data")
+    length = data.get("length") if isinstance(data, Mapping) else None
+    return length if isinstance(length, int) else None
 
 
 def inventory(tensors: Mapping[str, Saved]) -> Inventory:

@@ -10,6 +10,7 @@ import torch
 from artschool.build.run import device_of
 from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE
 from artschool.config.paths import expand_home
+from artschool.engine.checkpoint_state import length_of_data
 from artschool.engine.data_examples import read_data_examples
 from artschool.errors import CheckpointError, ConfigError
 from artschool.model.model import Model
@@ -47,9 +48,8 @@ def open_run(
     """
     folder = _folder_of(expand_home(Path(run)))
     path = _chosen(folder, checkpoint, report)
-    _, state = read_state(path)
     # A file in epochs needs the length of the data, which the checkpoint knows.
-    config = check_file(folder / RESOLVED_FILE, announce=report, length=_length(state))
+    config = check_file(folder / RESOLVED_FILE, announce=report, length=length_of_data(path))
     loaded = CheckpointStore.load_path(path, mapped=True, is_verified=True)
     target = device_of(str(device))
     modules = Modules(config, loaded, target, report)
@@ -99,9 +99,3 @@ def _best(folder: Path, store: CheckpointStore, newest: int) -> Path:
     number = int(best[1])
     store.verify(number)
     return store.path(number)
-
-
-def _length(state: dict[str, object]) -> int | None:
-    data = state.get("data")
-    length = data.get("length") if isinstance(data, dict) else None
-    return length if isinstance(length, int) else None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from artschool.config.borrow import borrow_networks
 from artschool.config.compose import finish
 from artschool.config.layers import Layered, compose_in_layers
-from artschool.config.source import Node, read_file
+from artschool.config.source import Node, read_file, read_text
 from artschool.config.structure import Config
 from artschool.errors import ConfigError, Fault
 from artschool.legacy.convert import convert, is_legacy
@@ -20,13 +21,18 @@ NOTICE = "this is a DL-Art-School file, which is converted in memory; see `artsc
 
 
 def read_config(
-    path: Path, overrides: Sequence[str] = (), *, announce: Callable[[str], None] = lambda line: None
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    announce: Callable[[str], None] = lambda line: None,
+    text: str | None = None,
 ) -> tuple[Node, list[Fault]]:
     """Read a file, compose it, and convert it if it is a DL-Art-School file.
 
     Args:
         overrides: Overrides in the language of artschool, also for a DL-Art-School file.
         announce: Called with a notice when the file is a DL-Art-School file.
+        text: The content of the file. None: it is read.
 
     Returns:
         The composed tree, and a warning for each part of a DL-Art-School file that has another meaning now.
@@ -34,11 +40,12 @@ def read_config(
     Raises:
         ConfigError: Carries every fault found, and the warnings.
     """
-    tree = read_file(path)
+    read = partial(read_file, path) if text is None else partial(read_text, text, str(path))
+    tree = read()
     if not is_legacy(tree):
         return borrow_networks(finish(tree, path, overrides), _read_networks)
     announce(f"{path}: {NOTICE}")
-    converted, notes = convert(read_file(path, yaml11=True))
+    converted, notes = convert(read(yaml11=True))
     warnings = in_reading_order(notes.warnings)
     if notes.faults:
         raise with_warnings(ConfigError(in_reading_order(notes.faults)), warnings)
@@ -65,6 +72,7 @@ def check_file(
     with_plugins: bool = True,
     announce: Callable[[str], None] = lambda line: None,
     length: int | None = None,
+    text: str | None = None,
 ) -> Config:
     """Read and check a file of either language.
 
@@ -74,11 +82,12 @@ def check_file(
         with_plugins: Whether to import plugins, as for `check_tree`.
         announce: Called with a notice for a DL-Art-School file, and with each plugin before its import.
         length: The number of samples of the training data, if it is known. See `check_tree`.
+        text: The content of the file. None: it is read.
 
     Raises:
         ConfigError: Carries every fault found. Nothing was started.
     """
-    tree, warnings = read_config(path, overrides, announce=announce)
+    tree, warnings = read_config(path, overrides, announce=announce, text=text)
     try:
         return check_tree(tree, with_plugins=with_plugins, announce=announce, notes=warnings, length=length)
     except ConfigError as error:
