@@ -56,7 +56,7 @@ def test_a_folder_is_upscaled_as_the_run_was_trained(here: Path) -> None:
     code, printed = artschool("apply", str(here), "in", "-o", "out")
     assert code == 0, printed
     assert printed.splitlines() == [
-        "sr of evaluate.v, by gen.ema, after 4 iterations: 3 files",
+        "sr of evaluate.v, by gen (average), after 4 iterations: 3 files",
         "wrote 3 files to out",
     ]
     model = art.open(here)

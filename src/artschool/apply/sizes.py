@@ -70,7 +70,7 @@ def find_sizes(function: Function, shape: tuple[int, ...]) -> Sizes | None:
     for step in (step for step in range(1, common + 1) if common % step == 0):
         tried = tuple(length + step for length in size)
         found = _result_size(function, (shape[0], *tried))
-        if found == fixed.of_result(tried):
+        if found and factor == tuple(Fraction(new, old) for new, old in zip(found, tried, strict=True)):
             return replace(fixed, multiple=(step,) * dims)
         accepts_others |= found is not None
     return None if accepts_others else fixed

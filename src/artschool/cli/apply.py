@@ -71,7 +71,8 @@ def _progress(console: Console) -> Progress:
 
 def _beginning(cut: Cut, iteration: int, averages: bool, count: int, skipped: int) -> str:
     """What is done, by which networks."""
-    called = [cut.flow.averages.get(name, name) if averages else name for name in cut.networks]
+    replaced = cut.flow.averages if averages else {}
+    called = [f"{name} (average)" if name in replaced else name for name in cut.networks]
     what = f"{', '.join(cut.keys)} of {cut.flow.path}, by {', '.join(called) or 'no network'}"
     line = f"{what}, after {counted(iteration, 'iteration')}: {counted(count, 'file')}"
     return f"{line}; {skipped} skipped, whose results exist (--overwrite replaces them)" if skipped else line
