@@ -35,7 +35,7 @@ def test_an_animation_is_read_as_it_was_written(tmp_path: Path, suffix: str, err
     written = frames()
     write_video(tmp_path / f"x{suffix}", iter(written), 20)
     found, rate, count = read(tmp_path / f"x{suffix}")
-    assert (rate, count) == (20, 5)
+    assert (float(rate), count) == (20, 5)
     torch.testing.assert_close(torch.stack(found), torch.stack(written), atol=error, rtol=0)
     assert [path.name for path in tmp_path.iterdir()] == [f"x{suffix}"]
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from artschool.errors import DataError
 from artschool.media.grid import grid
-from artschool.media.pixels import FORMATS, Pixels, decode_all, values_of
+from artschool.media.pixels import FORMATS, Decoded, Pixels, decode_all, values_of
 from artschool.media.png import encode_deep
 from artschool.storage.durable import write_file
 
@@ -59,9 +59,19 @@ def read_image(path: Path) -> Image:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    color, opacity, profile = decode_all(data, str(path))
-    alpha = None if opacity is None else values_of(opacity)
-    return Image(values_of(color), alpha, 8 if color.dtype == np.uint8 else 16, profile)
+    return image_of(decode_all(data, str(path)))
+
+
+def image_of(decoded: Decoded) -> Image:
+    """The values of an image that is decoded."""
+    alpha = None if decoded.opacity is None else values_of(decoded.opacity)
+    return Image(values_of(decoded.color), alpha, 8 if decoded.color.dtype == np.uint8 else 16, decoded.profile)
+
+
+def pixels_with_alpha(image: Image, bits: int) -> Pixels:
+    """Convert an image to (H, W, C), uint8 or uint16, with its opacity as the last channel."""
+    values = image.color if image.alpha is None else torch.cat([image.color, image.alpha.to(image.color)])
+    return to_pixels(values, bits)
 
 
 def write_image(path: Path, image: Image | Tensor) -> None:
@@ -113,11 +123,10 @@ def encode_image(image: Image, kind: str, location: str) -> bytes:
     if image.alpha is not None and kind in OPAQUE_FORMATS:
         raise DataError(f"{location}: {kind} cannot hold the opacity of the image. Fix: write .png")
     bits = image.bits if kind in DEEP_FORMATS else 8
-    values = image.color if image.alpha is None else torch.cat([image.color, image.alpha.to(image.color)])
     profile = image.profile
     if profile is not None and profile[16:20] != COLOR_SPACES[len(image.color)]:
         profile = None
-    return encode_pixels(to_pixels(values, bits), kind, profile, location)
+    return encode_pixels(pixels_with_alpha(image, bits), kind, profile, location)
 
 
 def encode_pixels(pixels: Pixels, kind: str, profile: bytes | None = None, location: str = "") -> bytes:

@@ -90,6 +90,18 @@ def decode(data: bytes, location: str) -> Pixels:
 def decode_all(data: bytes, location: str) -> Decoded:
     """Decode an image with its opacity and its profile. Raises what `decode` raises."""
     image, deep = _loaded(data, location)
+    return all_of(image, location, deep)
+
+
+def all_of(image: Image.Image, location: str, deep: Pixels | None = None) -> Decoded:
+    """The color, opacity and profile of an image that is decoded.
+
+    Args:
+        deep: All of its channels, where Pillow keeps 8 bits of 16.
+
+    Raises:
+        DataError: Its values are outside the range of images.
+    """
     if deep is None:
         color, opacity = pixels_of(image, location), _opacity(image)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from artschool.apply.applied import Applied
+from artschool.apply.objects import apply_to_object
+from artschool.apply.opened import applied_from
+from artschool.apply.tiles import Tiling
 from artschool.config.structure import Config
 from artschool.data.collate import size_of
 from artschool.engine.data_examples import DataExamples, Example, NetworkCall
@@ -19,7 +24,7 @@ from artschool.model.cut import Cut, cut
 from artschool.model.flows import Flow, data_key, default_keys, flows_of
 from artschool.model.inputs import applied_inputs, can_be_sampled, required, sampled_inputs
 from artschool.model.modules import Modules, Networks
-from artschool.model.value_ranges import range_of
+from artschool.model.value_ranges import range_of, range_of_data
 from artschool.registry.ranges import Range
 
 
@@ -56,6 +61,7 @@ class Model:
             modules, {name: averages.get(name, name) for name in config.networks}
         )
         self._modules, self._known, self._average = modules, known, average
+        self._images: dict[tuple[str, int], Applied] = {}
         self._flows = flows_of(config, max(iteration - 1, 0))
 
     def __getitem__(self, name: str) -> nn.Module:
@@ -128,7 +134,9 @@ class Model:
 
     def range_of(self, key: str) -> Range | None:
         """The smallest and the largest value of a key, as far as components declare them. None: not known."""
-        return range_of(self.config, self.cut([key]), self._known)
+        if any(key in flow.writers for flow in self._flows):
+            return range_of(self.config, self.cut([key]), self._known)
+        return range_of_data(self.config, *data_key(self._flows[0], key, self.config), self._known)
 
     def sample(
         self, *keys: str, count: int = 64, seed: int = 0, batch_size: int | None = None, **inputs: Any
@@ -162,23 +170,35 @@ class Model:
         return self._computation(chosen, values, count=count, seed=seed, batch_size=batch_size)
 
     def apply(
-        self, inputs: Mapping[str, Any] | Tensor, *keys: str, seed: int = 0, batch_size: int | None = None
+        self,
+        inputs: Any,
+        *keys: str,
+        seed: int = 0,
+        batch_size: int | None = None,
+        tile: int | None = None,
+        overlap: int = 16,
     ) -> Any:
         """Compute keys from data.
 
         Args:
-            inputs: Batches (B, ...) by key, in the range that they have in training. A tensor, if one key is needed.
+            inputs: Batches (B, ...) by key, in the range that they have in training. If one key is needed, a tensor, or
+                an image of any size: a path, an image of Pillow, or an array (H, W, C) or (H, W) of uint8 or uint16.
             keys: The keys. None: the default ones.
             seed: Seed of the random numbers, if there are any.
             batch_size: Number of samples that are computed at once. None: up to 64.
+            tile: Size of the tiles into which a larger image is divided. None: it is not divided.
+            overlap: What a tile sees beyond its own area, on each side.
 
         Returns:
-            The values by key, on the device of the inputs. For a tensor, the value of the only key.
+            The values by key, on the device of the inputs. For a tensor, the value of the only key. For an image, an
+            image of the same kind; for a path, one of Pillow.
 
         Raises:
             ConfigError: A key is unknown.
             DataError: An input is missing.
         """
+        if not isinstance(inputs, Mapping | Tensor):
+            return apply_to_object(self._applied(keys, seed, Tiling(tile, overlap, batch_size or 1)), inputs)
         if isinstance(inputs, Tensor):
             return self._apply_tensor(inputs, keys, seed, batch_size)
         chosen = self._fitting(keys, inputs, lambda each: set(required(each)) == inputs.keys())
@@ -187,6 +207,15 @@ class Model:
         count = size_of(inputs)
         computed = self._computation(chosen, values, count=count, seed=seed, batch_size=batch_size, device=device)
         return computed.joined()
+
+    def _applied(self, keys: Sequence[str], seed: int, tiling: Tiling) -> Applied:
+        """What computes one key from images. Which sizes it accepts is found once."""
+        if len(keys) > 1:
+            raise ConfigError(f"expected one key to compute from an image, got {', '.join(map(repr, keys))}")
+        key = keys[0] if keys else self.default_outputs[0]
+        if (key, seed) not in self._images:
+            self._images[key, seed] = applied_from(self, key, seed=seed)
+        return replace(self._images[key, seed], tiling=tiling)
 
     def _apply_tensor(self, value: Tensor, keys: Sequence[str], seed: int, batch_size: int | None) -> Tensor:
         cuts = self._cuts(keys, ())

@@ -26,6 +26,13 @@ def range_of(config: Config, cut: Cut, known: DataExamples) -> Range | None:
     return None
 
 
+def range_of_data(config: Config, name: str, key: str, known: DataExamples) -> Range | None:
+    """The range of a key of a data set: the one that it declares, or that its values have. None: not known."""
+    data, example = config.data.get(name), known.example([name], key)
+    found = declared(data).get(key) if data is not None else None
+    return found if found is not None or example is None else _range_in(example)
+
+
 def _range_in(example: Example) -> Range | None:
     if example.low is None or example.high is None or not example.dtype.startswith(("float", "bfloat")):
         return None
