@@ -39,7 +39,8 @@ class OldRun:
     def expected(self) -> dict[str, Any]:
         """Numbers of the reference."""
         data: dict[str, Any] = json.loads((self.folder / "expected.json").read_text())
-        return data | data.get("corrected", {})
+        corrected: dict[str, Any] = data.get("corrected", {})
+        return data | corrected
 
     @cached_property
     def tensors(self) -> dict[str, Tensor]:
@@ -84,7 +85,9 @@ def _differences(case: OldRun) -> Iterator[str]:
 
 def _different_slots(run: Run, expected: Mapping[str, Tensor]) -> Iterator[str]:
     """The optimizers' states by the identity of parameters."""
-    names = {p: f"{name}.{own}" for name, network in run.networks.items() for own, p in network.named_parameters()}
+    names: dict[Tensor, str] = {
+        p: f"{name}.{own}" for name, network in run.networks.items() for own, p in network.named_parameters()
+    }
     found = {
         f"{names[parameter]}/{slot}": torch.as_tensor(value, dtype=torch.float32)
         for step in run.steps
