@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from artschool.config.data_keys import declared_keys, undeclared
+from artschool.config.drawn import undrawn
 from artschool.config.streams import TRAIN, fed, key_in, replaced_by, stream_of, streams
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
 from artschool.config.value_gates import key_readers
@@ -177,6 +178,8 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
             faults += flow.check_reads(component, component.weighed_by, when, later, given)
     faults += _check_required(config)
     faults += _check_pictures(config, flows[""])
+    for always, fault in _undrawn(config, flows[""]):
+        (faults if always else warnings).append(fault)
     read = {key for flow in flows.values() for key in flow.read}
     for evaluation in config.evaluations.values():
         faults += _check_evaluation(config, evaluation, during, read)
@@ -248,6 +251,18 @@ def never_runs(component: Component, when: When, during: When) -> Fault:
     return Fault(component.node.start, component.path, f"never runs: {when.missed(during)}")
 
 
+def written_when(config: Config, keys: Iterable[str]) -> dict[str, list[When]]:
+    """For each key of the dataflow of an iteration, the iterations at which something writes it.
+
+    A key that the file does not name may be written by a data set, at every iteration.
+    """
+    flow = _flows(config)[""]
+    for step in config.steps.values():
+        for component, when in components_of(step) if not step.section.streams else ():
+            list(flow.check_writes(component, when))
+    return {key: [writer.when for writer in flow.writers.get(key, ())] or [ALWAYS] for key in keys}
+
+
 def kept_after(config: Config) -> dict[str, set[str]]:
     """For each step, the keys that later steps or pictures read. The others can be freed after the step."""
     pictures = config.sections.log.pictures
@@ -314,13 +329,9 @@ def _check_outputs(component: Component) -> Iterator[Fault]:
 
 
 def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
-    pictures = config.sections.log.pictures
-    if pictures is None:
-        return
-    section = config.tree.at(("log", "pictures", "keys"))
-    for index, key in enumerate(pictures.keys):
+    for key, place in _drawn(config):
         flow.read.add(key)
-        place, writers = section.at((index,)).place, flow.writers.get(key)
+        writers = flow.writers.get(key)
         if writers is None and not flow.may_have(key):
             message = f"draws {key!r}, which no component writes"
             hint = flow.elsewhere(key) or _known_keys(flow.writers, key)
@@ -328,6 +339,30 @@ def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
         elif writers and all((writer.when & flow.during).first() is None for writer in writers):
             hint = f"{writers[0].path} at {writers[0].place} writes it, but never runs"
             yield Fault(place, "log.pictures.keys", f"draws {key!r}, which is never written", hint)
+
+
+def _undrawn(config: Config, flow: Flow) -> Iterator[tuple[bool, Fault]]:
+    """Images that are due when nothing writes their key, each with whether none of the key is ever drawn."""
+    for key, place in _drawn(config):
+        assert config.sections.log.pictures is not None
+        writers = [writer for writer in flow.writers.get(key, ()) if (writer.when & flow.during).first() is not None]
+        due = config.sections.log.pictures.due
+        found = undrawn({writer.path: writer.when for writer in writers}, due, flow.during) if writers else None
+        if found is not None:
+            at = found.finished - 1
+            message = f"draws {key!r} after iteration {at}, in which nothing writes it"
+            hint = "\n".join(
+                f"{w.path} at {w.place} writes it {w.when}, first in iteration {w.when.first()}" for w in writers
+            )
+            hint += f"\nFix: write {found.fix}." if found.fix else ""
+            yield found.always, Fault(place, "log.pictures.keys", message, hint)
+
+
+def _drawn(config: Config) -> Iterator[tuple[str, Place]]:
+    """The keys of `log.pictures`."""
+    section = config.tree.at(("log", "pictures", "keys"))
+    for index, key in enumerate(config.sections.log.pictures.keys if config.sections.log.pictures else ()):
+        yield key, section.at((index,)).place
 
 
 def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:

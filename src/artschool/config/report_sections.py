@@ -6,6 +6,8 @@ from typing import Literal
 
 from artschool.config.names import Name
 from artschool.config.section import RawInjector, RawLogger, RawMetric, Section
+from artschool.config.when import When
+from artschool.registry.entries import EveryEntry
 from artschool.registry.signature import Count, Key, Natural, NetworkName
 from artschool.registry.units import Interval
 
@@ -39,7 +41,8 @@ class PicturesSection(Section):
     """Keys to draw as grids of images in PNG files.
 
     Attributes:
-        every: Interval at which images are drawn, in finished iterations.
+        every: Interval at which images are drawn, in finished iterations: when their number is a multiple of this
+            number, or with `{of: 10, at: 1}` when its remainder by 10 is 1, as after 1, 11 and 21 iterations.
         keys: Keys to draw: images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
         most: Maximum number of samples in one grid.
         range: Values drawn as black and white. `auto`: the smallest and the largest value. `imagenet`: colours
@@ -48,11 +51,16 @@ class PicturesSection(Section):
         frames: Indices, counted from 0, of the frames to draw of a sequence.
     """
 
-    every: Interval
+    every: Interval | EveryEntry
     keys: list[Key]
     most: Count = 8
     range: DrawnRange | dict[Key, DrawnRange] = (0.0, 1.0)
     frames: list[Natural] = [0]
+
+    @property
+    def due(self) -> When:
+        """The numbers of finished iterations after which images are drawn."""
+        return When.gated(0, None, self.every)
 
     def range_of(self, key: str) -> DrawnRange:
         """The values of a key that are drawn as black and white."""

@@ -99,7 +99,7 @@ def _always(run: RunState, outcome: Outcome) -> bool:
 
 def _is_picture_due(run: RunState, outcome: Outcome) -> bool:
     pictures = run.sections.log.pictures
-    return pictures is not None and outcome.batches is not None and run.iteration % pictures.every == 0
+    return pictures is not None and outcome.batches is not None and pictures.due.active(run.iteration)
 
 
 def _is_log_due(run: RunState, outcome: Outcome) -> bool:

@@ -31,7 +31,7 @@ def key_usages(config: Config, key: str) -> list[Usage | UsageGroup]:
             usages.append(Usage(UsageKind.READ_BY, (f"steps.{step.name}",), remark="which requires it"))
     pictures = config.sections.log.pictures
     if pictures is not None and key in pictures.keys:
-        usages.append(Usage(UsageKind.DRAWN_BY, ("log.pictures",), remark=f"every {pictures.every} iterations"))
+        usages.append(Usage(UsageKind.DRAWN_BY, ("log.pictures",), remark=f"every {pictures.due.cycle} iterations"))
     return usages + list(_usages_in_evaluations(config, key))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -156,7 +157,21 @@ def print_end(console: Console, folder: str, values: Mapping[str, float], best: 
         console.print(f"{name} {format_number(value)}", highlight=False)
     if best is not None:
         console.print(f"best {format_number(best[0])} after {best[1]} iterations: checkpoints/{best[1]:08}")
-    console.print(f"done: checkpoints, metrics.jsonl, pictures and TensorBoard events are in {folder}", soft_wrap=True)
+    console.print(f"done: {_written(Path(folder))} are in {folder}", soft_wrap=True)
+
+
+WRITTEN = {
+    "checkpoints": "checkpoints/*",
+    "metrics.jsonl": "metrics.jsonl",
+    "pictures": "pictures/*/*",
+    "TensorBoard events": "events.out.tfevents.*",
+}
+"""What a run writes, by the name in the message at its end."""
+
+
+def _written(folder: Path) -> str:
+    found = [name for name, pattern in WRITTEN.items() if any(folder.glob(pattern))]
+    return " and ".join(part for part in (", ".join(found[:-1]), found[-1]) if part)
 
 
 def format_number(value: float) -> str:
