@@ -117,7 +117,7 @@ def encode_image(image: Image, kind: str, location: str) -> bytes:
     profile = image.profile
     if profile is not None and profile[16:20] != COLOR_SPACES[len(image.color)]:
         profile = None
-    return encode_pixels(_pixels(values, bits), kind, profile, location)
+    return encode_pixels(to_pixels(values, bits), kind, profile, location)
 
 
 def encode_pixels(pixels: Pixels, kind: str, profile: bytes | None = None, location: str = "") -> bytes:
@@ -136,7 +136,7 @@ def encode_pixels(pixels: Pixels, kind: str, profile: bytes | None = None, locat
     return buffer.getvalue()
 
 
-def _pixels(values: Tensor, bits: int) -> Pixels:
+def to_pixels(values: Tensor, bits: int) -> Pixels:
     """Convert (C, H, W) to (H, W, C), uint8 or uint16."""
     white, kind = (255, np.uint8) if bits == 8 else (65535, np.uint16)
     scaled = values.detach().float().cpu().nan_to_num().clamp(0, 1).mul(white).round()

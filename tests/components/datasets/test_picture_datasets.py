@@ -81,7 +81,9 @@ def test_a_folder_that_is_missing_or_empty_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=said):
         ImageFolder(path=tmp_path / "none")
     with pytest.raises(
-        DataError, match=r"no images in .* \(expected \.png, \.jpg, \.jpeg, \.webp, \.bmp, \.tif, \.tiff, got no files\)\. Fix: add "
+        DataError,
+        match=r"no images in .* \(expected \.png, \.jpg, \.jpeg, \.webp, \.bmp, \.tif, \.tiff, got no files\)\. "
+        r"Fix: add ",
     ):
         ImageFolder(path=tmp_path)
 
