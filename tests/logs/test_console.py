@@ -119,3 +119,18 @@ def test_numbers_have_four_digits(value: float, text: str) -> None:
 )
 def test_times_are_rounded_before_they_are_split(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_an_evaluation_shows_its_progress_on_a_terminal_alone() -> None:
+    for terminal in (True, False):
+        file = io.StringIO()
+        logger = ConsoleLogger(Console(file=file, width=160, force_terminal=terminal, color_system=None))
+        logger.evaluating("held_out", 3, 8)
+        assert file.getvalue() == ""
+        console = Console(file=file, width=160, color_system=None)
+        console.print(logger._render())
+        assert "3/8" in file.getvalue() and "evaluate held_out" in file.getvalue()
+        logger.evaluating("held_out", 8, 8)
+        file.truncate(0)
+        console.print(logger._render())
+        assert "held_out" not in file.getvalue()

@@ -35,6 +35,7 @@ class ConsoleLogger:
         self._logged = 0
         self._finished = self._start = self._total = 0
         self._started = 0.0
+        self._evaluating: tuple[str, int, int] | None = None
 
     def start(self, run: RunState) -> None:
         """Print the plan of the run and start the live display."""
@@ -50,10 +51,14 @@ class ConsoleLogger:
         """Store the iteration for the next refresh of the display."""
         self._finished = run.iteration
 
+    def evaluating(self, name: str, done: int, total: int) -> None:
+        """Store the progress of an evaluation for the next refresh of the display. Without one, nothing is shown."""
+        self._evaluating = (name, done, total) if done < total else None
+
     def log(self, record: Record) -> None:
         """Show the numbers."""
         owners = group_by_owner(record)
-        self._logged = int(record["iteration"]) + 1
+        self._logged, self._evaluating = int(record["iteration"]) + 1, None
         for owner, values in owners.items():
             self._latest[owner] = (self._logged, values)
         if self._live is None and not self._console.quiet:
@@ -93,6 +98,11 @@ class ConsoleLogger:
             ProgressBar(total=max(self._total, 1), completed=self._finished, width=40),
             Text(self._pace()),
         )
+        if (evaluating := self._evaluating) is not None:
+            name, done, total = evaluating
+            bar.add_row(
+                Text(f"{done}/{total}"), ProgressBar(total=total, completed=done, width=40), Text(f"evaluate {name}")
+            )
         table = Table.grid(padding=(0, 2))
         for owner, (finished, values) in self._latest.items():
             cells = [Text.assemble((f"{name} ", "dim"), format_number(value)) for name, value in values.items()]
