@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,17 @@ def test_an_evaluation_shows_its_progress_on_a_terminal_alone() -> None:
         file.truncate(0)
         console.print(logger._render())
         assert "held_out" not in file.getvalue()
+
+
+@pytest.mark.parametrize(("width", "bar"), [(160, 40), (80, 35), (60, 15), (30, 4)])
+def test_a_narrow_terminal_has_a_shorter_bar(width: int, bar: int) -> None:
+    file = io.StringIO()
+    console = Console(file=file, width=width, force_terminal=True, color_system=None)
+    logger = ConsoleLogger(console)
+    logger._finished, logger._total, logger._started = 100_000, 200_000, time.perf_counter() - 1000
+    console.print(logger._render())
+    line = file.getvalue().split("\n")[0]
+    assert len(line.rstrip()) <= width
+    if width > 30:  # Narrower ones cut off the text.
+        assert line.rstrip().endswith(" iterations/s, 16:40 left")
+        assert line.index(line.split()[-4]) == len("100000/200000") + 1 + bar + 1

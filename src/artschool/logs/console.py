@@ -20,6 +20,8 @@ from artschool.engine.run_state import Record, RunState
 from artschool.wording.hidden import without_hidden
 
 HEAD = ("iteration", "samples", "seconds")
+BAR, NARROWEST = 40, 4
+"""Largest and least width of a progress bar in characters."""
 
 
 class ConsoleLogger:
@@ -92,16 +94,18 @@ class ConsoleLogger:
         return f"{speed}, {format_seconds((self._total - self._finished) / rate)} left"
 
     def _render(self) -> Group:
-        bar = Table.grid(padding=(0, 1))
-        bar.add_row(
-            Text(f"{self._finished}/{self._total}", style="bold"),
-            ProgressBar(total=max(self._total, 1), completed=self._finished, width=40),
-            Text(self._pace()),
-        )
+        rows = [(self._finished, self._total, self._pace())]
         if (evaluating := self._evaluating) is not None:
             name, done, total = evaluating
+            rows.append((done, total, f"evaluate {name}"))
+        bar = Table.grid(padding=(0, 1))
+        texts = max(len(f"{done}/{total}") + len(text) for done, total, text in rows)
+        width = max(min(BAR, self._console.width - texts - 2), NARROWEST)
+        for done, total, text in rows:
             bar.add_row(
-                Text(f"{done}/{total}"), ProgressBar(total=total, completed=done, width=40), Text(f"evaluate {name}")
+                Text(f"{done}/{total}", style="bold"),
+                ProgressBar(total=max(total, 1), completed=done, width=width),
+                Text(text),
             )
         table = Table.grid(padding=(0, 2))
         for owner, (finished, values) in self._latest.items():
