@@ -71,7 +71,7 @@ class MeanOverSamples:
 
 
 Batch = Mapping[str, Any]
-Progress = Callable[[int], None]
+Progress = Callable[[int], object]
 
 
 @dataclass
