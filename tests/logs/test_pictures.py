@@ -66,7 +66,7 @@ def test_half_precision_is_drawn() -> None:
     assert grid(torch.ones(1, 3, 2, 2, dtype=torch.bfloat16)) is not None
 
 
-@pytest.mark.parametrize(("key", "folder"), [("sr", "sr"), ("../up", "_up"), ("a/b c", "a_b_c"), (".hidden", "hidden")])
+@pytest.mark.parametrize(("key", "folder"), [("sr", "sr"), ("../up", "up"), ("a/b c", "a/b_c"), (".hidden", "hidden")])
 def test_a_key_names_a_folder_inside_the_run(tmp_path: Path, key: str, folder: str) -> None:
     run, _ = load(tmp_path)
     logger = PictureLogger()
