@@ -57,7 +57,7 @@ def program_of(called: CalledNetwork, inputs: Sequence[Tensor], sizes: Sizes) ->
     try:
         with _quiet(), torch.no_grad():
             program = export(
-                called, tuple(inputs), dynamic_shapes=(tuple(shapes),), prefer_deferred_runtime_asserts_over_guards=True
+                called, tuple(inputs), dynamic_shapes=(tuple(shapes),) if shapes else None, prefer_deferred_runtime_asserts_over_guards=True
             )
             run = program.module()
             for values in (inputs, larger_inputs(inputs, sizes)):
@@ -82,7 +82,7 @@ def write_program(program: Any, file: Path) -> None:
         torch.export.save(program, file)
 
 
-def write_onnx(program: Any, called: CalledNetwork, outputs: Sequence[str], sizes: Sizes, file: Path) -> None:
+def write_onnx(program: Any, called: CalledNetwork, outputs: Sequence[str], file: Path) -> None:
     """Write a program as an ONNX model, whose inputs and outputs have their names.
 
     Raises:

@@ -58,9 +58,10 @@ def load_network() -> Any:
 
     config = read_config()
     file = FOLDER / config["file"]
-    tensors = read_safetensors(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
     network = build(**config["options"])
-    network.load_state_dict({name: tensors[config["names"].get(name, name)] for name in network.state_dict()})
+    network.load_state_dict(
+        read_safetensors(file) if file.suffix == ".safetensors" else torch.load(file, weights_only=True)
+    )
     return network.eval()
 
 
@@ -100,7 +101,8 @@ def difference(values: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> 
             return float("inf")
         if value.numel():
             scale = value.double().abs().max().clamp(min=1)
-            largest = max(largest, float(((other.double() - value.double()).abs().max() / scale).nan_to_num(float("inf"))))
+            apart = (other.double() - value.double()).abs().max() / scale
+            largest = max(largest, float(apart.detach().nan_to_num(float("inf"))))
     return largest
 
 
