@@ -85,6 +85,56 @@ def evaluate(
 
 @cli.command()
 @click.argument("run", type=FILE)
+@click.argument("arguments", nargs=-1, metavar="[KEY]... [KEY=VALUE]...")
+@click.option("-o", "--output", type=FILE, required=True, help="Folder to write to.")
+@click.option("-n", "count", type=click.IntRange(min=1), default=64, show_default=True, help="Number of samples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--checkpoint",
+    default="last",
+    show_default=True,
+    metavar="best|last|N|FOLDER",
+    help="Checkpoint: best by checkpoint.keep_best, the newest, after N iterations, or a folder.",
+)
+@click.option("--device", default="auto", show_default=True, help="Device, such as cpu or cuda:1.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that are computed at once. [default: 64]"
+)
+@click.option("--no-average", is_flag=True, help="Use the networks themselves, not their moving averages.")
+def sample(
+    run: Path,
+    arguments: tuple[str, ...],
+    output: Path,
+    count: int,
+    seed: int,
+    checkpoint: str,
+    device: str,
+    batch_size: int | None,
+    no_average: bool,
+) -> None:
+    """Draw samples with the networks of a RUN folder, and write them as files.
+
+    Computes each KEY of an evaluation or a step, by default what the run's networks generate. KEY=VALUE gives inputs,
+    such as label=3 or label=[3,7]; other labels cycle over their classes. Needs no training data. Prints the written
+    files.
+    """
+    from artschool.cli.sample import sample_command
+
+    sample_command(
+        run,
+        arguments,
+        output,
+        count=count,
+        seed=seed,
+        checkpoint=checkpoint,
+        device=device,
+        batch_size=batch_size,
+        raw=no_average,
+    )
+
+
+@cli.command()
+@click.argument("run", type=FILE)
 @click.argument("network", required=False)
 @click.option(
     "--to",
@@ -95,10 +145,10 @@ def evaluate(
 @click.option(
     "--checkpoint", default="last", show_default=True, metavar="best|last|N", help="Checkpoint, or its folder."
 )
-@click.option("--raw", is_flag=True, help="Use the weights of the network itself, even if it has a moving average.")
+@click.option("--no-average", is_flag=True, help="Use the network itself, not its moving average.")
 @click.option("--merged", is_flag=True, help="Add adapters to the weights, and write all of them.")
 def export(
-    run: Path, network: str | None, to: str | None, output: Path, checkpoint: str, raw: bool, merged: bool
+    run: Path, network: str | None, to: str | None, output: Path, checkpoint: str, no_average: bool, merged: bool
 ) -> None:
     """Write a NETWORK of RUN for other programs, as a folder that stands alone.
 
@@ -110,7 +160,7 @@ def export(
     """
     from artschool.cli.export import export_command
 
-    export_command(run, network, to, output, checkpoint, merged=merged, raw=raw)
+    export_command(run, network, to, output, checkpoint, merged=merged, raw=no_average)
 
 
 @cli.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,19 +29,19 @@ class CannotExportError(Exception):
 def dynamic_sizes(called: CalledNetwork, inputs: Sequence[Tensor]) -> Sizes:
     """The dimensions of the inputs that the network takes in other sizes, found by trying.
 
-    Dimensions at the same position and of the same size, such as the batch or the height of two images, change together.
+    Dimensions at the same position and of the same size change together, such as the heights of two images.
     """
     found: Sizes = [set() for _ in inputs]
     for position, size in sorted({(at, size) for value in inputs for at, size in enumerate(value.shape)}):
-        larger = [_resized(value, {position}) if size in value.shape[position : position + 1] else value for value in inputs]
+        changed = [size in value.shape[position : position + 1] for value in inputs]
+        larger = [_resized(each, {position} if changes else ()) for each, changes in zip(inputs, changed, strict=True)]
         try:
             with torch.no_grad():
                 called(*larger)
         except Exception:  # Code of a network can raise anything.
             continue
-        for index, value in enumerate(inputs):
-            if size in value.shape[position : position + 1]:
-                found[index].add(position)
+        for sizes, changes in zip(found, changed, strict=True):
+            sizes.update({position} if changes else ())
     return found
 
 
@@ -53,11 +53,17 @@ def program_of(called: CalledNetwork, inputs: Sequence[Tensor], sizes: Sizes) ->
     """
     from torch.export import Dim, export
 
-    shapes = [{at: Dim.AUTO if at in dynamic else Dim.STATIC for at in range(value.dim())} for value, dynamic in zip(inputs, sizes, strict=True)]
+    shapes = [
+        {at: Dim.AUTO if at in dynamic else Dim.STATIC for at in range(value.dim())}
+        for value, dynamic in zip(inputs, sizes, strict=True)
+    ]
     try:
         with _quiet(), torch.no_grad():
             program = export(
-                called, tuple(inputs), dynamic_shapes=(tuple(shapes),) if shapes else None, prefer_deferred_runtime_asserts_over_guards=True
+                called,
+                tuple(inputs),
+                dynamic_shapes=(tuple(shapes),) if shapes else None,
+                prefer_deferred_runtime_asserts_over_guards=True,
             )
             run = program.module()
             for values in (inputs, larger_inputs(inputs, sizes)):
@@ -109,7 +115,7 @@ def write_onnx(program: Any, called: CalledNetwork, outputs: Sequence[str], file
         raise CannotExportError(str(error).strip().splitlines()[0]) from error
 
 
-def _resized(value: Tensor, dimensions: set[int]) -> Tensor:
+def _resized(value: Tensor, dimensions: Iterable[int]) -> Tensor:
     for at in dimensions:
         value = torch.cat([value] * FACTOR, at)
     return value

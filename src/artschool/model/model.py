@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,16 @@ import torch
 from torch import Tensor, nn
 
 from artschool.config.structure import Config
-from artschool.data.collate import micro_batches, size_of
-from artschool.data.seeds import derive, forked_rng, seed_all
-from artschool.data.to_device import to_device
+from artschool.data.collate import size_of
 from artschool.engine.data_examples import DataExamples, Example, NetworkCall
-from artschool.engine.evaluate import with_buffers_kept
 from artschool.errors import ConfigError, DataError, allowed
+from artschool.model.computation import Computation
 from artschool.model.cut import Cut, cut
 from artschool.model.flows import Flow, data_key, default_keys, flows_of
 from artschool.model.inputs import applied_inputs, can_be_sampled, required, sampled_inputs
 from artschool.model.modules import Modules, Networks
 from artschool.model.value_ranges import range_of
 from artschool.registry.ranges import Range
-from artschool.steps.state import State
-
-BATCH = 64
-"""The most samples that are computed at once, unless a call says otherwise."""
 
 
 class Model:
@@ -133,11 +126,6 @@ class Model:
             f"no evaluation and no step computes all of {', '.join(map(repr, keys))}. Fix: ask for them one by one"
         )
 
-    def averages_in(self, cut: Cut) -> list[str]:
-        """The networks in whose place a cut calls their moving averages."""
-        averages = self._averages(cut.flow)
-        return [name for name in cut.networks if name in averages]
-
     def range_of(self, key: str) -> Range | None:
         """The smallest and the largest value of a key, as far as components declare them. None: not known."""
         return range_of(self.config, self.cut([key]), self._known)
@@ -161,13 +149,17 @@ class Model:
             ConfigError: A key is unknown.
             DataError: A key is computed from values that cannot be made.
         """
-        if count < 1:
-            raise ConfigError(f"count: expected 1 or more, got {count}")
+        return self.sampling(*keys, count=count, seed=seed, batch_size=batch_size, **inputs).joined()
+
+    def sampling(
+        self, *keys: str, count: int = 64, seed: int = 0, batch_size: int | None = None, **inputs: Any
+    ) -> Computation:
+        """What `sample` computes, a batch at a time. See there."""
         chosen = self._fitting(
             keys, inputs, lambda each: can_be_sampled(each, inputs, partial(self._example, each.flow))
         )
-        values = sampled_inputs(chosen, inputs, count, partial(self._example, chosen.flow))
-        return self._run(chosen, values, count, seed, batch_size, torch.device("cpu"))
+        values = sampled_inputs(chosen, inputs, max(count, 1), partial(self._example, chosen.flow))
+        return self._computation(chosen, values, count=count, seed=seed, batch_size=batch_size)
 
     def apply(
         self, inputs: Mapping[str, Any] | Tensor, *keys: str, seed: int = 0, batch_size: int | None = None
@@ -192,7 +184,9 @@ class Model:
         chosen = self._fitting(keys, inputs, lambda each: set(required(each)) == inputs.keys())
         values = applied_inputs(chosen, inputs, partial(self._example, chosen.flow))
         device = next((value.device for value in inputs.values() if isinstance(value, Tensor)), torch.device("cpu"))
-        return self._run(chosen, values, size_of(inputs), seed, batch_size, device)
+        count = size_of(inputs)
+        computed = self._computation(chosen, values, count=count, seed=seed, batch_size=batch_size, device=device)
+        return computed.joined()
 
     def _apply_tensor(self, value: Tensor, keys: Sequence[str], seed: int, batch_size: int | None) -> Tensor:
         cuts = self._cuts(keys, ())
@@ -225,39 +219,29 @@ class Model:
         example = self._example(chosen.flow, needs[0]) if len(needs) == len(chosen.keys) == 1 else None
         return example is not None and value.dim() - len(example.shape) in (0, 1)
 
-    def _run(
+    def _computation(
         self,
         chosen: Cut,
         values: Mapping[str, Any],
+        *,
         count: int,
         seed: int,
         batch_size: int | None,
-        device: torch.device,
-    ) -> dict[str, Any]:
-        """Compute in batches."""
-        results: list[dict[str, Any]] = []
-        batches = micro_batches(values, -(-count // (batch_size or BATCH)))
-        with self._in_use(chosen) as call, forked_rng(seed, self.device):
-            for index, (batch, _) in enumerate(batches):
-                seed_all(derive("sample", seed, index), self.device)
-                computed = call(to_device(batch, self.device))
-                results.append({key: _moved(computed[key], device) for key in chosen.keys})
-        return {key: _joined([result[key] for result in results]) for key in chosen.keys}
-
-    @contextmanager
-    def _in_use(self, chosen: Cut) -> Iterator[Any]:
-        averages = self._averages(chosen.flow)
-        bound = [self._modules.bound(injector, averages) for injector in chosen.injectors]
-        modules = list(dict.fromkeys(module for each in bound for module in each.modules))
-
-        def call(values: Mapping[str, Any]) -> Mapping[str, Any]:
-            state = _CutState(values, {key: writer.path for key, writer in chosen.flow.writers.items()})
-            for each in bound:
-                each.call(state)
-            return state.values
-
-        with torch.no_grad(), with_buffers_kept(modules):
-            yield call
+        device: torch.device | None = None,
+    ) -> Computation:
+        for name, value, least in (("count", count, 1), ("batch_size", batch_size, 1), ("seed", seed, 0)):
+            if value is not None and value < least:
+                raise ConfigError(f"{name}: expected {least} or more, got {value}")
+        return Computation(
+            chosen,
+            values,
+            self._modules,
+            self._averages(chosen.flow),
+            count=count,
+            seed=seed,
+            batch_size=batch_size,
+            device=device or torch.device("cpu"),
+        )
 
     def _averages(self, flow: Flow) -> Mapping[str, str]:
         return flow.averages if self._average else {}
@@ -269,35 +253,3 @@ class Model:
     def __repr__(self) -> str:
         networks = ", ".join(f"{name} (average)" if name in self.averaged else name for name in self.networks)
         return f"<{self.config.sections.name} after {self.iteration:,} iterations on {self.device}: {networks}>"
-
-
-class _CutState(State):
-    """The values of a cut. Of several injectors that write a key, one counts, and none if the key is given.
-
-    Args:
-        writers: The path of the injector that writes each key.
-    """
-
-    def __init__(self, given: Mapping[str, Any], writers: Mapping[str, str]) -> None:
-        super().__init__(given, "the inputs")
-        self._given, self._paths = given.keys(), writers
-
-    def write(self, key: str, value: object, *, writer: str) -> None:
-        """Add a value, if its writer counts."""
-        if key not in self._given and self._paths.get(key) == writer:
-            super().write(key, value, writer=writer)
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    return value.to(device) if isinstance(value, Tensor) else value
-
-
-def _joined(values: list[Any]) -> Any:
-    """The values of all batches."""
-    if len(values) == 1:
-        return values[0]
-    if isinstance(values[0], Tensor) and values[0].dim():
-        return torch.cat(values)
-    if isinstance(values[0], list):
-        return [part for value in values for part in value]
-    return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -112,7 +113,11 @@ class Modules:
         return on_device(network, self.context.device).eval().requires_grad_(False)
 
     def _parts(self) -> _Parts:
-        return _Parts(self._config.tree.masked(), settings_of(self._config))
+        return _Parts(self._config.tree.masked(), self._settings)
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return settings_of(self._config)
 
 
 class Networks(Mapping[str, nn.Module]):

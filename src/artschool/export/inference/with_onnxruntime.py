@@ -45,7 +45,7 @@ def read_config() -> Any:
 
 
 def difference(values: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
-    """The largest difference, relative to the largest output if that is above 1. Infinite where an output is missing."""
+    """The largest difference, relative to the largest output above 1. Infinite if an output is missing."""
     largest = 0.0
     for name, value in expected.items():
         other = values.get(name)

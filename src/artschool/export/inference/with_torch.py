@@ -93,7 +93,7 @@ def named(value: Any, name: str = "out") -> Iterator[tuple[str, Tensor]]:
 
 
 def difference(values: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
-    """The largest difference, relative to the largest output if that is above 1. Infinite where an output is missing."""
+    """The largest difference, relative to the largest output above 1. Infinite if an output is missing."""
     largest = 0.0
     for name, value in expected.items():
         other = values.get(name)
