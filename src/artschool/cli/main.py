@@ -164,6 +164,21 @@ def export(
 
 
 @cli.command()
+@click.argument("folder", type=FILE)
+@click.argument("repository", metavar="OWNER/NAME")
+@click.option("--public", is_flag=True, help="Create a public repository. [default: private]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def push(folder: Path, repository: str, public: bool, yes: bool) -> None:
+    """Upload an exported FOLDER to Hugging Face.
+
+    Lists the files, their sizes and the visibility, and asks first.
+    """
+    from artschool.cli.push import push_command
+
+    push_command(folder, repository, public=public, confirmed=yes)
+
+
+@cli.command()
 @click.argument("config", type=FILE)
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(

@@ -79,7 +79,9 @@ class _Part:
     def text(self) -> str:
         """The text of the file."""
         origin = (
-            self.module.__name__ if self.module.__name__.startswith(OWN) else f"{Path(self.module.__file__ or '').name}"
+            self.module.__name__
+            if self.module.__name__.startswith(f"{OWN}.")
+            else f"{Path(self.module.__file__ or '').name}"
         )
         imports, types = self._annotations()
         head = "\n".join(sorted({*self.imports, *imports}, key=lambda line: (line.startswith("from ."), line)))
@@ -137,12 +139,13 @@ class _Cut:
                 source = inspect.getsource(module)
             except (OSError, TypeError) as error:
                 raise CannotStandAloneError(f"the source of {name} is unknown") from error
-            self.parts[name] = _Part(module, self._file(name), source.splitlines(), _bindings(ast.parse(source)))
+            self.parts[name] = _Part(module, self._file(module), source.splitlines(), _bindings(ast.parse(source)))
         return self.parts[name]
 
-    def _file(self, name: str) -> str:
-        """The last part of a module's name, or all of them where another module has the same."""
-        last = name.rpartition(".")[2]
+    def _file(self, module: ModuleType) -> str:
+        """The name of a module's file, or the whole name of the module where another one has the same."""
+        stem, name = Path(module.__file__ or "").stem, module.__name__
+        last = name.rpartition(".")[2] if stem == "__init__" else stem
         return last if last not in {part.file for part in self.parts.values()} else name.replace(".", "_")
 
     def _follow(self, module: str, name: str) -> None:
