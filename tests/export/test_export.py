@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import venv
@@ -292,13 +293,13 @@ def test_a_bare_environment_runs_the_folders(run: Path, tmp_path: Path) -> None:
     for path in source.iterdir():
         if path.name.partition(".")[0] not in others and not path.name.endswith(".pth"):
             (site / path.name).symlink_to(path)
-    python = environment / "bin/python"
-    hidden = subprocess.run([python, "-c", "import artschool"], capture_output=True, check=False)
+    python, variables = environment / "bin/python", {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    hidden = subprocess.run([python, "-c", "import artschool"], capture_output=True, check=False, env=variables)
     assert hidden.returncode != 0
     for kind in ("safetensors", "pt", "pt2"):
         assert export(run, "net", "--to", kind, "-o", tmp_path / kind).exit_code == 0
         result = subprocess.run(
-            [python, "inference.py"], cwd=tmp_path / kind, capture_output=True, text=True, check=False
+            [python, "inference.py"], cwd=tmp_path / kind, capture_output=True, text=True, check=False, env=variables
         )
         assert result.returncode == 0 and "largest difference" in result.stdout, result.stderr
 
@@ -310,3 +311,43 @@ def test_a_missing_call_is_named(run: Path, tmp_path: Path) -> None:
     finally:
         (tmp_path / "kept.json").rename(run / "data_examples.json")
     assert isinstance(error, ConfigError) and "train one more iteration" in str(error)
+
+
+DIFFUSERS = """
+name: drawn
+data: {train: {type: sklearn_digits, batch_size: 2}}
+networks:
+  unet:
+    type: diffusers
+    model: UNet2DModel
+    options:
+      {sample_size: 8, in_channels: 1, out_channels: 1, block_out_channels: [32], layers_per_block: 1,
+       down_block_types: [DownBlock2D], up_block_types: [UpBlock2D], norm_num_groups: 8}
+steps:
+  draw:
+    trains: unet
+    optimizer: {type: adamw, lr: 1e-3}
+    injectors: {guess: {type: forward, network: unet, in: [image, 3], out: guess}}
+    losses: {pixel: {type: l1, in: [guess, image], weight: 1.0}}
+train: {iterations: 1}
+"""
+
+
+@pytest.mark.soak
+def test_diffusers_reads_a_folder(tmp_path: Path) -> None:
+    """Imports diffusers."""
+    (tmp_path / "drawn.yml").write_text(DIFFUSERS)
+    artschool.load(tmp_path / "drawn.yml", run_dir=tmp_path / "run").train()
+    result = export(tmp_path / "run", "--to", "diffusers", "-o", tmp_path / "out")
+    assert result.exit_code == 0 and "by from_pretrained: 0.0e+00" in result.output, (
+        f"{result.output}{result.exception}"
+    )
+    weights = f"networks.unet.weights={tmp_path / 'out/diffusion_pytorch_model.safetensors'}"
+    read = artschool.load(tmp_path / "drawn.yml", [weights], run_dir=tmp_path / "again").networks["unet"]
+    exported = artschool.open(tmp_path / "run", device="cpu")["unet"].state_dict()
+    assert all(torch.equal(value, exported[name]) for name, value in read.state_dict().items())
+
+
+def test_diffusers_does_not_know_our_networks(run: Path, tmp_path: Path) -> None:
+    error = export(run, "net", "--to", "diffusers", "-o", tmp_path / "out").exception
+    assert isinstance(error, ConfigError) and "UNet2DModel" in str(error) and not (tmp_path / "out").exists()

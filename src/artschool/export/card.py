@@ -13,6 +13,8 @@ from artschool.config.write import dump
 from artschool.export.subject import Subject
 
 MOST_IMAGES = 4
+LIBRARIES = {".onnx": "onnx", "": "diffusers"}
+"""Names of libraries on Hugging Face, by the suffix of the file that is run."""
 _LICENSE = "<!-- Fill in the license of the weights, here and in the first lines of this file. -->\nNot chosen yet."
 
 
@@ -80,7 +82,7 @@ def _records(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _front_matter(subject: Subject, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    library = "onnx" if config["file"].endswith(".onnx") else "pytorch"
+    library = LIBRARIES.get(Path(config["file"]).suffix, "pytorch")
     fields: dict[str, Any] = {"library_name": library, "tags": ["artschool", subject.type]}
     if metrics:
         fields["metrics"] = sorted({name.rpartition("/")[2] for name in metrics})
@@ -97,13 +99,21 @@ def _use(config: Mapping[str, Any]) -> str:
         f"| `{each['name']}` | {each['shape']} | {each['dtype']} | {_range(each)} |" for each in config["inputs"]
     )
     outputs = "\n".join(f"| `{each['name']}` | {each['shape']} | {each['dtype']} | |" for each in config["outputs"])
+    return (
+        f"{_program(config)}\n\nThe example has these inputs and outputs; ranges are those of training.\n\n"
+        f"| name | shape | type | range |\n|---|---|---|---|\n{inputs}\n{outputs}"
+    )
+
+
+def _program(config: Mapping[str, Any]) -> str:
+    """How to call the network."""
+    if not config["file"]:
+        return "```python\nfrom diffusers import AutoModel\n\nnetwork = AutoModel.from_pretrained(folder)\n```"
     needs = "numpy and onnxruntime" if config["file"].endswith(".onnx") else "torch"
+    names = ", ".join(each["name"].replace(".", "_") for each in config["inputs"])
     return (
         f"`inference.py` needs {needs}. Without arguments, it compares the network with the outputs at export.\n\n"
-        "```python\nfrom inference import load\n\nnetwork = load()\n"
-        f"output = network({', '.join(each['name'].replace('.', '_') for each in config['inputs'])})\n```\n\n"
-        "The example has these inputs and outputs; ranges are those of training.\n\n"
-        f"| name | shape | type | range |\n|---|---|---|---|\n{inputs}\n{outputs}"
+        f"```python\nfrom inference import load\n\nnetwork = load()\noutput = network({names})\n```"
     )
 
 

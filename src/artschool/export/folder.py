@@ -22,6 +22,7 @@ from artschool.errors import ConfigError, ResourceError
 from artschool.export.alone import run_alone
 from artschool.export.called import CalledNetwork
 from artschool.export.card import model_card, newest_images
+from artschool.export.diffusers_folder import write_diffusers
 from artschool.export.inference import with_onnxruntime, with_torch
 from artschool.export.inference.with_torch import named
 from artschool.export.program import (
@@ -37,7 +38,7 @@ from artschool.export.subject import Subject
 from artschool.storage.durable import make_folder, move_folder, temporary_path, write_file
 
 Report = Callable[[str], None]
-FORMATS = ("safetensors", "pt", "pt2", "onnx")
+FORMATS = ("safetensors", "pt", "pt2", "onnx", "diffusers")
 WEIGHTS = {"pt": "model.pth"}
 """The file of the weights by format, if it is not a `.safetensors` file."""
 
@@ -86,30 +87,46 @@ def export_network(subject: Subject, kind: str, output: Path, *, report: Report)
         draft = _Draft(subject, folder, called, inputs, outputs, dynamic_sizes(called, inputs))
         largest = _written(draft, kind, report)
         report(f"dynamic sizes: {_described_sizes(draft)}")
-        report(f"largest difference from artschool, by inference.py in a process without it: {largest:.1e}")
+        reader = "from_pretrained" if kind == "diffusers" else "inference.py in a process without it"
+        report(f"largest difference from artschool, by {reader}: {largest:.1e}")
     return sorted(path for path in output.rglob("*") if path.is_file())
 
 
 def _written(draft: _Draft, kind: str, report: Report) -> float:
     """Write all files of a folder. Returns the largest difference."""
-    state = {name: value.detach().contiguous().clone() for name, value in draft.called.network.state_dict().items()}
-    weights = WEIGHTS.get(kind, "model.safetensors")
-    if weights.endswith(".safetensors"):
-        draft.write(weights, save(state))
-    else:
-        torch.save(state, draft.folder / weights)
+    if kind == "diffusers":
+        return _with_diffusers(draft)
+    weights = _write_weights(draft, WEIGHTS.get(kind, "model.safetensors"))
     try:
         if kind == "onnx":
             return _with_onnx(draft, weights)
-        if kind != "pt2":
-            try:
-                return _with_source(draft, weights)
-            except (CannotStandAloneError, CannotExportError) as error:
-                report(f"note: inference.py runs a program (.pt2), because the source cannot stand alone: {error}")
-                shutil.rmtree(draft.folder / "network", ignore_errors=True)
-        return _with_program(draft, weights)
+        return _with_program(draft, weights) if kind == "pt2" else _with_source_or_program(draft, weights, report)
     except CannotExportError as error:
         raise ConfigError(f"{draft.subject.name}: cannot be exported to {kind}: {error}") from error
+
+
+def _write_weights(draft: _Draft, file: str) -> str:
+    state = {name: value.detach().contiguous().clone() for name, value in draft.called.network.state_dict().items()}
+    if file.endswith(".safetensors"):
+        draft.write(file, save(state))
+    else:
+        torch.save(state, draft.folder / file)
+    return file
+
+
+def _with_source_or_program(draft: _Draft, weights: str, report: Report) -> float:
+    try:
+        return _with_source(draft, weights)
+    except (CannotStandAloneError, CannotExportError) as error:
+        report(f"note: inference.py runs a program (.pt2), because the source cannot stand alone: {error}")
+        shutil.rmtree(draft.folder / "network", ignore_errors=True)
+        return _with_program(draft, weights)
+
+
+def _with_diffusers(draft: _Draft) -> float:
+    largest = write_diffusers(draft.subject, draft.called, draft.folder)
+    _describe(draft, "artschool.json", _facts(draft, "", "diffusion_pytorch_model.safetensors", {}))
+    return largest
 
 
 def _with_source(draft: _Draft, weights: str) -> float:
@@ -139,9 +156,19 @@ def _with_onnx(draft: _Draft, weights: str) -> float:
 
 
 def _finish(draft: _Draft, file: str, weights: str, more: Mapping[str, Any]) -> float:
-    """Write what every folder has, and run it."""
-    subject, is_onnx = draft.subject, file.endswith(".onnx")
-    config = {
+    """Write what every folder with a program of its own has, and run it."""
+    is_onnx = file.endswith(".onnx")
+    _describe(draft, "config.json", _facts(draft, file, weights, more))
+    program = with_onnxruntime if is_onnx else with_torch
+    draft.write("inference.py", Path(program.__file__).read_text(encoding="utf-8"))
+    _write_example(draft, is_onnx=is_onnx)
+    return run_alone(draft.folder, ("onnxruntime", "numpy") if is_onnx else ("torch",))
+
+
+def _facts(draft: _Draft, file: str, weights: str, more: Mapping[str, Any]) -> dict[str, Any]:
+    """What the folder says of itself."""
+    subject = draft.subject
+    return {
         "artschool": __version__,
         "network": subject.name,
         "type": subject.type,
@@ -158,16 +185,16 @@ def _finish(draft: _Draft, file: str, weights: str, more: Mapping[str, Any]) -> 
         "outputs": [_described(name, value) for name, value in draft.outputs.items()],
         **more,
     }
-    draft.write("config.json", json.dumps(config, indent=2) + "\n")
-    program = with_onnxruntime if is_onnx else with_torch
-    draft.write("inference.py", Path(program.__file__).read_text(encoding="utf-8"))
-    _write_example(draft, is_onnx=is_onnx)
-    images = newest_images(subject.model.folder)
-    draft.write("README.md", model_card(subject, config, [image.name for image in images]))
+
+
+def _describe(draft: _Draft, file: str, facts: Mapping[str, Any]) -> None:
+    """Write the facts, and the model card with its images."""
+    draft.write(file, json.dumps(facts, indent=2) + "\n")
+    images = newest_images(draft.subject.model.folder)
+    draft.write("README.md", model_card(draft.subject, facts, [image.name for image in images]))
     for image in images:
         (draft.folder / "images").mkdir(exist_ok=True)
         draft.write(f"images/{image.name}", image.source.read_bytes())
-    return run_alone(draft.folder, ("onnxruntime", "numpy") if is_onnx else ("torch",))
 
 
 def _write_example(draft: _Draft, *, is_onnx: bool) -> None:

@@ -58,7 +58,7 @@ def program_of(called: CalledNetwork, inputs: Sequence[Tensor], sizes: Sizes) ->
         for value, dynamic in zip(inputs, sizes, strict=True)
     ]
     try:
-        with _quiet(), torch.no_grad():
+        with quiet(), torch.no_grad():
             program = export(
                 called,
                 tuple(inputs),
@@ -84,7 +84,7 @@ def larger_inputs(inputs: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
 
 def write_program(program: Any, file: Path) -> None:
     """Write a program of torch.export."""
-    with _quiet():
+    with quiet():
         torch.export.save(program, file)
 
 
@@ -101,7 +101,7 @@ def write_onnx(program: Any, called: CalledNetwork, outputs: Sequence[str], file
     except ModuleNotFoundError as error:
         raise ResourceError(f"{error.name} is not installed. Fix: pip install 'artschool[onnx]'") from error
     try:
-        with _quiet():
+        with quiet():
             model = torch.onnx.export(
                 program,
                 input_names=[each.name for each in called.inputs],
@@ -122,7 +122,7 @@ def _resized(value: Tensor, dimensions: Iterable[int]) -> Tensor:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the remarks of torch about what it skips, which concern nobody here."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
