@@ -27,7 +27,7 @@ def write_diffusers(subject: Subject, called: CalledNetwork, folder: Path) -> fl
     if not type(network).__module__.startswith("diffusers."):
         raise ConfigError(
             f"{subject.name}: is of type {subject.type!r}, which diffusers does not know. "
-            "Fix: choose another format, or train a model of diffusers, such as `{type: diffusers, model: UNet2DModel, options: ...}`"
+            "Fix: choose another format, or train a model of diffusers: `{type: diffusers, model: UNet2DModel, ...}`"
         )
     with quiet():
         network.save_pretrained(folder)
