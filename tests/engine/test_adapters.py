@@ -130,17 +130,17 @@ def test_only_adapters_are_trained_averaged_and_saved_and_a_resume_has_the_same_
 
 def test_the_command_exports_adapters_and_merged_weights(tmp_path: Path) -> None:
     run = load(tmp_path, LORA, "train.iterations=5").train()
-    command = ["export", str(tmp_path / "toy.yml"), "gen.ema", "--run-dir", str(tmp_path / "run")]
+    command = ["export", str(tmp_path / "run"), "gen.ema"]
     code, printed = artschool(*command, "-o", str(tmp_path / "out"))
     assert code == 0 and "adapter_config.json" in printed
     tensors, average = load_file(tmp_path / "out/adapter_model.safetensors"), run.emas["gen"].module.state_dict()
     assert {n.removeprefix("base_model.model.").replace("weight", "default.weight") for n in tensors} == NAMES
     assert torch.equal(tensors["base_model.model.4.lora_B.weight"], average["4.lora_B.default.weight"])
     assert json.loads((tmp_path / "out/adapter_config.json").read_text())["lora_alpha"] == 6
-    assert artschool(*command, "--merged", "-o", str(tmp_path / "out"))[0] == 0
-    modes = {path.stat().st_mode & 0o777 for path in (tmp_path / "out").glob("*.safetensors")}
+    assert artschool(*command, "--merged", "-o", str(tmp_path / "merged"))[0] == 0
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.glob("*/*.safetensors")}
     assert modes == {(tmp_path / "toy.yml").stat().st_mode & 0o777}
-    merged = load_file(tmp_path / "out/gen.ema.safetensors")
+    merged = load_file(tmp_path / "merged/model.safetensors")
     plain = run_generator().eval()
     plain.load_state_dict(merged)
     x = torch.rand(2, 3, 8, 8)
@@ -220,7 +220,7 @@ def test_diffusers_reads_adapters_of_its_models(tmp_path: Path, monkeypatch: pyt
     save_file(base.state_dict(), "base.safetensors")
     code, printed = artschool("train", "unet.yml")
     assert code == 0 and "uncompiled" not in printed and "without values" not in printed, printed
-    assert artschool("export", "unet.yml", "unet", "-o", "out")[0] == 0
+    assert artschool("export", "runs/unet", "unet", "-o", "out")[0] == 0
     run = load_trained("unet.yml")
     x, t, words = torch.rand(2, 1, 8, 8), torch.tensor([3, 500]), torch.rand(2, 8, 8)
     with torch.no_grad():

@@ -174,7 +174,7 @@ def test_a_trace_takes_weights_and_refuses_those_that_do_not_fit(tmp_path: Path,
     save_file(tensors(), file) if suffix == ".safetensors" else torch.save(tensors(), file)
     weights = NETWORK.replace("WEIGHTS", str(file))
     load(tmp_path, DATA, weights, traced=True)
-    with pytest.raises(CheckpointError, match=r": wrong shape of .* \(expected \(3,.*\), got \(2,.*\)\)$"):
+    with pytest.raises(CheckpointError, match=r": wrong shape of .* \(expected \(3,.*\), got \(2,.*\)\)\. Fix: .*skip"):
         load(tmp_path, "data.train.width=3", weights.replace("width: 2", "width: 3"), traced=True)
 
 
@@ -223,7 +223,10 @@ def test_another_shape_is_refused(tmp_path: Path, strict: str) -> None:
     torch.save({**tensors(), "bias": torch.zeros(3)}, file)
     with pytest.raises(CheckpointError) as error:
         loaded(tmp_path, f"{{file: {file}, strict: {strict}}}")
-    assert after_place(error.value) == (f"networks.net.weights: {file}: wrong shape of bias (expected (2,), got (3,))")
+    assert after_place(error.value) == (
+        f"networks.net.weights: {file}: wrong shape of bias (expected (2,), got (3,)). "
+        "Fix: to start these layers anew, write `skip: [bias]`"
+    )
 
 
 def test_every_difference_of_shape_and_type_is_listed(tmp_path: Path) -> None:
@@ -233,7 +236,7 @@ def test_every_difference_of_shape_and_type_is_listed(tmp_path: Path) -> None:
         loaded(tmp_path, str(file))
     assert after_place(error.value) == (
         f"networks.net.weights: {file}: wrong shape of bias (expected (2,), got (3,)), "
-        "wrong type of weight (expected float32, got int8)"
+        "wrong type of weight (expected float32, got int8). Fix: to start these layers anew, write `skip: [bias]`"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -20,8 +21,10 @@ from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.sharding import build_for_shards, has_values
 from artschool.engine.unsaved import Saved
 from artschool.engine.weight_patterns import WeightPatterns
-from artschool.errors import CheckpointError, ConfigError
+from artschool.errors import CheckpointError, ConfigError, allowed
 from artschool.registry.entries import NetworkEntry, WeightsEntry
+from artschool.storage.choose_checkpoint import choose_checkpoint
+from artschool.storage.shards import stem_of
 
 Note = Callable[[str], None]
 
@@ -49,7 +52,7 @@ def build_networks(
         if (name, reads) not in built:
             component = config.networks[name]
             weights = weights_of(component) if reads else None
-            source = start(weights.network, reads=True) if weights is not None and weights.network is not None else None
+            source = start(weights.copied, reads=True) if weights is not None and weights.copied is not None else None
             build = partial(_with_weights, component, weights, config.sections.seed, note, source)
             built[name, reads] = build_for_shards(build) if name in sharded else build()
         return built[name, reads]
@@ -90,17 +93,38 @@ def _with_weights(
             f"{component.node.place}: {component.path}: expected a torch.nn.Module, got {type(network).__name__}"
         )
     if weights is not None and has_values(network) and (source is None or has_values(source)):
-        report = _load(network, weights, source, _location_of(component, "weights"))
-        note(f"{component.path}: {weights.file or weights.network}: {report}")
+        given = source or _file_of(weights, name, _location_of(component, "weights"))
+        report = _load(network, weights, given, _location_of(component, "weights"))
+        note(f"{component.path}: {weights.copied or given}: {report}")
     if weights_of(component) is not None:
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
     return network
 
 
-def _load(network: nn.Module, weights: WeightsEntry, source: nn.Module | None, path: str) -> LoadReport:
-    given = weights.file if source is None else source
-    assert given is not None
+def _file_of(weights: WeightsEntry, name: str, path: str) -> Path:
+    """The file that the weights come from, which may be that of a run.
+
+    Raises:
+        CheckpointError: The run has no such checkpoint, or the checkpoint no such network.
+    """
+    if weights.run is None:
+        assert weights.file is not None
+        return weights.file
+    try:
+        checkpoint = choose_checkpoint(weights.run, weights.checkpoint)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}.weights: {error}") from error
+    wanted = weights.network or name
+    names = {stem_of(file.name) or file.stem for file in checkpoint.glob("*.safetensors")}
+    if wanted not in names:
+        known = [name for name in names if not name.startswith("state.")]
+        hint = allowed("Available networks", wanted, known)
+        raise CheckpointError(f"{path}.weights: {checkpoint} has no network {wanted!r}. {hint}")
+    return checkpoint / f"{wanted}.safetensors"
+
+
+def _load(network: nn.Module, weights: WeightsEntry, given: Path | nn.Module, path: str) -> LoadReport:
     try:
         patterns = WeightPatterns(weights.skip, weights.rename)
     except CheckpointError as error:

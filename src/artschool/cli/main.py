@@ -211,30 +211,48 @@ def apply(
 
 
 @cli.command()
-@click.argument("config", type=FILE)
-@click.argument("network")
-@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
-@click.option("-o", "--output", type=FILE, required=True, help="Folder to write to.")
+@click.argument("run", type=FILE)
+@click.argument("network", required=False)
+@click.option(
+    "--to",
+    type=click.Choice(["safetensors", "pt", "pt2", "onnx", "diffusers"]),
+    help="Format. [default: safetensors; the adapters alone, if the network has some]",
+)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder to create.")
+@click.option(
+    "--checkpoint", default="last", show_default=True, metavar="best|last|N", help="Checkpoint, or its folder."
+)
+@click.option("--no-average", is_flag=True, help="Use the network itself, not its moving average.")
 @click.option("--merged", is_flag=True, help="Add adapters to the weights, and write all of them.")
-@click.option("--run-dir", type=FILE, help="Folder of the run. [default: runs/<name>]")
-@click.option("--checkpoint", type=FILE, help="Folder of the checkpoint. [default: the newest of the run]")
 def export(
-    config: Path,
-    network: str,
-    overrides: tuple[str, ...],
-    output: Path,
-    merged: bool,
-    run_dir: Path | None,
-    checkpoint: Path | None,
+    run: Path, network: str | None, to: str | None, output: Path, checkpoint: str, no_average: bool, merged: bool
 ) -> None:
-    """Write a NETWORK of a checkpoint of CONFIG for other programs.
+    """Write a NETWORK of RUN for other programs, as a folder that stands alone.
 
-    NETWORK is a name such as `gen`, or `gen.ema` for its moving average. Writes its adapters as peft and diffusers
-    read them, or <NETWORK>.safetensors with all weights if it has none. Prints the written files.
+    The folder has the weights, a config.json, a model card, and inference.py, which needs torch alone (or onnxruntime).
+    The export runs it and prints the largest difference. Prints the written files.
+
+    RUN is a run folder or its config file. NETWORK is a name such as `gen`, `gen.ema` for a moving average, or
+    `vq.encode` for a method. It may be left out if there is only one.
     """
     from artschool.cli.export import export_command
 
-    export_command(config, network, overrides, run_dir, checkpoint, output, merged=merged)
+    export_command(run, network, to, output, checkpoint, merged=merged, raw=no_average)
+
+
+@cli.command()
+@click.argument("folder", type=FILE)
+@click.argument("repository", metavar="OWNER/NAME")
+@click.option("--public", is_flag=True, help="Create a public repository. [default: private]")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def push(folder: Path, repository: str, public: bool, yes: bool) -> None:
+    """Upload an exported FOLDER to Hugging Face.
+
+    Lists the files, their sizes and the visibility, and asks first.
+    """
+    from artschool.cli.push import push_command
+
+    push_command(folder, repository, public=public, confirmed=yes)
 
 
 @cli.command()

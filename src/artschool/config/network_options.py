@@ -37,9 +37,15 @@ def check_networks(config: Config) -> Iterator[Fault]:
 
 def _check_source(config: Config, name: str, network: Component, weights: WeightsEntry) -> Iterator[Fault]:
     path, node = f"{network.path}.weights", network.node.get("weights") or network.node
+    if weights.run is not None:
+        if weights.file is not None:
+            yield Fault((node.get("run") or node).place, f"{path}.run", "sets both 'file' and 'run'; remove one")
+        return
+    if (chosen := node.get("checkpoint")) is not None:
+        yield Fault(chosen.place, f"{path}.checkpoint", "has no effect without `run`")
     if weights.network is None:
         if weights.file is None:
-            yield Fault.missing_option(node.start, path, "file", "network")
+            yield Fault.missing_option(node.start, path, "file", "network", "run")
         return
     at, path = (node.get("network") or node).place, f"{path}.network"
     if weights.file is not None:
@@ -54,8 +60,8 @@ def _check_source(config: Config, name: str, network: Component, weights: Weight
 def _sources(config: Config, name: str) -> list[str]:
     """The networks that a network starts from, nearest first, up to the first that occurs twice."""
     found: list[str] = []
-    while (weights := weights_of(config.networks[name])) is not None and weights.network in config.networks:
-        name = weights.network
+    while (weights := weights_of(config.networks[name])) is not None and weights.copied in config.networks:
+        name = weights.copied
         if name in found:
             break
         found.append(name)

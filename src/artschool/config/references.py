@@ -72,7 +72,7 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
     used = {network_of(use.name) for component in _all_components(config) for use in component.networks}
     used |= {name for step in config.steps.values() for name in step.section.trained}
     sources = [weights for network in config.networks.values() if (weights := weights_of(network)) is not None]
-    used |= {weights.network for weights in sources if weights.network is not None}
+    used |= {weights.copied for weights in sources if weights.copied is not None}
     for name, network in config.networks.items():
         if name not in used:
             yield Fault(network.node.start, network.path, "no step or evaluation uses this network")

@@ -173,7 +173,7 @@ def _load(target: _Target, content: Any, file: Path | str, prefix: str, *, stric
         raise CheckpointError(f"{file}: does not fit the network: {report.text('match')}{hints}")
     differences = target.differences(tensors)
     if differences:
-        raise CheckpointError(f"{file}: {_listed(f'wrong {line}' for line in differences)}")
+        raise CheckpointError(f"{file}: {_listed(f'wrong {line}' for line in differences)}{_anew(target, tensors)}")
     target.network.load_state_dict({name: tensors[name] for name in tensors.keys() & target.own}, strict=False)
     return report
 
@@ -231,6 +231,14 @@ def _hints(named: NamedTensors, target: _Target, report: LoadReport, chosen: str
     if count > report.loaded and prefix != chosen:
         lines += [f"Did you mean `prefix: {prefix}`? {count} of {len(target.own)} tensors match with it."]
     return "\n    ".join(lines)
+
+
+def _anew(target: _Target, tensors: Mapping[str, Tensor]) -> str:
+    """How to leave out the layers whose shapes differ."""
+    common = tensors.keys() & target.own.keys()
+    names = [name for name in common if tensors[name].shape != target.own[name].shape]
+    patterns = sorted({f"{name.rpartition('.')[0]}.*" if "." in name else name for name in names})
+    return f". Fix: to start these layers anew, write `skip: [{', '.join(patterns)}]`" if patterns else ""
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -8,16 +8,16 @@ from pathlib import Path
 import torch
 
 from artschool.build.run import device_of
-from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE
+from artschool.config.origin import RESOLVED_FILE
 from artschool.config.paths import expand_home
 from artschool.engine.checkpoint_state import length_of_data
 from artschool.engine.data_examples import read_data_examples
-from artschool.errors import CheckpointError, ConfigError
+from artschool.errors import ConfigError
 from artschool.model.model import Model
 from artschool.model.modules import Modules
 from artschool.read.read import check_file
-from artschool.storage.checkpoint_files import MANIFEST, read_state
 from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.choose_checkpoint import choose_checkpoint
 
 Report = Callable[[str], None]
 
@@ -47,7 +47,7 @@ def open_run(
         CheckpointError: There is no such checkpoint, or it is damaged or does not fit.
     """
     folder = _folder_of(expand_home(Path(run)))
-    path = _chosen(folder, checkpoint, report)
+    path = choose_checkpoint(folder, checkpoint, report)
     # A file in epochs needs the length of the data, which the checkpoint knows.
     config = check_file(folder / RESOLVED_FILE, announce=report, length=length_of_data(path))
     loaded = CheckpointStore.load_path(path, mapped=True, is_verified=True)
@@ -65,37 +65,3 @@ def _folder_of(run: Path) -> Path:
     return folder
 
 
-def _chosen(folder: Path, checkpoint: str | int | Path, report: Report) -> Path:
-    """The folder of a checkpoint, verified."""
-    store = CheckpointStore(folder / "checkpoints")
-    text = str(checkpoint)
-    if text in ("last", "best"):
-        newest = store.newest_valid(report)
-        if newest is None:
-            raise CheckpointError(f"{folder}: no intact checkpoint. Fix: train first")
-        return store.path(newest) if text == "last" else _best(folder, store, newest)
-    if text.isdigit():
-        path = store.path(int(text))
-        store.verify(int(text))
-        return path
-    path = Path(checkpoint)  # type: ignore[arg-type]  # a number is a text of digits
-    if not (path / MANIFEST).is_file():
-        raise CheckpointError(
-            f"--checkpoint: expected best, last, a number of iterations or the folder of a checkpoint, got {text!r}"
-        )
-    CheckpointStore.verify_path(path)
-    return path
-
-
-def _best(folder: Path, store: CheckpointStore, newest: int) -> Path:
-    _, state = read_state(store.path(newest))
-    best = state.get("best")
-    if not best:
-        raise CheckpointError(
-            f"{folder}: has no best checkpoint. Fix: set `checkpoint.keep_best: {{metric: <evaluation>/<metric>, "
-            f"mode: max}}` in {CONFIG_FILE} before training, or choose a checkpoint by its number. "
-            f"Available checkpoints: {', '.join(map(str, store.numbers()))}"
-        )
-    number = int(best[1])
-    store.verify(number)
-    return store.path(number)

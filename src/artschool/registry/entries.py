@@ -124,13 +124,16 @@ class WeightsEntry(BaseModel):
 
     Attributes:
         file: File of pretrained weights: `.safetensors`, its `.safetensors.index.json` if it is in parts, or the
-            tensors of a `.pt`, `.pth` or `.ckpt` file. null: `network` is given instead.
+            tensors of a `.pt`, `.pth` or `.ckpt` file. null: `network` or `run` is given instead.
         prefix: Prefix of the names to load, which is removed from them. Names without the prefix are ignored. Empty:
             the only one under which the whole network fits, if names have one.
         strict: Whether missing and unexpected names are errors. In either case shapes must match, and at least one
             name.
-        network: Network of the config file that the weights are copied from, once it has its own initial weights.
-            null: `file` is given instead.
+        network: Network of the config file that the weights are copied from, once it has its own initial weights. With
+            `run`: the network of that run, or its moving average such as `gen.ema`; null: the one of the same name.
+        run: Run folder whose checkpoint has the weights. null: `file` or `network` is given instead.
+        checkpoint: Checkpoint of `run`: `last` (the newest), `best` (by `checkpoint.keep_best`) or a number of
+            iterations.
         skip: Patterns of names of the network that keep their own initialization, such as `[head.*]`. Tensors of the
             source under these names are ignored, whatever their shapes.
         rename: Names of the network by names of the source, such as `{backbone.*: encoder.*}`. Each `*` of a name is
@@ -143,8 +146,15 @@ class WeightsEntry(BaseModel):
     prefix: str = ""
     strict: bool = True
     network: str | None = None
+    run: Path | None = None
+    checkpoint: Literal["best", "last"] | Natural = "last"
     skip: list[str] = []
     rename: dict[str, str] = {}
+
+    @property
+    def copied(self) -> str | None:
+        """The network of the same file whose weights are copied. None: they come from a file or a run."""
+        return self.network if self.run is None else None
 
 
 class ShardEntry(BaseModel):
