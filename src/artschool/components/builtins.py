@@ -112,6 +112,7 @@ def load_builtins() -> None:
     import artschool.components.networks.patch_critic
     import artschool.components.networks.resnet
     import artschool.components.networks.rrdb
+    import artschool.components.networks.stylegan2
     import artschool.components.networks.unet
     import artschool.components.networks.vector_quantizer
     import artschool.components.networks.vgg
