@@ -1,7 +1,7 @@
 # The commands of the README. Each makes what it needs in .venv; PYTHON chooses the interpreter.
 PYTHON ?= python3
 BIN := .venv/bin
-INSTALL := $(BIN)/pip install --quiet -c constraints.txt -e '.[demo]'
+INSTALL := $(BIN)/pip install -c constraints.txt -e '.[demo]'
 
 # The last one starts from what digits_ddpm trained.
 RECIPES := $(sort $(wildcard recipes/*.yml)) recipes/with_weights/digits_lora.yml

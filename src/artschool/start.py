@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,14 +17,15 @@ from artschool.config.origin import RUN_FILE, Origin, origin_of, read_origin, st
 from artschool.config.paths import expand_home
 from artschool.config.secrets import override_without_secret
 from artschool.config.structure import Config
-from artschool.engine.changed_settings import refuse_other_experiment
+from artschool.engine.changed_settings import refuse_other_experiment, what_continues
 from artschool.engine.checkpoint import restore, restore_networks
 from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
+from artschool.engine.resume_point import Report, resume_point
 from artschool.engine.run import Run
 from artschool.engine.run_folder import check_writable, hold_folder, lock_early
 from artschool.engine.run_state import Logger
 from artschool.engine.together import by_main, load_chosen
-from artschool.errors import CheckpointError
+from artschool.errors import CheckpointError, ConfigError
 from artschool.lint import Subject, lint
 from artschool.logs.console import ConsoleLogger
 from artschool.logs.fail_safe import FailSafeLogger
@@ -36,7 +38,7 @@ from artschool.trace.child_process import run_in_child_process
 from artschool.trace.trace import trace
 from artschool.wording.hidden import without_hidden
 
-Report = Callable[[str], None]
+PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 SOUND_FIX = "Fix: resume from an earlier checkpoint with --resume, in another folder with --run-dir"
 
 
@@ -46,6 +48,7 @@ def load(
     *,
     run_dir: str | Path | None = None,
     resume: str = "auto",
+    branch: str | None = None,
     allow: Collection[str] = (),
     traced: bool = False,
     console: Console | None = None,
@@ -57,7 +60,9 @@ def load(
         overrides: `path.to.key=value`, as on the command line.
         run_dir: The run folder. None: `runs/<name>`, or the folder of a file in a run folder.
         resume: `auto` resumes from the newest intact checkpoint of the run folder, if there is one. `never` requires a
-            run folder without checkpoints. A path resumes from that checkpoint.
+            run folder without checkpoints. A number resumes from the checkpoint after so many iterations, a path from
+            that checkpoint.
+        branch: The name of a folder next to the run folder, in which the run continues. None: in the run folder.
         allow: Paths of settings that may differ from those of the checkpoint although they belong to another
             experiment, such as `seed` or `data.train`.
         traced: Whether to check shapes and gradients first, by running each step on tensors without values.
@@ -74,14 +79,14 @@ def load(
     """
     console = console or Console(quiet=True)
     report = partial(_print, console)
-    checked, run = _build_run(config, overrides, run_dir, report, traced=traced, locked=True)
+    checked, run, source = _build_run(config, overrides, run_dir, report, branch=branch, traced=traced, locked=True)
     # If the console itself fails, there is no place to print a warning.
     console_logger = FailSafeLogger(ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
         file_loggers: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [console_logger, *(FailSafeLogger(logger, console_logger.note) for logger in file_loggers)]
     hold_folder(run)
-    resume_from(run, resume, report, allow)
+    resume_from(run, resume, report, allow, source=source)
     require_same_state(run)
     return run
 
@@ -111,7 +116,7 @@ def load_trained(
         CheckpointError: There is no intact checkpoint, or a network does not fit.
     """
     report = partial(_print, console or Console(quiet=True))
-    _, run = _build_run(config, overrides, run_dir, report)
+    _, run, _ = _build_run(config, overrides, run_dir, report)
 
     def choose() -> Path:
         if checkpoint is not None:
@@ -135,21 +140,24 @@ def _build_run(
     run_dir: str | Path | None,
     report: Report,
     *,
+    branch: str | None = None,
     traced: bool = False,
     locked: bool = False,
-) -> tuple[Config, Run]:
+) -> tuple[Config, Run, Path]:
+    """The checked file, its run, and the run folder from which the run branches off, or its own."""
     path, report = Path(config), _without_repeats(report)
     checked = check_file(path, overrides, announce=report)
     for warning in checked.warnings:
         report(f"warning: {warning}")
-    folder = _run_folder(path, checked, run_dir)
+    source = _run_folder(path, checked, run_dir)
+    folder = source if branch is None else _branch(source, branch)
     lock = lock_early(folder) if locked else None
     if traced and not _is_finished(checked, folder):
         if ranks.is_main():
             check_writable(folder)
         _trace(checked, folder, report)
-    source = written_file(path).read_text(encoding="utf-8")
-    run = build(checked, folder, source=source, note=report)
+    text = written_file(path).read_text(encoding="utf-8")
+    run = build(checked, folder, source=text, note=report)
     # First, since it shows that the other files in the folder are those of a run.
     shown = tuple(map(override_without_secret, overrides))
     run.config_texts = {RUN_FILE: _origin(path, shown, folder, report).text(folder), **run.config_texts}
@@ -159,7 +167,14 @@ def _build_run(
     compile_networks(checked, run, report)
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):
         report(f"warning: {finding}")
-    return checked, run
+    return checked, run, source
+
+
+def _branch(source: Path, name: str) -> Path:
+    """The folder of a branch of a run."""
+    if not PLAIN_NAME.fullmatch(name) or name == source.absolute().name:
+        raise ConfigError(f"--branch {name!r}: expected a new name of letters, digits, '_', '-' and '.'")
+    return source.parent / name
 
 
 def _run_folder(config: Path, checked: Config, run_dir: str | Path | None) -> Path:
@@ -206,18 +221,22 @@ def _trace(config: Config, folder: Path, report: Report) -> None:
         report(line)
 
 
-def resume_from(run: Run, resume: str, report: Report, allow: Collection[str] = ()) -> None:
+def resume_from(
+    run: Run, resume: str, report: Report, allow: Collection[str] = (), *, source: Path | None = None
+) -> None:
     """Restore a run from a checkpoint. See `load` for the values of `resume` and `allow`.
+
+    Args:
+        source: The run folder from which the run branches off. None: its own.
 
     Raises:
         CheckpointError: The checkpoint is missing, damaged, does not fit or belongs to another experiment, or the run
             would overwrite newer ones.
     """
-    is_old = Path(resume).suffix == STATE_SUFFIX
-    chosen = by_main(lambda: _choose(run, resume, report, is_old=is_old))
+    chosen = by_main(lambda: resume_point(run, resume, source or run.folder, report))
     if chosen is None:
         return
-    if is_old:
+    if chosen.suffix == STATE_SUFFIX:
         _report_resume(run, f"{resume}, a checkpoint of DL-Art-School", restore_old(run, chosen), report)
         return
     loaded = load_chosen(chosen)
@@ -225,40 +244,8 @@ def resume_from(run: Run, resume: str, report: Report, allow: Collection[str] = 
         report(f"warning: {loaded.path}: {loaded.manifest.non_finite}. {SOUND_FIX}")
     lines = restore(run, loaded)
     refuse_other_experiment(run, loaded, allow)
-    _report_resume(run, str(loaded.path), lines, report)
-
-
-def _choose(run: Run, resume: str, report: Report, *, is_old: bool) -> Path | None:
-    """The checkpoint to resume from, verified. None: the run starts from the beginning."""
-    run.store.clean()
-    numbers = run.store.all_numbers()
-    if numbers and (is_old or resume == "never"):
-        raise CheckpointError(
-            f"{run.folder}: already has checkpoints, up to iteration {numbers[-1]}. "
-            "Fix: choose another folder with --run-dir"
-        )
-    if resume == "never":
-        return None
-    if is_old:
-        return Path(resume)
-    if resume == "auto":
-        number = run.store.newest_valid(report)
-        if number is None and numbers:
-            raise CheckpointError(
-                f"{run.folder}: no checkpoint is intact. Nothing was changed. "
-                "Fix: restore one from a copy, or start a new run in another folder with --run-dir"
-            )
-        if number is None and (run.folder / RUN_FILE).exists():
-            report(f"{run.folder}: has no checkpoint of the run that began in it: training starts at iteration 0")
-        return None if number is None else run.store.path(number)
-    path = Path(resume)
-    number = CheckpointStore.verify_path(path).iteration
-    if numbers and numbers[-1] > number:
-        raise CheckpointError(
-            f"{run.folder}: has checkpoints up to iteration {numbers[-1]}, which a run that resumes from iteration "
-            f"{number} would overwrite. Fix: choose another folder with --run-dir"
-        )
-    return path
+    if not run.is_finished:
+        _report_resume(run, str(loaded.path), [*lines, *what_continues(run, loaded)], report)
 
 
 def _report_resume(run: Run, source: str, lines: Sequence[str], report: Report) -> None:

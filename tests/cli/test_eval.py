@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from artschool.cli.main import cli
 from artschool.engine.run import Run
+from artschool.engine.run_state import Progress
 from artschool.errors import ArtschoolError, CheckpointError, ConfigError
 from tests.engine import toy_run
 
@@ -65,9 +66,9 @@ def test_what_a_network_prints_is_no_part_of_the_answer(tmp_path: Path, monkeypa
     trained(tmp_path)
     evaluated = Run.evaluate
 
-    def talking(run: Run) -> dict[str, float]:
+    def talking(run: Run, progress: Progress) -> dict[str, float]:
         print("as many parameters as stars")  # noqa: T201  # That is the point.
-        return evaluated(run)
+        return evaluated(run, progress)
 
     monkeypatch.setattr(Run, "evaluate", talking)
     result = evaluate(tmp_path, "--json")

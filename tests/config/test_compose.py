@@ -196,3 +196,14 @@ def test_an_entry_that_was_removed_can_come_back() -> None:
         "b.yml": "steps: {gen: null}\n",
     }
     assert composed(files) == {"steps": {"gen": {"trains": "two"}}}
+
+
+def test_null_clears_a_section() -> None:
+    files = {
+        "x.yml": "base: a.yml\nevaluate: null\nsteps: {gen: {injectors: null}}\n",
+        "a.yml": "evaluate: {a: {data: d}}\nlog: {every: 2}\nsteps: {gen: {injectors: {i: {type: t}}, trains: n}}\n",
+    }
+    kept = {"steps": {"gen": {"trains": "n"}}}
+    assert composed(files) == {"log": {"every": 2}, **kept}
+    assert composed(files, "log=null", "checkpoint=", "steps.gen.losses=null") == kept
+    assert composed(files, "log.every=null")["log"] == {"every": None}  # The check says that it cannot be null.

@@ -66,6 +66,14 @@ def test_all_that_is_due_happens_in_the_order_of_the_list(tmp_path: Path, monkey
     ]
 
 
+def test_images_are_due_at_a_remainder_of_finished_iterations(tmp_path: Path) -> None:
+    run = toy_run.load(tmp_path, "log={every: 3, pictures: {every: {of: 3, at: 1}, keys: [sr]}}", "train.iterations=5")
+    order = Order()
+    run.loggers = [order]
+    run.train()
+    assert [finished for finished, name in order.calls if name == "picture"] == [1, 4]
+
+
 def test_between_two_of_its_iterations_nothing_but_the_loggers_advance_is_due(tmp_path: Path) -> None:
     run = toy_run.load(tmp_path, "log={every: 3, pictures: {every: 3, keys: [sr]}}", "checkpoint.keep_best=")
     run.iteration = 7

@@ -41,7 +41,27 @@ def test_the_plan_and_the_end_say_names_sizes_and_folders(tmp_path: Path, termin
     assert "1,116 parameters, trained, averaged" in text
     end = text[text.rindex("held_out/psnr 12.5") :]
     assert end.startswith("held_out/psnr 12.5\nbest 12.5 after 2 iterations: checkpoints/00000002\n")
-    assert str(tmp_path / "run") in end
+    assert end.splitlines()[2] == f"done: checkpoints are in {tmp_path / 'run'}"
+
+
+def test_the_end_names_what_was_written(tmp_path: Path) -> None:
+    for file in (
+        "checkpoints/00000002/state.json",
+        "metrics.jsonl",
+        "pictures/sr/00000002.png",
+        "events.out.tfevents.1",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    out = io.StringIO()
+    console = Console(file=out, width=60, color_system=None)
+    print_end(console, str(tmp_path), {}, None)
+    (tmp_path / "pictures/sr/00000002.png").unlink()
+    print_end(console, str(tmp_path), {}, None)
+    assert out.getvalue().splitlines() == [
+        f"done: checkpoints, metrics.jsonl, pictures and TensorBoard events are in {tmp_path}",
+        f"done: checkpoints, metrics.jsonl and TensorBoard events are in {tmp_path}",
+    ]
 
 
 def test_on_a_terminal_it_draws_and_cleans_up_after_itself(tmp_path: Path) -> None:
@@ -99,3 +119,18 @@ def test_numbers_have_four_digits(value: float, text: str) -> None:
 )
 def test_times_are_rounded_before_they_are_split(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+def test_an_evaluation_shows_its_progress_on_a_terminal_alone() -> None:
+    for terminal in (True, False):
+        file = io.StringIO()
+        logger = ConsoleLogger(Console(file=file, width=160, force_terminal=terminal, color_system=None))
+        logger.evaluating("held_out", 3, 8)
+        assert file.getvalue() == ""
+        console = Console(file=file, width=160, color_system=None)
+        console.print(logger._render())
+        assert "3/8" in file.getvalue() and "evaluate held_out" in file.getvalue()
+        logger.evaluating("held_out", 8, 8)
+        file.truncate(0)
+        console.print(logger._render())
+        assert "held_out" not in file.getvalue()

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from artschool.logs.pictures import PictureLogger, grid
+from artschool.logs.pictures import PictureLogger
+from artschool.media.grid import grid
 from tests.engine import toy_run
 from tests.engine.toy_parts import load
 
@@ -65,7 +66,7 @@ def test_half_precision_is_drawn() -> None:
     assert grid(torch.ones(1, 3, 2, 2, dtype=torch.bfloat16)) is not None
 
 
-@pytest.mark.parametrize(("key", "folder"), [("sr", "sr"), ("../up", "_up"), ("a/b c", "a_b_c"), (".hidden", "hidden")])
+@pytest.mark.parametrize(("key", "folder"), [("sr", "sr"), ("../up", "up"), ("a/b c", "a/b_c"), (".hidden", "hidden")])
 def test_a_key_names_a_folder_inside_the_run(tmp_path: Path, key: str, folder: str) -> None:
     run, _ = load(tmp_path)
     logger = PictureLogger()

@@ -50,7 +50,8 @@ def test_every_number_is_an_event_at_its_iteration(tmp_path: Path) -> None:
     run = trained(tmp_path, "train.iterations=3")
     assert scalars(run.folder, "main/mean") == [(0, 0.5), (1, 2.0), (2, 3.5)]
     assert scalars(run.folder, "main/lr") == [(0, 0.5), (1, 0.5), (2, 0.5)]
-    tags = {value.tag for event in events(run.folder) for value in event.summary.value}
+    written = {value.tag for event in events(run.folder) for value in event.summary.value}
+    tags = {tag for tag in written if not tag.startswith("_hparams_")}
     assert tags == {"samples", "seconds", "main/mean", "main/total", "main/lr", "main/skipped"}
 
 
@@ -69,7 +70,8 @@ def test_a_picture_is_an_event(tmp_path: Path) -> None:
     logger.picture("sr", 7, torch.full((2, 1, 2, 2), 0.2))
     logger.picture("vector", 7, torch.zeros(2, 4))
     logger.close()
-    (found,) = [(event.step, value) for event in events(run.folder) for value in event.summary.value]
+    written = [(event.step, value) for event in events(run.folder) for value in event.summary.value]
+    (found,) = [(step, value) for step, value in written if not value.tag.startswith("_hparams_")]
     assert (found[0], found[1].tag) == (6, "sr")  # Iterations are counted from 0, as for numbers.
     image = np.asarray(Image.open(io.BytesIO(found[1].image.encoded_image_string)))
     assert image[:, :, 0].tolist() == [[51, 51, 255, 255, 51, 51]] * 2
@@ -88,3 +90,22 @@ def test_a_number_that_is_not_finite_is_written(tmp_path: Path, value: float) ->
 def test_nothing_is_written_before_a_run_starts(tmp_path: Path) -> None:
     TensorBoardLogger().close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_are_compared_by_the_settings_of_their_files_and_their_metrics(tmp_path: Path) -> None:
+    from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
+
+    run = trained(tmp_path, "train.iterations=2")
+    found = {}
+    for event in events(run.folder):
+        for value in event.summary.value:
+            if value.metadata.plugin_data.plugin_name == "hparams":
+                found[value.tag] = HParamsPluginData.FromString(value.metadata.plugin_data.content)
+    settings = found["_hparams_/session_start_info"].session_start_info.hparams
+    assert settings["steps.main.optimizer.lr"].number_value == 0.5
+    assert settings["data.train.shuffle"].bool_value is False
+    assert settings["networks.net.type"].string_value == "part_shift"
+    assert settings["plugins"].string_value.startswith("[")
+    metrics = found["_hparams_/experiment"].experiment.metric_infos
+    assert [metric.name.tag for metric in metrics] == ["main/total"]  # An evaluation has better ones.
+    assert [step for step, _ in scalars(run.folder, "main/total")] == [0, 1]

@@ -56,6 +56,21 @@ def test_numbers_of_photo_sr() -> None:
     assert averages == {"gen": Range(600, 600), "critic": None}
 
 
+@pytest.mark.parametrize(
+    ("drawn", "points"),
+    [
+        ("{every: 3, keys: [dull, lq]}", [3, 6, 9, 12, 15, 18, 21, 24, 27, 30]),
+        ("{every: 3, keys: [dull]}", [21]),
+        ("{every: {of: 10, at: 1}, keys: [dull]}", [1, 11, 21]),
+    ],
+)
+def test_images_are_counted_where_their_keys_are_written(drawn: str, points: list[int]) -> None:
+    every_ten = "steps.gen.injectors.shade={type: grey, in: hq, out: dull, every: 10}"
+    pictures = recipe("photo_sr", "train.iterations=30", every_ten, f"log.pictures={drawn}").pictures
+    assert pictures is not None and list(pictures.points) == points
+    assert pictures.count == Range(len(points), len(points))
+
+
 def test_ten_million_iterations_take_no_longer() -> None:
     plan = recipe("photo_sr", "train.iterations=10000000", "steps.critic.every=7")
     # Multiples of 7 from 301 to 9,999,997: 1,428,572 from 0 on, less 43 below 301.

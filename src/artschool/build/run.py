@@ -38,6 +38,7 @@ from artschool.engine.kept_buffers import KeptBuffers
 from artschool.engine.meters import Meters
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
+from artschool.engine.samples import Samples
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
@@ -231,7 +232,15 @@ def _evaluation(
         channels_last=config.sections.train.channels_last,
         averages=[ema for ema in emas.values() if any(network is ema.module for network in binder.used)],
         streams=replaced_by(config, evaluation),
+        samples=_samples(evaluation, batches.batch_size),
     )
+
+
+def _samples(evaluation: EvaluationConfig, batch_size: int) -> Samples | None:
+    """What is kept of the samples that an evaluation shows."""
+    shown = evaluation.section.shown.values()
+    keys = {name for section in shown for key in section.read for name in (key, f"{key}_lengths")}
+    return Samples(sorted(keys), max(section.most for section in shown), batch_size) if keys else None
 
 
 def _check_values(readings: Sequence[Reading], note: Note, values: Mapping[str, Any]) -> None:

@@ -98,6 +98,7 @@ def summary(config: Config) -> Iterator[Row]:
         averages = config.averages_in(evaluation)
         for component in (*evaluation.injectors.values(), *evaluation.metrics.values()):
             yield _row(component, averages)
+        yield from ((f"  {name}", _join(section.keys)) for name, section in evaluation.section.shown.items())
 
 
 def _training(config: Config) -> str:

@@ -37,9 +37,11 @@ def cli() -> None:
     "--resume",
     default="auto",
     show_default=True,
-    metavar="auto|never|PATH",
-    help="Checkpoint to resume from. auto: the newest one, if any; never: require a folder without checkpoints.",
+    metavar="auto|never|N|PATH",
+    help="Checkpoint to resume from. auto: the newest one, if any; never: require a folder without checkpoints; "
+    "N: the one after N iterations.",
 )
+@click.option("--branch", metavar="NAME", help="Continue in a folder of this name next to that of the run.")
 @click.option(
     "--allow",
     multiple=True,
@@ -52,6 +54,7 @@ def train(
     overrides: tuple[str, ...],
     run_dir: Path | None,
     resume: str,
+    branch: str | None,
     allow: tuple[str, ...],
     no_trace: bool,
 ) -> None:
@@ -62,7 +65,7 @@ def train(
     from artschool.cli.train import train_command
 
     with redirect_stdout(harmless(sys.stdout)), hidden_in_output():
-        train_command(config, overrides, run_dir, resume, allow, traced=not no_trace)
+        train_command(config, overrides, run_dir, resume=resume, branch=branch, allow=allow, traced=not no_trace)
 
 
 @cli.command("eval")

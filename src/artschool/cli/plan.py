@@ -202,7 +202,7 @@ def _moved(network: NetworkTimeline) -> str:
 
 
 def _event(event: Event) -> str:
-    every = f", every {event.every:,}" if event.every else ""
+    every = f", every {event.every}" if event.every else ""
     end = (" and at the end" if event.every else ", at the end") if event.at_end else ""
     return f"{_times(event.count)}{every}{end}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -15,12 +16,20 @@ from artschool.start import load
 
 
 def train_command(
-    config: Path, overrides: Sequence[str], run_dir: Path | None, resume: str, allow: Sequence[str], *, traced: bool
+    config: Path,
+    overrides: Sequence[str],
+    run_dir: Path | None,
+    *,
+    resume: str,
+    branch: str | None,
+    allow: Sequence[str],
+    traced: bool,
 ) -> None:
     """Train a file, or resume from its newest checkpoint."""
     console = Console(highlight=False)
     with ending_together(), interrupting():
-        run = load(config, overrides, run_dir=run_dir, resume=resume, allow=allow, traced=traced, console=console)
+        options: dict[str, Any] = {"resume": resume, "branch": branch, "allow": allow, "traced": traced}
+        run = load(config, overrides, run_dir=run_dir, **options, console=console)
         if run.is_finished:
             if ranks.is_main():
                 why = f": {run.stop_reason}" if run.stop_reason else ""

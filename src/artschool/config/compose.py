@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from artschool.config.messages import describe
-from artschool.config.named_entries import is_named_entry
+from artschool.config.named_entries import is_named_entry, is_section
 from artschool.config.origin import recorded_overrides
 from artschool.config.paths import beside
 from artschool.config.scalars import Scalar, resolve
@@ -72,7 +72,7 @@ def merge(below: Node, above: Node, path: tuple[str, ...] = ()) -> Node:
     """Merge mappings key by key; replace every other value.
 
     Mappings of different `type` are not merged, because one component does not take the options of another. null
-    removes a named entry, such as a step or a loss, since it can have no other meaning there.
+    removes a section, and a named entry such as a step or a loss, since it can have no other meaning there.
     """
     if not (isinstance(below.value, dict) and isinstance(above.value, dict)):
         return above
@@ -81,11 +81,16 @@ def merge(below: Node, above: Node, path: tuple[str, ...] = ()) -> Node:
         return above
     merged = dict(below.value)
     for key, node in above.value.items():
-        if key in merged and node.value is None and is_named_entry((*path, key)):
+        if key in merged and node.value is None and _is_removed((*path, key)):
             del merged[key]
         else:
             merged[key] = merge(merged[key], node, (*path, key)) if key in merged else node
     return replace(above, value=merged)
+
+
+def _is_removed(path: Sequence[str]) -> bool:
+    """Whether null removes what is at a path, since it can have no other meaning there."""
+    return is_named_entry(path) or is_section(path)
 
 
 def apply_recorded(tree: Node, path: Path) -> Node:
@@ -154,8 +159,9 @@ def _set(tree: Node, steps: Sequence[str], node: Node, place: Place, path: str) 
             Fault(place, path, f"cannot set {step!r}: the value at {tree.place} is {describe(tree)}, not a mapping")
         )
     entries = dict(tree.value or {})
-    if step in entries and not rest and node.value is None and is_named_entry(path.split(".")):
-        del entries[step]
+    is_gone = _is_removed if step in entries else is_section  # A misspelt entry is an error, a section has its default.
+    if not rest and node.value is None and is_gone(path.split(".")):
+        entries.pop(step, None)
         return replace(tree, value=entries)
     entries[step] = _set(entries.get(step) or Node(None, place, place), rest, node, place, path)
     return replace(tree, value=entries)

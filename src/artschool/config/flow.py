@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from artschool.config.data_keys import declared_keys, undeclared
+from artschool.config.drawn import undrawn
+from artschool.config.report_sections import PicturesSection, ShownSection
+from artschool.config.shown import PICTURES, shown_keys
+from artschool.config.source import KeyPath
 from artschool.config.streams import TRAIN, fed, key_in, replaced_by, stream_of, streams
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
 from artschool.config.value_gates import key_readers
@@ -176,7 +180,10 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
         for component, when in runs:
             faults += flow.check_reads(component, component.weighed_by, when, later, given)
     faults += _check_required(config)
-    faults += _check_pictures(config, flows[""])
+    if (pictures := config.sections.log.pictures) is not None:
+        faults += _check_shown(PICTURES, config, pictures, flows[""])
+        for always, fault in _undrawn(config, pictures, flows[""]):
+            (faults if always else warnings).append(fault)
     read = {key for flow in flows.values() for key in flow.read}
     for evaluation in config.evaluations.values():
         faults += _check_evaluation(config, evaluation, during, read)
@@ -248,10 +255,22 @@ def never_runs(component: Component, when: When, during: When) -> Fault:
     return Fault(component.node.start, component.path, f"never runs: {when.missed(during)}")
 
 
+def written_when(config: Config, keys: Iterable[str]) -> dict[str, list[When]]:
+    """For each key of the dataflow of an iteration, the iterations at which something writes it.
+
+    A key that the file does not name may be written by a data set, at every iteration.
+    """
+    flow = _flows(config)[""]
+    for step in config.steps.values():
+        for component, when in components_of(step) if not step.section.streams else ():
+            list(flow.check_writes(component, when))
+    return {key: [writer.when for writer in flow.writers.get(key, ())] or [ALWAYS] for key in keys}
+
+
 def kept_after(config: Config) -> dict[str, set[str]]:
     """For each step, the keys that later steps or pictures read. The others can be freed after the step."""
     pictures = config.sections.log.pictures
-    needed = set(pictures.keys) if pictures else set()
+    needed = set(pictures.read) if pictures else set()
     kept: dict[str, set[str]] = {}
     for step in reversed(config.steps.values()):
         kept[step.name] = set() if step.section.streams else set(needed)
@@ -275,6 +294,8 @@ def _check_evaluation(config: Config, evaluation: EvaluationConfig, during: When
     for component, _ in own:
         yield from _check_outputs(component)
         yield from _check_ungated(component)
+    for name, section in evaluation.section.shown.items():
+        yield from _check_shown(("evaluate", evaluation.name, name), config, section, flow)
     read |= flow.read if steps else set()
 
 
@@ -313,21 +334,31 @@ def _check_outputs(component: Component) -> Iterator[Fault]:
         yield Fault(out.place, f"{component.path}.out", message)
 
 
-def _check_pictures(config: Config, flow: Flow) -> Iterator[Fault]:
-    pictures = config.sections.log.pictures
-    if pictures is None:
-        return
-    section = config.tree.at(("log", "pictures", "keys"))
-    for index, key in enumerate(pictures.keys):
+def _check_shown(path: KeyPath, config: Config, section: ShownSection, flow: Flow) -> Iterator[Fault]:
+    """Faults of the keys of a section that shows samples."""
+    for at, key, place in shown_keys(config, path, section):
         flow.read.add(key)
-        place, writers = section.at((index,)).place, flow.writers.get(key)
+        writers = flow.writers.get(key)
         if writers is None and not flow.may_have(key):
-            message = f"draws {key!r}, which no component writes"
+            message = f"shows {key!r}, which no component writes"
             hint = flow.elsewhere(key) or _known_keys(flow.writers, key)
-            yield _unwritten(place, "log.pictures.keys", message, key, flow.writers, hint)
+            yield _unwritten(place, at, message, key, flow.writers, hint)
         elif writers and all((writer.when & flow.during).first() is None for writer in writers):
             hint = f"{writers[0].path} at {writers[0].place} writes it, but never runs"
-            yield Fault(place, "log.pictures.keys", f"draws {key!r}, which is never written", hint)
+            yield Fault(place, at, f"shows {key!r}, which is never written", hint)
+
+
+def _undrawn(config: Config, pictures: PicturesSection, flow: Flow) -> Iterator[tuple[bool, Fault]]:
+    """Images that are due when nothing writes their key, each with whether none of the key is ever drawn."""
+    for at, key, place in shown_keys(config, PICTURES, pictures):
+        writers = [writer for writer in flow.writers.get(key, ()) if (writer.when & flow.during).first() is not None]
+        whens = {writer.path: writer.when for writer in writers}
+        found = undrawn(whens, pictures.due, flow.during) if writers else None
+        if found is not None:
+            message = f"shows {key!r} after iteration {found.finished - 1}, in which nothing writes it"
+            lines = [f"{w.path} at {w.place} writes it {w.when}, first in iteration {w.when.first()}" for w in writers]
+            fix = [f"Fix: write {found.fix}."] if found.fix else []
+            yield found.always, Fault(place, at, message, "\n".join([*lines, *fix]))
 
 
 def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -35,6 +35,12 @@ class Iterations:
 
     def __contains__(self, iteration: int) -> bool:
         return any(part.active(iteration) for part in self.parts)
+
+    def __iter__(self) -> Iterator[int]:
+        at = self.next(0)
+        while at is not None:
+            yield at
+            at = self.next(at + 1)
 
     @property
     def first(self) -> int | None:

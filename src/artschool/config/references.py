@@ -12,7 +12,9 @@ from artschool.config.logged_numbers import measured, unknown_number
 from artschool.config.network_options import check_networks, weights_of
 from artschool.config.numbers import log_name
 from artschool.config.parallel import check_parallel
+from artschool.config.report_sections import DrawnSection
 from artschool.config.shared_optimizers import shared_optimizer_faults
+from artschool.config.shown import shown_sections
 from artschool.config.source import Node
 from artschool.config.streams import streams
 from artschool.config.structure import Component, Config, StepConfig
@@ -55,16 +57,14 @@ def check_references(config: Config) -> Iterator[Fault]:
 
 
 def _check_pictures(config: Config) -> Iterator[Fault]:
-    """Faults of `log.pictures.range` with a key that is not drawn."""
-    pictures = config.sections.log.pictures
-    ranges = pictures.range if pictures is not None and isinstance(pictures.range, dict) else {}
-    for key in ranges:
-        if pictures is not None and key not in pictures.keys:
-            place = config.tree.at(("log", "pictures", "range", key)).start
-            message = f"{key!r} is not drawn"
-            yield Fault.unknown_name(
-                place, f"log.pictures.range.{key}", message, key, pictures.keys, listed_as="Keys that are drawn"
-            )
+    """Faults of a `range` with a key that is not drawn."""
+    for path, section in shown_sections(config).items():
+        ranges = section.range if isinstance(section, DrawnSection) and isinstance(section.range, dict) else {}
+        for key in ranges:
+            if key not in section.keys:
+                place, message = config.tree.at((*path, "range", key)).start, f"{key!r} is not drawn"
+                at = ".".join((*path, "range", key))
+                yield Fault.unknown_name(place, at, message, key, section.keys, listed_as="Keys that are drawn")
 
 
 def warn_of_unused(config: Config) -> Iterator[Fault]:
@@ -100,8 +100,8 @@ def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
             if name not in config.steps:
                 message, listed_as = f"unknown step {name!r}", "Available steps"
                 yield Fault.unknown_name(place, f"{path}.steps", message, name, config.steps, listed_as=listed_as)
-        if not evaluation.section.steps and not evaluation.section.metrics:
-            hint = "An evaluation computes metrics, or reports the losses of the steps that it lists."
+        if not evaluation.section.steps and not evaluation.section.metrics and not evaluation.section.shown:
+            hint = "An evaluation computes metrics, shows samples, or reports the losses of the steps that it lists."
             yield Fault.missing_option(evaluation.node.start, path, "metrics", "steps", hint=hint)
 
 

@@ -6,8 +6,98 @@ from typing import Literal
 
 from artschool.config.names import Name
 from artschool.config.section import RawInjector, RawLogger, RawMetric, Section
-from artschool.registry.signature import Count, Key, Natural, NetworkName
+from artschool.config.when import When
+from artschool.registry.entries import EveryEntry
+from artschool.registry.signature import Count, Key, Natural, NetworkName, Positive
 from artschool.registry.units import Interval
+
+DrawnRange = tuple[float, float] | Literal["auto", "imagenet"]
+
+
+class ShownSection(Section):
+    """Keys whose first samples are shown.
+
+    Attributes:
+        keys: Keys to show.
+        most: Maximum number of samples of a key.
+        labels: Key of numbers or texts, one for each sample, to write below its image. null: no labels.
+    """
+
+    keys: list[Key]
+    most: Count = 8
+    labels: Key | None = None
+
+    @property
+    def read(self) -> list[Key]:
+        """Every key that is read."""
+        return [*self.keys, *([self.labels] if self.labels is not None else [])]
+
+
+class DrawnSection(ShownSection):
+    """Keys that are drawn.
+
+    Attributes:
+        range: Values drawn as black and white. `auto`: the smallest and the largest value. `imagenet`: colours
+            normalized with the mean and standard deviation of ImageNet. A mapping gives keys ranges of their own; the
+            others are drawn in `[0, 1]`.
+    """
+
+    range: DrawnRange | dict[Key, DrawnRange] = (0.0, 1.0)
+
+    def range_of(self, key: str) -> DrawnRange:
+        """The values of a key that are drawn as black and white."""
+        return self.range.get(key, (0.0, 1.0)) if isinstance(self.range, dict) else self.range
+
+
+class ImagesSection(DrawnSection):
+    """Keys to draw as grids of images in PNG files.
+
+    Attributes:
+        keys: Keys to draw: images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
+        most: Maximum number of samples in one grid.
+        frames: Indices, counted from 0, of the frames to draw of a sequence.
+    """
+
+    frames: list[Natural] = [0]
+
+
+class PicturesSection(ImagesSection):
+    """Keys of training to draw as grids of images in PNG files.
+
+    Attributes:
+        every: Interval at which images are drawn, in finished iterations: when their number is a multiple of this
+            number, or with `{of: 10, at: 1}` when its remainder by 10 is 1, as after 1, 11 and 21 iterations.
+    """
+
+    every: Interval | EveryEntry
+
+    @property
+    def due(self) -> When:
+        """The numbers of finished iterations after which images are drawn."""
+        return When.gated(0, None, self.every)
+
+
+class AudioSection(ShownSection):
+    """Keys to write as WAV files and as images of their spectrograms.
+
+    Attributes:
+        keys: Keys of sound in -1..1: (B, T), or (B, C, T) with one or two channels C. Where there is a key
+            `<key>_lengths`, each sample ends there.
+        rate: Samples per second.
+    """
+
+    rate: Count
+
+
+class VideoSection(DrawnSection):
+    """Keys to write as animated images.
+
+    Attributes:
+        keys: Keys of sequences of images (B, T, 1 or 3, H, W).
+        fps: Images per second.
+    """
+
+    fps: Positive = 8.0
 
 
 class EvaluationSection(Section):
@@ -19,9 +109,13 @@ class EvaluationSection(Section):
             that one.
         steps: Steps to run first, without training. Their mean losses are logged as `<evaluation>/<step>/<loss>`.
         injectors: Injectors by name. They run after `steps`, in file order, and have no gates.
-        metrics: Metrics by name, logged as `<evaluation>/<metric>`. Required unless `steps` is set.
+        metrics: Metrics by name, logged as `<evaluation>/<metric>`. Required unless `steps`, `pictures`, `audio` or
+            `video` is set.
         ema: Whether to evaluate the moving averages of networks that have one. true: the first one of each network. A
             name such as `gen.slow`, or a list of names: only these.
+        pictures: Keys to draw as images, of the first samples of the data. null: no images.
+        audio: Keys to write as sound, with spectrograms. null: no sound.
+        video: Keys to write as animated images. null: none.
     """
 
     data: str
@@ -30,33 +124,15 @@ class EvaluationSection(Section):
     injectors: dict[Name, RawInjector] = {}
     metrics: dict[Name, RawMetric] = {}
     ema: bool | NetworkName | list[NetworkName] = True
+    pictures: ImagesSection | None = None
+    audio: AudioSection | None = None
+    video: VideoSection | None = None
 
-
-DrawnRange = tuple[float, float] | Literal["auto", "imagenet"]
-
-
-class PicturesSection(Section):
-    """Keys to draw as grids of images in PNG files.
-
-    Attributes:
-        every: Interval at which images are drawn, in finished iterations.
-        keys: Keys to draw: images (B, 1 or 3, H, W), maps (B, H, W), or sequences of images (B, T, C, H, W).
-        most: Maximum number of samples in one grid.
-        range: Values drawn as black and white. `auto`: the smallest and the largest value. `imagenet`: colours
-            normalized with the mean and standard deviation of ImageNet. A mapping gives keys ranges of their own; the
-            others are drawn in `[0, 1]`.
-        frames: Indices, counted from 0, of the frames to draw of a sequence.
-    """
-
-    every: Interval
-    keys: list[Key]
-    most: Count = 8
-    range: DrawnRange | dict[Key, DrawnRange] = (0.0, 1.0)
-    frames: list[Natural] = [0]
-
-    def range_of(self, key: str) -> DrawnRange:
-        """The values of a key that are drawn as black and white."""
-        return self.range.get(key, (0.0, 1.0)) if isinstance(self.range, dict) else self.range
+    @property
+    def shown(self) -> dict[str, ShownSection]:
+        """The sections of keys to show, by their names."""
+        sections = {"pictures": self.pictures, "audio": self.audio, "video": self.video}
+        return {name: section for name, section in sections.items() if section is not None}
 
 
 class LogSection(Section):

@@ -31,7 +31,7 @@ def keys_of(config: Config, streams: Iterable[str]) -> list[str]:
 def fed(config: Config) -> list[str]:
     """The streams of which each iteration takes a batch: `train`, and those that steps without `data` read."""
     pictures = config.sections.log.pictures
-    read = set(pictures.keys if pictures else ())
+    read = set(pictures.read if pictures else ())
     for step in config.steps.values():
         if not step.section.streams:
             read |= read_by(step)

@@ -49,6 +49,12 @@ class When:
         """The set without its bounds."""
         return Cycle(self.every, self.at)
 
+    @property
+    def finished(self) -> When:
+        """The numbers of finished iterations directly after the iterations of the set."""
+        before = None if self.before is None else self.before + 1
+        return When(self.after + 1, before, self.every, (self.at + 1) % self.every)
+
     def active(self, iteration: int) -> bool:
         """Whether the set contains the iteration."""
         return (

@@ -97,8 +97,19 @@ def refuse_other_experiment(run: RunState, checkpoint: Checkpoint, allowed: Coll
     use = "keep it" if is_finished else "train on from it"
     raise CheckpointError(
         f"checkpoint {checkpoint.path}: {what}:{lines}\n"
-        f"Fix: start a new run with another `name` or --run-dir, or {use} with {keys}"
+        f"Fix: start a new run with another `name` (name=NAME) or --run-dir, or {use} with {keys}"
     )
+
+
+def what_continues(run: RunState, checkpoint: Checkpoint) -> list[str]:
+    """What a resume of a run in its own folder does about other settings of training, and what to write instead."""
+    changes = [change for change in changes_since(run, checkpoint.state) if rule_of(change) >= Rule.REPORTED]
+    if not changes or checkpoint.path.parent.parent.absolute() != run.folder.absolute():
+        return []
+    return [
+        "this run continues with the new settings",
+        "to leave it as it is, stop and add --branch NAME; to start a new run, stop and add name=NAME",
+    ]
 
 
 def _is_allowed(path: KeyPath, allowed: Collection[str]) -> bool:

@@ -24,6 +24,7 @@ from artschool.engine.pictures import log_pictures
 from artschool.engine.rollback import is_snapshot_due, take_snapshot
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_sharded
+from artschool.engine.shown import show
 from artschool.engine.spikes import report_spikes
 from artschool.engine.step_numbers import changed_numbers, numbers_of_updates
 from artschool.engine.together import together
@@ -99,7 +100,7 @@ def _always(run: RunState, outcome: Outcome) -> bool:
 
 def _is_picture_due(run: RunState, outcome: Outcome) -> bool:
     pictures = run.sections.log.pictures
-    return pictures is not None and outcome.batches is not None and run.iteration % pictures.every == 0
+    return pictures is not None and outcome.batches is not None and pictures.due.active(run.iteration)
 
 
 def _is_log_due(run: RunState, outcome: Outcome) -> bool:
@@ -220,10 +221,12 @@ def _evaluate(run: RunState, outcome: Outcome) -> None:
 def _evaluate_all(evaluations: Sequence[Evaluation], run: RunState, outcome: Outcome) -> None:
     for evaluation in evaluations:
         _attempt(run, outcome, f"evaluate.{evaluation.name}", partial(_run_evaluation, evaluation, run, outcome))
+        if evaluation.samples is not None:
+            _attempt(run, outcome, f"showing evaluate.{evaluation.name}", partial(show, run, evaluation))
 
 
 def _run_evaluation(evaluation: Evaluation, run: RunState, outcome: Outcome) -> None:
-    values = evaluation.run(run.iteration, run.device)
+    values = run.measure(evaluation, partial(run.send, "evaluating"))
     outcome.numbers |= values
     kept = {name: value for name, value in run.last_evaluation.items() if name.split("/")[0] != evaluation.name}
     run.last_evaluation = kept | values

@@ -22,6 +22,7 @@ from artschool.data.to_device import to_device
 from artschool.engine.buffers import Buffers, Copies
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
+from artschool.engine.samples import Samples
 from artschool.engine.signals import until_signal, waited
 from artschool.engine.together import together
 from artschool.errors import NumericsError
@@ -69,6 +70,10 @@ class MeanOverSamples:
         self._sum, self._count = 0.0, 0
 
 
+Batch = Mapping[str, Any]
+Progress = Callable[[int], None]
+
+
 @dataclass
 class Evaluation:
     """An evaluation of the config file.
@@ -86,6 +91,7 @@ class Evaluation:
         channels_last: Whether images get this memory format.
         averages: The averages that the evaluation calls. While it runs, they are on the device as a whole.
         streams: The streams in whose place the steps read the data.
+        samples: What is shown of the first samples. None: nothing.
     """
 
     name: str
@@ -101,12 +107,13 @@ class Evaluation:
     channels_last: bool = False
     averages: Sequence[Ema] = ()
     streams: Sequence[str] = (TRAIN,)
+    samples: Samples | None = None
 
     def is_due(self, finished: int, last: int) -> bool:
         """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
         return finished == last or (self.every is not None and finished % self.every == 0)
 
-    def run(self, iteration: int, device: torch.device) -> dict[str, float]:
+    def run(self, iteration: int, device: torch.device, progress: Progress = lambda done: None) -> dict[str, float]:
         """Evaluate. Weights, buffers, modes and random generators are the same afterwards as before.
 
         The workers wait for the next evaluation, until `Loader.end_workers`.
@@ -116,6 +123,7 @@ class Evaluation:
 
         Args:
             iteration: Number of finished iterations. The steps run as at the last of them.
+            progress: Called after each batch of this process with the number of finished batches of all processes.
 
         Raises:
             Interrupted: A signal has arrived in any process. All of them stop after equally many batches.
@@ -138,11 +146,14 @@ class Evaluation:
             stack.enter_context(with_buffers_kept(self.networks))
             stack.enter_context(torch.no_grad())
             stack.enter_context(closing(batches))
-            work = partial(self.run_batches, batches, sampler, max(iteration - 1, 0), losses, device)
+            counted = _counted(batches, sampler, progress)
+            work = partial(self.run_batches, counted, sampler, max(iteration - 1, 0), losses, device)
             if self.is_even:  # The others wait inside of networks.
                 work()
             else:
                 together(work)
+            if self.samples is not None:
+                self.samples.gather()
             # Before the buffers of metrics are restored.
             metrics = {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
         return {f"{self.name}/{name}": value for name, value in losses.drain().items()} | metrics
@@ -168,6 +179,8 @@ class Evaluation:
                     self._compute(state, iteration, _ignore)
                     continue
                 self.forward(state, iteration, partial(self._record, losses, state, size_of(batch)))
+                if self.samples is not None:
+                    self.samples.add(ranks.rank() + index * ranks.world_size(), state.values)
                 if self.check_values is not None:
                     self.check_values(state.values)
                     self.check_values = None
@@ -217,6 +230,13 @@ class Evaluation:
 
 def _ignore(name: str, value: Tensor) -> None:
     """Record nothing."""
+
+
+def _counted(batches: Iterator[Batch], sampler: SharedEpoch, progress: Progress) -> Iterator[Batch]:
+    """The batches. Tells the progress when the next one is asked for."""
+    for index, batch in enumerate(batches, 1):
+        yield batch
+        progress(min(index * sampler.world_size, sampler.batches.per_epoch))
 
 
 @contextmanager

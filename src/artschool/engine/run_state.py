@@ -35,10 +35,19 @@ from artschool.storage.checkpoint_store import Checkpoint, CheckpointStore
 from artschool.storage.run_lock import RunLock
 
 Record = Mapping[str, float | int]
+Progress = Callable[[str, int, int], object]
 
 
 class Logger(Protocol):
-    """Receives the numbers, images and messages of a run. Only the main process has loggers."""
+    """Receives the numbers, images and messages of a run. Only the main process has loggers.
+
+    A logger may have any of these methods in addition:
+
+    - `audio(key, iteration, waves, rate)`: samples of a key that an evaluation shows, each (C, T) in -1..1, and the
+      number of samples per second.
+    - `video(key, iteration, gif)`: an animated image of such a key, as the content of a file.
+    - `evaluating(name, done, total)`: the number of finished batches of an evaluation, and of all.
+    """
 
     def start(self, run: RunState) -> None:
         """Called when training starts or resumes, with `run.iteration` finished iterations.
@@ -53,7 +62,10 @@ class Logger(Protocol):
         """Log numbers by name; `iteration`, `samples` and `seconds` are always among them."""
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """Log samples of a key: (B, 1 or 3, H, W) in 0..1. `iteration` is the number of finished iterations."""
+        """Log samples of a key: (B, 1 or 3, H, W) in 0..1. `iteration` is the number of finished iterations.
+
+        The key of an evaluation has its name in front: `photos/sr`. Samples with labels are one image of all.
+        """
 
     def note(self, message: str) -> None:
         """Show a message to the user."""
@@ -97,7 +109,7 @@ class RunState:
         built_buffers: Shape and dtype of each buffer when the run was built, by the owner in `stateful`.
         last_evaluation: The values of the latest evaluations, by name.
         saver: Writes the checkpoints.
-        drawn: The keys of `log.pictures` that this process has drawn.
+        drawn: The keys that this process has drawn, as loggers get them.
         partly_saved: What checkpoints contain of networks of which they do not contain everything.
         unsaved: What checkpoints leave out of these networks and their averages, by the owner in `stateful`.
         decisions: What follows a number of the log, by path.
@@ -188,16 +200,35 @@ class RunState:
             if step.update is not None:
                 step.update.scheduled.cooling = self.sections.train.cooling**self.rollbacks
 
-    def evaluate(self) -> dict[str, float]:
-        """Run every evaluation now. Returns the values by name, `<evaluation>/<metric>`."""
+    def evaluate(self, progress: Progress = lambda name, done, total: None) -> dict[str, float]:
+        """Run every evaluation now.
+
+        Args:
+            progress: Called with the name of an evaluation, its number of finished batches, and that of all.
+
+        Returns:
+            The values by name, `<evaluation>/<metric>`.
+        """
         values: dict[str, float] = {}
         try:
             for evaluation in self.evaluations:
-                values |= evaluation.run(self.iteration, self.device)
+                values |= self.measure(evaluation, progress)
         finally:
             for loader in self.loaders:
                 loader.end_workers()
         return values
+
+    def measure(self, evaluation: Evaluation, progress: Progress) -> dict[str, float]:
+        """Run one evaluation, as `evaluate` does."""
+        total = evaluation.batches.per_epoch
+        progress(evaluation.name, 0, total)
+        return evaluation.run(self.iteration, self.device, lambda done: progress(evaluation.name, done, total))
+
+    def send(self, method: str, *arguments: object) -> None:
+        """Call a method of every logger that has it."""
+        for logger in self.loggers:
+            if (receive := getattr(logger, method, None)) is not None:
+                receive(*arguments)
 
     def note(self, message: str) -> None:
         """Show a message to the user through every logger."""

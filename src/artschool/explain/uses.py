@@ -31,7 +31,7 @@ def key_usages(config: Config, key: str) -> list[Usage | UsageGroup]:
             usages.append(Usage(UsageKind.READ_BY, (f"steps.{step.name}",), remark="which requires it"))
     pictures = config.sections.log.pictures
     if pictures is not None and key in pictures.keys:
-        usages.append(Usage(UsageKind.DRAWN_BY, ("log.pictures",), remark=f"every {pictures.every} iterations"))
+        usages.append(Usage(UsageKind.DRAWN_BY, ("log.pictures",), remark=f"every {pictures.due.cycle} iterations"))
     return usages + list(_usages_in_evaluations(config, key))
 
 
@@ -39,6 +39,9 @@ def _usages_in_evaluations(config: Config, key: str) -> Iterator[UsageGroup]:
     for evaluation in config.evaluations.values():
         components = _evaluation(config, evaluation)
         usages = [*_writers(key, components), *_readers(key, components)]
+        for name, section in evaluation.section.shown.items():
+            if key in section.read:
+                usages.append(Usage(UsageKind.DRAWN_BY, (f"evaluate.{evaluation.name}.{name}",)))
         if usages:  # No group for a key that only the data set writes.
             data = _data_writer(config, key, _evaluated_on(config, evaluation))
             yield UsageGroup(f"evaluate {evaluation.name}", (*data, *usages))

@@ -152,11 +152,12 @@ def unsaved_run(subject: Subject) -> Iterator[Fault]:
 def never_logged(subject: Subject) -> Iterator[Fault]:
     """The interval of the log, or of its images, is longer than the run."""
     log, iterations = subject.config.sections.log, subject.iterations or 0
-    pictures = log.pictures.every if log.pictures is not None else 0
-    for path, every in (("log.every", log.every), ("log.pictures.every", pictures)):
+    pictures = [("log.pictures.every", log.pictures.due)] if log.pictures is not None else []
+    for path, due in [("log.every", When(every=log.every)), *pictures]:
         written = subject.config.tree.at(path.split(".")[:-1]).get("every")
-        if iterations and every > iterations and written is not None:
-            yield Fault(written.place, path, f"is {every}, but the run has {iterations} iterations")
+        first = due.first(1)
+        if iterations and first is not None and first > iterations and written is not None:
+            yield Fault(written.place, path, f"is {due.cycle}, but the run has {iterations} iterations")
 
 
 def _direct_losses(subject: Subject) -> list[StepLoss]:

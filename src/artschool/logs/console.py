@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Mapping
+from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -34,6 +35,7 @@ class ConsoleLogger:
         self._logged = 0
         self._finished = self._start = self._total = 0
         self._started = 0.0
+        self._evaluating: tuple[str, int, int] | None = None
 
     def start(self, run: RunState) -> None:
         """Print the plan of the run and start the live display."""
@@ -49,10 +51,14 @@ class ConsoleLogger:
         """Store the iteration for the next refresh of the display."""
         self._finished = run.iteration
 
+    def evaluating(self, name: str, done: int, total: int) -> None:
+        """Store the progress of an evaluation for the next refresh of the display. Without one, nothing is shown."""
+        self._evaluating = (name, done, total) if done < total else None
+
     def log(self, record: Record) -> None:
         """Show the numbers."""
         owners = group_by_owner(record)
-        self._logged = int(record["iteration"]) + 1
+        self._logged, self._evaluating = int(record["iteration"]) + 1, None
         for owner, values in owners.items():
             self._latest[owner] = (self._logged, values)
         if self._live is None and not self._console.quiet:
@@ -92,6 +98,11 @@ class ConsoleLogger:
             ProgressBar(total=max(self._total, 1), completed=self._finished, width=40),
             Text(self._pace()),
         )
+        if (evaluating := self._evaluating) is not None:
+            name, done, total = evaluating
+            bar.add_row(
+                Text(f"{done}/{total}"), ProgressBar(total=total, completed=done, width=40), Text(f"evaluate {name}")
+            )
         table = Table.grid(padding=(0, 2))
         for owner, (finished, values) in self._latest.items():
             cells = [Text.assemble((f"{name} ", "dim"), format_number(value)) for name, value in values.items()]
@@ -156,7 +167,21 @@ def print_end(console: Console, folder: str, values: Mapping[str, float], best: 
         console.print(f"{name} {format_number(value)}", highlight=False)
     if best is not None:
         console.print(f"best {format_number(best[0])} after {best[1]} iterations: checkpoints/{best[1]:08}")
-    console.print(f"done: checkpoints, metrics.jsonl, pictures and TensorBoard events are in {folder}", soft_wrap=True)
+    console.print(f"done: {_written(Path(folder))} are in {folder}", soft_wrap=True)
+
+
+WRITTEN = {
+    "checkpoints": "checkpoints/*",
+    "metrics.jsonl": "metrics.jsonl",
+    "pictures": "pictures/*/*",
+    "TensorBoard events": "events.out.tfevents.*",
+}
+"""What a run writes, by the name in the message at its end."""
+
+
+def _written(folder: Path) -> str:
+    found = [name for name, pattern in WRITTEN.items() if any(folder.glob(pattern))]
+    return " and ".join(part for part in (", ".join(found[:-1]), found[-1]) if part)
 
 
 def format_number(value: float) -> str:

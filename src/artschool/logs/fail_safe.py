@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -10,8 +10,11 @@ from torch import Tensor
 from artschool.engine.run_state import Logger, Record, RunState
 from artschool.errors import ResourceError
 
-PER_ITERATION = ("log", "picture")
+PER_ITERATION = ("log", "picture", "audio", "video")
 """The methods that write what belongs to one iteration."""
+
+OPTIONAL = ("audio", "video", "evaluating")
+"""The methods that a logger need not have."""
 
 
 class FailSafeLogger:
@@ -41,6 +44,18 @@ class FailSafeLogger:
         """Forward."""
         self._forward("picture", key, iteration, values)
 
+    def audio(self, key: str, iteration: int, waves: Sequence[Tensor], rate: int) -> None:
+        """Forward to a logger that has this method."""
+        self._forward("audio", key, iteration, waves, rate)
+
+    def video(self, key: str, iteration: int, gif: bytes) -> None:
+        """Forward to a logger that has this method."""
+        self._forward("video", key, iteration, gif)
+
+    def evaluating(self, name: str, done: int, total: int) -> None:
+        """Forward to a logger that has this method."""
+        self._forward("evaluating", name, done, total)
+
     def note(self, message: str) -> None:
         """Forward."""
         self._forward("note", message)
@@ -50,7 +65,7 @@ class FailSafeLogger:
         self._forward("close")
 
     def _forward(self, method: str, *arguments: Any) -> None:
-        if self._logger is None:
+        if self._logger is None or (method in OPTIONAL and not hasattr(self._logger, method)):
             return
         name = type(self._logger).__name__
         try:

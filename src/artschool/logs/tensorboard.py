@@ -7,18 +7,20 @@ import re
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from artschool.config.write import flow
 from artschool.engine.run_state import Record, RunState
-from artschool.logs.pictures import grid
+from artschool.media.audio import encode_wav
+from artschool.media.grid import grid
 from artschool.storage.durable import AppendedFile
 
 _NAME = re.compile(r"events\.out\.tfevents\.(?P<time>\d{10,})\..*")
-_LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+_LENGTH, _CHECKSUM, _SIZE_OF_GIF = struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<HH")
 
 
 class TensorBoardLogger:
@@ -31,7 +33,10 @@ class TensorBoardLogger:
         self._file: AppendedFile | None = None
 
     def start(self, run: RunState) -> None:
-        """Remove events from `run.next_record` on, and open a new file. A TensorBoard that is open hides them, too."""
+        """Remove events from `run.next_record` on, and open a new file with the settings of the run.
+
+        A TensorBoard that is open hides the removed events, too.
+        """
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         run.folder.mkdir(parents=True, exist_ok=True)
@@ -44,6 +49,8 @@ class TensorBoardLogger:
         self._write(Event(file_version="brain.Event:2"))
         if run.next_record:
             self._write(Event(step=run.next_record, session_log=SessionLog(status=SessionLog.START)))
+        for summary in _hyperparameters(run):
+            self._write(Event(step=run.next_record, summary=summary))
 
     def advance(self, run: RunState) -> None:
         """Ignored."""
@@ -66,6 +73,32 @@ class TensorBoardLogger:
         if image is not None:
             self._write(Event(step=iteration - 1, summary=summary.image(key, image, dataformats="HWC")))
 
+    def audio(self, key: str, iteration: int, waves: Sequence[Tensor], rate: int) -> None:
+        """Write each sample as sound."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        values = []
+        for number, wave in enumerate(waves):
+            sound = Summary.Audio(
+                sample_rate=rate,
+                num_channels=len(wave),
+                length_frames=wave.shape[1],
+                encoded_audio_string=encode_wav(wave, rate),
+                content_type="audio/wav",
+            )
+            values.append(Summary.Value(tag=f"{key}/{number}", audio=sound))
+        self._write(Event(step=iteration - 1, summary=Summary(value=values)))
+
+    def video(self, key: str, iteration: int, gif: bytes) -> None:
+        """Write an animated image, which TensorBoard shows among the images."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        width, height = _SIZE_OF_GIF.unpack_from(gif, offset=6)
+        image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif)
+        self._write(Event(step=iteration - 1, summary=Summary(value=[Summary.Value(tag=key, image=image)])))
+
     def note(self, message: str) -> None:
         """Ignored."""
 
@@ -84,6 +117,25 @@ class TensorBoardLogger:
         length = _LENGTH.pack(len(data))
         checksums = [_CHECKSUM.pack(masked_crc32c(part)) for part in (length, data)]
         self._file.append(b"".join((length, checksums[0], data, checksums[1])))
+
+
+def _hyperparameters(run: RunState) -> Iterator[Any]:
+    """The settings that the file writes, and the numbers by which TensorBoard compares runs."""
+    from tensorboardX.summary import hparams
+
+    metrics = [f"{evaluation.name}/{metric}" for evaluation in run.evaluations for metric in evaluation.metrics]
+    losses = [f"{step.graph.name}/total" for step in run.steps]
+    experiment, start, _ = hparams(dict(_flat(run.config)), dict.fromkeys(metrics or losses))
+    yield from (experiment, start)
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, float | str | bool]]:
+    """Each setting by its path. A list is one text."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _flat(part, f"{path}.{name}" if path else name)
+    elif value is not None:
+        yield path, flow(value) if isinstance(value, list) else value
 
 
 def _event_files(folder: Path) -> Iterator[tuple[Path, int]]:

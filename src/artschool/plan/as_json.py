@@ -96,7 +96,7 @@ def _group(group: Group, step: StepTimeline, at: Sequence[int] | None) -> dict[s
 
 def _event(event: Event) -> dict[str, Any]:
     return {
-        "every": event.every,
+        "every": _cycle(event.every) if event.every else None,
         "at_end": event.at_end,
         "count": _range(event.count),
         "first": event.points.first,

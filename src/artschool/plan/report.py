@@ -137,14 +137,14 @@ class Event:
     """Something that happens between iterations, such as saving a checkpoint.
 
     Attributes:
-        every: Interval in finished iterations; None: no interval.
+        every: The numbers of finished iterations at which it is due; None: none but the last one.
         at_end: Whether it also happens at the end.
         count: How often it happens.
         points: The numbers of finished iterations after which it happens.
     """
 
     name: str
-    every: int | None
+    every: Cycle | None
     at_end: bool
     count: Range
     points: Iterations

@@ -224,15 +224,15 @@ def _curve(group: Group, step: StepTimeline) -> Iterator[tuple[int, float]]:
 def _events(canvas: _Canvas, event: Event, name: str) -> None:
     lower = canvas.text(MARGIN, canvas.y + 10, name, room=LEFT - MARGIN - 70)
     canvas.text(LEFT - 12, canvas.y + 10, str(event.count), size=11, colour=FAINT, anchor="end")
-    first, last, every = event.points.first, event.points.last, event.every
+    first, last = event.points.first, event.points.last
     if first is None or last is None:
         canvas.text(LEFT + 4, canvas.y + 10, "never", size=11, colour=FAINT)
-    elif every is None or event.points.count() <= MAX_TICKS:
-        for at in sorted({*range(first, last, every or last), last}):
+    elif event.every is None or event.points.count() <= MAX_TICKS:
+        for at in event.points:
             canvas.line([(canvas.x(at), canvas.y), (canvas.x(at), canvas.y + 12)], TEXT, width=1.5)
     else:
-        canvas.bar(first, last - 1, 12, FAINT, f"{name}: every {every:,} iterations", opacity=0.35)
-        canvas.text((LEFT + RIGHT) / 2, canvas.y + 10, f"every {every:,}", size=11, anchor="middle")
+        canvas.bar(first, last - 1, 12, FAINT, f"{name}: every {event.every} iterations", opacity=0.35)
+        canvas.text((LEFT + RIGHT) / 2, canvas.y + 10, f"every {event.every}", size=11, anchor="middle")
     canvas.y += 20 + lower
 
 

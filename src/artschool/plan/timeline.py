@@ -8,11 +8,13 @@ from itertools import pairwise
 from operator import or_
 from types import MappingProxyType
 
+from artschool.config.flow import written_when
 from artschool.config.iterations import Iterations
+from artschool.config.report_sections import PicturesSection
 from artschool.config.streams import TRAIN, fed, streams
 from artschool.config.structure import Config, StepConfig
 from artschool.config.value_gates import rule_of_step
-from artschool.config.when import When
+from artschool.config.when import Cycle, When
 from artschool.data.sampler import Batches
 from artschool.engine.run_state import samples_after
 from artschool.errors import ConfigError, Fault
@@ -196,16 +198,19 @@ class _Events:
             self.saves = Event(
                 "checkpoint", self.saves.every, True, Range(self.saves.count.least, most), self.saves.points
             )
-        pictures = sections.log.pictures
-        self.pictures = self.at("pictures", pictures.every, at_end=False) if pictures else None
+        self.pictures = self._pictures(config, sections.log.pictures) if sections.log.pictures else None
+
+    def _pictures(self, config: Config, pictures: PicturesSection) -> Event:
+        """An event where images are due and a key of them is written."""
+        written = [writer for writers in written_when(config, pictures.keys).values() for writer in writers]
+        return self._of("pictures", pictures.due.cycle, [pictures.due & when.finished for when in written])
 
     def at(self, name: str, every: int | None, *, at_end: bool) -> Event:
         """An event after each multiple of `every` finished iterations."""
-        window = When(self._start + 1, self._stop)
-        points = Iterations.of(
-            [
-                *([window & When(every=every)] if every else []),
-                *([window & When(after=self._stop)] if at_end else []),
-            ]
-        )
-        return Event(name, every, at_end, Range(points.count(), points.count()), points)
+        multiples = [When(every=every)] if every else []
+        end = [When(after=self._stop)] if at_end else []
+        return self._of(name, Cycle(every) if every else None, [*multiples, *end], at_end=at_end)
+
+    def _of(self, name: str, every: Cycle | None, points: Iterable[When], *, at_end: bool = False) -> Event:
+        within = Iterations.of(When(self._start + 1, self._stop) & when for when in points)
+        return Event(name, every, at_end, Range(within.count(), within.count()), within)

@@ -158,9 +158,9 @@ def _numbers(config: Config, last: int) -> Iterator[Fault]:
 
 def _pictures(config: Config, start: int, stop: int) -> Iterator[Fault]:
     pictures = config.sections.log.pictures
-    if pictures is not None and start // pictures.every == stop // pictures.every:
+    if pictures is not None and (pictures.due & When(start + 1, stop)).first() is None:
         node = config.tree.at(("log", "pictures", "every"))
-        message = f"no image is logged: the interval is {pictures.every} iterations, and training ends after {stop}"
+        message = f"no image is logged: the interval is {pictures.due.cycle} iterations, and training ends after {stop}"
         yield _warning(node, "log.pictures.every", message)
 
 

@@ -18,6 +18,7 @@ from artschool.steps.state import State
 from artschool.trace.fake import memoized
 from artschool.trace.keys import TracedKey
 from artschool.trace.observe import Observed, Observer, Untraceable, observe
+from artschool.trace.pictures import picture_faults
 from artschool.trace.training import TrainingTrace
 
 
@@ -66,6 +67,7 @@ def trace_evaluations(
         except Untraceable as reason:
             found.notes.append(f"{reason}, so the rest of evaluate.{evaluation.name} was not traced")
         found.faults += observer.changes
+        found.faults += picture_faults(config, observer.keys, ("evaluate", evaluation.name))
     found.faults += training.saved.faults()
     return found
 

@@ -22,7 +22,7 @@ class TracedKey:
         kind: Shape and type of a tensor, such as `(16, 3, 64, 64) float32`; the class of any other value.
         gradient: Whether a gradient can flow back from the value.
         writer: The path of the component that wrote it, or `data.train`.
-        drawable: Whether the value can be drawn as images.
+        shown_as: The sections that can show the value: `pictures`, `audio`, `video`.
         scalar: Whether the value is a tensor of one number, without a dimension for samples.
         values: The range of the values, if the operation that made them shows it.
     """
@@ -32,7 +32,7 @@ class TracedKey:
     gradient: bool
     writer: str
     place: Place
-    drawable: bool
+    shown_as: frozenset[str]
     scalar: bool = False
     values: Range | None = None
 
@@ -47,9 +47,25 @@ def range_of(value: Any) -> Range | None:
     return OPERATIONS.get(made_by.name()) if made_by is not None else None
 
 
-def is_drawable(value: Any) -> bool:
-    """Whether a value is images (B, 1 or 3, H, W), maps (B, H, W) or sequences of images (B, T, 1 or 3, H, W)."""
-    return isinstance(value, Tensor) and (value.dim() == 3 or (value.dim() in (4, 5) and value.shape[-3] in (1, 3)))
+FORMS = {
+    "pictures": "Images are (B, 1 or 3, H, W), maps (B, H, W), sequences (B, T, 1 or 3, H, W).",
+    "audio": "Sound is (B, T), or (B, C, T) with one or two channels C.",
+    "video": "A video is a sequence of images (B, T, 1 or 3, H, W).",
+}
+"""What can be shown, by the name of the section."""
+
+
+def shown_as(value: Any) -> frozenset[str]:
+    """The sections that can show a value, those of `FORMS`."""
+    if not isinstance(value, Tensor):
+        return frozenset()
+    dimensions, is_color = value.dim(), value.dim() > 3 and value.shape[-3] in (1, 3)
+    forms = {
+        "pictures": dimensions == 3 or (dimensions in (4, 5) and is_color),
+        "audio": dimensions == 2 or (dimensions == 3 and value.shape[1] in (1, 2)),
+        "video": dimensions == 5 and is_color,
+    }
+    return frozenset(name for name, fits in forms.items() if fits)
 
 
 def is_scalar(value: Any) -> bool:

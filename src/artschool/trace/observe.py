@@ -22,7 +22,7 @@ from artschool.steps.state import State
 from artschool.steps.step import Step
 from artschool.trace.fake import is_about_missing_values
 from artschool.trace.gradients import Gradients
-from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_drawable, is_scalar, range_of
+from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_scalar, range_of, shown_as
 from artschool.trace.unreached import ObservedCall
 from artschool.trace.writes import Contents, Frames, Writes
 
@@ -125,7 +125,7 @@ class Observer:
                 has_gradient(value),
                 writer,
                 place,
-                is_drawable(value),
+                shown_as(value),
                 is_scalar(value),
                 range_of(value),
             ),

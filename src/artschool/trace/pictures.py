@@ -1,21 +1,25 @@
-"""Finds keys of `log.pictures` whose values are not images."""
+"""Finds keys to show whose values are no images, no sound or no video."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from artschool.config.shown import PICTURES, shown_keys, shown_sections
+from artschool.config.source import KeyPath
 from artschool.config.structure import Config
 from artschool.errors import Fault
-from artschool.trace.keys import TracedKey
-from artschool.trace.untrained import node_of_name
+from artschool.trace.keys import FORMS, TracedKey
 
 
-def picture_faults(config: Config, keys: Mapping[str, TracedKey]) -> Iterator[Fault]:
-    """Faults of `log.pictures.keys` whose values cannot be drawn."""
-    pictures = config.sections.log.pictures
-    node = config.tree.at(("log", "pictures", "keys"))
-    for key in pictures.keys if pictures else ():
-        if key in keys and not keys[key].drawable:
-            message = f"{key!r} cannot be drawn: it is {keys[key].kind}"
-            hint = "Images are (B, 1 or 3, H, W), maps (B, H, W), sequences (B, T, 1 or 3, H, W)."
-            yield Fault(node_of_name(node, key).place, "log.pictures.keys", message, hint)
+def picture_faults(config: Config, keys: Mapping[str, TracedKey], below: KeyPath = PICTURES) -> Iterator[Fault]:
+    """Faults of keys that cannot be shown.
+
+    Args:
+        keys: The keys of the dataflow.
+        below: The path of its sections: `log.pictures`, or an evaluation.
+    """
+    for path, section in shown_sections(config).items():
+        for at, key, place in shown_keys(config, path, section) if path[: len(below)] == below else ():
+            if key in keys and path[-1] not in keys[key].shown_as and not at.endswith(".labels"):
+                message = f"{key!r} cannot be shown: it is {keys[key].kind}"
+                yield Fault(place, at, message, FORMS[path[-1]])

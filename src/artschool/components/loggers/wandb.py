@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,8 +81,17 @@ class WandbLogger:
         pixels = images.detach().float().cpu().nan_to_num().clamp(0, 1).permute(0, 2, 3, 1).numpy()
         self._run.log({f"pictures/{key}": [self._wandb.Image(image) for image in pixels]}, step=iteration - 1)
 
+    def audio(self, key: str, iteration: int, waves: Sequence[Tensor], rate: int) -> None:
+        """Send sound, (C, T) for each sample."""
+        sounds = [self._wandb.Audio(wave.float().T.numpy(), sample_rate=rate) for wave in waves]
+        self._run.log({f"audio/{key}": sounds}, step=iteration - 1)
+
+    def video(self, key: str, iteration: int, gif: bytes) -> None:
+        """Send an animated image."""
+        self._run.log({f"video/{key}": self._wandb.Video(io.BytesIO(gif), format="gif")}, step=iteration - 1)
+
     def note(self, message: str) -> None:
-        """Do nothing: only numbers and images are logged."""
+        """Do nothing: only what was measured is logged."""
 
     def close(self) -> None:
         """Finish the run."""
