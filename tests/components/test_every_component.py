@@ -111,6 +111,25 @@ def test_the_seed_determines_what_comes_out(example: Example) -> None:
         assert torch.equal(one, other)
 
 
+def test_values_of_which_only_the_shape_is_read_change_nothing() -> None:
+    proven = set()
+    for example in EXAMPLES:
+        component = example.component
+        assert component.registered is not None
+        of_shape = {each.name for each in component.registered.signature.parameters if each.of_shape}
+        keys = {use.name for use in component.reads if use.parameter in of_shape}
+        keys -= {use.name for use in component.reads if use.parameter not in of_shape}
+        if not keys:
+            continue
+        values = made(example)
+        others = {key: torch.full_like(value, -3) if key in keys else value for key, value in values.items()}
+        for one, other in zip(results(example.bind(CPU), values), results(example.bind(CPU), others), strict=True):
+            assert torch.equal(one, other), example
+        proven.add(example.type)
+    samplers = {"diffusion_sample", "edm_sample", "flow_sample"}
+    assert proven == samplers | {"constant", "noise", "style_mixing_noise"}
+
+
 @proves("batch_of_one")
 def test_a_batch_of_one_sample_is_taken(example: Example) -> None:
     for result in results(example.bind(CPU), made(example, 1)):

@@ -87,6 +87,130 @@ def evaluate(
 
 
 @cli.command()
+@click.argument("run", type=FILE)
+@click.argument("arguments", nargs=-1, metavar="[KEY]... [KEY=VALUE]...")
+@click.option("-o", "--output", type=FILE, required=True, help="Folder to write to.")
+@click.option("-n", "count", type=click.IntRange(min=1), default=64, show_default=True, help="Number of samples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--checkpoint",
+    default="last",
+    show_default=True,
+    metavar="best|last|N|FOLDER",
+    help="Checkpoint: best by checkpoint.keep_best, the newest, after N iterations, or a folder.",
+)
+@click.option("--device", default="auto", show_default=True, help="Device, such as cpu or cuda:1.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that are computed at once. [default: 64]"
+)
+@click.option("--no-average", is_flag=True, help="Use the networks themselves, not their moving averages.")
+def sample(
+    run: Path,
+    arguments: tuple[str, ...],
+    output: Path,
+    count: int,
+    seed: int,
+    checkpoint: str,
+    device: str,
+    batch_size: int | None,
+    no_average: bool,
+) -> None:
+    """Draw samples with the networks of a RUN folder, and write them as files.
+
+    Computes each KEY of an evaluation or a step, by default what the run's networks generate. KEY=VALUE gives inputs,
+    such as label=3 or label=[3,7]; other labels cycle over their classes. Needs no training data. Prints the written
+    files.
+    """
+    from artschool.cli.sample import sample_command
+
+    sample_command(
+        run,
+        arguments,
+        output,
+        count=count,
+        seed=seed,
+        checkpoint=checkpoint,
+        device=device,
+        batch_size=batch_size,
+        raw=no_average,
+    )
+
+
+@cli.command()
+@click.argument("run", type=FILE)
+@click.argument("inputs", nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder to write to, or a file for a single input.")
+@click.option("--output-key", "key", metavar="KEY", help="Key to compute. [default: what the run's networks compute]")
+@click.option("--input-key", "given", metavar="KEY", help="Key that the files give. [default: the only one needed]")
+@click.option(
+    "--checkpoint",
+    default="last",
+    show_default=True,
+    metavar="best|last|N|FOLDER",
+    help="Checkpoint: best by checkpoint.keep_best, the newest, after N iterations, or a folder.",
+)
+@click.option("--device", default="auto", show_default=True, help="Device, such as cpu or cuda:1.")
+@click.option(
+    "--tile",
+    type=click.IntRange(min=1),
+    metavar="SIZE",
+    help="Divide larger inputs into tiles of SIZE pixels or samples, which bounds memory. [default: whole inputs]",
+)
+@click.option(
+    "--overlap",
+    type=click.IntRange(min=0),
+    default=16,
+    show_default=True,
+    help="What a tile sees beyond its own area, on each side, blended with its neighbors.",
+)
+@click.option("--suffix", metavar=".EXT", help="Ending of the results. [default: .png, .wav, or that of a video]")
+@click.option(
+    "--batch-size", "batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images computed at once."
+)
+@click.option("--overwrite", is_flag=True, help="Replace results that exist. They are skipped otherwise.")
+@click.option("--no-average", "raw", is_flag=True, help="Use the networks themselves, not their moving averages.")
+def apply(
+    run: Path,
+    inputs: tuple[str, ...],
+    output: Path,
+    key: str | None,
+    given: str | None,
+    checkpoint: str,
+    device: str,
+    tile: int | None,
+    overlap: int,
+    suffix: str | None,
+    batch: int,
+    overwrite: bool,
+    raw: bool,
+) -> None:
+    """Apply the networks of a RUN folder to images, audio and videos.
+
+    INPUTS are files, folders, and patterns in quotes such as 'photos/**/*.jpg'. Results keep their place below a
+    folder. Needs no training data.
+
+    Exits with 3 if a file cannot be read. The others are written.
+    """
+    from artschool.cli.apply import apply_command
+
+    apply_command(
+        run,
+        inputs,
+        output,
+        key=key,
+        given=given,
+        checkpoint=checkpoint,
+        device=device,
+        tile=tile,
+        overlap=overlap,
+        suffix=suffix,
+        batch=batch,
+        overwrite=overwrite,
+        raw=raw,
+    )
+
+
+@cli.command()
 @click.argument("config", type=FILE)
 @click.argument("network")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")

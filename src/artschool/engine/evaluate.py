@@ -92,6 +92,7 @@ class Evaluation:
         averages: The averages that the evaluation calls. While it runs, they are on the device as a whole.
         streams: The streams in whose place the steps read the data.
         samples: What is shown of the first samples. None: nothing.
+        see: Called with each batch. None: nothing looks.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Evaluation:
     averages: Sequence[Ema] = ()
     streams: Sequence[str] = (TRAIN,)
     samples: Samples | None = None
+    see: Callable[[Mapping[str, Any]], None] | None = None
 
     def is_due(self, finished: int, last: int) -> bool:
         """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
@@ -173,6 +175,8 @@ class Evaluation:
             if failures:
                 continue
             with _caught(failures):
+                if self.see is not None:
+                    self.see(batch)
                 seed_all(seeds(ranks.rank() + index * ranks.world_size()), device)
                 state = self.state(to_device(batch, device, channels_last=self.channels_last))
                 if index >= sampler.own:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from artschool import ranks
 from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE, RUN_FILE, read_origin
+from artschool.engine.data_examples import FILE as EXAMPLES_FILE
 from artschool.engine.room import check_room
 from artschool.engine.run_state import RunState
 from artschool.engine.together import by_main, together
@@ -23,7 +24,7 @@ SHARED_AFTER_S = 30.0
 """Seconds after which a file of rank 0 is on all machines that share a disk, whatever a file system caches."""
 
 CHECKPOINTS = "checkpoints"
-FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, "metrics.jsonl")
+FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, "metrics.jsonl", EXAMPLES_FILE)
 FOLDERS = ("pictures", CHECKPOINTS)
 """The files that a run replaces in its folder, and the folders in which it replaces files."""
 

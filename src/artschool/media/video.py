@@ -47,6 +47,15 @@ class Video:
     count: int = 0
 
 
+def is_animated(path: Path) -> bool:
+    """Whether an image has several frames. One that cannot be read has not."""
+    try:
+        with PIL.Image.open(path, formats=tuple(ANIMATIONS.values())) as image:
+            return getattr(image, "n_frames", 1) > 1
+    except Exception:  # Pillow's decoders raise exceptions of many types.
+        return False
+
+
 @contextmanager
 def open_video(path: Path) -> Iterator[Video]:
     """Open a video or an animated image, and close it at the end of the block.
@@ -91,7 +100,7 @@ def write_video(path: Path, frames: Iterable[Tensor], rate: float | Fraction, so
 @contextmanager
 def _open_animation(path: Path) -> Iterator[Video]:
     try:
-        image = PIL.Image.open(path)
+        image = PIL.Image.open(path, formats=tuple(ANIMATIONS.values()))
     except (OSError, UnidentifiedImageError) as error:
         raise DataError(f"{path}: expected an animated image: {error}") from error
     with image:
