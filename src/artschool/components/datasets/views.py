@@ -16,7 +16,7 @@ from artschool.components.datasets.pictures import (
     orient_pixels,
     random_orientation,
 )
-from artschool.components.datasets.pixels import to_tensor
+from artschool.media.pixels import to_tensor
 from artschool.registry.ranges import Known, Ranges
 
 Channels = Literal[1, 3]
