@@ -169,6 +169,11 @@ def test_the_wheel_works_in_an_environment_of_its_own(distributions: Path, tmp_p
     (tmp_path / source.name.removesuffix(".tar.gz") / "recipes").rename(recipes)
     run(bare / "bin" / "artschool", "check", "--trace", recipes / "digits_gan.yml", folder=tmp_path)
 
+    run(bare / "bin" / "artschool", "new", "recipe:digits_gan", tmp_path / "copied", folder=tmp_path)
+    assert (tmp_path / "copied" / "digits_judge.py").read_bytes() == (recipes / "digits_judge.py").read_bytes()
+    names = ("new", "own_network", tmp_path / "new")
+    assert "train.yml: valid." in run(bare / "bin" / "artschool", *names, folder=tmp_path)
+
     plugin = tmp_path / "plugin.py"
     mypy = (sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", tmp_path / "cache")
     plugin.write_text(PLUGIN)

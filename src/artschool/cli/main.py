@@ -516,6 +516,21 @@ def schema(config: Path | None, output: Path | None) -> None:
     schema_command(config, output)
 
 
+@cli.command("new")
+@click.argument("names", nargs=-1, metavar="[TEMPLATE] [DIR]")
+@click.option("--data", type=FILE, metavar="FOLDER", help="Folder of your files, which the new file is fitted to.")
+@click.option("--list", "listed", is_flag=True, help="List templates and recipes.")
+def new_folder(names: tuple[str, ...], data: Path | None, listed: bool) -> None:
+    """Write the folder DIR with a file to train, from a TEMPLATE or from a recipe (recipe:NAME).
+
+    Looks at the files of FOLDER to choose sizes, batch, classes and a held-out part, and checks the written file.
+    Without arguments, lists templates and recipes. Overwrites nothing.
+    """
+    from artschool.cli.new import new_command
+
+    new_command(names, data, listed=listed)
+
+
 @cli.command()
 @click.argument("config", type=FILE)
 def convert(config: Path) -> None:

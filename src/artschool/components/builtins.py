@@ -18,12 +18,14 @@ def load_builtins() -> None:
     import artschool.components.audio.word_errors
     import artschool.components.callbacks.update_size
     import artschool.components.datasets.adapters
+    import artschool.components.datasets.captioned_folder
     import artschool.components.datasets.crop_tree
     import artschool.components.datasets.digits
     import artschool.components.datasets.faces
     import artschool.components.datasets.frames
     import artschool.components.datasets.image_folder
     import artschool.components.datasets.image_pairs
+    import artschool.components.datasets.labelled_folder
     import artschool.components.datasets.patch_with_reference
     import artschool.components.datasets.photos
     import artschool.components.datasets.shards
@@ -110,6 +112,7 @@ def load_builtins() -> None:
     import artschool.components.networks.patch_critic
     import artschool.components.networks.resnet
     import artschool.components.networks.rrdb
+    import artschool.components.networks.stylegan2
     import artschool.components.networks.unet
     import artschool.components.networks.vector_quantizer
     import artschool.components.networks.vgg

@@ -31,6 +31,11 @@ SMALL: dict[str, tuple[dict[str, Any], Inputs]] = {
     "resnet": ({"width": 4, "small": True, "classes": 3}, images(3, 16, 16)),
     "rrdb": ({"scale": 2, "width": 4, "growth": 2, "blocks": 1}, images(3, 6, 6)),
     "spynet": ({"levels": 2, "width": 4, "kernel": 3}, lambda batch: (torch.rand(batch, 3, 8, 8),) * 2),
+    "stylegan2": (
+        {"size": 8, "latent": 4, "width": 4, "mapping": 1, "num_classes": 3},
+        lambda batch: (torch.randn(batch, 4), torch.arange(batch) % 3),
+    ),
+    "stylegan2_critic": ({"size": 8, "width": 4}, images(3, 8, 8)),
     "unet": (
         {"in_channels": 1, "width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [2], "num_classes": 3},
         lambda batch: (torch.randn(batch, 1, 8, 8), torch.rand(batch), torch.arange(batch) % 3),

@@ -22,6 +22,7 @@ class Pictures:
     """The images of one or several folders, .zip or .tar files, sorted by path.
 
     Attributes:
+        sources: The folders and archives.
         files: Number of the folder or archive and name of each image.
         remarks: Files that were passed over although they may have been meant.
 
@@ -30,10 +31,10 @@ class Pictures:
     """
 
     def __init__(self, path: Path | Sequence[Path], owner: str, exclude: Sequence[str] = ()) -> None:
-        self._sources = [open_files(one, owner) for one in ([path] if isinstance(path, Path) else path)]
+        self.sources = [open_files(one, owner) for one in ([path] if isinstance(path, Path) else path)]
         self.files: list[tuple[int, str]] = []
         self.remarks: list[str] = []
-        for number, source in enumerate(self._sources):
+        for number, source in enumerate(self.sources):
             names, remarks = find_files(source, FORMATS, UNSUPPORTED, f"{owner}: no images", exclude)
             self.files += [(number, name) for name in names]
             self.remarks += remarks
@@ -48,12 +49,12 @@ class Pictures:
             DataError: It is not an image, damaged, or too large; the message has its path.
         """
         number, name = self.files[index]
-        return decode(self._sources[number].read(name), self.location(index))
+        return decode(self.sources[number].read(name), self.location(index))
 
     def location(self, index: int) -> str:
         """Return the path of the file, that of the archive included, for errors."""
         number, name = self.files[index]
-        return f"{self._sources[number].path}/{name}"
+        return f"{self.sources[number].path}/{name}"
 
     def name(self, index: int) -> str:
         """Return the name of the file, without folders."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping
 from itertools import accumulate
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import torch
 from pydantic import Field
@@ -15,6 +16,8 @@ from artschool.registry import datasets
 from artschool.registry.ranges import Known, Ranges, in_common
 from artschool.registry.read_signature import declared_by
 from artschool.registry.signature import Count, Dataset, Positive
+
+Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 class Passed(TypedDict):
@@ -110,6 +113,41 @@ class Subset:
 
     def __init__(self, *, data: Dataset, start: int = 0, stop: int | None = None, step: Count = 1) -> None:
         self._data, self._indices = data, range(len(data))[start:stop:step]
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Passed:
+        return self._data[self._indices[index]]  # type: ignore[no-any-return]  # the keys of the wrapped data set
+
+
+@datasets.register(values=of_inner)
+class Split:
+    """The part of a data set to train on, or the part that is held out for evaluations. No sample is in both.
+
+    Held-out samples are spread evenly over the data set, so that each class of a `labelled_folder` has its share. Both
+    parts need the same inner samples and the same `held_out`; options such as `augment` may differ.
+
+    Args:
+        data: Data set to divide.
+        part: Part to use: `train`, or `val` for the held-out samples.
+        held_out: Fraction of the samples that is held out, above 0 and below 1.
+
+    Raises:
+        DataError: The part would be empty.
+    """
+
+    def __init__(self, *, data: Dataset, part: Literal["train", "val"], held_out: Share = 0.1) -> None:
+        count = len(data)
+        # Of the first n samples, floor(n * held_out + 1/2) are held out.
+        counts = [math.floor(number * held_out + 0.5) for number in range(count + 1)]
+        self._data = data
+        self._indices = [i for i in range(count) if (counts[i + 1] > counts[i]) == (part == "val")]
+        if not self._indices:
+            raise DataError(
+                f"split: the part {part!r} of {count} samples is empty (held_out {held_out:g}). "
+                "Fix: change `held_out`, or add samples"
+            )
 
     def __len__(self) -> int:
         return len(self._indices)

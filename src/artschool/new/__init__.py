@@ -1,0 +1,1 @@
+"""New files from templates and recipes, fitted to the user's data."""
