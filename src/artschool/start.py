@@ -15,6 +15,7 @@ from artschool.build.same import require_same_state
 from artschool.config.origin import RUN_FILE, Origin, origin_of, read_origin, start_of, written_file
 from artschool.config.paths import expand_home
 from artschool.config.secrets import override_without_secret
+from artschool.config.streams import TRAIN
 from artschool.config.structure import Config
 from artschool.engine.changed_settings import refuse_other_experiment
 from artschool.engine.checkpoint import restore, restore_networks
@@ -24,12 +25,16 @@ from artschool.engine.run_folder import check_writable, hold_folder, lock_early
 from artschool.engine.run_state import Logger
 from artschool.engine.together import by_main, load_chosen
 from artschool.errors import CheckpointError
+from artschool.graph.model import dataflow
+from artschool.graph.svg import svg
 from artschool.lint import Subject, lint
 from artschool.logs.console import ConsoleLogger
 from artschool.logs.fail_safe import FailSafeLogger
 from artschool.logs.jsonl import JsonlLogger
 from artschool.logs.pictures import PictureLogger
 from artschool.logs.tensorboard import TensorBoardLogger
+from artschool.plan.svg import draw
+from artschool.plan.timeline import timeline
 from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
@@ -80,6 +85,7 @@ def load(
     if ranks.is_main():
         file_loggers: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [console_logger, *(FailSafeLogger(logger, console_logger.note) for logger in file_loggers)]
+        run.config_texts = {**run.config_texts, **_drawings(checked, run)}
     hold_folder(run)
     resume_from(run, resume, report, allow)
     require_same_state(run)
@@ -160,6 +166,13 @@ def _build_run(
     for finding in lint(Subject(checked, run.networks, ranks.world_size())):
         report(f"warning: {finding}")
     return checked, run
+
+
+def _drawings(config: Config, run: Run) -> dict[str, str]:
+    """The dataflow and the timeline of a run. They need the plugins and the data, so the run folder keeps them."""
+    batches = {name: (stream.batches, "") for name, stream in run.streams.by_name.items()}
+    plan = timeline(config, *batches.pop(TRAIN), others=batches)
+    return {"graph.svg": svg(dataflow(config)), "plan.svg": draw(plan)}
 
 
 def _run_folder(config: Path, checked: Config, run_dir: str | Path | None) -> Path:
