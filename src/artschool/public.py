@@ -1,6 +1,7 @@
 """The names that `artschool` offers: everything that a user or a plugin imports."""
 
 from artschool.components.injectors.reverse_gradient import reverse_gradient
+from artschool.engine.data_examples import Example, NetworkCall
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger, RunState
 from artschool.errors import (
@@ -14,6 +15,8 @@ from artschool.errors import (
     StateError,
     Stopped,
 )
+from artschool.model.model import Model
+from artschool.model.opening import open_run as open
 from artschool.ranks import all_gather
 from artschool.registry import (
     ComponentRole,
@@ -35,6 +38,7 @@ from artschool.registry.signature import (
     Metric,
     Network,
     Scheduled,
+    ShapeOf,
 )
 from artschool.registry.units import Iterations
 from artschool.start import load, load_trained
@@ -48,17 +52,21 @@ __all__ = [
     "DataError",
     "Dataset",
     "EndedByOther",
+    "Example",
     "Injector",
     "Iterations",
     "Logger",
     "Loss",
     "Metric",
+    "Model",
     "Network",
+    "NetworkCall",
     "NumericsError",
     "ResourceError",
     "Run",
     "RunState",
     "Scheduled",
+    "ShapeOf",
     "StateError",
     "Stopped",
     "all_gather",
@@ -71,6 +79,7 @@ __all__ = [
     "losses",
     "metrics",
     "networks",
+    "open",
     "optimizers",
     "reverse_gradient",
     "schedules",

@@ -10,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from artschool.logs.pictures import PictureLogger, grid
+from artschool.logs.pictures import PictureLogger
+from artschool.media.grid import grid
 from tests.engine import toy_run
 from tests.engine.toy_parts import load
 

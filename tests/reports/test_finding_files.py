@@ -109,18 +109,18 @@ def test_an_archive_of_the_current_folder_and_its_links_are_read(folder: Path) -
 def test_an_empty_result_says_what_was_found(folder: Path) -> None:
     (folder / "scans").mkdir()
     for index in range(3):
-        (folder / "scans" / f"{index}.TIF").write_bytes(b"")
+        (folder / "scans" / f"{index}.GIF").write_bytes(b"")
     (folder / "scans" / "notes").write_bytes(b"")
     said = (
-        r"no images in scans \(expected \.png, .*, got 4 files: 3 \.tif, 1 without ending\)\. Fix: add some or correct"
+        r"no images in scans \(expected \.png, .*, got 4 files: 3 \.gif, 1 without ending\)\. Fix: add some or correct"
     )
     with pytest.raises(DataError, match=said):
         ImageFolder(path=Path("scans"))
     with pytest.raises(DataError, match=r"no images in scans "):  # Also where another folder has some.
         ImageFolder(path=[Path("pics"), Path("scans")])
-    (folder / "pics" / "extra.tif").write_bytes(b"")
+    (folder / "pics" / "extra.gif").write_bytes(b"")
     assert ImageFolder(path=Path("pics")).remarks == [
-        "pics: passed over 1 file: 1 .tif (supported: .png, .jpg, .jpeg, .webp, .bmp)"
+        "pics: passed over 1 file: 1 .gif (supported: .png, .jpg, .jpeg, .webp, .bmp, .tif, .tiff)"
     ]
 
 

@@ -15,8 +15,9 @@ from PIL import Image, ImageOps
 
 from artschool.components.datasets.crop_tree import CropTree
 from artschool.components.datasets.image_folder import ImageFolder
-from artschool.components.datasets.pixels import center_square, from_pillow, to_tensor
+from artschool.components.datasets.squares import center_square
 from artschool.errors import DataError
+from artschool.media.pixels import from_pillow, to_tensor
 from tests.reports.small import SUPER_RESOLUTION, artschool, write_images
 
 RANDOM = np.random.default_rng(0)

@@ -9,10 +9,10 @@ import pytest
 import soundfile
 import torch
 
-from artschool.components.audio.audio_files import read_audio
 from artschool.components.audio.audio_folder import AudioFolder
 from artschool.components.audio.text_audio import TextAudio
 from artschool.errors import DataError
+from artschool.media.audio import read_audio
 
 TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(800) / 8000)).astype(np.float32)
 

@@ -26,24 +26,37 @@ from artschool.registry.entries import NetworkEntry, WeightsEntry
 Note = Callable[[str], None]
 
 
-def build_networks(config: Config, note: Note, sharded: Collection[str]) -> dict[str, nn.Module]:
+def build_networks(
+    config: Config,
+    note: Note,
+    sharded: Collection[str] = (),
+    names: Collection[str] | None = None,
+    *,
+    restored: bool = False,
+) -> dict[str, nn.Module]:
     """The networks by name, in the order of the file.
 
     Args:
         note: Called with reports of loaded weights.
         sharded: Networks of which only rank 0 has values if the others can do without.
+        names: The networks to build. None: all.
+        restored: Whether a checkpoint gives them their weights. Then `weights` are read only for networks of which
+            checkpoints do not contain everything.
     """
-    built: dict[str, nn.Module] = {}
+    built: dict[tuple[str, bool], nn.Module] = {}
 
-    def start(name: str) -> nn.Module:
-        if name not in built:
-            weights = weights_of(config.networks[name])
-            source = start(weights.network) if weights is not None and weights.network is not None else None
-            build = partial(_with_weights, config.networks[name], config.sections.seed, note, source)
-            built[name] = build_for_shards(build) if name in sharded else build()
-        return built[name]
+    def start(name: str, *, reads: bool) -> nn.Module:
+        if (name, reads) not in built:
+            component = config.networks[name]
+            weights = weights_of(component) if reads else None
+            source = start(weights.network, reads=True) if weights is not None and weights.network is not None else None
+            build = partial(_with_weights, component, weights, config.sections.seed, note, source)
+            built[name, reads] = build_for_shards(build) if name in sharded else build()
+        return built[name, reads]
 
-    networks = {name: start(name) for name in config.networks}
+    partly = partly_saved(config)
+    chosen = [name for name in config.networks if names is None or name in names]
+    networks = {name: start(name, reads=not restored or name in partly) for name in chosen}
     # Another network may start from the weights of one, but not from its adapters.
     for name, network in networks.items():
         _prepare(network, config.networks[name], config.sections.seed)
@@ -65,7 +78,9 @@ def partly_saved(config: Config) -> dict[str, Saved]:
     return {name: entry.saves for name, entry in entries.items() if entry.saves is not True}
 
 
-def _with_weights(component: Component, seed: int, note: Note, source: nn.Module | None) -> nn.Module:
+def _with_weights(
+    component: Component, weights: WeightsEntry | None, seed: int, note: Note, source: nn.Module | None
+) -> nn.Module:
     name = _name(component)
     # Each network has its own seed, so that adding a network does not change the others.
     with forked_rng(derive(seed, "network", name), torch.device("cpu")):
@@ -74,11 +89,10 @@ def _with_weights(component: Component, seed: int, note: Note, source: nn.Module
         raise ConfigError(
             f"{component.node.place}: {component.path}: expected a torch.nn.Module, got {type(network).__name__}"
         )
-    weights = weights_of(component)
-    if weights is not None:
-        if has_values(network) and (source is None or has_values(source)):
-            report = _load(network, weights, source, _location_of(component, "weights"))
-            note(f"{component.path}: {weights.file or weights.network}: {report}")
+    if weights is not None and has_values(network) and (source is None or has_values(source)):
+        report = _load(network, weights, source, _location_of(component, "weights"))
+        note(f"{component.path}: {weights.file or weights.network}: {report}")
+    if weights_of(component) is not None:
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
     return network

@@ -23,7 +23,7 @@ from artschool.build.updates import batch_sizings, build_updates
 from artschool.config.flow import kept_after
 from artschool.config.mean_over import early_injectors, first_late, is_counted
 from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE
-from artschool.config.parallel import sharded_networks
+from artschool.config.parallel import methods_called, sharded_networks
 from artschool.config.ranges import Reading, misfit, undeclared_readings
 from artschool.config.secrets import text_without_secrets
 from artschool.config.standalone import standalone_text
@@ -36,12 +36,13 @@ from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.kept_buffers import KeptBuffers
 from artschool.engine.meters import Meters
+from artschool.engine.observe import Observer
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError, Fault, Place
 from artschool.registry.ranges import contradicts, measured
 from artschool.steps.step import Step
 
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     pass
 
 Note = Callable[[str], None]
+COMMAND = Place("")
+"""The location of what no file says."""
 
 
 def build(
@@ -79,9 +82,11 @@ def build(
     require_same_file(config)
     set_torch_flags(file.train, device)
     context = TrainContext(device, Meters())
+    observer = Observer({name: sorted(methods_called(config, name)) for name in config.networks})
     loaders = build_data(config, note=lambda remark: note(f"note: {remark}")) if loaders is None else loaders
     require_same_data(loaders)
     streams = build_streams(config, loaders)
+    streams.see = observer.see
     check_epoch(config, streams.by_name[TRAIN].batches)
     meshes = meshes_of(config, device)
     networks = build_networks(config, note, {name for name, mesh in meshes.items() if mesh is not None})
@@ -116,7 +121,8 @@ def build(
         decisions=decisions_of(config, gates, updates),
         streams=streams,
         evaluations=[
-            _evaluation(e, config, binder, emas, loaders[e.section.data], note) for e in config.evaluations.values()
+            _evaluation(e, config, binder, emas, loaders[e.section.data], note, observer)
+            for e in config.evaluations.values()
         ],
         iterations=file.train.length(streams.by_name[TRAIN].batches.per_epoch),
         context=context,
@@ -125,6 +131,7 @@ def build(
         settings=settings_of(config),
         config_texts={CONFIG_FILE: text_without_secrets(source), RESOLVED_FILE: standalone_text(config.tree)},
         partly_saved=partly_saved(config),
+        observer=observer,
     )
 
 
@@ -140,10 +147,25 @@ def choose_device(config: Config) -> torch.device:
     Raises:
         ConfigError: The device does not exist.
     """
-    name = config.sections.train.device
+    return device_of(config.sections.train.device, config.tree.at(("train", "device")).place, "train.device")
+
+
+def device_of(name: str, place: Place = COMMAND, path: str = "device") -> torch.device:
+    """A device by its name. `auto` is a GPU if there is one. Each process uses its own GPU.
+
+    Args:
+        place: The location of the name, for the error.
+        path: What the name is.
+
+    Raises:
+        ConfigError: The device does not exist.
+    """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
-    device = torch.device(name)
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(Fault(place, path, f"expected auto, cpu, cuda or another device, got {name!r}")) from None
     if device.type == "cpu":
         return device
     if device.type == "cuda" and device.index is None:
@@ -155,8 +177,9 @@ def choose_device(config: Config) -> torch.device:
             f"{number} {device.type} device{'s' if number > 1 else ''}" if number else f"no {device.type} device"
         )
         message = f"{device} does not exist: this machine has {available}"
-        hint = "`auto` uses a GPU if there is one. Fix: `train.device=cpu` on the command line trains without a GPU."
-        raise ConfigError(Fault(config.tree.at(("train", "device")).place, "train.device", message, hint))
+        in_file = "`train.device=cpu` on the command line trains without a GPU"
+        fix = in_file if path == "train.device" else "`cpu` needs no GPU"
+        raise ConfigError(Fault(place, path, message, f"`auto` uses a GPU if there is one. Fix: {fix}."))
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return device
@@ -212,6 +235,7 @@ def _evaluation(
     emas: Mapping[str, Ema],
     loader: Loader,
     note: Note,
+    observer: Observer,
 ) -> Evaluation:
     binder = training.for_evaluation(config.averages_in(evaluation))
     batches = batches_of(config.data[evaluation.section.data], loader, training=False)
@@ -231,6 +255,7 @@ def _evaluation(
         channels_last=config.sections.train.channels_last,
         averages=[ema for ema in emas.values() if any(network is ema.module for network in binder.used)],
         streams=replaced_by(config, evaluation),
+        see=partial(observer.see, evaluation.section.data),
     )
 
 

@@ -84,6 +84,56 @@ def evaluate(
 
 
 @cli.command()
+@click.argument("run", type=FILE)
+@click.argument("arguments", nargs=-1, metavar="[KEY]... [KEY=VALUE]...")
+@click.option("-o", "--output", type=FILE, required=True, help="Folder to write to.")
+@click.option("-n", "count", type=click.IntRange(min=1), default=64, show_default=True, help="Number of samples.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+@click.option(
+    "--checkpoint",
+    default="last",
+    show_default=True,
+    metavar="best|last|N|FOLDER",
+    help="Checkpoint: best by checkpoint.keep_best, the newest, after N iterations, or a folder.",
+)
+@click.option("--device", default="auto", show_default=True, help="Device, such as cpu or cuda:1.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that are computed at once. [default: 64]"
+)
+@click.option("--no-average", is_flag=True, help="Use the networks themselves, not their moving averages.")
+def sample(
+    run: Path,
+    arguments: tuple[str, ...],
+    output: Path,
+    count: int,
+    seed: int,
+    checkpoint: str,
+    device: str,
+    batch_size: int | None,
+    no_average: bool,
+) -> None:
+    """Draw samples with the networks of a RUN folder, and write them as files.
+
+    Computes each KEY of an evaluation or a step, by default what the run's networks generate. KEY=VALUE gives inputs,
+    such as label=3 or label=[3,7]; other labels cycle over their classes. Needs no training data. Prints the written
+    files.
+    """
+    from artschool.cli.sample import sample_command
+
+    sample_command(
+        run,
+        arguments,
+        output,
+        count=count,
+        seed=seed,
+        checkpoint=checkpoint,
+        device=device,
+        batch_size=batch_size,
+        raw=no_average,
+    )
+
+
+@cli.command()
 @click.argument("config", type=FILE)
 @click.argument("network")
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")

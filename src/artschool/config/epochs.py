@@ -10,11 +10,14 @@ from artschool.registry.entries import DatasetEntry
 from artschool.registry.units import ASSUMED_EPOCH, Units, batches_per_epoch
 
 
-def structure_in_iterations(tree: Node) -> tuple[Config | None, list[Fault]]:
+def structure_in_iterations(tree: Node, length: int | None = None) -> tuple[Config | None, list[Fault]]:
     """Type a composed tree, with every number of iterations in iterations.
 
     A file that counts epochs needs the length of its training data, so that data set is built. No sample is loaded. If
     that fails, a warning says which length was assumed, and `build` refuses the config.
+
+    Args:
+        length: The number of samples of the training data, if it is known. Then nothing is built.
 
     Returns:
         The config and every fault, as from `structure`.
@@ -25,7 +28,7 @@ def structure_in_iterations(tree: Node) -> tuple[Config | None, list[Fault]]:
     if config is None or not units.counts_epochs or data is None or data.entry is None:
         return config, faults
     try:
-        units = Units(units.batch_size, _epoch_of(data))
+        units = Units(units.batch_size, _epoch_of(data, length))
     except (ArtschoolError, OSError) as error:
         config.warnings.append(_assumed(data, error))
         return config, faults
@@ -38,17 +41,21 @@ def _batch_size(tree: Node) -> int:
     return int(value) if isinstance(value, int | float) and value >= 1 else 1
 
 
-def _epoch_of(data: Component) -> int:
+def _epoch_of(data: Component, length: int | None) -> int:
     assert isinstance(data.entry, DatasetEntry)
-    dataset = construct_dataset(data)
-    try:
-        number = len(dataset)
-    except Exception as error:  # The data set's own code runs.
-        raise ConfigError(f"{data.path}: expected a number of samples from `__len__`, got {error}") from error
-    number = batches_per_epoch(number, data.entry.batch_size, drop_last=data.entry.drop_last)
+    length = _length_of(data) if length is None else length
+    number = batches_per_epoch(length, data.entry.batch_size, drop_last=data.entry.drop_last)
     if number < 1:
         raise ConfigError(f"{data.path}: has no batch")
     return number
+
+
+def _length_of(data: Component) -> int:
+    dataset = construct_dataset(data)
+    try:
+        return len(dataset)
+    except Exception as error:  # The data set's own code runs.
+        raise ConfigError(f"{data.path}: expected a number of samples from `__len__`, got {error}") from error
 
 
 def _assumed(data: Component, error: Exception) -> Fault:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from artschool.config.source import KeyPath
 from artschool.config.streams import TRAIN
@@ -13,6 +13,13 @@ from artschool.diff.settings import Changed, changed_settings
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
+
+
+class HasSettings(Protocol):
+    """What is compared with the settings of a checkpoint. See `RunState`."""
+
+    config: Any
+    settings: Any
 
 
 class Rule(enum.IntEnum):
@@ -58,14 +65,14 @@ def rule_of(change: Changed, streams: Collection[str] = (TRAIN,)) -> Rule:
     return min(rule, Rule.REPORTED) if change.is_entry else rule
 
 
-def changes_since(run: RunState, state: Mapping[str, Any]) -> list[Changed]:
+def changes_since(run: HasSettings, state: Mapping[str, Any]) -> list[Changed]:
     """What has changed since a checkpoint. One of an earlier version only knows what its file contained."""
     is_known = state.get("settings") is not None
     then, now = (state["settings"], run.settings) if is_known else (state["config"], run.config)
     return list(changed_settings(then, now))
 
 
-def changes_at(run: RunState, state: Mapping[str, Any], *paths: str) -> str:
+def changes_at(run: HasSettings, state: Mapping[str, Any], *paths: str) -> str:
     """The changes at or below some paths as a sentence after an error. Empty: there are none."""
     below: list[KeyPath] = [tuple(path.split(".")) for path in paths]
     found = [str(each) for each in changes_since(run, state) if any(each.path[: len(at)] == at for at in below)]

@@ -27,7 +27,7 @@ from artschool.engine.saving import is_sharded
 from artschool.engine.spikes import report_spikes
 from artschool.engine.step_numbers import changed_numbers, numbers_of_updates
 from artschool.engine.together import together
-from artschool.errors import ConfigError, NumericsError, StateError, describe
+from artschool.errors import ConfigError, NumericsError, ResourceError, StateError, describe
 
 
 @dataclass(slots=True)
@@ -272,6 +272,22 @@ def _keep_best(run: RunState, outcome: Outcome) -> None:
     run.best = (value, run.iteration)
 
 
+def _has_news(run: RunState, outcome: Outcome) -> bool:
+    return run.observer.has_news
+
+
+def _write_examples(run: RunState, outcome: Outcome) -> None:
+    """Write what the observer has seen. Only the main process observes."""
+    try:
+        run.observer.write(run.folder)
+    except ResourceError as error:
+        run.note(f"warning: {error}. The run can be used without this file, as far as its inputs are given")
+
+
+def _look_again(run: RunState, outcome: Outcome) -> None:
+    run.observer.look_again()
+
+
 def _save(run: RunState, outcome: Outcome) -> None:
     checkpoint.save(run)
 
@@ -301,7 +317,7 @@ def _versions(run: RunState) -> dict[int, int]:
     return {id(tensor): tensor._version for tensor in tensors if not tensor.is_inference()}
 
 
-ADVANCE = (Due(_always, _advance_loggers),)
+ADVANCE = (Due(_always, _advance_loggers), Due(_is_log_due, _look_again), Due(_has_news, _write_examples))
 SAVE = (Due(_is_log_due, _check_updates), Due(_is_log_due, _take_snapshot), Due(_is_save_due, _save))
 LOOK = (
     Due(_is_picture_due, _log_pictures),
@@ -310,5 +326,6 @@ LOOK = (
     Due(_is_record_due, _decide),
     Due(_is_record_due, _write_log),
     Due(_is_evaluation_due, _keep_best),
+    Due(_has_news, _write_examples),
 )
 AFTER_ITERATION = (*ADVANCE, *SAVE, *LOOK)

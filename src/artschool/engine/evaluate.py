@@ -86,6 +86,7 @@ class Evaluation:
         channels_last: Whether images get this memory format.
         averages: The averages that the evaluation calls. While it runs, they are on the device as a whole.
         streams: The streams in whose place the steps read the data.
+        see: Called with each batch. None: nothing looks.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Evaluation:
     channels_last: bool = False
     averages: Sequence[Ema] = ()
     streams: Sequence[str] = (TRAIN,)
+    see: Callable[[Mapping[str, Any]], None] | None = None
 
     def is_due(self, finished: int, last: int) -> bool:
         """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
@@ -162,6 +164,8 @@ class Evaluation:
             if failures:
                 continue
             with _caught(failures):
+                if self.see is not None:
+                    self.see(batch)
                 seed_all(seeds(ranks.rank() + index * ranks.world_size()), device)
                 state = self.state(to_device(batch, device, channels_last=self.channels_last))
                 if index >= sampler.own:

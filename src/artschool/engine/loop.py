@@ -41,6 +41,7 @@ def train(run: RunState) -> None:
     ):
         if ranks.is_main():
             write_config_files(run)
+            run.observer.start(run.folder, run.networks, {ema.of: ema.module for ema in run.emas.values()})
         ranks.wait()
         while True:
             try:

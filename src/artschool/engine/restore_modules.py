@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from torch import nn
 
-from artschool.engine.changed_settings import changes_at
-from artschool.engine.module_state import adapt_buffers, first_misfit, load_tensors
+from artschool.engine.changed_settings import HasSettings, changes_at
+from artschool.engine.ema import Ema
+from artschool.engine.module_state import Kind, adapt_buffers, first_misfit, load_tensors
 from artschool.engine.resume_report import ResumeReport, value_at
-from artschool.engine.run_state import RunState
 from artschool.engine.unsaved import first_other
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import Checkpoint
@@ -20,6 +21,15 @@ OPTIMIZERS = "state.optimizers"
 MODULES = "state.components"
 
 
+class HasModules(HasSettings, Protocol):
+    """What is restored: a run, or some of its parts. See `RunState`."""
+
+    networks: dict[str, nn.Module]
+    emas: dict[str, Ema]
+    modules: dict[str, nn.Module]
+    built_buffers: dict[str, dict[str, Kind | None]]
+
+
 class ModuleRestorer:
     """Restores the modules of a run from a checkpoint.
 
@@ -27,7 +37,7 @@ class ModuleRestorer:
         report: Records what is kept, new and dropped.
     """
 
-    def __init__(self, run: RunState, checkpoint: Checkpoint, report: ResumeReport) -> None:
+    def __init__(self, run: HasModules, checkpoint: Checkpoint, report: ResumeReport) -> None:
         self._run = run
         self._path = checkpoint.path
         self._location = f"checkpoint {checkpoint.path}"
@@ -47,13 +57,28 @@ class ModuleRestorer:
             CheckpointError: A network or average is missing or does not fit.
         """
         for name in [*self._run.networks, *(ema.name for ema in self._run.emas.values())]:
-            if name not in self._tensors and name not in self._left_out:
-                raise CheckpointError(
-                    f"{self._location}: no weights for {name!r}, which the config file has. "
-                    "Fix: train further with this file, or use the file that saved the checkpoint"
-                )
+            self._require(name)
         self.networks()
         self.averages()
+
+    def module(self, module: nn.Module, owner: str) -> None:
+        """Restore one network or average.
+
+        Args:
+            owner: Its name, such as `gen` or `gen.ema`.
+
+        Raises:
+            CheckpointError: It is missing or does not fit.
+        """
+        self._require(owner)
+        self._load(module, owner, f"networks.{owner.partition('.')[0]}")
+
+    def _require(self, owner: str) -> None:
+        if owner not in self._tensors and owner not in self._left_out:
+            raise CheckpointError(
+                f"{self._location}: no weights for {owner!r}, which the config file has. "
+                "Fix: train further with this file, or use the file that saved the checkpoint"
+            )
 
     def networks(self) -> None:
         """Restore the networks. Those that the checkpoint does not have keep their initial values.

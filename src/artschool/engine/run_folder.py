@@ -10,6 +10,7 @@ from pathlib import Path
 
 from artschool import ranks
 from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE, RUN_FILE, read_origin
+from artschool.engine.data_examples import FILE as EXAMPLES_FILE
 from artschool.engine.room import check_room
 from artschool.engine.run_state import RunState
 from artschool.engine.starts import FILE as STARTS_FILE
@@ -25,7 +26,8 @@ SHARED_AFTER_S = 30.0
 """Seconds after which a file of rank 0 is on all machines that share a disk, whatever a file system caches."""
 
 CHECKPOINTS = "checkpoints"
-FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, STARTS_FILE, "graph.svg", "plan.svg", "metrics.jsonl")
+DRAWINGS = ("graph.svg", "plan.svg")
+FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, *DRAWINGS, STARTS_FILE, EXAMPLES_FILE, "metrics.jsonl")
 FOLDERS = ("pictures", CHECKPOINTS)
 """The files that a run replaces in its folder, and the folders in which it replaces files."""
 

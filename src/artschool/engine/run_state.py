@@ -24,6 +24,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.identities import TrainedParameters
 from artschool.engine.meters import Meters
 from artschool.engine.module_state import Kind, buffer_kinds
+from artschool.engine.observe import Observer
 from artschool.engine.out_of_memory import Splitting
 from artschool.engine.scores import Scores
 from artschool.engine.streams import Stream, Streams
@@ -97,6 +98,7 @@ class RunState:
         built_buffers: Shape and dtype of each buffer when the run was built, by the owner in `stateful`.
         last_evaluation: The values of the latest evaluations, by name.
         saver: Writes the checkpoints.
+        observer: Observes the data and the calls of networks for `data_examples.json`.
         drawn: The keys of `log.pictures` that this process has drawn.
         partly_saved: What checkpoints contain of networks of which they do not contain everything.
         unsaved: What checkpoints leave out of these networks and their averages, by the owner in `stateful`.
@@ -152,6 +154,7 @@ class RunState:
     iteration_seeds: Seeds = field(init=False)
     store: CheckpointStore = field(init=False)
     saver: Saver = field(init=False, default_factory=Saver)
+    observer: Observer = field(default_factory=lambda: Observer({}))
 
     def __post_init__(self) -> None:
         self.iteration_seeds = Seeds(self.sections.seed, "iteration")

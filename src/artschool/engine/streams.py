@@ -71,11 +71,13 @@ class Streams:
         by_name: The streams by name.
         fed: Those of which each iteration takes a batch.
         taken: Those of which steps take batches for themselves, whose number only the run decides.
+        see: Called with the name of a stream and each of its batches. None: nothing looks.
     """
 
     by_name: Mapping[str, Stream]
     fed: Sequence[str]
     taken: Sequence[str] = ()
+    see: Callable[[str, Mapping[str, Any]], None] | None = None
     _open: dict[str, Generator[dict[str, Any]]] = field(default_factory=dict, init=False, repr=False)
 
     def iterations(self, number: int, device: torch.device) -> Generator[dict[str, Part]]:
@@ -98,6 +100,8 @@ class Streams:
         return {name: next(self._open[name]) for name in names}
 
     def _parts(self, loaded: Mapping[str, Mapping[str, Any]]) -> dict[str, Part]:
+        for name, batch in loaded.items() if self.see is not None else ():
+            self.see(name, batch)
         parts = {name: self.by_name[name].part(batch) for name, batch in loaded.items()}
         for name in parts:  # Only now: if one cannot be read, a checkpoint has the position before all of them.
             self.by_name[name].given += 1

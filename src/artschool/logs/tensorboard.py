@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
-from artschool.logs.pictures import grid
+from artschool.media.grid import grid
 from artschool.storage.durable import AppendedFile
 
 _NAME = re.compile(r"events\.out\.tfevents\.(?P<time>\d{10,})\..*")

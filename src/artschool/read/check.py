@@ -22,6 +22,7 @@ def check_tree(
     with_plugins: bool = True,
     announce: Callable[[str], None] = lambda line: None,
     notes: Iterable[Fault] = (),
+    length: int | None = None,
 ) -> Config:
     """Check a composed tree.
 
@@ -29,13 +30,14 @@ def check_tree(
         with_plugins: Whether to import what `plugins:` lists. Without it, components of plugins are unknown.
         announce: Called with the name of each plugin before its import.
         notes: Warnings to add to those of the config.
+        length: The number of samples of the training data, if it is known, so that it need not be built.
 
     Raises:
         ConfigError: Carries every fault found.
     """
     load_builtins()
     faults = _load_plugins(tree, announce) if with_plugins else []
-    config, found = structure_in_iterations(tree)
+    config, found = structure_in_iterations(tree, length)
     # Plugins that cannot be imported are one fault; their components are unknown only for that reason.
     plugins_fail = bool(faults) or any(fault.path == "plugins" for fault in found)
     faults += [fault for fault in found if not (plugins_fail and fault.kind is FaultKind.UNKNOWN_COMPONENT)]

@@ -64,6 +64,7 @@ def check_file(
     *,
     with_plugins: bool = True,
     announce: Callable[[str], None] = lambda line: None,
+    length: int | None = None,
 ) -> Config:
     """Read and check a file of either language.
 
@@ -72,13 +73,14 @@ def check_file(
         overrides: Assignments `path.to.key=value`, applied after `base:`.
         with_plugins: Whether to import plugins, as for `check_tree`.
         announce: Called with a notice for a DL-Art-School file, and with each plugin before its import.
+        length: The number of samples of the training data, if it is known. See `check_tree`.
 
     Raises:
         ConfigError: Carries every fault found. Nothing was started.
     """
     tree, warnings = read_config(path, overrides, announce=announce)
     try:
-        return check_tree(tree, with_plugins=with_plugins, announce=announce, notes=warnings)
+        return check_tree(tree, with_plugins=with_plugins, announce=announce, notes=warnings, length=length)
     except ConfigError as error:
         raise with_warnings(error, warnings) from None
 

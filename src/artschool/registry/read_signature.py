@@ -18,6 +18,7 @@ from artschool.errors import ConfigError
 from artschool.registry.schedule import OrSchedule, may_change
 from artschool.registry.signature import (
     MISSING,
+    SHAPE,
     Context,
     Key,
     Marker,
@@ -166,7 +167,8 @@ def _read_parameter(owner: str, parameter: inspect.Parameter, annotation: Any, *
         default=parameter.default,
         positional=parameter.kind is not inspect.Parameter.KEYWORD_ONLY,
         at_call=at_call,
-        nested_kind=marker.kind,
+        nested_kind=marker.kind if marker.role is Role.NESTED else "",
+        of_shape=found == {Marker(Role.KEY, SHAPE)},
     )
 
 

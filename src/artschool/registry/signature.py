@@ -40,6 +40,10 @@ class Marker:
 MARK = "artschool"
 
 
+SHAPE = "shape"
+"""The kind of the marker of a key of which only the shape is read."""
+ShapeOf: TypeAlias = Annotated[Tensor, Marker(Role.KEY, SHAPE)]
+"""A key of which the component reads shape, dtype and device, and never the values: any tensor of its shape will do."""
 Network: TypeAlias = Annotated[nn.Module, Marker(Role.NETWORK)]
 """A network. The file gives its name, the component receives the module."""
 Injector: TypeAlias = Annotated[Callable[..., Any], Marker(Role.NESTED, "injectors")]
@@ -132,6 +136,7 @@ class Parameter:
         positional: Whether `in:` can fill the parameter.
         at_call: Whether the parameter is given at each call, rather than once when the component is built.
         nested_kind: The kind of a nested component, such as `losses`.
+        of_shape: Whether only the shape of the key is read.
     """
 
     name: str
@@ -141,6 +146,7 @@ class Parameter:
     positional: bool
     at_call: bool
     nested_kind: str = ""
+    of_shape: bool = False
 
     @property
     def required(self) -> bool:

@@ -46,10 +46,24 @@ def write_file(path: Path, data: bytes) -> None:
     Raises:
         ResourceError: The disk is full or cannot be written. The old content is unchanged.
     """
+    with committed_file(path) as temporary:
+        write_bytes(temporary, data)
+
+
+@contextmanager
+def committed_file(path: Path) -> Iterator[Path]:
+    """Write or replace a file that appears at `path` when the block ends, or not at all if the block raises.
+
+    Yields:
+        A temporary path in the same folder, to which the block writes the file.
+
+    Raises:
+        ResourceError: The disk is full or cannot be written. The old content is unchanged.
+    """
     temporary = temporary_path(path, "tmp")
     try:
-        write_bytes(temporary, data)
-        with translate_disk_errors(path, len(data)):
+        yield temporary
+        with translate_disk_errors(path, temporary.stat().st_size):
             fault_point("before_fsync")
             _sync(temporary)
             fault_point("before_rename")

@@ -36,7 +36,7 @@ def bomb(side: int) -> bytes:
 
 
 BAD: dict[str, tuple[Callable[[], bytes], str]] = {
-    "empty.png": (lambda: b"", r"expected an image \(BMP, JPEG, PNG, WEBP\), got an empty file\. "),
+    "empty.png": (lambda: b"", r"expected an image \(BMP, JPEG, PNG, TIFF, WEBP\), got an empty file\. "),
     "page.jpg": (lambda: b"<!DOCTYPE html><p>404</p>", r"expected an image \(BMP, .*\), got another format\. "),
     "cut.jpg": (lambda: encoded("JPEG", quality=95)[:-200], r"image is damaged: image file is truncated.*\. "),
     "cut.png": (lambda: encoded("PNG")[:900], r"image is damaged: .*\. "),

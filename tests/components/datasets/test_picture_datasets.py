@@ -14,8 +14,8 @@ from artschool.components.datasets.image_folder import ImageFolder
 from artschool.components.datasets.pairs import make_pair, random_patch
 from artschool.components.datasets.photos import PhotoPatches, Photos
 from artschool.components.datasets.pictures import orient, orient_pixels
-from artschool.components.datasets.pixels import from_pillow, to_tensor
 from artschool.errors import DataError, ResourceError
+from artschool.media.pixels import from_pillow, to_tensor
 
 
 def save(path: Path, width: int = 12, height: int = 8, mode: str = "RGB") -> None:
@@ -81,7 +81,9 @@ def test_a_folder_that_is_missing_or_empty_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=said):
         ImageFolder(path=tmp_path / "none")
     with pytest.raises(
-        DataError, match=r"no images in .* \(expected \.png, \.jpg, \.jpeg, \.webp, \.bmp, got no files\)\. Fix: add "
+        DataError,
+        match=r"no images in .* \(expected \.png, \.jpg, \.jpeg, \.webp, \.bmp, \.tif, \.tiff, got no files\)\. "
+        r"Fix: add ",
     ):
         ImageFolder(path=tmp_path)
 

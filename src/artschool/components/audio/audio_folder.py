@@ -8,10 +8,10 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from artschool.components.audio.audio_files import SUFFIXES, UNSUPPORTED, fit, num_samples, read_audio
 from artschool.components.audio.transcripts import missing_message
 from artschool.components.datasets.sources import Folder, find_files
 from artschool.errors import DataError
+from artschool.media.audio import SUFFIXES, UNSUPPORTED, fit, num_samples, read_audio
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 

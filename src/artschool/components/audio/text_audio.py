@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from artschool.components.audio.audio_files import fit, num_samples, read_audio
 from artschool.components.audio.tokenizer import Tokenizer, make_tokenizer
 from artschool.components.audio.transcripts import audio_file, read_transcripts
 from artschool.errors import DataError
+from artschool.media.audio import fit, num_samples, read_audio
 from artschool.registry import datasets
 from artschool.registry.signature import Count, Positive
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from artschool.components.audio.audio_files import SUFFIXES
 from artschool.errors import ConfigError, DataError
+from artschool.media.audio import SUFFIXES
 
 SEPARATOR = "|"
 SPOKEN = 0.5

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from artschool.components.datasets.pixels import from_pillow, to_tensor
 from artschool.errors import ConfigError, DataError, ResourceError, allowed
+from artschool.media.pixels import from_pillow, to_tensor
 from artschool.registry import datasets
 
 

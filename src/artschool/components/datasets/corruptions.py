@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
-from artschool.components.datasets.pixels import decode, to_tensor
+from artschool.media.pixels import decode, to_tensor
 
 Kind = Literal[
     "jpeg", "gaussian_blur", "motion_blur", "noise", "resize", "color_jitter", "quantize", "lighten", "grey", "none"

@@ -16,7 +16,8 @@ from artschool.components.datasets.pictures import (
     orient,
     random_orientation,
 )
-from artschool.components.datasets.pixels import center_square, to_tensor
+from artschool.components.datasets.squares import center_square
+from artschool.media.pixels import to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 

@@ -14,7 +14,7 @@ from artschool.components.datasets.pictures import (
     orient_pixels,
     random_orientation,
 )
-from artschool.components.datasets.pixels import to_tensor
+from artschool.media.pixels import to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
@@ -24,7 +24,8 @@ class ImageFolder:
     """All images in a folder, sorted by path, each with a version that is `scale` times smaller.
 
     Args:
-        path: Folder, .zip or .tar of images, searched recursively for PNG, JPEG, WebP and BMP, or a list of them.
+        path: Folder, .zip or .tar of images, searched recursively for PNG, JPEG, WebP, TIFF and BMP, or a list
+            of them.
         size: Side of a square patch in pixels. null: whole images, which need `batch_size: 1` unless all have one size.
         crop: Patch of an image: `random` cuts a square of `size` at random, `middle` reduces the largest center square
             to `size`. Ignored without `size`. Smaller images cannot be read.

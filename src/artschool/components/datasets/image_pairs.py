@@ -14,8 +14,8 @@ from artschool.components.datasets.pictures import (
     random_corner,
     random_orientation,
 )
-from artschool.components.datasets.pixels import to_tensor
 from artschool.errors import DataError
+from artschool.media.pixels import to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 

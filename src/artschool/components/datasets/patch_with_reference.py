@@ -10,7 +10,8 @@ from torch import Tensor
 from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, in_values, shrink
 from artschool.components.datasets.pictures import Pictures, cut, random_corner
-from artschool.components.datasets.pixels import center_square, to_tensor
+from artschool.components.datasets.squares import center_square
+from artschool.media.pixels import to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 

@@ -9,9 +9,9 @@ from typing import Literal
 from torch import Tensor
 
 from artschool.components.datasets.pairs import Pair, check_size, in_values, make_pair, random_patch
-from artschool.components.datasets.pixels import decode, to_tensor
 from artschool.components.datasets.sources import read_bytes
 from artschool.errors import ResourceError
+from artschool.media.pixels import decode, to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 

@@ -10,15 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artschool.components.datasets.pixels import (
-    FORMATS,
-    UNSUPPORTED,
-    Pixels,
-    center_square,
-    check_large_enough,
-    decode,
-)
 from artschool.components.datasets.sources import find_files, open_files
+from artschool.components.datasets.squares import center_square, check_large_enough
+from artschool.media.pixels import FORMATS, UNSUPPORTED, Pixels, decode
 
 Augment = bool | Literal["flip"]
 Crop = Literal["random", "middle"]

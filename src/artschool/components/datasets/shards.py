@@ -20,11 +20,11 @@ from pydantic_core import PydanticCustomError
 
 from artschool.components.datasets.block_cache import BlockCache
 from artschool.components.datasets.finding import is_hidden
-from artschool.components.datasets.pixels import FORMATS, REMOVE, decode, to_tensor
 from artschool.components.datasets.remote import expanded, find_remote, is_remote, shown
 from artschool.components.datasets.remote_tar import RemoteTar
 from artschool.components.datasets.sources import Folder, Tar, find_files
 from artschool.errors import DataError, allowed
+from artschool.media.pixels import FORMATS, REMOVE, decode, to_tensor
 from artschool.registry import datasets
 from artschool.registry.ranges import Known, Ranges
 from artschool.wording.counting import counted

@@ -22,6 +22,7 @@ from artschool.registry.signature import (
     Positive,
     PositiveScheduled,
     Scheduled,
+    ShapeOf,
     UnitScheduled,
 )
 
@@ -74,7 +75,7 @@ def edm(
 @injectors.register("edm_sample", roles={ComponentRole.SAMPLER, ComponentRole.EDM})
 def edm_sample_injector(
     network: Network,
-    like: Tensor,
+    like: ShapeOf,
     conditions: dict[str, Tensor | float] | None = None,
     *,
     sigma_data: Positive = 0.5,

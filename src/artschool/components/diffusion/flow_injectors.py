@@ -13,7 +13,7 @@ from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.injectors.forward import in_mode
 from artschool.components.precision import at_least_float32
 from artschool.registry import ComponentRole, injectors
-from artschool.registry.signature import Context, Count, Network, Scheduled, UnitInterval, UnitScheduled
+from artschool.registry.signature import Context, Count, Network, Scheduled, ShapeOf, UnitInterval, UnitScheduled
 
 
 @injectors.register(roles={ComponentRole.SAMPLER_TRAINING, ComponentRole.FLOW_MATCHING})
@@ -65,7 +65,7 @@ def flow_matching(
 @injectors.register(roles={ComponentRole.SAMPLER, ComponentRole.FLOW_MATCHING})
 def flow_sample(
     network: Network,
-    like: Tensor,
+    like: ShapeOf,
     conditions: dict[str, Tensor | float] | None = None,
     *,
     source: Tensor | None = None,

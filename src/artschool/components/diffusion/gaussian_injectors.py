@@ -27,6 +27,7 @@ from artschool.registry.signature import (
     Pattern,
     Positive,
     Scheduled,
+    ShapeOf,
     UnitInterval,
     UnitScheduled,
 )
@@ -274,7 +275,7 @@ class DiffusionSample(nn.Module):
     def forward(
         self,
         network: Network,
-        like: Tensor,
+        like: ShapeOf,
         conditions: dict[str, Tensor | float] | None = None,
         *,
         nothing: dict[str, Tensor | float] | None = None,

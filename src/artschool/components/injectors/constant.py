@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.registry.context import Context
+from artschool.registry.signature import Context, ShapeOf
 
 
 @injectors.register
-def constant(like: Tensor | None = None, *, value: float = 0.0, context: Context) -> Tensor:
+def constant(like: ShapeOf | None = None, *, value: float = 0.0, context: Context) -> Tensor:
     """Make a tensor filled with one value.
 
     Args:

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from artschool.registry import injectors
-from artschool.registry.signature import Count, UnitInterval
+from artschool.registry.signature import Count, ShapeOf, UnitInterval
 
 
 @injectors.register
-def noise(like: Tensor, *, shape: list[Count], kind: Literal["normal", "uniform"] = "normal") -> Tensor:
+def noise(like: ShapeOf, *, shape: list[Count], kind: Literal["normal", "uniform"] = "normal") -> Tensor:
     """Draw random numbers of a shape for each sample.
 
     Args:
@@ -27,7 +27,7 @@ def noise(like: Tensor, *, shape: list[Count], kind: Literal["normal", "uniform"
 
 @injectors.register
 def style_mixing_noise(
-    like: Tensor,
+    like: ShapeOf,
     *,
     latent_dim: Count = 512,
     mix_probability: UnitInterval = 0.9,

@@ -1,8 +1,11 @@
-"""Audio files as tensors."""
+"""Audio files: read as samples in -1..1, and written as WAV."""
 
 from __future__ import annotations
 
+import io
 import math
+import wave
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from artschool.errors import DataError, ResourceError
+from artschool.storage.durable import write_file
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 UNSUPPORTED = frozenset((".aac", ".aif", ".aiff", ".amr", ".caf", ".m4a", ".mp4", ".opus", ".sph", ".w64", ".wma"))
@@ -39,14 +43,27 @@ def num_samples(file: Path, sample_rate: int) -> int:
     return -(-int(info.frames) * sample_rate // int(info.samplerate))
 
 
-def read_audio(file: Path, sample_rate: int) -> Tensor:
-    """Read a file as (T,), float32 in -1..1, with its channels averaged, resampled to `sample_rate`.
+@dataclass(frozen=True)
+class Audio:
+    """A recording.
 
-    Float files and lossy codecs may exceed the range; values up to `LARGEST` are kept as they are.
+    Attributes:
+        samples: (channels, T), float32, nominally in -1..1.
+        rate: Samples per second.
+    """
+
+    samples: Tensor
+    rate: int
+
+
+def read_recording(file: Path) -> Audio:
+    """Read a file with its channels and its sample rate.
+
+    Float files and lossy codecs may exceed -1..1; values up to `LARGEST` are kept as they are.
 
     Raises:
         DataError: The file is missing, is not readable audio, has no samples, or its samples are not audio.
-        ResourceError: soundfile or soxr is not installed.
+        ResourceError: soundfile is not installed.
     """
     soundfile = _soundfile()
     try:
@@ -55,11 +72,59 @@ def read_audio(file: Path, sample_rate: int) -> Tensor:
         raise _unreadable(file, error) from None
     if problem := _problem(samples):
         raise DataError(f"{file}: {problem}")
-    length = -(-len(samples) * sample_rate // rate)
+    return Audio(torch.from_numpy(samples).T, int(rate))
+
+
+def read_audio(file: Path, sample_rate: int) -> Tensor:
+    """Read a file as (T,), float32 in -1..1, with its channels averaged, resampled to `sample_rate`.
+
+    Raises:
+        DataError, ResourceError: As in `read_recording`, or soxr is not installed.
+    """
+    audio = read_recording(file)
+    samples = audio.samples.T.numpy()
     mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(1)
-    if rate != sample_rate:
-        mono = _soxr().resample(mono, rate, sample_rate)
-    return fit(torch.from_numpy(mono), length)
+    return resample(torch.from_numpy(mono), audio.rate, sample_rate)
+
+
+def resample(audio: Tensor, rate: int, new_rate: int) -> Tensor:
+    """Resample (T,) to (ceil(T * new_rate / rate),).
+
+    Raises:
+        ResourceError: soxr is not installed.
+    """
+    length = -(-len(audio) * new_rate // rate)
+    if rate != new_rate:
+        audio = torch.from_numpy(_soxr().resample(audio.numpy(), rate, new_rate))
+    return fit(audio, length)
+
+
+def write_audio(path: Path, samples: Tensor, rate: int) -> None:
+    """Write or replace a WAV file with 16 bits per sample.
+
+    Args:
+        samples: (T,) or (channels, T). Values are clamped to -1..1, and NaN becomes 0.
+
+    Raises:
+        DataError: The values are not audio.
+        ResourceError: The disk is full or cannot be written.
+    """
+    if path.suffix.lower() != ".wav" or samples.dim() not in (1, 2):
+        raise DataError(f"{path}: expected a .wav file with samples (T,) or (C, T), got {tuple(samples.shape)}")
+    write_file(path, encode_wav(samples, rate))
+
+
+def encode_wav(samples: Tensor, rate: int) -> bytes:
+    """Encode (T,) or (channels, T) as WAV with 16 bits per sample, clamped to -1..1."""
+    channels = samples.detach().float().cpu().nan_to_num().clamp(-1, 1).mul(32767).round().to(torch.int16)
+    channels = channels.unsqueeze(0) if channels.dim() == 1 else channels
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(len(channels))
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(channels.T.contiguous().numpy().astype("<i2").tobytes())
+    return buffer.getvalue()
 
 
 def _problem(samples: NDArray[np.float32]) -> str:

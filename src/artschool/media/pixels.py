@@ -1,11 +1,11 @@
-"""Images as arrays of pixels: decoded safely, upright, with the depth of the file; cropped and averaged."""
+"""Images as arrays of pixels: decoded safely, upright, with the depth of the file."""
 
 from __future__ import annotations
 
 import io
+import sys
 import warnings
-from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -15,13 +15,19 @@ from torch import Tensor
 
 from artschool.errors import DataError
 
-FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
+FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+}
 DECODERS = tuple(dict.fromkeys(FORMATS.values()))
 """Pillow's names of these formats."""
 UNSUPPORTED = frozenset(
     (
-        ".tif",
-        ".tiff",
         ".gif",
         ".avif",
         ".heic",
@@ -47,25 +53,63 @@ Pixels: TypeAlias = NDArray[Any]
 """(H, W, C) with C = 3, or 1 for gray: uint8 in 0..255, uint16 in 0..65535, or float32 in 0..1."""
 WHITE = {"uint8": 255.0, "uint16": 65535.0, "float32": 1.0}
 """Value of white by data type."""
-LOW_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L"}
-"""Pillow's name for the second byte of each big-endian value, by that for the first one."""
+LOW_BYTES = {
+    kind + order: kind + other
+    for kind in ("RGB;16", "RGBA;16")
+    for order, other in (("B", "L"), ("L", "B"), ("N", "B" if sys.byteorder == "little" else "L"))
+}
+"""Pillow's layout with the low byte of each value in place of the high one, by the layout of the file."""
+
+
+class Decoded(NamedTuple):
+    """A decoded image, upright.
+
+    Attributes:
+        color: (H, W, 3), or (H, W, 1) for gray.
+        opacity: (H, W, 1) in the type of the color: 0 is transparent. None: the file has none.
+        profile: The ICC profile of the color. None: the file has none.
+    """
+
+    color: Pixels
+    opacity: Pixels | None
+    profile: bytes | None
 
 
 def decode(data: bytes, location: str) -> Pixels:
-    """Decode the bytes of an image in one of `FORMATS`. Of several frames, the first one counts.
+    """Decode the color of an image in one of `FORMATS`. Of several frames, the first one counts.
+
+    Transparency is dropped: a pixel keeps its color, whatever its opacity.
 
     Raises:
         DataError: It is not an image, damaged, or larger than Pillow's limit of pixels.
     """
+    image, deep = _loaded(data, location)
+    return _upright(pixels_of(image, location) if deep is None else _color(deep), _orientation(image))
+
+
+def decode_all(data: bytes, location: str) -> Decoded:
+    """Decode an image with its opacity and its profile. Raises what `decode` raises."""
+    image, deep = _loaded(data, location)
+    if deep is None:
+        color, opacity = pixels_of(image, location), _opacity(image)
+    else:
+        color = _color(deep)
+        opacity = deep[..., color.shape[2] :] if deep.shape[2] > color.shape[2] else None
+    turn = _orientation(image)
+    profile = image.info.get("icc_profile")
+    return Decoded(_upright(color, turn), None if opacity is None else _upright(opacity, turn), profile or None)
+
+
+def _loaded(data: bytes, location: str) -> tuple[Image.Image, Pixels | None]:
+    """The image, and all channels of one with 16 bits in several, of which Pillow keeps 8."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # About metadata that cannot be read.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             image = _open(data)
-            rawmode = image.tile[0][3] if image.tile else None
+            rawmode = _rawmode(image)
             image.load()
-            deep = _sixteen_bits(data, image, rawmode)
-            orientation = _orientation(image)
+            return image, _sixteen_bits(data, image, rawmode)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise DataError(f"{location}: image is too large: {error} {REMOVE}") from error
     except UnidentifiedImageError as error:
@@ -73,7 +117,6 @@ def decode(data: bytes, location: str) -> Pixels:
         raise DataError(f"{location}: expected an image ({formats}), got {found}. {REMOVE}") from error
     except Exception as error:  # Pillow's decoders raise exceptions of many types.
         raise DataError(f"{location}: image is damaged: {error}. {REMOVE}") from error
-    return _upright(pixels_of(image, location) if deep is None else deep, orientation)
 
 
 def from_pillow(image: Image.Image, location: str) -> Pixels:
@@ -114,21 +157,45 @@ def _in_range(values: Pixels, white: int, location: str) -> Pixels:
     return values
 
 
-def _sixteen_bits(data: bytes, image: Image.Image, rawmode: Any) -> Pixels | None:
-    """The pixels of a PNG with 16 bits in several channels, of which Pillow keeps 8. None: another image."""
+def _color(deep: Pixels) -> Pixels:
+    return deep[..., :3] if deep.shape[2] > 2 else deep[..., :1]
+
+
+def _opacity(image: Image.Image) -> Pixels | None:
+    """The opacity of an image with at most 8 bits. None: it has none."""
+    marked = "transparency" in image.info and image.mode in ("1", "L", "P", "RGB")
+    if marked or image.mode in ("LA", "La", "PA", "RGBA", "RGBa"):
+        return np.asarray(image.convert("RGBA"))[..., 3:]
+    return None
+
+
+def _rawmode(image: Any) -> str:
+    """Pillow's name of the layout of the pixels in the file; "" if it has none."""
+    layout = image.tile[0][3] if image.tile else ""
+    layout = layout[0] if isinstance(layout, tuple) and layout else layout
+    return layout if isinstance(layout, str) else ""
+
+
+def _sixteen_bits(data: bytes, image: Image.Image, rawmode: str) -> Pixels | None:
+    """All channels of a PNG or TIFF with 16 bits in several, of which Pillow keeps 8. None: another image."""
     if rawmode == "LA;16B":  # The four bytes of a pixel: gray and opacity, high byte first.
         quads = _decoded_as(data, "RGBA")
-        return _joined(quads[..., :1], quads[..., 1:2])
+        return _joined(quads[..., ::2], quads[..., 1::2])
     if rawmode in LOW_BYTES:
-        return _joined(np.asarray(image)[..., :3], _decoded_as(data, LOW_BYTES[rawmode])[..., :3])
+        return _joined(np.asarray(image), _decoded_as(data, LOW_BYTES[rawmode]))
     return None
 
 
 def _decoded_as(data: bytes, rawmode: str) -> Pixels:
-    """Decode a PNG whose pixels have the layout that Pillow calls `rawmode`."""
+    """Decode an image whose pixels have the layout that Pillow calls `rawmode`."""
     image = _open(data)
-    image.tile = [(*tile[:3], rawmode) for tile in image.tile]
+    image.tile = [_tile_as(tile, rawmode) for tile in image.tile]
     return np.asarray(image)
+
+
+def _tile_as(tile: Any, rawmode: str) -> Any:
+    args = (rawmode, *tile[3][1:]) if isinstance(tile[3], tuple) else rawmode
+    return tile._replace(args=args) if hasattr(tile, "_replace") else (*tile[:3], args)  # Named since Pillow 11.
 
 
 def _joined(high: Pixels, low: Pixels) -> Pixels:
@@ -152,56 +219,10 @@ def _upright(pixels: Pixels, orientation: int) -> Pixels:
 
 def to_tensor(pixels: Pixels) -> Tensor:
     """Convert to (3, H, W), float32 in 0..1. Gray is repeated."""
+    return values_of(pixels).expand(3, -1, -1).contiguous()
+
+
+def values_of(pixels: Pixels) -> Tensor:
+    """Convert (H, W, C) to (C, H, W), float32 in 0..1."""
     channels = np.array(pixels.transpose(2, 0, 1), dtype=np.float32, order="C")
-    tensor = torch.from_numpy(channels).div_(WHITE[pixels.dtype.name])
-    return tensor.expand(3, -1, -1).contiguous()
-
-
-def check_large_enough(height: int, width: int, size: int, location: str) -> None:
-    """Check that a square of `size` fits into an image, since nothing is enlarged.
-
-    Raises:
-        DataError: The image is smaller.
-    """
-    if min(height, width) < size:
-        raise DataError(
-            f"{location}: image is smaller than a patch (expected at least {size} x {size}, got {width} x {height}). "
-            "Fix: lower `size`, or remove the image"
-        )
-
-
-def center_square(pixels: Pixels, size: int, location: str) -> Pixels:
-    """Return the largest center square, reduced to `size` by the mean over the area of each new pixel.
-
-    An old pixel on the border of two new ones counts for each by the part that it covers, as in OpenCV's `INTER_AREA`.
-
-    Raises:
-        DataError: The image is smaller than the square.
-    """
-    height, width = pixels.shape[:2]
-    check_large_enough(height, width, size, location)
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    square = pixels[top : top + side, left : left + side]
-    if side == size:
-        return square
-    rows = _area_mean(square, size)
-    both = _area_mean(rows.swapaxes(0, 1), size).swapaxes(0, 1)
-    return (both / WHITE[pixels.dtype.name]).astype(np.float32)
-
-
-def _area_mean(values: Pixels, size: int) -> Pixels:
-    """Reduce the first dimension to `size`, which is at most its length. Computed in float64."""
-    length = len(values)
-    edges = np.arange(size + 1) * length  # Of the new pixels, in units of 1 / size old ones.
-    whole = -(-edges // size)
-    # Pillow's limit of pixels keeps the sums below 2**32. Unlike `np.add.reduceat`, `np.add.reduce` is vectorized.
-    exact = np.float64 if values.dtype.kind == "f" else np.uint32
-    spans = pairwise(whole)
-    sums = np.stack([np.add.reduce(values[start:stop], dtype=exact) for start, stop in spans]).astype(np.float64)
-    # A pixel that an edge divides is in the sum before the edge. A part of it belongs to the sum after the edge.
-    parts = ((whole * size - edges) / size)[1:-1].reshape(-1, *[1] * (values.ndim - 1))
-    carried = values[whole[1:-1] - 1] * parts
-    sums[:-1] -= carried
-    sums[1:] += carried
-    return sums * (size / length)
+    return torch.from_numpy(channels).div_(WHITE[pixels.dtype.name])

@@ -1,0 +1,126 @@
+"""The values that a cut needs: given ones, spread over samples, and made ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from artschool.data.collate import size_of
+from artschool.engine.data_examples import Example
+from artschool.errors import DataError
+from artschool.model.cut import Cut
+
+ExampleOf = Callable[[str], Example | None]
+"""What is known of the values of a key."""
+
+
+def sampled_inputs(cut: Cut, given: Mapping[str, Any], count: int, example_of: ExampleOf) -> dict[str, Any]:
+    """The values for some samples: given ones, labels that cycle over their classes, and zeros of known shape.
+
+    Args:
+        given: A value for all samples, or a list or tensor with one for each sample; a shorter list is repeated.
+
+    Raises:
+        DataError: A key has no value and cannot be made.
+    """
+    values = {key: _spread(value, count, example_of(key)) for key, value in given.items()}
+    made = {key: _made(cut, key, count, example_of(key)) for key in cut.needs if key not in given}
+    if missing := [key for key, value in made.items() if value is None]:
+        raise DataError(_cannot_make(cut, missing, example_of))
+    return values | made
+
+
+def can_be_sampled(cut: Cut, given: Collection[str], example_of: ExampleOf) -> bool:
+    """Whether all keys that are not given can be made."""
+    return all(key in given or _made(cut, key, 1, example_of(key)) is not None for key in cut.needs)
+
+
+def applied_inputs(cut: Cut, given: Mapping[str, Any], example_of: ExampleOf) -> dict[str, Any]:
+    """The values for given data. Of keys of which only the shape is read, zeros are made.
+
+    Sizes that differ from those of the example are scaled alike: an image that is twice as wide as the example of its
+    key gives other keys twice the width of theirs.
+
+    Raises:
+        DataError: A key has no value.
+    """
+    made = {key: example_of(key) for key in cut.of_shape - given.keys()}
+    missing = [key for key in cut.needs if key not in given and made.get(key) is None]
+    if missing:
+        raise DataError(
+            f"{', '.join(map(repr, cut.keys))} of {cut.flow.path} needs {', '.join(map(repr, missing))}, which "
+            f"{'is' if len(missing) == 1 else 'are'} not given. Needed keys: {', '.join(required(cut))}"
+        )
+    for key, value in given.items():
+        _check_dimensions(key, value, example_of(key))
+    count = size_of(given)
+    shapes = {key: _scaled(example, given, example_of) for key, example in made.items() if example is not None}
+    return {**given, **{key: zeros(example, count) for key, example in shapes.items()}}
+
+
+def _check_dimensions(key: str, value: Any, example: Example | None) -> None:
+    if not isinstance(value, Tensor) or example is None or not example.dtype:
+        return
+    if value.dim() != len(example.shape) + 1:
+        expected = ", ".join(["B", *map(str, example.shape)])
+        raise DataError(f"{key}: expected a batch such as ({expected}), got {tuple(value.shape)}")
+
+
+def required(cut: Cut) -> list[str]:
+    """The keys whose values must be given to apply a cut."""
+    return [key for key in cut.needs if key not in cut.of_shape]
+
+
+def zeros(example: Example, count: int) -> Tensor:
+    """Samples of zeros."""
+    return torch.zeros(count, *example.shape, dtype=getattr(torch, example.dtype))
+
+
+def _made(cut: Cut, key: str, count: int, example: Example | None) -> Tensor | None:
+    """Labels, or zeros of which only the shape is read. None: the values cannot be made."""
+    if example is not None and example.classes is not None:
+        return torch.arange(count) % example.classes
+    return zeros(example, count) if example is not None and example.dtype and key in cut.of_shape else None
+
+
+def _scaled(example: Example, given: Mapping[str, Any], example_of: ExampleOf) -> Example:
+    for key, value in given.items():
+        other = example_of(key)
+        if isinstance(value, Tensor) and other is not None and len(other.shape) == len(example.shape) > 1:
+            sizes = zip(example.shape[1:], other.shape[1:], value.shape[2:], strict=False)
+            scaled = tuple(size * now // max(then, 1) for size, then, now in sizes)
+            return Example((example.shape[0], *scaled), example.dtype)
+    return example
+
+
+def _spread(value: Any, count: int, example: Example | None) -> Any:
+    """A value for each sample."""
+    if isinstance(value, str):
+        return [value] * count
+    if isinstance(value, Sequence) and value and not isinstance(value[0], int | float):
+        return [value[index % len(value)] for index in range(count)]
+    tensor = torch.as_tensor(value)
+    if example is not None and example.dtype:
+        tensor = tensor.to(getattr(torch, example.dtype))
+    dims = 0 if example is None else len(example.shape)
+    if tensor.dim() == dims:
+        return tensor.expand(count, *tensor.shape)
+    return tensor[torch.arange(count) % len(tensor)]
+
+
+def _cannot_make(cut: Cut, missing: Sequence[str], example_of: ExampleOf) -> str:
+    named = ", ".join(map(repr, missing))
+    wanted = ", ".join(map(repr, cut.keys))
+    unknown = [key for key in missing if key in cut.of_shape and example_of(key) is None]
+    if unknown:
+        return (
+            f"{wanted} of {cut.flow.path} needs the shape of {', '.join(map(repr, unknown))}, and the run folder has "
+            f"no data_examples.json that says it. Fix: give a value of its shape in Python"
+        )
+    return (
+        f"{wanted} of {cut.flow.path} is computed from the values of {named}, which cannot be made up. "
+        f"Fix: give {'it' if len(missing) == 1 else 'them'}, or use `artschool apply` on files"
+    )
