@@ -31,6 +31,7 @@ from artschool.lint import Subject, lint
 from artschool.logs.console import ConsoleLogger
 from artschool.logs.fail_safe import FailSafeLogger
 from artschool.logs.jsonl import JsonlLogger
+from artschool.logs.notebook import NotebookLogger, in_notebook
 from artschool.logs.pictures import PictureLogger
 from artschool.logs.tensorboard import TensorBoardLogger
 from artschool.plan.svg import draw
@@ -66,7 +67,7 @@ def load(
         allow: Paths of settings that may differ from those of the checkpoint although they belong to another
             experiment, such as `seed` or `data.train`.
         traced: Whether to check shapes and gradients first, by running each step on tensors without values.
-        console: The console for messages. None: print nothing.
+        console: The console for messages. None: print nothing, but show the progress of training in a notebook.
 
     Returns:
         The run. `run.train()` trains it; `run.networks["gen"]` is a network.
@@ -77,11 +78,12 @@ def load(
             contains files that no run has written.
         ResourceError: Another process trains in the run folder.
     """
+    progress = NotebookLogger() if console is None and in_notebook() else None
     console = console or Console(quiet=True)
     report = partial(_print, console)
     checked, run = _build_run(config, overrides, run_dir, report, traced=traced, locked=True)
     # If the console itself fails, there is no place to print a warning.
-    console_logger = FailSafeLogger(ConsoleLogger(console), lambda message: None)
+    console_logger = FailSafeLogger(progress or ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
         file_loggers: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [console_logger, *(FailSafeLogger(logger, console_logger.note) for logger in file_loggers)]

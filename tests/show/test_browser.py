@@ -129,7 +129,9 @@ def test_a_page_follows_its_runs_and_runs_nothing_that_they_say(browser: Any, tm
         assert browser.execute_script("return window.hurt === undefined")
         assert faults(browser) == []
         asked = [
-            entry["message"] for entry in browser.get_log("performance") if "requestWillBeSent" in entry["message"]
+            entry["message"]
+            for entry in browser.get_log("performance")
+            if '"Network.requestWillBeSent"' in entry["message"]
         ]
         assert asked
         assert [each for each in asked if server.address not in each and '"url":"data:' not in each] == []

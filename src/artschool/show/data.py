@@ -9,7 +9,7 @@ from typing import Any
 
 from artschool.show.differences import changes, comparison
 from artschool.show.folder import RunFolder, config_text, first_line, read_json
-from artschool.show.log import Curve, thinned
+from artschool.show.log import HEAD, Curve, thinned
 from artschool.show.media import media
 from artschool.show.times import profiled, times
 from artschool.show.words import best_in_words, pace, progress, size_in_words
@@ -22,7 +22,6 @@ Choice = Callable[[Mapping[int, str]], Mapping[int, str]]
 MOST_POINTS = 2000
 """Maximum number of points of a curve of a single run. Those of 20 runs have a fifth of it."""
 FEWEST_POINTS = 400
-HEAD = ("samples", "seconds")
 DRAWINGS = {"graph": "graph.svg", "plan": "plan.svg"}
 LAST_LINES = 40
 """Number of lines of a traceback that are shown."""

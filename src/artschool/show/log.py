@@ -12,6 +12,8 @@ from typing import Any
 
 Curve = tuple[list[int], list[float]]
 """Iterations, counted from 0, and a value for each."""
+HEAD = ("samples", "seconds")
+"""Numbers of the log that say how far a run is."""
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
