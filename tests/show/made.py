@@ -23,7 +23,7 @@ SETTINGS: dict[str, Any] = {
 ENVIRONMENT = {"artschool": "0.1.0", "torch": "2.13.0", "device": "NVIDIA H100", "processes": 2, "cuda": None}
 
 
-def record(iteration: int, pace: float = 0.5, **more: Any) -> dict[str, Any]:
+def record(iteration: int, pace: float = 0.5, /, **more: Any) -> dict[str, Any]:
     """A record of the log, with an evaluation after every 20 iterations."""
     loss = 2 * math.exp(-iteration / 40) + 0.2 * math.sin(iteration * 1.7)
     found = {"iteration": iteration, "samples": 4 * (iteration + 1), "seconds": round(pace * (iteration + 1), 3)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 import time
@@ -36,10 +37,8 @@ class NotebookLogger(ConsoleLogger):
 
     def start(self, run: RunState) -> None:
         """Open the display."""
-        from IPython.display import HTML, display
-
         super().start(run)
-        self._handle = display(HTML(""), display_id=True)
+        self._handle = _ipython().display(_ipython().HTML(""), display_id=True)
         self._update(at_once=True)
 
     def advance(self, run: RunState) -> None:
@@ -63,9 +62,11 @@ class NotebookLogger(ConsoleLogger):
     def _update(self, *, at_once: bool = False) -> None:
         if self._handle is None or (not at_once and time.monotonic() - self._updated < EVERY_S):
             return
-        from IPython.display import HTML
-
         console = Console(file=io.StringIO(), record=True, width=WIDTH, force_jupyter=False)
         console.print(self._render())
-        self._handle.update(HTML(console.export_html(inline_styles=True, code_format=FORMAT)))
+        self._handle.update(_ipython().HTML(console.export_html(inline_styles=True, code_format=FORMAT)))
         self._updated = time.monotonic()
+
+
+def _ipython() -> Any:
+    return importlib.import_module("IPython.display")
