@@ -17,6 +17,7 @@ from artschool.build.same import require_same_state
 from artschool.config.origin import RUN_FILE, Origin, origin_of, read_origin, start_of, written_file
 from artschool.config.paths import expand_home
 from artschool.config.secrets import override_without_secret
+from artschool.config.streams import TRAIN
 from artschool.config.structure import Config
 from artschool.config.write import dump
 from artschool.engine.changed_settings import refuse_other_experiment, what_continues
@@ -29,12 +30,17 @@ from artschool.engine.run_folder import check_writable, hold_folder, lock_early
 from artschool.engine.run_state import Logger
 from artschool.engine.together import by_main, load_chosen
 from artschool.errors import CheckpointError, ConfigError
+from artschool.graph.model import dataflow
+from artschool.graph.svg import svg
 from artschool.lint import Subject, lint
 from artschool.logs.console import ConsoleLogger
 from artschool.logs.fail_safe import FailSafeLogger
 from artschool.logs.jsonl import JsonlLogger
+from artschool.logs.notebook import NotebookLogger, in_notebook
 from artschool.logs.pictures import PictureLogger
 from artschool.logs.tensorboard import TensorBoardLogger
+from artschool.plan.svg import draw
+from artschool.plan.timeline import timeline
 from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
@@ -70,7 +76,7 @@ def load(
         allow: Paths of settings that may differ from those of the checkpoint although they belong to another
             experiment, such as `seed` or `data.train`.
         traced: Whether to check shapes and gradients first, by running each step on tensors without values.
-        console: The console for messages. None: print nothing.
+        console: The console for messages. None: print nothing, but show the progress of training in a notebook.
 
     Returns:
         The run. `run.train()` trains it; `run.networks["gen"]` is a network.
@@ -81,14 +87,16 @@ def load(
             contains files that no run has written.
         ResourceError: Another process trains in the run folder.
     """
+    progress = NotebookLogger() if console is None and in_notebook() else None
     console = console or Console(quiet=True)
     report = partial(_print, console)
     checked, run, source = _build_run(config, overrides, run_dir, report, branch=branch, traced=traced, locked=True)
     # If the console itself fails, there is no place to print a warning.
-    console_logger = FailSafeLogger(ConsoleLogger(console), lambda message: None)
+    console_logger = FailSafeLogger(progress or ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
         file_loggers: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [console_logger, *(FailSafeLogger(logger, console_logger.note) for logger in file_loggers)]
+        run.config_texts = {**run.config_texts, **_drawings(checked, run)}
     hold_folder(run)
     resume_from(run, resume, report, allow, source=source)
     require_same_state(run)
@@ -207,6 +215,13 @@ def _known_length(config: Path, run_dir: str | Path | None) -> int | None:
         return None
     store = CheckpointStore(expand_home(Path(run_dir or config.parent)) / "checkpoints")
     return length_of_data(store.path(store.numbers()[-1])) if store.numbers() else None
+
+
+def _drawings(config: Config, run: Run) -> dict[str, str]:
+    """The dataflow and the timeline of a run. They need the plugins and the data, so the run folder keeps them."""
+    batches = {name: (stream.batches, "") for name, stream in run.streams.by_name.items()}
+    plan = timeline(config, *batches.pop(TRAIN), others=batches)
+    return {"graph.svg": svg(dataflow(config)), "plan.svg": draw(plan)}
 
 
 def _run_folder(config: Path, checked: Config, run_dir: str | Path | None) -> Path:

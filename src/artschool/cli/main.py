@@ -449,6 +449,34 @@ def resume_test_file(config: Path, overrides: tuple[str, ...], iterations: int, 
     resume_test_command(config, overrides, iterations=iterations, stop=stop)
 
 
+@cli.command("runs")
+@click.argument("folders", nargs=-1, type=FILE, metavar="[FOLDER]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
+def list_runs(folders: tuple[Path, ...], as_json: bool) -> None:
+    """List the runs in each FOLDER, or in `runs`.
+
+    Prints state, finished iterations, speed, size on the disk, and the best metric. Reads the run folders alone.
+    """
+    from artschool.cli.runs import runs_command
+
+    runs_command(folders, as_json=as_json)
+
+
+@cli.command()
+@click.argument("runs", nargs=-1, type=FILE, metavar="[RUN]...")
+@click.option("--save", type=FILE, metavar="FILE", help="Write the page to an HTML file that needs no other, and end.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page. [default: a free one]")
+def show(runs: tuple[Path, ...], save: Path | None, port: int) -> None:
+    """Show each RUN on a page, also while it trains.
+
+    RUN is a run folder, or a folder with runs. [default: runs] The page is served to this machine alone. It has curves,
+    images, audio, dataflow, plan, file, metrics, incidents and times, of several runs side by side.
+    """
+    from artschool.cli.show import show_command
+
+    show_command(runs, port, save)
+
+
 @cli.command()
 @click.argument("run", required=False, type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")

@@ -13,6 +13,8 @@ from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE, RUN_FILE, read_o
 from artschool.engine.data_examples import FILE as EXAMPLES_FILE
 from artschool.engine.room import check_room
 from artschool.engine.run_state import RunState
+from artschool.engine.starts import FILE as STARTS_FILE
+from artschool.engine.starts import record_start
 from artschool.engine.together import by_main, together
 from artschool.errors import CheckpointError, ResourceError
 from artschool.storage.checkpoint_store import CheckpointStore
@@ -24,7 +26,8 @@ SHARED_AFTER_S = 30.0
 """Seconds after which a file of rank 0 is on all machines that share a disk, whatever a file system caches."""
 
 CHECKPOINTS = "checkpoints"
-FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, "metrics.jsonl", EXAMPLES_FILE)
+DRAWINGS = ("graph.svg", "plan.svg")
+FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, *DRAWINGS, STARTS_FILE, EXAMPLES_FILE, "metrics.jsonl")
 FOLDERS = ("pictures", CHECKPOINTS)
 """The files that a run replaces in its folder, and the folders in which it replaces files."""
 
@@ -112,10 +115,11 @@ def _require_shared(run: RunState) -> None:
 
 
 def write_config_files(run: RunState) -> None:
-    """Write the config file to the run folder, as given and resolved, and how the run was started."""
+    """Write the config file to the run folder, as given, resolved and drawn, and how the run was started."""
     remove_leftovers(run.folder)
     for name, text in run.config_texts.items():
         write_file(run.folder / name, text.encode())
+    record_start(run)
 
 
 def lock_early(folder: Path) -> RunLock | None:

@@ -26,6 +26,7 @@ from artschool.model.inputs import applied_inputs, can_be_sampled, required, sam
 from artschool.model.modules import Modules, Networks
 from artschool.model.value_ranges import range_of, range_of_data
 from artschool.registry.ranges import Range
+from artschool.show.notebook import NetworkRow, as_html
 
 
 class Model:
@@ -282,3 +283,17 @@ class Model:
     def __repr__(self) -> str:
         networks = ", ".join(f"{name} (average)" if name in self.averaged else name for name in self.networks)
         return f"<{self.config.sections.name} after {self.iteration:,} iterations on {self.device}: {networks}>"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the networks, which are built for this, and images and a curve of the run folder."""
+        title = f"{self.config.sections.name} after {self.iteration:,} iterations on {self.device}"
+        rows = [
+            NetworkRow(
+                name,
+                type(network).__name__,
+                sum(parameter.numel() for parameter in network.parameters()),
+                "average" if name in self.averaged else "",
+            )
+            for name, network in self.networks.items()
+        ]
+        return as_html(title, rows, self.folder)

@@ -151,6 +151,21 @@ def holder(folder: Path) -> str:
     return _described(owner) if owner and not _has_ended(owner) else ""
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process has locked a folder, as far as can be known without waiting.
+
+    A process of this host must run, one of another host must have touched the file in the last `STALE_S` seconds, by
+    the clock of this host.
+    """
+    path = folder / FILE
+    owner = _parsed(read_lock(folder))
+    if owner.get("host") == socket.gethostname():
+        return owner.get("pid") == os.getpid() or not _has_ended(owner)
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime < STALE_S
+    return False
+
+
 def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 

@@ -1,0 +1,115 @@
+"""Reads a file of JSON lines again and again while a run writes it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+Curve = tuple[list[int], list[float]]
+"""Iterations, counted from 0, and a value for each."""
+HEAD = ("samples", "seconds")
+"""Numbers of the log that say how far a run is."""
+
+
+def json_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines. Nothing if it cannot be read; lines that are no objects are left out."""
+    with suppress(OSError):
+        yield from filter(None, map(_object, path.read_bytes().splitlines()))
+
+
+@dataclass
+class Log:
+    """The numbers of `metrics.jsonl`.
+
+    A call of `update` reads what has been added. A file that a resume has cut is read again from the beginning.
+
+    Attributes:
+        curves: The values of each number. A resume repeats iterations: the last value of an iteration counts.
+        bad_lines: Number of complete lines that are no records.
+    """
+
+    path: Path
+    curves: dict[str, Curve] = field(default_factory=dict)
+    bad_lines: int = 0
+    _end: int = 0
+    _last: bytes = b""
+
+    @property
+    def iterations(self) -> list[int]:
+        """The iterations of all records, ascending."""
+        return self.curves.get("seconds", ([], []))[0]
+
+    def update(self) -> None:
+        """Read the lines that have been added since the last call. A last line without an end is left for the next."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(max(self._end - len(self._last), 0))
+                if file.read(len(self._last)) != self._last:
+                    self.curves, self.bad_lines, self._end, self._last = {}, 0, 0, b""
+                    file.seek(0)
+                added = file.read()
+        except OSError:
+            return
+        complete, found, _ = added.rpartition(b"\n")
+        for line in complete.split(b"\n") if found else ():
+            self._add(line)
+            self._last = line + b"\n"
+        self._end += len(complete) + len(found)
+
+    def _add(self, line: bytes) -> None:
+        record = _object(line) or {}
+        iteration = record.pop("iteration", None)
+        if not isinstance(iteration, int):
+            self.bad_lines += 1
+            return
+        if self.iterations and iteration <= self.iterations[-1]:
+            self._cut(iteration)
+        for name, value in ({"seconds": math.nan} | record).items():
+            if (number := as_number(value)) is not None:
+                iterations, values = self.curves.setdefault(name, ([], []))
+                iterations.append(iteration)
+                values.append(number)
+
+    def _cut(self, iteration: int) -> None:
+        """Drop the values of an iteration and of later ones."""
+        for iterations, values in self.curves.values():
+            while iterations and iterations[-1] >= iteration:
+                iterations.pop()
+                values.pop()
+
+
+def as_number(value: object) -> float | None:
+    """A number of a log, which writes NaN and infinities as text. None: it is no number."""
+    if isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity"):
+        return None
+    return float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+
+
+def thinned(curve: Curve, most: int) -> Curve:
+    """At most about `most` points of a curve: of each stretch, the smallest and the largest, and the last of all."""
+    iterations, values = curve
+    if len(values) <= most:
+        return curve
+    width = math.ceil(2 * len(values) / most)
+    kept = {len(values) - 1}
+    for start in range(0, len(values), width):
+        stretch = range(start, min(start + width, len(values)))
+        bad = [index for index in stretch if not math.isfinite(values[index])]
+        sound = [index for index in stretch if math.isfinite(values[index])]
+        kept |= {*bad[:1]}
+        if sound:
+            kept |= {min(sound, key=values.__getitem__), max(sound, key=values.__getitem__)}
+    chosen = sorted(kept)
+    return [iterations[index] for index in chosen], [values[index] for index in chosen]
+
+
+def _object(line: bytes) -> dict[str, Any] | None:
+    with suppress(ValueError, RecursionError):
+        found = json.loads(line)
+        return found if isinstance(found, dict) else None
+    return None

@@ -1,0 +1,134 @@
+"""Serves the page on the loopback interface. Reads the folders of runs, and nothing else; changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from artschool.errors import ResourceError
+from artschool.show.data import DRAWINGS, page_data
+from artschool.show.folder import RunFolder, find_runs
+from artschool.show.media import TYPES, media
+from artschool.show.page import PLOTLY, SVG, as_json, live_page, plotly_code
+
+LOOPBACK = "127.0.0.1"
+HOSTS = (LOOPBACK, "localhost", "[::1]")
+"""The names by which a browser may ask, with any port, since a tunnel has one of its own. No site can have them."""
+EVERY_S = 1.0
+"""Least number of seconds between two looks at the folders."""
+
+
+class Server(ThreadingHTTPServer):
+    """A server of the page. `serve_forever` answers until `shutdown`.
+
+    Args:
+        folders: Run folders, and folders with runs. New runs in them appear on the page.
+        port: The port. 0: a free one.
+
+    Raises:
+        ConfigError: A folder does not exist, or the library that draws curves is not installed.
+        ResourceError: The port is in use.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folders: Sequence[Path], port: int = 0) -> None:
+        self._folders = list(folders)
+        self.runs = {run.name: run for run in find_runs(self._folders)}
+        self.library = plotly_code().encode()
+        self._data: tuple[float, dict[str, Any]] = (0.0, {})
+        self._lock = threading.Lock()
+        try:
+            super().__init__((LOOPBACK, port), _Handler)
+        except OSError as error:
+            raise ResourceError(f"port {port}: {error.strerror}. Fix: choose another one with --port") from error
+
+    @property
+    def address(self) -> str:
+        """The address of the page."""
+        return f"http://{LOOPBACK}:{self.server_address[1]}/"
+
+    def data(self) -> dict[str, Any]:
+        """What the page shows now."""
+        with self._lock:
+            taken, data = self._data
+            if not data or time.monotonic() - taken >= EVERY_S:
+                for run in find_runs([path for path in self._folders if path.is_dir()]):
+                    self.runs.setdefault(run.name, run)
+                shown = [run for run in self.runs.values() if run.folder.is_dir()]
+                data = page_data(shown, _link)
+                self._data = time.monotonic(), data
+            return data
+
+    def file(self, run: str, path: str) -> tuple[bytes, str] | None:
+        """A file that the page shows, and its type. None: the page does not show it."""
+        found = self.runs.get(run)
+        if found is None:
+            return None
+        shown = {name for files in media(found.folder).values() for name in files.values()} | {*DRAWINGS.values()}
+        file = found.folder / path
+        if path not in shown or file.is_symlink():
+            return None
+        try:
+            return file.read_bytes(), TYPES.get(file.suffix.lower(), SVG)
+        except OSError:
+            return None
+
+
+def _link(run: RunFolder, path: str) -> str:
+    return f"file?run={quote(run.name, safe='')}&path={quote(path, safe='')}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Server
+    server_version, sys_version = "artschool", ""
+    timeout = 30
+
+    def do_GET(self) -> None:
+        """Answer with the page, its data, its library or a file of a run."""
+        host = self.headers.get("Host", "").rpartition(":")
+        if (host[0] if host[2].isdecimal() else host[0] + host[1] + host[2]).lower() not in HOSTS:
+            self._send(HTTPStatus.FORBIDDEN, b"expected a loopback address as Host\n", "text/plain")
+            return
+        url = urlsplit(self.path)
+        answers: dict[str, Callable[[], tuple[bytes, str] | None]] = {
+            "/": lambda: (live_page(self.server.data()).encode(), "text/html; charset=utf-8"),
+            "/data": lambda: (as_json(self.server.data()).encode(), "application/json"),
+            f"/{PLOTLY}": lambda: (self.server.library, "text/javascript; charset=utf-8"),
+            "/file": lambda: self._file(parse_qs(url.query)),
+        }
+        found = answers[url.path]() if url.path in answers else None
+        if found is None:
+            self._send(HTTPStatus.NOT_FOUND, b"not found\n", "text/plain")
+        else:
+            self._send(HTTPStatus.OK, *found)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing about a request."""
+
+    def _file(self, query: dict[str, list[str]]) -> tuple[bytes, str] | None:
+        return self.server.file(query.get("run", [""])[0], query.get("path", [""])[0])
+
+    def _send(self, status: HTTPStatus, content: bytes, kind: str) -> None:
+        tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+        if status == HTTPStatus.OK and self.headers.get("If-None-Match") == tag:
+            status, content = HTTPStatus.NOT_MODIFIED, b""
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("ETag", tag)
+        self.send_header("Cache-Control", "no-cache")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.send_header("X-Frame-Options", "DENY")
+        if kind == SVG:
+            self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; sandbox")
+        self.end_headers()
+        self.wfile.write(content)
