@@ -8,6 +8,7 @@ import signal
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -477,6 +478,46 @@ def show(runs: tuple[Path, ...], save: Path | None, port: int) -> None:
     show_command(runs, port, save)
 
 
+@cli.command("sweep")
+@click.argument("config", type=FILE)
+@click.argument("arguments", nargs=-1, metavar="[KEY=RANGE | KEY=VALUE]...")
+@click.option("--metric", metavar="NAME:min|max", help="Metric of an evaluation to improve, such as held/psnr:max.")
+@click.option(
+    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the sweep, on all machines."
+)
+@click.option(
+    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trials to train at the same time here."
+)
+@click.option("--seeds", type=click.IntRange(min=1), help="Trainings of each trial, whose mean counts. [default: 1]")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the values to try. [default: drawn]")
+@click.option(
+    "--pruner",
+    type=click.Choice(["median", "none"]),
+    default="median",
+    show_default=True,
+    help="Which trials end early. median: those that are worse than the median of the others at the same iteration.",
+)
+@click.option("--storage", metavar="URL", help="Database of the sweep, for several machines. [default: SQLite]")
+@click.option("--name", help="Name of the sweep. [default: that of the file]")
+@click.option("--dir", "folder", type=FILE, help="Folder of the sweep. [default: sweeps/<name>]")
+@click.option("--resume", is_flag=True, help="Continue a sweep. Ranges and --metric may be left out.")
+@click.option("--no-trace", is_flag=True, help="Start trainings without the dry run of each step.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def sweep_file(
+    config: Path, arguments: tuple[str, ...], metric: str | None, pruner: str, no_trace: bool, **options: Any
+) -> None:
+    """Train CONFIG many times with other values, and find the best ones.
+
+    A RANGE is log(1e-5,1e-2), uniform(0,1), int(1,8) or choice(16,32); quote it for the shell. Each trial is a run in a
+    process of its own, in the folder sweeps/<name>/<number>. The same command continues an interrupted sweep; with the
+    same --storage and --name, further machines join it.
+    """
+    from artschool.cli.sweep import sweep_command
+
+    flags = ("--no-trace",) if no_trace else ()
+    sweep_command(config, arguments, metric, is_pruning=pruner == "median", options=flags, **options)
+
+
 @cli.command()
 @click.argument("run", required=False, type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
@@ -607,11 +648,12 @@ def _run() -> None:
 
 
 def _end_with_launcher() -> None:
-    """Stop as after SIGTERM when the launcher of several processes is killed, which could not tell them to stop.
+    """Stop as after SIGTERM when the launcher of several processes, or a sweep, is killed and cannot tell this one.
 
     The first thing that a process does: it does not notice a launcher that ends earlier.
     """
-    if "WORLD_SIZE" in os.environ:
+    known = os.environ.pop("ARTSCHOOL_ENDS_WITH", None)
+    if known is not None or "WORLD_SIZE" in os.environ:
         from artschool.storage.processes import end_with_parent
 
-        end_with_parent(os.getppid(), signal.SIGTERM)
+        end_with_parent(int(known or os.getppid()), signal.SIGTERM)

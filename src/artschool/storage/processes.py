@@ -9,6 +9,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+ENDS_WITH = "ARTSCHOOL_ENDS_WITH"
+"""The variable by which a process tells a child of the command line to stop when it ends: its process id."""
 _PR_SET_PDEATHSIG = 1
 _STATE, _START = 0, 19
 """Columns of /proc/PID/stat after the name: the state, and when the process has started."""

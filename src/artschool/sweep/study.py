@@ -1,0 +1,147 @@
+"""The study of optuna: where it is stored, whose trials this process takes, and which values come next."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from artschool.errors import ConfigError, ResourceError
+from artschool.storage.durable import make_folder
+from artschool.storage.run_lock import RunLock, lock_folder
+from artschool.sweep.settings import Settings
+from artschool.wording.hidden import STARS, hide
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
+    from optuna.trial import Trial
+
+FILE = "study.db"
+IDENTITY = "artschool"
+"""Attribute of the study: what all processes of a sweep have in common."""
+STARTUP = 5
+"""Trials that finish before any is pruned."""
+
+
+def require_optuna() -> None:
+    """Import optuna, and silence what it prints.
+
+    Raises:
+        ResourceError: It is not installed.
+    """
+    try:
+        import optuna
+    except ModuleNotFoundError as error:
+        raise ResourceError("optuna is not installed. Fix: pip install 'artschool[sweep]'") from error
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def stored_identity(name: str, folder: Path, storage: str) -> dict[str, Any] | None:
+    """What the processes of a sweep have in common. None: there is no sweep of this name."""
+    if not storage and not (folder / FILE).is_file():
+        return None
+    return _identity(name, _open(folder, storage))
+
+
+def open_study(settings: Settings) -> Study:
+    """Begin a sweep, or join it.
+
+    Raises:
+        ConfigError: There is another sweep of this name.
+        ResourceError: The storage cannot be opened.
+    """
+    import optuna
+
+    make_folder(settings.folder)
+    storage = _open(settings.folder, settings.storage)
+    known = _identity(settings.name, storage)
+    if known is not None and known != settings.identity:
+        raise ConfigError(_difference(settings, known))
+    pruner = optuna.pruners.MedianPruner(STARTUP) if settings.is_pruning else optuna.pruners.NopPruner()
+    study = optuna.create_study(
+        study_name=settings.name,
+        storage=storage,
+        direction="maximize" if settings.metric.mode == "max" else "minimize",
+        pruner=pruner,
+        load_if_exists=True,
+    )
+    study.set_user_attr(IDENTITY, settings.identity)
+    return study
+
+
+def _identity(name: str, storage: BaseStorage) -> dict[str, Any] | None:
+    import optuna
+
+    try:
+        found = optuna.load_study(study_name=name, storage=storage).user_attrs.get(IDENTITY)
+    except KeyError:
+        return None
+    if not isinstance(found, dict):
+        raise ConfigError(f"{name}: a study of another program. Fix: choose another name with --name")
+    return found
+
+
+def left_trials(settings: Settings, study: Study) -> Iterator[tuple[Trial, RunLock]]:
+    """The unfinished trials whose process has ended, with the lock that makes them those of this process."""
+    from optuna.trial import Trial, TrialState
+
+    for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        if settings.output_of(frozen.number).is_dir() and (lock := _lock(settings, frozen.number)) is not None:
+            yield Trial(study, frozen._trial_id), lock
+
+
+def new_trial(settings: Settings, study: Study) -> tuple[Trial, RunLock] | None:
+    """The next trial. None: the sweep has all of its trials."""
+    count = len(study.get_trials(deepcopy=False))
+    if count >= settings.trials:
+        return None
+    study.sampler = _sampler(settings, count)
+    trial = study.ask({parameter.path: parameter.distribution for parameter in settings.parameters})
+    make_folder(settings.output_of(trial.number))
+    lock = _lock(settings, trial.number)
+    return (trial, lock) if lock is not None else new_trial(settings, study)
+
+
+def _lock(settings: Settings, number: int) -> RunLock | None:
+    try:
+        return lock_folder(settings.output_of(number))
+    except ResourceError:
+        return None
+
+
+def _sampler(settings: Settings, count: int) -> BaseSampler:
+    """A sampler for one trial. Its seed depends on the trials so far, so that a resumed sweep draws as another."""
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=None if settings.seed is None else settings.seed + count, constant_liar=True)
+
+
+def _open(folder: Path, storage: str) -> BaseStorage:
+    import optuna
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    url = storage or f"sqlite:///{folder / FILE}"
+    try:
+        hide(str(make_url(url).password or ""), STARS)
+        return optuna.storages.RDBStorage(url)
+    except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
+        problem = str(error).splitlines()[0]
+        raise ResourceError(f"--storage: cannot open the storage of the sweep: {problem}") from error
+
+
+def _difference(settings: Settings, known: dict[str, Any]) -> str:
+    own = settings.identity
+    differing = [f"{key} {_shown(known.get(key))}, now {_shown(own[key])}" for key in own if own[key] != known.get(key)]
+    return (
+        f"{settings.folder}: already is a sweep with other settings: {'; '.join(differing)}. "
+        "Fix: choose another name with --name, or leave the settings out with --resume"
+    )
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
