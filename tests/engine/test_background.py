@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from artschool.engine import checkpoint
 from artschool.engine.run import Run
 from artschool.engine.run_state import RunState
-from artschool.errors import NumericsError, ResourceError, Stopped
+from artschool.errors import CheckpointError, NumericsError, ResourceError, Stopped
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import test_rollback
 from tests.engine.toy_run import Recorder, StopAfter, fingerprint, load, recorded
@@ -193,3 +194,14 @@ def test_a_rollback_fails_with_the_write(tmp_path: Path, monkeypatch: pytest.Mon
         run.train()
     assert not isinstance(error.value, NumericsError)
     assert CheckpointStore(run.store.folder).numbers() == []
+
+
+def test_only_the_newest_checkpoint_keeps_the_state_of_optimizers(tmp_path: Path) -> None:
+    options = ("checkpoint={every: 5, keep_last: all, state: last}", "train.iterations=12")
+    run = load(tmp_path, *options)
+    run.train()
+    assert run.store.numbers() == [5, 10, 12]
+    states = [(run.store.path(n) / "state.optimizers.safetensors").exists() for n in run.store.numbers()]
+    assert states == [False, False, True]
+    with pytest.raises(CheckpointError, match="weights without the state of optimizers"):
+        checkpoint.restore(load(tmp_path, *options), run.store.load(5))

@@ -633,3 +633,18 @@ def test_a_kill_while_amending_leaves_the_old_or_the_new_state(store: Checkpoint
         store.clean()
         assert store.load(1).state in ({"value": 1.0}, {"value": 1.0, "seen": 1})
         assert names(store.folder) == ["00000001"]
+
+
+def test_thinning_out_keeps_the_weights_of_all_and_the_rest_of_the_newest(tmp_path: Path) -> None:
+    store = CheckpointStore(tmp_path)
+    for number in (1, 2, 3):
+        tensors = {"net": {"w": torch.ones(number)}, "state.optimizers": {"m": torch.ones(9)}}
+        store.save(number, tensors, {"iteration": number}, config_hash="", world_size=1)
+    assert store.thin_out("state.optimizers", [1]) == [2]
+    assert store.thin_out("state.optimizers", [1]) == []
+    for number, has_state in ((1, True), (2, False), (3, True)):
+        loaded = store.load(number)
+        assert loaded.tensors["net"]["w"].tolist() == [1.0] * number
+        assert ("state.optimizers" in loaded.tensors) == has_state
+        assert (tmp_path / f"{number:08d}" / "state.optimizers.safetensors").exists() == has_state
+    assert store.rotate([], keep_last=None) == []

@@ -196,8 +196,8 @@ def test_what_changed_is_told(old: str) -> None:
 
 REFUSED = {
     "{type: for_each, in: a, out: b}": "1:1: here: requires 'subtype', the type of its inner injector",
-    "{type: for_each, subtype: gray, in: a, out: b}": "1:18: here: unknown injector 'gray': the reference does "
-    "not have it",
+    "{type: for_each, subtype: gray, in: a, out: b}": "1:18: here: unknown injector 'gray': neither the "
+    "reference nor a plugin of the file has it",
     "{type: mix_and_label, in: [a], out: b}": "1:1: here: requires 'out' and 'out_labels'",
     "{type: scheduled_scalar, out: b, scheduler: {type: steps}}": (
         "1:34: here.scheduler: expected fixed, linear_decay or sinusoidal, got 'steps'"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from artschool.components.builtins import load_builtins
+from artschool.config.source import read_text
 from artschool.legacy.injectors import INJECTORS, convert_injector, convert_injectors
 from artschool.legacy.rules import Notes
 from artschool.registry import injectors
@@ -102,14 +105,17 @@ def test_padding_tells_what_changed() -> None:
 def test_an_unknown_injector_gets_the_nearest_name() -> None:
     notes = Notes()
     convert_injector(node("{type: generater, in: a, out: b}"), "here", notes)
-    assert told(notes.faults) == ["1:2: here: unknown injector 'generater': the reference does not have it"]
+    assert told(notes.faults) == [
+        "1:2: here: unknown injector 'generater': neither the reference nor a plugin of the file has it"
+    ]
     assert notes.faults[0].hint.endswith("Did you mean 'generator'?")
 
 
-def test_full_precision_in_one_call_is_told() -> None:
+def test_full_precision_in_one_call_is_ours() -> None:
     notes = Notes()
-    convert_injector(node("{type: generator, generator: g, in: a, out: b, fp16: false}"), "here", notes)
-    assert told(notes.warnings) == ["1:48: here.fp16: is dropped: the call runs in the precision of the training"]
+    fields = convert_injector(node("{type: generator, generator: g, in: a, out: b, fp16: false}"), "here", notes)
+    assert plain(fields) == {"type": "forward", "network": "g", "in": "a", "out": "b", "precision": "fp32"}
+    assert silent(notes)
 
 
 def test_flags_say_where_and_how_an_injector_runs() -> None:
@@ -130,9 +136,10 @@ def test_flags_say_where_and_how_an_injector_runs() -> None:
 TOKENS = "{type: discrete_token, in: mel, out: codes, dvae_config: %s, dvae_name: dvae}"
 
 
-def test_discrete_tokens_call_a_frozen_network_of_their_name() -> None:
-    notes = Notes()
-    fields = convert_injector(node(TOKENS % "no/such.yml"), "here", notes)
+def test_discrete_tokens_call_a_frozen_network_of_their_name(tmp_path: Path) -> None:
+    notes, file = Notes(), tmp_path / "tokens.yml"
+    file.write_text("networks: {dvae: {which_model: vq_vae}}")
+    fields = convert_injector(read_text(TOKENS % "tokens.yml", str(tmp_path / "old.yml")), "here", notes)
     assert plain(fields) == {
         "type": "forward",
         "in": "mel",
@@ -141,7 +148,7 @@ def test_discrete_tokens_call_a_frozen_network_of_their_name() -> None:
         "network": "dvae",
         "method": "get_codebook_indices",
     }
-    assert plain(notes.networks) == {"dvae": {"from": {"file": "no/such.yml", "network": "dvae"}, "frozen": True}}
-    assert told(notes.warnings) == [
-        "1:45: here.dvae_config: network 'dvae' of 'no/such.yml' becomes a frozen network of this file"
+    assert plain(notes.networks) == {"dvae": {"from": {"file": "tokens.yml", "network": "dvae"}, "frozen": True}}
+    assert [str(warning).removeprefix(f"{tmp_path}/old.yml:").split("\n")[0] for warning in notes.warnings] == [
+        "1:45: here.dvae_config: network 'dvae' of 'tokens.yml' becomes a frozen network of this file"
     ]

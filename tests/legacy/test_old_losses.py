@@ -165,13 +165,19 @@ def test_row_names_options_that_exist(name: str) -> None:
 @pytest.mark.parametrize(
     ("old", "fault"),
     [
-        ("{type: pixx, weight: 1}", "1:2: here: unknown loss 'pixx': the reference does not have it"),
+        (
+            "{type: pixx, weight: 1}",
+            "1:2: here: unknown loss 'pixx': neither the reference nor a plugin of the file has it",
+        ),
         (
             "{type: pix, criterion: l3, weight: 1}",
             "1:13: here.criterion: criterion 'l3' of the reference's loss 'pix' has no counterpart",
         ),
         ("{type: recurrent, weight: 1}", "1:1: here: requires 'subtype', the type of its inner loss"),
-        ("{type: for_element, subtype: pixx}", "1:21: here: unknown loss 'pixx': the reference does not have it"),
+        (
+            "{type: for_element, subtype: pixx}",
+            "1:21: here: unknown loss 'pixx': neither the reference nor a plugin of the file has it",
+        ),
         ("{type: geometric, generator: g, real: r}", "1:1: here: requires 'fake', a list with an input 0"),
         (
             "{type: recursive, fake: [a], input_alteration_index: 1}",

@@ -205,7 +205,7 @@ def test_a_union_keeps_what_a_file_can_give() -> None:
 
     injectors.register(activated)
     assert injectors.get("activated").takes == [
-        *("in", "after", "before", "every", "out", "only", "once", "no_grad"),
+        *("in", "after", "before", "every", "out", "only", "once", "no_grad", "precision"),
         *("x", "kind"),
     ]
 

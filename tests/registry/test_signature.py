@@ -271,7 +271,7 @@ def test_context_is_not_in_the_file_and_logs_under_the_component() -> None:
     said = bind(logs, "in: lq, context: 3, out: y").said
     assert said == [
         "x.yml:1:23: steps.gen.injectors.probe.context: unknown option\n"
-        "    probe takes: after, before, every, in, no_grad, once, only, out, x."
+        "    probe takes: after, before, every, in, no_grad, once, only, out, precision, x."
     ]
 
 

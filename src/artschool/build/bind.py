@@ -22,6 +22,7 @@ from artschool.registry.entries import InjectorEntry, LossEntry
 from artschool.registry.schedule import Schedule, value_at
 from artschool.registry.signature import Context, Role
 from artschool.steps.call import DROPPED, Call, InjectorCall, LossCall
+from artschool.steps.full_precision import in_float32
 
 
 class Binder:
@@ -90,6 +91,8 @@ class Binder:
         function, keys = self.function(component)
         entry = component.entry
         assert isinstance(entry, InjectorEntry)
+        if entry.precision == "fp32":
+            function = in_float32(function)
         if entry.no_grad:
             function = torch.no_grad()(function)
         return InjectorCall(
@@ -154,6 +157,7 @@ class Binder:
                 continue
             value = self._value(component, name, parameter.role)
             (at_call if parameter.at_call else at_build)[name] = value
+        at_build |= component.others
         if not signature.is_class:
             return signature.target, {**at_build, **at_call}, keys
         existing = self._existing.get(component.path)

@@ -8,9 +8,10 @@ import click
 
 from artschool.config.source import read_file
 from artschool.errors import ConfigError, Fault
-from artschool.legacy.convert import convert, is_legacy
+from artschool.legacy.convert import is_legacy
 from artschool.legacy.text import written
 from artschool.read.check import in_reading_order
+from artschool.read.read import convert_file
 
 
 def convert_command(path: Path) -> None:
@@ -22,7 +23,7 @@ def convert_command(path: Path) -> None:
     tree = read_file(path)
     if not is_legacy(tree):
         raise ConfigError(Fault(tree.place, "", "is not a DL-Art-School file and needs no conversion"))
-    converted, notes = convert(read_file(path, yaml11=True))
+    converted, notes = convert_file(path, announce=lambda line: click.echo(line, err=True))
     click.echo(written(converted, notes), nl=False)
     if notes.faults:
         raise ConfigError(in_reading_order(notes.faults))

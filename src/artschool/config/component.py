@@ -46,9 +46,14 @@ class Component:
         return getattr(self.entry, f"option_{name}")
 
     def options(self) -> dict[str, Any]:
-        """The component's own options by parameter, including defaults."""
+        """The component's own options by parameter, including defaults and those that `**options` takes."""
         assert self.registered is not None
-        return {p.name: self.option(p.name) for p in self.registered.signature.of(Role.OPTION)}
+        return {p.name: self.option(p.name) for p in self.registered.signature.of(Role.OPTION)} | self.others
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """The options that `**options` takes."""
+        return dict(self.entry.model_extra or {}) if self.entry is not None else {}
 
     @property
     def when(self) -> When:

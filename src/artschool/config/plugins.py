@@ -8,12 +8,13 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
 
 from artschool.config.paths import named_at
+from artschool.config.source import Node
 from artschool.errors import ConfigError, Fault, Place, nearest
 from artschool.registry import REGISTRIES
 
@@ -31,6 +32,25 @@ def load_installed() -> None:
     for point in entry_points(group=ENTRY_POINTS):
         with _blamed(point.value, Place(f"installed package {point.dist.name}" if point.dist else ""), ""):
             point.load()
+
+
+def load_listed(tree: Node, announce: Callable[[str], None]) -> list[Fault]:
+    """Import the entry points of installed packages, and what `plugins:` lists. Returns what fails as faults.
+
+    Args:
+        announce: Called with the name of each plugin of the file before its import.
+    """
+    load_installed()
+    listed = tree.get("plugins")
+    faults: list[Fault] = []
+    for index, node in enumerate(listed.value if listed is not None and isinstance(listed.value, list) else []):
+        if isinstance(node.value, str):
+            announce(f"plugin {node.value}")
+            try:
+                load_plugin(node.value, node.place, f"plugins.{index}")
+            except ConfigError as error:
+                faults += error.faults
+    return faults
 
 
 def load_plugin(name: str, place: Place, path: str) -> None:

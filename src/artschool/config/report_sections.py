@@ -166,7 +166,10 @@ class CheckpointSection(Section):
 
     Attributes:
         every: Interval between checkpoints, in finished iterations. null: only the last iteration.
-        keep_last: Number of newest checkpoints to keep, in addition to the best one and the one resumed from.
+        keep_last: Number of newest checkpoints to keep, in addition to the best one and the one resumed from. `all`:
+            every checkpoint.
+        state: Which checkpoints keep the state of optimizers, without which training cannot resume. `all`: every one.
+            `last`: the newest one, the best one and the one resumed from; the others keep the weights.
         keep_best: Metric by which the best checkpoint is kept as well. null: no best checkpoint.
         max_failures: Number of saves in a row that the disk may refuse before the run ends. After each, training goes
             on and a save is tried again soon.
@@ -175,7 +178,8 @@ class CheckpointSection(Section):
     """
 
     every: Interval | None = None
-    keep_last: Count = 3
+    keep_last: Count | Literal["all"] = 3
+    state: Literal["all", "last"] = "all"
     keep_best: KeepBestSection | None = None
     max_failures: Count = 10
     background: bool | None = None

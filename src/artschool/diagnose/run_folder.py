@@ -97,8 +97,8 @@ class RunFolder:
         size = sum(file.stat().st_size for file in self.newest.iterdir())
         config = self.state.get("config")
         last = value_at(config, "checkpoint", "keep_last") or CheckpointSection().keep_last
-        # A new checkpoint is complete before the oldest is deleted.
-        most = last + 1 + (value_at(config, "checkpoint", "keep_best") is not None)
+        # A new checkpoint is complete before the oldest is deleted. Of an unlimited number, one more is sure.
+        most = 0 if last == "all" else last + 1 + (value_at(config, "checkpoint", "keep_best") is not None)
         missing = max(most - len(_checkpoints(self.folder)), 1)
         more = f"{missing} more checkpoint{'s' if missing > 1 else ''} of {in_bytes(size)}"
         yield from disk(self.folder, missing * size, f"; {more} may be saved")

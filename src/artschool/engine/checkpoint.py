@@ -10,7 +10,6 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +156,15 @@ def _prepare(
 
 
 def _rotation(run: RunState) -> Callable[[], object]:
-    """The deletion of old checkpoints, as far as they are not needed now."""
-    return partial(run.store.rotate, _protected(run), keep_last=run.sections.checkpoint.keep_last)
+    """The deletion of old checkpoints, or of the state of their optimizers, as far as they are not needed now."""
+    section, protected = run.sections.checkpoint, _protected(run)
+
+    def rotate() -> None:
+        run.store.rotate(protected, keep_last=None if section.keep_last == "all" else section.keep_last)
+        if section.state == "last":
+            run.store.thin_out(OPTIMIZERS, protected)
+
+    return rotate
 
 
 def _nothing() -> None:

@@ -226,6 +226,8 @@ def _of_schema_1(state: Mapping[str, Any]) -> dict[str, Any]:
 def _problem(error: ErrorDetails, version: str) -> str:
     """What is wrong with a part, and what to do."""
     part = ".".join(map(str, error["loc"]))
+    if error["type"] == "missing" and part.startswith("state.optimizers."):
+        return f"has weights without the state of optimizers, because of `checkpoint.state: last`. {ANOTHER}"
     if error["type"] == "missing":
         return f"missing part {part!r}. {ANOTHER}"
     if error["type"] == "extra_forbidden":

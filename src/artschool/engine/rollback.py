@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from artschool.engine import checkpoint
 from artschool.engine.non_finite import non_finite_weights
+from artschool.engine.restore_modules import OPTIMIZERS
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_divided, settle
 from artschool.engine.together import by_main, load_chosen
@@ -81,7 +82,8 @@ def _checkpoint_to_restore(run: RunState) -> int | None:
             manifest = run.store.verify(number)
         except CheckpointError:
             continue
-        if not manifest.non_finite:
+        has_optimizers = any(name.startswith(f"{OPTIMIZERS}.") for name in manifest.files)
+        if has_optimizers and not manifest.non_finite:
             intact.append(number)
         if len(intact) > run.rollbacks:
             break

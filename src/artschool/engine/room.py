@@ -72,6 +72,8 @@ def optimizer_bytes(update: Update) -> int:
 def checkpoints_kept(section: CheckpointSection, iterations: int) -> int:
     """How many checkpoints are on disk at once; a new one is complete before the oldest is deleted."""
     saves = -(-iterations // section.every) if section.every else 1
+    if section.keep_last == "all":
+        return saves
     return min(saves, section.keep_last + (section.keep_best is not None) + 1)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from artschool.config.source import Node
-from artschool.legacy.networks import network_of_file
+from artschool.legacy.networks import DVAE_CONFIG, DVAE_NAME, network_of_file
 from artschool.legacy.rules import (
     ConversionRule,
     Fields,
@@ -28,7 +30,11 @@ MEL = {
 TORCH_MEL = {"power": 2, "mel_scale": "htk"}
 LOWEST, HIGHEST = -11.512925148010254, 2.3143386840820312
 """Lowest and highest value of Tacotron's log-mel spectrograms, which the reference maps to -1 and 1."""
+TORCH_HIGHEST = 4.82
+"""The value that the reference maps to 1 in mel spectrograms of powers."""
 CLIP_NORMS = "../experiments/clips_mel_norms.pth"
+GPT_NAME, GPT_CONFIG = "gpt", "../experiments/train_gpt_tts_unified.yml"
+"""Defaults of the reference."""
 SEPARATOR = 149
 """The number of Tacotron's symbols plus one."""
 
@@ -68,23 +74,30 @@ def _join_pairs(fields: Fields, node: Node, path: str, notes: Notes) -> None:
 
 def _call_two_other_files(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     """Add two frozen networks of other files, and the mel spectrogram that the reference's code contained."""
-    named = {
-        key: node.get(key) or as_node(default, node.place)
-        for key, default in (("dvae_config", None), ("dvae_name", "dvae"), ("gpt_config", None), ("gpt_name", "gpt"))
-    }
-    for key in ("dvae_config", "gpt_config", "gpt_path"):
-        if not text(node.get(key)):
-            notes.refuse(node, path, f"requires {key!r}")
-            return
-    for role, name in (("coder", "dvae"), ("speaker", "gpt")):
-        source, network = named[f"{name}_config"], named[f"{name}_name"]
+    if not text(node.get("gpt_path")):
+        notes.refuse(node, path, "requires 'gpt_path'")
+        return
+    for role, name, default in (("coder", DVAE_NAME, DVAE_CONFIG), ("speaker", GPT_NAME, GPT_CONFIG)):
+        source = node.get(f"{name}_config") or as_node(default, node.place)
+        network = node.get(f"{name}_name") or as_node(name, node.place)
         frozen = network_of_file(source, network, f"{path}.{name}_config", notes)
-        if name == "gpt":
+        if name == GPT_NAME:
             mapping(frozen)["weights"] = mapping(node)["gpt_path"]
         notes.hold(text(network), frozen)
         fields[role] = network
     fields["mel"] = as_node({"type": "mel_spectrogram", **TORCH_MEL, "norms": CLIP_NORMS}, node.place)
     notes.warn(node, path, f"reads {CLIP_NORMS}, a path from the reference's code; write the correct path in 'mel'")
+
+
+def _within_limits(option: str, limits: list[float]) -> Callable[[Fields, Node, str, Notes], None]:
+    """Map two values of the reference's code to -1 and 1, if an option is true."""
+
+    def finish(fields: Fields, node: Node, path: str, notes: Notes) -> None:
+        given = node.get(option)
+        if given is not None and given.value:
+            fields["limits"] = as_node(limits, given.place)
+
+    return finish
 
 
 INJECTORS: dict[str, ConversionRule] = {
@@ -118,7 +131,10 @@ INJECTORS: dict[str, ConversionRule] = {
             "text_lengths": "text_lengths",
             "input_lengths": "audio_lengths",
         },
-        changed={"conditioning_clip": "clips keep their length; the reference padded or cropped them to 88000 samples"},
+        changed={
+            "conditioning_clip": "clips keep their length; the reference padded or cropped them to 88000 samples, "
+            "or 132300 in later versions"
+        },
         silent=("dvae_config", "dvae_name", "gpt_config", "gpt_name", "gpt_path"),
         finish=_call_two_other_files,
     ),
@@ -132,7 +148,12 @@ INJECTORS: dict[str, ConversionRule] = {
         },
         changed={"type": "draws different masks for each sample, and leaves the input unchanged"},
     ),
-    "mel_spectrogram": injector_rule("mel_spectrogram", MEL, harmless={"do_normalization": (None, False)}),
+    "mel_spectrogram": injector_rule(
+        "mel_spectrogram",
+        MEL,
+        silent=("do_normalization",),
+        finish=_within_limits("do_normalization", [LOWEST, HIGHEST]),
+    ),
     "normalize_mel": injector_rule(
         "normalize", constants={"shift": (HIGHEST + LOWEST) / 2, "scale": (HIGHEST - LOWEST) / 2}
     ),
@@ -140,11 +161,16 @@ INJECTORS: dict[str, ConversionRule] = {
         "random_audio_crop",
         {"crop_size": "crop_size", "lengths_key": "lengths", "in": "audio"},
         changed={"lengths_key": "a sample shorter than the crop keeps its padding; the reference did not crop it"},
+        harmless={"min_buffer": (0, None)},
         silent=("min_crop_size", "max_crop_size", "crop_start_key"),
         finish=_in_one_list,
     ),
     "torch_mel_spectrogram": injector_rule(
-        "mel_spectrogram", {**MEL, "normalize": "normalized", "mel_norm_file": "norms"}, constants=TORCH_MEL
+        "mel_spectrogram",
+        {**MEL, "normalize": "normalized", "mel_norm_file": "norms"},
+        constants=TORCH_MEL,
+        silent=("true_normalization",),
+        finish=_within_limits("true_normalization", [LOWEST, TORCH_HIGHEST]),
     ),
 }
 LOSSES: dict[str, ConversionRule] = {

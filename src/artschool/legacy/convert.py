@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from artschool.components.builtins import load_builtins
 from artschool.config.compose import REFERENCE
 from artschool.config.source import Node
 from artschool.legacy import sections
 from artschool.legacy.datasets import convert_datasets
 from artschool.legacy.evaluation import convert_evaluation
+from artschool.legacy.names import fold_names
 from artschool.legacy.networks import PREFIX, WEIGHTS, WHICH, convert_networks
 from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, items, mapping, rebuilt, text
 from artschool.legacy.steps import convert_steps
+from artschool.registry import REGISTRIES
 
 ORDER = (
     "name",
@@ -29,6 +32,8 @@ ORDER = (
     "checkpoint",
 )
 JOIN = "!join"
+BEFORE_STEPS = ("network_G", "network_D")
+"""Sections of files that older trainers of the repository read."""
 OLD_SECTIONS = {"datasets", "path", "eval", "logger", "model", "gpu_ids", "upgrades"}
 OWN_SECTIONS = {"data", "ema", "evaluate", "log", "checkpoint", "base"}
 
@@ -54,7 +59,14 @@ def convert(tree: Node) -> tuple[Node, Notes]:
         The tree and the findings. With faults it is a draft: parts that could not be converted are unchanged.
     """
     notes = Notes()
-    tree = _cleaned(tree, "", notes)
+    model = text(tree.get("model"))
+    is_earlier = (bool(model) and model != "extensibletrainer") or any(name in mapping(tree) for name in BEFORE_STEPS)
+    if tree.get("steps") is None and is_earlier:
+        message = "a file from before steps, which no later version of DL-Art-School trains either"
+        notes.refuse(tree, "", message, "Fix: write `networks:` and `steps:`; see docs/from-dlas.md.")
+        return tree, notes
+    load_builtins()
+    tree = fold_names(_cleaned(tree, "", notes), notes)
     _warn_of_misspelt_options(tree, "", notes)
     _warn_of_changed_values(tree, notes)
     fields: Fields = {}
@@ -74,8 +86,10 @@ def convert(tree: Node) -> tuple[Node, Notes]:
         section = tree.get(name)
         if section is not None:
             _put(fields, getattr(sections, name.upper()), _known(section, name), name, notes)
+    if tree.get("logger") is not None:
+        sections.put_retention(fields, tree)
     _finish_ema(fields, tree, steps, notes)
-    _finish_pictures(fields, tree, notes)
+    _finish_pictures(fields, notes)
     _drop_defaults(fields)
     ordered = {name: fields[name] for name in ORDER if name in fields}
     return rebuilt(tree, ordered), notes
@@ -110,7 +124,8 @@ def _warn_of_changed_values(tree: Node, notes: Notes) -> None:
     name, parts = tree.get("name"), (tree.get("train") or tree).get("mega_batch_factor")
     if name is not None and "debug" in text(name):
         message = (
-            "has no effect on the schedule; with 'debug' in the name, the reference logged, drew and saved more often"
+            "has no effect on the schedule; with 'debug' in the name, the reference logged, saved and evaluated more "
+            "often"
         )
         notes.warn(name, "name", message)
     if len(devices := items(tree.get("gpu_ids"))) > 1:
@@ -119,7 +134,7 @@ def _warn_of_changed_values(tree: Node, notes: Notes) -> None:
         notes.warn(mapping(tree)["gpu_ids"], "gpu_ids", message, hint)
     if parts is not None and isinstance(parts.value, int) and parts.value > 1:
         message = f"splits a batch of any size into {parts.value} micro-batches, weighted by their sizes"
-        notes.warn(parts, "train.mega_batch_factor", message)
+        notes.remark(parts, "train.mega_batch_factor", message)
 
 
 def _joined(section: Node, more: Fields, path: str, notes: Notes) -> Node:
@@ -170,24 +185,36 @@ def _finish_ema(fields: Fields, tree: Node, steps: Node | None, notes: Notes) ->
     fields["ema"] = Node(section, at.place, at.key_place)
 
 
-def _finish_pictures(fields: Fields, tree: Node, notes: Notes) -> None:
-    """Drop `log.pictures` without keys or an interval. Warn of a key that no step mentions."""
+def _finish_pictures(fields: Fields, notes: Notes) -> None:
+    """Drop keys that nothing writes, and `log.pictures` without keys or an interval."""
     log = mapping(fields.get("log"))
-    keys, every = mapping(log.get("pictures")).get("keys"), mapping(log.get("pictures")).get("every")
-    if keys is None or every is None or not items(keys):
+    listed, every = mapping(log.get("pictures")).get("keys"), mapping(log.get("pictures")).get("every")
+    drawn = {key: _is_drawn(key, fields) for key in map(text, items(listed))}
+    keys = [key for key in items(listed) if drawn[text(key)] is not False]
+    if listed is not None and (never := [key for key, is_drawn in drawn.items() if is_drawn is False]):
+        message = f"drops {_quoted(never)}, which nothing writes in training, so the reference never drew it"
+        notes.warn(listed, "logger.visuals", message)
+    if listed is not None and (unsure := [key for key, is_drawn in drawn.items() if is_drawn is None]):
+        message = f"lists {_quoted(unsure)}, which no step writes; images are drawn only if the data has this key"
+        notes.warn(listed, "logger.visuals", message)
+    if listed is None or every is None or not keys:
         log.pop("pictures", None)
         return
-    mentioned = set(_texts(tree.get("steps")))
-    for key in items(keys):
-        if text(key) and key.value not in mentioned:
-            message = f"lists {key.value!r}, which no step writes; images are drawn only if the data has this key"
-            notes.warn(key, "logger.visuals", message)
+    mapping(log["pictures"])["keys"] = rebuilt(listed, keys)
 
 
-def _texts(node: Node | None) -> list[str]:
-    if node is None:
-        return []
-    return [text(node), *(word for child in node.children() for word in _texts(child))]
+def _is_drawn(key: str, fields: Fields) -> bool | None:
+    """Whether a key of `visuals` is written in training; None if only the data could tell."""
+    injectors = [i for s in mapping(fields.get("steps")).values() for i in mapping(s.get("injectors")).values()]
+    if any(key in map(text, items(i.get("out"))) for i in injectors if text(i.get("only")) != "evaluation"):
+        return True
+    data = text(mapping(mapping(fields.get("data")).get("train")).get("type"))
+    yields = REGISTRIES["datasets"].get(data).signature.yields if data in REGISTRIES["datasets"] else None
+    return None if yields is None else key in yields
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def _drop_defaults(fields: Fields) -> None:

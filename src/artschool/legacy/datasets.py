@@ -6,7 +6,21 @@ from typing import Any
 
 from artschool.config.source import Node
 from artschool.legacy.networks import warn_of_plugin
-from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, as_node, items, mapping, rebuilt, same, text
+from artschool.legacy.own import is_own
+from artschool.legacy.rules import (
+    ConversionRule,
+    Fields,
+    Notes,
+    apply,
+    as_node,
+    items,
+    known_options,
+    mapping,
+    rebuilt,
+    same,
+    text,
+)
+from artschool.registry import REGISTRIES
 
 LOADER = {**same("batch_size"), "n_workers": "workers", "use_shuffle": "shuffle"}
 ONE_SEED = {"random_seed": "all random numbers depend on `seed`, and evaluations repeat the same ones"}
@@ -212,6 +226,8 @@ REFUSED = {
     **dict.fromkeys(("nv_tacotron", "gpt_tts", "grand_conjoined_voice"), SPEECH),
 }
 """Data sets of the reference without a counterpart, and the suggested replacement."""
+OF_NETWORKS = ("gc", "additive_mode", "output_mode", "initial_stride", "in_nc", "out_nc", "nf", "nb")
+"""Options of networks that old files also write in data sets, where they never had an effect."""
 OWN = ("paired_voice_audio", "fast_paired_voice_audio", "fast_paired_voice_audio_with_phonemes")
 """Data sets that forks changed. They are kept for a plugin, and the warning names the native alternative."""
 
@@ -243,16 +259,18 @@ def convert_dataset(node: Node, path: str, notes: Notes) -> Fields:
         return mapping(node)
     name = text(mode)
     rest = {key: value for key, value in mapping(node).items() if key != "mode"}
-    if name == "byol_dataset" and (inner := node.get("dataset")) is not None:
+    if name == "byol_dataset" and name not in REGISTRIES["datasets"] and (inner := node.get("dataset")) is not None:
         return _views(rebuilt(node, rest), inner, path, notes)
-    if name in REFUSED:
+    is_known = is_own("datasets", name)
+    if name in REFUSED and not is_known:
         notes.refuse(mode, f"{path}.mode", f"the reference's data set {name!r} has no counterpart", REFUSED[name])
-    rule = DATASETS.get(name)
+    rule = None if is_known else DATASETS.get(name)
     if rule is not None:
+        rest = {key: value for key, value in rest.items() if key not in OF_NETWORKS or key in known_options(rule)}
         return apply(rule, rebuilt(node, rest), path, notes, what=f"data set {name!r}")
-    if name not in REFUSED:
+    if name not in REFUSED and name not in REGISTRIES["datasets"]:
         warn_of_plugin("data set", name, mode, f"{path}.mode", notes)
-    if name in OWN:
+    if name in OWN and not is_known:
         notes.warn(
             mode, f"{path}.mode", "the native data set for recordings with texts is `text_audio`, with other options"
         )

@@ -121,10 +121,13 @@ INJECTORS: dict[str, ConversionRule] = {
         "gaussian_diffusion",
         {"generator": "network", "sampler_type": "timesteps", "deterministic_timesteps_every": "even_every"},
         values={"sampler_type": {"uniform": "uniform", "loss-second-moment": "loss_second_moment"}},
-        harmless=dict.fromkeys(("channel_balancer_proportion", "channel_restriction_low"), (None,)),
+        harmless={
+            **dict.fromkeys(("channel_balancer_proportion", "channel_restriction_low", "preprocess_fn"), (None,)),
+            "causal_mode": (False, None),
+        },
         silent=(
             *(*_SECTIONS, "out_key_vb_loss", "out_key_x_start", "extra_model_output_keys"),
-            *("deterministic_sampler_expected_batch_size", "channel_restriction_high"),
+            *("deterministic_sampler_expected_batch_size", "channel_restriction_high", "causal_slope_range"),
         ),
         finish=_trained,
     ),

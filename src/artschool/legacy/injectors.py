@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from artschool.config.source import Node
-from artschool.errors import allowed
+from artschool.errors import FaultKind, allowed
 from artschool.legacy import audio, diffusion, injectors_general, video
-from artschool.legacy.networks import network_of_file
+from artschool.legacy.networks import DVAE_CONFIG, DVAE_NAME, network_of_file
+from artschool.legacy.own import is_own, own_injector
 from artschool.legacy.rules import (
     ConversionRule,
     Fields,
     Notes,
     apply,
+    as_node,
     injector_rule,
     items,
     mapping,
@@ -24,22 +26,18 @@ from artschool.legacy.rules import (
 
 def _call_as_before(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     """Convert what a network call of the reference did besides its options."""
-    grad, inputs, half = fields.get("grad"), fields.get("in"), node.get("fp16")
+    grad, inputs = fields.get("grad"), fields.get("in")
     if grad is not None and grad.value is False:
         fields["mode"] = Node("eval", grad.place)
     if inputs is not None:
         given = [rebuilt(part, None) if part.value == "None" else part for part in items(inputs)]
         fields["in"] = rebuilt(inputs, given) if isinstance(inputs.value, list) else given[0] if given else inputs
-    if half is not None and half.value is False:
-        notes.warn(half, f"{path}.fp16", "is dropped: the call runs in the precision of the training")
 
 
 def _call_of_another_file(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     """Codes of a frozen network of another file, which becomes a network of this one."""
-    source, network = node.get("dvae_config"), node.get("dvae_name")
-    if network is None or source is None:
-        notes.refuse(node, path, "requires 'dvae_config' and 'dvae_name'")
-        return
+    source = node.get("dvae_config") or as_node(DVAE_CONFIG, node.place)
+    network = node.get("dvae_name") or as_node(DVAE_NAME, node.place)
     notes.hold(text(network), network_of_file(source, network, f"{path}.dvae_config", notes))
     fields["network"] = network
     fields["method"] = Node("get_codebook_indices", network.place)
@@ -56,8 +54,9 @@ GENERAL: dict[str, ConversionRule] = {
     "discriminator": injector_rule("forward", {"discriminator": "network"}, finish=_call_as_before),
     "generator": injector_rule(
         "forward",
-        {"generator": "network", **same("method", "args", "grad")},
-        harmless={"fp16": (True, False)},
+        {"generator": "network", "fp16": "precision", **same("method", "args", "grad")},
+        values={"fp16": {False: "fp32"}},
+        harmless={"fp16": (True, None)},
         finish=_call_as_before,
     ),
     "grey": injector_rule("grey"),
@@ -93,6 +92,8 @@ def convert_injectors(step: Node, path: str, notes: Notes) -> Node | None:
 def convert_injector(node: Node, path: str, notes: Notes) -> Fields:
     """Convert one injector. One without a counterpart is a fault and stays unchanged."""
     name = text(node.get("type"))
+    if is_own("injectors", name):
+        return apply(own_injector(name, node), node, path, notes, what=f"injector {name!r}")
     if name not in INJECTORS:
         refuse_unknown("injector", name, node, path, notes, known=INJECTORS)
         return mapping(node)
@@ -126,5 +127,6 @@ def refuse_unknown(kind: str, name: str, node: Node, path: str, notes: Notes, *,
     if not name:
         notes.refuse(node, path, "requires 'type'")
         return
+    message = f"unknown {kind} {name!r}: neither the reference nor a plugin of the file has it"
     hint = allowed("Available", name, known)
-    notes.refuse(node.get("type") or node, path, f"unknown {kind} {name!r}: the reference does not have it", hint)
+    notes.refuse(node.get("type") or node, path, message, hint, kind=FaultKind.UNKNOWN_COMPONENT)

@@ -6,6 +6,7 @@ from artschool.config.source import Node
 from artschool.legacy import audio, diffusion, gan, video
 from artschool.legacy.features import FEATURES
 from artschool.legacy.injectors import refuse_unknown
+from artschool.legacy.own import is_own, own_loss
 from artschool.legacy.rules import (
     ConversionRule,
     Fields,
@@ -202,6 +203,8 @@ def convert_loss(node: Node, path: str, notes: Notes, *, trained: Node | None) -
         trained: The network that the step trains. It is the discriminator of `discriminator_gan` if that names none.
     """
     name = text(node.get("type"))
+    if is_own("losses", name):
+        return apply(own_loss(name, node), node, path, notes, what=f"loss {name!r}")
     if name not in LOSSES:
         refuse_unknown("loss", name, node, path, notes, known=LOSSES)
         return mapping(node)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
+from artschool.config.paths import named_at
 from artschool.config.source import Node
 from artschool.errors import allowed
 from artschool.legacy import diffusion
+from artschool.legacy.own import is_own
 from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, mapping, rebuilt, same, text
+from artschool.registry import REGISTRIES
 
 COMMON = {**same("after", "before"), "trainable": "frozen"}
 WHICH = ("which_model", "which_model_G", "which_model_D")
 OPTIONS = ("args", "kwargs")
 WEIGHTS, PREFIX = "pretrain_model_", "pretrain_base_path_"
+DVAE_NAME, DVAE_CONFIG = "dvae", "../experiments/train_diffusion_vocoder_22k_level.yml"
+"""Defaults of the reference for the network of another file that makes codes of spectrograms."""
 
 
 def _vgg_critic(fields: Fields, node: Node, path: str, notes: Notes) -> None:
@@ -88,9 +95,12 @@ def convert_network(node: Node, path: str, notes: Notes) -> Fields:
     for key in OPTIONS:
         fields |= mapping(node.get(key))
     name = text(which)
-    rule = NETWORKS.get(name)
+    is_known = is_own("networks", name)
+    rule = None if is_known else NETWORKS.get(name)
     if rule is None:
-        warn_of_plugin("network", name, which, f"{path}.{which_key(node)}", notes)
+        if name not in REGISTRIES["networks"]:
+            warn_of_plugin("network", name, which, f"{path}.{which_key(node)}", notes)
+        fields.pop("wandb_debug", None)
         trainable = fields.pop("trainable", None)
         own = {"type": which, **fields}
         if trainable is not None and trainable.value is False:
@@ -129,7 +139,20 @@ def weights_of(path: Node | None, name: str) -> Node | None:
 
 
 def network_of_file(source: Node, name: Node, path: str, notes: Notes) -> Node:
-    """A network of another file, frozen in this one."""
+    """A network of another file, frozen in this one.
+
+    The file is searched from the working folder, as in the reference, and then from the folder of the old file.
+    """
+    here, beside = Path(text(source)).expanduser(), named_at(source.place, text(source))
+    if not (here.is_file() or beside.is_file()):
+        tried = " and ".join(dict.fromkeys(os.path.normpath(file.absolute()) for file in (here, beside)))
+        message = f"file {text(source)!r} does not exist (tried {tried})"
+        notes.refuse(
+            source, path, message, "A path is relative to the working folder, or to the file that contains it."
+        )
+        return Node({}, source.place)
+    if here.is_file():
+        source = rebuilt(source, os.path.relpath(here, Path(source.place.source).parent))
     message = f"network {text(name)!r} of {text(source)!r} becomes a frozen network of this file"
     notes.warn(source, path, message, "It needs that file and weights: `pretrain_model_...` there, or `weights:` here.")
     fields = {"from": rebuilt(source, {"file": source, "network": name}), "frozen": Node(True, name.place)}

@@ -6,8 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from artschool.config.source import Node
+from artschool.config.write import flow
 from artschool.errors import allowed
-from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, as_node, mapping, rebuilt, same
+from artschool.legacy.own import is_own
+from artschool.legacy.rules import (
+    ConversionRule,
+    Fields,
+    Notes,
+    apply,
+    as_node,
+    known_options,
+    mapping,
+    rebuilt,
+    same,
+)
+from artschool.registry import REGISTRIES
 
 GATES = same("after", "before")
 ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2", "param_groups")}
@@ -16,7 +29,7 @@ ONCE = "each parameter is updated once; the reference updated one inside d neste
 NO_DECAY: dict[str, Any] = {"no_decay": ["layer_bias", "norm", "embedding"]}
 
 OPTIMIZERS: dict[str, ConversionRule] = {
-    "adamw": ConversionRule("adamw", ADAM, constants=NO_DECAY),
+    "adamw": ConversionRule("adamw", ADAM, constants={**NO_DECAY, "weight_decay": 0.0}),
     "adamw_zero": ConversionRule("adamw", ADAM, constants={**NO_DECAY, "shard": True}),
     "lamb": ConversionRule("lamb", ADAM, constants={**NO_DECAY, "weight_decay": 0.01}),
     "lars": ConversionRule(
@@ -32,6 +45,15 @@ OPTIMIZERS: dict[str, ConversionRule] = {
         dropped={"triton": "it only selected an implementation"},
         changed={"type": "needs another package: pip install 'artschool[optim]'"},
     ),
+    **dict.fromkeys(
+        ("adamw_8bit", "adamw8bit"),
+        ConversionRule(
+            "bitsandbytes",
+            ADAM,
+            constants={"name": "adamw8bit", **NO_DECAY, "weight_decay": 0.0},
+            changed={"type": "needs another package: pip install 'artschool[bitsandbytes]'"},
+        ),
+    ),
     "adam": ConversionRule("adam", ADAM),
     "sgd": ConversionRule("sgd", MOMENTUM, changed={"type": ONCE}),
 }
@@ -41,12 +63,9 @@ BY_NAME = ("adam", "sgd", "lars")
 RATES = f"each group has its rate here; the reference followed 'param_groups' with {', '.join(BY_NAME)} alone"
 DEFAULT = "adamw"
 DEFAULT_BETAS = {"lion": (0.9, 0.99)}
-EIGHT_BITS = "Fix: use 'adamw', or register that of bitsandbytes: `optimizers.register('adamw_8bit', AdamW8bit)`."
 WIDTHS = "Fix: use 'adamw', and set the rate of each matrix by its width: `param_groups: [{match: ..., lr: ...}]`."
-ADVICE = {"adamw_8bit": EIGHT_BITS, "adamw8bit": EIGHT_BITS, "mu_adamw": WIDTHS, "muadamw": WIDTHS}
+ADVICE = {"mu_adamw": WIDTHS, "muadamw": WIDTHS}
 """Optimizers of forks, and the suggested replacement."""
-FOREIGN = {"triton": "lion", "lars_coefficient": "lars"}
-"""Options of one optimizer that files keep when they switch to another, and the optimizer they belong to."""
 NAMES = {"lr", "weight_decay", "beta1", "beta2", "momentum", "lars_coefficient"}
 """Options that old files write next to `optimizer_params:`, where the reference ignored them."""
 
@@ -64,7 +83,7 @@ def convert_optimizer(step: Node, path: str, notes: Notes, starts: Sequence[Node
     if not mapping(params):
         params = _misplaced(step, path, notes)
     name = chosen.value if chosen is not None else DEFAULT
-    rule = OPTIMIZERS.get(str(name))
+    rule = _own_rule(str(name), params) or OPTIMIZERS.get(str(name))
     if params is None:
         return None
     if rule is None:
@@ -77,12 +96,13 @@ def convert_optimizer(step: Node, path: str, notes: Notes, starts: Sequence[Node
     known = {
         key: value
         for key, value in mapping(params).items()
-        if key != "param_groups" and not _is_foreign(key, value, str(name), path, notes)
+        if key != "param_groups" and not _is_foreign(rule, key, value, str(name), path, notes)
     }
     fields = apply(
         rule, rebuilt(params, known), f"{path}.optimizer_params", notes, what=f"optimizer {name!r}", strict=True
     )
-    fields = _with_betas(fields, params, DEFAULT_BETAS.get(str(name), (0.9, 0.999)))
+    if "beta1" not in _taken(rule.type):
+        fields = _with_betas(fields, params, DEFAULT_BETAS.get(str(name), (0.9, 0.999)))
     if "betas" in fields and rule.type == "pytorch_optimizer":
         betas = fields.pop("betas")
         fields["options"] = Node({"betas": betas}, betas.place, betas.key_place)
@@ -92,6 +112,20 @@ def convert_optimizer(step: Node, path: str, notes: Notes, starts: Sequence[Node
     return rebuilt(params, fields)
 
 
+def _own_rule(name: str, params: Node | None) -> ConversionRule | None:
+    """The rule of an optimizer of a plugin. It takes its options as they are, but not those of other optimizers."""
+    if not is_own("optimizers", name):
+        return None
+    foreign = {option for rule in OPTIMIZERS.values() for option in known_options(rule)} - {"beta1", "beta2"}
+    own = [option for option in mapping(params) if option in _taken(name) or option not in foreign]
+    return ConversionRule(name, {**GATES, **same(*own)})
+
+
+def _taken(name: str) -> list[str]:
+    """The options that a native optimizer takes."""
+    return REGISTRIES["optimizers"].get(name).takes if name in REGISTRIES["optimizers"] else []
+
+
 def _groups(name: str, params: Node, starts: Sequence[Node], path: str, notes: Notes) -> list[Fields]:
     """The native `param_groups`: by the marks of parameters, or by kinds where their starts differ."""
     given = params.get("param_groups")
@@ -99,7 +133,7 @@ def _groups(name: str, params: Node, starts: Sequence[Node], path: str, notes: N
     for mark, group in mapping(given).items():
         own = apply(GROUP, group, f"{path}.param_groups.{mark}", notes, what="parameter groups")
         named.append({"marked": Node(mark, group.start), **own})
-    if given is not None and named and name not in BY_NAME:
+    if given is not None and named and name in OPTIMIZERS and name not in BY_NAME:
         notes.warn(given, f"{path}.param_groups", RATES)
     if name == "lars" and (named or starts):
         hint = "Fix: write them natively, each preceded by a group with `kinds: [norm], momentum: 0.0`."
@@ -146,11 +180,20 @@ def _misplaced(step: Node, path: str, notes: Notes) -> Node | None:
     return Node(found, first.place, first.key_place)
 
 
-def _is_foreign(key: str, value: Node, name: str, path: str, notes: Notes) -> bool:
-    if key not in FOREIGN or FOREIGN[key] == name:
+def _is_foreign(rule: ConversionRule, key: str, value: Node, name: str, path: str, notes: Notes) -> bool:
+    """Whether the optimizer does not read an option that others read. Files keep it when they switch to another."""
+    if key in known_options(rule):
         return False
     where = f"{path}.optimizer_params.{key}"
-    notes.refuse(value, where, f"{key!r} is an option of the optimizer {FOREIGN[key]!r}, not of {name!r}; remove it")
+    readers = [reader for reader, other in OPTIMIZERS.items() if key in known_options(other)]
+    if key in _taken(rule.type):
+        hint = f"To use it, convert the file and write `{key}: {flow(value.plain())}` in the optimizer."
+        notes.warn(value, where, f"is dropped: the reference's {name!r} did not read {key!r}", hint)
+    elif readers:
+        message = f"is dropped: it is an option of {' and '.join(map(repr, readers))}, which {name!r} does not read"
+        notes.warn(value, where, message)
+    else:
+        return False
     return True
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from artschool.config.source import Node
 from artschool.config.write import flow
-from artschool.errors import Fault, Place, allowed
+from artschool.errors import Fault, FaultKind, Place, allowed
 
 Fields = dict[str, Node]
 
@@ -20,16 +20,18 @@ class Notes:
     Attributes:
         networks: Frozen networks that components of the reference loaded themselves. They become networks of the file.
         datasets: Data sets that evaluators of the reference created themselves. They become data sets of the file.
+        remarks: Changes of writing that change no number. `artschool convert` writes them as comments.
     """
 
     faults: list[Fault] = field(default_factory=list)
     warnings: list[Fault] = field(default_factory=list)
+    remarks: list[Fault] = field(default_factory=list)
     networks: Fields = field(default_factory=dict)
     datasets: Fields = field(default_factory=dict)
 
-    def refuse(self, node: Node, path: str, message: str, hint: str = "") -> None:
+    def refuse(self, node: Node, path: str, message: str, hint: str = "", *, kind: FaultKind = FaultKind.OTHER) -> None:
         """Add a fault at a node of the old file."""
-        self.faults.append(Fault(node.start, path, message, hint))
+        self.faults.append(Fault(node.start, path, message, hint, kind=kind))
 
     def hold(self, name: str, network: Node) -> None:
         """Add a frozen network that a component loaded itself. Two different networks of one name are a fault."""
@@ -38,9 +40,41 @@ class Notes:
             message = f"names another network than line {held.place.line} does; rename one of them"
             self.refuse(network, f"networks.{name}", message)
 
-    def warn(self, node: Node, path: str, message: str, hint: str = "") -> None:
-        """Add a warning at a node of the old file."""
-        self.warnings.append(Fault(node.start, path, message, hint))
+    def warn(self, node: Node, path: str, message: str, hint: str = "", *, cause: str = "") -> None:
+        """Add a warning at a node of the old file.
+
+        Args:
+            cause: What warnings of one kind have in common. They are reported once, see `once_per_kind`.
+        """
+        self.warnings.append(Fault(node.start, path, message, hint, cause=cause))
+
+    def remark(self, node: Node, path: str, message: str) -> None:
+        """Add a comment at a node of the old file."""
+        self.remarks.append(Fault(node.start, path, message))
+
+
+def once_per_kind(warnings: Iterable[Fault]) -> list[Fault]:
+    """The first warning of each kind, with the paths and lines of the others.
+
+    Warnings are of one kind if they have the same `cause`, or the same text.
+    """
+    kinds: dict[str, list[Fault]] = {}
+    for warning in dict.fromkeys(warnings):
+        kinds.setdefault(warning.cause or f"{warning.message}\n{warning.hint}", []).append(warning)
+    return [_with_places(first, others) for first, *others in kinds.values()]
+
+
+def _with_places(first: Fault, others: list[Fault]) -> Fault:
+    if not others:
+        return first
+    places = [f"{other.path} (line {other.place.line})" for other in others]
+    listed = ", ".join(places[:MAX_PLACES]) + (f" and {len(places) - MAX_PLACES} more" if places[MAX_PLACES:] else "")
+    hint = "" if first.cause else first.hint
+    return replace(first, hint="\n".join(filter(None, (hint, f"Likewise {listed}."))))
+
+
+MAX_PLACES = 8
+"""How many further places a warning names."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +91,7 @@ class ConversionRule:
         advice: Old option to the suggested fix for its values that are not harmless.
         dropped: Options that affect no trained weight and have no counterpart, with the text of the warning.
         changed: Options (or `type`) whose meaning has changed, with the text of the warning.
+        written: Options that are written in another way with the same effect, with the text of the comment.
         silent: Options that are dropped without a warning.
         finish: Makes changes that no table expresses. Takes the native fields, the old node, its path and the notes.
     """
@@ -69,8 +104,13 @@ class ConversionRule:
     advice: Mapping[str, str] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
     changed: Mapping[str, str] = field(default_factory=dict)
+    written: Mapping[str, str] = field(default_factory=dict)
     silent: Collection[str] = ()
     finish: Callable[[Fields, Node, str, Notes], None] | None = None
+
+
+UNREAD = "the reference never read it"
+"""The kind of all warnings about options that the reference never read."""
 
 
 def same(*names: str) -> dict[str, str]:
@@ -112,25 +152,40 @@ def apply(rule: ConversionRule, node: Node, path: str, notes: Notes, *, what: st
     fields: Fields = {"type": rebuilt(node.get("type") or node, rule.type)} if rule.type else {}
     for name, value in mapping(node).items():
         where = f"{path}.{name}" if path else name
-        if name in rule.changed and not _is_off(value):
-            notes.warn(value, where, rule.changed[name])
         if name in rule.harmless and value.plain() in rule.harmless[name]:
             continue
+        if name in rule.changed and not _is_off(value):
+            notes.warn(value, where, rule.changed[name])
+        if name in rule.written:
+            notes.remark(value, where, rule.written[name])
         if name in rule.options:
             fields[rule.options[name]] = _value(rule, name, value, where, notes, what)
-        elif name in rule.harmless:
-            harmless = ", or with ".join(["without it", *map(flow, rule.harmless[name])])
-            hint = rule.advice.get(name, f"It can be converted {harmless}.")
-            notes.refuse(value, where, f"{name!r} of the reference's {what} has no counterpart", hint)
-        elif name in rule.dropped:
-            if not _is_off(value):
-                notes.warn(value, where, f"is dropped: {rule.dropped[name]}")
-        elif name not in rule.silent and not (name == "type" and rule.type):
-            _report_unread(rule, name, value, where, notes, what, strict=strict)
+        elif not (name == "type" and rule.type):
+            _without_counterpart(rule, name, value, where, notes, what, strict=strict)
     fields |= {name: as_node(value, node.place) for name, value in rule.constants.items() if name not in fields}
     if rule.finish is not None:
         rule.finish(fields, node, path, notes)
     return fields
+
+
+def known_options(rule: ConversionRule) -> set[str]:
+    """The old options that a rule mentions."""
+    return {*rule.options, *rule.harmless, *rule.dropped, *rule.silent}
+
+
+def _without_counterpart(
+    rule: ConversionRule, name: str, value: Node, where: str, notes: Notes, what: str, *, strict: bool
+) -> None:
+    """Report an option that is not written natively."""
+    if name in rule.harmless:
+        harmless = ", or with ".join(["without it", *map(flow, rule.harmless[name])])
+        hint = rule.advice.get(name, f"It can be converted {harmless}.")
+        notes.refuse(value, where, f"{name!r} of the reference's {what} has no counterpart", hint)
+    elif name in rule.dropped:
+        if not _is_off(value):
+            notes.warn(value, where, f"is dropped: {rule.dropped[name]}")
+    elif name not in rule.silent:
+        _report_unread(rule, name, value, where, notes, what, strict=strict)
 
 
 def mapping(node: Node | None) -> Fields:
@@ -181,8 +236,8 @@ def _value(rule: ConversionRule, name: str, value: Node, where: str, notes: Note
 def _report_unread(
     rule: ConversionRule, name: str, value: Node, where: str, notes: Notes, what: str, *, strict: bool
 ) -> None:
-    hint = allowed("Available options", name, {*rule.options, *rule.harmless, *rule.dropped, *rule.silent})
+    hint = allowed("Available options", name, known_options(rule))
     if strict:
         notes.refuse(value, where, f"unknown option {name!r}: the reference's {what} does not have it", hint)
     else:
-        notes.warn(value, where, f"is dropped: the reference's {what} never read {name!r}", hint)
+        notes.warn(value, where, f"is dropped: the reference's {what} never read {name!r}", hint, cause=UNREAD)

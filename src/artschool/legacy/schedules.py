@@ -7,7 +7,8 @@ from itertools import zip_longest
 from typing import Any
 
 from artschool.config.source import Node
-from artschool.errors import allowed
+from artschool.errors import FaultKind, allowed
+from artschool.legacy.own import is_own, takes
 from artschool.legacy.rules import Fields, Notes, items, mapping, rebuilt
 
 OPTIONS = {
@@ -31,11 +32,14 @@ def convert_schedule(train: Node, notes: Notes) -> Node | None:
     chosen = train.get("default_lr_scheme")
     name = "MultiStepLR" if chosen is None else str(chosen.value)
     phases: list[Fields] = []
-    if name in SCHEMES:
+    if chosen is not None and is_own("schedules", name):
+        phases = [{"type": chosen, **takes("schedules", name, mapping(train))}]
+    elif name in SCHEMES:
         phases = SCHEMES[name](train, notes)
     else:
         hint = allowed("Available", name, SCHEMES)
-        notes.refuse(chosen or train, "train.default_lr_scheme", f"unknown scheme {name!r}", hint)
+        message = f"unknown scheme {name!r}: neither the reference nor a plugin of the file has it"
+        notes.refuse(chosen or train, "train.default_lr_scheme", message, hint, kind=FaultKind.UNKNOWN_COMPONENT)
     for option, harmless in HARMLESS.items():
         node = train.get(option)
         if node is not None and node.plain() not in harmless:
@@ -82,7 +86,7 @@ def _multi_step(train: Node, notes: Notes) -> list[Fields]:
     if items(steps):
         written = ", ".join(str(item.value) for item in items(steps))
         message = f"milestones {written} took effect one iteration early in the reference, so each is reduced by one"
-        notes.warn(steps, "train.gen_lr_steps", message, "The rates at each iteration are the same.")
+        notes.remark(steps, "train.gen_lr_steps", f"{message}; the rates are the same")
     milestones = [(max(at - 1, 0), item) for at, item in _iterations(steps, "train.gen_lr_steps", notes)]
     gamma = train.get("lr_gamma")
     phases = []

@@ -21,7 +21,9 @@ def written(tree: Node, notes: Notes) -> str:
             if place is not None:
                 paths.setdefault(place, path)
     head, comments = [f"Converted from {Path(tree.place.source).name}."], Comments()
-    marked = [(fault, "NOT CONVERTED ") for fault in notes.faults] + [(fault, "") for fault in notes.warnings]
+    marked = [(fault, "NOT CONVERTED ") for fault in notes.faults] + [
+        (fault, "") for fault in (*notes.warnings, *notes.remarks)
+    ]
     for fault, mark in sorted(marked, key=lambda pair: (pair[0].place.line, pair[0].place.column)):
         path = paths.get(fault.place, ())
         lines = comments.setdefault(path, []) if path else head

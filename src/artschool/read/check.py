@@ -36,7 +36,7 @@ def check_tree(
         ConfigError: Carries every fault found.
     """
     load_builtins()
-    faults = _load_plugins(tree, announce) if with_plugins else []
+    faults = plugins.load_listed(tree, announce) if with_plugins else []
     config, found = structure_in_iterations(tree, length)
     # Plugins that cannot be imported are one fault; their components are unknown only for that reason.
     plugins_fail = bool(faults) or any(fault.path == "plugins" for fault in found)
@@ -76,17 +76,3 @@ def _with_names_at_its_level(fault: Fault, tree: Node) -> Fault:
     owner = f"`{'.'.join(above)}`" if above else "The file"
     hint = allowed(f"{owner} contains", name, written) if written else ""
     return replace(fault, hint="\n".join(line for line in (fault.hint, hint) if line))
-
-
-def _load_plugins(tree: Node, announce: Callable[[str], None]) -> list[Fault]:
-    plugins.load_installed()
-    listed = tree.get("plugins")
-    faults: list[Fault] = []
-    for index, node in enumerate(listed.value if listed is not None and isinstance(listed.value, list) else []):
-        if isinstance(node.value, str):
-            announce(f"plugin {node.value}")
-            try:
-                plugins.load_plugin(node.value, node.place, f"plugins.{index}")
-            except ConfigError as error:
-                faults += error.faults
-    return faults

@@ -70,12 +70,15 @@ class InjectorEntry(Gated):
         once: Whether to run the injector only on the first micro-batch. The other micro-batches reuse its values,
             without gradients.
         no_grad: Whether to run the injector without gradients.
+        precision: Precision of the injector in a run of `bf16` or `fp16`. `fp32`: without autocast, and inputs in half
+            precision are widened. null: that of the run.
     """
 
     out: Key | list[Key]
     only: Literal["training", "evaluation"] | None = None
     once: bool = False
     no_grad: bool = False
+    precision: Literal["fp32"] | None = None
 
 
 class WhileEntry(BaseModel):

@@ -45,7 +45,10 @@ def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequ
     """
     if not inspect.isclass(target):
         parameters, returns = _read_callable(target, skip=provided, at_call=bool(calls))
-        return Signature(target, parameters, returns, _count_outputs(returns), _yields(returns), is_class=False)
+        yields, others = _yields(returns), _takes_others(target)
+        return Signature(
+            target, parameters, returns, _count_outputs(returns), yields, is_class=False, takes_others=others
+        )
     if inspect.isabstract(target):
         missing = ", ".join(sorted(getattr(target, "__abstractmethods__", ())))
         raise ConfigError(
@@ -63,7 +66,14 @@ def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequ
                 f"{method.__name__}. Fix: rename the parameter in one of them"
             )
         parameters += at_call
-    return Signature(target, parameters, returns, _count_outputs(returns), _yields_of_class(target), is_class=True)
+    yields, others = _yields_of_class(target), _takes_others(target.__init__)
+    return Signature(target, parameters, returns, _count_outputs(returns), yields, is_class=True, takes_others=others)
+
+
+def _takes_others(function: Callable[..., Any]) -> bool:
+    """Whether a function has `**options`. `object.__init__`, which has a general signature, takes none."""
+    kinds = [parameter.kind for parameter in inspect.signature(function).parameters.values()]
+    return inspect.Parameter.VAR_KEYWORD in kinds and function is not object.__init__
 
 
 def _method_of(target: type, calls: Sequence[str]) -> Callable[..., Any]:

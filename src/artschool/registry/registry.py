@@ -6,11 +6,11 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from types import UnionType
 from typing import Any, TypedDict, TypeVar, Union, Unpack, get_args, get_origin, overload
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from torch import Tensor
 
@@ -21,7 +21,7 @@ from artschool.registry.mean_over import Count, DeclaredMean, Mean, checked_mean
 from artschool.registry.ranges import IN, NO_RANGES, OUT, DeclaredValues, checked_values
 from artschool.registry.read_signature import read_signature
 from artschool.registry.roles import ComponentRole, DeclaredRoles, checked_roles
-from artschool.registry.signature import MISSING, Key, Parameter, Role, Signature
+from artschool.registry.signature import MISSING, Key, Role, Signature
 from artschool.wording.synonyms import TYPES
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -77,18 +77,23 @@ class Registered:
         Raises:
             ConfigError: A parameter has a type that a file cannot express.
         """
-        return _model(self.name, self.kind.entry, self.signature.parameters)
+        return _model(self.name, self.kind.entry, self.signature)
 
     @cached_property
     def nested(self) -> type[BaseModel]:
         """The model of an entry nested in another component, without keys: the outer component provides them."""
         own = [parameter for parameter in self.signature.parameters if parameter.role is not Role.KEY]
-        return _model(self.name, self.kind.nested, own)
+        return _model(self.name, self.kind.nested, replace(self.signature, parameters=tuple(own)))
 
     @property
     def target(self) -> Callable[..., Any]:
         """The registered function or class."""
         return self.signature.target
+
+    @property
+    def origin(self) -> str:
+        """The module and name of the registered function or class."""
+        return _origin(self.target)
 
     @property
     def documentation(self) -> str:
@@ -305,9 +310,11 @@ def _names_with_values(kind: Kind, signature: Signature) -> Collection[str] | No
     return [IN, OUT] if kind.name == "networks" else [*keys, OUT] if kind.name == "injectors" else keys
 
 
-def _model(name: str, base: type[entries.Entry], parameters: Sequence[Parameter]) -> type[BaseModel]:
+def _model(name: str, base: type[entries.Entry], signature: Signature) -> type[BaseModel]:
     fields: dict[str, Any] = {}
-    for parameter in parameters:
+    if signature.takes_others:
+        base = _open(base)
+    for parameter in signature.parameters:
         if parameter.role is Role.CONTEXT:
             continue
         default = Field(alias=parameter.name) if parameter.required else Field(parameter.default, alias=parameter.name)
@@ -318,6 +325,12 @@ def _model(name: str, base: type[entries.Entry], parameters: Sequence[Parameter]
     except (PydanticSchemaGenerationError, PydanticUserError) as error:
         first = str(error).split("\n", 1)[0]
         raise ConfigError(f"a parameter has a type that a file cannot express: {first}") from None
+
+
+@cache
+def _open(base: type[entries.Entry]) -> type[entries.Entry]:
+    """An entry that allows options of any name."""
+    return type(base.__name__, (base,), {"model_config": ConfigDict(extra="allow"), "__module__": base.__module__})
 
 
 injectors = Registry(Kind("injectors", "injector", entries.InjectorEntry, calls=("forward", "__call__")))

@@ -162,6 +162,7 @@ class Signature:
         returns: The return annotation of a call, MISSING if there is none.
         num_outputs: Number of values that a call returns, None if the annotation does not determine it.
         yields: Keys of the samples of a data set, None if the annotation does not determine them.
+        takes_others: Whether `**options` takes options of any other name.
     """
 
     target: Callable[..., Any]
@@ -170,6 +171,7 @@ class Signature:
     num_outputs: int | None
     yields: tuple[str, ...] | None
     is_class: bool
+    takes_others: bool = False
 
     def of(self, role: Role) -> list[Parameter]:
         """The parameters with this role, in order."""

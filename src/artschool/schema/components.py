@@ -85,7 +85,8 @@ class Components:
         schema = self._model_schemas.schema(entry.nested if is_inside else entry.model, name, texts)
         properties: Schema = schema["properties"]
         properties["type"] = {"description": without_arguments(entry.documentation) or entry.name}
-        whole: Schema = {"description": entry.summary, "properties": properties, "additionalProperties": False}
+        others = entry.signature.takes_others
+        whole: Schema = {"description": entry.summary, "properties": properties, "additionalProperties": others}
         required = [option for option in schema.get("required", []) if option != "type"]
         inputs = [] if is_inside else entry.signature.inputs
         if inputs:

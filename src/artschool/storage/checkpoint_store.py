@@ -185,7 +185,7 @@ class CheckpointStore:
         """Compare every byte of the checkpoint in any folder with its manifest. See `verify`."""
         return checkpoint_files.verify(path)
 
-    def rotate(self, keep: Collection[int], *, keep_last: int) -> list[int]:
+    def rotate(self, keep: Collection[int], *, keep_last: int | None) -> list[int]:
         """Delete the checkpoints that are older than the newest `keep_last`, except those in `keep`.
 
         The checkpoint that this store saved last is never deleted, and neither is the newest one without NaN or
@@ -194,23 +194,53 @@ class CheckpointStore:
 
         Args:
             keep: Numbers of checkpoints to keep.
-            keep_last: At least 1.
+            keep_last: At least 1. None: delete none.
 
         Returns:
             The numbers of the deleted checkpoints, ascending. What the disk does not let go is among `warnings`.
         """
-        if keep_last < 1:
+        if keep_last is not None and keep_last < 1:
             raise ValueError(f"keep_last: expected at least 1, got {keep_last}")
         with self._only_told(self.folder), durable.translate_disk_errors(self.folder, 0):
             durable.fault_point("before_rotate")
         for kind, _, path in self._temporaries():
             if kind == "del":
                 self._discard(path)
+        if keep_last is None:
+            return []
         numbers, folders = self.numbers(), self._folders()
         newest = [number for number in numbers if number not in self._damaged][-keep_last:]
         kept = {*newest, *keep, self._saved, self._newest_sound(numbers)}
         old = [number for number in numbers if newest and number < newest[0] and number not in kept]
         return [number for number in old if self._discard(folders[number])]
+
+    def thin_out(self, stem: str, keep: Collection[int]) -> list[int]:
+        """Delete the tensors of a file stem from all but the newest checkpoint and those in `keep`.
+
+        As in `rotate`, the checkpoint that was saved last and the newest one without NaN or infinity stay whole.
+
+        Returns:
+            The numbers of the changed checkpoints, ascending. What the disk does not let go is among `warnings`.
+        """
+        numbers = self.numbers()
+        whole = {*numbers[-1:], *keep, self._saved, self._newest_sound(numbers), *self._damaged}
+        return [number for number in numbers if number not in whole and self._without(number, stem)]
+
+    def _without(self, number: int, stem: str) -> bool:
+        """Replace a checkpoint by one without the files of a stem. False if it has none."""
+        path = self.path(number)
+        with self._only_told(path), suppress(CheckpointError):
+            manifest = checkpoint_files.read_manifest(path)
+            kept = {name: record for name, record in manifest.files.items() if not name.startswith(f"{stem}.")}
+            if len(kept) == len(manifest.files):
+                return False
+            with self._replaced(number) as temporary:
+                for name in kept:
+                    durable.link_file(path / name, temporary / name)
+                rest = checkpoint_files.encode_manifest(replace(manifest, files=kept))
+                durable.write_bytes(temporary / checkpoint_files.MANIFEST, rest)
+            return True
+        return False
 
     def _newest_sound(self, numbers: Sequence[int]) -> int | None:
         """The newest checkpoint that contains no NaN and no infinity, as far as its manifest can be read."""

@@ -42,6 +42,7 @@ class MelSpectrogram(nn.Module):
             Bands have equal area with both.
         normalized: Whether magnitudes are divided by the root of the sum of the squared window.
         norms: File with one number per band, by which the logarithms of that band are divided. null: no division.
+        limits: Two values that become -1 and 1, after the division by `norms`. null: values stay as they are.
 
     Raises:
         ConfigError: The options contradict each other, or a band would be empty.
@@ -66,8 +67,12 @@ class MelSpectrogram(nn.Module):
         mel_scale: Scale = "slaney",
         normalized: bool = False,
         norms: Path | None = None,
+        limits: tuple[float, float] | None = None,
     ) -> None:
         super().__init__()
+        if limits is not None and limits[0] >= limits[1]:
+            raise ConfigError(f"mel_spectrogram: limits: expected the lower value first, got {[*limits]}")
+        self._limits = limits
         if win_length > n_fft:
             raise ConfigError(f"mel_spectrogram: win_length: expected at most n_fft {n_fft}, got {win_length}")
         self._n_fft, self._win_length, self._hop_length = n_fft, win_length, hop_length
@@ -88,7 +93,7 @@ class MelSpectrogram(nn.Module):
             audio: (B, T) or (B, 1, T) in -1..1, with T > n_fft / 2.
 
         Returns:
-            (B, n_mels, 1 + T // hop_length), natural logarithms.
+            (B, n_mels, 1 + T // hop_length), natural logarithms; with `limits` mostly in -1..1.
 
         Raises:
             ConfigError: The audio has several channels.
@@ -110,7 +115,11 @@ class MelSpectrogram(nn.Module):
             )
             # abs() has a gradient of 0 where the spectrum is 0; a root of squares would give NaN there.
             mel = self._basis @ (spectrum.abs() ** self._power)
-            return mel.clamp(min=FLOOR).log() / self._scale
+            mel = mel.clamp(min=FLOOR).log() / self._scale
+        if self._limits is None:
+            return mel
+        low, high = self._limits
+        return 2 * ((mel - low) / (high - low)) - 1
 
 
 def mel_basis(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float, scale: Scale) -> Tensor:

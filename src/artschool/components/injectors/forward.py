@@ -27,7 +27,7 @@ def _of_network(known: Known) -> Ranges:
 @injectors.register(roles=ComponentRole.NETWORK_CALL, values=_of_network)
 def forward(
     network: Network,
-    inputs: list[Tensor | float | None],
+    inputs: list[Tensor | float | bool | None],
     *,
     named_inputs: dict[str, Tensor] | None = None,
     method: MethodName | None = None,
@@ -39,7 +39,7 @@ def forward(
 
     Args:
         network: Network to call.
-        inputs: Positional arguments of the call, in order: keys, numbers, or null for None.
+        inputs: Positional arguments of the call, in order: keys, numbers, true, false, or null for None.
         named_inputs: Keyword arguments of the call whose values are keys, by parameter name.
         method: Method to call. null: the network itself.
         args: Keyword arguments of the call whose values are constants, by parameter name.
