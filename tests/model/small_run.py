@@ -103,7 +103,8 @@ class Gen(nn.Module):
 
     def forward(self, z: Tensor, label: Tensor, scale: float = 1.0) -> Tensor:
         hidden = self.drop(self.norm(z + self.label(label)))
-        return torch.tanh(self.out(hidden) * scale).view(-1, 1, SIZE, SIZE)
+        drawn: Tensor = self.out(hidden) * scale
+        return torch.tanh(drawn).view(-1, 1, SIZE, SIZE)
 
 
 @networks.register("small_judge")
@@ -116,7 +117,8 @@ class Judge(nn.Module):
         self.out = nn.Linear(1, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.out(x.mean((2, 3)))
+        logits: Tensor = self.out(x.mean((2, 3)))
+        return logits
 
 
 @networks.register("small_code")
@@ -129,7 +131,8 @@ class Code(nn.Module):
         self.out = nn.Linear(5, SIZE * SIZE)
 
     def decode(self, logits: Tensor, *, sharp: bool = False) -> Tensor:
-        return self.out(logits).view(-1, 1, SIZE, SIZE)
+        drawn: Tensor = self.out(logits)
+        return drawn.view(-1, 1, SIZE, SIZE)
 
 
 def load(folder: Path, *overrides: str) -> Run:

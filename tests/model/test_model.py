@@ -47,7 +47,14 @@ def by_hand(folder: Path, owner: str, z: Tensor, label: Tensor) -> Tensor:
     gen = small_run.Gen().eval()
     gen.load_state_dict(weights)
     with torch.no_grad():
-        return (gen(z, label) * 0.5) + 0.5
+        drawn: Tensor = gen(z, label)
+    return drawn * 0.5 + 0.5
+
+
+def decoded(model: Model, logits: Tensor) -> Tensor:
+    code = model["code"]
+    assert isinstance(code, small_run.Code)
+    return code.decode(logits)
 
 
 def test_training_writes_what_its_data_and_calls_are_like(folder: Path) -> None:
@@ -122,12 +129,12 @@ def test_data_is_applied_where_it_is_read(model: Model) -> None:
     assert torch.equal(model.apply(image, "logits"), expected)
     torch.testing.assert_close(model.apply(image[0], "logits"), expected[0])
     again = model.apply(image, "image_again")  # Only a step computes it.
-    assert torch.equal(again, model["code"].decode(expected))
+    assert torch.equal(again, decoded(model, expected))
 
 
 def test_a_key_in_between_can_be_given(model: Model) -> None:
     logits = torch.rand(2, 5)
-    assert torch.equal(model.apply({"logits": logits}, "image_again")["image_again"], model["code"].decode(logits))
+    assert torch.equal(model.apply({"logits": logits}, "image_again")["image_again"], decoded(model, logits))
     raw = torch.full((2, 1, 4, 4), 0.5)
     assert torch.equal(model.sample("drawn", count=2, raw=raw)["drawn"], raw * 0.5 + 0.5)
 

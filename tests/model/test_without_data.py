@@ -34,7 +34,7 @@ def test_a_mapping_is_a_file(tmp_path: Path, registries: None, monkeypatch: pyte
     text = small_run.TEXT.replace("PLUGIN", small_run.__file__).replace("path: data", f"path: {tmp_path}/data")
     mapping = read_text(text, "small.yml").plain() | {"seed": 3, "runs": tmp_path / "all runs"}
     run = artschool.load(mapping, ["train.iterations=2"]).train()
-    assert repr(run) == f"<small: 2 of 2 iterations on cpu: gen, judge, code; {tmp_path}/all runs/small>"
+    assert repr(run) == f"<run small: 2 of 2 iterations on cpu; gen, judge, code; {tmp_path}/all runs/small>"
     other = artschool.load(run.folder / "config.yml")  # The mapping is written as a file, with how it was loaded.
     assert other.is_finished and other.sections.seed == 3
     with pytest.raises(artschool.ConfigError, match=r"mapping:\d+:\d+: train.iterations: expected"):

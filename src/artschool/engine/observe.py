@@ -39,9 +39,7 @@ class Observer:
         self._passed: set[str] = set()
         self._is_started = False
 
-    def start(
-        self, folder: Path, networks: Mapping[str, nn.Module], averages: Mapping[str, Sequence[nn.Module]]
-    ) -> None:
+    def start(self, folder: Path, networks: Mapping[str, nn.Module], averages: Mapping[str, nn.Module]) -> None:
         """Take in what the run folder knows already, and wait for calls of the other networks.
 
         Args:

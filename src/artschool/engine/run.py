@@ -13,10 +13,6 @@ from artschool.show.notebook import NetworkRow, as_html
 class Run(RunState):
     """A run that can be trained."""
 
-    def __repr__(self) -> str:
-        done = f"{self.iteration:,} of {self.iterations:,} iterations"
-        return f"<{self.sections.name}: {done} on {self.device}: {', '.join(self.networks)}; {self.folder}>"
-
     def train(self) -> Self:
         """Train until the last iteration. Log, evaluate and save as configured.
 

@@ -100,8 +100,9 @@ class Streams:
         return {name: next(self._open[name]) for name in names}
 
     def _parts(self, loaded: Mapping[str, Mapping[str, Any]]) -> dict[str, Part]:
-        for name, batch in loaded.items() if self.see is not None else ():
-            self.see(name, batch)
+        if self.see is not None:
+            for name, batch in loaded.items():
+                self.see(name, batch)
         parts = {name: self.by_name[name].part(batch) for name, batch in loaded.items()}
         for name in parts:  # Only now: if one cannot be read, a checkpoint has the position before all of them.
             self.by_name[name].given += 1
