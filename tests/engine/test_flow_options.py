@@ -158,7 +158,7 @@ def test_a_moving_average_is_a_network_of_its_own(tmp_path: Path) -> None:
         (
             ["evaluate.held_out.metrics={}"],
             "evaluate.held_out: missing option 'metrics' or 'steps'",
-            "An evaluation computes metrics, or reports the losses of the steps that it lists.",
+            "An evaluation computes metrics, shows samples, or reports the losses of the steps that it lists.",
         ),
         (
             ["evaluate.held_out.injectors.up.once=true"],
