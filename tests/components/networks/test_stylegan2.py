@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 import artschool
 from artschool.components.builtins import load_builtins
@@ -87,7 +87,7 @@ def test_equalized_layers_and_activations_keep_the_scale_of_values() -> None:
 
 def test_the_noise_reaches_every_resolution_and_every_parameter_learns() -> None:
     network, z = noisy(generator(num_classes=3)), Z.clone().requires_grad_()
-    image: Tensor = network(z, torch.tensor([0, 2]))
+    image = network(z, torch.tensor([0, 2]))
     image.square().sum().backward()
     assert z.grad is not None and (z.grad.abs().sum(1) > 0).all()
     for name, parameter in network.named_parameters():
@@ -114,9 +114,9 @@ def test_a_label_changes_images_and_logits() -> None:
     one, two = (network(Z, torch.tensor([label] * 2)) for label in (0, 1))
     assert not torch.allclose(one, two)
     assert not torch.allclose(judge(one, torch.tensor([0, 0])), judge(one, torch.tensor([1, 1])))
-    for wrong in (lambda: network(Z), lambda: generator()(Z, torch.tensor([0, 1])), lambda: judge(one)):
+    for called, given in ((network, (Z,)), (generator(), (Z, torch.tensor([0, 1]))), (judge, (one,))):
         with pytest.raises(ConfigError, match="`num_classes` and the input `label` belong together"):
-            wrong()
+            called(*given)
 
 
 def test_the_critic_sees_whether_all_images_are_equal() -> None:

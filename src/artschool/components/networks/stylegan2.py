@@ -106,7 +106,8 @@ class Stylegan2(nn.Module):
 
     def draw(self, styles: Tensor) -> Tensor:
         """Styles (B, D) to images (B, channels, size, size). The input and output of the loss `path_length`."""
-        x, image = self.constant.expand(styles.shape[0], -1, -1, -1), None
+        x = self.constant.expand(styles.shape[0], -1, -1, -1)
+        image: Tensor | None = None
         for block in self.blocks:
             x, image = block(x, image, styles)
         assert image is not None
