@@ -26,7 +26,7 @@ def test_kinds_are_listed_with_their_components(capsys: pytest.CaptureFixture[st
     kinds += ["callbacks", "loggers"]
     assert [line.split()[0] for line in lines] == kinds
     assert lines[4] == "metrics     " + ", ".join(REGISTRIES["metrics"].names())
-    assert lines[-1] == "loggers     wandb"
+    assert lines[-1] == "loggers     aim, apprise, mlflow, trackio, wandb"
 
 
 def test_the_components_of_a_kind_are_listed_with_what_they_do(capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,7 +134,7 @@ def test_what_the_check_accepts_is_never_refused(part: int) -> None:
         (("evaluate", "photos", "metrics", "psnr", "out"), "x", ("evaluate", "photos", "metrics", "psnr"),
          "Additional properties are not allowed ('out' was unexpected)"),
         (("log", "loggers"), {"x": {"type": "wnadb"}}, ("log", "loggers", "x", "type"),
-         "'wnadb' is not one of ['wandb']"),
+         "'wnadb' is not one of ['aim', 'apprise', 'mlflow', 'trackio', 'wandb']"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_found_at_its_place(path: Path_, value: Any, where: Path_, message: str) -> None:

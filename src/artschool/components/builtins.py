@@ -64,6 +64,10 @@ def load_builtins() -> None:
     import artschool.components.injectors.scheduled_scalar
     import artschool.components.injectors.select
     import artschool.components.injectors.squeeze
+    import artschool.components.loggers.aim
+    import artschool.components.loggers.apprise
+    import artschool.components.loggers.mlflow
+    import artschool.components.loggers.trackio
     import artschool.components.loggers.wandb
     import artschool.components.losses.adjusted_pixel
     import artschool.components.losses.byol

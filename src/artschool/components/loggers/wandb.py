@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
+from artschool.components.loggers.tracker import images_of, read_id, write_id
 from artschool.errors import ResourceError
 from artschool.registry import loggers
-from artschool.storage.durable import make_folder, write_file
 
 FILE = "wandb.id"
 """The file of a run folder with the id of its run at Weights & Biases."""
@@ -75,11 +74,9 @@ class WandbLogger:
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Send images, (B, 1 or 3, H, W) or (B, H, W) in 0..1; ignore other tensors."""
-        images = values.unsqueeze(1) if values.dim() == 3 else values
-        if images.dim() != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
-            return
-        pixels = images.detach().float().cpu().nan_to_num().clamp(0, 1).permute(0, 2, 3, 1).numpy()
-        self._run.log({f"pictures/{key}": [self._wandb.Image(image) for image in pixels]}, step=iteration - 1)
+        images = images_of(values)
+        if images:
+            self._run.log({f"pictures/{key}": [self._wandb.Image(image) for image in images]}, step=iteration - 1)
 
     def audio(self, key: str, iteration: int, waves: Sequence[Tensor], rate: int) -> None:
         """Send sound, (C, T) for each sample."""
@@ -103,10 +100,9 @@ class WandbLogger:
 def _id_of(folder: Path) -> str:
     """The id in a run folder, or a new one."""
     file = folder / FILE
-    known = file.read_text(encoding="ascii", errors="replace").strip() if file.is_file() else ""
-    if re.fullmatch(r"[0-9a-f]{16}", known):
+    known = read_id(file)
+    if known:
         return known
     new = secrets.token_hex(8)
-    make_folder(folder)
-    write_file(file, f"{new}\n".encode())
+    write_id(file, new)
     return new
