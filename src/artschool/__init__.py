@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from artschool.release import VERSION
+
 if TYPE_CHECKING:
     from artschool.public import (
         ArtschoolError,
@@ -51,7 +53,7 @@ if TYPE_CHECKING:
         schedules,
     )
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 __all__ = [
     "ArtschoolError",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from artschool.engine.run_state import RunState
 from artschool.engine.together import require_same
 from artschool.engine.unsaved import hashes
 from artschool.errors import CheckpointError, ConfigError, DataError
+from artschool.release import VERSION
 
 
 def require_same_file(config: Config) -> None:
@@ -35,7 +35,7 @@ def require_same_file(config: Config) -> None:
         {
             "file": config.tree.masked(),
             "numbers and switches of the file": hashlib.sha256(numbers.encode()).hexdigest()[:16],
-            "code": {"artschool": version("artschool"), "torch": torch.__version__, **settings_of(config)["plugins"]},
+            "code": {"artschool": VERSION, "torch": torch.__version__, **settings_of(config)["plugins"]},
         },
         lambda problem: ConfigError(f"{problem}\n    Fix: use the same file, code and environment on all machines"),
     )

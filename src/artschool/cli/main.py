@@ -13,13 +13,14 @@ from typing import Any
 import click
 
 from artschool.cli.streams import harmless
+from artschool.release import VERSION
 from artschool.wording.hidden import hidden_in_output
 
 FILE = click.Path(path_type=Path)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="artschool")
+@click.version_option(VERSION, prog_name="artschool")
 def cli() -> None:
     """Train any set of PyTorch networks that learn together, from one YAML file.
 

@@ -16,6 +16,7 @@ import torch
 
 from artschool.diagnose.finding import Finding
 from artschool.engine.room import free_bytes, in_bytes
+from artschool.release import VERSION
 
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARED_MEMORY = 1_000_000_000
@@ -32,11 +33,16 @@ def versions() -> Iterator[Finding]:
     """Python, torch and artschool, and the packages that artschool uses. Those of extras may be missing."""
     yield Finding(
         "versions",
-        f"artschool {version('artschool')}, torch {torch.__version__}, Python {platform.python_version()} on "
+        f"artschool {VERSION}, torch {torch.__version__}, Python {platform.python_version()} on "
         f"{platform.system()} {platform.machine()}",
     )
     extras: dict[str, str] = {}
-    for line in distribution("artschool").requires or ():
+    try:
+        required = distribution("artschool").requires or []
+    except PackageNotFoundError:
+        yield Finding("versions", "artschool is not installed and runs from its source; its packages were not compared")
+        required = []
+    for line in required:
         needed = _NEEDED.match(line)
         assert needed is not None
         name, least, extra = needed["name"], needed["least"] or "0", needed["extra"]

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +34,7 @@ from artschool.export.program import (
 )
 from artschool.export.source import CannotStandAloneError, standalone_source
 from artschool.export.subject import Subject
+from artschool.release import VERSION
 from artschool.storage.durable import make_folder, move_folder, temporary_path, write_file
 
 Report = Callable[[str], None]
@@ -169,7 +169,7 @@ def _facts(draft: _Draft, file: str, weights: str, more: Mapping[str, Any]) -> d
     """What the folder says of itself."""
     subject = draft.subject
     return {
-        "artschool": version("artschool"),
+        "artschool": VERSION,
         "network": subject.name,
         "type": subject.type,
         "method": subject.call.method,

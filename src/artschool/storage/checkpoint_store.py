@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from artschool.errors import CheckpointError, ResourceError
+from artschool.release import VERSION
 from artschool.storage import checkpoint_files, durable
 from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
 from artschool.storage.shards import Place, header
@@ -409,7 +409,7 @@ def _write(path: Path, content: Content) -> FileRecord:
 def versions() -> dict[str, str]:
     """What the bits of a run depend on, with the version that is installed."""
     return {
-        "artschool": version("artschool"),
+        "artschool": VERSION,
         "torch": str(torch.__version__),
         "python": platform.python_version(),
     }
