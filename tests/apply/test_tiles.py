@@ -64,7 +64,8 @@ def test_a_seam_is_no_larger_than_other_differences() -> None:
 
     def steps(values: Tensor) -> Tensor:
         """The largest change of the error from one column to the next, away from the border."""
-        return (values - whole)[..., 16:-16, 16:-16].diff(dim=-1).abs().amax((0, 1, 2))
+        largest: Tensor = (values - whole)[..., 16:-16, 16:-16].diff(dim=-1).abs().amax((0, 1, 2))
+        return largest
 
     assert float(steps(hard).max()) > 10 * float(steps(tiled).max())
     assert float(steps(tiled).max()) < float(whole.diff(dim=-1).abs().max())
