@@ -102,7 +102,7 @@ def test_a_resumed_sweep_draws_what_an_uninterrupted_one_draws(swept: Swept, tmp
 
 @pytest.mark.soak
 def test_bad_trials_are_pruned(swept: Swept) -> None:
-    """Soak: each database takes a while. Those after the first five end at their first evaluation if it is below the median."""
+    """Soak: each database takes a while. After five trials, one ends at an evaluation below the median."""
 
     def falling(overrides: dict[str, str], before: int) -> tuple[list[float], int]:
         start = -float(overrides["folder"][-4:])
