@@ -67,7 +67,9 @@ def test_the_best_trial_is_found_and_its_value_is_its_best_evaluation(swept: Swe
     assert trainings.started[0]["name"] == "toy-0000"
 
 
+@pytest.mark.soak
 def test_jobs_train_at_the_same_time_and_share_the_cores(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soak: each database takes a while."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
@@ -77,7 +79,9 @@ def test_jobs_train_at_the_same_time_and_share_the_cores(swept: Swept, monkeypat
     assert devices == {"3", "5"} and trainings.environments[0]["OMP_NUM_THREADS"] == "4"
 
 
+@pytest.mark.soak
 def test_a_finished_sweep_trains_nothing_and_more_trials_continue_it(swept: Swept) -> None:
+    """Soak: each database takes a while."""
     first, _ = swept.run(quality, trials=3)
     again, none = swept.run(quality, trials=3)
     assert again == first and none.started == []
@@ -86,15 +90,19 @@ def test_a_finished_sweep_trains_nothing_and_more_trials_continue_it(swept: Swep
     assert len(more.rows) == 5
 
 
+@pytest.mark.soak
 def test_a_resumed_sweep_draws_what_an_uninterrupted_one_draws(swept: Swept, tmp_path: Path) -> None:
+    """Soak: each database takes a while."""
     for trials in (1, 2):
         parts, _ = swept.run(quality, trials=trials)
     whole, _ = swept.run(quality, folder=tmp_path / "whole", trials=2)
     assert [row.parameters for row in parts.rows] == [row.parameters for row in whole.rows]
+    assert len({row.parameters[LR] for row in whole.rows}) == 2
 
 
+@pytest.mark.soak
 def test_bad_trials_are_pruned(swept: Swept) -> None:
-    """Those after the first five end at their first evaluation if it is below the median."""
+    """Soak: each database takes a while. After five trials, one ends at an evaluation below the median."""
 
     def falling(overrides: dict[str, str], before: int) -> tuple[list[float], int]:
         start = -float(overrides["folder"][-4:])
@@ -121,7 +129,9 @@ def test_a_diverged_trial_is_failed_and_the_sweep_goes_on(swept: Swept) -> None:
     assert "trial 0: failed: exit code 4: the last line" in swept.lines
 
 
+@pytest.mark.soak
 def test_a_metric_that_is_never_a_number_fails_the_trial(swept: Swept) -> None:
+    """Soak: each database takes a while."""
     result, _ = swept.run(lambda overrides, before: ([math.nan, math.nan], 0), trials=1)
     assert result.best is None and result.rows[0].reason == "held_out/psnr was never a number"
 
@@ -175,7 +185,9 @@ def test_a_signal_ends_the_trainings_and_the_same_command_goes_on_with_their_val
     assert any(line.startswith("trial 1: goes on: ") for line in swept.lines)
 
 
+@pytest.mark.soak
 def test_a_trial_of_a_living_process_is_left_to_it(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soak: each database takes a while."""
     swept.run(quality, trials=1)
     import optuna
 
@@ -211,7 +223,9 @@ def test_everything_is_checked_before_the_first_trial(swept: Swept) -> None:
     assert not swept.settings.folder.exists()
 
 
+@pytest.mark.soak
 def test_another_sweep_of_the_name_is_refused(swept: Swept) -> None:
+    """Soak: each database takes a while."""
     swept.run(quality, trials=1)
     with pytest.raises(ConfigError, match=r"already is a sweep with other settings: seeds 1, now 2.*--name"):
         swept.run(quality, seeds=2)
@@ -223,7 +237,9 @@ def test_a_storage_that_cannot_be_opened_is_an_error_without_the_password(swept:
     assert "secretword" not in str(error.value)
 
 
+@pytest.mark.soak
 def test_a_metric_of_the_end_alone_prunes_nothing_and_says_so(swept: Swept) -> None:
+    """Soak: each database takes a while."""
     swept.run(quality, trials=1, overrides=("evaluate.held_out.every=null",))
     assert swept.lines[0].startswith("note: no trial is pruned, since held_out/psnr is measured only at the end")
 

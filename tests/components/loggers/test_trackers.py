@@ -42,7 +42,9 @@ def test_a_resumed_run_is_the_same_at_mlflow(tmp_path: Path, monkeypatch: pytest
     assert images == {"pictures~sr~0", "pictures~sr~1"}
 
 
+@pytest.mark.soak
 def test_a_run_that_is_stopped_has_failed_at_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Soak: MLflow takes a while to start."""
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     uri = (tmp_path / "store").as_uri()
