@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from artschool import __version__
 from artschool.engine.adapters import has_adapters, merge_adapters
 from artschool.engine.data_examples import NetworkInput
 from artschool.errors import ConfigError, ResourceError
@@ -169,7 +169,7 @@ def _facts(draft: _Draft, file: str, weights: str, more: Mapping[str, Any]) -> d
     """What the folder says of itself."""
     subject = draft.subject
     return {
-        "artschool": __version__,
+        "artschool": version("artschool"),
         "network": subject.name,
         "type": subject.type,
         "method": subject.call.method,
