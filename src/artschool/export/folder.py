@@ -160,7 +160,7 @@ def _finish(draft: _Draft, file: str, weights: str, more: Mapping[str, Any]) -> 
     is_onnx = file.endswith(".onnx")
     _describe(draft, "config.json", _facts(draft, file, weights, more))
     program = with_onnxruntime if is_onnx else with_torch
-    draft.write("inference.py", Path(program.__file__).read_text(encoding="utf-8"))
+    draft.write("inference.py", Path(str(program.__file__)).read_text(encoding="utf-8"))
     _write_example(draft, is_onnx=is_onnx)
     return run_alone(draft.folder, ("onnxruntime", "numpy") if is_onnx else ("torch",))
 
@@ -201,7 +201,8 @@ def _write_example(draft: _Draft, *, is_onnx: bool) -> None:
     names = [f"inputs.{each.name}" for each in draft.called.inputs]
     values = {**dict(zip(names, draft.inputs, strict=True)), **draft.outputs}
     if is_onnx:
-        np.savez(draft.folder / "example.npz", **{name: value.numpy() for name, value in values.items()})
+        arrays: dict[str, Any] = {name: value.numpy() for name, value in values.items()}
+        np.savez(draft.folder / "example.npz", **arrays)
     else:
         draft.write("example.safetensors", save({name: value.contiguous().clone() for name, value in values.items()}))
 
