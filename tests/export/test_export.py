@@ -23,6 +23,7 @@ from artschool.config.source import read_file
 from artschool.engine.data_examples import Example, NetworkCall, NetworkInput
 from artschool.errors import ConfigError, ResourceError
 from artschool.export.called import CalledNetwork
+from artschool.export.card import newest_images
 from artschool.export.inference.with_torch import difference, named
 from artschool.export.program import CannotExportError, dynamic_sizes, larger_inputs, program_of, write_onnx
 from artschool.export.source import CannotStandAloneError, standalone_source
@@ -115,6 +116,14 @@ def test_a_folder_runs_without_artschool_and_is_read_back(run: Path, tmp_path: P
     read = artschool.load(run.parent / "digits.yml", [weights], run_dir=tmp_path / "run").networks["net"]
     exported = artschool.open(run, device="cpu")["net"].state_dict()
     assert all(torch.equal(value, exported[name]) for name, value in read.state_dict().items())
+
+
+def test_a_card_has_the_newest_images_of_training_and_of_evaluations_at_its_iteration(tmp_path: Path) -> None:
+    for name in ("sr/00000010", "sr/00000020", "held/sr/00000010", "held/sr/00000030", "later/00000030"):
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"pictures/{name}.png").write_bytes(b"")
+    names = [image.name for image in newest_images(tmp_path, 20)]
+    assert sorted(names) == ["held-sr-00000010.png", "sr-00000020.png"]
 
 
 def test_what_cannot_be_exported_is_named(run: Path, tmp_path: Path) -> None:

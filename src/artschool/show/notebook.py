@@ -75,7 +75,9 @@ def _images(folder: Path) -> Iterable[str]:
     """The newest image of some groups."""
     newest = [(group, max(files.items())) for group, files in media(folder).items()]
     images = [
-        (group, at, folder / path) for group, (at, path) in newest if TYPES[Path(path).suffix.lower()].startswith("image")
+        (group, at, folder / path)
+        for group, (at, path) in newest
+        if TYPES[Path(path).suffix.lower()].startswith("image")
     ]
     for group, at, file in images[-MOST_IMAGES:]:
         try:
