@@ -285,3 +285,63 @@ def test_soft_labels_are_softmaxed(tmp_path: Path) -> None:
     own = partial(artschool.losses.get("cross_entropy").target, kind="soft_logits", class_dim=1)
     expected = torch.nn.functional.cross_entropy(logits, labels.softmax(dim=1))
     assert torch.allclose(own(logits, labels), expected)
+
+
+APPLIED = """\
+name: enlarge
+suffix: _big
+model: extensibletrainer
+scale: 2
+datasets:
+  test_1: {name: photos, mode: imagefolder, paths: [images], target_size: 32, batch_size: 1}
+networks:
+  gen: {type: generator, which_model_G: RRDBNet, in_nc: 3, out_nc: 3, nf: 8, nb: 1, scale: 2}
+path: {pretrain_model_gen: gen.pth}
+steps:
+  up:
+    training: gen
+    generator: gen
+    injectors:
+      up: {type: generator, generator: gen, in: lq, out: sr}
+eval: {output_state: sr}
+"""
+
+
+def test_a_file_that_applies_networks_needs_no_optimizer(tmp_path: Path) -> None:
+    config = checked(tmp_path, APPLIED)
+    plain = native(config)
+    assert plain["data"]["train"]["path"] == "images"
+    assert plain["networks"]["gen"]["weights"] == "gen.pth"
+    injectors = {"up": {"type": "forward", "network": "gen", "in": "lq", "out": "sr"}}
+    assert plain["steps"] == {"up": {"trains": "gen", "optimizer": "none", "injectors": injectors}}
+    assert "its networks are applied to data, and nothing is trained" in said(config)
+
+
+def test_so_does_one_for_a_video(tmp_path: Path) -> None:
+    old = "datasets:\n  test_1: {name: photos, mode: imagefolder, paths: [images], target_size: 32, batch_size: 1}\n"
+    video = "dataset: {name: film, video_file: film.mp4, frame_rate: 24, start_at_seconds: 0, batch_size: 1}\n"
+    plain = native(checked(tmp_path, APPLIED.replace(old, video + "recurrent_mode: false\nminivid_crf: 12\n")))
+    assert plain["data"]["train"]["path"] == "film.mp4"
+    assert plain["steps"]["up"]["optimizer"] == "none"
+
+
+@pytest.mark.usefixtures("registries")
+def test_lars_needs_no_norms(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(OWN)
+    lars = (
+        "    optimizer_params: {lr: 1e-4}",
+        "    optimizer: lars\n    optimizer_params: {lr: 0.1, momentum: 0.9, lars_coefficient: 0.01, weight_decay: 0}",
+    )
+    (tmp_path / "images").mkdir()
+    Image.new("RGB", (40, 40)).save(tmp_path / "images" / "1.png")
+    changes = [
+        lars,
+        ("start_step: -1", "plugins: [own.py]"),
+        ("niter: 40", "niter: 1"),
+        ("batch_size: 2", "batch_size: 1"),
+    ]
+    (tmp_path / "old.yml").write_text(small(*changes))
+    options = ["train.device=cpu", f"data.train.path={tmp_path / 'images'}"]
+    run = artschool.load(tmp_path / "old.yml", options, run_dir=tmp_path / "run").train()
+    update: Any = run.steps[0].update
+    assert [group["momentum"] for group in update.optimizer.param_groups] == [0.9]

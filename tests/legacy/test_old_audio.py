@@ -66,14 +66,15 @@ ROWS = {
         "stats": "stats.pth",
     },
 }
+CROPS = "the reference did not crop the batch then, or in later versions cropped all samples at one place"
 TOLD = {
     "{type: random_audio_crop, in: w, out: v, crop_size: 9, lengths_key: l}": (
         {"type": "random_audio_crop", "audio": "w", "out": ["v", "_"], "crop_size": 9, "lengths": "l"},
-        ["1:56: here.lengths_key: a sample shorter than the crop keeps its padding; the reference did not crop it"],
+        ["1:56: here.lengths_key: a sample shorter than the crop keeps its padding; " + CROPS],
     ),
     "{type: random_audio_crop, in: w, out: v, min_crop_size: 5, max_crop_size: 9, crop_start_key: s, lengths_key: l}": (
         {"type": "random_audio_crop", "audio": "w", "out": ["v", "s"], "crop_size": [5, 9], "lengths": "l"},
-        ["1:97: here.lengths_key: a sample shorter than the crop keeps its padding; the reference did not crop it"],
+        ["1:97: here.lengths_key: a sample shorter than the crop keeps its padding; " + CROPS],
     ),
     "{type: mel_mask, in: m, out: n, frequency_mask_size_high: 9, frequency_mask_count: 2, time_mask_size_high: 7, "
     "time_mask_count: 4}": (

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from artschool.components.builtins import load_builtins
 from artschool.legacy.convert import convert
 from artschool.legacy.evaluators import ADVICE
 from artschool.legacy.rules import Notes
-from artschool.read.read import check_file
+from artschool.read.read import check_file, convert_file
 from artschool.registry import injectors, metrics
+from tests.legacy.cases import checked, native, small
 from tests.legacy.old_text import node, told
 
 load_builtins()
@@ -121,3 +123,64 @@ def test_advice_names_components_that_exist(kind: str) -> None:
     assert any(ADVICE[kind] in warning.hint for warning in notes.warnings)
     for name in re.findall(r"`(\w+)`", ADVICE[kind]):
         assert name in {*injectors.names(), *metrics.names()}
+
+
+DATA = "{mode: imagefolder, paths: held_out, target_size: 32, scale: 2}"
+
+
+@pytest.mark.parametrize(("kind", "fake"), [("sr_fid", "mixed"), ("fid_for_structural_nets", "fake")])
+def test_distances_of_enlarged_images_are_converted(kind: str, fake: str, tmp_path: Path) -> None:
+    evaluator = f"eval: {{evaluators: {{e: {{type: {kind}, for: gen, batch_size: 4, scale: 2, dataset: {DATA}}}}}}}\n"
+    config = checked(tmp_path, small(("niter: 40", "niter: 40, val_freq: 5"), more=evaluator))
+    plain = native(config)
+    assert plain["data"]["e"]["batch_size"] == 4
+    entry = plain["evaluate"]["e"]
+    assert entry["every"] == 5
+    assert entry["injectors"]["call"] == {"type": "forward", "network": "gen", "in": "lq", "out": "fake"}
+    assert entry["metrics"] == {"fid": {"type": "fid", "network": "e_features", "fake": fake, "real": "hq"}}
+
+
+def test_only_the_fine_parts_of_the_network_count_in_sr_fid(tmp_path: Path) -> None:
+    evaluator = f"eval: {{evaluators: {{e: {{type: sr_fid, for: gen, batch_size: 4, scale: 2, dataset: {DATA}}}}}}}\n"
+    entries = native(checked(tmp_path, small(more=evaluator)))["evaluate"]["e"]["injectors"]
+    state: dict[str, Any] = {"lq": torch.rand(1, 3, 4, 4), "fake": torch.rand(1, 3, 8, 8)}
+    for name in ("shrink", "coarse", "fine", "enlarge", "sum"):
+        entry = entries[name]
+        given = [state[key] for key in entry["in"]] if isinstance(entry["in"], list) else [state[entry["in"]]]
+        own = {key: value for key, value in entry.items() if key not in ("type", "in", "out")}
+        result = injectors.get(entry["type"]).target(*([given] if name == "sum" else given), **own)
+        outs = entry["out"] if isinstance(entry["out"], list) else [entry["out"]]
+        state |= dict(zip(outs, result if isinstance(result, tuple) else [result], strict=True))
+    interpolate = torch.nn.functional.interpolate
+    coarse = interpolate(interpolate(state["fake"], scale_factor=0.5, mode="area"), scale_factor=2, mode="nearest")
+    expected = interpolate(state["lq"], scale_factor=2, mode="nearest") + state["fake"] - coarse
+    assert torch.allclose(state["mixed"], expected)
+
+
+@pytest.mark.usefixtures("registries")
+def test_word_errors_and_metrics_of_plugins_are_converted(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from torch import Tensor\nfrom artschool import metrics\n"
+        "@metrics.register\ndef sharpness(x: Tensor, *, power: float = 1.0) -> Tensor:\n    return x.var() ** power\n"
+    )
+    evaluators = (
+        "eval: {evaluators: {words: {type: wer, for: gen, clip_key: wav, clip_lengths_key: l, text_seq_key: t, "
+        f"text_seq_lengths_key: m}}, sharp: {{type: sharpness, for: gen, x: hq, power: 2, dataset: {DATA}}}}}}}\n"
+    )
+    val = ("  train: {mode", "  val: {mode: recordings, path: p}\n  train: {mode")
+    tree, notes = convert_text(tmp_path, small(val, ("start_step: -1", "plugins: [own.py]"), more=evaluators))
+    assert tree["evaluate"]["sharp"] == {
+        "data": "sharp",
+        "metrics": {"sharp": {"type": "sharpness", "x": "hq", "power": 2}},
+    }
+    words = tree["evaluate"]["words"]
+    assert words["metrics"] == {"wer": {"type": "wer", "fake": "heard", "real": "real_text"}}
+    assert words["injectors"]["logits"]["method"] == "inference_logits"
+    assert not notes.faults
+
+
+def convert_text(folder: Path, text: str) -> tuple[dict[str, Any], Notes]:
+    (folder / "old.yml").write_text(text)
+    tree, notes = convert_file(folder / "old.yml")
+    plain: dict[str, Any] = tree.plain()
+    return plain, notes

@@ -163,8 +163,8 @@ def test_speech_says_what_it_must() -> None:
 def test_photos_say_what_they_must() -> None:
     faults, warnings = outcome("photos.yml")
     assert faults == [
-        "11:5: steps.critic: misplaced option 'lr', 'beta1': the reference ignored it here and trained nothing "
-        "in this step",
+        "11:5: steps.critic: misplaced option 'lr', 'beta1': the reference's last versions ignore it here and "
+        "train nothing in this step",
         "14:15: steps.critic.injectors.patch: unknown injector 'image_patsch': neither the reference nor a plugin of "
         "the file has it",
     ]

@@ -166,7 +166,7 @@ WARNED = {
     ),
     "{type: step_interleave, subtype: grey, in: a, out: b}": (
         {"type": "for_each", **IN_OUT, "injector": {"type": "grey"}},
-        "1:2: here.type: becomes for_each; the reference's recursed without end",
+        "1:2: here.type: becomes for_each; the reference's could not be built",
     ),
     "{type: stylegan2_noise, in: a, out: b, mix_probability: 0.5, latent_dim: 8}": (
         {"type": "style_mixing_noise", **IN_OUT, "mix_probability": 0.5, "latent_dim": 8},

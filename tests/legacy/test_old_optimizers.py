@@ -177,8 +177,8 @@ def test_options_in_the_step_itself_are_a_fault_of_their_line_and_a_draft() -> N
     converted, notes = convert("training: a\nlr: 1\nweight_decay: 0\ninjectors: {}")
     assert converted == {"type": "adamw", "lr": 1, "weight_decay": 0, "no_decay": NO_DECAY}
     assert told(notes.faults) == [
-        "2:1: steps.s: misplaced option 'lr', 'weight_decay': the reference ignored it here and trained nothing "
-        "in this step"
+        "2:1: steps.s: misplaced option 'lr', 'weight_decay': the reference's last versions ignore it here and "
+        "train nothing in this step"
     ]
     assert notes.faults[0].hint == "Fix: move it into `optimizer_params:`."
 
@@ -187,7 +187,7 @@ def test_a_step_without_options_is_a_fault_unless_it_wants_none() -> None:
     converted, notes = convert("{training: a}")
     assert converted is None
     assert told(notes.faults) == [
-        "1:1: steps.s: has no 'optimizer_params', so the reference trained nothing in this step"
+        "1:1: steps.s: has no 'optimizer_params', so the reference's last versions train nothing in this step"
     ]
     converted, notes = convert("{training: a, optimizer: none}")
     assert converted == "none"

@@ -226,8 +226,6 @@ def _of_schema_1(state: Mapping[str, Any]) -> dict[str, Any]:
 def _problem(error: ErrorDetails, version: str) -> str:
     """What is wrong with a part, and what to do."""
     part = ".".join(map(str, error["loc"]))
-    if error["type"] == "missing" and part.startswith("state.optimizers."):
-        return f"has weights without the state of optimizers, because of `checkpoint.state: last`. {ANOTHER}"
     if error["type"] == "missing":
         return f"missing part {part!r}. {ANOTHER}"
     if error["type"] == "extra_forbidden":
@@ -241,6 +239,9 @@ def _compare(location: str, saved: Mapping[str, Inventory], found: Mapping[str, 
     for stem in sorted(saved.keys() | found.keys()):
         file = f"{stem}.safetensors"
         if (stem in saved) != (stem in found):
+            if stem == "state.optimizers" and stem in saved:
+                cause = "has weights without the state of optimizers, because of `checkpoint.state: last`"
+                raise CheckpointError(f"{location}: {cause}. {ANOTHER}")
             raise CheckpointError(f"{location}: {'missing' if stem in saved else 'unknown'} part {file!r}. {ANOTHER}")
         for name in sorted(saved[stem].keys() | found[stem].keys()):
             expected, got = (part[stem].get(name, "no tensor") for part in (saved, found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from artschool import ranks
 from artschool.errors import ArtschoolError, ConfigError
-from artschool.registry.entries import GroupEntry
+from artschool.registry.entries import GroupEntry, ParameterKind
 from artschool.registry.plugin_line import plugin_line
 from artschool.registry.schedule import Schedule, value_at
 
@@ -84,7 +84,8 @@ def parameter_groups(
                 new["twin"] = True
             sorted_groups.setdefault((index, exempt, is_sharded), new)["params"].append(parameter)
     for index, group in enumerate(groups):
-        if index not in matched:
+        is_of_kinds = group.match == "*" and group.marked is None and len(group.kinds) < len(get_args(ParameterKind))
+        if index not in matched and not is_of_kinds:  # A network may lack norms, whose options it then does not need.
             pattern = repr(group.match) if group.marked is None else f"{group.match!r} marked {group.marked!r}"
             raise ConfigError(f"{path}.param_groups.{index}: {pattern} matches no parameter of {', '.join(networks)}")
     if not seen and not any(True for network in networks.values() for _ in network.parameters()):

@@ -160,7 +160,10 @@ INJECTORS: dict[str, ConversionRule] = {
     "random_audio_crop": injector_rule(
         "random_audio_crop",
         {"crop_size": "crop_size", "lengths_key": "lengths", "in": "audio"},
-        changed={"lengths_key": "a sample shorter than the crop keeps its padding; the reference did not crop it"},
+        changed={
+            "lengths_key": "a sample shorter than the crop keeps its padding; the reference did not crop the "
+            "batch then, or in later versions cropped all samples at one place"
+        },
         harmless={"min_buffer": (0, None)},
         silent=("min_crop_size", "max_crop_size", "crop_start_key"),
         finish=_in_one_list,

@@ -9,6 +9,7 @@ from artschool.components.builtins import load_builtins
 from artschool.config.compose import REFERENCE
 from artschool.config.source import Node
 from artschool.legacy import sections
+from artschool.legacy.applied import as_training, is_applied
 from artschool.legacy.datasets import convert_datasets
 from artschool.legacy.evaluation import convert_evaluation
 from artschool.legacy.names import fold_names
@@ -67,6 +68,8 @@ def convert(tree: Node) -> tuple[Node, Notes]:
         return tree, notes
     load_builtins()
     tree = fold_names(_cleaned(tree, "", notes), notes)
+    if is_only_applied := is_applied(tree):
+        tree = as_training(tree, notes)
     _warn_of_misspelt_options(tree, "", notes)
     _warn_of_changed_values(tree, notes)
     fields: Fields = {}
@@ -86,6 +89,8 @@ def convert(tree: Node) -> tuple[Node, Notes]:
         section = tree.get(name)
         if section is not None:
             _put(fields, getattr(sections, name.upper()), _known(section, name), name, notes)
+    if is_only_applied:
+        mapping(fields.setdefault("train", Node({}, tree.place)))["iterations"] = Node(1, tree.place)
     if tree.get("logger") is not None:
         sections.put_retention(fields, tree)
     _finish_ema(fields, tree, steps, notes)

@@ -157,7 +157,7 @@ INJECTORS: dict[str, ConversionRule] = {
         finish=_differences,
     ),
     "step_interleave": injector_rule(
-        "for_each", {"aslist": "as_list"}, changed={"type": "becomes for_each; the reference's recursed without end"}
+        "for_each", {"aslist": "as_list"}, changed={"type": "becomes for_each; the reference's could not be built"}
     ),
     "stylegan2_noise": injector_rule(
         "style_mixing_noise",

@@ -171,10 +171,12 @@ def _misplaced(step: Node, path: str, notes: Notes) -> Node | None:
     found = {name: node for name, node in mapping(step).items() if name in NAMES}
     if not found:
         hint = "Fix: write `optimizer_params: {lr: ...}`, or `optimizer: none` if the step has none."
-        notes.refuse(step, path, "has no 'optimizer_params', so the reference trained nothing in this step", hint)
+        notes.refuse(
+            step, path, "has no 'optimizer_params', so the reference's last versions train nothing in this step", hint
+        )
         return None
     names = ", ".join(repr(name) for name in found)
-    message = f"misplaced option {names}: the reference ignored it here and trained nothing in this step"
+    message = f"misplaced option {names}: the reference's last versions ignore it here and train nothing in this step"
     first = next(iter(found.values()))
     notes.refuse(first, path, message, "Fix: move it into `optimizer_params:`.")
     return Node(found, first.place, first.key_place)

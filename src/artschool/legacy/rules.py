@@ -109,7 +109,7 @@ class ConversionRule:
     finish: Callable[[Fields, Node, str, Notes], None] | None = None
 
 
-UNREAD = "the reference never read it"
+UNREAD = "unread"
 """The kind of all warnings about options that the reference never read."""
 
 

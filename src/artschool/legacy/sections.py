@@ -49,6 +49,9 @@ TRAINER_DROPPED = dict.fromkeys(
     "gradients are summed once per step, whether or not all parameters are used",
 )
 TRAINER_CHANGED = {"automatically_recover_nan_by_reverting_n_saves": "takes effect; the reference never used it"}
+EXPERIMENTS = (
+    "the reference's did nothing; `callbacks: {size: {type: update_size}}` in a step logs the size of its updates"
+)
 STARTS = "the first iteration is the next one, as in the reference; a resumed run continues from its checkpoint"
 TOP = ConversionRule(
     options={
@@ -86,8 +89,7 @@ TOP = ConversionRule(
         "backward pass; the weights are the same",
         "grad_scaler_enabled": "fp16 always scales losses",
         "use_8bit": "the state is kept in full precision; write `optimizer: adamw_8bit` in a step for 8 bits",
-        "experiments": "the reference's did nothing; `callbacks: {size: {type: update_size}}` in a step logs the size "
-        "of its updates",
+        "experiments": EXPERIMENTS,
         "wandb_run_name": "the run at Weights & Biases has the name of the run folder; choose it with `name`, and log "
         "there with `log: {loggers: {wandb: {type: wandb, project: mine}}}`",
         "wandb_progress_use_raw_steps": "numbers at Weights & Biases always stand at their iteration; log there with "
@@ -167,10 +169,11 @@ TRAIN = ConversionRule(
     silent=(*ALL_OPTIONS, *FREQUENCIES, "ema_enabled", "batch_size_optimizer"),
 )
 PATH = ConversionRule(
+    options={"alt_path": "runs"},
+    changed={"alt_path": "run folders are created there; the reference copied its checkpoints and logs to it"},
     harmless={"optimizer_reset": (False,), "alt_path": (None,)},
     advice={
         "optimizer_reset": "Fix: start a new run whose networks load `weights:` from the old run's checkpoint.",
-        "alt_path": "A run resumes from its own folder; choose it with `--run-dir` or `runs:`.",
     },
     dropped={"resume_state": "pass it to the command: `artschool train FILE --resume PATH`"},
     silent=("root", "strict_load", "experiments_root", "models", "training_state", "log", "val_images"),

@@ -9,12 +9,12 @@ from artschool.legacy.losses import convert_losses
 from artschool.legacy.optimizers import NAMES, convert_optimizer
 from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, mapping, rebuilt, same, text
 from artschool.legacy.schedules import convert_schedule, group_starts, starts_differ
+from artschool.legacy.sections import EXPERIMENTS
 
 STEP = ConversionRule(
     options={"training": "trains", "clip_grad_eps": "clip_grad_norm", **same("requires", "after", "before", "every")},
     dropped={
-        "experiments": "the reference could not build any; `callbacks: {size: {type: update_size}}` in a step "
-        "logs the size of its updates",
+        "experiments": EXPERIMENTS,
         "step_outputs": "a value is kept as long as a later step reads it",
         "loss_log_buffer": "the log holds the mean since the last log point",
         "check_grads_for_nan": "updates with NaN or infinite gradients are always skipped; see `train.non_finite`",
