@@ -63,5 +63,3 @@ def _folder_of(run: Path) -> Path:
     if not (folder / RESOLVED_FILE).is_file():
         raise ConfigError(f"{run}: expected a run folder, got a folder without {RESOLVED_FILE}")
     return folder
-
-
