@@ -6,7 +6,7 @@ from typing import Any
 
 from artschool.config.source import Node
 from artschool.legacy.networks import warn_of_plugin
-from artschool.legacy.own import is_own
+from artschool.legacy.own import is_of_checkout, is_own
 from artschool.legacy.rules import (
     ConversionRule,
     Fields,
@@ -275,7 +275,8 @@ def convert_dataset(node: Node, path: str, notes: Notes) -> Fields:
             mode, f"{path}.mode", "the native data set for recordings with texts is `text_audio`, with other options"
         )
     fields = {LOADER.get(key, key): _inner(value, f"{path}.{key}", notes) for key, value in rest.items()}
-    return {"type": mode, **{key: value for key, value in fields.items() if key not in SILENT}}
+    dropped = () if is_of_checkout("datasets", name) else SILENT
+    return {"type": mode, **{key: value for key, value in fields.items() if key not in dropped}}
 
 
 def _views(node: Node, inner: Node, path: str, notes: Notes) -> Fields:
