@@ -187,7 +187,7 @@ REFUSED: Mapping[str, tuple[tuple[tuple[str, str], ...], list[str]]] = {
     ),
     "an injector that nobody has": (
         ((UP, UP + "      pair: {type: paird, in: lq, out: pq}\n"),),
-        ["unknown injector 'paird': neither the reference nor a plugin of the file has it"],
+        ["injector 'paird' is not converted, and no plugin of the file registers it"],
     ),
 }
 
@@ -270,9 +270,9 @@ def test_what_is_said_of_several_lines_is_said_once(tmp_path: Path) -> None:
     text = small(
         (UP, UP.replace("}", ", a: 1, b: 2}")), ("niter: 40", "niter: 40, c: 3"), ("print_freq", "d: 4, print_freq")
     )
-    [unread] = re.findall(r".* never read .*\n.*", said(checked(tmp_path, text)))
+    [unread] = re.findall(r".* is no known option .*\n.*", said(checked(tmp_path, text)))
     assert unread.endswith(
-        "steps.gen.injectors.up.a: is dropped: the reference's injector 'generator' never read 'a'\n"
+        "steps.gen.injectors.up.a: is dropped: 'a' is no known option of the reference's injector 'generator'\n"
         "    Likewise steps.gen.injectors.up.b (line 13), train.c (line 16), logger.d (line 17)."
     )
 

@@ -39,9 +39,7 @@ def test_without_a_file_the_one_to_bring_is_named() -> None:
     notes = Notes()
     convert_loss(node(FEATURE.replace(", load_path: own.pth", "")), "here", notes, trained=None)
     assert plain(notes.networks) == {"vgg19_features": {**VGG, "weights": "vgg19-dcbb9e9d.pth"}}
-    message = (
-        "the reference downloaded torchvision's weights; artschool downloads nothing, so supply vgg19-dcbb9e9d.pth"
-    )
+    message = "needs torchvision's weights of VGG19; artschool downloads nothing, so supply vgg19-dcbb9e9d.pth"
     assert told(notes.warnings) == [f"1:17: here.load_path: {message}"]
     assert notes.warnings[0].hint == "Download it from https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 
