@@ -185,7 +185,7 @@ def test_what_needs_another_package_cannot_stand_alone() -> None:
 
 
 def call_of(name: str) -> NetworkCall:
-    names = {"unet": ["x", "t", "label"], "spynet": ["first", "second"]}.get(name, ["x"])
+    names = {"unet": ["x", "t", "label"], "spynet": ["first", "second"], "stylegan2": ["z", "label"]}.get(name, ["x"])
     examples = [
         Example(tuple(value.shape), str(value.dtype).removeprefix("torch."), float(value.min()), float(value.max()))
         for value in SMALL[name][1](1)
@@ -201,6 +201,8 @@ DYNAMIC: dict[str, Any] = {
     "resnet": [{0, 2, 3}],
     "rrdb": [{0, 2, 3}],
     "spynet": [{0, 2, 3}, {0, 2, 3}],
+    "stylegan2": [{0}, {0}],
+    "stylegan2_critic": [{0}],
     "unet": [{0, 2, 3}, {0}, {0}],
     "vector_quantizer": [{0, 2}],
     "vgg": [{0, 2, 3}],
