@@ -273,5 +273,5 @@ def test_a_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
 
 def test_without_plotly_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(ConfigError, match=r"pip install 'artschool\[show\]'"):
+    with pytest.raises(ResourceError, match=r"pip install 'artschool\[show\]'"):
         Server([tmp_path])

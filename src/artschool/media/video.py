@@ -15,8 +15,7 @@ import PIL.Image
 from torch import Tensor
 
 from artschool.errors import DataError, ResourceError
-from artschool.media.images import to_pixels
-from artschool.media.pixels import Pixels, values_of
+from artschool.media.pixels import Pixels, to_pixels, values_of
 from artschool.storage.durable import committed_file, translate_disk_errors
 
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
@@ -88,7 +87,7 @@ def write_video(path: Path, frames: Iterable[Tensor], rate: float | Fraction, so
     first = next(iterator, None)
     if first is None:
         raise DataError(f"{path}: expected a video, got no frames")
-    pixels = (to_pixels(frame.expand(3, -1, -1), 8) for frame in chain([first], iterator))
+    pixels = (to_pixels(frame.expand(3, -1, -1)) for frame in chain([first], iterator))
     with committed_file(path) as temporary:
         if suffix in ANIMATIONS:
             _write_animation(path, temporary, pixels, rate)

@@ -34,8 +34,8 @@ class Server(ThreadingHTTPServer):
         port: The port. 0: a free one.
 
     Raises:
-        ConfigError: A folder does not exist, or the library that draws curves is not installed.
-        ResourceError: The port is in use.
+        ConfigError: A folder does not exist.
+        ResourceError: The port is in use, or the library that draws curves is not installed.
     """
 
     daemon_threads = True
