@@ -28,6 +28,7 @@ from artschool.export.inference.with_torch import difference, named
 from artschool.export.program import CannotExportError, dynamic_sizes, larger_inputs, program_of, write_onnx
 from artschool.export.source import CannotStandAloneError, standalone_source
 from artschool.registry import networks
+from artschool.wording import hidden
 from tests.components.networks.test_every_network import SMALL, made
 
 PLUGIN = """
@@ -124,6 +125,17 @@ def test_a_card_has_the_newest_images_of_training_and_of_evaluations_at_its_iter
         (tmp_path / f"pictures/{name}.png").write_bytes(b"")
     names = [image.name for image in newest_images(tmp_path, 20)]
     assert sorted(names) == ["held-sr-00000010.png", "sr-00000020.png"]
+
+
+@pytest.mark.soak
+def test_a_value_of_the_environment_is_not_exported(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Traces a program, and starts two processes."""
+    monkeypatch.setattr(hidden, "_hidden", {})
+    hidden.hide("bicubic", "${env:SKIP}")
+    result = export(run, "net", "-o", tmp_path / "out")
+    assert "cannot stand alone: its options contain a secret or a value of the environment" in result.output
+    assert (tmp_path / "out/network.pt2").exists()
+    assert not [path for path in (tmp_path / "out").glob("*.[jm]*") if "bicubic" in path.read_text()]
 
 
 def test_what_cannot_be_exported_is_named(run: Path, tmp_path: Path) -> None:

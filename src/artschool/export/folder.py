@@ -36,6 +36,7 @@ from artschool.export.source import CannotStandAloneError, standalone_source
 from artschool.export.subject import Subject
 from artschool.release import VERSION
 from artschool.storage.durable import make_folder, move_folder, temporary_path, write_file
+from artschool.wording.hidden import without_hidden
 
 Report = Callable[[str], None]
 FORMATS = ("safetensors", "pt", "pt2", "onnx", "diffusers")
@@ -134,9 +135,11 @@ def _with_source(draft: _Draft, weights: str) -> float:
     assert component.registered is not None
     source, options = standalone_source(component.registered.target), component.options()
     try:
-        json.dumps(options)
+        text = json.dumps(options, ensure_ascii=False)
     except TypeError as error:
         raise CannotStandAloneError(f"its options are no JSON: {error}") from error
+    if without_hidden(text) != text:
+        raise CannotStandAloneError("its options contain a secret or a value of the environment")
     (draft.folder / "network").mkdir()
     for name, text in source.items():
         draft.write(f"network/{name}", text)
