@@ -175,7 +175,7 @@ def _is_main_thread() -> bool:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """A wait for data while the last finished iteration can be saved. Some seconds after a signal, it raises Interrupted."""
+    """A wait for data while the last finished iteration can be saved. Soon after a signal, it raises Interrupted."""
     handler = _handler
     handler.is_waiting = _is_main_thread()
     try:
