@@ -314,13 +314,18 @@ def test_a_file_that_applies_networks_needs_no_optimizer(tmp_path: Path) -> None
     assert plain["networks"]["gen"]["weights"] == "gen.pth"
     injectors = {"up": {"type": "forward", "network": "gen", "in": "lq", "out": "sr"}}
     assert plain["steps"] == {"up": {"trains": "gen", "optimizer": "none", "injectors": injectors}}
-    assert "its networks are applied to data, and nothing is trained" in said(config)
+    assert said(config).strip().splitlines() == [
+        f"{tmp_path}/old.yml:1:1: has no `train:`: its networks are applied to data, and nothing is trained",
+        "    Fix: write `artschool apply old.yml IMAGES -o out`.",
+    ]
 
 
 def test_so_does_one_for_a_video(tmp_path: Path) -> None:
     old = "datasets:\n  test_1: {name: photos, mode: imagefolder, paths: [images], target_size: 32, batch_size: 1}\n"
     video = "dataset: {name: film, video_file: film.mp4, frame_rate: 24, start_at_seconds: 0, batch_size: 1}\n"
-    plain = native(checked(tmp_path, APPLIED.replace(old, video + "recurrent_mode: false\nminivid_crf: 12\n")))
+    config = checked(tmp_path, APPLIED.replace(old, video + "recurrent_mode: false\nminivid_crf: 12\n"))
+    assert "Fix: write `artschool apply old.yml film.mp4 -o out`." in said(config)
+    plain = native(config)
     assert plain["data"]["train"]["path"] == "film.mp4"
     assert plain["steps"]["up"]["optimizer"] == "none"
 

@@ -142,10 +142,10 @@ def apply(
     overwrite: bool,
     raw: bool,
 ) -> None:
-    """Apply the networks of a RUN folder to images, audio and videos.
+    """Apply the networks of a RUN to images, audio and videos.
 
-    INPUTS are files, folders, and patterns in quotes such as 'photos/**/*.jpg'. Results keep their place below a
-    folder. Needs no training data.
+    RUN is a run folder, or a config file whose networks have `weights:`. INPUTS are files, folders, and patterns in
+    quotes such as 'photos/**/*.jpg'. Results keep their place below a folder. Needs no training data.
 
     Exits with 3 if a file cannot be read. The others are written.
     """

@@ -31,11 +31,16 @@ def options(value: Any) -> Any:
 
 
 def network(name: str, function: Callable[..., nn.Module], opt: Options) -> Callable[..., nn.Module]:
-    """A function `register_<name>(opt_net, opt)` as a component that takes any options."""
+    """A function `register_<name>(opt_net, opt)` as a component that takes any options.
+
+    `opt_net["kwargs"]` has all of them, unless the entry has `kwargs`.
+    """
     takes_others = len(inspect.signature(function).parameters) > 2  # the networks built before
 
     def build(**others: Any) -> nn.Module:
-        return function(options({"which_model": name, **others}), opt, *([{}] if takes_others else []))
+        return function(
+            options({"which_model": name, "kwargs": others, **others}), opt, *([{}] if takes_others else [])
+        )
 
     return build
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -32,11 +33,12 @@ class Kornia:
     """
 
     def __init__(self, *, name: str, options: dict[str, Any] = {}) -> None:  # noqa: B006  # never changed
-        # It is no submodule: its constants are options, which a checkpoint must not bring back.
         kind = _augmentation(name)
         refuse_unknown(f"options of {name}", options, inspect.signature(kind).parameters)
+        # Made for each call, since an augmentation remembers its last numbers.
+        self._make = partial(kind, **{option: _tuples(value) for option, value in options.items()})
         try:
-            self._change = kind(**{option: _tuples(value) for option, value in options.items()})
+            self._make()
         except Exception as error:  # Each class checks its arguments in its own way.
             raise ConfigError(f"options of {name}: {error}") from error
 
@@ -56,9 +58,10 @@ class Kornia:
         images = [at_least_float32(x) for x in inputs]
         if len(sizes := {(len(x), *x.shape[2:]) for x in images}) > 1:
             raise ConfigError(f"kornia: expected inputs of one size, got {' and '.join(map(str, sorted(sizes)))}")
+        change = self._make()
         with without_autocast(images[0]):
-            draws = self._change.forward_parameters(images[0].shape)
-            changed = [self._change(x, params=draws) for x in images]
+            draws = change.forward_parameters(images[0].shape)
+            changed = [change(x, params=draws) for x in images]
         return changed if len(changed) > 1 else changed[0]
 
 
