@@ -38,7 +38,9 @@ def network(name: str, function: Callable[..., nn.Module], opt: Options) -> Call
     takes_others = len(inspect.signature(function).parameters) > 2  # the networks built before
 
     def build(**others: Any) -> nn.Module:
-        return function(options({"which_model": name, "kwargs": others, **others}), opt, *([{}] if takes_others else []))
+        return function(
+            options({"which_model": name, "kwargs": others, **others}), opt, *([{}] if takes_others else [])
+        )
 
     return build
 
