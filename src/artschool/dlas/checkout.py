@@ -58,7 +58,7 @@ class Checkout:
         return list(parts_of(self.folder, self.package))
 
     def named(self, names: Mapping[str, Collection[str]] | None) -> list[Part]:
-        """The parts of these names that no component has yet.
+        """The parts of these names, without those whose name is that of another component.
 
         Args:
             names: Names by kind. None: all parts.
@@ -68,7 +68,8 @@ class Checkout:
         """
         found: dict[tuple[str, str], Part] = {}
         for part in self.parts:
-            if part.name in REGISTRIES[part.kind] or (names is not None and part.name not in names[part.kind]):
+            is_other = part.name in REGISTRIES[part.kind] and not _is_loaded(part)
+            if is_other or (names is not None and part.name not in names[part.kind]):
                 continue
             first = found.setdefault((part.kind, part.name), part)
             if first.file != part.file:
@@ -95,6 +96,9 @@ class Checkout:
         self._make_importable()
         shared = self._prepare(opt)
         for part in parts:
+            if _is_loaded(part):
+                loaded.parts.append(part)
+                continue
             try:
                 modules = [importlib.import_module(name) for name in part.needs]
                 target = _adapted(part, getattr(modules[0], part.symbol), shared)
@@ -121,6 +125,8 @@ class Checkout:
                 )
         for other in _roots() - {root}:
             _forget_root(other)
+            for registry in REGISTRIES.values():
+                registry.forget(ORIGIN)
         if str(root) not in sys.path:
             sys.path.insert(0, str(root))
             importlib.invalidate_caches()
@@ -142,6 +148,12 @@ def forget() -> None:
     """Forget the modules of all checkouts, so that another one can be imported."""
     for root in _roots():
         _forget_root(root)
+
+
+def _is_loaded(part: Part) -> bool:
+    """Whether a part of a checkout has this name already."""
+    registry = REGISTRIES[part.kind]
+    return part.name in registry and registry.get(part.name).origin.startswith(ORIGIN)
 
 
 def _adapted(part: Part, target: Any, shared: adapters.Options) -> Callable[..., Any]:
