@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from artschool.components.diffusion.diffusers_sampling import DiffusersSample
 from artschool.components.diffusion.gaussian_injectors import DiffusionSample
 from artschool.components.diffusion.schedules import betas_of
+from artschool.components.diffusion.start import starting_noise
 from artschool.errors import ConfigError, ResourceError
 
 # diffusers gives tensors to NumPy in a way that both will change.
@@ -85,17 +86,26 @@ def test_a_perfect_network_leads_to_the_data(scheduler: str) -> None:
 def test_the_learned_variance_and_the_scale_of_time_are_those_of_training() -> None:
     half = nn.Identity()
     seen: list[Tensor] = []
+    inputs: list[Tensor] = []
 
     def forward(x: Tensor, t: Tensor) -> Tensor:
         seen.append(t)
+        inputs.append(x)
         return torch.cat([x, 100 * x], 1)
 
     half.forward = forward  # type: ignore[method-assign]  # observed
-    options = {"steps": 2, "num_timesteps": 100, "variance": "learned_range", "rescale_timesteps": True}
+    options: dict[str, Any] = {
+        "steps": 2,
+        "num_timesteps": 100,
+        "variance": "learned_range",
+        "rescale_timesteps": True,
+        "noise": "fixed",
+    }
     result = DiffusersSample(scheduler="EulerDiscreteScheduler", options={"timestep_spacing": "trailing"}, **options)(
         half, LIKE
     )
     assert result.shape == LIKE.shape
+    torch.testing.assert_close(inputs[0], starting_noise(LIKE, noise="fixed"), rtol=1e-3, atol=0)
     assert [t.tolist() for t in seen] == [[990.0] * 3, [490.0] * 3]
 
 
