@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from artschool.legacy.injectors import convert_injector
 from artschool.legacy.networks import convert_network
 from artschool.legacy.rules import Notes
+from tests.legacy.cases import checked, native, small
 from tests.legacy.old_text import node, plain, silent, told
 
 TRAINING = (
@@ -177,3 +179,11 @@ def test_the_network_of_the_reference_stays_a_plugin_and_ours_is_named() -> None
         "1:2: networks.g.which_model_G: 'unet_diffusion' is not a built-in network; a plugin has to register it"
     ]
     assert "To train from scratch, use `type: unet`" in notes.warnings[0].hint
+
+
+def test_plain_values_are_conditions_as_they_are(tmp_path: Path) -> None:
+    old = TRAINING % ("linear", "epsilon", "fixed_small", "mse", "model_input_keys: {a: true, b: false, c: ~, d: 0.5}")
+    change = "{type: generator, generator: gen, in: lq, out: sr}", old.replace("generator: g,", "generator: gen,")
+    loss = "{type: pix, weight: 1, criterion: l1, real: hq, fake: sr}", "{type: direct, weight: 1, key: loss}"
+    injector = native(checked(tmp_path, small(change, loss)))["steps"]["gen"]["injectors"]["up"]
+    assert injector["conditions"] == {"a": True, "b": False, "c": None, "d": 0.5}

@@ -31,7 +31,7 @@ from artschool.registry.signature import (
 def edm(
     network: Network,
     x: Tensor,
-    conditions: dict[str, Tensor | float] | None = None,
+    conditions: dict[str, Tensor | float | bool | None] | None = None,
     *,
     sigma_data: Positive = 0.5,
     log_mean: Scheduled = -1.2,
@@ -48,7 +48,8 @@ def edm(
     Args:
         network: Network from (B, C, ...), times (B,) and the conditions to (B, C, ...).
         x: (B, C, ...), clean data.
-        conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+        conditions: Key, number, true, false or null for each further parameter of the network, such as
+            `{label: label}`. null: none.
         sigma_data: Standard deviation of the clean data, above 0.
         log_mean: Mean of the logarithm of sigma, which is normally distributed.
         log_std: Standard deviation of the logarithm of sigma, above 0.
@@ -76,7 +77,7 @@ def edm(
 def edm_sample_injector(
     network: Network,
     like: ShapeOf,
-    conditions: dict[str, Tensor | float] | None = None,
+    conditions: dict[str, Tensor | float | bool | None] | None = None,
     *,
     sigma_data: Positive = 0.5,
     steps: Annotated[int, Field(ge=2)] = 18,
@@ -99,7 +100,7 @@ def edm_sample_injector(
     Args:
         network: Trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
         like: (B, C, ...), gives the shape of the samples; its values are not read.
-        conditions: Key or number for each further parameter of the network, as in training. null: none.
+        conditions: Key, number, true, false or null for each further parameter of the network, as in training.
         sigma_data: Standard deviation of the clean data, as in training, above 0.
         steps: Number of sampling steps, 2 or more. With `second_order`, each but the last calls the network twice.
         sigma_min: Smallest noise level above 0.

@@ -20,7 +20,7 @@ from artschool.registry.signature import Context, Count, Network, Scheduled, Sha
 def flow_matching(
     network: Network,
     x: Tensor,
-    conditions: dict[str, Tensor | float] | None = None,
+    conditions: dict[str, Tensor | float | bool | None] | None = None,
     *,
     source: Tensor | None = None,
     sigma_min: UnitInterval = 0.0,
@@ -36,7 +36,8 @@ def flow_matching(
     Args:
         network: Network from (B, C, ...), times (B,) and the conditions to velocities (B, C, ...).
         x: (B, C, ...), the data.
-        conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+        conditions: Key, number, true, false or null for each further parameter of the network, such as
+            `{label: label}`. null: none.
         source: (B, C, ...), start of each line: samples of another data set, or the noise that a flow has turned into
             x, to straighten the flow (rectified flow's "reflow"). null: standard normal noise.
         sigma_min: Standard deviation of the source that remains at the data, in 0..1. 0: rectified flow.
@@ -66,7 +67,7 @@ def flow_matching(
 def flow_sample(
     network: Network,
     like: ShapeOf,
-    conditions: dict[str, Tensor | float] | None = None,
+    conditions: dict[str, Tensor | float | bool | None] | None = None,
     *,
     source: Tensor | None = None,
     steps: Count = 25,
@@ -82,7 +83,7 @@ def flow_sample(
     Args:
         network: Trained network, called as in training: (B, C, ...), times (B,) and the conditions to (B, C, ...).
         like: (B, C, ...), gives the shape of the samples; its values are not read.
-        conditions: Key or number for each further parameter of the network, as in training. null: none.
+        conditions: Key, number, true, false or null for each further parameter of the network, as in training.
         source: (B, C, ...), start of sampling. null: noise as set by `noise`.
         steps: Number of sampling steps of equal length, 1 or more.
         solver: Integration method: `euler` calls the network once per step; `heun` calls it twice, with a much smaller

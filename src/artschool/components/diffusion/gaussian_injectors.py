@@ -98,7 +98,7 @@ class GaussianDiffusion(nn.Module):
         self,
         network: Network,
         x: Tensor,
-        conditions: dict[str, Tensor | float] | None = None,
+        conditions: dict[str, Tensor | float | bool | None] | None = None,
         *,
         nothing: dict[str, Tensor | float] | None = None,
         drop_probability: UnitScheduled = 0.0,
@@ -109,7 +109,8 @@ class GaussianDiffusion(nn.Module):
         Args:
             network: Network from (B, C, ...), timesteps (B,) and the conditions to (B, C or 2 C, ...).
             x: (B, C, ...), clean data in -1..1.
-            conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+            conditions: Key, number, true, false or null for each further parameter of the network, such as
+                `{label: label}`. null: none.
             nothing: Value that means "no condition", for each condition that may be dropped: a number, as in
                 `{label: 10}`, or a key, such as the embedding of an empty text: (B, ...) or (1, ...). null: no
                 condition can be dropped.
@@ -176,7 +177,7 @@ class GaussianDiffusionExtra(GaussianDiffusion):
         self,
         network: Network,
         x: Tensor,
-        conditions: dict[str, Tensor | float] | None = None,
+        conditions: dict[str, Tensor | float | bool | None] | None = None,
         *,
         nothing: dict[str, Tensor | float] | None = None,
         drop_probability: UnitScheduled = 0.0,
@@ -187,7 +188,8 @@ class GaussianDiffusionExtra(GaussianDiffusion):
         Args:
             network: Network from (B, C, ...), timesteps (B,) and the conditions to a tuple, the prediction first.
             x: (B, C, ...), clean data in -1..1.
-            conditions: Key or number for each further parameter of the network, such as `{label: label}`. null: none.
+            conditions: Key, number, true, false or null for each further parameter of the network, such as
+                `{label: label}`. null: none.
             nothing: Value that means "no condition", for each condition that may be dropped: a number, as in
                 `{label: 10}`, or a key, such as the embedding of an empty text: (B, ...) or (1, ...). null: no
                 condition can be dropped.
@@ -276,7 +278,7 @@ class DiffusionSample(nn.Module):
         self,
         network: Network,
         like: ShapeOf,
-        conditions: dict[str, Tensor | float] | None = None,
+        conditions: dict[str, Tensor | float | bool | None] | None = None,
         *,
         nothing: dict[str, Tensor | float] | None = None,
         guidance: Scheduled = 1.0,
@@ -287,7 +289,7 @@ class DiffusionSample(nn.Module):
             network: Trained network, called as in training: (B, C, ...), timesteps (B,) and the conditions to
                 (B, C or 2 C, ...).
             like: (B, C, ...), gives the shape of the samples; its values are not read.
-            conditions: Key or number for each further parameter of the network, as in training. null: none.
+            conditions: Key, number, true, false or null for each further parameter of the network, as in training.
             nothing: Number or key that means "no condition" for each condition, as in training. Required if `guidance`
                 is not 1, otherwise unused. null: none.
             guidance: Strength of classifier-free guidance, which requires `drop_probability` in training. 1: none;

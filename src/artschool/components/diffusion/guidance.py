@@ -13,12 +13,12 @@ from artschool.errors import ConfigError, allowed
 
 Model: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """A network with its conditions: (B, C, ...) and times (B,) to its prediction."""
-Conditions: TypeAlias = Mapping[str, Tensor | float]
+Conditions: TypeAlias = Mapping[str, Tensor | float | None]
 
 
 def drop_conditions(
-    conditions: Conditions, nothing: Conditions, probability: float, batch: int, device: torch.device
-) -> dict[str, Tensor | float]:
+    conditions: Conditions, nothing: Mapping[str, Tensor | float], probability: float, batch: int, device: torch.device
+) -> dict[str, Tensor | float | None]:
     """Drop the conditions of random samples, all conditions of a sample at once.
 
     Args:
@@ -38,7 +38,9 @@ def drop_conditions(
     }
 
 
-def without_conditions(conditions: Conditions, nothing: Conditions) -> dict[str, Tensor | float]:
+def without_conditions(
+    conditions: Conditions, nothing: Mapping[str, Tensor | float]
+) -> dict[str, Tensor | float | None]:
     """Return the conditions, each replaced by its value for "no condition" if it has one.
 
     Raises:
@@ -75,7 +77,9 @@ def conditioned(network: nn.Module, conditions: Conditions) -> Model:
     return model
 
 
-def guided(network: nn.Module, conditions: Conditions, nothing: Conditions | None, guidance: float) -> Model:
+def guided(
+    network: nn.Module, conditions: Conditions, nothing: Mapping[str, Tensor | float] | None, guidance: float
+) -> Model:
     """Return a network with classifier-free guidance.
 
     `f(x) + guidance (f(x, c) - f(x))` in one call of twice the batch; 1 is the network without guidance. Channels
@@ -108,13 +112,13 @@ def _as(nothing: Tensor | float, condition: Tensor, name: str) -> Tensor:
     return nothing.to(condition.dtype).expand_as(condition)
 
 
-def _choose(dropped: Tensor, without: Tensor | float, value: Tensor | float) -> Tensor | float:
-    if not isinstance(value, Tensor):
+def _choose(dropped: Tensor, without: Tensor | float | None, value: Tensor | float | None) -> Tensor | float | None:
+    if not isinstance(value, Tensor) or without is None:
         return value
     return torch.where(dropped.view(-1, *[1] * (value.ndim - 1)), without, value)
 
 
-def _joined(value: Tensor | float, without: Tensor | float) -> Tensor | float:
+def _joined(value: Tensor | float | None, without: Tensor | float | None) -> Tensor | float | None:
     if isinstance(value, Tensor) and isinstance(without, Tensor):
         return torch.cat([value, without])
     return value
