@@ -137,6 +137,11 @@ def first_end() -> tuple[int, int] | None:
     return None
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether an error means that the connection to another process is lost, or that it does not respond."""
+    return isinstance(error, dist.DistError) or "/gloo/" in str(error)  # gloo has no class of its own.
+
+
 def _store() -> Store:
     """The store of the process group, where values are read without the other processes."""
     return dist.distributed_c10d._get_default_store()

@@ -50,6 +50,16 @@ def test_help_names_every_command() -> None:
         assert f"\n  {command} " in result.output
 
 
+def test_help_lists_each_command_once_in_the_section_of_its_purpose() -> None:
+    sections = CliRunner().invoke(cli, ["--help"]).output.split("\n\n")[-3:]
+    listed = {
+        head[:-1]: [line.split()[0] for line in lines] for head, *lines in (each.splitlines() for each in sections)
+    }
+    assert list(listed) == ["Write and check a file", "Train", "Use runs"]
+    assert listed["Train"] == ["train", "sweep", "profile", "resume-test"]
+    assert sorted(name for names in listed.values() for name in names) == sorted(cli.commands)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [

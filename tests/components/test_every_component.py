@@ -126,7 +126,7 @@ def test_values_of_which_only_the_shape_is_read_change_nothing() -> None:
         for one, other in zip(results(example.bind(CPU), values), results(example.bind(CPU), others), strict=True):
             assert torch.equal(one, other), example
         proven.add(example.type)
-    samplers = {"diffusion_sample", "edm_sample", "flow_sample"}
+    samplers = {"diffusers_sample", "diffusion_sample", "edm_sample", "flow_sample"}
     assert proven == samplers | {"constant", "noise", "style_mixing_noise"}
 
 

@@ -17,13 +17,25 @@ PLUGINS = f"plugins=[{Path(__file__).resolve()}]"
 
 @datasets.register("ending_pairs")
 class SlowPairs(Pairs):
-    """Pairs of which each takes `seconds`, and number `hangs_at` an hour."""
+    """Pairs of which each takes `seconds`, and number `hangs_at` an hour.
 
-    def __init__(self, length: int = 8, seconds: float = 0.0, hangs_at: int | None = None) -> None:
+    The file `mark` is created when number `marks_at` is read.
+    """
+
+    def __init__(
+        self,
+        length: int = 8,
+        seconds: float = 0.0,
+        hangs_at: int | None = None,
+        mark: str = "",
+        marks_at: int | None = None,
+    ) -> None:
         super().__init__(length)
-        self._seconds, self._hangs_at = seconds, hangs_at
+        self._seconds, self._hangs_at, self._mark, self._marks_at = seconds, hangs_at, mark, marks_at
 
     def __getitem__(self, index: int) -> Pair:
+        if index == self._marks_at:
+            Path(self._mark).touch()
         time.sleep(3600 if index == self._hangs_at else self._seconds)
         return super().__getitem__(index)
 

@@ -15,6 +15,8 @@ from artschool.components.builtins import load_builtins
 from artschool.engine.evaluate import Evaluation
 from artschool.registry import losses
 from artschool.registry.signature import Context
+from artschool.steps.state import State
+from artschool.steps.step import RecordLoss
 from tests.engine import toy_run
 from tests.engine.forked import in_processes
 
@@ -42,15 +44,15 @@ def train(folder: Path, case: str, rank: int) -> None:
     run = artschool.load(toy_run.write(file, *OPTIONS, *sharded), run_dir=run_folder / "run")
     found: dict[str, object] = {"start": run.iteration}
     recorder = toy_run.recorded(run)
-    evaluate = Evaluation.run_batches if case == "look" else None
-    if evaluate is not None and rank == 1:
+    if case == "look" and rank == 1:
+        forward = Evaluation.forward
 
-        def fails(self: Evaluation, batches: object, sampler: object, iteration: int, *given: object) -> None:
+        def fails(self: Evaluation, state: State, iteration: int, record: RecordLoss) -> None:
             if iteration == 3:
                 raise ZeroDivisionError("trouble")
-            evaluate(self, batches, sampler, iteration, *given)  # type: ignore[arg-type]  # passed on
+            forward(self, state, iteration, record)
 
-        Evaluation.run_batches = fails  # type: ignore[method-assign,assignment]  # in this process
+        Evaluation.forward = fails  # type: ignore[method-assign]  # in this process
     try:
         run.train()
     except Exception as error:

@@ -104,21 +104,24 @@ def test_a_signal_is_heard_between_the_batches_of_an_evaluation(tmp_path: Path) 
     assert [record["iteration"] for record in recorder.records if "held_out/psnr" in record] == [6, 13, 19]
 
 
-@pytest.mark.parametrize("part", ["train", "val"])
+@pytest.mark.parametrize("part", ["train", "val", "step"])
 def test_a_signal_ends_the_wait_for_a_worker_that_hangs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
     monkeypatch.setattr(signals, "PATIENCE_S", 0.3)
-    options = [option.replace("data.train", f"data.{part}") for option in HANGING]
+    options = [option.replace("data.train", f"data.{part.replace('step', 'train')}") for option in HANGING]
+    if part == "step":
+        up = "{type: forward, network: gen, in: lq, out: sr}"
+        options += ["steps.gen.data=train", f"steps.critic.injectors.up={up}"]
     run = load(tmp_path, *options, "data.train.shuffle=false", "evaluate.held_out.every=2")
-    run.loggers = [SignalAfter(3 if part == "train" else 2, signal.SIGTERM)]
+    finished = {"train": 3, "val": 2, "step": 1}[part]
+    run.loggers = [SignalAfter(finished, signal.SIGTERM)]
     start = time.monotonic()
-    finished = 3 if part == "train" else 2
     with pytest.raises(Stopped, match=f"SIGTERM: stopped after iteration {finished}; a checkpoint is saved"):
         run.train()
     assert time.monotonic() - start < 60  # The worker hangs for an hour.
     assert run.store.numbers() == [finished]
-    assert run.streams.given == {"train": finished}
+    assert run.streams.given == {"train": finished * (2 if part == "step" else 1)}
 
 
 def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path: Path) -> None:
@@ -298,7 +301,8 @@ def test_a_save_that_fails_on_one_rank_ends_all_with_one_exit_code(tmp_path: Pat
     plugins = f"plugins=[{Path(toy_run.__file__).resolve()}, {tmp_path / 'full.py'}]"
     file = write(tmp_path, plugins, "train.parallel=shard", "checkpoint.background=false")
     output, _ = launch(tmp_path, file, 2, "--no-trace", FULL=str(rank)).communicate(timeout=60)
-    assert f"rank {rank} could not save the checkpoint" in output, output
+    told = "00000020: cannot write: No space left on device" if rank == 0 else "rank 1 could not save the checkpoint"
+    assert told in output, output
     assert exit_codes(output) == [5, 5]
     assert not list(tmp_path.glob("run/checkpoints/0*"))
 
@@ -310,22 +314,26 @@ def test_every_signal_to_the_launcher_saves_within_ten_seconds(tmp_path: Path, n
     """Runs in the soak: three processes import torch, fifteen times.
 
     torchrun passes on SIGHUP and SIGQUIT, and dies of the others. If the worker of another rank than 0 hangs, rank 0 is
-    in the middle of an iteration, and has nothing to save.
+    in the middle of an iteration, which it undoes when the other rank leaves.
     """
-    options: tuple[str, ...] = SLOW_EVALUATION if slow == "evaluation" else HANGING
-    if slow == "worker of rank 0":
-        options = tuple(option.replace("hangs_at: 30", "hangs_at: 25") for option in HANGING)
-    launcher = launch(tmp_path, write(tmp_path, *options, "log.every=1", "data.train.shuffle=false"), 2, "--no-trace")
-    metrics = tmp_path / "run" / "metrics.jsonl"
-    finished = 7 if slow == "evaluation" else 3
-    wait_until(lambda: metrics.exists() and len(metrics.read_text().splitlines()) == finished - (slow == "evaluation"))
-    time.sleep(2)
-    start = time.monotonic()
+    mark, run = tmp_path / "mark", tmp_path / "run"
+    hangs_at = {"worker of rank 0": 25, "worker of rank 1": 30}.get(slow)
+    options = SLOW_EVALUATION if hangs_at is None else tuple(o.replace("30", str(hangs_at)) for o in HANGING)
+    data = "val" if hangs_at is None else "train"
+    # The first batch of an evaluation imports what its metrics need.
+    marks = (f"data.{data}.mark={mark}", f"data.{data}.marks_at={8 if hangs_at is None else hangs_at}")
+    file = write(tmp_path, *options, *marks, "log.every=1", "data.train.shuffle=false")
+    launcher = launch(tmp_path, file, 2, "--no-trace")
+    metrics = run / "metrics.jsonl"
+    finished = 7 if hangs_at is None else 3
+    lines = finished - (hangs_at is None)
+    wait_until(lambda: mark.exists() and metrics.exists() and len(metrics.read_text().splitlines()) == lines, 120)
     launcher.send_signal(number)
-    output, _ = launcher.communicate(timeout=30)
-    assert time.monotonic() - start < 10, output
-    saved = [] if slow == "worker of rank 1" else [finished]
-    assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == saved, output
+    wait_until(lambda: CheckpointStore(run / "checkpoints").numbers() == [finished], 10)
+    output, _ = launcher.communicate(timeout=60)
+    assert f"stopped after iteration {finished}; a checkpoint is saved" in output
+    assert "not saved" not in output
+    assert not (run / "incidents").exists(), output
 
 
 def listening(process: int) -> set[str]:

@@ -165,6 +165,16 @@ def test_samples_of_several_processes_are_those_of_one(monkeypatch: pytest.Monke
     assert one.by_key["absent"] == []
 
 
+def test_a_kept_sample_has_memory_of_its_own() -> None:
+    """As a view of its batch, it would change with that, and be sent to the main process with all of it."""
+    samples, batch = Samples(["x"], 2, 4), torch.zeros(4, 8)
+    samples.add(0, {"x": batch})
+    batch.fill_(1)
+    samples.gather()
+    assert torch.stack(samples.by_key["x"]).tolist() == [[0.0] * 8] * 2
+    assert [row.untyped_storage().nbytes() for row in samples.by_key["x"]] == [32, 32]
+
+
 def test_images_of_several_sizes_are_side_by_side(tmp_path: Path) -> None:
     run = toy_run.load(tmp_path, *SHOWN[:5], "evaluate.held_out.pictures={keys: [hq]}")
     watcher = Watcher()

@@ -61,6 +61,20 @@ def resumed(folder: Path, *options: str) -> tuple[Run, list[str]]:
     return run, text.getvalue().splitlines()
 
 
+def test_a_run_resumes_from_what_the_main_process_has_saved_alone(
+    tmp_path: Path, trouble: Trouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = load(tmp_path, IN_GEN, RARE)
+    trouble.calls, trouble.at = 0, 5
+    with monkeypatch.context() as launched, pytest.raises(RuntimeError, match="halfway"):
+        launched.setenv("WORLD_SIZE", "3")
+        run.train()
+    assert run.store.load(4).state["world_size"] == 3
+    again, lines = resumed(tmp_path, IN_GEN, RARE)
+    assert again.iteration == 4
+    assert "world_size: 3 -> 1 processes" in "\n".join(lines)
+
+
 @pytest.mark.parametrize("parts", [1, 2])
 def test_a_component_that_raises_costs_no_iteration_and_no_bit(tmp_path: Path, trouble: Trouble, parts: int) -> None:
     """Statistics of batch norm have seen the failed batch; the numbers to log, and the position in the data, too."""
@@ -240,7 +254,7 @@ def test_an_evaluation_that_fails_is_told_and_the_run_goes_on(tmp_path: Path, mo
     recorder = recorded(run)
     evaluate = Evaluation.run
 
-    def troubled(self: Evaluation, iteration: int, device: torch.device) -> dict[str, float]:
+    def troubled(self: Evaluation, iteration: int, device: torch.device, *_: object) -> dict[str, float]:
         if iteration in (5, 10):
             raise ValueError(f"no value at {iteration}")
         return evaluate(self, iteration, device)

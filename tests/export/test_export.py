@@ -24,6 +24,7 @@ from artschool.config.source import read_file
 from artschool.engine.data_examples import Example, NetworkCall, NetworkInput
 from artschool.errors import ConfigError, ResourceError
 from artschool.export.called import CalledNetwork
+from artschool.export.card import newest_images
 from artschool.export.inference import with_onnxruntime
 from artschool.export.inference.with_torch import difference, named
 from artschool.export.program import CannotExportError, dynamic_sizes, larger_inputs, program_of, write_onnx
@@ -119,6 +120,14 @@ def test_a_folder_runs_without_artschool_and_is_read_back(run: Path, tmp_path: P
     assert all(torch.equal(value, exported[name]) for name, value in read.state_dict().items())
 
 
+def test_a_card_has_the_newest_images_of_training_and_of_evaluations_at_its_iteration(tmp_path: Path) -> None:
+    for name in ("sr/00000010", "sr/00000020", "held/sr/00000010", "held/sr/00000030", "later/00000030"):
+        (tmp_path / "pictures" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"pictures/{name}.png").write_bytes(b"")
+    names = [image.name for image in newest_images(tmp_path, 20)]
+    assert sorted(names) == ["held-sr-00000010.png", "sr-00000020.png"]
+
+
 def test_what_cannot_be_exported_is_named(run: Path, tmp_path: Path) -> None:
     assert "Available networks: net, tiny" in str(export(run, "-o", tmp_path / "out").exception)
     assert "unknown network 'nett'" in str(export(run, "nett", "-o", tmp_path / "out").exception)
@@ -178,7 +187,7 @@ def test_what_needs_another_package_cannot_stand_alone() -> None:
 
 
 def call_of(name: str) -> NetworkCall:
-    names = {"unet": ["x", "t", "label"], "spynet": ["first", "second"]}.get(name, ["x"])
+    names = {"unet": ["x", "t", "label"], "spynet": ["first", "second"], "stylegan2": ["z", "label"]}.get(name, ["x"])
     examples = [
         Example(tuple(value.shape), str(value.dtype).removeprefix("torch."), float(value.min()), float(value.max()))
         for value in SMALL[name][1](1)
@@ -194,6 +203,8 @@ DYNAMIC: dict[str, Any] = {
     "resnet": [{0, 2, 3}],
     "rrdb": [{0, 2, 3}],
     "spynet": [{0, 2, 3}, {0, 2, 3}],
+    "stylegan2": [{0}, {0}],
+    "stylegan2_critic": [{0}],
     "unet": [{0, 2, 3}, {0}, {0}],
     "vector_quantizer": [{0, 2}],
     "vgg": [{0, 2, 3}],

@@ -14,7 +14,6 @@ from PIL import Image
 
 import artschool
 from artschool.errors import ConfigError
-from artschool.legacy.audio import HIGHEST, LOWEST, TORCH_HIGHEST
 from artschool.registry import injectors
 from tests.legacy.cases import checked, native, said, small
 
@@ -145,8 +144,8 @@ def test_meaning(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mel", "high"),
     [
-        ("{type: mel_spectrogram, do_normalization: true, in: hq, out: mel}", HIGHEST),
-        ("{type: torch_mel_spectrogram, true_normalization: true, in: hq, out: mel}", TORCH_HIGHEST),
+        ("{type: mel_spectrogram, do_normalization: true, in: hq, out: mel}", 2.3143386840820312),
+        ("{type: torch_mel_spectrogram, true_normalization: true, in: hq, out: mel}", 4.82),
     ],
 )
 def test_a_mel_spectrogram_is_normalized_by_the_numbers_of_the_reference(mel: str, high: float, tmp_path: Path) -> None:
@@ -154,9 +153,10 @@ def test_a_mel_spectrogram_is_normalized_by_the_numbers_of_the_reference(mel: st
     entry = native(config)["steps"]["gen"]["injectors"]["mel"]
     own = {key: value for key, value in entry.items() if key not in ("type", "in", "out")}
     audio = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0)) / 10
+    low = -11.512925148010254
     mapped = injectors.get("mel_spectrogram").target(**own)(audio)
     plain = injectors.get("mel_spectrogram").target(**{k: v for k, v in own.items() if k != "limits"})(audio)
-    assert torch.allclose(mapped, 2 * ((plain - LOWEST) / (high - LOWEST)) - 1)
+    assert torch.allclose(mapped, 2 * ((plain - low) / (high - low)) - 1)
     assert not torch.allclose(mapped, plain)
 
 
@@ -187,7 +187,7 @@ REFUSED: Mapping[str, tuple[tuple[tuple[str, str], ...], list[str]]] = {
     ),
     "an injector that nobody has": (
         ((UP, UP + "      pair: {type: paird, in: lq, out: pq}\n"),),
-        ["unknown injector 'paird': neither the reference nor a plugin of the file has it"],
+        ["injector 'paird' is not converted, and no plugin of the file registers it"],
     ),
 }
 
@@ -270,9 +270,9 @@ def test_what_is_said_of_several_lines_is_said_once(tmp_path: Path) -> None:
     text = small(
         (UP, UP.replace("}", ", a: 1, b: 2}")), ("niter: 40", "niter: 40, c: 3"), ("print_freq", "d: 4, print_freq")
     )
-    [unread] = re.findall(r".* never read .*\n.*", said(checked(tmp_path, text)))
+    [unread] = re.findall(r".* is no known option .*\n.*", said(checked(tmp_path, text)))
     assert unread.endswith(
-        "steps.gen.injectors.up.a: is dropped: the reference's injector 'generator' never read 'a'\n"
+        "steps.gen.injectors.up.a: is dropped: 'a' is no known option of the reference's injector 'generator'\n"
         "    Likewise steps.gen.injectors.up.b (line 13), train.c (line 16), logger.d (line 17)."
     )
 
@@ -314,13 +314,18 @@ def test_a_file_that_applies_networks_needs_no_optimizer(tmp_path: Path) -> None
     assert plain["networks"]["gen"]["weights"] == "gen.pth"
     injectors = {"up": {"type": "forward", "network": "gen", "in": "lq", "out": "sr"}}
     assert plain["steps"] == {"up": {"trains": "gen", "optimizer": "none", "injectors": injectors}}
-    assert "its networks are applied to data, and nothing is trained" in said(config)
+    assert said(config).strip().splitlines() == [
+        f"{tmp_path}/old.yml:1:1: has no `train:`: its networks are applied to data, and nothing is trained",
+        "    Fix: write `artschool apply old.yml IMAGES -o out`.",
+    ]
 
 
 def test_so_does_one_for_a_video(tmp_path: Path) -> None:
     old = "datasets:\n  test_1: {name: photos, mode: imagefolder, paths: [images], target_size: 32, batch_size: 1}\n"
     video = "dataset: {name: film, video_file: film.mp4, frame_rate: 24, start_at_seconds: 0, batch_size: 1}\n"
-    plain = native(checked(tmp_path, APPLIED.replace(old, video + "recurrent_mode: false\nminivid_crf: 12\n")))
+    config = checked(tmp_path, APPLIED.replace(old, video + "recurrent_mode: false\nminivid_crf: 12\n"))
+    assert "Fix: write `artschool apply old.yml film.mp4 -o out`." in said(config)
+    plain = native(config)
     assert plain["data"]["train"]["path"] == "film.mp4"
     assert plain["steps"]["up"]["optimizer"] == "none"
 

@@ -100,7 +100,10 @@ TOLD = {
             "separator": 149,
             "out": ["o", "_", "u", "_"],
         },
-        ["1:21: here.audio_key: the last of an odd number of samples is kept unpaired; the reference dropped it"],
+        [
+            "1:21: here.audio_key: the last of an odd number of samples is kept unpaired; the reference dropped it, "
+            "except a single one"
+        ],
     ),
 }
 REFUSED = {

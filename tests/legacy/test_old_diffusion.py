@@ -81,7 +81,8 @@ def test_loss_aware_timesteps_say_what_changed() -> None:
     assert [message.split(": ", 2)[1:] for message in told(notes.warnings)] == [
         [
             "here.deterministic_timesteps_every",
-            "each batch gets timesteps spread evenly over the range; the reference continued from batch to batch",
+            "each batch gets timesteps spread evenly over the range; later versions of the reference spread them "
+            "over the next 'deterministic_sampler_expected_batch_size' samples, 2048 by default",
         ],
         [
             "here.sampler_type",
@@ -105,8 +106,8 @@ def test_what_was_never_there_is_told() -> None:
     assert [message.split(": ", 1)[1] for message in told(notes.faults)] == [
         "here.channel_balancer_proportion: 'channel_balancer_proportion' of the reference's injector "
         "'gaussian_diffusion' has no counterpart",
-        "here.beta_schedule.schedule_name: schedule_name 'quadratic' of the reference's `beta_schedule:` has no "
-        "counterpart",
+        "here.beta_schedule.schedule_name: schedule_name 'quadratic' is not converted for the reference's "
+        "`beta_schedule:`",
     ]
 
 

@@ -107,7 +107,7 @@ def test_an_evaluator_stands_beside_the_evaluation_of_the_steps() -> None:
 
 def test_an_option_that_no_evaluator_read_is_named() -> None:
     _, notes = converted(FID.replace("for: net", "fro: net"))
-    assert any("never read 'fro'" in warning.message for warning in notes.warnings)
+    assert any("'fro' is no known option" in warning.message for warning in notes.warnings)
 
 
 def test_one_name_for_two_data_sets_is_a_fault() -> None:

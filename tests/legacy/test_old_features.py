@@ -39,9 +39,7 @@ def test_without_a_file_the_one_to_bring_is_named() -> None:
     notes = Notes()
     convert_loss(node(FEATURE.replace(", load_path: own.pth", "")), "here", notes, trained=None)
     assert plain(notes.networks) == {"vgg19_features": {**VGG, "weights": "vgg19-dcbb9e9d.pth"}}
-    message = (
-        "the reference downloaded torchvision's weights; artschool downloads nothing, so supply vgg19-dcbb9e9d.pth"
-    )
+    message = "needs torchvision's weights of VGG19; artschool downloads nothing, so supply vgg19-dcbb9e9d.pth"
     assert told(notes.warnings) == [f"1:17: here.load_path: {message}"]
     assert notes.warnings[0].hint == "Download it from https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 
@@ -83,3 +81,30 @@ train: {{niter: 50, ema_enabled: false}}
     assert not notes.faults and not faults and config is not None
     assert config.networks["vgg19_features"].options() == {"depth": 19, "layers": ["conv5_4"]}
     assert [use.name for use in config.steps["gen"].losses["feature"].networks] == ["vgg19_features"]
+
+
+def test_an_injector_that_could_not_run_in_training_is_left_to_evaluations() -> None:
+    tree, notes = convert(
+        node(
+            "name: old\n"
+            "datasets: {train: {mode: imagefolder, batch_size: 2, paths: [p], target_size: 32, scale: 2}}\n"
+            "networks: {gen: {which_model_G: RRDBNet, in_nc: 3, out_nc: 3, nf: 8, nb: 1, scale: 2}}\n"
+            "steps:\n"
+            "  gen:\n"
+            "    training: gen\n"
+            "    optimizer_params: {lr: 1e-4}\n"
+            "    injectors:\n"
+            "      up: {type: generator, generator: gen, in: lq, out: sr}\n"
+            "      dead: {type: mel_spectrogram, in: wav, out: mel}\n"
+            "      read: {type: mel_spectrogram, in: speech, out: heard}\n"
+            "    losses: {pix: {type: pix, weight: 1, criterion: l1, real: heard, fake: sr}}\n"
+            "train: {niter: 4}\n"
+        )
+    )
+    injectors = tree.plain()["steps"]["gen"]["injectors"]
+    assert injectors["dead"]["only"] == "evaluation"
+    assert "only" not in injectors["read"]  # A loss needs its result: the check refuses it.
+    assert [str(warning).splitlines()[0] for warning in notes.warnings if "'wav'" in str(warning)] == [
+        "old.yml:10:7: steps.gen.injectors.dead: reads 'wav', which nothing writes in training, and nothing there "
+        "reads its result"
+    ]

@@ -122,8 +122,8 @@ def test_convert_prints_a_draft_and_every_fault() -> None:
     result = CliRunner().invoke(cli, ["convert", str(FILES / "photos.yml")])
     assert isinstance(result.exception, ConfigError)
     assert (
-        "      # NOT CONVERTED line 14: steps.critic.injectors.patch: unknown injector 'image_patsch': "
-        "neither the reference nor a plugin of the file has it\n"
+        "      # NOT CONVERTED line 14: steps.critic.injectors.patch: injector 'image_patsch' "
+        "is not converted, and no plugin of the file registers it\n"
         "      # Available: "
     ) in result.stdout
     assert "more. Did you mean 'image_patch'?\n      patch: {type: image_patsch, in: lq, out: patch}\n" in result.stdout
@@ -165,8 +165,8 @@ def test_photos_say_what_they_must() -> None:
     assert faults == [
         "11:5: steps.critic: misplaced option 'lr', 'beta1': the reference's last versions ignore it here and "
         "train nothing in this step",
-        "14:15: steps.critic.injectors.patch: unknown injector 'image_patsch': neither the reference nor a plugin of "
-        "the file has it",
+        "14:15: steps.critic.injectors.patch: injector 'image_patsch' is not converted, and no plugin of the file "
+        "registers it",
     ]
     assert_told(
         warnings,

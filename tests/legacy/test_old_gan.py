@@ -164,7 +164,7 @@ def test_an_unknown_kind_is_refused_by_name() -> None:
     notes = Notes()
     convert_loss(node("{type: generator_gan, gan_type: crossgan, weight: 1}"), "here", notes, trained=None)
     assert told(notes.faults) == [
-        "1:23: here.gan_type: gan_type 'crossgan' of the reference's loss 'generator_gan' has no counterpart"
+        "1:23: here.gan_type: gan_type 'crossgan' is not converted for the reference's loss 'generator_gan'"
     ]
 
 

@@ -178,11 +178,11 @@ WARNED = {
     ),
     "{type: scheduled_scalar, out: b, scheduler: {type: fixed, weight: 1, lower: 0}}": (
         {"type": "constant", "value": 1, "out": "b"},
-        "1:70: here.scheduler.lower: is dropped: the reference's fixed never read 'lower'",
+        "1:70: here.scheduler.lower: is dropped: the reference's fixed has no option 'lower'",
     ),
     "{type: for_each, subtype: grey, in: a, out: b, colour: 1}": (
         {"type": "for_each", **IN_OUT, "injector": {"type": "grey"}},
-        "1:48: here.colour: is dropped: the reference's injector 'grey' never read 'colour'",
+        "1:48: here.colour: is dropped: 'colour' is no known option of the reference's injector 'grey'",
     ),
 }
 
@@ -196,8 +196,8 @@ def test_what_changed_is_told(old: str) -> None:
 
 REFUSED = {
     "{type: for_each, in: a, out: b}": "1:1: here: requires 'subtype', the type of its inner injector",
-    "{type: for_each, subtype: gray, in: a, out: b}": "1:18: here: unknown injector 'gray': neither the "
-    "reference nor a plugin of the file has it",
+    "{type: for_each, subtype: gray, in: a, out: b}": "1:18: here: injector 'gray' is not converted, "
+    "and no plugin of the file registers it",
     "{type: mix_and_label, in: [a], out: b}": "1:1: here: requires 'out' and 'out_labels'",
     "{type: scheduled_scalar, out: b, scheduler: {type: steps}}": (
         "1:34: here.scheduler: expected fixed, linear_decay or sinusoidal, got 'steps'"
@@ -207,7 +207,7 @@ REFUSED = {
         "1:1: here: requires 'dim_in' and 'dim_out', with dim_out no larger than dim_in"
     ),
     "{type: constant, constant_type: twos, like: a, out: b}": (
-        "1:18: here.constant_type: constant_type 'twos' of the reference's injector 'constant' has no counterpart"
+        "1:18: here.constant_type: constant_type 'twos' is not converted for the reference's injector 'constant'"
     ),
 }
 

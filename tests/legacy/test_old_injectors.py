@@ -106,7 +106,7 @@ def test_an_unknown_injector_gets_the_nearest_name() -> None:
     notes = Notes()
     convert_injector(node("{type: generater, in: a, out: b}"), "here", notes)
     assert told(notes.faults) == [
-        "1:2: here: unknown injector 'generater': neither the reference nor a plugin of the file has it"
+        "1:2: here: injector 'generater' is not converted, and no plugin of the file registers it"
     ]
     assert notes.faults[0].hint.endswith("Did you mean 'generator'?")
 

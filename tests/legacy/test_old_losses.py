@@ -167,16 +167,16 @@ def test_row_names_options_that_exist(name: str) -> None:
     [
         (
             "{type: pixx, weight: 1}",
-            "1:2: here: unknown loss 'pixx': neither the reference nor a plugin of the file has it",
+            "1:2: here: loss 'pixx' is not converted, and no plugin of the file registers it",
         ),
         (
             "{type: pix, criterion: l3, weight: 1}",
-            "1:13: here.criterion: criterion 'l3' of the reference's loss 'pix' has no counterpart",
+            "1:13: here.criterion: criterion 'l3' is not converted for the reference's loss 'pix'",
         ),
         ("{type: recurrent, weight: 1}", "1:1: here: requires 'subtype', the type of its inner loss"),
         (
             "{type: for_element, subtype: pixx}",
-            "1:21: here: unknown loss 'pixx': neither the reference nor a plugin of the file has it",
+            "1:21: here: loss 'pixx' is not converted, and no plugin of the file registers it",
         ),
         ("{type: geometric, generator: g, real: r}", "1:1: here: requires 'fake', a list with an input 0"),
         (

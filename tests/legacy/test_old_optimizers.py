@@ -92,8 +92,8 @@ def test_groups_are_those_that_networks_mark() -> None:
         "param_groups": [{"marked": "head", "lr": 2}, {"marked": "tail", "lr": 3}],
     }
     assert told(notes.warnings) == [
-        "1:89: steps.s.optimizer_params.param_groups.tail.beta1: is dropped: the reference's parameter groups "
-        "never read 'beta1'"
+        "1:89: steps.s.optimizer_params.param_groups.tail.beta1: is dropped: 'beta1' is no known option of the "
+        "reference's parameter groups"
     ]
     converted, notes = convert("optimizer_params: {lr: 1, param_groups: {head: {lr: 2}}}")
     assert converted["param_groups"] == [{"marked": "head", "lr": 2}]

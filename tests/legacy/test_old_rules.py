@@ -38,7 +38,7 @@ def test_every_value_keeps_its_place() -> None:
 def test_what_has_no_counterpart_is_refused_by_name() -> None:
     _, notes = convert("{mode: odd, noise: .1}")
     assert [str(fault) for fault in notes.faults] == [
-        "old.yml:1:2: here.mode: mode 'odd' of the reference's thing has no counterpart\n    Available: old.",
+        "old.yml:1:2: here.mode: mode 'odd' is not converted for the reference's thing\n    Available: old.",
         "old.yml:1:13: here.noise: 'noise' of the reference's thing has no counterpart\n"
         "    It can be converted without it, or with 0, or with null.",
     ]
@@ -54,7 +54,7 @@ def test_an_option_that_was_never_read_is_named() -> None:
     fields, notes = convert("{sise: 3}")
     assert "sise" not in fields
     assert [str(warning) for warning in notes.warnings] == [
-        "old.yml:1:2: here.sise: is dropped: the reference's thing never read 'sise'\n"
+        "old.yml:1:2: here.sise: is dropped: 'sise' is no known option of the reference's thing\n"
         "    Available options: mode, name, noise, size, verbose. Did you mean 'size'?"
     ]
     _, strict = convert("{sise: 3}", strict=True)

@@ -34,7 +34,7 @@ INJECTORS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "{type: stereoscopic_flow2image, in: a, out: b}": ({"type": "flow_to_image", "in": "a", "out": "b"}, []),
     "{type: teco_flow_adjustment, flow_network: f, flow_target: t, flowed: x, in: n, out: b}": (
         {"type": "align_by_flow", "flow": "f", "target": "t", "x": "x", "out": "b"},
-        ["here.type: calls its flow network with two images, and scales the flow to larger ones"],
+        ["here.type: calls its flow network with two images, and multiplies an enlarged flow by its scale"],
     ),
     "{type: multi_frame_combiner, mode: combine, flow: f, in: l, in_hq: h, out: b, out_hq: c}": (
         {"type": "combine_frames", "flow": "f", "in": ["l", "h"], "out": ["b", "c"]},

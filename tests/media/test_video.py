@@ -89,3 +89,12 @@ def test_what_is_not_a_video_is_refused(tmp_path: Path, name: str, said: str) ->
     with pytest.raises(DataError, match=r"y\.webp: expected an animated image"):
         read(tmp_path / "y.webp")
     assert [path.name for path in tmp_path.iterdir()] == ["y.webp"]
+
+
+def test_an_animation_that_is_cut_or_too_large_is_an_error_of_the_data(tmp_path: Path) -> None:
+    write_video(tmp_path / "x.gif", [torch.rand(3, 32, 32) for _ in range(2)], 20)
+    whole = (tmp_path / "x.gif").read_bytes()
+    for data in (whole[:900], whole[:6] + b"\xff" * 4 + whole[10:]):  # In the first frame; a size of 65535 x 65535.
+        (tmp_path / "x.gif").write_bytes(data)
+        with pytest.raises(DataError, match=r"x\.gif: expected an animated image: "):
+            read(tmp_path / "x.gif")

@@ -20,6 +20,7 @@ def test_networks_are_loaded_without_data_and_evaluations_need_it(tmp_path: Path
     file = tmp_path / "run" / "config.yml"
     run = artschool.load_trained(file)
     own = artschool.open(tmp_path / "run", device="cpu", average=False)
+    assert own.config.sections.train.iterations == 3  # An epoch has as many as the checkpoint says.
     for one, other in zip(run.networks["gen"].parameters(), own["gen"].parameters(), strict=True):
         assert torch.equal(one, other)
     with pytest.raises(DataError, match="no such folder"):

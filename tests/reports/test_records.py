@@ -49,7 +49,7 @@ def test_a_loss_of_an_evaluation_that_was_not_computed_is_not_repeated(tmp_path:
 def test_the_best_is_one_that_was_measured_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The metric improves after 4 iterations, and is not measured after 6."""
 
-    def evaluate(self: Evaluation, iteration: int, device: torch.device) -> dict[str, float]:
+    def evaluate(self: Evaluation, iteration: int, device: torch.device, *_: object) -> dict[str, float]:
         return {f"{self.name}/psnr": {4: 2.0, 8: 3.0, 12: 1.0}.get(iteration, 9.0)}
 
     monkeypatch.setattr(Evaluation, "run", evaluate)

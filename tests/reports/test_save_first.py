@@ -115,7 +115,7 @@ def speaking(registries: None) -> None:
 def trouble_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> None:
     run = Evaluation.run
 
-    def troubled(self: Evaluation, iteration: int, device: torch.device) -> dict[str, float]:
+    def troubled(self: Evaluation, iteration: int, device: torch.device, *_: object) -> dict[str, float]:
         TROUBLE(iteration)
         return run(self, iteration, device)
 
@@ -195,7 +195,7 @@ def test_a_buffer_that_looking_changes_is_saved_as_it_is_afterwards(tmp_path: Pa
 def test_the_best_so_far_survives_a_failed_evaluation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([1.0, 3.0, None, 2.0, 2.5])
 
-    def evaluate(self: Evaluation, iteration: int, device: torch.device) -> dict[str, float]:
+    def evaluate(self: Evaluation, iteration: int, device: torch.device, *_: object) -> dict[str, float]:
         if (value := next(values)) is None:
             raise NumericsError("no value")
         return {"held_out/psnr": value}

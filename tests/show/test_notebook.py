@@ -36,6 +36,13 @@ def test_networks_images_and_a_curve(tmp_path: Path) -> None:
     assert 'src="data:image/png;base64,iVBOR' in shown
 
 
+def test_an_image_with_a_name_in_capitals_is_shown(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run")
+    (image,) = (folder / "pictures/sr").glob("*0100.png")
+    image.rename(image.with_suffix(".PNG"))
+    assert 'src="data:image/png;base64,iVBOR' in as_html("toy", [], folder)
+
+
 def test_a_run_that_has_not_begun_shows_its_networks(tmp_path: Path) -> None:
     shown = as_html("toy", [NetworkRow("gen", "EDSR", 1, "trained")], tmp_path / "nothing")
     assert "1 parameters" in shown

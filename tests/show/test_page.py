@@ -211,6 +211,26 @@ def test_new_runs_appear(server: Server, tmp_path: Path, monkeypatch: pytest.Mon
     assert [run["name"] for run in server.data()["runs"]] == ["a", "b c&d", "z"]
 
 
+def test_a_run_whose_name_another_one_gets_too_is_shown_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("artschool.show.server.EVERY_S", 0)
+    folders = [tmp_path / "one", tmp_path / "other"]
+    made = [make_run(folder / name) for folder, name in zip(folders, "ab", strict=True)]
+    with Server(folders) as server:
+        made.append(make_run(tmp_path / "other" / "a"))
+        shown = server.data()["runs"]
+    assert [run["folder"] for run in shown] == list(map(str, made))
+    assert [run["name"] for run in shown] == ["a", "b", str(made[2])]
+
+
+def test_a_browser_that_goes_away_is_not_reported(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (BrokenPipeError(), ConnectionResetError(), ValueError("a fault")):
+        try:
+            raise error
+        except (OSError, ValueError):
+            server.handle_error(None, ("127.0.0.1", 1))
+    assert capsys.readouterr().err.count("Traceback") == 1
+
+
 def test_a_port_in_use_is_an_error(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ResourceError, match=r"port \d+: Address already in use. Fix: choose another one with --port"):
         Server([tmp_path / "runs"], server.server_address[1])
@@ -253,5 +273,5 @@ def test_a_file_of_somebody_else_is_not_replaced(tmp_path: Path) -> None:
 
 def test_without_plotly_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    with pytest.raises(ConfigError, match=r"pip install 'artschool\[show\]'"):
+    with pytest.raises(ResourceError, match=r"pip install 'artschool\[show\]'"):
         Server([tmp_path])

@@ -104,9 +104,9 @@ def _only_input(model: Opened, output: str) -> str:
         return needed[0]
     if not needed:
         raise ConfigError(
-            f"{output!r} is not computed from data. Fix: use `artschool sample`, or choose another --output"
+            f"{output!r} is not computed from data. Fix: use `artschool sample`, or choose another --output-key"
         )
     raise ConfigError(
         f"{output!r} is computed from {', '.join(map(repr, needed))}, but files give one of them. "
-        "Fix: choose another --output, or an --input from which alone it can be computed"
+        "Fix: choose another --output-key, or an --input-key from which alone it can be computed"
     )

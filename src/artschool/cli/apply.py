@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from artschool.apply.files import apply_to_files, endings_for, result_endings
 from artschool.apply.jobs import find_jobs
 from artschool.apply.opened import applied_from
 from artschool.apply.tiles import Tiling
+from artschool.cli.progress import shown_progress
 from artschool.errors import DataError
 from artschool.model.cut import Cut
 from artschool.model.opening import open_run
@@ -55,18 +55,11 @@ def apply_command(
         line = _beginning(cut, model.iteration, not raw, len(jobs), len(jobs) - len(missing))
         console.print(line, markup=False, soft_wrap=True)
         rate = sample_rate_of(model.config, cut.flow) if applied.dims == 1 else None
-        with _progress(console) as progress:
-            task = progress.add_task("", total=len(missing))
-            step = lambda count: progress.advance(task, count)  # noqa: E731
+        with shown_progress(console, len(missing), "files") as step:
             summary = apply_to_files(applied, missing, batch=batch, rate=rate, step=step)
     click.echo(f"wrote {counted(summary.written, 'file')} to {output}")
     if summary.failed:
         raise DataError("\n".join([*summary.failed, f"{counted(len(summary.failed), 'file')} failed"]))
-
-
-def _progress(console: Console) -> Progress:
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("files"), TimeRemainingColumn())
-    return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
 def _beginning(cut: Cut, iteration: int, averages: bool, count: int, skipped: int) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
 from artschool.components.builtins import load_builtins
-from artschool.config.plugins import load_installed, load_plugin
+from artschool.config.plugins import load_listed
 from artschool.errors import ConfigError, Fault, Place
 from artschool.explain.explain import explain
 from artschool.explain.positions import path_at
@@ -30,11 +29,7 @@ def explain_command(config: str, rest: Sequence[str]) -> None:
         raise ConfigError(Fault(Place(str(file)), "", message, "Fix: write an override as key=value."))
     load_builtins()
     composed = read_in_layers(file, overrides)
-    load_installed()
-    plugins = composed.tree.get("plugins")
-    for index, plugin in enumerate(plugins.children() if plugins is not None else ()):
-        with suppress(ConfigError):  # `check` reports what is wrong with it.
-            load_plugin(str(plugin.value), plugin.place, f"plugins.{index}")
+    load_listed(composed.tree)  # `check` reports what is wrong with them.
     if line is not None:
         steps = path_at(composed.layers[-1], file, line, column, is_old=bool(composed.old))
     else:

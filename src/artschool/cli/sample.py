@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.progress import Progress
 
+from artschool.cli.progress import shown_progress
 from artschool.config.source import read_text
 from artschool.errors import ConfigError
 from artschool.model.model import Model
@@ -74,12 +74,11 @@ def _sample(
     console.print(f"{what}, after {counted(model.iteration, 'iteration')}", markup=False, soft_wrap=True)
     files: list[Path] = []
     grids: list[Path] = []
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("sample", total=count)
+    with shown_progress(console, count, "samples") as step:
         for batch in sampling:
             for key, result in results.items():
                 files += result.write(batch.values[key], batch.captions)
-            progress.advance(task, batch.size)
+            step(batch.size)
     for result in results.values():
         grids += result.close()
     return [*grids, *files]

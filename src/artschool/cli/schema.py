@@ -15,7 +15,7 @@ import click
 
 from artschool.components.builtins import load_builtins
 from artschool.config.compose import resolve_bases
-from artschool.config.plugins import load_installed, load_plugin
+from artschool.config.plugins import load_installed, load_listed
 from artschool.config.source import Node, read_file, read_text
 from artschool.errors import ConfigError, Fault, Place
 from artschool.legacy.convert import is_legacy
@@ -110,12 +110,8 @@ def _with_plugins(path: Path, sections: Node) -> Node:
     with suppress(ConfigError):
         tree = resolve_bases(sections, path)
         tree = read_config(path)[0]
-    plugins = tree.get("plugins")
-    for index, plugin in enumerate(plugins.children() if plugins is not None else ()):
-        try:
-            load_plugin(str(plugin.value), plugin.place, f"plugins.{index}")
-        except ConfigError as error:
-            click.echo(f"warning: {error}", err=True)
+    for fault in load_listed(tree):
+        click.echo(f"warning: {fault}", err=True)
     return tree
 
 

@@ -7,9 +7,11 @@ def load_builtins() -> None:
     import artschool.components.audio.bins
     import artschool.components.audio.crop
     import artschool.components.audio.ctc
+    import artschool.components.audio.labelled_audio_folder
     import artschool.components.audio.masks
     import artschool.components.audio.mel
     import artschool.components.audio.pairs
+    import artschool.components.audio.pitch
     import artschool.components.audio.resample
     import artschool.components.audio.stft_loss
     import artschool.components.audio.tacotron2
@@ -30,6 +32,7 @@ def load_builtins() -> None:
     import artschool.components.datasets.photos
     import artschool.components.datasets.shards
     import artschool.components.datasets.wrappers
+    import artschool.components.diffusion.diffusers_sampling
     import artschool.components.diffusion.edm_injectors
     import artschool.components.diffusion.flow_injectors
     import artschool.components.diffusion.gaussian_injectors
@@ -48,6 +51,7 @@ def load_builtins() -> None:
     import artschool.components.injectors.image_pool
     import artschool.components.injectors.interpolate
     import artschool.components.injectors.kmeans_quantizer
+    import artschool.components.injectors.kornia
     import artschool.components.injectors.loss_gradients
     import artschool.components.injectors.mix_and_label
     import artschool.components.injectors.noise
@@ -64,6 +68,7 @@ def load_builtins() -> None:
     import artschool.components.injectors.scheduled_scalar
     import artschool.components.injectors.select
     import artschool.components.injectors.squeeze
+    import artschool.components.injectors.tokenize
     import artschool.components.loggers.aim
     import artschool.components.loggers.apprise
     import artschool.components.loggers.mlflow

@@ -9,6 +9,7 @@ from pathlib import Path
 from artschool.config.compose import merge
 from artschool.config.messages import describe
 from artschool.config.paths import named_at
+from artschool.config.plugins import at_path, file_of, is_path
 from artschool.config.source import Node
 from artschool.errors import ConfigError, Fault
 
@@ -101,8 +102,8 @@ class _Borrowed:
 
 def _code(plugin: Node) -> Node:
     """A plugin by what it imports: the absolute path of a file, or the name of a module."""
-    if isinstance(plugin.value, str) and plugin.value.endswith(".py"):
-        return replace(plugin, value=str(named_at(plugin.place, plugin.value).resolve()))
+    if isinstance(plugin.value, str) and is_path(plugin.value):
+        return replace(plugin, value=at_path(plugin.value, file_of(plugin.value, plugin.place)))
     return plugin
 
 

@@ -370,6 +370,8 @@ def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:
 
 
 def _unread(config: Config, read: Collection[str]) -> Iterator[Fault]:
+    if not any(step.optimizer for step in config.steps.values()):
+        return  # A file that trains nothing: its results are there for `artschool apply`.
     for step in config.steps.values():
         for component in (*step.injectors.values(), *step.losses.values()):
             for use in component.writes:

@@ -8,11 +8,13 @@ import importlib.util
 import pkgutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
+from artschool import dlas
 from artschool.config.paths import named_at
 from artschool.config.source import Node
 from artschool.errors import ConfigError, Fault, Place, nearest
@@ -21,6 +23,12 @@ from artschool.registry import REGISTRIES
 ENTRY_POINTS = "artschool"
 PREFIX = "artschool_plugin_"
 """Prefix of the module names of plugin files."""
+CHECKOUT = "dlas:"
+"""Prefix of a plugin that is the path of a checkout of DL-Art-School."""
+NAMING = {"type": ("networks", "datasets", "injectors"), "mode": ("datasets",)} | dict.fromkeys(
+    ("which_model", "which_model_G", "which_model_D"), ("networks",)
+)
+"""The options of both languages that name a component, and its kinds."""
 
 
 def load_installed() -> None:
@@ -34,32 +42,48 @@ def load_installed() -> None:
             point.load()
 
 
-def load_listed(tree: Node, announce: Callable[[str], None]) -> list[Fault]:
+def load_listed(
+    tree: Node,
+    announce: Callable[[str], None] = lambda line: None,
+    *,
+    with_plugins: bool = True,
+    replaced: Collection[str] = (),
+) -> list[Fault]:
     """Import the entry points of installed packages, and what `plugins:` lists. Returns what fails as faults.
 
     Args:
-        announce: Called with the name of each plugin of the file before its import.
+        announce: Called with the name of each plugin of the file before its import, and with what a checkout of
+            DL-Art-School provides.
+        with_plugins: Whether to import anything. Without it, what a checkout would provide is only announced.
+        replaced: Injectors of DL-Art-School that are not taken from a checkout.
     """
-    load_installed()
+    if with_plugins:
+        load_installed()
     listed = tree.get("plugins")
     faults: list[Fault] = []
     for index, node in enumerate(listed.value if listed is not None and isinstance(listed.value, list) else []):
-        if isinstance(node.value, str):
-            announce(f"plugin {node.value}")
-            try:
+        if not isinstance(node.value, str):
+            continue
+        try:
+            if node.value.startswith(CHECKOUT):
+                _load_checkout(node.value, node.place, f"plugins.{index}", announce, tree, with_plugins, replaced)
+            elif with_plugins:
+                announce(f"plugin {node.value}")
                 load_plugin(node.value, node.place, f"plugins.{index}")
-            except ConfigError as error:
-                faults += error.faults
+        except ConfigError as error:
+            faults += error.faults
     return faults
 
 
 def load_plugin(name: str, place: Place, path: str) -> None:
-    """Import one plugin: a `.py` file, relative to the file that lists it, or a module.
+    """Import one plugin: a `.py` file, relative to the file that lists it, a module, or all of a checkout.
 
     Raises:
         ConfigError: The plugin does not exist, or its import raises. The fault names the line of the plugin.
     """
-    if name.endswith(".py"):
+    if name.startswith(CHECKOUT):
+        _load_checkout(name, place, path)
+    elif name.endswith(".py"):
         file = file_of(name, place)
         if not file.is_file():
             raise ConfigError(Fault.missing_file(place, path, file))
@@ -70,15 +94,67 @@ def load_plugin(name: str, place: Place, path: str) -> None:
             importlib.import_module(name)
 
 
+def _load_checkout(
+    name: str,
+    place: Place,
+    path: str,
+    announce: Callable[[str], None] = lambda line: None,
+    tree: Node | None = None,
+    with_plugins: bool = True,
+    replaced: Collection[str] = (),
+) -> None:
+    """Import from a checkout what a file names, or all of it, and announce each part."""
+    if with_plugins:
+        announce(f"plugin {name}")
+    with _blamed(name, place, path):
+        checkout = dlas.Checkout(file_of(name, place))
+        parts = checkout.named(None if tree is None else _named_in(tree, replaced))
+        loaded = checkout.load(parts if with_plugins else (), {} if tree is None else tree.plain())
+    for part in parts if not with_plugins else ():
+        announce(f"plugin {name} would load {checkout.text(part)}")
+    for part in loaded.parts:
+        announce(f"plugin {name}: {checkout.text(part)}")
+    for part, reason in loaded.skipped.items():
+        announce(f"warning: plugin {name}: {checkout.text(part)} is not available: {reason}")
+
+
+def _named_in(tree: Node, replaced: Collection[str]) -> Mapping[str, Collection[str]]:
+    """The names of components that a file mentions, by kind."""
+    names: dict[str, set[str]] = {kind: set() for kind in NAMING["type"]}
+
+    def collect(value: Any) -> None:
+        for key, part in value.items() if isinstance(value, dict) else (("", part) for part in value):
+            if isinstance(part, dict | list):
+                collect(part)
+            elif isinstance(part, str):
+                for kind in NAMING.get(key, ()):
+                    names[kind].add(part)
+
+    collect(tree.plain())
+    names["injectors"] -= {*replaced}
+    return names
+
+
 def file_of(name: str, place: Place) -> Path:
-    """The path of a `.py` file that is listed at a location."""
-    return named_at(place, name).resolve()
+    """The path of a `.py` file or of a checkout that is listed at a location."""
+    return named_at(place, name.removeprefix(CHECKOUT)).resolve()
+
+
+def is_path(name: str) -> bool:
+    """Whether a plugin is named by a path, and not as a module."""
+    return name.endswith(".py") or name.startswith(CHECKOUT)
+
+
+def at_path(name: str, path: Path | str) -> str:
+    """A plugin that is named by a path, under another path."""
+    return f"{CHECKOUT}{path}" if name.startswith(CHECKOUT) else str(path)
 
 
 def forget_files() -> None:
     """Forget the plugin files, so that another file may register other components of the same names."""
     for name in [name for name in sys.modules if name.startswith(PREFIX)]:
         del sys.modules[name]
+    dlas.forget()
     for registry in REGISTRIES.values():
         registry.forget(PREFIX)
 

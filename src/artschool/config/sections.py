@@ -123,6 +123,7 @@ class FileSections(Section):
         name: Name of the run and of its folder below `runs`: letters, digits, `_`, `-` and `.`.
         seed: Seed of all random numbers.
         plugins: Python files (`.py`), relative to this file, or modules to import. They register components.
+            `dlas:path/to/codes` is a checkout of DL-Art-School, from which the parts that this file names are imported.
         runs: Folder in which each run gets a folder.
         data: Data sets by name. Each iteration takes a batch of `train`, and of each other data set of which a step
             reads a key, such as `plain.image`. Evaluations use data sets by name.

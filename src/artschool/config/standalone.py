@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from artschool.config.paths import beside
-from artschool.config.plugins import file_of
+from artschool.config.plugins import at_path, file_of, is_path
 from artschool.config.source import Node
 from artschool.config.write import dump
 
@@ -24,8 +24,10 @@ def standalone_text(tree: Node) -> str:
 
 def _plugin(node: Node, folder: Path) -> Any:
     """A plugin as `folder` names it. A base or an override may name it otherwise."""
-    is_file = node.reference is None and str(node.value).endswith(".py")
-    return os.path.relpath(file_of(str(node.value), node.place), folder) if is_file else _escaped(node)
+    name = str(node.value)
+    if node.reference is not None or not is_path(name):
+        return _escaped(node)
+    return at_path(name, os.path.relpath(file_of(name, node.place), folder))
 
 
 def _escaped(node: Node) -> Any:

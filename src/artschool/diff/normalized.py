@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from artschool.config.average_sections import Average
-from artschool.config.plugins import file_of
+from artschool.config.plugins import file_of, is_path
 from artschool.config.source import KeyPath, Node, exists
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.registry.schedule import Schedule
@@ -125,10 +125,18 @@ def _plugin_code(config: Config) -> dict[str, str]:
     code = {}
     for node in listed.children() if listed is not None else ():
         name = str(node.value)
-        files = [file_of(name, node.place)] if name.endswith(".py") else _files_of_module(name)
+        files = _files_below(file_of(name, node.place)) if is_path(name) else _files_of_module(name)
         text = b"".join(file.read_bytes() for file in files if file.is_file())
         code[name] = f"code {hashlib.sha256(text).hexdigest()[:8]}" if text else "module"
     return code
+
+
+def _files_below(path: Path) -> list[Path]:
+    """A file, or the imported files of a checkout."""
+    if path.suffix == ".py":
+        return [path]
+    files = (getattr(module, "__file__", None) for module in [*sys.modules.values()])
+    return sorted(Path(file) for file in files if file is not None and Path(file).is_relative_to(path))
 
 
 def _files_of_module(name: str) -> list[Path]:

@@ -58,7 +58,7 @@ def save(run: RunState) -> None:
     """
     settle(run)  # Before the copy: there is never more than one.
     run.trained_parameters.check()
-    gathered = ranks.gather(run.meters.state_dict())
+    gathered = _gathered_meters(run)
     optimizers = _optimizers(run)
     sharded = is_sharded(run)
     if sharded and run.saver.group is None:
@@ -80,7 +80,7 @@ def amend(run: RunState) -> None:
     """
     number = run.iteration
     changes: dict[str, Any] = {
-        "meters": ranks.gather(run.meters.state_dict()),
+        "meters": _gathered_meters(run),
         "best": run.best,
         "pending": run.pending,
         "decisions": _decisions(run),
@@ -153,6 +153,12 @@ def _prepare(
         rotate()
 
     return write
+
+
+def _gathered_meters(run: RunState) -> Meters:
+    """The numbers of all processes. Those of the others are unknown if the main process saves alone."""
+    gathered = ranks.gather(run.meters.state_dict())
+    return gathered + [{}] * (ranks.launched_processes() - len(gathered))
 
 
 def _rotation(run: RunState) -> Callable[[], object]:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from artschool import ranks
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
-from artschool.engine.saving import is_sharded
-from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of
+from artschool.engine.saving import is_divided
+from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of, noted
 from artschool.errors import ArtschoolError, EndedByOther, Stopped
 
 
@@ -18,6 +18,8 @@ def saved_at_a_signal(run: RunState) -> Iterator[None]:
     """If a signal ends the block, save the last finished iteration.
 
     This comes before loggers and workers are closed, which may take time that the sender of the signal does not give.
+    A process that has heard a signal, and whose connections break, ends likewise: another one has left at the signal
+    while it waited for data.
 
     Raises:
         Stopped: A signal has ended the block.
@@ -25,26 +27,39 @@ def saved_at_a_signal(run: RunState) -> Iterator[None]:
     try:
         yield
     except Interrupted as end:
-        is_saved = _save(run, end)
-        saved = "a checkpoint is saved" if is_saved else "it is not saved, since other processes do not respond"
-        raise Stopped(
-            f"{name_of(end.number)}: stopped after iteration {run.iteration}; {saved}. "
-            "To resume, run the same command again",
-            exit_code_of(end.number),
-        ) from None
+        raise _stopped(run, end.number, is_agreed=end.is_agreed) from None
+    except Exception as error:
+        if not (number := noted()) or not ranks.is_lost(error):
+            raise
+        raise _stopped(run, number, is_agreed=False) from None
 
 
-def _save(run: RunState, end: Interrupted) -> bool:
-    """Save, with the other processes or without them. Returns whether the last finished iteration is saved.
+def _stopped(run: RunState, number: int, *, is_agreed: bool) -> Stopped:
+    """Save as far as possible. Returns the end of the training."""
+    saved = _save(run) if is_agreed or ranks.world_size() == 1 else _save_alone(run)
+    return Stopped(
+        f"{name_of(number)}: stopped after iteration {run.iteration}; {saved}. To resume, run the same command again",
+        exit_code_of(number),
+    )
 
-    Without them, only the main process can save, and only if it has all parameters.
-    """
-    if end.is_agreed or ranks.world_size() == 1:
-        checkpoint.save_now(run)
-    elif ranks.is_main() and not is_sharded(run):
-        with ranks.single_process():
-            checkpoint.save_now(run)
-    return run.saved_at == run.iteration
+
+def _save_alone(run: RunState) -> str:
+    """Save without the other processes, which do something else. See `_save`."""
+    if is_divided(run):
+        return "it is not saved, since other processes have a part of it and do not respond"
+    if not ranks.is_main():
+        return "rank 0 saves it"
+    with ranks.single_process():
+        return _save(run)
+
+
+def _save(run: RunState) -> str:
+    """Save the last finished iteration. Returns what has become of it."""
+    if not run.undo.is_whole(run.iteration):
+        return "it is not saved, since the next iteration has updated a part of the weights"
+    run.undo.undo(run.iteration)
+    checkpoint.save_now(run)
+    return "a checkpoint is saved"
 
 
 @contextmanager

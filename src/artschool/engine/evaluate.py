@@ -93,6 +93,7 @@ class Evaluation:
         streams: The streams in whose place the steps read the data.
         samples: What is shown of the first samples. None: nothing.
         see: Called with each batch. None: nothing looks.
+        progress: Called after each batch of this process with the number of finished batches of all processes.
     """
 
     name: str
@@ -110,12 +111,13 @@ class Evaluation:
     streams: Sequence[str] = (TRAIN,)
     samples: Samples | None = None
     see: Callable[[Mapping[str, Any]], None] | None = None
+    progress: Progress = lambda done: None
 
     def is_due(self, finished: int, last: int) -> bool:
         """Whether it runs after `finished` iterations: at multiples of `every`, and after the last iteration."""
         return finished == last or (self.every is not None and finished % self.every == 0)
 
-    def run(self, iteration: int, device: torch.device, progress: Progress = lambda done: None) -> dict[str, float]:
+    def run(self, iteration: int, device: torch.device) -> dict[str, float]:
         """Evaluate. Weights, buffers, modes and random generators are the same afterwards as before.
 
         The workers wait for the next evaluation, until `Loader.end_workers`.
@@ -125,7 +127,6 @@ class Evaluation:
 
         Args:
             iteration: Number of finished iterations. The steps run as at the last of them.
-            progress: Called after each batch of this process with the number of finished batches of all processes.
 
         Raises:
             Interrupted: A signal has arrived in any process. All of them stop after equally many batches.
@@ -148,7 +149,7 @@ class Evaluation:
             stack.enter_context(with_buffers_kept(self.networks))
             stack.enter_context(torch.no_grad())
             stack.enter_context(closing(batches))
-            counted = _counted(batches, sampler, progress)
+            counted = _counted(batches, sampler, self.progress)
             work = partial(self.run_batches, counted, sampler, max(iteration - 1, 0), losses, device)
             if self.is_even:  # The others wait inside of networks.
                 work()

@@ -39,6 +39,8 @@ MOST_CHECKPOINT_BYTES = 1024**3
 class Recorded:
     """If the block, an iteration, raises an exception, record an incident.
 
+    A lost connection is none: what has ended the other process is its incident.
+
     Attributes:
         batch: The batch of the iteration, by stream.
     """
@@ -50,7 +52,7 @@ class Recorded:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Stopped):
+        if isinstance(error, Exception) and not isinstance(error, Stopped) and not ranks.is_lost(error):
             record_incident(self.run, _kind_of(error), error, self.batch)
 
 

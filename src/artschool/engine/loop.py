@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 
 from artschool import ranks
 from artschool.data.seeds import seed_all
@@ -19,7 +20,7 @@ from artschool.engine.rollback import roll_back
 from artschool.engine.run_folder import check_folder, hold_folder, release_folder, write_config_files
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import written_on_failure
-from artschool.engine.signals import noting, until_signal
+from artschool.engine.signals import interruptible, noting, until_signal
 from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
 from artschool.engine.watchdog import watched
@@ -124,7 +125,13 @@ def train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:
     run.trained_parameters.check()
     train = run.sections.train
     count = train.num_micro_batches(iteration)
-    batches = MicroBatches(parts, count, run.device, run.streams.take, channels_last=train.channels_last)
+    batches = MicroBatches(parts, count, run.device, partial(_take, run), channels_last=train.channels_last)
     train_iteration(run.steps, run.emas, batches, run.context)
     run.iteration = iteration + 1
     return batches
+
+
+def _take(run: RunState, names: Iterable[str]) -> dict[str, Part]:
+    """Fresh batches for a step. After a signal, the wait for them ends if the iteration can still be undone."""
+    with nullcontext() if run.context.has_updated else interruptible():
+        return run.streams.take(names)

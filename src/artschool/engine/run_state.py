@@ -225,7 +225,8 @@ class RunState:
         """Run one evaluation, as `evaluate` does."""
         total = evaluation.batches.per_epoch
         progress(evaluation.name, 0, total)
-        return evaluation.run(self.iteration, self.device, lambda done: progress(evaluation.name, done, total))
+        evaluation.progress = lambda done: progress(evaluation.name, done, total)
+        return evaluation.run(self.iteration, self.device)
 
     def send(self, method: str, *arguments: object) -> None:
         """Call a method of every logger that has it."""

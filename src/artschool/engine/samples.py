@@ -40,5 +40,6 @@ class Samples:
 
     def _rows(self, value: Any) -> list[Any]:
         if isinstance(value, Tensor):
-            return list(value[: self._most].detach().cpu()) if value.dim() else []
+            # Not views: each would be sent with the memory of all, and keep it.
+            return [row.clone() for row in value[: self._most].detach().cpu()] if value.dim() else []
         return list(value[: self._most]) if isinstance(value, list | tuple) else []

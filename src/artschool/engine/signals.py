@@ -127,6 +127,11 @@ def noting() -> Iterator[None]:
         yield
 
 
+def noted() -> int:
+    """The first signal that has arrived in `noting`. 0: none has."""
+    return _handler.number
+
+
 def ignore_others() -> None:
     """Hear no signal but Ctrl-C from now on: the process ends, and its exit code says why."""
     if _is_main_thread():
@@ -170,7 +175,7 @@ def _is_main_thread() -> bool:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """A wait for data while the state of the run is whole. Some seconds after a signal, it raises Interrupted."""
+    """A wait for data while the last finished iteration can be saved. Soon after a signal, it raises Interrupted."""
     handler = _handler
     handler.is_waiting = _is_main_thread()
     try:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.write import dump
 from artschool.export.subject import Subject
+from artschool.show.log import METRICS, json_lines
+from artschool.show.media import media
 
 MOST_IMAGES = 4
 LIBRARIES = {".onnx": "onnx", "": "diffusers"}
@@ -31,11 +34,12 @@ class CardImage:
     source: Path
 
 
-def newest_images(run: Path) -> list[CardImage]:
-    """The newest image of each of the first keys that the run has shown."""
-    folders = sorted(path for path in (run / "pictures").glob("*") if path.is_dir())
-    newest = [max(found) for folder in folders if (found := sorted(folder.glob("*.png")))]
-    return [CardImage(f"{path.parent.name}-{path.name}", path) for path in newest[:MOST_IMAGES]]
+def newest_images(run: Path, iteration: int) -> list[CardImage]:
+    """The newest image of each of the first keys that the run has shown, as they were at an iteration."""
+    found = [sorted(files.items()) for group, files in media(run).items() if group.startswith("pictures/")]
+    newest = [[path for at, path in files if at <= iteration and path.endswith(".png")][-1:] for files in found]
+    paths = [Path(path) for path in chain.from_iterable(newest)][:MOST_IMAGES]
+    return [CardImage("-".join(path.parts[1:]), run / path) for path in paths]
 
 
 def model_card(subject: Subject, config: Mapping[str, Any], images: Sequence[str]) -> str:
@@ -61,24 +65,12 @@ def last_metrics(run: Path, config: Config, iteration: int) -> dict[str, tuple[f
     """The metrics of the last evaluations before an iteration, with the iteration of each."""
     names = {f"{name}/{metric}" for name, each in config.evaluations.items() for metric in each.metrics}
     found: dict[str, tuple[float, int]] = {}
-    for record in _records(run / "metrics.jsonl"):
+    for record in json_lines(run / METRICS):
         at = record.get("iteration")
         if isinstance(at, int) and at < iteration:
             values = {name: record[name] for name in names & record.keys()}
             found |= {name: (float(value), at) for name, value in values.items() if isinstance(value, int | float)}
     return found
-
-
-def _records(file: Path) -> Iterator[dict[str, Any]]:
-    if not file.is_file():
-        return
-    for line in file.read_text(encoding="utf-8").splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:  # The last line of a process that was killed.
-            continue
-        if isinstance(record, dict):
-            yield record
 
 
 def _front_matter(subject: Subject, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:

@@ -190,7 +190,7 @@ def _facts(draft: _Draft, file: str, weights: str, more: Mapping[str, Any]) -> d
 def _describe(draft: _Draft, file: str, facts: Mapping[str, Any]) -> None:
     """Write the facts, and the model card with its images."""
     draft.write(file, json.dumps(facts, indent=2) + "\n")
-    images = newest_images(draft.subject.model.folder)
+    images = newest_images(draft.subject.model.folder, draft.subject.model.iteration)
     draft.write("README.md", model_card(draft.subject, facts, [image.name for image in images]))
     for image in images:
         (draft.folder / "images").mkdir(exist_ok=True)

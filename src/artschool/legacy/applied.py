@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from artschool.config.source import Node
 from artschool.legacy.rules import Fields, Notes, as_node, mapping, rebuilt
 
@@ -22,17 +24,16 @@ def is_applied(tree: Node) -> bool:
 
 
 def as_training(tree: Node, notes: Notes) -> Node:
-    """The file as a training of one iteration without an optimizer, whose dataflow `artschool apply` can take.
+    """The file as a training of one iteration without an optimizer, whose dataflow `artschool apply` takes.
 
     The first data set becomes that of the training.
     """
     message = "has no `train:`: its networks are applied to data, and nothing is trained"
-    hint = (
-        "Fix: `artschool train FILE` writes the networks into a run folder; then `artschool apply` takes images and "
-        "videos."
-    )
-    notes.warn(tree, "", message, hint)
     own = tree.get("dataset")
+    film = mapping(own).get("video_file")
+    inputs = "IMAGES" if film is None else str(film.value)
+    hint = f"Fix: write `artschool apply {Path(tree.place.source).name} {inputs} -o out`."
+    notes.warn(tree, "", message, hint)
     data = {"train": _frames(own)} if own is not None else dict(mapping(tree.get("datasets")))
     if data and "train" not in data:
         first, *others = data

@@ -117,7 +117,10 @@ INJECTORS: dict[str, ConversionRule] = {
             "text_lengths_key": "text_lengths",
         },
         constants={"separator": SEPARATOR},
-        changed={"audio_key": "the last of an odd number of samples is kept unpaired; the reference dropped it"},
+        changed={
+            "audio_key": "the last of an odd number of samples is kept unpaired; the reference dropped it, "
+            "except a single one"
+        },
         silent=("output_audio_key", "output_text_key"),
         finish=_join_pairs,
     ),

@@ -16,6 +16,7 @@ from artschool.legacy.names import fold_names
 from artschool.legacy.networks import PREFIX, WEIGHTS, WHICH, convert_networks
 from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, items, mapping, rebuilt, text
 from artschool.legacy.steps import convert_steps
+from artschool.legacy.unread import leave_to_evaluations
 from artschool.registry import REGISTRIES
 
 ORDER = (
@@ -94,6 +95,7 @@ def convert(tree: Node) -> tuple[Node, Notes]:
     if tree.get("logger") is not None:
         sections.put_retention(fields, tree)
     _finish_ema(fields, tree, steps, notes)
+    leave_to_evaluations(fields, notes)
     _finish_pictures(fields, notes)
     _drop_defaults(fields)
     ordered = {name: fields[name] for name in ORDER if name in fields}

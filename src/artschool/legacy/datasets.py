@@ -6,7 +6,7 @@ from typing import Any
 
 from artschool.config.source import Node
 from artschool.legacy.networks import warn_of_plugin
-from artschool.legacy.own import is_own
+from artschool.legacy.own import is_of_checkout, is_own
 from artschool.legacy.rules import (
     ConversionRule,
     Fields,
@@ -118,6 +118,7 @@ def _corruption(item: Node, blur: float, path: str, notes: Notes) -> Any:
 PAIRS = "`image_pairs` reads pairs of images from two folders."
 GREY = "The injector `grey` converts images to grey."
 LABELS = "`torchvision_dataset` with `name: ImageFolder` labels images by folder; otherwise register your own."
+RESIZED = "Fix: resize images in an injector, such as `interpolate`."
 PICTURES = {**LOADER, "paths": "path", "scale": "scale"}
 DATASETS: dict[str, ConversionRule] = {
     "imagefolder": ConversionRule(
@@ -147,7 +148,7 @@ DATASETS: dict[str, ConversionRule] = {
         constants={"crop": "middle", "exclude": ["ref.*"]},
         advice={"need_ref": "`patch_with_reference` yields the whole image with each patch."},
         harmless={"need_ref": (False,), "needs_metadata": (False,), "strict": (False,), "ignore_first": (0,)},
-        dropped=ALIGNED,
+        dropped={**ALIGNED, "cache_ref": "no reference images are read"},
         changed={"paths": "yields 'lq' and 'hq'; `patch_with_reference` also yields the whole image"},
         silent=(*SILENT, "weights", *CORRUPTIONS),
         finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
@@ -177,15 +178,18 @@ DATASETS: dict[str, ConversionRule] = {
             "target_size": "yields whole images; set `size` for patches, or use `patch_with_reference` for both",
             "use_flip": "images are not augmented; `augment: true` flips and rotates patches",
             "use_rot": "images are not augmented; `augment: true` flips and rotates patches",
+            "fixed_size": "yields whole images, without patches",
+            "tile_scale_normal_stddev": "yields whole images, without patches",
             "use_compression_artifacts": "images are not compressed; `corruptions: {fixed: [jpeg]}` compresses `lq`",
             **ALIGNED,
         },
-        silent=(*SILENT, "dataroot_GT_weights", "min_tile_size"),
+        silent=(*SILENT, "dataroot_GT_weights", "min_tile_size", "blur_magnitude"),
         finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
     ),
     "multiscale": ConversionRule(
         "crop_tree",
         {**PICTURES, "hq_tile_size": "size", "num_scales": "levels"},
+        dropped=ONE_SEED,
         changed={"num_scales": "squares are ordered level by level; the reference ordered them depth first"},
         silent=(*SILENT, *CORRUPTIONS),
         finish=lambda fields, node, path, notes: _pictures(fields, _without_flip(node), path, notes),
@@ -194,8 +198,16 @@ DATASETS: dict[str, ConversionRule] = {
         "torchvision_dataset",
         {**LOADER, "dataset": "name", "datapath": "root"},
         values={"dataset": {"mnist": "MNIST", "fmnist": "FashionMNIST", "cifar10": "CIFAR10"}},
-        harmless={"flip": (False, None), "crop_sz": (None, 0), "padding": (None, 0), "fixed_len": (None,)},
-        changed={"dataset": "yields 'image' and 'label' and downloads nothing; the reference yielded 'LQ' and 'GT'"},
+        harmless={
+            **{"flip": (False, None), "crop_sz": (None, 0), "padding": (None, 0), "fixed_len": (None,)},
+            **{"random_crop": (False, None), "image_size": (None,), "kwargs": (None, {}), "offset": (0, None)},
+        },
+        advice={
+            "image_size": RESIZED,
+            "random_crop": RESIZED,
+            "kwargs": "Fix: write `root:`, and the other arguments in `options:`.",
+        },
+        changed={"dataset": "yields 'image' and 'label' and downloads nothing; the reference's keys had other names"},
         dropped={"test": "select the split with `options: {train: false}`"},
         silent=(*SILENT, "scale"),
     ),
@@ -275,7 +287,8 @@ def convert_dataset(node: Node, path: str, notes: Notes) -> Fields:
             mode, f"{path}.mode", "the native data set for recordings with texts is `text_audio`, with other options"
         )
     fields = {LOADER.get(key, key): _inner(value, f"{path}.{key}", notes) for key, value in rest.items()}
-    return {"type": mode, **{key: value for key, value in fields.items() if key not in SILENT}}
+    dropped = () if is_of_checkout("datasets", name) else SILENT
+    return {"type": mode, **{key: value for key, value in fields.items() if key not in dropped}}
 
 
 def _views(node: Node, inner: Node, path: str, notes: Notes) -> Fields:

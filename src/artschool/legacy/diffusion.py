@@ -68,7 +68,10 @@ def _trained(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     if every is not None and not every.value:
         del fields["even_every"]
     elif every is not None:
-        message = "each batch gets timesteps spread evenly over the range; the reference continued from batch to batch"
+        message = (
+            "each batch gets timesteps spread evenly over the range; later versions of the reference spread them over "
+            "the next 'deterministic_sampler_expected_batch_size' samples, 2048 by default"
+        )
         notes.warn(every, f"{path}.deterministic_timesteps_every", message)
     if sampler is not None and sampler.value == "loss-second-moment":
         message = "losses are reweighted to the mean over uniform timesteps; the reference omitted the weights"

@@ -40,7 +40,7 @@ def _network(node: Node, load_path: Node | None, path: str, notes: Notes) -> Nod
         hint = "`perceptual` takes any network that returns feature maps; register one in a plugin."
         notes.refuse(at, f"{path}.which_model_F", f"feature network {found!r} has no counterpart", hint)
     if load_path is None or not text(load_path):
-        message = f"the reference downloaded torchvision's weights; artschool downloads nothing, so supply {DOWNLOADED}"
+        message = f"needs torchvision's weights of VGG19; artschool downloads nothing, so supply {DOWNLOADED}"
         notes.warn(
             at, f"{path}.load_path", message, f"Download it from https://download.pytorch.org/models/{DOWNLOADED}"
         )

@@ -127,6 +127,6 @@ def refuse_unknown(kind: str, name: str, node: Node, path: str, notes: Notes, *,
     if not name:
         notes.refuse(node, path, "requires 'type'")
         return
-    message = f"unknown {kind} {name!r}: neither the reference nor a plugin of the file has it"
+    message = f"{kind} {name!r} is not converted, and no plugin of the file registers it"
     hint = allowed("Available", name, known)
     notes.refuse(node.get("type") or node, path, message, hint, kind=FaultKind.UNKNOWN_COMPONENT)

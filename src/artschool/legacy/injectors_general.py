@@ -111,7 +111,7 @@ def _scheduled(fields: Fields, node: Node, path: str, notes: Notes) -> None:
         if name in _SCHEDULES[kind]:
             fields[_SCHEDULES[kind][name]] = value
         elif name != "type":
-            notes.warn(value, f"{path}.scheduler.{name}", f"is dropped: the reference's {kind} never read {name!r}")
+            notes.warn(value, f"{path}.scheduler.{name}", f"is dropped: the reference's {kind} has no option {name!r}")
 
 
 INJECTORS: dict[str, ConversionRule] = {

@@ -10,7 +10,7 @@ from artschool.config.paths import named_at
 from artschool.config.source import Node
 from artschool.errors import allowed
 from artschool.legacy import diffusion
-from artschool.legacy.own import is_own
+from artschool.legacy.own import is_of_checkout, is_own
 from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, mapping, rebuilt, same, text
 from artschool.registry import REGISTRIES
 
@@ -92,9 +92,10 @@ def convert_network(node: Node, path: str, notes: Notes) -> Fields:
         notes.refuse(node, path, "requires 'which_model'")
         return mapping(node)
     fields = {k: n for k, n in mapping(node).items() if k not in (*WHICH, *OPTIONS, "type")}
-    for key in OPTIONS:
-        fields |= mapping(node.get(key))
     name = text(which)
+    for key in OPTIONS:
+        options = node.get(key)
+        fields |= {key: options} if options and is_of_checkout("networks", name) else mapping(options)
     is_known = is_own("networks", name)
     rule = None if is_known else NETWORKS.get(name)
     if rule is None:

@@ -60,7 +60,10 @@ OPTIMIZERS: dict[str, ConversionRule] = {
 GROUP = ConversionRule(options=same("lr"))
 BY_NAME = ("adam", "sgd", "lars")
 """Optimizers for which the reference followed `param_groups`. Its first group held all other parameters."""
-RATES = f"each group has its rate here; the reference followed 'param_groups' with {', '.join(BY_NAME)} alone"
+RATES = (
+    "each group has its rate here; later versions of the reference followed 'param_groups' with "
+    f"{', '.join(BY_NAME)} alone"
+)
 DEFAULT = "adamw"
 DEFAULT_BETAS = {"lion": (0.9, 0.99)}
 WIDTHS = "Fix: use 'adamw', and set the rate of each matrix by its width: `param_groups: [{match: ..., lr: ...}]`."

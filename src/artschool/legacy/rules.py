@@ -79,7 +79,7 @@ MAX_PLACES = 8
 
 @dataclass(frozen=True)
 class ConversionRule:
-    """How one component or section is written natively. The reference never read options that are not listed.
+    """How one component or section is written natively.
 
     Attributes:
         type: The native component.
@@ -110,7 +110,7 @@ class ConversionRule:
 
 
 UNREAD = "unread"
-"""The kind of all warnings about options that the reference never read."""
+"""The kind of all warnings about options that no table lists."""
 
 
 def same(*names: str) -> dict[str, str]:
@@ -147,7 +147,7 @@ def apply(rule: ConversionRule, node: Node, path: str, notes: Notes, *, what: st
 
     Args:
         what: A description of the mapping for messages, such as `injector 'pad'`.
-        strict: Whether an option that the reference never read is a fault instead of a warning.
+        strict: Whether an option that the rule does not list is a fault instead of a warning.
     """
     fields: Fields = {"type": rebuilt(node.get("type") or node, rule.type)} if rule.type else {}
     for name, value in mapping(node).items():
@@ -228,7 +228,7 @@ def _value(rule: ConversionRule, name: str, value: Node, where: str, notes: Note
     plain = value.plain()
     if isinstance(plain, list | dict) or plain not in known:
         hint = allowed("Available", str(plain), map(str, known))
-        notes.refuse(value, where, f"{name} {plain!r} of the reference's {what} has no counterpart", hint)
+        notes.refuse(value, where, f"{name} {plain!r} is not converted for the reference's {what}", hint)
         return value
     return replace(as_node(known[plain], value.place), key_place=value.key_place)
 
@@ -240,4 +240,6 @@ def _report_unread(
     if strict:
         notes.refuse(value, where, f"unknown option {name!r}: the reference's {what} does not have it", hint)
     else:
-        notes.warn(value, where, f"is dropped: the reference's {what} never read {name!r}", hint, cause=UNREAD)
+        notes.warn(
+            value, where, f"is dropped: {name!r} is no known option of the reference's {what}", hint, cause=UNREAD
+        )

@@ -23,7 +23,9 @@ STEP = ConversionRule(
     changed={
         "clip_grad_eps": "limits one norm over all parameters of the step; the reference clipped each group separately"
     },
-    silent=("optimizer", "optimizer_params", "injectors", "losses"),
+    harmless={"min_total_loss": (None,)},
+    advice={"min_total_loss": "The losses of GANs take `min_loss`."},
+    silent=("optimizer", "optimizer_params", "injectors", "losses", "generator_outputs"),
 )
 BATCH_SIZING = ConversionRule(
     options=same("poll_parameters", "max_full_batches"),

@@ -76,8 +76,8 @@ def _recurrent(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     if fields["ping_pong"].value is False:
         del fields["ping_pong"]
     changed = (
-        "computes the flow between inputs, calls the flow network with two images, and scales the flow to larger "
-        "images; the reference used the shrunk previous output, and did not scale. It writes no '_batched' keys: "
+        "computes the flow between inputs, calls the flow network with two images, and multiplies an enlarged flow by "
+        "its scale; the reference used the shrunk previous output, and did not multiply. It writes no '_batched' keys: "
         "use `slice` and `fold_dimension`"
     )
     notes.warn(node.get("type") or node, f"{path}.type", changed)
@@ -172,8 +172,8 @@ INJECTORS: dict[str, ConversionRule] = {
         "align_by_flow",
         {"flow_network": "flow", "flow_target": "target", "flowed": "x"},
         changed={
-            "type": "calls its flow network with two images, and scales the flow to larger ones; the reference "
-            "passed both in one tensor, and did not scale",
+            "type": "calls its flow network with two images, and multiplies an enlarged flow by its scale; the "
+            "reference passed both in one tensor, and did not multiply",
         },
         finish=_without_input,
     ),

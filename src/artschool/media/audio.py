@@ -35,12 +35,23 @@ def num_samples(file: Path, sample_rate: int) -> int:
         DataError: The file is missing or is not readable audio.
         ResourceError: soundfile is not installed.
     """
+    frames, rate = read_header(file)
+    return -(-frames * sample_rate // rate)
+
+
+def read_header(file: Path) -> tuple[int, int]:
+    """The number of samples per channel, and the sample rate.
+
+    Raises:
+        DataError: The file is missing or is not readable audio.
+        ResourceError: soundfile is not installed.
+    """
     soundfile = _soundfile()
     try:
         info = soundfile.info(file)
     except soundfile.LibsndfileError as error:
         raise _unreadable(file, error) from None
-    return -(-int(info.frames) * sample_rate // int(info.samplerate))
+    return int(info.frames), int(info.samplerate)
 
 
 @dataclass(frozen=True)

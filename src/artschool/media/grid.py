@@ -6,10 +6,11 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from artschool.media.pixels import images_of
 
 GAP = 2
 FONT_SIZE = 12
@@ -30,12 +31,9 @@ def grid(values: Tensor, captions: Sequence[str] = ()) -> NDArray[np.uint8] | No
         (rows * H, columns * W, 3), plus a gap of two white pixels between images. Captions add 16 pixels to the height
         of each row, and widen columns of images that are narrower than their text. None: the values are not images.
     """
-    if values.dim() == 3:
-        values = values.unsqueeze(1)
-    if values.dim() != 4 or values.shape[1] not in (1, 3) or not values.is_floating_point():
+    cells = images_of(values)
+    if not cells:
         return None
-    images = values.detach().float().cpu().nan_to_num().clamp(0, 1).mul(255).round().to(torch.uint8)
-    cells = list(images.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).numpy())
     if captions:
         cells = _captioned(cells, captions)
     columns = math.ceil(math.sqrt(len(cells)))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from artschool.errors import DataError
 from artschool.media.grid import grid
-from artschool.media.pixels import FORMATS, Decoded, Pixels, decode_all, values_of
+from artschool.media.pixels import FORMATS, Decoded, Pixels, decode_all, to_pixels, values_of
 from artschool.media.png import encode_deep
 from artschool.storage.durable import write_file
 
@@ -143,11 +143,3 @@ def encode_pixels(pixels: Pixels, kind: str, profile: bytes | None = None, locat
     squeezed = pixels[..., 0] if pixels.shape[2] == 1 else pixels
     PIL.Image.fromarray(squeezed).save(buffer, format=kind, icc_profile=profile, **SETTINGS.get(kind, {}))
     return buffer.getvalue()
-
-
-def to_pixels(values: Tensor, bits: int) -> Pixels:
-    """Convert (C, H, W) to (H, W, C), uint8 or uint16."""
-    white, kind = (255, np.uint8) if bits == 8 else (65535, np.uint16)
-    scaled = values.detach().float().cpu().nan_to_num().clamp(0, 1).mul(white).round()
-    pixels: Pixels = scaled.permute(1, 2, 0).numpy().astype(kind)
-    return np.ascontiguousarray(pixels)

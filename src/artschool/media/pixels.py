@@ -238,3 +238,18 @@ def values_of(pixels: Pixels) -> Tensor:
     """Convert (H, W, C) to (C, H, W), float32 in 0..1."""
     channels = np.array(pixels.transpose(2, 0, 1), dtype=np.float32, order="C")
     return torch.from_numpy(channels).div_(WHITE[pixels.dtype.name])
+
+
+def to_pixels(values: Tensor, bits: int = 8) -> Pixels:
+    """Convert (..., C, H, W) to (..., H, W, C), uint8 or uint16. Values are clamped to 0..1, and NaN becomes 0."""
+    kind = np.uint8 if bits == 8 else np.uint16
+    scaled = values.detach().float().cpu().nan_to_num().clamp(0, 1).mul(WHITE[kind.__name__]).round()
+    return np.ascontiguousarray(scaled.movedim(-3, -1).numpy().astype(kind))
+
+
+def images_of(values: Tensor) -> list[NDArray[np.uint8]]:
+    """The images (H, W, 3) of (B, 1 or 3, H, W) or (B, H, W) in 0..1. Empty: the values are not images."""
+    images = values.unsqueeze(1) if values.dim() == 3 else values
+    if images.dim() != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
+        return []
+    return list(to_pixels(images.expand(-1, 3, -1, -1)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 import PIL.Image
-from PIL import UnidentifiedImageError
 from torch import Tensor
 
 from artschool.errors import DataError, ResourceError
-from artschool.media.images import to_pixels
-from artschool.media.pixels import Pixels, values_of
+from artschool.media.pixels import Pixels, to_pixels, values_of
 from artschool.storage.durable import committed_file, translate_disk_errors
 
 ANIMATIONS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
@@ -89,7 +87,7 @@ def write_video(path: Path, frames: Iterable[Tensor], rate: float | Fraction, so
     first = next(iterator, None)
     if first is None:
         raise DataError(f"{path}: expected a video, got no frames")
-    pixels = (to_pixels(frame.expand(3, -1, -1), 8) for frame in chain([first], iterator))
+    pixels = (to_pixels(frame.expand(3, -1, -1)) for frame in chain([first], iterator))
     with committed_file(path) as temporary:
         if suffix in ANIMATIONS:
             _write_animation(path, temporary, pixels, rate)
@@ -99,13 +97,13 @@ def write_video(path: Path, frames: Iterable[Tensor], rate: float | Fraction, so
 
 @contextmanager
 def _open_animation(path: Path) -> Iterator[Video]:
-    try:
-        image = PIL.Image.open(path, formats=tuple(ANIMATIONS.values()))
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{path}: expected an animated image: {error}") from error
-    with image:
-        count = getattr(image, "n_frames", 1)
-        image.load()
+    with ExitStack() as stack:
+        try:
+            image = stack.enter_context(PIL.Image.open(path, formats=tuple(ANIMATIONS.values())))
+            count = getattr(image, "n_frames", 1)
+            image.load()
+        except Exception as error:  # Pillow's decoders raise exceptions of many types.
+            raise DataError(f"{path}: expected an animated image: {error}") from error
         milliseconds = float(image.info.get("duration") or 100)
         yield Video(
             _frames_of_animation(path, image, count), Fraction(1000 / milliseconds).limit_denominator(1001), count

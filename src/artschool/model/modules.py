@@ -1,4 +1,4 @@
-"""The networks of a checkpoint, each built when it is first used, and injectors bound to them."""
+"""Networks with their weights, each built when it is first used, and injectors bound to them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import nn
 from artschool.build.bind import Binder, on_device
 from artschool.build.networks import build_networks
 from artschool.config.component import network_of
+from artschool.config.network_options import weights_of
 from artschool.config.structure import Component, Config
 from artschool.diff.settings import settings_of
 from artschool.engine.checkpoint_state import checked
@@ -52,15 +53,16 @@ class Bound(NamedTuple):
 class Modules:
     """Builds networks and injectors with the state of a checkpoint: on a device, in eval mode, without gradients.
 
-    Each is built when it is first asked for, and kept.
+    Each is built when it is first asked for, and kept. Without a checkpoint, networks have the weights that the file
+    names.
     """
 
-    def __init__(self, config: Config, checkpoint: Checkpoint, device: torch.device, note: Note) -> None:
+    def __init__(self, config: Config, checkpoint: Checkpoint | None, device: torch.device, note: Note) -> None:
         self._config, self._note = config, note
-        self._checkpoint = checked(checkpoint)
+        self._checkpoint = None if checkpoint is None else checked(checkpoint)
         self.context = TrainContext(device, Meters())
         # As at the last iteration, whose gates and scheduled numbers apply.
-        self.context.iteration = max(self._checkpoint.state["iteration"] - 1, 0)
+        self.context.iteration = 0 if self._checkpoint is None else max(self._checkpoint.state["iteration"] - 1, 0)
         self._networks: dict[str, nn.Module] = {}
         self._bound: dict[str, tuple[Mapping[str, str], Bound]] = {}
 
@@ -91,10 +93,11 @@ class Modules:
         networks = {name: self.network(called) for name, called in names.items()}
         binder = Binder(networks, self.context, seed=self._config.sections.seed)
         call = binder.injector(injector)
-        parts = self._parts()
-        parts.modules = binder.modules
-        parts.built_buffers = {path: buffer_kinds(module) for path, module in binder.modules.items()}
-        ModuleRestorer(parts, self._checkpoint, ResumeReport()).components()
+        if self._checkpoint is not None:
+            parts = self._parts()
+            parts.modules = binder.modules
+            parts.built_buffers = {path: buffer_kinds(module) for path, module in binder.modules.items()}
+            ModuleRestorer(parts, self._checkpoint, ResumeReport()).components()
         for module in binder.modules.values():
             module.eval().requires_grad_(False)
         bound = Bound(call, [*networks.values(), *binder.modules.values()])
@@ -103,10 +106,13 @@ class Modules:
 
     def _built(self, name: str) -> nn.Module:
         base = network_of(name)
-        network = build_networks(self._config, self._note, names=[base], restored=True)[base]
-        parts = self._parts()
-        parts.built_buffers = {name: buffer_kinds(network)}
-        ModuleRestorer(parts, self._checkpoint, ResumeReport()).module(network, name)
+        network = build_networks(self._config, self._note, names=[base], restored=self._checkpoint is not None)[base]
+        if self._checkpoint is not None:
+            parts = self._parts()
+            parts.built_buffers = {name: buffer_kinds(network)}
+            ModuleRestorer(parts, self._checkpoint, ResumeReport()).module(network, name)
+        elif weights_of(self._config.networks[base]) is None:
+            self._note(f"warning: networks.{base}: has no `weights:`, so it computes with its first, random values")
         own = next((average.name for average in self._config.averages_of(base)), name)
         for _, hook in hooks({base: network}, "provide_ema") if own != name else ():
             hook(self.network(own))

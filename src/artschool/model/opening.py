@@ -1,4 +1,4 @@
-"""Opens a run folder for use."""
+"""Opens a run folder, or a file that names weights, for use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from artschool.build.run import device_of
 from artschool.config.origin import RESOLVED_FILE
 from artschool.config.paths import expand_home
 from artschool.engine.checkpoint_state import length_of_data
-from artschool.engine.data_examples import read_data_examples
+from artschool.engine.data_examples import DataExamples, read_data_examples
 from artschool.errors import ConfigError
 from artschool.model.model import Model
 from artschool.model.modules import Modules
@@ -35,7 +35,8 @@ def open_run(
     Networks are built when they are first used, on any device and in one process, however they were trained.
 
     Args:
-        run: The run folder, or a file in it.
+        run: The run folder, or a file in it. A config file elsewhere: its networks have the weights that their
+            `weights:` name.
         checkpoint: `last`: the newest intact checkpoint. `best`: the best one by `checkpoint.keep_best`. A number of
             iterations, or the folder of a checkpoint.
         device: Such as `cpu` or `cuda:1`. `auto`: a GPU if there is one.
@@ -43,15 +44,21 @@ def open_run(
         report: Called with messages, such as that a damaged checkpoint is skipped.
 
     Raises:
-        ConfigError: The folder is not that of a run, or its file has faults.
+        ConfigError: The folder is not that of a run, or the file has faults.
         CheckpointError: There is no such checkpoint, or it is damaged or does not fit.
     """
-    folder = _folder_of(expand_home(Path(run)))
+    run = expand_home(Path(run))
+    target = device_of(str(device))
+    if run.is_file() and not (run.parent / RESOLVED_FILE).is_file():
+        if checkpoint != "last":
+            raise ConfigError(f"{run}: is a config file, which has no checkpoint {str(checkpoint)!r}")
+        config = check_file(run, announce=report)
+        return Model(config, run, 0, Modules(config, None, target, report), DataExamples(), average=average)
+    folder = _folder_of(run)
     path = choose_checkpoint(folder, checkpoint, report)
     # A file in epochs needs the length of the data, which the checkpoint knows.
     config = check_file(folder / RESOLVED_FILE, announce=report, length=length_of_data(path))
     loaded = CheckpointStore.load_path(path, mapped=True, is_verified=True)
-    target = device_of(str(device))
     modules = Modules(config, loaded, target, report)
     return Model(config, folder, loaded.number, modules, read_data_examples(folder), average=average)
 
@@ -59,7 +66,7 @@ def open_run(
 def _folder_of(run: Path) -> Path:
     folder = run if run.is_dir() else run.parent
     if not run.exists():
-        raise ConfigError(f"{run}: does not exist (expected a run folder)")
+        raise ConfigError(f"{run}: does not exist (expected a run folder, or a file that names weights)")
     if not (folder / RESOLVED_FILE).is_file():
         raise ConfigError(f"{run}: expected a run folder, got a folder without {RESOLVED_FILE}")
     return folder

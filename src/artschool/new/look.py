@@ -13,7 +13,7 @@ from artschool.components.datasets.captions import table_of
 from artschool.components.datasets.finding import endings_of, select_names
 from artschool.components.datasets.sources import FileSource, Folder
 from artschool.errors import DataError
-from artschool.media.audio import SUFFIXES
+from artschool.media.audio import SUFFIXES, read_header
 from artschool.media.pixels import DECODERS, FORMATS
 from artschool.wording.counting import counted
 
@@ -161,23 +161,15 @@ def _captions(source: FileSource, names: Sequence[str]) -> str:
 
 
 def _recordings(folder: Path, names: Sequence[str]) -> Recordings:
-    try:
-        import soundfile
-    except ModuleNotFoundError as error:
-        from artschool.errors import ResourceError
-
-        raise ResourceError(
-            "reading audio requires soundfile, which is not installed. Fix: pip install 'artschool[audio]'"
-        ) from error
     rates, lengths, damaged = Counter[int](), [], 0
     for name in _some(names):
         try:
-            info = soundfile.info(folder / name)
-        except soundfile.LibsndfileError:
+            frames, rate = read_header(folder / name)
+        except DataError:
             damaged += 1
             continue
-        rates[int(info.samplerate)] += 1
-        lengths.append(float(info.duration))
+        rates[rate] += 1
+        lengths.append(frames / rate)
     if not lengths:
         raise DataError(f"{folder}: none of {len(names)} recordings can be read. Fix: correct the path")
     return Recordings(len(names), rates, min(lengths), sum(lengths), damaged)

@@ -36,7 +36,7 @@ def check_tree(
         ConfigError: Carries every fault found.
     """
     load_builtins()
-    faults = plugins.load_listed(tree, announce) if with_plugins else []
+    faults = plugins.load_listed(tree, announce, with_plugins=with_plugins)
     config, found = structure_in_iterations(tree, length)
     # Plugins that cannot be imported are one fault; their components are unknown only for that reason.
     plugins_fail = bool(faults) or any(fault.path == "plugins" for fault in found)

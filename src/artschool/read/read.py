@@ -15,6 +15,7 @@ from artschool.config.source import Node, read_file, read_text
 from artschool.config.structure import Config
 from artschool.errors import ConfigError, Fault, FaultKind
 from artschool.legacy.convert import convert, is_legacy
+from artschool.legacy.injectors import INJECTORS
 from artschool.legacy.networks import convert_networks
 from artschool.legacy.rules import Notes, once_per_kind, rebuilt
 from artschool.read.check import check_tree, in_reading_order
@@ -71,7 +72,7 @@ def convert_file(
 
 def _converted(old: Node, *, with_plugins: bool, announce: Callable[[str], None]) -> tuple[Node, Notes]:
     load_builtins()
-    failed = plugins.load_listed(old, announce) if with_plugins else []
+    failed = plugins.load_listed(old, announce, with_plugins=with_plugins, replaced=INJECTORS)
     tree, notes = convert(old)
     if failed:
         # The components of a plugin that fails are unknown only for that reason.

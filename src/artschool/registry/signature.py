@@ -44,6 +44,8 @@ SHAPE = "shape"
 """The kind of the marker of a key of which only the shape is read."""
 ShapeOf: TypeAlias = Annotated[Tensor, Marker(Role.KEY, SHAPE)]
 """A key of which the component reads shape, dtype and device, and never the values: any tensor of its shape will do."""
+Text: TypeAlias = Annotated[list[str], Marker(Role.KEY)]
+"""A key whose value is a text for each sample."""
 Network: TypeAlias = Annotated[nn.Module, Marker(Role.NETWORK)]
 """A network. The file gives its name, the component receives the module."""
 Injector: TypeAlias = Annotated[Callable[..., Any], Marker(Role.NESTED, "injectors")]

@@ -15,12 +15,12 @@ from typing import Any
 
 from artschool.config.origin import CONFIG_FILE, RUN_FILE
 from artschool.errors import ConfigError
-from artschool.show.log import Log, json_lines
+from artschool.show.log import METRICS, Log, json_lines
 from artschool.storage.run_lock import FILE as LOCK_FILE
 from artschool.storage.run_lock import is_held
 
 STARTS_FILE = "starts.jsonl"
-SIGNS = (RUN_FILE, STARTS_FILE, "metrics.jsonl", "checkpoints")
+SIGNS = (RUN_FILE, STARTS_FILE, METRICS, "checkpoints")
 """A folder with one of these is that of a run."""
 DEEPEST = 4
 """How many folders deep runs are looked for."""
@@ -91,7 +91,7 @@ class RunFolder:
     _saved_from: Path | None = None
 
     def __post_init__(self) -> None:
-        self.log = Log(self.folder / "metrics.jsonl")
+        self.log = Log(self.folder / METRICS)
 
     def update(self) -> None:
         """Read what has changed."""
@@ -126,7 +126,7 @@ class RunFolder:
     def status(self) -> Status:
         """What the run does. Call `update` before."""
         lives = is_held(self.folder)
-        iteration = max(_count(self.saved.get("iteration")) or 0, *(last + 1 for last in self.log.iterations[-1:]), 0)
+        iteration = max(_count(self.saved.get("iteration")) or 0, self.log.finished)
         total = next((n for n in self._totals() if n is not None), None)
         has_ended = total is not None and iteration >= total and not self.saved.get("pending", False)
         detail = self._fatal()
@@ -191,7 +191,7 @@ class RunFolder:
 
     def _written(self) -> float:
         times = [0.0]
-        for name in (RUN_FILE, STARTS_FILE, "metrics.jsonl", "checkpoints", "incidents"):
+        for name in (RUN_FILE, STARTS_FILE, METRICS, "checkpoints", "incidents"):
             with suppress(OSError):
                 times.append((self.folder / name).stat().st_mtime)
         return max(times)
@@ -200,7 +200,7 @@ class RunFolder:
         """Why nothing can be read. Empty: there is nothing yet."""
         if self.log.bad_lines:
             return f"metrics.jsonl: {self.log.bad_lines} lines are no records"
-        files = [(RUN_FILE, Path.is_file), ("metrics.jsonl", Path.is_file), ("checkpoints", Path.is_dir)]
+        files = [(RUN_FILE, Path.is_file), (METRICS, Path.is_file), ("checkpoints", Path.is_dir)]
         for name, is_right in files:
             path = self.folder / name
             if path.exists() and not (is_right(path) and os.access(path, os.R_OK)):

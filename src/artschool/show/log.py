@@ -12,6 +12,8 @@ from typing import Any
 
 Curve = tuple[list[int], list[float]]
 """Iterations, counted from 0, and a value for each."""
+METRICS = "metrics.jsonl"
+"""The log of a run folder."""
 HEAD = ("samples", "seconds")
 """Numbers of the log that say how far a run is."""
 
@@ -43,6 +45,11 @@ class Log:
     def iterations(self) -> list[int]:
         """The iterations of all records, ascending."""
         return self.curves.get("seconds", ([], []))[0]
+
+    @property
+    def finished(self) -> int:
+        """The number of finished iterations that the log knows of."""
+        return self.iterations[-1] + 1 if self.iterations else 0
 
     def update(self) -> None:
         """Read the lines that have been added since the last call. A last line without an end is left for the next."""

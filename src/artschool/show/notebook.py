@@ -75,7 +75,9 @@ def _images(folder: Path) -> Iterable[str]:
     """The newest image of some groups."""
     newest = [(group, max(files.items())) for group, files in media(folder).items()]
     images = [
-        (group, at, folder / path) for group, (at, path) in newest if TYPES[Path(path).suffix].startswith("image")
+        (group, at, folder / path)
+        for group, (at, path) in newest
+        if TYPES[Path(path).suffix.lower()].startswith("image")
     ]
     for group, at, file in images[-MOST_IMAGES:]:
         try:
@@ -84,7 +86,7 @@ def _images(folder: Path) -> Iterable[str]:
             continue
         if len(content) <= MOST_BYTES:
             name = escape(f"{group} after {at:,}")
-            source = f"data:{TYPES[file.suffix]};base64,{base64.b64encode(content).decode()}"
+            source = f"data:{TYPES[file.suffix.lower()]};base64,{base64.b64encode(content).decode()}"
             yield (
                 '<figure style="display:inline-block;margin:4px 8px 4px 0">'
                 f'<img alt="{name}" src="{source}" style="max-width:280px;max-height:280px">'

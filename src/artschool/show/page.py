@@ -10,7 +10,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from artschool.errors import ConfigError
+from artschool.errors import ResourceError
 from artschool.show.data import page_data
 from artschool.show.folder import RunFolder
 from artschool.show.media import TYPES
@@ -29,14 +29,14 @@ def plotly_code() -> str:
     """The code of the library that draws curves.
 
     Raises:
-        ConfigError: It is not installed.
+        ResourceError: It is not installed.
     """
     try:
         from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise ConfigError(
-            "artschool show needs plotly, which draws its curves. Fix: pip install 'artschool[show]'"
-        ) from None
+    except ModuleNotFoundError as error:
+        raise ResourceError(
+            "plotly, which draws curves, is not installed. Fix: pip install 'artschool[show]'"
+        ) from error
     return str(get_plotlyjs())
 
 

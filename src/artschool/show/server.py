@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,8 +34,8 @@ class Server(ThreadingHTTPServer):
         port: The port. 0: a free one.
 
     Raises:
-        ConfigError: A folder does not exist, or the library that draws curves is not installed.
-        ResourceError: The port is in use.
+        ConfigError: A folder does not exist.
+        ResourceError: The port is in use, or the library that draws curves is not installed.
     """
 
     daemon_threads = True
@@ -60,12 +61,19 @@ class Server(ThreadingHTTPServer):
         with self._lock:
             taken, data = self._data
             if not data or time.monotonic() - taken >= EVERY_S:
+                known = {run.folder for run in self.runs.values()}
                 for run in find_runs([path for path in self._folders if path.is_dir()]):
-                    self.runs.setdefault(run.name, run)
+                    if run.folder not in known:
+                        self.runs.setdefault(run.name, run)
                 shown = [run for run in self.runs.values() if run.folder.is_dir()]
                 data = page_data(shown, _link)
                 self._data = time.monotonic(), data
             return data
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing about a browser that has gone away, such as from a page that was still loading."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
     def file(self, run: str, path: str) -> tuple[bytes, str] | None:
         """A file that the page shows, and its type. None: the page does not show it."""

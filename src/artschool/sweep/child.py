@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -14,7 +13,6 @@ from pathlib import Path
 
 from artschool.storage.processes import ENDS_WITH
 
-LOG = "metrics.jsonl"
 PATIENCE_S = 60.0
 """Seconds for which a training may save after SIGTERM before it is killed."""
 
@@ -68,38 +66,3 @@ class Child:
 def was_ended(code: int) -> bool:
     """Whether a signal has ended a training, which can then go on: the system, an administrator, a lack of memory."""
     return code < 0 or code in (130, 143)
-
-
-def measurements(folder: Path, name: str) -> dict[int, float]:
-    """The values of a number in the log of a run folder, by the number of finished iterations.
-
-    The whole file is read, since a resumed run cuts it.
-    """
-    try:
-        lines = (folder / LOG).read_bytes().splitlines(keepends=True)
-    except FileNotFoundError:
-        return {}
-    quoted, values = json.dumps(name).encode(), {}
-    for line in lines:
-        if quoted in line and line.endswith(b"\n"):
-            with suppress(ValueError, KeyError):
-                record = json.loads(line)
-                values[int(record["iteration"]) + 1] = float(record[name])
-    return values
-
-
-def stamp_of(folder: Path) -> tuple[int, int] | None:
-    """What differs after the log of a run folder has been written. None: there is no log."""
-    with suppress(OSError):
-        found = (folder / LOG).stat()
-        return found.st_size, found.st_mtime_ns
-    return None
-
-
-def iterations(folder: Path) -> int:
-    """The number of iterations that the log of a run folder contains."""
-    with suppress(OSError, ValueError, KeyError, IndexError):
-        lines = (folder / LOG).read_bytes().splitlines(keepends=True)
-        whole = [line for line in lines if line.endswith(b"\n")]
-        return int(json.loads(whole[-1])["iteration"]) + 1
-    return 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artschool.sweep.child import iterations
+from artschool.show.log import METRICS, Log
 from artschool.sweep.settings import Settings
 from artschool.sweep.trial import FOLDER, REASON, VALUES
 
@@ -80,14 +80,15 @@ def _row(settings: Settings, trial: FrozenTrial) -> Row:
     values = [float(value) for value in trial.user_attrs.get(VALUES, ())]
     folder = trial.user_attrs.get(FOLDER, str(settings.folder_of(trial.number)))
     value = trial.value if trial.value is not None else _last(trial.intermediate_values)
-    logged = settings.folder_of(trial.number)
+    log = Log(settings.folder_of(trial.number) / METRICS)
+    log.update()
     return Row(
         trial=trial.number,
         state=STATES.get(trial.state.name.lower(), trial.state.name.lower()),
         value=value,
         spread=statistics.stdev(values) if len(values) > 1 else None,
         values=values,
-        iterations=iterations(logged) if logged.is_dir() else None,
+        iterations=log.finished if log.path.parent.is_dir() else None,
         parameters=dict(trial.params),
         folder=folder,
         reason=trial.user_attrs.get(REASON, ""),

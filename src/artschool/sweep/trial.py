@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from artschool.errors import ConfigError
+from artschool.show.log import METRICS, Log
 from artschool.storage.run_lock import RunLock, holder
-from artschool.sweep.child import Child, iterations, measurements, stamp_of, was_ended
+from artschool.sweep.child import Child, was_ended
 from artschool.sweep.parameters import assignments
 from artschool.sweep.settings import Settings
 
@@ -55,7 +56,7 @@ class RunningTrial:
         self._child: Child | None = None
         self._is_pruned = False
         self._reported: set[int] = set(study.trials[trial.number].intermediate_values)
-        self._stamp: tuple[int, int] | None = None
+        self._log = Log(self._folder / METRICS)
         self._furthest = -1
 
     def advance(self) -> bool:
@@ -95,6 +96,12 @@ class RunningTrial:
     def _folder(self) -> Path:
         return self._settings.folder_of(self._trial.number, len(self._values))
 
+    def _measured(self) -> dict[int, float]:
+        """The evaluations of the training so far, by number of finished iterations."""
+        self._log.update()
+        found, values = self._log.curves.get(self._settings.metric.name, ([], []))
+        return {at + 1: value for at, value in zip(found, values, strict=True)}
+
     def _start(self) -> Child:
         settings, number = self._settings, self._trial.number
         overrides = [*settings.overrides, *assignments(self._trial.params), f"name={settings.name}-{number:04}"]
@@ -105,11 +112,9 @@ class RunningTrial:
 
     def _report(self) -> None:
         """Report new evaluations of the first training. Of several seeds, the others are not pruned."""
-        stamp = stamp_of(self._folder)
-        if self._values or self._is_pruned or stamp == self._stamp:
+        if self._values or self._is_pruned:
             return
-        self._stamp = stamp
-        for step, value in measurements(self._folder, self._settings.metric.name).items():
+        for step, value in self._measured().items():
             if step not in self._reported:
                 self._reported.add(step)
                 self._trial.report(value, step)
@@ -119,12 +124,13 @@ class RunningTrial:
         if code == 0:
             return self._finished()
         if self._is_pruned:
-            return self._tell("pruned", f"pruned after {iterations(self._folder)} iterations")
+            return self._tell("pruned", f"pruned after {self._log.finished} iterations")
         if code == ConfigError.exit_code:
             self._fail(f"a fault of the file: {child.last_line()}")
             output = self._settings.output_of(self._trial.number) / "train.txt"
             raise ConfigError(f"trial {self._trial.number}: {child.last_line()} (all of it: {output})")
-        done = iterations(self._folder)
+        self._log.update()
+        done = self._log.finished
         if was_ended(code) and done > self._furthest:
             self._furthest = done
             self._note(f"trial {self._trial.number}: ended by a signal after {done} iterations; it goes on")
@@ -134,11 +140,11 @@ class RunningTrial:
 
     def _finished(self) -> bool:
         """Take the value of a training that has reached its end, also if it was to be pruned meanwhile."""
-        value = self._settings.metric.best(measurements(self._folder, self._settings.metric.name).values())
+        value = self._settings.metric.best(self._measured().values())
         if math.isnan(value):
             return self._fail(f"{self._settings.metric.name} was never a number")
         self._values.append(value)
-        self._child, self._furthest = None, -1
+        self._child, self._furthest, self._log = None, -1, Log(self._folder / METRICS)
         if len(self._values) < self._settings.seeds:
             return False
         self._trial.set_user_attr(VALUES, self._values)

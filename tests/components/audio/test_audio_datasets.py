@@ -11,6 +11,7 @@ import soundfile
 import torch
 
 from artschool.components.audio.audio_folder import AudioFolder
+from artschool.components.audio.labelled_audio_folder import LabelledAudioFolder
 from artschool.components.audio.text_audio import TextAudio
 from artschool.errors import DataError
 
@@ -52,6 +53,34 @@ def test_a_length_cuts_random_stretches_and_pads_what_is_shorter(folder: Path) -
     assert first["audio"].shape == (1, 3000) and first["audio_lengths"] == 3000
     assert not torch.equal(first["audio"], second["audio"])
     assert short["audio_lengths"] == 2000 and not short["audio"][0, 2000:].any()
+
+
+def test_the_first_folder_of_a_recording_is_its_class(tmp_path: Path) -> None:
+    for name, seconds in (("ben/1.wav", 0.5), ("anna/deep/2.wav", 0.25), ("3.wav", 0.1)):
+        write_tone(tmp_path / name, seconds)
+    data = LabelledAudioFolder(path=tmp_path, sample_rate=8000)
+    samples = [data[index] for index in range(len(data))]
+    assert [(s["name"], s["label"], s["class_name"], s["audio_lengths"]) for s in samples] == [
+        ("2.wav", 0, "anna", 2000),
+        ("1.wav", 1, "ben", 4000),
+    ]
+    assert data.classes == ["anna", "ben"]
+    assert data.remarks == [f"{tmp_path}: passed over 1 of 3 recordings, which are in no folder"]
+    known = LabelledAudioFolder(path=tmp_path, sample_rate=8000, classes=["cleo", "ben", "anna"], length=800)
+    assert [known[index]["label"] for index in range(2)] == [2, 1] and known[0]["audio"].shape == (1, 800)
+
+
+def test_recordings_without_a_class_or_of_an_unknown_one_are_refused(tmp_path: Path) -> None:
+    write_tone(tmp_path / "1.wav", 0.1)
+    with pytest.raises(DataError) as plain:
+        LabelledAudioFolder(path=tmp_path, sample_rate=8000)
+    assert str(plain.value) == (
+        f"labelled_audio_folder: {tmp_path}: expected a folder of recordings for each class, such as anna/1.wav, got "
+        "recordings without folders. Fix: sort them into folders, or use `audio_folder`"
+    )
+    write_tone(tmp_path / "ana" / "1.wav", 0.1)
+    with pytest.raises(DataError, match=r"unknown class 'ana'\. Available classes: anna, ben\. Did you mean 'anna'\?$"):
+        LabelledAudioFolder(path=tmp_path, sample_rate=8000, classes=["anna", "ben"])
 
 
 def test_utterances_come_with_tokens_and_lengths(folder: Path) -> None:

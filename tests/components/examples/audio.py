@@ -89,6 +89,12 @@ EXAMPLES = [
     Example("injectors", "{type: mel_mask, in: mel, out: m, frequency_size: 3, time_count: 1}", mels),
     Example("injectors", f"{{type: mel_spectrogram, in: a, out: m, {SMALL_MEL}}}", waves),
     Example("injectors", f"{{type: mel_spectrogram, in: a, out: m, {SMALL_MEL}, power: 2, normalized: true}}", waves),
+    Example(
+        "injectors",
+        "{type: pitch, in: a, out: [f, v], sample_rate: 100, hop_length: 4, f_min: 6.0, f_max: 25.0}",
+        waves,
+        differentiable=(),
+    ),
     Example("injectors", "{type: random_audio_crop, in: [a, lengths], out: [c, start], crop_size: 8}", waves),
     Example("injectors", "{type: random_audio_crop, in: a, out: [c, _], crop_size: [8, 12]}", waves),
     Example(

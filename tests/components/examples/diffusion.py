@@ -82,9 +82,11 @@ EXAMPLES += [
             {"net": net},
             (),
             3,
-            NO_GRADIENT,
+            {**NO_GRADIENT, "meta": "diffusers computes its tables in NumPy"} if "scheduler" in entry else NO_GRADIENT,
         )
         for entry, net in (
+            (f"type: diffusers_sample, {SHORT}, scheduler: DDPMScheduler, steps: 2, variance: learned_range", learned),
+            (f"type: diffusers_sample, {SHORT}, scheduler: DDIMScheduler, steps: 2, guidance: 2.0", Smooth),
             (f"type: diffusion_sample, {SHORT}, guidance: 2.0, variance: learned_range", learned),
             (f"type: diffusion_sample, {SHORT}, steps: 2, sampler: ddim, eta: 0.5, noise: fixed", Smooth),
             ("type: edm_sample, steps: 3, churn: 2.0, guidance: 2.0", Smooth),

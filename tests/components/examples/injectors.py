@@ -12,6 +12,8 @@ from tests.components.examples.example import Example
 from tests.components.examples.general import images
 
 NO_INPUT = {"gradient": "nothing that comes out depends on what goes in"}
+TOKENIZER = Path(__file__).parent / "tokenizer.json"
+"""The words `a` and `b`, which are 1 and 2."""
 CENTROIDS = Path(__file__).parent / "centroids.safetensors"
 """The first three rows of the unit matrix of four."""
 
@@ -54,6 +56,18 @@ EXAMPLES = [
         "{type: reverse_gradient, in: x, factor: 2.0, out: z}",
         images,
         exempt={"gradient": "it is not the derivative of the values, on purpose"},
+    ),
+    Example(
+        "injectors",
+        f"{{type: tokenize, in: text, file: {TOKENIZER}, length: 4, out: [tokens, mask]}}",
+        lambda batch: {"text": ["a b", "b"][:batch]},
+        exempt={"meta": "texts are on the host"},
+    ),
+    Example(
+        "injectors",
+        "{type: kornia, name: RandomGaussianBlur, options: {kernel_size: 3, sigma: [0.5, 1]}, in: [x, y], out: [z, w]}",
+        images,
+        exempt={"meta": "kornia draws on the CPU"},
     ),
     Example("injectors", "{type: add, in: [x, y], out: z}", images),
     Example("injectors", "{type: constant, value: 2.0, out: z}", images, exempt=NO_INPUT),

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from artschool.components.loggers.tracker import flat, images_of
+from artschool.components.loggers.tracker import flat
 from artschool.errors import ResourceError
+from artschool.media.pixels import images_of
 from tests.engine import toy_run
 from tests.engine.toy_run import StopAfter
 

@@ -6,7 +6,7 @@ import copy
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.components.networks import adapters
-from artschool.errors import ConfigError, ResourceError
+from artschool.errors import CheckpointError, ConfigError, ResourceError
 
 
 class Output(dict[str, Any]):
@@ -75,6 +75,24 @@ class AutoConfig:
         return Config(model_type=model_type, **options)
 
 
+class UnsupportedModelError(Exception):
+    """What spandrel raises, without a message."""
+
+
+class Loader:
+    """Of spandrel: knows one architecture, by the names of its weights."""
+
+    def __init__(self, device: str) -> None:
+        assert device == "cpu"
+
+    def load_from_state_dict(self, weights: dict[str, Tensor]) -> Any:
+        if set(weights) != {"first.weight", "first.bias"}:
+            raise UnsupportedModelError
+        net = Net(len(weights["first.bias"]))
+        net.load_state_dict(weights)
+        return SimpleNamespace(model=net)
+
+
 def stand_in(monkeypatch: pytest.MonkeyPatch, name: str, **contents: Any) -> None:
     module = ModuleType(name)
     vars(module).update(contents)
@@ -106,9 +124,18 @@ def packages(monkeypatch: pytest.MonkeyPatch) -> None:
     )  # fmt: skip
     stand_in(monkeypatch, "diffusers", UNet2DModel=Net, Config=Config)
     stand_in(monkeypatch, "transformers", BertModel=Two, AutoModel=AutoTwo, AutoConfig=AutoConfig)
+    stand_in(
+        monkeypatch, "spandrel", ModelLoader=Loader, canonicalize_state_dict=lambda content: content["params_ema"]
+    )  # fmt: skip
 
 
-ALL: list[Callable[..., nn.Module]] = [adapters.timm, adapters.torchvision, adapters.diffusers, adapters.transformers]
+ALL: dict[Callable[..., nn.Module], dict[str, Any]] = {
+    adapters.timm: {"model": "anything"},
+    adapters.torchvision: {"model": "anything"},
+    adapters.diffusers: {"model": "anything"},
+    adapters.transformers: {"model": "anything"},
+    adapters.spandrel: {"file": Path("x.pth")},
+}
 
 
 @pytest.mark.usefixtures("packages")
@@ -153,6 +180,30 @@ def test_a_folder_is_read_and_nothing_else(tmp_path: Path) -> None:
     assert made.made_with == {"folder": str(tmp_path), "local_files_only": True, "use_safetensors": True}
     with pytest.raises(ConfigError, match=r"^folder .*/missing does not exist$"):
         adapters.diffusers(model="UNet2DModel", folder=tmp_path / "missing")
+
+
+@pytest.mark.usefixtures("packages")
+def test_weights_bring_their_architecture(tmp_path: Path) -> None:
+    net = Net(5)
+    torch.save({"params_ema": net.state_dict()}, tmp_path / "x.pth")
+    made = adapters.spandrel(file=tmp_path / "x.pth")
+    x = torch.rand(4, 2)
+    assert torch.equal(made.loop(x), net.loop(x))  # type: ignore[operator]  # a method
+    assert all(parameter.requires_grad for parameter in made.parameters())
+
+
+@pytest.mark.usefixtures("packages")
+def test_weights_without_an_architecture_are_refused_and_code_is_not_run(tmp_path: Path) -> None:
+    torch.save({"params_ema": {"other": torch.zeros(1)}}, tmp_path / "x.pth")
+    torch.save({"params_ema": Net()}, tmp_path / "code.pth")
+    for name, message in (
+        ("x.pth", "spandrel cannot load these weights: it knows no such architecture"),
+        ("code.pth", "contains code, which is not run. Fix: save only `network.state_dict()`"),
+        ("missing.pth", "file does not exist"),
+    ):
+        with pytest.raises(CheckpointError) as caught:
+            adapters.spandrel(file=tmp_path / name)
+        assert str(caught.value) == f"{tmp_path / name}: {message}"
 
 
 @pytest.mark.usefixtures("packages")
@@ -209,7 +260,7 @@ def test_a_missing_package_is_told_with_its_extra(
     monkeypatch.setattr(sys, "meta_path", [NotThere(), *sys.meta_path])
     extra = "vision" if name == "torchvision" else name
     with pytest.raises(ResourceError, match=rf"^{name} is not installed\. Fix: pip install 'artschool\[{extra}\]'$"):
-        adapter(model="anything")
+        adapter(**ALL[adapter])
 
 
 def test_a_package_that_does_not_fit_this_torch_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

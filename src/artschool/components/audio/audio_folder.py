@@ -46,8 +46,8 @@ class AudioFolder:
     ) -> None:
         if not path.is_dir():
             raise DataError("audio_folder: " + missing_message(f"folder {path}", made_by))
-        names, self.remarks = find_files(Folder(path), SUFFIXES, UNSUPPORTED, "audio_folder: no recordings")
-        self._files = [path / name for name in names]
+        self.names, self.remarks = find_files(Folder(path), SUFFIXES, UNSUPPORTED, "audio_folder: no recordings")
+        self._files = [path / name for name in self.names]
         self._rate, self._crops = sample_rate, length is not None
         self._length = length or max(num_samples(file, sample_rate) for file in self._files)
 

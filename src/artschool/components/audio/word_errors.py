@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Any
 
 from torch import nn
 
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, metrics
-from artschool.registry.signature import Marker, Role
-
-Text: TypeAlias = Annotated[list[str], Marker(Role.KEY)]
-"""A key whose value is a text for each sample."""
+from artschool.registry.signature import Text
 
 
 class _ErrorRate(nn.Module):

@@ -72,7 +72,7 @@ class CaptionedFolder:
         for number, source in enumerate(pictures.sources):
             names = [name for owner, name in pictures.files if owner == number]
             self._texts += captions_of(source, names, captions, column, exclude or [])
-        self._tokens = TextTokens(tokenizer, tokens)
+        self._tokens = TextTokens(tokenizer, tokens, owner="captioned_folder")
         self._view = View(size, crop, augment, channels, values)
 
     def __len__(self) -> int:

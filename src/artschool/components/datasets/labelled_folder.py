@@ -7,9 +7,9 @@ from typing import TypedDict
 
 from torch import Tensor
 
+from artschool.components.datasets.folder_labels import FolderLabels
 from artschool.components.datasets.pictures import Augment, Crop, Pictures
 from artschool.components.datasets.views import Channels, View, image_in_values
-from artschool.errors import DataError, allowed
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
@@ -60,41 +60,27 @@ class LabelledFolder:
         exclude: list[str] | None = None,
     ) -> None:
         self._pictures = Pictures(path, "labelled_folder", exclude or [])
-        found = [_class_of(name) for _, name in self._pictures.files]
-        self._indices = [index for index, name in enumerate(found) if name]
-        names = [name for name in found if name]
-        if not names:
-            raise DataError(
-                f"labelled_folder: {path}: expected a folder of images for each class, such as cats/1.png, got "
-                "images without folders. Fix: sort them into folders, or use `image_folder`"
-            )
-        self.classes = classes if classes is not None else sorted(set(names))
-        numbers = {name: number for number, name in enumerate(self.classes)}
-        if unknown := sorted(set(names) - numbers.keys()):
-            raise DataError(
-                f"labelled_folder: {path}: unknown class {unknown[0]!r}. "
-                f"{allowed('Available classes', unknown[0], self.classes)}"
-            )
-        self._labels = [numbers[name] for name in names]
-        self.remarks = list(self._pictures.remarks)
-        if outside := len(found) - len(names):
-            self.remarks.append(f"{path}: passed over {outside} of {len(found)} images, which are in no folder")
+        self._labels = FolderLabels(
+            [name for _, name in self._pictures.files],
+            classes,
+            path=path,
+            owner="labelled_folder",
+            files="images",
+            example="cats/1.png",
+            plain="image_folder",
+        )
+        self.classes = self._labels.classes
+        self.remarks = [*self._pictures.remarks, *self._labels.remarks]
         self._view = View(size, crop, augment, channels, values)
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self._labels.indices)
 
     def __getitem__(self, index: int) -> Labelled:
-        file, label = self._indices[index], self._labels[index]
+        file, label = self._labels.indices[index], self._labels.labels[index]
         return {
             "image": self._view.of(self._pictures, file),
             "label": label,
             "class_name": self.classes[label],
             "name": self._pictures.name(file),
         }
-
-
-def _class_of(name: str) -> str:
-    """The first folder of a path; "" if it has none."""
-    folder, slash, _ = name.removeprefix("./").partition("/")
-    return folder if slash else ""

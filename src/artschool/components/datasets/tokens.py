@@ -17,14 +17,15 @@ class TextTokens:
     Args:
         path: `tokenizer.json` of a model, or its folder. None: every text has no tokens.
         length: Number of tokens of a text.
+        owner: Name of the component, for errors.
 
     Raises:
         DataError: The file does not exist or is no tokenizer.
         ResourceError: tokenizers is not installed.
     """
 
-    def __init__(self, path: Path | None, length: int) -> None:
-        self._tokenizer = None if path is None else _load(path / "tokenizer.json" if path.is_dir() else path)
+    def __init__(self, path: Path | None, length: int, *, owner: str) -> None:
+        self._tokenizer = None if path is None else _load(path / "tokenizer.json" if path.is_dir() else path, owner)
         if self._tokenizer is not None:
             padding = {**(self._tokenizer.padding or {}), "length": length, "pad_to_multiple_of": None}
             self._tokenizer.enable_truncation(length)
@@ -32,21 +33,28 @@ class TextTokens:
 
     def __call__(self, text: str) -> Tensor:
         """Return the numbers of the tokens, (length,), int64."""
+        return torch.tensor(self.encode(text)[0], dtype=torch.int64)
+
+    def encode(self, text: str) -> tuple[list[int], list[int]]:
+        """Return the numbers of the tokens, and for each of them 1, or 0 for padding."""
+        if self._tokenizer is None:
+            return [], []
         # One text at a time: for a batch, the package starts threads, which do not survive a fork.
-        return torch.tensor([] if self._tokenizer is None else self._tokenizer.encode(text).ids, dtype=torch.int64)
+        encoding = self._tokenizer.encode(text)
+        return encoding.ids, encoding.attention_mask
 
 
-def _load(file: Path) -> Any:
+def _load(file: Path, owner: str) -> Any:
     try:
         from tokenizers import Tokenizer
     except ModuleNotFoundError as error:
         raise ResourceError(
-            "the option `tokenizer` requires tokenizers, which is not installed. "
+            f"the tokenizer of {owner} requires tokenizers, which is not installed. "
             "Fix: pip install 'artschool[tokenizers]'"
         ) from error
     if not file.is_file():
-        raise DataError(f"captioned_folder: tokenizer {file} does not exist. Fix: correct the path")
+        raise DataError(f"{owner}: tokenizer {file} does not exist. Fix: correct the path")
     try:
         return Tokenizer.from_file(str(file))
     except Exception as error:  # The package raises nothing more specific.
-        raise DataError(f"captioned_folder: {file}: expected a tokenizer.json, got: {error}") from None
+        raise DataError(f"{owner}: {file}: expected a tokenizer.json, got: {error}") from None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from artschool.components.loggers.background import Background
+from artschool.media.pixels import images_of
 from artschool.storage.durable import make_folder, write_file
 
 Images = list[NDArray[np.uint8]]
@@ -100,15 +101,6 @@ def write_id(file: Path, new: str) -> None:
     """Keep an id in a run folder."""
     make_folder(file.parent)
     write_file(file, f"{new}\n".encode())
-
-
-def images_of(values: Tensor) -> Images:
-    """The images of a tensor (B, 1 or 3, H, W) or (B, H, W) in 0..1, as (H, W, 3). Empty: it has no images."""
-    images = values.unsqueeze(1) if values.dim() == 3 else values
-    if images.dim() != 4 or images.shape[1] not in (1, 3) or not images.is_floating_point():
-        return []
-    pixels = images.detach().float().cpu().nan_to_num().clamp(0, 1).mul(255).round().byte()
-    return list(pixels.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy())
 
 
 def flat(config: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,8 +10,9 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from artschool.components.loggers.tracker import images_of, read_id, write_id
+from artschool.components.loggers.tracker import read_id, write_id
 from artschool.errors import ResourceError
+from artschool.media.pixels import images_of
 from artschool.registry import loggers
 
 FILE = "wandb.id"

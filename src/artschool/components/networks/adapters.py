@@ -1,4 +1,4 @@
-"""Models of other packages by name, without their weights: nothing is downloaded."""
+"""Models of other packages: by name and without weights, or from files of the user. Nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import nn
 
-from artschool.errors import ConfigError, ResourceError, nearest
+from artschool.errors import CheckpointError, ConfigError, ResourceError, nearest
 from artschool.registry import ComponentRole, networks
+from artschool.storage.tensors import read_content
 
 
 @networks.register(roles=ComponentRole.STARTS_RANDOM)
@@ -98,6 +99,31 @@ def transformers(*, model: str, folder: Path | None = None, options: dict[str, A
         config = _package("transformers", "transformers").AutoConfig.for_model(**options)
         return _with_plain_outputs("transformers", model, model_class.from_config(config))
     return _with_plain_outputs("transformers", model, model_class(model_class.config_class(**options)))
+
+
+@networks.register
+def spandrel(*, file: Path) -> nn.Module:
+    """A network for super-resolution or restoration with its weights, which spandrel recognizes by their names.
+
+    It has the architecture that the weights were made for, such as ESRGAN, SwinIR, HAT or DAT, and takes and returns
+    images in 0..1.
+
+    Args:
+        file: Weights as their authors published them: `.pth`, `.pt`, `.ckpt` or `.safetensors`.
+
+    Raises:
+        ResourceError: spandrel is not installed, or its torchvision is incompatible with the installed torch.
+        CheckpointError: The file cannot be read, or spandrel knows no architecture for it.
+    """
+    package = _package("spandrel", "spandrel")
+    content = read_content(file)
+    try:
+        weights = package.canonicalize_state_dict(content)
+        descriptor = package.ModelLoader(device="cpu").load_from_state_dict(weights)
+    except Exception as error:  # Each architecture complains in its own way.
+        why = str(error).partition("\n")[0] or "it knows no such architecture"
+        raise CheckpointError(f"{file}: spandrel cannot load these weights: {why}") from error
+    return _module("spandrel", file.name, descriptor.model)
 
 
 _LOCAL = {"local_files_only": True, "use_safetensors": True}
