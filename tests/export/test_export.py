@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -24,6 +25,7 @@ from artschool.engine.data_examples import Example, NetworkCall, NetworkInput
 from artschool.errors import ConfigError, ResourceError
 from artschool.export.called import CalledNetwork
 from artschool.export.card import newest_images
+from artschool.export.inference import with_onnxruntime
 from artschool.export.inference.with_torch import difference, named
 from artschool.export.program import CannotExportError, dynamic_sizes, larger_inputs, program_of, write_onnx
 from artschool.export.source import CannotStandAloneError, standalone_source
@@ -244,6 +246,28 @@ def test_a_program_takes_other_sizes() -> None:
 class Choice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x if x.sum() > 0 else -x
+
+
+def test_codes_may_differ_where_two_are_equally_near() -> None:
+    """A machine that rounds otherwise, or another number of threads, chooses the other one."""
+    codes = torch.arange(1000)
+    for wrong, expected in ((9, 0.0), (30, 0.03)):
+        other = torch.where(codes < wrong, codes + 500, codes)
+        assert difference({"out": other}, {"out": codes}) == pytest.approx(expected)
+        found = with_onnxruntime.difference({"out": other.numpy()}, {"out": codes.numpy()})
+        assert found == pytest.approx(expected)
+    values, apart = torch.tensor([1.0, -8.0]), torch.tensor([1.0, -8.4])
+    assert difference({"out": apart}, {"out": values}) == pytest.approx(0.05)
+    assert with_onnxruntime.difference({"out": apart.numpy()}, {"out": values.numpy()}) == pytest.approx(0.05)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, *_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    error = export(run, "net", "-o", tmp_path / "out").exception
+    assert isinstance(error, ResourceError) and "Permission denied" in str(error)
 
 
 def test_a_network_that_decides_by_values_has_no_program() -> None:

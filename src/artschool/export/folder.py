@@ -18,11 +18,11 @@ from torch import Tensor
 from artschool.engine.adapters import has_adapters, merge_adapters
 from artschool.engine.data_examples import NetworkInput
 from artschool.errors import ConfigError, ResourceError
+from artschool.export import inference
 from artschool.export.alone import run_alone
 from artschool.export.called import CalledNetwork
 from artschool.export.card import model_card, newest_images
 from artschool.export.diffusers_folder import write_diffusers
-from artschool.export.inference import with_onnxruntime, with_torch
 from artschool.export.inference.with_torch import named
 from artschool.export.program import (
     CannotExportError,
@@ -162,8 +162,8 @@ def _finish(draft: _Draft, file: str, weights: str, more: Mapping[str, Any]) -> 
     """Write what every folder with a program of its own has, and run it."""
     is_onnx = file.endswith(".onnx")
     _describe(draft, "config.json", _facts(draft, file, weights, more))
-    program = with_onnxruntime if is_onnx else with_torch
-    draft.write("inference.py", Path(str(program.__file__)).read_text(encoding="utf-8"))
+    program = "with_onnxruntime.py" if is_onnx else "with_torch.py"  # Not imported: onnxruntime may be missing.
+    draft.write("inference.py", (Path(inference.__path__[0]) / program).read_text(encoding="utf-8"))
     _write_example(draft, is_onnx=is_onnx)
     return run_alone(draft.folder, ("onnxruntime", "numpy") if is_onnx else ("torch",))
 
@@ -224,7 +224,8 @@ def _described_sizes(draft: _Draft) -> str:
     """What may change, such as `x (N, 3, H, W)`."""
     texts = []
     for each, value, sizes in zip(draft.called.inputs, draft.inputs, draft.sizes, strict=True):
-        letters = {0: "N", **dict(zip(range(value.dim())[-2:], "HW" if value.dim() == 4 else "CT", strict=False))}
+        letters = dict(zip(reversed(range(value.dim())), "WH" if value.dim() > 3 else "TC", strict=False))
+        letters |= {0: "N"} if each.has_batch else {}
         shape = [letters.get(at, "any") if at in sizes else str(size) for at, size in enumerate(value.shape)]
         texts.append(f"{each.name} ({', '.join(shape)})")
     return ", ".join(texts) or "no inputs"
@@ -238,7 +239,7 @@ def _new_folder(output: Path) -> Iterator[Path]:
     make_folder(output.absolute().parent)
     temporary = temporary_path(output.absolute(), "tmp")
     try:
-        temporary.mkdir()
+        make_folder(temporary)
         yield temporary
         if output.is_dir():
             output.rmdir()

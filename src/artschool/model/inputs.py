@@ -24,9 +24,9 @@ def sampled_inputs(cut: Cut, given: Mapping[str, Any], count: int, example_of: E
         given: A value for all samples, or a list or tensor with one for each sample; a shorter list is repeated.
 
     Raises:
-        DataError: A key has no value and cannot be made.
+        DataError: A key has no value and cannot be made, or a value is not one of the key.
     """
-    values = {key: _spread(value, count, example_of(key)) for key, value in given.items()}
+    values = {key: _spread(key, value, count, example_of(key)) for key, value in given.items()}
     made = {key: _made(cut, key, count, example_of(key)) for key in cut.needs if key not in given}
     if missing := [key for key, value in made.items() if value is None]:
         raise DataError(_cannot_make(cut, missing, example_of))
@@ -67,6 +67,15 @@ def _check_dimensions(key: str, value: Any, example: Example | None) -> None:
     if value.dim() != len(example.shape) + 1:
         expected = ", ".join(["B", *map(str, example.shape)])
         raise DataError(f"{key}: expected a batch such as ({expected}), got {tuple(value.shape)}")
+    _check_classes(key, value, example)
+
+
+def _check_classes(key: str, value: Tensor, example: Example) -> None:
+    if example.classes is None:
+        return
+    wrong = value[(value < 0) | (value >= example.classes) | (value != value.floor())]
+    if wrong.numel():
+        raise DataError(f"{key}: expected 0 to {example.classes - 1}, got {wrong[0].item():g}")
 
 
 def required(cut: Cut) -> list[str]:
@@ -96,19 +105,33 @@ def _scaled(example: Example, given: Mapping[str, Any], example_of: ExampleOf) -
     return example
 
 
-def _spread(value: Any, count: int, example: Example | None) -> Any:
+def _spread(key: str, value: Any, count: int, example: Example | None) -> Any:
     """A value for each sample."""
-    if isinstance(value, str):
-        return [value] * count
-    if isinstance(value, Sequence) and value and not isinstance(value[0], int | float):
-        return [value[index % len(value)] for index in range(count)]
-    tensor = torch.as_tensor(value)
-    if example is not None and example.dtype:
-        tensor = tensor.to(getattr(torch, example.dtype))
-    dims = 0 if example is None else len(example.shape)
-    if tensor.dim() == dims:
+    if example is None or not example.dtype:
+        if isinstance(value, str):
+            return [value] * count
+        if isinstance(value, Sequence) and value and not isinstance(value[0], int | float):
+            return [value[index % len(value)] for index in range(count)]
+    tensor = _as_tensor(key, value, example)
+    if tensor.dim() == (0 if example is None else len(example.shape)):
         return tensor.expand(count, *tensor.shape)
     return tensor[torch.arange(count) % len(tensor)]
+
+
+def _as_tensor(key: str, value: Any, example: Example | None) -> Tensor:
+    """A value, or one for each sample, of the data type of the key."""
+    try:
+        tensor = torch.as_tensor(value)
+    except (TypeError, ValueError, RuntimeError):
+        raise DataError(f"{key}: expected numbers, got {value!r}") from None
+    if not tensor.numel():
+        raise DataError(f"{key}: expected at least one value, got {value!r}")
+    if example is None or not example.dtype:
+        return tensor
+    if tensor.dim() - len(example.shape) not in (0, 1):
+        raise DataError(f"{key}: expected the shape {example.shape} for a sample, got {tuple(tensor.shape)}")
+    _check_classes(key, tensor, example)
+    return tensor.to(getattr(torch, example.dtype))
 
 
 def _cannot_make(cut: Cut, missing: Sequence[str], example_of: ExampleOf) -> str:
