@@ -117,6 +117,6 @@ def test_the_command_counts_and_names(tmp_path: Path, capsys: pytest.CaptureFixt
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("failed injectors/grey: b: off by ")
     assert lines[1:] == [
-        "unsupported injectors/odd: unknown injector 'odd': the reference does not have it",
+        "unsupported injectors/odd: injector 'odd' is not converted, and no plugin of the file registers it",
         "1 passed, 2 failed",
     ]

@@ -221,7 +221,7 @@ def _drawings(config: Config, run: Run) -> dict[str, str]:
     """The dataflow and the timeline of a run. They need the plugins and the data, so the run folder keeps them."""
     batches = {name: (stream.batches, "") for name, stream in run.streams.by_name.items()}
     plan = timeline(config, *batches.pop(TRAIN), others=batches)
-    return {"graph.svg": svg(dataflow(config)), "plan.svg": draw(plan)}
+    return {"graph.svg": without_hidden(svg(dataflow(config))), "plan.svg": draw(plan)}
 
 
 def _run_folder(config: Path, checked: Config, run_dir: str | Path | None) -> Path:

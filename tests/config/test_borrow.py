@@ -99,6 +99,7 @@ def test_a_file_of_dl_art_school_lends_its_networks_whatever_else_is_wrong_in_it
         "width": 8,
         "blocks": 1,
         "scale": 2,
+        "variant": "dl_art_school",
         "weights": "old.pth",
         "frozen": True,
     }

@@ -173,10 +173,11 @@ def test_changed_code_of_a_plugin_is_reported(
     monkeypatch.syspath_prepend(tmp_path)
     file = toy_run.write(tmp_path, "train.iterations=1")
     file.write_text(file.read_text().replace("plugins: [", "plugins: [parts_of_run.py, package_of_run, "))
-    for text in ("# one\n", "# two\n"):
+    for iterations, text in enumerate(("# one\n", "# two\n"), 1):
         plugin.write_text(text)
         module.write_text(text)
-        artschool.load(file, run_dir=tmp_path / "run", console=Console(width=200)).train()
+        longer = [f"train.iterations={iterations}"]
+        artschool.load(file, longer, run_dir=tmp_path / "run", console=Console(width=200)).train()
     printed = capsys.readouterr().out
     assert "changed since the checkpoint: plugins.parts_of_run.py: code " in printed
     assert "changed since the checkpoint: plugins.package_of_run: code " in printed

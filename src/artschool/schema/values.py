@@ -73,7 +73,7 @@ class ModelSchemas:
         marked: Returns the schema of keys, networks and components.
         is_whole: Whether the file has no `base`, and so must write every required option itself.
         names: The names of the definitions of models, by their schemas.
-        has_named_entries: Whether null removes an entry of a mapping with free names.
+        has_named_entries: Whether null removes a section, and an entry of a mapping with free names.
     """
 
     definitions: Schema
@@ -140,7 +140,7 @@ class _Converter:
         children: Schema = {}
         if "properties" in schema:
             children["properties"] = {
-                name: with_default(self._value(part)) for name, part in schema["properties"].items()
+                name: with_default(self._removable(part)) for name, part in schema["properties"].items()
             }
         for key in ("items", "additionalProperties"):
             if schema.get(key) is False:
@@ -152,6 +152,12 @@ class _Converter:
         if "prefixItems" in schema:
             children["items"] = [self._value(part) for part in schema["prefixItems"]]
         return children
+
+    def _removable(self, schema: Schema) -> Schema:
+        """The value of an option, and null where it removes a section or a mapping with free names."""
+        is_removable = self.settings.has_named_entries and not {"$ref", "additionalProperties"}.isdisjoint(schema)
+        value = self.converted(schema)
+        return or_reference(union([value, {"type": "null"}]) if is_removable else value)
 
     def _value(self, schema: Any) -> Schema:
         return or_reference(self.converted(schema))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import AfterValidator
 from torch import Tensor, nn
 
 from artschool.components.networks.equalized import EqualizedConv, EqualizedLinear, ModulatedConv, activate
@@ -22,13 +21,7 @@ MAPPING_RATE = 0.01
 EPSILON = 1e-8
 
 
-def _power_of_two(size: int) -> int:
-    if size < 2 * START or size & (size - 1):
-        raise ValueError(f"expected a power of two from {2 * START} on")
-    return size
-
-
-Side = Annotated[Count, AfterValidator(_power_of_two)]
+Side = Literal[8, 16, 32, 64, 128, 256, 512, 1024]
 
 
 @networks.register(roles=ComponentRole.STARTS_RANDOM)
@@ -45,7 +38,7 @@ class Stylegan2(nn.Module):
     Source: Karras et al. 2020, arXiv:1912.04958, figures 2 and 7; classes: Karras et al. 2020, arXiv:2006.06676.
 
     Args:
-        size: Side of the images in pixels, a power of two from 8 on.
+        size: Side of the images in pixels.
         channels: Number of channels of the images.
         latent: Number D of elements of a latent, and of a style.
         width: Number of channels at the last resolution. It doubles with each lower resolution.
@@ -167,7 +160,7 @@ class Stylegan2Critic(nn.Module):
     classes: Miyato and Koyama 2018, arXiv:1802.05637.
 
     Args:
-        size: Side of the images in pixels, a power of two from 8 on.
+        size: Side of the images in pixels.
         channels: Number of channels of the images.
         width: Number of channels at the first resolution. It doubles with each lower resolution.
         max_width: Maximum number of channels at a resolution.

@@ -66,10 +66,10 @@ def main(arguments: list[str]) -> int:
     inputs = [part["name"] for part in read_config()["inputs"]]
     network = load()
     if arguments:
-        given = np.load(arguments[0])
+        given = np.load(arguments[0], allow_pickle=False)
         np.savez(arguments[1], **network(*(given[name] for name in inputs)))
         return 0
-    example = dict(np.load(FOLDER / "example.npz"))
+    example = dict(np.load(FOLDER / "example.npz", allow_pickle=False))
     values = network(*(example[f"inputs.{name}"] for name in inputs))
     found = difference(values, {name: value for name, value in example.items() if not name.startswith("inputs.")})
     print(f"largest difference from the outputs at export: {found:.1e}")  # noqa: T201
