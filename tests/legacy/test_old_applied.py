@@ -20,6 +20,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> torch.nn.Module:
     """The network whose weights the file names."""
     monkeypatch.chdir(tmp_path)
     network = RRDB(width=8, blocks=1, scale=2, variant="dl_art_school")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(torch.rand_like(parameter) / parameter[0].numel())
     torch.save(network.state_dict(), "gen.pth")
     Path("old.yml").write_text(APPLIED)
     Path("pics").mkdir()

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 
 import artschool
 from artschool.components.diffusion import gaussian_injectors
-from artschool.components.diffusion.guidance import Conditions, Model, drop_conditions, guided, without_conditions
+from artschool.components.diffusion.guidance import (
+    Conditions,
+    Model,
+    Nothing,
+    drop_conditions,
+    guided,
+    without_conditions,
+)
 from artschool.errors import ConfigError
 
 CPU = torch.device("cpu")
@@ -100,11 +107,11 @@ def test_guidance_and_dropping_follow_schedules(tmp_path: Path, monkeypatch: pyt
     seen: dict[str, list[float]] = {"drop": [], "guide": []}
     drop, guide = drop_conditions, guided
 
-    def dropping(conditions: Conditions, nothing: Conditions, probability: float, *rest: Any) -> Any:
+    def dropping(conditions: Conditions, nothing: Nothing, probability: float, *rest: Any) -> Any:
         seen["drop"].append(probability)
         return drop(conditions, nothing, probability, *rest)
 
-    def guiding(network: nn.Module, conditions: Conditions, nothing: Conditions | None, guidance: float) -> Model:
+    def guiding(network: nn.Module, conditions: Conditions, nothing: Nothing | None, guidance: float) -> Model:
         seen["guide"].append(guidance)
         return guide(network, conditions, nothing, guidance)
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from artschool.components.diffusion.guidance import Conditions, drop_conditions, guided
+from artschool.components.diffusion.guidance import Conditions, Nothing, drop_conditions, guided
 from artschool.components.diffusion.objectives import Objective, Terms, training_terms
 from artschool.components.diffusion.process import GaussianProcess, Prediction, Variance
 from artschool.components.diffusion.respacing import respaced_betas, space_timesteps
@@ -130,7 +130,7 @@ class GaussianDiffusion(nn.Module):
         network: nn.Module,
         x: Tensor,
         conditions: Conditions,
-        nothing: Conditions,
+        nothing: Nothing,
         drop_probability: float,
         context: Context,
     ) -> tuple[Terms, Tensor, list[Any]]:

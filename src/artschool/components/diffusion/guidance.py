@@ -14,10 +14,13 @@ from artschool.errors import ConfigError, allowed
 Model: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """A network with its conditions: (B, C, ...) and times (B,) to its prediction."""
 Conditions: TypeAlias = Mapping[str, Tensor | float | None]
+"""Values by parameter of the network."""
+Nothing: TypeAlias = Mapping[str, Tensor | float]
+"""Values that mean "no condition", by the same names."""
 
 
 def drop_conditions(
-    conditions: Conditions, nothing: Mapping[str, Tensor | float], probability: float, batch: int, device: torch.device
+    conditions: Conditions, nothing: Nothing, probability: float, batch: int, device: torch.device
 ) -> dict[str, Tensor | float | None]:
     """Drop the conditions of random samples, all conditions of a sample at once.
 
@@ -38,9 +41,7 @@ def drop_conditions(
     }
 
 
-def without_conditions(
-    conditions: Conditions, nothing: Mapping[str, Tensor | float]
-) -> dict[str, Tensor | float | None]:
+def without_conditions(conditions: Conditions, nothing: Nothing) -> dict[str, Tensor | float | None]:
     """Return the conditions, each replaced by its value for "no condition" if it has one.
 
     Raises:
@@ -77,9 +78,7 @@ def conditioned(network: nn.Module, conditions: Conditions) -> Model:
     return model
 
 
-def guided(
-    network: nn.Module, conditions: Conditions, nothing: Mapping[str, Tensor | float] | None, guidance: float
-) -> Model:
+def guided(network: nn.Module, conditions: Conditions, nothing: Nothing | None, guidance: float) -> Model:
     """Return a network with classifier-free guidance.
 
     `f(x) + guidance (f(x, c) - f(x))` in one call of twice the batch; 1 is the network without guidance. Channels
