@@ -93,7 +93,7 @@ def test_the_learned_variance_and_the_scale_of_time_are_those_of_training() -> N
         inputs.append(x)
         return torch.cat([x, 100 * x], 1)
 
-    half.forward = forward  # type: ignore[method-assign]  # observed
+    half.forward = forward  # type: ignore[method-assign, assignment]  # observed
     options: dict[str, Any] = {
         "steps": 2,
         "num_timesteps": 100,
@@ -111,7 +111,7 @@ def test_the_learned_variance_and_the_scale_of_time_are_those_of_training() -> N
 
 def test_guidance_reaches_the_network() -> None:
     sampler = DiffusersSample(scheduler="DDIMScheduler", steps=4)
-    keys = {"conditions": {"label": torch.ones(3)}, "nothing": {"label": 0}}
+    keys: dict[str, Any] = {"conditions": {"label": torch.ones(3)}, "nothing": {"label": 0}}
     assert not torch.equal(drawn(sampler, **keys, guidance=3.0), drawn(sampler, **keys, guidance=1.0))
 
 
