@@ -117,7 +117,7 @@ def make_data(kind: str, folder: Path) -> None:
         else:
             side = 16 if kind == "classes" else 64
             corner = 20 * index
-            image = skimage.data.astronaut()[corner : corner + side, corner : corner + side]
+            image = skimage.data.astronaut()[corner : corner + side, corner : corner + side]  # type: ignore[no-untyped-call]
             Image.fromarray(image).save(target / f"{index}.png")
     if kind != "classes":
         ending = ".wav" if kind == "recordings" else ".png"
