@@ -93,7 +93,7 @@ def test_only_what_the_file_names_is_imported_and_announced(folder: Path) -> Non
 
 def test_without_plugins_only_its_parts_are_listed(folder: Path) -> None:
     lines: list[str] = []
-    with pytest.raises(ConfigError, match="unknown injector 'blend_clips'"):
+    with pytest.raises(ConfigError, match="injector 'blend_clips' is not converted"):
         check_file(Path("old.yml"), announce=lines.append, with_plugins=False)
     assert lines[1:] == [f"plugin dlas:codes would load {part}" for part in NAMED]
     assert "models.audio.wide" not in sys.modules and str(folder / "codes") not in sys.path
@@ -187,7 +187,7 @@ def test_a_data_set_with_a_collate_function_is_refused(folder: Path) -> None:
 def test_a_class_that_is_no_injector_is_not_available(folder: Path) -> None:
     lines: list[str] = []
     (folder / "old.yml").write_text(OLD.replace("call_twice", "plain_thing"))
-    with pytest.raises(ConfigError, match="unknown injector 'plain_thing'"):
+    with pytest.raises(ConfigError, match="injector 'plain_thing' is not converted"):
         check_file(folder / "old.yml", announce=lines.append)
     assert any("'plain_thing'" in line and "is not a subclass of Injector" in line for line in lines)
 

@@ -29,7 +29,7 @@ from artschool.new.templates import (
 )
 from artschool.read.read import check_file
 
-pytestmark = pytest.mark.usefixtures("registries")
+pytestmark = pytest.mark.usefixtures("no_plugins")
 TEMPLATES = [
     "diffusion",
     "gan",

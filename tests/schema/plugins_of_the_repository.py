@@ -23,9 +23,11 @@ def only_what_ships() -> Iterator[None]:
     for name, registry in REGISTRIES.items():
         shipped = ("artschool.components.", "torch.")
         registry._items = {n: i for n, i in before[name].items() if i.target.__module__.startswith(shipped)}
-    yield
-    for name, registry in REGISTRIES.items():
-        registry._items = before[name]
+    try:
+        yield
+    finally:
+        for name, registry in REGISTRIES.items():
+            registry._items = before[name]
 
 
 def register_all() -> None:

@@ -14,7 +14,7 @@ from artschool.data.seeds import seed_all
 from artschool.registry import networks
 
 load_builtins()
-ADAPTERS = {"diffusers", "timm", "torchvision", "transformers"}
+ADAPTERS = {"spandrel", "diffusers", "timm", "torchvision", "transformers"}
 """They build somebody else's."""
 Inputs = Callable[[int], tuple[Tensor, ...]]
 
