@@ -135,8 +135,8 @@ def wait_until(is_true: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("stopped", [pytest.param(0, marks=pytest.mark.soak), 1])
+@pytest.mark.soak
+@pytest.mark.parametrize("stopped", [0, 1])
 def test_a_rank_that_is_stopped_is_named_by_the_other(tmp_path: Path, stopped: int) -> None:
     """Over five seconds: two processes, one of which waits for the other for five seconds."""
     file = (*hanging(None, "train.iterations=100000", "log.every=1", "train.hang_timeout=5"),)

@@ -87,7 +87,7 @@ def test_a_run_of_a_file_survives_a_folder_it_cannot_write_pictures_to(tmp_path:
     assert len((run.folder / "metrics.jsonl").read_text().splitlines()) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_a_reader_that_is_gone_stops_nothing(tmp_path: Path) -> None:
     """Over five seconds: the command starts, and imports torch."""
     command = [sys.executable, "-m", "artschool", "train", str(toy_run.write(tmp_path, "log.every=1"))]

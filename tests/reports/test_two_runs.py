@@ -297,7 +297,7 @@ def test_a_lock_that_was_just_deleted_is_no_lock(tmp_path: Path, monkeypatch: py
     assert os.fstat(lock.descriptor).st_ino == (tmp_path / "run.lock").stat().st_ino
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_all_ranks_of_a_second_run_are_refused_and_those_of_one_run_share_the_lock(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch, twice."""
     file = write(tmp_path, "train.iterations=2", "evaluate={}")
