@@ -17,7 +17,9 @@ import artschool
 from artschool.components.builtins import load_builtins
 from artschool.engine.data_examples import Example
 from artschool.errors import ArtschoolError, CheckpointError, ConfigError, DataError
+from artschool.model.flows import default_keys, flows_of
 from artschool.model.model import Model
+from artschool.read.read import check_file
 from artschool.registry import REGISTRIES
 from tests.model import small_run
 
@@ -93,6 +95,11 @@ def test_what_is_wanted_is_the_result_of_the_network_that_is_averaged(model: Mod
     assert not {"moved", "value", "image"} & set(model.outputs)
     assert model.sample(count=2).keys() == {"drawn"}
     assert model.inputs() == ["label"] and model.inputs("image_again") == ["image"]
+
+
+def test_what_an_evaluation_shows_is_wanted_before_its_last_result(folder: Path) -> None:
+    config = check_file(folder / "resolved.yml", ["evaluate.held.pictures={keys: [raw]}"])
+    assert default_keys(config, flows_of(config, 5)) == ["raw"]
 
 
 def test_labels_are_given_once_for_all_or_for_each_sample(folder: Path, model: Model) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from artschool.config.component import Component, network_of
+from artschool.config.report_sections import ShownSection
 from artschool.config.streams import TRAIN, fed, key_in, replaced_by, stream_of
 from artschool.config.structure import Config, EvaluationConfig, StepConfig
 from artschool.registry.roles import ComponentRole
@@ -51,14 +52,14 @@ def default_keys(config: Config, flows: Iterable[Flow]) -> list[str]:
     """The keys that a user probably wants: results of the networks that the file is about.
 
     These networks are those with a moving average, or all of them if there is none. Of their results, keys that the
-    file draws come first, then those that are not inputs of further results.
+    file shows while it trains come first, then those that are not inputs of further results.
     """
     main = {average.of for average in config.averages.values()} or set(config.networks)
-    drawn = set(config.sections.log.pictures.keys) if config.sections.log.pictures else set()
+    shown = {key for section in _shown(config) for key in section.keys}
     found = [_results(flow, main) for flow in flows]
     for results in found:
-        if shown := [key for key in results if key in drawn]:
-            return shown
+        if wanted := [key for key in results if key in shown]:
+            return wanted
     for results in found:
         read = {use.name for writer in results.values() for use in writer.reads}
         last = [key for key in results if key not in read]
@@ -66,6 +67,14 @@ def default_keys(config: Config, flows: Iterable[Flow]) -> list[str]:
             first = results[last[0]]
             return [key for key in last if results[key] is first]
     return []
+
+
+def _shown(config: Config) -> Iterator[ShownSection]:
+    """The sections of the file that show keys."""
+    if config.sections.log.pictures is not None:
+        yield config.sections.log.pictures
+    for evaluation in config.evaluations.values():
+        yield from evaluation.section.shown.values()
 
 
 def data_key(flow: Flow, key: str, config: Config) -> tuple[str, str]:
