@@ -64,7 +64,7 @@ def test_norms_of_frozen_layers_stay(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [12, pytest.param(200, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("number", [25, pytest.param(200, marks=pytest.mark.soak)])
 def test_a_mutant_is_refused_or_trains(folder: Path, number: int) -> None:
     """Many mutants are checked, and a third of them trained. `benchmarks/mutants.py` draws as many as one likes."""
     kinds: Counter[str] = Counter()
