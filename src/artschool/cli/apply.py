@@ -3,69 +3,56 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import redirect_stdout
-from pathlib import Path
+from functools import partial
 
 import click
 from rich.console import Console
 
+from artschool.apply.applied import Applied
 from artschool.apply.files import apply_to_files, endings_for, result_endings
-from artschool.apply.jobs import find_jobs
+from artschool.apply.jobs import Job, find_jobs
 from artschool.apply.opened import applied_from
 from artschool.apply.tiles import Tiling
+from artschool.cli.options import AppliedFiles, TrainedRun
 from artschool.cli.progress import shown_progress
 from artschool.errors import DataError
-from artschool.model.cut import Cut
-from artschool.model.opening import open_run
 from artschool.model.results import sample_rate_of
 from artschool.wording.counting import counted
 
 
-def apply_command(
-    run: Path,
-    inputs: Sequence[str],
-    output: Path,
-    *,
-    key: str | None,
-    given: str | None,
-    checkpoint: str,
-    device: str,
-    tile: int | None,
-    overlap: int,
-    suffix: str | None,
-    batch: int,
-    overwrite: bool,
-    raw: bool,
-) -> None:
-    """Apply a run to files, and print how many results were written."""
+def apply_command(trained: TrainedRun, files: AppliedFiles, key: str | None, given: str | None, tiling: Tiling) -> None:
+    """Apply a run to files, and print how many results were written.
+
+    Args:
+        key: The key to compute. None: what the networks of the run compute.
+        given: The key that the files give. None: the only one needed.
+    """
     console = Console(stderr=True, highlight=False)
-    tiling = Tiling(tile, overlap, batch)
+    say = partial(console.print, markup=False, soft_wrap=True)
     with redirect_stdout(sys.stderr):  # Networks may print; standard output is for the result.
-        model = open_run(
-            run, checkpoint, device, average=not raw, report=lambda line: console.print(line, markup=False)
-        )
+        model = trained.open(say)
         key = model.default_outputs[0] if key is None else key
         applied = applied_from(model, key, given, tiling)
-        is_file = output.suffix.lower() in result_endings(applied) and not output.is_dir()
-        endings = endings_for(applied, output.suffix.lower() if is_file and suffix is None else suffix)
-        jobs = find_jobs(inputs, output, endings, is_file=is_file)
-        missing = jobs if overwrite else [job for job in jobs if not job.target.exists()]
+        jobs = _jobs(applied, files)
+        missing = jobs if files.overwrite else [job for job in jobs if not job.target.exists()]
         cut = model.cut([key], [] if given is None else [given])
-        line = _beginning(cut, model.iteration, not raw, len(jobs), len(jobs) - len(missing))
-        console.print(line, markup=False, soft_wrap=True)
+        say(f"{cut.summary}, after {counted(model.iteration, 'iteration')}: {_counted(jobs, missing)}")
         rate = sample_rate_of(model.config, cut.flow) if applied.dims == 1 else None
         with shown_progress(console, len(missing), "files") as step:
-            summary = apply_to_files(applied, missing, batch=batch, rate=rate, step=step)
-    click.echo(f"wrote {counted(summary.written, 'file')} to {output}")
+            summary = apply_to_files(applied, missing, batch=tiling.batch, rate=rate, step=step)
+    click.echo(f"wrote {counted(summary.written, 'file')} to {files.output}")
     if summary.failed:
         raise DataError("\n".join([*summary.failed, f"{counted(len(summary.failed), 'file')} failed"]))
 
 
-def _beginning(cut: Cut, iteration: int, averages: bool, count: int, skipped: int) -> str:
-    """What is done, by which networks."""
-    replaced = cut.flow.averages if averages else {}
-    called = [f"{name} (average)" if name in replaced else name for name in cut.networks]
-    what = f"{', '.join(cut.keys)} of {cut.flow.path}, by {', '.join(called) or 'no network'}"
-    line = f"{what}, after {counted(iteration, 'iteration')}: {counted(count, 'file')}"
+def _jobs(applied: Applied, files: AppliedFiles) -> list[Job]:
+    ending = files.output.suffix.lower()
+    is_file = ending in result_endings(applied) and not files.output.is_dir()
+    endings = endings_for(applied, ending if is_file and files.suffix is None else files.suffix)
+    return find_jobs(files.inputs, files.output, endings, is_file=is_file)
+
+
+def _counted(jobs: list[Job], missing: list[Job]) -> str:
+    line, skipped = counted(len(jobs), "file"), len(jobs) - len(missing)
     return f"{line}; {skipped} skipped, whose results exist (--overwrite replaces them)" if skipped else line

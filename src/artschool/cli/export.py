@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from artschool.cli.options import TrainedRun
 from artschool.engine.adapters import export_adapters, has_adapters
 from artschool.errors import ResourceError
 from artschool.export.folder import export_network
 from artschool.export.subject import subject_of
-from artschool.model.opening import open_run
 from artschool.read.read import check_file
 
 
-def export_command(
-    run: Path, network: str | None, to: str | None, output: Path, checkpoint: str, *, merged: bool, raw: bool
-) -> None:
+def export_command(trained: TrainedRun, network: str | None, to: str | None, output: Path, *, merged: bool) -> None:
     """Write a network of a run as a folder that stands alone, or its adapters."""
 
     def report(message: str) -> None:
         click.echo(message, err=True)
 
     with redirect_stdout(sys.stderr):  # Networks may print; standard output is for the results.
+        run = trained.run
         folder = run if run.is_dir() or run.name == "resolved.yml" else _run_of(run)
-        subject = subject_of(open_run(folder, checkpoint, "cpu", average=not raw, report=report), network)
+        subject = subject_of(replace(trained, run=folder).open(report), network)
         report(subject.summary)
         if to is None and not merged and has_adapters(subject.network):
             _refuse_existing(output / "adapter_model.safetensors")

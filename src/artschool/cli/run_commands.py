@@ -7,7 +7,19 @@ from pathlib import Path
 
 import click
 
-from artschool.cli.options import AS_JSON, CHECKPOINT, CONFIG, DEVICE, FILE, NO_AVERAGE, OVERRIDES, RUN_FOLDER
+from artschool.cli.options import (
+    AS_JSON,
+    CHECKPOINT,
+    CONFIG,
+    DEVICE,
+    FILE,
+    NO_AVERAGE,
+    OVERRIDES,
+    RUN_FOLDER,
+    AppliedFiles,
+    TrainedRun,
+    grouped,
+)
 
 
 @click.command("runs")
@@ -68,16 +80,14 @@ def evaluate(
     "--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that are computed at once. [default: 64]"
 )
 @NO_AVERAGE
+@grouped(trained=TrainedRun)
 def sample(
-    run: Path,
+    trained: TrainedRun,
     arguments: tuple[str, ...],
     output: Path,
     count: int,
     seed: int,
-    checkpoint: str,
-    device: str,
     batch_size: int | None,
-    raw: bool,
 ) -> None:
     """Draw samples with the networks of a RUN folder, and write them as files.
 
@@ -87,17 +97,7 @@ def sample(
     """
     from artschool.cli.sample import sample_command
 
-    sample_command(
-        run,
-        arguments,
-        output,
-        count=count,
-        seed=seed,
-        checkpoint=checkpoint,
-        device=device,
-        batch_size=batch_size,
-        raw=raw,
-    )
+    sample_command(trained, arguments, output, count=count, seed=seed, batch_size=batch_size)
 
 
 @click.command()
@@ -127,20 +127,15 @@ def sample(
 )
 @click.option("--overwrite", is_flag=True, help="Replace results that exist. They are skipped otherwise.")
 @NO_AVERAGE
+@grouped(trained=TrainedRun, files=AppliedFiles)
 def apply(
-    run: Path,
-    inputs: tuple[str, ...],
-    output: Path,
+    trained: TrainedRun,
+    files: AppliedFiles,
     key: str | None,
     given: str | None,
-    checkpoint: str,
-    device: str,
     tile: int | None,
     overlap: int,
-    suffix: str | None,
     batch: int,
-    overwrite: bool,
-    raw: bool,
 ) -> None:
     """Apply the networks of a RUN to images, audio and videos.
 
@@ -149,23 +144,10 @@ def apply(
 
     Exits with 3 if a file cannot be read. The others are written.
     """
+    from artschool.apply.tiles import Tiling
     from artschool.cli.apply import apply_command
 
-    apply_command(
-        run,
-        inputs,
-        output,
-        key=key,
-        given=given,
-        checkpoint=checkpoint,
-        device=device,
-        tile=tile,
-        overlap=overlap,
-        suffix=suffix,
-        batch=batch,
-        overwrite=overwrite,
-        raw=raw,
-    )
+    apply_command(trained, files, key, given, Tiling(tile, overlap, batch))
 
 
 @click.command()
@@ -180,9 +162,8 @@ def apply(
 @CHECKPOINT
 @NO_AVERAGE
 @click.option("--merged", is_flag=True, help="Add adapters to the weights, and write all of them.")
-def export(
-    run: Path, network: str | None, to: str | None, output: Path, checkpoint: str, raw: bool, merged: bool
-) -> None:
+@grouped(trained=TrainedRun)
+def export(trained: TrainedRun, network: str | None, to: str | None, output: Path, merged: bool) -> None:
     """Write a NETWORK of RUN for other programs, as a folder that stands alone.
 
     The folder has the weights, a config.json, a model card, and inference.py, which needs torch alone (or onnxruntime).
@@ -193,7 +174,7 @@ def export(
     """
     from artschool.cli.export import export_command
 
-    export_command(run, network, to, output, checkpoint, merged=merged, raw=raw)
+    export_command(trained, network, to, output, merged=merged)
 
 
 @click.command()

@@ -40,7 +40,6 @@ class Computation:
 
     Args:
         values: A value for each sample, by key.
-        averages: The moving averages that are called in place of networks.
         batch_size: The most samples of a batch. None: `BATCH`.
         device: The device of the results.
 
@@ -53,7 +52,6 @@ class Computation:
         cut: Cut,
         values: Mapping[str, Any],
         modules: Modules,
-        averages: Mapping[str, str],
         *,
         count: int,
         seed: int,
@@ -61,14 +59,9 @@ class Computation:
         device: torch.device,
     ) -> None:
         self.cut, self.count = cut, count
-        self._values, self._modules, self._averages = values, modules, averages
+        self._values, self._modules = values, modules
         self._seed, self._device = seed, device
         self._batches = -(-count // (batch_size or BATCH))
-
-    @property
-    def networks(self) -> list[str]:
-        """The networks that are called. `gen (average)`: the moving average is called in place of the network."""
-        return [f"{name} (average)" if name in self._averages else name for name in self.cut.networks]
 
     def __iter__(self) -> Iterator[Batch]:
         device = self._modules.context.device
@@ -88,7 +81,7 @@ class Computation:
 
     @contextmanager
     def _called(self) -> Iterator[Callable[[Mapping[str, Any]], Mapping[str, Any]]]:
-        bound = [self._modules.bound(injector, self._averages) for injector in self.cut.injectors]
+        bound = [self._modules.bound(injector, self.cut.flow.averages) for injector in self.cut.injectors]
         modules = list(dict.fromkeys(module for each in bound for module in each.modules))
         writers = {key: writer.path for key, writer in self.cut.flow.writers.items()}
 

@@ -28,8 +28,14 @@ class Cut:
 
     @property
     def networks(self) -> list[str]:
-        """The networks and averages that the injectors name."""
-        return list(dict.fromkeys(use.name for injector in self.injectors for use in injector.networks))
+        """The networks that are called. `gen (average)`: the moving average is called in place of the network."""
+        names = dict.fromkeys(use.name for injector in self.injectors for use in injector.networks)
+        return [f"{name} (average)" if name in self.flow.averages else name for name in names]
+
+    @property
+    def summary(self) -> str:
+        """What is computed, and by which networks."""
+        return f"{', '.join(self.keys)} of {self.flow.path}, by {', '.join(self.networks) or 'no network'}"
 
 
 def cut(flow: Flow, keys: Sequence[str], given: Collection[str] = ()) -> Cut:

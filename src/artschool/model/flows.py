@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from artschool.config.component import Component, network_of
 from artschool.config.report_sections import ShownSection
@@ -31,11 +31,12 @@ class Flow:
     averages: Mapping[str, str]
 
 
-def flows_of(config: Config, iteration: int) -> list[Flow]:
+def flows_of(config: Config, iteration: int, *, average: bool = True) -> list[Flow]:
     """The dataflows of a file. Evaluations come first, since they use networks as a user does.
 
     Args:
         iteration: The last iteration, whose gates decide which of several injectors writes a key.
+        average: Whether moving averages take the place of their networks.
     """
     flows = [_of_evaluation(config, evaluation, iteration) for evaluation in config.evaluations.values()]
     shared = [step for step in config.steps.values() if not step.section.streams]
@@ -45,7 +46,7 @@ def flows_of(config: Config, iteration: int) -> list[Flow]:
         if step.section.streams:
             sources = {name: name for name in step.section.streams}
             flows.append(_flow(f"steps.{step.name}", [step], [], iteration, sources, averages))
-    return flows
+    return flows if average else [replace(flow, averages={}) for flow in flows]
 
 
 def default_keys(config: Config, flows: Iterable[Flow]) -> list[str]:

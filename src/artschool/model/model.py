@@ -61,9 +61,9 @@ class Model:
         self.networks: Mapping[str, nn.Module] = Networks(
             modules, {name: averages.get(name, name) for name in config.networks}
         )
-        self._modules, self._known, self._average = modules, known, average
+        self._modules, self._known = modules, known
         self._images: dict[tuple[str, int], Applied] = {}
-        self._flows = flows_of(config, max(iteration - 1, 0))
+        self._flows = flows_of(config, max(iteration - 1, 0), average=average)
 
     def __getitem__(self, name: str) -> nn.Module:
         """A network, or a moving average by a name such as `gen.ema`."""
@@ -266,15 +266,11 @@ class Model:
             chosen,
             values,
             self._modules,
-            self._averages(chosen.flow),
             count=count,
             seed=seed,
             batch_size=batch_size,
             device=device or torch.device("cpu"),
         )
-
-    def _averages(self, flow: Flow) -> Mapping[str, str]:
-        return flow.averages if self._average else {}
 
     def _example(self, flow: Flow, key: str) -> Example | None:
         name, own = data_key(flow, key, self.config)
