@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from artschool.errors import ConfigError, ResourceError
+from artschool.extras import extra
 
 UNFINISHED = "# license:"
 """The line of a model card whose license is not filled in yet."""
@@ -58,7 +59,5 @@ def _is_private(api: Any, repository: str) -> bool | None:
 
 
 def _api() -> Any:
-    try:
+    with extra("huggingface"):
         return importlib.import_module("huggingface_hub").HfApi()
-    except ModuleNotFoundError as error:
-        raise ResourceError("huggingface_hub is not installed. Fix: pip install 'artschool[huggingface]'") from error

@@ -16,7 +16,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from artschool import ranks
-from artschool.errors import ConfigError, ResourceError, allowed
+from artschool.errors import ConfigError, allowed
+from artschool.extras import extra
 from artschool.registry.entries import AdaptersEntry
 from artschool.storage.durable import write_file
 
@@ -128,10 +129,5 @@ def _plain(value: Any) -> Any:
 
 
 def _peft(path: str) -> Any:
-    try:
+    with extra("peft", f"{path}:" if path else ""):
         return importlib.import_module("peft")
-    except ModuleNotFoundError as error:
-        if error.name != "peft":
-            raise
-        at = f"{path}: " if path else ""
-        raise ResourceError(f"{at}requires peft, which is not installed. Fix: pip install 'artschool[peft]'") from error

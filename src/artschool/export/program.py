@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from artschool.errors import ResourceError
 from artschool.export.called import CalledNetwork
 from artschool.export.inference.with_torch import difference, named
+from artschool.extras import extra
 
 Sizes = list[set[int]]
 """For each input, the dimensions whose size may change."""
@@ -95,11 +95,9 @@ def write_onnx(program: Any, called: CalledNetwork, outputs: Sequence[str], file
         ResourceError: onnx or onnxscript is not installed.
         CannotExportError: An operation has no counterpart in ONNX.
     """
-    try:
+    with extra("onnx"):
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ResourceError(f"{error.name} is not installed. Fix: pip install 'artschool[onnx]'") from error
     try:
         with quiet():
             model = torch.onnx.export(

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from artschool.errors import DataError, ResourceError
+from artschool.errors import DataError
+from artschool.extras import extra
 from artschool.storage.durable import write_file
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
@@ -164,20 +165,12 @@ def _unreadable(file: Path, error: Any) -> DataError:
 
 
 def _soundfile() -> Any:
-    try:
+    with extra("audio", "reading audio"):
         import soundfile
-    except ModuleNotFoundError as error:
-        raise ResourceError(
-            "reading audio requires soundfile, which is not installed. Fix: pip install 'artschool[audio]'"
-        ) from error
     return soundfile
 
 
 def _soxr() -> Any:
-    try:
+    with extra("audio", "resampling audio"):
         import soxr
-    except ModuleNotFoundError as error:
-        raise ResourceError(
-            "resampling audio requires soxr, which is not installed. Fix: pip install 'artschool[audio]'"
-        ) from error
     return soxr

@@ -14,7 +14,8 @@ import numpy as np
 import PIL.Image
 from torch import Tensor
 
-from artschool.errors import DataError, ResourceError
+from artschool.errors import DataError
+from artschool.extras import extra
 from artschool.media.pixels import Pixels, to_pixels, values_of
 from artschool.storage.durable import committed_file, translate_disk_errors
 
@@ -217,10 +218,6 @@ class _Sound:
 
 
 def _av() -> Any:
-    try:
+    with extra("video", "a video file"):
         import av
-    except ModuleNotFoundError as error:
-        raise ResourceError(
-            "video files require av, which is not installed. Fix: pip install 'artschool[video]'"
-        ) from error
     return av

@@ -23,7 +23,8 @@ def test_negatives_come_after_the_faces() -> None:
 
 
 def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    monkeypatch.delitem(sys.modules, "skimage.data", raising=False)
     said = r"^skimage_faces requires scikit-image, which is not installed\. Fix: pip install 'artschool\[demo\]'$"
     with pytest.raises(ResourceError, match=said):
         SkimageFaces()

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from artschool.errors import ConfigError, DataError, ResourceError, allowed
+from artschool.extras import extra
 from artschool.media.pixels import from_pillow, to_tensor
 from artschool.registry import datasets
 
@@ -130,12 +131,8 @@ class HuggingFace:
         split: str = "train",
         download: bool = False,
     ) -> None:
-        try:
+        with extra("huggingface", "hugging_face"):
             import datasets as package
-        except ImportError as error:
-            raise ResourceError(
-                "hugging_face requires datasets, which is not installed. Fix: pip install 'artschool[huggingface]'"
-            ) from error
         try:
             self._data = self._load(package, Path(os.path.expanduser(path)), config, split, download)  # noqa: PTH111  # keeps an unknown user
         except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 import torch
 from torch import Tensor
 
-from artschool.errors import ResourceError
+from artschool.extras import extra
 from artschool.registry import datasets
 
 NUM_VAL = 297
@@ -34,12 +34,8 @@ class SklearnDigits:
     """
 
     def __init__(self, *, split: Literal["train", "val"] = "train") -> None:
-        try:
+        with extra("demo", "sklearn_digits"):
             from sklearn.datasets import load_digits
-        except ModuleNotFoundError as error:
-            raise ResourceError(
-                "sklearn_digits requires scikit-learn, which is not installed. Fix: pip install 'artschool[demo]'"
-            ) from error
         digits = load_digits()
         part = slice(-NUM_VAL) if split == "train" else slice(-NUM_VAL, None)
         self._images = torch.tensor(digits.images[part], dtype=torch.float32)[:, None] / 16

@@ -7,7 +7,7 @@ from typing import Literal, TypedDict
 import torch
 from torch import Tensor
 
-from artschool.errors import ResourceError
+from artschool.extras import extra
 from artschool.registry import datasets
 
 NUM_FACES = 100
@@ -36,12 +36,8 @@ class SkimageFaces:
     """
 
     def __init__(self, *, split: Literal["train", "val"] = "train", negatives: bool = False) -> None:
-        try:
+        with extra("demo", "skimage_faces"):
             from skimage.data import lfw_subset
-        except ModuleNotFoundError as error:
-            raise ResourceError(
-                "skimage_faces requires scikit-image, which is not installed. Fix: pip install 'artschool[demo]'"
-            ) from error
         count = 2 * NUM_FACES if negatives else NUM_FACES
         chosen = [index for index in range(count) if (index % VAL_EVERY == VAL_EVERY - 1) == (split == "val")]
         self._images = torch.from_numpy(lfw_subset()).float()[chosen, None]  # type: ignore[no-untyped-call]  # scikit-image's

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from artschool.errors import DataError, ResourceError
+from artschool.errors import DataError
+from artschool.extras import extra
 
 
 class TextTokens:
@@ -45,13 +46,8 @@ class TextTokens:
 
 
 def _load(file: Path, owner: str) -> Any:
-    try:
+    with extra("tokenizers", f"the tokenizer of {owner}"):
         from tokenizers import Tokenizer
-    except ModuleNotFoundError as error:
-        raise ResourceError(
-            f"the tokenizer of {owner} requires tokenizers, which is not installed. "
-            "Fix: pip install 'artschool[tokenizers]'"
-        ) from error
     if not file.is_file():
         raise DataError(f"{owner}: tokenizer {file} does not exist. Fix: correct the path")
     try:

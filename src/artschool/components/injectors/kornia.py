@@ -11,7 +11,8 @@ from torch import Tensor
 
 from artschool.components.library_options import refuse_unknown
 from artschool.components.precision import at_least_float32, without_autocast
-from artschool.errors import ConfigError, ResourceError, nearest
+from artschool.errors import ConfigError, nearest
+from artschool.extras import extra
 from artschool.registry import injectors
 
 
@@ -67,12 +68,8 @@ class Kornia:
 
 def _augmentation(name: str) -> Any:
     """A class of kornia by its name. Its base classes and its classes for several images do not count."""
-    try:
+    with extra("kornia"):
         package = importlib.import_module("kornia.augmentation")
-    except ModuleNotFoundError as error:
-        if error.name != "kornia":
-            raise
-        raise ResourceError("kornia is not installed. Fix: pip install 'artschool[kornia]'") from error
     bases = (package.AugmentationBase2D, package.AugmentationBase3D)
     classes = inspect.getmembers(package, lambda value: inspect.isclass(value) and issubclass(value, bases))
     known = {found: value for found, value in classes if "Base" not in found}

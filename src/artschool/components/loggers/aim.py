@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from artschool.components.loggers.tracker import Images, Tracker, flat
-from artschool.errors import ResourceError
+from artschool.extras import extra
 from artschool.registry import loggers
 
 
@@ -29,10 +29,8 @@ class AimLogger(Tracker):
 
     def __init__(self, *, experiment: str, repo: str | None = None) -> None:
         super().__init__()
-        try:
+        with extra("aim"):
             import aim
-        except ModuleNotFoundError as error:
-            raise ResourceError("log.loggers: aim is not installed. Fix: pip install 'artschool[aim]'") from error
         self._aim: Any = aim
         self._experiment, self._repo = experiment, repo
         self._run: Any = None

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from artschool.components.loggers.background import Background
 from artschool.errors import ConfigError, ResourceError, Stopped, describe
+from artschool.extras import extra
 from artschool.registry import loggers
 from artschool.wording.hidden import without_hidden
 
@@ -35,12 +36,8 @@ class AppriseLogger:
     """
 
     def __init__(self, *, urls: Sequence[str], on: Sequence[Event] = ("end", "fault", "best")) -> None:
-        try:
+        with extra("notify"):
             import apprise
-        except ModuleNotFoundError as error:
-            raise ResourceError(
-                "log.loggers: apprise is not installed. Fix: pip install 'artschool[notify]'"
-            ) from error
         self._apprise: Any = apprise.Apprise()
         for index, url in enumerate(urls):
             if without_hidden(url) == url:

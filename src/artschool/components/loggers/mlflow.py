@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from artschool.components.loggers.tracker import Images, Tracker, flat
-from artschool.errors import ResourceError
+from artschool.extras import extra
 from artschool.registry import loggers
 
 MOST_PARAMETERS, LONGEST = 100, 500
@@ -32,10 +32,8 @@ class MlflowLogger(Tracker):
 
     def __init__(self, *, experiment: str, uri: str | None = None) -> None:
         super().__init__()
-        try:
+        with extra("mlflow"):
             import mlflow
-        except ModuleNotFoundError as error:
-            raise ResourceError("log.loggers: mlflow is not installed. Fix: pip install 'artschool[mlflow]'") from error
         self._mlflow: Any = mlflow
         self._experiment, self._uri = experiment, uri
         self._client: Any = None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from artschool.components.loggers.tracker import Images, Tracker, flat
-from artschool.errors import ResourceError
+from artschool.extras import extra
 from artschool.registry import loggers
 
 
@@ -30,11 +30,8 @@ class TrackioLogger(Tracker):
 
     def __init__(self, *, project: str, space: str | None = None) -> None:
         super().__init__()
-        try:
+        with extra("trackio"):
             import trackio
-        except ModuleNotFoundError as error:
-            message = "log.loggers: trackio is not installed. Fix: pip install 'artschool[trackio]'"
-            raise ResourceError(message) from error
         self._trackio: Any = trackio
         self._project, self._space = project, space
         self._run: Any = None

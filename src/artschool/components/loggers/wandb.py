@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from artschool.components.loggers.tracker import read_id, write_id
-from artschool.errors import ResourceError
+from artschool.extras import extra
 from artschool.media.pixels import images_of
 from artschool.registry import loggers
 
@@ -44,10 +44,8 @@ class WandbLogger:
         entity: str | None = None,
         mode: Literal["online", "offline", "disabled"] = "online",
     ) -> None:
-        try:
+        with extra("wandb"):
             import wandb
-        except ModuleNotFoundError as error:
-            raise ResourceError("log.loggers: wandb is not installed. Fix: pip install 'artschool[wandb]'") from error
         self._wandb: Any = wandb
         self._project, self._entity, self._mode = project, entity, mode
         self._run: Any = None

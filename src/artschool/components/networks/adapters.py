@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from artschool.errors import CheckpointError, ConfigError, ResourceError, nearest
+from artschool.extras import extra
 from artschool.registry import ComponentRole, networks
 from artschool.storage.tensors import read_content
 
@@ -129,14 +130,11 @@ def spandrel(*, file: Path) -> nn.Module:
 _LOCAL = {"local_files_only": True, "use_safetensors": True}
 
 
-def _package(name: str, extra: str, *, module: str | None = None) -> Any:
+def _package(name: str, extra_of: str, *, module: str | None = None) -> Any:
     """Import an optional package."""
     try:
-        return importlib.import_module(module or name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise ResourceError(f"{name} is not installed. Fix: pip install 'artschool[{extra}]'") from error
+        with extra(extra_of):
+            return importlib.import_module(module or name)
     except (ImportError, RuntimeError, OSError) as error:
         raise ResourceError(
             f"{name} is installed, but cannot be imported with this version of torch: {error}"

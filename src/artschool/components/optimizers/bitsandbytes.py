@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any, Literal
 
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from artschool.errors import ConfigError, ResourceError
-from artschool.ranks import is_sharded
+from artschool.components.optimizers.small_adam import small_adam
 from artschool.registry import ComponentRole, optimizers
 
 _CLASSES = {
@@ -54,25 +52,14 @@ def bitsandbytes(
         ResourceError: bitsandbytes is not installed.
         ConfigError: A parameter is sharded.
     """
-    try:
-        package = importlib.import_module("bitsandbytes.optim")
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("bitsandbytes"):
-            raise
-        raise ResourceError(
-            f"optimizer {name!r} requires bitsandbytes, which is not installed. "
-            "Fix: pip install 'artschool[bitsandbytes]'"
-        ) from None
-    options: dict[str, Any] = {"lr": lr, "betas": betas, "eps": eps}
-    options |= {} if weight_decay is None else {"weight_decay": weight_decay}
-    options |= {"min_8bit_size": min_8bit_size} if name.endswith("8bit") else {}
-    base = getattr(package, _CLASSES[name])
-    optimizer: Optimizer = type(base.__name__, (_Repaged, base), {})(params, **options)
-    if any(is_sharded(parameter) for group in optimizer.param_groups for parameter in group["params"]):
-        raise ConfigError(
-            f"{name} cannot save its state for networks that are sharded. Fix: write `parallel: replicate`"
-        )
-    return optimizer
+    options = {
+        "lr": lr,
+        "betas": betas,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "min_8bit_size": min_8bit_size if name.endswith("8bit") else None,
+    }
+    return small_adam(params, name, "bitsandbytes.optim", _CLASSES[name], _Repaged, options)
 
 
 class _Repaged(Optimizer):

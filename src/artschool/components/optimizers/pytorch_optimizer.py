@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from artschool.errors import ResourceError, allowed
+from artschool.errors import allowed
+from artschool.extras import extra
 from artschool.registry import optimizers
 
 # fmt: off
@@ -51,13 +52,8 @@ def pytorch_optimizer(
         ValueError: The optimizer does not have one of the options.
         ResourceError: The package is not installed.
     """
-    try:
+    with extra("optim", f"optimizer {name!r}"):
         package = importlib.import_module("pytorch_optimizer")
-    except ModuleNotFoundError:
-        raise ResourceError(
-            f"optimizer {name!r} requires pytorch-optimizer, which is not installed. "
-            "Fix: pip install 'artschool[optim]'"
-        ) from None
     target = package.load_optimizer(name)
     given = {"lr": lr, "weight_decay": weight_decay}
     chosen = {key: value for key, value in given.items() if value is not None} | (options or {})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from artschool.errors import ConfigError, ResourceError
-from artschool.ranks import is_sharded
+from artschool.components.optimizers.small_adam import small_adam
 from artschool.registry import ComponentRole, optimizers
 
 _CLASSES = {
@@ -59,25 +57,16 @@ def torchao(
         ResourceError: torchao is not installed.
         ConfigError: A parameter is sharded.
     """
-    try:
-        package = importlib.import_module("torchao.optim")
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("torchao"):
-            raise
-        raise ResourceError(
-            f"optimizer {name!r} requires torchao, which is not installed. Fix: pip install 'artschool[torchao]'"
-        ) from None
-    options: dict[str, Any] = {"lr": lr, "betas": betas, "eps": eps, "amsgrad": amsgrad}
-    options |= {"bf16_stochastic_round": bf16_stochastic_round}
-    options |= {} if weight_decay is None else {"weight_decay": weight_decay}
-    options |= {} if block_size is None else {"block_size": block_size}
-    base = getattr(package, _CLASSES[name])
-    optimizer: Optimizer = type(base.__name__, (_WithRates, base), {})(params, **options)
-    if any(is_sharded(parameter) for group in optimizer.param_groups for parameter in group["params"]):
-        raise ConfigError(
-            f"{name} cannot save its state for networks that are sharded. Fix: write `parallel: replicate`"
-        )
-    return optimizer
+    options = {
+        "lr": lr,
+        "betas": betas,
+        "eps": eps,
+        "weight_decay": weight_decay,
+        "amsgrad": amsgrad,
+        "block_size": block_size,
+        "bf16_stochastic_round": bf16_stochastic_round,
+    }
+    return small_adam(params, name, "torchao.optim", _CLASSES[name], _WithRates, options)
 
 
 class _WithRates(Optimizer):
