@@ -35,7 +35,8 @@ def load_builtins() -> None:
     import artschool.components.diffusion.diffusers_sampling
     import artschool.components.diffusion.edm_injectors
     import artschool.components.diffusion.flow_injectors
-    import artschool.components.diffusion.gaussian_injectors
+    import artschool.components.diffusion.gaussian_sampling
+    import artschool.components.diffusion.gaussian_training
     import artschool.components.injectors.add_noise
     import artschool.components.injectors.alias
     import artschool.components.injectors.concatenate
@@ -133,6 +134,7 @@ def load_builtins() -> None:
     import artschool.components.optimizers.pytorch_optimizer
     import artschool.components.optimizers.torch_optim
     import artschool.components.optimizers.torchao
+    import artschool.components.reduce_on_plateau
     import artschool.components.schedules
     import artschool.components.video.combine_frames
     import artschool.components.video.flow_to_image

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.components.diffusion.diffusers_sampling import DiffusersSample
-from artschool.components.diffusion.gaussian_injectors import DiffusionSample
+from artschool.components.diffusion.gaussian_sampling import DiffusionSample
 from artschool.components.diffusion.schedules import betas_of
 from artschool.components.diffusion.start import starting_noise
 from artschool.errors import ConfigError, ResourceError

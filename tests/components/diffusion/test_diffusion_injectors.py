@@ -12,11 +12,8 @@ from torch import Tensor, nn
 
 from artschool.components.diffusion.edm_injectors import edm, edm_sample_injector
 from artschool.components.diffusion.flow_injectors import flow_matching, flow_sample
-from artschool.components.diffusion.gaussian_injectors import (
-    DiffusionSample,
-    GaussianDiffusion,
-    GaussianDiffusionExtra,
-)
+from artschool.components.diffusion.gaussian_sampling import DiffusionSample
+from artschool.components.diffusion.gaussian_training import GaussianDiffusion, GaussianDiffusionExtra
 from artschool.components.diffusion.start import starting_noise
 from artschool.errors import ConfigError
 from artschool.registry.signature import Context

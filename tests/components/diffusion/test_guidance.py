@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import artschool
-from artschool.components.diffusion import gaussian_injectors
+from artschool.components.diffusion import gaussian_training, guidance
 from artschool.components.diffusion.guidance import (
     Conditions,
     Model,
@@ -115,8 +115,8 @@ def test_guidance_and_dropping_follow_schedules(tmp_path: Path, monkeypatch: pyt
         seen["guide"].append(guidance)
         return guide(network, conditions, nothing, guidance)
 
-    monkeypatch.setattr(gaussian_injectors, "drop_conditions", dropping)
-    monkeypatch.setattr(gaussian_injectors, "guided", guiding)
+    monkeypatch.setattr(gaussian_training, "drop_conditions", dropping)
+    monkeypatch.setattr(guidance, "guided", guiding)
     overrides = [
         "steps.denoiser.injectors.diffusion.drop_probability={type: linear, start: 0.0, end: 0.4, iterations: 2}",
         "evaluate.drawn.injectors.draw.guidance={type: linear, start: 1.0, end: 3.0, iterations: 2}",

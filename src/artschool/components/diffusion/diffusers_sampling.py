@@ -6,18 +6,16 @@ import inspect
 from functools import partial
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
-from artschool.components.diffusion.gaussian_injectors import NETWORK_TIMESTEPS
-from artschool.components.diffusion.guidance import Model, guided
-from artschool.components.diffusion.process import GaussianProcess, Variance
+from artschool.components.diffusion.guidance import Model, sampled
+from artschool.components.diffusion.process import GaussianProcess, Variance, time_scale
 from artschool.components.diffusion.schedules import ScheduleName, betas_of
 from artschool.components.diffusion.start import Noise, starting_noise
-from artschool.components.injectors.forward import in_mode
 from artschool.components.library_options import refuse_unknown
 from artschool.errors import ConfigError, ResourceError, nearest
+from artschool.extras import extra
 from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Count, Network, Scheduled, ShapeOf
 
@@ -88,7 +86,7 @@ class DiffusersSample(nn.Module):
             raise ConfigError(f"steps: expected at most num_timesteps {num_timesteps}, got {steps}")
         betas = betas_of(schedule, num_timesteps)
         self.process = GaussianProcess(betas, prediction=prediction, variance=variance)
-        self._time_scale = NETWORK_TIMESTEPS / num_timesteps if rescale_timesteps else 1.0
+        self._time_scale = time_scale(num_timesteps, rescale=rescale_timesteps)
         fixed = dict(zip(SET_HERE, (betas.tolist(), num_timesteps, PREDICTIONS[prediction]), strict=True))
         # Made for each call, since a scheduler remembers its last steps.
         self._scheduler = partial(_scheduler, scheduler, options, fixed, variance)
@@ -126,8 +124,8 @@ class DiffusersSample(nn.Module):
         Returns:
             (B, C, ...) in -1..1, or in 0..1 with `unit_range`.
         """
-        with torch.no_grad(), in_mode(network, "eval"):
-            x = self._sample(guided(network, conditions or {}, nothing, guidance), self._start(like))
+        with sampled(network, conditions, nothing, guidance) as model:
+            x = self._sample(model, self._start(like))
         return (x + 1) / 2 if self._unit_range else x
 
     def _sample(self, model: Model, x: Tensor) -> Tensor:
@@ -174,12 +172,8 @@ def _made(kind: Any, name: str, options: dict[str, Any], fixed: dict[str, Any], 
 
 
 def _class(name: str) -> Any:
-    try:
+    with extra("diffusers"):
         import diffusers
-    except ModuleNotFoundError as error:
-        if error.name != "diffusers":
-            raise
-        raise ResourceError("diffusers is not installed. Fix: pip install 'artschool[diffusers]'") from error
     known = [found for found in dir(diffusers) if found.endswith("Scheduler") and not found.startswith("Flax")]
     if name not in known:
         raise ConfigError(f"diffusers has no scheduler {name!r}. {nearest(name, known)}".strip())

@@ -9,9 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from artschool.components.diffusion.edm import Churn, edm_denoiser, edm_sample, edm_sigmas, edm_weight
-from artschool.components.diffusion.guidance import conditioned, drop_conditions, guided
+from artschool.components.diffusion.guidance import conditioned, drop_conditions, sampled
 from artschool.components.diffusion.start import Noise, starting_noise
-from artschool.components.injectors.forward import in_mode
 from artschool.components.precision import at_least_float32
 from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import (
@@ -123,7 +122,6 @@ def edm_sample_injector(
     """
     sigmas = edm_sigmas(steps, sigma_min=sigma_min, sigma_max=sigma_max, rho=rho)
     added = Churn(churn, churn_min, float("inf") if churn_max is None else churn_max, churn_noise)
-    with torch.no_grad(), in_mode(network, "eval"):
-        model = guided(network, conditions or {}, nothing, guidance)
+    with sampled(network, conditions, nothing, guidance) as model:
         start = starting_noise(like, noise=noise)
         return edm_sample(edm_denoiser(model, sigma_data), start, sigmas, churn=added, second_order=second_order)

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor
 
 from artschool.components.diffusion.flow import euler_sample, flow_path, heun_sample
-from artschool.components.diffusion.guidance import conditioned, drop_conditions, guided
+from artschool.components.diffusion.guidance import conditioned, drop_conditions, sampled
 from artschool.components.diffusion.start import Noise, starting_noise
-from artschool.components.injectors.forward import in_mode
 from artschool.components.precision import at_least_float32
 from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Context, Count, Network, Scheduled, ShapeOf, UnitInterval, UnitScheduled
@@ -97,6 +96,5 @@ def flow_sample(
     Source: Lipman et al. 2023, arXiv:2210.02747, section 2; Heun's method as in Karras et al. 2022, arXiv:2206.00364.
     """
     solve = {"euler": euler_sample, "heun": heun_sample}[solver]
-    with torch.no_grad(), in_mode(network, "eval"):
-        model = guided(network, conditions or {}, nothing, guidance)
+    with sampled(network, conditions, nothing, guidance) as model:
         return solve(model, starting_noise(like, noise=noise) if source is None else at_least_float32(source), steps)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
+from artschool.components.injectors.forward import in_mode
 from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError, allowed
 
@@ -99,6 +101,15 @@ def guided(network: nn.Module, conditions: Conditions, nothing: Nothing | None, 
         return torch.cat([prediction, with_conditions[:, channels:]], 1)
 
     return model
+
+
+@contextmanager
+def sampled(
+    network: nn.Module, conditions: Conditions | None, nothing: Nothing | None, guidance: float
+) -> Iterator[Model]:
+    """Use a network for sampling: guided, in eval mode and without gradients. Its modes are restored afterwards."""
+    with torch.no_grad(), in_mode(network, "eval"):
+        yield guided(network, conditions or {}, nothing, guidance)
 
 
 def _as(nothing: Tensor | float, condition: Tensor, name: str) -> Tensor:

@@ -11,6 +11,13 @@ from artschool.errors import ConfigError
 
 Prediction = Literal["epsilon", "x0", "previous", "v"]
 Variance = Literal["fixed_small", "fixed_large", "learned", "learned_range"]
+NETWORK_TIMESTEPS = 1000
+"""The number of timesteps that a network sees if its times are rescaled."""
+
+
+def time_scale(num_timesteps: int, *, rescale: bool) -> float:
+    """The factor of the timesteps that a network receives."""
+    return NETWORK_TIMESTEPS / num_timesteps if rescale else 1.0
 
 
 class Reverse(NamedTuple):
