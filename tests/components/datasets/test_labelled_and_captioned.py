@@ -159,6 +159,10 @@ def test_captions_become_tokens_of_one_length(tmp_path: Path) -> None:
             "\n".join(f'{{"file_name": "{n}.png", "text": "x"}}' for n in ("a", "deep/b", "c")),
             "metadata.jsonl: 1 image of the table does not exist: c.png.",
         ),
+        (
+            '{"file_name": "a.png", "text": "x"}\n{"file_name": "./a.png", "text": "y"}',
+            "metadata.jsonl: 1 image has several rows: a.png. Fix: leave one row for each image",
+        ),
         ('{"file_name": "a.png"', 'metadata.jsonl:1: expected JSON, got \'{"file_name": "a.png"\''),
         ("[1]", "metadata.jsonl:1: expected a mapping, got '[1]'"),
     ],

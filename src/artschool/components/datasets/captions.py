@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import posixpath
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 
@@ -16,6 +17,7 @@ TABLES = ("metadata.jsonl", "metadata.csv", "captions.jsonl", "captions.csv")
 """Names of tables, in the order in which they are looked for. The first two are those of Hugging Face's imagefolder."""
 FILE_COLUMN = "file_name"
 MAX_LISTED = 4
+ADD = "add what is missing, or leave images out with `exclude`"
 
 
 def table_of(source: FileSource) -> str | None:
@@ -35,16 +37,20 @@ def captions_of(
         exclude: Patterns of file names of images that may have a caption without being listed.
 
     Raises:
-        DataError: The table is missing or damaged, an image has no caption, or a row of the table has no image.
+        DataError: The table is missing or damaged, an image has no caption or several, or a row of the table has no
+            image.
     """
     table = table or table_of(source)
     if table is None:
         return _beside(source, images)
-    rows = dict(_rows(source, table, column))
-    location = f"{source.path}/{table}"
-    names = {posixpath.normpath(name): name for name in images}
+    location, found = f"{source.path}/{table}", list(_rows(source, table, column))
+    several = [name for name, count in Counter(name for name, _ in found).items() if count > 1]
+    _complain(location, several, "has several rows", "have several rows", "leave one row for each image")
+    rows = dict(found)
+    names = [posixpath.normpath(name) for name in images]
     _complain(location, [name for name in names if name not in rows], "has no row", "have no row")
-    lost = [name for name in rows if name not in names and not any(fnmatch(_base(name), one) for one in exclude)]
+    known = set(names)
+    lost = [name for name in rows if name not in known and not any(fnmatch(_base(name), one) for one in exclude)]
     _complain(location, lost, "of the table does not exist", "of the table do not exist")
     return [rows[name] for name in names]
 
@@ -57,12 +63,11 @@ def _beside(source: FileSource, images: Sequence[str]) -> list[str]:
     return [_decoded(source, text).strip() for text in texts.values()]
 
 
-def _complain(location: str, names: Sequence[str], one: str, many: str) -> None:
+def _complain(location: str, names: Sequence[str], one: str, many: str, fix: str = ADD) -> None:
     if names:
         listed = ", ".join(names[:MAX_LISTED]) + (", ..." if len(names) > MAX_LISTED else "")
         found = f"1 image {one}" if len(names) == 1 else f"{len(names)} images {many}"
-        fix = "Fix: add what is missing, or leave images out with `exclude`"
-        raise DataError(f"captioned_folder: {location}: {found}: {listed}. {fix}")
+        raise DataError(f"captioned_folder: {location}: {found}: {listed}. Fix: {fix}")
 
 
 def _rows(source: FileSource, table: str, column: str) -> Iterator[tuple[str, str]]:
