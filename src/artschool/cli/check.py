@@ -11,9 +11,9 @@ from rich.console import Console
 
 from artschool.cli.columns import print_columns
 from artschool.config.data_keys import declared_keys
-from artschool.config.flow import components_of
 from artschool.config.network_options import adapters_of
 from artschool.config.parallel import sharded_networks
+from artschool.config.step_parts import components_of
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.value_gates import gates_of, rule_of_loss
 from artschool.config.when import ALWAYS, When

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
-from artschool.config.flow import readers_of
+from artschool.config.step_parts import readers_of
 from artschool.config.structure import Component, Config
 from artschool.engine.room import free_bytes, in_bytes
 from artschool.trace.keys import TracedKey

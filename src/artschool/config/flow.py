@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 
 from artschool.config.data_keys import declared_keys, undeclared
@@ -11,146 +10,13 @@ from artschool.config.drawn import undrawn
 from artschool.config.report_sections import PicturesSection, ShownSection
 from artschool.config.shown import PICTURES, shown_keys
 from artschool.config.source import KeyPath
+from artschool.config.step_parts import components_of, never_runs, readers_of
 from artschool.config.streams import TRAIN, fed, key_in, replaced_by, stream_of, streams
-from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig, Use
-from artschool.config.value_gates import key_readers
-from artschool.config.when import ALWAYS, When, first_uncovered
-from artschool.errors import Fault, FaultKind, Place, nearest
+from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.config.when import ALWAYS, When
+from artschool.config.written_keys import Flow, known_keys, unwritten
+from artschool.errors import Fault
 from artschool.wording.counting import counted
-
-ANY = ""
-"""Stands for all streams where any key may exist."""
-Run = tuple[Component, When]
-"""A component, and the iterations at which it runs."""
-
-
-@dataclass(frozen=True)
-class Writer:
-    """A component or data set that writes a key, with the iterations at which it does."""
-
-    path: str
-    place: Place
-    when: When
-
-
-@dataclass
-class Flow:
-    """The keys that exist at a point of a dataflow.
-
-    Attributes:
-        stream: The stream that a key belongs to by its name.
-        open: The streams that may have keys which the file does not name: their data sets do not declare their keys.
-        elsewhere: Why a key, which is unknown here, exists in another dataflow. Empty: it does not.
-        during: The iterations of the run.
-        writers: Everything that writes a key, by key.
-        read: The keys that something reads.
-        late: The paths of the injectors that run after the losses of their step.
-    """
-
-    stream: Callable[[str], str]
-    open: set[str]
-    elsewhere: Callable[[str], str]
-    during: When = ALWAYS
-    writers: dict[str, list[Writer]] = field(default_factory=dict)
-    read: set[str] = field(default_factory=set)
-    late: set[str] = field(default_factory=set)
-
-    @classmethod
-    def of_data(
-        cls,
-        config: Config,
-        sources: Mapping[str, str],
-        during: When = ALWAYS,
-        elsewhere: Callable[[str], str] = lambda key: "",
-    ) -> Flow:
-        """Start with the keys of streams: `keys:` in the file, or those that the signatures of data sets declare.
-
-        Args:
-            sources: For each stream, the name of the data set whose batches it gives.
-        """
-        flow = cls(lambda key: stream_of(key, config), set(), elsewhere, during)
-        for stream, name in sources.items():
-            component = config.data.get(name)
-            declared = declared_keys(component)
-            if component is None or stream not in config.data:
-                flow.open.add(ANY)  # The unknown name is reported already.
-            elif declared is None:
-                flow.open.add(stream)
-            for key in declared or ():
-                place = component.node.place if component else Place("")
-                flow.writers[key_in(stream, key)] = [Writer(f"data.{name}", place, ALWAYS)]
-        return flow
-
-    def may_have(self, key: str) -> bool:
-        """Whether a data set may yield a key that the file does not name."""
-        return ANY in self.open or self.stream(key) in self.open
-
-    def check_reads(
-        self, component: Component, uses: Sequence[Use], when: When, later: Sequence[Run], given: Collection[str] = ()
-    ) -> Iterator[Fault]:
-        """Faults of keys that one component reads, given the keys written so far.
-
-        Args:
-            uses: The keys.
-            when: The iterations at which the component runs.
-            later: The components that run after it.
-            given: Keys that the step requires, so that the component never runs without them.
-        """
-        for use in uses:
-            self.read.add(use.name)
-            writers = self.writers.get(use.name)
-            path = f"{component.path}.{use.parameter}"
-            if writers is None:
-                writer = _first_writer(use.name, later)
-                if writer is not None or not self.may_have(use.name):
-                    yield self._never_written(use, path, writer)
-                continue
-            iteration = first_uncovered(when & self.during, [writer.when for writer in writers])
-            if iteration is not None and use.name not in given:
-                message = f"reads {use.name!r} at iteration {iteration}, when no earlier component writes it"
-                hint = "\n".join(f"{w.path} at {w.place} writes it {w.when}" for w in writers)
-                yield _unwritten(use.place, path, message, use.name, self.writers, hint)
-
-    def check_writes(self, component: Component, when: When) -> Iterator[Fault]:
-        """Faults of the keys that one component writes. The keys exist from here on."""
-        if component.kind == "injectors" and component.entry is None and not component.writes:
-            self.open.add(ANY)  # Its faulty `out` is reported already; readers of the key are not to blame.
-        for use in component.writes:
-            for writer in self.writers.get(use.name, []):
-                clash = (writer.when & when & self.during).first()
-                if clash is not None:
-                    at = f", and both run at iteration {clash}" if {writer.when, when} != {ALWAYS} else ""
-                    yield Fault(
-                        use.place,
-                        f"{component.path}.out",
-                        f"writes {use.name!r}, already written by {writer.path}; rename one of them",
-                        f"{writer.path} is at {writer.place}{at}",
-                        kind=FaultKind.REWRITTEN_KEY,
-                        found=use.name,
-                    )
-                    break
-            self.writers.setdefault(use.name, []).append(Writer(component.path, use.place, when))
-
-    def _never_written(self, use: Use, path: str, writer: Writer | None) -> Fault:
-        message = f"reads {use.name!r}, which no earlier component writes"
-        if writer is not None:
-            fix = "Fix: move that component up."
-            if writer.path in self.late:
-                fix = "That injector reads the value of a loss, so it runs after the losses."
-            hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. {fix}"
-            return _unwritten(use.place, path, message, use.name, self.writers, hint)
-        lines = [self.elsewhere(use.name) or _known_keys(self.writers, use.name)]
-        close = [key for key in self.writers if nearest(use.name, [key])]
-        lines += [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
-        return _unwritten(use.place, path, message, use.name, self.writers, "\n".join(lines))
-
-
-def _unwritten(place: Place, path: str, message: str, key: str, written: Iterable[str], hint: str) -> Fault:
-    return Fault.unknown_name(place, path, message, key, written, hint=hint, kind=FaultKind.UNWRITTEN_KEY)
-
-
-def _known_keys(written: Iterable[str], key: str) -> str:
-    return f"Available keys: {', '.join(sorted(written)) or 'none'}. {nearest(key, written)}".strip()
 
 
 def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
@@ -238,23 +104,6 @@ def _not_evaluated(config: Config, evaluation: EvaluationConfig, key: str) -> st
     )
 
 
-def components_of(step: StepConfig, *, training: bool = True) -> Iterator[Run]:
-    """The injectors and losses of a step in the order they run, each with the iterations at which it runs."""
-    for component in step.parts_when(training=training):
-        yield component, step.section.when & component.when
-
-
-def readers_of(step: StepConfig) -> Iterator[Run]:
-    """The injectors and losses of a step that trains, and its gate by a key."""
-    yield from components_of(step)
-    yield from ((reader, step.section.when) for reader in key_readers(step))
-
-
-def never_runs(component: Component, when: When, during: When) -> Fault:
-    """The warning about a component that is active at no iteration of the run."""
-    return Fault(component.node.start, component.path, f"never runs: {when.missed(during)}")
-
-
 def written_when(config: Config, keys: Iterable[str]) -> dict[str, list[When]]:
     """For each key of the dataflow of an iteration, the iterations at which something writes it.
 
@@ -308,8 +157,8 @@ def _check_required(config: Config) -> Iterator[Fault]:
             if key not in known.writers and not known.may_have(key):
                 place = config.tree.at(("steps", step.name, "requires", index)).place
                 message = f"requires {key!r}, which no earlier component writes, so the step would never run"
-                hint = _known_keys(known.writers, key)
-                yield _unwritten(place, f"steps.{step.name}.requires", message, key, known.writers, hint)
+                hint = known_keys(known.writers, key)
+                yield unwritten(place, f"steps.{step.name}.requires", message, key, known.writers, hint)
         for component, when in components_of(step):
             list(known.check_writes(component, when))
 
@@ -341,8 +190,8 @@ def _check_shown(path: KeyPath, config: Config, section: ShownSection, flow: Flo
         writers = flow.writers.get(key)
         if writers is None and not flow.may_have(key):
             message = f"shows {key!r}, which no component writes"
-            hint = flow.elsewhere(key) or _known_keys(flow.writers, key)
-            yield _unwritten(place, at, message, key, flow.writers, hint)
+            hint = flow.elsewhere(key) or known_keys(flow.writers, key)
+            yield unwritten(place, at, message, key, flow.writers, hint)
         elif writers and all((writer.when & flow.during).first() is None for writer in writers):
             hint = f"{writers[0].path} at {writers[0].place} writes it, but never runs"
             yield Fault(place, at, f"shows {key!r}, which is never written", hint)
@@ -359,14 +208,6 @@ def _undrawn(config: Config, pictures: PicturesSection, flow: Flow) -> Iterator[
             lines = [f"{w.path} at {w.place} writes it {w.when}, first in iteration {w.when.first()}" for w in writers]
             fix = [f"Fix: write {found.fix}."] if found.fix else []
             yield found.always, Fault(place, at, message, "\n".join([*lines, *fix]))
-
-
-def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:
-    for component, when in runs:
-        for use in component.writes:
-            if use.name == key:
-                return Writer(component.path, use.place, when)
-    return None
 
 
 def _unread(config: Config, read: Collection[str]) -> Iterator[Fault]:

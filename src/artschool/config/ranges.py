@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from artschool.config.component import Component, Use, network_of
-from artschool.config.flow import components_of
+from artschool.config.step_parts import components_of
 from artschool.config.streams import key_in, replaced_by, streams
 from artschool.config.structure import Config, EvaluationConfig
 from artschool.errors import Fault

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from artschool.config.component import network_of
 from artschool.config.data_keys import declared_keys
-from artschool.config.flow import components_of, readers_of
+from artschool.config.step_parts import components_of, readers_of
 from artschool.config.streams import TRAIN, key_in, keys_of, read_by, replaced_by, stream_of, streams
 from artschool.config.structure import Component, Config, EvaluationConfig
 from artschool.config.value_gates import rule_of_step

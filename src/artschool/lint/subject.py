@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from artschool.config.flow import components_of
 from artschool.config.source import Node
+from artschool.config.step_parts import components_of
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.when import When
 from artschool.errors import Fault, Place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from artschool.config.flow import components_of, readers_of
+from artschool.config.step_parts import components_of, readers_of
 from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When, first_uncovered
 from artschool.errors import Fault

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 from artschool.config.component import Component
-from artschool.config.flow import components_of, never_runs
 from artschool.config.iterations import Iterations
 from artschool.config.source import Node
+from artschool.config.step_parts import components_of, never_runs
 from artschool.config.structure import Config, StepConfig
 from artschool.config.when import When
 from artschool.errors import Fault

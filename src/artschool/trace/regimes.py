@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from artschool.config.flow import components_of
 from artschool.config.iterations import Iterations
+from artschool.config.step_parts import components_of
 from artschool.config.structure import Component, Config
 from artschool.config.when import Cycle, When, first_uncovered
 
