@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from artschool.components.schedules import ReduceOnPlateau
+from artschool.components.reduce_on_plateau import ReduceOnPlateau
 from artschool.engine.run import Run
 from artschool.errors import ConfigError
 from artschool.storage.checkpoint_store import CheckpointStore

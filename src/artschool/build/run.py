@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,9 +47,6 @@ from artschool.engine.update import Update
 from artschool.errors import ConfigError, Fault, Place
 from artschool.registry.ranges import contradicts, measured
 from artschool.steps.step import Step
-
-if TYPE_CHECKING:
-    pass
 
 Note = Callable[[str], None]
 COMMAND = Place("")
@@ -94,13 +91,7 @@ def build(
     streams.see = observer.see
     if not isinstance(loaders[TRAIN].dataset, Missing):
         check_epoch(config, streams.by_name[TRAIN].batches)
-    meshes = meshes_of(config, device)
-    networks = build_networks(config, note, {name for name, mesh in meshes.items() if mesh is not None})
-    emas = build_averages(config, networks, context)
-    for name, network in networks.items():
-        place(network, config, name, meshes[name], device)
-    place_averages(emas.values(), config, meshes, device)
-    provide_averages(networks, emas, config)
+    networks, emas = _networks(config, context, note)
     binder = Binder(networks | {ema.name: ema.module for ema in emas.values()}, context, seed=file.seed)
     kept = kept_after(config)
     updates = build_updates(config, networks, context)
@@ -139,6 +130,18 @@ def build(
         partly_saved=partly_saved(config),
         observer=observer,
     )
+
+
+def _networks(config: Config, context: TrainContext, note: Note) -> tuple[dict[str, nn.Module], dict[str, Ema]]:
+    """The networks and their averages, on their devices."""
+    meshes = meshes_of(config, context.device)
+    networks = build_networks(config, note, {name for name, mesh in meshes.items() if mesh is not None})
+    emas = build_averages(config, networks, context)
+    for name, network in networks.items():
+        place(network, config, name, meshes[name], context.device)
+    place_averages(emas.values(), config, meshes, context.device)
+    provide_averages(networks, emas, config)
+    return networks, emas
 
 
 def build_loggers(config: Config) -> list[Logger]:
