@@ -30,6 +30,7 @@ def second_of_two(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     sent: list[Any] = []
     monkeypatch.setattr(ranks, "world_size", lambda: 2)
     monkeypatch.setattr(ranks, "rank", lambda: 1)
+    monkeypatch.setattr(ranks, "is_main", lambda: False)
     monkeypatch.setattr(ranks, "gather", lambda value, group=None: [sent.pop(0), value])
     return sent
 

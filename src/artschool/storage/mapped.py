@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import mmap
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -17,16 +16,8 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from artschool.storage.tensor_file import DTYPES
 
-
-class _Pages(NamedTuple):
-    """The bytes of a tensor in a mapped file."""
-
-    file: mmap.mmap
-    start: int
-    stop: int
-
-
-_PAGES = WeakIdKeyDictionary()
+_FILES = WeakIdKeyDictionary()
+"""The mapped file of each tensor."""
 
 
 def map_tensors(file: Path) -> dict[str, Tensor]:
@@ -47,11 +38,13 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def release(tensor: Tensor) -> None:
-    """Return the memory of a result of `map_tensors` to the system. Its values are read again when they are used."""
-    pages: _Pages | None = _PAGES.get(tensor)  # type: ignore[no-untyped-call]  # torch
-    if pages is not None and hasattr(mmap, "MADV_DONTNEED"):
-        start = pages.start // mmap.PAGESIZE * mmap.PAGESIZE
-        pages.file.madvise(mmap.MADV_DONTNEED, start, pages.stop - start)
+    """Return the memory of a result of `map_tensors` to the system. Its values are read again when they are used.
+
+    So is that of the other tensors of its file: an access to a small tensor maps many of those around it.
+    """
+    mapped: mmap.mmap | None = _FILES.get(tensor)  # type: ignore[no-untyped-call]  # torch
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _tensor(mapped: mmap.mmap, origin: int, *, dtype: str, shape: list[int], data_offsets: list[int]) -> Tensor:
@@ -60,5 +53,5 @@ def _tensor(mapped: mmap.mmap, origin: int, *, dtype: str, shape: list[int], dat
     if start == stop:
         return torch.empty(shape, dtype=kind)
     tensor = torch.frombuffer(mapped, dtype=torch.uint8, count=stop - start, offset=start).view(kind).view(shape)
-    _PAGES[tensor] = _Pages(mapped, start, stop)
+    _FILES[tensor] = mapped
     return tensor

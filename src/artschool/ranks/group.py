@@ -1,0 +1,159 @@
+"""The process group: which process this is, of how many, and how they meet."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch._C._distributed_c10d import Store, TCPStore
+
+from artschool.waits import waiting
+
+Options = ParamSpec("Options")
+Value = TypeVar("Value")
+Group = dist.ProcessGroup | None
+"""A group of all processes. None: that of the main thread."""
+_is_single = False
+_sums: dist.ProcessGroup | None = None
+TIMEOUT = timedelta(minutes=30)
+"""How long a process waits for the others."""
+
+
+def rank() -> int:
+    """The rank of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_initialized() and not _is_single else 1
+
+
+def launched_processes() -> int:
+    """Number of processes that `torchrun` has started, even if they have not joined a group yet."""
+    return dist.get_world_size() if dist.is_initialized() else int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes files and prints messages: rank 0."""
+    return rank() == 0
+
+
+def local_rank() -> int:
+    """The rank of this process on its machine, which selects its device."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def others() -> str:
+    """The name of a wait for the other processes."""
+    return "the other processes"
+
+
+def may_wait(communicate: Callable[Options, Value]) -> Callable[Options, Value]:
+    """A function that may wait for the other processes, which the watchdog then reports."""
+
+    @wraps(communicate)
+    def wrapped(*values: Options.args, **options: Options.kwargs) -> Value:
+        if world_size() == 1:
+            return communicate(*values, **options)
+        with waiting(others):
+            return communicate(*values, **options)
+
+    return wrapped
+
+
+@contextmanager
+def single_process() -> Iterator[None]:
+    """Act as a single process inside the context: nothing is communicated."""
+    global _is_single  # noqa: PLW0603  # global, like the process group
+    before, _is_single = _is_single, True
+    try:
+        yield
+    finally:
+        _is_single = before
+
+
+@contextmanager
+def pretended(count: int) -> Iterator[None]:
+    """Act as rank 0 of so many processes inside the context, without the others: what they would send is undefined.
+
+    One process stays one. The real group, if any, must not have started.
+    """
+    if count == 1:
+        with single_process():
+            yield
+        return
+    from torch.testing._internal.distributed.fake_pg import FakeStore  # Registers the backend "fake".
+
+    dist.init_process_group("fake", rank=0, world_size=count, store=FakeStore())
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def start(device: torch.device) -> None:
+    """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
+    global _sums  # noqa: PLW0603  # likewise
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
+        return
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    store = _on_loopback() if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] else None
+    place: dict[str, Any] = {}
+    if store is not None:
+        place = {"store": store, "rank": rank(), "world_size": launched_processes()}
+    dist.init_process_group(backend, timeout=TIMEOUT, **place)
+    _sums = dist.new_group()
+    # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
+    dist.all_reduce(torch.zeros(1, device=device), group=_sums)
+
+
+def _on_loopback() -> Store | None:
+    """Let the processes of one machine listen on its loopback interface only.
+
+    Returns:
+        The store in which they meet. None: that of the launcher, which listens where the launcher decides.
+    """
+    if sys.platform == "linux":
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        return None
+    host, port, serves = "127.0.0.1", int(os.environ["MASTER_PORT"]), rank() == 0
+    # torch would listen on all interfaces, whatever the name of the host.
+    listener = socket.create_server((host, port)).detach() if serves else None
+    return TCPStore(host, port, launched_processes(), serves, TIMEOUT, master_listen_fd=listener)
+
+
+def stop() -> None:
+    """Leave the process group."""
+    global _sums  # noqa: PLW0603  # likewise
+    _sums = None
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def group_of_sums() -> Group:
+    """The group of `start_sum`."""
+    return _sums
+
+
+def new_group() -> Group:
+    """A group of all processes for a thread, whose communication must not mix with that of the main thread."""
+    # Processes wait here for the slowest one to write.
+    return dist.new_group(backend="gloo", timeout=timedelta(days=1)) if world_size() > 1 else None
+
+
+@may_wait
+def wait() -> None:
+    """Wait until every process has called this."""
+    if world_size() > 1:
+        dist.barrier()
