@@ -193,7 +193,7 @@ def _train(run: Run, incident: Mapping[str, Any], folder: Path, report: Report) 
         try:
             while run.iteration <= last:
                 _watch(run, next(batches), result, folder, report)
-        except Exception as error:
+        except Exception as error:  # That of the incident, or another one: the report compares them.
             result.errors.append(error)
     return result
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ import artschool
 from artschool.cli.main import cli
 from artschool.errors import ArtschoolError, ConfigError, DataError
 from artschool.media.images import read_image
-from artschool.model.results import Results, probable_range
+from artschool.model.results import Results, probable_range, results_of
 from tests.model import small_run
 
 
@@ -97,3 +98,30 @@ def test_the_shape_decides_the_kind_of_file(tmp_path: Path) -> None:
     assert written(tmp_path / "e", torch.rand(2, 10), 8000) == ["key.safetensors"]
     assert written(tmp_path / "f", torch.randint(9, (2, 4, 4))) == ["key.safetensors"]
     assert written(tmp_path / "g", ["one", "two"]) == ["key.json"]
+
+
+def test_an_end_in_the_middle_leaves_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "out"
+    (out / "other").mkdir(parents=True)
+    write = Results.write
+
+    def interrupted(results: Results, values: Tensor, captions: list[str]) -> list[Path]:
+        if (out / "drawn" / "00001.png").exists():
+            raise KeyboardInterrupt
+        return write(results, values, captions)
+
+    arguments = ["sample", str(run), "drawn", "-n", "4", "--batch-size", "2", "-o", str(out), "--device", "cpu"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Results, "write", interrupted)
+        result = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert result.exit_code == 1 and [path.name for path in out.iterdir()] == ["other"]
+    assert len(sample(run, *arguments[2:-2]).stdout.split()) == 5
+
+
+def test_keys_with_the_same_files_are_refused(run: Path, tmp_path: Path) -> None:
+    model = artschool.open(run, device="cpu")
+    cut = replace(model.cut(["drawn"]), keys=["a/b", "drawn", "a_b"])
+    with pytest.raises(
+        ConfigError, match=r"^'a/b' and 'a_b' would have the same files\. Fix: write them to different "
+    ):
+        results_of(tmp_path, model, cut)

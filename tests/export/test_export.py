@@ -146,7 +146,7 @@ def test_what_cannot_be_exported_is_named(run: Path, tmp_path: Path) -> None:
     assert "Available calls: net" in str(export(run, "net.encode", "-o", tmp_path / "out").exception)
     (tmp_path / "mine").write_text("x")
     refused = export(run, "net", "-o", tmp_path).exception
-    assert isinstance(refused, ResourceError) and "exists already" in str(refused)
+    assert isinstance(refused, ConfigError) and "is not empty, and nothing is overwritten" in str(refused)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
@@ -251,7 +251,7 @@ class Choice(nn.Module):
 def test_codes_may_differ_where_two_are_equally_near() -> None:
     """A machine that rounds otherwise, or another number of threads, chooses the other one."""
     codes = torch.arange(1000)
-    for wrong, expected in ((9, 0.0), (30, 0.03)):
+    for wrong, expected in ((9, 0.9e-4), (30, 3e-4)):
         other = torch.where(codes < wrong, codes + 500, codes)
         assert difference({"out": other}, {"out": codes}) == pytest.approx(expected)
         found = with_onnxruntime.difference({"out": other.numpy()}, {"out": codes.numpy()})

@@ -37,6 +37,16 @@ ROWS = {
         "real": ["r", "c"],
         "fake": ["f", "c"],
     },
+    "{type: discriminator_gan, gan_type: gan, discriminator: d, real: [r, c, None], fake: [f, None], weight: 1}": {
+        **CRITIC,
+        "kind": "vanilla",
+        "real": ["r", "c"],
+        "fake": ["f"],
+    },
+    "{type: generator_gan, gan_type: gan, discriminator: d, real: None, fake: f, weight: 1}": {
+        **{name: value for name, value in GENERATOR.items() if name != "real"},
+        "kind": "vanilla",
+    },
     "{type: discriminator_gan, gan_type: ragan, real: r, fake: f, weight: 1}": {
         **CRITIC,
         "kind": "ragan",
@@ -158,6 +168,14 @@ def test_a_logistic_loss_has_its_penalty_now() -> None:
 def test_a_generator_has_no_penalty() -> None:
     losses, _ = penalties(f"{{type: stylegan2_divergence, {SHARED}, gen_loss: true, gradient_penalty_frequency: 4}}")
     assert list(losses) == ["gan"]
+
+
+def test_a_missing_input_before_others_is_refused() -> None:
+    notes = Notes()
+    old = "{type: discriminator_gan, gan_type: gan, discriminator: d, real: [r, c], fake: [None, c], weight: 1}"
+    convert_loss(node(old), "here", notes, trained=None)
+    said = "1:81: here.fake: an input of a critic that is None, before others, has no counterpart"
+    assert told(notes.faults) == [said]
 
 
 def test_an_unknown_kind_is_refused_by_name() -> None:

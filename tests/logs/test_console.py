@@ -59,9 +59,11 @@ def test_the_end_names_what_was_written(tmp_path: Path) -> None:
     print_end(console, str(tmp_path), {}, None)
     (tmp_path / "pictures/sr/00000002.png").unlink()
     print_end(console, str(tmp_path), {}, None)
+    print_end(console, str(tmp_path / "nothing"), {}, None)
     assert out.getvalue().splitlines() == [
         f"done: checkpoints, metrics.jsonl, pictures and TensorBoard events are in {tmp_path}",
         f"done: checkpoints, metrics.jsonl and TensorBoard events are in {tmp_path}",
+        f"done: {tmp_path / 'nothing'}",
     ]
 
 

@@ -17,7 +17,10 @@ import artschool
 from artschool.components.builtins import load_builtins
 from artschool.engine.data_examples import Example
 from artschool.errors import ArtschoolError, CheckpointError, ConfigError, DataError
+from artschool.model.absent import with_absent
+from artschool.model.cut import cut
 from artschool.model.flows import default_keys, flows_of
+from artschool.model.inputs import sampled_inputs
 from artschool.model.model import Model
 from artschool.read.read import check_file
 from artschool.registry import REGISTRIES
@@ -225,3 +228,18 @@ def test_a_resume_keeps_what_is_known(tmp_path: Path, registries: None) -> None:
     small_run.load(tmp_path, "train.iterations=4").train()
     found = json.loads(file.read_bytes())
     assert found["data"]["train"]["label"]["classes"] == 9 and found["calls"] == known["calls"]
+
+
+def test_the_number_that_means_no_class_is_a_label(registries: None) -> None:
+    config = check_file(Path(__file__).parents[1] / "mutants" / "bases" / "tiny_diffusion.yml")
+    chosen = cut(flows_of(config, 1)[0], ["drawn"])
+    known = {"label": Example((), "int64", classes=4), "image": Example((1, 8, 8), "float32")}
+
+    def labels(*given: float) -> list[int]:
+        inputs = {"label": list(given)} if given else {}
+        found = sampled_inputs(chosen, inputs, 6, lambda key: with_absent(known[key], config, key))
+        return list(found["label"].tolist())
+
+    assert labels(3, 4) == [3, 4] * 3 and labels() == [0, 1, 2, 3, 0, 1]
+    with pytest.raises(DataError, match=r"^label: expected 0 to 3 or 4 for none, got 5$"):
+        labels(5)

@@ -14,7 +14,7 @@ import artschool
 from artschool.cli.main import cli
 from artschool.config.construct import construct_dataset
 from artschool.config.source import read_file
-from artschool.errors import ArtschoolError, ConfigError, DataError
+from artschool.errors import ArtschoolError, ConfigError, DataError, ResourceError
 from artschool.lint import Subject, lint
 from artschool.new.fit import run_name, settings_of
 from artschool.new.look import Images, Recordings, look_at
@@ -206,10 +206,17 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "full" / FILE).write_text("mine")
     for name in ("gan", "recipe:photo_sr"):
         error = invoke(name, tmp_path / "full").exception
-        assert isinstance(error, ConfigError) and "is not empty; nothing is overwritten" in str(error)
+        assert isinstance(error, ConfigError) and "is not empty, and nothing is overwritten" in str(error)
         error = invoke(name, tmp_path / "full" / FILE).exception
-        assert isinstance(error, ConfigError) and "is a file; nothing is overwritten" in str(error)
+        assert isinstance(error, ConfigError) and "exists, and nothing is overwritten" in str(error)
     assert [file.read_text() for file in (tmp_path / "full").iterdir()] == ["mine"]
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARTSCHOOL_FAULT", "before_rename:2=disk_full")
+    error = invoke("own_network", tmp_path / "new").exception
+    assert isinstance(error, ResourceError) and "No space left" in str(error)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_templates_and_recipes_are_listed() -> None:

@@ -11,10 +11,10 @@ import click
 
 from artschool.cli.options import TrainedRun
 from artschool.engine.adapters import export_adapters, has_adapters
-from artschool.errors import ResourceError
 from artschool.export.folder import export_network
 from artschool.export.subject import subject_of
 from artschool.read.read import check_file
+from artschool.storage.new_folder import refuse_existing
 
 
 def export_command(trained: TrainedRun, network: str | None, to: str | None, output: Path, *, merged: bool) -> None:
@@ -29,7 +29,7 @@ def export_command(trained: TrainedRun, network: str | None, to: str | None, out
         subject = subject_of(replace(trained, run=folder).open(report), network)
         report(subject.summary)
         if to is None and not merged and has_adapters(subject.network):
-            _refuse_existing(output / "adapter_model.safetensors")
+            refuse_existing(output / "adapter_model.safetensors")
             files = export_adapters(subject.network, output)
         else:
             files = export_network(subject, to or "safetensors", output, report=report)
@@ -41,8 +41,3 @@ def _run_of(config: Path) -> Path:
     """The run folder of a config file."""
     sections = check_file(config).sections
     return sections.runs / sections.name
-
-
-def _refuse_existing(file: Path) -> None:
-    if file.exists():
-        raise ResourceError(f"{file}: exists already. Fix: choose another folder with -o, or remove it")

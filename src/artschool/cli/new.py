@@ -19,6 +19,7 @@ from artschool.new.templates import (
     recipes,
     template_names,
 )
+from artschool.storage.new_folder import refuse_existing
 
 RECIPE = "recipe:"
 
@@ -36,7 +37,7 @@ def new_command(names: Sequence[str], data: Path | None, *, listed: bool) -> Non
         list_command()
         return
     chosen, folder = _asked(names, asks=asks)
-    _check_free(folder)
+    refuse_existing(folder)
     if chosen.startswith(RECIPE):
         if data is not None:
             raise ConfigError("--data is for templates; a recipe keeps its own data. Fix: leave one of them out")
@@ -77,12 +78,6 @@ def _asked(names: Sequence[str], *, asks: bool) -> tuple[str, Path]:
     return chosen, Path(names[0] if names else click.prompt("Folder to write"))
 
 
-def _check_free(folder: Path) -> None:
-    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
-        kind = "is not empty" if folder.is_dir() else "is a file"
-        raise ConfigError(f"{folder} {kind}; nothing is overwritten. Fix: name another folder")
-
-
 def _fitted(name: str, folder: Path, data: Path | None) -> dict[str, bytes]:
     from artschool.new.fit import run_name, settings_of
     from artschool.new.look import look_at
@@ -96,13 +91,12 @@ def _fitted(name: str, folder: Path, data: Path | None) -> dict[str, bytes]:
 
 def _write(folder: Path, files: dict[str, bytes]) -> None:
     from artschool.storage.durable import write_file
+    from artschool.storage.new_folder import new_folder
 
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from None
-    for name, content in files.items():
-        write_file(folder / name, content)
+    with new_folder(folder) as temporary:
+        for name, content in files.items():
+            write_file(temporary / name, content)
+    for name in files:
         click.echo(f"wrote {folder / name}")
 
 

@@ -39,7 +39,7 @@ def push_command(folder: Path, repository: str, *, public: bool, confirmed: bool
         if is_private is None:
             api.create_repo(repository, private=not public)
         address = api.upload_folder(repo_id=repository, folder_path=str(folder), commit_message=f"Upload {folder.name}")
-    except Exception as error:
+    except Exception as error:  # As above.
         raise ResourceError(f"cannot push to {repository}: {error}") from error
     click.echo(str(address))
 

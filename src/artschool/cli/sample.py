@@ -17,7 +17,7 @@ from artschool.cli.progress import shown_progress
 from artschool.config.source import read_text
 from artschool.errors import ConfigError
 from artschool.model.computation import Computation
-from artschool.model.results import Results, sample_rate_of
+from artschool.model.results import Results, results_of
 from artschool.wording.counting import counted
 
 
@@ -33,10 +33,8 @@ def sample_command(
     with redirect_stdout(sys.stderr):  # Networks may print; standard output is for the results.
         model = trained.open(say)
         sampling = model.sampling(*keys, count=count, seed=seed, batch_size=batch_size, **inputs)
-        cut = sampling.cut
-        rate = sample_rate_of(model.config, cut.flow)
-        results = {key: Results(output, key, model.range_of(key), rate) for key in cut.keys}
-        say(f"{cut.summary}, after {counted(model.iteration, 'iteration')}")
+        results = results_of(output, model, sampling.cut)
+        say(f"{sampling.cut.summary}, after {counted(model.iteration, 'iteration')}")
         with shown_progress(console, count, "samples") as step:
             files = _written(sampling, results, step)
     for file in files:
@@ -54,10 +52,16 @@ def _parsed(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 def _written(sampling: Computation, results: Mapping[str, Results], step: Callable[[int], None]) -> list[Path]:
+    """Compute and write all batches, or leave nothing behind."""
     files: list[Path] = []
-    for batch in sampling:
-        for key, result in results.items():
-            files += result.write(batch.values[key], batch.captions)
-        step(batch.size)
-    grids = [file for result in results.values() for file in result.close()]
+    try:
+        for batch in sampling:
+            for key, result in results.items():
+                files += result.write(batch.values[key], batch.captions)
+            step(batch.size)
+        grids = [file for result in results.values() for file in result.close()]
+    except BaseException:
+        for result in results.values():
+            result.discard()
+        raise
     return [*grids, *files]

@@ -25,7 +25,7 @@ def frozen_copy(network: nn.Module) -> nn.Module:
     try:
         with _CopiesOfResults():
             copied = copy.deepcopy(network).eval().requires_grad_(False)
-    except Exception as error:
+    except Exception as error:  # `__deepcopy__` of any class.
         raise ConfigError(
             f"cannot be averaged, because copy.deepcopy of the network fails: {type(error).__name__}: {error}. "
             "Fix: define `__deepcopy__` in its class, or remove it from `ema`"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from artschool.engine.adapters import has_adapters, merge_adapters
 from artschool.engine.data_examples import NetworkInput
-from artschool.errors import ConfigError, ResourceError
+from artschool.errors import ConfigError
 from artschool.export import inference
 from artschool.export.alone import run_alone
 from artschool.export.called import CalledNetwork
@@ -35,7 +34,8 @@ from artschool.export.program import (
 from artschool.export.source import CannotStandAloneError, standalone_source
 from artschool.export.subject import Subject
 from artschool.release import VERSION
-from artschool.storage.durable import make_folder, move_folder, temporary_path, write_file
+from artschool.storage.durable import write_file
+from artschool.storage.new_folder import new_folder
 from artschool.wording.hidden import without_hidden
 
 Report = Callable[[str], None]
@@ -84,7 +84,7 @@ def export_network(subject: Subject, kind: str, output: Path, *, report: Report)
         outputs = dict(named(called(*inputs)))
     if not outputs:
         raise ConfigError(f"{subject.name}: cannot be exported, because its call returns no tensor")
-    with _new_folder(output) as folder:
+    with new_folder(output) as folder:
         draft = _Draft(subject, folder, called, inputs, outputs, dynamic_sizes(called, inputs))
         largest = _written(draft, kind, report)
         report(f"dynamic sizes: {_described_sizes(draft)}")
@@ -229,21 +229,3 @@ def _described_sizes(draft: _Draft) -> str:
         shape = [letters.get(at, "any") if at in sizes else str(size) for at, size in enumerate(value.shape)]
         texts.append(f"{each.name} ({', '.join(shape)})")
     return ", ".join(texts) or "no inputs"
-
-
-@contextmanager
-def _new_folder(output: Path) -> Iterator[Path]:
-    """A folder that appears as `output` when the block ends, or not at all."""
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise ResourceError(f"{output}: exists already. Fix: choose another folder with -o, or remove it")
-    make_folder(output.absolute().parent)
-    temporary = temporary_path(output.absolute(), "tmp")
-    try:
-        make_folder(temporary)
-        yield temporary
-        if output.is_dir():
-            output.rmdir()
-        move_folder(temporary, output.absolute())
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 
 from artschool.config.source import Node
-from artschool.legacy.rules import ConversionRule, Fields, Notes, loss_rule, mapping, rebuilt, same
+from artschool.legacy.rules import ConversionRule, Fields, Notes, items, loss_rule, mapping, rebuilt, same
 
 PENALTIES = ("gradient_penalty", "gradient_penalty_frequency")
+NONE = "None"
+"""What an old file writes for an input that is None."""
 PENALTY_WEIGHT = 10
 """Factor that the reference applied to its gradient penalties."""
 
@@ -49,6 +51,8 @@ def _finish_gan(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     for name in ("noise", "min_loss"):
         if not _is_on(node, name):
             fields.pop(name, None)
+    for name in ("real", "fake"):
+        _leave_out_none(fields, name, path, notes)
     if "min_loss" in fields:
         message = (
             "applies to the loss of each micro-batch over all processes; the reference used the mean of the last ten"
@@ -58,6 +62,20 @@ def _finish_gan(fields: Fields, node: Node, path: str, notes: Notes) -> None:
     if kind is not None and kind.value == "pixgan_fea":
         message = "is the plain loss of all logits, as in the reference; add `feature_matching` to match features"
         notes.warn(kind, f"{path}.gan_type", message)
+
+
+def _leave_out_none(fields: Fields, name: str, path: str, notes: Notes) -> None:
+    """Leave out the last inputs of a critic that the old file gives as None: they have that default."""
+    given = [*items(fields.get(name))]
+    while given and given[-1].value == NONE:
+        given.pop()
+    if not given:
+        fields.pop(name, None)
+    elif isinstance(fields[name].value, list):
+        fields[name] = rebuilt(fields[name], given)
+    for part in given:
+        if part.value == NONE:
+            notes.refuse(part, f"{path}.{name}", "an input of a critic that is None, before others, has no counterpart")
 
 
 def _finish_generator(fields: Fields, node: Node, path: str, notes: Notes) -> None:

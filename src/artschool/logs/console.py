@@ -171,7 +171,8 @@ def print_end(console: Console, folder: str, values: Mapping[str, float], best: 
         console.print(f"{name} {format_number(value)}", highlight=False)
     if best is not None:
         console.print(f"best {format_number(best[0])} after {best[1]} iterations: checkpoints/{best[1]:08}")
-    console.print(f"done: {_written(Path(folder))} are in {folder}", soft_wrap=True)
+    written = _written(Path(folder))
+    console.print(f"done: {written} are in {folder}" if written else f"done: {folder}", soft_wrap=True)
 
 
 WRITTEN = {
@@ -185,7 +186,7 @@ WRITTEN = {
 
 def _written(folder: Path) -> str:
     found = [name for name, pattern in WRITTEN.items() if any(folder.glob(pattern))]
-    return " and ".join(part for part in (", ".join(found[:-1]), found[-1]) if part)
+    return " and ".join(filter(None, (", ".join(found[:-1]), *found[-1:])))
 
 
 def format_number(value: float) -> str:

@@ -11,6 +11,7 @@ from torch import Tensor
 from artschool.data.collate import size_of
 from artschool.engine.data_examples import Example
 from artschool.errors import DataError
+from artschool.model.absent import ConditionExample
 from artschool.model.cut import Cut
 
 ExampleOf = Callable[[str], Example | None]
@@ -73,9 +74,13 @@ def _check_dimensions(key: str, value: Any, example: Example | None) -> None:
 def _check_classes(key: str, value: Tensor, example: Example) -> None:
     if example.classes is None:
         return
-    wrong = value[(value < 0) | (value >= example.classes) | (value != value.floor())]
-    if wrong.numel():
-        raise DataError(f"{key}: expected 0 to {example.classes - 1}, got {wrong[0].item():g}")
+    wrong = (value < 0) | (value >= example.classes) | (value != value.floor())
+    absent = sorted(example.absent) if isinstance(example, ConditionExample) else []
+    for number in absent:
+        wrong &= value != number
+    if wrong.any():
+        expected = " or ".join([f"0 to {example.classes - 1}", *(f"{number:g} for none" for number in absent)])
+        raise DataError(f"{key}: expected {expected}, got {value[wrong][0].item():g}")
 
 
 def required(cut: Cut) -> list[str]:

@@ -19,6 +19,7 @@ from artschool.config.structure import Config
 from artschool.data.collate import size_of
 from artschool.engine.data_examples import DataExamples, Example, NetworkCall
 from artschool.errors import ConfigError, DataError, allowed
+from artschool.model.absent import with_absent
 from artschool.model.computation import Computation
 from artschool.model.cut import Cut, cut
 from artschool.model.flows import Flow, data_key, default_keys, flows_of
@@ -274,7 +275,7 @@ class Model:
 
     def _example(self, flow: Flow, key: str) -> Example | None:
         name, own = data_key(flow, key, self.config)
-        return self._known.example([name, "train"], own)
+        return with_absent(self._known.example([name, "train"], own), self.config, key)
 
     def __repr__(self) -> str:
         networks = ", ".join(f"{name} (average)" if name in self.averaged else name for name in self.networks)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from artschool.errors import ConfigError
 from artschool.media.audio import write_audio
 from artschool.media.images import write_grid, write_image
 from artschool.media.video import write_video
+from artschool.model.cut import Cut
 from artschool.model.flows import Flow
+from artschool.model.model import Model
 from artschool.registry.ranges import OVERSHOOT, Range, leaves, measured
 from artschool.storage.durable import make_folder, write_file
 
@@ -46,8 +50,9 @@ class Results:
     """
 
     def __init__(self, folder: Path, key: str, known: Range | None, rate: int | None) -> None:
-        self._name, self._folder, self._range, self._rate = key.replace("/", "_"), folder, known, rate
+        self._name, self._folder, self._range, self._rate = name_of(key), folder, known, rate
         self._count = 0
+        self._files: list[Path] = []
         self._kept: list[Any] = []
         self._captions: list[str] = []
         for name in (self._name, *(f"{self._name}{ending}" for ending in (".png", ".safetensors", ".json"))):
@@ -73,12 +78,26 @@ class Results:
         if write_one is None:
             return []
         make_folder(self._folder / self._name)
-        files = [write_one(self._folder / self._name / f"{self._count + i:05d}", one) for i, one in enumerate(values)]
-        self._count += len(files)
-        return files
+        before = len(self._files)
+        for one in values:
+            self._files.append(write_one(self._folder / self._name / f"{self._count:05d}", one))
+            self._count += 1
+        return self._files[before:]
+
+    def discard(self) -> None:
+        """Remove what was written, so that the same call can write it again."""
+        for file in self._files:
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # It holds files of somebody else, or was never created.
+            (self._folder / self._name).rmdir()
 
     def close(self) -> list[Path]:
         """Write what is made of all batches: the grid, or the file. Returns the written files."""
+        written = self._close()
+        self._files += written
+        return written
+
+    def _close(self) -> list[Path]:
         if not self._kept:
             return []
         if not self._count:
@@ -132,6 +151,25 @@ class Results:
         """Values with black as 0 and white as 1."""
         low, high = self._range or (0.0, 1.0)
         return (value.float() - low) / max(high - low, 1e-12)
+
+
+def results_of(folder: Path, model: Model, cut: Cut) -> dict[str, Results]:
+    """What writes the keys of a cut into a folder.
+
+    Raises:
+        ConfigError: Two keys have one name on the disk, or what would be written exists.
+    """
+    names = Counter(map(name_of, cut.keys))
+    if same := [key for key in cut.keys if names[name_of(key)] > 1]:
+        listed = " and ".join(map(repr, same))
+        raise ConfigError(f"{listed} would have the same files. Fix: write them to different folders, one by one")
+    rate = sample_rate_of(model.config, cut.flow)
+    return {key: Results(folder, key, model.range_of(key), rate) for key in cut.keys}
+
+
+def name_of(key: str) -> str:
+    """The name of the files of a key."""
+    return key.replace("/", "_")
 
 
 def probable_range(values: Tensor) -> Range:

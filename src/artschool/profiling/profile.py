@@ -144,7 +144,7 @@ class _Session:
                     yield from self._traced(loaded, self._trace)
                 with Counter(self._run) as counter:
                     yield from self._measured(loaded, counter)
-            except Exception as error:
+            except Exception as error:  # `profile` raises it after the loop, which would save a checkpoint.
                 self._error = error
 
     def _timed(self, loaded: Batches) -> Batches:

@@ -95,7 +95,7 @@ class Observer:
         try:
             with written, written.inputs_of(self._networks_of(component)):
                 result = call(state)
-        except Exception as error:
+        except Exception as error:  # The code of a component can raise anything.
             if not self.real and is_about_missing_values(error):
                 raise Untraceable(f"{call.place}: {call.path} reads the values of tensors") from error
             missing = [_with_reader(self._missing[key], component) for key in reads if key in self._missing]

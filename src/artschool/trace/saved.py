@@ -123,6 +123,6 @@ def _described(module: nn.Module) -> dict[str, str]:
     """Shape and type of each tensor in the state_dict of a module; empty if that fails, which is found later."""
     try:
         state = module.state_dict()
-    except Exception:
+    except Exception:  # The code of a network can raise anything.
         return {}
     return {name: describe_kind(value) for name, value in state.items() if isinstance(value, Tensor)}

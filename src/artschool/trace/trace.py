@@ -187,7 +187,7 @@ def _loaders(config: Config, note: Callable[[str], None]) -> dict[str, Loader]:
 def _build_without_values(config: Config, folder: Path, loaders: Mapping[str, Loader]) -> Run:
     try:
         return build(config, folder, device=torch.device("cpu"), loaders=loaders)
-    except Exception as error:
+    except Exception as error:  # Of any component, in the words of torch.
         if not is_about_missing_values(error):
             raise
         note = "evaluations were not traced: with values they may take as long as training"

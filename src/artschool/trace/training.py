@@ -205,7 +205,7 @@ class TrainingTrace:
             place, path = self._config.networks[name].node.place, f"networks.{name}"
             try:
                 hook(iteration, self.run.folder)
-            except Exception as error:
+            except Exception as error:  # The code of a plugin can raise anything.
                 if not self.observer.real and is_about_missing_values(error):
                     raise Untraceable(f"{place}: {path} reads the values of tensors in update_for_step") from error
                 message = f"update_for_step failed: {describe_error(error)}"
@@ -216,7 +216,7 @@ class TrainingTrace:
             place, path = self._config.tree.at(("ema", "networks", name)).place, f"ema.networks.{name}"
             try:
                 ema.update(moved[ema.of])
-            except Exception as error:
+            except Exception as error:  # It copies modules, and their code can raise anything.
                 if not self.observer.real and is_about_missing_values(error):
                     raise Untraceable(f"{place}: {path} reads the values of tensors") from error
                 raise ConfigError(Fault(place, path, f"cannot be updated: {describe_error(error)}")) from error

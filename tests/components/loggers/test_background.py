@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
+import torch
 
 from artschool.components.loggers import background
 from artschool.components.loggers.background import Background
@@ -55,3 +57,28 @@ def test_a_server_that_does_not_respond_holds_up_neither_the_training_nor_its_en
     with pytest.raises(ResourceError, match="server does not respond, or is too slow: 12 calls were left out"):
         thread.close()
     never.set()
+
+
+def test_images_that_wait_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "MOST_BYTES", 1000)
+    made: list[str] = []
+    begun, goes_on = threading.Event(), threading.Event()
+    image = torch.zeros(100)  # 400 bytes.
+    thread = Background("server")
+
+    def show(name: str, images: dict[str, list[torch.Tensor]]) -> None:
+        begun.set()
+        goes_on.wait()
+        made.append(name)
+
+    for name in "abc":
+        thread.call(show, name, {"sr": [image]})
+        begun.wait()
+    thread.call(made.append, "number")
+    goes_on.set()
+    while "number" not in made:
+        time.sleep(0.001)
+    thread.call(show, "d", {"sr": [image]})
+    with pytest.raises(ResourceError, match="1 calls were left out"):
+        thread.close()
+    assert made == ["a", "b", "number", "d"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from artschool.errors import ResourceError
 
 MOST_WAITING = 1000
 """Calls that may wait for the server. Later ones are left out."""
+MOST_BYTES = 256 * 10**6
+"""Bytes of the tensors and arrays in the calls that wait. A call that would exceed them is left out."""
 PATIENCE_S = 20.0
 """Seconds for which the end of a run waits for the last calls."""
 
@@ -29,6 +31,8 @@ class Background:
         self._waiting: queue.Queue[Call | None] = queue.Queue(MOST_WAITING)
         self._error: Exception | None = None
         self._lost = 0
+        self._bytes = 0
+        self._made_bytes = 0
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -39,10 +43,13 @@ class Background:
             Exception: The error of an earlier call. There are no further calls after it.
         """
         self._raise_error()
-        try:
-            self._waiting.put_nowait((function, arguments))
-        except queue.Full:
+        size = bytes_in(arguments)
+        # Each number is written by one thread alone.
+        if self._waiting.full() or (size and self._bytes + size - self._made_bytes > MOST_BYTES):
             self._lost += 1
+            return
+        self._bytes += size
+        self._waiting.put((function, arguments))
 
     def close(self) -> None:
         """Wait for the calls, for up to `PATIENCE_S` seconds.
@@ -72,5 +79,15 @@ class Background:
             try:
                 if self._error is None:
                     function(*arguments)
-            except Exception as error:
+            except Exception as error:  # Of the package of the server.
                 self._error = error
+            self._made_bytes += bytes_in(arguments)
+
+
+def bytes_in(value: Any) -> int:
+    """The bytes of the tensors and arrays in a value."""
+    if isinstance(value, Mapping):
+        return sum(map(bytes_in, value.values()))
+    if isinstance(value, list | tuple):
+        return sum(map(bytes_in, value))
+    return int(getattr(value, "nbytes", 0))

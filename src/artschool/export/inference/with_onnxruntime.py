@@ -49,7 +49,7 @@ def read_config() -> Any:
 def difference(values: Mapping[str, Any], expected: Mapping[str, Any]) -> float:
     """The largest difference, relative to the largest output above 1. Infinite if an output is missing.
 
-    Of whole numbers, it is the share of those that differ, or 0 up to `TIES`.
+    Of whole numbers, it is the share of those that differ, of which `TIES` counts as `TOLERANCE`.
     """
     largest = 0.0
     for name, value in expected.items():
@@ -78,8 +78,7 @@ def main(arguments: list[str]) -> int:
 
 def _apart(value: Any, expected: Any) -> float:
     if expected.dtype.kind != "f":
-        share = float((value != expected).mean())
-        return share if share > TIES else 0.0
+        return float((value != expected).mean()) * TOLERANCE / TIES
     scale = max(1.0, float(np.abs(expected.astype(np.float64)).max()))
     found = float(np.abs(value.astype(np.float64) - expected.astype(np.float64)).max()) / scale
     return found if np.isfinite(found) else float("inf")

@@ -97,7 +97,7 @@ def named(value: Any, name: str = "out") -> Iterator[tuple[str, Tensor]]:
 def difference(values: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> float:
     """The largest difference, relative to the largest output above 1. Infinite if an output is missing.
 
-    Of whole numbers, it is the share of those that differ, or 0 up to `TIES`.
+    Of whole numbers, it is the share of those that differ, of which `TIES` counts as `TOLERANCE`.
     """
     largest = 0.0
     for name, value in expected.items():
@@ -127,8 +127,7 @@ def main(arguments: list[str]) -> int:
 
 def _apart(value: Tensor, expected: Tensor) -> float:
     if not expected.is_floating_point():
-        share = float((value != expected).double().mean())
-        return share if share > TIES else 0.0
+        return float((value != expected).double().mean()) * TOLERANCE / TIES
     scale = expected.double().abs().max().clamp(min=1)
     apart = (value.double() - expected.double()).abs().max() / scale
     return float(apart.detach().nan_to_num(float("inf")))
