@@ -104,7 +104,8 @@ class Kernels:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._profile = profile(activities=[ProfilerActivity.CUDA if settings.on_gpu else ProfilerActivity.CPU])
+        activity = ProfilerActivity.CUDA if settings.on_gpu else ProfilerActivity.CPU
+        self._profile = profile(activities=[activity], acc_events=True)
 
     def start(self) -> None:
         """Begin to count."""

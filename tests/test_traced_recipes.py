@@ -109,7 +109,7 @@ def peak_of(run: Run, iteration: int) -> dict[str, int]:
     for step in run.steps:
         if not step.graph.when.active(iteration):
             continue
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiled:
             step.run(states, run.context)
         inner: Any = profiled.profiler
         changes = [event for event in inner.kineto_results.events() if event.name() == "[memory]"]

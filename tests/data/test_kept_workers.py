@@ -52,6 +52,22 @@ def test_the_same_processes_load_again_until_they_are_ended() -> None:
     loader.end_workers()
 
 
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_workers_inherit_their_data_whatever_python_does_by_default(method: str) -> None:
+    # Since 3.14, Python pickles what it sends to a new process on Linux, as it does on macOS.
+    class Local(Pids):
+        pass
+
+    default = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(method, force=True)
+    try:
+        loader = Loader(Local(), "data.val", 7, workers=1)
+        assert loaded(loader, [3, 1])[0] == [3, 1]
+        loader.end_workers()
+    finally:
+        multiprocessing.set_start_method(default, force=True)
+
+
 def test_training_on_the_same_data_has_workers_of_its_own() -> None:
     loader = Loader(Pids(), "data.train", 7, workers=1)
     training = loader.load([[Position(0, index)] for index in (0, 1, 2)], CPU)

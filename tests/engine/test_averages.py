@@ -107,7 +107,7 @@ def test_weights_in_another_layout_than_their_average_follow() -> None:
 @pytest.mark.parametrize("flag", [None, KEPT])
 def test_one_kernel_moves_all_averages(flag: Tensor | None) -> None:
     ema = Ema(nn.Sequential(*(nn.Linear(3, 3) for _ in range(5))), 0.9)
-    with profile(activities=[ProfilerActivity.CPU]) as profiled:
+    with profile(activities=[ProfilerActivity.CPU], acc_events=True) as profiled:
         ema.update([flag])
     calls = Counter(event.name for event in profiled.events() or ())
     assert calls["aten::_fused_sgd_"] == 1

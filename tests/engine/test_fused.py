@@ -30,7 +30,9 @@ def test_what_is_fused_skips_on_the_device(
     factory: Callable[..., Optimizer], options: dict[str, Any], expected: bool
 ) -> None:
     optimizer = build_optimizer(factory, options, [{"params": [nn.Parameter(torch.zeros(3))]}], "x")
-    assert skips_on_device(optimizer) is expected
+    assert bool(optimizer.param_groups[0].get("fused")) is expected
+    if factory is not torch.optim.Adagrad:  # In torch 2.10 and 2.11, it is fused but does not take `found_inf`.
+        assert skips_on_device(optimizer) is expected
 
 
 @pytest.mark.parametrize(("factory", "expected"), [(torch.optim.AdamW, True), (torch.optim.Adagrad, False)])

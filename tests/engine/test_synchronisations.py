@@ -31,7 +31,7 @@ class Profiled(toy_run.Recorder):
     def __init__(self, first: int, last: int) -> None:
         super().__init__()
         self._first, self._last = first, last
-        self._profile = profile(activities=[ProfilerActivity.CPU])
+        self._profile = profile(activities=[ProfilerActivity.CPU], acc_events=True)
         self.calls: Counter[str] = Counter()
 
     def advance(self, run: RunState) -> None:

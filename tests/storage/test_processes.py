@@ -61,7 +61,9 @@ def test_a_child_whose_parent_has_ended_before_ends_at_once() -> None:
 
 
 def test_a_process_is_told_from_a_later_one_by_its_start() -> None:
-    assert start_of(os.getpid()) == start_of(os.getpid()) != start_of(os.getppid())
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as later:
+        assert start_of(os.getpid()) == start_of(os.getpid()) != start_of(later.pid) != ""
+        later.communicate(b"\n")
     assert start_of(os.getpid()).startswith(boot())
     assert len(boot()) == len(Path("/proc/sys/kernel/random/uuid").read_text().strip())
     assert start_of(2**31) == ""

@@ -30,6 +30,8 @@ PRINT_STACK = signal.SIGVTALRM
 """Makes a worker print the stacks of its threads to stderr. Nobody else sends this signal."""
 IGNORED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 """Signals that reach the whole process group, but the main process needs its workers to finish the iteration."""
+FORK = multiprocessing.get_context("fork")
+"""Workers inherit the data set, which need not be picklable. Not every Python forks by default on every system."""
 PR_SET_PDEATHSIG = 1
 STDERR = 2
 """The file, and not `sys.stderr`, which may be an object without one."""
@@ -123,11 +125,11 @@ def start_worker(number: int, count: int, samples: Any, make_batch: Callable[[li
     Raises:
         OSError: There are too many processes or open files, or there is no memory.
     """
-    theirs, requests = multiprocessing.Pipe(duplex=False)
-    answers, ours = multiprocessing.Pipe()
+    theirs, requests = FORK.Pipe(duplex=False)
+    answers, ours = FORK.Pipe()
     _kept_by_parent.update([requests, answers])
     with theirs, ours:
-        process = multiprocessing.Process(
+        process = FORK.Process(
             target=_work, args=(number, count, samples, make_batch, theirs, ours), name=f"worker {number}", daemon=True
         )
         process.start()
@@ -161,7 +163,7 @@ def _answer(answers: Connection, loaded: Any) -> None:
 
 def _prepare(number: int, count: int, samples: Any) -> None:
     _end_with_parent()
-    for connection in _kept_by_parent:  # Empty if this process was not forked.
+    for connection in _kept_by_parent:
         connection.close()
     for name in IGNORED:
         signal.signal(signal.Signals[name], signal.SIG_IGN)

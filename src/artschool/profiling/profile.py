@@ -156,7 +156,7 @@ class _Session:
 
     def _traced(self, loaded: Batches, file: Path) -> Batches:
         self._recorder.annotates = True
-        with torch.profiler.profile() as profiler:
+        with torch.profiler.profile(acc_events=True) as profiler:  # Without it, some versions of torch warn.
             for _ in range(TRACED):
                 yield next(loaded)
         self._recorder.annotates = False
