@@ -95,6 +95,16 @@ def test_exit_codes(
     assert (captured.out == "") == (code != 0) and (captured.err == "") == (code == 0)
 
 
+def test_a_path_that_is_too_long_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("gan.yml").write_text(SOUND)
+    name = f"{'a' * 300}.py"
+    assert exit_code(monkeypatch, "check", "gan.yml", f"plugins=[{name}]") == 2
+    assert capsys.readouterr().err == f"{tmp_path / name}: the path is too long\n"
+
+
 def test_ctrl_c_returns_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

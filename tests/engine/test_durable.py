@@ -173,7 +173,10 @@ def test_remove_leftovers_takes_own_temporary_files_and_nothing_else(tmp_path: P
         path.touch()
     (tmp_path / ".tmp-link-01234567").symlink_to(tmp_path / "config.yml")
     (tmp_path / ".tmp-folder-01234567").mkdir()
-    assert durable.remove_leftovers(tmp_path) == [leftover]
+    probe = durable.temporary_path(tmp_path / "probe", "tmp")  # Of a check of the file system that was killed.
+    probe.mkdir()
+    (probe / "old").touch()
+    assert durable.remove_leftovers(tmp_path) == [leftover, probe]
     assert names(tmp_path) == sorted([*stay, ".tmp-link-01234567", ".tmp-folder-01234567"])
 
 

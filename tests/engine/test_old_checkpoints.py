@@ -202,3 +202,15 @@ def test_an_8_bit_state_without_its_scales_starts_anew(
     run = toy_run.load(tmp_path, *overrides(), resume=str(file), console=console)
     assert "  new: optimizer of steps.gen: starts without state: it needs 'exp_avg'" in console.export_text()
     assert run.steps[0].update is not None and not run.steps[0].update.optimizer.state
+
+
+def test_a_state_without_a_count_of_steps_starts_anew(
+    tmp_path: Path, old: tuple[Path, OldNet, torch.optim.AdamW]
+) -> None:
+    file, _, _ = old
+    state = torch.load(file, weights_only=True)
+    state["optimizers"][0]["state"][0]["step"] = None
+    torch.save(state, file)
+    console = Console(record=True, width=200, file=io.StringIO())
+    toy_run.load(tmp_path, *overrides(), resume=str(file), console=console)
+    assert "starts without state: it needs 'step'" in console.export_text()

@@ -291,6 +291,11 @@ def test_a_file_that_would_run_code_is_refused_and_runs_none(tmp_path: Path, suf
             b'{"weight_map": {"a": "w.bin"}}',
             "{file}: expected parts that are .safetensors files, got w.bin",
         ),
+        (
+            "m.safetensors.index.json",
+            b'{"weight_map": {"a": "' + b"w" * 300 + b'.safetensors"}}',
+            "{file.parent}/" + "w" * 300 + ".safetensors: cannot read: File name too long",
+        ),
         ("w.safetensors", b"nonsense", "{file}: cannot read: Error while deserializing header"),
         ("w.pt", b"", "{file}: cannot read: "),
         ("w.pt", b"<html>", "{file}: cannot read: the file was not written by torch.save"),

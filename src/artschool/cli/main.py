@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import signal
@@ -83,6 +84,11 @@ def _run() -> None:
     except ArtschoolError as error:
         click.echo("\n".join([str(error), *getattr(error, "__notes__", [])]), err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        click.echo(f"{error.filename}: the path is too long", err=True)
+        sys.exit(ConfigError.exit_code)
     finally:
         gc.freeze()  # A last garbage collection, through all of torch, would take a second.
 

@@ -194,7 +194,8 @@ def fitting(
 
 
 def _fits(saved: Any, like: Any) -> bool:
-    return _shape(saved) == _shape(like) and is_of_kind(saved, like)
+    is_empty = saved is None and like is not None
+    return not is_empty and _shape(saved) == _shape(like) and is_of_kind(saved, like)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -35,6 +35,7 @@ FAULT_POINTS = (
 MOST_WAITING = 64 * 2**20
 """Maximum number of bytes that `AppendedFile` keeps while the disk refuses them."""
 
+_PROBE = "probe"
 _TEMPORARY = re.compile(r"\.(?P<kind>tmp|old|del)-(?P<name>.+)-[0-9a-f]{8}")
 _FAULT = re.compile(r"(?P<name>\w+)(:(?P<nth>[1-9]\d*))?=(?P<action>\w+)(:(?P<seconds>\d+(\.\d+)?))?", re.ASCII)
 _calls: Counter[str] = Counter()
@@ -229,7 +230,7 @@ def check_file_system(folder: Path) -> None:
     Raises:
         ResourceError: The file system, or what mounts it, cannot do this.
     """
-    probe, target = (temporary_path(folder / "probe", "tmp") for _ in range(2))
+    probe, target = (temporary_path(folder / _PROBE, "tmp") for _ in range(2))
     steps: tuple[tuple[str, Callable[[], object]], ...] = (
         ("create a folder", probe.mkdir),
         ("write a file", lambda: (probe / "old").write_bytes(b"old")),
@@ -267,18 +268,25 @@ def move_folder(path: Path, target: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
-    """Remove the temporary files of interrupted calls of `write_file` from a folder.
+    """Remove what interrupted calls of `write_file` and `check_file_system` have left in a folder.
 
-    No other process may write to the folder at the same time. Links and folders are not removed.
+    No other process may write to the folder at the same time. Links and other folders are not removed.
 
     Returns:
-        The removed files.
+        The removed files and folders.
     """
-    found = [path for path in sorted(folder.iterdir()) if (split := split_temporary(path)) and split[0] == "tmp"]
-    leftovers = [path for path in found if stat.S_ISREG(path.lstat().st_mode)]
-    for path in leftovers:
-        path.unlink()
-    return leftovers
+    removed = []
+    for path in sorted(folder.iterdir()):
+        kind, name = split_temporary(path) or ("", "")
+        mode = path.lstat().st_mode
+        if kind == "tmp" and stat.S_ISREG(mode):
+            path.unlink()
+        elif (kind, name) == ("tmp", _PROBE) and stat.S_ISDIR(mode):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            continue
+        removed.append(path)
+    return removed
 
 
 def temporary_path(path: Path, kind: str) -> Path:

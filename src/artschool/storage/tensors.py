@@ -42,6 +42,13 @@ def read_content(file: Path) -> Any:
     Raises:
         CheckpointError: The file is missing or damaged, has an unknown format, or contains code.
     """
+    try:
+        return _content(file)
+    except OSError as error:  # Of a path that is too long, or a folder that may not be read.
+        raise CheckpointError(f"{file}: cannot read: {error.strerror or error}") from error
+
+
+def _content(file: Path) -> Any:
     if file.is_dir():
         raise CheckpointError(f"{file}: expected a file, got a folder. {_advice(file)}")
     if file.suffix == ".safetensors" and (shards := shard_files(file)) and (file in shards or not file.is_file()):
