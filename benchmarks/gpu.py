@@ -1,18 +1,20 @@
 """artschool beside tuned loops written by hand, on a GPU: speed, memory, kernels, synchronizations, saves, predictions.
 
-    python benchmarks/gpu.py [--out gpu.json] [--rounds 12] [--chunk 10]
+    python benchmarks/gpu.py [--out gpu.json] [--rounds 12] [--chunk 10] [--limit 400]
     python benchmarks/gpu.py --device cpu --small --rounds 2 --chunk 2 --workers 0    # tries the script without a GPU
 
 Trains a toy GAN, a class-conditional U-Net of 57 million parameters at 64 x 64 in bfloat16, and an ESRGAN pair. Each
 runs eagerly and compiled, in turns with a loop of its own (`gpu_trainings.py`), in one process. `throughput` is the
 median over the rounds of the loop's time divided by artschool's; `memory` is the peak of artschool divided by that of
-the loop, each alone and warm. Prints a line for each measurement and writes all of them as one JSON file.
+the loop, each alone and warm. Prints a line for each measurement and writes all of them as one JSON file. No
+measurement begins after `--limit` seconds; `left_out` in the file names those that did not. Eager ones come first.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import json
 import platform
 import statistics
@@ -27,6 +29,7 @@ from typing import Any
 
 import torch
 from gpu_trainings import Hand, Training, trainings
+from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 import artschool
@@ -35,6 +38,7 @@ from artschool.engine import checkpoint
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger, RunState
 from artschool.engine.saving import settle
+from artschool.profiling.machine import data_sheet
 from artschool.read.read import check_file
 
 GIB = 2**30
@@ -117,8 +121,14 @@ class Kernels:
         self._settings.wait()
         self._profile.stop()
         events: list[Any] = list(self._profile.events())  # type: ignore[no-untyped-call]  # torch
+        # A profile of CUDA also has what the host calls, such as `cudaLaunchKernel`, and ranges with a name.
+        place = DeviceType.CUDA if self._settings.on_gpu else DeviceType.CPU
         copies = ("Memcpy", "Memset")
-        kernels = [event for event in events if not event.name.startswith(copies)]
+        kernels = [
+            event
+            for event in events
+            if event.device_type == place and not event.is_user_annotation and not event.name.startswith(copies)
+        ]
         return round(len(kernels) / PROFILED, 1)
 
 
@@ -142,7 +152,11 @@ def _peak(settings: Settings, function: Callable[[], None]) -> int:
 
 
 class Alone:
-    """What artschool needs: measured chunk by chunk, after the first one, which warms up."""
+    """What artschool needs: measured chunk by chunk, after the first one, which warms up.
+
+    The numbers of an iteration are logged after `advance`, so kernels and synchronizations are counted from the next
+    one on, and until before the last one of the chunk.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -160,22 +174,23 @@ class Alone:
         elif iteration == 2 * chunk:
             self._settings.wait()
             self.found["peak_bytes"] = torch.cuda.max_memory_allocated() if on_gpu else 0
+        elif iteration == 2 * chunk + 1:
             self._kernels.start()
-        elif iteration == 2 * chunk + PROFILED:
+        elif iteration == 2 * chunk + 1 + PROFILED:
             self.found["kernels"] = self._kernels.stop()
-        elif iteration == 4 * chunk and on_gpu:
+        elif iteration == 4 * chunk + 1 and on_gpu:
             self._warnings = self._catch.__enter__() or []
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
         elif iteration == 5 * chunk - 1 and on_gpu:
             torch.cuda.set_sync_debug_mode("default")
-            self.found["synchronizations"] = len(self._warnings)
+            self.found["synchronizations"] = sum("synchronizing" in str(one.message) for one in self._warnings)
             self._catch.__exit__(None, None, None)
 
     @property
     def iterations(self) -> int:
         """Number of iterations that it needs."""
-        return 5 * self._settings.chunk + PROFILED
+        return 5 * self._settings.chunk + 1 + PROFILED
 
 
 def alone(training: Training, settings: Settings, *, compiled: bool) -> dict[str, Any]:
@@ -245,7 +260,13 @@ def measure(training: Training, settings: Settings, *, compiled: bool) -> dict[s
     if not compiled:
         found["predicted"] = predicted(training, settings)
     if settings.on_gpu:
-        found["memory"] = round(found["artschool"]["peak_bytes"] / found["by_hand"]["peak_bytes"], 3)
+        peak = found["artschool"]["peak_bytes"]
+        found["memory"] = round(peak / found["by_hand"]["peak_bytes"], 3)
+        if not compiled:
+            found["predicted"] |= {
+                "memory": round(found["predicted"]["peak_bytes"] / peak, 3),
+                "time": round(found["predicted"]["ms"] / found["ms"], 3),
+            }
     return found
 
 
@@ -263,32 +284,48 @@ def machine(settings: Settings) -> dict[str, Any]:
     return {"device": device, "torch": torch.__version__, "python": platform.python_version()}
 
 
+def name_of_gpu(device: torch.device) -> str:
+    """The name for `artschool plan --gpu`: that of the device, if its data sheet is known."""
+    known = data_sheet(torch.cuda.get_device_name()) if device.type == "cuda" else None
+    return known.name if known else "h100"
+
+
 def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--gpu", default="h200", help="the name of the GPU for `artschool plan --gpu`")
+    parser.add_argument("--gpu", help="the name of the GPU for `artschool plan --gpu`; that of the device by default")
     parser.add_argument("--small", action="store_true", help="small networks, to try the script on a CPU")
     parser.add_argument("--rounds", type=int, default=12, help="how often both sides take their turn")
     parser.add_argument("--chunk", type=int, default=10, help="iterations of a turn, and between two log points")
     parser.add_argument("--workers", type=int, default=4, help="worker processes that load data, for each side")
     parser.add_argument("--only", nargs="*", default=[], help="names of trainings: toy_gan, unet, esrgan")
+    parser.add_argument("--limit", type=float, default=400, help="seconds after which no measurement begins")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     arguments = parser.parse_args()
-    settings = Settings(torch.device(arguments.device), arguments.gpu, arguments.rounds, arguments.chunk)
+    device = torch.device(arguments.device)
+    if device.type == "cuda" and arguments.chunk < 6:
+        parser.error("--chunk: expected 6 or more on a GPU, where iterations between two log points are observed")
+    settings = Settings(device, arguments.gpu or name_of_gpu(device), arguments.rounds, arguments.chunk)
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
-    report: dict[str, Any] = {"machine": machine(settings), "trainings": {}}
-    for training in trainings(small=arguments.small, workers=arguments.workers):
-        if arguments.only and training.name not in arguments.only:
-            continue
-        for compiled in (False, True):
-            name = f"{training.name}/{'compiled' if compiled else 'eager'}"
-            begin = time.perf_counter()
+    report: dict[str, Any] = {"machine": machine(settings), "trainings": {}, "left_out": []}
+    chosen = [
+        training
+        for training in trainings(small=arguments.small, workers=arguments.workers)
+        if not arguments.only or training.name in arguments.only
+    ]
+    start = time.perf_counter()
+    for compiled, training in itertools.product((False, True), chosen):
+        name = f"{training.name}/{'compiled' if compiled else 'eager'}"
+        begin = time.perf_counter()
+        if begin - start > arguments.limit:
+            report["left_out"].append(name)
+        else:
             found = measure(training, settings, compiled=compiled)
             report["trainings"][name] = found | {"seconds": round(time.perf_counter() - begin, 1)}
             print(f"{name} {json.dumps(report['trainings'][name])}", flush=True)
-            arguments.out.write_text(json.dumps(report, indent=1))
+        arguments.out.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

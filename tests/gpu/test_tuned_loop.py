@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from artschool.data.to_device import to_device
+from artschool.engine import meters, skip_counter
 from artschool.engine.ema import Ema
 from artschool.engine.run import Run
 from artschool.engine.run_state import Record, RunState
@@ -67,6 +68,17 @@ def test_nothing_waits_for_the_device_between_log_points(tmp_path: Path, precisi
 @pytest.mark.parametrize("option", ["train.channels_last=true", "data.train.workers=1", "train.non_finite=ignore"])
 def test_no_option_of_a_tuned_loop_waits(tmp_path: Path, option: str) -> None:
     watched(tmp_path, option)
+
+
+def test_long_spans_between_log_points_do_not_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with hundreds of iterations between them: numbers and flags are summed up on the device."""
+    monkeypatch.setattr(skip_counter, "MOST_FLAGS", 2)
+    monkeypatch.setattr(meters, "MOST_UNSUMMED", 8)
+    watched(tmp_path)
+
+
+def test_a_gate_by_a_key_does_not_wait(tmp_path: Path) -> None:
+    watched(tmp_path, "steps.critic.while={value: sr, above: 0.0, until: -0.1}")
 
 
 def test_a_loss_that_waits_is_seen(tmp_path: Path) -> None:

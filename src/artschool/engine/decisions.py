@@ -100,7 +100,8 @@ class KeyGate(nn.Module):
         value = state.values[self.key]
         if not isinstance(value, Tensor | int | float):
             raise StateError(f"`while` reads {self.key!r}: expected a tensor or a number, got {describe_value(value)}")
-        mean = torch.as_tensor(value, dtype=torch.float32, device=self.open.device).mean()
+        number = value if isinstance(value, Tensor) else torch.full_like(self.open, value)
+        mean = number.to(self.open).mean()
         return torch.stack([mean * share, torch.full_like(mean, share)])
 
     @torch.no_grad()

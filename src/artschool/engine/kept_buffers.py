@@ -113,9 +113,12 @@ class _Group:
 
     def _has_become_bad(self) -> Tensor:
         replaced = ((was, now) for *_, was, now in self.buffers.replaced() if _is_same_kind(was, now))
-        both = chain(self._pieces(), replaced)
+        both = [*chain(self._pieces(), replaced)]
         flags = [(was.isfinite() & ~now.isfinite()).any() for was, now in both if _has_infinity(now)]
-        return torch.stack(flags).any() if len(flags) > 1 else next(iter(flags), torch.zeros((), dtype=torch.bool))
+        if flags:
+            return torch.stack(flags).any() if len(flags) > 1 else flags[0]
+        # On the device: to move it there would wait.
+        return torch.zeros((), dtype=torch.bool, device=both[0][1].device if both else None)
 
     def _choose_objects(self, bad: Tensor) -> None:
         """Of each buffer that was replaced by a new object, choose the one before or the new one."""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from artschool.data.to_device import to_device
+
 
 class Skips(NamedTuple):
     """Numbers of skipped updates.
@@ -71,7 +73,7 @@ class SkipCounter:
         flags = torch.stack(self._unread).long()
         # The number, from 1, of the last update that was not skipped; 0 if all were.
         last = ((1 - flags) * torch.arange(1, len(flags) + 1, device=flags.device)).amax()
-        iterations = torch.tensor(self._iterations, device=flags.device)
+        iterations = to_device({"": torch.tensor(self._iterations)}, flags.device)[""]
         first = torch.where(flags > 0, iterations, _NEVER).amin().clamp(max=first)
         self._on_device = torch.stack([total + flags.sum(), len(flags) - last + consecutive * (last == 0), first])
         self._unread.clear()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
-from artschool.config.step_parts import components_of, readers_of
+from artschool.config.step_parts import Run, components_of, readers_of
 from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When, first_uncovered
 from artschool.errors import Fault
@@ -53,7 +54,7 @@ def wasted_work(subject: Subject) -> Iterator[Fault]:
     pictures = subject.config.sections.log.pictures
     shown = set(pictures.keys) if pictures is not None else set()
     run_again = {step for evaluation in subject.config.evaluations.values() for step in evaluation.section.steps}
-    runs = [run for step in subject.config.steps.values() for run in readers_of(step)]
+    readers_by_key = _readers_by_key(subject)
     for step in subject.config.steps.values():
         for component, when in components_of(step) if step.name not in run_again else ():
             keys = {use.name for use in component.writes}
@@ -61,12 +62,23 @@ def wasted_work(subject: Subject) -> Iterator[Fault]:
                 continue
             if not component.networks and component.when.every == 1:
                 continue  # An injector without networks costs little.
-            readers = [(c, w) for c, w in runs if any(use.name in keys for use in c.reads)]
+            found = {number: reader for key in keys for number, reader in readers_by_key.get(key, ())}
+            readers = [found[number] for number in sorted(found)]
             missed = first_uncovered(when & subject.during, [w for _, w in readers]) if readers else None
             if missed is not None:
                 reader, gate = readers[0]
                 hint = f"{reader.path}, at {place_of(reader.node)}, reads it {gate}."
                 yield fault(component, "every", f"runs at iteration {missed}, at which nothing reads its outputs", hint)
+
+
+def _readers_by_key(subject: Subject) -> Mapping[str, Sequence[tuple[int, Run]]]:
+    """What reads each key, with its number in the order of the file."""
+    found: defaultdict[str, list[tuple[int, Run]]] = defaultdict(list)
+    runs = (run for step in subject.config.steps.values() for run in readers_of(step))
+    for number, (component, when) in enumerate(runs):
+        for use in component.reads:
+            found[use.name].append((number, (component, when)))
+    return found
 
 
 def losses_for_the_log(subject: Subject) -> Iterator[Fault]:

@@ -147,6 +147,9 @@ def test_what_fails_for_good_is_a_bad_sample_with_its_url(server: FileServer, tm
     server.failures[:] = [403]
     with pytest.raises(DataError, match=r"/002\.tar: access is denied: 403 for .*\. Fix: check the credentials of"):
         dataset[50]
+    server.failures[:] = [416]
+    with pytest.raises(DataError, match=r"/002\.tar: the server refuses to send it: 416 for .*\. Fix: check that the"):
+        dataset[50]
     with pytest.raises(DataError, match=r"/9\.tar: expected a file, got none\. Fix: correct `path`$"):
         TarShards(path=f"{server.url('loopback')}/9.tar", columns=COLUMNS, cache=ShardCache(folder=tmp_path))
 

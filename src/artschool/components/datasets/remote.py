@@ -15,6 +15,10 @@ from artschool.errors import DataError, ResourceError
 Value = TypeVar("Value")
 WAITS = (0.5, 1.0, 2.0)
 """Seconds before each further try."""
+DENIED = (401, 403, 407)
+"""Statuses of HTTP that better credentials change."""
+BUSY = (408, 425, 429)
+"""Statuses of HTTP that another try may change; those from 500 on may as well."""
 VERSIONS = ("ETag", "etag", "generation", "Content-MD5", "Last-Modified", "LastModified", "updated", "mtime", "created")
 """What file systems report that changes with the content of a file, the surest first."""
 _REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -178,12 +182,23 @@ def _final(url: str, error: Exception) -> Exception | None:
         http = url.lower().startswith("http")
         fix = "pip install 'artschool[remote]'" if http else "install the package that fsspec needs for this protocol"
         return ResourceError(f"{name}: cannot be read without another package: {problem}. Fix: {fix}")
-    status = getattr(error, "status", None)
-    refused = isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)
-    if refused or isinstance(error, PermissionError):
-        return DataError(f"{name}: access is denied: {problem}. Fix: check the credentials of fsspec")
+    if (refused := _refusal(error)) is not None:
+        return DataError(f"{name}: {refused[0]}: {problem}. Fix: {refused[1]}")
     if isinstance(error, ValueError | NotImplementedError):
         return DataError(f"{name}: cannot be read: {problem}. Fix: correct `path`")
+    return None
+
+
+def _refusal(error: Exception) -> tuple[str, str] | None:
+    """What a server refuses, and how to mend it. None: another try may succeed."""
+    status = getattr(error, "status", None)
+    if status in DENIED or isinstance(error, PermissionError):
+        return "access is denied", "check the credentials of fsspec"
+    if isinstance(status, int) and 400 <= status < 500 and status not in BUSY:
+        fix = (
+            "check that the server sends ranges of files, then start the run again, which reads files that have changed"
+        )
+        return "the server refuses to send it", fix
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -46,4 +47,10 @@ class Tokenize:
         if not all(isinstance(each, str) for each in text):
             raise ConfigError(f"tokenize: expected a list of texts, got {type(text).__name__}")
         numbers, mask = zip(*map(self._tokens.encode, text), strict=True)
-        return torch.tensor(numbers).to(context.device), torch.tensor(mask).to(context.device)
+        return _on(context.device, numbers), _on(context.device, mask)
+
+
+def _on(device: torch.device, rows: Any) -> Tensor:
+    """A tensor on a device, which this process does not wait for: it copies from pinned memory."""
+    tensor = torch.tensor(rows)
+    return (tensor.pin_memory() if device.type == "cuda" else tensor).to(device, non_blocking=True)
