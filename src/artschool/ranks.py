@@ -15,8 +15,9 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch._C._distributed_c10d import Store, TCPStore
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
+from artschool import connections
 from artschool.waits import waiting
 
 Options = ParamSpec("Options")
@@ -91,10 +92,11 @@ def start(device: torch.device) -> None:
     place: dict[str, Any] = {}
     if store is not None:
         place = {"store": store, "rank": rank(), "world_size": launched_processes()}
-    dist.init_process_group(backend, timeout=TIMEOUT, **place)
-    _sums = dist.new_group()
-    # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
-    dist.all_reduce(torch.zeros(1, device=device), group=_sums)
+    with connections.recorded():
+        dist.init_process_group(backend, timeout=TIMEOUT, **place)
+        _sums = dist.new_group()
+        # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
+        dist.all_reduce(torch.zeros(1, device=device), group=_sums)
 
 
 def _on_loopback() -> Store | None:
@@ -120,6 +122,37 @@ def stop() -> None:
     _sums = None
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def leave() -> None:
+    """Leave whatever the processes communicate, so that the others fail to, and announce that in the store.
+
+    Raises:
+        RuntimeError: The process that serves the store has ended.
+    """
+    connections.end_all()
+    _store().set(_left_key(rank()), "")
+
+
+def remaining() -> list[int]:
+    """The ranks that have not called `leave`. Raises what it raises."""
+    return [each for each in range(dist.get_world_size()) if not _store().check([_left_key(each)])]
+
+
+def join_again() -> None:
+    """Join a new process group in place of all others, after every process has called `leave`.
+
+    It is one of the CPU. The meshes of sharded networks do not belong to it.
+    """
+    global _sums  # noqa: PLW0603  # likewise
+    own, count, store = rank(), world_size(), PrefixStore(_left_key("all"), _store())
+    _sums = None
+    dist.destroy_process_group()
+    dist.init_process_group("gloo", timeout=TIMEOUT, store=store, rank=own, world_size=count)
+
+
+def _left_key(who: int | str) -> str:
+    return f"artschool/left/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{who}"
 
 
 def announce_end(exit_code: int) -> None:
