@@ -20,8 +20,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from artschool.engine.checkpoint import restore, restore_networks
 from artschool.engine.old_checkpoints import restore_old
+from artschool.engine.restore_run import restore, restore_networks
 from artschool.engine.run import Run
 from artschool.read.read import check_file
 from artschool.storage import run_lock

@@ -20,11 +20,11 @@ from artschool.config.compose import finish
 from artschool.config.source import read_text
 from artschool.config.structure import Config
 from artschool.config.write import dump
-from artschool.engine.checkpoint import restore
 from artschool.engine.first_bad import FirstBad
 from artschool.engine.freeze import all_frozen
 from artschool.engine.incidents import BATCH, CHECKPOINT, FILE, bad_values, newest_incident
 from artschool.engine.loop import train_once
+from artschool.engine.restore_run import restore
 from artschool.engine.run import Run
 from artschool.engine.streams import Part
 from artschool.errors import CheckpointError, ConfigError

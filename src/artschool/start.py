@@ -21,9 +21,9 @@ from artschool.config.streams import TRAIN
 from artschool.config.structure import Config
 from artschool.config.write import dump
 from artschool.engine.changed_settings import refuse_other_experiment, what_continues
-from artschool.engine.checkpoint import restore, restore_networks
 from artschool.engine.checkpoint_state import length_of_data
 from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
+from artschool.engine.restore_run import restore, restore_networks
 from artschool.engine.resume_point import Report, resume_point
 from artschool.engine.run import Run
 from artschool.engine.run_folder import check_writable, hold_folder, lock_early

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,27 +23,71 @@ from tests.engine import toy_run
 from tests.engine.forked import in_processes
 
 LOSS = "steps.gen.losses.trouble={type: test_trouble_on_rank, in: sr, weight: 1.0}"
-OPTIONS = (LOSS, "checkpoint={every: 100}", "evaluate.held_out.every=4", "train.iterations=12")
-CASES = {"whole": (), "main": (0, 7), "other": (1, 7), "sharded": (0, 7), "look": (), "resumed": ()}
-FAILS: list[int] = []
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run of two processes.
+
+    Attributes:
+        fails: The rank and the iteration of the trouble.
+        options: Overrides of the file.
+        folder: The case whose run is resumed. Empty: a new run.
+        kills: Whether the trouble ends the process at once, as `kill -9` does.
+        loss: The override with the loss that has trouble.
+    """
+
+    fails: tuple[int, ...] = ()
+    options: tuple[str, ...] = ()
+    folder: str = ""
+    kills: bool = False
+    loss: str = LOSS
+
+
+OPTIONS = ("checkpoint={every: 100}", "evaluate.held_out.every=4", "train.iterations=12")
+FSDP, ZERO = ("train.parallel=shard",), ("steps.gen.optimizer.shard=true",)
+CASES = {
+    "whole": Case(),
+    "main": Case((0, 7)),
+    "other": Case((1, 7)),
+    "look": Case(),
+    "resumed": Case(folder="main"),
+    "fsdp_whole": Case(options=FSDP),
+    "zero_whole": Case(options=ZERO),
+    **{
+        name: case
+        for rank in (0, 1)
+        for kind, options in (("fsdp", FSDP), ("zero", ZERO))
+        for name, case in (
+            (f"{kind}_{rank}", Case((rank, 7), options)),
+            (f"{kind}_{rank}_resumed", Case(options=options, folder=f"{kind}_{rank}")),
+        )
+    },
+    "fsdp_killed": Case((1, 7), FSDP, kills=True),
+    "fsdp_updated": Case((1, 6), FSDP, loss=LOSS.replace("gen", "critic")),  # Trained in even iterations, second.
+}
+now = Case()
+"""The case that runs."""
 
 
 def trouble(x: Tensor, context: Context) -> Tensor:
     """0, or an error on the rank and at the iteration of the case."""
-    if [ranks.rank(), context.iteration] == FAILS and context.training:
+    if (ranks.rank(), context.iteration) == now.fails and context.training:
+        if now.kills:
+            os._exit(0)
         raise ZeroDivisionError("trouble")
     return x.mean() * 0
 
 
 def train(folder: Path, case: str, rank: int) -> None:
-    FAILS[:] = CASES[case]
-    sharded = ("steps.gen.optimizer.shard=true",) if case == "sharded" else ()
-    run_folder = folder / ("main" if case == "resumed" else case)
+    global now  # noqa: PLW0603  # in this process
+    now = CASES[case]
+    run_folder = folder / (now.folder or case)
     file = folder / f"{case}{rank}"
     file.mkdir(exist_ok=True)
     import artschool
 
-    run = artschool.load(toy_run.write(file, *OPTIONS, *sharded), run_dir=run_folder / "run")
+    run = artschool.load(toy_run.write(file, now.loss, *OPTIONS, *now.options), run_dir=run_folder / "run")
     found: dict[str, object] = {"start": run.iteration}
     recorder = toy_run.recorded(run)
     if case == "look" and rank == 1:
@@ -68,5 +114,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     load_builtins()
     losses.register("test_trouble_on_rank", trouble)
-    for name in CASES:
+    for name in sys.argv[2:] or CASES:
         in_processes(2, partial(train, Path(sys.argv[1]), name))

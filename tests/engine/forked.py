@@ -15,10 +15,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def run_script(module: str, folder: Path, timeout_s: float = 240) -> None:
-    """Run `python -m module folder`."""
+def run_script(module: str, folder: Path, *arguments: str, timeout_s: float = 240) -> None:
+    """Run `python -m module folder arguments`."""
     done = subprocess.run(
-        [sys.executable, "-m", module, str(folder)],
+        [sys.executable, "-m", module, str(folder), *arguments],
         capture_output=True, text=True, timeout=timeout_s, check=False, cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src")))},
     )  # fmt: skip

@@ -121,7 +121,7 @@ def train(folder: Path, *options: str, pieces: int = 0) -> dict[str, Any]:
     Args:
         pieces: With how many pieces the step `critic` begins iteration `AT`. 0: as it is.
     """
-    from artschool.engine import checkpoint
+    from artschool.engine.captured_state import capture, optimizers_of
 
     calls[0] = 0
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def train(folder: Path, *options: str, pieces: int = 0) -> dict[str, Any]:
     if pieces:
         split_from_the_start(run, pieces)
     run.train()
-    tensors, _ = checkpoint.capture(run, [], checkpoint._optimizers(run))
+    tensors, _ = capture(run, [], optimizers_of(run))
     records = [{name: value for name, value in record.items() if name != "seconds"} for record in recorder.records]
     return {"tensors": tensors, "records": records, "notes": recorder.notes}
 

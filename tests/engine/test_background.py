@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from artschool.engine import checkpoint
+from artschool.engine.restore_run import restore
 from artschool.engine.run import Run
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, NumericsError, ResourceError, Stopped
@@ -204,4 +204,4 @@ def test_only_the_newest_checkpoint_keeps_the_state_of_optimizers(tmp_path: Path
     states = [(run.store.path(n) / "state.optimizers.safetensors").exists() for n in run.store.numbers()]
     assert states == [False, False, True]
     with pytest.raises(CheckpointError, match="weights without the state of optimizers"):
-        checkpoint.restore(load(tmp_path, *options), run.store.load(5))
+        restore(load(tmp_path, *options), run.store.load(5))

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from artschool.engine.checkpoint import restore, restore_networks
 from artschool.engine.checkpoint_state import DataSizes, OptimizerDescription, ScalerState, State, UpdateState
+from artschool.engine.restore_run import restore, restore_networks
 from artschool.engine.run import Run
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_store import CheckpointStore

@@ -279,18 +279,20 @@ def exit_codes(output: str) -> list[int]:
 
 
 @pytest.mark.slow
-def test_the_rank_that_raises_speaks_first_and_all_end_with_its_exit_code(tmp_path: Path) -> None:
-    """Over five seconds: three processes import torch."""
+@pytest.mark.parametrize("parallel", ["replicate", pytest.param("shard", marks=pytest.mark.soak)])
+def test_the_rank_that_raises_speaks_first_and_all_end_with_its_exit_code(tmp_path: Path, parallel: str) -> None:
+    """Over five seconds: three processes import torch. Sharded, it runs in the soak."""
     (tmp_path / "raising.py").write_text(RAISING)
     loss = "steps.gen.losses.raises={type: raising, in: sr, weight: 1.0}"
     plugins = f"plugins=[{Path(toy_run.__file__).resolve()}, {tmp_path / 'raising.py'}]"
-    file = write(tmp_path, *LONG, loss, plugins, "train.iterations=1000000", "evaluate={}")
-    launcher = launch(tmp_path, file, 2, "--no-trace")
+    options = (plugins, "train.iterations=1000000", "evaluate={}", f"train.parallel={parallel}")
+    launcher = launch(tmp_path, write(tmp_path, *LONG, loss, *options), 2, "--no-trace")
     output, _ = launcher.communicate(timeout=60)
     assert "ValueError: the fault" in output, output
     assert output.index("ValueError: the fault") < output.index("rank 0 ends because rank 1 has ended")
     assert output.count("Traceback") == 2  # Of rank 1, and of the launcher.
     assert exit_codes(output) == [1, 1]
+    assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == [5]
 
 
 @pytest.mark.soak
@@ -334,6 +336,25 @@ def test_every_signal_to_the_launcher_saves_within_ten_seconds(tmp_path: Path, n
     assert f"stopped after iteration {finished}; a checkpoint is saved" in output
     assert "not saved" not in output
     assert not (run / "incidents").exists(), output
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("parallel", ["train.parallel=shard", "steps.gen.optimizer.shard=true"])
+@pytest.mark.parametrize("hangs", [True, False])
+def test_a_signal_to_one_process_saves_the_parts_of_all(tmp_path: Path, parallel: str, *, hangs: bool) -> None:
+    """Runs in the soak: three processes import torch, four times. A worker of rank 1 hangs, so that it cannot agree."""
+    mark = tmp_path / "mark"
+    options = (*HANGING, f"data.train.mark={mark}", "data.train.marks_at=30") if hangs else (*LONG, "log.every=1")
+    more = ("data.train.shuffle=false", "evaluate={}", "train.iterations=1000000", parallel)
+    launcher = launch(tmp_path, write(tmp_path, *options, *more), 2, "--no-trace")
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    wait_until(mark.exists if hangs else lambda: metrics.exists() and metrics.read_text(), 120)
+    os.kill(ranks_of(launcher.pid)[1], signal.SIGTERM)
+    output, _ = launcher.communicate(timeout=60)
+    (number,) = CheckpointStore(tmp_path / "run" / "checkpoints").numbers()
+    assert f"SIGTERM: stopped after iteration {number}; a checkpoint is saved" in output
+    assert number == 3 or not hangs
+    assert exit_codes(output) == [143, 143]
 
 
 def listening(process: int) -> set[str]:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from artschool.engine import checkpoint
 from artschool.engine.meters import Meters
+from artschool.engine.restore_run import restore
 from artschool.engine.run import Run
 from artschool.errors import CheckpointError, Stopped
 from artschool.registry import losses, optimizers
@@ -230,7 +230,7 @@ def test_a_part_that_is_missing_is_named(tmp_path: Path, drop: Callable[[Checkpo
     saved = run.store.load(5)
     drop(saved)
     with pytest.raises(CheckpointError, match=text):
-        checkpoint.restore(run, saved)
+        restore(run, saved)
 
 
 def spoil_moment(run: Run) -> None:

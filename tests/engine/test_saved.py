@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 import artschool
+from artschool.engine import unsaved
 from artschool.engine.unsaved import hashes
 from artschool.errors import CheckpointError, ConfigError
 from artschool.read.read import check_file
@@ -152,3 +153,16 @@ def test_the_disk_that_a_trace_announces_is_without_what_is_left_out(tmp_path: P
 
     # Twice 8 x 3 x 3 x 3 + 8 numbers of 4 bytes: the network and its average.
     assert announced(FROZEN[0]) - announced(*FROZEN) == 2 * (8 * 27 + 8) * 4
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.int64, torch.complex64])
+def test_the_hashes_of_parts_add_up_to_that_of_the_tensor(monkeypatch: pytest.MonkeyPatch, kind: torch.dtype) -> None:
+    monkeypatch.setattr(unsaved, "_CHUNK", 64)
+    unsaved._factors.cache_clear()
+    x = torch.arange(350).reshape(50, 7).to(kind)
+    whole = unsaved._hash(x, 0, x.numel())
+    for rows in (0, 1, 13, 50):
+        parts = unsaved._hash(x[:rows], 0, x.numel()) + unsaved._hash(x[rows:], rows * 7, x.numel())
+        assert int(parts) == int(whole)
+    assert int(unsaved._hash(x[1:], 0, x.numel())) != int(unsaved._hash(x[1:], 7, x.numel()))
+    unsaved._factors.cache_clear()

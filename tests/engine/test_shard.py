@@ -21,7 +21,7 @@ import os
 from tests.engine import toy_run
 from pathlib import Path
 from artschool import ranks
-from artschool.engine.checkpoint import _optimizers
+from artschool.engine.captured_state import optimizers_of
 from artschool import Context
 from artschool.registry import losses
 
@@ -47,7 +47,7 @@ for kind, extra, lengths in (("plain", (), [12]), ("sharded", shard, [12]), ("re
         ranks.wait()
     kept = sum(len(group["params"]) for step in run.steps for group in step.update.optimizer.param_groups)
     numbers = [kept, run.steps[0].update.skips(), run.steps[0].update.precision.scale]
-    results[kind] = weights(run), _optimizers(run), numbers
+    results[kind] = weights(run), optimizers_of(run), numbers
 
 def same(a, b):
     return a.keys() == b.keys() and all(torch.equal(torch.as_tensor(a[name]), torch.as_tensor(b[name])) for name in a)

@@ -16,7 +16,7 @@ from torch import nn
 
 import artschool
 from artschool import ranks
-from artschool.engine.sharding import units_of
+from artschool.engine.units import units_of
 from artschool.errors import ConfigError
 from tests.engine.sharded_worker import train
 from tests.engine.test_ranks import PLUGIN_FOLDERS

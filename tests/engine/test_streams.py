@@ -152,10 +152,10 @@ def test_a_run_of_another_version_has_only_the_position_of_train(tmp_path: Path)
     saved = run.store.load(2)
     saved = replace(saved, manifest=replace(saved.manifest, schema=1))
     del saved.state["streams"], saved.state["data"]["streams"]
-    from artschool.engine import checkpoint
+    from artschool.engine.restore_run import restore
 
     again = load(tmp_path / "again", "train.iterations=2")
-    checkpoint.restore(again, saved)
+    restore(again, saved)
     assert again.streams.given == {"train": 2, "plain": 0}
 
 

@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import pytest
 import torch
@@ -19,7 +19,6 @@ from artschool.engine.run import Run
 from artschool.errors import DataError, ResourceError, StateError
 from artschool.registry import datasets, losses, networks
 from artschool.storage.checkpoint_store import CheckpointStore
-from tests.engine.failing_rank import CASES
 from tests.engine.forked import run_script
 from tests.engine.toy_run import fingerprint, load, recorded
 
@@ -285,13 +284,48 @@ def test_a_mistake_of_the_file_stops_the_run(tmp_path: Path, monkeypatch: pytest
     assert run.store.numbers() == [5]
 
 
+def of_ranks(folder: Path, *cases: str) -> dict[str, Any]:
+    """What both processes found in each case, as `<case><rank>`."""
+    run_script("tests.engine.failing_rank", folder, *cases)
+    return {
+        f"{case}{rank}": json.loads((folder / f"{case}{rank}.json").read_text()) for case in cases for rank in (0, 1)
+    }
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["fsdp", "zero"])
+def test_processes_with_parts_of_the_state_meet_and_save_whichever_fails(tmp_path: Path, kind: str) -> None:
+    """Half a minute each: five groups of two processes."""
+    cases = [f"{kind}_{rank}{resumed}" for rank in (0, 1) for resumed in ("", "_resumed")]
+    found = of_ranks(tmp_path, f"{kind}_whole", *cases)
+    for failed in (0, 1):
+        case = f"{kind}_{failed}"
+        store = CheckpointStore(tmp_path / case / "run/checkpoints")
+        assert store.numbers() == [7, 12]
+        assert store.load(7).state["error"] == "ZeroDivisionError: trouble"  # Not what it did to the other one.
+        for rank in (0, 1):
+            assert found[f"{case}{rank}"]["notes"][-1] == SAVED.format(7)
+            assert ("ZeroDivisionError" in found[f"{case}{rank}"]["error"]) == (rank == failed)
+            assert found[f"{case}_resumed{rank}"]["start"] == 7
+            assert found[f"{case}_resumed{rank}"]["hash"] == found[f"{kind}_whole{rank}"]["hash"]
+
+
+@pytest.mark.soak
+def test_what_a_process_has_taken_with_it_or_changed_is_not_saved(tmp_path: Path) -> None:
+    """A quarter of a minute: two groups of two processes, one of which waits for a process that has ended."""
+    run_script("tests.engine.failing_rank", tmp_path, "fsdp_killed", "fsdp_updated")
+    (note,) = json.loads((tmp_path / "fsdp_killed0.json").read_text())["notes"]
+    assert note == "The last iterations are not saved: each process has a part of them, and rank 1 does not respond"
+    for rank in (0, 1):
+        note = json.loads((tmp_path / f"fsdp_updated{rank}.json").read_text())["notes"][-1]
+        assert note.startswith("Iteration 6 has updated a part of the weights on rank ")
+    assert not list(tmp_path.glob("*/run/checkpoints/0*"))
+
+
 @pytest.mark.soak
 def test_of_several_processes_the_main_one_saves_whichever_fails(tmp_path: Path) -> None:
-    """Half a minute: six groups of two processes."""
-    run_script("tests.engine.failing_rank", tmp_path)
-    found = {
-        f"{case}{rank}": json.loads((tmp_path / f"{case}{rank}.json").read_text()) for case in CASES for rank in (0, 1)
-    }
+    """Half a minute: five groups of two processes."""
+    found = of_ranks(tmp_path, "whole", "main", "other", "look", "resumed")
     for case in ("main", "other"):
         store = CheckpointStore(tmp_path / case / "run/checkpoints")
         assert store.numbers() == ([7, 12] if case == "main" else [7])  # It has resumed.
@@ -299,8 +333,6 @@ def test_of_several_processes_the_main_one_saves_whichever_fails(tmp_path: Path)
         assert found[f"{case}0"]["notes"][-1] == SAVED.format(7)
     assert "ZeroDivisionError: trouble" in found["main0"]["error"]
     assert "ZeroDivisionError: trouble" in found["other1"]["error"]
-    assert not CheckpointStore(tmp_path / "sharded/run/checkpoints").numbers()
-    assert found["sharded0"]["notes"][-1] == "The last iterations are not saved: other processes have a part of them"
     assert (found["resumed0"]["start"], found["resumed1"]["start"]) == (7, 7)
     assert [found[f"resumed{rank}"]["hash"] for rank in (0, 1)] == [found[f"whole{rank}"]["hash"] for rank in (0, 1)]
     for rank in (0, 1):  # An evaluation that fails on one rank is left out on all.

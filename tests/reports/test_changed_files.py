@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 import artschool as package
-from artschool.engine import checkpoint
+from artschool.engine.restore_run import restore
 from artschool.engine.run import Run
 from tests.reports.small import SUPER_RESOLUTION, artschool, write_images
 
@@ -304,7 +304,7 @@ def test_a_checkpoint_of_an_earlier_version_is_compared_by_its_file(stored: Path
         del saved.state[key]
     del saved.state["data"]["evaluations"]
     run = trained.load("data.train.batch_size=1", sgd(""), allow=["data.train.batch_size"])
-    lines = checkpoint.restore(run, saved)
+    lines = restore(run, saved)
     assert lines[-1] == "new: optimizer of steps.gen: starts without state: it was adamw and is sgd"
     assert run.samples == 8
 
@@ -397,7 +397,7 @@ def test_a_run_returns_to_buffers_from_before_they_grew(stored: Path, tmp_path: 
     saved, start = run.store.load(2), trained.load(*grows)
     with chdir(tmp_path):
         run.train()
-    checkpoint.restore(run, saved)
+    restore(run, saved)
     states = [{**r.networks["gen"].state_dict(), **r.emas["gen"].module.state_dict()} for r in (run, start)]
     assert states[0].keys() == states[1].keys()
     assert all(states[0][name].equal(states[1][name]) for name in states[0])

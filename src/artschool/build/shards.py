@@ -13,9 +13,11 @@ from artschool.build.bind import on_device
 from artschool.config.component import network_of
 from artschool.config.parallel import methods_called, parallel_entry, parallel_of
 from artschool.config.structure import Component, Config, EvaluationConfig
+from artschool.engine.gathered_methods import gather_for_methods
 from artschool.engine.memory_format import use_channels_last
+from artschool.engine.meshes import Meshes
 from artschool.engine.precision import DTYPES
-from artschool.engine.sharding import Meshes, gather_for_methods, shard_network
+from artschool.engine.sharding import shard_network
 from artschool.errors import ConfigError
 from artschool.registry.entries import NetworkEntry
 

@@ -77,10 +77,14 @@ class Saver:
         self.refusals.clear()
         self.retry_at = None
 
-    def wait(self) -> tuple[int | None, BaseException | None]:
-        """Wait for all writes. Returns the last checkpoint since the last call, and the error of the first failure."""
+    def join(self) -> None:
+        """Wait for all writes. `wait` returns their error."""
         if self._thread is not None:
             self._thread.join()
+
+    def wait(self) -> tuple[int | None, BaseException | None]:
+        """Wait for all writes. Returns the last checkpoint since the last call, and the error of the first failure."""
+        self.join()
         waited = self.number, self._error
         self.number = self._thread = self._error = None
         return waited

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from artschool import ranks
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
-from artschool.engine.saving import is_divided
 from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of, noted
+from artschool.engine.way_out import NotSavedError, save_last
 from artschool.errors import ArtschoolError, EndedByOther, Stopped
 
 
@@ -36,30 +36,18 @@ def saved_at_a_signal(run: RunState) -> Iterator[None]:
 
 def _stopped(run: RunState, number: int, *, is_agreed: bool) -> Stopped:
     """Save as far as possible. Returns the end of the training."""
-    saved = _save(run) if is_agreed or ranks.world_size() == 1 else _save_alone(run)
+    try:
+        if is_agreed:
+            checkpoint.save_now(run)
+        else:
+            save_last(run, Interrupted(number))
+        saved = "a checkpoint is saved"
+    except NotSavedError as reason:
+        saved = f"{str(reason)[0].lower()}{str(reason)[1:]}"
     return Stopped(
         f"{name_of(number)}: stopped after iteration {run.iteration}; {saved}. To resume, run the same command again",
         exit_code_of(number),
     )
-
-
-def _save_alone(run: RunState) -> str:
-    """Save without the other processes, which do something else. See `_save`."""
-    if is_divided(run):
-        return "it is not saved, since other processes have a part of it and do not respond"
-    if not ranks.is_main():
-        return "rank 0 saves it"
-    with ranks.single_process():
-        return _save(run)
-
-
-def _save(run: RunState) -> str:
-    """Save the last finished iteration. Returns what has become of it."""
-    if not run.undo.is_whole(run.iteration):
-        return "it is not saved, since the next iteration has updated a part of the weights"
-    run.undo.undo(run.iteration)
-    checkpoint.save_now(run)
-    return "a checkpoint is saved"
 
 
 @contextmanager

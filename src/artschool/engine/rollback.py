@@ -5,9 +5,10 @@ The state is a checkpoint, or with `train.non_finite: rewind` a copy in memory, 
 
 from __future__ import annotations
 
-from artschool.engine import checkpoint
+from artschool.engine.captured_state import snapshot
 from artschool.engine.non_finite import non_finite_weights
 from artschool.engine.restore_modules import OPTIMIZERS
+from artschool.engine.restore_run import restore
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_divided, settle
 from artschool.engine.together import by_main, load_chosen
@@ -35,7 +36,7 @@ def roll_back(run: RunState, error: NumericsError) -> None:
     source = "copy in memory" if _can_rewind(run) else "checkpoint"
     if run.snapshot is not None and _can_rewind(run):
         resumed_from = run.resumed_from
-        checkpoint.restore(run, run.snapshot)
+        restore(run, run.snapshot)
         run.has_rewound = True
         run.resumed_from, run.saved_at = resumed_from, NOT_SAVED
     else:
@@ -43,7 +44,7 @@ def roll_back(run: RunState, error: NumericsError) -> None:
         if number is None:
             raise NumericsError(f"{error}; cannot roll back: no intact checkpoint without NaN") from error
         path = by_main(lambda: run.store.path(number))
-        checkpoint.restore(run, load_chosen(path))
+        restore(run, load_chosen(path))
     run.streams.go_to(given)
     run.data_offset, run.rollbacks = position - run.iteration, count
     run.cool_rates()
@@ -67,7 +68,7 @@ def take_snapshot(run: RunState) -> None:
     Every process must call this.
     """
     if not is_divided(run) and not non_finite_weights(run):
-        run.snapshot, run.has_rewound = checkpoint.snapshot(run), False
+        run.snapshot, run.has_rewound = snapshot(run), False
 
 
 def _can_rewind(run: RunState) -> bool:

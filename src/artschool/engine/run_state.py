@@ -20,6 +20,7 @@ from artschool.engine.background import Saver
 from artschool.engine.decisions import Decision, Stop
 from artschool.engine.ema import Ema
 from artschool.engine.evaluate import Evaluation
+from artschool.engine.heartbeats import Heartbeats
 from artschool.engine.hooks import hooks
 from artschool.engine.identities import TrainedParameters
 from artschool.engine.meters import Meters
@@ -110,6 +111,7 @@ class RunState:
         built_buffers: Shape and dtype of each buffer when the run was built, by the owner in `stateful`.
         last_evaluation: The values of the latest evaluations, by name.
         saver: Writes the checkpoints.
+        heartbeats: What the other processes do, while the run trains. None: there are none, or nothing is known.
         drawn: The keys that this process has drawn, as loggers get them.
         observer: Observes the data and the calls of networks for `data_examples.json`.
         partly_saved: What checkpoints contain of networks of which they do not contain everything.
@@ -166,6 +168,7 @@ class RunState:
     iteration_seeds: Seeds = field(init=False)
     store: CheckpointStore = field(init=False)
     saver: Saver = field(init=False, default_factory=Saver)
+    heartbeats: Heartbeats | None = None
     observer: Observer = field(default_factory=lambda: Observer({}))
 
     def __post_init__(self) -> None:

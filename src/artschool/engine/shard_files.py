@@ -33,7 +33,7 @@ class Parts:
         self.values: dict[str, dict[str, Tensor]] = {}
         self.places: dict[str, dict[str, Place]] = {}
         for stem, named in files.items():
-            own = {name: part for name, tensor in named.items() if (part := _part_of(tensor)) is not None}
+            own = {name: part for name, tensor in named.items() if (part := part_of(tensor)) is not None}
             file = shard_stem(stem, ranks.rank())
             self.values[file] = {name: values for name, (values, _) in own.items()}
             self.places[file] = {name: place for name, (_, place) in own.items()}
@@ -118,7 +118,7 @@ def shard_like(value: Saved, tensor: Tensor) -> Tensor:
     return result
 
 
-def _part_of(tensor: Tensor) -> tuple[Tensor, Place] | None:
+def part_of(tensor: Tensor) -> tuple[Tensor, Place] | None:
     """What this process saves of a tensor. None: nothing."""
     shape = tuple(tensor.shape)
     if not ranks.is_sharded(tensor):

@@ -6,7 +6,8 @@ checkpoint contains a hash of each of them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Literal
 
@@ -14,12 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
+from artschool.engine.shard_files import part_of
 from artschool.errors import CheckpointError
 
 Saved = Literal[False, "trained"]
 Hashes = dict[str, str]
 """Type, shape and a hash of the values of tensors, by name."""
 
+_BASE = 6364136223846793005
 _CHUNK = 1 << 18
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -74,28 +77,59 @@ def first_other(module: nn.Module, left_out: Mapping[str, str]) -> str | None:
 def hashes(tensors: Mapping[str, Tensor]) -> Hashes:
     """A hash of each tensor, the same on every device and for any number of processes.
 
-    Every process must call this if a tensor is sharded.
+    Every process must call this if a tensor is sharded. Each computes what its part adds; nothing is gathered.
     """
-    values = [_hash(ranks.whole(tensor)) for tensor in tensors.values()]
-    numbers = torch.stack([value.cpu() for value in values]).tolist() if values else []
+    numbers = torch.tensor([], dtype=torch.int64)
+    if tensors:
+        numbers = torch.stack([_added_by_part(tensor).cpu() for tensor in tensors.values()])
+    divided = torch.tensor([ranks.is_sharded(tensor) for tensor in tensors.values()], dtype=torch.bool)
+    if divided.any():
+        sums = numbers[divided]
+        ranks.sum_in_place([sums])
+        numbers[divided] = sums
     return {
         name: f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)} {number % 2**64:016x}"
-        for (name, tensor), number in zip(tensors.items(), numbers, strict=True)
+        for (name, tensor), number in zip(tensors.items(), numbers.tolist(), strict=True)
     }
 
 
-def _hash(tensor: Tensor) -> Tensor:
+def _added_by_part(tensor: Tensor) -> Tensor:
+    """The summand of this process in the hash of a tensor."""
+    if not ranks.is_sharded(tensor):
+        return _hash(tensor, 0, tensor.numel())
+    if (part := part_of(tensor)) is None:
+        return torch.zeros((), dtype=torch.int64)
+    values, place = part
+    return _hash(values, place.offsets[0] * math.prod(place.shape[1:]), tensor.numel())
+
+
+def _hash(tensor: Tensor, first: int, count: int) -> Tensor:
     """The sum of all elements, as integers, times odd numbers that depend on their positions, modulo 2^64.
 
     Integers have no order of summation, so that any device computes the same. Another value of one element always
     gives another sum.
+
+    Args:
+        tensor: The elements from number `first` on, of `count` elements.
     """
     real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor.resolve_neg()
     bits = real.contiguous().reshape(-1).view(_INTEGERS[real.itemsize])
+    width = 2 if tensor.is_complex() else 1
+    position, chunks = first * width, -(-count * width // _CHUNK)
     total = torch.zeros((), dtype=torch.int64, device=tensor.device)
-    for part in torch.split(bits, _CHUNK):
-        total = total * 6364136223846793005 + (part * _factors(tensor.device)[: part.numel()]).sum()
+    for part in _chunks(bits, position):
+        chunk, offset = divmod(position, _CHUNK)
+        factor = pow(_BASE, chunks - 1 - chunk, 2**64)
+        sums = (part * _factors(tensor.device)[offset : offset + part.numel()]).sum()
+        total += sums * (factor - 2**64 if factor >= 2**63 else factor)
+        position += part.numel()
     return total
+
+
+def _chunks(bits: Tensor, position: int) -> Sequence[Tensor]:
+    """Elements, the first of which has a position in a tensor, divided where a chunk of the tensor ends."""
+    head = min(-position % _CHUNK, bits.numel())
+    return [part for part in (bits[:head], *torch.split(bits[head:], _CHUNK)) if part.numel()]
 
 
 @cache

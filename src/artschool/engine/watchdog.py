@@ -19,7 +19,7 @@ from functools import partial
 from types import FrameType
 
 from artschool import ranks, waits
-from artschool.engine.heartbeats import Heartbeats, join
+from artschool.engine.heartbeats import join
 from artschool.engine.incidents import record_incident
 from artschool.engine.run_state import RunState
 from artschool.errors import ResourceError
@@ -73,7 +73,7 @@ class _Watchdog:
     problem: str = ""
 
     def __post_init__(self) -> None:
-        self.heartbeats: Heartbeats | None = join(self.does)
+        self.heartbeats = self.run.heartbeats = join(self.does)
 
     def watch(self) -> None:
         """Look every second."""

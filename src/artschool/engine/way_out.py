@@ -1,4 +1,4 @@
-"""What is saved when an error ends a run: the last finished iteration, if it is whole."""
+"""What is saved when an error or a signal ends a run in one process: the last finished iteration, if it is whole."""
 
 from __future__ import annotations
 
@@ -7,19 +7,26 @@ from contextlib import contextmanager
 
 from artschool import ranks
 from artschool.engine import checkpoint
+from artschool.engine.meeting import NotMetError, cause_of, meet
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_divided
+from artschool.engine.sharding import reshard
 from artschool.errors import NumericsError, Stopped, describe
 from artschool.wording.hidden import without_environment
+
+MOST_NAMES = 4
+"""Maximum number of buffers that a note names."""
+
+
+class NotSavedError(Exception):
+    """The last finished iteration is not saved; the message says why."""
 
 
 @contextmanager
 def saved_on_failure(run: RunState) -> Iterator[None]:
     """If the block raises, save the last finished iteration, unless it is saved already, and add a note to the error.
 
-    It is not saved if the next iteration has updated a part of the weights, or if updates were not finite. Of several
-    processes, the main one saves without the others, which may not have failed, or have ended. It can if it has all
-    parameters and all state of optimizers.
+    It is not saved if updates were not finite. See `save_last`.
     """
     try:
         yield
@@ -27,34 +34,16 @@ def saved_on_failure(run: RunState) -> Iterator[None]:
         raise
     except Exception as error:
         # A metric that is not finite says nothing about the training.
-        if not isinstance(error, NumericsError) or run.pending:
+        if not run.is_finished and (not isinstance(error, NumericsError) or run.pending):
             _save_after(run, error)
         raise
 
 
 def _save_after(run: RunState, error: Exception) -> None:
-    if run.is_finished:
-        return
-    if not run.undo.is_whole(run.iteration):
-        error.add_note(
-            f"Iteration {run.iteration} has updated a part of the weights and cannot be saved. The newest checkpoint "
-            f"{'is that after iteration ' + str(run.saved_at) if run.saved_at else 'does not exist yet'}"
-        )
-        return
-    if ranks.world_size() == 1 or (ranks.is_main() and not is_divided(run)):
-        with ranks.single_process():
-            _save(run, error)
-    elif ranks.is_main():
-        error.add_note("The last iterations are not saved: other processes have a part of them")
-    if run.saved_at and run.saved_at == run.iteration:
-        error.add_note(f"A checkpoint is saved after iteration {run.iteration}. To resume, run the same command again")
-
-
-def _save(run: RunState, error: Exception) -> None:
-    lost = run.undo.undo(run.iteration)
-    run.error = without_environment(describe(error))
     try:
-        checkpoint.save_now(run)
+        lost = save_last(run, error)
+    except NotSavedError as reason:
+        error.add_note(str(reason))
     except Exception as failure:
         error.add_note(f"The last iterations could not be saved: {failure}")
     else:
@@ -63,9 +52,71 @@ def _save(run: RunState, error: Exception) -> None:
                 f"What is saved includes a part of the next iteration in buffers: {', '.join(lost[:MOST_NAMES])}"
                 f"{f' and {len(lost) - MOST_NAMES} more' if len(lost) > MOST_NAMES else ''}"
             )
+    if run.saved_at and run.saved_at == run.iteration:
+        error.add_note(f"A checkpoint is saved after iteration {run.iteration}. To resume, run the same command again")
+
+
+def save_last(run: RunState, reason: BaseException) -> list[str]:
+    """Save the last finished iteration after something that has struck this process, and maybe no other one.
+
+    Rank 0 saves without the others, which may not have failed, or have ended. Only if parameters or the state of
+    optimizers are divided, all processes leave what they do and meet again.
+
+    Args:
+        reason: The error or the signal that has ended the training.
+
+    Returns:
+        The names of the buffers that contain a part of the next iteration.
+
+    Raises:
+        NotSavedError: The next iteration has updated a part of the weights, or this process cannot save.
+    """
+    reshard(run.stateful.values())
+    if ranks.world_size() > 1 and is_divided(run):
+        cause = _agree(run, reason)
+        return _save(run, cause)
+    if not run.undo.is_whole(run.iteration):
+        raise NotSavedError(_partly_updated(run))
+    if not ranks.is_main():
+        raise NotSavedError("Rank 0 saves the last finished iteration")
+    with ranks.single_process():
+        return _save(run, describe(reason) if isinstance(reason, Exception) else "")
+
+
+def _agree(run: RunState, reason: BaseException) -> str:
+    """Meet the other processes. Returns the error that has ended the training."""
+    if run.device.type != "cpu":
+        raise NotSavedError("The last iterations are not saved: the GPUs of other processes have a part of them")
+    try:
+        ends = meet(run, reason)
+    except NotMetError as absent:
+        raise NotSavedError(
+            f"The last iterations are not saved: each process has a part of them, and {absent}"
+        ) from None
+    for rank, end in enumerate(ends):
+        if not end.is_whole:
+            raise NotSavedError(_partly_updated(run, f" on rank {rank}"))
+        if end.iteration != ends[0].iteration:
+            raise NotSavedError(
+                f"The last iterations are not saved: rank 0 has finished {ends[0].iteration}, and rank {rank} has "
+                f"finished {end.iteration}"
+            )
+    return cause_of(ends)
+
+
+def _partly_updated(run: RunState, where: str = "") -> str:
+    saved = f"is that after iteration {run.saved_at}" if run.saved_at else "does not exist yet"
+    return (
+        f"Iteration {run.iteration} has updated a part of the weights{where} and cannot be saved. "
+        f"The newest checkpoint {saved}"
+    )
+
+
+def _save(run: RunState, cause: str) -> list[str]:
+    lost = run.undo.undo(run.iteration)
+    run.error = without_environment(cause)
+    try:
+        checkpoint.save_now(run)
     finally:
         run.error = ""
-
-
-MOST_NAMES = 4
-"""Maximum number of buffers that a note names."""
+    return lost

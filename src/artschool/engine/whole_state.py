@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn, strided
 
 from artschool.config.plugins import PREFIX
-from artschool.engine import checkpoint
+from artschool.engine.captured_state import captured
 from artschool.engine.restore_modules import MODULES, OPTIMIZERS
 from artschool.engine.run_state import RunState
 from artschool.engine.unregistered import GENERATORS, PLAIN, held
@@ -37,7 +37,7 @@ def saved_state(run: RunState) -> State:
 
     A name is such as `network gen: 0.weight` or `optimizer of steps.gen: gen.0.weight/exp_avg`.
     """
-    tensors, state = checkpoint.captured(run)
+    tensors, state = captured(run)
     found = {
         f"{part}: {name}": text
         for file, named in tensors.items()

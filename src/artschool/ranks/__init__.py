@@ -41,6 +41,7 @@ from artschool.ranks.group import (
     wait,
     world_size,
 )
+from artschool.ranks.rejoin import join_again, leave, remaining
 from artschool.ranks.shards import (
     copies_of,
     is_sharded,
@@ -66,10 +67,12 @@ __all__ = [
     "is_lost",
     "is_main",
     "is_sharded",
+    "join_again",
     "largest",
     "largest_in_place",
     "largest_soon",
     "launched_processes",
+    "leave",
     "local",
     "local_of",
     "local_rank",
@@ -79,6 +82,7 @@ __all__ = [
     "others",
     "pretended",
     "rank",
+    "remaining",
     "single_process",
     "start",
     "start_sum",

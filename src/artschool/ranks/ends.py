@@ -6,22 +6,21 @@ import os
 from contextlib import suppress
 
 import torch.distributed as dist
-from torch._C._distributed_c10d import Store
 
-from artschool.ranks.group import rank
+from artschool.ranks.group import rank, store
 
 
 def announce_end(exit_code: int) -> None:
     """Let the other processes know that this one ends, unless another one has announced that before."""
     with suppress(RuntimeError):  # The process that serves the store may have ended.
-        _store().compare_set(_end_key(), "", f"{rank()} {exit_code}")
+        store().compare_set(_end_key(), "", f"{rank()} {exit_code}")
 
 
 def first_end() -> tuple[int, int] | None:
     """The rank and the exit code of the process that has announced its end first. None: none has."""
     with suppress(RuntimeError):
-        if _store().check([_end_key()]):
-            first, exit_code = _store().get(_end_key()).split()
+        if store().check([_end_key()]):
+            first, exit_code = store().get(_end_key()).split()
             return int(first), int(exit_code)
     return None
 
@@ -29,11 +28,6 @@ def first_end() -> tuple[int, int] | None:
 def is_lost(error: BaseException) -> bool:
     """Whether an error means that the connection to another process is lost, or that it does not respond."""
     return isinstance(error, dist.DistError) or "/gloo/" in str(error)  # gloo has no class of its own.
-
-
-def _store() -> Store:
-    """The store of the process group, where values are read without the other processes."""
-    return dist.distributed_c10d._get_default_store()
 
 
 def _end_key() -> str:

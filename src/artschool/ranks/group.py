@@ -15,6 +15,7 @@ import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import Store, TCPStore
 
+from artschool.ranks import connections
 from artschool.waits import waiting
 
 Options = ParamSpec("Options")
@@ -110,10 +111,11 @@ def start(device: torch.device) -> None:
     place: dict[str, Any] = {}
     if store is not None:
         place = {"store": store, "rank": rank(), "world_size": launched_processes()}
-    dist.init_process_group(backend, timeout=TIMEOUT, **place)
-    _sums = dist.new_group()
-    # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
-    dist.all_reduce(torch.zeros(1, device=device), group=_sums)
+    with connections.recorded():
+        dist.init_process_group(backend, timeout=TIMEOUT, **place)
+        _sums = dist.new_group()
+        # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
+        dist.all_reduce(torch.zeros(1, device=device), group=_sums)
 
 
 def _on_loopback() -> Store | None:
@@ -139,6 +141,11 @@ def stop() -> None:
     _sums = None
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def store() -> Store:
+    """The store of the process group, where values are read without the other processes."""
+    return dist.distributed_c10d._get_default_store()
 
 
 def group_of_sums() -> Group:
