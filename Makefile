@@ -10,7 +10,7 @@ LONG := tests/broken tests/schema tests/graph tests/mutants tests/cli/test_schem
   tests/components/test_every_component.py tests/engine/test_resume.py tests/engine/test_store.py tests/trace/test_operations.py tests/test_docs.py tests/test_docs_site.py tests/test_no_skips.py \
   tests/test_package.py tests/test_recipes.py tests/test_traced_recipes.py
 
-.PHONY: demo recipes fast test soak gpu lint check
+.PHONY: demo recipes fast test soak gpu versions bounds lint check
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -48,6 +48,23 @@ soak: .venv/dev
 gpu: .venv/dev
 	$(BIN)/python -m pytest -m gpu tests/gpu
 	$(BIN)/python benchmarks/gpu.py
+
+# Any of these tests with another torch and Python: make versions TORCH=2.10.0 PYTHON=python3.12 TESTS=tests/engine
+TORCH ?= 2.15.0
+versions: OTHER := .venv/torch-$(TORCH)
+versions:
+	$(PYTHON) -m venv $(OTHER)
+	$(OTHER)/bin/pip install --quiet torch==$(TORCH) -e '.[demo]' --group test
+	OMP_NUM_THREADS=1 $(OTHER)/bin/python -m pytest -n 2 $(TESTS)
+
+# The oldest versions that pyproject.toml allows, of packages and extras; what only tests need is new.
+EXTRAS := audio,bitsandbytes,demo,diffusers,kornia,mlflow,notify,onnx,optim,peft,remote,show,sweep,tokenizers,torchao,transformers,video
+bounds:
+	$(PYTHON) -m venv .venv/bounds
+	.venv/bounds/bin/pip install --quiet uv
+	.venv/bounds/bin/uv pip install --quiet --python .venv/bounds/bin/python --resolution lowest-direct --override constraints.txt -e '.[$(EXTRAS)]'
+	.venv/bounds/bin/uv pip install --quiet --python .venv/bounds/bin/python --group test
+	OMP_NUM_THREADS=1 .venv/bounds/bin/python -m pytest -n 2 $(TESTS)
 
 lint: .venv/dev
 	$(BIN)/ruff format --check .
