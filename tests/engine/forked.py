@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def run_script(module: str, folder: Path, *arguments: str, timeout_s: float = 240) -> None:
+def run_script(module: str, folder: Path, *arguments: str, timeout_s: float = 1800) -> None:
     """Run `python -m module folder arguments`."""
     done = subprocess.run(
         [sys.executable, "-m", module, str(folder), *arguments],
@@ -25,7 +25,7 @@ def run_script(module: str, folder: Path, *arguments: str, timeout_s: float = 24
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def in_processes(number: int, work: Callable[[int], None], timeout_s: float = 100) -> None:
+def in_processes(number: int, work: Callable[[int], None], timeout_s: float = 300) -> None:
     """Call `work(rank)` in forked processes that are started as `torchrun` starts them; one is started without it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -34,7 +34,7 @@ def launch(
     )  # fmt: skip
 
 
-def finish(process: subprocess.Popen[str], timeout_s: float = 60) -> tuple[int, str]:
+def finish(process: subprocess.Popen[str], timeout_s: float = 180) -> tuple[int, str]:
     output, _ = process.communicate(timeout=timeout_s)
     return process.returncode, output
 
