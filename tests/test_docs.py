@@ -123,16 +123,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}, link
 
 
-def is_slow(page: Path) -> bool:
-    return any(block.note("slow") is not None for block in all_blocks(page.read_text()))
+def marks_of(page: Path) -> list[pytest.MarkDecorator]:
+    notes = {word for block in all_blocks(page.read_text()) for word, _ in block.notes}
+    return [getattr(pytest.mark, word) for word in ("slow", "soak") if word in notes]
 
 
-@pytest.mark.parametrize(
-    "page",
-    [pytest.param(page, marks=[pytest.mark.slow] if is_slow(page) else [], id=page.name) for page in COMMANDS],
-)
+@pytest.mark.parametrize("page", [pytest.param(page, marks=marks_of(page), id=page.name) for page in COMMANDS])
 def test_the_commands_of_a_page_print_what_it_shows(page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slow where the page says so, since it trains or starts several processes."""
+    """Slow, or in `make soak`, where the page says so, since it trains or starts several processes."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     wrong = []
     with folder_for_a_page(folder):
@@ -158,7 +156,9 @@ def test_every_block_of_commands_is_run_or_says_why_not(page: Path) -> None:
 
     unknown = [block.text for block in all_blocks(page.read_text()) if is_unknown(block)]
     assert unknown == [] or page.name in INSTALLED_BY_MAKE
-    reasons = [block.note(word) for block in all_blocks(page.read_text()) for word in ("skip", "slow", "numbers")]
+    reasons = [
+        block.note(word) for block in all_blocks(page.read_text()) for word in ("skip", "slow", "soak", "numbers")
+    ]
     assert "" not in reasons
 
 

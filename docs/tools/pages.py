@@ -9,6 +9,7 @@ A comment directly above a block is shown by no renderer. Several may stand one 
 - `<!-- output: COMMAND -->`: the block is what a command prints.
 - `<!-- skip: REASON -->`: the commands of the block are not run.
 - `<!-- slow: REASON -->`: the commands of the page take over five seconds.
+- `<!-- soak: REASON -->`: the commands of the page take even longer, and run in `make soak` only.
 - `<!-- numbers: REASON -->`: the numbers in the output may differ; everything else may not.
 
 A block whose first line starts with `$ ` is a transcript: commands, each followed by its output, in which a line `...`
@@ -23,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"^(?P<fence>```+)(?P<language>[^\n]*)\n(?P<text>.*?)^(?P=fence)[ \t]*$", re.M | re.S)
-COMMENT = re.compile(r"<!-- (file|needs|append|setup|output|skip|slow|numbers)(?:: (.*?))? -->", re.S)
+COMMENT = re.compile(r"<!-- (file|needs|append|setup|output|skip|slow|soak|numbers)(?:: (.*?))? -->", re.S)
 
 
 @dataclass(frozen=True)

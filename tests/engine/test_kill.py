@@ -20,7 +20,7 @@ def train(file: Path, fault: str | None = None) -> subprocess.CompletedProcess[s
     """Run the command in a process of its own."""
     environment = {name: value for name, value in os.environ.items() if name != "ARTSCHOOL_FAULT"}
     return subprocess.run(
-        [sys.executable, "-m", "artschool", "train", str(file), "--run-dir", str(file.parent / "run")],
+        [sys.executable, "-m", "artschool", "train", str(file), "--run-dir", str(file.parent / "run"), "--no-trace"],
         env={**environment, "OMP_NUM_THREADS": "1", **({"ARTSCHOOL_FAULT": fault} if fault else {})},
         capture_output=True,
         text=True,

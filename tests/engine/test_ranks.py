@@ -43,7 +43,7 @@ def finish(process: subprocess.Popen[str], timeout_s: float = 180) -> tuple[int,
 def test_two_ranks_give_the_weights_of_one_process(tmp_path: Path) -> None:
     """Over five seconds: three processes import torch."""
     file = write(tmp_path, *PLAIN)
-    code, output = finish(launch(tmp_path, file, 2))
+    code, output = finish(launch(tmp_path, file, 2, "--no-trace"))
     assert code == 0, output
     (tmp_path / "one").mkdir()
     one = load(tmp_path / "one", *PLAIN)
@@ -82,13 +82,13 @@ def test_two_ranks_agree_on_how_many_batches_make_an_update(tmp_path: Path) -> N
 def test_a_fault_on_one_rank_ends_all(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch, and the launcher ends them."""
     file = write(tmp_path, "data.train.fail_at=3")
-    code, output = finish(launch(tmp_path, file, 2))
+    code, output = finish(launch(tmp_path, file, 2, "--no-trace"))
     assert code != 0
     assert "data.train: sample 3 (epoch 0) raised OSError: cannot decode" in output
     assert not list((tmp_path / "run").glob("checkpoints/*"))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_terminating_two_ranks_saves_one_iteration(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch, twice."""
     file = write(tmp_path, "train.iterations=100000", "checkpoint.every=100000", "log.every=1")

@@ -91,6 +91,16 @@ def test_only_what_the_file_names_is_imported_and_announced(folder: Path) -> Non
     assert "models.audio.wide" in sys.modules and "models.side_effect" not in sys.modules
 
 
+def test_a_folder_of_the_same_modules_before_the_checkout_on_the_path_does_not_hide_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "mine/models/audio").mkdir(parents=True)
+    (folder / "mine/models/audio/wide.py").write_text("raise RuntimeError('of somebody else')")
+    monkeypatch.setattr(sys, "path", [str(folder / "mine"), *sys.path, str(folder / "codes")])
+    assert announced() == ["plugin dlas:codes", *(f"plugin dlas:codes: {part}" for part in NAMED)]
+    assert sys.path.count(str(folder / "codes")) == 1
+
+
 def test_without_plugins_only_its_parts_are_listed(folder: Path) -> None:
     lines: list[str] = []
     with pytest.raises(ConfigError, match="injector 'blend_clips' is not converted"):

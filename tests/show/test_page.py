@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from artschool.cli.main import cli
 from artschool.errors import ConfigError, ResourceError
+from artschool.show import server as show_server
 from artschool.show.data import page_data
 from artschool.show.folder import find_runs
 from artschool.show.media import media
@@ -125,6 +126,25 @@ def test_secrets_and_ends_of_elements_are_not_in_the_page(monkeypatch: pytest.Mo
     assert as_json({"a": f"hunter2-token{HOSTILE}"}).count("hunter2") == 0
     assert "<" not in as_json({"a": HOSTILE})
     assert json.loads(as_json({"a": HOSTILE})) == {"a": HOSTILE}
+
+
+def test_numbers_that_json_lacks_are_texts() -> None:
+    data = {"keepBest": {"threshold": float("inf")}, "values": [1.5, (float("nan"), None, True)]}
+    assert json.loads(as_json(data)) == {"keepBest": {"threshold": "inf"}, "values": [1.5, ["nan", None, True]]}
+
+
+def test_the_server_looks_at_a_folder_once_for_all_files(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[Path] = []
+
+    def counted(folder: Path) -> dict[str, dict[int, str]]:
+        looks.append(folder)
+        return media(folder)
+
+    monkeypatch.setattr(show_server, "EVERY_S", 3600.0)
+    monkeypatch.setattr(show_server, "media", counted)
+    for _ in range(3):
+        assert get(server, "/file?run=a&path=pictures/sr/00000020.png")[0] == 200
+    assert len(looks) == 1
 
 
 def test_the_server_sends_the_page_its_data_and_files(server: Server) -> None:

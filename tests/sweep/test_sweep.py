@@ -15,7 +15,7 @@ from artschool.engine.signals import Interrupted, interrupting
 from artschool.errors import ConfigError, ResourceError
 from artschool.storage import run_lock
 from artschool.sweep import Metric, Result, Settings, read_arguments, sweep
-from artschool.sweep.study import require_optuna
+from artschool.sweep.study import left_trials, new_trial, open_study, require_optuna
 from tests.engine import toy_run
 from tests.sweep.trainings import Script, Trainings
 
@@ -204,6 +204,26 @@ def test_a_trial_of_a_living_process_is_left_to_it(swept: Swept, monkeypatch: py
         result, trainings = swept.run(quality, trials=2)
     assert trainings.started == [] and {row.state for row in result.rows} == {"finished", "running"}
     del held
+
+
+def test_a_trial_that_ends_while_it_is_looked_at_is_not_trained_again(swept: Swept) -> None:
+    import optuna
+
+    study = open_study(swept.settings)
+    found = new_trial(swept.settings, study)
+    assert found is not None
+    trial, lock = found
+    lock_of, state = run_lock.lock_folder, optuna.trial.TrialState.COMPLETE
+
+    def finished(folder: Path) -> Any:
+        """The other process ends between the list of its trials and the lock."""
+        study.tell(trial, 1.0, state)
+        return lock_of(folder)
+
+    del lock, found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("artschool.sweep.study.lock_folder", finished)
+        assert list(left_trials(swept.settings, study)) == []
 
 
 def test_everything_is_checked_before_the_first_trial(swept: Swept) -> None:

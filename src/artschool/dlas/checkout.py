@@ -127,8 +127,8 @@ class Checkout:
             _forget_root(other)
             for registry in REGISTRIES.values():
                 registry.forget(ORIGIN)
-        if str(root) not in sys.path:
-            sys.path.insert(0, str(root))
+        if sys.path[:1] != [str(root)]:
+            sys.path[:] = [str(root), *(path for path in sys.path if path != str(root))]
             importlib.invalidate_caches()
 
     def _prepare(self, opt: Mapping[str, Any]) -> adapters.Options:

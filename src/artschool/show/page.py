@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import secrets
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from string import Template
 from typing import Any
 
-from artschool.errors import ResourceError
+from artschool.extras import extra
 from artschool.show.data import page_data
 from artschool.show.folder import RunFolder
 from artschool.show.media import TYPES
@@ -31,12 +32,8 @@ def plotly_code() -> str:
     Raises:
         ResourceError: It is not installed.
     """
-    try:
+    with extra("show", "a curve"):
         from plotly.offline import get_plotlyjs
-    except ModuleNotFoundError as error:
-        raise ResourceError(
-            "plotly, which draws curves, is not installed. Fix: pip install 'artschool[show]'"
-        ) from error
     return str(get_plotlyjs())
 
 
@@ -53,7 +50,16 @@ def saved_page(runs: Sequence[RunFolder]) -> str:
 
 def as_json(data: Mapping[str, Any]) -> str:
     """Data for the page. Nothing of it can end the element of the page that contains it."""
-    return without_hidden(json.dumps(data, allow_nan=False)).replace("<", "\\u003c")
+    return without_hidden(json.dumps(_finite(data), allow_nan=False)).replace("<", "\\u003c")
+
+
+def _finite(value: Any) -> Any:
+    """A value without the numbers that JSON lacks. They become texts, such as the `inf` of a setting."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    return [*map(_finite, value)] if isinstance(value, list | tuple) else value
 
 
 def _page(data: Mapping[str, Any], *, live: bool, library: str) -> str:

@@ -45,6 +45,7 @@ class Server(ThreadingHTTPServer):
         self.runs = {run.name: run for run in find_runs(self._folders)}
         self.library = plotly_code().encode()
         self._data: tuple[float, dict[str, Any]] = (0.0, {})
+        self._shown: dict[Path, tuple[float, set[str]]] = {}
         self._lock = threading.Lock()
         try:
             super().__init__((LOOPBACK, port), _Handler)
@@ -80,14 +81,22 @@ class Server(ThreadingHTTPServer):
         found = self.runs.get(run)
         if found is None:
             return None
-        shown = {name for files in media(found.folder).values() for name in files.values()} | {*DRAWINGS.values()}
         file = found.folder / path
-        if path not in shown or file.is_symlink():
+        if path not in self._files_of(found.folder) or file.is_symlink():
             return None
         try:
             return file.read_bytes(), TYPES.get(file.suffix.lower(), SVG)
         except OSError:
             return None
+
+    def _files_of(self, folder: Path) -> set[str]:
+        """What the page shows of a run folder. A browser asks for all of its files at once, after one look at it."""
+        with self._lock:
+            taken, shown = self._shown.get(folder, (-EVERY_S, set()))
+            if time.monotonic() - taken >= EVERY_S:
+                shown = {name for files in media(folder).values() for name in files.values()} | {*DRAWINGS.values()}
+                self._shown[folder] = time.monotonic(), shown
+            return shown
 
 
 def _link(run: RunFolder, path: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from artschool.errors import ConfigError, ResourceError
+from artschool.extras import extra
 from artschool.storage.durable import make_folder
 from artschool.storage.run_lock import RunLock, lock_folder
 from artschool.sweep.settings import Settings
@@ -32,10 +33,8 @@ def require_optuna() -> None:
     Raises:
         ResourceError: It is not installed.
     """
-    try:
+    with extra("sweep"):
         import optuna
-    except ModuleNotFoundError as error:
-        raise ResourceError("optuna is not installed. Fix: pip install 'artschool[sweep]'") from error
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -90,7 +89,10 @@ def left_trials(settings: Settings, study: Study) -> Iterator[tuple[Trial, RunLo
     from optuna.trial import Trial, TrialState
 
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        if settings.output_of(frozen.number).is_dir() and (lock := _lock(settings, frozen.number)) is not None:
+        number = frozen.number
+        lock = _lock(settings, number) if settings.output_of(number).is_dir() else None
+        # Its process may have finished it, and released the lock, since the list was read.
+        if lock is not None and study.get_trials(deepcopy=False)[number].state is TrialState.RUNNING:
             yield Trial(study, frozen._trial_id), lock
 
 
