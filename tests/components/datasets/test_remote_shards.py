@@ -134,6 +134,13 @@ def test_failures_are_retried(server: FileServer, tmp_path: Path, protocol: str,
     assert not server.failures
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_failures_before_the_first_sample_are_retried(server: FileServer, tmp_path: Path, protocol: str) -> None:
+    server.failures[:] = [503, 503, "cut"]
+    assert opened(server, tmp_path, protocol=protocol)[0]["x"][0] == 0
+    assert not server.failures
+
+
 def test_what_fails_for_good_is_a_bad_sample_with_its_url(server: FileServer, tmp_path: Path) -> None:
     dataset = opened(server, tmp_path)
     name = f"{server.url('loopback')}/002.tar"

@@ -15,6 +15,8 @@ from artschool.errors import DataError, ResourceError
 Value = TypeVar("Value")
 WAITS = (0.5, 1.0, 2.0)
 """Seconds before each further try."""
+MISSING = (404, 410)
+"""Statuses of HTTP of a file that is not there."""
 DENIED = (401, 403, 407)
 """Statuses of HTTP that better credentials change."""
 BUSY = (408, 425, 429)
@@ -160,7 +162,8 @@ def _patiently(url: str, action: Callable[[], Value]) -> Value:
     for seconds in (*WAITS, None):
         try:
             return action()
-        except Exception as error:  # Each file system has exceptions of its own.
+        except Exception as raised:  # Each file system has exceptions of its own.
+            error = _failure(url, raised)
             if (final := _final(url, error)) is not None:
                 raise final from None
             if seconds is None:
@@ -171,16 +174,29 @@ def _patiently(url: str, action: Callable[[], Value]) -> Value:
     raise AssertionError
 
 
+def _failure(url: str, error: Exception) -> Exception:
+    """What has failed. The file system for HTTP calls a file missing, whatever it was that kept it from finding it."""
+    cause, hides = error.__cause__, _is_http(url) and isinstance(error, FileNotFoundError)
+    return cause if hides and isinstance(cause, Exception) else error
+
+
+def _is_http(url: str) -> bool:
+    return url.lower().startswith("http")
+
+
 def _final(url: str, error: Exception) -> Exception | None:
     """What to raise for an error that another try would not change."""
     name, problem = shown(url), shown(str(error))
     if isinstance(error, DataError):
         return error
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) or getattr(error, "status", None) in MISSING:
         return DataError(f"{name}: expected a file, got none. Fix: correct `path`")
     if isinstance(error, ImportError):
-        http = url.lower().startswith("http")
-        fix = "pip install 'artschool[remote]'" if http else "install the package that fsspec needs for this protocol"
+        fix = (
+            "pip install 'artschool[remote]'"
+            if _is_http(url)
+            else "install the package that fsspec needs for this protocol"
+        )
         return ResourceError(f"{name}: cannot be read without another package: {problem}. Fix: {fix}")
     if (refused := _refusal(error)) is not None:
         return DataError(f"{name}: {refused[0]}: {problem}. Fix: {refused[1]}")
