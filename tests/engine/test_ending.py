@@ -21,6 +21,8 @@ from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.processes import start_of
 from tests.engine import toy_run
 from tests.engine.ending_parts import PLUGINS
+from tests.engine.hanging_parts import PLUGINS as HANGING_PLUGINS
+from tests.engine.test_hangs import start_ranks
 from tests.engine.test_ranks import PLUGIN_FOLDERS, launch
 from tests.engine.toy_run import Recorder, StopAfter, fingerprint, load, recorded, write
 
@@ -355,6 +357,33 @@ def test_a_signal_to_one_process_saves_the_parts_of_all(tmp_path: Path, parallel
     assert f"SIGTERM: stopped after iteration {number}; a checkpoint is saved" in output
     assert number == 3 or not hangs
     assert exit_codes(output) == [143, 143]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("signaled", "hangs"), [(0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_a_signal_to_one_rank_ends_all_while_a_worker_hangs(
+    tmp_path: Path, number: int, signaled: int, hangs: int
+) -> None:
+    """Runs in the soak: two processes wait for five seconds, nine times."""
+    options = [f"data.train.at={30 if hangs else 25}", f"data.train.rank={hangs}", "data.train.workers=1"]
+    data = "data.train={type: hanging_pairs, length: 40, batch_size: 8, shuffle: false}"
+    processes = start_ranks(tmp_path, *LONG, HANGING_PLUGINS, data, *options, "evaluate={}", "log.every=1")
+    try:
+        metrics = tmp_path / "run" / "metrics.jsonl"
+        wait_until(lambda: metrics.exists() and len(metrics.read_text().splitlines()) == 3)
+        time.sleep(1)  # One rank waits for a sample, and the other one for that rank.
+        os.kill(processes[signaled].pid or 0, number)
+        wait_until(lambda: CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == [3], 10)
+        for process in processes:
+            process.join(30)
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+    texts = [(tmp_path / f"rank{rank}.txt").read_text() for rank in (0, 1)]
+    assert [process.exitcode for process in processes] == [130 if number == signal.SIGINT else 143] * 2, texts
+    assert "stopped after iteration 3; a checkpoint is saved" in texts[0]
 
 
 def listening(process: int) -> set[str]:

@@ -16,7 +16,7 @@ import pytest
 
 from artschool.cli.main import cli
 from artschool.engine import heartbeats, watchdog
-from artschool.errors import ConfigError, ResourceError
+from artschool.errors import ArtschoolError, ConfigError, ResourceError
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import toy_run
 from tests.engine.hanging_parts import PLUGINS
@@ -30,7 +30,7 @@ PAIRS = "data.train={{type: hanging_pairs, length: 40, batch_size: 8, shuffle: f
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watchdog, "REPORT_AFTER_S", 1)
     monkeypatch.setattr(watchdog, "GRACE_S", 2)
-    monkeypatch.setattr(heartbeats, "INTERVAL_S", 1)
+    monkeypatch.setattr(heartbeats, "RECORD_EVERY", 2)
     monkeypatch.setattr(heartbeats, "SILENT_S", 2)
 
 
@@ -116,7 +116,8 @@ def start_ranks(folder: Path, *overrides: str) -> list[multiprocessing.process.B
         code = 1
         try:
             cli(["train", str(file), "--run-dir", str(folder / "run"), "--no-trace"], standalone_mode=False)
-        except ResourceError as error:
+            code = 0
+        except ArtschoolError as error:
             os.write(2, str(error).encode())
             code = error.exit_code
         finally:

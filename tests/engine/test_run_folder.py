@@ -14,6 +14,7 @@ from artschool.config.plugins import forget_files
 from artschool.config.source import read_text
 from artschool.config.standalone import standalone_text
 from artschool.engine.saving import settle
+from artschool.storage import durable
 from tests.engine import toy_run
 from tests.reports.small import artschool as command
 
@@ -163,6 +164,34 @@ def test_a_folder_that_moves_or_goes_while_the_run_writes_is_reported(
             code, printed = command("train", str(tmp_path / "moved" / "config.yml"), "--no-trace", "train.iterations=3")
         assert code == 0, printed
         assert f"resuming after iteration 2 from {tmp_path / 'moved' / 'checkpoints' / '00000002'}" in printed
+
+
+@pytest.mark.parametrize("background", ["false", "true"])
+@pytest.mark.parametrize(("is_deleted", "moment"), [(False, 1), (True, 4), (False, 9), (True, 12), (False, 16)])
+def test_a_folder_that_goes_during_a_save_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_deleted: bool, moment: int, background: str
+) -> None:
+    """At several moments of the save after iteration 4, and of what is added to it after the log point."""
+    run = toy_run.load(
+        tmp_path, "train.iterations=6", "checkpoint.every=2", "log.every=1", f"checkpoint.background={background}"
+    )
+    recorder = toy_run.Recorder()
+    run.loggers = [*run.loggers, recorder]
+    passed: list[str] = []
+
+    def lose(name: str) -> None:
+        if run.iteration == 4:
+            passed.append(name)
+            if len(passed) == moment:
+                shutil.rmtree(run.folder) if is_deleted else run.folder.rename(tmp_path / "moved")
+
+    monkeypatch.setattr(durable, "fault_point", lose)
+    run.train()
+    assert len(passed) >= moment
+    assert [note for note in recorder.notes if "the run folder was moved or deleted while the run trains" in note]
+    code, printed = train(tmp_path, "train.iterations=7")
+    assert code == 0, printed
+    assert "resuming after iteration 6" in printed
 
 
 PARTS = '''

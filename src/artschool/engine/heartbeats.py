@@ -1,4 +1,4 @@
-"""What the processes of a run do, as each of them writes it to the store of the launcher every few seconds."""
+"""What the processes of a run do, and the signal that one of them hears, in the store of the launcher."""
 
 from __future__ import annotations
 
@@ -8,20 +8,33 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import count
 
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # exported, but not explicitly
 
 from artschool import ranks
+from artschool.engine import signals
 
-INTERVAL_S = 2
-"""Seconds between two records of a process."""
+TICK_S = 0.5
+"""Seconds between two looks at the signals."""
+RECORD_EVERY = 4
+"""Looks at the signals between two records of a process."""
+CONNECT_S = 2
+"""Seconds that the store may take to accept a connection."""
+SIGNAL = "signal"
+"""The key of the signal that a process has heard."""
 SILENT_S = 10
 """Seconds without a new record after which a process does not respond."""
+
+_trainings = count()
 
 
 @dataclass
 class Heartbeats:
-    """The records of all processes.
+    """The records of all processes, and the signal that one of them has heard.
+
+    A process that waits for another one does not end at a signal, as the other would wait for it. So the signal is
+    passed on to all processes, one of which may wait for data that never comes.
 
     A thread exchanges them, as a store that does not respond makes it wait without end. A store that cannot be reached
     is no reason to end a run: nothing is known then.
@@ -41,10 +54,20 @@ class Heartbeats:
     exchanged: int = 0
 
     def run(self, ended: threading.Event) -> None:
-        """Exchange records until the end."""
-        while not ended.wait(INTERVAL_S):
+        """Exchange signals and records until the end."""
+        for tick in count(1):
+            if ended.wait(TICK_S):
+                return
             with suppress(Exception):  # Which exceptions a store raises is not documented.
-                self._exchange()
+                self._pass_on_signal()
+                if tick % RECORD_EVERY == 0:
+                    self._exchange()
+
+    def _pass_on_signal(self) -> None:
+        if number := signals.arrived():
+            self.store.set(SIGNAL, str(number))
+        elif self.store.check([SIGNAL]):
+            signals.note(int(self.store.get(SIGNAL)))
 
     def _exchange(self) -> None:
         self.store.set(str(ranks.rank()), f"{self.seconds} {self.does()}")
@@ -80,6 +103,8 @@ def join(does: Callable[[], str]) -> Heartbeats | None:
         return None
     with suppress(Exception):
         address, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
-        store = TCPStore(address, port, timeout=timedelta(seconds=INTERVAL_S), wait_for_workers=False)
-        return Heartbeats(PrefixStore("artschool/heartbeats", store), does)
+        store = TCPStore(address, port, timeout=timedelta(seconds=CONNECT_S), wait_for_workers=False)
+        # Neither a restart nor another training of these processes hears a signal of this one.
+        life = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}.{next(_trainings)}"
+        return Heartbeats(PrefixStore(f"artschool/heartbeats/{life}", store), does)
     return None

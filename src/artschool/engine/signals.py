@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -66,6 +67,9 @@ class _Handler:
 
     Attributes:
         number: The first signal that has arrived. 0: none has.
+        elsewhere: The one that another process has heard. It does not count as the first of two Ctrl-C.
+        wakeup: Receives the numbers of signals at once, even while the main thread is in a call of C.
+        received: The first signal that `wakeup` has received.
         is_patient: Whether the signals are only noted, for `until_signal`.
         is_waiting: Whether the main thread waits for data, and its state is whole.
         is_over: Whether an error ends the command, which a signal must not hide. Then only Ctrl-C is heard.
@@ -73,6 +77,9 @@ class _Handler:
 
     def __init__(self, *, is_patient: bool, number: int = 0) -> None:
         self.number = number
+        self.elsewhere = 0
+        self.wakeup: socket.socket | None = None
+        self.received = 0
         self.is_patient = is_patient
         self.is_waiting = False
         self.is_over = False
@@ -98,8 +105,13 @@ class _Handler:
         Finalizers, hooks of a fork and imports swallow exceptions. One that is being handled is on its way out.
         """
         may_raise = self.is_waiting if self.is_patient else sys.exc_info()[0] is None
-        if self.number and may_raise and not self.is_over:
-            raise Interrupted(self.number)
+        if self.pending and may_raise and not self.is_over:
+            raise Interrupted(self.pending)
+
+    @property
+    def pending(self) -> int:
+        """The signal that ends what this process does. 0: none does."""
+        return self.number or self.elsewhere
 
 
 _handler = _Handler(is_patient=True)
@@ -123,13 +135,52 @@ def interrupting() -> Iterator[None]:
 def noting() -> Iterator[None]:
     """Note the signals, for `until_signal`. One that `interrupting` has heard in vain is noted too."""
     number, _handler.number = _handler.number, 0
-    with _handled_by(_Handler(is_patient=True, number=number)):
+    handler = _Handler(is_patient=True, number=number)
+    with _handled_by(handler), _woken_up(handler):
         yield
 
 
+@contextmanager
+def _woken_up(handler: _Handler) -> Iterator[None]:
+    """Fill `handler.wakeup`."""
+    if not _is_main_thread():
+        yield
+        return
+    handler.wakeup, writer = socket.socketpair()
+    with handler.wakeup, writer:
+        handler.wakeup.setblocking(False)
+        writer.setblocking(False)
+        before = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+
+
 def noted() -> int:
-    """The first signal that has arrived in `noting`. 0: none has."""
-    return _handler.number
+    """The first signal that has arrived in `noting`, here or in a process of which `note` knows. 0: none has."""
+    return _handler.pending
+
+
+def arrived() -> int:
+    """The first signal that has arrived in this process. 0: none has. One other thread may call this.
+
+    The main thread may not have noted it: it does so when a call of C returns, such as a wait for other processes.
+    """
+    handler = _handler
+    if handler.wakeup is not None and not handler.received:
+        with suppress(BlockingIOError):
+            handler.received = next((number for number in handler.wakeup.recv(4096) if number in ENDING), 0)
+    return handler.number or handler.received
+
+
+def note(number: int) -> None:
+    """Note a signal that another process has heard, as if it had arrived here. Another thread may call this."""
+    handler = _handler
+    if not handler.pending:
+        handler.elsewhere = number
+        if signal.getsignal(signal.SIGALRM) == handler.remind:
+            handler.start_reminders()
 
 
 def ignore_others() -> None:
@@ -208,7 +259,7 @@ def until_signal(items: Iterator[Item], rounds: int) -> Generator[Item]:
     """
     for _ in range(rounds):
         item = next(items, _END)
-        heard = ranks.largest_soon(lambda: _handler.number)
+        heard = ranks.largest_soon(noted)
         if item is not _END:
             yield item
         if number := heard():
