@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch._C._distributed_c10d import Store, TCPStore
 
+from artschool.errors import ResourceError
 from artschool.waits import waiting
 
 Options = ParamSpec("Options")
@@ -86,6 +87,11 @@ def start(device: torch.device) -> None:
     global _sums  # noqa: PLW0603  # likewise
     if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
         return
+    if missing := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]:
+        raise ResourceError(
+            f"WORLD_SIZE={os.environ['WORLD_SIZE']}, but the environment variable {missing[0]} is not set. "
+            "Fix: start the processes with torchrun, or unset WORLD_SIZE to train with one process"
+        )
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     store = _on_loopback() if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] else None
     place: dict[str, Any] = {}

@@ -123,11 +123,13 @@ def start_worker(number: int, count: int, samples: Any, make_batch: Callable[[li
     Raises:
         OSError: There are too many processes or open files, or there is no memory.
     """
+    # The default of Python 3.14 and of a process that was spawned would import everything again.
+    context = multiprocessing.get_context("fork") if sys.platform == "linux" else multiprocessing.get_context()
     theirs, requests = multiprocessing.Pipe(duplex=False)
     answers, ours = multiprocessing.Pipe()
     _kept_by_parent.update([requests, answers])
     with theirs, ours:
-        process = multiprocessing.Process(
+        process = context.Process(
             target=_work, args=(number, count, samples, make_batch, theirs, ours), name=f"worker {number}", daemon=True
         )
         process.start()

@@ -33,8 +33,8 @@ def saved_on_failure(run: RunState) -> Iterator[None]:
 
 
 def _save_after(run: RunState, error: Exception) -> None:
-    if run.is_finished:
-        return
+    if run.is_finished or run.iteration == run.sections.train.start_iteration:
+        return  # A checkpoint without training would only bind the run to settings that may have to change.
     if not run.undo.is_whole(run.iteration):
         error.add_note(
             f"Iteration {run.iteration} has updated a part of the weights and cannot be saved. The newest checkpoint "

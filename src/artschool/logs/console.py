@@ -171,7 +171,7 @@ def print_end(console: Console, folder: str, values: Mapping[str, float], best: 
         console.print(f"{name} {format_number(value)}", highlight=False)
     if best is not None:
         console.print(f"best {format_number(best[0])} after {best[1]} iterations: checkpoints/{best[1]:08}")
-    console.print(f"done: {_written(Path(folder))} are in {folder}", soft_wrap=True)
+    console.print(f"done: {_written(Path(folder))} are in {folder}", soft_wrap=True, markup=False)
 
 
 WRITTEN = {
