@@ -17,7 +17,6 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch._C._distributed_c10d import Store, TCPStore
 
-from artschool.errors import ResourceError
 from artschool.waits import waiting
 
 Options = ParamSpec("Options")
@@ -82,16 +81,18 @@ def pretended(count: int) -> Iterator[None]:
         dist.destroy_process_group()
 
 
+def missing_variable() -> str:
+    """A variable of the environment that `torchrun` sets, if it is missing although WORLD_SIZE is set. Empty: none."""
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
+        return ""
+    return next((name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)), "")
+
+
 def start(device: torch.device) -> None:
     """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
     global _sums  # noqa: PLW0603  # likewise
     if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
         return
-    if missing := [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]:
-        raise ResourceError(
-            f"WORLD_SIZE={os.environ['WORLD_SIZE']}, but the environment variable {missing[0]} is not set. "
-            "Fix: start the processes with torchrun, or unset WORLD_SIZE to train with one process"
-        )
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     store = _on_loopback() if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] else None
     place: dict[str, Any] = {}

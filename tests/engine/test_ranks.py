@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from artschool import ranks
 from artschool.errors import ResourceError
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine.toy_run import load, recorded, write
@@ -125,12 +124,12 @@ def test_two_ranks_evaluate_to_the_numbers_of_the_training(tmp_path: Path) -> No
     assert numbers == pytest.approx(trained, rel=1e-6)
 
 
-def test_an_environment_of_half_a_launcher_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_environment_of_half_a_launcher_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some batch systems set WORLD_SIZE for a single process."""
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(ResourceError, match=r"WORLD_SIZE=2, but the environment variable RANK is not set\. Fix: start"):
-        ranks.start(torch.device("cpu"))
+    with pytest.raises(ResourceError, match=r"variable WORLD_SIZE is set, but RANK is not\. Fix: start the processes"):
+        load(tmp_path)
 
 
 def test_fewer_samples_than_ranks_are_refused() -> None:
