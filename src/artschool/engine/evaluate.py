@@ -254,8 +254,10 @@ def _caught(failures: list[Exception]) -> Iterator[None]:
 
 
 def _until_error(batches: Iterator[Any], failures: list[Exception]) -> Iterator[Any]:
-    with _caught(failures):
+    try:
         yield from batches
+    except Exception as error:
+        failures.append(error)
 
 
 @contextmanager
