@@ -45,7 +45,7 @@ from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
 from artschool.trace.trace import trace
-from artschool.wording.hidden import without_hidden
+from artschool.wording.hidden import printable, without_hidden
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 SOUND_FIX = "Fix: resume from an earlier checkpoint with --resume, in another folder with --run-dir"
@@ -303,4 +303,4 @@ def _report_resume(run: Run, source: str, lines: Sequence[str], report: Report) 
 
 def _print(console: Console, line: str) -> None:
     if ranks.is_main():
-        console.print(without_hidden(line), soft_wrap=True, highlight=False, markup=False)
+        console.print(printable(line), soft_wrap=True, highlight=False, markup=False)
