@@ -464,10 +464,11 @@ def test_a_disk_without_inodes_is_told_apart_from_a_full_one(
     store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ARTSCHOOL_FAULT", "before_write=disk_full")
-    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_files=100, f_favail=0))
+    disk = SimpleNamespace(f_files=100, f_favail=0, f_frsize=4096, f_blocks=100, f_bfree=50, f_bavail=50)
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
     with pytest.raises(ResourceError, match=r"bytes free\)\. Fix: delete files: the disk has no inode left"):
         save(store, 1)
-    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(f_files=0, f_favail=0))  # It counts none.
+    disk.f_files = 0  # The file system counts none.
     with pytest.raises(ResourceError, match=r"bytes free\)$"):
         save(store, 1)
 
