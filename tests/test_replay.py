@@ -143,6 +143,19 @@ def test_a_file_that_has_changed_is_replaced_by_what_is_recorded(tmp_path: Path,
     assert result.is_reproduced
 
 
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_an_incident_without_its_file_is_refused(tmp_path: Path, registries: None, content: bytes | None) -> None:
+    load(tmp_path, "train.iterations=5", spoilt=11, value=math.nan).train()
+    folder = tmp_path / "run" / "incidents" / incidents(tmp_path)[-1]
+    (folder / "resolved.yml").unlink() if content is None else (folder / "resolved.yml").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"resolved\.yml: cannot be read"):
+        replay(folder)
+    recorded = json.loads((folder / "incident.json").read_text())
+    (folder / "incident.json").write_text(json.dumps(recorded | {"iteration": 10**30}))
+    with pytest.raises(ConfigError, match="wrong 'iteration'"):
+        replay(folder)
+
+
 @pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"kind": 3}'])
 def test_what_is_no_incident_is_refused(tmp_path: Path, text: str | None) -> None:
     if text is not None:

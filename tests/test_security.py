@@ -97,3 +97,8 @@ def test_a_type_is_never_imported(number: int) -> None:
     assert len([fault for fault in error.value.faults if fault.path.endswith(".type")]) >= len(names) - 5
     assert not {"antigravity", "this"} & sys.modules.keys()
     assert not {name for name in sys.modules.keys() - before if not name.startswith(("artschool", "torch"))}
+
+
+def test_text_of_others_controls_no_terminal() -> None:
+    """The versions of a checkpoint are printed, and so are names in errors."""
+    assert str(CheckpointError("torch \x1b[31m \x9b2J")) == r"torch \x1b[31m \x9b2J"

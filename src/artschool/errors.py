@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from artschool.wording.hidden import without_hidden
+from artschool.wording.hidden import printable
 from artschool.wording.spelling import closest
 from artschool.wording.synonyms import Synonyms
 
@@ -23,7 +23,7 @@ class ArtschoolError(Exception):
     exit_code = 1
 
     def __str__(self) -> str:
-        return without_hidden(super().__str__())
+        return printable(super().__str__())
 
 
 class ConfigError(ArtschoolError):

@@ -26,6 +26,7 @@ from artschool.engine.incidents import BATCH, CHECKPOINT, FILE, bad_values, newe
 from artschool.engine.loop import train_once
 from artschool.engine.restore_run import restore
 from artschool.engine.run import Run
+from artschool.engine.signals import without_exits
 from artschool.engine.streams import Part
 from artschool.errors import CheckpointError, ConfigError
 from artschool.read.check import check_tree
@@ -43,6 +44,8 @@ FIELDS = {
     "overrides": list,
 }
 """What a replay reads of an incident, and its types."""
+MOST = 2**53
+"""The largest number of an incident, as in the state of a checkpoint."""
 
 
 @dataclass
@@ -124,7 +127,7 @@ def replay(path: Path, report: Report = lambda line: None) -> Replay:
 def _read(file: Path) -> dict[str, Any]:
     try:
         incident = json.loads(file.read_text(encoding="utf-8"))
-        missing = [name for name, kind in FIELDS.items() if not isinstance(incident[name], kind)]
+        missing = [name for name, kind in FIELDS.items() if not _fits(incident[name], kind)]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{file}: not an incident: {type(error).__name__}: {error}") from error
     if missing:
@@ -132,9 +135,17 @@ def _read(file: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", incident)
 
 
+def _fits(value: object, kind: Any) -> bool:
+    """Whether a value has a type; a number, whether it may count iterations as well."""
+    return isinstance(value, kind) and (kind is not int or 0 <= cast("int", value) <= MOST)
+
+
 def _config(incident: Mapping[str, Any], folder: Path, report: Report) -> Config:
     """The config of the incident: that of its file, unless the file has changed."""
-    resolved = (folder / "resolved.yml").read_text(encoding="utf-8")
+    try:
+        resolved = (folder / "resolved.yml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{folder / 'resolved.yml'}: cannot be read: {error}") from error
     file = Path(incident["config"] or folder / "resolved.yml")
     if incident["config"] and file.is_file():
         try:
@@ -205,7 +216,7 @@ def _watch(run: Run, batch: dict[str, Part], result: Replay, folder: Path, repor
         batch = _recorded(batch, folder, report)
     result.found += bad_values({name: part.values for name, part in batch.items()})
     try:
-        with looking.watching(run):
+        with without_exits(), looking.watching(run):
             train_once(run, batch)
     finally:
         result.found += looking.found

@@ -14,7 +14,7 @@ from artschool import ranks
 from artschool.build.compiling import compile_networks
 from artschool.build.run import build, build_loggers
 from artschool.build.same import require_same_state
-from artschool.config.origin import RUN_FILE, Origin, origin_of, read_origin, start_of, written_file
+from artschool.config.origin import RUN_FILE, Origin, origin_of, read_origin, start_of, written_text
 from artschool.config.paths import expand_home
 from artschool.config.secrets import override_without_secret
 from artschool.config.streams import TRAIN
@@ -45,7 +45,7 @@ from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
 from artschool.trace.trace import trace
-from artschool.wording.hidden import without_hidden
+from artschool.wording.hidden import printable, without_hidden
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 SOUND_FIX = "Fix: resume from an earlier checkpoint with --resume, in another folder with --run-dir"
@@ -172,7 +172,7 @@ def _build_run(
         if ranks.is_main():
             check_writable(folder)
         _trace(checked, folder, report)
-    written = written_file(path).read_text(encoding="utf-8") if text is None else text
+    written = written_text(path) if text is None else text
     run = build(checked, folder, source=written, note=report, trains=trains)
     # First, since it shows that the other files in the folder are those of a run.
     shown = tuple(map(override_without_secret, overrides))
@@ -221,7 +221,7 @@ def _drawings(config: Config, run: Run) -> dict[str, str]:
     """The dataflow and the timeline of a run. They need the plugins and the data, so the run folder keeps them."""
     batches = {name: (stream.batches, "") for name, stream in run.streams.by_name.items()}
     plan = timeline(config, *batches.pop(TRAIN), others=batches)
-    return {"graph.svg": without_hidden(svg(dataflow(config))), "plan.svg": draw(plan)}
+    return {"graph.svg": without_hidden(svg(dataflow(config))), "plan.svg": without_hidden(draw(plan))}
 
 
 def _run_folder(config: Path, checked: Config, run_dir: str | Path | None) -> Path:
@@ -303,4 +303,4 @@ def _report_resume(run: Run, source: str, lines: Sequence[str], report: Report) 
 
 def _print(console: Console, line: str) -> None:
     if ranks.is_main():
-        console.print(without_hidden(line), soft_wrap=True, highlight=False, markup=False)
+        console.print(printable(line), soft_wrap=True, highlight=False, markup=False)

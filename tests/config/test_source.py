@@ -73,6 +73,14 @@ def test_the_deepest_nesting_that_is_read() -> None:
         read_text(f"[{text}]", "x")
 
 
+def test_a_file_without_an_end_is_too_large() -> None:
+    """A stranger's file may have it as its `base`."""
+    if not Path("/dev/zero").exists():
+        pytest.skip("the system has no such device")
+    with pytest.raises(ConfigError, match=r"^/dev/zero: file too large: 1,048,577 bytes"):
+        read_file(Path("/dev/zero"))
+
+
 def test_every_key_that_stands_twice_is_told() -> None:
     with pytest.raises(ConfigError) as error:
         read_text("a: 1\nb: {c: 1, c: 2}\na: 3\na: 4\n", "x")

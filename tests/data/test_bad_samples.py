@@ -139,6 +139,7 @@ class Raising:
             "data.train: [Errno 24] Too many open files. Fix: raise the limit of open files (`ulimit -n`) or set fewer "
             "`workers`",
         ),
+        (MemoryError(), "data.train: a sample ran out of memory. Fix: set fewer `workers` or a smaller `batch_size`"),
         (ResourceError("soundfile is not installed"), "soundfile is not installed"),
     ],
 )

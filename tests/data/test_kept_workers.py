@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from artschool.data.loader import Loader
 from artschool.data.sampler import Position
+from artschool.data.seeds import Seeds
 from artschool.engine.run_state import Record, RunState
 from tests.engine import toy_run
 
@@ -37,6 +39,23 @@ def loaded(loader: Loader, indices: list[int], *, keep: bool = True) -> tuple[li
 
 def children() -> set[int]:
     return {process.pid for process in multiprocessing.active_children() if process.pid is not None}
+
+
+def test_workers_do_not_depend_on_the_default_of_python() -> None:
+    """`forkserver` is that of Python 3.14, and `spawn` that of a process that was spawned, as by `resume-test`."""
+    before = multiprocessing.get_start_method()
+    multiprocessing.set_start_method("spawn", force=True)
+    try:
+        indices, pids = loaded(Loader(Pids(), "data.train", 7, workers=1), [0, 3])
+    finally:
+        multiprocessing.set_start_method(before, force=True)
+    assert indices == [0, 3]
+    assert os.getpid() not in pids
+
+
+def test_seeds_can_be_sent_to_workers() -> None:
+    seeds = Seeds(3, "evaluate", "held")
+    assert copy.deepcopy(seeds)(5, 7) == seeds(5, 7)
 
 
 def test_the_same_processes_load_again_until_they_are_ended() -> None:

@@ -28,6 +28,7 @@ CHANGES = [
     ("train.stop={metric: gen/pixel, mode: min, patience: 3}", FREE),
     ("data.train.workers=1", FREE),
     ("data.train.timeout=99", FREE),
+    ("data.train.max_bad=3", FREE),
     ("networks.gen.activation_checkpointing=['0']", FREE),
     ("train.compile=true", FREE),
     ("log.every=2", FREE),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,16 @@ def test_memory_that_ran_out_is_known_by_the_cause_of_an_error(tmp_path: Path, c
     with pytest.raises(ValueError, match="does not fit"):
         run.train()
     assert [path.name for path in (tmp_path / "run" / "incidents").iterdir()] == ["00000000-memory"]
+
+
+def test_the_command_of_a_replay_is_one_for_a_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "a run's"
+    folder.mkdir()
+    run = load(folder)
+    error = RuntimeError("broken")
+    path = record_incident(run, "error", error)
+    command = error.__notes__[0].partition("To reproduce it: ")[2]
+    assert shlex.split(command) == ["artschool", "replay", str(path)]
 
 
 def test_few_incidents_of_a_kind_are_kept(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from artschool.errors import ResourceError
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine.toy_run import load, recorded, write
 
@@ -121,6 +122,14 @@ def test_two_ranks_evaluate_to_the_numbers_of_the_training(tmp_path: Path) -> No
     assert numbers.keys() == {"held_out/psnr", "held_out/fid", "held_out/kid"}
     # Sums over other parts of the data, in float64.
     assert numbers == pytest.approx(trained, rel=1e-6)
+
+
+def test_an_environment_of_half_a_launcher_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some batch systems set WORLD_SIZE for a single process."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(ResourceError, match=r"variable WORLD_SIZE is set, but RANK is not\. Fix: start the processes"):
+        load(tmp_path)
 
 
 def test_fewer_samples_than_ranks_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from contextlib import chdir
 from pathlib import Path
@@ -85,6 +86,40 @@ def test_files_of_others_are_not_overwritten(tmp_path: Path, name: str) -> None:
     assert toy_run.snapshot(tmp_path / "run") == before
 
 
+def test_a_lock_that_no_run_has_written_is_not_overwritten(tmp_path: Path) -> None:
+    toy_run.write(tmp_path, "train.iterations=1")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.lock").write_text("mine")
+    code, printed = train(tmp_path)
+    assert code == 6
+    assert "run.lock: no run has written it. Fix: move it" in printed
+    assert (tmp_path / "run" / "run.lock").read_text() == "mine"
+    (tmp_path / "run" / "run.lock").write_text('{"pid": 12')  # Of a machine that lost its power.
+    assert train(tmp_path)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "plan.svg", "run.lock", "checkpoints"])
+def test_a_folder_in_place_of_a_file_and_the_reverse_are_refused(tmp_path: Path, name: str) -> None:
+    """A run without a log would be found too late."""
+    toy_run.write(tmp_path, "train.iterations=1")
+    (tmp_path / "run").mkdir()
+    is_folder = name == "checkpoints"
+    (tmp_path / "run" / name).touch() if is_folder else (tmp_path / "run" / name).mkdir()
+    code, printed = train(tmp_path)
+    assert code == 6, printed
+    assert f"{name}: expected a {'folder' if is_folder else 'file'}, which a run writes. Fix: move it" in printed
+
+
+@pytest.mark.parametrize("content", ["", "\ufffd{", "[" * 100_000])
+def test_a_damaged_file_of_the_run_folder_costs_no_resume(copy: Path, content: str) -> None:
+    (copy / "run" / "config.yml").write_text(content)
+    code, printed = command("train", str(copy / "run" / "resolved.yml"), "--no-trace", "train.iterations=5")
+    assert code == 0, printed
+    (copy / "run" / "run.json").write_text(content)
+    code, printed = train(copy, "train.iterations=6")
+    assert code == 0, printed
+
+
 def test_other_files_in_a_run_folder_are_left_alone(tmp_path: Path) -> None:
     toy_run.write(tmp_path, "train.iterations=1")
     (tmp_path / "run" / "notes").mkdir(parents=True)
@@ -96,7 +131,11 @@ def test_other_files_in_a_run_folder_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["config.yml", "metrics.jsonl", "run.lock", "pictures", "checkpoints", "pictures/sr", "run.json"]
+    "name",
+    [
+        *("config.yml", "metrics.jsonl", "run.lock", "run.json"),
+        *("pictures", "pictures/sr", "incidents", "checkpoints", "checkpoints/00000006"),
+    ],
 )
 def test_links_are_not_written_through(copy: Path, name: str) -> None:
     link, target = copy / "run" / name, copy / "elsewhere"
@@ -122,6 +161,23 @@ def test_a_run_folder_may_itself_be_a_link(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to("disk")
     assert train(tmp_path)[0] == 0
     assert (tmp_path / "disk" / "checkpoints" / "00000001").is_dir()
+
+
+def test_the_name_of_a_run_folder_is_shown_as_it_is(tmp_path: Path) -> None:
+    toy_run.write(tmp_path, "train.iterations=1")
+    code, printed = train(tmp_path, "--run-dir", str(tmp_path / "[red] x[/red]"))
+    assert code == 0, printed
+    assert f"are in {tmp_path / '[red] x[/red]'}" in printed
+
+
+def test_a_run_folder_that_safetensors_cannot_open_is_refused(tmp_path: Path) -> None:
+    """It writes there, but it could not read the checkpoints again."""
+    toy_run.write(tmp_path, "train.iterations=1")
+    folder = tmp_path / os.fsdecode(b"r\xff")
+    code, printed = train(tmp_path, "--run-dir", str(folder))
+    assert code == 5, printed
+    assert "the path is not valid UTF-8" in printed
+    assert not folder.exists()
 
 
 def test_a_killed_run_without_a_checkpoint_starts_again(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import errno
 import hashlib
 import os
 import random
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ import torch
 
 from artschool.errors import CheckpointError, ResourceError
 from artschool.storage import durable
-from artschool.storage.checkpoint_files import FileRecord, encode_manifest
+from artschool.storage.checkpoint_files import FileRecord, UnreadableCheckpointError, encode_manifest
 from artschool.storage.checkpoint_store import CheckpointStore, Manifest, NewerCheckpointError
 
 
@@ -207,6 +209,31 @@ def test_the_newest_valid_one_is_found_and_the_damaged_are_reported(store: Check
     save(store, 11)
     assert value(store, 11) == 11.0
     assert store.newest_valid(pytest.fail) == 11
+
+
+def test_a_checkpoint_that_cannot_be_read_now_is_not_passed_over(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that went on from an older one would write over it. A bad block is damage, and passed over."""
+    save(store, 1)
+    save(store, 2)
+    opened = Path.open
+    refused = errno.EACCES
+
+    def open_refused(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self.match("00000002/gen.safetensors"):
+            raise OSError(refused, os.strerror(refused))
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_refused)
+    with pytest.raises(
+        UnreadableCheckpointError, match=r"gen\.safetensors: cannot read: Permission denied\. Fix: make it"
+    ):
+        store.newest_valid(pytest.fail)
+    refused = errno.EIO
+    reports: list[str] = []
+    assert store.newest_valid(reports.append) == 1
+    assert "cannot read: Input/output error" in reports[0]
 
 
 def forge(store: CheckpointStore, **changes: Any) -> None:
@@ -433,6 +460,19 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(
     assert value(store, 2) == 7.0
 
 
+def test_a_disk_without_inodes_is_told_apart_from_a_full_one(
+    store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ARTSCHOOL_FAULT", "before_write=disk_full")
+    disk = SimpleNamespace(f_files=100, f_favail=0, f_frsize=4096, f_blocks=100, f_bfree=50, f_bavail=50)
+    monkeypatch.setattr(os, "statvfs", lambda path: disk)
+    with pytest.raises(ResourceError, match=r"bytes free\)\. Fix: delete files: the disk has no inode left"):
+        save(store, 1)
+    disk.f_files = 0  # The file system counts none.
+    with pytest.raises(ResourceError, match=r"bytes free\)$"):
+        save(store, 1)
+
+
 def test_a_file_size_limit_of_the_system_is_a_resource_error(store: CheckpointStore, tmp_path: Path) -> None:
     save(store, 1)
 
@@ -449,6 +489,7 @@ def test_a_file_size_limit_of_the_system_is_a_resource_error(store: CheckpointSt
     assert message.startswith(
         f"{store.folder}/00000002/gen.safetensors: cannot write: File too large (4080 bytes needed, "
     )
+    assert message.endswith(" bytes free). Fix: raise the limit of the size of files (`ulimit -f`)")
     assert names(store.folder) == ["00000001"]
     assert value(store, 1) == 1.0
 

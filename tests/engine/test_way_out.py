@@ -29,7 +29,8 @@ class Trouble:
     """A loss of 0 that raises at an iteration, in the micro-batch `part`, as long as it is asked to."""
 
     def __init__(self) -> None:
-        self.calls, self.at, self.error = 0, 0, RuntimeError
+        self.calls, self.at = 0, 0
+        self.error: type[BaseException] = RuntimeError
 
     def __call__(self, x: Tensor) -> Tensor:
         self.calls += 1
@@ -117,6 +118,32 @@ def test_any_error_is_such_an_error(tmp_path: Path, trouble: Trouble, kind: type
     with pytest.raises(ResourceError if "Memory" in kind.__name__ else kind, match="halfway"):
         run.train()
     assert run.store.numbers() == [7]
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_code_that_would_end_the_process_is_such_an_error(
+    tmp_path: Path, trouble: Trouble, kind: type[BaseException]
+) -> None:
+    """`sys.exit()` would end the command with code 0, so that the run passes for a trained one."""
+    trouble.at, trouble.error = 8, kind
+    run = load(tmp_path, IN_GEN, RARE, "evaluate={}")
+    with pytest.raises(RuntimeError, match=f"tried to end the process: {kind.__name__}: halfway\\n") as error:
+        run.train()
+    assert isinstance(error.value.__cause__, kind)
+    assert "steps.gen.losses.trouble" in error.value.__notes__[0]
+    assert error.value.__notes__[-1] == SAVED.format(7)
+    assert run.store.numbers() == [7]
+    assert (run.folder / "incidents" / "00000007-error").is_dir()
+
+
+def test_an_error_before_a_finished_iteration_saves_nothing(tmp_path: Path, trouble: Trouble) -> None:
+    """A checkpoint would only bind the run to the settings that are wrong."""
+    trouble.at = 1
+    run = load(tmp_path, IN_GEN, RARE)
+    with pytest.raises(RuntimeError, match="halfway"):
+        run.train()
+    assert run.store.numbers() == []
+    assert load(tmp_path, RARE, "data.train.batch_size=4", "seed=9").iteration == 0
 
 
 class Few(TypedDict):
@@ -270,6 +297,18 @@ def test_an_evaluation_that_fails_is_told_and_the_run_goes_on(tmp_path: Path, mo
     assert len(recorder.values("held_out/psnr")) == 1
     assert load(tmp_path, *options).is_finished
     assert fingerprint(run) == fingerprint(whole)
+
+
+def test_an_evaluation_that_would_end_the_process_does_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def leaving(*_: object) -> dict[str, float]:
+        raise SystemExit(0)
+
+    monkeypatch.setattr(Evaluation, "run", leaving)
+    run = load(tmp_path, "evaluate.held_out.every=5", "train.iterations=6")
+    recorded(run)
+    with pytest.raises(RuntimeError, match="tried to end the process: SystemExit: 0"):
+        run.train()
+    assert run.store.numbers()[-1] == 6
 
 
 def test_a_mistake_of_the_file_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

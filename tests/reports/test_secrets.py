@@ -215,3 +215,15 @@ def test_secrets_are_cut_out_of_a_text_wherever_they_are() -> None:
     assert text_without_secrets(text) == (
         "a: {api_key: '***', b: [{secret: '***'}]}\npassword: '***'\nä: ü\nname: p # p\n"
     )
+
+
+def test_drawings_show_no_canary(folder: Path) -> None:
+    for name, option in (("plan", "--svg"), ("graph", "-o")):
+        code, out = artschool(name, "run.yml", PASSWORD, "name=${env:CANARY_HOST}", option, f"{name}.svg")
+        assert code == 0, out
+        assert "canary-host" not in (folder / f"{name}.svg").read_text()
+    code, out = artschool("train", "run.yml", PASSWORD, "name=${env:CANARY_HOST}", "--no-trace", "--run-dir", "other")
+    assert code == 0, out
+    assert [
+        str(path) for path in (folder / "other").rglob("*") if path.is_file() and b"canary-host" in path.read_bytes()
+    ] == []

@@ -147,6 +147,9 @@ def test_the_first_batch_of_an_evaluation_shows_a_range_that_nothing_declares() 
     said = "evaluate.v.metrics.psnr.real: 'copied' has values in -1..1, but psnr expects 0..1"
     assert said in run(PLAIN, "--no-trace", "data.val.low=-1", "--run-dir", "signed")
     assert "psnr expects" not in run(PLAIN, "--no-trace")
+    spoilt = run(PLAIN, "--no-trace", "data.val.low=1e39", "--run-dir", "spoilt")
+    assert "psnr.real: 'copied' contains NaN or infinity, but psnr expects 0..1\n" in spoilt
+    assert "data_range" not in spoilt
 
 
 def test_the_trace_measures_what_nothing_declares() -> None:

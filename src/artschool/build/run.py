@@ -44,7 +44,7 @@ from artschool.engine.samples import Samples
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError, Fault, Place, ResourceError
 from artschool.registry.ranges import contradicts, measured
 from artschool.steps.step import Step
 
@@ -79,6 +79,11 @@ def build(
     """
     file = config.sections
     device = device or choose_device(config)
+    if missing := ranks.missing_variable():
+        raise ResourceError(
+            f"the environment variable WORLD_SIZE is set, but {missing} is not. "
+            "Fix: start the processes with torchrun, or unset WORLD_SIZE to train with one process"
+        )
     ranks.start(device)
     require_same_file(config)
     set_torch_flags(file.train, device)

@@ -15,6 +15,7 @@ from artschool.graph.model import Dataflow, dataflow
 from artschool.graph.svg import svg
 from artschool.read.read import check_file
 from artschool.storage.durable import write_file
+from artschool.wording.hidden import without_hidden
 
 FORMATS: Mapping[str, Callable[[Dataflow], str]] = {".html": html, ".svg": svg, ".mmd": mermaid}
 
@@ -40,5 +41,5 @@ def graph_command(path: Path, overrides: Sequence[str], output: Path | None, *, 
     if output is None:
         click.echo(mermaid(drawn), nl=False)
         return
-    write_file(output, FORMATS[output.suffix](drawn).encode())
+    write_file(output, without_hidden(FORMATS[output.suffix](drawn)).encode())
     click.echo(str(output))

@@ -26,6 +26,7 @@ from artschool.plan.timeline import timeline
 from artschool.read.check import in_reading_order
 from artschool.read.read import check_file
 from artschool.storage.durable import write_file
+from artschool.wording.hidden import without_hidden
 
 if TYPE_CHECKING:
     from artschool.cost.forecast import Forecast
@@ -63,7 +64,7 @@ def plan_command(
         print_columns(console, list(table(plan, points)))
         print_columns(console, _forecast_rows(found))
     if svg is not None:
-        write_file(svg, draw(plan).encode())
+        write_file(svg, without_hidden(draw(plan)).encode())
         print_line(f"drawing: {svg}")
 
 

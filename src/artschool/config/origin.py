@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.yml"
@@ -49,9 +52,17 @@ def origin_of(file: Path) -> Origin | None:
     return read_origin(file.parent)
 
 
-def written_file(file: Path) -> Path:
-    """The file as the user has written it: for the resolved one of a run folder, the other one."""
-    return file.with_name(CONFIG_FILE) if file.name == RESOLVED_FILE and origin_of(file) is not None else file
+def written_text(file: Path) -> str:
+    """The text of the file as the user has written it: for the resolved one of a run folder, that of the other one.
+
+    If the other one is missing or damaged, that of the resolved file, which has the same meaning.
+    """
+    if file.name == RESOLVED_FILE and origin_of(file) is not None:
+        with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+            text = file.with_name(CONFIG_FILE).read_text(encoding="utf-8")
+            yaml.compose(text, Loader=yaml.CSafeLoader)
+            return text
+    return file.read_text(encoding="utf-8")
 
 
 def recorded_overrides(file: Path) -> tuple[Path, tuple[str, ...]]:
@@ -66,7 +77,7 @@ def read_origin(run_folder: Path) -> Origin | None:
         found: Any = json.loads((run_folder / RUN_FILE).read_text(encoding="utf-8"))
         file, folder, run = (Path(found[name]) for name in ("file", "folder", "run"))
         overrides = tuple(map(str, found["overrides"]))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return Origin(_found(file, run, run_folder), _found(folder, run, run_folder), overrides)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -107,13 +108,17 @@ def misfits(component: Component, known: KeyRanges, is_wrong: Callable[[Range, R
 def misfit(component: Component, use: Use, given: Range, expected: Range) -> Fault:
     """The fault of a key whose values have another range than a component expects."""
     assert component.registered is not None
-    message = f"{use.name!r} has values in {shown(given)}, but {component.registered.name} expects {shown(expected)}"
+    is_finite, path = all(map(math.isfinite, given)), f"{component.path}.{use.parameter}"
+    values = f"has values in {shown(given)}" if is_finite else "contains NaN or infinity"
+    message = f"{use.name!r} {values}, but {component.registered.name} expects {shown(expected)}"
     to_write = usual(given)
-    if hasattr(component.entry, "option_data_range"):
+    if not is_finite:
+        hint = ""
+    elif hasattr(component.entry, "option_data_range"):
         hint = f"Fix: write `data_range: [{to_write[0]:g}, {to_write[1]:g}]`."
     else:
         hint = conversion(to_write, expected)
-    return Fault(use.place, f"{component.path}.{use.parameter}", message, hint)
+    return Fault(use.place, path, message, hint)
 
 
 def conversion(given: Range, expected: Range) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,15 +105,17 @@ def read_file(path: Path, *, yaml11: bool = False) -> Node:
     """
     place = Place(str(path))
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)  # A device has no size, and may have no end.
+            size = max(os.fstat(file.fileno()).st_size, len(data))
     except FileNotFoundError:
         raise ConfigError(_missing(place, path)) from None
     except IsADirectoryError:
         raise ConfigError(Fault(place, "", "expected a YAML file, got a folder")) from None
     except OSError as error:
         raise ConfigError(Fault(place, "", f"cannot be read: {error.strerror}")) from None
-    if len(data) > MAX_BYTES:
-        raise ConfigError(Fault(place, "", f"file too large: {len(data):,} bytes (limit {MAX_BYTES:,})"))
+    if size > MAX_BYTES:
+        raise ConfigError(Fault(place, "", f"file too large: {size:,} bytes (limit {MAX_BYTES:,})"))
     try:
         return read_text(data.decode("utf-8-sig"), str(path), yaml11=yaml11)
     except UnicodeDecodeError as error:

@@ -39,13 +39,16 @@ def bad_sample(index: int, epoch: int, error: BaseException, identity: str = "")
         return BadSample(index, f"{sample}: {text_of(error)}")
     frame = traceback.extract_tb(error.__traceback__)[-1]
     location = f"\n    at {frame.filename}:{frame.lineno}: {frame.line}"
-    return BadSample(index, f"{sample} raised {type(error).__name__}: {text_of(error)}{location}")
+    text = text_of(error)
+    return BadSample(index, f"{sample} raised {type(error).__name__}{text and f': {text}'}{location}")
 
 
 def machine_error(name: str, error: BaseException) -> ArtschoolError | None:
     """The error to raise if the machine caused it, so that other samples would fail too. None: the sample caused it."""
     if isinstance(error, OSError) and error.errno in ADVICE:
         return ResourceError(f"{name}: {error}. Fix: {ADVICE[error.errno]}")
+    if isinstance(error, MemoryError):
+        return ResourceError(f"{name}: a sample ran out of memory. Fix: set fewer `workers` or a smaller `batch_size`")
     if not isinstance(error, ArtschoolError) or isinstance(error, DataError):
         return None
     if type(error).__module__ == ArtschoolError.__module__:

@@ -27,7 +27,11 @@ class Seeds:
     """Seeds for many counters of one purpose. Faster than `derive`, because the parts are hashed once."""
 
     def __init__(self, *parts: int | str) -> None:
+        self._parts = parts
         self._start = hashlib.blake2b(derive(*parts).to_bytes(8, "little"), digest_size=8)
+
+    def __reduce__(self) -> tuple[type[Seeds], tuple[int | str, ...]]:
+        return type(self), self._parts  # Workers that are not forked get a copy, and a hash cannot be pickled.
 
     def __call__(self, *numbers: int) -> int:
         """A seed in 0..2**63-1 that depends only on the parts and the numbers."""

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shlex
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -138,7 +139,9 @@ class RunFolder:
         lines = str(record.get("error", "cannot be read")).splitlines()
         what = f"{record.get('kind', 'unknown')} in iteration {record.get('iteration', 'unknown')}: {lines[0]}"
         path = files[-1].parent
-        yield Finding("incident", f"{path.name}: {what}", f"artschool replay {path}, then delete the folder")
+        yield Finding(
+            "incident", f"{path.name}: {what}", f"artschool replay {shlex.quote(str(path))}, then delete the folder"
+        )
 
     def clock(self) -> Iterator[Finding]:
         """Whether files are from the future."""

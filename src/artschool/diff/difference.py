@@ -40,6 +40,7 @@ class Consequence(enum.StrEnum):
 CONSEQUENCES = {
     "data.*.workers": Consequence.SPEED,
     "data.*.timeout": Consequence.SPEED,
+    "data.*.max_bad": Consequence.SPEED,
     "networks.*.activation_checkpointing": Consequence.SPEED,
     "networks.*.compile": Consequence.SPEED,
     "train.compile": Consequence.SPEED,

@@ -25,6 +25,7 @@ from artschool.engine.rollback import is_snapshot_due, take_snapshot
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_sharded
 from artschool.engine.shown import show
+from artschool.engine.signals import without_exits
 from artschool.engine.spikes import report_spikes
 from artschool.engine.step_numbers import changed_numbers, numbers_of_updates
 from artschool.engine.together import together
@@ -135,6 +136,7 @@ def _attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], obje
             of a sharded run would wait for each other.
     """
     numbers = dict(outcome.numbers)
+    work = without_exits()(work)
     if run.sections.train.on_look_error == "stop" or is_sharded(run):
         work()
         return

@@ -23,7 +23,7 @@ from artschool.engine.buffers import Buffers, Copies
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.samples import Samples
-from artschool.engine.signals import until_signal, waited
+from artschool.engine.signals import until_signal, waited, without_exits
 from artschool.engine.together import together
 from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall, LossCall
@@ -247,14 +247,17 @@ def _counted(batches: Iterator[Batch], sampler: SharedEpoch, progress: Progress)
 @contextmanager
 def _caught(failures: list[Exception]) -> Iterator[None]:
     try:
-        yield
+        with without_exits():
+            yield
     except Exception as error:
         failures.append(error)
 
 
 def _until_error(batches: Iterator[Any], failures: list[Exception]) -> Iterator[Any]:
-    with _caught(failures):
+    try:
         yield from batches
+    except Exception as error:
+        failures.append(error)
 
 
 @contextmanager

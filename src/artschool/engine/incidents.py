@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shlex
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from artschool.data.samples import identity
 from artschool.data.seeds import kept_rng
 from artschool.engine.out_of_memory import is_out_of_memory
 from artschool.engine.run_state import RunState
+from artschool.engine.signals import as_error
 from artschool.engine.streams import Part
 from artschool.errors import ArtschoolError, Stopped
 from artschool.storage import checkpoint_files, durable
@@ -52,8 +54,13 @@ class Recorded:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Stopped) and not ranks.is_lost(error):
-            record_incident(self.run, _kind_of(error), error, self.batch)
+        if error is None:
+            return
+        raised = as_error(error)
+        if isinstance(raised, Exception) and not isinstance(raised, Stopped) and not ranks.is_lost(raised):
+            record_incident(self.run, _kind_of(raised), raised, self.batch)
+        if raised is not error:
+            raise raised
 
 
 def record_incident(
@@ -94,7 +101,7 @@ def record_incident(
     except Exception as failure:  # What is recorded must not hide what went wrong, nor end a run that trains on.
         run.note(f"warning: an incident could not be recorded: {failure}")
         return None
-    remark = f"An incident is recorded. To reproduce it: artschool replay {path}"
+    remark = f"An incident is recorded. To reproduce it: artschool replay {shlex.quote(str(path))}"
     if isinstance(error, BaseException):
         error.add_note(remark)
     else:

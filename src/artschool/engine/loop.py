@@ -20,7 +20,7 @@ from artschool.engine.rollback import roll_back
 from artschool.engine.run_folder import check_folder, hold_folder, release_folder, write_config_files
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import written_on_failure
-from artschool.engine.signals import interruptible, noting, until_signal
+from artschool.engine.signals import interruptible, noting, until_signal, without_exits
 from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
 from artschool.engine.watchdog import watched
@@ -38,6 +38,7 @@ def train(run: RunState) -> None:
         watched(run),
         written_on_failure(run),
         saved_on_failure(run),
+        without_exits(),
         all_frozen(run.networks.values()),
     ):
         if ranks.is_main():

@@ -13,6 +13,7 @@ from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_divided, settle
 from artschool.engine.together import by_main, load_chosen
 from artschool.errors import CheckpointError, NumericsError
+from artschool.wording.counting import counted
 
 NOT_SAVED = -1
 """The number of the last saved state of a run that continues from memory."""
@@ -49,8 +50,8 @@ def roll_back(run: RunState, error: NumericsError) -> None:
     run.data_offset, run.rollbacks = position - run.iteration, count
     run.cool_rates()
     run.note(
-        f"{error}. Rolling back to the {source} after {run.iteration} iterations and continuing with new batches "
-        f"(rollback {count} of {section.max_rollbacks})"
+        f"{error}. Rolling back to the {source} after {counted(run.iteration, 'iteration')} and continuing with new "
+        f"batches (rollback {count} of {section.max_rollbacks})"
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from artschool import ranks
 from artschool.config.origin import CONFIG_FILE, RESOLVED_FILE, RUN_FILE, read_origin
 from artschool.engine.data_examples import FILE as EXAMPLES_FILE
+from artschool.engine.incidents import FOLDER as INCIDENTS
 from artschool.engine.room import check_room
 from artschool.engine.run_state import RunState
 from artschool.engine.starts import FILE as STARTS_FILE
@@ -20,7 +21,7 @@ from artschool.errors import CheckpointError, ResourceError
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.durable import check_file_system, make_folder, remove_leftovers, write_file
 from artschool.storage.run_lock import FILE as LOCK_FILE
-from artschool.storage.run_lock import RunLock, lock_folder, read_lock
+from artschool.storage.run_lock import RunLock, is_foreign, lock_folder, read_lock
 
 SHARED_AFTER_S = 30.0
 """Seconds after which a file of rank 0 is on all machines that share a disk, whatever a file system caches."""
@@ -28,7 +29,7 @@ SHARED_AFTER_S = 30.0
 CHECKPOINTS = "checkpoints"
 DRAWINGS = ("graph.svg", "plan.svg")
 FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, *DRAWINGS, STARTS_FILE, EXAMPLES_FILE, "metrics.jsonl")
-FOLDERS = ("pictures", CHECKPOINTS)
+FOLDERS = ("pictures", INCIDENTS, CHECKPOINTS)
 """The files that a run replaces in its folder, and the folders in which it replaces files."""
 
 
@@ -43,7 +44,12 @@ def create_run_folder(folder: Path) -> list[Path]:
     """
     try:
         missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        os.fsencode(folder).decode()
         make_folder(folder)
+    except UnicodeDecodeError as error:
+        raise ResourceError(
+            f"{folder}: the path is not valid UTF-8, which safetensors needs. Fix: choose another folder with --run-dir"
+        ) from error
     except (OSError, ResourceError) as error:
         cause = error.__cause__ if isinstance(error, ResourceError) else error
         reason = getattr(cause, "strerror", None) or str(error)
@@ -171,16 +177,28 @@ def check_own(folder: Path) -> None:
     """Check that a run may write in a folder. Other files and folders in it are left alone.
 
     Raises:
-        CheckpointError: A file that a run writes exists and is not that of a run, or is a link.
+        CheckpointError: A file that a run writes exists and is not that of a run, or is a link, or a folder, or there
+            is a file in place of a folder.
     """
     for name in (*FILES, *FOLDERS, LOCK_FILE):
-        # Checkpoints are never written through a link.
-        for path in (folder / name, *(_entries(folder / name) if name != CHECKPOINTS else [])):
-            if path.is_symlink():
+        for path in (folder / name, *_entries(folder / name)):
+            if path.is_symlink() and (name != CHECKPOINTS or _is_newer(path)):
                 raise CheckpointError(
                     f"{path}: is a link, and a run does not write through links. "
                     "Fix: replace it by what it points to, or choose another folder with --run-dir"
                 )
+    for name in (*FILES, LOCK_FILE, CHECKPOINTS):
+        path, is_folder = folder / name, name == CHECKPOINTS
+        if path.exists() and not (path.is_dir() if is_folder else path.is_file()):
+            raise CheckpointError(
+                f"{path}: expected a {'folder' if is_folder else 'file'}, which a run writes. "
+                "Fix: move it elsewhere, or choose another folder with --run-dir"
+            )
+    if is_foreign(folder):
+        raise CheckpointError(
+            f"{folder / LOCK_FILE}: no run has written it. "
+            "Fix: move it elsewhere, or choose another folder with --run-dir"
+        )
     found = [name for name in FILES if (folder / name).is_file()]
     found += [name for name in FOLDERS if _entries(folder / name)]
     if found and read_origin(folder) is None and not CheckpointStore(folder / CHECKPOINTS).all_numbers():
@@ -188,6 +206,12 @@ def check_own(folder: Path) -> None:
             f"{folder}: already has {', '.join(found)}, which no run has written. "
             "Fix: move them elsewhere, or choose another folder with --run-dir"
         )
+
+
+def _is_newer(path: Path) -> bool:
+    """Whether a link has the name of a checkpoint that a run in its folder has yet to write."""
+    numbers = CheckpointStore(path.parent).all_numbers()
+    return path.name.isdecimal() and int(path.name) > max(numbers, default=0)
 
 
 def _entries(path: Path) -> list[Path]:

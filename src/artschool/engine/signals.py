@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from artschool import ranks
+from artschool.errors import describe
 
 Item = TypeVar("Item")
 _END: Any = object()
@@ -50,6 +51,29 @@ class Interrupted(KeyboardInterrupt):
     def exit_code(self) -> int:
         """The exit code of a command that this ends."""
         return exit_code_of(self.number)
+
+
+def as_error(end: BaseException) -> BaseException:
+    """What has ended a block, or an error in place of what the code of a component has raised to end the process.
+
+    `sys.exit()` in a loss must not end a run with exit code 0. Ctrl-C is `Interrupted` here, except for the second one.
+    """
+    if isinstance(end, Exception | Interrupted) or str(end) == _TWICE:
+        return end
+    error = RuntimeError(f"the code of a component tried to end the process: {describe(end)}")
+    error.__cause__, error.__notes__ = end, list(getattr(end, "__notes__", []))
+    return error
+
+
+@contextmanager
+def without_exits() -> Iterator[None]:
+    """Raise what ends the block as `as_error` has it."""
+    try:
+        yield
+    except BaseException as end:
+        if (error := as_error(end)) is end:
+            raise
+        raise error from end
 
 
 def name_of(number: int) -> str:

@@ -40,6 +40,8 @@ def saved_on_failure(run: RunState) -> Iterator[None]:
 
 
 def _save_after(run: RunState, error: Exception) -> None:
+    if run.iteration == run.sections.train.start_iteration:
+        return  # A checkpoint without training would only bind the run to settings that may have to change.
     try:
         lost = save_last(run, error)
     except NotSavedError as reason:

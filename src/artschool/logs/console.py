@@ -172,7 +172,8 @@ def print_end(console: Console, folder: str, values: Mapping[str, float], best: 
     if best is not None:
         console.print(f"best {format_number(best[0])} after {best[1]} iterations: checkpoints/{best[1]:08}")
     written = _written(Path(folder))
-    console.print(f"done: {written} are in {folder}" if written else f"done: {folder}", soft_wrap=True)
+    text = f"done: {written} are in {folder}" if written else f"done: {folder}"
+    console.print(text, soft_wrap=True, markup=False)
 
 
 WRITTEN = {

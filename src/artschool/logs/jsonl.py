@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+from pathlib import Path
 
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
-from artschool.storage.durable import AppendedFile, write_file
+from artschool.storage.durable import AppendedFile, committed_file, write_pieces
 
 
 class JsonlLogger:
@@ -22,12 +23,7 @@ class JsonlLogger:
         """Remove records from `run.next_record` on, and open the file for appending."""
         path = run.folder / "metrics.jsonl"
         if path.exists():
-            before = path.read_bytes()
-            kept = b"".join(line for line in before.splitlines(keepends=True) if _is_before(line, run.next_record))
-            if before.startswith(kept):
-                os.truncate(path, len(kept))  # Needs no room on the disk.
-            else:
-                write_file(path, kept)
+            _cut(path, run.next_record)
         self._file = AppendedFile(path)
 
     def advance(self, run: RunState) -> None:
@@ -49,6 +45,22 @@ class JsonlLogger:
         """Close the file."""
         if self._file is not None:
             self._file.close()
+
+
+def _cut(path: Path, iteration: int) -> None:
+    """Remove the records from an iteration on, and incomplete ones. A line at a time: the file may be large."""
+    size, is_prefix, is_dropped = 0, True, False
+    with path.open("rb") as file:
+        for line in file:
+            if _is_before(line, iteration):
+                size, is_prefix = size + len(line), is_prefix and not is_dropped
+            else:
+                is_dropped = True
+    if is_prefix:
+        os.truncate(path, size)  # Needs no room on the disk.
+        return
+    with path.open("rb") as file, committed_file(path) as temporary:
+        write_pieces(temporary, size, (line for line in file if _is_before(line, iteration)))
 
 
 def _is_before(line: bytes, iteration: int) -> bool:

@@ -101,6 +101,13 @@ def pretended(count: int) -> Iterator[None]:
         dist.destroy_process_group()
 
 
+def missing_variable() -> str:
+    """A variable of the environment that `torchrun` sets, if it is missing although WORLD_SIZE is set. Empty: none."""
+    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
+        return ""
+    return next((name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)), "")
+
+
 def start(device: torch.device) -> None:
     """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
     global _sums  # noqa: PLW0603  # likewise

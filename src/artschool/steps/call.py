@@ -56,7 +56,7 @@ class Call:
         values = state.values
         try:
             return self.function(**{parameter: read(values) for parameter, read in self._readers})
-        except Exception as error:  # Every exception gets the location and the inputs of the component.
+        except BaseException as error:  # Every exception gets the location and the inputs of the component.
             error.add_note("\n    ".join([f"{self.place}: {self.path}", *self.inputs(state)]))
             raise
 

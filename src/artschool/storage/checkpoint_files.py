@@ -6,6 +6,7 @@ file, and a hash of itself. Every byte is verified before anything is loaded. No
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -31,6 +32,8 @@ SCHEMA = 2
 MANIFEST, STATE = "manifest.json", "state.json"
 _SUFFIX = ".safetensors"
 _OWN_FILE = re.compile(r"manifest\.json|state\.json|\w[\w.-]*\.safetensors", re.ASCII)
+DAMAGE = (errno.EIO, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENXIO)
+"""Errors of the system by which a file is lost: a bad block, or something else in its place."""
 MAX_JSON = 1 << 28
 """The largest `state.json` or `manifest.json` that is read, in bytes."""
 
@@ -87,6 +90,12 @@ class Checkpoint:
 
 class NewerCheckpointError(CheckpointError):
     """An intact checkpoint of a newer version of the package. It is never skipped in favour of an older checkpoint."""
+
+
+class UnreadableCheckpointError(CheckpointError):
+    """A file cannot be read now, such as without the rights to do so. It may be intact: no older one is taken."""
+
+    exit_code = 5
 
 
 def verify(path: Path) -> Manifest:
@@ -288,7 +297,12 @@ def _measure(file: Path) -> tuple[int, str]:
 
 @contextmanager
 def _reading(file: Path) -> Iterator[BufferedReader]:
-    """Open a regular file, not a link, and name it in errors."""
+    """Open a regular file, not a link, and name it in errors.
+
+    Raises:
+        CheckpointError: The file is missing, or the disk has lost a part of it.
+        UnreadableCheckpointError: Something else keeps it from being read.
+    """
     try:
         if not stat.S_ISREG(file.lstat().st_mode):
             raise CheckpointError(f"{file}: not a regular file")
@@ -297,4 +311,7 @@ def _reading(file: Path) -> Iterator[BufferedReader]:
     except FileNotFoundError as error:
         raise CheckpointError(f"{file}: missing") from error
     except OSError as error:
-        raise CheckpointError(f"{file}: cannot read: {error.strerror or error}") from error
+        message = f"{file}: cannot read: {error.strerror or error}"
+        if error.errno in DAMAGE:
+            raise CheckpointError(message) from error
+        raise UnreadableCheckpointError(f"{message}. Fix: make it readable, or try again when it is") from error

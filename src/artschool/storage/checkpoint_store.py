@@ -23,7 +23,13 @@ from torch import Tensor
 from artschool.errors import CheckpointError, ResourceError
 from artschool.release import VERSION
 from artschool.storage import checkpoint_files, durable
-from artschool.storage.checkpoint_files import Checkpoint, FileRecord, Manifest, NewerCheckpointError
+from artschool.storage.checkpoint_files import (
+    Checkpoint,
+    FileRecord,
+    Manifest,
+    NewerCheckpointError,
+    UnreadableCheckpointError,
+)
 from artschool.storage.shards import Place, header
 from artschool.storage.state_json import encode_state
 from artschool.storage.tensor_file import Content
@@ -148,11 +154,12 @@ class CheckpointStore:
 
         Raises:
             NewerCheckpointError: A newer version of the package saved the newest intact checkpoint.
+            UnreadableCheckpointError: The newest checkpoint that may be intact cannot be read now.
         """
         for number in reversed(self._folders()):
             try:
                 self.verify(number)
-            except NewerCheckpointError:
+            except (NewerCheckpointError, UnreadableCheckpointError):
                 raise
             except CheckpointError as error:
                 self._damaged.add(number)
@@ -291,6 +298,8 @@ class CheckpointStore:
             return self.path(number) == self._target(number) and bool(self.verify(number))
         except NewerCheckpointError:
             return True
+        except UnreadableCheckpointError:
+            raise
         except CheckpointError:
             return False
 

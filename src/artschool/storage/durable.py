@@ -36,6 +36,15 @@ MOST_WAITING = 64 * 2**20
 """Maximum number of bytes that `AppendedFile` keeps while the disk refuses them."""
 
 _PROBE = "probe"
+ADVICE = {
+    errno.EFBIG: "raise the limit of the size of files (`ulimit -f`)",
+    errno.EDQUOT: "delete files, or have the quota of this user raised",
+    errno.EROFS: "mount the file system so that it can be written, or choose another folder with --run-dir",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
+    errno.ENAMETOOLONG: "choose a shorter name",
+}
+"""Fixes for errors of the system that free space does not explain."""
+
 _TEMPORARY = re.compile(r"\.(?P<kind>tmp|old|del)-(?P<name>.+)-[0-9a-f]{8}")
 _FAULT = re.compile(r"(?P<name>\w+)(:(?P<nth>[1-9]\d*))?=(?P<action>\w+)(:(?P<seconds>\d+(\.\d+)?))?", re.ASCII)
 _calls: Counter[str] = Counter()
@@ -310,6 +319,7 @@ def translate_disk_errors(path: Path, needed_bytes: int) -> Iterator[None]:
         reason = error.strerror or str(error)
         raise ResourceError(
             f"{Path(*parts)}: cannot write: {reason} ({needed_bytes} bytes needed, {_free_bytes(path)} bytes free)"
+            f"{_advice(error.errno, path)}"
         ) from error
 
 
@@ -383,3 +393,13 @@ def _free_bytes(path: Path) -> str:
         with suppress(OSError):
             return str(shutil.disk_usage(folder).free)
     return "unknown"
+
+
+def _advice(number: int | None, path: Path) -> str:
+    """What to do about an error that free bytes do not explain. Empty: nothing to add."""
+    if number == errno.ENOSPC:
+        with suppress(OSError, StopIteration):
+            disk = os.statvfs(next(folder for folder in path.absolute().parents if folder.exists()))
+            if disk.f_files and not disk.f_favail:
+                return ". Fix: delete files: the disk has no inode left for a new one"
+    return f". Fix: {ADVICE[number]}" if number in ADVICE else ""

@@ -27,6 +27,9 @@ BEAT_S = 10.0
 STALE_S = 30.0
 """Seconds without a touch after which a process of another host no longer has the lock."""
 
+_START = b'{"pid": '
+"""How the content of a lock begins."""
+
 _held: weakref.WeakValueDictionary[Path, RunLock] = weakref.WeakValueDictionary()
 """The locks of this process by folder."""
 
@@ -108,6 +111,12 @@ def read_lock(folder: Path) -> bytes:
     with suppress(OSError):
         return (folder / FILE).read_bytes()
     return b""
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether a folder has a file in place of a lock that no lock has written. One may be empty, or written in part."""
+    content = read_lock(folder)
+    return not content.startswith(_START[: len(content)])
 
 
 def lock_folder(folder: Path) -> RunLock:

@@ -45,6 +45,11 @@ def without_hidden(text: str) -> str:
     return text
 
 
+def printable(text: str) -> str:
+    """A text in which nothing controls a terminal: it may come from a stranger's checkpoint. Without what is hidden."""
+    return without_hidden(text).replace("\x1b", "\\x1b").replace("\x9b", "\\x9b")
+
+
 def without_environment(text: str) -> str:
     """A text for a file, also without values of the environment that no file has named. Paths stay."""
     for name, value in os.environ.items():

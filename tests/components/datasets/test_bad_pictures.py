@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import zlib
 from collections.abc import Callable
@@ -63,6 +64,16 @@ def test_a_folder_and_a_dangling_link_are_no_pictures(tmp_path: Path) -> None:
     said = rf"^{tmp_path}/b\.png: expected a file, got a broken link to {tmp_path}/nowhere\.png\. Fix: restore "
     with pytest.raises(DataError, match=said):
         folder[1]
+
+
+def test_what_has_no_end_is_no_picture(tmp_path: Path) -> None:
+    """Reading it would take all memory, or wait for ever."""
+    (tmp_path / "a.png").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "b.png")
+    folder = ImageFolder(path=tmp_path)
+    for index, name in enumerate(("a.png", "b.png")):
+        with pytest.raises(DataError, match=f"{name}: expected a file, got a device or a pipe. Fix: replace"):
+            folder[index]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import stat
 import tarfile
 import zipfile
 from collections.abc import Collection, Mapping, Sequence
@@ -187,11 +188,14 @@ def read_bytes(file: Path) -> bytes:
     """Return the bytes of a file.
 
     Raises:
-        DataError: The file does not exist, is a folder, a broken link or too large, or may not be read.
+        DataError: The file does not exist, is a folder, a device, a broken link or too large, or may not be read.
         OSError: The machine has no memory or too many open files.
     """
     try:
-        check_size(file.stat().st_size, str(file))
+        status = file.stat()
+        check_size(status.st_size, str(file))
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # It may have no end, or no byte ever.
+            raise DataError(f"{file}: expected a file, got a device or a pipe. Fix: replace it or remove it")
         return file.read_bytes()
     except FileNotFoundError as error:
         found = f"a broken link to {file.readlink()}" if file.is_symlink() else "no file"
