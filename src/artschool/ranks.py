@@ -25,6 +25,7 @@ AnyTensor = TypeVar("AnyTensor", bound=Tensor)
 Group = dist.ProcessGroup | None
 """A group of all processes. None: that of the main thread."""
 _is_single = False
+_world_size = 1  # Kept, since training asks often: torch looks it up in several calls.
 _sums: dist.ProcessGroup | None = None
 _attempt: Attempt | None = None
 TIMEOUT = timedelta(minutes=30)
@@ -54,12 +55,13 @@ def _waits(communicate: Callable[Options, Value]) -> Callable[Options, Value]:
 @contextmanager
 def single_process() -> Iterator[None]:
     """Act as a single process inside the context: nothing is communicated."""
-    global _is_single  # noqa: PLW0603  # global, like the process group
-    before, _is_single = _is_single, True
+    global _is_single, _world_size  # global, like the process group
+    before = _is_single, _world_size
+    _is_single, _world_size = True, 1
     try:
         yield
     finally:
-        _is_single = before
+        _is_single, _world_size = before
 
 
 @contextmanager
@@ -74,17 +76,25 @@ def pretended(count: int) -> Iterator[None]:
         return
     from torch.testing._internal.distributed.fake_pg import FakeStore  # Registers the backend "fake".
 
+    global _world_size  # noqa: PLW0603  # likewise
     dist.init_process_group("fake", rank=0, world_size=count, store=FakeStore())
+    _world_size = count
     try:
         yield
     finally:
+        _world_size = 1
         dist.destroy_process_group()
 
 
 def start(device: torch.device) -> None:
     """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
-    global _sums  # noqa: PLW0603  # likewise
-    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
+    global _sums, _world_size  # noqa: PLW0603  # likewise
+    if _is_single:
+        return
+    if dist.is_initialized():
+        _world_size = dist.get_world_size()
+        return
+    if "WORLD_SIZE" not in os.environ:
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     store = _on_loopback() if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] else None
@@ -92,6 +102,7 @@ def start(device: torch.device) -> None:
     if store is not None:
         place = {"store": store, "rank": rank(), "world_size": launched_processes()}
     dist.init_process_group(backend, timeout=TIMEOUT, **place)
+    _world_size = dist.get_world_size()
     _sums = dist.new_group()
     # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
     dist.all_reduce(torch.zeros(1, device=device), group=_sums)
@@ -116,8 +127,8 @@ def _on_loopback() -> Store | None:
 
 def stop() -> None:
     """Leave the process group."""
-    global _sums  # noqa: PLW0603  # likewise
-    _sums = None
+    global _sums, _world_size  # likewise
+    _sums, _world_size = None, 1
     if dist.is_initialized():
         dist.destroy_process_group()
 
@@ -158,7 +169,7 @@ def rank() -> int:
 
 def world_size() -> int:
     """Number of processes that train together."""
-    return dist.get_world_size() if dist.is_initialized() and not _is_single else 1
+    return _world_size
 
 
 def launched_processes() -> int:
