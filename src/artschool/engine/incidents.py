@@ -6,7 +6,6 @@ import json
 import platform
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,25 +34,16 @@ MOST_CHECKPOINT_BYTES = 1024**3
 """Maximum size of the checkpoint that an incident keeps. It shares the disk space of the one in `checkpoints`."""
 
 
-@dataclass(slots=True)
-class Recorded:
-    """If the block, an iteration, raises an exception, record an incident.
+def record_failure(run: RunState, error: Exception, batch: Mapping[str, Part]) -> None:
+    """Record the exception of an iteration as an incident.
 
     A lost connection is none: what has ended the other process is its incident.
 
-    Attributes:
+    Args:
         batch: The batch of the iteration, by stream.
     """
-
-    run: RunState
-    batch: Mapping[str, Part]
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Stopped) and not ranks.is_lost(error):
-            record_incident(self.run, _kind_of(error), error, self.batch)
+    if not isinstance(error, Stopped) and not ranks.is_lost(error):
+        record_incident(run, _kind_of(error), error, batch)
 
 
 def record_incident(
