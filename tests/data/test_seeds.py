@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from artschool.data.seeds import SeededCalls, Seeds, seed_all
+from artschool.data.seeds import Seeding, Seeds, seed_all
 
 Draw = Callable[[int], Any]
 
@@ -55,39 +55,53 @@ def outcome(call: Callable[[], Any]) -> Any:
         return str(error)
 
 
+def drawn(seeding: Seeding, draw: Draw, indices: Sequence[int], seeds: Callable[[int], int]) -> list[Any]:
+    """A batch, drawn with watched generators."""
+
+    def work() -> list[Any]:
+        results = []
+        for index in indices:
+            seeding(seeds(index))
+            results.append(outcome(lambda: draw(index)))  # noqa: B023  # called at once
+        return results
+
+    return seeding.watched(work)
+
+
 @pytest.mark.parametrize("name", DRAWS)
 @pytest.mark.parametrize("disturbed", [False, True])
-def test_the_numbers_are_those_of_seeds_for_every_call(name: str, disturbed: bool) -> None:
-    draw, seeds = DRAWS[name], Seeds(0, name)
-    calls = SeededCalls(draw)
-    for index in range(600):  # More than the states that are known in advance.
-        if disturbed and index % 3 == 0:  # As the training does between two batches.
-            seed_all(index)
+@pytest.mark.parametrize("size", [1, 3])
+def test_the_numbers_are_those_of_seeds_for_every_sample(name: str, disturbed: bool, size: int) -> None:
+    draw, seeds, seeding = DRAWS[name], Seeds(0, name), Seeding()
+    for start in range(0, 600, size):  # More than the states that are known in advance.
+        if disturbed and start % 2 == 0:  # As the training does between two batches.
+            seed_all(start)
             random.gauss(0.0, 1.0)
             np.random.randn()
-        found = outcome(lambda: calls(index, seeds(index)))  # noqa: B023  # called at once
-        seed_all(seeds(index))
-        assert found == outcome(lambda: draw(index)), index  # noqa: B023  # called at once
+        found = drawn(seeding, draw, range(start, start + size), seeds)
+        for index, result in zip(range(start, start + size), found, strict=True):
+            seed_all(seeds(index))
+            assert result == outcome(lambda: draw(index)), index  # noqa: B023  # called at once
 
 
-def test_two_functions_take_turns() -> None:
-    first, second = SeededCalls(DRAWS["sometimes"]), SeededCalls(DRAWS["nothing"])
+def test_two_take_turns() -> None:
+    first, second = Seeding(), Seeding()
     for index in range(20):
-        found = first(index, index)
-        assert second(index, index) == index
+        found = drawn(first, sometimes, [index], int)
+        assert drawn(second, DRAWS["nothing"], [index], int) == [index]
         seed_all(index)
-        assert found == sometimes(index)
+        assert found == [sometimes(index)]
 
 
 @pytest.mark.parametrize(("name", "repeated"), [("nothing", 0), ("torch", 0), ("python", 1), ("numpy", 1)])
-def test_a_call_is_repeated_at_most_once(name: str, repeated: int) -> None:
+def test_a_batch_is_repeated_at_most_once(name: str, repeated: int) -> None:
     numbers: list[int] = []
 
     def counted(index: int) -> Any:
         numbers.append(index)
         return DRAWS[name](index)
 
-    calls = SeededCalls(counted)
-    for index in range(5):
-        calls(index, index)
-    assert numbers == [0] * repeated + [0, 1, 2, 3, 4]
+    seeding = Seeding()
+    for index in range(0, 6, 2):
+        drawn(seeding, counted, [index, index + 1], int)
+    assert numbers == [0, 1] * repeated + [0, 1, 2, 3, 4, 5]

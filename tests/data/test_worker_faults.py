@@ -331,8 +331,8 @@ def test_a_thread_pins_batches_in_advance() -> None:
 class Numbers:
     """Samples that are their indices."""
 
-    def __getitem__(self, position: Position) -> int:
-        return position.sample
+    def __getitems__(self, batch: list[Position]) -> list[int]:
+        return [position.sample for position in batch]
 
 
 def first_of(samples: list[int]) -> int:

@@ -93,9 +93,10 @@ def _check_keys(samples: Sequence[Mapping[str, Any]]) -> None:
     first = samples[0]
     if not isinstance(first, Mapping):
         raise DataError(f"expected samples that are mappings of keys to values, got {type(first).__name__}")
+    keys = first.keys()
     for sample in samples:
-        if sample.keys() != first.keys():
-            differing = ", ".join(sorted(sample.keys() ^ first.keys()))
+        if sample.keys() != keys:
+            differing = ", ".join(sorted(sample.keys() ^ keys))
             raise DataError(f"samples of a batch have different keys: {differing} missing in some of them")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from artschool.data.bad_samples import MAX_LISTED, BadSample, BadSamples, bad_sa
 from artschool.data.collate import Collate
 from artschool.data.sampler import Position
 from artschool.data.samples import DeclaredKeys, Kind, SampleForm, identity, kinds_of, text_of
-from artschool.data.seeds import SeededCalls, Seeds
+from artschool.data.seeds import Seeding, Seeds
 from artschool.data.to_device import in_pinned_memory
 from artschool.data.workers import Workers
 from artschool.errors import ArtschoolError, DataError
@@ -67,36 +66,29 @@ class SeededDataset:
     Args:
         length: Number of samples.
         keys: The keys of the samples.
+
+    Attributes:
+        current: The sample that is being read.
     """
 
     def __init__(
         self, dataset: Any, name: str, seed: int, length: int, max_bad: int = 0, keys: SampleKeys | None = None
     ) -> None:
-        self._sample = SeededCalls[int, Any](partial(operator.getitem, dataset))
+        self._dataset = dataset
         self._name = name
         self._length = length
         self._max_bad = max_bad
         self._optional = () if keys is None else keys.optional
         self._declared = DeclaredKeys(() if keys is None else keys.declared)
         self._seeds = Seeds(seed, "samples", name)
+        self._seeding = Seeding()
+        self._kinds: dict[str, Kind] = {}  # Of the sample that was read last.
+        self.current = Position(0, 0)
 
-    def __getitem__(self, position: Position) -> ReadSample:
-        epoch, index = position
-        seed = self._seeds(epoch, index)
+    def __getitems__(self, batch: Sequence[Position]) -> list[ReadSample]:
+        """The samples of a batch. If they are the first that draw from some generators, they are read twice."""
         form = self._form or self._declared
-        bad: dict[int, BadSample] = {}
-        for attempt in range(1, MAX_TRIES + 1):
-            sample = self._read(index, epoch, seed, form)
-            if not isinstance(sample, BadSample):
-                read = sample.values if isinstance(sample, _Sample) else sample
-                return ReadSample(read, index, list(bad.values()))
-            bad[index] = sample
-            if len(bad) > self._max_bad:
-                break
-            seed = self._seeds(epoch, position.sample, attempt)
-            index = seed % self._length
-        message = f"{self._name}: no replacement for sample {position.sample} could be read in {MAX_TRIES} tries"
-        return ReadSample(DataError(message), index, list(bad.values()))
+        return self._seeding.watched(lambda: [self._read_or_replace(position, form) for position in batch])
 
     def __len__(self) -> int:
         return self._length
@@ -104,32 +96,50 @@ class SeededDataset:
     @cached_property
     def _form(self) -> SampleForm | None:
         """The form of the first sample that can be read. Each worker reads it, so that all agree. None: none can."""
+        return self._seeding.watched(self._first_form)
+
+    def _first_form(self) -> SampleForm | None:
         for index in range(min(self._length, MAX_TRIES)):
             sample = self._read(index, 0, self._seeds(0, index), self._declared)
-            if isinstance(sample, _Sample):
-                return SampleForm(index, sample.kinds, self._optional)
+            if type(sample) is dict:
+                return SampleForm(index, self._kinds, self._optional)
         return None
+
+    def _read_or_replace(self, position: Position, form: SampleForm | DeclaredKeys) -> ReadSample:
+        self.current = position
+        epoch, index = position
+        sample = self._read(index, epoch, self._seeds(epoch, index), form)
+        return self._replace(position, sample, form) if type(sample) is BadSample else ReadSample(sample, index)
+
+    def _replace(self, position: Position, first: BadSample, form: SampleForm | DeclaredKeys) -> ReadSample:
+        epoch, index = position
+        bad = {index: first}
+        for attempt in range(1, MAX_TRIES):
+            if len(bad) > self._max_bad:
+                break
+            seed = self._seeds(epoch, position.sample, attempt)
+            index = seed % self._length
+            sample = self._read(index, epoch, seed, form)
+            if type(sample) is not BadSample:
+                return ReadSample(sample, index, list(bad.values()))
+            bad[index] = sample
+        message = f"{self._name}: no replacement for sample {position.sample} could be read in {MAX_TRIES} tries"
+        return ReadSample(DataError(message), index, list(bad.values()))
 
     def _read(
         self, index: int, epoch: int, seed: int, expected: SampleForm | DeclaredKeys
-    ) -> _Sample | BadSample | ArtschoolError:
+    ) -> dict[str, Any] | BadSample | ArtschoolError:
         """A sample, or the error that ends the run if the machine caused it."""
         sample = None
         try:
-            sample = self._sample(index, seed)
-            kinds = kinds_of(sample, expected)
-            return _Sample(sample if type(sample) is dict else dict(sample), kinds)
+            self._seeding(seed)
+            sample = self._dataset[index]
+            self._kinds = kinds_of(sample, expected)
+            return sample if type(sample) is dict else dict(sample)
         except BaseException as error:  # Every exception of a data set is reported with the index of the sample.
             if _is_of_user(error):
                 raise
             return machine_error(self._name, error) or bad_sample(index, epoch, error, identity(sample))
-
-
-class _Sample(NamedTuple):
-    """A sample and the kinds of its values."""
-
-    values: dict[str, Any]
-    kinds: dict[str, Kind]
 
 
 @dataclass(frozen=True)
@@ -220,15 +230,14 @@ class Loader:
 
     def _load_here(self, sampler: Iterable[list[Position]]) -> Generator[LoadedBatch]:
         seeded, make_batch = self._parts()
-        for batch in sampler:
-            reads: list[ReadSample] = []
-            with waiting(partial(self._name_of_next, batch, reads)):
-                for position in batch:
-                    reads.append(seeded[position])
-            yield make_batch(reads)
 
-    def _name_of_next(self, batch: list[Position], reads: list[ReadSample]) -> str:
-        return f"sample {batch[min(len(reads), len(batch) - 1)].sample} of {self.bad.where}"
+        def name_of_next() -> str:
+            return f"sample {seeded.current.sample} of {self.bad.where}"
+
+        for batch in sampler:
+            with waiting(name_of_next):
+                reads = seeded.__getitems__(batch)
+            yield make_batch(reads)
 
     def end_workers(self) -> None:
         """End the workers that have been kept."""

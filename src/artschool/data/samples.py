@@ -84,7 +84,7 @@ def kinds_of(sample: Any, expected: SampleForm | DeclaredKeys) -> dict[str, Kind
     Raises:
         DataError: The sample is not a mapping with the expected keys and kinds, or a value cannot be part of a batch.
     """
-    if not isinstance(sample, Mapping):
+    if type(sample) is not dict and not isinstance(sample, Mapping):
         raise DataError(
             f"expected a mapping with {expected}, got {_outline(sample)}\n    Fix: return a dict from `__getitem__`"
         )
@@ -111,7 +111,8 @@ def identity(sample: Any) -> str:
 
 def _kind(key: str, value: Any) -> Kind:
     if isinstance(value, Tensor):
-        _check_tensor(key, value)
+        if value.requires_grad or not value.is_cpu or value.layout is not torch.strided:
+            raise _unusable(key, value)
         return ("tensor", value.dtype, value.dim())
     if isinstance(value, str):
         return TEXT
@@ -126,15 +127,14 @@ def _kind(key: str, value: Any) -> Kind:
     return (f"a {type(value).__name__}", None, 0)
 
 
-def _check_tensor(key: str, value: Tensor) -> None:
+def _unusable(key: str, value: Tensor) -> DataError:
     if value.requires_grad:
-        raise DataError(f"{key!r}: expected a tensor without gradients\n    Fix: return `value.detach()`")
+        return DataError(f"{key!r}: expected a tensor without gradients\n    Fix: return `value.detach()`")
     if not value.is_cpu:
         fix = "Fix: return `value.cpu()`; batches are moved to the device of the run"
-        raise DataError(f"{key!r}: expected a tensor on the CPU, got one on {value.device}\n    {fix}")
-    if value.layout is not torch.strided:
-        found = str(value.layout).removeprefix("torch.")
-        raise DataError(f"{key!r}: expected a dense tensor, got the layout {found}\n    Fix: return `value.to_dense()`")
+        return DataError(f"{key!r}: expected a tensor on the CPU, got one on {value.device}\n    {fix}")
+    found = str(value.layout).removeprefix("torch.")
+    return DataError(f"{key!r}: expected a dense tensor, got the layout {found}\n    Fix: return `value.to_dense()`")
 
 
 def _check_array(key: str, value: np.ndarray[Any, Any]) -> None:

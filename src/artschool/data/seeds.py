@@ -8,12 +8,11 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 
@@ -49,34 +48,34 @@ def seed_all(seed: int, device: torch.device | None = None) -> None:
         device_generator(device).manual_seed(seed)
 
 
-class SeededCalls(Generic[Argument, Result]):
-    """Calls a function with its random numbers seeded.
+class Seeding:
+    """Seeds the random numbers of many short pieces of work.
 
     To seed the generators of Python and NumPy takes longer than to read a small sample. They are left in a known state
-    until a call draws from one of them. That call is made again, with all generators seeded, as is every later one.
+    until some work draws from one of them. That work is done again, with all generators seeded, as is all later work.
     """
 
-    def __init__(self, function: Callable[[Argument], Result]) -> None:
-        self._function = function
+    def __init__(self) -> None:
         self._draws = False
 
-    def __call__(self, argument: Argument, seed: int) -> Result:
-        """The result of the function, as after `seed_all(seed)`."""
-        if not self._draws:
+    def __call__(self, seed: int) -> None:
+        """Seed what the next piece of work draws from, as `seed_all(seed)`. Inside `watched` only."""
+        if self._draws:
+            seed_all(seed)
+        else:
             torch.default_generator.manual_seed(seed)
+
+    def watched(self, work: Callable[[], Result]) -> Result:
+        """The result of work that calls this object for each of its pieces. What it raises is raised at once."""
+        if not self._draws:
             _PYTHON.expect()
             _NUMPY.expect()
-            try:
-                result = self._function(argument)
-            except Exception:
-                if not _has_drawn():
-                    raise
-            else:
-                if not _has_drawn():
-                    return result
+            result = work()
+            python, numpy = _PYTHON.has_changed(), _NUMPY.has_changed()
+            if not (python or numpy):
+                return result
             self._draws = True
-        seed_all(seed)
-        return self._function(argument)
+        return work()
 
 
 class _Watched:
@@ -115,11 +114,6 @@ class _Watched:
 
 _PYTHON = _Watched(random.seed, partial(random.getrandbits, 64))
 _NUMPY = _Watched(np.random.seed, np.random.random_sample)
-
-
-def _has_drawn() -> bool:
-    python, numpy = _PYTHON.has_changed(), _NUMPY.has_changed()
-    return python or numpy
 
 
 def device_generator(device: torch.device) -> torch.Generator:

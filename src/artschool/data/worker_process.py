@@ -148,7 +148,7 @@ def _work(
     with suppress(EOFError, ConnectionError):  # The main process has ended, or needs no more.
         while True:
             batch = requests.recv()
-            _answer(answers, make_batch([samples[position] for position in batch]))
+            _answer(answers, make_batch(samples.__getitems__(batch)))
 
 
 def _answer(answers: Connection, loaded: Any) -> None:

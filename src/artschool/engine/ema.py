@@ -78,7 +78,6 @@ class Ema:
         if self.offloaded is not None:
             self.offloaded.join()
 
-    @torch.no_grad()
     def update(self, found_inf: Sequence[Tensor | None]) -> None:
         """Move the average one step towards the weights.
 
@@ -86,15 +85,16 @@ class Ema:
             found_inf: One entry for each optimizer that updated the network. None: it moved the weights. A scalar on
                 the device: 1.0 if it skipped non-finite gradients, else 0.0. If all skipped, the average is unchanged.
         """
-        self._match_if_changed()
-        skipped = self._found_non_finite(_all_skipped(found_inf))
-        self._follow(*self._groups, skipped)
-        if self.offloaded is not None:
-            self.offloaded.update(partial(self._follow_pairs, skipped), skipped)
-        if self._copies:
-            torch._foreach_copy_(self._copies, self._copied)
-        if self.buffers == "own":
-            ranks.broadcast(self.module.buffers())
+        with torch.no_grad():  # As a decorator it would make an object for each call.
+            self._match_if_changed()
+            skipped = self._found_non_finite(_all_skipped(found_inf))
+            self._follow(*self._groups, skipped)
+            if self.offloaded is not None:
+                self.offloaded.update(partial(self._follow_pairs, skipped), skipped)
+            if self._copies:
+                torch._foreach_copy_(self._copies, self._copied)
+            if self.buffers == "own":
+                ranks.broadcast(self.module.buffers())
 
     def set_decay(self, decay: float) -> None:
         """Set the decay of the next update."""
@@ -120,9 +120,9 @@ class Ema:
     def _found_non_finite(self, skipped: Tensor | None) -> Tensor | None:
         """1.0 on the device if a weight is NaN or infinite or `skipped` is 1.0, else 0.0. None: nothing can look."""
         for weights in self._weights.values():
-            found = weights[0].new_zeros((), dtype=torch.float32)
+            found = torch.zeros_like(self._unit)
             # GradScaler's kernel, with a scale of one: it finds them in one pass, and leaves the weights as they are.
-            torch._amp_foreach_non_finite_check_and_unscale_(weights, found, torch.ones_like(found))
+            torch._amp_foreach_non_finite_check_and_unscale_(weights, found, self._unit)
             skipped = found if skipped is None else torch.maximum(skipped, found)
         if skipped is not None and self._is_sharded:
             ranks.largest_in_place(skipped)
@@ -174,6 +174,7 @@ class Ema:
         for weight in weights:
             if weight.is_floating_point() and weight.dtype.itemsize > 1:  # The kernel takes no others.
                 self._weights.setdefault(weight.dtype, []).append(weight)
+                self._unit = weight.new_ones((), dtype=torch.float32)
         self._is_sharded = any(map(ranks.is_sharded, found))
         self._watched = [*self._source, *self._copied, *(ranks.local(tensor) for _, tensor in large)]
         self._seen_layouts = _layouts(self._watched)

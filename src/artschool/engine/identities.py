@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import chain
-from operator import is_not
 from typing import Any
 
 from torch import nn
@@ -17,15 +16,12 @@ class Identities:
 
     def __init__(self, tables: Iterable[Mapping[str, object]]) -> None:
         self._views = [table.values() for table in tables]
-        self._seen = self._objects()
+        self._seen = list(chain.from_iterable(self._views))  # Kept alive, so that no other object gets their ids.
+        self._ids = list(map(id, self._seen))
 
     def changed(self) -> bool:
         """Whether an object was added, removed or replaced by another one."""
-        now = self._objects()
-        return len(now) != len(self._seen) or any(map(is_not, now, self._seen))
-
-    def _objects(self) -> list[object]:
-        return list(chain.from_iterable(self._views))
+        return list(map(id, chain.from_iterable(self._views))) != self._ids
 
 
 def tables_of(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:

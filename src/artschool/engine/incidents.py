@@ -7,7 +7,6 @@ import platform
 import shlex
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,30 +36,21 @@ MOST_CHECKPOINT_BYTES = 1024**3
 """Maximum size of the checkpoint that an incident keeps. It shares the disk space of the one in `checkpoints`."""
 
 
-@dataclass(slots=True)
-class Recorded:
-    """If the block, an iteration, raises an exception, record an incident.
+def record_failure(run: RunState, end: BaseException, batch: Mapping[str, Part]) -> BaseException:
+    """Record what has ended an iteration as an incident.
 
     A lost connection is none: what has ended the other process is its incident.
 
-    Attributes:
+    Args:
         batch: The batch of the iteration, by stream.
+
+    Returns:
+        What to raise: see `as_error`.
     """
-
-    run: RunState
-    batch: Mapping[str, Part]
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if error is None:
-            return
-        raised = as_error(error)
-        if isinstance(raised, Exception) and not isinstance(raised, Stopped) and not ranks.is_lost(raised):
-            record_incident(self.run, _kind_of(raised), raised, self.batch)
-        if raised is not error:
-            raise raised
+    error = as_error(end)
+    if isinstance(error, Exception) and not isinstance(error, Stopped) and not ranks.is_lost(error):
+        record_incident(run, _kind_of(error), error, batch)
+    return error
 
 
 def record_incident(

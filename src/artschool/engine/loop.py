@@ -13,7 +13,7 @@ from artschool.engine import checkpoint
 from artschool.engine.due import Outcome, look, perform_due
 from artschool.engine.ending import saved_at_a_signal
 from artschool.engine.freeze import all_frozen
-from artschool.engine.incidents import Recorded
+from artschool.engine.incidents import record_failure
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.rollback import roll_back
@@ -74,8 +74,10 @@ def _train_to_end(run: RunState) -> None:
             start = time.perf_counter() - run.seconds
             for batch in until_signal(_begun(run, batches), number):
                 check_folder(run)
-                with Recorded(run, batch):
+                try:
                     outcome = Outcome(train_once(run, batch))
+                except BaseException as end:
+                    raise record_failure(run, end, batch)  # noqa: B904  # it has its cause
                 run.seconds = time.perf_counter() - start
                 perform_due(run, outcome)
                 if run.is_finished:
@@ -120,7 +122,7 @@ def train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:
     """Train one iteration on a batch, given by stream. Returns its micro-batches."""
     iteration = run.context.iteration = run.iteration
     position = iteration + run.data_offset
-    seed_all(run.iteration_seeds(position, ranks.rank()), run.device)
+    seed_all(run.iteration_seeds(position, run.rank), run.device)
     for hook in run.update_hooks:
         hook(iteration, run.folder)
     run.trained_parameters.check()

@@ -52,8 +52,11 @@ class MicroBatches:
         self._channels_last = channels_last
         self._states: list[tuple[State, float]] = []
         self.pieces = 1
-        self._fewest = max(1, min(part.total for part in parts.values()) // ranks.world_size())
         self.limit = 1 if count == 1 else min(count, self._fewest)
+
+    @property
+    def _fewest(self) -> int:
+        return max(1, min(part.total for part in self.parts.values()) // ranks.world_size())
 
     def __iter__(self) -> Iterator[tuple[State, float]]:
         return iter(self._states or self._moved())

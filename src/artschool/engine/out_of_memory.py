@@ -5,8 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
@@ -36,28 +35,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     return is_text or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
-@contextmanager
-def explained(step: str, iteration: int, batches: MicroBatches, *, is_split: bool) -> Iterator[None]:
-    """If the block runs out of memory, say with which samples, and what to change.
+def explain(error: Exception, step: str, iteration: int, batches: MicroBatches, *, is_split: bool) -> None:
+    """If a step has run out of memory, say with which samples, and what to change.
 
     Args:
         is_split: Whether the passes of the step are split, so that something else needs the memory.
 
     Raises:
-        ResourceError: The block has run out of memory.
+        ResourceError: It has.
     """
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, ResourceError) or not is_out_of_memory(error):
-            raise
-        smaller = (
-            f"`train.on_out_of_memory: split`, `train.accumulate: {2 * batches.limit}`, a smaller `batch_size`, "
-            f"{_OTHERS}"
-        )
-        fix = f"`train.offload.optimizer: cpu`, {_OTHERS}" if is_split else smaller
-        where = "".join(f"\n    in {note.splitlines()[0]}" for note in getattr(error, "__notes__", [])[:1])
-        raise _explanation(step, iteration, batches, f"{_first_line(error)}{where}", fix) from error
+    if isinstance(error, ResourceError) or not is_out_of_memory(error):
+        return
+    smaller = (
+        f"`train.on_out_of_memory: split`, `train.accumulate: {2 * batches.limit}`, a smaller `batch_size`, {_OTHERS}"
+    )
+    fix = f"`train.offload.optimizer: cpu`, {_OTHERS}" if is_split else smaller
+    where = "".join(f"\n    in {note.splitlines()[0]}" for note in getattr(error, "__notes__", [])[:1])
+    raise _explanation(step, iteration, batches, f"{_first_line(error)}{where}", fix) from error
 
 
 class Pass(NamedTuple):

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 Kind = Literal["fp32", "bf16", "fp16"]
+_FULL = nullcontext()
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -30,7 +31,7 @@ class Precision:
     def autocast(self) -> AbstractContextManager[Any]:
         """The context of a forward pass."""
         if self.kind not in DTYPES:
-            return nullcontext()
+            return _FULL
         return torch.autocast(self._device_type, dtype=DTYPES[self.kind])
 
     def backward(self, loss: Tensor) -> None:

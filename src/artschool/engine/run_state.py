@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from artschool import ranks
 from artschool.config.sections import FileSections
 from artschool.config.streams import TRAIN
 from artschool.config.train_section import TrainSection
@@ -117,6 +118,7 @@ class RunState:
         partly_saved: What checkpoints contain of networks of which they do not contain everything.
         unsaved: What checkpoints leave out of these networks and their averages, by the owner in `stateful`.
         decisions: What follows a number of the log, by path.
+        rank: The rank of this process.
         undo: Undoes an iteration that fails before its first update.
         look_failure: The first error of what only looks, in spite of which the run went on, and the iteration after
             which it came up.
@@ -166,13 +168,14 @@ class RunState:
     trained_parameters: TrainedParameters = field(init=False)
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)
     iteration_seeds: Seeds = field(init=False)
+    rank: int = field(init=False)
     store: CheckpointStore = field(init=False)
     saver: Saver = field(init=False, default_factory=Saver)
     heartbeats: Heartbeats | None = None
     observer: Observer = field(default_factory=lambda: Observer({}))
 
     def __post_init__(self) -> None:
-        self.iteration_seeds = Seeds(self.sections.seed, "iteration")
+        self.iteration_seeds, self.rank = Seeds(self.sections.seed, "iteration"), ranks.rank()
         self.store = CheckpointStore(self.folder / "checkpoints")
         if self.sections.train.on_out_of_memory == "split":
             self.context.splitting = Splitting(self.stateful.values(), self.device, self.note)

@@ -51,6 +51,7 @@ class ScheduledOptimizer:
         self.shards = shards
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
         self.cooling = 1.0
+        self._is_sharded = any(map(ranks.is_sharded, self.parameters))
         self._of_all = _unscaled_by(optimizer, self.parameters, is_divided=shards is not None)
         self._not_state = {"params", "lr", *changing}
         self._initial_groups = [dict(group) for group in optimizer.param_groups]
@@ -58,7 +59,8 @@ class ScheduledOptimizer:
 
     def gradients(self) -> list[Tensor]:
         """The gradients of the parameters that have one; of a sharded one, the part of this process."""
-        return ranks.local_of(parameter.grad for parameter in self.parameters if parameter.grad is not None)
+        found = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        return ranks.local_of(found) if self._is_sharded else found
 
     def drop_gradients(self) -> None:
         """Set every gradient to None."""

@@ -248,15 +248,17 @@ def _is_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-@contextmanager
-def interruptible() -> Iterator[None]:
+class interruptible:  # noqa: N801  # called like a function; a generator would take longer
     """A wait for data while the last finished iteration can be saved. Soon after a signal, it raises Interrupted."""
-    handler = _handler
-    handler.is_waiting = _is_main_thread()
-    try:
-        yield
-    finally:
-        handler.is_waiting = False
+
+    __slots__ = ("_handler",)
+
+    def __enter__(self) -> None:
+        self._handler = _handler
+        _handler.is_waiting = _is_main_thread()
+
+    def __exit__(self, *error: object) -> None:
+        self._handler.is_waiting = False
 
 
 def waited(items: Iterator[Item]) -> Generator[Item]:

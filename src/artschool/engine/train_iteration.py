@@ -9,7 +9,7 @@ from torch import Tensor
 from artschool import ranks
 from artschool.engine.ema import Ema
 from artschool.engine.micro_batches import MicroBatches
-from artschool.engine.out_of_memory import explained
+from artschool.engine.out_of_memory import explain
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 
@@ -25,9 +25,11 @@ def train_iteration(
             continue
         for own in step.batches(batches):
             context.buffers.begin()
-            is_split = context.splitting is not None
-            with explained(step.graph.name, context.iteration, own, is_split=is_split):
+            try:
                 updated = step.run(own, context)
+            except Exception as error:
+                explain(error, step.graph.name, context.iteration, own, is_split=context.splitting is not None)
+                raise
             for name in updated:
                 moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
                 ranks.broadcast(step.networks[name].buffers())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.config.when import When
+from artschool.config.when import ALWAYS, When
 from artschool.engine.callbacks import GatedCallback
 from artschool.engine.decisions import KeyGate
 from artschool.engine.freeze import require_gradients
@@ -65,6 +65,8 @@ class TrainStep:
         self._parameters = {name: [p for p in network.parameters() if p in owned] for name, network in networks.items()}
         marked = ((p, getattr(p, "DO_NOT_TRAIN_UNTIL", 0)) for owned in self._parameters.values() for p in owned)
         self._starts = {parameter: start for parameter, start in marked if start}
+        is_constant = not self._starts and all(gates[name] == ALWAYS for name in networks)
+        self._always = [p for owned in self._parameters.values() for p in owned] if is_constant else None
         self._total = f"{graph.name}/total"
         self._sharded = sharded_networks(networks.values())
         self._open = f"{graph.name}/open"
@@ -97,6 +99,8 @@ class TrainStep:
 
         A parameter that the network's code marks with `DO_NOT_TRAIN_UNTIL = n` is trained from iteration n.
         """
+        if self._always is not None:
+            return self._always
         active = [p for name, owned in self._parameters.items() if self._gates[name].active(iteration) for p in owned]
         return [p for p in active if self._starts.get(p, 0) <= iteration] if self._starts else active
 

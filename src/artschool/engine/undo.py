@@ -69,7 +69,7 @@ class Undo:
     def _keep_buffers(self) -> None:
         """Copy the buffers that are small or change. Those of most iterations are the ones of the iteration before."""
         changed = self._changed_since_begin()
-        if self._buffers.changed() or any(buffer.nbytes <= MOST_BYTES for buffer in changed):
+        if self._buffers.changed() or (changed and any(buffer.nbytes <= MOST_BYTES for buffer in changed)):
             self._choose(changed)
         elif changed:
             self._uncopied = {buffer: buffer._version for buffer in self._uncopied}

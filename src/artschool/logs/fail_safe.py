@@ -33,8 +33,12 @@ class FailSafeLogger:
         self._forward("start", run)
 
     def advance(self, run: RunState) -> None:
-        """Forward."""
-        self._forward("advance", run)
+        """Forward, without the detour of calls that are rare."""
+        if self._logger is not None:
+            try:
+                self._logger.advance(run)
+            except Exception as error:
+                self._switch_off("advance", error)
 
     def log(self, record: Record) -> None:
         """Forward."""

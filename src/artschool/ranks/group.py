@@ -23,6 +23,7 @@ Value = TypeVar("Value")
 Group = dist.ProcessGroup | None
 """A group of all processes. None: that of the main thread."""
 _is_single = False
+_world_size = 1  # Kept, since training asks often: torch looks it up in several calls.
 _sums: dist.ProcessGroup | None = None
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others."""
@@ -35,7 +36,7 @@ def rank() -> int:
 
 def world_size() -> int:
     """Number of processes that train together."""
-    return dist.get_world_size() if dist.is_initialized() and not _is_single else 1
+    return _world_size
 
 
 def launched_processes() -> int:
@@ -74,12 +75,13 @@ def may_wait(communicate: Callable[Options, Value]) -> Callable[Options, Value]:
 @contextmanager
 def single_process() -> Iterator[None]:
     """Act as a single process inside the context: nothing is communicated."""
-    global _is_single  # noqa: PLW0603  # global, like the process group
-    before, _is_single = _is_single, True
+    global _is_single, _world_size  # global, like the process group
+    before = _is_single, _world_size
+    _is_single, _world_size = True, 1
     try:
         yield
     finally:
-        _is_single = before
+        _is_single, _world_size = before
 
 
 @contextmanager
@@ -94,11 +96,11 @@ def pretended(count: int) -> Iterator[None]:
         return
     from torch.testing._internal.distributed.fake_pg import FakeStore  # Registers the backend "fake".
 
-    dist.init_process_group("fake", rank=0, world_size=count, store=FakeStore())
+    join("fake", rank=0, world_size=count, store=FakeStore())
     try:
         yield
     finally:
-        dist.destroy_process_group()
+        stop()
 
 
 def missing_variable() -> str:
@@ -110,8 +112,11 @@ def missing_variable() -> str:
 
 def start(device: torch.device) -> None:
     """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
-    global _sums  # noqa: PLW0603  # likewise
-    if "WORLD_SIZE" not in os.environ or dist.is_initialized() or _is_single:
+    global _sums, _world_size  # noqa: PLW0603  # likewise
+    if _is_single:
+        return
+    if dist.is_initialized() or "WORLD_SIZE" not in os.environ:
+        _world_size = dist.get_world_size() if dist.is_initialized() else 1
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     store = _on_loopback() if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] else None
@@ -119,10 +124,17 @@ def start(device: torch.device) -> None:
     if store is not None:
         place = {"store": store, "rank": rank(), "world_size": launched_processes()}
     with connections.recorded():
-        dist.init_process_group(backend, timeout=TIMEOUT, **place)
+        join(backend, **place)
         _sums = dist.new_group()
         # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
         dist.all_reduce(torch.zeros(1, device=device), group=_sums)
+
+
+def join(backend: str, **place: Any) -> None:
+    """Join a process group. `place` is as in `torch.distributed.init_process_group`."""
+    global _world_size  # noqa: PLW0603  # likewise
+    dist.init_process_group(backend, timeout=TIMEOUT, **place)
+    _world_size = dist.get_world_size()
 
 
 def _on_loopback() -> Store | None:
@@ -144,8 +156,8 @@ def _on_loopback() -> Store | None:
 
 def stop() -> None:
     """Leave the process group."""
-    global _sums  # noqa: PLW0603  # likewise
-    _sums = None
+    global _sums, _world_size  # likewise
+    _sums, _world_size = None, 1
     if dist.is_initialized():
         dist.destroy_process_group()
 

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore
 
 from artschool.ranks import connections
-from artschool.ranks.group import TIMEOUT, rank, stop, store, world_size
+from artschool.ranks.group import join, rank, stop, store, world_size
 
 
 def leave() -> None:
@@ -33,7 +33,7 @@ def join_again() -> None:
     """
     own, count, new_store = rank(), world_size(), PrefixStore(_left_key("all"), store())
     stop()
-    dist.init_process_group("gloo", timeout=TIMEOUT, store=new_store, rank=own, world_size=count)
+    join("gloo", store=new_store, rank=own, world_size=count)
 
 
 def _left_key(who: int | str) -> str:
