@@ -31,8 +31,10 @@ def with_absent(example: Example | None, config: Config, key: str) -> Example | 
 
 
 def _injectors(config: Config) -> Iterator[Component]:
-    for part in (*config.steps.values(), *config.evaluations.values()):
-        yield from part.injectors.values()
+    for step in config.steps.values():
+        yield from step.injectors.values()
+    for evaluation in config.evaluations.values():
+        yield from evaluation.injectors.values()
 
 
 def _nothing(component: Component, key: str) -> Iterator[float]:
