@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from artschool.config.plugins import forget_files
 from artschool.config.source import read_text
 from artschool.config.standalone import standalone_text
 from artschool.engine.saving import settle
+from artschool.storage import durable
 from tests.engine import toy_run
 from tests.reports.small import artschool as command
 
@@ -163,6 +166,46 @@ def test_a_folder_that_moves_or_goes_while_the_run_writes_is_reported(
             code, printed = command("train", str(tmp_path / "moved" / "config.yml"), "--no-trace", "train.iterations=3")
         assert code == 0, printed
         assert f"resuming after iteration 2 from {tmp_path / 'moved' / 'checkpoints' / '00000002'}" in printed
+
+
+MOMENTS = {
+    "first file": ["before_write"],
+    "last file": ["before_manifest", "before_write", "after_write"],
+    "its rename": ["before_rename"],
+    "the log": ["log"],
+}
+"""The moments at which a folder goes, by the last names that were passed."""
+
+
+@pytest.mark.parametrize("background", ["false", "true"])
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_folder_that_goes_during_a_save_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str, background: str
+) -> None:
+    run = toy_run.load(
+        tmp_path, "train.iterations=6", "checkpoint.every=2", "log.every=1", f"checkpoint.background={background}"
+    )
+    passed: list[str] = []
+
+    def lose(name: str) -> None:
+        if run.iteration == 4 and not (tmp_path / "moved").exists():
+            passed.append(name)
+            if passed[-len(MOMENTS[moment]) :] == MOMENTS[moment]:
+                run.folder.rename(tmp_path / "moved")
+
+    class Log(toy_run.Recorder):
+        def log(self, record: Mapping[str, Any]) -> None:
+            lose("log")
+
+    monkeypatch.setattr(durable, "fault_point", lose)
+    recorder = Log()
+    run.loggers = [*run.loggers, recorder]
+    run.train()
+    assert (tmp_path / "moved").exists()
+    assert [note for note in recorder.notes if "the run folder was moved or deleted while the run trains" in note]
+    code, printed = train(tmp_path, "train.iterations=7")
+    assert code == 0, printed
+    assert "resuming after iteration 6" in printed
 
 
 PARTS = '''

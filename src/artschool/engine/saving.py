@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from artschool import ranks
 from artschool.engine.run_state import RunState
@@ -35,10 +36,25 @@ def start_write(run: RunState, write: Callable[[], None]) -> None:
     """
     run.saver.best = run.best
     if is_in_background(run):
-        run.saver.start(run.iteration, write)
+        run.saver.start(run.iteration, partial(_write, run, write))
     else:
-        run.saver.run(run.iteration, write)
+        run.saver.run(run.iteration, partial(_write, run, write))
         settle(run)
+
+
+def _write(run: RunState, write: Callable[[], None]) -> None:
+    """Write, and see whether an error comes from a run folder that is gone, as a disk that refuses.
+
+    Then a later save writes to a new folder. See `check_folder`.
+    """
+    try:
+        write()
+    except Exception as error:
+        if run.lock is not None:
+            run.lock.touch()
+            if run.lock.is_lost:
+                raise ResourceError(f"{run.folder}: the run folder was moved or deleted during the save") from error
+        raise
 
 
 def settle(run: RunState) -> None:
