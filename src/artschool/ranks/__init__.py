@@ -28,6 +28,7 @@ from artschool.ranks.ends import (
 )
 from artschool.ranks.group import (
     Group,
+    is_launcher_open,
     is_main,
     launched_processes,
     local_rank,
@@ -63,6 +64,7 @@ __all__ = [
     "gather",
     "gather_on_main",
     "gather_rows",
+    "is_launcher_open",
     "is_lost",
     "is_main",
     "is_sharded",
