@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from artschool.engine import signals
 from artschool.engine.run_state import RunState
 from artschool.engine.signals import ENDING, Interrupted, interrupting
 from artschool.errors import Stopped
+from artschool.ranks.loopback import is_open_to_all
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.processes import start_of
 from tests.engine import toy_run
@@ -397,25 +399,42 @@ def listening(process: int) -> set[str]:
     return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
 
 
+FILE_STORE = ("--rdzv-backend=c10d", "--rdzv-conf=store_type=file")
+
+
 @pytest.mark.soak
-def test_processes_of_one_machine_listen_on_loopback_only(tmp_path: Path) -> None:
-    """Runs in the soak: three processes import torch."""
+@pytest.mark.parametrize("is_open", [False, True])
+def test_processes_of_one_machine_listen_on_loopback_only(tmp_path: Path, is_open: bool) -> None:
+    """Runs in the soak: three processes import torch, twice."""
     file = write(tmp_path, *LONG, "train.iterations=1000000", "evaluate={}", "log.every=1")
     launcher = subprocess.Popen(
         [
-            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--rdzv-backend=c10d",
-            "--rdzv-conf=store_type=file", "-m", "artschool", "train", str(file), "--run-dir", str(tmp_path / "run"),
-            "--no-trace",
+            sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2",
+            *(["--standalone"] if is_open else FILE_STORE),
+            "-m", "artschool", "train", str(file), "--run-dir", str(tmp_path / "run"), "--no-trace",
         ],
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PLUGIN_FOLDERS,
-             "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"},
+             **({} if is_open else {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"})},
     )  # fmt: skip
     try:
         metrics = tmp_path / "run" / "metrics.jsonl"
         wait_until(lambda: metrics.exists() and metrics.read_text())
-        found = {address for process in (launcher.pid, *ranks_of(launcher.pid)) for address in listening(process)}
-        assert found == {"0100007F"}
+        found = {process: listening(process) for process in (launcher.pid, *ranks_of(launcher.pid))}
     finally:
         launcher.terminate()
-        launcher.wait(30)
+        output, _ = launcher.communicate(timeout=60)
+    everywhere = {"0" * 8, "0" * 32}
+    assert bool(everywhere & found.pop(launcher.pid)) == is_open
+    assert found and all(addresses == {"0100007F"} for addresses in found.values())
+    assert output.count("warning: torchrun listens on all network interfaces") == is_open
+
+
+@pytest.mark.parametrize(("host", "is_open"), [("127.0.0.1", False), ("::1", False), ("0.0.0.0", True), ("::", True)])
+def test_a_socket_that_other_machines_reach_is_found(host: str, is_open: bool) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as server:
+        server.bind((host, 0))
+        assert not is_open_to_all(os.getpid())
+        server.listen()
+        assert is_open_to_all(os.getpid()) == is_open

@@ -51,6 +51,11 @@ from artschool.steps.step import Step
 Note = Callable[[str], None]
 COMMAND = Place("")
 """The location of what no file says."""
+OPEN_LAUNCHER = (
+    "torchrun listens on all network interfaces, without a password. Fix: to listen on this machine only, write "
+    "`TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --rdzv-backend c10d --rdzv-conf store_type=file --nproc-per-node "
+    "...`"
+)
 
 
 def build(
@@ -85,6 +90,8 @@ def build(
             "Fix: start the processes with torchrun, or unset WORLD_SIZE to train with one process"
         )
     ranks.start(device)
+    if ranks.is_launcher_open():
+        note(f"warning: {OPEN_LAUNCHER}")
     require_same_file(config)
     set_torch_flags(file.train, device)
     context = TrainContext(device, Meters())

@@ -28,6 +28,7 @@ from artschool.ranks.ends import (
 )
 from artschool.ranks.group import (
     Group,
+    is_launcher_open,
     is_main,
     launched_processes,
     local_rank,
@@ -65,6 +66,7 @@ __all__ = [
     "gather",
     "gather_on_main",
     "gather_rows",
+    "is_launcher_open",
     "is_lost",
     "is_main",
     "is_sharded",

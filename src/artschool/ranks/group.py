@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -13,9 +11,10 @@ from typing import Any, ParamSpec, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import Store, TCPStore
+from torch._C._distributed_c10d import Store
 
 from artschool.ranks import connections
+from artschool.ranks.loopback import is_open_to_all, store_on_loopback
 from artschool.waits import waiting
 
 Options = ParamSpec("Options")
@@ -119,7 +118,7 @@ def start(device: torch.device) -> None:
         _world_size = dist.get_world_size() if dist.is_initialized() else 1
         return
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    store = _on_loopback() if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"] else None
+    store = store_on_loopback(rank(), launched_processes(), TIMEOUT) if _is_one_machine() else None
     place: dict[str, Any] = {}
     if store is not None:
         place = {"store": store, "rank": rank(), "world_size": launched_processes()}
@@ -137,21 +136,13 @@ def join(backend: str, **place: Any) -> None:
     _world_size = dist.get_world_size()
 
 
-def _on_loopback() -> Store | None:
-    """Let the processes of one machine listen on its loopback interface only.
+def _is_one_machine() -> bool:
+    return os.environ.get("LOCAL_WORLD_SIZE", "0") == os.environ.get("WORLD_SIZE")
 
-    Returns:
-        The store in which they meet. None: that of the launcher, which listens where the launcher decides.
-    """
-    if sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-        os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
-    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        return None
-    host, port, serves = "127.0.0.1", int(os.environ["MASTER_PORT"]), rank() == 0
-    # torch would listen on all interfaces, whatever the name of the host.
-    listener = socket.create_server((host, port)).detach() if serves else None
-    return TCPStore(host, port, launched_processes(), serves, TIMEOUT, master_listen_fd=listener)
+
+def is_launcher_open() -> bool:
+    """Whether processes of a single machine have been started by one that other machines can connect to."""
+    return _is_one_machine() and is_open_to_all(os.getppid())
 
 
 def stop() -> None:
