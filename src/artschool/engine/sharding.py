@@ -120,6 +120,12 @@ def sharded_networks(networks: Iterable[nn.Module]) -> list[FSDPModule]:
     return [network for network in networks if hasattr(network, "set_requires_gradient_sync")]  # type: ignore[misc]  # FSDP2 adds its methods to the class
 
 
+def innermost_units(network: nn.Module) -> dict[str, nn.Module]:
+    """The units of a sharded network that contain no other unit, by name. Empty: it is not sharded."""
+    units = {name: unit for name, unit in network.named_modules() if sharded_networks([unit])}
+    return {name: unit for name, unit in units.items() if len(sharded_networks(unit.modules())) == 1}
+
+
 def reshard(networks: Iterable[nn.Module]) -> None:
     """Free what sharded networks have gathered, such as in a pass that has failed. Nothing is communicated."""
     for unit in sharded_networks(module for network in networks for module in network.modules()):
