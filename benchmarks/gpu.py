@@ -184,7 +184,7 @@ class Alone:
             torch.cuda.set_sync_debug_mode("warn")
         elif iteration == 5 * chunk - 1 and on_gpu:
             torch.cuda.set_sync_debug_mode("default")
-            self.found["synchronizations"] = sum("synchronizing" in str(one.message) for one in self._warnings)
+            self.found["synchronizations"] = sum("called a synchronizing" in str(one.message) for one in self._warnings)
             self._catch.__exit__(None, None, None)
 
     @property

@@ -21,6 +21,8 @@ __all__ = ["deterministic_products"]
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    # torch warns when its watch is first set.
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
 ]
 CUDA = torch.device("cuda", 0)
 OFFLOAD = "train.offload={optimizer: cpu, ema: cpu}"

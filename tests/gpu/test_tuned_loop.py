@@ -19,6 +19,8 @@ from tests.engine import toy_parts, toy_run
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    # torch warns when its watch is first set.
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
 ]
 CUDA = torch.device("cuda", 0)
 QUIET = (
