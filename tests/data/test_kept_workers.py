@@ -46,7 +46,7 @@ def test_workers_do_not_depend_on_the_default_of_python() -> None:
     before = multiprocessing.get_start_method()
     multiprocessing.set_start_method("spawn", force=True)
     try:
-        indices, pids = loaded(Loader(Pids(), "data.train", 7, workers=1), [0, 3])
+        indices, pids = loaded(Loader(Pids(), "data.train", 7, workers=1), [0, 3], keep=False)
     finally:
         multiprocessing.set_start_method(before, force=True)
     assert indices == [0, 3]
