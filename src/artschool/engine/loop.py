@@ -75,8 +75,8 @@ def _train_to_end(run: RunState) -> None:
                 check_folder(run)
                 try:
                     outcome = Outcome(train_once(run, batch))
-                except Exception as error:
-                    record_failure(run, error, batch)
+                except Exception as fault:
+                    record_failure(run, fault, batch)
                     raise
                 run.seconds = time.perf_counter() - start
                 perform_due(run, outcome)
