@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -244,8 +245,13 @@ def test_processes_whose_launcher_is_killed_save_and_end(tmp_path: Path) -> None
     processes = ranks_of(launcher.pid)
     assert len(processes) == 2
     launcher.kill()
-    output, _ = launcher.communicate(timeout=30)  # Until no process has the pipe.
-    wait_until(lambda: not any(start_of(process) for process in processes), 10)
+    try:
+        output, _ = launcher.communicate(timeout=30)  # Until no process has the pipe.
+        wait_until(lambda: not any(start_of(process) for process in processes), 10)
+    finally:
+        for process in processes:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
     (number,) = CheckpointStore(tmp_path / "run" / "checkpoints").numbers()
     assert f"SIGTERM: stopped after iteration {number}; a checkpoint is saved" in output
     assert len(metrics.read_text().splitlines()) == number
