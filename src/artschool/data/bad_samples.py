@@ -39,8 +39,7 @@ def bad_sample(index: int, epoch: int, error: BaseException, identity: str = "")
         return BadSample(index, f"{sample}: {text_of(error)}")
     frame = traceback.extract_tb(error.__traceback__)[-1]
     location = f"\n    at {frame.filename}:{frame.lineno}: {frame.line}"
-    text = text_of(error)
-    return BadSample(index, f"{sample} raised {type(error).__name__}{text and f': {text}'}{location}")
+    return BadSample(index, f"{sample} raised {type(error).__name__}: {text_of(error)}{location}")
 
 
 def machine_error(name: str, error: BaseException) -> ArtschoolError | None:
