@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import json
 import pickle
 import random
 from collections.abc import Callable, Sequence
@@ -26,6 +27,7 @@ from artschool.registry import losses, networks
 from artschool.registry.entries import CompileEntry
 from artschool.registry.signature import Network
 from tests.engine import toy_parts, toy_run
+from tests.engine.forked import run_script
 
 Graph = Callable[..., Sequence[Tensor]]
 GRAPHS_ONLY = "train.compile={backend: eager}"
@@ -378,3 +380,20 @@ def test_an_unknown_backend_is_refused_when_the_run_is_built(tmp_path: Path) -> 
 def test_a_network_overrides_the_default(tmp_path: Path) -> None:
     _, recorder = trained(tmp_path / "run", GRAPHS_ONLY, "networks.gen.compile=false", "train.iterations=6")
     assert {note.split(":")[1] for note in recorder.notes} == {" networks.critic"}
+
+
+@pytest.mark.soak
+def test_units_of_sharded_networks_are_compiled_and_train_as_without_it(tmp_path: Path) -> None:
+    """Half a minute: two groups of two processes, in which a unit thaws."""
+    run_script("tests.engine.compiled_shards", tmp_path, "eager", "aot_eager")
+    found = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+    for rank in (0, 1):
+        eager, compiled = found[f"eager{rank}"], found[f"aot_eager{rank}"]
+        assert compiled["psnr"] == pytest.approx(eager["psnr"], abs=1e-5)
+        for name, weight in eager["weights"].items():
+            torch.testing.assert_close(torch.tensor(compiled["weights"][name]), torch.tensor(weight), rtol=0, atol=1e-6)
+    notes = found["aot_eager0"]["notes"]
+    assert not [note for note in notes if "uncompiled" in note]
+    for unit, trained in (("gen.0", 2), ("gen.4", 0), ("gen.4", 2), ("critic", 6), ("critic", 0)):
+        said = f"note: networks.{unit}.forward: compiled and proven in "
+        assert [note for note in notes if note.startswith(said) and f"({trained} of " in note], (unit, trained, notes)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+from torch import nn
 
 from artschool.config.compiling import Compiled, compiled_networks, second_order_networks
 from artschool.config.parallel import methods_called
 from artschool.config.structure import Config
 from artschool.engine.compiled import CompiledMethod, CudaGraphs
 from artschool.engine.run import Run
+from artschool.engine.sharding import innermost_units
 from artschool.errors import ConfigError, Fault, allowed
 
 
@@ -40,8 +43,19 @@ def compile_networks(config: Config, run: Run, report: Callable[[str], None]) ->
             methods = sorted(
                 method for method in methods_called(config, name) if callable(getattr(module, method, None))
             )
-            for method in (None, *methods):
-                CompiledMethod(f"networks.{called}", module, method, compiled.entry, note, cuda_graphs).install()
+            for path, part, method in _calls(f"networks.{called}", module, methods):
+                CompiledMethod(path, part, method, compiled.entry, note, cuda_graphs).install()
+
+
+def _calls(path: str, network: nn.Module, methods: Sequence[str]) -> list[tuple[str, nn.Module, str | None]]:
+    """What is compiled of a network: a path, a module, and its method or None for the call of the module itself.
+
+    In a sharded network, this is `forward` of each innermost unit, around which hooks gather and free parameters: they
+    communicate, which no graph can contain.
+    """
+    if units := innermost_units(network):
+        return [(f"{path}.{name}" if name else path, unit, "forward") for name, unit in units.items()]
+    return [(path, network, method) for method in (None, *methods)]
 
 
 def _check_backend(compiled: Compiled) -> None:

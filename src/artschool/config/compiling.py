@@ -47,11 +47,10 @@ def compiled_networks(config: Config) -> dict[str, Compiled]:
 def compile_faults(config: Config) -> Iterator[Fault]:
     """Faults of options that `compile` excludes, once for each place that sets it."""
     networks = compiled_networks(config)
-    sharded = [name for name in sharded_networks(config) if name in networks]
+    sharded = [name for name in sharded_networks(config) if name in networks and networks[name].entry.uses_cuda_graphs]
     for path, name in {networks[name].path: name for name in reversed(sharded)}.items():
-        message = f"does not work with sharded networks, such as {name!r}"
-        fix = "Fix: write `compile: false` or `parallel: replicate` for the network."
-        yield Fault(networks[name].node.place, path, message, fix)
+        message = f"uses CUDA graphs, which do not work with sharded networks, such as {name!r}"
+        yield Fault(networks[name].place("mode"), f"{path}.mode", message, "Fix: write `max-autotune-no-cudagraphs`.")
     settings: Mapping[str, Compiled] = {compiled.path: compiled for compiled in networks.values()}
     for path, compiled in settings.items():
         if compiled.entry.mode != "default" and compiled.entry.backend != "inductor":

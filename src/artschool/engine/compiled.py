@@ -147,7 +147,7 @@ class CompiledMethod:
     def _call(self, compiled: Function, once_differentiable: bool, *inputs: Any, is_broken: bool, **named: Any) -> Any:
         from torch._dynamo.exc import TorchDynamoException
 
-        if uses_cuda_graphs(self._settings):
+        if self._settings.uses_cuda_graphs:
             self._cuda_graphs.mark()
         try:
             result = compiled(*inputs, **named)
@@ -160,7 +160,7 @@ class CompiledMethod:
             self._run_eagerly(_describe(error))
             self._variants = dict.fromkeys(self._variants, self._eager)
             return self._eager(*inputs, **named)
-        if uses_cuda_graphs(self._settings):  # The next call writes to the same memory.
+        if self._settings.uses_cuda_graphs:  # The next call writes to the same memory.
             result = tree_map_only(Tensor, Tensor.clone, result)
         if once_differentiable:
             for output in tree_leaves(result):
@@ -231,11 +231,6 @@ def _with_own_code(function: Function) -> Function:
 
     call.__code__ = call.__code__.replace()
     return call
-
-
-def uses_cuda_graphs(settings: CompileEntry) -> bool:
-    """Whether calls reuse the memory of their results."""
-    return settings.mode in ("reduce-overhead", "max-autotune")
 
 
 def _options_of(settings: CompileEntry) -> dict[str, Any]:

@@ -200,6 +200,11 @@ class CompileEntry(BaseModel):
     fullgraph: bool = False
     backend: str = "inductor"
 
+    @property
+    def uses_cuda_graphs(self) -> bool:
+        """Whether calls reuse the memory of their results."""
+        return self.mode in ("reduce-overhead", "max-autotune")
+
 
 class AdaptersEntry(BaseModel):
     """Small trained additions to layers of a network, by peft. Everything else of the network is frozen.
