@@ -71,8 +71,8 @@ def ending_together() -> Iterator[None]:
 
 def _end_with_others(error: BaseException) -> None:
     ignore_others()  # The launcher ends all processes when the first one has ended.
-    if isinstance(error, Exception) and not isinstance(error, ArtschoolError) and (first := ranks.first_end()):
-        rank, exit_code = first
+    rank, exit_code = ranks.first_end() or (ranks.rank(), 1)
+    if isinstance(error, Exception) and not isinstance(error, ArtschoolError) and rank != ranks.rank():
         own = (str(error).splitlines() or [""])[0]
         message = f"rank {ranks.rank()} ends because rank {rank} has ended ({type(error).__name__}: {own:.100})"
         raise EndedByOther(message, exit_code) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from artschool import ranks
 from artschool.engine import checkpoint
@@ -75,8 +75,11 @@ def save_last(run: RunState, reason: BaseException) -> list[str]:
     """
     reshard(run.stateful.values())
     if ranks.world_size() > 1 and is_divided(run):
-        cause = _agree(run, reason)
-        return _save(run, cause)
+        lost = _save(run, _agree(run, reason))
+        if ranks.is_lost(reason):
+            with suppress(RuntimeError):  # The process that has failed first ends, and has reported its error then.
+                ranks.wait()
+        return lost
     if not run.undo.is_whole(run.iteration):
         raise NotSavedError(_partly_updated(run))
     if not ranks.is_main():
