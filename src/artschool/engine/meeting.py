@@ -63,8 +63,8 @@ def meet(run: RunState, reason: BaseException) -> list[End]:
     is_cause = not ranks.is_lost(reason)
     if is_cause:
         ranks.announce_end(getattr(reason, "exit_code", 1))
-    error = describe(reason) if isinstance(reason, Exception) else ""
-    return ranks.gather(End(run.iteration, run.undo.is_whole(run.iteration), error, is_cause))
+    text = describe(reason) if isinstance(reason, Exception) else ""
+    return ranks.gather(End(run.iteration, run.undo.is_whole(run.iteration), text, is_cause))
 
 
 def cause_of(ends: list[End]) -> str:
