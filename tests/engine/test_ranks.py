@@ -83,7 +83,7 @@ def test_two_ranks_agree_on_how_many_batches_make_an_update(tmp_path: Path) -> N
 def test_a_fault_on_one_rank_ends_all(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch, and the launcher ends them."""
     file = write(tmp_path, "data.train.fail_at=3")
-    code, output = finish(launch(tmp_path, file, 2, "--no-trace"))
+    code, output = finish(launch(tmp_path, file, 2))
     assert code != 0
     assert "data.train: sample 3 (epoch 0) raised OSError: cannot decode" in output
     assert not list((tmp_path / "run").glob("checkpoints/*"))

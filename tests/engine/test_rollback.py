@@ -139,7 +139,7 @@ def test_a_rewind_goes_to_the_copy_in_memory_then_to_checkpoints_and_cools(tmp_p
     assert weight(run) == trained
     assert [note for note in recorder.notes if "Rolling back" in note] == [
         "steps.main: NaN or infinite gradients in 2 updates in a row, up to iteration 4; the limit is "
-        "`train.max_skips: 2`. Rolling back to the copy in memory after 1 iterations and continuing with new batches "
+        "`train.max_skips: 2`. Rolling back to the copy in memory after 1 iteration and continuing with new batches "
         "(rollback 1 of 3)"
     ]
     resumed, _ = load(tmp_path, *options, "train.iterations=9")
