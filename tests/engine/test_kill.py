@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 
+from artschool.storage import durable
 from artschool.storage.checkpoint_files import Checkpoint
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine.toy_run import load, recorded, write
@@ -33,44 +35,60 @@ def final(folder: Path) -> Checkpoint:
     return CheckpointStore(folder / "run" / "checkpoints").load(20)
 
 
+class Whole(NamedTuple):
+    """A run that nobody has killed: its last checkpoint, and the iteration at each passage of a fault point."""
+
+    checkpoint: Checkpoint
+    passages: list[tuple[str, int]]
+
+    def fault(self, point: str, iteration: int, number: int) -> str:
+        """A kill at the nth passage of a point after an iteration. How many come before it depends on other files."""
+        passed = [at for name, at in self.passages if name == point]
+        return f"{point}:{passed.index(iteration) + number}=kill"
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    folder = tmp_path_factory.mktemp("whole")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    folder, passages = tmp_path_factory.mktemp("whole"), list[tuple[str, int]]()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     run = load(folder)
     recorded(run)
-    run.train()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(durable, "fault_point", lambda name: passages.append((name, run.iteration)))
+        run.train()
     torch.set_num_threads(threads)
-    return final(folder)
+    return Whole(final(folder), passages)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("fault", "left"),
+    ("place", "left"),
     [
-        pytest.param("before_write:13=kill", [5], marks=pytest.mark.soak),
-        ("before_manifest:2=kill", [5]),
-        pytest.param("before_fsync:5=kill", [5], marks=pytest.mark.soak),
-        pytest.param("before_rename:5=kill", [5], marks=pytest.mark.soak),
-        pytest.param("after_rename:5=kill", [5, 10], marks=pytest.mark.soak),
+        pytest.param(("before_write", 10, 6), [5], marks=pytest.mark.soak),
+        (("before_manifest", 10, 1), [5]),
+        pytest.param(("before_fsync", 10, 1), [5], marks=pytest.mark.soak),
+        pytest.param(("before_rename", 10, 1), [5], marks=pytest.mark.soak),
+        pytest.param(("after_rename", 10, 1), [5, 10], marks=pytest.mark.soak),
         # What the amended checkpoint replaces, of seven files.
-        pytest.param("mid_rotate:3=kill", [5, 10], marks=pytest.mark.soak),
-        pytest.param("mid_rotate:10=kill", [10, 15], marks=pytest.mark.soak),
+        pytest.param(("mid_rotate", 10, 3), [5, 10], marks=pytest.mark.soak),
+        pytest.param(("mid_rotate", 15, 3), [10, 15], marks=pytest.mark.soak),
     ],
 )
-def test_a_kill_in_a_save_costs_nothing(tmp_path: Path, uninterrupted: Checkpoint, fault: str, left: list[int]) -> None:
+def test_a_kill_in_a_save_costs_nothing(
+    tmp_path: Path, whole: Whole, place: tuple[str, int, int], left: list[int]
+) -> None:
     """Over five seconds: the command starts twice, and each time imports torch. Most places are in `make soak`."""
     file = write(tmp_path)
-    killed = train(file, fault)
+    killed = train(file, whole.fault(*place))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == left
     resumed = train(file)
     assert resumed.returncode == 0, resumed.stderr
     assert f"resuming after iteration {left[-1]}" in resumed.stdout
     checkpoint = final(tmp_path)
-    assert checkpoint.tensors.keys() == uninterrupted.tensors.keys()
-    for name, tensors in uninterrupted.tensors.items():
+    assert checkpoint.tensors.keys() == whole.checkpoint.tensors.keys()
+    for name, tensors in whole.checkpoint.tensors.items():
         for key, value in tensors.items():
             assert torch.equal(checkpoint.tensors[name][key], value), f"{name}: {key}"
     leftovers = [path.name for path in (tmp_path / "run").rglob("*") if path.name.startswith(".")]
@@ -80,6 +98,7 @@ def test_a_kill_in_a_save_costs_nothing(tmp_path: Path, uninterrupted: Checkpoin
 IN_BACKGROUND = """
 import os, signal, sys
 from pathlib import Path
+from typing import NamedTuple
 import torch
 from artschool.storage.durable import FAULT_POINTS
 from tests.engine.toy_run import Recorder, load
