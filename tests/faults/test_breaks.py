@@ -58,7 +58,7 @@ def promises() -> dict[str, str]:
     for promise, tested in rows:
         if promise not in ("Promise", "---"):
             named = re.findall(r"`(tests/\S+)`", tested)
-            files = " ".join([files, *named] if tested.startswith("the same") else named)
+            files = " ".join([files, *named] if "the same" in tested else named)
             found[promise] = files
     return found
 
