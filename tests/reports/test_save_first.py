@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from artschool.engine import checkpoint, due
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.run import Run
+from artschool.engine.signals import TWICE
 from artschool.errors import DataError, NumericsError
 from artschool.registry import callbacks, losses, metrics, networks
 from artschool.registry.signature import Context
@@ -163,7 +164,7 @@ def test_an_error_in_whatever_looks_costs_no_iteration_and_no_bit(
 @pytest.mark.usefixtures("speaking")
 def test_a_run_killed_while_it_looks_looks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(run: Run) -> None:
-        raise KeyboardInterrupt  # Nothing can be done on the way out.
+        raise KeyboardInterrupt(TWICE)  # Nothing is done on the way out.
 
     options = (*LOOKS, "train.iterations=6", "checkpoint={keep_best: {metric: held_out/psnr, mode: max}}")
     (tmp_path / "whole").mkdir()

@@ -31,7 +31,7 @@ PATIENCE_S = 5.0
 """Seconds for which a wait for data continues after a signal."""
 REMINDER_S = 1.0
 """Seconds between two attempts to end a process that is to end at once."""
-_TWICE = "Ctrl-C twice: stopped without a save. To resume from the newest checkpoint, run the same command again"
+TWICE = "Ctrl-C twice: stopped without a save. To resume from the newest checkpoint, run the same command again"
 
 
 class Interrupted(KeyboardInterrupt):
@@ -58,7 +58,7 @@ def as_error(end: BaseException) -> BaseException:
 
     `sys.exit()` in a loss must not end a run with exit code 0. Ctrl-C is `Interrupted` here, except for the second one.
     """
-    if isinstance(end, Exception | Interrupted) or str(end) == _TWICE:
+    if isinstance(end, Exception | Interrupted) or str(end) == TWICE:
         return end
     error = RuntimeError(f"the code of a component tried to end the process: {describe(end)}")
     error.__cause__, error.__notes__ = end, list(getattr(end, "__notes__", []))
@@ -111,7 +111,7 @@ class _Handler:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal. A second Ctrl-C raises KeyboardInterrupt at once; other repetitions change nothing."""
         if number == signal.SIGINT and (self.is_over or self.number == signal.SIGINT):
-            raise KeyboardInterrupt(_TWICE)
+            raise KeyboardInterrupt(TWICE)
         if self.number or self.is_over:
             return
         self.number = number

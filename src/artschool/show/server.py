@@ -82,7 +82,8 @@ class Server(ThreadingHTTPServer):
         if found is None:
             return None
         file = found.folder / path
-        if path not in self._files_of(found.folder) or file.is_symlink():
+        # A file or a folder may have become a link since the look.
+        if path not in self._files_of(found.folder) or file.resolve() != found.folder.resolve() / path:
             return None
         try:
             return file.read_bytes(), TYPES.get(file.suffix.lower(), SVG)
