@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 FILE = "study.db"
 IDENTITY = "artschool"
 """Attribute of the study: what all processes of a sweep have in common."""
+PAUSES = (0.0, 0.5, 1.5)
+"""Seconds before each look at a storage: another process may just be creating its tables, or the study."""
 STARTUP = 5
 """Trials that finish before any is pruned."""
 
@@ -75,13 +78,15 @@ def open_study(settings: Settings) -> Study:
 def _identity(name: str, storage: BaseStorage) -> dict[str, Any] | None:
     import optuna
 
-    try:
-        found = optuna.load_study(study_name=name, storage=storage).user_attrs.get(IDENTITY)
-    except KeyError:
-        return None
-    if not isinstance(found, dict):
-        raise ConfigError(f"{name}: a study of another program. Fix: choose another name with --name")
-    return found
+    for pause in PAUSES:
+        time.sleep(pause)
+        try:
+            found = optuna.load_study(study_name=name, storage=storage).user_attrs.get(IDENTITY)
+        except KeyError:
+            return None
+        if isinstance(found, dict):
+            return found
+    raise ConfigError(f"{name}: a study of another program. Fix: choose another name with --name")
 
 
 def left_trials(settings: Settings, study: Study) -> Iterator[tuple[Trial, RunLock]]:
@@ -127,13 +132,15 @@ def _open(folder: Path, storage: str) -> BaseStorage:
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
-    url = storage or f"sqlite:///{folder / FILE}"
-    try:
-        hide(str(make_url(url).password or ""), STARS)
-        return optuna.storages.RDBStorage(url)
-    except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
-        problem = str(error).splitlines()[0]
-        raise ResourceError(f"--storage: cannot open the storage of the sweep: {problem}") from error
+    url, problem = storage or f"sqlite:///{folder / FILE}", ""
+    for pause in PAUSES:
+        time.sleep(pause)
+        try:
+            hide(str(make_url(url).password or ""), STARS)
+            return optuna.storages.RDBStorage(url)
+        except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
+            problem = str(error).splitlines()[0]
+    raise ResourceError(f"--storage: cannot open the storage of the sweep: {problem}")
 
 
 def _difference(settings: Settings, known: dict[str, Any]) -> str:
