@@ -130,17 +130,20 @@ def _sampler(settings: Settings, count: int) -> BaseSampler:
 def _open(folder: Path, storage: str) -> BaseStorage:
     import optuna
     from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-    url, problem = storage or f"sqlite:///{folder / FILE}", ""
+    url = storage or f"sqlite:///{folder / FILE}"
     for pause in PAUSES:
         time.sleep(pause)
         try:
             hide(str(make_url(url).password or ""), STARS)
             return optuna.storages.RDBStorage(url)
         except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
-            problem = str(error).splitlines()[0]
-    raise ResourceError(f"--storage: cannot open the storage of the sweep: {problem}")
+            problem = error
+            if not isinstance(error, DBAPIError | RuntimeError):
+                break  # Waiting helps only if the database itself has refused.
+    text = str(problem).splitlines()[0]
+    raise ResourceError(f"--storage: cannot open the storage of the sweep: {text}") from problem
 
 
 def _difference(settings: Settings, known: dict[str, Any]) -> str:
