@@ -7,17 +7,21 @@ from contextlib import suppress
 
 import torch.distributed as dist
 
-from artschool.ranks.group import rank, store
+from artschool.ranks.group import has_launcher, rank, store
 
 
 def announce_end(exit_code: int) -> None:
     """Let the other processes know that this one ends, unless another one has announced that before."""
+    if not has_launcher():
+        return
     with suppress(RuntimeError):  # The process that serves the store may have ended.
         store().compare_set(_end_key(), "", f"{rank()} {exit_code}")
 
 
 def first_end() -> tuple[int, int] | None:
     """The rank and the exit code of the process that has announced its end first. None: none has."""
+    if not has_launcher():
+        return None
     with suppress(RuntimeError):
         if store().check([_end_key()]):
             first, exit_code = store().get(_end_key()).split()

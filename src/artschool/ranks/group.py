@@ -24,6 +24,7 @@ Group = dist.ProcessGroup | None
 _is_single = False
 _world_size = 1  # Kept, since training asks often: torch looks it up in several calls.
 _sums: dist.ProcessGroup | None = None
+_launcher = 0
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others."""
 
@@ -111,9 +112,10 @@ def missing_variable() -> str:
 
 def start(device: torch.device) -> None:
     """Join the process group of `torchrun`. Without `torchrun`, do nothing. CPU tensors use gloo."""
-    global _sums, _world_size  # noqa: PLW0603  # likewise
+    global _launcher, _sums, _world_size  # noqa: PLW0603  # likewise
     if _is_single:
         return
+    _launcher = os.getppid()
     if dist.is_initialized() or "WORLD_SIZE" not in os.environ:
         _world_size = dist.get_world_size() if dist.is_initialized() else 1
         return
@@ -143,6 +145,11 @@ def _is_one_machine() -> bool:
 def is_launcher_open() -> bool:
     """Whether processes of a single machine have been started by one that other machines can connect to."""
     return _is_one_machine() and is_open_to_all(os.getppid())
+
+
+def has_launcher() -> bool:
+    """Whether what has started this process lives. The store of torchrun never answers after its death."""
+    return os.getppid() == _launcher
 
 
 def stop() -> None:
