@@ -80,13 +80,13 @@ def look(run: RunState, outcome: Outcome) -> None:
     Raises:
         Exception: Something that looks has failed after the last iteration. Everything is still pending then.
     """
-    before = _versions(run)
+    before = _versions(run) if _may_be_saved(run) else {}
     _perform(LOOK, run, outcome)
     if outcome.failures:
         run.look_failure = run.look_failure or (outcome.failures[0], run.iteration)
         if run.iteration >= run.iterations:
             raise outcome.failures[0]
-    _finish(run, has_changed=_versions(run) != before)
+    _finish(run, has_changed=_may_be_saved(run) and _versions(run) != before)
 
 
 def _perform(actions: Sequence[Due], run: RunState, outcome: Outcome) -> None:
@@ -313,6 +313,11 @@ def _finish(run: RunState, *, has_changed: bool) -> None:
         checkpoint.amend(run)
     elif is_saved or run.is_finished or (run.best is not None and run.best[1] == run.iteration):
         checkpoint.save(run)
+
+
+def _may_be_saved(run: RunState) -> bool:
+    """Whether there is a checkpoint of this iteration, as far as this process knows without the disk."""
+    return run.iteration in (run.saver.number, run.saved_at)
 
 
 def _versions(run: RunState) -> dict[int, int]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from artschool import ranks
+from artschool.engine import fused_adam
 from artschool.engine.offload import OffloadedState
 from artschool.engine.optimizers import step_unless_non_finite
 from artschool.engine.precision import Precision
@@ -56,6 +57,7 @@ class ScheduledOptimizer:
         self._not_state = {"params", "lr", *changing}
         self._initial_groups = [dict(group) for group in optimizer.param_groups]
         self.offloaded = OffloadedState(optimizer) if is_offloaded else None
+        self._is_fused_adam = self.offloaded is None and fused_adam.is_fused_adam(optimizer)
 
     def gradients(self) -> list[Tensor]:
         """The gradients of the parameters that have one; of a sharded one, the part of this process."""
@@ -78,6 +80,8 @@ class ScheduledOptimizer:
         Args:
             found_inf: A scalar on the device; 1.0 leaves the parameters as they are. None: always move.
         """
+        if self._is_fused_adam and fused_adam.step(self.optimizer, found_inf):
+            return
         step = self.optimizer.step if self.offloaded is None else self.offloaded.step
         if found_inf is None:
             step()

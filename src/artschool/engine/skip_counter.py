@@ -49,11 +49,15 @@ class SkipCounter:
 
     def read(self) -> Skips:
         """The counts so far; waits for the device."""
-        if self._unread:
-            self._count()
         if self._on_device is not None:
             *counts, self._first = self._on_device.tolist()
             self._counted, self._on_device = Skips(*counts), None
+        flags = torch.stack(self._unread).tolist() if self._unread else []
+        for is_skipped, iteration in zip(flags, self._iterations, strict=True):
+            total, consecutive = self._counted
+            self._counted = Skips(total + 1, consecutive + 1) if is_skipped else Skips(total, 0)
+            self._first = min(self._first, iteration) if is_skipped else self._first
+        self._forget()
         return self._counted
 
     def take_first(self) -> int | None:
@@ -65,8 +69,7 @@ class SkipCounter:
     def restore(self, skips: Skips) -> None:
         """Continue from earlier counts."""
         self._counted, self._on_device, self._first = skips, None, _NEVER
-        self._unread.clear()
-        self._iterations.clear()
+        self._forget()
 
     def _count(self) -> None:
         total, consecutive, first = (*self._counted, self._first) if self._on_device is None else self._on_device
@@ -76,5 +79,8 @@ class SkipCounter:
         iterations = to_device({"": torch.tensor(self._iterations)}, flags.device)[""]
         first = torch.where(flags > 0, iterations, _NEVER).amin().clamp(max=first)
         self._on_device = torch.stack([total + flags.sum(), len(flags) - last + consecutive * (last == 0), first])
+        self._forget()
+
+    def _forget(self) -> None:
         self._unread.clear()
         self._iterations.clear()

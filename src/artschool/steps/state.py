@@ -58,7 +58,7 @@ class State:
 
     def keep_only(self, keys: Collection[str]) -> None:
         """Drop all values except those of `keys`, and detach these from their gradients."""
-        self.values = Values((key, detached(value)) for key, value in self.values.items() if key in keys)
+        self.values = Values({key: detached(value) for key, value in self.values.items() if key in keys})
 
 
 def detached(value: Any) -> Any:
