@@ -58,10 +58,10 @@ def outcome(call: Callable[[], Any]) -> Any:
 def drawn(seeding: Seeding, draw: Draw, indices: Sequence[int], seeds: Callable[[int], int]) -> list[Any]:
     """A batch, drawn with watched generators."""
 
-    def work() -> list[Any]:
+    def work(seed: Callable[[int], object]) -> list[Any]:
         results = []
         for index in indices:
-            seeding(seeds(index))
+            seed(seeds(index))
             results.append(outcome(lambda: draw(index)))  # noqa: B023  # called at once
         return results
 

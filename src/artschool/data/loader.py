@@ -15,7 +15,7 @@ from artschool.data.bad_samples import MAX_LISTED, BadSample, BadSamples, bad_sa
 from artschool.data.collate import Collate
 from artschool.data.sampler import Position
 from artschool.data.samples import DeclaredKeys, Kind, SampleForm, identity, kinds_of, text_of
-from artschool.data.seeds import Seeding, Seeds
+from artschool.data.seeds import Seeding, Seeds, SeedWith
 from artschool.data.to_device import in_pinned_memory
 from artschool.data.workers import Workers
 from artschool.errors import ArtschoolError, DataError
@@ -88,7 +88,7 @@ class SeededDataset:
     def __getitems__(self, batch: Sequence[Position]) -> list[ReadSample]:
         """The samples of a batch. If they are the first that draw from some generators, they are read twice."""
         form = self._form or self._declared
-        return self._seeding.watched(lambda: [self._read_or_replace(position, form) for position in batch])
+        return self._seeding.watched(lambda seed: [self._read_or_replace(position, form, seed) for position in batch])
 
     def __len__(self) -> int:
         return self._length
@@ -98,28 +98,33 @@ class SeededDataset:
         """The form of the first sample that can be read. Each worker reads it, so that all agree. None: none can."""
         return self._seeding.watched(self._first_form)
 
-    def _first_form(self) -> SampleForm | None:
+    def _first_form(self, seed: SeedWith) -> SampleForm | None:
         for index in range(min(self._length, MAX_TRIES)):
-            sample = self._read(index, 0, self._seeds(0, index), self._declared)
+            seed(self._seeds(0, index))
+            sample = self._read(index, 0, self._declared)
             if type(sample) is dict:
                 return SampleForm(index, self._kinds, self._optional)
         return None
 
-    def _read_or_replace(self, position: Position, form: SampleForm | DeclaredKeys) -> ReadSample:
+    def _read_or_replace(self, position: Position, form: SampleForm | DeclaredKeys, seed: SeedWith) -> ReadSample:
         self.current = position
         epoch, index = position
-        sample = self._read(index, epoch, self._seeds(epoch, index), form)
-        return self._replace(position, sample, form) if type(sample) is BadSample else ReadSample(sample, index)
+        seed(self._seeds(epoch, index))
+        sample = self._read(index, epoch, form)
+        return self._replace(position, sample, form, seed) if type(sample) is BadSample else ReadSample(sample, index)
 
-    def _replace(self, position: Position, first: BadSample, form: SampleForm | DeclaredKeys) -> ReadSample:
+    def _replace(
+        self, position: Position, first: BadSample, form: SampleForm | DeclaredKeys, seed: SeedWith
+    ) -> ReadSample:
         epoch, index = position
         bad = {index: first}
         for attempt in range(1, MAX_TRIES):
             if len(bad) > self._max_bad:
                 break
-            seed = self._seeds(epoch, position.sample, attempt)
-            index = seed % self._length
-            sample = self._read(index, epoch, seed, form)
+            number = self._seeds(epoch, position.sample, attempt)
+            index = number % self._length
+            seed(number)
+            sample = self._read(index, epoch, form)
             if type(sample) is not BadSample:
                 return ReadSample(sample, index, list(bad.values()))
             bad[index] = sample
@@ -127,12 +132,11 @@ class SeededDataset:
         return ReadSample(DataError(message), index, list(bad.values()))
 
     def _read(
-        self, index: int, epoch: int, seed: int, expected: SampleForm | DeclaredKeys
+        self, index: int, epoch: int, expected: SampleForm | DeclaredKeys
     ) -> dict[str, Any] | BadSample | ArtschoolError:
         """A sample, or the error that ends the run if the machine caused it."""
         sample = None
         try:
-            self._seeding(seed)
             sample = self._dataset[index]
             self._kinds = kinds_of(sample, expected)
             return sample if type(sample) is dict else dict(sample)

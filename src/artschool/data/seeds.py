@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 Result = TypeVar("Result")
+SeedWith = Callable[[int], object]
+"""Seeds generators."""
 
 
 def derive(*parts: int | str) -> int:
@@ -58,24 +60,20 @@ class Seeding:
     def __init__(self) -> None:
         self._draws = False
 
-    def __call__(self, seed: int) -> None:
-        """Seed what the next piece of work draws from, as `seed_all(seed)`. Inside `watched` only."""
-        if self._draws:
-            seed_all(seed)
-        else:
-            torch.default_generator.manual_seed(seed)
+    def watched(self, work: Callable[[SeedWith], Result]) -> Result:
+        """The result of work, which calls the given function with the seed of each piece, as it would `seed_all`.
 
-    def watched(self, work: Callable[[], Result]) -> Result:
-        """The result of work that calls this object for each of its pieces. What it raises is raised at once."""
+        What the work raises is raised at once.
+        """
         if not self._draws:
             _PYTHON.expect()
             _NUMPY.expect()
-            result = work()
+            result = work(torch.default_generator.manual_seed)
             python, numpy = _PYTHON.has_changed(), _NUMPY.has_changed()
             if not (python or numpy):
                 return result
             self._draws = True
-        return work()
+        return work(seed_all)
 
 
 class _Watched:

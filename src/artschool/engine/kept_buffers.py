@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter
@@ -31,8 +31,11 @@ class KeptBuffers:
 
     def begin(self) -> None:
         """Call this before a step. What has changed outside of steps is kept."""
-        for group in self._groups.values():
-            group.follow()
+        groups = self._groups.values()  # The first step makes the copies, before anything has changed.
+        if self._any.has_changed():
+            for group in groups:
+                group.follow()
+            self._any.look()
 
     def settle(self, skipped: Tensor | None) -> None:
         """Call this after a step. Buffers are restored if one has become NaN or infinite, or the update is skipped.
@@ -42,9 +45,11 @@ class KeptBuffers:
         Args:
             skipped: A scalar on the device: 1.0 if the update was skipped, else 0.0. None: nothing has looked.
         """
-        for group in self._groups.values():
-            if group.has_changed():
-                group.choose(skipped)
+        if self._any.has_changed():
+            for group in self._groups.values():
+                if group.watch.has_changed():
+                    group.choose(skipped)
+            self._any.look()
 
     def spoiled(self) -> dict[str, int]:
         """How often the buffers of a module were restored after an update that was not skipped, since the last call.
@@ -56,39 +61,67 @@ class KeptBuffers:
 
     @cached_property
     def _groups(self) -> dict[str, _Group]:
-        # At the first step, since nothing else needs the copies.
         groups = {name: _Group(module) for name, module in self._modules.items()}
-        return {name: group for name, group in groups.items() if group.buffers.tables}
+        return {name: group for name, group in groups.items() if group.watch.buffers.tables}
+
+    @cached_property
+    def _any(self) -> _Watch:
+        # After most steps of most networks, this is all that has to be looked at.
+        return _Watch(self._modules.values())
+
+
+class _Watch:
+    """Notices that buffers were written, added, removed or replaced. Reads no values.
+
+    Attributes:
+        buffers: Those of some modules.
+        tensors: Those that have values to be copied.
+    """
+
+    def __init__(self, modules: Iterable[nn.Module]) -> None:
+        self.buffers = Buffers(modules, in_training=True)
+        self.observe()
+
+    def observe(self) -> None:
+        """Remember which tensors they are, and what is in them."""
+        self.tensors = [tensor for tensor in self.buffers.observe() if not tensor.requires_grad]
+        self._seen = self._versions()
+
+    def look(self) -> None:
+        """Remember what is in them, and which tensors they are if that has changed."""
+        if self.buffers.changed():
+            self.observe()
+        else:
+            self._seen = self._versions()
+
+    def has_changed(self) -> bool:
+        return self._versions() != self._seen or self.buffers.changed()
+
+    def _versions(self) -> list[int]:
+        return list(map(_version, self.tensors))
 
 
 class _Group:
     """The buffers of a module."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.buffers = Buffers([module], in_training=True)
+        self.watch = _Watch([module])
         self._spoiled: Tensor | int = 0
-        self._observe()
+        self._copy()
 
     def take_count(self) -> int:
         count, self._spoiled = int(self._spoiled), 0
         return count
 
-    def _observe(self) -> None:
-        self._tensors = [tensor for tensor in self.buffers.observe() if not tensor.requires_grad]
-        self._before, self._after = Copies(self._tensors), Copies(self._tensors)
-        self._seen = self._versions()
-
-    def _versions(self) -> list[int]:
-        return list(map(_version, self._tensors))
-
-    def has_changed(self) -> bool:
-        return self._versions() != self._seen or self.buffers.changed()
+    def _copy(self) -> None:
+        self._before, self._after = Copies(self.watch.tensors), Copies(self.watch.tensors)
 
     def follow(self) -> None:
-        if self.buffers.changed():
-            self._observe()
-        elif (versions := self._versions()) != self._seen:
-            self._seen = versions
+        if self.watch.buffers.changed():
+            self.watch.observe()
+            self._copy()
+        elif self.watch.has_changed():
+            self.watch.look()
             self._before.read()
 
     @torch.no_grad()
@@ -102,17 +135,18 @@ class _Group:
         for was, now in self._pieces():
             torch.where(bad.to(was.device), was, now, out=was)
         self._before.write()
-        if self.buffers.changed():
+        is_replaced = self.watch.buffers.changed()
+        if is_replaced:
             self._choose_objects(bad)
-            self._observe()
-        else:
-            self._seen = self._versions()
+        self.watch.look()
+        if is_replaced:
+            self._copy()
 
     def _pieces(self) -> Iterator[tuple[Tensor, Tensor]]:
         return zip(self._before.pieces, self._after.pieces, strict=True)
 
     def _has_become_bad(self) -> Tensor:
-        replaced = ((was, now) for *_, was, now in self.buffers.replaced() if _is_same_kind(was, now))
+        replaced = ((was, now) for *_, was, now in self.watch.buffers.replaced() if _is_same_kind(was, now))
         both = [*chain(self._pieces(), replaced)]
         flags = [(was.isfinite() & ~now.isfinite()).any() for was, now in both if _has_infinity(now)]
         if flags:
@@ -122,7 +156,7 @@ class _Group:
 
     def _choose_objects(self, bad: Tensor) -> None:
         """Of each buffer that was replaced by a new object, choose the one before or the new one."""
-        for table, name, was, now in self.buffers.replaced():
+        for table, name, was, now in self.watch.buffers.replaced():
             if _is_same_kind(was, now):
                 if not now.requires_grad:
                     table[name] = torch.where(bad.to(now.device), was, now)
