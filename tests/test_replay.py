@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from artschool.cli.main import cli
 from artschool.engine.run import Run
+from artschool.engine.spikes import report_spikes
 from artschool.errors import ConfigError
 from artschool.replay import replay
 from tests.engine import toy_run
@@ -131,6 +132,17 @@ def test_a_spike_is_recorded_and_found_in_its_interval(tmp_path: Path, registrie
     assert "name 'picture 203'" in result.incident["samples"]["train"]["names"]
     assert result.is_reproduced
     assert result.losses[25]["gen/pixel"] > 5
+
+
+def test_a_spike_that_lasts_is_reported_once(tmp_path: Path, registries: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, notes = load(tmp_path), list[str]()
+    monkeypatch.setattr(run, "note", notes.append)
+    usual = [1.0 + 0.01 * (number % 5) for number in range(24)]
+    for value in (*usual, 50.0, 50.0, 1.0, 50.0, math.nan, math.nan):
+        run.iteration += 1
+        report_spikes(run, {"gen/pixel": value})
+    starts = [note.partition(" in iterations")[0] for note in notes if note.startswith("warning")]
+    assert starts == [*["warning: gen/pixel is 50"] * 2, "warning: gen/pixel is nan"]
 
 
 def test_a_file_that_has_changed_is_replaced_by_what_is_recorded(tmp_path: Path, registries: None) -> None:

@@ -11,11 +11,11 @@ FEWEST = 20
 
 
 class Scores:
-    """The last values of each loss."""
+    """The last values of each loss, and its problem."""
 
     def __init__(self) -> None:
         self._values: dict[str, deque[float]] = {}
-        self._bad: set[str] = set()
+        self._problems: dict[str, str | None] = {}
 
     def score(self, name: str, value: float) -> float:
         """The robust z-score of a value among the last ones, of which it becomes one. 0.0: there are too few.
@@ -32,8 +32,8 @@ class Scores:
         deviation = 1.4826 * statistics.median(abs(each - median) for each in known)
         return (value - median) / max(deviation, 1e-3 * abs(median), 1e-12)
 
-    def is_new(self, name: str, *, is_bad: bool) -> bool:
-        """Whether a loss is no number now, and was one at the last log point."""
-        was_bad = name in self._bad
-        (self._bad.add if is_bad else self._bad.discard)(name)
-        return is_bad and not was_bad
+    def is_new(self, name: str, problem: str | None) -> bool:
+        """Whether a loss has a problem that it did not have at the last log point. None: it has none."""
+        before = self._problems.get(name)
+        self._problems[name] = problem
+        return problem not in (None, before)

@@ -9,6 +9,7 @@ from typing import Literal
 from artschool import ranks
 from artschool.engine.incidents import record_incident
 from artschool.engine.run_state import RunState
+from artschool.engine.scores import Scores
 
 LIMIT = 12.0
 """The robust z-score from which a loss is a spike: its distance from the median, in standard deviations."""
@@ -17,7 +18,7 @@ LIMIT = 12.0
 def report_spikes(run: RunState, numbers: Mapping[str, float]) -> None:
     """Report and record the losses of a log point that are far above what they were, or NaN though nothing is skipped.
 
-    Losses of updates that are skipped are left to `report_skipped_updates`.
+    What lasts is reported once. Losses of updates that are skipped are left to `report_skipped_updates`.
     """
     span = range((run.iteration - 1) // run.sections.log.every * run.sections.log.every, run.iteration)
     for step in run.steps:
@@ -25,14 +26,17 @@ def report_spikes(run: RunState, numbers: Mapping[str, float]) -> None:
             value = numbers.get(name)
             if value is None or step.graph.name in run.skipping:
                 continue
-            if run.scores.is_new(name, is_bad=not math.isfinite(value)):
-                _report(run, "nan", f"{name} is {value} in iterations {span.start} to {span.stop - 1}", name, span)
-            if math.isfinite(value) and (score := run.scores.score(name, value)) > LIMIT:
-                problem = f"{name} is {value:.4g} in iterations {span.start} to {span.stop - 1}"
-                _report(run, "spike", f"{problem}, {score:.0f} deviations above its median", name, span)
+            kind, why = _judged(run.scores, name, value)
+            if run.scores.is_new(name, kind) and kind is not None:
+                problem = f"{name} is {value:.4g} in iterations {span.start} to {span.stop - 1}{why}"
+                run.note(f"warning: {problem}")
+                if ranks.is_main():
+                    record_incident(run, kind, problem, step=name, iterations=span)
 
 
-def _report(run: RunState, kind: Literal["nan", "spike"], problem: str, name: str, span: range) -> None:
-    run.note(f"warning: {problem}")
-    if ranks.is_main():
-        record_incident(run, kind, problem, step=name, iterations=span)
+def _judged(scores: Scores, name: str, value: float) -> tuple[Literal["nan", "spike"] | None, str]:
+    """What is wrong with the value of a loss, and why it is said to be."""
+    if not math.isfinite(value):
+        return "nan", ""
+    score = scores.score(name, value)
+    return ("spike", f", {score:.0f} deviations above its median") if score > LIMIT else (None, "")
