@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 from torch import Tensor
 
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
 from artschool.registry import entries
 from artschool.registry.map_style import FIX, only_iterates
 from artschool.registry.mean_over import Count, DeclaredMean, Mean, checked_mean
@@ -22,6 +22,7 @@ from artschool.registry.ranges import IN, NO_RANGES, OUT, DeclaredValues, checke
 from artschool.registry.read_signature import read_signature
 from artschool.registry.roles import ComponentRole, DeclaredRoles, checked_roles
 from artschool.registry.signature import MISSING, Key, Role, Signature
+from artschool.wording.names import allowed
 from artschool.wording.synonyms import TYPES
 
 Target = TypeVar("Target", bound=Callable[..., Any])
