@@ -99,6 +99,11 @@ def describe(error: BaseException) -> str:
     return text if text and isinstance(error, ArtschoolError) else f"{kind}: {text}" if text else kind
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of the text of an error, or the name of its class where it has no text."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 @dataclass(frozen=True)
 class Place:
     """A location: a file with line and column, both counted from 1, or an override on the command line."""

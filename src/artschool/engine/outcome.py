@@ -46,7 +46,7 @@ def attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], objec
         together(work)
     except (ConfigError, StateError):
         raise
-    except Exception as error:
+    except Exception as error:  # Of a logger, a metric or a component: it must not take the training along.
         traceback.clear_frames(error.__traceback__)  # They may hold all memory of the device.
         outcome.numbers = numbers
         outcome.failures.append(error)
