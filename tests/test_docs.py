@@ -15,7 +15,8 @@ import yaml
 from pydantic import BaseModel
 
 from artschool.components.builtins import load_builtins
-from artschool.config import sections
+from artschool.config.section import Section
+from artschool.config.sections import FileSections
 from artschool.read.read import check_file
 from artschool.registry import REGISTRIES, entries
 
@@ -42,12 +43,19 @@ OWN_PARTS = {page.name: [code for code in blocks(page, "python") if ".register" 
 """A page may show the networks that its files name."""
 REFUSALS = REFUSED.findall((ROOT / "docs" / "components.md").read_text())
 COMMANDS = [page for page in PAGES if any(block.commands for block in all_blocks(page.read_text()))]
-MODELS = [
-    model
-    for module in (sections, entries)
-    for model in vars(module).values()
-    if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
-]
+
+
+def sections_below(section: type[Section]) -> Iterator[type[Section]]:
+    """The sections of the package that inherit from one."""
+    for below in section.__subclasses__():
+        if below.__module__.startswith("artschool."):
+            yield below
+            yield from sections_below(below)
+
+
+ENTRIES = [model for model in vars(entries).values() if isinstance(model, type) and issubclass(model, BaseModel)]
+SECTIONS = list(dict.fromkeys(sections_below(Section)))
+MODELS = [*SECTIONS, *(model for model in ENTRIES if model.__module__ == entries.__name__)]
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +72,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_there_are_files_and_parts_to_test() -> None:
     assert {"language.md", "components.md"} <= {page.name for page, _ in FILES}
-    assert len(PARTS) >= 8 and len(REFUSALS) >= 10 and len(COMMANDS) >= 10 and len(MODELS) >= 20
+    assert (
+        len(PARTS) >= 8 and len(REFUSALS) >= 10 and len(COMMANDS) >= 10 and FileSections in MODELS and len(MODELS) >= 38
+    )
 
 
 @pytest.mark.parametrize(("page", "text"), FILES, ids=[f"{page.name}-{n}" for n, (page, _) in enumerate(FILES)])
