@@ -22,7 +22,7 @@ from torch import Tensor
 
 from artschool.errors import CheckpointError, ResourceError
 from artschool.release import VERSION
-from artschool.storage import checkpoint_files, durable
+from artschool.storage import checkpoint_files, durable, fault_points
 from artschool.storage.checkpoint_files import (
     Checkpoint,
     FileRecord,
@@ -98,7 +98,7 @@ class CheckpointStore:
                 records[name] = _write(temporary / name, data)
             records |= others(temporary)
             with durable.translate_disk_errors(self._target(number), 0):
-                durable.fault_point("before_manifest")
+                fault_points.fault_point("before_manifest")
             manifest = _describe(number, records, config_hash, world_size, non_finite)
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
         self._damaged.discard(number)
@@ -209,7 +209,7 @@ class CheckpointStore:
         if keep_last is not None and keep_last < 1:
             raise ValueError(f"keep_last: expected at least 1, got {keep_last}")
         with self._only_told(self.folder), durable.translate_disk_errors(self.folder, 0):
-            durable.fault_point("before_rotate")
+            fault_points.fault_point("before_rotate")
         for kind, _, path in self._temporaries():
             if kind == "del":
                 self._discard(path)
@@ -371,7 +371,7 @@ class CheckpointStore:
         durable.move_folder(path, doomed)
         with durable.translate_disk_errors(doomed, 0):
             for file in sorted(doomed.iterdir()):
-                durable.fault_point("mid_rotate")
+                fault_points.fault_point("mid_rotate")
                 file.unlink()
             doomed.rmdir()
         return True
