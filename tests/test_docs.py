@@ -18,7 +18,7 @@ from artschool.components.builtins import load_builtins
 from artschool.config.section import Section
 from artschool.config.sections import FileSections
 from artschool.read.read import check_file
-from artschool.registry import REGISTRIES, entries
+from artschool.registry import REGISTRIES, entries, network_entry
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -53,9 +53,14 @@ def sections_below(section: type[Section]) -> Iterator[type[Section]]:
             yield from sections_below(below)
 
 
-ENTRIES = [model for model in vars(entries).values() if isinstance(model, type) and issubclass(model, BaseModel)]
 SECTIONS = list(dict.fromkeys(sections_below(Section)))
-MODELS = [*SECTIONS, *(model for model in ENTRIES if model.__module__ == entries.__name__)]
+ENTRIES = [
+    model
+    for module in (entries, network_entry)
+    for model in vars(module).values()
+    if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
+]
+MODELS = [*SECTIONS, *ENTRIES]
 
 
 @pytest.fixture(autouse=True)
@@ -210,7 +215,7 @@ def entries_within(tree: object, kind: str = "") -> Iterator[tuple[str, dict[str
 def is_an_entry(entry: dict[str, Any]) -> bool:
     """Whether a component of some kind has this name and takes these options, or it is one of adapters."""
     if entry["type"] == "lora":
-        return entry.keys() <= entries.AdaptersEntry.model_fields.keys()
+        return entry.keys() <= network_entry.AdaptersEntry.model_fields.keys()
     for registry in REGISTRIES.values():
         if entry["type"] not in registry:
             continue

@@ -18,7 +18,7 @@ from torch._subclasses.fake_tensor import unset_fake_temporarily
 from artschool import ranks
 from artschool.errors import ConfigError
 from artschool.extras import extra
-from artschool.registry.entries import AdaptersEntry
+from artschool.registry.network_entry import AdaptersEntry
 from artschool.storage.durable import write_file
 from artschool.wording.names import allowed
 

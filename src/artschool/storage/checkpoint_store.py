@@ -196,8 +196,8 @@ class CheckpointStore:
         """Delete the checkpoints that are older than the newest `keep_last`, except those in `keep`.
 
         The checkpoint that this store saved last is never deleted, and neither is the newest one without NaN or
-        infinity. Checkpoints known to be damaged do not count among
-        the newest. A folder that contains other files is not deleted.
+        infinity. Checkpoints known to be damaged do not count among the newest. A folder that contains other files is
+        not deleted.
 
         Args:
             keep: Numbers of checkpoints to keep.
