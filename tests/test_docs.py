@@ -15,9 +15,10 @@ import yaml
 from pydantic import BaseModel
 
 from artschool.components.builtins import load_builtins
-from artschool.config import sections
+from artschool.config.section import Section
+from artschool.config.sections import FileSections
 from artschool.read.read import check_file
-from artschool.registry import REGISTRIES, entries
+from artschool.registry import REGISTRIES, entries, network_entry
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
@@ -42,12 +43,24 @@ OWN_PARTS = {page.name: [code for code in blocks(page, "python") if ".register" 
 """A page may show the networks that its files name."""
 REFUSALS = REFUSED.findall((ROOT / "docs" / "components.md").read_text())
 COMMANDS = [page for page in PAGES if any(block.commands for block in all_blocks(page.read_text()))]
-MODELS = [
+
+
+def sections_below(section: type[Section]) -> Iterator[type[Section]]:
+    """The sections of the package that inherit from one."""
+    for below in section.__subclasses__():
+        if below.__module__.startswith("artschool."):
+            yield below
+            yield from sections_below(below)
+
+
+SECTIONS = list(dict.fromkeys(sections_below(Section)))
+ENTRIES = [
     model
-    for module in (sections, entries)
+    for module in (entries, network_entry)
     for model in vars(module).values()
     if isinstance(model, type) and issubclass(model, BaseModel) and model.__module__ == module.__name__
 ]
+MODELS = [*SECTIONS, *ENTRIES]
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +77,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_there_are_files_and_parts_to_test() -> None:
     assert {"language.md", "components.md"} <= {page.name for page, _ in FILES}
-    assert len(PARTS) >= 8 and len(REFUSALS) >= 10 and len(COMMANDS) >= 10 and len(MODELS) >= 20
+    assert (
+        len(PARTS) >= 8 and len(REFUSALS) >= 10 and len(COMMANDS) >= 10 and FileSections in MODELS and len(MODELS) >= 38
+    )
 
 
 @pytest.mark.parametrize(("page", "text"), FILES, ids=[f"{page.name}-{n}" for n, (page, _) in enumerate(FILES)])
@@ -200,7 +215,7 @@ def entries_within(tree: object, kind: str = "") -> Iterator[tuple[str, dict[str
 def is_an_entry(entry: dict[str, Any]) -> bool:
     """Whether a component of some kind has this name and takes these options, or it is one of adapters."""
     if entry["type"] == "lora":
-        return entry.keys() <= entries.AdaptersEntry.model_fields.keys()
+        return entry.keys() <= network_entry.AdaptersEntry.model_fields.keys()
     for registry in REGISTRIES.values():
         if entry["type"] not in registry:
             continue

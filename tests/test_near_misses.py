@@ -9,9 +9,10 @@ from pydantic import TypeAdapter
 
 from artschool.config import section, sections
 from artschool.config.source import read_text
-from artschool.errors import ConfigError, allowed, nearest
+from artschool.errors import ConfigError
 from artschool.read.read import check_file
 from artschool.registry import REGISTRIES
+from artschool.wording.names import allowed, nearest
 from artschool.wording.spelling import closest, distance
 from artschool.wording.synonyms import OPTIONS, TYPES
 from tests.config.bad_files import SOUND

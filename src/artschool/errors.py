@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from artschool.wording.hidden import printable
-from artschool.wording.spelling import closest
+from artschool.wording.names import MAX_LISTED, allowed, closest_name, did_you_mean, nearest
 from artschool.wording.synonyms import Synonyms
 
 
@@ -98,6 +97,11 @@ def describe(error: BaseException) -> str:
     """An error in one text. The class of one that the package does not raise on purpose comes first."""
     text, kind = str(error).strip(), type(error).__name__
     return text if text and isinstance(error, ArtschoolError) else f"{kind}: {text}" if text else kind
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of the text of an error, or the name of its class where it has no text."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -216,20 +220,16 @@ class Fault:
         known: Iterable[str],
         *,
         listed_as: str = "",
-        hint: str = "",
-        synonyms: Synonyms | None = None,
-        kind: FaultKind = FaultKind.UNKNOWN_NAME,
     ) -> Fault:
-        """A name refers to nothing: to no network, component, step, data set or key.
+        """A name refers to nothing: to no network, step, data set or number.
 
         Args:
             known: The names that exist.
-            listed_as: What the hint calls the known names, such as `Available networks`.
-            hint: Replaces the list of the known names.
+            listed_as: What the hint calls the known names, such as `Available networks`; "": they are not listed.
         """
-        known = sorted(known)
-        hint = hint or (allowed(listed_as, name, known, synonyms) if listed_as else nearest(name, known, synonyms))
-        return cls(place, path, message, hint, "", kind, name, (), tuple(known), closest_name(name, known, synonyms))
+        known, kind = sorted(known), FaultKind.UNKNOWN_NAME
+        hint = allowed(listed_as, name, known) if listed_as else nearest(name, known)
+        return cls(place, path, message, hint, "", kind, name, (), tuple(known), closest_name(name, known))
 
     @classmethod
     def wrong_value(
@@ -254,7 +254,7 @@ class Fault:
         """
         expected, known, kind = tuple(expected), list(known), FaultKind.WRONG_VALUE
         suggestion = closest_name(name, known) if name else None
-        hint = fix or _did_you_mean(suggestion)
+        hint = fix or did_you_mean(suggestion)
         if name and len(known) > MAX_LISTED:
             expected, hint = (f"one of {len(known)} names",), allowed("Available names", name, known)
         message = f"expected {' or '.join(expected)}, got {found}"
@@ -270,7 +270,7 @@ class Fault:
     def missing_file(cls, place: Place, path: str, file: Path) -> Fault:
         """A file that is named at a place does not exist."""
         suggestion, kind = closest_name(file.name, _siblings(file)), FaultKind.MISSING_FILE
-        hint = _did_you_mean(suggestion) or ("A path is relative to the file that contains it." if place.line else "")
+        hint = did_you_mean(suggestion) or ("A path is relative to the file that contains it." if place.line else "")
         return cls(place, path, f"file {file} does not exist", hint, kind=kind, found=str(file), suggestion=suggestion)
 
     @classmethod
@@ -279,40 +279,6 @@ class Fault:
         message = f"{what} is a circular reference" if what else "circular reference"
         message = f"{message}: {' -> '.join(chain)}"
         return cls(place, path, message, kind=FaultKind.CIRCULAR_REFERENCE, found=what)
-
-
-MAX_LISTED = 32
-"""The most names that a hint lists in full."""
-
-
-def closest_name(name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str | None:
-    """The known name to suggest: a synonym, or the closest in spelling. None if none is close."""
-    known = list(known)
-    return (synonyms.of(name, known) if synonyms is not None else None) or closest(name, known)
-
-
-def nearest(name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str:
-    """A sentence that names the closest known name: `Did you mean 'network'?`. Empty when none is close."""
-    return _did_you_mean(closest_name(name, known, synonyms))
-
-
-def allowed(what: str, name: str, known: Iterable[str], synonyms: Synonyms | None = None) -> str:
-    """The hint of a fault about an unknown name: the known names and the closest one.
-
-    Of more than `MAX_LISTED`, only the eight that resemble the name most are listed.
-
-    Args:
-        what: What the list begins with, such as `Available networks`.
-    """
-    names = sorted(known)
-    shown = names if len(names) <= MAX_LISTED else sorted(difflib.get_close_matches(name, names, n=8, cutoff=0.0))
-    more = f" and {len(names) - len(shown)} more" if len(shown) < len(names) else ""
-    listing = f"{what}: {', '.join(shown)}{more}." if names else f"{what}: none."
-    return f"{listing} {nearest(name, names, synonyms)}".strip()
-
-
-def _did_you_mean(suggestion: str | None) -> str:
-    return f"Did you mean {suggestion!r}?" if suggestion is not None else ""
 
 
 def _siblings(path: Path) -> list[str]:

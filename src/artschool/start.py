@@ -20,11 +20,10 @@ from artschool.config.secrets import override_without_secret
 from artschool.config.streams import TRAIN
 from artschool.config.structure import Config
 from artschool.config.write import dump
-from artschool.engine.changed_settings import refuse_other_experiment, what_continues
 from artschool.engine.checkpoint_state import length_of_data
-from artschool.engine.old_checkpoints import STATE_SUFFIX, restore_old
-from artschool.engine.restore_run import restore, restore_networks
-from artschool.engine.resume_point import Report, resume_point
+from artschool.engine.restore_run import restore_networks
+from artschool.engine.resume_point import Report
+from artschool.engine.resume_run import resume_from
 from artschool.engine.run import Run
 from artschool.engine.run_folder import check_writable, hold_folder, lock_early
 from artschool.engine.run_state import Logger
@@ -48,7 +47,6 @@ from artschool.trace.trace import trace
 from artschool.wording.hidden import printable, without_hidden
 
 PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
-SOUND_FIX = "Fix: resume from an earlier checkpoint with --resume, in another folder with --run-dir"
 
 
 def load(
@@ -266,39 +264,6 @@ def _trace(config: Config, folder: Path, report: Report) -> None:
 
     for line in run_in_child_process(lines):
         report(line)
-
-
-def resume_from(
-    run: Run, resume: str, report: Report, allow: Collection[str] = (), *, source: Path | None = None
-) -> None:
-    """Restore a run from a checkpoint. See `load` for the values of `resume` and `allow`.
-
-    Args:
-        source: The run folder from which the run branches off. None: its own.
-
-    Raises:
-        CheckpointError: The checkpoint is missing, damaged, does not fit or belongs to another experiment, or the run
-            would overwrite newer ones.
-    """
-    chosen = by_main(lambda: resume_point(run, resume, source or run.folder, report))
-    if chosen is None:
-        return
-    if chosen.suffix == STATE_SUFFIX:
-        _report_resume(run, f"{resume}, a checkpoint of DL-Art-School", restore_old(run, chosen), report)
-        return
-    loaded = load_chosen(chosen)
-    if loaded.manifest.non_finite:
-        report(f"warning: {loaded.path}: {loaded.manifest.non_finite}. {SOUND_FIX}")
-    lines = restore(run, loaded)
-    refuse_other_experiment(run, loaded, allow)
-    if not run.is_finished:
-        _report_resume(run, str(loaded.path), [*lines, *what_continues(run, loaded)], report)
-
-
-def _report_resume(run: Run, source: str, lines: Sequence[str], report: Report) -> None:
-    report(f"resuming after iteration {run.iteration} from {source}")
-    for line in lines:
-        report(f"  {line}")
 
 
 def _print(console: Console, line: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from artschool.errors import ConfigError, Fault, FaultKind, Place
+from artschool.errors import ConfigError, Fault, FaultKind, Place, first_line
 from artschool.read.read import check_file
 from tests.config.bad_files import SOUND
 
@@ -93,3 +93,11 @@ def test_an_error_takes_its_faults_and_warnings_from_one_process_to_another() ->
     again = pickle.loads(pickle.dumps(error))
     assert again.faults == error.faults and again.warnings == error.warnings
     assert (again.faults[0].kind, again.faults[0].suggestion) == (FaultKind.UNKNOWN_NAME, "gen")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ValueError(" one\ntwo"), "one"), (ValueError(), "ValueError"), (ValueError("\n"), "ValueError")],
+)
+def test_the_first_line_of_an_error_is_never_empty(error: ValueError, line: str) -> None:
+    assert first_line(error) == line

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from artschool.config.source import MAX_DEPTH, Node, read_file, read_text, tag_faults
+from artschool.config.source import Node, read_file, read_text, tag_faults
+from artschool.config.syntax import MAX_DEPTH
 from artschool.errors import ConfigError
 
 TEXT = """\

@@ -22,7 +22,7 @@ from artschool.lint import Subject
 from artschool.lint.networks import random_and_frozen
 from artschool.logs.console import print_plan
 from artschool.read.read import check_file
-from artschool.registry.entries import AdaptersEntry
+from artschool.registry.network_entry import AdaptersEntry
 from artschool.start import load_trained
 from tests.engine.toy_run import fingerprint, load, run_generator
 from tests.reports.small import artschool

@@ -154,4 +154,5 @@ def test_what_an_optimizer_keeps_beside_tensors_must_be_of_its_kind(run: Run, fo
 
 
 def test_the_state_is_strict_json(folder: Path) -> None:
-    json.loads((folder / "state.json").read_bytes(), parse_constant=pytest.fail)
+    state = json.loads((folder / "state.json").read_bytes(), parse_constant=pytest.fail)
+    assert state["iteration"] == 3

@@ -24,7 +24,7 @@ from artschool.engine.run import Run
 from artschool.engine.train_context import TrainContext
 from artschool.errors import ConfigError
 from artschool.registry import losses, networks
-from artschool.registry.entries import CompileEntry
+from artschool.registry.network_entry import CompileEntry
 from artschool.registry.signature import Network
 from tests.engine import toy_parts, toy_run
 from tests.engine.forked import run_script

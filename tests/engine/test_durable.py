@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from artschool.errors import ResourceError
-from artschool.storage import durable
+from artschool.storage import durable, fault_points
 
 Calls = list[tuple[str, str]]
 
@@ -38,11 +38,11 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 @pytest.fixture
 def arm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
     def set_fault(fault: str) -> None:
-        durable._calls.clear()
+        fault_points._calls.clear()
         monkeypatch.setenv("ARTSCHOOL_FAULT", fault)
 
     yield set_fault
-    durable._calls.clear()
+    fault_points._calls.clear()
 
 
 def names(folder: Path) -> list[str]:
@@ -182,24 +182,24 @@ def test_remove_leftovers_takes_own_temporary_files_and_nothing_else(tmp_path: P
 
 def test_a_fault_point_counts_passages(arm: Callable[[str], None]) -> None:
     arm("before_write:2=raise")
-    durable.fault_point("before_write")
-    durable.fault_point("after_write")
+    fault_points.fault_point("before_write")
+    fault_points.fault_point("after_write")
     with pytest.raises(RuntimeError, match=r"^fault point before_write$"):
-        durable.fault_point("before_write")
-    durable.fault_point("before_write")
+        fault_points.fault_point("before_write")
+    fault_points.fault_point("before_write")
     arm("before_write=raise")
     for _ in range(2):
         with pytest.raises(RuntimeError):
-            durable.fault_point("before_write")
+            fault_points.fault_point("before_write")
 
 
 def test_a_fault_point_sleeps(arm: Callable[[str], None], monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr("time.sleep", slept.append)
     arm("before_write=sleep:0.25")
-    durable.fault_point("before_write")
+    fault_points.fault_point("before_write")
     arm("before_write=sleep")
-    durable.fault_point("before_write")
+    fault_points.fault_point("before_write")
     assert slept == [0.25, 1.0]
 
 
@@ -207,13 +207,13 @@ def test_a_fault_point_sleeps(arm: Callable[[str], None], monkeypatch: pytest.Mo
 def test_a_misspelt_fault_is_refused(arm: Callable[[str], None], fault: str) -> None:
     arm(fault)
     with pytest.raises(ValueError, match=r"expected name\[:nth\]=action; names: before_write, after_write"):
-        durable.fault_point("before_rename")
+        fault_points.fault_point("before_rename")
 
 
 def test_an_unknown_action_is_refused(arm: Callable[[str], None]) -> None:
     arm("before_write=explode")
     with pytest.raises(ValueError, match="unknown action 'explode'; actions: kill, disk_full, io_error, raise, sleep"):
-        durable.fault_point("before_write")
+        fault_points.fault_point("before_write")
 
 
 _WRITES = """

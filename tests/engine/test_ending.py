@@ -272,13 +272,13 @@ def raising(x: Tensor, *, context: Context) -> Tensor:
 SHIM = """
 import errno, os
 from pathlib import Path
-from artschool.storage import durable
+from artschool.storage import fault_points
 
 if os.environ["RANK"] == os.environ["FULL"]:
     def full(name):
         if name == ("before_manifest" if os.environ["RANK"] == "0" else "before_write"):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    durable.fault_point = full
+    fault_points.fault_point = full
 """
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 import torch
 
-from artschool.storage import durable
+from artschool.storage import fault_points
 from artschool.storage.checkpoint_files import Checkpoint
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine.toy_run import load, recorded, write
@@ -55,7 +55,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
     run = load(folder)
     recorded(run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(durable, "fault_point", lambda name: passages.append((name, run.iteration)))
+        patch.setattr(fault_points, "fault_point", lambda name: passages.append((name, run.iteration)))
         run.train()
     torch.set_num_threads(threads)
     return Whole(final(folder), passages)
@@ -100,7 +100,7 @@ import os, signal, sys
 from pathlib import Path
 from typing import NamedTuple
 import torch
-from artschool.storage.durable import FAULT_POINTS
+from artschool.storage.fault_points import FAULT_POINTS
 from tests.engine.toy_run import Recorder, load
 
 class Announced(Recorder):

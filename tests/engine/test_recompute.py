@@ -139,5 +139,5 @@ def test_recomputation_uses_the_buffer_from_before_an_assignment() -> None:
         torch.autograd.backward(network(x).square().sum() + network(x * 2).sum())
         gradients.append([p.grad for p in network.parameters()])
         buffers.append(network.state_dict())
-    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True) if one is not None)
+    assert all(one is not None and torch.equal(one, other) for one, other in zip(*gradients, strict=True))
     assert all(torch.equal(buffers[0][name], buffers[1][name]) for name in buffers[0])

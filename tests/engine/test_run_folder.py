@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import threading
 from collections.abc import Mapping
 from contextlib import chdir
 from pathlib import Path
@@ -17,7 +18,7 @@ from artschool.config.plugins import forget_files
 from artschool.config.source import read_text
 from artschool.config.standalone import standalone_text
 from artschool.engine.saving import settle
-from artschool.storage import durable
+from artschool.storage import fault_points
 from tests.engine import toy_run
 from tests.reports.small import artschool as command
 
@@ -230,7 +231,7 @@ MOMENTS = {
     "its rename": ["before_rename"],
     "the log": ["log"],
 }
-"""The moments at which a folder goes, by the last names that were passed."""
+"""The moments at which a folder goes, by the last names that a thread has passed."""
 
 
 @pytest.mark.parametrize("background", ["false", "true"])
@@ -241,10 +242,11 @@ def test_a_folder_that_goes_during_a_save_costs_nothing(
     run = toy_run.load(
         tmp_path, "train.iterations=6", "checkpoint.every=2", "log.every=1", f"checkpoint.background={background}"
     )
-    passed: list[str] = []
+    by_thread: dict[int, list[str]] = {}  # The log is written while another thread saves.
 
     def lose(name: str) -> None:
         if run.iteration == 4 and not (tmp_path / "moved").exists():
+            passed = by_thread.setdefault(threading.get_ident(), [])
             passed.append(name)
             if passed[-len(MOMENTS[moment]) :] == MOMENTS[moment]:
                 run.folder.rename(tmp_path / "moved")
@@ -253,7 +255,7 @@ def test_a_folder_that_goes_during_a_save_costs_nothing(
         def log(self, record: Mapping[str, Any]) -> None:
             lose("log")
 
-    monkeypatch.setattr(durable, "fault_point", lose)
+    monkeypatch.setattr(fault_points, "fault_point", lose)
     recorder = Log()
     run.loggers = [*run.loggers, recorder]
     run.train()

@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 from artschool.errors import CheckpointError, ResourceError
-from artschool.storage import durable
+from artschool.storage import durable, fault_points
 from artschool.storage.checkpoint_files import FileRecord, UnreadableCheckpointError, encode_manifest
 from artschool.storage.checkpoint_store import CheckpointStore, Manifest, NewerCheckpointError
 
@@ -67,7 +67,7 @@ def start(action: Callable[[], object], fault: str = "") -> int:
     if child == 0:
         try:
             os.environ["ARTSCHOOL_FAULT"] = fault
-            durable._calls.clear()
+            fault_points._calls.clear()
             action()
             os._exit(0)
         except BaseException:
@@ -346,7 +346,7 @@ def test_the_order_of_syncs_and_renames_of_a_save_and_a_replacement(
     ]
 
 
-@pytest.mark.parametrize("point", durable.FAULT_POINTS)
+@pytest.mark.parametrize("point", fault_points.FAULT_POINTS)
 def test_a_kill_at_any_passage_of_any_fault_point_loses_nothing_announced(tmp_path: Path, point: str) -> None:
     """Three saves with rotation, then the last again with another value; killed at passage 1, 2, ..."""
     kills = 0
@@ -446,7 +446,7 @@ def test_a_full_disk_leaves_what_was_there_and_nothing_else(
     store: CheckpointStore, monkeypatch: pytest.MonkeyPatch, point: str, existing: int
 ) -> None:
     save(store, existing)
-    durable._calls.clear()
+    fault_points._calls.clear()
     monkeypatch.setenv("ARTSCHOOL_FAULT", f"{point}=disk_full")
     with pytest.raises(
         ResourceError,
@@ -509,7 +509,7 @@ def test_rotation_keeps_exactly_the_newest_and_the_named(store: CheckpointStore)
 def test_at_every_deletion_of_twenty_saves_the_newest_is_valid(
     store: CheckpointStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checks, original = [0], durable.fault_point
+    checks, original = [0], fault_points.fault_point
 
     def check(point: str) -> None:
         original(point)
@@ -518,7 +518,7 @@ def test_at_every_deletion_of_twenty_saves_the_newest_is_valid(
             assert CheckpointStore(store.folder).newest_valid(pytest.fail) in (saved, saved + 1)
 
     saved = 0
-    monkeypatch.setattr(durable, "fault_point", check)
+    monkeypatch.setattr(fault_points, "fault_point", check)
     for number in range(1, 21):
         save(store, number)
         saved = number
@@ -625,7 +625,7 @@ def test_a_failure_while_deleting_is_told_once_and_costs_only_space(
 ) -> None:
     save(store, 1)
     save(store, 2)
-    durable._calls.clear()
+    fault_points._calls.clear()
     monkeypatch.setenv("ARTSCHOOL_FAULT", "mid_rotate=io_error")
     for _ in range(2):
         assert store.rotate([], keep_last=1) == []

@@ -276,6 +276,16 @@ def test_a_network_that_decides_by_values_has_no_program() -> None:
         program_of(called, called.random_inputs(), [set()])
 
 
+def test_an_error_of_torch_without_a_text_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("torch.export.export", fail)
+    called = CalledNetwork(Choice(), call_of("mlp"))
+    with pytest.raises(CannotExportError, match=r"^AssertionError$"):
+        program_of(called, called.random_inputs(), [set()])
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("name", [*SMALL, "edsr with skip"])
 def test_every_network_has_a_program_and_an_onnx_model(name: str, tmp_path: Path) -> None:

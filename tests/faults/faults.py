@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from artschool.storage.checkpoint_files import Checkpoint
-from artschool.storage.durable import FAULT_POINTS
+from artschool.storage.fault_points import FAULT_POINTS
 from tests.faults.two_ranks import ITERATIONS, TwoRanks, differences
 
 Strike = Callable[[TwoRanks, "subprocess.Popen[bytes]", random.Random], None]

@@ -20,7 +20,8 @@ from artschool.legacy.rules import ConversionRule
 from artschool.legacy.schedules import SCHEMES
 from artschool.legacy.steps import STEP
 from artschool.registry import REGISTRIES
-from artschool.registry.entries import DatasetEntry, GroupEntry, NetworkEntry, ScheduleEntry
+from artschool.registry.entries import DatasetEntry, GroupEntry, ScheduleEntry
+from artschool.registry.network_entry import NetworkEntry
 from tests.legacy.old_text import node
 
 load_builtins()

@@ -10,28 +10,12 @@ from artschool.config.compose import finish
 from artschool.config.source import read_text
 from artschool.lint import Subject, lint
 from artschool.read.check import check_tree
-
-TEXT = """
-name: long
-data: {train: {type: sklearn_digits, batch_size: 4}}
-networks: {net: {type: edsr, scale: 1, width: 4, blocks: 1, in_channels: 1, out_channels: 1}}
-train: {iterations: 10}
-steps:
-  main:
-    trains: net
-    optimizer: {type: adamw, lr: 1e-3}
-    losses: {pixel: {type: l1, in: [key0, image], weight: 1.0}}
-    injectors:
-      call0: {type: forward, network: net, in: image, out: key1}
-"""
+from benchmarks.check import chain
 
 
 def calls_to_check(injectors: int) -> int:
     """The number of calls of Python functions in which a file is read, checked and linted."""
-    chain = [
-        f"      call{n}: {{type: forward, network: net, in: key{n}, out: key{(n + 1) % injectors}}}\n"
-        for n in range(1, injectors)
-    ]
+    text = chain(injectors)
     count = 0
 
     def profile(frame: FrameType, event: str, _: object) -> None:
@@ -40,7 +24,7 @@ def calls_to_check(injectors: int) -> int:
 
     sys.setprofile(profile)
     try:
-        warnings = [*lint(Subject(check_tree(finish(read_text(TEXT + "".join(chain), "long.yml"), Path("long.yml")))))]
+        warnings = [*lint(Subject(check_tree(finish(read_text(text, "chain.yml"), Path("chain.yml")))))]
     finally:
         sys.setprofile(None)
     assert not warnings

@@ -13,7 +13,7 @@ import pytest
 from artschool.logs.fail_safe import FailSafeLogger
 from artschool.logs.jsonl import JsonlLogger
 from artschool.logs.tensorboard import TensorBoardLogger
-from artschool.storage.durable import AppendedFile
+from artschool.storage.appended_file import AppendedFile
 from tests.engine import toy_parts
 from tests.engine.toy_run import Recorder
 from tests.logs.test_tensorboard import scalars
@@ -75,9 +75,9 @@ def _train(folder: Path, logger: JsonlLogger | TensorBoardLogger) -> int:
 
 def test_what_waits_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from artschool.errors import ResourceError
-    from artschool.storage import durable
+    from artschool.storage import appended_file
 
-    monkeypatch.setattr(durable, "MOST_WAITING", 12)
+    monkeypatch.setattr(appended_file, "MOST_WAITING", 12)
     file = AppendedFile(tmp_path / "log")
 
     def full(*_: object) -> int:

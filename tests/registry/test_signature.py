@@ -18,10 +18,10 @@ from artschool.config.component_reader import ComponentReader
 from artschool.config.source import read_text
 from artschool.engine.meters import Meters
 from artschool.engine.train_context import TrainContext
-from artschool.errors import allowed
 from artschool.registry import REGISTRIES
 from artschool.registry.read_signature import read_signature
 from artschool.registry.signature import Context, Dataset, Injector, Loss, Metric, Network
+from artschool.wording.names import allowed
 
 NETWORKS = {"gen": nn.Identity(), "critic": nn.Flatten()}
 

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_files import FileRecord
-from artschool.storage.checkpoint_store import CheckpointStore, write_parts
+from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.recorded_files import write_parts
 from artschool.storage.shards import Place, Shards, region, shard_files, shard_stem, stem_of
 from artschool.storage.tensors import read_content
 

@@ -150,7 +150,8 @@ def line_of(text: str) -> str:
 
 
 def test_a_component_that_changes_a_copy_is_sound() -> None:
-    traced("steps.main.injectors.more={type: in_place_careful, in: x, out: z}", text=TEXT)
+    found = traced("steps.main.injectors.more={type: in_place_careful, in: x, out: z}", text=TEXT)
+    assert found.keys["z"].writer == "steps.main.injectors.more"
 
 
 @pytest.mark.parametrize("way", WAYS)

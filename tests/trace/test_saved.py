@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from artschool.engine.ema import Ema
 from artschool.errors import ConfigError
 from artschool.registry import networks, optimizers
+from artschool.trace.report import Trace
 from tests.trace.traced_parts import TEXT, traced
 
 PLACE = "toy.yml:4:17: networks.net: "
@@ -150,9 +151,9 @@ class Remembering(Optimizer):
         super().load_state_dict(state)
 
 
-def trace_of(kind: str, *overrides: str, more: str = "") -> None:
+def trace_of(kind: str, *overrides: str, more: str = "") -> Trace:
     text = TEXT.replace("{net: {type: traced_linear}", f"{{net: {{type: saved_kind, kind: {kind}}}")
-    traced(*overrides, text=text + more)
+    return traced(*overrides, text=text + more)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +187,8 @@ def test_a_state_that_cannot_be_saved_or_loaded_is_reported(kind: str, says: str
 
 @pytest.mark.parametrize("kind", ["a tensor", "shared", "late", "longer"])
 def test_a_state_of_tensors_is_sound(kind: str) -> None:
-    trace_of(kind, "ema={decay: 0.5, networks: [net]}")
+    found = trace_of(kind, "ema={decay: 0.5, networks: [net]}")
+    assert (found.notes, found.warnings) == ([], []) and found.checkpoint > 0
 
 
 def test_a_mistake_of_a_network_is_not_repeated_for_its_average() -> None:
@@ -230,7 +232,8 @@ def test_an_optimizer_may_remember_numbers_and_tensors(remembers: str) -> None:
     text = TEXT.replace(
         "{type: adam, lr: 0.1}\n    injectors", f"{{type: saved_optimizer, remembers: {remembers}}}\n    injectors"
     )
-    traced(text=text)
+    found = traced(text=text)
+    assert (found.notes, found.warnings) == ([], []) and found.checkpoint > 0
 
 
 def test_averages_are_updated(monkeypatch: pytest.MonkeyPatch) -> None:

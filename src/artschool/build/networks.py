@@ -21,10 +21,11 @@ from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.sharding import build_for_shards, has_values
 from artschool.engine.unsaved import Saved
 from artschool.engine.weight_patterns import WeightPatterns
-from artschool.errors import CheckpointError, ConfigError, allowed
-from artschool.registry.entries import NetworkEntry, WeightsEntry
+from artschool.errors import CheckpointError, ConfigError
+from artschool.registry.network_entry import NetworkEntry, WeightsEntry
 from artschool.storage.choose_checkpoint import choose_checkpoint
 from artschool.storage.shards import stem_of
+from artschool.wording.names import allowed
 
 Note = Callable[[str], None]
 

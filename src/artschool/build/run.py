@@ -15,6 +15,7 @@ from artschool.build.averages import build_averages, order_updates, place_averag
 from artschool.build.bind import Binder, construct_seeded
 from artschool.build.data import batches_of, build_data, build_streams, check_epoch
 from artschool.build.decisions import decisions_of, key_gate_of, key_gates, number_gates
+from artschool.build.device import choose_device
 from artschool.build.networks import build_networks, partly_saved, set_modes
 from artschool.build.same import require_same_data, require_same_file
 from artschool.build.shards import check_even, meshes_of, place
@@ -41,16 +42,15 @@ from artschool.engine.observe import Observer
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
 from artschool.engine.samples import Samples
+from artschool.engine.streams import Streams
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
-from artschool.errors import ConfigError, Fault, Place, ResourceError
+from artschool.errors import ResourceError
 from artschool.registry.ranges import contradicts, measured
 from artschool.steps.step import Step
 
 Note = Callable[[str], None]
-COMMAND = Place("")
-"""The location of what no file says."""
 OPEN_LAUNCHER = (
     "torchrun listens on all network interfaces, without a password. Fix: to listen on this machine only, write "
     "`TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --rdzv-backend c10d --rdzv-conf store_type=file --nproc-per-node "
@@ -84,30 +84,17 @@ def build(
     """
     file = config.sections
     device = device or choose_device(config)
-    if missing := ranks.missing_variable():
-        raise ResourceError(
-            f"the environment variable WORLD_SIZE is set, but {missing} is not. "
-            "Fix: start the processes with torchrun, or unset WORLD_SIZE to train with one process"
-        )
-    ranks.start(device)
-    if ranks.is_launcher_open():
-        note(f"warning: {OPEN_LAUNCHER}")
+    _start_processes(device, note)
     require_same_file(config)
     set_torch_flags(file.train, device)
     context = TrainContext(device, Meters())
     observer = Observer({name: sorted(methods_called(config, name)) for name in config.networks})
     if loaders is None:
         loaders = build_data(config, note=lambda remark: note(f"note: {remark}"), must_exist=trains)
-    require_same_data(loaders)
-    streams = build_streams(config, loaders)
-    streams.see = observer.see
-    if not isinstance(loaders[TRAIN].dataset, Missing):
-        check_epoch(config, streams.by_name[TRAIN].batches)
+    streams = _streams(config, loaders, observer)
     networks, emas = _networks(config, context, note)
     binder = Binder(networks | {ema.name: ema.module for ema in emas.values()}, context, seed=file.seed)
-    kept = kept_after(config)
-    updates = build_updates(config, networks, context)
-    gates = number_gates(config)
+    kept, updates, gates = kept_after(config), build_updates(config, networks, context), number_gates(config)
     steps = [
         _step(step, config, networks, binder, kept[step.name], updates.get(step.name), gates)
         for step in config.steps.values()
@@ -115,11 +102,7 @@ def build(
     order_updates(steps, emas.values())
     _broadcast_initial_values(binder.modules.values())
     set_modes(networks, config)
-    for ema in emas.values():
-        if ema.buffers == "own":
-            ema.take_modes()
-    training_along = {ema.name: ema.module for ema in emas.values() if ema.buffers == "own"}
-    context.buffers = KeptBuffers(networks | binder.modules | training_along)
+    context.buffers = KeptBuffers(networks | binder.modules | _trained_along(emas))
     return Run(
         sections=file,
         folder=folder,
@@ -144,6 +127,28 @@ def build(
     )
 
 
+def _start_processes(device: torch.device, note: Note) -> None:
+    """Connect the processes that a launcher has started."""
+    if missing := ranks.missing_variable():
+        raise ResourceError(
+            f"the environment variable WORLD_SIZE is set, but {missing} is not. "
+            "Fix: start the processes with torchrun, or unset WORLD_SIZE to train with one process"
+        )
+    ranks.start(device)
+    if ranks.is_launcher_open():
+        note(f"warning: {OPEN_LAUNCHER}")
+
+
+def _streams(config: Config, loaders: Mapping[str, Loader], observer: Observer) -> Streams:
+    """The data that the steps train on, the same in every process and seen by an observer."""
+    require_same_data(loaders)
+    streams = build_streams(config, loaders)
+    streams.see = observer.see
+    if not isinstance(loaders[TRAIN].dataset, Missing):
+        check_epoch(config, streams.by_name[TRAIN].batches)
+    return streams
+
+
 def _networks(config: Config, context: TrainContext, note: Note) -> tuple[dict[str, nn.Module], dict[str, Ema]]:
     """The networks and their averages, on their devices."""
     meshes = meshes_of(config, context.device)
@@ -156,54 +161,18 @@ def _networks(config: Config, context: TrainContext, note: Note) -> tuple[dict[s
     return networks, emas
 
 
+def _trained_along(emas: Mapping[str, Ema]) -> dict[str, nn.Module]:
+    """The averages with buffers of their own, in the modes of their networks: the steps call them in training."""
+    averages = [ema for ema in emas.values() if ema.buffers == "own"]
+    for ema in averages:
+        ema.take_modes()
+    return {ema.name: ema.module for ema in averages}
+
+
 def build_loggers(config: Config) -> list[Logger]:
     """Build the loggers of the section `loggers`, which are added to the default ones."""
     seed = config.sections.seed
     return [construct_seeded(component, component.options(), seed=seed) for component in config.loggers.values()]
-
-
-def choose_device(config: Config) -> torch.device:
-    """The device of `train.device`. `auto` is a GPU if there is one. Each process uses its own GPU.
-
-    Raises:
-        ConfigError: The device does not exist.
-    """
-    return device_of(config.sections.train.device, config.tree.at(("train", "device")).place, "train.device")
-
-
-def device_of(name: str, place: Place = COMMAND, path: str = "device") -> torch.device:
-    """A device by its name. `auto` is a GPU if there is one. Each process uses its own GPU.
-
-    Args:
-        place: The location of the name, for the error.
-        path: What the name is.
-
-    Raises:
-        ConfigError: The device does not exist.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(Fault(place, path, f"expected auto, cpu, cuda or another device, got {name!r}")) from None
-    if device.type == "cpu":
-        return device
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", ranks.local_rank())
-    kind = torch.get_device_module(device)
-    number = kind.device_count() if kind.is_available() else 0
-    if (device.index or 0) >= number:
-        available = (
-            f"{number} {device.type} device{'s' if number > 1 else ''}" if number else f"no {device.type} device"
-        )
-        message = f"{device} does not exist: this machine has {available}"
-        in_file = "`train.device=cpu` on the command line trains without a GPU"
-        fix = in_file if path == "train.device" else "`cpu` needs no GPU"
-        raise ConfigError(Fault(place, path, message, f"`auto` uses a GPU if there is one. Fix: {fix}."))
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return device
 
 
 def _broadcast_initial_values(modules: Iterable[nn.Module]) -> None:

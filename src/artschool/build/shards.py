@@ -19,7 +19,7 @@ from artschool.engine.meshes import Meshes
 from artschool.engine.precision import DTYPES
 from artschool.engine.sharding import shard_network
 from artschool.errors import ConfigError
-from artschool.registry.entries import NetworkEntry
+from artschool.registry.network_entry import NetworkEntry
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh

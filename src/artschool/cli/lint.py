@@ -8,9 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from artschool.cli.columns import print_columns, print_docstring
-from artschool.errors import ConfigError, Fault, Place, allowed
+from artschool.errors import ConfigError, Fault, Place
 from artschool.lint import RULES, Subject, lint
 from artschool.read.read import check_file
+from artschool.wording.names import allowed
 
 
 def lint_command(path: Path, overrides: Sequence[str], *, with_plugins: bool) -> int:

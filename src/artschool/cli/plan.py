@@ -17,7 +17,7 @@ from artschool.config.streams import TRAIN, streams
 from artschool.config.structure import Config
 from artschool.config.when import ALL, Cycle
 from artschool.data.sampler import Batches
-from artschool.errors import ArtschoolError, ConfigError
+from artschool.errors import ArtschoolError, ConfigError, first_line
 from artschool.plan.as_json import as_json
 from artschool.plan.rates import Group, Number
 from artschool.plan.report import Event, NetworkTimeline, Range, Span, StepTimeline, StreamTimeline, Timeline, shown
@@ -104,7 +104,7 @@ def _batches(config: Config, stream: str) -> tuple[Batches | None, str]:
     try:
         return train_batches(config, stream), ""
     except (ArtschoolError, OSError) as error:
-        return None, (str(error) or type(error).__name__).splitlines()[0]
+        return None, first_line(error)
 
 
 def _others(config: Config) -> dict[str, tuple[Batches | None, str]]:

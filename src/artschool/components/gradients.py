@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.components.precision import at_least_float32, without_autocast
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
 from artschool.registry.signature import Context
+from artschool.wording.names import allowed
 
 
 def tensor_at(network: nn.Module | None, parameter: str | None, at: Tensor | None) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
+from artschool.wording.names import allowed
 
 
 def refuse_unknown(where: str, options: Iterable[str], known: Collection[str]) -> None:

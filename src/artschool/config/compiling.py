@@ -9,7 +9,7 @@ from artschool.config.parallel import sharded_networks
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.errors import Fault, Place
-from artschool.registry.entries import CompileEntry, NetworkEntry
+from artschool.registry.network_entry import CompileEntry, NetworkEntry
 from artschool.registry.roles import ComponentRole
 
 

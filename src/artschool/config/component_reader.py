@@ -12,13 +12,14 @@ from pydantic import BaseModel
 from artschool.config.component import Component, ScheduledNumber, takes_list
 from artschool.config.messages import describe, validate
 from artschool.config.source import Node
-from artschool.errors import MAX_LISTED, Fault, FaultKind, Place, allowed, nearest
+from artschool.errors import Fault, FaultKind, Place
 from artschool.registry import REGISTRIES, Registered, Registry, other_kind
 from artschool.registry.entries import GroupEntry, OptimizerEntry
 from artschool.registry.schedule import Schedule, Unread, has_unread
 from artschool.registry.signature import Parameter, Role
 from artschool.registry.units import Units
 from artschool.wording.counting import counted
+from artschool.wording.names import MAX_LISTED, allowed, closest_name, did_you_mean
 from artschool.wording.synonyms import OPTIONS, TYPES
 
 
@@ -180,16 +181,16 @@ class ComponentReader:
 
 
 def _unknown_component(registry: Registry, name: str, place: Place, path: str) -> Fault:
-    kind, names = registry.kind.name, registry.names()
-    other, close = other_kind(registry, name), nearest(name, names, TYPES.get(kind))
+    kind, names, synonyms = registry.kind.name, registry.names(), TYPES.get(registry.kind.name)
+    other, close = other_kind(registry, name), closest_name(name, names, synonyms)
     if other:
-        hint = f"{other} {close}".strip()
-    elif not close and len(names) > MAX_LISTED:
+        hint = f"{other} {did_you_mean(close)}".strip()
+    elif close is None and len(names) > MAX_LISTED:
         hint = f"There are {len(names)} {kind}; `artschool components {kind}` lists them."
     else:
-        hint = allowed(f"Available {kind}", name, names, TYPES.get(kind))
+        hint = allowed(f"Available {kind}", name, names, synonyms)
     message, sort = f"unknown {registry.kind.one} {name!r}", FaultKind.UNKNOWN_COMPONENT
-    return Fault.unknown_name(place, path, message, name, names, hint=hint, synonyms=TYPES.get(kind), kind=sort)
+    return Fault(place, path, message, hint, kind=sort, found=name, known=tuple(sorted(names)), suggestion=close)
 
 
 def _mapping(node: Node) -> dict[str, Node]:

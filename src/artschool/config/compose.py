@@ -14,7 +14,8 @@ from artschool.config.origin import recorded_overrides
 from artschool.config.paths import beside
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.secrets import hide_secrets, override_without_secret
-from artschool.config.source import MAX_DEPTH, MAX_NODES, TOO_DEEP, Node, read_file, read_text, tag_faults
+from artschool.config.source import MAX_NODES, Node, read_file, read_text, tag_faults
+from artschool.config.syntax import MAX_DEPTH, TOO_DEEP
 from artschool.errors import ConfigError, Fault, Place
 from artschool.wording.hidden import STARS, hide
 
@@ -234,11 +235,11 @@ class _Filler:
             parent, target = target, target.child(step) if target else None
             if target is None:
                 known = parent.value if parent is not None and isinstance(parent.value, dict) else {}
+                fault = Fault.unknown_name(node.place, "", f"${{{name}}}: key {step!r} does not exist", step, known)
                 variable = name.rpartition(":")[2]  # As in other tools: ${HOME}, ${oc.env:HOME}.
-                is_variable = parent is self._tree and variable in os.environ
-                hint = f"Fix: write `${{env:{variable}}}` for the environment variable." if is_variable else ""
-                message = f"${{{name}}}: key {step!r} does not exist"
-                self.faults.append(Fault.unknown_name(node.place, "", message, step, known, hint=hint))
+                if parent is self._tree and variable in os.environ:
+                    fault = replace(fault, hint=f"Fix: write `${{env:{variable}}}` for the environment variable.")
+                self.faults.append(fault)
                 return Node(None, node.place)
         assert target is not None
         return self.fill(target, (*chain, name))

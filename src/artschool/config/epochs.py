@@ -5,7 +5,7 @@ from __future__ import annotations
 from artschool.config.construct import construct_dataset
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, structure
-from artschool.errors import ArtschoolError, ConfigError, Fault
+from artschool.errors import ArtschoolError, ConfigError, Fault, first_line
 from artschool.registry.entries import DatasetEntry
 from artschool.registry.units import ASSUMED_EPOCH, Units, batches_per_epoch
 
@@ -59,6 +59,5 @@ def _length_of(data: Component) -> int:
 
 
 def _assumed(data: Component, error: Exception) -> Fault:
-    reason = (str(error) or type(error).__name__).splitlines()[0]
     message = f"epochs are checked as if they had {ASSUMED_EPOCH:,} iterations, because the data set cannot be built"
-    return Fault(data.node.place, data.path, message, reason)
+    return Fault(data.node.place, data.path, message, first_line(error))

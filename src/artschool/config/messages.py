@@ -15,9 +15,10 @@ from artschool.config.paths import resolve_paths
 from artschool.config.scalars import resolve
 from artschool.config.shorthand import in_full
 from artschool.config.source import Node
-from artschool.errors import Fault, FaultKind, nearest
+from artschool.errors import Fault, FaultKind
 from artschool.registry.units import Units
 from artschool.wording.counting import counted
+from artschool.wording.names import nearest
 from artschool.wording.synonyms import OPTIONS
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from artschool.config.component import Component
 from artschool.config.structure import Config
 from artschool.errors import Fault
-from artschool.registry.entries import NetworkEntry, WeightsEntry
+from artschool.registry.network_entry import NetworkEntry, WeightsEntry
 
 
 def weights_of(network: Component) -> WeightsEntry | None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from artschool.config.component import network_of
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.errors import Fault, Place
-from artschool.registry.entries import NetworkEntry, OptimizerEntry, Parallel
+from artschool.registry.entries import OptimizerEntry
+from artschool.registry.network_entry import NetworkEntry, Parallel
 from artschool.registry.roles import ComponentRole
 
 FIX = "Fix: write `parallel: replicate` for the network"

@@ -17,8 +17,9 @@ from typing import Any
 from artschool import dlas
 from artschool.config.paths import named_at
 from artschool.config.source import Node
-from artschool.errors import ConfigError, Fault, Place, nearest
+from artschool.errors import ConfigError, Fault, Place
 from artschool.registry import REGISTRIES
+from artschool.wording.names import nearest
 
 ENTRY_POINTS = "artschool"
 PREFIX = "artschool_plugin_"

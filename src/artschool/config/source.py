@@ -12,14 +12,14 @@ from typing import Any
 import yaml
 
 from artschool.config.scalars import Scalar, resolve
+from artschool.config.syntax import MAX_DEPTH, TOO_DEEP, place_of, syntax_fault
 from artschool.errors import ConfigError, Fault, FaultKind, Place
+from artschool.wording.names import allowed, closest_name
 
 KeyPath = tuple[str, ...]
 """The keys and list indices that lead from the top of a file to a value."""
 MAX_BYTES = 1 << 20
-MAX_DEPTH = 64
 MAX_NODES = 100_000
-TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 SCALAR_TAGS = {
     "tag:yaml.org,2002:float": float,
     "tag:yaml.org,2002:int": int,
@@ -134,7 +134,7 @@ def read_text(text: str, source: str, *, yaml11: bool = False) -> Node:
     try:
         node = composer.document()
     except yaml.YAMLError as error:
-        raise ConfigError([*composer.faults, _syntax_fault(error, source, text)]) from None
+        raise ConfigError([*composer.faults, syntax_fault(error, source, text)]) from None
     if composer.faults:
         raise ConfigError(composer.faults)
     return node
@@ -163,53 +163,11 @@ def _tag_fault(place: Place, tag: str) -> Fault:
 
 
 def _missing(place: Place, path: Path) -> Fault:
-    folder = path.parent
-    names = [file.name for file in folder.glob("*.y*ml")] if folder.is_dir() else []
-    listed_as, kind = f"YAML files in {folder}" if names else "", FaultKind.MISSING_FILE
-    return Fault.unknown_name(place, "", "file does not exist", path.name, names, listed_as=listed_as, kind=kind)
-
-
-def _syntax_fault(error: yaml.YAMLError, source: str, text: str) -> Fault:
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    if isinstance(error, yaml.reader.ReaderError):
-        before = text.encode()[: error.position].decode()
-        place = Place(source, before.count("\n") + 1, len(before) - before.rfind("\n"))
-        return Fault(place, "", f"invalid YAML: {error.reason}, got {text[len(before)]!r}")
-    if mark is None:
-        return Fault(Place(source), "", f"invalid YAML: {error}")
-    if "nesting depth" in str(problem):
-        return Fault(_place(source, mark), "", TOO_DEEP)
-    context = getattr(error, "context", None) or ""
-    start = getattr(error, "context_mark", None)
-    if start is not None and context == "while scanning a simple key":
-        mark = start  # The parser notices the problem only on the next line.
-    lines = text.splitlines()
-    line = lines[mark.line] if mark.line < len(lines) else ""
-    if "\t" in line[: len(line) - len(line.lstrip())]:
-        hint = "Fix: indent with spaces; YAML does not allow tabs for indentation."
-    elif "flow" in context and "${" in line[: mark.column + 1]:
-        hint = 'Fix: inside { } or [ ], put a reference in quotes: "${...}".'
-    elif "scalar" in context and "end of stream" in str(problem) and start is not None:
-        hint = f"The quote opens at {_place(source, start)}."
-    elif "flow" in context and start is not None and start.index < mark.index:
-        hint = f"The bracket opens at {_place(source, start)}."
-    else:
-        hint = next((advice for part, advice in ADVICE.items() if part in str(problem)), "")
-    return Fault(_place(source, mark), "", f"invalid YAML: {problem or error}", hint)
-
-
-ADVICE = {
-    "cannot start any token": "Fix: put text that begins with this character in quotes.",
-    "mapping values are not allowed": "Fix: put text that contains ': ' in quotes, "
-    "align the line with the keys above, or end the key above with ':'.",
-    "could not find expected ':'": "Each entry of a mapping is written as `key: value`.",
-    "did not find expected key": "All keys of a mapping start in the same column.",
-}
-"""Suggested fixes, by a part of the parser's message: libyaml has no error codes."""
-
-
-def _place(source: str, mark: Any) -> Place:
-    return Place(source, mark.line + 1, mark.column + 1)
+    folder, message = path.parent, "file does not exist"
+    names = sorted(file.name for file in folder.glob("*.y*ml")) if folder.is_dir() else []
+    hint, kind = allowed(f"YAML files in {folder}", path.name, names) if names else "", FaultKind.MISSING_FILE
+    suggestion = closest_name(path.name, names)
+    return Fault(place, "", message, hint, kind=kind, found=path.name, known=tuple(names), suggestion=suggestion)
 
 
 class _Composer:
@@ -309,7 +267,7 @@ class _Composer:
             raise ConfigError(Fault(self._place(event), "", f"expands to more than {MAX_NODES:,} values"))
 
     def _place(self, event: Any) -> Place:
-        return _place(self._source, event.start_mark)
+        return place_of(self._source, event.start_mark)
 
 
 def _shown_tag(event: Any) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from artschool.config.section import Section
-from artschool.registry.entries import CompileEntry, Parallel
+from artschool.registry.network_entry import CompileEntry, Parallel
 from artschool.registry.signature import Count, Natural, NotNegative, Pattern, UnitInterval
 from artschool.registry.units import Interval, Iterations
 

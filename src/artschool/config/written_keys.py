@@ -10,7 +10,8 @@ from artschool.config.step_parts import Run
 from artschool.config.streams import key_in, stream_of
 from artschool.config.structure import Component, Config, Use
 from artschool.config.when import ALWAYS, When, first_uncovered
-from artschool.errors import Fault, FaultKind, Place, nearest
+from artschool.errors import Fault, FaultKind, Place
+from artschool.wording.names import closest_name, nearest
 
 ANY = ""
 """Stands for all streams where any key may exist."""
@@ -139,7 +140,9 @@ class Flow:
 
 def unwritten(place: Place, path: str, message: str, key: str, written: Iterable[str], hint: str) -> Fault:
     """The fault of a key that is read, and that nothing before writes."""
-    return Fault.unknown_name(place, path, message, key, written, hint=hint, kind=FaultKind.UNWRITTEN_KEY)
+    known, suggestion = tuple(sorted(written)), closest_name(key, written)
+    kind = FaultKind.UNWRITTEN_KEY
+    return Fault(place, path, message, hint, kind=kind, found=key, known=known, suggestion=suggestion)
 
 
 def known_keys(written: Iterable[str], key: str) -> str:

@@ -121,8 +121,8 @@ def _measured(config: Config, processes: int) -> tuple[Measured, Measured]:
     real = False
     try:
         one = measure(config, processes, cuda=True)
-    except Exception as error:
-        real = trace(config, processes).real  # It explains the error, unless only values were missing.
+    except Exception as error:  # The code of a component can raise anything.
+        real = trace(config, processes).real  # Raises faults that explain the error, unless only values were missing.
         if not real and is_about_missing_values(error):
             raise ArtschoolError(f"cannot predict {processes} processes: {error!r}, and there are no values") from error
         if not real:

@@ -16,10 +16,11 @@ from torch import nn
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from artschool import ranks
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
 from artschool.extras import extra
-from artschool.registry.entries import AdaptersEntry
+from artschool.registry.network_entry import AdaptersEntry
 from artschool.storage.durable import write_file
+from artschool.wording.names import allowed
 
 LAYERS = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention)
 """The layers that peft adapts, besides `Conv1D` of transformers."""

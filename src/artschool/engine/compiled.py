@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 from artschool.engine.compile_proof import difference
 from artschool.engine.train_context import TrainContext
 from artschool.errors import ConfigError
-from artschool.registry.entries import CompileEntry
+from artschool.registry.network_entry import CompileEntry
 from artschool.wording.counting import counted
 
 Function = Callable[..., Any]

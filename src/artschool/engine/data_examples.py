@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from artschool.errors import CheckpointError
+from artschool.errors import CheckpointError, first_line
 
 FILE = "data_examples.json"
 
@@ -111,5 +111,4 @@ def read_data_examples(folder: Path) -> DataExamples:
     except FileNotFoundError:
         return DataExamples()
     except (OSError, ValidationError) as error:
-        reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{file}: cannot be read: {reason}. Fix: remove the file") from error
+        raise CheckpointError(f"{file}: cannot be read: {first_line(error)}. Fix: remove the file") from error

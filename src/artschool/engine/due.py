@@ -7,46 +7,22 @@ error, or take hours. A checkpoint is `pending` until they are done, and a run t
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
 from artschool import ranks
 from artschool.engine import checkpoint
-from artschool.engine.decisions import NumberGate
 from artschool.engine.evaluate import Evaluation
-from artschool.engine.hooks import hooks
-from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import check_skipped_updates, non_finite_weights, report_skipped_updates
+from artschool.engine.outcome import Outcome, attempt
 from artschool.engine.pictures import log_pictures
 from artschool.engine.rollback import is_snapshot_due, take_snapshot
 from artschool.engine.run_state import RunState
-from artschool.engine.saving import is_sharded
 from artschool.engine.shown import show
-from artschool.engine.signals import without_exits
 from artschool.engine.spikes import report_spikes
-from artschool.engine.step_numbers import changed_numbers, numbers_of_updates
-from artschool.engine.together import together
-from artschool.errors import ConfigError, NumericsError, ResourceError, StateError, describe
-
-
-@dataclass(slots=True)
-class Outcome:
-    """The result of an iteration, which the actions after it read and write.
-
-    Attributes:
-        batches: The micro-batches of the iteration, with the values that its steps have kept. None: the run has resumed
-            after the iteration.
-        numbers: Numbers to log, by name.
-        failures: The errors of what only looks at the result, in spite of which the run goes on.
-    """
-
-    batches: MicroBatches | None = None
-    numbers: dict[str, float] = field(default_factory=dict)
-    failures: list[Exception] = field(default_factory=list)
-
+from artschool.engine.step_numbers import asked_numbers, numbers_of_updates
+from artschool.errors import NumericsError, ResourceError
 
 Action = Callable[[RunState, Outcome], None]
 IsDue = Callable[[RunState, Outcome], bool]
@@ -128,29 +104,6 @@ def _is_record_due(run: RunState, outcome: Outcome) -> bool:
     return bool(outcome.numbers) or _is_log_due(run, outcome)
 
 
-def _attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], object]) -> None:
-    """Do work that only looks at the result. If it fails in any process, the run goes on without its numbers.
-
-    Raises:
-        Exception: The error of the work: it is a mistake of the file, `train.on_look_error` is `stop`, or the processes
-            of a sharded run would wait for each other.
-    """
-    numbers = dict(outcome.numbers)
-    work = without_exits()(work)
-    if run.sections.train.on_look_error == "stop" or is_sharded(run):
-        work()
-        return
-    try:
-        together(work)
-    except (ConfigError, StateError):
-        raise
-    except Exception as error:
-        traceback.clear_frames(error.__traceback__)  # They may hold all memory of the device.
-        outcome.numbers = numbers
-        outcome.failures.append(error)
-        run.note(f"warning: {what} failed after iteration {run.iteration}: {describe(error)}")
-
-
 def _is_save_due(run: RunState, outcome: Outcome) -> bool:
     every = run.sections.checkpoint.every
     if run.iteration in (run.iterations, run.saver.retry_at):
@@ -166,7 +119,7 @@ def _advance_loggers(run: RunState, outcome: Outcome) -> None:
 def _log_pictures(run: RunState, outcome: Outcome) -> None:
     assert run.sections.log.pictures is not None and outcome.batches is not None
     pictures, state = run.sections.log.pictures, outcome.batches.first
-    _attempt(run, outcome, "log.pictures", lambda: log_pictures(run, pictures, state))
+    attempt(run, outcome, "log.pictures", lambda: log_pictures(run, pictures, state))
 
 
 def _check_updates(run: RunState, outcome: Outcome) -> None:
@@ -194,26 +147,7 @@ def _collect_numbers(run: RunState, outcome: Outcome) -> None:
     """Add the numbers since the last log point. They are kept until they are logged."""
     outcome.numbers |= run.meters.means() | numbers_of_updates(run)
     report_spikes(run, outcome.numbers)
-    _attempt(run, outcome, "a number of the log", partial(_ask_for_numbers, run, outcome))
-
-
-def _ask_for_numbers(run: RunState, outcome: Outcome) -> None:
-    """Add the numbers that callbacks, schedules, gates and networks know."""
-    iteration = run.iteration - 1
-    for step in run.steps:
-        if step.graph.when.active(iteration):
-            outcome.numbers |= step.log_data(iteration)
-    outcome.numbers |= changed_numbers(run)
-    for path, decision in run.decisions.items():
-        if isinstance(decision.follower, NumberGate):
-            outcome.numbers[_name_of_gate(path)] = float(decision.follower.is_open)
-    for name, hook in hooks(run.networks, "get_debug_values"):
-        outcome.numbers |= {f"{name}/{key}": float(value) for key, value in hook(iteration, name).items()}
-
-
-def _name_of_gate(path: str) -> str:
-    """The number that says whether a gate is open: `critic/open` for `steps.critic.while`."""
-    return path.removeprefix("steps.").removesuffix("while").replace(".losses.", "/").replace(".", "/") + "open"
+    attempt(run, outcome, "a number of the log", lambda: outcome.numbers.update(asked_numbers(run)))
 
 
 def _evaluate(run: RunState, outcome: Outcome) -> None:
@@ -222,9 +156,9 @@ def _evaluate(run: RunState, outcome: Outcome) -> None:
 
 def _evaluate_all(evaluations: Sequence[Evaluation], run: RunState, outcome: Outcome) -> None:
     for evaluation in evaluations:
-        _attempt(run, outcome, f"evaluate.{evaluation.name}", partial(_run_evaluation, evaluation, run, outcome))
+        attempt(run, outcome, f"evaluate.{evaluation.name}", partial(_run_evaluation, evaluation, run, outcome))
         if evaluation.samples is not None:
-            _attempt(run, outcome, f"showing evaluate.{evaluation.name}", partial(show, run, evaluation))
+            attempt(run, outcome, f"showing evaluate.{evaluation.name}", partial(show, run, evaluation))
 
 
 def _run_evaluation(evaluation: Evaluation, run: RunState, outcome: Outcome) -> None:
@@ -257,7 +191,7 @@ def _write_log(run: RunState, outcome: Outcome) -> None:
         for logger in run.loggers:
             logger.log(record)
 
-    _attempt(run, outcome, "a logger", write)
+    attempt(run, outcome, "a logger", write)
 
 
 def _keep_best(run: RunState, outcome: Outcome) -> None:

@@ -249,14 +249,14 @@ def _caught(failures: list[Exception]) -> Iterator[None]:
     try:
         with without_exits():
             yield
-    except Exception as error:
+    except Exception as error:  # Raised later: the other processes wait for this one in each batch.
         failures.append(error)
 
 
 def _until_error(batches: Iterator[Any], failures: list[Exception]) -> Iterator[Any]:
     try:
         yield from batches
-    except Exception as error:
+    except Exception as error:  # As above.
         failures.append(error)
 
 

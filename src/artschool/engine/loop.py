@@ -10,12 +10,13 @@ from functools import partial
 from artschool import ranks
 from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
-from artschool.engine.due import Outcome, look, perform_due
+from artschool.engine.due import look, perform_due
 from artschool.engine.ending import saved_at_a_signal
 from artschool.engine.freeze import all_frozen
 from artschool.engine.incidents import record_failure
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.non_finite import end_of_run_warnings
+from artschool.engine.outcome import Outcome
 from artschool.engine.rollback import roll_back
 from artschool.engine.run_folder import check_folder, hold_folder, release_folder, write_config_files
 from artschool.engine.run_state import RunState

@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from artschool import ranks
 from artschool.errors import ConfigError
 from artschool.ranks import connections
-from artschool.registry.entries import Parallel, ShardEntry
+from artschool.registry.network_entry import Parallel, ShardEntry
 
 if TYPE_CHECKING:
     from torch.distributed.device_mesh import DeviceMesh

@@ -18,7 +18,7 @@ from artschool.engine.buffers import Buffers, Copies
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.streams import Part
-from artschool.errors import ResourceError
+from artschool.errors import ResourceError, first_line
 from artschool.steps.call import describe_value
 
 MAX_LISTED = 8
@@ -51,7 +51,7 @@ def explain(error: Exception, step: str, iteration: int, batches: MicroBatches, 
     )
     fix = f"`train.offload.optimizer: cpu`, {_OTHERS}" if is_split else smaller
     where = "".join(f"\n    in {note.splitlines()[0]}" for note in getattr(error, "__notes__", [])[:1])
-    raise _explanation(step, iteration, batches, f"{_first_line(error)}{where}", fix) from error
+    raise _explanation(step, iteration, batches, f"{first_line(error)}{where}", fix) from error
 
 
 class Pass(NamedTuple):
@@ -126,7 +126,7 @@ class Splitting:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                problem = _first_line(error)
+                problem = first_line(error)
             if cut is not None and problem is None:
                 batches.adopt(cut)
                 return None
@@ -145,10 +145,6 @@ def _free_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _explanation(step: str, iteration: int, batches: MicroBatches, problem: str, fix: str) -> ResourceError:

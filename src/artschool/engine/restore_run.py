@@ -14,7 +14,8 @@ from artschool.engine.meters import summed
 from artschool.engine.restore_modules import ModuleRestorer
 from artschool.engine.restore_optimizers import OptimizerRestorer
 from artschool.engine.resume_report import ResumeReport, value_at
-from artschool.engine.run_state import RunState, samples_after
+from artschool.engine.run_state import RunState
+from artschool.engine.sample_count import samples_after
 from artschool.errors import CheckpointError
 from artschool.registry.followers import Follower
 from artschool.storage.checkpoint_store import Checkpoint, versions

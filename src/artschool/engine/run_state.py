@@ -13,9 +13,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.config.sections import FileSections
 from artschool.config.streams import TRAIN
-from artschool.config.train_section import TrainSection
 from artschool.data.loader import Loader
-from artschool.data.sampler import Batches
 from artschool.data.seeds import Seeds
 from artschool.engine.background import Saver
 from artschool.engine.decisions import Decision, Stop
@@ -28,6 +26,7 @@ from artschool.engine.meters import Meters
 from artschool.engine.module_state import Kind, buffer_kinds
 from artschool.engine.observe import Observer
 from artschool.engine.out_of_memory import Splitting
+from artschool.engine.sample_count import samples_after
 from artschool.engine.scores import Scores
 from artschool.engine.streams import Stream, Streams
 from artschool.engine.train_context import TrainContext
@@ -293,11 +292,3 @@ class RunState:
     def stateful(self) -> dict[str, nn.Module]:
         """Everything whose tensors a checkpoint contains: networks, averages as `gen.ema`, components by path."""
         return {**self.networks, **{ema.name: ema.module for ema in self.emas.values()}, **self.modules}
-
-
-def samples_after(iteration: int, section: TrainSection, batches: Batches) -> int:
-    """Number of samples in the first `iteration` iterations of a run, over all processes."""
-    count = batches.samples_before
-    if section.start_samples is None:
-        return count(iteration)
-    return section.start_samples + count(iteration) - count(section.start_iteration)

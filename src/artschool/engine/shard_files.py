@@ -13,7 +13,7 @@ from artschool import ranks
 from artschool.engine.background import TensorFiles
 from artschool.errors import ArtschoolError, CheckpointError, ResourceError, describe
 from artschool.storage.checkpoint_files import FileRecord
-from artschool.storage.checkpoint_store import write_parts
+from artschool.storage.recorded_files import write_parts
 from artschool.storage.shards import Place, Saved, region, shard_stem
 
 Records = dict[str, FileRecord]

@@ -1,7 +1,9 @@
-"""The numbers of a log point that no component records: learning rates, skipped updates and what schedules change."""
+"""The numbers of a log point that no loss or injector records, such as learning rates and skipped updates."""
 
 from __future__ import annotations
 
+from artschool.engine.decisions import NumberGate
+from artschool.engine.hooks import hooks
 from artschool.engine.run_state import RunState
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
@@ -17,7 +19,23 @@ def numbers_of_updates(run: RunState) -> dict[str, float]:
     return numbers
 
 
-def changed_numbers(run: RunState) -> dict[str, float]:
+def asked_numbers(run: RunState) -> dict[str, float]:
+    """The numbers that callbacks, schedules, gates and networks know."""
+    numbers: dict[str, float] = {}
+    iteration = run.iteration - 1
+    for step in run.steps:
+        if step.graph.when.active(iteration):
+            numbers |= step.log_data(iteration)
+    numbers |= _changed_numbers(run)
+    for path, decision in run.decisions.items():
+        if isinstance(decision.follower, NumberGate):
+            numbers[_name_of_gate(path)] = float(decision.follower.is_open)
+    for name, hook in hooks(run.networks, "get_debug_values"):
+        numbers |= {f"{name}/{key}": float(value) for key, value in hook(iteration, name).items()}
+    return numbers
+
+
+def _changed_numbers(run: RunState) -> dict[str, float]:
     """The scheduled numbers that have changed since the last log point, or all at the first one.
 
     What a number of the log changes is logged at each: its schedule does not know what it was.
@@ -31,6 +49,11 @@ def changed_numbers(run: RunState) -> dict[str, float]:
         for number, value in values.items()
         if is_first or number.name in followers or number.at(before) != value
     }
+
+
+def _name_of_gate(path: str) -> str:
+    """The number that says whether a gate is open: `critic/open` for `steps.critic.while`."""
+    return path.removeprefix("steps.").removesuffix("while").replace(".losses.", "/").replace(".", "/") + "open"
 
 
 def _last_trained(run: RunState, step: TrainStep) -> int | None:

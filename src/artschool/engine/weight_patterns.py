@@ -6,7 +6,8 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from artschool.errors import CheckpointError, nearest
+from artschool.errors import CheckpointError
+from artschool.wording.names import nearest
 
 
 class WeightPatterns:

@@ -11,8 +11,8 @@ from artschool.config.streams import TRAIN, key_in, keys_of, read_by, replaced_b
 from artschool.config.structure import Component, Config, EvaluationConfig
 from artschool.config.value_gates import rule_of_step
 from artschool.config.when import ALWAYS, When
-from artschool.errors import nearest
 from artschool.explain.rows import Usage, UsageGroup, UsageKind
+from artschool.wording.names import nearest
 
 GatedComponent = tuple[Component, When]
 """A component with the iterations at which it runs."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from artschool.errors import first_line
 from artschool.export.called import CalledNetwork
 from artschool.export.inference.with_torch import difference, named
 from artschool.extras import extra
@@ -73,7 +74,7 @@ def program_of(called: CalledNetwork, inputs: Sequence[Tensor], sizes: Sizes) ->
     except CannotExportError:
         raise
     except Exception as error:  # torch.export raises many kinds of errors.
-        raise CannotExportError(str(error).strip().splitlines()[0]) from error
+        raise CannotExportError(first_line(error)) from error
     return program
 
 
@@ -110,7 +111,7 @@ def write_onnx(program: Any, called: CalledNetwork, outputs: Sequence[str], file
             assert model is not None
             model.save(file)
     except Exception as error:  # torch.onnx raises many kinds of errors.
-        raise CannotExportError(str(error).strip().splitlines()[0]) from error
+        raise CannotExportError(first_line(error)) from error
 
 
 def _resized(value: Tensor, dimensions: Iterable[int]) -> Tensor:

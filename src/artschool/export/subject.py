@@ -9,8 +9,9 @@ from torch import nn
 from artschool.config.component import network_of
 from artschool.config.structure import Component
 from artschool.engine.data_examples import NetworkCall
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
 from artschool.model.model import Model
+from artschool.wording.names import allowed
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from artschool.config.source import Node
-from artschool.errors import FaultKind, allowed
+from artschool.errors import FaultKind
 from artschool.legacy import audio, diffusion, injectors_general, video
 from artschool.legacy.networks import DVAE_CONFIG, DVAE_NAME, network_of_file
 from artschool.legacy.own import is_own, own_injector
@@ -22,6 +22,7 @@ from artschool.legacy.rules import (
     same,
     text,
 )
+from artschool.wording.names import allowed
 
 
 def _call_as_before(fields: Fields, node: Node, path: str, notes: Notes) -> None:

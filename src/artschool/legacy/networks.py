@@ -8,11 +8,11 @@ from pathlib import Path
 
 from artschool.config.paths import named_at
 from artschool.config.source import Node
-from artschool.errors import allowed
 from artschool.legacy import diffusion
 from artschool.legacy.own import is_of_checkout, is_own
 from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, mapping, rebuilt, same, text
 from artschool.registry import REGISTRIES
+from artschool.wording.names import allowed
 
 COMMON = {**same("after", "before"), "trainable": "frozen"}
 WHICH = ("which_model", "which_model_G", "which_model_D")

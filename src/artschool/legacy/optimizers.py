@@ -7,7 +7,6 @@ from typing import Any
 
 from artschool.config.source import Node
 from artschool.config.write import flow
-from artschool.errors import allowed
 from artschool.legacy.own import is_own
 from artschool.legacy.rules import (
     ConversionRule,
@@ -21,6 +20,7 @@ from artschool.legacy.rules import (
     same,
 )
 from artschool.registry import REGISTRIES
+from artschool.wording.names import allowed
 
 GATES = same("after", "before")
 ADAM = {**GATES, **same("lr", "weight_decay", "beta1", "beta2", "param_groups")}

@@ -7,9 +7,10 @@ from itertools import zip_longest
 from typing import Any
 
 from artschool.config.source import Node
-from artschool.errors import FaultKind, allowed
+from artschool.errors import FaultKind
 from artschool.legacy.own import is_own, takes
 from artschool.legacy.rules import Fields, Notes, items, mapping, rebuilt
+from artschool.wording.names import allowed
 
 OPTIONS = {
     "MultiStepLR": ("gen_lr_steps", "lr_gamma", "warmup_steps", "clear_state", "force_lr"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from artschool.config.source import Node
-from artschool.errors import allowed
 from artschool.legacy.injectors import convert_injectors
 from artschool.legacy.losses import convert_losses
 from artschool.legacy.optimizers import NAMES, convert_optimizer
 from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, mapping, rebuilt, same, text
 from artschool.legacy.schedules import convert_schedule, group_starts, starts_differ
 from artschool.legacy.sections import EXPERIMENTS
+from artschool.wording.names import allowed
 
 STEP = ConversionRule(
     options={"training": "trains", "clip_grad_eps": "clip_grad_norm", **same("requires", "after", "before", "every")},

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artschool.config.source import Node
-from artschool.errors import Fault, Place, nearest
+from artschool.errors import Fault, Place
 from artschool.lint.rule import Rule
 from artschool.lint.subject import Subject
+from artschool.wording.names import nearest
 
 COMMENT = re.compile(r"(?:^|\s)#\s*lint:\s*allow\b\s*(?P<rule>[\w-]*)\s*:?\s*(?P<why>.*)$")
 FORM = "Fix: write `# lint: allow RULE: why`; `artschool lint --rules` lists the rules."

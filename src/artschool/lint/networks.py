@@ -12,7 +12,8 @@ from artschool.errors import Fault, Place
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import StepLoss, Subject, fault, has_role, option, place_of, type_name
 from artschool.registry import ComponentRole
-from artschool.registry.entries import DatasetEntry, NetworkEntry
+from artschool.registry.entries import DatasetEntry
+from artschool.registry.network_entry import NetworkEntry
 
 LOGITS = ("logits", "student", "teacher")
 """Parameters that take logits have one of these in their name."""

@@ -113,7 +113,7 @@ def _is_idle(step: StepConfig, group: _Group, whens: list[When]) -> bool:
     try:
         schedule = step.rates
         return all(schedule.rate(group.base, at - group.shift) <= ALMOST_ZERO * group.base for at in points)
-    except Exception:  # a plugin's schedule may raise anything, and training reports it
+    except Exception:  # A plugin's schedule may raise anything; the check of the file reports it.
         return False
 
 

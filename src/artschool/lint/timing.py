@@ -215,7 +215,7 @@ def _rates(step: StepConfig, iterations: list[int]) -> list[float]:
     try:
         schedule = step.rates
         return [schedule.rate(float(base), iteration) for iteration in iterations]
-    except Exception:  # a plugin's schedule may raise anything, and training reports it
+    except Exception:  # A plugin's schedule may raise anything; the check of the file reports it.
         return []
 
 

@@ -37,7 +37,7 @@ class FailSafeLogger:
         if self._logger is not None:
             try:
                 self._logger.advance(run)
-            except Exception as error:
+            except Exception as error:  # As in `_forward`.
                 self._switch_off("advance", error)
 
     def log(self, record: Record) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
-from artschool.storage.durable import AppendedFile, committed_file, write_pieces
+from artschool.storage.appended_file import AppendedFile
+from artschool.storage.durable import committed_file, write_pieces
 
 
 class JsonlLogger:

@@ -17,7 +17,7 @@ from artschool.config.write import flow
 from artschool.engine.run_state import Record, RunState
 from artschool.media.audio import encode_wav
 from artschool.media.grid import grid
-from artschool.storage.durable import AppendedFile
+from artschool.storage.appended_file import AppendedFile
 
 _NAME = re.compile(r"events\.out\.tfevents\.(?P<time>\d{10,})\..*")
 _LENGTH, _CHECKSUM, _SIZE_OF_GIF = struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<HH")

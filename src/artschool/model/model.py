@@ -18,7 +18,7 @@ from artschool.apply.tiles import Tiling
 from artschool.config.structure import Config
 from artschool.data.collate import size_of
 from artschool.engine.data_examples import DataExamples, Example, NetworkCall
-from artschool.errors import ConfigError, DataError, allowed
+from artschool.errors import ConfigError, DataError
 from artschool.model.absent import with_absent
 from artschool.model.computation import Computation
 from artschool.model.cut import Cut, cut
@@ -28,6 +28,7 @@ from artschool.model.modules import Modules, Networks
 from artschool.model.value_ranges import range_of, range_of_data
 from artschool.registry.ranges import Range
 from artschool.show.notebook import NetworkRow, as_html
+from artschool.wording.names import allowed
 
 
 class Model:

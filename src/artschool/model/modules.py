@@ -24,9 +24,10 @@ from artschool.engine.module_state import Kind, buffer_kinds
 from artschool.engine.restore_modules import ModuleRestorer
 from artschool.engine.resume_report import ResumeReport
 from artschool.engine.train_context import TrainContext
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
 from artschool.steps.call import InjectorCall
 from artschool.storage.checkpoint_store import Checkpoint
+from artschool.wording.names import allowed
 
 Note = Callable[[str], None]
 

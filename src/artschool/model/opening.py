@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from artschool.build.run import device_of
+from artschool.build.device import device_of
 from artschool.config.origin import RESOLVED_FILE
 from artschool.config.paths import expand_home
 from artschool.engine.checkpoint_state import length_of_data

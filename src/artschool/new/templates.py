@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
+from artschool.wording.names import allowed
 
 PACKAGE = Path(__file__).parents[1]
 TEMPLATES = PACKAGE / "templates"

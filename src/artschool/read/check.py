@@ -13,7 +13,8 @@ from artschool.config.numbers import check_numbers
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
 from artschool.config.structure import Config
-from artschool.errors import ConfigError, Fault, FaultKind, allowed
+from artschool.errors import ConfigError, Fault, FaultKind
+from artschool.wording.names import allowed
 
 
 def check_tree(

@@ -1,7 +1,7 @@
 """Components: the registries by kind, the annotations of signatures, and the context that a run gives them."""
 
+from artschool.registry.registered import Registered as Registered
 from artschool.registry.registry import REGISTRIES as REGISTRIES
-from artschool.registry.registry import Registered as Registered
 from artschool.registry.registry import Registry as Registry
 from artschool.registry.registry import callbacks as callbacks
 from artschool.registry.registry import datasets as datasets

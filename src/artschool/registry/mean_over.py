@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
 from artschool.registry.signature import Role, Signature
+from artschool.wording.names import allowed
 
 
 class MeanOver(StrEnum):

@@ -9,7 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
+from artschool.wording.names import allowed
 
 Range = tuple[float, float]
 """Smallest and largest value, for images those of black and white. Few values may lie slightly outside."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
+from artschool.wording.names import allowed
 
 
 class ComponentRole(StrEnum):

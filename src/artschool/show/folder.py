@@ -45,7 +45,8 @@ class Status:
     """What a run does, and how far it is.
 
     Attributes:
-        state: `trains`, `finished`, `stopped`, `dead` (it ended without a word) or `damaged` (nothing can be read).
+        state: `trains`, `finished`, `stopped`, `dead` (it ended with an error, or was killed) or `damaged` (nothing can
+            be read).
         detail: What has last gone wrong. Empty: nothing.
         iteration: Number of finished iterations.
         iterations: Total number of iterations. None: unknown.
@@ -76,7 +77,7 @@ class RunFolder:
     """A run folder, of which `update` reads what is new.
 
     Attributes:
-        name: How the run is called among others.
+        name: The name of the run in a list of runs.
         starts: A record of each start and resume of the run, in order.
         incidents: What has gone wrong, in order.
         saved: What the newest checkpoint says of itself: `iteration`, `iterations`, `settings` and so on.
@@ -183,11 +184,11 @@ class RunFolder:
         return f"{last['kind']} in iteration {at}: {first_line(last.get('error'))}" if is_end else ""
 
     def _speed(self) -> float | None:
-        iterations, seconds = self.log.curves.get("seconds", ([], []))
-        points = list(zip(iterations[-RECENT:], seconds[-RECENT:], strict=True))
-        for (first, start), (last, end) in [(points[0], points[-1])] if len(points) > 1 else []:
-            return (last - first) / (end - start) if end > start else None
-        return None
+        """Iterations in a second at the last log points. None: unknown."""
+        iterations, seconds = (values[-RECENT:] for values in self.log.curves.get("seconds", ([], [])))
+        if not seconds or seconds[-1] <= seconds[0]:
+            return None
+        return (iterations[-1] - iterations[0]) / (seconds[-1] - seconds[0])
 
     def _written(self) -> float:
         times = [0.0]

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from artschool.errors import StateError, allowed
+from artschool.errors import StateError
+from artschool.wording.names import allowed
 
 
 class Values(dict[str, Any]):

@@ -6,10 +6,8 @@ found by listing the folders; no separate file records it. Other files and folde
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
-import stat
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -22,7 +20,7 @@ from torch import Tensor
 
 from artschool.errors import CheckpointError, ResourceError
 from artschool.release import VERSION
-from artschool.storage import checkpoint_files, durable
+from artschool.storage import checkpoint_files, durable, fault_points
 from artschool.storage.checkpoint_files import (
     Checkpoint,
     FileRecord,
@@ -30,7 +28,8 @@ from artschool.storage.checkpoint_files import (
     NewerCheckpointError,
     UnreadableCheckpointError,
 )
-from artschool.storage.shards import Place, header
+from artschool.storage.checkpoint_folders import CheckpointFolders, folder_name, foreign
+from artschool.storage.recorded_files import write_recorded
 from artschool.storage.state_json import encode_state
 from artschool.storage.tensor_file import Content
 
@@ -56,6 +55,7 @@ class CheckpointStore:
                 f"{folder}: the folder is a link; checkpoints are not deleted through links. Fix: use the real folder"
             )
         self.folder = folder
+        self._folders = CheckpointFolders(folder)
         self.warnings: list[str] = []
         self._told: set[str] = set()
         self._damaged: set[int] = set()
@@ -95,15 +95,15 @@ class CheckpointStore:
         with self._replaced(number) as temporary:
             records: dict[str, FileRecord] = {}
             for name, data in checkpoint_files.encode_files(tensors, state):
-                records[name] = _write(temporary / name, data)
+                records[name] = write_recorded(temporary / name, data)
             records |= others(temporary)
-            with durable.translate_disk_errors(self._target(number), 0):
-                durable.fault_point("before_manifest")
+            with durable.translate_disk_errors(self._folders.target(number), 0):
+                fault_points.fault_point("before_manifest")
             manifest = _describe(number, records, config_hash, world_size, non_finite)
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
         self._damaged.discard(number)
         self._saved = number
-        return self._target(number)
+        return self._folders.target(number)
 
     def amend(self, number: int, changes: Mapping[str, Any]) -> None:
         """Replace some of the values of a checkpoint's state. Its tensors are not written again.
@@ -123,18 +123,28 @@ class CheckpointStore:
             for name in manifest.files.keys() - {checkpoint_files.STATE}:
                 durable.link_file(path / name, temporary / name)
             data = memoryview(encode_state({**state, **changes}))
-            record = _write(temporary / checkpoint_files.STATE, Content(data.nbytes, [data]))
+            record = write_recorded(temporary / checkpoint_files.STATE, Content(data.nbytes, [data]))
             records = {**manifest.files, checkpoint_files.STATE: record}
             amended = checkpoint_files.encode_manifest(replace(manifest, files=records))
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, amended)
 
     def numbers(self) -> list[int]:
         """The numbers of all checkpoints, ascending. Damaged checkpoints are included if they have a manifest."""
-        return [number for number, path in self._folders().items() if (path / checkpoint_files.MANIFEST).exists()]
+        return [
+            number for number, path in self._folders.by_number().items() if (path / checkpoint_files.MANIFEST).exists()
+        ]
 
     def all_numbers(self) -> list[int]:
         """The numbers of all folders named like a checkpoint, ascending. Some may have lost their manifest."""
-        return [*self._folders()]
+        return [*self._folders.by_number()]
+
+    def path(self, number: int) -> Path:
+        """The folder of a checkpoint.
+
+        Raises:
+            CheckpointError: There is no such checkpoint.
+        """
+        return self._folders.path(number)
 
     def verify(self, number: int) -> Manifest:
         """Compare every byte of a checkpoint with its manifest.
@@ -156,7 +166,7 @@ class CheckpointStore:
             NewerCheckpointError: A newer version of the package saved the newest intact checkpoint.
             UnreadableCheckpointError: The newest checkpoint that may be intact cannot be read now.
         """
-        for number in reversed(self._folders()):
+        for number in reversed(self._folders.by_number()):
             try:
                 self.verify(number)
             except (NewerCheckpointError, UnreadableCheckpointError):
@@ -196,8 +206,8 @@ class CheckpointStore:
         """Delete the checkpoints that are older than the newest `keep_last`, except those in `keep`.
 
         The checkpoint that this store saved last is never deleted, and neither is the newest one without NaN or
-        infinity. Checkpoints known to be damaged do not count among
-        the newest. A folder that contains other files is not deleted.
+        infinity. Checkpoints known to be damaged do not count among the newest. A folder that contains other files is
+        not deleted.
 
         Args:
             keep: Numbers of checkpoints to keep.
@@ -209,13 +219,13 @@ class CheckpointStore:
         if keep_last is not None and keep_last < 1:
             raise ValueError(f"keep_last: expected at least 1, got {keep_last}")
         with self._only_told(self.folder), durable.translate_disk_errors(self.folder, 0):
-            durable.fault_point("before_rotate")
-        for kind, _, path in self._temporaries():
+            fault_points.fault_point("before_rotate")
+        for kind, _, path in self._folders.temporaries():
             if kind == "del":
                 self._discard(path)
         if keep_last is None:
             return []
-        numbers, folders = self.numbers(), self._folders()
+        numbers, folders = self.numbers(), self._folders.by_number()
         newest = [number for number in numbers if number not in self._damaged][-keep_last:]
         kept = {*newest, *keep, self._saved, self._newest_sound(numbers)}
         old = [number for number in numbers if newest and number < newest[0] and number not in kept]
@@ -264,8 +274,8 @@ class CheckpointStore:
         Raises:
             ResourceError: The disk cannot be written.
         """
-        for kind, number, path in self._temporaries():
-            target = self._target(number)
+        for kind, number, path in self._folders.temporaries():
+            target = self._folders.target(number)
             if kind == "old" and not os.path.lexists(target):
                 durable.move_folder(path, target)
             elif kind != "old" or self._is_replaced(number):
@@ -276,10 +286,10 @@ class CheckpointStore:
     @contextmanager
     def _replaced(self, number: int) -> Iterator[Path]:
         """A folder that becomes the checkpoint when the block ends; then the checkpoint that it replaces is deleted."""
-        target = self._target(number)
-        if os.path.lexists(target) and (foreign := _foreign(target)):
+        target = self._folders.target(number)
+        if os.path.lexists(target) and (entry := foreign(target)):
             raise CheckpointError(
-                f"{target}: {foreign!r} is in the way and is not part of a checkpoint. Fix: move it elsewhere"
+                f"{target}: {entry!r} is in the way and is not part of a checkpoint. Fix: move it elsewhere"
             )
         durable.make_folder(self.folder)
         aside = durable.temporary_path(target, "old") if target.exists() else None
@@ -288,58 +298,20 @@ class CheckpointStore:
         self._delete_replaced(number)
 
     def _delete_replaced(self, number: int) -> None:
-        for kind, replaced, path in self._temporaries():
+        for kind, replaced, path in self._folders.temporaries():
             if kind == "old" and replaced == number:
                 self._discard(path)
 
     def _is_replaced(self, number: int) -> bool:
         """Whether the checkpoint at its final path is intact, so that the replaced one is no longer needed."""
         try:
-            return self.path(number) == self._target(number) and bool(self.verify(number))
+            return self.path(number) == self._folders.target(number) and bool(self.verify(number))
         except NewerCheckpointError:
             return True
         except UnreadableCheckpointError:
             raise
         except CheckpointError:
             return False
-
-    def _target(self, number: int) -> Path:
-        if number < 0:
-            raise ValueError(f"the number of a checkpoint cannot be negative, got {number}")
-        return self.folder / _folder_name(number)
-
-    def path(self, number: int) -> Path:
-        """The folder of a checkpoint.
-
-        Raises:
-            CheckpointError: There is no such checkpoint.
-        """
-        folders = self._folders()
-        if number not in folders:
-            known = ", ".join(map(str, folders)) or "none"
-            raise CheckpointError(f"{self._target(number)}: checkpoint does not exist. Available checkpoints: {known}")
-        return folders[number]
-
-    def _folders(self) -> dict[int, Path]:
-        """Number to folder, ascending. A replaced checkpoint counts until its replacement is complete."""
-        found = {number: path for kind, number, path in self._temporaries() if kind == "old"}
-        for path in self._entries():
-            if (number := _parse(path.name)) is not None:
-                found[number] = path
-        return dict(sorted(found.items()))
-
-    def _temporaries(self) -> list[tuple[str, int, Path]]:
-        """Kind, number and path of the temporary folders of checkpoints."""
-        found = []
-        for path in self._entries():
-            split = durable.split_temporary(path)
-            if split and (number := _parse(split[1])) is not None:
-                found.append((split[0], number, path))
-        return found
-
-    def _entries(self) -> list[Path]:
-        """All folders in the store, without links."""
-        return sorted(path for path in self.folder.iterdir() if _is_folder(path)) if self.folder.exists() else []
 
     def _discard(self, path: Path) -> bool:
         """Delete what is not needed any more, if the disk lets it go."""
@@ -364,55 +336,17 @@ class CheckpointStore:
         Returns:
             False if the folder contains other files and was not deleted.
         """
-        if _foreign(path):
+        if foreign(path):
             return False
         split = durable.split_temporary(path)
         doomed = durable.temporary_path(path.with_name(split[1]) if split else path, "del")
         durable.move_folder(path, doomed)
         with durable.translate_disk_errors(doomed, 0):
             for file in sorted(doomed.iterdir()):
-                durable.fault_point("mid_rotate")
+                fault_points.fault_point("mid_rotate")
                 file.unlink()
             doomed.rmdir()
         return True
-
-
-def write_parts(
-    folder: Path, parts: Mapping[str, Mapping[str, Tensor]], places: Mapping[str, Mapping[str, Place]]
-) -> dict[str, FileRecord]:
-    """Write parts of tensors into the folder of a checkpoint durably, for the process that commits it.
-
-    Args:
-        parts: The parts by file stem and name.
-        places: Where each part lies in its tensor.
-
-    Returns:
-        The records of the files. A stem without parts has none.
-
-    Raises:
-        ResourceError: The disk is full or cannot be written.
-        CheckpointError: A value cannot be saved.
-    """
-    records: dict[str, FileRecord] = {}
-    for stem, named in parts.items():
-        if named:
-            name = f"{stem}.safetensors"
-            data = checkpoint_files.encode_tensors(name, named, header(places[stem]))
-            records[name] = _write(folder / name, data)
-            durable.sync(folder / name)  # The machine of the process that commits may not be able to.
-    return records
-
-
-def _write(path: Path, content: Content) -> FileRecord:
-    digest = hashlib.sha256()
-
-    def hashed() -> Iterator[memoryview]:
-        for piece in content.pieces:
-            digest.update(piece)
-            yield piece
-
-    durable.write_pieces(path, content.size, hashed())
-    return FileRecord(content.size, digest.hexdigest())
 
 
 def versions() -> dict[str, str]:
@@ -442,24 +376,6 @@ def _describe(
 def _check_number(number: int, path: Path, manifest: Manifest) -> Manifest:
     if manifest.iteration != number:
         raise CheckpointError(
-            f"{path}: contains the checkpoint {_folder_name(manifest.iteration)}. Fix: rename the folder"
+            f"{path}: contains the checkpoint {folder_name(manifest.iteration)}. Fix: rename the folder"
         )
     return manifest
-
-
-def _foreign(path: Path) -> str | None:
-    """The name of an entry that is not a file of a checkpoint, or of the path if it is not a folder. None: neither."""
-    return checkpoint_files.foreign_entry(path) if _is_folder(path) else path.name
-
-
-def _is_folder(path: Path) -> bool:
-    return stat.S_ISDIR(path.lstat().st_mode)
-
-
-def _folder_name(number: int) -> str:
-    return f"{number:08d}"
-
-
-def _parse(name: str) -> int | None:
-    """The number in the name of a folder. None: `save` does not write such a name."""
-    return int(name) if name.isascii() and name.isdigit() and _folder_name(int(name)) == name else None

@@ -11,29 +11,13 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import stat
-import time
-from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from artschool.errors import ResourceError
-
-FAULT_POINTS = (
-    "before_write",
-    "after_write",
-    "before_fsync",
-    "before_manifest",
-    "before_rename",
-    "after_rename",
-    "before_rotate",
-    "mid_rotate",
-)
-
-MOST_WAITING = 64 * 2**20
-"""Maximum number of bytes that `AppendedFile` keeps while the disk refuses them."""
+from artschool.storage import fault_points
 
 _PROBE = "probe"
 ADVICE = {
@@ -46,8 +30,6 @@ ADVICE = {
 """Fixes for errors of the system that free space does not explain."""
 
 _TEMPORARY = re.compile(r"\.(?P<kind>tmp|old|del)-(?P<name>.+)-[0-9a-f]{8}")
-_FAULT = re.compile(r"(?P<name>\w+)(:(?P<nth>[1-9]\d*))?=(?P<action>\w+)(:(?P<seconds>\d+(\.\d+)?))?", re.ASCII)
-_calls: Counter[str] = Counter()
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -74,11 +56,11 @@ def committed_file(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         with translate_disk_errors(path, temporary.stat().st_size):
-            fault_point("before_fsync")
+            fault_points.fault_point("before_fsync")
             _sync(temporary)
-            fault_point("before_rename")
+            fault_points.fault_point("before_rename")
             os.replace(temporary, path)  # noqa: PTH105  the tests record the calls of `os`
-            fault_point("after_rename")
+            fault_points.fault_point("after_rename")
             _sync(path.parent)
     except BaseException:
         with suppress(OSError):
@@ -108,12 +90,12 @@ def committed_folder(target: Path, *, aside: Path | None = None) -> Iterator[Pat
         yield temporary
         files = sorted(temporary.iterdir())
         with translate_disk_errors(target, sum(file.stat().st_size for file in files)):
-            fault_point("before_fsync")
+            fault_points.fault_point("before_fsync")
             for file in files:
                 _sync(file)
             _sync(temporary)
             _rename_folder(temporary, target, aside)
-            fault_point("after_rename")
+            fault_points.fault_point("after_rename")
             _sync(target.parent)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -132,67 +114,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_pieces(path: Path, size: int, pieces: Iterable[bytes | memoryview]) -> None:
     """Write a new file of `size` bytes, one piece after the other, as `write_bytes` does."""
     with translate_disk_errors(path, size):
-        fault_point("before_write")
+        fault_points.fault_point("before_write")
         with path.open("xb") as file:
             for piece in pieces:
                 file.write(piece)
-        fault_point("after_write")
-
-
-class AppendedFile:
-    """A log to which whole records are appended; another process sees each at once.
-
-    What the disk refuses is kept in memory, and written before the next record. Of a record that is written in part,
-    nothing stays in the file.
-
-    Args:
-        path: An existing file, or a new one.
-
-    Raises:
-        ResourceError: The file cannot be opened.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._waiting: deque[bytes] = deque()
-        with translate_disk_errors(path, 0):
-            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            self._size = os.fstat(self._descriptor).st_size
-
-    def append(self, record: bytes) -> None:
-        """Append a record.
-
-        Raises:
-            ResourceError: The disk refuses it, or one before it. It is kept, unless 64 MiB of later ones are, too.
-        """
-        self._waiting.append(record)
-        self._write_waiting()
-
-    def close(self) -> None:
-        """Close the file. Raises what `append` raises, once the file is closed."""
-        try:
-            self._write_waiting()
-        finally:
-            os.close(self._descriptor)
-
-    def _write_waiting(self) -> None:
-        size = sum(map(len, self._waiting))
-        while size > MOST_WAITING and len(self._waiting) > 1:
-            size -= len(self._waiting.popleft())
-        with translate_disk_errors(self._path, size):
-            while self._waiting:
-                self._write(self._waiting[0])
-                self._size += len(self._waiting.popleft())
-
-    def _write(self, record: bytes) -> None:
-        rest = memoryview(record)
-        try:
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
-        except OSError:
-            with suppress(OSError):
-                os.ftruncate(self._descriptor, self._size)
-            raise
+        fault_points.fault_point("after_write")
 
 
 def sync(path: Path) -> None:
@@ -323,47 +249,8 @@ def translate_disk_errors(path: Path, needed_bytes: int) -> Iterator[None]:
         ) from error
 
 
-def fault_point(name: str) -> None:
-    """Simulate a failure at this point if the environment variable `ARTSCHOOL_FAULT` asks for it.
-
-    Only tests set it, to `name[:nth]=action`: at the nth call with that name, or at every call without `nth`.
-    Actions: `kill` (SIGKILL to this process), `disk_full`, `io_error`, `raise`, and `sleep[:seconds]` (default 1 s).
-
-    Raises:
-        ValueError: The variable has another form.
-    """
-    armed = os.environ.get("ARTSCHOOL_FAULT")
-    if not armed:
-        return
-    match = _FAULT.fullmatch(armed)
-    if not match or match["name"] not in FAULT_POINTS or (match["seconds"] and match["action"] != "sleep"):
-        raise ValueError(f"ARTSCHOOL_FAULT={armed!r}: expected name[:nth]=action; names: {', '.join(FAULT_POINTS)}")
-    if match["name"] == name:
-        _calls[armed] += 1
-        if match["nth"] is None or int(match["nth"]) == _calls[armed]:
-            _fail(name, match["action"], float(match["seconds"] or 1))
-
-
-def _fail(name: str, action: str, seconds: float) -> None:
-    match action:
-        case "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        case "disk_full":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        case "io_error":
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        case "raise":
-            raise RuntimeError(f"fault point {name}")
-        case "sleep":
-            time.sleep(seconds)
-        case _:
-            raise ValueError(
-                f"ARTSCHOOL_FAULT: unknown action {action!r}; actions: kill, disk_full, io_error, raise, sleep"
-            )
-
-
 def _rename_folder(source: Path, target: Path, aside: Path | None) -> None:
-    fault_point("before_rename")
+    fault_points.fault_point("before_rename")
     if aside is not None:
         os.rename(target, aside)  # noqa: PTH104
     # os.rename would silently replace an empty folder.
@@ -371,7 +258,7 @@ def _rename_folder(source: Path, target: Path, aside: Path | None) -> None:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     try:
         if aside is not None:
-            fault_point("before_rename")
+            fault_points.fault_point("before_rename")
         os.rename(source, target)  # noqa: PTH104
     except BaseException:
         if aside is not None:

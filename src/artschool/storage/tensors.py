@@ -98,7 +98,7 @@ def _problem(error: Exception) -> str:
         fix = "Fix: save `torch.jit.load(...).state_dict()` with torch.save"
         return f"is a program of TorchScript, which is not run. {fix}"
     if type(error).__name__ != "UnpicklingError":
-        return f"cannot read: {error}"
+        return f"cannot read: {str(error) or type(error).__name__}"
     if "Unsupported operand" in str(error):  # Not a pickle, such as a web page that was saved as weights.
         return "cannot read: the file was not written by torch.save"
     return "contains code, which is not run. Fix: save only `network.state_dict()`"

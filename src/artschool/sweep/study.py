@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from artschool.errors import ConfigError, ResourceError
+from artschool.errors import ConfigError, ResourceError, first_line
 from artschool.extras import extra
 from artschool.storage.durable import make_folder
 from artschool.storage.run_lock import RunLock, lock_folder
@@ -142,8 +142,7 @@ def _open(folder: Path, storage: str) -> BaseStorage:
             problem = error
             if not isinstance(error, DBAPIError | RuntimeError):
                 break  # Waiting helps only if the database itself has refused.
-    text = str(problem).splitlines()[0]
-    raise ResourceError(f"--storage: cannot open the storage of the sweep: {text}") from problem
+    raise ResourceError(f"--storage: cannot open the storage of the sweep: {first_line(problem)}") from problem
 
 
 def _difference(settings: Settings, known: dict[str, Any]) -> str:

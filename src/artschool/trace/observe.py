@@ -16,7 +16,7 @@ from artschool.config.component import network_of
 from artschool.config.data_keys import declared_keys
 from artschool.config.streams import key_in
 from artschool.config.structure import Component, Config
-from artschool.errors import ArtschoolError, ConfigError, Fault, FaultKind, Place, StateError, allowed
+from artschool.errors import ArtschoolError, ConfigError, Fault, FaultKind, Place, StateError
 from artschool.steps.call import Call, LossCall
 from artschool.steps.state import State
 from artschool.steps.step import Step
@@ -25,6 +25,7 @@ from artschool.trace.gradients import Gradients
 from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_scalar, range_of, shown_as
 from artschool.trace.unreached import ObservedCall
 from artschool.trace.writes import Contents, Frames, Writes
+from artschool.wording.names import allowed
 
 ONE_VALUE = "Expected more than 1 value per channel"
 """Part of the error of a batch norm in train mode whose batch has no variance."""

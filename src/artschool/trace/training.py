@@ -237,7 +237,7 @@ class TrainingTrace:
                 moved += step.run(own, self.run.context)
         except (ConfigError, Untraceable):
             raise
-        except Exception as error:
+        except Exception as error:  # The code of a network or a callback can raise anything.
             if gradients.isolated_loss:
                 return []  # A hook may need the gradients of the losses that are detached.
             if len(self.faults) > known_faults:

@@ -11,7 +11,7 @@ from artschool.config.source import Node
 from artschool.config.structure import Config
 from artschool.engine.train_step import TrainStep
 from artschool.errors import Fault
-from artschool.registry.entries import NetworkEntry
+from artschool.registry.network_entry import NetworkEntry
 from artschool.trace.training import TrainingTrace
 
 MAX_NAMES = 4

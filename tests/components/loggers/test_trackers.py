@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ import torch
 from artschool.components.loggers.tracker import flat
 from artschool.errors import ResourceError
 from artschool.media.pixels import images_of
+from tests.components.loggers.like_wandb import LikeWandb
 from tests.engine import toy_run
 from tests.engine.toy_run import StopAfter
 
@@ -109,29 +110,8 @@ def test_a_resumed_run_is_the_same_at_aim(tmp_path: Path, monkeypatch: pytest.Mo
     assert pictures == [(2, [(8, 8, 3)] * 2), (5, [(8, 8, 3)] * 2)]
 
 
-class Trackio(ModuleType):
-    """Stands in for Trackio."""
-
-    def __init__(self) -> None:
-        super().__init__("trackio")
-        self.started: list[dict[str, Any]] = []
-        self.logged: list[tuple[int, dict[str, Any]]] = []
-        self.finished = 0
-        self.Image = lambda image: image.shape
-
-    def init(self, **options: Any) -> SimpleNamespace:
-        self.started.append(options)
-        return SimpleNamespace(log=self._log, finish=self._finish)
-
-    def _log(self, values: dict[str, Any], step: int) -> None:
-        self.logged.append((step, values))
-
-    def _finish(self) -> None:
-        self.finished += 1
-
-
 def test_a_resumed_run_is_the_same_at_trackio(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trackio = Trackio()
+    trackio = LikeWandb("trackio")
     monkeypatch.setitem(sys.modules, "trackio", trackio)
     train_twice(tmp_path, "{type: trackio, project: p}")
     first, second = trackio.started

@@ -4,47 +4,25 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 
 from artschool.errors import ResourceError
+from tests.components.loggers.like_wandb import LikeWandb
 from tests.engine import toy_run
 
 WANTED = "log.loggers={w: {type: wandb, project: p}}"
 
 
-class StandIn(ModuleType):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        super().__init__("wandb")
-        self.started: list[dict[str, Any]] = []
-        self.logged: list[tuple[int, dict[str, Any]]] = []
-        self.finished = 0
-        self.Image = lambda image: image.shape
-
-    def init(self, **options: Any) -> SimpleNamespace:
-        self.started.append(options)
-        return SimpleNamespace(log=self._log, finish=self._finish)
-
-    def _log(self, values: dict[str, Any], step: int) -> None:
-        self.logged.append((step, values))
-
-    def _finish(self) -> None:
-        self.finished += 1
-
-
 @pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    module = StandIn()
+def stand_in(monkeypatch: pytest.MonkeyPatch) -> LikeWandb:
+    module = LikeWandb("wandb")
     monkeypatch.setitem(sys.modules, "wandb", module)
     return module
 
 
-def test_numbers_and_pictures_arrive_and_a_resumed_run_is_the_same(tmp_path: Path, stand_in: StandIn) -> None:
+def test_numbers_and_pictures_arrive_and_a_resumed_run_is_the_same(tmp_path: Path, stand_in: LikeWandb) -> None:
     options = (WANTED, "log.pictures={every: 3, keys: [sr], most: 2}")
     for iterations in (3, 6):
         toy_run.load(tmp_path, *options, f"train.iterations={iterations}").train()
@@ -60,7 +38,7 @@ def test_numbers_and_pictures_arrive_and_a_resumed_run_is_the_same(tmp_path: Pat
 
 
 def test_a_folder_that_was_moved_continues_its_run_and_a_new_one_in_its_place_is_another(
-    tmp_path: Path, stand_in: StandIn
+    tmp_path: Path, stand_in: LikeWandb
 ) -> None:
     moved = tmp_path / "moved"
     moved.mkdir()
@@ -72,7 +50,7 @@ def test_a_folder_that_was_moved_continues_its_run_and_a_new_one_in_its_place_is
     assert first == second != other
 
 
-def test_what_is_no_picture_is_left_out(stand_in: StandIn) -> None:
+def test_what_is_no_picture_is_left_out(stand_in: LikeWandb) -> None:
     from artschool.components.loggers.wandb import WandbLogger
 
     logger = WandbLogger(project="p")

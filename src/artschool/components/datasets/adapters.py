@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from artschool.errors import ConfigError, DataError, ResourceError, allowed
+from artschool.errors import ConfigError, DataError, ResourceError
 from artschool.extras import extra
 from artschool.media.pixels import from_pillow, to_tensor
 from artschool.registry import datasets
+from artschool.wording.names import allowed
 
 
 class Labelled(TypedDict):

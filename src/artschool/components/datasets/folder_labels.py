@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from artschool.errors import DataError, allowed
+from artschool.errors import DataError
+from artschool.wording.names import allowed
 
 
 class FolderLabels:

@@ -23,11 +23,12 @@ from artschool.components.datasets.finding import is_hidden
 from artschool.components.datasets.remote import expanded, find_remote, is_remote, shown
 from artschool.components.datasets.remote_tar import RemoteTar
 from artschool.components.datasets.sources import Folder, Tar, find_files
-from artschool.errors import DataError, allowed
+from artschool.errors import DataError
 from artschool.media.pixels import FORMATS, REMOVE, decode, to_tensor
 from artschool.registry import datasets
 from artschool.registry.ranges import Known, Ranges
 from artschool.wording.counting import counted
+from artschool.wording.names import allowed
 
 Decoder = Callable[[bytes, str], Any]
 MOST_EXTENSIONS = 10

@@ -14,10 +14,11 @@ from artschool.components.diffusion.process import GaussianProcess, Variance, ti
 from artschool.components.diffusion.schedules import ScheduleName, betas_of
 from artschool.components.diffusion.start import Noise, starting_noise
 from artschool.components.library_options import refuse_unknown
-from artschool.errors import ConfigError, ResourceError, nearest
+from artschool.errors import ConfigError, ResourceError
 from artschool.extras import extra
 from artschool.registry import ComponentRole, injectors
 from artschool.registry.signature import Count, Network, Scheduled, ShapeOf
+from artschool.wording.names import nearest
 
 PREDICTIONS = {"epsilon": "epsilon", "x0": "sample", "v": "v_prediction"}
 """The names that diffusers gives to what a network predicts."""

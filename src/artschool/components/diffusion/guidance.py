@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from artschool.components.injectors.forward import in_mode
 from artschool.components.precision import at_least_float32
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
+from artschool.wording.names import allowed
 
 Model: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """A network with its conditions: (B, C, ...) and times (B,) to its prediction."""

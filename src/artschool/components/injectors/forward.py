@@ -9,10 +9,11 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import Tensor, nn
 
-from artschool.errors import ConfigError, nearest
+from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, injectors
 from artschool.registry.ranges import IN, OUT, Known, Ranges
 from artschool.registry.signature import Network, Pattern
+from artschool.wording.names import nearest
 
 Mode = Literal["keep", "eval", "train"]
 # No leading underscore: a file may call the public methods of a network, not Python's internals.

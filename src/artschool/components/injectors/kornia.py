@@ -11,9 +11,10 @@ from torch import Tensor
 
 from artschool.components.library_options import refuse_unknown
 from artschool.components.precision import at_least_float32, without_autocast
-from artschool.errors import ConfigError, nearest
+from artschool.errors import ConfigError
 from artschool.extras import extra
 from artschool.registry import injectors
+from artschool.wording.names import nearest
 
 
 @injectors.register

@@ -8,7 +8,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from artschool.components.precision import at_least_float32
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
+from artschool.wording.names import allowed
 
 Maps = dict[str, Tensor]
 """Feature maps by the name of their layer."""

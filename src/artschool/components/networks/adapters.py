@@ -10,10 +10,11 @@ from typing import Any
 
 from torch import nn
 
-from artschool.errors import CheckpointError, ConfigError, ResourceError, nearest
+from artschool.errors import CheckpointError, ConfigError, ResourceError
 from artschool.extras import extra
 from artschool.registry import ComponentRole, networks
 from artschool.storage.tensors import read_content
+from artschool.wording.names import nearest
 
 
 @networks.register(roles=ComponentRole.STARTS_RANDOM)

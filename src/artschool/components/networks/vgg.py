@@ -10,8 +10,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from artschool.errors import ConfigError, allowed
+from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, networks
+from artschool.wording.names import allowed
 
 CONVOLUTIONS = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Number of convolutions in each block, by the number of layers with weights."""

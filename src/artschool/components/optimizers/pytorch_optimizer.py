@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from torch.optim.optimizer import Optimizer, ParamsT
 
-from artschool.errors import allowed
 from artschool.extras import extra
 from artschool.registry import optimizers
+from artschool.wording.names import allowed
 
 # fmt: off
 Name = Literal[

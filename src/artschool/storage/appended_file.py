@@ -1,0 +1,69 @@
+"""A log to which whole records are appended."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+
+from artschool.storage.durable import translate_disk_errors
+
+MOST_WAITING = 64 * 2**20
+"""Maximum number of bytes that `AppendedFile` keeps while the disk refuses them."""
+
+
+class AppendedFile:
+    """A log to which whole records are appended; another process sees each at once.
+
+    What the disk refuses is kept in memory, and written before the next record. Of a record that is written in part,
+    nothing stays in the file.
+
+    Args:
+        path: An existing file, or a new one.
+
+    Raises:
+        ResourceError: The file cannot be opened.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._waiting: deque[bytes] = deque()
+        with translate_disk_errors(path, 0):
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            self._size = os.fstat(self._descriptor).st_size
+
+    def append(self, record: bytes) -> None:
+        """Append a record.
+
+        Raises:
+            ResourceError: The disk refuses it, or one before it. It is kept, unless 64 MiB of later ones are, too.
+        """
+        self._waiting.append(record)
+        self._write_waiting()
+
+    def close(self) -> None:
+        """Close the file. Raises what `append` raises, once the file is closed."""
+        try:
+            self._write_waiting()
+        finally:
+            os.close(self._descriptor)
+
+    def _write_waiting(self) -> None:
+        size = sum(map(len, self._waiting))
+        while size > MOST_WAITING and len(self._waiting) > 1:
+            size -= len(self._waiting.popleft())
+        with translate_disk_errors(self._path, size):
+            while self._waiting:
+                self._write(self._waiting[0])
+                self._size += len(self._waiting.popleft())
+
+    def _write(self, record: bytes) -> None:
+        rest = memoryview(record)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self._descriptor, self._size)
+            raise
