@@ -165,7 +165,7 @@ function drawChart(chart) {
     plot_bgcolor: "rgba(0,0,0,0)", font: {color: css("--soft"), size: 11, family: "system-ui, sans-serif"}, uirevision: byId("axis").value,
     hoverlabel: {font: {size: 11}, namelength: 24},
     xaxis: {...axis, ...(range ? {range: [...range]} : {autorange: true})},
-    yaxis: {...axis, ...heights(drawn)}};
+    yaxis: {...axis, exponentformat: "e", ...heights(drawn)}};
   const bad = shown().filter(([run]) => run.summary[chart.name] && run.summary[chart.name].bad);
   chart.note.textContent = bad.length ? `NaN or infinite: ${bad.length > 1 ? counted(bad.length, "run") : "from " + bad[0][0].summary[chart.name].firstBad}` : "";
   chart.stale = false;
@@ -213,7 +213,7 @@ function drawMetrics() {
     const found = value(run, name), isBest = found && rows.length > 1 && found[0] === best(name);
     return element("td", {class: isBest ? "number best" : "number"}, found ? number(found[0]) : "", found ? element("small", {}, ` at ${found[1]}`) : "");
   };
-  const note = element("p", {class: "hint"}, "The best value of the metric that chooses the best checkpoint, the last one of others, after how many iterations.");
+  const note = element("p", {class: "hint"}, "Best value of the metric of `checkpoint.keep_best`, and last value of the others, with the number of finished iterations.");
   refill(section, element("div", {class: "head"}, element("h2", {}, "Metrics")), note,
     table(head, rows.map(([run, index]) => element("tr", {}, element("td", {}, element("span", {class: "run-name"}, swatch(index), run.name)), ...metrics.map(name => cell(run, name))))));
 }
