@@ -180,14 +180,16 @@ class ComponentReader:
 
 
 def _unknown_component(registry: Registry, name: str, place: Place, path: str) -> Fault:
-    kind, names = registry.kind.name, registry.names()
+    kind, many, names = registry.kind.name, registry.kind.many, registry.names()
     other, close = other_kind(registry, name), nearest(name, names, TYPES.get(kind))
     if other:
         hint = f"{other} {close}".strip()
+    elif "." in name:
+        hint = f"A type is a registered name. Fix: register it with `@{kind}.register`, and list its file in `plugins`."
     elif not close and len(names) > MAX_LISTED:
-        hint = f"There are {len(names)} {kind}; `artschool components {kind}` lists them."
+        hint = f"There are {len(names)} {many}; `artschool components {kind}` lists them."
     else:
-        hint = allowed(f"Available {kind}", name, names, TYPES.get(kind))
+        hint = allowed(f"Available {many}", name, names, TYPES.get(kind))
     message, sort = f"unknown {registry.kind.one} {name!r}", FaultKind.UNKNOWN_COMPONENT
     return Fault.unknown_name(place, path, message, name, names, hint=hint, synonyms=TYPES.get(kind), kind=sort)
 

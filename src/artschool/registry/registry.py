@@ -52,6 +52,11 @@ class Kind:
     bounds: Mapping[str, Any] = field(default_factory=dict)
     nested: type[entries.Entry] = entries.Entry
 
+    @property
+    def many(self) -> str:
+        """What several components of the kind are called in text: `data sets`."""
+        return self.name if self.name.startswith(self.one) else f"{self.one}s"
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -218,7 +223,7 @@ class Registry:
         """
         if name not in self._items:
             hint = other_kind(self, name) or allowed(
-                f"Available {self.kind.name}", name, self._items, TYPES.get(self.kind.name)
+                f"Available {self.kind.many}", name, self._items, TYPES.get(self.kind.name)
             )
             raise ConfigError(f"unknown {self.kind.one} {name!r}. {hint}")
         return self._items[name]
