@@ -250,7 +250,7 @@ def _without_repeats(report: Report) -> Report:
 
 def _is_finished(config: Config, folder: Path) -> bool:
     """Whether a run has a checkpoint of its last iteration."""
-    iterations, numbers = config.sections.train.iterations, CheckpointStore(folder / "checkpoints").numbers()
+    iterations, numbers = config.length, CheckpointStore(folder / "checkpoints").numbers()
     return iterations is not None and bool(numbers) and numbers[-1] >= iterations
 
 

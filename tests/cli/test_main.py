@@ -56,6 +56,7 @@ def test_help_lists_each_command_once_in_the_section_of_its_purpose() -> None:
         head[:-1]: [line.split()[0] for line in lines] for head, *lines in (each.splitlines() for each in sections)
     }
     assert list(listed) == ["Write and check a file", "Train", "Use runs"]
+    assert "..." not in "".join(sections), "a summary is cut"
     assert listed["Train"] == ["train", "sweep", "profile", "resume-test"]
     assert sorted(name for names in listed.values() for name in names) == sorted(cli.commands)
 

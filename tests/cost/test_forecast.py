@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -100,19 +101,21 @@ def test_the_command_prints_a_row_for_each_answer(file: Path) -> None:
     names = [line.split("  ")[0] for line in printed.output.splitlines() if line[:1] not in ("", " ")]
     start = names.index("gpu")
     assert names[start:] == [
-        *("gpu", "memory", "largest batch", "checkpoint", "flops", "exchange", "time", "limited by", "model")
+        *("gpu", "memory", "largest batch", "checkpoint", "flops", "exchange", "time", "run", "limited by", "model")
     ]
     lines = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in printed.output.splitlines()}
     assert lines["gpu"] == "2 h100 with 80 GB; 2 of 4 samples each"
     assert "272 bytes all-reduce" in lines["exchange"]
     assert lines["limited by"].startswith("launches of operations ")
+    assert re.search(r"^run +[\d.]+ ms for \d+ iterations, [\d.e-]+ GPU hours; ", printed.output, re.MULTILINE)
 
 
 def test_json_has_the_forecast_beside_the_timeline(file: Path) -> None:
     found = json.loads(planned("--gpu", "t4", "--json").stdout)
     assert found["name"] == "traced"
     assert found["forecast"]["memory"]["fits"] is True
-    assert found["forecast"]["time"]["seconds"] > 0
+    run, seconds = found["forecast"]["run"], found["forecast"]["time"]["seconds"]
+    assert seconds > 0 and run == {"iterations": found["iterations"], "seconds": run["iterations"] * seconds}
     assert "forecast" not in json.loads(planned("--json").stdout)
 
 

@@ -148,11 +148,15 @@ def test_a_low_limit_of_open_files_is_found() -> None:
     assert finding.text == "a process may open 512 files" and finding.fix.startswith("ulimit -n ")
 
 
-def test_little_shared_memory_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_little_shared_memory_is_found_where_several_gpus_need_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(machine, "SHARED_MEMORY", tmp_path)
     monkeypatch.setattr(machine, "LEAST_SHARED_MEMORY", 10**18)
-    (finding,) = machine.shared_memory()
-    assert "--shm-size=8g" in finding.fix
+    for gpus in (1, 2):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda gpus=gpus: gpus)
+        (finding,) = machine.shared_memory()
+        assert ("--shm-size=8g" in finding.fix) == (gpus == 2)
 
 
 def test_a_check_that_fails_hides_no_other(folder: Path) -> None:

@@ -159,6 +159,27 @@ def test_a_trial_from_the_command_line_is_not_judged_by_its_length() -> None:
     assert "slow-average" in [found.rule for found in judged(changed(GAN, ("iterations: 800", "iterations: 2")))]
 
 
+def test_a_run_in_epochs_is_judged_by_its_length() -> None:
+    """3 epochs of 187 iterations; a trial of 1 epoch is not judged."""
+    epochs = changed(DIGITS, ("iterations: 1000", "epochs: 3"), ("period: 900", "period: 1123"), ("0.99", "0.999"))
+    assert [(found.rule, found.fault.message) for found in judged(epochs)] == [
+        ("unfinished-schedule", "is 1123, but the step ends 561 iterations after the schedule begins"),
+        ("slow-average", "averages 'unet' over the last 1000 updates, but the run has only 561"),
+    ]
+    assert judged(epochs, "train.epochs=1") == []
+
+
+def test_a_run_in_epochs_whose_data_is_missing_is_not_judged_by_its_length() -> None:
+    missing = "train: {type: image_folder, path: nowhere, size: 64, scale: 2, batch_size: 16}"
+    data = ("train: {type: photo_patches, size: 64, batch_size: 16}", missing)
+    text = changed(GAN, ("iterations: 800", "epochs: 1"), data)
+    assert judged(text) == []
+
+
+def test_the_readme_counts_the_rules() -> None:
+    assert f"by {len(RULES)} rules with reasons" in " ".join((ROOT / "README.md").read_text().split())
+
+
 def test_an_average_that_reaches_over_just_half_of_the_run_is_fine() -> None:
     short = changed(GAN, ("iterations: 800", "iterations: 20"))
     for decay, found in (("0.9", False), ("0.91", True)):

@@ -19,6 +19,7 @@ from artschool.cli.main import cli
 from artschool.errors import ConfigError, ResourceError
 from artschool.show import server as show_server
 from artschool.show.data import page_data
+from artschool.show.differences import comparison
 from artschool.show.folder import find_runs
 from artschool.show.media import media
 from artschool.show.page import as_json
@@ -92,6 +93,12 @@ def test_what_changed_between_starts_and_between_runs(tmp_path: Path) -> None:
         {"path": "seed", "effect": "Random numbers", "values": ["0", "3", "unknown"]},
         {**lr, "values": ["0.01", "0.001", "unknown"]},
     ]
+
+
+def test_an_added_part_is_shown_without_what_is_null_or_empty() -> None:
+    critic = {"type": "patch_critic", "weights": None, "frozen": False, "wrap": [], "adapters": {}, "width": 8}
+    (added,) = comparison([{"networks": {}}, {"networks": {"critic": critic}}])
+    assert added["values"] == ["(not set)", "{type: patch_critic, frozen: false, width: 8}"]
 
 
 def test_where_time_went() -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from artschool.cli.sweep import print_result
 from artschool.engine.signals import Interrupted, interrupting
 from artschool.errors import ConfigError, ResourceError
 from artschool.storage import run_lock
@@ -65,6 +67,19 @@ def test_the_best_trial_is_found_and_its_value_is_its_best_evaluation(swept: Swe
     assert result.importance == {LR: pytest.approx(1.0)}
     assert len(set(rates)) == 5 and all(1e-4 <= rate <= 1 for rate in rates)
     assert trainings.started[0]["name"] == "toy-0000"
+
+
+@pytest.mark.parametrize(
+    ("length", "option"), [((), "iterations"), (("train.iterations=", "train.epochs=2"), "epochs")]
+)
+def test_the_command_to_train_longer_uses_the_unit_of_the_file(
+    swept: Swept, length: tuple[str, ...], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    swept.settings = replace(swept.settings, trials=1, overrides=length, folder=swept.settings.folder / option)
+    result, _ = swept.run(quality)
+    print_result(Console(width=200), swept.settings, result)
+    best = f"{result.training}/config.yml"
+    assert f"train longer: artschool train {best} train.{option}=NUMBER" in capsys.readouterr().out
 
 
 @pytest.mark.soak

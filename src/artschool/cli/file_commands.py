@@ -16,7 +16,9 @@ from artschool.cli.options import AS_JSON, CONFIG, FILE, OVERRIDES
 @click.option("--data", type=FILE, metavar="FOLDER", help="Folder of your files, which the new file is fitted to.")
 @click.option("--list", "listed", is_flag=True, help="List templates and recipes.")
 def new_folder(names: tuple[str, ...], data: Path | None, listed: bool) -> None:
-    """Write the folder DIR with a file to train, from a TEMPLATE or from a recipe (recipe:NAME).
+    """Write a folder with a file to train, from a template.
+
+    DIR is the folder. TEMPLATE is the name of a template, or recipe:NAME for a recipe.
 
     Looks at the files of FOLDER to choose sizes, batch, classes and a held-out part, and checks the written file.
     Without arguments, lists templates and recipes. Overwrites nothing.
@@ -164,9 +166,9 @@ def plan(
     gpu: str | None,
     ranks: int | None,
 ) -> None:
-    """Print when CONFIG trains, evaluates and saves, and what it takes on a GPU.
+    """Print when CONFIG trains, evaluates and saves.
 
-    Needs no GPU. Without --gpu, computed from the file alone, without running it.
+    With --gpu, also what it takes on a GPU, without having one. Otherwise computed from the file alone.
     """
     from artschool.cli.plan import plan_command
 

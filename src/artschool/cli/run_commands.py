@@ -89,11 +89,11 @@ def sample(
     seed: int,
     batch_size: int | None,
 ) -> None:
-    """Draw samples with the networks of a RUN folder, and write them as files.
+    """Draw samples with the networks of a RUN folder.
 
-    Computes each KEY of an evaluation or a step, by default what the run's networks generate. KEY=VALUE gives inputs,
-    such as label=3 or label=[3,7]; other labels cycle over their classes. Needs no training data. Prints the written
-    files.
+    Writes them as files, and prints their names. Computes each KEY of an evaluation or a step, by default what the
+    run's networks generate. KEY=VALUE gives inputs, such as label=3 or label=[3,7]; other labels cycle over their
+    classes. Needs no training data.
     """
     from artschool.cli.sample import sample_command
 
@@ -119,7 +119,7 @@ def sample(
     type=click.IntRange(min=0),
     default=16,
     show_default=True,
-    help="What a tile sees beyond its own area, on each side, blended with its neighbors.",
+    help="Pixels or samples on each side that a tile shares with its neighbors, and that are blended.",
 )
 @click.option("--suffix", metavar=".EXT", help="Ending of the results. [default: .png, .wav, or that of a video]")
 @click.option(
@@ -164,10 +164,10 @@ def apply(
 @click.option("--merged", is_flag=True, help="Add adapters to the weights, and write all of them.")
 @grouped(trained=TrainedRun)
 def export(trained: TrainedRun, network: str | None, to: str | None, output: Path, merged: bool) -> None:
-    """Write a NETWORK of RUN for other programs, as a folder that stands alone.
+    """Write a NETWORK of RUN as a folder that stands alone.
 
-    The folder has the weights, a config.json, a model card, and inference.py, which needs torch alone (or onnxruntime).
-    The export runs it and prints the largest difference. Prints the written files.
+    The folder has the weights, a config.json, a model card, and inference.py, with which other programs use it. That
+    needs torch alone (or onnxruntime). The export runs it and prints the largest difference. Prints the written files.
 
     RUN is a run folder or its config file. NETWORK is a name such as `gen`, `gen.ema` for a moving average, or
     `vq.encode` for a method. It may be left out if there is only one.
@@ -196,7 +196,7 @@ def push(folder: Path, repository: str, public: bool, yes: bool) -> None:
 @click.argument("run", required=False, type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list.")
 def doctor(run: Path | None, as_json: bool) -> None:
-    """Find what is wrong with this machine, or with the run folder RUN.
+    """Find what is wrong with this machine, or with a RUN folder.
 
     Looks at versions, devices, memory, disk and clock, and at lock, checkpoints, log and incidents of RUN. Changes
     nothing.
@@ -212,7 +212,7 @@ def doctor(run: Path | None, as_json: bool) -> None:
 @click.command()
 @click.argument("path", type=FILE, metavar="RUN_OR_INCIDENT")
 def replay(path: Path) -> None:
-    """Reproduce an incident of a run, and find the first tensor that went wrong.
+    """Reproduce an incident, and find the first bad tensor.
 
     Trains in one process from the checkpoint before the incident. RUN_OR_INCIDENT is a folder below `incidents`, or a
     run folder: then the newest incident is taken. Writes no files.

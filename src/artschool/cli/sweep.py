@@ -44,7 +44,7 @@ def sweep_command(
     if as_json:
         click.echo(json.dumps(_as_json(settings, result), indent=2))
     else:
-        _print(Console(highlight=False), settings, result)
+        print_result(Console(highlight=False), settings, result)
 
 
 def _settings(
@@ -74,7 +74,8 @@ def _settings(
     return replace(settings, seeds=seeds or 1, **options)
 
 
-def _print(console: Console, settings: Settings, result: Result) -> None:
+def print_result(console: Console, settings: Settings, result: Result) -> None:
+    """Print the trials, the best one, and how to use it."""
     names = short_names([parameter.path for parameter in settings.parameters])
     table = Table("trial", settings.metric.name, "state", "iterations", *names.values(), box=None, pad_edge=False)
     for column in table.columns:
@@ -95,8 +96,9 @@ def _print(console: Console, settings: Settings, result: Result) -> None:
         return
     console.print(f"best: trial {result.best.trial}, {settings.metric.name} {_value(result.best)}")
     console.print(f"use it: artschool.open({str(result.training)!r})", markup=False, soft_wrap=True)
-    command = f"artschool train {result.training / 'config.yml'} train.iterations=NUMBER"
-    console.print(f"train on: {command}", markup=False, soft_wrap=True)
+    unit = "iterations" if check_file(settings.config, settings.overrides).sections.train.iterations else "epochs"
+    command = f"artschool train {result.training / 'config.yml'} train.{unit}=NUMBER"
+    console.print(f"train longer: {command}", markup=False, soft_wrap=True)
 
 
 def _value(row: Row) -> str:

@@ -81,7 +81,7 @@ def train(
 def sweep_file(
     config: Path, arguments: tuple[str, ...], metric: str | None, pruner: str, no_trace: bool, **options: Any
 ) -> None:
-    """Train CONFIG many times with other values, and find the best ones.
+    """Train CONFIG with many values, and find the best ones.
 
     A RANGE is log(1e-5,1e-2), uniform(0,1), int(1,8) or choice(16,32); quote it for the shell. Each trial is a run in a
     process of its own, in the folder sweeps/<name>/<number>. The same command continues an interrupted sweep; with the
@@ -109,7 +109,7 @@ def sweep_file(
 def profile(
     config: Path, overrides: tuple[str, ...], iterations: int, warmup: int, trace: Path | None, as_json: bool
 ) -> None:
-    """Train some iterations of CONFIG, and print where time and memory go.
+    """Train some iterations, and print where time and memory go.
 
     Suggests what to change. The run folder is neither read nor written.
     """
@@ -126,10 +126,10 @@ def profile(
 )
 @click.option("--stop", type=click.IntRange(min=1), help="Number of iterations before the stop. [default: half]")
 def resume_test_file(config: Path, overrides: tuple[str, ...], iterations: int, stop: int | None) -> None:
-    """Test that a resumed training of CONFIG equals an uninterrupted one.
+    """Test that a resumed training equals an uninterrupted one.
 
-    Trains some iterations straight, and again with a stop and a resume in another process. Compares all bits of the
-    state and all logged numbers. The run folder is neither read nor written.
+    Trains some iterations of CONFIG straight, and again with a stop and a resume in another process. Compares all bits
+    of the state and all logged numbers. The run folder is neither read nor written.
 
     Exits with 0 if they are the same, 6 if they differ.
     """

@@ -181,14 +181,17 @@ class ComponentReader:
 
 
 def _unknown_component(registry: Registry, name: str, place: Place, path: str) -> Fault:
-    kind, names, synonyms = registry.kind.name, registry.names(), TYPES.get(registry.kind.name)
+    kind, many, names = registry.kind.name, registry.kind.many, registry.names()
+    synonyms = TYPES.get(kind)
     other, close = other_kind(registry, name), closest_name(name, names, synonyms)
     if other:
         hint = f"{other} {did_you_mean(close)}".strip()
+    elif "." in name:
+        hint = f"A type is a registered name. Fix: register it with `@{kind}.register`, and list its file in `plugins`."
     elif close is None and len(names) > MAX_LISTED:
-        hint = f"There are {len(names)} {kind}; `artschool components {kind}` lists them."
+        hint = f"There are {len(names)} {many}; `artschool components {kind}` lists them."
     else:
-        hint = allowed(f"Available {kind}", name, names, synonyms)
+        hint = allowed(f"Available {many}", name, names, synonyms)
     message, sort = f"unknown {registry.kind.one} {name!r}", FaultKind.UNKNOWN_COMPONENT
     return Fault(place, path, message, hint, kind=sort, found=name, known=tuple(sorted(names)), suggestion=close)
 

@@ -14,7 +14,7 @@ def structure_in_iterations(tree: Node, length: int | None = None) -> tuple[Conf
     """Type a composed tree, with every number of iterations in iterations.
 
     A file that counts epochs needs the length of its training data, so that data set is built. No sample is loaded. If
-    that fails, a warning says which length was assumed, and `build` refuses the config.
+    that fails, a warning says which length was assumed for numbers with a unit, and `build` refuses the config.
 
     Args:
         length: The number of samples of the training data, if it is known. Then nothing is built.
@@ -25,12 +25,15 @@ def structure_in_iterations(tree: Node, length: int | None = None) -> tuple[Conf
     units = Units(batch_size=_batch_size(tree))
     config, faults = structure(tree, units)
     data = config.data.get("train") if config is not None else None
-    if config is None or not units.counts_epochs or data is None or data.entry is None:
+    if config is None or data is None or data.entry is None:
+        return config, faults
+    if not units.counts_epochs and config.sections.train.epochs is None:
         return config, faults
     try:
         units = Units(units.batch_size, _epoch_of(data, length))
     except (ArtschoolError, OSError) as error:
-        config.warnings.append(_assumed(data, error))
+        if units.counts_epochs:
+            config.warnings.append(_assumed(data, error))
         return config, faults
     return structure(tree, units)
 

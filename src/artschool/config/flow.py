@@ -26,7 +26,7 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
         Faults and warnings.
     """
     faults: list[Fault] = []
-    last = config.sections.train.iterations
+    last = config.length
     during = When(before=last - 1 if last else None)
     warnings = [undeclared(config.data[name]) for name in streams(config) if declared_keys(config.data[name]) is None]
     flows = _flows(config, during)
@@ -93,15 +93,22 @@ def _in_the_iteration(config: Config, step: StepConfig, key: str) -> str:
 
 
 def _not_evaluated(config: Config, evaluation: EvaluationConfig, key: str) -> str:
-    """Why an evaluation lacks a key of a stream."""
-    stream = stream_of(key, config)
-    if stream == TRAIN:
-        return ""
-    data = evaluation.section.data
-    return (
-        f"The steps of an evaluation read data.{data} in place of `train`, and of the one stream in their own `data`.\n"
-        f"Fix: evaluate other steps, or compute what you need in `evaluate.{evaluation.name}.injectors`."
-    )
+    """Why an evaluation lacks a key of a stream, or one that a step writes while it trains."""
+    stream, section, path = stream_of(key, config), evaluation.section, f"evaluate.{evaluation.name}"
+    if stream != TRAIN:
+        return (
+            f"The steps of an evaluation read data.{section.data} in place of `train`, and of the one stream in their "
+            f"own `data`.\nFix: evaluate other steps, or compute what you need in `{path}.injectors`."
+        )
+    for step in config.steps.values():
+        for component in step.injectors.values():
+            if any(use.name == key for use in component.writes):
+                if step.name in section.steps:
+                    return f"{path} runs the step without {component.path}, which has `only: training`."
+                return (
+                    f"{path} does not run {component.path}, which writes it in training. Fix: compute it in `{path}`."
+                )
+    return ""
 
 
 def written_when(config: Config, keys: Iterable[str]) -> dict[str, list[When]]:

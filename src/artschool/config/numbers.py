@@ -24,7 +24,7 @@ GROUPS = ("injectors", "losses", "optimizer", "callbacks", "metrics")
 
 def check_numbers(config: Config) -> Iterator[Fault]:
     """Faults of schedules that bring a number out of its bounds, or that fail."""
-    length = config.sections.train.iterations
+    length = config.length
     for number in (*config.numbers, *_rates(config)):
         if all(phase.entry is not None for phase in number.phases):
             yield from _out_of_bounds(number, length)

@@ -131,6 +131,11 @@ class Config:
         return {average.of: average.name for average in averages if names is None or average.name in names}
 
     @property
+    def length(self) -> int | None:
+        """The number of iterations of the run; None if the length of an epoch is not known."""
+        return self.sections.train.length(self.units.per_epoch or 0) or None
+
+    @property
     def averages(self) -> dict[str, Average]:
         """The moving averages by the names of their entries."""
         return self.sections.ema.averages if self.sections.ema is not None else {}

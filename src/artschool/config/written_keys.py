@@ -126,13 +126,14 @@ class Flow:
 
     def _never_written(self, use: Use, path: str, writer: Writer | None) -> Fault:
         message = f"reads {use.name!r}, which no earlier component writes"
-        if writer is not None:
+        elsewhere = self.elsewhere(use.name)
+        if writer is not None and not elsewhere:
             fix = "Fix: move that component up."
             if writer.path in self.late:
                 fix = "That injector reads the value of a loss, so it runs after the losses."
             hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. {fix}"
             return unwritten(use.place, path, message, use.name, self.writers, hint)
-        lines = [self.elsewhere(use.name) or known_keys(self.writers, use.name)]
+        lines = [elsewhere or known_keys(self.writers, use.name)]
         close = [key for key in self.writers if nearest(use.name, [key])]
         lines += [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
         return unwritten(use.place, path, message, use.name, self.writers, "\n".join(lines))

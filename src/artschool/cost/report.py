@@ -39,6 +39,7 @@ def rows(found: Forecast) -> Iterator[Row]:
     yield from ((f"  {name}", _seconds(seconds)) for name, seconds in found.steps.items())
     if len(found.regimes) > 1:
         yield from ((f"  from {first:,}", _seconds(seconds)) for first, seconds in found.regimes.items())
+    yield "run", _run(found)
     yield "limited by", _limits(found.typical)
     yield "model", f"{_model()}{'; without compilation, which saves operations' if found.compiled else ''}"
 
@@ -72,6 +73,7 @@ def as_json(found: Forecast) -> dict[str, Any]:
             {"first": first, "iterations": measured.regimes[first], **_time_as_json(seconds)}
             for first, seconds in found.regimes.items()
         ],
+        "run": {"iterations": _iterations(found), "seconds": _iterations(found) * found.typical.total},
         "model": {
             "of_peak": OF_PEAK,
             "of_bandwidth": OF_BANDWIDTH,
@@ -111,6 +113,17 @@ def _exchange(found: Forecast) -> str:
     return f"{sent}; {in_bytes(found.hideable)} can hide behind operations, which saves {_time(hidden)}"
 
 
+def _iterations(found: Forecast) -> int:
+    return sum(found.measured.regimes.values())
+
+
+def _run(found: Forecast) -> str:
+    """The time of all iterations, and of all GPUs together."""
+    seconds, left_out = _iterations(found) * found.typical.total, "evaluations, saves and waits for data not included"
+    hours = seconds / 3600 * found.measured.processes
+    return f"{_time(seconds)} for {_iterations(found):,} iterations, {hours:.3g} GPU hours; {left_out}"
+
+
 def _seconds(seconds: Seconds) -> str:
     return f"{_time(seconds.total)}, {seconds.bottleneck}" if seconds.total else "nothing"
 
@@ -133,7 +146,7 @@ def _percent(share: float) -> str:
 
 
 def _time(seconds: float) -> str:
-    for unit, scale in (("s", 1.0), ("ms", 1e-3)):
+    for unit, scale in (("h", 3600.0), ("s", 1.0), ("ms", 1e-3)):
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"
     return f"{seconds * 1e6:.3g} us"

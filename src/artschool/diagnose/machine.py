@@ -83,15 +83,17 @@ def devices() -> Iterator[Finding]:
 
 
 def shared_memory() -> Iterator[Finding]:
-    """The memory through which data workers send batches."""
+    """The memory through which the processes of several GPUs exchange tensors. Data workers do not use it."""
     if not SHARED_MEMORY.is_dir():
         return
     usage = shutil.disk_usage(SHARED_MEMORY)
-    is_small = usage.free < LEAST_SHARED_MEMORY
+    is_small = usage.free < LEAST_SHARED_MEMORY and torch.cuda.device_count() > 1
     yield Finding(
         "shared memory",
         f"{SHARED_MEMORY}: {in_bytes(usage.free)} of {in_bytes(usage.total)} free",
-        "start the container with --shm-size=8g, delete old files in it, or set `workers: 0`" if is_small else "",
+        "start the container with --shm-size=8g, or delete old files in it: NCCL needs it for several GPUs"
+        if is_small
+        else "",
     )
 
 

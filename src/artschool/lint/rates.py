@@ -38,7 +38,7 @@ def idle_schedule(subject: Subject) -> Iterator[Fault]:
 
 
 def outlived_losses(subject: Subject) -> Iterator[Fault]:
-    """A step goes on when the last of its losses has ended.
+    """A step still runs when the last of its losses has ended.
 
     Without a loss, it trains nothing. Perhaps `before` of the losses is a number of an earlier plan.
     """

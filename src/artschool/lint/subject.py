@@ -59,9 +59,13 @@ class Subject:
 
     @property
     def iterations(self) -> int | None:
-        """The number of iterations; None if the file counts epochs, or an override sets the number for a trial."""
-        written = self.config.tree.at(("train", "iterations"))
-        return self.config.sections.train.iterations if written.place.line else None
+        """The number of iterations; None if it is unknown, or an override sets it for a trial."""
+        return self.config.length if self.config.tree.at(self.length_path).place.line else None
+
+    @property
+    def length_path(self) -> tuple[str, str]:
+        """The path of the option that sets the number of iterations."""
+        return "train", "epochs" if self.config.sections.train.iterations is None else "iterations"
 
     @property
     def during(self) -> When:

@@ -119,6 +119,21 @@ def late_milestones(subject: Subject) -> Iterator[Fault]:
                 yield from _late_milestone(phase, start, end)
 
 
+def unfinished_schedule(subject: Subject) -> Iterator[Fault]:
+    """The step ends before half of the curve of its schedule.
+
+    The rate hardly falls. Perhaps the run was shortened, and its schedule was not, or the schedule counts samples where
+    iterations are meant. A number of epochs fits any data: `period: 100 epochs`.
+    """
+    for step, end in _ends(subject):
+        phase = step.schedule[-1]  # The next phase ends an earlier one on purpose.
+        left = end + 1 - _start(phase)
+        for name in ("period", "iterations"):
+            length = option(phase, name)
+            if isinstance(length, int) and length > 2 * left > 0:
+                yield fault(phase, name, f"is {length}, but the step ends {left} iterations after the schedule begins")
+
+
 def endless_warmup(subject: Subject) -> Iterator[Fault]:
     """The warm-up ends after the training, so the configured learning rate is never reached."""
     for step, end in _ends(subject):
@@ -156,9 +171,9 @@ def unsaved_run(subject: Subject) -> Iterator[Fault]:
     """
     iterations = subject.iterations
     if iterations and iterations >= LONG_RUN and subject.config.sections.checkpoint.every is None:
-        place = place_of(subject.config.tree, "train", "iterations")
-        message = f"is {iterations}, and no checkpoint is saved before the end"
-        yield Fault(place, "train.iterations", message, "Fix: write `checkpoint: {every: 1000}`.")
+        message = f"the run has {iterations} iterations, and no checkpoint is saved before the end"
+        place, path = place_of(subject.config.tree, *subject.length_path), ".".join(subject.length_path)
+        yield Fault(place, path, message, "Fix: write `checkpoint: {every: 1000}`.")
 
 
 def never_logged(subject: Subject) -> Iterator[Fault]:
@@ -193,13 +208,14 @@ def _last(step: StepConfig, during: When) -> int | None:
 
 
 def _late_milestone(phase: Component, start: int, end: int) -> Iterator[Fault]:
-    """The first milestone of a phase after the step's last iteration."""
-    milestones = option(phase, "milestones")
-    for index, milestone in enumerate(milestones if isinstance(milestones, list) else ()):
+    """The first milestone of a phase after the step's last iteration, or the first end of its `step_size`."""
+    milestones, size = option(phase, "milestones"), option(phase, "step_size")
+    name, numbers = ("milestones", milestones) if isinstance(milestones, list) else ("step_size", [size])
+    for index, milestone in enumerate(numbers):
         if isinstance(milestone, int) and start + milestone > end:
-            node = phase.node.at(("milestones", index))
+            node = phase.node.at((name, index) if numbers is milestones else (name,))
             message = f"{milestone} is never reached: the last iteration of the step is {end}"
-            yield Fault(node.place or place_of(phase.node, "milestones"), f"{phase.path}.milestones", message)
+            yield Fault(node.place or place_of(phase.node, name), f"{phase.path}.{name}", message)
             return
 
 
@@ -241,6 +257,7 @@ RULES = rules_of(
     wasted_work,
     losses_for_the_log,
     late_milestones,
+    unfinished_schedule,
     endless_warmup,
     idle_end,
     unsaved_run,

@@ -44,6 +44,11 @@ class Kind:
     bounds: Mapping[str, Any] = field(default_factory=dict)
     nested: type[entries.Entry] = entries.Entry
 
+    @property
+    def many(self) -> str:
+        """What several components of the kind are called in text: `data sets`."""
+        return self.name if self.name.startswith(self.one) else f"{self.one}s"
+
 
 @dataclass(frozen=True)
 class Registered:

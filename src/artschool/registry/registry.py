@@ -122,7 +122,7 @@ class Registry:
         """
         if name not in self._items:
             hint = other_kind(self, name) or allowed(
-                f"Available {self.kind.name}", name, self._items, TYPES.get(self.kind.name)
+                f"Available {self.kind.many}", name, self._items, TYPES.get(self.kind.name)
             )
             raise ConfigError(f"unknown {self.kind.one} {name!r}. {hint}")
         return self._items[name]

@@ -59,4 +59,11 @@ def _text(settings: Any, path: KeyPath) -> str:
         if not isinstance(settings, Mapping) or name not in settings:
             return "(not set)"
         settings = settings[name]
-    return short(flow(settings), LONGEST)
+    return short(flow(_told(settings)), LONGEST)
+
+
+def _told(value: Any) -> Any:
+    """A value without the entries that are null or empty. An added component has one for each option that all take."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: _told(part) for name, part in value.items() if part is not None and part not in ([], {})}

@@ -165,7 +165,7 @@ function drawChart(chart) {
     plot_bgcolor: "rgba(0,0,0,0)", font: {color: css("--soft"), size: 11, family: "system-ui, sans-serif"}, uirevision: byId("axis").value,
     hoverlabel: {font: {size: 11}, namelength: 24},
     xaxis: {...axis, ...(range ? {range: [...range]} : {autorange: true})},
-    yaxis: {...axis, ...heights(drawn)}};
+    yaxis: {...axis, exponentformat: "e", ...heights(drawn)}};
   const bad = shown().filter(([run]) => run.summary[chart.name] && run.summary[chart.name].bad);
   chart.note.textContent = bad.length ? `NaN or infinite: ${bad.length > 1 ? counted(bad.length, "run") : "from " + bad[0][0].summary[chart.name].firstBad}` : "";
   chart.stale = false;
@@ -213,7 +213,7 @@ function drawMetrics() {
     const found = value(run, name), isBest = found && rows.length > 1 && found[0] === best(name);
     return element("td", {class: isBest ? "number best" : "number"}, found ? number(found[0]) : "", found ? element("small", {}, ` at ${found[1]}`) : "");
   };
-  const note = element("p", {class: "hint"}, "The best value of the metric that chooses the best checkpoint, the last one of others, after how many iterations.");
+  const note = element("p", {class: "hint"}, "Best value of the metric that chooses the best checkpoint, and last value of all others, with the number of finished iterations.");
   refill(section, element("div", {class: "head"}, element("h2", {}, "Metrics")), note,
     table(head, rows.map(([run, index]) => element("tr", {}, element("td", {}, element("span", {class: "run-name"}, swatch(index), run.name)), ...metrics.map(name => cell(run, name))))));
 }
@@ -277,13 +277,18 @@ function enlarge(event) {
   dialog.showModal();
 }
 
+// The path of a setting, which breaks between its names.
+function pathOf(row) {
+  return element("code", {}, ...row.path.split(/(?<=\.)/).flatMap(name => [element("wbr"), name]));
+}
+
 // What the files do differently.
 function drawDifferences() {
   const section = byId("differences");
   section.hidden = data.runs.length < 2;
   if (section.hidden) return;
   const head = element("div", {class: "head"}, element("h2", {}, "What the files do differently"));
-  const setting = row => [element("code", {}, row.path), element("div", {}, element("small", {}, row.effect))];
+  const setting = row => [pathOf(row), element("div", {}, element("small", {}, row.effect))];
   const run = ([each, index]) => [element("span", {class: "run-name"}, swatch(index), each.name)];
   const value = (row, index) => element("td", {}, element("code", {}, row.values[index]));
   const runs = shown(), line = (title, cells) => element("tr", {}, element("td", {}, ...title), ...cells), top = title => element("th", {}, ...title);
@@ -334,7 +339,7 @@ function parts(run) {
 
 function startOf(start, index) {
   const what = index === 0 && !start.iteration ? "started" : `resumed after iteration ${start.iteration}`;
-  const rows = start.changes.map(change => element("tr", {}, element("td", {}, element("code", {}, change.path), element("div", {}, element("small", {}, change.effect))),
+  const rows = start.changes.map(change => element("tr", {}, element("td", {}, pathOf(change), element("div", {}, element("small", {}, change.effect))),
     element("td", {}, element("code", {}, change.then)), element("td", {}, element("code", {}, change.now))));
   const head = ["setting", "before", "since"].map(name => element("th", {}, name));
   return element("div", {}, element("h3", {}, `${what}, ${start.time}`), rows.length ? table(head, rows) : index ? "The settings are the same." : "");

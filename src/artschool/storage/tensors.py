@@ -54,7 +54,8 @@ def _content(file: Path) -> Any:
     if file.suffix == ".safetensors" and (shards := shard_files(file)) and (file in shards or not file.is_file()):
         return _read_shards(shards)
     if not file.is_file():
-        raise CheckpointError(f"{file}: file does not exist")
+        where = "" if file.is_absolute() else f" (a path is relative to the working directory, {Path.cwd()})"
+        raise CheckpointError(f"{file}: file does not exist{where}")
     if file.name.endswith(INDEX):
         return _read_parts(file)
     if file.suffix not in (".safetensors", ".pt", ".pth", ".ckpt"):
