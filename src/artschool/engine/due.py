@@ -7,7 +7,6 @@ error, or take hours. A checkpoint is `pending` until they are done, and a run t
 from __future__ import annotations
 
 import math
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -30,6 +29,7 @@ from artschool.engine.spikes import report_spikes
 from artschool.engine.step_numbers import changed_numbers, numbers_of_updates
 from artschool.engine.together import together
 from artschool.errors import ConfigError, NumericsError, ResourceError, StateError, describe
+from artschool.shortages import clear_frames
 
 
 @dataclass(slots=True)
@@ -136,7 +136,7 @@ def _attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], obje
             of a sharded run would wait for each other.
     """
     numbers = dict(outcome.numbers)
-    work = without_exits()(work)
+    work = without_exits(what)(work)
     if run.sections.train.on_look_error == "stop" or is_sharded(run):
         work()
         return
@@ -145,7 +145,7 @@ def _attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], obje
     except (ConfigError, StateError):
         raise
     except Exception as error:
-        traceback.clear_frames(error.__traceback__)  # They may hold all memory of the device.
+        clear_frames(error)  # They may hold all memory of the device.
         outcome.numbers = numbers
         outcome.failures.append(error)
         run.note(f"warning: {what} failed after iteration {run.iteration}: {describe(error)}")

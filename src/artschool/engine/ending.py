@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from artschool import ranks
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
-from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of, noted
+from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of, noted, without_exits
 from artschool.engine.way_out import NotSavedError, save_last
 from artschool.errors import ArtschoolError, EndedByOther, Stopped
 
@@ -60,8 +60,9 @@ def ending_together() -> Iterator[None]:
         EndedByOther: Another process has ended before, which made this one fail.
     """
     try:
-        yield
-        ranks.wait()  # A process that leaves the group while another is still working may crash the other.
+        with without_exits():
+            yield
+            ranks.wait()  # A process that leaves the group while another is still working may crash the other.
     except BaseException as error:
         if ranks.world_size() > 1:
             _end_with_others(error)
