@@ -165,7 +165,7 @@ def _build_run(
         report(f"warning: {warning}")
     source = _run_folder(path, checked, run_dir)
     folder = source if branch is None else _branch(source, branch)
-    lock = lock_early(folder) if locked else None
+    lock = lock_early(folder, report) if locked else None
     if traced and not _is_finished(checked, folder):
         if ranks.is_main():
             check_writable(folder)

@@ -136,10 +136,14 @@ class Raising:
     [
         (
             OSError(errno.EMFILE, "Too many open files"),
-            "data.train: [Errno 24] Too many open files. Fix: raise the limit of open files (`ulimit -n`) or set fewer "
-            "`workers`",
+            "data.train: too many open files: [Errno 24] Too many open files\n"
+            "    Fix: raise the limit of open files (`ulimit -n`) or set fewer `workers`",
         ),
         (MemoryError(), "data.train: a sample ran out of memory. Fix: set fewer `workers` or a smaller `batch_size`"),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+            "data.train: a sample ran out of memory. Fix: set fewer `workers` or a smaller `batch_size`",
+        ),
         (ResourceError("soundfile is not installed"), "soundfile is not installed"),
     ],
 )

@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -231,6 +232,23 @@ def test_the_command_trains_in_processes_of_their_own_and_ends_with_6(tmp_path: 
 
 
 @pytest.mark.parametrize("stop", [4, 9])
+def test_what_a_failed_training_has_recorded_can_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the incident, which would go with the temporary folder."""
+
+    def raising(x: Tensor) -> Tensor:
+        raise ValueError("boom")
+
+    losses.register("raising", raising)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ValueError, match="boom") as caught:
+        resume_test(
+            toy_parts.write(tmp_path, LOSS.format("raising")), (), iterations=4, stop=2, call=lambda part: part()
+        )
+    incident = next(tmp_path.glob("artschool-resume-test-*/straight/incidents/00000000-error"))
+    assert f"An incident is recorded. To reproduce it: artschool replay {incident}" in caught.value.__notes__
+    assert caught.value.__notes__[-1] == f"What was trained for the test is kept in {incident.parents[2]}"
+
+
 def test_a_stop_lies_between_the_iterations(stop: int) -> None:
     with pytest.raises(ConfigError, match=f"--stop: expected 1 to 3, got {stop}"):
         resume_test_command(Path("none.yml"), (), iterations=4, stop=stop)

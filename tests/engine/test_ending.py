@@ -269,6 +269,18 @@ def raising(x: Tensor, *, context: Context) -> Tensor:
         raise ValueError("the fault")
     return x.mean()
 """
+KILLED = """
+import os, signal
+from torch import Tensor
+from artschool.registry import losses
+from artschool.registry.signature import Context
+
+@losses.register("killed")
+def killed(x: Tensor, *, context: Context) -> Tensor:
+    if os.environ["RANK"] == "VICTIM" and context.iteration == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return x.mean()
+"""
 SHIM = """
 import errno, os
 from pathlib import Path
@@ -303,6 +315,26 @@ def test_the_rank_that_raises_speaks_first_and_all_end_with_its_exit_code(tmp_pa
     assert output.count("Traceback") == 2  # Of rank 1, and of the launcher.
     assert exit_codes(output) == [1, 1]
     assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == [5]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_process_that_is_killed_ends_the_others_with_one_message(tmp_path: Path, victim: int) -> None:
+    """Runs in the soak: two processes import torch, twice. No launcher ends the other one first."""
+    (tmp_path / "killed.py").write_text(KILLED.replace("VICTIM", str(victim)))
+    loss = "steps.gen.losses.killed={type: killed, in: sr, weight: 1.0}"
+    plugins = f"plugins=[{Path(toy_run.__file__).resolve()}, {tmp_path / 'killed.py'}]"
+    processes = start_ranks(tmp_path, *LONG, loss, plugins, "train.iterations=1000000", "evaluate={}")
+    for process in processes:
+        process.join(60)
+    other = 1 - victim
+    output = (tmp_path / f"rank{other}.txt").read_text()
+    assert output.endswith(
+        f"rank {other} ends because rank {victim} has ended without an error of its own, as a process that the system "
+        "kills for its memory"
+    )
+    assert [processes[rank].exitcode for rank in (victim, other)] == [-signal.SIGKILL, 5]
+    assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == ([5] if victim else [])
 
 
 @pytest.mark.soak

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from artschool.engine.out_of_memory import is_out_of_memory
 from artschool.errors import ResourceError
+from artschool.shortages import is_out_of_memory
 from tests.engine.forked import ROOT, run_script
 from tests.engine.memory_parts import AT, FAULTS, train
 

@@ -234,7 +234,13 @@ def test_a_run_of_another_host_is_refused_as_long_as_it_touches_its_lock(
         with pytest.raises(ResourceError, match=rf"in use by process {other.pid} on elsewhere, started .* UTC\. Fix"):
             lock_folder(tmp_path)
         other.send_signal(signal.SIGSTOP)
-        lock = lock_folder(tmp_path)
+        notes: list[str] = []
+        lock = lock_folder(tmp_path, notes.append)
+        (note,) = notes
+        assert note.startswith(f"{tmp_path}: locked by process {other.pid} on elsewhere, started ")
+        assert note.endswith(
+            " UTC. Its host cannot be asked whether it still runs, so this waits up to 2 s for a sign of life"
+        )
         other.send_signal(signal.SIGCONT)
         assert other.stdout is not None
         assert other.stdout.readline().startswith(f"process {os.getpid()} on {socket.gethostname()}, started ")

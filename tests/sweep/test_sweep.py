@@ -17,6 +17,7 @@ from artschool.engine.signals import Interrupted, interrupting
 from artschool.errors import ConfigError, ResourceError
 from artschool.storage import run_lock
 from artschool.sweep import Metric, Result, Settings, read_arguments, sweep
+from artschool.sweep.result import result_of
 from artschool.sweep.study import left_trials, new_trial, open_study, require_optuna
 from tests.engine import toy_run
 from tests.sweep.trainings import Script, Trainings
@@ -211,7 +212,7 @@ def test_a_trial_of_a_living_process_is_left_to_it(swept: Swept, monkeypatch: py
     swept.settings.output_of(1).mkdir()
     held = run_lock.lock_folder(swept.settings.output_of(1))
 
-    def in_use(folder: Path) -> None:
+    def in_use(folder: Path, note: object) -> None:
         raise ResourceError(f"{folder}: in use by another process")
 
     with monkeypatch.context() as context:
@@ -219,6 +220,52 @@ def test_a_trial_of_a_living_process_is_left_to_it(swept: Swept, monkeypatch: py
         result, trainings = swept.run(quality, trials=2)
     assert trainings.started == [] and {row.state for row in result.rows} == {"finished", "running"}
     del held
+
+
+def test_two_sweeps_that_count_at_the_same_moment_keep_to_their_trials(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the count and the question of the one, the other takes the last trial."""
+    from artschool.sweep import study as module
+
+    swept.run(quality, trials=3)
+    one, other = open_study(swept.settings), open_study(swept.settings)
+    sampler, taken = module._sampler, []
+
+    def slowly(settings: Settings, count: int) -> Any:
+        with monkeypatch.context() as context:
+            context.setattr(module, "_sampler", sampler)
+            taken.append(new_trial(settings, other))
+        return sampler(settings, count)
+
+    monkeypatch.setattr(module, "_sampler", slowly)
+    assert new_trial(swept.settings, one) is None
+    assert taken[0] is not None and taken[0][0].number == 3
+    assert sorted(row.trial for row in result_of(swept.settings, one).rows) == [0, 1, 2, 3]
+    monkeypatch.setattr(module, "_sampler", sampler)
+    assert new_trial(swept.settings, one) is None
+    found = new_trial(replace(swept.settings, trials=5), one)
+    assert found is not None and found[0].number == 5
+
+
+def test_two_sweeps_of_one_name_that_begin_at_the_same_moment_are_told_apart(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the one has found no study, the other creates it."""
+    import optuna
+
+    create = optuna.create_study
+
+    def slowly(**options: Any) -> Any:
+        monkeypatch.setattr(optuna, "create_study", create)
+        open_study(swept.settings)
+        return create(**options)
+
+    monkeypatch.setattr(optuna, "create_study", slowly)
+    with pytest.raises(
+        ConfigError, match=r"already is a sweep with other settings: metric held_out/psnr:max, now .*:min"
+    ):
+        open_study(replace(swept.settings, metric=Metric("held_out/psnr", "min")))
 
 
 def test_a_trial_that_ends_while_it_is_looked_at_is_not_trained_again(swept: Swept) -> None:
@@ -230,7 +277,7 @@ def test_a_trial_that_ends_while_it_is_looked_at_is_not_trained_again(swept: Swe
     trial, lock = found
     lock_of, state = run_lock.lock_folder, optuna.trial.TrialState.COMPLETE
 
-    def finished(folder: Path) -> Any:
+    def finished(folder: Path, note: object) -> Any:
         """The other process ends between the list of its trials and the lock."""
         study.tell(trial, 1.0, state)
         return lock_of(folder)
@@ -238,7 +285,7 @@ def test_a_trial_that_ends_while_it_is_looked_at_is_not_trained_again(swept: Swe
     del lock, found
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("artschool.sweep.study.lock_folder", finished)
-        assert list(left_trials(swept.settings, study)) == []
+        assert list(left_trials(swept.settings, study, print)) == []
 
 
 def test_everything_is_checked_before_the_first_trial(swept: Swept) -> None:

@@ -20,6 +20,7 @@ from artschool.errors import ConfigError, DataError, describe
 from artschool.media import audio, video
 from artschool.media.images import Image, read_image, write_image
 from artschool.media.pixels import FORMATS
+from artschool.shortages import is_out_of_memory
 from artschool.storage.durable import make_folder, write_file
 
 THREADS = 2
@@ -146,7 +147,7 @@ def _computed(
     jobs, contents = [job for job, _ in group], [content for _, content in group]
     try:
         writers = _writers(applied, jobs, contents, batch)
-    except (RuntimeError, ValueError, DataError) as error:
+    except (RuntimeError, ValueError, MemoryError, DataError) as error:
         summary.failed += [_failure(job, error) for job in jobs]
         return
     for job, writer in zip(jobs, writers, strict=True):
@@ -199,7 +200,7 @@ def _finish(job: Job, written: Future[None], summary: Summary) -> None:
 def _failure(job: Job, error: Exception) -> str:
     """What is wrong, after the path of the file."""
     text = describe(error)
-    if isinstance(error, torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         text = "not enough memory. Fix: --tile 256, or a smaller --tile, and --batch-size 1"
     return text if text.startswith((str(job.source), str(job.target))) else f"{job.source}: {text}"
 

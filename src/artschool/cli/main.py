@@ -13,7 +13,9 @@ import click
 
 from artschool.cli import file_commands, run_commands, training_commands
 from artschool.cli.streams import harmless
+from artschool.errors import ArtschoolError, ConfigError
 from artschool.release import VERSION
+from artschool.shortages import shortage_error
 from artschool.wording.hidden import hidden_in_output
 
 SECTIONS = {
@@ -62,8 +64,6 @@ def main() -> None:
 
 
 def _run() -> None:
-    from artschool.errors import ArtschoolError, ConfigError
-
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -84,13 +84,21 @@ def _run() -> None:
     except ArtschoolError as error:
         click.echo("\n".join([str(error), *getattr(error, "__notes__", [])]), err=True)
         sys.exit(error.exit_code)
-    except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        click.echo(f"{error.filename}: the path is too long", err=True)
-        sys.exit(ConfigError.exit_code)
+    except Exception as error:
+        problem = _of_the_machine(error)
+        click.echo(str(problem), err=True)
+        sys.exit(problem.exit_code)
     finally:
         gc.freeze()  # A last garbage collection, through all of torch, would take a second.
+
+
+def _of_the_machine(error: Exception) -> ArtschoolError:
+    """The error in place of one that the machine has caused, wherever that was. Any other one is raised again."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return ConfigError(f"{error.filename}: the path is too long")
+    if (shortage := shortage_error(error)) is not None:
+        return shortage
+    raise error
 
 
 def _end_with_launcher() -> None:

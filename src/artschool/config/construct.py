@@ -9,6 +9,7 @@ from typing import Any
 from artschool.config.component import Component
 from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
 from artschool.registry.plugin_line import plugin_line
+from artschool.shortages import shortages_raised
 
 
 def construct(component: Component, options: Mapping[str, Any], *provided: Any) -> Any:
@@ -19,7 +20,8 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
     """
     assert component.registered is not None
     try:
-        return component.registered.target(*provided, **options)
+        with shortages_raised():
+            return component.registered.target(*provided, **options)
     except ModuleNotFoundError as error:
         raise ResourceError(
             f"{component.node.place}: {component.path}: requires the package {error.name!r}, which is not installed"

@@ -12,7 +12,7 @@ from artschool.config.step_parts import components_of
 from artschool.config.streams import key_in, replaced_by, streams
 from artschool.config.structure import Config, EvaluationConfig
 from artschool.errors import Fault
-from artschool.registry.ranges import OUT, Known, Range, Ranges, in_common, shown, usual
+from artschool.registry.ranges import OUT, Known, Range, Ranges, WholeNumbers, in_common, shown, usual
 
 Measured = Mapping[str, Ranges]
 SIDES = {"fake", "real"}
@@ -105,6 +105,16 @@ def misfits(component: Component, known: KeyRanges, is_wrong: Callable[[Range, R
         yield Fault(use.place, f"{component.path}.real", message, conversion(usual(real), fake))
 
 
+def check_whole_numbers(config: Config) -> Iterator[Fault]:
+    """A fault for each key whose whole numbers may lie outside of those that its reader takes."""
+    for component, known in dataflows(config, of_networks(config)):
+        yield from misfits(component, known, _may_leave)
+
+
+def _may_leave(given: Range, expected: Range) -> bool:
+    return isinstance(expected, WholeNumbers) and isinstance(given, WholeNumbers) and given.high > expected.high
+
+
 def misfit(component: Component, use: Use, given: Range, expected: Range) -> Fault:
     """The fault of a key whose values have another range than a component expects."""
     assert component.registered is not None
@@ -114,6 +124,8 @@ def misfit(component: Component, use: Use, given: Range, expected: Range) -> Fau
     to_write = usual(given)
     if not is_finite:
         hint = ""
+    elif isinstance(expected, WholeNumbers):
+        hint = "Fix: write the same number of codes in both."
     elif hasattr(component.entry, "option_data_range"):
         hint = f"Fix: write `data_range: [{to_write[0]:g}, {to_write[1]:g}]`."
     else:

@@ -9,15 +9,9 @@ from dataclasses import dataclass, field
 
 from artschool.data.samples import text_of
 from artschool.errors import ArtschoolError, DataError, ResourceError
+from artschool.shortages import is_out_of_memory, shortage_error
 
 MAX_LISTED = 10
-ADVICE = {
-    errno.EMFILE: "raise the limit of open files (`ulimit -n`) or set fewer `workers`",
-    errno.ENFILE: "the machine has too many open files; set fewer `workers`",
-    errno.EFBIG: "raise the limit of the size of files (`ulimit -f`)",
-    errno.ENOMEM: "memory is full; set fewer `workers` or a smaller `batch_size`",
-}
-"""Fixes for errors that the machine causes, not the sample."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +38,12 @@ def bad_sample(index: int, epoch: int, error: BaseException, identity: str = "")
 
 def machine_error(name: str, error: BaseException) -> ArtschoolError | None:
     """The error to raise if the machine caused it, so that other samples would fail too. None: the sample caused it."""
-    if isinstance(error, OSError) and error.errno in ADVICE:
-        return ResourceError(f"{name}: {error}. Fix: {ADVICE[error.errno]}")
-    if isinstance(error, MemoryError):
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return ResourceError(f"{name}: {error}. Fix: raise the limit of the size of files (`ulimit -f`)")
+    if is_out_of_memory(error) and not isinstance(error, ArtschoolError):
         return ResourceError(f"{name}: a sample ran out of memory. Fix: set fewer `workers` or a smaller `batch_size`")
+    if (shortage := shortage_error(error, name)) is not None:
+        return shortage
     if not isinstance(error, ArtschoolError) or isinstance(error, DataError):
         return None
     if type(error).__module__ == ArtschoolError.__module__:

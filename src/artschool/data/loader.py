@@ -164,6 +164,8 @@ class _BatchMaker:
         except BaseException as error:  # Values may have code of their own.
             if _is_of_user(error):
                 raise
+            if (machine := machine_error(self.name, error)) is not None:
+                return LoadedBatch(machine, bad)
             problem = text_of(error)
             if not isinstance(error, DataError):
                 problem = f"cannot make a batch: {type(error).__name__}: {problem}"

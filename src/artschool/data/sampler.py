@@ -177,7 +177,15 @@ class SharedEpoch:
 
     def __iter__(self) -> Iterator[list[Position]]:
         for index in range(self.rounds if self.is_even else self.own):
-            yield self.batches.whole((self.rank + index * self.world_size) % self.batches.per_epoch)
+            yield self.positions(index)
+
+    def number(self, index: int) -> int:
+        """The number, among those of all processes, of the batch `index` of this one."""
+        return (self.rank + index * self.world_size) % self.batches.per_epoch
+
+    def positions(self, index: int) -> list[Position]:
+        """The samples of the batch `index` of this process."""
+        return self.batches.whole(self.number(index))
 
     @property
     def rounds(self) -> int:

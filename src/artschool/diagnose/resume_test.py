@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import TypeVar
 
 from artschool.diagnose.new_process import call_in_new_process
 from artschool.diagnose.rehearsal import Recording, Rehearsal
+from artschool.engine.incidents import FOLDER as INCIDENTS
 
 Key = TypeVar("Key", str, tuple[str, int])
 Call = Callable[[Rehearsal], Recording]
@@ -65,7 +68,7 @@ def resume_test(
     Raises:
         ArtschoolError: The file has faults, or its training fails.
     """
-    with TemporaryDirectory(prefix="artschool-resume-test-") as folder:
+    with _folder() as folder:
         part = partial(Rehearsal, config, overrides)
         straight = call(part(Path(folder, "straight"), iterations))
         stopped = call(part(Path(folder, "stopped"), iterations, stop))
@@ -75,6 +78,22 @@ def resume_test(
             again = call(part(Path(folder, "again"), iterations))
             result.unsteady = _first_difference(straight, again, "the first time", "the second time")
     return result
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """A folder that is removed afterwards, unless a training has failed whose incident is in it."""
+    folder, is_kept = Path(mkdtemp(prefix="artschool-resume-test-")), False
+    try:
+        yield folder
+    except Exception as error:
+        is_kept = any(folder.glob(f"*/{INCIDENTS}/*"))
+        if is_kept:
+            error.add_note(f"What was trained for the test is kept in {folder}")
+        raise
+    finally:
+        if not is_kept:
+            shutil.rmtree(folder)
 
 
 def _compare(straight: Recording, stopped: Recording, resumed: Recording) -> ResumeTest:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from artschool import ranks
-from artschool.engine.background import copied
+from artschool.engine.background import TensorFiles, copied
 from artschool.engine.captured_state import Meters, capture, decisions_of, optimizers_of
 from artschool.engine.non_finite import find_non_finite
 from artschool.engine.restore_modules import OPTIMIZERS
@@ -19,6 +19,7 @@ from artschool.engine.run_folder import check_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
+from artschool.shortages import is_out_of_memory
 
 PAUSES = (0.0, 1.0, 2.0)
 """Seconds to wait before each try of the last save."""
@@ -47,8 +48,9 @@ def save(run: RunState) -> None:
         if run.lock is not None:
             run.lock.touch()
             check_folder(run)
-        write = _prepare(run, gathered, optimizers, problem) if sharded or ranks.is_main() else _nothing
-    start_write(run, write)
+        takes_part = sharded or ranks.is_main()
+        write, needs_state = _prepare(run, gathered, optimizers, problem) if takes_part else (_nothing, False)
+    start_write(run, write, needs_state=needs_state)
 
 
 def amend(run: RunState) -> None:
@@ -92,19 +94,22 @@ def save_now(run: RunState) -> None:
 
 def _prepare(
     run: RunState, meters: Meters, optimizers: dict[str, Any], problem: Callable[[], str]
-) -> Callable[[], None]:
+) -> tuple[Callable[[], None], bool]:
     """The write of a checkpoint of the run as it is now, or of the part of this process.
 
     Args:
         problem: Describes what is NaN or infinite.
+
+    Returns:
+        The write, and whether it reads tensors of the run: there is no copy of them.
     """
     number, rotate = run.iteration, _rotation(run)
     tensors, state = capture(run, meters, optimizers)
     parts = Parts({file: tensors.pop(file) for file in [*tensors] if has_shards(tensors[file])})
     own = tensors if ranks.is_main() else {}
-    complete = _nothing
+    complete: Callable[[], None] | None = None
     if is_in_background(run):
-        (own, parts.values), complete = copied(own, parts.values)
+        (own, parts.values), complete = _copied(run, own, parts.values)
         state = copy.deepcopy(state)
 
     def save(others: Callable[[Path], Records] = lambda folder: {}) -> None:
@@ -121,7 +126,8 @@ def _prepare(
             run.note(f"warning: the checkpoint after {number} iterations is not sound: {non_finite}")
 
     def write() -> None:
-        complete()
+        if complete is not None:
+            complete()
         if not ranks.is_main():
             save_parts(run.saver.group, parts)
             return
@@ -131,7 +137,21 @@ def _prepare(
             save()
         rotate()
 
-    return write
+    return write, complete is None
+
+
+def _copied(run: RunState, *parts: TensorFiles) -> tuple[list[Any], Callable[[], None] | None]:
+    """The copies of tensors, and what waits for them. Without enough memory, the tensors themselves, and None."""
+    try:
+        return copied(*parts)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        run.note(
+            f"warning: there is not enough memory for a copy of the checkpoint after {run.iteration} iterations, so "
+            "training waits until it is written. Fix: `checkpoint.background: false`"
+        )
+        return list(parts), None
 
 
 def _gathered_meters(run: RunState) -> Meters:

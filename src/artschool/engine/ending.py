@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from artschool import ranks
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
-from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of, noted
+from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of, noted, without_exits
 from artschool.engine.way_out import NotSavedError, save_last
-from artschool.errors import ArtschoolError, EndedByOther, Stopped
+from artschool.errors import ArtschoolError, EndedByOther, ResourceError, Stopped
+from artschool.shortages import first_line
 
 
 @contextmanager
@@ -60,8 +61,9 @@ def ending_together() -> Iterator[None]:
         EndedByOther: Another process has ended before, which made this one fail.
     """
     try:
-        yield
-        ranks.wait()  # A process that leaves the group while another is still working may crash the other.
+        with without_exits():
+            yield
+            ranks.wait()  # A process that leaves the group while another is still working may crash the other.
     except BaseException as error:
         if ranks.world_size() > 1:
             _end_with_others(error)
@@ -71,9 +73,21 @@ def ending_together() -> Iterator[None]:
 
 def _end_with_others(error: BaseException) -> None:
     ignore_others()  # The launcher ends all processes when the first one has ended.
-    rank, exit_code = ranks.first_end() or (ranks.rank(), 1)
-    if isinstance(error, Exception) and not isinstance(error, ArtschoolError) and rank != ranks.rank():
-        own = (str(error).splitlines() or [""])[0]
-        message = f"rank {ranks.rank()} ends because rank {rank} has ended ({type(error).__name__}: {own:.100})"
-        raise EndedByOther(message, exit_code) from error
+    end = ranks.first_end()
+    rank, exit_code = end or (ranks.rank(), 1)
+    if isinstance(error, Exception) and not isinstance(error, ArtschoolError):
+        if rank != ranks.rank():
+            raise _ended_by_other(
+                f"rank {rank} has ended ({type(error).__name__}: {first_line(error):.100})", exit_code, error
+            )
+        if end is None and ranks.is_lost(error):
+            other = f"rank {1 - rank}" if ranks.world_size() == 2 else "another process"
+            reason = f"{other} has ended without an error of its own, as a process that the system kills for its memory"
+            raise _ended_by_other(reason, ResourceError.exit_code, error)
     ranks.announce_end(getattr(error, "exit_code", 1))
+
+
+def _ended_by_other(reason: str, exit_code: int, error: Exception) -> EndedByOther:
+    ended = EndedByOther(f"rank {ranks.rank()} ends because {reason}", exit_code)
+    ended.__cause__, ended.__notes__ = error, list(getattr(error, "__notes__", []))
+    return ended

@@ -22,8 +22,10 @@ from artschool.data.to_device import to_device
 from artschool.engine.buffers import Buffers, Copies
 from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
+from artschool.engine.out_of_memory import explain_batch
 from artschool.engine.samples import Samples
 from artschool.engine.signals import until_signal, waited, without_exits
+from artschool.engine.streams import Part
 from artschool.engine.together import together
 from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall, LossCall
@@ -175,7 +177,7 @@ class Evaluation:
         for index, batch in enumerate(until_signal(_until_error(waited(batches), failures), sampler.rounds)):
             if failures:
                 continue
-            with _caught(failures):
+            with _caught(failures, partial(self._explain, batch, sampler, index)):
                 if self.see is not None:
                     self.see(batch)
                 seed_all(seeds(ranks.rank() + index * ranks.world_size()), device)
@@ -223,6 +225,12 @@ class Evaluation:
     def _losses(self) -> dict[str, LossCall]:
         return {loss.name: loss for step in self.steps for loss in step.losses}
 
+    def _explain(self, batch: Batch, sampler: SharedEpoch, index: int, error: Exception) -> None:
+        """If a batch has run out of memory, raise an error that names it."""
+        where = f"evaluate.{self.name}: batch {sampler.number(index) + 1} of {self.batches.per_epoch}"
+        part = Part(batch, size_of(batch), partial(sampler.positions, index))
+        explain_batch(error, where, self.loader.name.removeprefix("data."), part)
+
     def _value(self, name: str, metric: Accumulator) -> float:
         value = metric.compute()
         if isinstance(value, Tensor) and value.numel() != 1:
@@ -245,10 +253,14 @@ def _counted(batches: Iterator[Batch], sampler: SharedEpoch, progress: Progress)
 
 
 @contextmanager
-def _caught(failures: list[Exception]) -> Iterator[None]:
+def _caught(failures: list[Exception], explain: Callable[[Exception], None]) -> Iterator[None]:
     try:
         with without_exits():
-            yield
+            try:
+                yield
+            except Exception as error:
+                explain(error)
+                raise
     except Exception as error:  # Raised later: the other processes wait for this one in each batch.
         failures.append(error)
 

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from artschool.errors import ConfigError
+from artschool.errors import ConfigError, ResourceError
+from artschool.shortages import shortages_raised
 
 _EMPTY = CellType()
 """A cell of a closure whose variable is not set yet."""
@@ -23,8 +24,10 @@ def frozen_copy(network: nn.Module) -> nn.Module:
         ConfigError: The network cannot be copied, or the copy would use tensors of the original.
     """
     try:
-        with _CopiesOfResults():
+        with shortages_raised("ema"), _CopiesOfResults():
             copied = copy.deepcopy(network).eval().requires_grad_(False)
+    except ResourceError:
+        raise
     except Exception as error:  # `__deepcopy__` of any class.
         raise ConfigError(
             f"cannot be averaged, because copy.deepcopy of the network fails: {type(error).__name__}: {error}. "

@@ -18,11 +18,11 @@ from artschool import ranks
 from artschool.data.sampler import RankSampler
 from artschool.data.samples import identity
 from artschool.data.seeds import kept_rng
-from artschool.engine.out_of_memory import is_out_of_memory
 from artschool.engine.run_state import RunState
 from artschool.engine.signals import as_error
 from artschool.engine.streams import Part
 from artschool.errors import ArtschoolError, Stopped
+from artschool.shortages import causes, is_out_of_memory
 from artschool.storage import checkpoint_files, durable
 from artschool.storage.checkpoint_store import versions
 from artschool.wording.hidden import without_environment, without_hidden
@@ -107,12 +107,7 @@ def newest_incident(folder: Path) -> Path | None:
 
 def _kind_of(error: BaseException) -> Kind:
     """The kind of an exception: that of the first cause out of memory, if there is one."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if is_out_of_memory(cause):
-            return "memory"
-        cause = cause.__cause__
-    return "error"
+    return "memory" if any(map(is_out_of_memory, causes(error))) else "error"
 
 
 def _write(

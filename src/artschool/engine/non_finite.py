@@ -14,6 +14,9 @@ from artschool.engine.optimizer_state import in_parts
 from artschool.engine.run_state import RunState
 from artschool.errors import NumericsError
 
+MOST_AT_ONCE = 2**22
+"""Maximum number of elements to look at together, which takes memory for as many."""
+
 
 def check_skipped_updates(run: RunState) -> None:
     """Stop the run if its gradients were non-finite more often than the config allows.
@@ -130,4 +133,7 @@ def _can_look(value: object) -> bool:
 
 def _is_sound(tensor: Tensor, *, is_weight: bool) -> Tensor:
     tensor = ranks.local(tensor)
-    return tensor.isfinite().all() if is_weight else ~tensor.isnan().any()
+    is_large = tensor.numel() > MOST_AT_ONCE
+    parts = tensor.split(max(MOST_AT_ONCE * len(tensor) // tensor.numel(), 1)) if is_large else (tensor,)
+    found = [part.isfinite().all() if is_weight else ~part.isnan().any() for part in parts]
+    return torch.stack(found).all() if is_large else found[0]

@@ -17,6 +17,7 @@ from artschool.errors import ArtschoolError, ConfigError
 from artschool.registry.entries import GroupEntry, ParameterKind
 from artschool.registry.plugin_line import plugin_line
 from artschool.registry.schedule import Schedule, value_at
+from artschool.shortages import shortages_raised
 
 NORMS = (
     nn.modules.batchnorm._NormBase,
@@ -152,7 +153,8 @@ def build_optimizer(
     if "fused" in known and not chosen and _can_fuse(factory, groups):
         options |= {"fused": True, "foreach": None}
     try:
-        optimizer = factory(groups, **options)
+        with shortages_raised(path):
+            optimizer = factory(groups, **options)
     except ArtschoolError:
         raise
     except Exception as error:  # Of any package; the message contains the line of a plugin.

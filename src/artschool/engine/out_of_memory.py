@@ -1,11 +1,9 @@
-"""Out of memory in a step: an error that says what to change, or the step once more, in smaller parts."""
+"""Out of memory in a step or an evaluation: an error that says what to change, or the step again, in smaller parts."""
 
 from __future__ import annotations
 
-import errno
 import gc
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 import torch
@@ -18,21 +16,12 @@ from artschool.engine.buffers import Buffers, Copies
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.streams import Part
-from artschool.errors import ResourceError, first_line
+from artschool.errors import ArtschoolError, ResourceError, first_line
+from artschool.shortages import causes, clear_frames, is_out_of_memory
 from artschool.steps.call import describe_value
 
 MAX_LISTED = 8
-_TEXTS = re.compile("out of memory|can't allocate memory|not enough memory|STATUS_ALLOC_FAILED")
-"""What torch says about memory of the CPU, of devices without a class of error of their own, and of their libraries."""
 _OTHERS = "`activation_checkpointing` of the networks, `train.precision: bf16`, or smaller networks or samples"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the memory of the device or of the CPU did not suffice."""
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    is_text = isinstance(error, RuntimeError | ResourceError) and _TEXTS.search(str(error)) is not None
-    return is_text or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def explain(error: Exception, step: str, iteration: int, batches: MicroBatches, *, is_split: bool) -> None:
@@ -44,14 +33,47 @@ def explain(error: Exception, step: str, iteration: int, batches: MicroBatches, 
     Raises:
         ResourceError: It has.
     """
-    if isinstance(error, ResourceError) or not is_out_of_memory(error):
+    cause = _out_of_memory(error)
+    if cause is None:
         return
     smaller = (
         f"`train.on_out_of_memory: split`, `train.accumulate: {2 * batches.limit}`, a smaller `batch_size`, {_OTHERS}"
     )
     fix = f"`train.offload.optimizer: cpu`, {_OTHERS}" if is_split else smaller
+    raise _of_step(step, iteration, batches, _with_place(cause, error), fix) from error
+
+
+def explain_batch(error: Exception, where: str, stream: str, part: Part) -> None:
+    """If an evaluation has run out of memory, say at which samples, and what to change.
+
+    Frees what the frames of the error hold, since training may continue.
+
+    Args:
+        where: The evaluation, in words.
+        stream: The data set, as an entry of `data`.
+        part: The batch.
+
+    Raises:
+        ResourceError: It has.
+    """
+    if (cause := _out_of_memory(error)) is not None:
+        fix = f"a smaller `data.{stream}.batch_size`, `train.precision: bf16`, or smaller networks or samples"
+        problem = _with_place(cause, error)
+        clear_frames(error)
+        raise _explanation(f"{where}: out of memory", problem, {stream: part}, fix) from error
+
+
+def _out_of_memory(error: Exception) -> BaseException | None:
+    """The error, or what has caused it, if that is out of memory which is not explained yet."""
+    if isinstance(error, ArtschoolError):
+        return None
+    return next(filter(is_out_of_memory, causes(error)), None)
+
+
+def _with_place(cause: BaseException, error: Exception) -> str:
+    """The first line of an error, and the component in which it was raised."""
     where = "".join(f"\n    in {note.splitlines()[0]}" for note in getattr(error, "__notes__", [])[:1])
-    raise _explanation(step, iteration, batches, f"{first_line(error)}{where}", fix) from error
+    return f"{first_line(cause)}{where}"
 
 
 class Pass(NamedTuple):
@@ -103,7 +125,7 @@ class Splitting:
             if pieces == before:
                 number = batches.limit // batches.pieces * pieces
                 tried = f"{problem}\n    The step was tried in {number} parts, and cannot be split further"
-                raise _explanation(work.step, iteration, batches, tried, _OTHERS)
+                raise _of_step(work.step, iteration, batches, tried, _OTHERS)
             self.pieces[work.step] = pieces
             self._note(
                 f"warning: steps.{work.step}: out of memory at iteration {iteration} ({problem}). The step is redone "
@@ -147,9 +169,13 @@ def _free_memory(device: torch.device) -> None:
         torch.cuda.empty_cache()
 
 
-def _explanation(step: str, iteration: int, batches: MicroBatches, problem: str, fix: str) -> ResourceError:
-    parts = "".join(_described(name, part) for name, part in batches.parts.items())
-    return ResourceError(f"steps.{step}: out of memory at iteration {iteration}: {problem}{parts}\n    Fix: try {fix}")
+def _of_step(step: str, iteration: int, batches: MicroBatches, problem: str, fix: str) -> ResourceError:
+    return _explanation(f"steps.{step}: out of memory at iteration {iteration}", problem, batches.parts, fix)
+
+
+def _explanation(where: str, problem: str, parts: Mapping[str, Part], fix: str) -> ResourceError:
+    described = "".join(_described(name, part) for name, part in parts.items())
+    return ResourceError(f"{where}: {problem}{described}\n    Fix: try {fix}")
 
 
 def _described(stream: str, part: Part) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -128,9 +129,9 @@ def write_config_files(run: RunState) -> None:
     record_start(run)
 
 
-def lock_early(folder: Path) -> RunLock | None:
+def lock_early(folder: Path, note: Callable[[str], object]) -> RunLock | None:
     """The lock of a folder, before its run is built, to refuse a second run at once. None: several processes."""
-    return _lock(folder) if ranks.launched_processes() == 1 else None
+    return _lock(folder, note) if ranks.launched_processes() == 1 else None
 
 
 def check_folder(run: RunState) -> None:
@@ -162,7 +163,7 @@ def release_folder(run: RunState) -> None:
 
 
 def _hold(run: RunState) -> None:
-    run.lock = run.lock or _lock(run.folder)
+    run.lock = run.lock or _lock(run.folder, run.note)
     if run.lock is not None and run.lock.is_training:
         raise ResourceError(f"{run.folder}: in use by another run of this process")
     if run.known_checkpoints is None:
@@ -218,6 +219,6 @@ def _entries(path: Path) -> list[Path]:
     return sorted(path.iterdir()) if path.is_dir() else []
 
 
-def _lock(folder: Path) -> RunLock | None:
+def _lock(folder: Path, note: Callable[[str], object]) -> RunLock | None:
     check_own(folder)
-    return lock_folder(folder) if folder.is_dir() and os.access(folder, os.W_OK) else None
+    return lock_folder(folder, note) if folder.is_dir() and os.access(folder, os.W_OK) else None

@@ -8,6 +8,7 @@ from functools import partial
 
 from artschool import ranks
 from artschool.engine.run_state import RunState
+from artschool.engine.signals import without_exits
 from artschool.engine.together import together
 from artschool.errors import ResourceError
 
@@ -29,16 +30,18 @@ def is_in_background(run: RunState) -> bool:
     return (run.device.type == "cuda" or is_sharded(run)) if chosen is None else chosen
 
 
-def start_write(run: RunState, write: Callable[[], None]) -> None:
+def start_write(run: RunState, write: Callable[[], None], *, needs_state: bool = False) -> None:
     """Write a checkpoint of the current iteration, or to it: now, or in the background, where `settle` waits for it.
 
     Every process must call this. Raises what `settle` raises.
+
+    Args:
+        needs_state: Whether it writes tensors that training changes, so that training waits for it.
     """
     run.saver.best = run.best
-    if is_in_background(run):
-        run.saver.start(run.iteration, partial(_write, run, write))
-    else:
-        run.saver.run(run.iteration, partial(_write, run, write))
+    start = run.saver.start if is_in_background(run) and not needs_state else run.saver.run
+    start(run.iteration, partial(_write, run, write))
+    if not is_in_background(run):
         settle(run)
 
 
@@ -48,7 +51,8 @@ def _write(run: RunState, write: Callable[[], None]) -> None:
     Then a later save writes to a new folder. See `check_folder`.
     """
     try:
-        write()
+        with without_exits(f"{run.folder}: the checkpoint"):
+            write()
     except Exception as error:
         if run.lock is not None:
             run.lock.touch()

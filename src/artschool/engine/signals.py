@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from artschool import ranks
 from artschool.errors import describe
+from artschool.shortages import shortage_error
 
 Item = TypeVar("Item")
 _END: Any = object()
@@ -53,11 +54,17 @@ class Interrupted(KeyboardInterrupt):
         return exit_code_of(self.number)
 
 
-def as_error(end: BaseException) -> BaseException:
-    """What has ended a block, or an error in place of what the code of a component has raised to end the process.
+def as_error(end: BaseException, where: str = "") -> BaseException:
+    """What has ended a block, or the error to raise in its place.
 
     `sys.exit()` in a loss must not end a run with exit code 0. Ctrl-C is `Interrupted` here, except for the second one.
+    An error that a limit of the machine has caused, such as its memory, becomes a `ResourceError`.
+
+    Args:
+        where: What the block does, in words, for that error.
     """
+    if (shortage := shortage_error(end, where)) is not None:
+        return shortage
     if isinstance(end, Exception | Interrupted) or str(end) == TWICE:
         return end
     error = RuntimeError(f"the code of a component tried to end the process: {describe(end)}")
@@ -66,14 +73,14 @@ def as_error(end: BaseException) -> BaseException:
 
 
 @contextmanager
-def without_exits() -> Iterator[None]:
+def without_exits(where: str = "") -> Iterator[None]:
     """Raise what ends the block as `as_error` has it."""
     try:
         yield
     except BaseException as end:
-        if (error := as_error(end)) is end:
+        if (error := as_error(end, where)) is end:
             raise
-        raise error from end
+        raise error  # noqa: B904  # it has its cause
 
 
 def name_of(number: int) -> str:

@@ -127,6 +127,8 @@ def _loaded(data: bytes, location: str) -> tuple[Image.Image, Pixels | None]:
     except UnidentifiedImageError as error:
         formats, found = ", ".join(sorted(set(FORMATS.values()))), "another format" if data else "an empty file"
         raise DataError(f"{location}: expected an image ({formats}), got {found}. {REMOVE}") from error
+    except MemoryError:  # That of the machine: what the image declares is not too large.
+        raise
     except Exception as error:  # Pillow's decoders raise exceptions of many types.
         raise DataError(f"{location}: image is damaged: {error}. {REMOVE}") from error
 

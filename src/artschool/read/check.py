@@ -10,6 +10,7 @@ from artschool.config import plugins
 from artschool.config.epochs import structure_in_iterations
 from artschool.config.flow import check_flow
 from artschool.config.numbers import check_numbers
+from artschool.config.ranges import check_whole_numbers
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
 from artschool.config.structure import Config
@@ -49,6 +50,7 @@ def check_tree(
         faults += check_numbers(config)
         flow_faults, warnings = check_flow(config)
         faults += flow_faults
+        faults += [] if faults else check_whole_numbers(config)
         config.warnings += [*notes, *warnings, *warn_of_unused(config)]
     if faults or config is None:
         error = ConfigError(in_reading_order(_with_names_at_its_level(fault, tree) for fault in faults))

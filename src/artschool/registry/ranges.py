@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
@@ -31,6 +31,13 @@ IN = "in"
 """The name of the input among the ranges that a network declares."""
 
 
+class WholeNumbers(NamedTuple):
+    """A range of whole numbers, such as codes of a codebook. A larger one than expected is a fault, not a warning."""
+
+    low: int
+    high: int
+
+
 @dataclass(frozen=True)
 class Known:
     """What a declaration can depend on.
@@ -51,8 +58,8 @@ class Known:
 DeclaredValues = Ranges | Callable[[Known], Ranges]
 """What `register(..., values=...)` takes: ranges by name, or a function that returns them.
 
-A data set declares the keys of its samples, a network `out` and `in`, an injector `out`. Losses, metrics and injectors
-declare the parameters whose values must have a range.
+A data set declares the keys of its samples, a network `out` and `in`, or `encode.out` for a method, an injector `out`.
+Losses, metrics and injectors declare the parameters whose values must have a range.
 """
 
 
@@ -66,7 +73,7 @@ def checked_values(names: Collection[str] | None, values: DeclaredValues) -> Dec
         ConfigError: A name is unknown, or a range does not have the smaller number first.
     """
     for name, found in () if callable(values) else values.items():
-        if names is not None and name not in names:
+        if names is not None and name.rpartition(".")[2] not in names:
             raise ConfigError(f"values: unknown name {name!r}. {allowed('Available names', name, names)}")
         if found is not None and not found[0] < found[1]:
             raise ConfigError(f"values: {name!r}: expected two numbers, the smaller one first, got {found}")
@@ -86,6 +93,16 @@ def input_of(network: str, *parameters: str) -> Callable[[Known], Ranges]:
         return dict.fromkeys(parameters, expected) if expected else {}
 
     return of_network
+
+
+def codes_of(*methods: str, takes: Sequence[str] = ()) -> Callable[[Known], Ranges]:
+    """Methods of a network return codes in 0..num_codes-1, and those of `takes` expect them."""
+
+    def of_options(known: Known) -> Ranges:
+        codes = WholeNumbers(0, known.options["num_codes"] - 1)
+        return dict.fromkeys([f"{method}.{OUT}" for method in methods] + [f"{method}.{IN}" for method in takes], codes)
+
+    return of_options
 
 
 def shown(values: Range) -> str:

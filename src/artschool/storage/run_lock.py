@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,11 +28,16 @@ BEAT_S = 10.0
 STALE_S = 30.0
 """Seconds without a touch after which a process of another host no longer has the lock."""
 
+Note = Callable[[str], object]
 _START = b'{"pid": '
 """How the content of a lock begins."""
 
 _held: weakref.WeakValueDictionary[Path, RunLock] = weakref.WeakValueDictionary()
 """The locks of this process by folder."""
+
+
+def _silent(message: str) -> None:
+    """Show nothing."""
 
 
 class RunLock:
@@ -119,13 +125,14 @@ def is_foreign(folder: Path) -> bool:
     return not content.startswith(_START[: len(content)])
 
 
-def lock_folder(folder: Path) -> RunLock:
+def lock_folder(folder: Path, note: Note = _silent) -> RunLock:
     """Lock a folder. Further calls of this process for the same folder return the same lock.
 
     Waits for up to `STALE_S` seconds if the last owner of the lock is a process of another host that may have ended.
 
     Args:
         folder: An existing folder.
+        note: Called with a message before a wait.
 
     Raises:
         ResourceError: Another process has the lock, or the file cannot be written.
@@ -138,7 +145,7 @@ def lock_folder(folder: Path) -> RunLock:
         content = json.dumps({**own, "lock": secrets.token_hex(4)}).encode()  # Unlike those of earlier locks.
         with translate_disk_errors(folder / FILE, 0):
             descriptor = _open(path)
-            while not _locks(descriptor, path, folder):
+            while not _locks(descriptor, path, folder, note):
                 os.close(descriptor)
                 descriptor = _open(path)
             os.ftruncate(descriptor, 0)
@@ -179,7 +186,7 @@ def _open(path: Path) -> int:
     return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
 
-def _locks(descriptor: int, path: Path, folder: Path) -> bool:
+def _locks(descriptor: int, path: Path, folder: Path, note: Note) -> bool:
     """Lock an open file. False: its owner has just deleted it."""
     owner: dict[str, Any] = {}
     try:
@@ -187,9 +194,9 @@ def _locks(descriptor: int, path: Path, folder: Path) -> bool:
     except BlockingIOError:
         is_free, owner = False, _owner(descriptor, READS)
     except OSError:  # The file system cannot lock files.
-        is_free = _is_left(descriptor, path, is_locked=False)
+        is_free = _is_left(descriptor, path, note, is_locked=False)
     else:
-        is_free = _is_left(descriptor, path, is_locked=True)
+        is_free = _is_left(descriptor, path, note, is_locked=True)
     if not is_free:
         message = _in_use(folder, owner or _owner(descriptor))
         os.close(descriptor)
@@ -199,7 +206,7 @@ def _locks(descriptor: int, path: Path, folder: Path) -> bool:
     return False
 
 
-def _is_left(descriptor: int, path: Path, *, is_locked: bool) -> bool:
+def _is_left(descriptor: int, path: Path, note: Note, *, is_locked: bool) -> bool:
     """Whether no process that the file names has the lock any more.
 
     Args:
@@ -208,14 +215,17 @@ def _is_left(descriptor: int, path: Path, *, is_locked: bool) -> bool:
     owner = _owner(descriptor)
     if owner.get("host") == socket.gethostname():
         return is_locked or _has_ended(owner)
-    return not owner or not _is_touched(path)
+    return not owner or not _is_touched(path, lambda seconds: note(_of_wait(path.parent, owner, seconds)))
 
 
-def _is_touched(path: Path) -> bool:
+def _is_touched(path: Path, before_wait: Callable[[float], None]) -> bool:
     """Whether a process of another host touches the file. Its clock and that of this host may differ."""
     with suppress(FileNotFoundError):
         last = path.stat().st_mtime
-        deadline = time.monotonic() + STALE_S - max(_time_at(path) - last, 0)
+        seconds = STALE_S - max(_time_at(path) - last, 0)
+        if seconds > 0:
+            before_wait(seconds)
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             time.sleep(0.2)
             with path.open("rb") as file:  # NFS looks at the server when a file is opened.
@@ -253,6 +263,13 @@ def _in_use(folder: Path, owner: dict[str, Any]) -> str:
     return (
         f"{folder}: in use by {_described(owner)}. "
         "Fix: stop it or wait for its end, or choose another folder with --run-dir"
+    )
+
+
+def _of_wait(folder: Path, owner: dict[str, Any], seconds: float) -> str:
+    return (
+        f"{folder}: locked by {_described(owner)}. Its host cannot be asked whether it still runs, so this waits up to "
+        f"{seconds:.0f} s for a sign of life"
     )
 
 

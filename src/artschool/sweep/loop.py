@@ -51,7 +51,7 @@ class _Sweep:
     def __init__(self, settings: Settings, study: Study, seed: int, note: Note) -> None:
         self._settings, self._study, self._seed, self._note = settings, study, seed, note
         self._slots: list[RunningTrial | None] = [None] * settings.jobs
-        self._left = left_trials(settings, study)
+        self._left = left_trials(settings, study, note)
         self._devices = _devices()
 
     @property

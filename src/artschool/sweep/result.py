@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from artschool.show.log import METRICS, Log
 from artschool.sweep.settings import Settings
+from artschool.sweep.study import counted_trials
 from artschool.sweep.trial import FOLDER, REASON, VALUES
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Result:
 def result_of(settings: Settings, study: Study) -> Result:
     """Read the trials of a sweep from its storage."""
     sign = -1 if settings.metric.mode == "max" else 1
-    rows = [_row(settings, trial) for trial in study.get_trials(deepcopy=False)]
+    rows = [_row(settings, trial) for trial in counted_trials(study)]
     order = ("finished", "pruned")
     rows.sort(key=lambda row: (row.state not in order, row.state != "finished", sign * (row.value or 0), row.trial))
     best = rows[0] if rows and rows[0].state == "finished" else None

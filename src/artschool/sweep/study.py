@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
-    from optuna.trial import Trial
+    from optuna.trial import FrozenTrial, Trial
 
 FILE = "study.db"
 IDENTITY = "artschool"
 """Attribute of the study: what all processes of a sweep have in common."""
+SURPLUS = "surplus"
+"""Attribute of a trial that another machine has begun at the same moment as the last one of the sweep."""
 PAUSES = (0.0, 0.5, 1.5)
 """Seconds before each look at a storage: another process may just be creating its tables, or the study."""
 STARTUP = 5
@@ -46,7 +49,9 @@ def stored_identity(name: str, folder: Path, storage: str) -> dict[str, Any] | N
     """What the processes of a sweep have in common. None: there is no sweep of this name."""
     if not storage and not (folder / FILE).is_file():
         return None
-    return _identity(name, _open(folder, storage))
+    with suppress(KeyError):
+        return _identity(name, _open(folder, storage))
+    return None
 
 
 def open_study(settings: Settings) -> Study:
@@ -60,62 +65,75 @@ def open_study(settings: Settings) -> Study:
 
     make_folder(settings.folder)
     storage = _open(settings.folder, settings.storage)
-    known = _identity(settings.name, storage)
-    if known is not None and known != settings.identity:
-        raise ConfigError(_difference(settings, known))
     pruner = optuna.pruners.MedianPruner(STARTUP) if settings.is_pruning else optuna.pruners.NopPruner()
-    study = optuna.create_study(
-        study_name=settings.name,
-        storage=storage,
-        direction="maximize" if settings.metric.mode == "max" else "minimize",
-        pruner=pruner,
-        load_if_exists=True,
-    )
+    direction = "maximize" if settings.metric.mode == "max" else "minimize"
+    try:  # Of sweeps that begin at the same moment, the storage lets one create the study.
+        study = optuna.create_study(study_name=settings.name, storage=storage, direction=direction, pruner=pruner)
+    except optuna.exceptions.DuplicatedStudyError:
+        known = _identity(settings.name, storage)
+        if known != settings.identity:
+            raise ConfigError(_difference(settings, known)) from None
+        return optuna.load_study(study_name=settings.name, storage=storage, pruner=pruner)
     study.set_user_attr(IDENTITY, settings.identity)
     return study
 
 
-def _identity(name: str, storage: BaseStorage) -> dict[str, Any] | None:
+def _identity(name: str, storage: BaseStorage) -> dict[str, Any]:
     import optuna
 
     for pause in PAUSES:
         time.sleep(pause)
-        try:
-            found = optuna.load_study(study_name=name, storage=storage).user_attrs.get(IDENTITY)
-        except KeyError:
-            return None
+        found = optuna.load_study(study_name=name, storage=storage).user_attrs.get(IDENTITY)
         if isinstance(found, dict):
             return found
     raise ConfigError(f"{name}: a study of another program. Fix: choose another name with --name")
 
 
-def left_trials(settings: Settings, study: Study) -> Iterator[tuple[Trial, RunLock]]:
-    """The unfinished trials whose process has ended, with the lock that makes them those of this process."""
+def left_trials(settings: Settings, study: Study, note: Callable[[str], object]) -> Iterator[tuple[Trial, RunLock]]:
+    """The unfinished trials whose process has ended, with the lock that makes them those of this process.
+
+    Args:
+        note: Called before a wait for the process of another machine.
+    """
     from optuna.trial import Trial, TrialState
 
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         number = frozen.number
-        lock = _lock(settings, number) if settings.output_of(number).is_dir() else None
+        lock = _lock(settings, number, note) if settings.output_of(number).is_dir() else None
         # Its process may have finished it, and released the lock, since the list was read.
         if lock is not None and study.get_trials(deepcopy=False)[number].state is TrialState.RUNNING:
             yield Trial(study, frozen._trial_id), lock
 
 
 def new_trial(settings: Settings, study: Study) -> tuple[Trial, RunLock] | None:
-    """The next trial. None: the sweep has all of its trials."""
-    count = len(study.get_trials(deepcopy=False))
+    """The next trial. None: the sweep has all of its trials.
+
+    Machines that count at the same moment may ask for one too many. Its number, which the storage gives, shows it.
+    """
+    from optuna.trial import TrialState
+
+    count = len(counted_trials(study))
     if count >= settings.trials:
         return None
     study.sampler = _sampler(settings, count)
     trial = study.ask({parameter.path: parameter.distribution for parameter in settings.parameters})
+    if sum(other.number < trial.number for other in counted_trials(study)) >= settings.trials:
+        trial.set_user_attr(SURPLUS, value=True)
+        study.tell(trial, state=TrialState.FAIL)
+        return None
     make_folder(settings.output_of(trial.number))
-    lock = _lock(settings, trial.number)
+    lock = _lock(settings, trial.number, lambda message: None)
     return (trial, lock) if lock is not None else new_trial(settings, study)
 
 
-def _lock(settings: Settings, number: int) -> RunLock | None:
+def counted_trials(study: Study) -> list[FrozenTrial]:
+    """The trials of a sweep, without those that another machine began at the same moment as the last one."""
+    return [trial for trial in study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
+
+
+def _lock(settings: Settings, number: int, note: Callable[[str], object]) -> RunLock | None:
     try:
-        return lock_folder(settings.output_of(number))
+        return lock_folder(settings.output_of(number), note)
     except ResourceError:
         return None
 

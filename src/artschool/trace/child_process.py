@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 
-from artschool.engine.signals import ENDING
+from artschool.engine.signals import ENDING, without_exits
 from artschool.errors import ArtschoolError, ResourceError
 from artschool.storage.processes import end_with_parent
 
@@ -77,6 +77,7 @@ def _answer(parent: int, function: Callable[[], Any], sender: Connection) -> Non
     end_with_parent(parent)
     torch.set_num_threads(1)  # The threads of the parent do not exist here.
     try:
-        sender.send(function())
+        with without_exits("the trace"):
+            sender.send(function())
     except ArtschoolError as error:
         sender.send(error)

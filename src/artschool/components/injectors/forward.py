@@ -21,8 +21,9 @@ MethodName = Annotated[str, Pattern(r"^[A-Za-z][A-Za-z0-9_]*$", "the name of a m
 
 
 def _of_network(known: Known) -> Ranges:
-    network = known.networks.get("network", {}) if known.options["method"] is None else {}
-    return {"inputs": network.get(IN), OUT: network.get(OUT)}
+    network, method = known.networks.get("network", {}), known.options["method"]
+    prefix = "" if method is None else f"{method}."
+    return {"inputs": network.get(f"{prefix}{IN}"), OUT: network.get(f"{prefix}{OUT}")}
 
 
 @injectors.register(roles=ComponentRole.NETWORK_CALL, values=_of_network)

@@ -10,7 +10,12 @@ from torch import Tensor
 from artschool import ranks
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, metrics
+from artschool.registry.ranges import Known, Ranges, WholeNumbers
 from artschool.registry.signature import Count
+
+
+def _in_codebook(known: Known) -> Ranges:
+    return {"codes": WholeNumbers(0, known.options["num_codes"] - 1)}
 
 
 class _CodeCounts:
@@ -49,7 +54,7 @@ class _CodeCounts:
         return torch.stack(ranks.gather(self._counts)).sum(0).tolist()
 
 
-@metrics.register(roles=ComponentRole.HIGHER_IS_BETTER)
+@metrics.register(roles=ComponentRole.HIGHER_IS_BETTER, values=_in_codebook)
 class CodebookPerplexity(_CodeCounts):
     """`exp(-sum p log p)` with p the fraction of each code: 1 if one code is used, num_codes for uniform use."""
 
@@ -60,7 +65,7 @@ class CodebookPerplexity(_CodeCounts):
         return math.exp(-sum(fraction * math.log(fraction) for fraction in fractions))
 
 
-@metrics.register(roles=ComponentRole.HIGHER_IS_BETTER)
+@metrics.register(roles=ComponentRole.HIGHER_IS_BETTER, values=_in_codebook)
 class CodebookUsage(_CodeCounts):
     """Fraction of codes that are used at least once, in 0..1."""
 

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.components.precision import without_autocast
 from artschool.registry import networks
+from artschool.registry.ranges import codes_of
 from artschool.registry.signature import Count, Fraction, UnitInterval
 
 SMOOTHING = 1e-5
 
 
-@networks.register
+@networks.register(values=codes_of("encode", takes=["decode_codes"]))
 class VectorQuantizer(nn.Module):
     """Replace each vector by the nearest code. A code is the moving average of the vectors assigned to it.
 

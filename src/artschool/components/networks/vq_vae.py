@@ -10,10 +10,13 @@ from torch import Tensor, nn
 from artschool.components.networks.vector_quantizer import VectorQuantizer
 from artschool.errors import DataError
 from artschool.registry import ComponentRole, networks
+from artschool.registry.ranges import codes_of
 from artschool.registry.signature import Count, Fraction, Natural, UnitInterval
 
 
-@networks.register(roles=ComponentRole.STARTS_RANDOM)
+@networks.register(
+    roles=ComponentRole.STARTS_RANDOM, values=codes_of("encode", "get_codebook_indices", takes=["decode_codes"])
+)
 class VqVae(nn.Module):
     """An encoder of strided convolutions and residual blocks, a codebook, and the mirrored decoder.
 
