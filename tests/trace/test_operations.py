@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -199,7 +200,7 @@ def test_types_that_a_kernel_takes_give_the_same_without_values(name: str) -> No
 
 def test_fused_updates_need_no_memory() -> None:
     """Those that torch would run with values. No machine has this memory."""
-    options = {"lr": 0.1, "weight_decay": 0.0, "maximize": False}
+    options: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.0, "maximize": False}
     with fake_tensors():
         weights, state = [torch.empty(10**13)], [torch.ones(())]
         torch._fused_sgd_(
