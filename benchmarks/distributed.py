@@ -13,15 +13,19 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+import yaml
 from torch import Tensor, nn
 
 import artschool
+from artschool import ranks
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
 from artschool.registry import datasets, networks
@@ -33,7 +37,7 @@ networks: {{net: {{type: bench_classifier, width: {width}}}}}
 steps:
   main:
     trains: net
-    optimizer: {{type: adamw, lr: 1e-4}}
+    optimizer: {{type: adamw, lr: 0.0001}}
     injectors: {{classify: {{type: forward, network: net, in: image, out: logits}}}}
     losses: {{class: {{type: cross_entropy, in: [logits, label], weight: 1.0}}}}
 train: {{iterations: {iterations}, non_finite: {non_finite}}}
@@ -144,12 +148,9 @@ class Turns(Logger):
 
 def measure(folder: Path, non_finite: str, options: argparse.Namespace) -> str:
     """A line with the median ratio and the median times of an iteration."""
-    file = folder / f"{non_finite}.yml"
     iterations = (options.rounds + 2) * options.chunk
-    file.write_text(
-        CONFIG.format(iterations=iterations, non_finite=non_finite, batch=options.batch, width=options.width)
-    )
-    run = artschool.load(file, run_dir=folder / non_finite)
+    text = CONFIG.format(iterations=iterations, non_finite=non_finite, batch=options.batch, width=options.width)
+    run = artschool.load(yaml.safe_load(text), run_dir=folder / non_finite)
     turns = Turns(Loop(options.batch, options.width), options.chunk)
     run.loggers = [*run.loggers, turns]
     run.train()
@@ -158,6 +159,16 @@ def measure(folder: Path, non_finite: str, options: argparse.Namespace) -> str:
     ours, _, loop, _ = (1000 * statistics.median(column) / options.chunk for column in zip(*rounds, strict=True))
     times = f"{ours:.0f} ms and {loop:.0f} ms per iteration"
     return f"{ratio:.3f} of the loop with non_finite: {non_finite} ({times}; {cpu:.3f} of its CPU time)"
+
+
+@contextmanager
+def shared_folder() -> Iterator[Path]:
+    """A temporary folder of rank 0, which all processes have, as those of a run must. The processes meet first."""
+    ranks.start(torch.device("cpu"))
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(ranks.tell(name, None))
+        ranks.wait()
+    ranks.stop()
 
 
 def main() -> None:
@@ -169,13 +180,11 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="samples in one iteration, over all processes")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as name:
+    with shared_folder() as folder:
         for non_finite in ("skip", "ignore"):
-            line = measure(Path(name), non_finite, options)
-            if dist.get_rank() == 0:
+            line = measure(folder, non_finite, options)
+            if ranks.is_main():
                 print(line)
-        dist.barrier()
-        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import distributed  # noqa: F401  # registers the data set
 import torch
 import torch.distributed as dist
+import yaml
+from distributed import shared_folder  # Its module registers the data set.
 from torch import Tensor, nn
 
 import artschool
 from artschool import ranks
 from artschool.engine.freeze import all_frozen
-from artschool.engine.loop import _train_once
+from artschool.engine.loop import train_once
 from artschool.engine.run import Run
 from artschool.registry import networks
 
@@ -35,7 +35,7 @@ networks: {{net: {{type: bench_blocks, width: {width}}}}}
 steps:
   main:
     trains: net
-    optimizer: {{type: adamw, lr: 1e-4}}
+    optimizer: {{type: adamw, lr: 0.0001}}
     clip_grad_norm: 1.0
     injectors: {{classify: {{type: forward, network: net, in: image, out: logits}}}}
     losses: {{class: {{type: cross_entropy, in: [logits, label], weight: 1.0}}}}
@@ -60,17 +60,16 @@ class Side:
     """A run that trains some iterations at a time."""
 
     def __init__(self, folder: Path, parallel: str, options: argparse.Namespace) -> None:
-        file = folder / f"{parallel}.yml"
-        file.write_text(CONFIG.format(batch=options.batch, width=options.width, parallel=parallel))
-        self.run = artschool.load(file, run_dir=folder / parallel)
-        self._batches = self.run.data.load(0, 1_000_000, self.run.device)
+        text = CONFIG.format(batch=options.batch, width=options.width, parallel=parallel)
+        self.run = artschool.load(yaml.safe_load(text), run_dir=folder / parallel)
+        self._batches = self.run.streams.iterations(1_000_000, self.run.device)
 
     def seconds(self, iterations: int) -> float:
         """The time of some iterations, from barrier to barrier."""
         dist.barrier()
         start = time.perf_counter()
         for _ in range(iterations):
-            _train_once(self.run, next(self._batches))
+            train_once(self.run, next(self._batches))
         dist.barrier()
         return time.perf_counter() - start
 
@@ -98,19 +97,17 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16, help="samples in one iteration, over all processes")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        sides = [Side(Path(name), parallel, options) for parallel in ("replicate", "shard")]
+    with shared_folder() as folder, ExitStack() as stack:
+        sides = [Side(folder, parallel, options) for parallel in ("replicate", "shard")]
         for side in sides:
             stack.enter_context(all_frozen(side.run.networks.values()))
         rounds = [[side.seconds(options.chunk) for side in sides] for _ in range(options.rounds + 1)][1:]
         ratio = statistics.median(shard / replicate for replicate, shard in rounds)
         replicate, shard = (1000 * statistics.median(column) / options.chunk for column in zip(*rounds, strict=True))
         whole, part = (side.kept() / 2**20 for side in sides)
-        if dist.get_rank() == 0:
+        if ranks.is_main():
             print(f"{ratio:.3f} of the time with replicate ({shard:.0f} ms and {replicate:.0f} ms per iteration)")
             print(f"{part:.0f} MiB of parameters, averages and optimizer state per process; replicate: {whole:.0f} MiB")
-        dist.barrier()
-        dist.destroy_process_group()
 
 
 if __name__ == "__main__":

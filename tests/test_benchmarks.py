@@ -27,3 +27,14 @@ def test_the_gpu_benchmark_runs_on_a_cpu_with_small_sizes(tmp_path: Path) -> Non
         assert found["throughput"] > 0
         assert found["artschool"]["kernels"] > 0
         assert found["artschool"]["save_seconds"] > 0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", ["distributed", "sharding"])
+def test_the_benchmarks_of_several_processes_run(name: str) -> None:
+    """Long because two processes import torch."""
+    options = ["--rounds", "1", "--chunk", "1", "--width", "32"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    command = [*launcher, str(ROOT / "benchmarks" / f"{name}.py"), *options]
+    output = subprocess.run(command, check=True, capture_output=True, text=True, timeout=300).stdout
+    assert " of the loop with non_finite: " in output or " of the time with replicate " in output

@@ -148,3 +148,10 @@ def test_a_checkpoint_is_as_large_as_foretold(name: str, tmp_path: Path) -> None
     artschool.load(recipe, overrides, run_dir=tmp_path).train()
     files = (tmp_path / "checkpoints" / "00000001").iterdir()
     assert found.checkpoint == pytest.approx(sum(file.stat().st_size for file in files), rel=0.15)
+
+
+def test_the_trace_of_any_process_is_that_of_a_single_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The codebook looks for the vectors of its process."""
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert trace(check_file(ROOT / "recipes" / "faces_vqvae.yml")).processes == 2

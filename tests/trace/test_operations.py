@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -195,3 +196,14 @@ def test_types_that_a_kernel_takes_give_the_same_without_values(name: str) -> No
     with fake_tensors():
         fake = trained(TAKEN[name])
         assert (fake.shape, fake.dtype) == (real.shape, real.dtype)
+
+
+def test_fused_updates_need_no_memory() -> None:
+    """Those that torch would run with values. No machine has this memory."""
+    options: dict[str, Any] = {"lr": 0.1, "weight_decay": 0.0, "maximize": False}
+    with fake_tensors():
+        weights, state = [torch.empty(10**13)], [torch.ones(())]
+        torch._fused_sgd_(
+            weights, weights, [], momentum=0.0, dampening=0.0, nesterov=False, is_first_step=False, **options
+        )
+        torch._fused_adagrad_(weights, weights, weights, state, lr_decay=0.0, eps=1e-8, **options)

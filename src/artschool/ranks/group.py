@@ -31,6 +31,8 @@ TIMEOUT = timedelta(minutes=30)
 
 def rank() -> int:
     """The rank of this process, from 0."""
+    if _is_single:
+        return 0
     return dist.get_rank() if dist.is_initialized() else int(os.environ.get("RANK", "0"))
 
 

@@ -22,7 +22,7 @@ from torch._subclasses.fake_tensor import (
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from artschool.trace.operations import RULES
+from artschool.trace.operations import RULES, UPDATES
 
 MISSING_VALUES = (
     DataDependentOutputException,
@@ -111,6 +111,8 @@ class _FakeTensors(FakeTensorMode):  # type: ignore[no-untyped-call]  # torch
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
+        if func in UPDATES:
+            return None
         rule = RULES.get(func)
         if rule is not None:
             with self:

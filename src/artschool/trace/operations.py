@@ -143,3 +143,10 @@ KINDS: Mapping[Rule, Sequence[Any]] = {
 }
 RULES: Mapping[Any, Rule] = {operation: rule for rule, operations in KINDS.items() for operation in operations}
 """Rules by operation. To find a shape, torch would run a hundred operations for each whose result is given here."""
+UPDATES = frozenset(
+    overload
+    for operation in (aten._fused_sgd_, aten._fused_adagrad_)
+    for overload in (operation.default, operation.tensor_lr)
+)
+"""Operations that only write their arguments. torch has no version of them without values: it would run the kernels, on
+memory for all of these tensors."""
