@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from artschool.errors import ArtschoolError, ResourceError
+from artschool.errors import ArtschoolError, ResourceError, first_line
 
 _MEMORY = re.compile("out of memory|can't allocate memory|not enough memory|STATUS_ALLOC_FAILED")
 """What torch says about memory of the CPU, of devices without a class of error of their own, and of their libraries."""
@@ -101,11 +101,6 @@ def clear_frames(error: BaseException) -> None:
     """Free what the frames of an error and of its causes hold."""
     for cause in causes(error):
         traceback.clear_frames(cause.__traceback__)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error, or its class if it says nothing."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _limits_of_processes() -> Iterator[str]:

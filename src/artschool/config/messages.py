@@ -15,6 +15,7 @@ from artschool.config.paths import resolve_paths
 from artschool.config.scalars import resolve
 from artschool.config.shorthand import in_full
 from artschool.config.source import Node
+from artschool.config.write import flow
 from artschool.errors import Fault, FaultKind
 from artschool.registry.units import Units
 from artschool.wording.counting import counted
@@ -59,6 +60,10 @@ LIMITS = ("too_short", "too_long", "greater_than", "greater_than_equal", "less_t
 
 SCALARS: Mapping[str, tuple[type, ...]] = {"int_type": (int,), "float_type": (int, float), "bool_type": (bool,)}
 """The types that are expected where pydantic found text."""
+
+
+BOOLEANS = {"yes": True, "on": True, "no": False, "off": False}
+"""Words that are booleans in YAML 1.1, and text in YAML 1.2."""
 
 
 def validate(
@@ -175,9 +180,23 @@ class _Faults:
             is_literal = any(error["type"] == "literal_error" for error in group)
             words = literals_at(self._model, location) if is_literal else []
             fix = _entry_in_full(location, found, group) or _unquoted(found, group)
+            if not fix and not nearest(text, words):
+                fix = self._instead(location, found)
             yield Fault.wrong_value(found.place, path, expected, describe(found), name=text, known=words, fix=fix)
         else:
-            yield Fault.wrong_value(found.place, path, expected, describe(found))
+            fix = self._instead(location, found)
+            yield Fault.wrong_value(found.place, path, expected, describe(found), fix=fix)
+
+    def _instead(self, location: Location, found: Node) -> str:
+        """A suggested fix that has been validated; empty if no other notation of the value is valid."""
+        plain = found.plain()
+        if not location or plain != found.masked():  # The value of an environment variable is never shown.
+            return ""
+        for value in _other_notations(plain):
+            errors = _errors_with(self._model, self._node.plain(), location, value)
+            if not any(_existing(self._node, error["loc"])[: len(location)] == location for error in errors):
+                return f"Fix: write `{flow(value)}`."
+        return ""
 
     def _where(self, location: Location) -> str:
         return ".".join([self._path, *map(str, location)] if self._path else map(str, location))
@@ -247,6 +266,29 @@ def _unquoted(node: Node, errors: Sequence[ErrorDetails]) -> str:
     kinds = {type(plain), int if isinstance(plain, float) and plain.is_integer() else type(plain)}
     is_wanted = any(kinds.intersection(SCALARS.get(error["type"], ())) for error in errors)
     return f"Fix: write it without quotes: {text}" if is_wanted else ""
+
+
+def _other_notations(value: Any) -> Iterator[Any]:
+    """What a value may be meant as: a boolean of YAML 1.1, an item of a list, or the only item of a list."""
+    if isinstance(value, str) and value.lower() in BOOLEANS:
+        yield BOOLEANS[value.lower()]
+    if isinstance(value, str | int | float):
+        yield [value]
+    if isinstance(value, list) and len(value) == 1:
+        yield value[0]
+
+
+def _errors_with(model: type[BaseModel], tree: Any, location: Location, value: Any) -> list[ErrorDetails]:
+    """Pydantic's errors once the value at a location is replaced."""
+    parent = tree
+    for step in location[:-1]:
+        parent = parent[step]
+    parent[location[-1]] = value
+    try:
+        model.model_validate_json(json.dumps(tree))
+    except ValidationError as error:
+        return error.errors(include_url=False)
+    return []
 
 
 def describe(node: Node) -> str:

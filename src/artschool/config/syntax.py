@@ -48,6 +48,7 @@ ADVICE = {
     "align the line with the keys above, or end the key above with ':'.",
     "could not find expected ':'": "Each entry of a mapping is written as `key: value`.",
     "did not find expected key": "All keys of a mapping start in the same column.",
+    "did not find expected '-' indicator": "All items of a list start with `- ` in the same column.",
 }
 """Suggested fixes, by a part of the parser's message: libyaml has no error codes."""
 

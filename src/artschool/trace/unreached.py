@@ -143,7 +143,7 @@ def _unrelated(loss: UnreachedLoss) -> Reason:
     if outputs:
         text += f"; {loss.writers[outputs[0]].component.path} writes {', '.join(map(repr, outputs))}"
     elif called:
-        text += f"; it calls {', '.join(called)} itself"
+        text += f"; it calls {', '.join(called)} itself. Fix: train that in the step, or name a trained network here"
     return _reason(f"{text}.")
 
 
