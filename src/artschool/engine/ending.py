@@ -10,8 +10,7 @@ from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
 from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of, noted, without_exits
 from artschool.engine.way_out import NotSavedError, save_last
-from artschool.errors import ArtschoolError, EndedByOther, ResourceError, Stopped
-from artschool.shortages import first_line
+from artschool.errors import ArtschoolError, EndedByOther, ResourceError, Stopped, first_line
 
 
 @contextmanager
