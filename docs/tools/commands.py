@@ -12,7 +12,7 @@ from docs.tools.markdown import prose, table
 
 def page() -> str:
     """The text of the page."""
-    context = click.Context(cli, info_name="artschool")
+    context = click.Context(cli, info_name="artschool", **cli.context_settings)
     parts = [f"# Commands\n\n{prose(inspect.cleandoc(cli.help or ''))}\n"]
     parts += [_command(cli.commands[name], context) for name in cli.list_commands(context)]
     return "\n".join(parts)
