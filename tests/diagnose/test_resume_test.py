@@ -231,7 +231,6 @@ def test_the_command_trains_in_processes_of_their_own_and_ends_with_6(tmp_path: 
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "__pycache__") == ["own.py", "toy.yml"]
 
 
-@pytest.mark.parametrize("stop", [4, 9])
 def test_what_a_failed_training_has_recorded_can_be_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the incident, which would go with the temporary folder."""
 
@@ -241,14 +240,15 @@ def test_what_a_failed_training_has_recorded_can_be_replayed(tmp_path: Path, mon
     losses.register("raising", raising)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(ValueError, match="boom") as caught:
-        resume_test(
-            toy_parts.write(tmp_path, LOSS.format("raising")), (), iterations=4, stop=2, call=lambda part: part()
-        )
+        text = toy_parts.TEXT.replace("PLUGIN", str(Path(toy_parts.__file__)))
+        file = toy_run.write(tmp_path, LOSS.format("raising"), text=text)
+        resume_test(file, (), iterations=4, stop=2, call=lambda part: part())
     incident = next(tmp_path.glob("artschool-resume-test-*/straight/incidents/00000000-error"))
     assert f"An incident is recorded. To reproduce it: artschool replay {incident}" in caught.value.__notes__
     assert caught.value.__notes__[-1] == f"What was trained for the test is kept in {incident.parents[2]}"
 
 
+@pytest.mark.parametrize("stop", [4, 9])
 def test_a_stop_lies_between_the_iterations(stop: int) -> None:
     with pytest.raises(ConfigError, match=f"--stop: expected 1 to 3, got {stop}"):
         resume_test_command(Path("none.yml"), (), iterations=4, stop=stop)

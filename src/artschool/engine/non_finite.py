@@ -134,6 +134,6 @@ def _can_look(value: object) -> bool:
 def _is_sound(tensor: Tensor, *, is_weight: bool) -> Tensor:
     tensor = ranks.local(tensor)
     is_large = tensor.numel() > MOST_AT_ONCE
-    parts = tensor.split(max(MOST_AT_ONCE * len(tensor) // tensor.numel(), 1)) if is_large else (tensor,)
+    parts = torch.split(tensor, max(MOST_AT_ONCE * len(tensor) // tensor.numel(), 1)) if is_large else (tensor,)
     found = [part.isfinite().all() if is_weight else ~part.isnan().any() for part in parts]
     return torch.stack(found).all() if is_large else found[0]

@@ -218,7 +218,7 @@ def _is_left(descriptor: int, path: Path, note: Note, *, is_locked: bool) -> boo
     return not owner or not _is_touched(path, lambda seconds: note(_of_wait(path.parent, owner, seconds)))
 
 
-def _is_touched(path: Path, before_wait: Callable[[float], None]) -> bool:
+def _is_touched(path: Path, before_wait: Callable[[float], object]) -> bool:
     """Whether a process of another host touches the file. Its clock and that of this host may differ."""
     with suppress(FileNotFoundError):
         last = path.stat().st_mtime

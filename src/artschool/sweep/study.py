@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from artschool.errors import ConfigError, ResourceError, first_line
 from artschool.extras import extra
@@ -66,7 +66,7 @@ def open_study(settings: Settings) -> Study:
     make_folder(settings.folder)
     storage = _open(settings.folder, settings.storage)
     pruner = optuna.pruners.MedianPruner(STARTUP) if settings.is_pruning else optuna.pruners.NopPruner()
-    direction = "maximize" if settings.metric.mode == "max" else "minimize"
+    direction: Literal["maximize", "minimize"] = "maximize" if settings.metric.mode == "max" else "minimize"
     try:  # Of sweeps that begin at the same moment, the storage lets one create the study.
         study = optuna.create_study(study_name=settings.name, storage=storage, direction=direction, pruner=pruner)
     except optuna.exceptions.DuplicatedStudyError:
