@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from artschool.cli.options import AS_JSON, CONFIG, FILE, OVERRIDES
+from artschool.cli.options import AS_JSON, CONFIG, FILE, OVERRIDES, Count
 
 
 @click.command("new")
@@ -44,8 +44,7 @@ def new_folder(names: tuple[str, ...], data: Path | None, listed: bool) -> None:
 )
 @click.option(
     "--ranks",
-    type=click.IntRange(min=1),
-    metavar="N",
+    type=Count(min=1),
     help="With --trace: run as one of N processes that share each batch. [default: those of torchrun, or 1]",
 )
 def check(config: Path, overrides: tuple[str, ...], no_plugins: bool, traced: bool, ranks: int | None) -> None:
@@ -124,7 +123,7 @@ def diff(one: Path, other: Path, overrides: tuple[str, ...]) -> None:
 @OVERRIDES
 @click.option(
     "-o",
-    "output",
+    "--output",
     type=FILE,
     help="Output file: .html (interactive page), .svg (drawing) or .mmd (Mermaid text). [default: print Mermaid text]",
 )
@@ -156,7 +155,7 @@ def graph(config: Path, overrides: tuple[str, ...], output: Path | None, traced:
     metavar="NAME",
     help="Also predict memory, exchange and time on a GPU, such as h100, from a run on tensors without data.",
 )
-@click.option("--ranks", type=click.IntRange(min=1), metavar="N", help="With --gpu: number of processes. [default: 1]")
+@click.option("--ranks", type=Count(min=1), help="With --gpu: number of processes. [default: 1]")
 def plan(
     config: Path,
     overrides: tuple[str, ...],

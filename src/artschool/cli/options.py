@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 
 FILE = click.Path(path_type=Path)
 
+
+class Count(click.IntRange):
+    """A whole number within limits, which help texts call N."""
+
+    name = "n"
+
+
 CONFIG = click.argument("config", type=FILE)
 OVERRIDES = click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -17,6 +17,7 @@ from artschool.cli.options import (
     OVERRIDES,
     RUN_FOLDER,
     AppliedFiles,
+    Count,
     TrainedRun,
     grouped,
 )
@@ -38,7 +39,7 @@ def list_runs(folders: tuple[Path, ...], as_json: bool) -> None:
 @click.command()
 @click.argument("runs", nargs=-1, type=FILE, metavar="[RUN]...")
 @click.option("--save", type=FILE, metavar="FILE", help="Write the page to an HTML file that needs no other, and end.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the page. [default: a free one]")
+@click.option("--port", type=Count(0, 65535), default=0, help="Port of the page. [default: a free one]")
 def show(runs: tuple[Path, ...], save: Path | None, port: int) -> None:
     """Show each RUN on a page, also while it trains.
 
@@ -72,13 +73,11 @@ def evaluate(
 @click.argument("run", type=FILE)
 @click.argument("arguments", nargs=-1, metavar="[KEY]... [KEY=VALUE]...")
 @click.option("-o", "--output", type=FILE, required=True, help="Folder to write to.")
-@click.option("-n", "count", type=click.IntRange(min=1), default=64, show_default=True, help="Number of samples.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random numbers.")
+@click.option("-n", "count", type=Count(min=1), default=64, show_default=True, help="Number of samples.")
+@click.option("--seed", type=Count(min=0), default=0, show_default=True, help="Seed of the random numbers.")
 @CHECKPOINT
 @DEVICE
-@click.option(
-    "--batch-size", type=click.IntRange(min=1), metavar="N", help="Samples that are computed at once. [default: 64]"
-)
+@click.option("--batch-size", type=Count(min=1), help="Samples that are computed at once. [default: 64]")
 @NO_AVERAGE
 @grouped(trained=TrainedRun)
 def sample(
@@ -110,21 +109,19 @@ def sample(
 @DEVICE
 @click.option(
     "--tile",
-    type=click.IntRange(min=1),
+    type=Count(min=1),
     metavar="SIZE",
     help="Divide larger inputs into tiles of SIZE pixels or samples, which bounds memory. [default: whole inputs]",
 )
 @click.option(
     "--overlap",
-    type=click.IntRange(min=0),
+    type=Count(min=0),
     default=16,
     show_default=True,
     help="Pixels or samples on each side that a tile shares with its neighbors, and that are blended.",
 )
 @click.option("--suffix", metavar=".EXT", help="Ending of the results. [default: .png, .wav, or that of a video]")
-@click.option(
-    "--batch-size", "batch", type=click.IntRange(min=1), default=1, show_default=True, help="Images computed at once."
-)
+@click.option("--batch-size", "batch", type=Count(min=1), default=1, show_default=True, help="Images computed at once.")
 @click.option("--overwrite", is_flag=True, help="Replace results that exist. They are skipped otherwise.")
 @NO_AVERAGE
 @grouped(trained=TrainedRun, files=AppliedFiles)

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from artschool.cli.options import AS_JSON, CONFIG, FILE, OVERRIDES, RUN_FOLDER
+from artschool.cli.options import AS_JSON, CONFIG, FILE, OVERRIDES, RUN_FOLDER, Count
 from artschool.cli.streams import harmless
 from artschool.wording.hidden import hidden_in_output
 
@@ -58,13 +58,11 @@ def train(
 @click.argument("arguments", nargs=-1, metavar="[KEY=RANGE | KEY=VALUE]...")
 @click.option("--metric", metavar="NAME:min|max", help="Metric of an evaluation to improve, such as held/psnr:max.")
 @click.option(
-    "--trials", type=click.IntRange(min=1), default=20, show_default=True, help="Trials of the sweep, on all machines."
+    "--trials", type=Count(min=1), default=20, show_default=True, help="Trials of the sweep, on all machines."
 )
-@click.option(
-    "--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Trials to train at the same time here."
-)
-@click.option("--seeds", type=click.IntRange(min=1), help="Trainings of each trial, whose mean counts. [default: 1]")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of the values to try. [default: drawn]")
+@click.option("--jobs", type=Count(min=1), default=1, show_default=True, help="Trials to train at the same time here.")
+@click.option("--seeds", type=Count(min=1), help="Trainings of each trial, whose mean counts. [default: 1]")
+@click.option("--seed", type=Count(min=0), help="Seed of the values to try. [default: drawn]")
 @click.option(
     "--pruner",
     type=click.Choice(["median", "none"]),
@@ -96,12 +94,8 @@ def sweep_file(
 @click.command()
 @CONFIG
 @OVERRIDES
-@click.option(
-    "--iterations", type=click.IntRange(min=1), default=20, show_default=True, help="Number of iterations to time."
-)
-@click.option(
-    "--warmup", type=click.IntRange(min=0), default=5, show_default=True, help="Number of iterations before them."
-)
+@click.option("--iterations", type=Count(min=1), default=20, show_default=True, help="Number of iterations to time.")
+@click.option("--warmup", type=Count(min=0), default=5, show_default=True, help="Number of iterations before them.")
 @click.option(
     "--trace", type=FILE, metavar="FILE", help="Also write a Chrome trace of two further iterations to a JSON file."
 )
@@ -121,10 +115,8 @@ def profile(
 @click.command("resume-test")
 @CONFIG
 @OVERRIDES
-@click.option(
-    "--iterations", type=click.IntRange(min=2), default=10, show_default=True, help="Number of iterations to train."
-)
-@click.option("--stop", type=click.IntRange(min=1), help="Number of iterations before the stop. [default: half]")
+@click.option("--iterations", type=Count(min=2), default=10, show_default=True, help="Number of iterations to train.")
+@click.option("--stop", type=Count(min=1), help="Number of iterations before the stop. [default: half]")
 def resume_test_file(config: Path, overrides: tuple[str, ...], iterations: int, stop: int | None) -> None:
     """Test that a resumed training equals an uninterrupted one.
 
