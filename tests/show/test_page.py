@@ -96,12 +96,12 @@ def test_what_changed_between_starts_and_between_runs(tmp_path: Path) -> None:
 
 
 def test_an_added_part_is_shown_without_what_is_null_or_empty() -> None:
-    critic: dict[str, object] = {
+    critic: dict[str, Any] = {
         "type": "patch_critic",
         "weights": None,
         "frozen": False,
         "wrap": [],
-        "adapters": {},
+        "ema": {},
         "width": 8,
     }
     (added,) = comparison([{"networks": {}}, {"networks": {"critic": critic}}])

@@ -20,7 +20,9 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 REQUIRED_BY_CHECK: dict[str, Schema] = {
     "section.StepSection": {"required": ["trains", "optimizer"]},
     "section.TrainSection": {"anyOf": [{"required": ["iterations"]}, {"required": ["epochs"]}]},
-    "section.EvaluationSection": {"anyOf": [{"required": ["metrics"]}, {"required": ["steps"]}]},
+    "section.EvaluationSection": {
+        "anyOf": [{"required": [name]} for name in ("metrics", "steps", "pictures", "audio", "video")]
+    },
 }
 """Options that `config.references` requires in addition to the types of the sections."""
 
