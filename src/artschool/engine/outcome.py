@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from artschool.engine.saving import is_sharded
 from artschool.engine.signals import without_exits
 from artschool.engine.together import together
 from artschool.errors import ConfigError, StateError, describe
+from artschool.shortages import clear_frames
 
 
 @dataclass(slots=True)
@@ -38,7 +38,7 @@ def attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], objec
             of a sharded run would wait for each other.
     """
     numbers = dict(outcome.numbers)
-    work = without_exits()(work)
+    work = without_exits(what)(work)
     if run.sections.train.on_look_error == "stop" or is_sharded(run):
         work()
         return
@@ -47,7 +47,7 @@ def attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], objec
     except (ConfigError, StateError):
         raise
     except Exception as error:  # Of a logger, a metric or a component: it must not take the training along.
-        traceback.clear_frames(error.__traceback__)  # They may hold all memory of the device.
+        clear_frames(error)  # They may hold all memory of the device.
         outcome.numbers = numbers
         outcome.failures.append(error)
         run.note(f"warning: {what} failed after iteration {run.iteration}: {describe(error)}")
