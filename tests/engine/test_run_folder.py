@@ -129,8 +129,12 @@ def test_other_files_in_a_run_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run" / "notes" / "log.txt").write_text("mine")
     (tmp_path / "run" / "latest").symlink_to("notes")
     before = toy_run.snapshot(tmp_path / "run")
-    assert train(tmp_path)[0] == 0
+    code, printed = train(tmp_path)
+    assert code == 0
     assert before.items() <= toy_run.snapshot(tmp_path / "run").items()
+    said = "no run has trained in this folder, but it has latest, notes, which the run leaves as they are"
+    assert printed.count(said) == 1
+    assert said not in train(tmp_path, "train.iterations=2")[1]  # It is the folder of a run now.
 
 
 @pytest.mark.parametrize(
