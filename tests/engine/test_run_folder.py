@@ -162,6 +162,18 @@ def test_links_are_not_written_through(copy: Path, name: str) -> None:
     assert toy_run.snapshot(copy) == before
 
 
+def test_a_copy_of_hard_links_does_not_change_the_original(copy: Path) -> None:
+    """As `cp -al` and many backups make it. The newest checkpoint is gone, so that the logs are cut, too."""
+    original, linked = copy / "run", copy / "linked"
+    before = toy_run.snapshot(original)
+    shutil.copytree(original, linked, copy_function=os.link)
+    shutil.rmtree(linked / "checkpoints" / "00000004")
+    code, printed = train(copy, "--run-dir", str(linked))
+    assert code == 0, printed
+    assert "resuming after iteration 2" in printed
+    assert toy_run.snapshot(original) == before
+
+
 def test_a_run_folder_may_itself_be_a_link(tmp_path: Path) -> None:
     toy_run.write(tmp_path, "train.iterations=1")
     (tmp_path / "disk").mkdir()
