@@ -109,6 +109,16 @@ def test_a_signal_is_heard_between_the_batches_of_an_evaluation(tmp_path: Path) 
     assert [record["iteration"] for record in recorder.records if "held_out/psnr" in record] == [6, 13, 19]
 
 
+def test_the_signal_of_the_launcher_starts_no_second_wait() -> None:
+    """torchrun sends SIGTERM when the first process has ended at a signal, which this one has heard of before."""
+    with signals.noting():
+        signals.note(signal.SIGUSR1)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.noted() == signal.SIGTERM
+        assert signal.getitimer(signal.ITIMER_REAL)[0] <= signals.PATIENCE_S - 0.5
+
+
 def test_a_signal_ends_a_batch_of_an_evaluation_that_takes_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,8 +121,9 @@ class _Handler:
             raise KeyboardInterrupt(TWICE)
         if self.number or self.is_over:
             return
+        if not self.elsewhere:  # Else they have started. torchrun sends SIGTERM when the first process has ended.
+            self.start_reminders()
         self.number = number
-        self.start_reminders()
         if not self.is_patient:
             raise Interrupted(number)
 
