@@ -119,6 +119,20 @@ def test_the_signal_of_the_launcher_starts_no_second_wait() -> None:
         assert signal.getitimer(signal.ITIMER_REAL)[0] <= signals.PATIENCE_S - 0.5
 
 
+def test_the_launcher_does_not_end_a_process_that_has_yet_to_say_why_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchrun sends SIGTERM at any time after another process has ended. It would kill this one, without a message."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    monkeypatch.setattr("artschool.ranks.world_size", lambda: 2)
+    try:
+        with pytest.raises(ZeroDivisionError), interrupting():
+            raise ZeroDivisionError
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) == before[signal.SIGINT]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_a_signal_ends_a_batch_of_an_evaluation_that_takes_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
