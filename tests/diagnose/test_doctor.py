@@ -6,7 +6,10 @@ import json
 import os
 import resource
 import shutil
+import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -59,6 +62,38 @@ def test_nothing_is_wrong_with_a_run_that_is_sound(folder: Path) -> None:
 def test_a_folder_without_a_run_is_a_finding(tmp_path: Path) -> None:
     assert "no run has trained in it. Fix: name a run folder" in problems(tmp_path, "run")[0]
     assert "not a folder" in problems(tmp_path / "none", "run")[0]
+    for nothing in (tmp_path, tmp_path / "none"):  # There is no lock and no checkpoint that could be in order.
+        of_machine = {finding.check for finding in doctor(None)}
+        assert {finding.check for finding in doctor(nothing)} - of_machine == {"run"}
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from artschool.logs.jsonl import JsonlLogger
+from tests.engine import toy_parts
+
+run, _ = toy_parts.load(Path(sys.argv[1]), "checkpoint={every: 2}")
+run.loggers = [JsonlLogger()]
+run.update_hooks.append(lambda iteration, folder: os.kill(os.getpid(), signal.SIGKILL) if iteration == 3 else [])
+run.train()
+"""
+
+
+def test_a_run_that_was_killed_is_a_finding_as_in_the_list_of_runs(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join((str(root), str(root / "src")))
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path)], check=False, cwd=root, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert killed.returncode == -signal.SIGKILL
+    (lock,) = tmp_path.rglob("run.lock")
+    assert problems(lock.parent, "end") == [
+        "the run has ended without finishing, after 3 of 4 iterations: killed. "
+        "Fix: run the same command again, which resumes from the newest checkpoint"
+    ]
+    lock.unlink()  # As after a signal.
+    assert found(lock.parent, "end") == [Finding("end", "stopped after 3 of 4 iterations; the same command resumes it")]
 
 
 def test_the_process_that_trains_is_named_unless_it_has_ended(folder: Path) -> None:

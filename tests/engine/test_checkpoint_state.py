@@ -23,6 +23,7 @@ DEEPER = [
     *(("data", part) for part in DataSizes.model_fields),
     *(("updates", "critic", part) for part in UpdateState.model_fields),
     *(("optimizers", "gen", part) for part in OptimizerDescription.model_fields),
+    ("optimizers", "gen"),
     ("decisions", "train.stop", "metric"),
     ("decisions", "train.stop", "count"),
     ("decisions", "steps.gen.schedule.0", "reductions"),

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -107,6 +107,55 @@ def test_a_signal_is_heard_between_the_batches_of_an_evaluation(tmp_path: Path) 
     assert fingerprint(again.train()) == expected
     # The evaluation of which the signal was a part runs again.
     assert [record["iteration"] for record in recorder.records if "held_out/psnr" in record] == [6, 13, 19]
+
+
+def test_the_signal_of_the_launcher_starts_no_second_wait() -> None:
+    """torchrun sends SIGTERM when the first process has ended at a signal, which this one has heard of before."""
+    with signals.noting():
+        signals.note(signal.SIGUSR1)
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.noted() == signal.SIGTERM
+        assert signal.getitimer(signal.ITIMER_REAL)[0] <= signals.PATIENCE_S - 0.5
+
+
+def test_the_launcher_does_not_end_a_process_that_has_yet_to_say_why_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchrun sends SIGTERM at any time after another process has ended. It would kill this one, without a message."""
+    before = {number: signal.getsignal(number) for number in ENDING}
+    monkeypatch.setattr("artschool.ranks.world_size", lambda: 2)
+    try:
+        with pytest.raises(ZeroDivisionError), interrupting():
+            raise ZeroDivisionError
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGINT) == before[signal.SIGINT]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_signal_ends_a_batch_of_an_evaluation_that_takes_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a sampler with many steps does. Weights, buffers and modes are those of training when it is saved."""
+    monkeypatch.setattr(signals, "PATIENCE_S", 0.5)
+    run = load(tmp_path, *LONG, "evaluate.held_out.every=7")
+    finished: list[object] = []
+
+    def look(batch: Mapping[str, object]) -> None:
+        time.sleep(30)
+        finished.append(batch)
+
+    run.evaluations[0].see = look
+    run.loggers = [SignalAfter(7, signal.SIGTERM)]
+    with pytest.raises(Stopped, match="SIGTERM: stopped after iteration 7; a checkpoint is saved"):
+        run.train()
+    assert not finished
+    (tmp_path / "whole").mkdir()
+    whole, again = load(tmp_path / "whole", *LONG), load(tmp_path, *LONG)
+    for each in whole, again:
+        recorded(each)
+    assert again.iteration == 7
+    assert fingerprint(again.train()) == fingerprint(whole.train())
 
 
 @pytest.mark.parametrize("part", ["train", "val", "step"])

@@ -129,8 +129,12 @@ def test_other_files_in_a_run_folder_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run" / "notes" / "log.txt").write_text("mine")
     (tmp_path / "run" / "latest").symlink_to("notes")
     before = toy_run.snapshot(tmp_path / "run")
-    assert train(tmp_path)[0] == 0
+    code, printed = train(tmp_path)
+    assert code == 0
     assert before.items() <= toy_run.snapshot(tmp_path / "run").items()
+    said = "no run has trained in this folder, but it has latest, notes, which the run leaves as they are"
+    assert printed.count(said) == 1
+    assert said not in train(tmp_path, "train.iterations=2")[1]  # It is the folder of a run now.
 
 
 @pytest.mark.parametrize(
@@ -156,6 +160,18 @@ def test_links_are_not_written_through(copy: Path, name: str) -> None:
     assert code == 6, printed
     assert "link" in printed
     assert toy_run.snapshot(copy) == before
+
+
+def test_a_copy_of_hard_links_does_not_change_the_original(copy: Path) -> None:
+    """As `cp -al` and many backups make it. The newest checkpoint is gone, so that the logs are cut, too."""
+    original, linked = copy / "run", copy / "linked"
+    before = toy_run.snapshot(original)
+    shutil.copytree(original, linked, copy_function=os.link)
+    shutil.rmtree(linked / "checkpoints" / "00000004")
+    code, printed = train(copy, "--run-dir", str(linked))
+    assert code == 0, printed
+    assert "resuming after iteration 2" in printed
+    assert toy_run.snapshot(original) == before
 
 
 def test_a_run_folder_may_itself_be_a_link(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from artschool.diagnose.machine import disk
 from artschool.engine.resume_report import value_at
 from artschool.engine.room import in_bytes
 from artschool.errors import CheckpointError
+from artschool.show import folder as show
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.run_lock import holder
 
@@ -44,14 +45,16 @@ class RunFolder:
     state: dict[str, Any] = field(default_factory=dict)
 
     def checks(self) -> list[Callable[[], Iterator[Finding]]]:
-        """All checks, in order."""
-        return [self.run, self.lock, self.checkpoints, self.disk, self.log, self.incident, self.clock]
+        """All checks, in order. Of a folder without a run, only what is wrong with it."""
+        if not self._is_of_run():
+            return [self.run]
+        return [self.run, self.lock, self.end, self.checkpoints, self.disk, self.log, self.incident, self.clock]
 
     def run(self) -> Iterator[Finding]:
         """Whether the folder is that of a run, and can be written."""
         if not self.folder.is_dir():
             yield Finding("run", f"{self.folder}: not a folder", "name a run folder, such as runs/<name>")
-        elif not (self.folder / "config.yml").exists() and not (self.folder / "checkpoints").exists():
+        elif not self._is_of_run():
             yield Finding("run", f"{self.folder}: no run has trained in it", "name a run folder, such as runs/<name>")
         elif not os.access(self.folder, os.W_OK):
             yield Finding("run", f"{self.folder}: cannot be written", "change its owner or permissions")
@@ -60,6 +63,18 @@ class RunFolder:
         """Who trains in the folder."""
         who = holder(self.folder)
         yield Finding("lock", f"in use by {who}" if who else "nobody trains in the folder")
+
+    def end(self) -> Iterator[Finding]:
+        """Whether the run has ended in an orderly way, as `artschool runs` tells it."""
+        run = show.RunFolder(self.folder, self.folder.name)
+        run.update()
+        status = run.status()
+        of = f" of {status.iterations}" if status.iterations is not None else ""
+        if status.state == "dead":
+            text = f"the run has ended without finishing, after {status.iteration}{of} iterations: {status.detail}"
+            yield Finding("end", text, "run the same command again, which resumes from the newest checkpoint")
+        elif status.state == "stopped":
+            yield Finding("end", f"stopped after {status.iteration}{of} iterations; the same command resumes it")
 
     def checkpoints(self) -> Iterator[Finding]:
         """Which checkpoints are intact and finite, and what is wrong with the others."""
@@ -150,6 +165,9 @@ class RunFolder:
         if ahead > MOST_SECONDS_AHEAD:
             text = f"a file of the folder was written {ahead:.0f} seconds in the future"
             yield Finding("clock", text, "set the clocks of this machine and of the file server")
+
+    def _is_of_run(self) -> bool:
+        return any((self.folder / name).exists() for name in ("config.yml", "checkpoints"))
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from torch import Tensor
 
 from artschool.config.streams import TRAIN
+from artschool.engine.restore_modules import OPTIMIZERS
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_files import read_state
 from artschool.storage.checkpoint_store import Checkpoint
@@ -145,6 +146,9 @@ class State(_Part):
             raise ValueError("'streams' and 'data' do not name the same streams")
         if len(self.meters) != self.world_size:
             raise ValueError("'meters' does not have an entry for each of 'world_size' processes")
+        saved = (*self.optimizer_scalars, *(self.tensors or {}).get(OPTIMIZERS, {}))
+        if self.optimizers is not None and not {name.partition("/")[0] for name in saved} <= self.optimizers.keys():
+            raise ValueError("'optimizers' does not name each optimizer of which there is state")
         return self
 
 
@@ -239,7 +243,7 @@ def _compare(location: str, saved: Mapping[str, Inventory], found: Mapping[str, 
     for stem in sorted(saved.keys() | found.keys()):
         file = f"{stem}.safetensors"
         if (stem in saved) != (stem in found):
-            if stem == "state.optimizers" and stem in saved:
+            if stem == OPTIMIZERS and stem in saved:
                 cause = "has weights without the state of optimizers, because of `checkpoint.state: last`"
                 raise CheckpointError(f"{location}: {cause}. {ANOTHER}")
             raise CheckpointError(f"{location}: {'missing' if stem in saved else 'unknown'} part {file!r}. {ANOTHER}")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from artschool import ranks
 from artschool.engine import checkpoint
 from artschool.engine.run_state import RunState
-from artschool.engine.signals import Interrupted, exit_code_of, ignore_others, name_of, noted, without_exits
+from artschool.engine.signals import Interrupted, exit_code_of, name_of, noted, without_exits
 from artschool.engine.way_out import NotSavedError, save_last
 from artschool.errors import ArtschoolError, EndedByOther, ResourceError, Stopped, first_line
 
@@ -71,7 +71,6 @@ def ending_together() -> Iterator[None]:
 
 
 def _end_with_others(error: BaseException) -> None:
-    ignore_others()  # The launcher ends all processes when the first one has ended.
     end = ranks.first_end()
     rank, exit_code = end or (ranks.rank(), 1)
     if isinstance(error, Exception) and not isinstance(error, ArtschoolError):

@@ -24,7 +24,7 @@ from artschool.engine.ema import Ema
 from artschool.engine.meters import Meters
 from artschool.engine.out_of_memory import explain_batch
 from artschool.engine.samples import Samples
-from artschool.engine.signals import until_signal, waited, without_exits
+from artschool.engine.signals import interruptible, until_signal, waited, without_exits
 from artschool.engine.streams import Part
 from artschool.engine.together import together
 from artschool.errors import NumericsError
@@ -177,7 +177,8 @@ class Evaluation:
         for index, batch in enumerate(until_signal(_until_error(waited(batches), failures), sampler.rounds)):
             if failures:
                 continue
-            with _caught(failures, partial(self._explain, batch, sampler, index)):
+            # A sampler may take minutes for a batch, and the last finished iteration can be saved meanwhile.
+            with interruptible(), _caught(failures, partial(self._explain, batch, sampler, index)):
                 if self.see is not None:
                     self.see(batch)
                 seed_all(seeds(ranks.rank() + index * ranks.world_size()), device)

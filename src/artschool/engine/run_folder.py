@@ -33,6 +33,9 @@ FILES = (RUN_FILE, CONFIG_FILE, RESOLVED_FILE, *DRAWINGS, STARTS_FILE, EXAMPLES_
 FOLDERS = ("pictures", INCIDENTS, CHECKPOINTS)
 """The files that a run replaces in its folder, and the folders in which it replaces files."""
 
+MOST_NAMED = 4
+"""The most files of others that a warning names."""
+
 
 def create_run_folder(folder: Path) -> list[Path]:
     """Create a folder and its missing parents durably.
@@ -219,6 +222,18 @@ def _entries(path: Path) -> list[Path]:
     return sorted(path.iterdir()) if path.is_dir() else []
 
 
+def _note_others(folder: Path, note: Callable[[str], object]) -> None:
+    """Report what is in a folder in which a run is about to begin, which may be another folder than was meant."""
+    others = sorted(path.name for path in _entries(folder) if path.name != LOCK_FILE)
+    if others and read_origin(folder) is None and not CheckpointStore(folder / CHECKPOINTS).all_numbers():
+        more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
+        note(
+            f"warning: {folder}: no run has trained in this folder, but it has {', '.join(others[:MOST_NAMED])}{more}, "
+            "which the run leaves as they are. Fix: to keep them apart, name a new folder with --run-dir"
+        )
+
+
 def _lock(folder: Path, note: Callable[[str], object]) -> RunLock | None:
     check_own(folder)
+    _note_others(folder, note)
     return lock_folder(folder, note) if folder.is_dir() and os.access(folder, os.W_OK) else None

@@ -121,8 +121,9 @@ class _Handler:
             raise KeyboardInterrupt(TWICE)
         if self.number or self.is_over:
             return
+        if not self.elsewhere:  # Else they have started. torchrun sends SIGTERM when the first process has ended.
+            self.start_reminders()
         self.number = number
-        self.start_reminders()
         if not self.is_patient:
             raise Interrupted(number)
 
@@ -151,13 +152,18 @@ _handler = _Handler(is_patient=True)
 
 @contextmanager
 def interrupting() -> Iterator[None]:
-    """Raise Interrupted when a signal arrives. An error that this causes, such as in an import, becomes Interrupted."""
+    """Raise Interrupted when a signal arrives. An error that this causes, such as in an import, becomes Interrupted.
+
+    After an error in one of several processes, no signal but Ctrl-C is heard any more: see `ignore_others`.
+    """
     handler = _Handler(is_patient=False)
     with _handled_by(handler):
         try:
             yield
-        except Exception as error:
-            if handler.number:
+        except BaseException as error:
+            if ranks.world_size() > 1:
+                ignore_others()
+            if handler.number and isinstance(error, Exception):
                 raise Interrupted(handler.number) from error
             raise
 
@@ -215,7 +221,10 @@ def note(number: int) -> None:
 
 
 def ignore_others() -> None:
-    """Hear no signal but Ctrl-C from now on: the process ends, and its exit code says why."""
+    """Hear no signal but Ctrl-C from now on: the process ends, and its exit code says why.
+
+    The launcher ends all processes when the first one has ended.
+    """
     if _is_main_thread():
         for number in ENDING:
             if number != signal.SIGINT:
@@ -243,7 +252,8 @@ def _handled_by(handler: _Handler) -> Iterator[None]:
         if original:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, function in original.items():
-            signal.signal(number, function)
+            if signal.getsignal(number) != signal.SIG_IGN:  # Not after `ignore_others`.
+                signal.signal(number, function)
 
 
 def _set(number: signal.Signals, function: Callable[[int, FrameType | None], None]) -> Any:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
 from artschool.storage.appended_file import AppendedFile
-from artschool.storage.durable import committed_file, write_pieces
+from artschool.storage.durable import committed_file, own_file, write_pieces
 
 
 class JsonlLogger:
@@ -58,6 +58,7 @@ def _cut(path: Path, iteration: int) -> None:
             else:
                 is_dropped = True
     if is_prefix:
+        own_file(path)
         os.truncate(path, size)  # Needs no room on the disk.
         return
     with path.open("rb") as file, committed_file(path) as temporary:

@@ -18,6 +18,7 @@ from artschool.engine.run_state import Record, RunState
 from artschool.media.audio import encode_wav
 from artschool.media.grid import grid
 from artschool.storage.appended_file import AppendedFile
+from artschool.storage.durable import own_file
 
 _NAME = re.compile(r"events\.out\.tfevents\.(?P<time>\d{10,})\..*")
 _LENGTH, _CHECKSUM, _SIZE_OF_GIF = struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<HH")
@@ -162,4 +163,5 @@ def _cut(file: Path, step: int) -> None:
             stream.seek(_CHECKSUM.size, os.SEEK_CUR)
             end = stream.tell()
     if end < size:
+        own_file(file)
         os.truncate(file, end)

@@ -7,7 +7,7 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from artschool.storage.durable import translate_disk_errors
+from artschool.storage.durable import own_file, translate_disk_errors
 
 MOST_WAITING = 64 * 2**20
 """Maximum number of bytes that `AppendedFile` keeps while the disk refuses them."""
@@ -20,7 +20,7 @@ class AppendedFile:
     nothing stays in the file.
 
     Args:
-        path: An existing file, or a new one.
+        path: An existing file, or a new one. Other names of the file keep its content.
 
     Raises:
         ResourceError: The file cannot be opened.
@@ -29,6 +29,7 @@ class AppendedFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._waiting: deque[bytes] = deque()
+        own_file(path)
         with translate_disk_errors(path, 0):
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             self._size = os.fstat(self._descriptor).st_size

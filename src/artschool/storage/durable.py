@@ -68,6 +68,18 @@ def committed_file(path: Path) -> Iterator[Path]:
         raise
 
 
+def own_file(path: Path) -> None:
+    """Replace a file that has several names, as in a copy by `cp -al`, by one of its own, so that it can be changed.
+
+    Raises:
+        ResourceError: The disk is full or cannot be written. Nothing is changed.
+    """
+    with translate_disk_errors(path, 0), suppress(FileNotFoundError):
+        if path.stat().st_nlink > 1:
+            with committed_file(path) as temporary:
+                shutil.copyfile(path, temporary)
+
+
 @contextmanager
 def committed_folder(target: Path, *, aside: Path | None = None) -> Iterator[Path]:
     """Create a folder that appears at `target` when the block ends, or not at all if the block raises.

@@ -66,6 +66,18 @@ def test_a_folder_and_a_dangling_link_are_no_pictures(tmp_path: Path) -> None:
         folder[1]
 
 
+def test_a_link_to_itself_is_no_picture_and_hides_no_other(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(encoded("PNG"))
+    (tmp_path / "b.png").symlink_to(tmp_path / "b.png")
+    folder = ImageFolder(path=tmp_path)
+    assert len(folder) == 2
+    assert folder[0]["hq"].shape[0] == 3
+    with pytest.raises(
+        DataError, match=rf"^{tmp_path}/b\.png: expected a file, got a broken link to {tmp_path}/b\.png"
+    ):
+        folder[1]
+
+
 def test_what_has_no_end_is_no_picture(tmp_path: Path) -> None:
     """Reading it would take all memory, or wait for ever."""
     (tmp_path / "a.png").symlink_to("/dev/zero")

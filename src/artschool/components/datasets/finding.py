@@ -77,9 +77,11 @@ def _walk(root: Path, start: str, visited: set[str], found: Listing) -> list[str
         for entry in _entries(root / folder):
             name = f"{folder}/{entry.name}" if folder else entry.name
             found.names.append(name)
-            if entry.is_dir():
-                (links if entry.is_symlink() else folders).append(name)
-            elif entry.is_symlink() and not os.path.exists(entry.path):  # noqa: PTH110  # one link of perhaps millions
+            if not entry.is_symlink():
+                folders += [name] if entry.is_dir() else []
+            elif os.path.isdir(entry.path):  # noqa: PTH112  # False, unlike `entry.is_dir`, for a link to itself
+                links.append(name)
+            elif not os.path.exists(entry.path):  # noqa: PTH110  # one link of perhaps millions
                 found.notes[name] = f"is a broken link to {Path(entry.path).readlink()}"
     return links
 

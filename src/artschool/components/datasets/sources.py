@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import posixpath
 import stat
@@ -197,11 +198,13 @@ def read_bytes(file: Path) -> bytes:
         if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # It may have no end, or no byte ever.
             raise DataError(f"{file}: expected a file, got a device or a pipe. Fix: replace it or remove it")
         return file.read_bytes()
-    except FileNotFoundError as error:
-        found = f"a broken link to {file.readlink()}" if file.is_symlink() else "no file"
-        raise DataError(f"{file}: expected a file, got {found}. Fix: restore the file or remove it") from error
-    except (IsADirectoryError, PermissionError) as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}. Fix: replace the file or remove it") from error
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):
+            found = f"a broken link to {file.readlink()}" if file.is_symlink() else "no file"
+            raise DataError(f"{file}: expected a file, got {found}. Fix: restore the file or remove it") from error
+        if isinstance(error, IsADirectoryError | PermissionError):
+            raise DataError(f"{file}: cannot be read: {error.strerror}. Fix: replace the file or remove it") from error
+        raise
 
 
 def open_files(path: Path, owner: str) -> FileSource:
