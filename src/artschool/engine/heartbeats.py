@@ -10,7 +10,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 
-from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]  # exported, but not explicitly
+from torch.distributed import (  # type: ignore[attr-defined]  # exported, but not explicitly
+    DistNetworkError,
+    PrefixStore,
+    TCPStore,
+)
 
 from artschool import ranks
 from artschool.engine import signals
@@ -58,10 +62,16 @@ class Heartbeats:
         for tick in count(1):
             if ended.wait(TICK_S):
                 return
-            with suppress(Exception):  # Which exceptions a store raises is not documented.
+            try:
                 self._pass_on_signal()
                 if tick % RECORD_EVERY == 0:
                     self._exchange()
+            except (
+                DistNetworkError
+            ):  # The connection is lost. Each further call would print kilobytes of torch's stack.
+                return
+            except Exception:  # Which others a store raises is not documented; it may respond again.
+                continue
 
     def _pass_on_signal(self) -> None:
         if number := signals.arrived():
