@@ -75,16 +75,46 @@ class Decoded(NamedTuple):
     profile: bytes | None
 
 
-def decode(data: bytes, location: str) -> Pixels:
-    """Decode the color of an image in one of `FORMATS`. Of several frames, the first one counts.
+class Picture:
+    """The color of a decoded image, upright. Transparency is dropped: a pixel keeps its color, whatever its opacity.
 
-    Transparency is dropped: a pixel keeps its color, whatever its opacity.
+    Args:
+        data: An image in one of `FORMATS`. Of several frames, the first one counts.
+        location: Its path, for messages.
+
+    Attributes:
+        height: Pixels from top to bottom.
+        width: Pixels from left to right.
 
     Raises:
         DataError: It is not an image, damaged, or larger than Pillow's limit of pixels.
     """
-    image, deep = _loaded(data, location)
-    return _upright(pixels_of(image, location) if deep is None else _color(deep), _orientation(image))
+
+    def __init__(self, data: bytes, location: str) -> None:
+        self._image, self._deep = _loaded(data, location)
+        self._location = location
+        self._turn = _orientation(self._image)
+        self.width, self.height = self._image.size if self._turn < 5 else self._image.size[::-1]
+
+    def pixels(self) -> Pixels:
+        """All pixels.
+
+        Raises:
+            DataError: The values of a 32-bit image are outside the range of images.
+        """
+        color = pixels_of(self._image, self._location) if self._deep is None else _color(self._deep)
+        return _upright(color, self._turn)
+
+    def square(self, top: int, left: int, size: int) -> Pixels:
+        """A square that lies in the image. Raises what `pixels` raises."""
+        if self._image.mode == "RGB" and self._deep is None and self._turn == 1:  # Copies only these pixels.
+            return np.asarray(self._image.crop((left, top, left + size, top + size)))
+        return self.pixels()[top : top + size, left : left + size]
+
+
+def decode(data: bytes, location: str) -> Pixels:
+    """All pixels of a `Picture`. Raises what it raises."""
+    return Picture(data, location).pixels()
 
 
 def decode_all(data: bytes, location: str) -> Decoded:
@@ -238,8 +268,8 @@ def to_tensor(pixels: Pixels) -> Tensor:
 
 def values_of(pixels: Pixels) -> Tensor:
     """Convert (H, W, C) to (C, H, W), float32 in 0..1."""
-    channels = np.array(pixels.transpose(2, 0, 1), dtype=np.float32, order="C")
-    return torch.from_numpy(channels).div_(WHITE[pixels.dtype.name])
+    white = np.float32(WHITE[pixels.dtype.name])
+    return torch.from_numpy(np.divide(pixels.transpose(2, 0, 1), white, dtype=np.float32, order="C"))
 
 
 def to_pixels(values: Tensor, bits: int = 8) -> Pixels:

@@ -120,8 +120,8 @@ def measured(values: Tensor) -> Range | None:
     """The smallest and the largest value; None without values, or if they are not floating point."""
     if not values.is_floating_point() or not values.numel():
         return None
-    low, high = values.detach().aminmax()
-    return float(low), float(high)
+    values = values.detach()
+    return float(values.amin()), float(values.amax())  # `aminmax` is slower.
 
 
 def contradicts(found: Range, expected: Range) -> bool:

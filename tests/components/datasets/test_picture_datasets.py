@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from artschool.components.datasets.pairs import make_pair, random_patch
 from artschool.components.datasets.photos import PhotoPatches, Photos
 from artschool.components.datasets.pictures import orient, orient_pixels
 from artschool.errors import DataError, ResourceError
-from artschool.media.pixels import from_pillow, to_tensor
+from artschool.media.pixels import Picture, from_pillow, to_tensor
 
 
 def save(path: Path, width: int = 12, height: int = 8, mode: str = "RGB") -> None:
@@ -54,6 +55,22 @@ def test_pixels_are_oriented_as_tensors_are(flip: bool, quarters: int) -> None:
     turned = to_tensor(orient_pixels(pixels, (flip, quarters)))
     assert turned.is_contiguous()
     assert torch.equal(turned, orient(to_tensor(pixels), (flip, quarters)))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_square_is_a_part_of_all_pixels(mode: str, orientation: int) -> None:
+    drawn = np.random.default_rng(orientation).integers(0, 256, (6, 9, 4), dtype=np.uint8)
+    image = Image.fromarray(drawn[..., 0].astype(np.uint16) * 257) if mode == "I;16" else Image.fromarray(drawn)
+    image = image if mode == "I;16" else image.convert("RGB" if mode == "P" else mode).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    image.save(file, "PNG", exif=exif)
+    picture = Picture(file.getvalue(), "x.png")
+    pixels = picture.pixels()
+    assert pixels.shape[:2] == (picture.height, picture.width) == ((6, 9) if orientation < 5 else (9, 6))
+    np.testing.assert_array_equal(picture.square(1, 2, 4), pixels[1:5, 2:6])
 
 
 def test_a_picture_smaller_than_a_patch_is_named() -> None:

@@ -205,6 +205,14 @@ def test_frames_are_cut_and_turned_alike(tmp_path: Path) -> None:
         assert torch.equal(hq[0], hq[1]) and torch.equal(hq[0], hq[2])
 
 
+def test_frames_of_different_sizes_are_refused_with_a_patch_too(tmp_path: Path) -> None:
+    for frame, width in enumerate((16, 14)):
+        save(tmp_path / f"{frame}.png", width=width, height=12)
+    for size in (None, 4):
+        with pytest.raises(DataError, match=r"expected one size for the 2 frames .*, got 14 x 12, 16 x 12"):
+            Frames(path=tmp_path, count=2, size=size)[0]
+
+
 def test_a_patch_comes_with_its_picture_and_place(tmp_path: Path) -> None:
     save(tmp_path / "x.png", width=40, height=32)
     patches = PatchWithReference(path=tmp_path, size=8, scale=2)

@@ -65,7 +65,7 @@ class CropTree:
     def __getitem__(self, index: int) -> Corrupted:
         name = self._pictures.name(index)
         size, location = self._size * 2 ** (self._levels - 1), self._pictures.location(index)
-        whole = to_tensor(center_square(self._pictures.read(index), size, location))
+        whole = to_tensor(center_square(self._pictures.read(index).pixels(), size, location))
         sample = self._degrade(orient(whole, random_orientation(self._augment)), name)
         return {**sample, "hq": self._tree(sample["hq"]), "lq": shrink(self._tree(sample["lq"]), self._scale)}
 

@@ -12,7 +12,6 @@ from artschool.components.datasets.pairs import Corrupted, Degradation, in_value
 from artschool.components.datasets.pictures import (
     Augment,
     Pictures,
-    cut,
     orient,
     random_corner,
     random_orientation,
@@ -89,17 +88,19 @@ class Frames:
     def __getitem__(self, index: int) -> Corrupted:
         indices = self._samples[index]
         name, location = self._pictures.name(indices[0]), self._pictures.location(indices[0])
-        images = [self._pictures.read(frame) for frame in indices]
-        if self._size is not None:
-            height, width = images[0].shape[:2]
-            top, left = random_corner(height, width, self._size, location)
-            images = [cut(image, top, left, self._size) for image in images]
-        sizes = sorted({f"{image.shape[1]} x {image.shape[0]}" for image in images})
+        pictures = [self._pictures.read(frame) for frame in indices]
+        sizes = sorted({f"{picture.width} x {picture.height}" for picture in pictures})
         if len(sizes) > 1:
+            found = ", ".join(sizes)
             raise DataError(
-                f"{location}: expected one size for the {len(images)} frames that start here, got {', '.join(sizes)}. "
+                f"{location}: expected one size for the {len(pictures)} frames that start here, got {found}. "
                 "Fix: resize the frames of the folder to one size"
             )
+        if self._size is None:
+            images = [picture.pixels() for picture in pictures]
+        else:
+            top, left = random_corner(pictures[0].height, pictures[0].width, self._size, location)
+            images = [picture.square(top, left, self._size) for picture in pictures]
         stack = torch.stack([to_tensor(image) for image in images])
         return self._degrade(orient(stack, random_orientation(self._augment)), name)
 

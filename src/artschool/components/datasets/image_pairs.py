@@ -9,7 +9,6 @@ from artschool.components.datasets.pairs import Pair, check_size, in_values
 from artschool.components.datasets.pictures import (
     Augment,
     Pictures,
-    cut,
     orient_pixels,
     random_corner,
     random_orientation,
@@ -66,19 +65,21 @@ class ImagePairs:
     def __getitem__(self, index: int) -> Pair:
         small, large = self._pairs[index]
         lq, hq, scale = self._lq.read(small), self._hq.read(large), self._scale
-        height, width = lq.shape[:2]
-        if hq.shape[:2] != (height * scale, width * scale):
+        height, width = lq.height, lq.width
+        if (hq.height, hq.width) != (height * scale, width * scale):
             raise DataError(
                 f"{self._hq.location(large)}: expected {width * scale} x {height * scale}, {scale} times the "
-                f"size of its lq, got {hq.shape[1]} x {hq.shape[0]}. Fix: correct `scale`, or resize the image"
+                f"size of its lq, got {hq.width} x {hq.height}. Fix: correct `scale`, or resize the image"
             )
-        if self._size is not None:
+        if self._size is None:
+            pixels = lq.pixels(), hq.pixels()
+        else:
             side = self._size // scale
             top, left = random_corner(height, width, side, self._lq.location(small))
-            lq, hq = cut(lq, top, left, side), cut(hq, top * scale, left * scale, self._size)
+            pixels = lq.square(top, left, side), hq.square(top * scale, left * scale, self._size)
         orientation = random_orientation(self._augment)
         return {
-            "lq": to_tensor(orient_pixels(lq, orientation)),
-            "hq": to_tensor(orient_pixels(hq, orientation)),
+            "lq": to_tensor(orient_pixels(pixels[0], orientation)),
+            "hq": to_tensor(orient_pixels(pixels[1], orientation)),
             "name": self._hq.name(large),
         }

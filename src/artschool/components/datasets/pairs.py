@@ -99,14 +99,15 @@ def to_multiple(image: Tensor, scale: int, name: str) -> Tensor:
     Raises:
         DataError: Nothing would be left.
     """
-    if min(image.shape[-2:]) < scale:
-        height, width = image.shape[-2:]
+    height, width = image.shape[-2:]
+    if min(height, width) < scale:
         raise DataError(
             f"{name}: image is smaller than `scale` (expected at least {scale} x {scale}, got {width} x {height}). "
             "Fix: lower `scale`, or remove the image"
         )
-    height, width = (side // scale * scale for side in image.shape[-2:])
-    return image[..., :height, :width].contiguous()
+    if height % scale or width % scale:
+        image = image[..., : height // scale * scale, : width // scale * scale]
+    return image.contiguous()
 
 
 def shrink(image: Tensor, scale: int) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from artschool.components.datasets.corruptions import Corruptions
 from artschool.components.datasets.pairs import Corrupted, Degradation, check_size, in_values, shrink
-from artschool.components.datasets.pictures import Pictures, cut, random_corner
+from artschool.components.datasets.pictures import Pictures, random_corner
 from artschool.components.datasets.squares import center_square
 from artschool.media.pixels import to_tensor
 from artschool.registry import datasets
@@ -58,11 +58,11 @@ class PatchWithReference:
 
     def __getitem__(self, index: int) -> Referenced:
         name, size = self._pictures.name(index), self._size
-        picture, location = self._pictures.read(index), self._pictures.location(index)
-        side = min(picture.shape[:2])
-        square = center_square(picture, side, location)
+        pixels, location = self._pictures.read(index).pixels(), self._pictures.location(index)
+        side = min(pixels.shape[:2])
+        square = center_square(pixels, side, location)
         top, left = random_corner(side, side, size, location)
-        pair = self._degrade(to_tensor(cut(square, top, left, size)), name)
+        pair = self._degrade(to_tensor(square[top : top + size, left : left + size]), name)
         whole = to_tensor(center_square(square, size, location))
         mask = torch.zeros(1, size, size)
         start, stop = (

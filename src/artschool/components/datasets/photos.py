@@ -101,5 +101,5 @@ def load_photos(split: str) -> dict[str, Tensor]:
             raise ResourceError(
                 f"{path} does not exist: this release of {package} does not include {name}. Fix: install another one"
             )
-        photos[name] = to_tensor(decode(read_bytes(path), str(path)))
+        photos[name] = to_tensor(decode(read_bytes(str(path)), str(path)))
     return photos

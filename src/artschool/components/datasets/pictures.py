@@ -12,7 +12,7 @@ from torch import Tensor
 
 from artschool.components.datasets.sources import find_files, open_files
 from artschool.components.datasets.squares import center_square, check_large_enough
-from artschool.media.pixels import FORMATS, UNSUPPORTED, Pixels, decode
+from artschool.media.pixels import FORMATS, UNSUPPORTED, Picture, Pixels
 
 Augment = bool | Literal["flip"]
 Crop = Literal["random", "middle"]
@@ -42,14 +42,14 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.files)
 
-    def read(self, index: int) -> Pixels:
+    def read(self, index: int) -> Picture:
         """Decode an image.
 
         Raises:
             DataError: It is not an image, damaged, or too large; the message has its path.
         """
         number, name = self.files[index]
-        return decode(self.sources[number].read(name), self.location(index))
+        return Picture(self.sources[number].read(name), self.location(index))
 
     def location(self, index: int) -> str:
         """Return the path of the file, that of the archive included, for errors."""
@@ -69,11 +69,6 @@ def random_corner(height: int, width: int, size: int, location: str) -> tuple[in
     """
     check_large_enough(height, width, size, location)
     return int(torch.randint(height - size + 1, ())), int(torch.randint(width - size + 1, ()))
-
-
-def cut(pixels: Pixels, top: int, left: int, size: int) -> Pixels:
-    """Return a square of an image."""
-    return pixels[top : top + size, left : left + size]
 
 
 def random_orientation(augment: Augment) -> tuple[bool, int]:
@@ -98,16 +93,15 @@ def orient_pixels(pixels: Pixels, orientation: tuple[bool, int]) -> Pixels:
     return np.rot90(pixels, quarters) if quarters else pixels
 
 
-def crop_image(pixels: Pixels, size: int | None, crop: Crop, location: str) -> Pixels:
+def crop_image(picture: Picture, size: int | None, crop: Crop, location: str) -> Pixels:
     """Return a square of `size`: a random one, or the largest center square, reduced. None: the whole image.
 
     Raises:
         DataError: The image is smaller than the square.
     """
     if size is None:
-        return pixels
+        return picture.pixels()
     if crop == "middle":
-        return center_square(pixels, size, location)
-    height, width = pixels.shape[:2]
-    top, left = random_corner(height, width, size, location)
-    return cut(pixels, top, left, size)
+        return center_square(picture.pixels(), size, location)
+    top, left = random_corner(picture.height, picture.width, size, location)
+    return picture.square(top, left, size)
