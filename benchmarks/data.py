@@ -3,8 +3,8 @@
     python benchmarks/data.py [--processes 5] [--rounds 30] [--batches 10] [--workers 0 2] [--sources images shards]
 
 Makes the files in a temporary folder. Prints our throughput divided by that of the plain loader, a line for each source
-and number of workers: the median over the rounds, and of that the median over the processes, since the ratio depends on
-how the memory of a process is laid out. In brackets: the smallest and the largest of the processes. The plain side is
+and number of workers: the median over the rounds, and of that the median over the processes, since the ratio
+differs from one to the next. In brackets: the smallest and the largest of the processes. The plain side is
 written as one writes it by hand: it seeds nothing per sample, checks no value and replaces no bad sample.
 """
 
