@@ -267,9 +267,16 @@ class Fault:
         return cls(place, "", message, kind=FaultKind.DUPLICATE_KEY, found=key)
 
     @classmethod
-    def missing_file(cls, place: Place, path: str, file: Path) -> Fault:
-        """A file that is named at a place does not exist."""
-        suggestion, kind = closest_name(file.name, _siblings(file)), FaultKind.MISSING_FILE
+    def missing_file(cls, place: Place, path: str, file: Path) -> Fault | None:
+        """A file that is named at a place does not exist, or lies in a folder that is closed to this user. None: it is
+        there."""
+        kind = FaultKind.MISSING_FILE
+        try:
+            if file.is_file():
+                return None
+        except PermissionError as error:
+            return cls(place, path, f"file {file} cannot be read: {error.strerror}", kind=kind, found=str(file))
+        suggestion = closest_name(file.name, _siblings(file))
         hint = did_you_mean(suggestion) or ("A path is relative to the file that contains it." if place.line else "")
         return cls(place, path, f"file {file} does not exist", hint, kind=kind, found=str(file), suggestion=suggestion)
 

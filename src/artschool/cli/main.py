@@ -13,7 +13,7 @@ import click
 
 from artschool.cli import file_commands, run_commands, training_commands
 from artschool.cli.streams import harmless
-from artschool.errors import ArtschoolError, ConfigError
+from artschool.errors import ArtschoolError, ConfigError, ResourceError
 from artschool.release import VERSION
 from artschool.shortages import shortage_error
 from artschool.wording.hidden import hidden_in_output
@@ -96,6 +96,8 @@ def _of_the_machine(error: Exception) -> ArtschoolError:
     """The error in place of one that the machine has caused, wherever that was. Any other one is raised again."""
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return ConfigError(f"{error.filename}: the path is too long")
+    if isinstance(error, PermissionError) and error.filename is not None:
+        return ResourceError(f"{error.filename}: {error.strerror}. Fix: ask its owner for access, or name another path")
     if (shortage := shortage_error(error)) is not None:
         return shortage
     raise error

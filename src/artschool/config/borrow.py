@@ -78,8 +78,8 @@ class _Borrowed:
             self.faults.append(Fault.wrong_value(source.place, where, expected, describe(source)))
             return node
         other = named_at(file.place, file.value)
-        if not other.is_file():
-            self.faults.append(Fault.missing_file(file.place, where, other))
+        if (missing := Fault.missing_file(file.place, where, other)) is not None:
+            self.faults.append(missing)
             return node
         tree = self._read(other)
         known = _mapping(tree.get("networks"))

@@ -62,8 +62,8 @@ def resolve_bases(tree: Node, path: Path, chain: tuple[Path, ...] = ()) -> Node:
         if other.resolve() in chain:
             names = (part.name for part in (*chain, other))
             raise ConfigError(Fault.circular_reference(node.place, "base", names))
-        if not other.is_file():
-            raise ConfigError(Fault.missing_file(node.place, "base", other))
+        if (missing := Fault.missing_file(node.place, "base", other)) is not None:
+            raise ConfigError(missing)
         merged = merge(merged, resolve_bases(read_file(other), other, chain))
     own = replace(tree, value={key: node for key, node in tree.value.items() if key != "base"})
     return merge(merged, own)

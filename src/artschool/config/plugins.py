@@ -86,8 +86,8 @@ def load_plugin(name: str, place: Place, path: str) -> None:
         _load_checkout(name, place, path)
     elif name.endswith(".py"):
         file = file_of(name, place)
-        if not file.is_file():
-            raise ConfigError(Fault.missing_file(place, path, file))
+        if (missing := Fault.missing_file(place, path, file)) is not None:
+            raise ConfigError(missing)
         with _blamed(name, place, path):
             _import_file(file)
     else:

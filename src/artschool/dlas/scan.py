@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ class Part:
 
 def is_checkout(folder: Path) -> bool:
     """Whether a folder has the layout of `codes` of DL-Art-School."""
-    return (folder / MODELS).is_dir() and (folder / "trainer").is_dir()
+    return os.access(folder, os.X_OK) and (folder / MODELS).is_dir() and (folder / "trainer").is_dir()
 
 
 def parts_of(folder: Path, package: str) -> Iterator[Part]:
