@@ -77,6 +77,7 @@ CHECK = f"{SMALL}\ntry: check(Path('.'))\nexcept Exception as error: sys.exit(ty
             "rename a file to one that exists there: Invalid cross-device link",
         ),
         (("write", errno.EDQUOT, *ALWAYS, ".tmp-probe"), "write a file there: Disk quota exceeded"),
+        (("write", errno.ENOSPC, *ALWAYS, ".tmp-probe"), "write a file there: No space left on device"),
     ],
 )
 def test_a_file_system_that_cannot_keep_checkpoints_is_refused(
@@ -85,7 +86,8 @@ def test_a_file_system_that_cannot_keep_checkpoints_is_refused(
     (tmp_path / "run").mkdir()
     found = python(tmp_path / "run", "-c", CHECK, **environment(tmp_path, rule))
     assert found.returncode == 1
-    assert found.stderr.startswith(f"ResourceError: .: cannot {says}. Checkpoints could not be kept safe. Fix: choose")
+    fix = "Fix: delete files" if rule[0] == "write" else "Checkpoints could not be kept safe. Fix: choose a folder"
+    assert found.stderr.startswith(f"ResourceError: .: cannot {says}. {fix}")
     assert not list((tmp_path / "run").iterdir())
 
 

@@ -194,10 +194,10 @@ def check_file_system(folder: Path) -> None:
             try:
                 step()
             except OSError as error:
-                raise ResourceError(
-                    f"{folder}: cannot {what} there: {error.strerror or error}. Checkpoints could not be kept safe. "
-                    "Fix: choose a folder on another file system with --run-dir"
-                ) from error
+                advice = "Checkpoints could not be kept safe. Fix: choose a folder on another file system with --run-dir"
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    advice = "Fix: delete files, such as old checkpoints, or choose another folder with --run-dir"
+                raise ResourceError(f"{folder}: cannot {what} there: {error.strerror or error}. {advice}") from error
     finally:
         for path in (probe, target):
             shutil.rmtree(path, ignore_errors=True)
