@@ -90,7 +90,8 @@ def test_a_run_that_was_killed_is_a_finding_as_in_the_list_of_runs(tmp_path: Pat
     (lock,) = tmp_path.rglob("run.lock")
     assert problems(lock.parent, "end") == [
         "the run has ended without finishing, after 3 of 4 iterations: killed. "
-        "Fix: run the same command again, which resumes from the newest checkpoint"
+        "Fix: run the same command again, which resumes from the newest checkpoint. "
+        "If nobody has killed it, memory may have run out: look for `oom` in what `dmesg` prints"
     ]
     lock.unlink()  # As after a signal.
     assert found(lock.parent, "end") == [Finding("end", "stopped after 3 of 4 iterations; the same command resumes it")]

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from artschool.diagnose.finding import Finding
+from artschool.diagnose.memory import available_memory
 from artschool.engine.room import free_bytes, in_bytes
 from artschool.release import VERSION
 
@@ -64,7 +65,9 @@ def versions() -> Iterator[Finding]:
 def devices() -> Iterator[Finding]:
     """The devices on which torch can train, and free memory."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory = f", {in_bytes(found)} of memory available" if (found := available_memory()) else ""
+    found = available_memory()
+    limit = f" of the {in_bytes(found.limit)} that the container or job may take" if found and found.limit else ""
+    memory = f", {in_bytes(found.available)} of memory available{limit}" if found else ""
     yield Finding("devices", f"cpu: {cores} core{'s' if cores > 1 else ''}{memory}")
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
@@ -129,15 +132,6 @@ def disk(folder: Path, needed: int, what: str) -> Iterator[Finding]:
     free = free_bytes(folder)
     fix = f"free {in_bytes(needed - free)}, or lower `checkpoint.keep_last`" if free < needed else ""
     yield Finding("disk", f"{folder.absolute()}: {in_bytes(free)} free{what}", fix)
-
-
-def available_memory() -> int | None:
-    """Bytes of memory that processes can still take. None: unknown."""
-    try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    return int(found[1]) * 1024 if found else None
 
 
 def _parts(text: str) -> list[int]:

@@ -72,7 +72,9 @@ class RunFolder:
         of = f" of {status.iterations}" if status.iterations is not None else ""
         if status.state == "dead":
             text = f"the run has ended without finishing, after {status.iteration}{of} iterations: {status.detail}"
-            yield Finding("end", text, "run the same command again, which resumes from the newest checkpoint")
+            fix = "run the same command again, which resumes from the newest checkpoint"
+            memory = ". If nobody has killed it, memory may have run out: look for `oom` in what `dmesg` prints"
+            yield Finding("end", text, fix + memory * (status.detail == "killed"))
         elif status.state == "stopped":
             yield Finding("end", f"stopped after {status.iteration}{of} iterations; the same command resumes it")
 

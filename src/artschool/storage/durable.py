@@ -194,7 +194,9 @@ def check_file_system(folder: Path) -> None:
             try:
                 step()
             except OSError as error:
-                advice = "Checkpoints could not be kept safe. Fix: choose a folder on another file system with --run-dir"
+                advice = (
+                    "Checkpoints could not be kept safe. Fix: choose a folder on another file system with --run-dir"
+                )
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     advice = "Fix: delete files, such as old checkpoints, or choose another folder with --run-dir"
                 raise ResourceError(f"{folder}: cannot {what} there: {error.strerror or error}. {advice}") from error
