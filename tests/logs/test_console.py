@@ -85,6 +85,23 @@ def test_a_resume_that_only_evaluates_says_that_training_is_finished(tmp_path: P
     assert file.getvalue().splitlines()[-1] == "4/4  all iterations finished  held_out: psnr 12.5"
 
 
+def test_the_pace_is_that_after_the_first_iteration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which waits for workers and compilers: here, 100 seconds."""
+    now = [1000.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    file = io.StringIO()
+    run = toy_run.load(tmp_path, "train.iterations=9")
+    logger = ConsoleLogger(Console(file=file, width=160, color_system=None))
+    logger.start(run)
+    for iteration, seconds in ((1, 100), (2, 2), (3, 4)):
+        now[0] += seconds
+        run.iteration = iteration
+        logger.advance(run)
+        logger.log({"iteration": iteration - 1, "samples": 1, "seconds": 1.0})
+    paces = ["one iteration finished", "2.0 s/iteration, 14 s left", "3.0 s/iteration, 18 s left"]
+    assert [line.split("  ")[1] for line in file.getvalue().splitlines()[-3:]] == paces
+
+
 def test_a_display_ends_when_training_fails(tmp_path: Path) -> None:
     file = io.StringIO()
     run = toy_run.load(tmp_path, "data.train.fail_at=3")

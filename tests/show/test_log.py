@@ -6,6 +6,9 @@ import json
 import math
 from pathlib import Path
 
+import pytest
+
+from artschool.show import log as show_log
 from artschool.show.log import Log, thinned
 from tests.show.made import add_lines, record
 
@@ -45,6 +48,20 @@ def test_a_log_that_a_resume_has_cut_is_read_again(tmp_path: Path) -> None:
     assert log.curves["more"] == (list(range(4, 12)), [7.0] * 8)
 
 
+def test_a_long_curve_is_thinned_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(show_log, "MOST_KEPT", 40)
+    path, values = tmp_path / "metrics.jsonl", [(7 * index) % 1009 for index in range(1000)]
+    add_lines(path, *({"iteration": at, "seconds": float(at), "x": value} for at, value in enumerate(values)))
+    log = read(path)
+    iterations, kept = log.curves["x"]
+    assert len(kept) < 40 and kept == [values[at] for at in iterations]
+    assert (min(kept), max(kept), kept[-1]) == (min(values), max(values), values[-1])
+    assert log.finished == 1000
+    add_lines(path, {"iteration": 500, "seconds": 1.0, "x": -1})  # A resume.
+    log.update()
+    assert (log.finished, log.curves["x"][0][-1], log.curves["x"][1][-1]) == (501, 500, -1.0)
+
+
 def test_of_iterations_that_are_logged_twice_the_last_counts(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     add_lines(path, *(record(iteration) for iteration in range(6)), record(3, more=1.0), record(4))
@@ -61,13 +78,13 @@ def test_lines_that_are_no_records_are_counted_and_left_out(tmp_path: Path) -> N
         b"{}",
         b'{"iteration": "x"}',
         b"[" * 9000,
-        b'{"iteration": 0, "a": [1], "b": "x", "c": true}',
+        b'{"iteration": 0, "a": [1], "b": "x", "c": true, "d": 1' + b"0" * 400 + b"}",
     ]
     path.write_bytes(b"\n".join(lines) + b"\n" + json.dumps(record(1)).encode() + b"\n")
     log = read(path)
     assert log.bad_lines == 5
     assert log.iterations == [0, 1]
-    assert not {"a", "b", "c"} & log.curves.keys()
+    assert not {"a", "b", "c", "d"} & log.curves.keys()
 
 
 def test_nan_and_infinities_are_numbers(tmp_path: Path) -> None:

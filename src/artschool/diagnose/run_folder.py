@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
 import shlex
-import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -126,22 +125,30 @@ class RunFolder:
         file = self.folder / "metrics.jsonl"
         if not file.exists():
             return
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-        records = [record for line in lines if (record := _record(line)) is not None]
-        numbers = [int(record["iteration"]) for record in records]
-        steps = [after - before for before, after in itertools.pairwise(numbers)]
-        every = statistics.mode(steps) if steps else 1
-        gaps = [number for number, step in zip(numbers, steps, strict=False) if step > every]
-        repeated = sum(step <= 0 for step in steps)
-        text = f"{len(records)} log points, up to iteration {numbers[-1]}" if numbers else "no log points"
+        records, others, last = 0, 0, dict[str, Any]()
+        steps, first = Counter[int](), dict[int, int]()
+        with file.open(encoding="utf-8", errors="replace") as lines:  # One at a time: there may be gigabytes of them.
+            for line in lines:
+                if (record := _record(line)) is None:
+                    others += 1
+                    continue
+                if last:
+                    step = record["iteration"] - last["iteration"]
+                    steps[step] += 1
+                    first.setdefault(step, last["iteration"])
+                records, last = records + 1, record
+        text = f"{records} log points, up to iteration {last['iteration']}" if last else "no log points"
         yield Finding("log", f"{file.name}: {text}")
-        if gaps:
-            text = f"{file.name}: {len(gaps)} gaps, the first after iteration {gaps[0]}"
-            yield Finding("log", text, "look for warnings about loggers in the output; checkpoints are not affected")
-        if repeated or len(records) < len(lines):
-            text = f"{file.name}: {repeated} repeated log points, {len(lines) - len(records)} lines that are none"
+        every = steps.most_common(1)[0][0] if steps else 1
+        if gaps := {step: count for step, count in steps.items() if step > every}:
+            text = f"{sum(gaps.values())} gaps, the first after iteration {min(first[step] for step in gaps)}"
+            fix = "look for warnings about loggers in the output; checkpoints are not affected"
+            yield Finding("log", f"{file.name}: {text}", fix)
+        repeated = sum(count for step, count in steps.items() if step <= 0)
+        if repeated or others:
+            text = f"{file.name}: {repeated} repeated log points, {others} lines that are none"
             yield Finding("log", text, "resume the run, which removes them after its checkpoint")
-        bad = [name for name, value in (records[-1].items() if records else ()) if isinstance(value, str)]
+        bad = [name for name, value in last.items() if isinstance(value, str)]
         if bad:
             yield Finding("log", f"{', '.join(bad)} is NaN or infinite", "lower the learning rate, or check the data")
 

@@ -36,7 +36,7 @@ class ConsoleLogger:
         self._latest: dict[str, tuple[int, dict[str, float]]] = {}
         self._logged = 0
         self._finished = self._start = self._total = 0
-        self._started = 0.0
+        self._started: float | None = None
         self._evaluating: tuple[str, int, int] | None = None
 
     def start(self, run: RunState) -> None:
@@ -44,7 +44,7 @@ class ConsoleLogger:
         print_plan(self._console, run)
         self._latest.clear()  # A rollback discards what has been logged since.
         self._finished = self._start = run.iteration
-        self._total, self._started = run.iterations, time.perf_counter()
+        self._total, self._started = run.iterations, None
         if self._console.is_terminal:
             self._live = Live(get_renderable=self._render, console=self._console, refresh_per_second=4, transient=True)
             self._live.start()
@@ -52,6 +52,8 @@ class ConsoleLogger:
     def advance(self, run: RunState) -> None:
         """Store the iteration for the next refresh of the display."""
         self._finished = run.iteration
+        if self._started is None:  # The first iteration waits for workers and compilers, which is not the pace.
+            self._start, self._started = run.iteration, time.perf_counter()
 
     def evaluating(self, name: str, done: int, total: int) -> None:
         """Store the progress of an evaluation for the next refresh of the display. Without one, nothing is shown."""
@@ -83,13 +85,15 @@ class ConsoleLogger:
             self._console.print(self._render())
 
     def _rate(self) -> float:
-        elapsed = time.perf_counter() - self._started
+        elapsed = 0.0 if self._started is None else time.perf_counter() - self._started
         return (self._finished - self._start) / elapsed if elapsed > 0 else 0.0
 
     def _pace(self) -> str:
         rate = self._rate()
+        if not rate and self._finished == self._total:
+            return "all iterations finished"
         if not rate:
-            return "all iterations finished" if self._finished == self._total else "no finished iteration yet"
+            return "no finished iteration yet" if self._started is None else "one iteration finished"
         speed = f"{rate:.1f} iterations/s" if rate >= 1 else f"{1 / rate:.1f} s/iteration"
         return f"{speed}, {format_seconds((self._total - self._finished) / rate)} left"
 

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 Curve = tuple[list[int], list[float]]
 """Iterations, counted from 0, and a value for each."""
 METRICS = "metrics.jsonl"
 """The log of a run folder."""
 HEAD = ("samples", "seconds")
 """Numbers of the log that say how far a run is."""
+MOST_KEPT = 100_000
+"""Points of a curve from which on it is thinned, so that a log of any size takes little memory."""
 
 
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -31,7 +35,8 @@ class Log:
     A call of `update` reads what has been added. A file that a resume has cut is read again from the beginning.
 
     Attributes:
-        curves: The values of each number. A resume repeats iterations: the last value of an iteration counts.
+        curves: The values of each number, thinned if there are many. A resume repeats iterations: the last value of an
+            iteration counts.
         bad_lines: Number of complete lines that are no records.
     """
 
@@ -59,14 +64,14 @@ class Log:
                 if file.read(len(self._last)) != self._last:
                     self.curves, self.bad_lines, self._end, self._last = {}, 0, 0, b""
                     file.seek(0)
-                added = file.read()
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break
+                    self._add(line)
+                    self._last = line
+                    self._end += len(line)
         except OSError:
             return
-        complete, found, _ = added.rpartition(b"\n")
-        for line in complete.split(b"\n") if found else ():
-            self._add(line)
-            self._last = line + b"\n"
-        self._end += len(complete) + len(found)
 
     def _add(self, line: bytes) -> None:
         record = _object(line) or {}
@@ -78,9 +83,11 @@ class Log:
             self._cut(iteration)
         for name, value in ({"seconds": math.nan} | record).items():
             if (number := as_number(value)) is not None:
-                iterations, values = self.curves.setdefault(name, ([], []))
+                iterations, values = curve = self.curves.setdefault(name, ([], []))
                 iterations.append(iteration)
                 values.append(number)
+                if len(values) >= MOST_KEPT:
+                    self.curves[name] = thinned(curve, MOST_KEPT // 2)
 
     def _cut(self, iteration: int) -> None:
         """Drop the values of an iteration and of later ones."""
@@ -92,26 +99,34 @@ class Log:
 
 def as_number(value: object) -> float | None:
     """A number of a log, which writes NaN and infinities as text. None: it is no number."""
-    if isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity"):
+    if type(value) is float:
+        return value
+    is_text = isinstance(value, str) and value not in ("NaN", "Infinity", "-Infinity")
+    if is_text or isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    return float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def thinned(curve: Curve, most: int) -> Curve:
-    """At most about `most` points of a curve: of each stretch, the smallest and the largest, and the last of all."""
+    """At most about `most` points of a curve: of each stretch, the smallest, the largest and the first that is NaN or
+    infinite, and the last of all."""
     iterations, values = curve
     if len(values) <= most:
         return curve
     width = math.ceil(2 * len(values) / most)
-    kept = {len(values) - 1}
-    for start in range(0, len(values), width):
-        stretch = range(start, min(start + width, len(values)))
-        bad = [index for index in stretch if not math.isfinite(values[index])]
-        sound = [index for index in stretch if math.isfinite(values[index])]
-        kept |= {*bad[:1]}
-        if sound:
-            kept |= {min(sound, key=values.__getitem__), max(sound, key=values.__getitem__)}
-    chosen = sorted(kept)
+    stretches = np.zeros((math.ceil(len(values) / width), width))
+    there = np.zeros(stretches.shape, dtype=bool)
+    stretches.ravel()[: len(values)], there.ravel()[: len(values)] = values, True
+    sound = np.isfinite(stretches)
+    smallest = np.where(sound & there, stretches, np.inf).argmin(axis=1)
+    largest = np.where(sound & there, stretches, -np.inf).argmax(axis=1)
+    first_bad = np.where(sound.all(axis=1), smallest, (~sound).argmax(axis=1))
+    starts = np.arange(len(stretches)) * width
+    found = [starts + place for place in (smallest, largest, first_bad)]
+    chosen = np.unique([*np.concatenate(found), len(values) - 1]).tolist()
     return [iterations[index] for index in chosen], [values[index] for index in chosen]
 
 
