@@ -113,9 +113,8 @@ class Hand(ABC):
         """A network on the device, in channels last on a GPU."""
         form = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
         network = network.to(self.device, memory_format=form)  # type: ignore[call-overload]  # torch's stub lacks it
-        if compiled:
-            network.compile()
-        return network
+        # Not by the method `compile`, which leaves the containers of torch, such as Sequential, as they are.
+        return torch.compile(network) if compiled else network  # type: ignore[return-value]  # a module gives a module
 
     @staticmethod
     def optimizer(network: nn.Module) -> torch.optim.Optimizer:
