@@ -338,9 +338,9 @@ def test_the_order_of_syncs_and_renames_of_a_save_and_a_replacement(
         "fsync checkpoints",
         "rename old:00000001 del:00000001",
         "fsync checkpoints",
-        "unlink manifest.json",
         "unlink gen.ema.safetensors",
         "unlink gen.safetensors",
+        "unlink manifest.json",
         "unlink state.json",
         "unlink state.safetensors",
     ]

@@ -6,7 +6,6 @@ found by listing the folders; no separate file records it. Other files and folde
 
 from __future__ import annotations
 
-import errno
 import os
 import platform
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -332,7 +331,7 @@ class CheckpointStore:
                 self.warnings.append(f"an old checkpoint could not be deleted, which is tried again: {error}")
 
     def _delete(self, path: Path) -> bool:
-        """Delete a checkpoint. It is renamed first, if it can be, so that a partly deleted one is not taken for one.
+        """Delete a checkpoint. It is renamed first, so that a partly deleted one is not taken for a checkpoint.
 
         Returns:
             False if the folder contains other files and was not deleted.
@@ -341,15 +340,9 @@ class CheckpointStore:
             return False
         split = durable.split_temporary(path)
         doomed = durable.temporary_path(path.with_name(split[1]) if split else path, "del")
-        try:
-            durable.move_folder(path, doomed)
-        except ResourceError as error:
-            if not (isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EXDEV):
-                raise
-            doomed = path  # The file system of a container cannot rename what is in its image.
+        durable.move_folder(path, doomed)
         with durable.translate_disk_errors(doomed, 0):
-            # Without its manifest, a folder is no checkpoint.
-            for file in sorted(doomed.iterdir(), key=lambda file: (file.name != checkpoint_files.MANIFEST, file.name)):
+            for file in sorted(doomed.iterdir()):
                 fault_points.fault_point("mid_rotate")
                 file.unlink()
             doomed.rmdir()

@@ -266,18 +266,31 @@ def translate_disk_errors(path: Path, needed_bytes: int) -> Iterator[None]:
 def _rename_folder(source: Path, target: Path, aside: Path | None) -> None:
     fault_points.fault_point("before_rename")
     if aside is not None:
-        os.rename(target, aside)  # noqa: PTH104
+        _rename(target, aside)
     # os.rename would silently replace an empty folder.
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     try:
         if aside is not None:
             fault_points.fault_point("before_rename")
-        os.rename(source, target)  # noqa: PTH104
+        _rename(source, target)
     except BaseException:
         if aside is not None:
             os.rename(aside, target)  # noqa: PTH104
         raise
+
+
+def _rename(source: Path, target: Path) -> None:
+    """Rename a folder. In a container, one of the image can only be copied, and what is left of it deleted."""
+    try:
+        os.rename(source, target)  # noqa: PTH104
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with committed_folder(target) as copy:
+            for file in source.iterdir():
+                shutil.copyfile(file, copy / file.name)
+        shutil.rmtree(source)
 
 
 def _sync(path: Path) -> None:
