@@ -25,8 +25,7 @@ from others import OTHERS
 from torch import Tensor, nn
 
 import artschool
-from artschool.engine.run import Run
-from artschool.engine.run_state import Logger
+from artschool.engine.run_state import Logger, Record
 from artschool.registry import datasets, networks
 
 CONFIG = """
@@ -46,6 +45,7 @@ steps:
     optimizer: {{type: adamw, lr: 1e-3}}
     losses: {{gan: {{type: discriminator_gan, kind: hinge, network: critic, fake: sr, real: hq, weight: 1.0}}}}
 train: {{iterations: {iterations}, non_finite: {non_finite}}}
+log: {{every: {log_every}}}
 ema: {{decay: 0.999, networks: [gen]}}
 """
 LOG_EVERY = 10
@@ -169,14 +169,14 @@ class Referee:
 
 
 class Turns(Logger):
-    """Tells the referee of each iteration."""
+    """Tells the referee of each log point, so that nothing else of the trainer's time is the referee's."""
 
     def __init__(self, referee: Referee) -> None:
         self._referee = referee
 
-    def advance(self, run: Run) -> None:
+    def log(self, record: Record) -> None:
         """Take turns."""
-        self._referee.advance(run.iteration)
+        self._referee.advance(int(record["iteration"]) + 1)
 
 
 def measure(non_finite: str, iterations: int, chunk: int) -> Referee:
@@ -184,7 +184,7 @@ def measure(non_finite: str, iterations: int, chunk: int) -> Referee:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = folder / "overhead.yml"
-        file.write_text(CONFIG.format(iterations=iterations, non_finite=non_finite))
+        file.write_text(CONFIG.format(iterations=iterations, non_finite=non_finite, log_every=LOG_EVERY))
         run = artschool.load(file, run_dir=folder / "run")
         referee = Referee(Loop(folder).run, chunk)
         run.loggers = [*run.loggers, Turns(referee)]
@@ -204,7 +204,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=100, help="how often both sides take their turn")
-    parser.add_argument("--chunk", type=int, default=10, help="iterations of a turn")
+    parser.add_argument("--chunk", type=int, default=10, help=f"iterations of a turn, a multiple of {LOG_EVERY}")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch; with one, neighbours disturb less")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from crc32c import crc32c
 from PIL import Image
+from tensorboardX.crc32c import crc32c as used_crc32c
 from tensorboardX.proto.event_pb2 import Event
 
 from artschool.engine.run import Run
@@ -20,15 +22,22 @@ from tests.engine import toy_parts
 
 
 def events(folder: Path) -> Iterator[Any]:
-    """Every event of a folder's files: 8 bytes of length, 4 of a checksum, the event, 4 of a checksum."""
+    """Every event of a folder's files: 8 bytes of length, 4 of its checksum, the event, 4 of its checksum."""
     for file in sorted(folder.glob("events.out.tfevents.*")):
         data = file.read_bytes()
         while data:
             (length,) = struct.unpack("<Q", data[:8])
+            for part in (slice(0, 8), slice(12, 12 + length)):
+                assert struct.unpack("<I", data[part.stop : part.stop + 4]) == (masked(crc32c(data[part])),)
             event = Event()
             event.ParseFromString(data[12 : 12 + length])
             yield event
             data = data[16 + length :]
+
+
+def masked(checksum: int) -> int:
+    """As the format of records in TensorFlow has it: rotated by 15 bits, plus a constant."""
+    return ((checksum >> 15 | checksum << 17) + 0xA282EAD8) % 2**32
 
 
 def scalars(folder: Path, tag: str) -> list[tuple[int, float]]:
@@ -53,6 +62,11 @@ def test_every_number_is_an_event_at_its_iteration(tmp_path: Path) -> None:
     written = {value.tag for event in events(run.folder) for value in event.summary.value}
     tags = {tag for tag in written if not tag.startswith("_hparams_")}
     assert tags == {"samples", "seconds", "main/mean", "main/total", "main/lr", "main/skipped"}
+
+
+def test_checksums_are_not_computed_in_python() -> None:
+    """In Python, those of a picture of 1 MB would take 80 ms."""
+    assert used_crc32c is crc32c
 
 
 def test_a_resumed_run_hides_what_comes_after_its_checkpoint(tmp_path: Path) -> None:

@@ -88,10 +88,11 @@ def kinds_of(sample: Any, expected: SampleForm | DeclaredKeys) -> dict[str, Kind
         raise DataError(
             f"expected a mapping with {expected}, got {_outline(sample)}\n    Fix: return a dict from `__getitem__`"
         )
-    for key in sample:
+    kinds = {}
+    for key, value in sample.items():
         if not isinstance(key, str):
             raise DataError(f"expected keys that are text, got {key!r}")
-    kinds = {key: _kind(key, value) for key, value in sample.items()}
+        kinds[key] = _kind(key, value)
     if not kinds:
         raise DataError("expected a mapping of keys to values, got one without keys")
     expected.check(kinds)

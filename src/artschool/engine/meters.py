@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -91,12 +91,15 @@ class Meters:
         self._sums, self._unsummed = other._sums, [*other._unsummed]
 
     def state_dict(self) -> dict[str, tuple[float, float]]:
-        """Sums and weights by name since the last log point; waits for the device."""
-        entries = [*((name, *pair) for name, pair in self._sums.items()), *self._unsummed]
-        numbers = iter(_numbers([scalar for _, *pair in entries for scalar in pair]))
-        read = [(name, next(numbers), next(numbers)) for name, *_ in entries]
-        sums = {name: (total, weight) for name, total, weight in read[: len(self._sums)]}
-        return _summed(sums, read[len(self._sums) :])
+        """Sums and weights by name since the last log point; waits for the device once."""
+        sums = [scalar for pair in self._sums.values() for scalar in pair]
+        names = [name for name, _, _ in self._unsummed]
+        values = [value for _, value, _ in self._unsummed]
+        weights = [weight for _, _, weight in self._unsummed]
+        numbers = _numbers([*sums, *values, *weights])
+        first, second = len(sums), len(sums) + len(names)
+        read = zip(self._sums, zip(numbers[:first:2], numbers[1:first:2], strict=True), strict=True)
+        return _summed(dict(read), zip(names, numbers[first:second], numbers[second:], strict=True))
 
     def load_state_dict(self, state: dict[str, tuple[float, float]]) -> None:
         """Continue from the result of `state_dict`, without the numbers added so far."""
@@ -137,8 +140,10 @@ def _widened(scalar: Scalar) -> Scalar:
 
 def _numbers(scalars: list[Scalar]) -> list[float]:
     """The values of scalars; waits for the device once."""
-    tensors = [scalar for scalar in scalars if isinstance(scalar, Tensor)]
-    if any(tensor.dtype is not torch.float32 for tensor in tensors):
-        tensors = [_wide(tensor) for tensor in tensors]
-    values = iter(torch.stack(tensors).tolist() if tensors else [])
-    return [next(values) if isinstance(scalar, Tensor) else scalar for scalar in scalars]
+    tensors = {place: scalar for place, scalar in enumerate(scalars) if isinstance(scalar, Tensor)}
+    same_dtype = len({tensor.dtype for tensor in tensors.values()}) <= 1
+    read = list(tensors.values()) if same_dtype else [_wide(tensor) for tensor in tensors.values()]
+    numbers: list[Any] = list(scalars)
+    for place, number in zip(tensors, torch.stack(read).tolist() if read else (), strict=True):
+        numbers[place] = number
+    return numbers

@@ -38,12 +38,16 @@ def attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], objec
             of a sharded run would wait for each other.
     """
     numbers = dict(outcome.numbers)
-    work = without_exits(what)(work)
+
+    def guarded() -> None:
+        with without_exits(what):
+            work()
+
     if run.sections.train.on_look_error == "stop" or is_sharded(run):
-        work()
+        guarded()
         return
     try:
-        together(work)
+        together(guarded)
     except (ConfigError, StateError):
         raise
     except Exception as error:  # Of a logger, a metric or a component: it must not take the training along.

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from artschool import ranks
 from artschool.engine.run_state import RunState
+from artschool.engine.sharding import sharded_networks
 from artschool.engine.signals import without_exits
 from artschool.engine.together import together
 from artschool.errors import ResourceError
@@ -15,7 +15,7 @@ from artschool.errors import ResourceError
 
 def is_sharded(run: RunState) -> bool:
     """Whether any network is divided among processes."""
-    return any(ranks.is_sharded(p) for network in run.networks.values() for p in network.parameters())
+    return bool(sharded_networks(run.networks.values()))
 
 
 def is_divided(run: RunState) -> bool:

@@ -59,11 +59,12 @@ class TensorBoardLogger:
     def log(self, record: Record) -> None:
         """Write every number as a scalar."""
         from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.proto.summary_pb2 import Summary
 
-        # A single event for all numbers: an event for each number is slower.
-        values = [Summary.Value(tag=name, simple_value=value) for name, value in record.items() if name != "iteration"]
-        self._write(Event(step=int(record["iteration"]), summary=Summary(value=values)))
+        event = Event(step=int(record["iteration"]))  # A single one for all numbers: one for each is slower.
+        for name, value in record.items():
+            if name != "iteration":
+                event.summary.value.add(tag=name, simple_value=value)
+        self._write(event)
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Write a grid of the samples, at the iteration that has drawn it, as its numbers are."""
