@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 
 from artschool import ranks
 from artschool.config.streams import TRAIN, key_in
@@ -19,8 +18,8 @@ from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.data.to_device import to_device
-from artschool.engine.buffers import Buffers, Copies
 from artschool.engine.ema import Ema
+from artschool.engine.eval_mode import in_eval_mode, with_buffers_kept
 from artschool.engine.meters import Meters
 from artschool.engine.out_of_memory import explain_batch
 from artschool.engine.samples import Samples
@@ -271,31 +270,3 @@ def _until_error(batches: Iterator[Any], failures: list[Exception]) -> Iterator[
         yield from batches
     except Exception as error:  # As above.
         failures.append(error)
-
-
-@contextmanager
-def in_eval_mode(networks: Sequence[nn.Module]) -> Iterator[None]:
-    """Put networks into eval mode; afterwards, restore the mode of every submodule."""
-    modes = [(module, module.training) for network in networks for module in network.modules()]
-    for network in networks:
-        network.eval()
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-@contextmanager
-def with_buffers_kept(modules: Sequence[nn.Module]) -> Iterator[None]:
-    """Restore the buffers of modules afterwards: their values, their versions, and which tensors they are."""
-    buffers = Buffers(modules)
-    tensors = buffers.observe()
-    values = Copies(tensors)
-    # What compares versions does not take a tensor for changed: it has its values again.
-    with _unsafe_preserve_version_counter(tuple(tensors)):
-        try:
-            yield
-        finally:
-            values.write()
-            buffers.put_back()

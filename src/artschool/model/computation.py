@@ -12,7 +12,7 @@ from torch import Tensor
 from artschool.data.collate import micro_batches
 from artschool.data.seeds import derive, forked_rng, seed_all
 from artschool.data.to_device import to_device
-from artschool.engine.evaluate import with_buffers_kept
+from artschool.engine.eval_mode import with_buffers_kept
 from artschool.model.cut import Cut
 from artschool.model.modules import Modules
 from artschool.steps.state import State

@@ -11,7 +11,8 @@ import torch
 
 from artschool.config.structure import Config
 from artschool.data.examples import resized
-from artschool.engine.evaluate import Evaluation, in_eval_mode
+from artschool.engine.eval_mode import in_eval_mode
+from artschool.engine.evaluate import Evaluation
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, Fault
 from artschool.steps.state import State
