@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from artschool.paths import is_dir, is_file
 from artschool.wording.hidden import printable
 from artschool.wording.names import MAX_LISTED, allowed, closest_name, did_you_mean, nearest
 from artschool.wording.synonyms import Synonyms
@@ -272,7 +273,7 @@ class Fault:
         there."""
         kind = FaultKind.MISSING_FILE
         try:
-            if file.is_file():
+            if is_file(file):
                 return None
         except PermissionError as error:
             return cls(place, path, f"file {file} cannot be read: {error.strerror}", kind=kind, found=str(file))
@@ -289,4 +290,4 @@ class Fault:
 
 
 def _siblings(path: Path) -> list[str]:
-    return sorted(file.name for file in path.parent.glob(f"*{path.suffix}")) if path.parent.is_dir() else []
+    return sorted(file.name for file in path.parent.glob(f"*{path.suffix}")) if is_dir(path.parent) else []

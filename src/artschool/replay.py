@@ -29,6 +29,7 @@ from artschool.engine.run import Run
 from artschool.engine.signals import without_exits
 from artschool.engine.streams import Part
 from artschool.errors import CheckpointError, ConfigError
+from artschool.paths import is_dir, is_file
 from artschool.read.check import check_tree
 from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
@@ -111,7 +112,7 @@ def replay(path: Path, report: Report = lambda line: None) -> Replay:
         CheckpointError: The checkpoint is damaged.
         DataError: The data set cannot be read.
     """
-    folder = path if (path / FILE).is_file() else newest_incident(path)
+    folder = path if is_file(path / FILE) else newest_incident(path)
     if folder is None:
         raise ConfigError(f"{path}: has no incident (expected a folder with {FILE}, or a run folder with incidents)")
     incident = _read(folder / FILE)
@@ -147,7 +148,7 @@ def _config(incident: Mapping[str, Any], folder: Path, report: Report) -> Config
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{folder / 'resolved.yml'}: cannot be read: {error}") from error
     file = Path(incident["config"] or folder / "resolved.yml")
-    if incident["config"] and file.is_file():
+    if incident["config"] and is_file(file):
         try:
             config = check_file(file, incident["overrides"], announce=report)
         except ConfigError:
@@ -181,7 +182,7 @@ def _go_back(run: Run, incident: Mapping[str, Any], folder: Path, report: Report
 
 def _checkpoint(folder: Path, iteration: int) -> Path | None:
     """The checkpoint that the incident keeps, or the newest intact one of its run before it."""
-    if (folder / CHECKPOINT).is_dir():
+    if is_dir(folder / CHECKPOINT):
         return folder / CHECKPOINT
     store = CheckpointStore(folder.parent.parent / "checkpoints")
     for number in reversed([number for number in store.numbers() if number <= iteration]):
@@ -228,7 +229,7 @@ def _watch(run: Run, batch: dict[str, Part], result: Replay, folder: Path, repor
 
 def _recorded(batch: dict[str, Part], folder: Path, report: Report) -> dict[str, Part]:
     """The batch with the tensors that the incident has recorded, as far as they differ."""
-    recorded = read_content(folder / BATCH) if (folder / BATCH).is_file() else {}
+    recorded = read_content(folder / BATCH) if is_file(folder / BATCH) else {}
     changed: dict[str, dict[str, Tensor]] = {}
     for name, value in recorded.items():
         stream, key = name.split("/", 1)

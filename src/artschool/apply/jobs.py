@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from artschool.components.datasets.finding import endings_of, list_folder, select_names
 from artschool.errors import ConfigError, DataError
+from artschool.paths import exists, is_dir
 
 
 class Job(NamedTuple):
@@ -47,13 +48,13 @@ def find_jobs(inputs: Sequence[str], output: Path, endings: Mapping[str, str], *
 def _files(text: str, endings: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     """The files that an input names, each as a folder and the path in it that the result keeps."""
     path = Path(text).expanduser()
-    if path.is_dir():
+    if is_dir(path):
         names = list_folder(path).names
         chosen = select_names(names, endings)
         if not chosen:
             raise DataError(f"{path}: expected files with the endings {', '.join(endings)}, got {endings_of(names)}")
         yield from ((path, name) for name in chosen)
-    elif path.exists():
+    elif exists(path):
         yield path.parent, path.name
     elif glob.has_magic(text):
         yield from _matching(path, endings)

@@ -18,6 +18,7 @@ from artschool.cli.options import AppliedFiles, TrainedRun
 from artschool.cli.progress import shown_progress
 from artschool.errors import DataError
 from artschool.model.results import sample_rate_of
+from artschool.paths import exists, is_dir
 from artschool.wording.counting import counted
 
 
@@ -35,7 +36,7 @@ def apply_command(trained: TrainedRun, files: AppliedFiles, key: str | None, giv
         key = model.default_outputs[0] if key is None else key
         applied = applied_from(model, key, given, tiling)
         jobs = _jobs(applied, files)
-        missing = jobs if files.overwrite else [job for job in jobs if not job.target.exists()]
+        missing = jobs if files.overwrite else [job for job in jobs if not exists(job.target)]
         cut = model.cut([key], [] if given is None else [given])
         say(f"{cut.summary}, after {counted(model.iteration, 'iteration')}: {_counted(jobs, missing)}")
         rate = sample_rate_of(model.config, cut.flow) if applied.dims == 1 else None
@@ -48,7 +49,7 @@ def apply_command(trained: TrainedRun, files: AppliedFiles, key: str | None, giv
 
 def _jobs(applied: Applied, files: AppliedFiles) -> list[Job]:
     ending = files.output.suffix.lower()
-    is_file = ending in result_endings(applied) and not files.output.is_dir()
+    is_file = ending in result_endings(applied) and not is_dir(files.output)
     endings = endings_for(applied, ending if is_file and files.suffix is None else files.suffix)
     return find_jobs(files.inputs, files.output, endings, is_file=is_file)
 

@@ -14,6 +14,7 @@ from artschool.config.plugins import load_listed
 from artschool.errors import ConfigError, Fault, Place
 from artschool.explain.explain import explain
 from artschool.explain.positions import path_at
+from artschool.paths import exists
 from artschool.read.read import read_in_layers
 
 LINE = re.compile(r"(.+?):(\d+)(?::(\d+))?")
@@ -45,7 +46,7 @@ def explain_command(config: str, rest: Sequence[str]) -> None:
 def _split(config: str) -> tuple[Path, int | None, int | None]:
     """Split a file from the line and column after it. The name of a file may contain colons."""
     match = LINE.fullmatch(config)
-    if match is None or Path(config).exists():
+    if match is None or exists(Path(config)):
         return Path(config), None, None
     return Path(match[1]), int(match[2]), int(match[3]) if match[3] else None
 

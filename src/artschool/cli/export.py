@@ -13,6 +13,7 @@ from artschool.cli.options import TrainedRun
 from artschool.engine.adapters import export_adapters, has_adapters
 from artschool.export.folder import export_network
 from artschool.export.subject import subject_of
+from artschool.paths import is_dir
 from artschool.read.read import check_file
 from artschool.storage.new_folder import refuse_existing
 
@@ -25,7 +26,7 @@ def export_command(trained: TrainedRun, network: str | None, to: str | None, out
 
     with redirect_stdout(sys.stderr):  # Networks may print; standard output is for the results.
         run = trained.run
-        folder = run if run.is_dir() or run.name == "resolved.yml" else _run_of(run)
+        folder = run if is_dir(run) or run.name == "resolved.yml" else _run_of(run)
         subject = subject_of(replace(trained, run=folder).open(report), network)
         report(subject.summary)
         if to is None and not merged and has_adapters(subject.network):

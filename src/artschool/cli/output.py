@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from artschool.errors import ConfigError
+from artschool.paths import is_dir
 
 
 def check_output(option: str, output: Path) -> None:
@@ -13,7 +14,7 @@ def check_output(option: str, output: Path) -> None:
     Raises:
         ConfigError: Its folder does not exist, or it is a folder itself.
     """
-    if not output.parent.is_dir():
+    if not is_dir(output.parent):
         raise ConfigError(f"{option} {output}: folder {output.parent} does not exist")
-    if output.is_dir():
+    if is_dir(output):
         raise ConfigError(f"{option} {output}: is a folder (expected a file)")

@@ -10,6 +10,7 @@ import click
 
 from artschool.errors import ConfigError, ResourceError
 from artschool.extras import extra
+from artschool.paths import is_dir, is_file
 
 UNFINISHED = "# license:"
 """The line of a model card whose license is not filled in yet."""
@@ -31,7 +32,7 @@ def push_command(folder: Path, repository: str, *, public: bool, confirmed: bool
         click.echo(f"{file.stat().st_size:>14,} bytes  {file.relative_to(folder)}")
     click.echo(f"{sum(file.stat().st_size for file in files):>14,} bytes  to the {state} {visibility} {repository}")
     card = folder / "README.md"
-    if card.is_file() and UNFINISHED in card.read_text(encoding="utf-8"):
+    if is_file(card) and UNFINISHED in card.read_text(encoding="utf-8"):
         click.echo("warning: README.md names no license", err=True)
     if not confirmed:
         click.confirm("Upload?", abort=True)
@@ -45,9 +46,9 @@ def push_command(folder: Path, repository: str, *, public: bool, confirmed: bool
 
 
 def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
+    if not is_dir(folder):
         raise ConfigError(f"{folder}: expected a folder that `artschool export` has written")
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if is_file(path))
     if not any(file.name in ("config.json", "adapter_config.json", "model_index.json") for file in files):
         raise ConfigError(f"{folder}: has no config.json (expected a folder that `artschool export` has written)")
     return files

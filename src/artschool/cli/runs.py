@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from artschool.cli.columns import print_columns
+from artschool.paths import exists
 from artschool.show.folder import RunFolder, Status, find_runs
 from artschool.show.words import best_in_words, pace, progress, size_in_words
 from artschool.wording.hidden import without_hidden
@@ -51,7 +52,7 @@ def found_runs(folders: Sequence[Path]) -> list[tuple[RunFolder, Status]]:
     Raises:
         ConfigError: A folder does not exist.
     """
-    if not folders and not DEFAULT.exists():
+    if not folders and not exists(DEFAULT):
         return []
     runs = find_runs(list(folders) or [DEFAULT])
     for run in runs:

@@ -18,6 +18,7 @@ from artschool.config.source import read_text
 from artschool.errors import ConfigError
 from artschool.model.computation import Computation
 from artschool.model.results import Results, results_of
+from artschool.paths import exists, is_dir
 from artschool.wording.counting import counted
 
 
@@ -25,7 +26,7 @@ def sample_command(
     trained: TrainedRun, arguments: Sequence[str], output: Path, *, count: int, seed: int, batch_size: int | None
 ) -> None:
     """Compute keys of a run from made inputs, write them, and print the files."""
-    if output.exists() and not output.is_dir():
+    if exists(output) and not is_dir(output):
         raise ConfigError(f"-o {output}: is a file (expected a folder)")
     keys, inputs = _parsed(arguments)
     console = Console(stderr=True, highlight=False)

@@ -19,6 +19,7 @@ from artschool.config.plugins import load_installed, load_listed
 from artschool.config.source import Node, read_file, read_text
 from artschool.errors import ConfigError, Fault, Place
 from artschool.legacy.convert import is_legacy
+from artschool.paths import is_file
 from artschool.read.read import read_config
 from artschool.schema import json_schema, names_of
 
@@ -84,7 +85,7 @@ def _sections(path: Path) -> Node:
     try:
         tree = read_file(path)
     except ConfigError:
-        if not path.is_file():
+        if not is_file(path):
             raise
         text = path.read_bytes().decode("utf-8-sig", errors="replace")
         starts = [match.start() for match in re.finditer(r"^\w+:", text, re.MULTILINE)]

@@ -10,6 +10,7 @@ import click
 from artschool.cli.output import check_output
 from artschool.cli.runs import DEFAULT
 from artschool.errors import ConfigError
+from artschool.paths import exists, is_dir
 from artschool.show.folder import find_runs
 from artschool.show.page import saved_page
 from artschool.show.server import Server
@@ -19,7 +20,7 @@ from artschool.storage.durable import write_file
 def show_command(folders: Sequence[Path], port: int, save: Path | None) -> None:
     """Serve the page of some runs until Ctrl-C, or write it to a file."""
     chosen = list(folders) or [DEFAULT]
-    if not folders and not DEFAULT.is_dir():
+    if not folders and not is_dir(DEFAULT):
         raise ConfigError(f"{DEFAULT}: no such folder. Fix: name a run folder, or a folder with runs")
     if save is not None:
         _save(chosen, save)
@@ -34,7 +35,7 @@ def show_command(folders: Sequence[Path], port: int, save: Path | None) -> None:
 
 def _save(folders: list[Path], save: Path) -> None:
     check_output("--save", save)
-    if save.exists() and "<!-- artschool show -->" not in save.read_text(encoding="utf-8", errors="replace")[:200]:
+    if exists(save) and "<!-- artschool show -->" not in save.read_text(encoding="utf-8", errors="replace")[:200]:
         raise ConfigError(f"--save {save}: exists, and is no page of artschool show. Fix: choose another name")
     runs = find_runs(folders)
     page = saved_page(runs).encode()

@@ -11,6 +11,7 @@ from artschool.config.compose import apply_overrides, apply_recorded, fill_refer
 from artschool.config.paths import beside
 from artschool.config.source import Node, read_file
 from artschool.errors import ConfigError, Fault
+from artschool.paths import is_file
 
 
 @dataclass
@@ -51,7 +52,7 @@ def _layers(tree: Node, path: Path, chain: tuple[Path, ...]) -> Iterator[Node]:
     base, chain = tree.get("base"), (*chain, path.resolve())
     for node in (base.value if isinstance(base.value, list) else [base]) if base is not None else ():
         other = beside(path, str(node.value))
-        if other.is_file() and other.resolve() not in chain:
+        if is_file(other) and other.resolve() not in chain:
             with suppress(ConfigError):
                 yield from _layers(read_file(other), other, chain)
     yield tree

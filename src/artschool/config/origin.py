@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from artschool.paths import exists
+
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.yml"
 RESOLVED_FILE = "resolved.yml"
@@ -85,4 +87,4 @@ def read_origin(run_folder: Path) -> Origin | None:
 def _found(path: Path, recorded: Path, run_folder: Path) -> Path:
     """A path, or the one that has the same place relative to the run folder if both have been moved together."""
     moved = run_folder.resolve() / os.path.relpath(path, recorded)
-    return Path(os.path.normpath(moved)) if not path.exists() and moved.exists() else path
+    return Path(os.path.normpath(moved)) if not exists(path) and exists(moved) else path

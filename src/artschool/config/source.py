@@ -14,6 +14,7 @@ import yaml
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.syntax import MAX_DEPTH, TOO_DEEP, place_of, syntax_fault
 from artschool.errors import ConfigError, Fault, FaultKind, Place
+from artschool.paths import is_dir
 from artschool.wording.names import allowed, closest_name
 
 KeyPath = tuple[str, ...]
@@ -164,7 +165,7 @@ def _tag_fault(place: Place, tag: str) -> Fault:
 
 def _missing(place: Place, path: Path) -> Fault:
     folder, message = path.parent, "file does not exist"
-    names = sorted(file.name for file in folder.glob("*.y*ml")) if folder.is_dir() else []
+    names = sorted(file.name for file in folder.glob("*.y*ml")) if is_dir(folder) else []
     hint, kind = allowed(f"YAML files in {folder}", path.name, names) if names else "", FaultKind.MISSING_FILE
     suggestion = closest_name(path.name, names)
     return Fault(place, "", message, hint, kind=kind, found=path.name, known=tuple(names), suggestion=suggestion)

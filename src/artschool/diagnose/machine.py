@@ -17,6 +17,7 @@ import torch
 from artschool.diagnose.finding import Finding
 from artschool.diagnose.memory import available_memory
 from artschool.engine.room import free_bytes, in_bytes
+from artschool.paths import exists, is_dir
 from artschool.release import VERSION
 
 SHARED_MEMORY = Path("/dev/shm")
@@ -76,7 +77,7 @@ def devices() -> Iterator[Finding]:
             f"cuda:{index}: {torch.cuda.get_device_name(index)}, {in_bytes(free)} of {in_bytes(total)} free",
             "end the processes that `nvidia-smi` lists, if they are not yours" if free < total / 2 else "",
         )
-    if torch.cuda.device_count() == 0 and Path("/dev/nvidiactl").exists():
+    if torch.cuda.device_count() == 0 and exists(Path("/dev/nvidiactl")):
         built = f"is built for CUDA {torch.version.cuda}" if torch.version.cuda else "is built without CUDA"
         yield Finding(
             "devices",
@@ -87,7 +88,7 @@ def devices() -> Iterator[Finding]:
 
 def shared_memory() -> Iterator[Finding]:
     """The memory through which the processes of several GPUs exchange tensors. Data workers do not use it."""
-    if not SHARED_MEMORY.is_dir():
+    if not is_dir(SHARED_MEMORY):
         return
     usage = shutil.disk_usage(SHARED_MEMORY)
     is_small = usage.free < LEAST_SHARED_MEMORY and torch.cuda.device_count() > 1

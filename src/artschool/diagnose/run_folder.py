@@ -22,6 +22,7 @@ from artschool.diagnose.machine import disk
 from artschool.engine.resume_report import value_at
 from artschool.engine.room import in_bytes
 from artschool.errors import CheckpointError
+from artschool.paths import exists, is_dir, is_file
 from artschool.show import folder as show
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.run_lock import holder
@@ -51,7 +52,7 @@ class RunFolder:
 
     def run(self) -> Iterator[Finding]:
         """Whether the folder is that of a run, and can be written."""
-        if not self.folder.is_dir():
+        if not is_dir(self.folder):
             yield Finding("run", f"{self.folder}: not a folder", "name a run folder, such as runs/<name>")
         elif not self._is_of_run():
             yield Finding("run", f"{self.folder}: no run has trained in it", "name a run folder, such as runs/<name>")
@@ -123,7 +124,7 @@ class RunFolder:
     def log(self) -> Iterator[Finding]:
         """Whether each log point is in `metrics.jsonl` once, and whether numbers have become NaN."""
         file = self.folder / "metrics.jsonl"
-        if not file.exists():
+        if not exists(file):
             return
         records, others, last = 0, 0, dict[str, Any]()
         steps, first = Counter[int](), dict[int, int]()
@@ -169,14 +170,14 @@ class RunFolder:
 
     def clock(self) -> Iterator[Finding]:
         """Whether files are from the future."""
-        times = [file.stat().st_mtime for file in self.folder.glob("*") if file.is_file()]
+        times = [file.stat().st_mtime for file in self.folder.glob("*") if is_file(file)]
         ahead = max(times, default=0.0) - time.time()
         if ahead > MOST_SECONDS_AHEAD:
             text = f"a file of the folder was written {ahead:.0f} seconds in the future"
             yield Finding("clock", text, "set the clocks of this machine and of the file server")
 
     def _is_of_run(self) -> bool:
-        return any((self.folder / name).exists() for name in ("config.yml", "checkpoints"))
+        return any(exists(self.folder / name) for name in ("config.yml", "checkpoints"))
 
 
 def _checkpoints(folder: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from artschool.config.average_sections import Average
 from artschool.config.plugins import file_of, is_path
 from artschool.config.source import KeyPath, Node, exists
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
+from artschool.paths import is_file
 from artschool.registry.schedule import Schedule
 
 ENTRIES = {"data", "networks", "steps", "evaluate"}
@@ -126,7 +127,7 @@ def _plugin_code(config: Config) -> dict[str, str]:
     for node in listed.children() if listed is not None else ():
         name = str(node.value)
         files = _files_below(file_of(name, node.place)) if is_path(name) else _files_of_module(name)
-        text = b"".join(file.read_bytes() for file in files if file.is_file())
+        text = b"".join(file.read_bytes() for file in files if is_file(file))
         code[name] = f"code {hashlib.sha256(text).hexdigest()[:8]}" if text else "module"
     return code
 

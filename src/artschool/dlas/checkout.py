@@ -14,6 +14,7 @@ from typing import Any
 from artschool.dlas import adapters
 from artschool.dlas.scan import Part, is_checkout, parts_of
 from artschool.errors import ConfigError
+from artschool.paths import is_dir, is_file
 from artschool.registry import REGISTRIES
 
 ORIGIN = "artschool_plugin_dlas."
@@ -41,7 +42,7 @@ class Checkout:
     """
 
     def __init__(self, folder: Path) -> None:
-        if not folder.is_dir():
+        if not is_dir(folder):
             raise ConfigError(f"folder {folder} does not exist")
         self.folder = next((f for f in (folder, folder / "codes") if is_checkout(f)), folder)
         if not is_checkout(self.folder):
@@ -50,7 +51,7 @@ class Checkout:
     @property
     def package(self) -> str:
         """The prefix of its modules' names: empty, or for a package its name and a dot."""
-        return f"{self.folder.name}." if (self.folder / "__init__.py").is_file() else ""
+        return f"{self.folder.name}." if is_file(self.folder / "__init__.py") else ""
 
     @cached_property
     def parts(self) -> list[Part]:

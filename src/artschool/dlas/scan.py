@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from artschool.paths import is_dir, is_file
+
 NETWORK = re.compile(r"^@(?:\w+\.)*register_model\b.*\n(?:@.*\n)*def register_(\w+)", re.MULTILINE)
 CLASS = re.compile(r"^class (\w+)\s*\(", re.MULTILINE)
 MODELS, INJECTORS, DATA = "models", "trainer/injectors", "data/__init__.py"
@@ -35,7 +37,7 @@ class Part:
 
 def is_checkout(folder: Path) -> bool:
     """Whether a folder has the layout of `codes` of DL-Art-School."""
-    return os.access(folder, os.X_OK) and (folder / MODELS).is_dir() and (folder / "trainer").is_dir()
+    return os.access(folder, os.X_OK) and is_dir(folder / MODELS) and is_dir(folder / "trainer")
 
 
 def parts_of(folder: Path, package: str) -> Iterator[Part]:
@@ -79,4 +81,4 @@ def _module(file: Path, folder: Path, package: str) -> str:
 
 
 def _read(file: Path) -> str:
-    return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
+    return file.read_text(encoding="utf-8", errors="replace") if is_file(file) else ""

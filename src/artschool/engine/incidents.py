@@ -22,6 +22,7 @@ from artschool.engine.run_state import RunState
 from artschool.engine.signals import as_error
 from artschool.engine.streams import Part
 from artschool.errors import ArtschoolError, Stopped
+from artschool.paths import exists
 from artschool.shortages import causes, is_out_of_memory
 from artschool.storage import checkpoint_files, durable
 from artschool.storage.checkpoint_store import versions
@@ -82,7 +83,7 @@ def record_incident(
     span = range(run.iteration, run.iteration + 1) if iterations is None else iterations
     path = run.folder / FOLDER / f"{span.start:08d}-{kind}{f'-rank{ranks.rank()}' if not ranks.is_main() else ''}"
     try:
-        if not path.exists():  # A run that is started again may fail again.
+        if not exists(path):  # A run that is started again may fail again.
             if len(list(path.parent.glob(f"*-{kind}*"))) >= MOST_OF_A_KIND:
                 return None
             durable.make_folder(path.parent)

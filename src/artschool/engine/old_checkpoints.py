@@ -17,6 +17,7 @@ from artschool.engine.resume_report import ResumeReport
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.errors import CheckpointError
+from artschool.paths import is_file
 from artschool.storage.tensors import read_pickled
 from artschool.wording.counting import counted
 
@@ -40,13 +41,13 @@ def restore_old(run: RunState, file: Path) -> list[str]:
     models = file.parent.parent / "models"
     trained = {name for part in run.steps for name in part.networks}
     for name, network in run.networks.items():
-        if name not in trained and not (models / f"{step}_{name}.pth").is_file():
+        if name not in trained and not is_file(models / f"{step}_{name}.pth"):
             continue  # No step trains it, so it still has its pretrained weights.
         load_weights(network, models / f"{step}_{name}.pth", path=f"networks.{name}")
         average = models / f"{step}_{name}_ema.pth"
         for ema in run.emas.values():
             if ema.of == name:
-                load_weights(ema.module, average if average.is_file() else models / f"{step}_{name}.pth")
+                load_weights(ema.module, average if is_file(average) else models / f"{step}_{name}.pth")
     updates = [
         (part.graph.name, part.update, part.networks)
         for part in run.steps
@@ -78,7 +79,7 @@ class _OldState(BaseModel):
 
 
 def _read(file: Path) -> _OldState:
-    if not file.is_file():
+    if not is_file(file):
         raise CheckpointError(f"{file}: checkpoint does not exist")
     try:
         state = read_pickled(file)

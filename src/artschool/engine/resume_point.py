@@ -9,6 +9,7 @@ from artschool.config.origin import RUN_FILE
 from artschool.engine.old_checkpoints import STATE_SUFFIX
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError
+from artschool.paths import exists
 from artschool.storage.checkpoint_store import CheckpointStore
 
 Report = Callable[[str], None]
@@ -63,7 +64,7 @@ def _newest(run: RunState, source: Path, report: Report) -> Path | None:
         )
     if source != run.folder:
         raise CheckpointError(f"{source}: has no checkpoint to branch from. Fix: train it first")
-    if (run.folder / RUN_FILE).exists():
+    if exists(run.folder / RUN_FILE):
         report(f"{run.folder}: has no checkpoint of the run that began in it: training starts at iteration 0")
     return None
 

@@ -13,6 +13,7 @@ from artschool.engine.optimizer_state import needed_slots
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.errors import ResourceError
+from artschool.paths import is_dir
 
 
 def check_room(run: RunState) -> None:
@@ -80,7 +81,7 @@ def checkpoints_kept(section: CheckpointSection, iterations: int) -> int:
 def free_bytes(folder: Path) -> int:
     """Free bytes on the disk of a folder, which need not exist."""
     folder = folder.absolute()
-    existing = next(parent for parent in (folder, *folder.parents) if parent.is_dir())
+    existing = next(parent for parent in (folder, *folder.parents) if is_dir(parent))
     return shutil.disk_usage(existing).free
 
 

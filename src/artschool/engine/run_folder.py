@@ -19,6 +19,7 @@ from artschool.engine.starts import FILE as STARTS_FILE
 from artschool.engine.starts import record_start
 from artschool.engine.together import by_main, together
 from artschool.errors import CheckpointError, ResourceError
+from artschool.paths import exists, is_dir, is_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.durable import check_file_system, make_folder, remove_leftovers, write_file
 from artschool.storage.run_lock import FILE as LOCK_FILE
@@ -47,7 +48,7 @@ def create_run_folder(folder: Path) -> list[Path]:
         ResourceError: A folder cannot be created.
     """
     try:
-        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        missing = [path for path in (folder, *folder.parents) if not exists(path)]
         os.fsencode(folder).decode()
         make_folder(folder)
     except UnicodeDecodeError as error:
@@ -193,7 +194,7 @@ def check_own(folder: Path) -> None:
                 )
     for name in (*FILES, LOCK_FILE, CHECKPOINTS):
         path, is_folder = folder / name, name == CHECKPOINTS
-        if path.exists() and not (path.is_dir() if is_folder else path.is_file()):
+        if exists(path) and not (is_dir(path) if is_folder else is_file(path)):
             raise CheckpointError(
                 f"{path}: expected a {'folder' if is_folder else 'file'}, which a run writes. "
                 "Fix: move it elsewhere, or choose another folder with --run-dir"
@@ -203,7 +204,7 @@ def check_own(folder: Path) -> None:
             f"{folder / LOCK_FILE}: no run has written it. "
             "Fix: move it elsewhere, or choose another folder with --run-dir"
         )
-    found = [name for name in FILES if (folder / name).is_file()]
+    found = [name for name in FILES if is_file(folder / name)]
     found += [name for name in FOLDERS if _entries(folder / name)]
     if found and read_origin(folder) is None and not CheckpointStore(folder / CHECKPOINTS).all_numbers():
         raise CheckpointError(
@@ -219,7 +220,7 @@ def _is_newer(path: Path) -> bool:
 
 
 def _entries(path: Path) -> list[Path]:
-    return sorted(path.iterdir()) if path.is_dir() else []
+    return sorted(path.iterdir()) if is_dir(path) else []
 
 
 def _note_others(folder: Path, note: Callable[[str], object]) -> None:
@@ -236,4 +237,4 @@ def _note_others(folder: Path, note: Callable[[str], object]) -> None:
 def _lock(folder: Path, note: Callable[[str], object]) -> RunLock | None:
     check_own(folder)
     _note_others(folder, note)
-    return lock_folder(folder, note) if folder.is_dir() and os.access(folder, os.W_OK) else None
+    return lock_folder(folder, note) if is_dir(folder) and os.access(folder, os.W_OK) else None

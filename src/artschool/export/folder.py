@@ -33,6 +33,7 @@ from artschool.export.program import (
 )
 from artschool.export.source import CannotStandAloneError, standalone_source
 from artschool.export.subject import Subject
+from artschool.paths import is_file
 from artschool.release import VERSION
 from artschool.storage.durable import write_file
 from artschool.storage.new_folder import new_folder
@@ -90,7 +91,7 @@ def export_network(subject: Subject, kind: str, output: Path, *, report: Report)
         report(f"dynamic sizes: {_described_sizes(draft)}")
         reader = "from_pretrained" if kind == "diffusers" else "inference.py in a process without it"
         report(f"largest difference from artschool, by {reader}: {largest:.1e}")
-    return sorted(path for path in output.rglob("*") if path.is_file())
+    return sorted(path for path in output.rglob("*") if is_file(path))
 
 
 def _written(draft: _Draft, kind: str, report: Report) -> float:

@@ -11,6 +11,7 @@ from artschool.config.source import Node
 from artschool.legacy import diffusion
 from artschool.legacy.own import is_of_checkout, is_own
 from artschool.legacy.rules import ConversionRule, Fields, Notes, apply, mapping, rebuilt, same, text
+from artschool.paths import is_file
 from artschool.registry import REGISTRIES
 from artschool.wording.names import allowed
 
@@ -145,14 +146,14 @@ def network_of_file(source: Node, name: Node, path: str, notes: Notes) -> Node:
     The file is searched from the working folder, as in the reference, and then from the folder of the old file.
     """
     here, beside = Path(text(source)).expanduser(), named_at(source.place, text(source))
-    if not (here.is_file() or beside.is_file()):
+    if not (is_file(here) or is_file(beside)):
         tried = " and ".join(dict.fromkeys(os.path.normpath(file.absolute()) for file in (here, beside)))
         message = f"file {text(source)!r} does not exist (tried {tried})"
         notes.refuse(
             source, path, message, "A path is relative to the working folder, or to the file that contains it."
         )
         return Node({}, source.place)
-    if here.is_file():
+    if is_file(here):
         source = rebuilt(source, os.path.relpath(here, Path(source.place.source).parent))
     message = f"network {text(name)!r} of {text(source)!r} becomes a frozen network of this file"
     notes.warn(source, path, message, "It needs that file and weights: `pretrain_model_...` there, or `weights:` here.")

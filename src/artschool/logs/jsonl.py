@@ -10,6 +10,7 @@ from pathlib import Path
 from torch import Tensor
 
 from artschool.engine.run_state import Record, RunState
+from artschool.paths import exists
 from artschool.storage.appended_file import AppendedFile
 from artschool.storage.durable import committed_file, own_file, write_pieces
 
@@ -23,7 +24,7 @@ class JsonlLogger:
     def start(self, run: RunState) -> None:
         """Remove records from `run.next_record` on, and open the file for appending."""
         path = run.folder / "metrics.jsonl"
-        if path.exists():
+        if exists(path):
             _cut(path, run.next_record)
         self._file = AppendedFile(path)
 

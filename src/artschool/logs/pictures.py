@@ -13,6 +13,7 @@ from artschool.errors import ResourceError
 from artschool.media.audio import encode_wav
 from artschool.media.grid import grid
 from artschool.media.images import encode_pixels
+from artschool.paths import is_dir
 from artschool.storage.durable import make_folder, remove_leftovers, write_file
 
 
@@ -27,7 +28,7 @@ class PictureLogger:
     def start(self, run: RunState) -> None:
         """Store the folder, and remove what a killed process has left in it."""
         self._folder, self._note = run.folder / "pictures", run.note
-        if self._folder.is_dir() and not self._folder.is_symlink():
+        if is_dir(self._folder) and not self._folder.is_symlink():
             for parent, _, _ in os.walk(self._folder):
                 remove_leftovers(Path(parent))
 

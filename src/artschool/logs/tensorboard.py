@@ -17,6 +17,7 @@ from artschool.config.write import flow
 from artschool.engine.run_state import Record, RunState
 from artschool.media.audio import encode_wav
 from artschool.media.grid import grid
+from artschool.paths import is_file
 from artschool.storage.appended_file import AppendedFile
 from artschool.storage.durable import own_file
 
@@ -144,7 +145,7 @@ def _event_files(folder: Path) -> Iterator[tuple[Path, int]]:
     """The event files of a folder with the times in their names. Links are left out."""
     for path in sorted(folder.glob("events.out.tfevents.*")):
         match = _NAME.fullmatch(path.name)
-        if match and path.is_file() and not path.is_symlink():
+        if match and is_file(path) and not path.is_symlink():
             yield path, int(match["time"])
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from artschool.errors import DataError
 from artschool.extras import extra
+from artschool.paths import exists
 from artschool.storage.durable import write_file
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
@@ -159,8 +160,8 @@ def fit(audio: Tensor, length: int) -> Tensor:
 
 
 def _unreadable(file: Path, error: Any) -> DataError:
-    found = str(error.error_string).rstrip(".") if file.exists() else "no file"
-    found = f"a broken link to {file.readlink()}" if file.is_symlink() and not file.exists() else found
+    found = str(error.error_string).rstrip(".") if exists(file) else "no file"
+    found = f"a broken link to {file.readlink()}" if file.is_symlink() and not exists(file) else found
     return DataError(f"{file}: expected WAV, FLAC, Ogg or MP3 audio, got: {found}. Fix: replace the file or remove it")
 
 

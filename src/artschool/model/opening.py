@@ -15,6 +15,7 @@ from artschool.engine.data_examples import DataExamples, read_data_examples
 from artschool.errors import ConfigError
 from artschool.model.model import Model
 from artschool.model.modules import Modules
+from artschool.paths import exists, is_dir, is_file
 from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.choose_checkpoint import choose_checkpoint
@@ -49,7 +50,7 @@ def open_run(
     """
     run = expand_home(Path(run))
     target = device_of(str(device))
-    if run.is_file() and not (run.parent / RESOLVED_FILE).is_file():
+    if is_file(run) and not is_file(run.parent / RESOLVED_FILE):
         if checkpoint != "last":
             raise ConfigError(f"{run}: is a config file, which has no checkpoint {str(checkpoint)!r}")
         config = check_file(run, announce=report)
@@ -64,9 +65,9 @@ def open_run(
 
 
 def _folder_of(run: Path) -> Path:
-    folder = run if run.is_dir() else run.parent
-    if not run.exists():
+    folder = run if is_dir(run) else run.parent
+    if not exists(run):
         raise ConfigError(f"{run}: does not exist (expected a run folder, or a file that names weights)")
-    if not (folder / RESOLVED_FILE).is_file():
+    if not is_file(folder / RESOLVED_FILE):
         raise ConfigError(f"{run}: expected a run folder, got a folder without {RESOLVED_FILE}")
     return folder

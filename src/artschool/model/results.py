@@ -22,6 +22,7 @@ from artschool.media.video import write_video
 from artschool.model.cut import Cut
 from artschool.model.flows import Flow
 from artschool.model.model import Model
+from artschool.paths import exists
 from artschool.registry.ranges import OVERSHOOT, Range, leaves, measured
 from artschool.storage.durable import make_folder, write_file
 
@@ -56,7 +57,7 @@ class Results:
         self._kept: list[Any] = []
         self._captions: list[str] = []
         for name in (self._name, *(f"{self._name}{ending}" for ending in (".png", ".safetensors", ".json"))):
-            if (folder / name).exists():
+            if exists(folder / name):
                 raise ConfigError(f"{folder / name}: exists. Fix: choose another folder with -o")
 
     def write(self, values: Any, captions: Sequence[str] = ()) -> list[Path]:

@@ -15,6 +15,7 @@ from artschool.components.datasets.sources import FileSource, Folder
 from artschool.errors import DataError
 from artschool.media.audio import SUFFIXES, read_header
 from artschool.media.pixels import DECODERS, FORMATS
+from artschool.paths import exists, is_dir
 from artschool.wording.counting import counted
 
 MOST_READ = 20_000
@@ -94,8 +95,8 @@ def look_at(folder: Path) -> Images | Recordings:
         DataError: The folder does not exist, or has neither images nor recordings.
         ResourceError: soundfile is not installed, and there are recordings.
     """
-    if not folder.is_dir():
-        raise DataError(f"{folder}: expected a folder, got {'a file' if folder.exists() else 'nothing'}")
+    if not is_dir(folder):
+        raise DataError(f"{folder}: expected a folder, got {'a file' if exists(folder) else 'nothing'}")
     source = Folder(folder)
     images, recordings = select_names(source.names, FORMATS), select_names(source.names, SUFFIXES)
     if not images and not recordings:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from artschool.errors import ConfigError
+from artschool.paths import is_dir, is_file
 from artschool.wording.names import allowed
 
 PACKAGE = Path(__file__).parents[1]
@@ -95,7 +96,7 @@ def as_yaml(value: object) -> str:
 def recipe_folder() -> Path:
     """The folder of the recipes: in the package, or beside it in a copy of the repository."""
     inside = PACKAGE / "recipes"
-    return inside if inside.is_dir() else PACKAGE.parents[1] / "recipes"
+    return inside if is_dir(inside) else PACKAGE.parents[1] / "recipes"
 
 
 def recipes() -> dict[str, str]:
@@ -121,7 +122,7 @@ def files_of_recipe(name: str) -> dict[str, bytes]:
     found = {file.stem: file for file in _recipe_files()}
     if name not in found:
         raise ConfigError(f"unknown recipe {name!r}. {allowed('Available recipes', name, found)}")
-    others = {file.name: file for file in [*recipe_folder().glob("*.*"), *found.values()] if file.is_file()}
+    others = {file.name: file for file in [*recipe_folder().glob("*.*"), *found.values()] if is_file(file)}
     files: dict[str, bytes] = {}
     waiting = [found[name]]
     while waiting:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from artschool.paths import is_file
 from artschool.show.differences import changes, comparison
 from artschool.show.folder import RunFolder, config_text, first_line, read_json
 from artschool.show.log import HEAD, Curve, thinned
@@ -63,7 +64,7 @@ def _run(run: RunFolder, most: int, link: Link, choice: Choice) -> dict[str, Any
             group: [[iteration, link(run, path)] for iteration, path in choice(files).items()]
             for group, files in media(run.folder).items()
         },
-        "drawings": {name: link(run, file) for name, file in DRAWINGS.items() if (run.folder / file).is_file()},
+        "drawings": {name: link(run, file) for name, file in DRAWINGS.items() if is_file(run.folder / file)},
         "config": config_text(run),
         "overrides": read_json(run.folder / "run.json").get("overrides", []),
         "starts": _starts(run),

@@ -15,6 +15,7 @@ from typing import Any
 
 from artschool.config.origin import CONFIG_FILE, RUN_FILE
 from artschool.errors import ConfigError
+from artschool.paths import exists, is_dir, is_file
 from artschool.show.log import METRICS, Log, json_lines
 from artschool.storage.run_lock import FILE as LOCK_FILE
 from artschool.storage.run_lock import is_held
@@ -138,7 +139,7 @@ class RunFolder:
             state, detail = "finished", ""
         elif not iteration and (wrong := self._damage()):
             state, detail = "damaged", wrong
-        elif detail or (self.folder / LOCK_FILE).exists():
+        elif detail or exists(self.folder / LOCK_FILE):
             state, detail = "dead", detail or "killed"
         return Status(
             state, detail, iteration, total, self._speed(), self.best(), size_of(self.folder), self._written()
@@ -201,12 +202,12 @@ class RunFolder:
         """Why nothing can be read. Empty: there is nothing yet."""
         if self.log.bad_lines:
             return f"metrics.jsonl: {self.log.bad_lines} lines are no records"
-        files = [(RUN_FILE, Path.is_file), (METRICS, Path.is_file), ("checkpoints", Path.is_dir)]
+        files = [(RUN_FILE, is_file), (METRICS, is_file), ("checkpoints", is_dir)]
         for name, is_right in files:
             path = self.folder / name
-            if path.exists() and not (is_right(path) and os.access(path, os.R_OK)):
+            if exists(path) and not (is_right(path) and os.access(path, os.R_OK)):
                 return f"{name}: cannot be read"
-        if (self.folder / RUN_FILE).exists() and not read_json(self.folder / RUN_FILE):
+        if exists(self.folder / RUN_FILE) and not read_json(self.folder / RUN_FILE):
             return f"{RUN_FILE}: cannot be read"
         return ""
 
@@ -219,7 +220,7 @@ def find_runs(paths: list[Path]) -> list[RunFolder]:
     """
     found: dict[Path, RunFolder] = {}
     for path in paths:
-        if not path.is_dir():
+        if not is_dir(path):
             raise ConfigError(f"{path}: not a folder (expected a run folder, or a folder with runs, such as runs)")
         for folder in _runs_below(path, DEEPEST):
             name = folder.relative_to(path).as_posix() if folder != path else folder.resolve().name
@@ -233,12 +234,12 @@ def find_runs(paths: list[Path]) -> list[RunFolder]:
 
 
 def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
-    if any((folder / name).exists() for name in SIGNS):
+    if any(exists(folder / name) for name in SIGNS):
         yield folder
     elif depth:
         with suppress(OSError):  # A folder of somebody else.
             for path in sorted(folder.iterdir()):
-                if path.is_dir() and not path.name.startswith("."):
+                if is_dir(path) and not path.name.startswith("."):
                     yield from _runs_below(path, depth - 1)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from artschool.errors import ResourceError
+from artschool.paths import is_dir
 from artschool.show.data import DRAWINGS, page_data
 from artschool.show.folder import RunFolder, find_runs
 from artschool.show.media import TYPES, media
@@ -63,10 +64,10 @@ class Server(ThreadingHTTPServer):
             taken, data = self._data
             if not data or time.monotonic() - taken >= EVERY_S:
                 known = {run.folder for run in self.runs.values()}
-                for run in find_runs([path for path in self._folders if path.is_dir()]):
+                for run in find_runs([path for path in self._folders if is_dir(path)]):
                     if run.folder not in known:
                         self.runs.setdefault(run.name, run)
-                shown = [run for run in self.runs.values() if run.folder.is_dir()]
+                shown = [run for run in self.runs.values() if is_dir(run.folder)]
                 data = page_data(shown, _link)
                 self._data = time.monotonic(), data
             return data

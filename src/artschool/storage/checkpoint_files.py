@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from torch import Tensor, strided
 
 from artschool.errors import CheckpointError
+from artschool.paths import is_dir
 from artschool.storage.shards import Saved, Shards, join, read_tensors, stem_of
 from artschool.storage.state_json import decode_state, encode_state
 from artschool.storage.tensor_file import Content, encode
@@ -105,7 +106,7 @@ def verify(path: Path) -> Manifest:
         CheckpointError: A file is missing, damaged or not part of a checkpoint.
         NewerCheckpointError: A newer version of the package saved the checkpoint.
     """
-    if not path.is_dir():
+    if not is_dir(path):
         raise CheckpointError(f"{path}: folder does not exist")
     manifest = _read_manifest(path / MANIFEST)
     for name, record in manifest.files.items():

@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 
 from artschool.errors import CheckpointError
+from artschool.paths import exists
 from artschool.storage.checkpoint_files import foreign_entry
 from artschool.storage.durable import split_temporary
 
@@ -53,7 +54,7 @@ class CheckpointFolders:
 
     def _entries(self) -> list[Path]:
         """All folders in the store, without links."""
-        return sorted(path for path in self.folder.iterdir() if _is_folder(path)) if self.folder.exists() else []
+        return sorted(path for path in self.folder.iterdir() if _is_folder(path)) if exists(self.folder) else []
 
 
 def foreign(path: Path) -> str | None:

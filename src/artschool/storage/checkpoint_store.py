@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from artschool.errors import CheckpointError, ResourceError
+from artschool.paths import exists
 from artschool.release import VERSION
 from artschool.storage import checkpoint_files, durable, fault_points
 from artschool.storage.checkpoint_files import (
@@ -131,7 +132,7 @@ class CheckpointStore:
     def numbers(self) -> list[int]:
         """The numbers of all checkpoints, ascending. Damaged checkpoints are included if they have a manifest."""
         return [
-            number for number, path in self._folders.by_number().items() if (path / checkpoint_files.MANIFEST).exists()
+            number for number, path in self._folders.by_number().items() if exists(path / checkpoint_files.MANIFEST)
         ]
 
     def all_numbers(self) -> list[int]:
@@ -292,7 +293,7 @@ class CheckpointStore:
                 f"{target}: {entry!r} is in the way and is not part of a checkpoint. Fix: move it elsewhere"
             )
         durable.make_folder(self.folder)
-        aside = durable.temporary_path(target, "old") if target.exists() else None
+        aside = durable.temporary_path(target, "old") if exists(target) else None
         with durable.committed_folder(target, aside=aside) as temporary:
             yield temporary
         self._delete_replaced(number)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from artschool.errors import CheckpointError
+from artschool.paths import is_file
 from artschool.storage.checkpoint_files import MANIFEST, read_state
 from artschool.storage.checkpoint_store import CheckpointStore
 
@@ -35,7 +36,7 @@ def choose_checkpoint(folder: Path, checkpoint: str | int | Path, report: Report
         store.verify(int(text))
         return store.path(int(text))
     path = Path(text)
-    if not (path / MANIFEST).is_file():
+    if not is_file(path / MANIFEST):
         raise CheckpointError(
             f"checkpoint: expected best, last, a number of iterations or the folder of a checkpoint, got {text!r}"
         )

@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from artschool.errors import ResourceError
+from artschool.paths import exists, is_dir
 from artschool.storage import fault_points
 
 _PROBE = "probe"
@@ -162,9 +163,9 @@ def make_folder(path: Path) -> None:
     Raises:
         ResourceError: The disk is full or cannot be written.
     """
-    if path.is_dir():
+    if is_dir(path):
         return
-    if not path.parent.exists():
+    if not exists(path.parent):
         make_folder(path.parent)
     with translate_disk_errors(path, 0):
         path.mkdir(exist_ok=True)
@@ -313,7 +314,7 @@ def _advice(number: int | None, path: Path) -> str:
     """What to do about an error that free bytes do not explain. Empty: nothing to add."""
     if number == errno.ENOSPC:
         with suppress(OSError, StopIteration):
-            disk = os.statvfs(next(folder for folder in path.absolute().parents if folder.exists()))
+            disk = os.statvfs(next(folder for folder in path.absolute().parents if exists(folder)))
             if disk.f_files and not disk.f_favail:
                 return ". Fix: delete files: the disk has no inode left for a new one"
     return f". Fix: {ADVICE[number]}" if number in ADVICE else ""

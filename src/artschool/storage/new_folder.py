@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from artschool.errors import ConfigError
+from artschool.paths import exists, is_dir
 from artschool.storage.durable import make_folder, move_folder, temporary_path
 
 
@@ -29,7 +30,7 @@ def new_folder(output: Path) -> Iterator[Path]:
     try:
         make_folder(temporary)
         yield temporary
-        if output.is_dir():
+        if is_dir(output):
             output.rmdir()
         move_folder(temporary, output)
     except BaseException:
@@ -43,7 +44,7 @@ def refuse_existing(output: Path) -> None:
     Raises:
         ConfigError: `output` is a file, or a folder that is not empty.
     """
-    if output.is_dir() and any(output.iterdir()):
+    if is_dir(output) and any(output.iterdir()):
         raise ConfigError(f"{output}: is not empty, and nothing is overwritten. Fix: name another folder")
-    if output.exists() and not output.is_dir():
+    if exists(output) and not is_dir(output):
         raise ConfigError(f"{output}: exists, and nothing is overwritten. Fix: name another one")

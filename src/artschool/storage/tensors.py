@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from artschool.errors import CheckpointError
+from artschool.paths import is_dir, is_file
 from artschool.storage.shards import join, shard_files, stem_of
 
 INDEX = ".safetensors.index.json"
@@ -49,11 +50,11 @@ def read_content(file: Path) -> Any:
 
 
 def _content(file: Path) -> Any:
-    if file.is_dir():
+    if is_dir(file):
         raise CheckpointError(f"{file}: expected a file, got a folder. {_advice(file)}")
-    if file.suffix == ".safetensors" and (shards := shard_files(file)) and (file in shards or not file.is_file()):
+    if file.suffix == ".safetensors" and (shards := shard_files(file)) and (file in shards or not is_file(file)):
         return _read_shards(shards)
-    if not file.is_file():
+    if not is_file(file):
         where = "" if file.is_absolute() else f" (a path is relative to the working directory, {Path.cwd()})"
         raise CheckpointError(f"{file}: file does not exist{where}")
     if file.name.endswith(INDEX):
@@ -122,7 +123,7 @@ def _read_parts(index: Path) -> dict[str, torch.Tensor]:
 
 def _advice(folder: Path) -> str:
     """The files of a folder, or of its newest checkpoint, that hold weights."""
-    checkpoints = sorted(path for path in (folder / "checkpoints").glob("[0-9]*") if path.is_dir())
+    checkpoints = sorted(path for path in (folder / "checkpoints").glob("[0-9]*") if is_dir(path))
     folder = checkpoints[-1] if checkpoints else folder
     found = [path.name for path in folder.iterdir() if path.name.endswith(FORMATS)]
     names = sorted({f"{stem}.safetensors" if (stem := stem_of(name)) else name for name in found})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from artschool.paths import is_dir
 from artschool.show.log import METRICS, Log
 from artschool.sweep.settings import Settings
 from artschool.sweep.study import counted_trials
@@ -89,7 +90,7 @@ def _row(settings: Settings, trial: FrozenTrial) -> Row:
         value=value,
         spread=statistics.stdev(values) if len(values) > 1 else None,
         values=values,
-        iterations=log.finished if log.path.parent.is_dir() else None,
+        iterations=log.finished if is_dir(log.path.parent) else None,
         parameters=dict(trial.params),
         folder=folder,
         reason=trial.user_attrs.get(REASON, ""),

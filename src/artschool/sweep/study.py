@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from artschool.errors import ConfigError, ResourceError, first_line
 from artschool.extras import extra
+from artschool.paths import is_dir, is_file
 from artschool.storage.durable import make_folder
 from artschool.storage.run_lock import RunLock, lock_folder
 from artschool.sweep.settings import Settings
@@ -47,7 +48,7 @@ def require_optuna() -> None:
 
 def stored_identity(name: str, folder: Path, storage: str) -> dict[str, Any] | None:
     """What the processes of a sweep have in common. None: there is no sweep of this name."""
-    if not storage and not (folder / FILE).is_file():
+    if not storage and not is_file(folder / FILE):
         return None
     with suppress(KeyError):
         return _identity(name, _open(folder, storage))
@@ -99,7 +100,7 @@ def left_trials(settings: Settings, study: Study, note: Callable[[str], object])
 
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         number = frozen.number
-        lock = _lock(settings, number, note) if settings.output_of(number).is_dir() else None
+        lock = _lock(settings, number, note) if is_dir(settings.output_of(number)) else None
         # Its process may have finished it, and released the lock, since the list was read.
         if lock is not None and study.get_trials(deepcopy=False)[number].state is TrialState.RUNNING:
             yield Trial(study, frozen._trial_id), lock

@@ -12,6 +12,7 @@ from artschool.components.audio.transcripts import missing_message
 from artschool.components.datasets.sources import Folder, find_files
 from artschool.errors import DataError
 from artschool.media.audio import SUFFIXES, UNSUPPORTED, fit, num_samples, read_audio
+from artschool.paths import is_dir
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
@@ -44,7 +45,7 @@ class AudioFolder:
     def __init__(
         self, *, path: Path, sample_rate: Count, length: Count | None = None, made_by: str | None = None
     ) -> None:
-        if not path.is_dir():
+        if not is_dir(path):
             raise DataError("audio_folder: " + missing_message(f"folder {path}", made_by))
         self.names, self.remarks = find_files(Folder(path), SUFFIXES, UNSUPPORTED, "audio_folder: no recordings")
         self._files = [path / name for name in self.names]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from artschool.errors import ConfigError, DataError
 from artschool.media.audio import SUFFIXES
+from artschool.paths import is_file
 
 SEPARATOR = "|"
 SPOKEN = 0.5
@@ -70,7 +71,7 @@ def read_transcripts(file: Path, columns: Sequence[str] | None = None, made_by: 
 
 def _lines(file: Path, made_by: str | None) -> list[tuple[str, str]]:
     """The lines that are not empty, each with its place."""
-    if not file.is_file():
+    if not is_file(file):
         raise DataError(missing_message(f"list {file}", made_by))
     data = file.read_bytes()
     try:
@@ -137,10 +138,10 @@ def audio_file(folder: Path, row: Transcript) -> Path:
         DataError: Neither of the two exists.
     """
     path = folder / row.name
-    if path.suffix.lower() in SUFFIXES or path.is_file():
+    if path.suffix.lower() in SUFFIXES or is_file(path):
         return path
     named = folder / "wavs" / f"{row.name}.wav"
-    if not named.is_file():
+    if not is_file(named):
         raise DataError(
             f"{row.place}: expected an audio file, got {row.name!r}: found neither {path} nor {named}. "
             "Fix: correct the name or remove the line"

@@ -16,6 +16,7 @@ from torch import Tensor
 from artschool.errors import ConfigError, DataError, ResourceError
 from artschool.extras import extra
 from artschool.media.pixels import from_pillow, to_tensor
+from artschool.paths import is_dir, is_file
 from artschool.registry import datasets
 from artschool.wording.names import allowed
 
@@ -147,14 +148,14 @@ class HuggingFace:
 
     @staticmethod
     def _load(package: Any, path: Path, config: str | None, split: str, download: bool) -> Any:
-        if path.is_dir():
+        if is_dir(path):
             loaded = package.load_from_disk(str(path))
             if not isinstance(loaded, package.DatasetDict):
                 return loaded
             if split not in loaded:
                 raise ValueError(f"unknown split {split!r}. {allowed('Available splits', split, loaded)}")
             return loaded[split]
-        if path.is_file():
+        if is_file(path):
             reader = READERS.get(path.suffix.lower())
             if reader is None:
                 raise ValueError(f"unknown file type {path.suffix!r} (expected {', '.join(READERS)})")

@@ -102,7 +102,8 @@ class BlockCache:
     def _shrink(self, limit: int) -> int:
         """Delete the least recently used blocks if there are more bytes than the limit. Returns what is left."""
         blocks = []
-        for entry in (entry for folder in os.scandir(self.folder) if folder.is_dir() for entry in os.scandir(folder)):
+        folders = [entry for entry in os.scandir(self.folder) if entry.is_dir()]
+        for entry in (entry for folder in folders for entry in os.scandir(folder)):
             if entry.is_file(follow_symlinks=False) and _BLOCK.fullmatch(entry.name):
                 with suppress(FileNotFoundError):
                     status = entry.stat(follow_symlinks=False)

@@ -12,6 +12,7 @@ from artschool.components.datasets.pairs import Pair, check_size, in_values, mak
 from artschool.components.datasets.sources import read_bytes
 from artschool.errors import ResourceError
 from artschool.media.pixels import decode, to_tensor
+from artschool.paths import is_file
 from artschool.registry import datasets
 from artschool.registry.signature import Count
 
@@ -97,7 +98,7 @@ def load_photos(split: str) -> dict[str, Tensor]:
     photos = {}
     for name in names:
         path = Path(spec.origin).parent / folder / name
-        if not path.is_file():
+        if not is_file(path):
             raise ResourceError(
                 f"{path} does not exist: this release of {package} does not include {name}. Fix: install another one"
             )

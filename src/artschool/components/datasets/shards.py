@@ -25,6 +25,7 @@ from artschool.components.datasets.remote_tar import RemoteTar
 from artschool.components.datasets.sources import Folder, Tar, find_files
 from artschool.errors import DataError
 from artschool.media.pixels import FORMATS, REMOVE, decode, to_tensor
+from artschool.paths import is_dir
 from artschool.registry import datasets
 from artschool.registry.ranges import Known, Ranges
 from artschool.wording.counting import counted
@@ -205,7 +206,7 @@ def _find(pattern: str) -> Sequence[str | Path]:
 
 def _files(pattern: str) -> list[Path]:
     path = Path(os.path.expanduser(pattern))  # noqa: PTH111  # unlike Path, keeps the `~` of an unknown user
-    if path.is_dir():
+    if is_dir(path):
         return [
             path / name for name in find_files(Folder(path), (".tar",), (".tgz", ".gz"), "tar_shards: no shards")[0]
         ]

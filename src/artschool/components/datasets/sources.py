@@ -14,6 +14,7 @@ from typing import IO, Any, Protocol
 
 from artschool.components.datasets.finding import endings_of, list_folder, select_names
 from artschool.errors import DataError
+from artschool.paths import is_dir, is_file
 
 MAX_BYTES = 1 << 30
 """The largest file that is read as a whole. An image of as many pixels as Pillow allows is smaller."""
@@ -215,9 +216,9 @@ def open_files(path: Path, owner: str) -> FileSource:
     Raises:
         DataError: The path does not exist, has another type, or is damaged.
     """
-    if path.is_dir():
+    if is_dir(path):
         return Folder(path)
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(
             f"{owner}: {path} does not exist (expected a folder, .zip or .tar). Fix: create it or correct the path"
         )

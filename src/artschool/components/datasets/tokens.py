@@ -10,6 +10,7 @@ from torch import Tensor
 
 from artschool.errors import DataError
 from artschool.extras import extra
+from artschool.paths import is_dir, is_file
 
 
 class TextTokens:
@@ -26,7 +27,7 @@ class TextTokens:
     """
 
     def __init__(self, path: Path | None, length: int, *, owner: str) -> None:
-        self._tokenizer = None if path is None else _load(path / "tokenizer.json" if path.is_dir() else path, owner)
+        self._tokenizer = None if path is None else _load(path / "tokenizer.json" if is_dir(path) else path, owner)
         if self._tokenizer is not None:
             padding = {**(self._tokenizer.padding or {}), "length": length, "pad_to_multiple_of": None}
             self._tokenizer.enable_truncation(length)
@@ -48,7 +49,7 @@ class TextTokens:
 def _load(file: Path, owner: str) -> Any:
     with extra("tokenizers", f"the tokenizer of {owner}"):
         from tokenizers import Tokenizer
-    if not file.is_file():
+    if not is_file(file):
         raise DataError(f"{owner}: tokenizer {file} does not exist. Fix: correct the path")
     try:
         return Tokenizer.from_file(str(file))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from artschool.components.loggers.background import Background
 from artschool.media.pixels import images_of
+from artschool.paths import is_file
 from artschool.storage.durable import make_folder, write_file
 
 Images = list[NDArray[np.uint8]]
@@ -93,7 +94,7 @@ class Tracker:
 
 def read_id(file: Path) -> str:
     """The id that a file of a run folder contains. Empty: there is none."""
-    known = file.read_text(encoding="ascii", errors="replace").strip() if file.is_file() else ""
+    known = file.read_text(encoding="ascii", errors="replace").strip() if is_file(file) else ""
     return known if _ID.fullmatch(known) else ""
 
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from artschool.errors import CheckpointError, ConfigError, ResourceError
 from artschool.extras import extra
+from artschool.paths import is_dir
 from artschool.registry import ComponentRole, networks
 from artschool.storage.tensors import read_content
 from artschool.wording.names import nearest
@@ -165,7 +166,7 @@ def _refuse_weights(package: str, options: Mapping[str, Any], names: Iterable[st
 
 
 def _existing(folder: Path) -> str:
-    if not folder.is_dir():
+    if not is_dir(folder):
         raise ConfigError(f"folder {folder} does not exist")
     return str(folder)
 

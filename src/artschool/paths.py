@@ -1,0 +1,46 @@
+"""What a path leads to.
+
+The methods of `Path` with these names hide from Python 3.14 on that nobody knows: a folder that is closed to this user
+seems to be empty. These functions raise PermissionError there, with every version.
+"""
+
+from __future__ import annotations
+
+import errno
+import stat
+from pathlib import Path
+
+_NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)
+
+
+def exists(path: Path) -> bool:
+    """Whether a path leads to anything.
+
+    Raises:
+        OSError: Nobody knows: a folder is closed, a name is too long, or the disk fails.
+    """
+    return _mode(path) is not None
+
+
+def is_file(path: Path) -> bool:
+    """Whether a path leads to a file. Raises what `exists` raises."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISREG(mode)
+
+
+def is_dir(path: Path) -> bool:
+    """Whether a path leads to a folder. Raises what `exists` raises."""
+    mode = _mode(path)
+    return mode is not None and stat.S_ISDIR(mode)
+
+
+def _mode(path: Path) -> int | None:
+    """The kind and the permissions of what a path leads to. None: nothing is there."""
+    try:
+        return path.stat().st_mode
+    except OSError as error:
+        if error.errno in _NOTHING_THERE:
+            return None
+        raise
+    except ValueError:  # A zero byte in the name.
+        return None
