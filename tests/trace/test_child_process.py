@@ -7,6 +7,7 @@ import os
 import signal
 
 import pytest
+import torch
 
 from artschool.errors import ConfigError, Fault, Place, ResourceError
 from artschool.trace.child_process import in_child_process, run_in_child_process
@@ -40,6 +41,16 @@ def test_an_error_of_ours_comes_with_its_faults_and_notes() -> None:
 def test_a_process_that_is_killed_is_told() -> None:
     with pytest.raises(ResourceError, match="died with exit code -9; if memory ran out, start with --no-trace"):
         run_in_child_process(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_a_process_that_cannot_compute_gradients_is_replaced_by_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with a torch for CUDA, once threads of a device have computed gradients in this process."""
+
+    def fail(*args: object) -> None:
+        raise RuntimeError("Unable to handle autograd's threading in combination with fork-based multiprocessing")
+
+    monkeypatch.setattr(torch.Tensor, "backward", fail)
+    assert run_in_child_process(os.getpid) == os.getpid()
 
 
 def test_what_runs_beside_goes_on_meanwhile_and_ends_with_what_it_stands_beside() -> None:

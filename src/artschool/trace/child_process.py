@@ -19,6 +19,8 @@ from artschool.errors import ArtschoolError, ResourceError
 from artschool.storage.processes import end_with_parent
 
 Value = TypeVar("Value")
+_UNABLE = "unable to compute gradients"
+"""What a child process answers in place of a result."""
 
 
 def run_in_child_process(function: Callable[[], Value]) -> Value:
@@ -38,7 +40,8 @@ def run_in_child_process(function: Callable[[], Value]) -> Value:
 def in_child_process(function: Callable[[], Value]) -> Iterator[Callable[[], Value]]:
     """Call a function in a child process while the body of the `with` statement runs.
 
-    Where processes cannot be forked, the function is called in this process, when its result is requested.
+    Where processes cannot be forked, or cannot compute gradients afterwards, the function is called in this process,
+    when its result is requested.
 
     Yields:
         A function that waits for the result and returns or raises it, as `run_in_child_process` does.
@@ -51,8 +54,13 @@ def in_child_process(function: Callable[[], Value]) -> Iterator[Callable[[], Val
     process = context.Process(target=_answer, args=(os.getpid(), function, sender))
     process.start()
     sender.close()
+
+    def result() -> Value:
+        answer = _received(process, receiver)
+        return function() if answer == _UNABLE else cast(Value, answer)
+
     try:
-        yield lambda: cast(Value, _received(process, receiver))
+        yield result
     finally:
         process.kill()  # It has sent its result, or nobody needs it any more.
         process.join()
@@ -76,6 +84,11 @@ def _answer(parent: int, function: Callable[[], Any], sender: Connection) -> Non
         signal.signal(number, signal.SIG_IGN)
     end_with_parent(parent)
     torch.set_num_threads(1)  # The threads of the parent do not exist here.
+    try:
+        torch.ones((), requires_grad=True).backward()  # type: ignore[no-untyped-call]  # torch
+    except RuntimeError:  # The parent has computed gradients with threads of a device.
+        sender.send(_UNABLE)
+        return
     try:
         with without_exits("the trace"):
             sender.send(function())
