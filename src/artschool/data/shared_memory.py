@@ -6,12 +6,14 @@ ends with the last process that has it open.
 
 from __future__ import annotations
 
+import errno
 import io
 import mmap
 import os
+import socket
 import tempfile
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler, recv_handle, send_handle
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +22,8 @@ from torch import Tensor
 
 ALIGNMENT = 64
 """Tensors begin at multiples of so many bytes."""
+_FILE = b"F"
+"""The byte with which a file descriptor is sent."""
 _PROTOCOL = 5  # The first one that leaves arrays outside the message.
 
 
@@ -83,7 +87,8 @@ def send(connection: Connection, sent: Sent) -> None:
     """
     try:
         connection.send(sent.bounds)
-        send_handle(connection, sent.file, None)
+        with _socket_of(connection) as channel:  # `send_handle` waits for an answer from Python 3.14 on.
+            socket.send_fds(channel, [_FILE], [sent.file])
     finally:
         os.close(sent.file)
 
@@ -93,11 +98,20 @@ def receive(connection: Connection) -> Sent:
 
     Raises:
         EOFError: The other process has ended.
-        OSError: The connection broke.
-        RuntimeError: This process has too many open files.
+        OSError: The connection broke, or this process has too many open files.
     """
     bounds = connection.recv()
-    return Sent(recv_handle(connection), bounds)
+    with _socket_of(connection) as channel:
+        message, files, *_ = socket.recv_fds(channel, len(_FILE), 1)
+    if not message:
+        raise EOFError
+    if not files:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    return Sent(files[0], bounds)
+
+
+def _socket_of(connection: Connection) -> socket.socket:
+    return socket.fromfd(connection.fileno(), socket.AF_UNIX, socket.SOCK_STREAM)
 
 
 def _unnamed_file() -> int:

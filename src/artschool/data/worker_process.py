@@ -73,8 +73,7 @@ class Worker:
 
         Raises:
             EOFError: It has ended.
-            OSError: The connection broke.
-            RuntimeError: This process has too many open files.
+            OSError: The connection broke, or this process has too many open files.
         """
         ready = self._poll.poll(seconds * 1000)
         if not ready:

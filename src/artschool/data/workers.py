@@ -137,7 +137,7 @@ class Workers(Generic[Batch]):
             while True:
                 try:
                     sent = worker.receive(INTERVAL_S)
-                except (EOFError, OSError, RuntimeError) as error:
+                except (EOFError, OSError) as error:
                     raise self._lost(worker, error) from error
                 except ArtschoolError:  # The wait has been ended because it takes too long.
                     worker.print_stack()
@@ -161,7 +161,7 @@ class Workers(Generic[Batch]):
     def _pin_ahead(self, worker: Worker) -> Future[Batch] | None:
         """Copy the next batch to pinned memory while training computes, if it has arrived."""
         assert self._thread is not None
-        with suppress(EOFError, OSError, RuntimeError):  # Raised again when its turn comes.
+        with suppress(EOFError, OSError):  # Raised again when its turn comes.
             sent = worker.receive(0)
             if sent is not None:
                 return self._thread.submit(self._batch, worker, sent)
@@ -174,7 +174,7 @@ class Workers(Generic[Batch]):
         return DataError(f"{self.name}: {problem} (it was loading {worker.samples}). Fix: {fix}")
 
     def _lost(self, worker: Worker, error: Exception) -> ArtschoolError:
-        if isinstance(error, RuntimeError) or getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
+        if getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE):
             fix = "raise the limit of open files (`ulimit -n`) or set fewer `workers`"
             return ResourceError(f"{self.name}: cannot receive the batch of {worker}: {error}. Fix: {fix}")
         problem = f"worker {worker.number} died (it was loading {worker.samples}): {worker.fate}"
