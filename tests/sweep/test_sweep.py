@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +20,12 @@ from artschool.errors import ConfigError, ResourceError
 from artschool.storage import run_lock
 from artschool.sweep import Metric, Result, Settings, read_arguments, sweep
 from artschool.sweep.result import result_of
-from artschool.sweep.study import left_trials, new_trial, open_study, require_optuna
+from artschool.sweep.study import left_trials, new_trial, opened_study, require_optuna
 from tests.engine import toy_run
 from tests.sweep.trainings import Script, Trainings
 
 LR = "steps.gen.optimizer.lr"
+Open = Callable[[Settings], Any]
 
 
 def quality(overrides: dict[str, str], before: int) -> tuple[list[float], int]:
@@ -53,6 +56,13 @@ def swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, registries: None) -> 
     require_optuna()
     monkeypatch.setattr("artschool.sweep.loop.POLL_S", 0.0)
     return Swept(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def open_study() -> Iterator[Open]:
+    """Begins or joins a sweep, until the end of the test."""
+    with ExitStack() as stack:
+        yield lambda settings: stack.enter_context(opened_study(settings))
 
 
 def test_the_best_trial_is_found_and_its_value_is_its_best_evaluation(swept: Swept) -> None:
@@ -202,13 +212,12 @@ def test_a_signal_ends_the_trainings_and_the_same_command_goes_on_with_their_val
 
 
 @pytest.mark.soak
-def test_a_trial_of_a_living_process_is_left_to_it(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_of_a_living_process_is_left_to_it(
+    swept: Swept, open_study: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Soak: each database takes a while."""
     swept.run(quality, trials=1)
-    import optuna
-
-    study = optuna.load_study(study_name="toy", storage=f"sqlite:///{swept.settings.folder / 'study.db'}")
-    study.ask()
+    open_study(swept.settings).ask()
     swept.settings.output_of(1).mkdir()
     held = run_lock.lock_folder(swept.settings.output_of(1))
 
@@ -223,7 +232,7 @@ def test_a_trial_of_a_living_process_is_left_to_it(swept: Swept, monkeypatch: py
 
 
 def test_two_sweeps_that_count_at_the_same_moment_keep_to_their_trials(
-    swept: Swept, monkeypatch: pytest.MonkeyPatch
+    swept: Swept, open_study: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between the count and the question of the one, the other takes the last trial."""
     from artschool.sweep import study as module
@@ -249,7 +258,7 @@ def test_two_sweeps_that_count_at_the_same_moment_keep_to_their_trials(
 
 
 def test_two_sweeps_of_one_name_that_begin_at_the_same_moment_are_told_apart(
-    swept: Swept, monkeypatch: pytest.MonkeyPatch
+    swept: Swept, open_study: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When the one has found no study, the other creates it."""
     import optuna
@@ -268,7 +277,7 @@ def test_two_sweeps_of_one_name_that_begin_at_the_same_moment_are_told_apart(
         open_study(replace(swept.settings, metric=Metric("held_out/psnr", "min")))
 
 
-def test_a_trial_that_ends_while_it_is_looked_at_is_not_trained_again(swept: Swept) -> None:
+def test_a_trial_that_ends_while_it_is_looked_at_is_not_trained_again(swept: Swept, open_study: Open) -> None:
     import optuna
 
     study = open_study(swept.settings)

@@ -12,7 +12,7 @@ from artschool.engine.signals import Interrupted, name_of
 from artschool.sweep.parameters import assignments
 from artschool.sweep.result import Result, result_of
 from artschool.sweep.settings import Settings, is_measured_on_the_way, prove
-from artschool.sweep.study import left_trials, new_trial, open_study
+from artschool.sweep.study import left_trials, new_trial, opened_study
 from artschool.sweep.trial import FOLDER, RunningTrial
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ def sweep(settings: Settings, note: Note) -> Result:
     config = prove(settings)
     if settings.is_pruning and not is_measured_on_the_way(config, settings.metric):
         note(f"note: no trial is pruned, since {settings.metric.name} is measured only at the end of a training")
-    study = open_study(settings)
-    _Sweep(settings, study, config.sections.seed, note).run()
-    return result_of(settings, study)
+    with opened_study(settings) as study:
+        _Sweep(settings, study, config.sections.seed, note).run()
+        return result_of(settings, study)
 
 
 class _Sweep:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,7 +20,7 @@ from artschool.wording.hidden import STARS, hide
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.samplers import BaseSampler
-    from optuna.storages import BaseStorage
+    from optuna.storages import BaseStorage, RDBStorage
     from optuna.trial import FrozenTrial, Trial
 
 FILE = "study.db"
@@ -50,22 +50,27 @@ def stored_identity(name: str, folder: Path, storage: str) -> dict[str, Any] | N
     """What the processes of a sweep have in common. None: there is no sweep of this name."""
     if not storage and not is_file(folder / FILE):
         return None
-    with suppress(KeyError):
-        return _identity(name, _open(folder, storage))
+    with suppress(KeyError), _opened(folder, storage) as opened:
+        return _identity(name, opened)
     return None
 
 
-def open_study(settings: Settings) -> Study:
-    """Begin a sweep, or join it.
+@contextmanager
+def opened_study(settings: Settings) -> Iterator[Study]:
+    """Begin a sweep, or join it. Its storage is closed afterwards.
 
     Raises:
         ConfigError: There is another sweep of this name.
         ResourceError: The storage cannot be opened.
     """
+    make_folder(settings.folder)
+    with _opened(settings.folder, settings.storage) as storage:
+        yield _created_or_joined(settings, storage)
+
+
+def _created_or_joined(settings: Settings, storage: BaseStorage) -> Study:
     import optuna
 
-    make_folder(settings.folder)
-    storage = _open(settings.folder, settings.storage)
     pruner = optuna.pruners.MedianPruner(STARTUP) if settings.is_pruning else optuna.pruners.NopPruner()
     direction: Literal["maximize", "minimize"] = "maximize" if settings.metric.mode == "max" else "minimize"
     try:  # Of sweeps that begin at the same moment, the storage lets one create the study.
@@ -146,7 +151,17 @@ def _sampler(settings: Settings, count: int) -> BaseSampler:
     return TPESampler(seed=None if settings.seed is None else settings.seed + count, constant_liar=True)
 
 
-def _open(folder: Path, storage: str) -> BaseStorage:
+@contextmanager
+def _opened(folder: Path, storage: str) -> Iterator[BaseStorage]:
+    opened = _open(folder, storage)
+    try:
+        yield opened
+    finally:
+        opened.remove_session()
+        opened.engine.dispose()
+
+
+def _open(folder: Path, storage: str) -> RDBStorage:
     import optuna
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import DBAPIError, SQLAlchemyError
