@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from artschool.cli.main import cli
 from artschool.errors import ConfigError, ResourceError
 from artschool.trace import report
+from tests.fresh import exit_code
 from tests.trace.traced_parts import TEXT, window
 
 PRINTED = """\
@@ -88,12 +89,15 @@ def test_too_small_a_disk_is_a_warning(file: Path, monkeypatch: pytest.MonkeyPat
     assert "warning: 1 checkpoint takes 304 bytes, but runs/traced has only 100 bytes free; " in done.output
 
 
-def test_nothing_of_the_trace_stays_in_the_caches_of_modules(file: Path) -> None:
-    window.cache_clear()
+def train_with_cache() -> None:
     done = CliRunner().invoke(cli, ["train", "toy.yml", "networks.net={type: traced_cached}", "train.iterations=2"])
     assert done.exit_code == 0, done.exception
     assert "traced: 1 regime" in done.output
     assert type(window(3)) is torch.Tensor
+
+
+def test_nothing_of_the_trace_stays_in_the_caches_of_modules(file: Path) -> None:
+    assert exit_code(train_with_cache) == 0
 
 
 def test_check_traces_as_one_of_many_processes(file: Path) -> None:

@@ -8,7 +8,7 @@ import random
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ import pytest
 from artschool.engine.run_state import Record, RunState
 from artschool.logs.pictures import PictureLogger
 from tests.engine import toy_run
+from tests.fresh import exit_code, start
 from tests.logs.test_tensorboard import events, scalars
 
 OPTIONS = (
@@ -46,21 +47,14 @@ class KilledIn(toy_run.Recorder):
         self._count()
 
 
-def forked(work: Callable[[], object]) -> int:
-    """How a copy of this process ends that does the work."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        finally:
-            os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def killed_run(folder: Path, position: int, call: int) -> None:
     run = toy_run.load(folder, *OPTIONS)
     run.loggers = [*run.loggers[:position], KilledIn(call), *run.loggers[position:]]
     run.train()
+
+
+def whole_run(folder: Path) -> None:
+    toy_run.load(folder, *OPTIONS).train()
 
 
 def jsonl(folder: Path) -> list[dict[str, float]]:
@@ -86,28 +80,23 @@ def test_after_five_kills_each_iteration_is_in_the_logs_once(tmp_path: Path, who
     draw = random.Random(5)
     for _ in range(5):
         killed = partial(killed_run, tmp_path, draw.randrange(1, 5), draw.randrange(4, 9))
-        assert forked(killed) == -signal.SIGKILL
+        assert exit_code(killed) == -signal.SIGKILL
     toy_run.load(tmp_path, *OPTIONS).train()
     check_logs(tmp_path / "run", whole)
 
 
 @pytest.mark.soak
 def test_after_kills_at_random_times_each_iteration_is_in_the_logs_once(tmp_path: Path, whole: Path) -> None:
-    """A minute: 20 runs with five kills each, in processes forked by this one."""
+    """A minute: 20 runs with five kills each."""
     draw = random.Random()
     for number in range(20):
         folder = tmp_path / str(number)
         folder.mkdir()
         for _ in range(5):
-            child = os.fork()
-            if child == 0:
-                try:
-                    toy_run.load(folder, *OPTIONS).train()
-                finally:
-                    os._exit(0)
+            process = start(partial(whole_run, folder))
             time.sleep(draw.uniform(0.1, 0.6))
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
+            process.kill()
+            process.join()
         toy_run.load(folder, *OPTIONS).train()
         check_logs(folder / "run", whole)
 

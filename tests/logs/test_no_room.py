@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
-import traceback
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from artschool.logs.tensorboard import TensorBoardLogger
 from artschool.storage.appended_file import AppendedFile
 from tests.engine import toy_parts
 from tests.engine.toy_run import Recorder
+from tests.fresh import exit_code
 from tests.logs.test_tensorboard import scalars
 
 
@@ -24,16 +25,7 @@ def test_a_log_without_room_goes_on_when_there_is_some(
     tmp_path: Path, logger: type[JsonlLogger] | type[TensorBoardLogger]
 ) -> None:
     """A real limit for the size of files, between two iterations: the child writes a part of a record, then nothing."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            code = _train(tmp_path, logger())
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
+    assert exit_code(partial(_train, tmp_path, logger())) == 0
     if logger is JsonlLogger:
         lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
         assert [json.loads(line)["iteration"] for line in lines] == list(range(8))
@@ -47,7 +39,7 @@ def test_a_log_without_room_goes_on_when_there_is_some(
     assert warnings[1] == f"{name} writes again"
 
 
-def _train(folder: Path, logger: JsonlLogger | TensorBoardLogger) -> int:
+def _train(folder: Path, logger: JsonlLogger | TensorBoardLogger) -> None:
     run, _ = toy_parts.load(folder, "train.iterations=8", "checkpoint={every: 100}")
 
     class Limits(Recorder):
@@ -70,7 +62,6 @@ def _train(folder: Path, logger: JsonlLogger | TensorBoardLogger) -> int:
 
     run.loggers = [Limits(), FailSafeLogger(logger, warn)]
     run.train()
-    return 0
 
 
 def test_what_waits_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,17 +11,22 @@ import torch
 
 from artschool.errors import ConfigError, Fault, Place, ResourceError
 from artschool.trace.child_process import in_child_process, run_in_child_process
+from tests.fresh import exit_code
 
 KEPT: list[int] = []
 
 
-def test_what_it_returns_comes_and_what_it_keeps_stays_there() -> None:
+def keep_in_child() -> None:
     def keep() -> int:
         KEPT.append(os.getpid())
         return KEPT[0]
 
     assert run_in_child_process(keep) != os.getpid()
     assert KEPT == []
+
+
+def test_what_it_returns_comes_and_what_it_keeps_stays_there() -> None:
+    assert exit_code(keep_in_child) == 0
 
 
 def test_an_error_of_ours_comes_with_its_faults_and_notes() -> None:
@@ -38,9 +43,13 @@ def test_an_error_of_ours_comes_with_its_faults_and_notes() -> None:
     assert raised.value.__notes__ == ["a note"]
 
 
-def test_a_process_that_is_killed_is_told() -> None:
+def kill_child() -> None:
     with pytest.raises(ResourceError, match="died with exit code -9; if memory ran out, start with --no-trace"):
         run_in_child_process(lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+def test_a_process_that_is_killed_is_told() -> None:
+    assert exit_code(kill_child) == 0
 
 
 def test_a_process_that_cannot_compute_gradients_is_replaced_by_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,9 +62,13 @@ def test_a_process_that_cannot_compute_gradients_is_replaced_by_this_one(monkeyp
     assert run_in_child_process(os.getpid) == os.getpid()
 
 
-def test_what_runs_beside_goes_on_meanwhile_and_ends_with_what_it_stands_beside() -> None:
+def run_beside() -> None:
     with in_child_process(os.getpid) as result, in_child_process(signal.pause):
         assert result() != os.getpid()
     with pytest.raises(ZeroDivisionError), in_child_process(signal.pause):
         raise ZeroDivisionError  # And no process is left to wait for.
     assert multiprocessing.active_children() == []
+
+
+def test_what_runs_beside_goes_on_meanwhile_and_ends_with_what_it_stands_beside() -> None:
+    assert exit_code(run_beside) == 0
