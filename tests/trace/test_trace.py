@@ -255,7 +255,12 @@ def evaluating(network: str, metric: str) -> str:
     return f"evaluate={{val: {{data: train, injectors: {call}, metrics: {{m: {metric}}}}}}}"
 
 
-def test_an_evaluation_that_needs_no_values_is_traced_though_training_does() -> None:
+@pytest.mark.parametrize("forks", [True, False])
+def test_an_evaluation_that_needs_no_values_is_traced_though_training_does(
+    monkeypatch: pytest.MonkeyPatch, forks: bool
+) -> None:
+    """Beside the training, or before it where processes are not forked."""
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: not forks)
     choosy = "networks.net={type: traced_choosy}"
     found = traced(choosy, evaluating("other", "{type: psnr, in: [z, x]}"))
     assert found.real

@@ -8,9 +8,10 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar
 
 import torch
 
@@ -19,8 +20,6 @@ from artschool.errors import ArtschoolError, ResourceError
 from artschool.storage.processes import end_with_parent
 
 Value = TypeVar("Value")
-_UNABLE = "unable to compute gradients"
-"""What a child process answers in place of a result."""
 
 
 def run_in_child_process(function: Callable[[], Value]) -> Value:
@@ -41,29 +40,45 @@ def in_child_process(function: Callable[[], Value]) -> Iterator[Callable[[], Val
     """Call a function in a child process while the body of the `with` statement runs.
 
     Where processes cannot be forked, or cannot compute gradients afterwards, the function is called in this process,
-    when its result is requested.
+    before the body.
 
     Yields:
         A function that waits for the result and returns or raises it, as `run_in_child_process` does.
     """
     if sys.platform != "linux" or torch.cuda.is_initialized():  # type: ignore[no-untyped-call]  # torch
-        yield function
+        yield _called(function)
         return
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_answer, args=(os.getpid(), function, sender))
     process.start()
     sender.close()
-
-    def result() -> Value:
-        answer = _received(process, receiver)
-        return function() if answer == _UNABLE else cast(Value, answer)
-
     try:
-        yield result
+        yield partial(_received, process, receiver) if _is_able(receiver) else _called(function)
     finally:
         process.kill()  # It has sent its result, or nobody needs it any more.
         process.join()
+
+
+def _called(function: Callable[[], Value]) -> Callable[[], Value]:
+    """Call a function. What this returns returns its result, or raises its error."""
+    try:
+        result = function()
+    except ArtschoolError as error:
+        return partial(_raise, error)
+    return lambda: result
+
+
+def _raise(error: ArtschoolError) -> NoReturn:
+    raise error
+
+
+def _is_able(receiver: Connection) -> bool:
+    """The first answer of a child process: whether it can compute gradients. Also true if it has died."""
+    try:
+        return bool(receiver.recv())
+    except EOFError:
+        return True
 
 
 def _received(process: BaseProcess, receiver: Connection) -> Any:
@@ -87,8 +102,9 @@ def _answer(parent: int, function: Callable[[], Any], sender: Connection) -> Non
     try:
         torch.ones((), requires_grad=True).backward()  # type: ignore[no-untyped-call]  # torch
     except RuntimeError:  # The parent has computed gradients with threads of a device.
-        sender.send(_UNABLE)
+        sender.send(False)
         return
+    sender.send(True)
     try:
         with without_exits("the trace"):
             sender.send(function())
