@@ -19,6 +19,7 @@ from artschool.config.paths import expand_home
 from artschool.config.secrets import override_without_secret
 from artschool.config.streams import TRAIN
 from artschool.config.structure import Config
+from artschool.config.working_folder import WorkingFolder
 from artschool.config.write import dump
 from artschool.engine.checkpoint_state import length_of_data
 from artschool.engine.restore_run import restore_networks
@@ -160,7 +161,9 @@ def _build_run(
     path, text = _source(config)
     report = _without_repeats(report)
     length = None if trains else _known_length(path, run_dir)
+    working_folder = WorkingFolder()
     checked = check_file(path, overrides, announce=report, length=length, text=text)
+    working_folder.keep(report)  # The check may build data sets.
     for warning in checked.warnings:
         report(f"warning: {warning}")
     source = _run_folder(path, checked, run_dir)
@@ -172,6 +175,8 @@ def _build_run(
         _trace(checked, folder, report)
     written = written_text(path) if text is None else text
     run = build(checked, folder, source=written, note=report, trains=trains)
+    run.working_folder = working_folder
+    working_folder.keep(report)
     # First, since it shows that the other files in the folder are those of a run.
     shown = tuple(map(override_without_secret, overrides))
     run.config_texts = {RUN_FILE: _origin(path, shown, folder, report).text(folder), **run.config_texts}

@@ -241,6 +241,86 @@ def test_a_folder_that_moves_or_goes_while_the_run_writes_is_reported(
         assert f"resuming after iteration 2 from {tmp_path / 'moved' / 'checkpoints' / '00000002'}" in printed
 
 
+LEAVES = """
+import os
+
+import torch
+from torch.utils.data import Dataset
+
+from artschool import datasets, metrics, networks
+
+
+def leave(when: str) -> None:
+    if when == os.environ["LEAVES"]:
+        os.chdir("/")
+
+
+leave("import")
+
+
+@datasets.register
+class Leaving(Dataset):
+    def __init__(self) -> None:
+        leave("build")
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        leave("sample")
+        return {"x": torch.full((1,), float(index))}
+
+
+@networks.register
+def leaving_linear() -> torch.nn.Module:
+    return torch.nn.Linear(1, 1)
+
+
+@metrics.register
+def leaving_mean(x: torch.Tensor) -> torch.Tensor:
+    leave("metric")
+    return x.mean()
+"""
+
+LEAVING = """
+name: leaving
+plugins: [leaving.py]
+data: {train: {type: leaving, batch_size: 2}}
+networks: {net: {type: leaving_linear}}
+steps:
+  main:
+    trains: net
+    optimizer: {type: sgd, lr: 0.1}
+    injectors: {call: {type: forward, network: net, in: x, out: y}}
+    losses: {mean: {type: mean, in: y, weight: 1.0}}
+train: {iterations: 4, device: cpu}
+evaluate: {again: {data: train, every: 2, metrics: {mean: {type: leaving_mean, in: x}}}}
+log: {every: 1}
+checkpoint: {every: 2, keep_last: all}
+"""
+
+
+@pytest.mark.parametrize("when", ["import", "build", "sample", "metric"])
+def test_code_that_changes_the_working_folder_moves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LEAVES", when)
+    forget_files()
+    Path("leaving.py").write_text(LEAVES)
+    Path("leaving.yml").write_text(LEAVING)
+    outside = {*Path("/").iterdir()}
+    code, printed = command("train", "leaving.yml", "--no-trace", "--run-dir", "leaving run")
+    assert code == 0, printed
+    assert printed.count("changed the working folder to /. It is") == 1
+    assert {*Path("/").iterdir()} == outside
+    found = sorted(path.name for path in (tmp_path / "leaving run" / "checkpoints").iterdir())
+    assert found == ["00000002", "00000004"]
+    code, printed = command("train", "leaving.yml", "--no-trace", "--run-dir", "leaving run")
+    assert code == 0
+    assert "already finished" in printed
+
+
 MOMENTS = {
     "first file": ["before_write"],
     "last file": ["before_manifest", "before_write", "after_write"],

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 from artschool import dlas
 from artschool.config.paths import named_at
 from artschool.config.source import Node
+from artschool.config.working_folder import WorkingFolder
 from artschool.errors import ConfigError, Fault, Place
 from artschool.registry import REGISTRIES
 from artschool.wording.names import nearest
@@ -163,6 +165,7 @@ def forget_files() -> None:
 @contextmanager
 def _blamed(name: str, place: Place, path: str) -> Iterator[None]:
     """Turn whatever a plugin raises into a fault at the location that lists it."""
+    working_folder = WorkingFolder()
     try:
         with redirect_stdout(sys.stderr):  # The plugin's output must not mix with a command's, such as JSON.
             yield
@@ -181,6 +184,8 @@ def _blamed(name: str, place: Place, path: str) -> Iterator[None]:
         raise ConfigError(
             Fault(place, path, f"plugin {name!r} raised {type(error).__name__}: {error}", hint)
         ) from error
+    finally:
+        working_folder.keep(partial(print, file=sys.stderr))
 
 
 def _nearest_module(name: str) -> str:

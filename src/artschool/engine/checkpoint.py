@@ -36,6 +36,7 @@ def save(run: RunState) -> None:
         ResourceError: The disk is full or cannot be written.
         StateError: The code of a network has replaced a parameter that an optimizer moves.
     """
+    run.working_folder.keep(run.note)
     settle(run)  # Before the copy: there is never more than one.
     run.trained_parameters.check()
     gathered = _gathered_meters(run)

@@ -78,7 +78,9 @@ def _train_to_end(run: RunState) -> None:
                 try:
                     outcome = Outcome(train_once(run, batch))
                 except BaseException as end:
+                    run.working_folder.keep(run.note)
                     raise record_failure(run, end, batch)  # noqa: B904  # it has its cause
+                run.working_folder.keep(run.note)
                 run.seconds = time.perf_counter() - start
                 perform_due(run, outcome)
                 if run.is_finished:

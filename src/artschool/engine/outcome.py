@@ -40,8 +40,11 @@ def attempt(run: RunState, outcome: Outcome, what: str, work: Callable[[], objec
     numbers = dict(outcome.numbers)
 
     def guarded() -> None:
-        with without_exits(what):
-            work()
+        try:
+            with without_exits(what):
+                work()
+        finally:
+            run.working_folder.keep(run.note)
 
     if run.sections.train.on_look_error == "stop" or is_sharded(run):
         guarded()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.config.sections import FileSections
 from artschool.config.streams import TRAIN
+from artschool.config.working_folder import WorkingFolder
 from artschool.data.loader import Loader
 from artschool.data.seeds import Seeds
 from artschool.engine.background import Saver
@@ -122,6 +123,7 @@ class RunState:
         look_failure: The first error of what only looks, in spite of which the run went on, and the iteration after
             which it came up.
         error: The error after which the current iteration is saved. Empty: it is saved because it is due.
+        working_folder: The folder to which `folder` is relative.
     """
 
     sections: FileSections
@@ -172,6 +174,7 @@ class RunState:
     saver: Saver = field(init=False, default_factory=Saver)
     heartbeats: Heartbeats | None = None
     observer: Observer = field(default_factory=lambda: Observer({}))
+    working_folder: WorkingFolder = field(default_factory=WorkingFolder)
 
     def __post_init__(self) -> None:
         self.iteration_seeds, self.rank = Seeds(self.sections.seed, "iteration"), ranks.rank()
