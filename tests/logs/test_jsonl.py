@@ -59,6 +59,7 @@ def test_what_was_logged_after_the_checkpoint_is_dropped_with_half_lines(tmp_pat
     run = trained(tmp_path, "train.iterations=3")
     kept = (run.folder / "metrics.jsonl").read_bytes()
     lost = b'{"iteration": 3, "samples": 8}\n{"iteration": 4, "samples": 10}\nnot json\n[1]\n{"samples": 1}\n'
+    lost += b'{"iteration": 1e999}\n' + b"[" * 100_000 + b"\n"
     (run.folder / "metrics.jsonl").write_bytes(kept + lost + b'{"iteration": 2, "sam')
     resumed = trained(tmp_path, "train.iterations=5")
     assert (resumed.folder / "metrics.jsonl").read_bytes().startswith(kept)

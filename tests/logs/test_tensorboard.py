@@ -77,6 +77,19 @@ def test_a_resumed_run_hides_what_comes_after_its_checkpoint(tmp_path: Path) -> 
     assert [step for step, _ in scalars(run.folder, "main/mean")] == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("place", ["length", "event", "checksum"])
+def test_a_resumed_run_cuts_off_what_follows_a_damaged_event(tmp_path: Path, place: str) -> None:
+    run = trained(tmp_path, "train.iterations=3")
+    (file,) = run.folder.glob("events.out.tfevents.*")
+    data = bytearray(file.read_bytes())
+    start = data.index(b"brain.Event:2") + len(b"brain.Event:2") + 4  # The second record of the file.
+    data[start + {"length": 0, "event": 20, "checksum": 8}[place]] ^= 0x80
+    file.write_bytes(data)
+    resumed = trained(tmp_path, "train.iterations=5")
+    assert file.stat().st_size == start
+    assert [step for step, _ in scalars(resumed.folder, "main/mean")] == [3, 4]
+
+
 def test_a_picture_is_an_event(tmp_path: Path) -> None:
     run, _ = toy_parts.load(tmp_path)
     logger = TensorBoardLogger()

@@ -69,8 +69,8 @@ def _cut(path: Path, iteration: int) -> None:
 def _is_before(line: bytes, iteration: int) -> bool:
     try:
         return line.endswith(b"\n") and int(json.loads(line)["iteration"]) < iteration
-    except (ValueError, KeyError, TypeError):
-        return False  # An incomplete line, from a killed process.
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return False  # An incomplete line, from a killed process, or a damaged one.
 
 
 def json_number(value: float) -> float | str:

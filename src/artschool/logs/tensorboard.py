@@ -112,14 +112,17 @@ class TensorBoardLogger:
 
     def _write(self, event: Any) -> None:
         """Write a record: its length, a checksum of that, the event, and a checksum of it."""
-        from tensorboardX.record_writer import masked_crc32c
-
         assert self._file is not None
         event.wall_time = time.time()
         data = event.SerializeToString()
         length = _LENGTH.pack(len(data))
-        checksums = [_CHECKSUM.pack(masked_crc32c(part)) for part in (length, data)]
-        self._file.append(b"".join((length, checksums[0], data, checksums[1])))
+        self._file.append(b"".join((length, _checksum(length), data, _checksum(data))))
+
+
+def _checksum(data: bytes) -> bytes:
+    from tensorboardX.record_writer import masked_crc32c
+
+    return _CHECKSUM.pack(masked_crc32c(data))
 
 
 def _hyperparameters(run: RunState) -> Iterator[Any]:
@@ -150,7 +153,10 @@ def _event_files(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _cut(file: Path, step: int) -> None:
-    """Cut off an event file before its first numbers or images of a step or a later one, or before a half record."""
+    """Cut off an event file before its first numbers or images of a step or a later one, or before a damaged record.
+
+    TensorBoard reads nothing after a record that is damaged or incomplete.
+    """
     from tensorboardX.proto.event_pb2 import Event
 
     size, end = file.stat().st_size, 0
@@ -159,10 +165,12 @@ def _cut(file: Path, step: int) -> None:
             (length,) = _LENGTH.unpack(head[:8])
             if length > size - end - 16:
                 break
-            event = Event.FromString(stream.read(length))
+            data, checksum = stream.read(length), stream.read(_CHECKSUM.size)
+            if head[8:] + checksum != _checksum(head[:8]) + _checksum(data):
+                break
+            event = Event.FromString(data)
             if event.HasField("summary") and event.step >= step:
                 break
-            stream.seek(_CHECKSUM.size, os.SEEK_CUR)
             end = stream.tell()
     if end < size:
         own_file(file)
