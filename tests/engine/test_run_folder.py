@@ -55,6 +55,18 @@ def test_a_run_without_an_intact_checkpoint_is_not_started_over(copy: Path, gone
     assert toy_run.snapshot(copy / "run") == before
 
 
+@pytest.mark.parametrize("name", ["4", "00000004.", "00000004 (copy)"])
+def test_a_run_whose_checkpoints_are_renamed_is_not_started_over(copy: Path, name: str) -> None:
+    checkpoints = copy / "run" / "checkpoints"
+    shutil.rmtree(checkpoints / "00000002")
+    (checkpoints / "00000004").rename(checkpoints / name)
+    before = toy_run.snapshot(copy / "run")
+    code, printed = train(copy, "train.iterations=5")
+    assert code == 6, printed
+    assert f"has the name of a checkpoint, but '{name}' contains one. Nothing was changed. Fix: rename it" in printed
+    assert toy_run.snapshot(copy / "run") == before
+
+
 def test_an_older_checkpoint_with_a_manifest_is_resumed(copy: Path) -> None:
     (copy / "run" / "checkpoints" / "00000004" / "manifest.json").unlink()
     code, printed = train(copy)

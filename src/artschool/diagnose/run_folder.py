@@ -102,6 +102,9 @@ class RunFolder:
             yield Finding("checkpoint", f"intact and finite: {', '.join(sound)}")
         elif _checkpoints(self.folder):
             yield Finding("checkpoint", "none is sound", "train again in another folder, with --run-dir")
+        elif renamed := CheckpointStore(self.folder / "checkpoints").renamed():
+            fix = "rename it to its number of iterations, such as 00000300"
+            yield Finding("checkpoint", f"{renamed[-1]}: contains a checkpoint, but has not the name of one", fix)
         else:
             yield Finding("checkpoint", "none is saved yet")
         if self.newest is not None:

@@ -62,6 +62,12 @@ def _newest(run: RunState, source: Path, report: Report) -> Path | None:
             f"{source}: no checkpoint is intact. Nothing was changed. "
             "Fix: restore one from a copy, or start a new run in another folder with --run-dir"
         )
+    if renamed := store.renamed():
+        raise CheckpointError(
+            f"{source}: no folder in `checkpoints` has the name of a checkpoint, but {renamed[-1].name!r} contains one."
+            " Nothing was changed. Fix: rename it to its number of iterations, such as 00000300, or start a new run in "
+            "another folder with --run-dir"
+        )
     if source != run.folder:
         raise CheckpointError(f"{source}: has no checkpoint to branch from. Fix: train it first")
     if exists(run.folder / RUN_FILE):

@@ -52,6 +52,11 @@ class CheckpointFolders:
                 found.append((split[0], number, path))
         return found
 
+    def others(self) -> list[Path]:
+        """The folders with other names, such as that of a checkpoint that was renamed."""
+        ours = {*self.by_number().values(), *(path for _, _, path in self.temporaries())}
+        return [path for path in self._entries() if path not in ours]
+
     def _entries(self) -> list[Path]:
         """All folders in the store, without links."""
         return sorted(path for path in self.folder.iterdir() if _is_folder(path)) if exists(self.folder) else []

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from artschool.errors import CheckpointError, ResourceError
-from artschool.paths import exists
+from artschool.paths import exists, is_file
 from artschool.release import VERSION
 from artschool.storage import checkpoint_files, durable, fault_points
 from artschool.storage.checkpoint_files import (
@@ -138,6 +138,10 @@ class CheckpointStore:
     def all_numbers(self) -> list[int]:
         """The numbers of all folders named like a checkpoint, ascending. Some may have lost their manifest."""
         return [*self._folders.by_number()]
+
+    def renamed(self) -> list[Path]:
+        """The folders of checkpoints whose names no run gives, so that they do not count."""
+        return [path for path in self._folders.others() if is_file(path / checkpoint_files.MANIFEST)]
 
     def path(self, number: int) -> Path:
         """The folder of a checkpoint.
