@@ -109,6 +109,12 @@ def test_the_process_that_trains_is_named_unless_it_has_ended(folder: Path) -> N
     assert found(folder, "lock")[0].text == "nobody trains in the folder"
 
 
+def test_a_lock_with_the_number_of_no_process_is_left_over(folder: Path) -> None:
+    owner = {"pid": 10**30, "host": socket.gethostname(), "start": "2026-01-01"}
+    (folder / "run.lock").write_text(json.dumps(owner))
+    assert [each.text for each in found(folder, "lock")] == ["nobody trains in the folder"]
+
+
 def test_each_damaged_checkpoint_is_named_with_the_reason(folder: Path) -> None:
     weights, manifest = folder / "checkpoints/00000004/net.safetensors", folder / "checkpoints/00000002/manifest.json"
     data = bytearray(weights.read_bytes())
@@ -122,6 +128,15 @@ def test_each_damaged_checkpoint_is_named_with_the_reason(folder: Path) -> None:
     second = problems(folder, "checkpoint")
     assert second[0] == f"{manifest}: missing. Fix: restore it from a copy"
     assert second[-1].startswith("none is sound. Fix: train again in another folder")
+
+
+def test_checkpoints_that_are_renamed_are_found(folder: Path) -> None:
+    shutil.rmtree(folder / "checkpoints/00000002")
+    renamed = (folder / "checkpoints/00000004").rename(folder / "checkpoints/4")
+    fix = "rename it to its number of iterations, such as 00000300"
+    assert problems(folder, "checkpoint") == [
+        f"{renamed}: contains a checkpoint, but has not the name of one. Fix: {fix}"
+    ]
 
 
 def test_weights_that_are_nan_or_infinite_are_found_and_a_mask_is_not(tmp_path: Path) -> None:

@@ -285,7 +285,7 @@ def _has_ended(owner: dict[str, Any]) -> bool:
         return True
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # No process has a number as large as that.
         return True
     except OSError:  # That of another user.
         pass
