@@ -15,6 +15,7 @@ from artschool import ranks
 from artschool.cli.columns import print_columns
 from artschool.cli.output import check_output
 from artschool.engine.room import in_bytes
+from artschool.engine.signals import interrupting
 from artschool.profiling.parts import Part
 from artschool.profiling.profile import profile
 from artschool.profiling.report import Profile
@@ -37,7 +38,8 @@ def profile_command(
     if trace is not None:
         check_output("--trace", trace)
     try:
-        with redirect_stdout(sys.stderr):  # Networks and data sets may print; standard output is for the results.
+        # Networks and data sets may print; standard output is for the results.
+        with interrupting(), redirect_stdout(sys.stderr):
             config = check_file(path, overrides, announce=note)
             for warning in config.warnings:
                 note(f"warning: {warning}")

@@ -1,0 +1,95 @@
+"""A signal ends a command that does not train as it ends a training, and nothing temporary stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from artschool.config.plugins import forget_files
+from tests.reports.small import artschool
+
+PARTS = """
+import os
+import signal
+import time
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from artschool import datasets, networks
+
+
+@datasets.register
+class SignalledData(Dataset):
+    def __len__(self) -> int:
+        return 8
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return {"x": torch.full((2,), float(index)), "y": torch.zeros(2)}
+
+
+@networks.register("signalling")
+class Signalling(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if "SIGNALLED" in os.environ:
+            os.kill(int(os.environ["SIGNALLED"]), signal.SIGTERM)
+            time.sleep(0 if os.getpid() == int(os.environ["SIGNALLED"]) else 20)
+        return self.layer(x)
+"""
+TEXT = """
+name: signalled
+plugins: [parts.py]
+data: {train: {type: signalled_data, batch_size: 2}}
+networks: {net: {type: signalling}}
+steps:
+  main:
+    trains: net
+    optimizer: {type: sgd, lr: 0.1}
+    injectors: {call: {type: forward, network: net, in: x, out: o}}
+    losses: {l1: {type: l1, in: [o, y], weight: 1.0}}
+train: {iterations: 2, device: cpu}
+"""
+COMMANDS = {
+    "profile": ["signalled.yml", "--iterations", "1", "--warmup", "0"],
+    "resume-test": ["signalled.yml", "--iterations", "2"],
+    "export": ["runs/signalled", "net", "-o", "exported"],
+}
+
+
+@pytest.fixture
+def ignored() -> Iterator[None]:
+    """A command that does not hear the signal must not end the tests."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("ignored")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_signal_ends_a_command_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    forget_files()
+    Path("parts.py").write_text(PARTS)
+    Path("signalled.yml").write_text(TEXT)
+    code, printed = artschool("train", "signalled.yml", "--no-trace")
+    assert code == 0, printed
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    before = {path.name for path in tmp_path.iterdir()}
+    monkeypatch.setenv("SIGNALLED", str(os.getpid()))
+    code, printed = artschool(command, *COMMANDS[command])
+    assert code == 143, printed
+    assert {path.name for path in tmp_path.iterdir()} == before
+    assert [*(tmp_path / "temporary").iterdir()] == []
