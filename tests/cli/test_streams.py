@@ -10,9 +10,11 @@ import threading
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from artschool.cli.streams import harmless
 from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.wording.hidden import hidden_in_output
 from tests.engine import toy_run
 
 ASCII = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
@@ -84,3 +86,13 @@ def test_a_stream_without_a_file_stays(capsys: pytest.CaptureFixture[str]) -> No
     stream = io.StringIO()
     assert harmless(stream) is stream
     assert harmless(None) is None  # type: ignore[arg-type]  # a stream that was closed before the start
+
+
+def test_output_that_a_component_has_closed_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.StringIO())
+    with hidden_in_output():
+        for stream in (sys.stdout, sys.stderr):
+            stream.close()
+            Console(file=stream).print("nowhere")
+            print("nowhere", file=stream, flush=True)

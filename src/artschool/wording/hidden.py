@@ -59,15 +59,24 @@ def without_environment(text: str) -> str:
 
 
 class _Stream:
-    """A stream that hides values."""
+    """A stream that hides values. The code of a component may have closed it, which must not end what prints."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         """Write a text."""
-        self._stream.write(without_hidden(text))
+        if not self._is_closed():
+            self._stream.write(without_hidden(text))
         return len(text)
+
+    def flush(self) -> None:
+        """Flush."""
+        if not self._is_closed():
+            self._stream.flush()
+
+    def _is_closed(self) -> bool:
+        return bool(getattr(self._stream, "closed", False))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
