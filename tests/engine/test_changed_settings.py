@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import artschool
-from artschool.diff.settings import changed_settings, settings_of
+from artschool.diff.settings import Changed, changed_settings, settings_of
 from artschool.engine.changed_settings import Rule, rule_of
 from artschool.engine.run import Run
 from artschool.read.read import check_file
@@ -31,6 +31,12 @@ CHANGES = [
     ("data.train.max_bad=3", FREE),
     ("networks.gen.activation_checkpointing=['0']", FREE),
     ("train.compile=true", FREE),
+    ("networks.gen.compile=true", FREE),
+    ("train.parallel=shard", FREE),
+    ("networks.gen.parallel=shard", FREE),
+    ("networks.gen.parallel={shard: 2, replicate: 2}", FREE),
+    ("networks.gen.wrap=['0']", FREE),
+    ("train.offload={optimizer: cpu, ema: cpu}", FREE),
     ("log.every=2", FREE),
     ("checkpoint.every=4", FREE),
     ("checkpoint.keep_last=7", FREE),
@@ -57,6 +63,8 @@ CHANGES = [
     ("steps.gen.injectors.copy={type: alias, in: sr, out: copy}", REPORTED),
     ("train.precision=bf16", REPORTED),
     ("train.accumulate=2", REPORTED),
+    ("networks.gen.channels_last=true", REPORTED),
+    ("train.channels_last=true", REPORTED),
     ("train.non_finite=stop", REPORTED),
     ("train.device=auto", REPORTED),
     ("ema.decay=0.8", REPORTED),
@@ -105,6 +113,10 @@ def test_a_data_set_that_a_step_trains_on_is_like_train(tmp_path: Path) -> None:
     (change,) = changed_settings(one, other)
     assert rule_of(change, {"train", "plain"}) is ASKED
     assert rule_of(change, {"train"}) is FREE
+
+
+def test_another_cache_of_remote_shards_is_free() -> None:
+    assert rule_of(Changed(("data", "train", "cache", "size"), "10GB", "99GB")) is FREE
 
 
 def test_a_default_that_is_written_is_no_change(tmp_path: Path) -> None:
