@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from artschool import Context
 from artschool.registry import datasets, injectors, losses, networks
 from tests.engine import toy_run
 
@@ -35,6 +36,14 @@ def sleepy_copy(value: Tensor) -> Tensor:
 def sleepy_l1(fake: Tensor, real: Tensor) -> Tensor:
     """Mean absolute difference, late."""
     time.sleep(SLEEP_S)
+    return (fake - real).abs().mean()
+
+
+@losses.register("failing_l1")
+def failing_l1(fake: Tensor, real: Tensor, *, at: int, context: Context) -> Tensor:
+    """Mean absolute difference, until an iteration in which it fails."""
+    if context.iteration == at:
+        raise ValueError("a loss of a plugin fails")
     return (fake - real).abs().mean()
 
 

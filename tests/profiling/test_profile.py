@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from artschool.profiling.profile import profile
 from artschool.profiling.report import Profile
 from artschool.read.read import check_file
 from tests.engine import toy_run
+from tests.engine.test_ranks import PLUGIN_FOLDERS
 from tests.profiling import parts_for_tests
 
 pytestmark = pytest.mark.usefixtures("registries")
@@ -187,6 +191,29 @@ def test_an_error_of_the_data_is_that_of_the_data() -> None:
     with pytest.raises(DataError) as error:
         profiled("data.train.fail_at=3", iterations=20)
     assert getattr(error.value, "__notes__", []) == []
+
+
+def test_an_error_of_a_component_names_no_file_that_is_deleted() -> None:
+    with pytest.raises(ValueError, match="a loss of a plugin fails") as error:
+        profiled("steps.gen.losses.pixel={type: failing_l1, in: [sr, hq], at: 3, weight: 1.0}", iterations=20)
+    notes = "\n".join(error.value.__notes__)
+    assert "steps.gen.losses.pixel" in notes
+    assert "artschool-profile" not in notes
+    assert "saved" not in notes
+
+
+@pytest.mark.slow
+def test_several_processes_print_one_profile() -> None:
+    """Over five seconds: three processes import torch."""
+    file = toy_run.write(Path(), BOTH, "train.parallel=shard", "data.val=", "evaluate=", "checkpoint=")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "artschool"]
+    ended = subprocess.run(
+        [*command, "profile", str(file), "--iterations", "2", "--warmup", "1", "--json"],
+        capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PLUGIN_FOLDERS},
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["processes"] == 2
 
 
 def test_the_command_prints_a_table_with_the_lines_of_the_file() -> None:

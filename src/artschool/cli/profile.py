@@ -14,6 +14,7 @@ from rich.console import Console
 from artschool import ranks
 from artschool.cli.columns import print_columns
 from artschool.cli.output import check_output
+from artschool.engine.ending import ending_together
 from artschool.engine.room import in_bytes
 from artschool.engine.signals import interrupting
 from artschool.profiling.parts import Part
@@ -37,7 +38,7 @@ def profile_command(
 
     if trace is not None:
         check_output("--trace", trace)
-    try:
+    with ending_together():
         # Networks and data sets may print; standard output is for the results.
         with interrupting(), redirect_stdout(sys.stderr):
             config = check_file(path, overrides, announce=note)
@@ -47,8 +48,6 @@ def profile_command(
         ranks.wait()
         if ranks.is_main():
             _print(result, trace, as_json=as_json)
-    finally:
-        ranks.stop()
 
 
 def _print(result: Profile, trace: Path | None, *, as_json: bool) -> None:

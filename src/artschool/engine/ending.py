@@ -36,6 +36,8 @@ def saved_at_a_signal(run: RunState) -> Iterator[None]:
 
 def _stopped(run: RunState, number: int, *, is_agreed: bool) -> Stopped:
     """Save as far as possible. Returns the end of the training."""
+    if not run.is_kept:
+        return Stopped(f"{name_of(number)}: stopped after iteration {run.iteration}", exit_code_of(number))
     try:
         if is_agreed:
             checkpoint.save_now(run)

@@ -78,8 +78,11 @@ def record_incident(
         iterations: The iterations in one of which it went wrong. None: the one that is unfinished.
 
     Returns:
-        The folder. None: there is none, since there are enough incidents of this kind or the disk failed.
+        The folder. None: there is none, since there are enough incidents of this kind, the disk failed, or the folder
+        of the run is not kept.
     """
+    if not run.is_kept:
+        return None
     span = range(run.iteration, run.iteration + 1) if iterations is None else iterations
     path = run.folder / FOLDER / f"{span.start:08d}-{kind}{f'-rank{ranks.rank()}' if not ranks.is_main() else ''}"
     try:

@@ -100,7 +100,7 @@ def hold_folder(run: RunState, *, create: bool = False) -> None:
         _hold(run)
 
     by_main(hold)
-    if create:
+    if create and run.is_kept:
         _require_shared(run)
 
 

@@ -124,6 +124,7 @@ class RunState:
             which it came up.
         error: The error after which the current iteration is saved. Empty: it is saved because it is due.
         working_folder: The folder to which `folder` is relative.
+        is_kept: Whether the folder stays. Otherwise each process may have its own, and no error or signal saves.
     """
 
     sections: FileSections
@@ -159,6 +160,7 @@ class RunState:
     undo: Undo = field(init=False)
     look_failure: tuple[Exception, int] | None = None
     error: str = ""
+    is_kept: bool = True
     skipping: set[str] = field(default_factory=set)
     snapshot: Checkpoint | None = None
     has_rewound: bool = False

@@ -26,7 +26,7 @@ class NotSavedError(Exception):
 def saved_on_failure(run: RunState) -> Iterator[None]:
     """If the block raises, save the last finished iteration, unless it is saved already, and add a note to the error.
 
-    It is not saved if updates were not finite. See `save_last`.
+    It is not saved if updates were not finite, or if the folder of the run is not kept. See `save_last`.
     """
     try:
         yield
@@ -34,7 +34,7 @@ def saved_on_failure(run: RunState) -> Iterator[None]:
         raise
     except Exception as error:
         # A metric that is not finite says nothing about the training.
-        if not run.is_finished and (not isinstance(error, NumericsError) or run.pending):
+        if run.is_kept and not run.is_finished and (not isinstance(error, NumericsError) or run.pending):
             _save_after(run, error)
         raise
 

@@ -72,6 +72,7 @@ def profile(
 
 def _leave_out(run: Run) -> None:
     """Let a run neither evaluate nor save, and log only into its folder."""
+    run.is_kept = False
     run.evaluations = []
     run.sections = run.sections.model_copy(update={"checkpoint": CheckpointSection()})
     if ranks.is_main():
