@@ -63,6 +63,11 @@ checkpoint: {every: 4, keep_last: 2}
 """.replace("PARTS", str(PARTS))
 PLAIN = ("networks.gen={type: sharded_upscaler}", "steps.gen.optimizer.eps=1e-4", "train.iterations=10")
 BREAKS = "steps.gen.losses.broken={type: breaks, fake: sr, real: hq, weight: 0.1, after: 3, before: 4}"
+REWINDS = (
+    "steps.gen.losses.broken={type: breaks_twice, fake: sr, real: hq, weight: 0.1, after: 3}",
+    "train.non_finite=rewind", "train.max_skips=2", "train.rewind_every=2", "log.every=1", "checkpoint.every=",
+    "steps.critic.after=0", "steps.critic.every=1",
+)  # fmt: skip
 SHARD = "train.parallel=shard"
 VQ = """
 name: vq
@@ -124,6 +129,11 @@ CASES: dict[str, Case] = {
     "values": (CODER, ("networks.coder.read_values=true", "train.iterations=2"), (SHARD,)),
     "skips": (BOTH, (*PLAIN, BREAKS), (SHARD,)),
     "half_skips": (BOTH, (*PLAIN, BREAKS, "networks.gen={type: sharded_layer}"), (SHARD,)),
+    "rewinds": (
+        BOTH,
+        (*PLAIN, *REWINDS),
+        (SHARD, "networks.critic.parallel=replicate", "steps.critic.optimizer.shard=true"),
+    ),
     "fp16": (BOTH, (*PLAIN, BREAKS, "train.precision=fp16"), (SHARD, "networks.critic.parallel=replicate")),
     "lamb": (BOTH, (*PLAIN, "steps.gen.optimizer={type: lamb, lr: 1e-2}"), (SHARD,)),
     "lars": (BOTH, (*PLAIN, "steps.gen.optimizer={type: lars, lr: 1e-2}"), (SHARD,)),
@@ -200,7 +210,9 @@ def assert_restored(result: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch."""
-    compare(tmp_path, 2, ("gan", "coder_beside"))
+    results = compare(tmp_path, 2, ("gan", "coder_beside", "rewinds"))
+    trained = [record["iteration"] for record in results["rewinds"]["records"] if "gen/total" in record]
+    assert trained.count(4) == 2  # There is no checkpoint to return to.
 
 
 @pytest.mark.soak

@@ -19,6 +19,7 @@ from artschool.engine.optimizer_state import state_of
 from artschool.engine.restore_modules import MODULES, OPTIMIZERS
 from artschool.engine.restore_optimizers import describe_optimizer
 from artschool.engine.run_state import RunState
+from artschool.engine.shard_files import shard_of
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
 from artschool.storage.checkpoint_files import SCHEMA
@@ -81,14 +82,18 @@ def captured(run: RunState) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any
 
 
 def snapshot(run: RunState) -> Checkpoint:
-    """A copy of the run as it is now, in the memory of the CPU. Networks and optimizers must not be divided."""
-    tensors, state = capture(run, [{}] * ranks.world_size(), optimizers_of(run))
-    (copies,), complete = copied(tensors)
+    """A copy of the run as it is now, in the memory of the CPU. Of what is divided, a process has its own part only."""
+    tensors, state = capture(run, [{}] * ranks.world_size(), _own_optimizers(run))
+    (copies,), complete = copied({file: {k: ranks.local(v) for k, v in own.items()} for file, own in tensors.items()})
     complete()
+    shards = {
+        file: {name: shard_of(value, copies[file].pop(name)) for name, value in own.items() if ranks.is_sharded(value)}
+        for file, own in tensors.items()
+    }
     # As it is read from a file. What is pending now will have been done.
     state = decode_state(encode_state({**state, "pending": False}))
     manifest = Manifest(SCHEMA, run.iteration, ranks.world_size(), "", {}, "", {})
-    return Checkpoint(run.iteration, Path("memory"), copies, state, manifest)
+    return Checkpoint(run.iteration, Path("memory"), copies, state, manifest, shards)
 
 
 def decisions_of(run: RunState) -> dict[str, Any]:
@@ -123,6 +128,11 @@ def optimizers_of(run: RunState) -> dict[str, Any]:
             own = {name: value for part in ranks.gather_on_main(moved) for name, value in part.items()}
         state |= own
     return state
+
+
+def _own_optimizers(run: RunState) -> dict[str, Any]:
+    """The state of every optimizer by name, as far as this process has it."""
+    return {k: v for step, update in _owners(run) for k, v in state_of(update, step.networks, step.graph.name).items()}
 
 
 def _owners(run: RunState) -> list[tuple[TrainStep, Update]]:

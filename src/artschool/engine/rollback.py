@@ -10,7 +10,7 @@ from artschool.engine.non_finite import non_finite_weights
 from artschool.engine.restore_modules import OPTIMIZERS
 from artschool.engine.restore_run import restore
 from artschool.engine.run_state import RunState
-from artschool.engine.saving import is_divided, settle
+from artschool.engine.saving import settle
 from artschool.engine.together import by_main, load_chosen
 from artschool.errors import CheckpointError, NumericsError
 from artschool.wording.counting import counted
@@ -64,11 +64,8 @@ def is_snapshot_due(run: RunState) -> bool:
 
 
 def take_snapshot(run: RunState) -> None:
-    """Copy the state of a run into memory, unless it contains NaN, or networks or optimizers are divided.
-
-    Every process must call this.
-    """
-    if not is_divided(run) and not non_finite_weights(run):
+    """Copy the state of a run into memory, unless it contains NaN. Every process must call this."""
+    if not non_finite_weights(run):
         run.snapshot, run.has_rewound = snapshot(run), False
 
 

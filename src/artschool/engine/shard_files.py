@@ -14,7 +14,7 @@ from artschool.engine.background import TensorFiles
 from artschool.errors import ArtschoolError, CheckpointError, ResourceError, describe
 from artschool.storage.checkpoint_files import FileRecord
 from artschool.storage.recorded_files import write_parts
-from artschool.storage.shards import Place, Saved, region, shard_stem
+from artschool.storage.shards import Place, Saved, Shards, region, shard_stem
 
 Records = dict[str, FileRecord]
 
@@ -127,6 +127,11 @@ def part_of(tensor: Tensor) -> tuple[Tensor, Place] | None:
     if not local.numel() or not _is_first_copy(tensor):
         return None
     return local, Place(_offsets(tensor), shape)
+
+
+def shard_of(tensor: Tensor, local: Tensor) -> Shards:
+    """A sharded tensor as of a checkpoint that has only the part of this process, whose values are `local`."""
+    return Shards(tensor.shape, [(_offsets(tensor) if local.numel() else (0,) * tensor.dim(), local)])
 
 
 def _offsets(tensor: Tensor) -> tuple[int, ...]:
