@@ -79,6 +79,22 @@ def layer() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
 
 
+@networks.register("sharded_in_place")
+class InPlace(nn.Module):
+    """(B, 3, H, W) to (B, 3, 2H, 2W), with operations in place on results of its units, which are views."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.Linear(3, 12), nn.Linear(12, 12)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.blocks[0](x.movedim(1, -1))
+        first += 1.0
+        second = self.blocks[1](first)
+        second += first
+        return nn.functional.pixel_shuffle(second.movedim(-1, 1), 2)
+
+
 @losses.register("breaks")
 def breaks(fake: Tensor, real: Tensor) -> Tensor:
     """The mean distance, which is finite. The gradients of the first channel are not."""

@@ -129,6 +129,7 @@ CASES: dict[str, Case] = {
     "values": (CODER, ("networks.coder.read_values=true", "train.iterations=2"), (SHARD,)),
     "skips": (BOTH, (*PLAIN, BREAKS), (SHARD,)),
     "half_skips": (BOTH, (*PLAIN, BREAKS, "networks.gen={type: sharded_layer}"), (SHARD,)),
+    "in_place": (BOTH, (*PLAIN, "networks.gen={type: sharded_in_place}"), (SHARD, "networks.gen.wrap=[blocks.*]")),
     "rewinds": (
         BOTH,
         (*PLAIN, *REWINDS),
@@ -210,7 +211,7 @@ def assert_restored(result: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch."""
-    results = compare(tmp_path, 2, ("gan", "coder_beside", "rewinds"))
+    results = compare(tmp_path, 2, ("gan", "coder_beside", "in_place", "rewinds"))
     trained = [record["iteration"] for record in results["rewinds"]["records"] if "gen/total" in record]
     assert trained.count(4) == 2  # There is no checkpoint to return to.
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.linear import NonDynamicallyQuantizableLinear
+from torch.utils._pytree import tree_map_only
 
 from artschool.engine.exchange import references
 from artschool.errors import StateError
@@ -93,6 +94,14 @@ class GatherPrecision:
         for unit in self._units:
             for parameter in unit.fsdp_params:
                 yield from parameter.all_gather_outputs
+
+
+def without_views(result: Any) -> Any:
+    """The result of a call with copies of tensors that are views. Called before torch adds its hooks to them.
+
+    A later operation in place would remove the hook of a view, by which the backward pass gathers the parameters.
+    """
+    return tree_map_only(Tensor, lambda x: x.clone() if x.requires_grad and x._is_view() else x, result)
 
 
 def _state(module: nn.Module) -> Any:

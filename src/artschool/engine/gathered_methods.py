@@ -8,6 +8,8 @@ from typing import Any
 
 from torch import nn
 
+from artschool.engine.gathered import without_views
+
 
 def gather_for_methods(network: nn.Module, names: Iterable[str], before: Callable[..., None] | None = None) -> None:
     """Let methods of a sharded network find its parameters gathered, as its forward does.
@@ -23,9 +25,17 @@ def gather_for_methods(network: nn.Module, names: Iterable[str], before: Callabl
     inside = _Inside()
     network.forward = inside.entered(network.forward)
     for name, method in methods.items():
-        setattr(network, name, inside.entered(method))
+        setattr(network, name, inside.entered(_returning_no_views(method)))
         outside = _gathered(network, name, before or _nothing)
         setattr(network, name, inside.choose(inside=method, outside=outside))
+
+
+def _returning_no_views(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def returning(*args: Any, **named: Any) -> Any:
+        return without_views(method(*args, **named))
+
+    return returning
 
 
 def _nothing() -> None:

@@ -8,13 +8,13 @@ shapes and names of the whole network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.engine.gathered import GatherPrecision, is_lowered
+from artschool.engine.gathered import GatherPrecision, is_lowered, without_views
 from artschool.engine.identities import tables_of
 from artschool.engine.units import units_of
 from artschool.engine.unregistered import unregistered
@@ -105,6 +105,7 @@ def _shard_unit(unit: nn.Module, mesh: DeviceMesh, policy: OffloadPolicy, dimens
     from torch.distributed.fsdp import fully_shard
 
     before = dict(unit.named_parameters())
+    unit.register_forward_hook(_return_no_views)
     whole = {parameter for parameter in before.values() if parameter.dim() < dimensions}
     try:
         sharded = fully_shard(unit, mesh=mesh, reshard_after_forward=True, offload_policy=policy, ignored_params=whole)
@@ -113,6 +114,10 @@ def _shard_unit(unit: nn.Module, mesh: DeviceMesh, policy: OffloadPolicy, dimens
     sharded.set_gradient_divide_factor(1.0)
     sharded.set_force_sum_reduction_for_comms(True)
     _keep_marks(before, unit)
+
+
+def _return_no_views(_module: nn.Module, _inputs: Any, result: Any) -> Any:
+    return without_views(result)
 
 
 def sharded_networks(networks: Iterable[nn.Module]) -> list[FSDPModule]:
