@@ -12,7 +12,7 @@ from artschool.config.compose import apply_overrides, finish
 from artschool.config.source import read_text
 from artschool.config.structure import Config
 from artschool.engine.skip_counter import MOST_FLAGS
-from artschool.errors import DataError
+from artschool.errors import ConfigError, DataError
 from artschool.read.check import check_tree
 from artschool.trace.cuda_autocast import cuda_autocast
 from artschool.trace.measure import AVERAGES_UPDATE, Measured, measure
@@ -157,6 +157,13 @@ def test_a_process_that_shards_has_its_part() -> None:
     sent = found.work[0]["main"].sent
     assert (sent["all-gather"], sent["reduce-scatter"]) == (2 * own, own)
     assert sent["all-reduce"] == 4  # Whether a gradient is not finite.
+
+
+def test_a_unit_that_trains_parameters_of_two_types_is_refused() -> None:
+    with pytest.raises(ConfigError, match="it trains parameters of the types float32 and float64"):
+        measure(config_of("networks.net={type: traced_two_types, parallel: shard}"), 2)
+    for change in ("wrap: [second]", "frozen: [first.*]"):
+        measure(config_of(f"networks.net={{type: traced_two_types, parallel: shard, {change}}}"), 2)
 
 
 @pytest.mark.soak  # Longer than five seconds: it runs thousands of operations without values.

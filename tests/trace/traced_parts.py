@@ -76,6 +76,20 @@ class Spare(nn.Module):
         return x
 
 
+@networks.register("traced_two_types")
+class TwoTypes(nn.Module):
+    """(B, 3) to the same, in two precisions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(3, 3), nn.Linear(3, 3, dtype=torch.float64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3) to the same."""
+        result: Tensor = self.second(self.first(x).double()).float()
+        return result
+
+
 @networks.register("traced_thawed")
 class Thawed(nn.Module):
     """Thaws itself, whoever trains."""

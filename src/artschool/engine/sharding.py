@@ -77,7 +77,8 @@ def shard_network(
         What must be called before each call of the network. None: nothing.
 
     Raises:
-        ConfigError: A pattern matches no module or one that cannot be a unit, or torch cannot shard a parameter.
+        ConfigError: A pattern matches no module or one that cannot be a unit, or torch cannot shard a parameter or
+            those of a unit together.
     """
     from torch.distributed.fsdp import CPUOffloadPolicy, OffloadPolicy
 
@@ -107,6 +108,13 @@ def _shard_unit(unit: nn.Module, mesh: DeviceMesh, policy: OffloadPolicy, dimens
     before = dict(unit.named_parameters())
     unit.register_forward_hook(_return_no_views)
     whole = {parameter for parameter in before.values() if parameter.dim() < dimensions}
+    divided = [each for each in before.values() if each.requires_grad and each not in whole]
+    dtypes = {str(parameter.dtype).removeprefix("torch.") for parameter in divided if not ranks.is_sharded(parameter)}
+    if len(dtypes) > 1:  # torch says so in the first call.
+        raise ConfigError(
+            f"{where} cannot be sharded: it trains parameters of the types {' and '.join(sorted(dtypes))}, which torch "
+            "cannot gather together. Fix: name the modules of one type in `wrap`, or write `parallel: replicate`"
+        )
     try:
         sharded = fully_shard(unit, mesh=mesh, reshard_after_forward=True, offload_policy=policy, ignored_params=whole)
     except (ValueError, NotImplementedError, AssertionError, RuntimeError) as error:
