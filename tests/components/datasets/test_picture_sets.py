@@ -95,7 +95,7 @@ def test_damaged_and_compressed_archives_are_told(tmp_path: Path) -> None:
         Zip(tmp_path / "a.zip")
     with tarfile.open(tmp_path / "b.tar", "w:gz"):
         pass
-    said = r"b\.tar: cannot be read as an uncompressed \.tar: .*\. Fix: create the archive without compression$"
+    said = r"b\.tar: cannot be read as an uncompressed \.tar: .*\. Fix: create the archive again, without compression$"
     with pytest.raises(DataError, match=said):
         Tar(tmp_path / "b.tar")
     save(tmp_path / "in" / "x.png", 0.2)

@@ -84,15 +84,34 @@ def test_damaged_files_are_told_with_their_shard_and_no_pickle_is_read(tmp_path:
     trap = io.BytesIO()
     np.save(trap, np.array([Trap()], dtype=object), allow_pickle=True)
     files = {"1.png": b"x", "1.cls": b"many", "1.json": b"{", "1.npy": trap.getvalue()}
+    files |= {"1.text.npy": array(["a"]), "1.deep.json": b"[" * 100_000}
     shard(tmp_path / "1.tar", files)
     for ending, text in (
         ("png", "expected an image"),
         ("cls", "cannot be decoded as cls: invalid literal"),
         ("json", "cannot be decoded as json: Expecting"),
         ("npy", "cannot be decoded as npy: .*pickle"),
+        ("text.npy", "cannot be decoded as npy: can't convert"),
+        ("deep.json", "cannot be decoded as json: maximum recursion"),
     ):
         with pytest.raises(DataError, match=rf"1\.tar/1\.{ending}: {text}.*\. Fix: replace the file or remove it$"):
             TarShards(path=str(tmp_path / "1.tar"), columns={"x": ending})[0]
+
+
+@pytest.mark.parametrize("kind", ["0.0", "1.0"])
+def test_sparse_files_are_refused(tmp_path: Path, kind: str) -> None:
+    """Where a sparse file lacks its holes, the archive goes on with other files, which must not be read instead."""
+    header = {"GNU.sparse.numblocks": "1", "GNU.sparse.size": "2048", "GNU.sparse.offset": "0"}
+    if kind == "1.0":
+        header = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "2048"}
+    with tarfile.open(tmp_path / "1.tar", "w") as archive:
+        entry = tarfile.TarInfo("1.txt")
+        entry.pax_headers = header | {"GNU.sparse.name": "1.txt", "GNU.sparse.numbytes": "5"}
+        data = b"1\n0\n5\n".ljust(512, b"\0") + b"whole"
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    with pytest.raises(DataError, match=r"1\.tar/1\.txt: is stored as a sparse file\. Fix: create the archive without"):
+        TarShards(path=str(tmp_path / "1.tar"), columns={"text": "txt"})
 
 
 def test_a_folder_of_shards_with_hidden_files_and_extensions_in_upper_case(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ class TarShards:
             ending = name.rpartition(".")[2].lower()
             try:
                 sample[key] = DECODERS[ending](data, location)
-            except ValueError as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise DataError(f"{location}: cannot be decoded as {ending}: {error}. {REMOVE}") from error
         return sample
 

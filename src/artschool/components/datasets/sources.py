@@ -131,15 +131,18 @@ def index_tar(file: IO[bytes], location: str) -> tuple[Spans, dict[str, str]]:
     """Find the files of an uncompressed .tar. Returns their spans, and a note on each link that leads to none of them.
 
     Raises:
-        DataError: It is compressed, or no .tar.
+        DataError: It is compressed, contains a sparse file, or is no .tar.
     """
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             entries = list(archive)
     except (tarfile.TarError, MemoryError, OverflowError, ValueError) as error:  # The last three: absurd sizes.
         raise DataError(
-            f"{location}: cannot be read as an uncompressed .tar: {error}. Fix: create the archive without compression"
+            f"{location}: cannot be read as an uncompressed .tar: {error}. Fix: create the archive again, without "
+            "compression"
         ) from error
+    if sparse := [entry.name for entry in entries if entry.issparse()]:  # The archive lacks the bytes of its holes.
+        raise DataError(f"{location}/{sparse[0]}: is stored as a sparse file. Fix: create the archive without --sparse")
     spans = {entry.name: (entry.offset_data, entry.size) for entry in entries if entry.isreg()}
     notes = _add_links(spans, {entry.name: _target(entry) for entry in entries if entry.islnk() or entry.issym()})
     return spans, notes
