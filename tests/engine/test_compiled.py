@@ -290,6 +290,26 @@ def test_an_input_that_a_loss_differentiates_is_a_variant_of_its_own() -> None:
     assert len(notes) == 1
 
 
+def test_an_eager_call_of_a_batch_norm_is_differentiated_after_compiled_ones() -> None:
+    """As in a critic with a gradient penalty: an eager norm writes its statistics without a new version."""
+    notes: list[str] = []
+    network = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    plain = copy.deepcopy(network)
+    cuda_graphs = CudaGraphs(TrainContext(torch.device("cpu"), Meters()))
+    entry = CompileEntry(backend="aot_eager")
+    CompiledMethod("networks.net", network, None, entry, notes.append, cuda_graphs).install()
+    for called in (network, plain):
+        leaf, other = torch.ones(5, 3).tril().requires_grad_(), torch.ones(5, 3).triu()
+        penalized, judged = called(leaf), called(other)
+        with torch.no_grad():
+            called(other)
+        (penalized.square().mean() + judged.exp().mean()).backward()
+    assert [note.split(" compiled and proven in ")[0] for note in notes] == ["note: networks.net:"] * 2
+    assert close(network.state_dict(), plain.state_dict())
+    for own, expected in zip(network.parameters(), plain.parameters(), strict=True):
+        assert own.grad is not None and expected.grad is not None and torch.allclose(own.grad, expected.grad, atol=1e-6)
+
+
 def test_the_proof_refuses_outputs_of_different_parameters() -> None:
     """A loss of one output would give the parameters of the other zeros, which AdamW does not skip."""
     network = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])

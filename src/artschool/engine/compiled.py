@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from artschool.engine.compile_proof import difference
@@ -80,6 +81,7 @@ class CompiledMethod:
         self._cuda_graphs = cuda_graphs
         self._device_type = cuda_graphs.context.device.type
         self._parameters = list(network.parameters())
+        self._norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._NormBase)]
         self._variants: dict[Hashable, Function] = {}
         self._noted: set[str] = set()
 
@@ -142,7 +144,22 @@ class CompiledMethod:
         settings, backend = self._settings, _Backend(self._settings)
         function = _with_own_code(self._eager)
         options: dict[str, Any] = {"fullgraph": settings.fullgraph, "dynamic": settings.dynamic}
-        return torch.compile(function, backend=backend, **options), backend
+        compiled = torch.compile(function, backend=backend, **options)
+        return (self._as_eager_norms(compiled) if self._norms else compiled), backend
+
+    def _as_eager_norms(self, compiled: Function) -> Function:
+        """A compiled function that writes the statistics of batch norms without a new version, as eager ones do.
+
+        The backward pass of an eager call in the same step, such as that of a failed variant, refuses new versions.
+        """
+
+        def call(*inputs: Any, **named: Any) -> Any:
+            trained = [norm for norm in self._norms if norm.training]
+            written = (buffer for norm in trained for buffer in (norm.running_mean, norm.running_var))
+            with _unsafe_preserve_version_counter(tuple(b for b in written if b is not None)):
+                return compiled(*inputs, **named)
+
+        return call
 
     def _call(self, compiled: Function, once_differentiable: bool, *inputs: Any, is_broken: bool, **named: Any) -> Any:
         from torch._dynamo.exc import TorchDynamoException
