@@ -68,8 +68,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             data = data[: len(data) // 2] if failure == "cut" else data
+            self.server.fetched[file.name] += len(data)  # First: the client may go on as soon as it has them.
             self.wfile.write(data)
-            self.server.fetched[file.name] += len(data)
             self.close_connection = failure == "cut"
 
     def log_message(self, *args: object) -> None:
