@@ -24,6 +24,7 @@ from artschool.engine.first_bad import FirstBad
 from artschool.engine.freeze import all_frozen
 from artschool.engine.incidents import BATCH, CHECKPOINT, FILE, bad_values, newest_incident
 from artschool.engine.loop import train_once
+from artschool.engine.real_view import can_be_non_finite, real_view
 from artschool.engine.restore_run import restore
 from artschool.engine.run import Run
 from artschool.engine.signals import without_exits
@@ -242,6 +243,5 @@ def _recorded(batch: dict[str, Part], folder: Path, report: Report) -> dict[str,
 
 def _equal(one: Tensor, other: Tensor) -> bool:
     return one.shape == other.shape and torch.equal(
-        torch.nan_to_num(one) if one.is_floating_point() else one,
-        torch.nan_to_num(other) if other.is_floating_point() else other,
+        *(torch.nan_to_num(real_view(tensor)) if can_be_non_finite(tensor) else tensor for tensor in (one, other)),
     )

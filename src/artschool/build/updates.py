@@ -16,6 +16,7 @@ from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
+from artschool.errors import ConfigError
 from artschool.registry.entries import OptimizerEntry
 from artschool.registry.schedule import Schedule, value_at
 
@@ -40,6 +41,11 @@ def _update(
     path = f"{component.node.place}: {component.path}"
     groups = parameter_groups(networks, no_decay=entry.no_decay, groups=entry.param_groups, path=path)
     parameters = [parameter for group in groups for parameter in group["params"]]
+    if train.precision == "fp16" and any(parameter.is_complex() for parameter in parameters):
+        raise ConfigError(
+            f"{path}: a trained parameter is complex, and torch scales no loss for those, which "
+            "`train.precision: fp16` needs. Fix: train with `bf16` or `fp32`"
+        )
     shards = None
     if entry.shard and ranks.world_size() > 1:
         groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())

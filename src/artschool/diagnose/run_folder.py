@@ -19,6 +19,7 @@ from torch import Tensor
 from artschool.config.report_sections import CheckpointSection
 from artschool.diagnose.finding import Finding
 from artschool.diagnose.machine import disk
+from artschool.engine.real_view import can_be_non_finite
 from artschool.engine.resume_report import value_at
 from artschool.engine.room import in_bytes
 from artschool.errors import CheckpointError
@@ -192,7 +193,7 @@ def _checkpoints(folder: Path) -> list[Path]:
 def _unsound(tensors: dict[str, Tensor]) -> Iterator[str]:
     """The tensors that contain NaN, or infinity beside numbers other than 0. A mask may consist of 0 and infinity."""
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or tensor.dtype.itemsize == 1 or tensor.isfinite().all():
+        if not can_be_non_finite(tensor) or tensor.isfinite().all():
             continue
         if tensor.isnan().any() or tensor[tensor.isfinite()].any() or tensor.dim() == 0:
             yield name

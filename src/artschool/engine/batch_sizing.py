@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from artschool.engine.real_view import real_view
+
 ROUNDING = 1e-6
 """Radians. A smaller angle is float32 rounding error, so it counts as settled."""
 
@@ -107,5 +109,5 @@ def angle(first: Tensor, second: Tensor) -> Tensor:
     Source: Kahan 2006, How Futile are Mindless Assessments of Roundoff, section 12.
     """
     tiny = torch.finfo(torch.float32).tiny
-    u, v = (normalize(tensor.flatten().float(), dim=0, eps=tiny) for tensor in (first, second))
+    u, v = (normalize(real_view(tensor).flatten().float(), dim=0, eps=tiny) for tensor in (first, second))
     return 2 * torch.atan2((u - v).norm(), (u + v).norm())

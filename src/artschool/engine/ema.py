@@ -15,6 +15,7 @@ from artschool.config.average_sections import Buffers
 from artschool.engine.frozen_copy import frozen_copy
 from artschool.engine.identities import Identities, tables_of
 from artschool.engine.offload import OffloadedAverages, is_large
+from artschool.engine.real_view import can_be_non_finite, real_view
 
 SMALL_DECAY = 0.5
 """Up to this decay, `lerp` rounds less than the fused kernel: with a decay of 0, the average equals the network."""
@@ -169,10 +170,10 @@ class Ema:
             if is_averaged or is_parameter or self.buffers != "own":
                 (self._source if is_averaged else self._copied).append(source)
                 (self._average if is_averaged else self._copies).append(average)
-        weights = [ranks.local(tensor) for tensor in found if isinstance(tensor, nn.Parameter)]
+        weights = [real_view(ranks.local(tensor)) for tensor in found if isinstance(tensor, nn.Parameter)]
         self._weights: dict[torch.dtype, list[Tensor]] = {}
         for weight in weights:
-            if weight.is_floating_point() and weight.dtype.itemsize > 1:  # The kernel takes no others.
+            if can_be_non_finite(weight):  # The kernel takes no others.
                 self._weights.setdefault(weight.dtype, []).append(weight)
                 self._unit = weight.new_ones((), dtype=torch.float32)
         self._is_sharded = any(map(ranks.is_sharded, found))

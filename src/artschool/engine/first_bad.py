@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from artschool.engine.real_view import can_be_non_finite
 from artschool.engine.run_state import RunState
 from artschool.engine.update import Update
 from artschool.steps.state import State
@@ -30,7 +31,7 @@ class FirstBad:
     def see(self, name: str, value: object) -> None:
         """Look at the tensors in a value."""
         for tensor in tree_leaves(value):
-            if isinstance(tensor, Tensor) and tensor.is_floating_point() and tensor.dtype.itemsize > 1:
+            if isinstance(tensor, Tensor) and can_be_non_finite(tensor):
                 bad = int((~tensor.isfinite()).sum())
                 if bad:
                     shape = f"{tuple(tensor.shape)} {tensor.dtype}".replace("torch.", "")

@@ -18,6 +18,7 @@ from artschool import ranks
 from artschool.data.sampler import RankSampler
 from artschool.data.samples import identity
 from artschool.data.seeds import kept_rng
+from artschool.engine.real_view import can_be_non_finite
 from artschool.engine.run_state import RunState
 from artschool.engine.signals import as_error
 from artschool.engine.streams import Part
@@ -214,7 +215,7 @@ def _sample(batch: Mapping[str, Any], index: int) -> dict[str, Any]:
 def bad_values(values: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """A line for each key with NaN or infinity, and the samples in which they are."""
     for name, tensor in _tensors(values).items():
-        if tensor.is_floating_point() and tensor.dim() and not tensor.isfinite().all():
+        if can_be_non_finite(tensor) and tensor.dim() and not tensor.isfinite().all():
             places = (~tensor.isfinite()).flatten(1).any(1) if tensor.dim() > 1 else ~tensor.isfinite()
             numbers = places.nonzero().flatten().tolist()
             stream, key = name.split("/", 1)

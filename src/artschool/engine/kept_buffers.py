@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool.engine.buffers import Buffers, Copies
+from artschool.engine.real_view import can_be_non_finite
 
 _version = attrgetter("_version")
 
@@ -148,7 +149,7 @@ class _Group:
     def _has_become_bad(self) -> Tensor:
         replaced = ((was, now) for *_, was, now in self.watch.buffers.replaced() if _is_same_kind(was, now))
         both = [*chain(self._pieces(), replaced)]
-        flags = [(was.isfinite() & ~now.isfinite()).any() for was, now in both if _has_infinity(now)]
+        flags = [(was.isfinite() & ~now.isfinite()).any() for was, now in both if can_be_non_finite(now)]
         if flags:
             return torch.stack(flags).any() if len(flags) > 1 else flags[0]
         # On the device: to move it there would wait.
@@ -164,11 +165,6 @@ class _Group:
                 table[name] = was
                 if was is None:
                     del table[name]
-
-
-def _has_infinity(tensor: Tensor) -> bool:
-    """Whether the dtype has NaN and infinity, and torch finds them."""
-    return (tensor.is_floating_point() or tensor.is_complex()) and tensor.dtype.itemsize > 1
 
 
 def _is_same_kind(was: Tensor | None, now: Tensor | None) -> bool:

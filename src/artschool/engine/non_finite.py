@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from artschool import ranks
 from artschool.engine.incidents import record_incident
 from artschool.engine.optimizer_state import in_parts
+from artschool.engine.real_view import can_be_non_finite
 from artschool.engine.run_state import RunState
 from artschool.errors import NumericsError
 
@@ -127,8 +128,7 @@ def _described(names: Sequence[str], unsound: Tensor) -> str:
 
 
 def _can_look(value: object) -> bool:
-    # torch does not support isfinite for 8-bit floats.
-    return isinstance(value, Tensor) and value.is_floating_point() and value.dtype.itemsize > 1
+    return isinstance(value, Tensor) and can_be_non_finite(value)
 
 
 def _is_sound(tensor: Tensor, *, is_weight: bool) -> Tensor:

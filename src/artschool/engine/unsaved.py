@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
+from artschool.engine.real_view import real_view
 from artschool.engine.shard_files import part_of
 from artschool.errors import CheckpointError
 
@@ -112,7 +113,7 @@ def _hash(tensor: Tensor, first: int, count: int) -> Tensor:
     Args:
         tensor: The elements from number `first` on, of `count` elements.
     """
-    real = torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor.resolve_neg()
+    real = real_view(tensor).resolve_neg()
     bits = real.contiguous().reshape(-1).view(_INTEGERS[real.itemsize])
     width = 2 if tensor.is_complex() else 1
     position, chunks = first * width, -(-count * width // _CHUNK)

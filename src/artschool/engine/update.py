@@ -14,6 +14,7 @@ from artschool.engine.exchange import Exchange
 from artschool.engine.gradient_norm import total_norm
 from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
+from artschool.engine.real_view import real_view
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
 from artschool.engine.skip_counter import MOST_FLAGS, SkipCounter, Skips
 
@@ -70,6 +71,7 @@ class Update:
         self._unit = torch.ones((), device=self.parameters[0].device)
         self._zeros = _zeros(self._unit.device)
         self._dtypes = list({p.dtype: None for p in self.parameters})
+        self._is_complex = any(dtype.is_complex for dtype in self._dtypes)
         self._is_sharded = any(map(ranks.is_sharded, self.parameters))
         self._skips = SkipCounter()
 
@@ -83,6 +85,8 @@ class Update:
         self.scheduled.set_rates(iteration)
         if all(parameter.grad is None for parameter in self.parameters):
             return False
+        if self._is_complex:
+            self._resolve_conjugates()
         self.scheduled.unscale(self.precision)
         return self.sizing is None or self._accumulate(self.sizing)
 
@@ -98,6 +102,12 @@ class Update:
             meters.add(f"{self.name}/accumulated", self._accumulated)
         self.scheduled.drop_gradients()
         self.count += 1
+
+    def _resolve_conjugates(self) -> None:
+        """Compute gradients that are lazy conjugates, which the optimizers of torch and clipping do not take."""
+        for parameter in self.parameters:
+            if parameter.grad is not None and parameter.grad.is_conj():
+                parameter.grad = parameter.grad.resolve_conj()
 
     def _accumulate(self, sizing: BatchSizing) -> bool:
         """Add the gradients to those of earlier iterations. True once their mean is the gradient of an update."""
@@ -130,6 +140,8 @@ class Update:
         # GradScaler's kernel: one pass over all gradients, here with a scale of one.
         for dtype in self._dtypes:
             same_dtype = gradients if len(self._dtypes) == 1 else [g for g in gradients if g.dtype == dtype]
+            if dtype.is_complex:
+                same_dtype = [real_view(gradient) for gradient in same_dtype]
             if same_dtype:
                 torch._amp_foreach_non_finite_check_and_unscale_(same_dtype, found, self._unit)
         if self._is_sharded:

@@ -67,8 +67,7 @@ class LAMB(Optimizer):
         return loss
 
     def _step_lamb(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        means, squares = self._moments(params)
-        grads = _gradients(params)
+        means, squares, grads, params = map(_as_real, (*self._moments(params), _gradients(params), params))
         beta1, beta2 = group["betas"]
         torch._foreach_mul_(means, beta1)
         torch._foreach_add_(means, grads, alpha=1 - beta1)
@@ -115,6 +114,11 @@ class LAMB(Optimizer):
 
 def _gradients(params: list[Tensor]) -> list[Tensor]:
     return [param.grad for param in params if param.grad is not None]
+
+
+def _as_real(tensors: list[Tensor]) -> list[Tensor]:
+    """The tensors; of complex ones, the real and imaginary parts, which torch's optimizers treat as numbers, too."""
+    return [torch.view_as_real(tensor) if tensor.is_complex() else tensor for tensor in tensors]
 
 
 def _ratio(weight_norm: Tensor, update_norm: Tensor, max_weight_norm: float) -> Tensor:
