@@ -108,6 +108,14 @@ class Holding(Base):
         )
 
 
+class Quantized(Base):
+    """A frozen parameter of whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.ones(3, dtype=torch.int8), requires_grad=False)
+
+
 @networks.register("saved_kind")
 def kind(kind: str) -> nn.Module:
     """A network with something in its state."""
@@ -120,6 +128,7 @@ def kind(kind: str) -> nn.Module:
         "longer": lambda: Late(1),
         "late layer": LateLayer,
         "late layer in evaluations": lambda: LateLayer(evaluated=True),
+        "quantized": Quantized,
         "renamed": Renamed,
         "shared": Shared,
         "sparse": lambda: Holding("sparse"),
@@ -185,7 +194,7 @@ def test_a_state_that_cannot_be_saved_or_loaded_is_reported(kind: str, says: str
     assert str(error.value) == PLACE + says
 
 
-@pytest.mark.parametrize("kind", ["a tensor", "shared", "late", "longer"])
+@pytest.mark.parametrize("kind", ["a tensor", "shared", "late", "longer", "quantized"])
 def test_a_state_of_tensors_is_sound(kind: str) -> None:
     found = trace_of(kind, "ema={decay: 0.5, networks: [net]}")
     assert (found.notes, found.warnings) == ([], []) and found.checkpoint > 0

@@ -141,8 +141,9 @@ class _Copies(TorchFunctionMode):
             raise RuntimeError("only tensors that no operation has computed can be copied")  # As torch does.
         if id(tensor) not in memo:
             copied: Tensor = tensor.detach().clone()
-            copied = nn.Parameter(copied) if isinstance(tensor, nn.Parameter) else copied
-            memo[id(tensor)] = copied.requires_grad_(tensor.requires_grad)
+            is_trained = tensor.requires_grad  # Parameters of integers cannot be, not even until the next line.
+            copied = nn.Parameter(copied, is_trained) if isinstance(tensor, nn.Parameter) else copied
+            memo[id(tensor)] = copied.requires_grad_(is_trained)
         return memo[id(tensor)]
 
 
