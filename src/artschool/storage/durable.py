@@ -317,4 +317,8 @@ def _advice(number: int | None, path: Path) -> str:
             disk = os.statvfs(next(folder for folder in path.absolute().parents if exists(folder)))
             if disk.f_files and not disk.f_favail:
                 return ". Fix: delete files: the disk has no inode left for a new one"
+    if number == errno.ENOTDIR:
+        with suppress(OSError, StopIteration):
+            there = next(part for part in path.absolute().parents if exists(part))
+            return f". {there} is not a folder. Fix: choose another one, or move it away"
     return f". Fix: {ADVICE[number]}" if number in ADVICE else ""

@@ -191,6 +191,14 @@ def test_credentials_are_not_shown(server: FileServer, tmp_path: Path) -> None:
     assert "abc" not in str(error.value) and "?..." in str(error.value)
 
 
+@pytest.mark.parametrize("folder", ["file", "file/cache"])
+def test_a_file_in_place_of_the_cache_is_named(server: FileServer, tmp_path: Path, folder: str) -> None:
+    (tmp_path / "file").touch()
+    cache = ShardCache(folder=tmp_path / folder)
+    with pytest.raises(ResourceError, match=rf"Not a directory .*\. {tmp_path}/file is not a folder\. Fix"):
+        TarShards(path=f"{server.url('loopback')}/000.tar", columns=COLUMNS, cache=cache)
+
+
 def test_fetching_does_not_change_what_a_sample_draws(
     server: FileServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,7 @@ class BlockCache:
         """The bytes, if the block is there and intact. This process verifies a block once."""
         try:
             descriptor = os.open(file, os.O_RDONLY)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         try:
             length = os.fstat(descriptor).st_size - CHECKSUM_BYTES
