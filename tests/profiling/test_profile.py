@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 
 import artschool
 from artschool.cli.main import cli
+from artschool.cli.profile import summary
 from artschool.errors import DataError
 from artschool.profiling.parts import BACKWARD, COPY, LOG, OPTIMIZER, WAIT, Part
 from artschool.profiling.peak import SIZES
@@ -260,3 +262,10 @@ def test_json_has_the_same_numbers() -> None:
     assert found["iterations"] == 2
     assert found["first_iteration"] == 7
     assert {"name", "path", "place", "seconds", "flops", "operations", "peak_bytes"} <= parts.keys()
+
+
+def test_more_than_the_device_reaches_is_no_utilization() -> None:
+    found = profiled()
+    found.machine = replace(found.machine, peak_flops=found.flops_per_second / 2)
+    assert found.utilization is None and found.as_json()["utilization"] is None
+    assert any("GFLOP per second, more than the device reaches: a gate" in line for line in summary(found))

@@ -103,8 +103,11 @@ def summary(result: Profile) -> Iterator[str]:
     for name in result.inactive:
         start = result.config.steps[name].section.after
         yield f"step {name} does not run in these iterations; train.start_iteration={start} profiles later ones"
-    if result.utilization is not None and result.root.flops:
+    if result.machine.peak_flops and result.root.flops:
+        share = "more than the device reaches: a gate changes the counted iteration, or the machine was busy"
+        if result.utilization is not None:
+            share = f"a utilization of {result.utilization:.1%}"
         yield (
-            f"{result.flops_per_second / 1e9:,.3g} GFLOP per second, a utilization of {result.utilization:.1%} "
+            f"{result.flops_per_second / 1e9:,.3g} GFLOP per second, {share} "
             f"({result.machine.peak_flops / 1e9:,.4g} GFLOP per second {result.machine.source})"
         )

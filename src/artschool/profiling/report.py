@@ -106,8 +106,13 @@ class Profile:
 
     @property
     def utilization(self) -> float | None:
-        """The model FLOPs utilization: the share of the FLOPs that the device can reach. None: they are unknown."""
-        return self.flops_per_second / self.machine.peak_flops if self.machine.peak_flops else None
+        """The model FLOPs utilization: the share of the FLOPs that the device can reach.
+
+        None: they are unknown, or are less than those of the iteration. Then a gate lets the counted iteration compute
+        more than the timed ones, or the machine was busy while its FLOPs were measured.
+        """
+        peak = self.machine.peak_flops
+        return self.flops_per_second / peak if peak and self.flops_per_second <= peak else None
 
     def as_json(self) -> dict[str, Any]:
         """The profile as plain values. docs/profile.md documents the keys."""
