@@ -32,7 +32,7 @@ class Mixed(nn.Module):
         self.transposed = nn.Parameter(draw(4, 6).t())
         self.images = nn.Parameter(draw(3, 2, 5, 5).contiguous(memory_format=torch.channels_last))
         self.exact = nn.Parameter(draw(9).double())
-        self.short = nn.Parameter(draw(8).bfloat16())
+        self.short = nn.Parameter(draw(80).bfloat16())
         self.waves = nn.Parameter(torch.complex(draw(3), draw(3)))
         self.counts = nn.Parameter(torch.arange(3), requires_grad=False)
 

@@ -51,3 +51,16 @@ def test_weights_with_gaps_in_memory_move_as_others_do() -> None:
         parameter.square().sum().backward()  # type: ignore[no-untyped-call]  # torch
         optimizer.step()
     assert torch.allclose(*weights)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+@pytest.mark.parametrize("factory", [torch.optim.SGD, torch.optim.Adam, torch.optim.Adagrad])
+def test_weights_of_every_type_move_as_without_fusing(factory: Callable[..., Optimizer], dtype: torch.dtype) -> None:
+    """Enough elements for the vectors of the kernels. That of SGD leaves 16-bit weights on a CPU as they are."""
+    weights = [nn.Parameter(torch.linspace(-1, 1, 100).to(dtype)) for _ in range(2)]
+    more = {} if factory is torch.optim.SGD else {"eps": 1e-4}  # 16 bits do not hold the one of torch.
+    for parameter, options in zip(weights, (more, more | {"fused": False}), strict=True):
+        optimizer = build_optimizer(factory, {"lr": 0.1, **options}, [{"params": [parameter]}], "x")
+        parameter.grad = torch.linspace(-2, 1, 100).to(dtype)
+        optimizer.step()
+    torch.testing.assert_close(*weights, rtol=1e-2, atol=1e-2)

@@ -15,6 +15,7 @@ from artschool.config.average_sections import Buffers
 from artschool.engine.frozen_copy import frozen_copy
 from artschool.engine.identities import Identities, tables_of
 from artschool.engine.offload import OffloadedAverages, is_large
+from artschool.engine.optimizers import has_fused_sgd
 from artschool.engine.real_view import can_be_non_finite, real_view
 
 SMALL_DECAY = 0.5
@@ -223,7 +224,8 @@ def _groups(
     for average, source in zip(averages, sources, strict=True):
         # The kernel reads memory in its order.
         fits = average.stride() == source.stride() and average.device == source.device
-        has_kernel = decay > SMALL_DECAY and average.is_floating_point() and average.device.type in ("cpu", "cuda")
+        is_known = average.is_floating_point() and average.device.type in ("cpu", "cuda")
+        has_kernel = decay > SMALL_DECAY and is_known and has_fused_sgd(average)
         group = fused.setdefault(source.dtype, ([], [])) if fits and has_kernel else others
         group[0].append(average)
         group[1].append(source)

@@ -212,7 +212,14 @@ def _can_fuse(factory: Callable[..., Optimizer], groups: Sequence[Mapping[str, A
         return False
     # Older versions of torch have fused Adagrad for the CPU only.
     devices = ("cpu",) if factory is torch.optim.Adagrad else ("cpu", "cuda", "mps", "xpu")
+    if factory is torch.optim.SGD and not all(map(has_fused_sgd, parameters)):
+        return False
     return all(p.is_floating_point() and p.device.type in devices and _is_dense(ranks.local(p)) for p in parameters)
+
+
+def has_fused_sgd(tensor: Tensor) -> bool:
+    """Whether torch has a fused SGD that moves a tensor. That of torch 2.13 leaves 16 bits on a CPU as they are."""
+    return tensor.device.type != "cpu" or tensor.dtype.itemsize > 2
 
 
 def _is_dense(tensor: Tensor) -> bool:
