@@ -13,6 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from artschool.config.average_sections import Buffers
 from artschool.engine.ema import Ema
+from artschool.errors import ConfigError
 from tests.engine.toy_parts import load
 
 KEPT, SKIPPED = torch.tensor(0.0), torch.tensor(1.0)
@@ -208,3 +209,8 @@ def test_an_average_with_buffers_of_its_own_trains_along(tmp_path: Path) -> None
     teacher = run.emas["net"].module
     assert teacher.training and teacher.get_buffer("num_batches_tracked").item() == 4
     assert not torch.equal(teacher.get_buffer("running_mean"), torch.zeros(3))
+
+
+def test_lazy_modules_are_refused_with_their_own_reason() -> None:
+    with pytest.raises(ConfigError, match="cannot be averaged: it has lazy modules"):
+        Ema(nn.Sequential(nn.Linear(2, 2), nn.LazyBatchNorm1d(affine=False)), 0.9)

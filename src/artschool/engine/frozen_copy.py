@@ -8,6 +8,7 @@ from types import CellType, FunctionType
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from artschool.errors import ConfigError, ResourceError
@@ -23,6 +24,11 @@ def frozen_copy(network: nn.Module) -> nn.Module:
     Raises:
         ConfigError: The network cannot be copied, or the copy would use tensors of the original.
     """
+    if any(map(is_lazy, (*network.parameters(), *network.buffers()))):
+        raise ConfigError(
+            "cannot be averaged: it has lazy modules, whose shapes depend on the first batch. "
+            "Fix: give the modules their sizes, or remove it from `ema`"
+        )
     try:
         with shortages_raised("ema"), _CopiesOfResults():
             copied = copy.deepcopy(network).eval().requires_grad_(False)
