@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.optim import Optimizer
 
 from artschool.engine.optimizers import _can_fuse, build_optimizer, skips_on_device
+from artschool.errors import ConfigError
 
 
 @pytest.mark.parametrize(
@@ -64,3 +65,9 @@ def test_weights_of_every_type_move_as_without_fusing(factory: Callable[..., Opt
         parameter.grad = torch.linspace(-2, 1, 100).to(dtype)
         optimizer.step()
     torch.testing.assert_close(*weights, rtol=1e-2, atol=1e-2)
+
+
+def test_a_kernel_that_moves_nothing_is_refused() -> None:
+    group = {"params": [nn.Parameter(torch.ones(100, dtype=torch.bfloat16))]}
+    with pytest.raises(ConfigError, match=r"^x\.fused: the fused SGD of torch does not move weights of 16 bits"):
+        build_optimizer(torch.optim.SGD, {"lr": 0.1, "fused": True}, [group], "x")

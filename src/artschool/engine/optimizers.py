@@ -138,7 +138,8 @@ def build_optimizer(
     """Build an optimizer, fused if torch supports it: faster, and it skips non-finite gradients on the device.
 
     Raises:
-        ConfigError: The optimizer rejects its options, or a group has an unknown option.
+        ConfigError: The optimizer rejects its options, a group has an unknown option, or `fused` is asked of a kernel
+            that does not move the weights.
     """
     known = inspect.signature(factory).parameters
     for group in groups:
@@ -161,6 +162,11 @@ def build_optimizer(
         kind = "" if isinstance(error, ValueError | TypeError | RuntimeError) else f"raised {type(error).__name__}: "
         raise ConfigError(f"{path}: {kind}{error}{plugin_line(error, factory)}") from error
     if isinstance(optimizer, torch.optim.SGD):
+        fused = (parameter for group in optimizer.param_groups if group["fused"] for parameter in group["params"])
+        if not all(map(has_fused_sgd, fused)):
+            raise ConfigError(
+                f"{path}.fused: the fused SGD of torch does not move weights of 16 bits on a CPU. Fix: remove `fused`"
+            )
         start_momentum(optimizer)
     return optimizer
 
