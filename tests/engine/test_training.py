@@ -248,6 +248,25 @@ def test_a_loss_that_does_not_reach_what_its_step_trains_is_named(tmp_path: Path
         run.train()
 
 
+@pytest.mark.parametrize(
+    ("kind", "what"),
+    [
+        (torch.int64, r"an integer \(int64\)"),
+        (torch.bool, r"an integer \(bool\)"),
+        (torch.complex64, r"a complex number \(complex64\)"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Casting complex values")
+def test_a_loss_that_changes_its_type_is_named(tmp_path: Path, kind: torch.dtype, what: str) -> None:
+    run, _ = load(tmp_path, "steps.main.losses.mean.weight=0.5")
+    [loss] = run.steps[0].graph.losses
+    mean = loss.function
+    loss.function = lambda **values: mean(**values).to(kind if run.iteration == 1 else torch.float32)
+    text = rf"toy\.yml:\d+:\d+: steps\.main\.losses\.mean: is {what}, which has no gradient, at iteration 1\. Fix: "
+    with pytest.raises(StateError, match=text):
+        run.train()
+
+
 LINEAR = "networks.net={type: part_layers}"
 
 

@@ -190,7 +190,7 @@ class TrainStep:
         for index, ((state, share), factor) in enumerate(zip(batches, factors)):  # noqa: B905  # factors may have no end
             context.share = share
             with self.autocast():
-                total = self.graph.forward(state, context.iteration, context.record, factor)
+                total = self.graph.forward(state, context.iteration, context.record, factor, is_trained=is_trained)
             if total is not None:
                 context.record(self._total, total)
                 if is_trained:

@@ -170,6 +170,16 @@ class LossCall(Call):
         return value.detach()
 
 
+def without_gradient(value: Tensor) -> tuple[str, str] | None:
+    """Why the value of a loss can have no gradient, and what to do about it. None: its type allows one."""
+    kind, fix = "an integer", "Fix: compute it from floating-point values."
+    if value.is_complex():
+        kind, fix = "a complex number", "Fix: take its magnitude or real part."
+    elif value.is_floating_point():
+        return None
+    return f"is {kind} ({str(value.dtype).removeprefix('torch.')}), which has no gradient", fix
+
+
 def describe_value(value: Any) -> str:
     """A short description of a value: `(16, 3, 64, 64) float32 on cpu`."""
     if isinstance(value, Tensor):

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from artschool.config.when import When
-from artschool.steps.call import InjectorCall, LossCall
+from artschool.errors import StateError
+from artschool.steps.call import InjectorCall, LossCall, without_gradient
 from artschool.steps.state import State
 
 RecordLoss = Callable[[str, Tensor], None]
@@ -67,18 +68,35 @@ class Step:
                 state.called_early.add(injector.path)
 
     def forward(
-        self, state: State, iteration: int, record: RecordLoss, factors: Mapping[str, Tensor] = NO_FACTORS
+        self,
+        state: State,
+        iteration: int,
+        record: RecordLoss,
+        factors: Mapping[str, Tensor] = NO_FACTORS,
+        *,
+        is_trained: bool = False,
     ) -> Tensor | None:
         """Run the step to train it: `compute`, and read the weights of the losses.
 
+        Args:
+            is_trained: Whether the gradient of the sum is wanted.
+
         Returns:
             The weighted sum of the active losses. None: no loss is active.
+
+        Raises:
+            StateError: The sum can have no gradient, because a loss is an integer or a complex number.
         """
         total: Tensor | None = None
-        for loss, value in self.compute(state, iteration, record, factors):
+        values = self.compute(state, iteration, record, factors)
+        for loss, value in values:
             weight = loss.factor(state)
             weighted = value * weight if isinstance(weight, Tensor) or weight != 1 else value
             total = weighted if total is None else total + weighted
+        if is_trained and total is not None and (total.is_complex() or not total.requires_grad):
+            for loss, value in values:
+                if (problem := without_gradient(value)) is not None:
+                    raise StateError(f"{loss.place}: {loss.path}: {problem[0]}, at iteration {iteration}. {problem[1]}")
         return total
 
     def compute(

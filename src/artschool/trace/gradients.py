@@ -12,9 +12,9 @@ from torch.autograd.function import BackwardCFunction
 from artschool.config.structure import Component
 from artschool.engine.train_step import TrainStep
 from artschool.errors import Fault
-from artschool.steps.call import LossCall
+from artschool.steps.call import LossCall, without_gradient
 from artschool.trace.hidden import HiddenParameters
-from artschool.trace.keys import TracedKey, dtype_of
+from artschool.trace.keys import TracedKey
 from artschool.trace.unreached import ObservedCall, UnreachedLoss, explain_unreached
 
 
@@ -111,8 +111,8 @@ class Gradients:
         if self.isolated_loss:
             is_other = self._is_in_step(self.isolated_loss) and call.path != self.isolated_loss
             return value.detach() if is_other else value
-        if not value.dtype.is_floating_point:
-            self.faults.append(_without_gradient(call, value))
+        if (problem := without_gradient(value)) is not None:
+            self.faults.append(Fault(call.place, call.path, *problem))
             return value
         self.steps_with_losses.add(self._step.graph.name)
         self._record_reach(self._step, call, value)
@@ -185,10 +185,3 @@ def _leak(step: TrainStep, call: LossCall, network: str, name: str) -> Fault:
     message = f"its gradient leaks into {network}.{name}, which the step does not train now; it trains {trained}"
     hint = "Fix: detach the values that come from there, or make it a network that the step trains."
     return Fault(call.place, call.path, message, hint)
-
-
-def _without_gradient(call: LossCall, value: Tensor) -> Fault:
-    kind, hint = "an integer", "Fix: compute it from floating-point values."
-    if value.dtype.is_complex:
-        kind, hint = "a complex number", "Fix: take its magnitude or real part."
-    return Fault(call.place, call.path, f"is {kind} ({dtype_of(value)}), which has no gradient", hint)
