@@ -12,6 +12,9 @@ from artschool.wording.hidden import printable
 from artschool.wording.names import MAX_LISTED, allowed, closest_name, did_you_mean, nearest
 from artschool.wording.synonyms import Synonyms
 
+WITHOUT_TEXT = "(its text cannot be made)"
+"""Stands for the text of an error whose code fails."""
+
 
 class ArtschoolError(Exception):
     """Base class of all errors that the package raises on purpose.
@@ -92,6 +95,23 @@ class EndedByOther(ArtschoolError):  # noqa: N818  # this process has done nothi
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def text_of(error: BaseException) -> str:
+    """The text of an exception, of which `__str__` may fail."""
+    try:
+        return str(error)
+    except Exception:
+        return WITHOUT_TEXT
+
+
+def readable(error: BaseException) -> BaseException:
+    """The error, or what to raise in place of one whose `__str__` fails."""
+    if text_of(error) is not WITHOUT_TEXT:
+        return error
+    replacement = RuntimeError(f"{type(error).__name__} {WITHOUT_TEXT}")
+    replacement.__cause__, replacement.__notes__ = error, list(getattr(error, "__notes__", []))
+    return replacement
 
 
 def describe(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from artschool.errors import ArtschoolError, ResourceError, first_line
+from artschool.errors import ArtschoolError, ResourceError, first_line, text_of
 
 _MEMORY = re.compile("out of memory|can't allocate memory|not enough memory|STATUS_ALLOC_FAILED")
 """What torch says about memory of the CPU, of devices without a class of error of their own, and of their libraries."""
@@ -40,7 +40,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether the memory of the device or of the CPU did not suffice."""
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
-    is_text = isinstance(error, RuntimeError | ResourceError) and _MEMORY.search(str(error)) is not None
+    is_text = isinstance(error, RuntimeError | ResourceError) and _MEMORY.search(text_of(error)) is not None
     # By name, since `artschool --help` does not import torch.
     return is_text or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
@@ -52,7 +52,7 @@ def shortage_of(error: BaseException) -> Shortage | None:
     number = error.errno if isinstance(error, OSError) else None
     if number in _FIXES:
         return Shortage("too many open files", _FIXES[number])
-    if (number == errno.EAGAIN or isinstance(error, RuntimeError)) and _PROCESSES.search(str(error)):
+    if (number == errno.EAGAIN or isinstance(error, RuntimeError)) and _PROCESSES.search(text_of(error)):
         name = f"the limit of processes and threads is reached ({', '.join(_limits_of_processes())})"
         return Shortage(name, "raise it, or set fewer `workers` and OMP_NUM_THREADS=1")
     return None

@@ -136,6 +136,44 @@ def test_code_that_would_end_the_process_is_such_an_error(
     assert (run.folder / "incidents" / "00000007-error").is_dir()
 
 
+class UnreadableError(RuntimeError):
+    """An error with a mistake in its text."""
+
+    def __str__(self) -> str:
+        raise AttributeError("no such part")
+
+
+class UnreadableExitError(UnreadableError, SystemExit):
+    """The same of one that would end the process."""
+
+
+@pytest.mark.parametrize("kind", [UnreadableError, UnreadableExitError])
+def test_an_error_whose_text_fails_is_such_an_error(
+    tmp_path: Path, trouble: Trouble, kind: type[UnreadableError]
+) -> None:
+    trouble.at, trouble.error = 8, kind
+    run = load(tmp_path, IN_GEN, RARE, "evaluate={}")
+    with pytest.raises(RuntimeError, match=rf"^{kind.__name__} \(its text cannot be made\)") as error:
+        run.train()
+    assert "steps.gen.losses.trouble" in error.value.__notes__[0]
+    assert error.value.__notes__[-1] == SAVED.format(7)
+    incident = json.loads((run.folder / "incidents" / "00000007-error" / "incident.json").read_text())
+    assert ", in troubled\n" in "".join(incident["traceback"])
+
+
+def test_an_evaluation_whose_error_has_no_text_does_not_end_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> dict[str, float]:
+        raise UnreadableError
+
+    monkeypatch.setattr(Evaluation, "run", failing)
+    run = load(tmp_path, "evaluate.held_out.every=5", "train.iterations=6")
+    with pytest.raises(RuntimeError, match="its text cannot be made"):
+        run.train()
+    assert run.store.numbers()[-1] == 6
+
+
 def test_an_error_before_a_finished_iteration_saves_nothing(tmp_path: Path, trouble: Trouble) -> None:
     """A checkpoint would only bind the run to the settings that are wrong."""
     trouble.at = 1

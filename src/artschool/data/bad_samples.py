@@ -7,8 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from artschool.data.samples import text_of
-from artschool.errors import ArtschoolError, DataError, ResourceError
+from artschool.errors import ArtschoolError, DataError, ResourceError, text_of
 from artschool.shortages import is_out_of_memory, shortage_error
 
 MAX_LISTED = 10

@@ -14,11 +14,11 @@ from torch.utils.data import get_worker_info
 from artschool.data.bad_samples import MAX_LISTED, BadSample, BadSamples, bad_sample, machine_error
 from artschool.data.collate import Collate
 from artschool.data.sampler import Position
-from artschool.data.samples import DeclaredKeys, Kind, SampleForm, identity, kinds_of, text_of
+from artschool.data.samples import DeclaredKeys, Kind, SampleForm, identity, kinds_of
 from artschool.data.seeds import Seeding, Seeds, SeedWith
 from artschool.data.to_device import in_pinned_memory
 from artschool.data.workers import Workers
-from artschool.errors import ArtschoolError, DataError
+from artschool.errors import ArtschoolError, DataError, text_of
 from artschool.registry.map_style import FIX, has_samples, only_iterates
 from artschool.waits import waiting
 

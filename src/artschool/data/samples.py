@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from artschool.errors import DataError
+from artschool.errors import DataError, text_of
 
 Kind = tuple[str, Any, int]
 """What values of a key have in common: a noun, and the dtype and the number of dimensions of tensors and arrays."""
@@ -164,14 +164,6 @@ def _check_sendable(key: str, value: Any) -> None:
             f"{key!r}: {_outline(value)} cannot be sent from a worker: {text_of(error)}\n"
             "    Fix: return tensors, arrays, numbers, text, or lists of them"
         ) from error
-
-
-def text_of(error: BaseException) -> str:
-    """The text of an exception, of which `__str__` may fail."""
-    try:
-        return str(error)
-    except Exception:
-        return "(its text cannot be made)"
 
 
 def _listed(keys: Any) -> str:

@@ -22,8 +22,8 @@ import torch
 import torch.utils.data._utils.worker as torch_worker
 
 from artschool.data.sampler import Position
-from artschool.data.samples import text_of
 from artschool.data.shared_memory import Sent, pack, receive, send
+from artschool.errors import text_of
 
 Samples = list[Position]
 PRINT_STACK = signal.SIGVTALRM

@@ -17,10 +17,9 @@ from itertools import cycle, islice
 from typing import Any, Generic, TypeVar
 
 from artschool.data.bad_samples import machine_error
-from artschool.data.samples import text_of
 from artschool.data.shared_memory import Sent, unpack
 from artschool.data.worker_process import Samples, Worker, start_worker
-from artschool.errors import ArtschoolError, DataError, ResourceError
+from artschool.errors import ArtschoolError, DataError, ResourceError, text_of
 from artschool.waits import waiting
 
 Batch = TypeVar("Batch")

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from artschool import ranks
-from artschool.errors import describe
+from artschool.errors import describe, readable
 from artschool.shortages import shortage_error
 
 Item = TypeVar("Item")
@@ -58,11 +58,13 @@ def as_error(end: BaseException, where: str = "") -> BaseException:
     """What has ended a block, or the error to raise in its place.
 
     `sys.exit()` in a loss must not end a run with exit code 0. Ctrl-C is `Interrupted` here, except for the second one.
-    An error that a limit of the machine has caused, such as its memory, becomes a `ResourceError`.
+    An error that a limit of the machine has caused, such as its memory, becomes a `ResourceError`. One without a
+    readable text becomes one with a text.
 
     Args:
         where: What the block does, in words, for that error.
     """
+    end = readable(end)
     if (shortage := shortage_error(end, where)) is not None:
         return shortage
     if isinstance(end, Exception | Interrupted) or str(end) == TWICE:

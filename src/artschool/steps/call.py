@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from artschool.config.when import When
-from artschool.errors import Place, StateError
+from artschool.errors import Place, StateError, readable
 from artschool.steps.state import State, detached
 
 DROPPED = "_"
@@ -57,8 +57,11 @@ class Call:
         try:
             return self.function(**{parameter: read(values) for parameter, read in self._readers})
         except BaseException as error:  # Every exception gets the location and the inputs of the component.
-            error.add_note("\n    ".join([f"{self.place}: {self.path}", *self.inputs(state)]))
-            raise
+            known = readable(error)
+            known.add_note("\n    ".join([f"{self.place}: {self.path}", *self.inputs(state)]))
+            if known is error:
+                raise
+            raise known  # noqa: B904  # it has its cause
 
     def inputs(self, state: State) -> list[str]:
         """A line for each key that the component reads: the parameter, the key, and a description of the value."""

@@ -22,6 +22,7 @@ from torch._subclasses.fake_tensor import (
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
+from artschool.errors import text_of
 from artschool.trace.operations import RULES, UPDATES
 
 MISSING_VALUES = (
@@ -66,7 +67,7 @@ def fake_tensors() -> Iterator[AbstractContextManager[Any]]:
 def is_about_missing_values(error: BaseException | None) -> bool:
     """Whether an error only means that a tensor has no values, and not that the code is wrong."""
     while error is not None:
-        if isinstance(error, MISSING_VALUES) or any(text in str(error) for text in MISSING_VALUES_TEXTS):
+        if isinstance(error, MISSING_VALUES) or any(text in text_of(error) for text in MISSING_VALUES_TEXTS):
             return True
         error = error.__cause__ or error.__context__
     return False
