@@ -7,7 +7,9 @@ seems to be empty. These functions raise PermissionError there, with every versi
 from __future__ import annotations
 
 import errno
+import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 
 _NOTHING_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EBADF, errno.ELOOP)
@@ -32,6 +34,26 @@ def is_dir(path: Path) -> bool:
     """Whether a path leads to a folder. Raises what `exists` raises."""
     mode = _mode(path)
     return mode is not None and stat.S_ISDIR(mode)
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a file to read its bytes.
+
+    Raises:
+        OSError: It cannot be read, or is no file: a pipe in its place would be waited for without an end.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise OSError(errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL, "not a regular file", str(path))
+    return open(descriptor, "rb")  # noqa: PTH123  # a descriptor
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a file. Raises what `open_file` raises."""
+    with open_file(path) as file:
+        return file.read()
 
 
 def _mode(path: Path) -> int | None:

@@ -30,7 +30,7 @@ from artschool.engine.run import Run
 from artschool.engine.signals import without_exits
 from artschool.engine.streams import Part
 from artschool.errors import CheckpointError, ConfigError
-from artschool.paths import is_dir, is_file
+from artschool.paths import is_dir, is_file, read_file
 from artschool.read.check import check_tree
 from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
@@ -128,7 +128,7 @@ def replay(path: Path, report: Report = lambda line: None) -> Replay:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        incident = json.loads(file.read_text(encoding="utf-8"))
+        incident = json.loads(read_file(file))
         missing = [name for name, kind in FIELDS.items() if not _fits(incident[name], kind)]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{file}: not an incident: {type(error).__name__}: {error}") from error

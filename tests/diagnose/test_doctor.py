@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,13 @@ import torch
 from click.testing import CliRunner
 
 from artschool.cli.main import cli
+from artschool.config.origin import read_origin
 from artschool.diagnose import machine
 from artschool.diagnose.doctor import doctor
 from artschool.diagnose.finding import Finding
 from artschool.engine import checkpoint
+from artschool.engine.data_examples import read_data_examples
+from artschool.errors import CheckpointError
 from artschool.logs.jsonl import JsonlLogger
 from tests.engine import toy_parts
 
@@ -57,6 +61,37 @@ def test_nothing_is_wrong_with_a_run_that_is_sound(folder: Path) -> None:
     assert said["log"].text == "metrics.jsonl: 4 log points, up to iteration 3"
     assert f"torch {torch.__version__}" in said["versions"].text
     assert not said.keys() & {"run", "incident"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "incidents/00000001-nan/incident.json",
+        "metrics.jsonl",
+        "starts.jsonl",
+        "run.json",
+        "run.lock",
+        "data_examples.json",
+        "checkpoints/00000004/state.json",
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(folder: Path, name: str) -> None:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("waits for the pipe"))
+    signal.alarm(20)
+    try:
+        doctor(folder)
+        for arguments in (["runs", str(folder)], ["show", str(folder), "--save", str(folder.parent / "page.html")]):
+            assert CliRunner().invoke(cli, arguments).exit_code == 0
+        read_origin(folder)
+        with suppress(CheckpointError):
+            read_data_examples(folder)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_folder_without_a_run_is_a_finding(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from artschool.paths import exists
+from artschool.paths import exists, read_file
 
 RUN_FILE = "run.json"
 CONFIG_FILE = "config.yml"
@@ -76,7 +76,7 @@ def recorded_overrides(file: Path) -> tuple[Path, tuple[str, ...]]:
 def read_origin(run_folder: Path) -> Origin | None:
     """What `run.json` says. None: the folder is not that of a run, or that of an earlier version."""
     try:
-        found: Any = json.loads((run_folder / RUN_FILE).read_text(encoding="utf-8"))
+        found: Any = json.loads(read_file(run_folder / RUN_FILE))
         file, folder, run = (Path(found[name]) for name in ("file", "folder", "run"))
         overrides = tuple(map(str, found["overrides"]))
     except (OSError, ValueError, TypeError, KeyError, RecursionError):

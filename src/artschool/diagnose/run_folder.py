@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from artschool.engine.real_view import can_be_non_finite
 from artschool.engine.resume_report import value_at
 from artschool.engine.room import in_bytes
 from artschool.errors import CheckpointError
-from artschool.paths import exists, is_dir, is_file
+from artschool.paths import exists, is_dir, is_file, open_file, read_file
 from artschool.show import folder as show
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.run_lock import holder
@@ -132,7 +133,8 @@ class RunFolder:
             return
         records, others, last = 0, 0, dict[str, Any]()
         steps, first = Counter[int](), dict[int, int]()
-        with file.open(encoding="utf-8", errors="replace") as lines:  # One at a time: there may be gigabytes of them.
+        # One line at a time: there may be gigabytes of them.
+        with TextIOWrapper(open_file(file), "utf-8", errors="replace") as lines:
             for line in lines:
                 if (record := _record(line)) is None:
                     others += 1
@@ -164,7 +166,7 @@ class RunFolder:
             return
         record: dict[str, Any] = {}
         with suppress(OSError, ValueError):
-            record = json.loads(files[-1].read_text())
+            record = json.loads(read_file(files[-1]))
         lines = str(record.get("error", "cannot be read")).splitlines()
         what = f"{record.get('kind', 'unknown')} in iteration {record.get('iteration', 'unknown')}: {lines[0]}"
         path = files[-1].parent

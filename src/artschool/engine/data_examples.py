@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from artschool.errors import CheckpointError, first_line
+from artschool.paths import read_file
 
 FILE = "data_examples.json"
 
@@ -107,7 +108,7 @@ def read_data_examples(folder: Path) -> DataExamples:
     """
     file = folder / FILE
     try:
-        return _ADAPTER.validate_json(file.read_bytes())
+        return _ADAPTER.validate_json(read_file(file))
     except FileNotFoundError:
         return DataExamples()
     except (OSError, ValidationError) as error:

@@ -15,7 +15,7 @@ from typing import Any
 
 from artschool.config.origin import CONFIG_FILE, RUN_FILE
 from artschool.errors import ConfigError
-from artschool.paths import exists, is_dir, is_file
+from artschool.paths import exists, is_dir, is_file, read_file
 from artschool.show.log import METRICS, Log, json_lines
 from artschool.storage.run_lock import FILE as LOCK_FILE
 from artschool.storage.run_lock import is_held
@@ -265,7 +265,7 @@ def size_of(folder: Path) -> int:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object. Empty: the file is missing or damaged."""
     with suppress(OSError, ValueError, RecursionError):
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_file(path))
         return found if isinstance(found, dict) else {}
     return {}
 
@@ -273,7 +273,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def read_text(path: Path) -> str:
     """A text. Empty: the file is missing or cannot be read."""
     with suppress(OSError):
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_file(path).decode(errors="replace")
     return ""
 
 

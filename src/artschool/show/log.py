@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from artschool.paths import open_file, read_file
+
 Curve = tuple[list[int], list[float]]
 """Iterations, counted from 0, and a value for each."""
 METRICS = "metrics.jsonl"
@@ -25,7 +27,7 @@ MOST_KEPT = 100_000
 def json_lines(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a file of JSON lines. Nothing if it cannot be read; lines that are no objects are left out."""
     with suppress(OSError):
-        yield from filter(None, map(_object, path.read_bytes().splitlines()))
+        yield from filter(None, map(_object, read_file(path).splitlines()))
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Log:
     def update(self) -> None:
         """Read the lines that have been added since the last call. A last line without an end is left for the next."""
         try:
-            with self.path.open("rb") as file:
+            with open_file(self.path) as file:
                 file.seek(max(self._end - len(self._last), 0))
                 if file.read(len(self._last)) != self._last:
                     self.curves, self.bad_lines, self._end, self._last = {}, 0, 0, b""

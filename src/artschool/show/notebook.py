@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
+from artschool.paths import read_file
 from artschool.show.folder import RunFolder
 from artschool.show.log import HEAD, Curve, thinned
 from artschool.show.media import TYPES, media
@@ -81,7 +82,7 @@ def _images(folder: Path) -> Iterable[str]:
     ]
     for group, at, file in images[-MOST_IMAGES:]:
         try:
-            content = file.read_bytes()
+            content = read_file(file)
         except OSError:
             continue
         if len(content) <= MOST_BYTES:

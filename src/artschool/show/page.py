@@ -12,6 +12,7 @@ from string import Template
 from typing import Any
 
 from artschool.extras import extra
+from artschool.paths import read_file
 from artschool.show.data import page_data
 from artschool.show.folder import RunFolder
 from artschool.show.media import TYPES
@@ -78,7 +79,7 @@ def _embedded(run: RunFolder, path: str) -> str:
     """A file as an address that contains it. Empty: it is too large, or gone."""
     file = run.folder / path
     try:
-        content = file.read_bytes() if file.stat().st_size <= MOST_BYTES else b""
+        content = read_file(file) if file.stat().st_size <= MOST_BYTES else b""
     except OSError:
         content = b""
     kind = SVG if file.suffix == ".svg" else TYPES[file.suffix.lower()]

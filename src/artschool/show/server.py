@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 from artschool.errors import ResourceError
-from artschool.paths import is_dir
+from artschool.paths import is_dir, read_file
 from artschool.show.data import DRAWINGS, page_data
 from artschool.show.folder import RunFolder, find_runs
 from artschool.show.media import TYPES, media
@@ -87,7 +87,7 @@ class Server(ThreadingHTTPServer):
         if path not in self._files_of(found.folder) or file.resolve() != found.folder.resolve() / path:
             return None
         try:
-            return file.read_bytes(), TYPES.get(file.suffix.lower(), SVG)
+            return read_file(file), TYPES.get(file.suffix.lower(), SVG)
         except OSError:
             return None
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from artschool.errors import ResourceError
+from artschool.paths import open_file, read_file
 from artschool.storage.durable import temporary_path, translate_disk_errors
 from artschool.storage.processes import start_of
 
@@ -115,7 +116,7 @@ class _Beat:
 def read_lock(folder: Path) -> bytes:
     """The content of the lock of a folder. Empty: the folder is not locked."""
     with suppress(OSError):
-        return (folder / FILE).read_bytes()
+        return read_file(folder / FILE)
     return b""
 
 
@@ -157,13 +158,11 @@ def lock_folder(folder: Path, note: Note = _silent) -> RunLock:
 def holder(folder: Path) -> str:
     """The process that has locked a folder, in words. Empty: none has, as far as can be known."""
     try:
-        descriptor = os.open(folder / FILE, os.O_RDONLY)
+        file = open_file(folder / FILE)
     except OSError:
         return ""
-    try:
-        owner = _owner(descriptor, reads=1)
-    finally:
-        os.close(descriptor)
+    with file:
+        owner = _owner(file.fileno(), reads=1)
     return _described(owner) if owner and not _has_ended(owner) else ""
 
 
