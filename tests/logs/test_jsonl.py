@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from artschool.engine.run import Run
 from artschool.logs.jsonl import JsonlLogger
 from tests.engine import toy_parts
@@ -64,6 +66,21 @@ def test_what_was_logged_after_the_checkpoint_is_dropped_with_half_lines(tmp_pat
     resumed = trained(tmp_path, "train.iterations=5")
     assert (resumed.folder / "metrics.jsonl").read_bytes().startswith(kept)
     assert [record["iteration"] for record in lines(resumed)] == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("lost", "said"), [(0, []), (1, ["1 line"]), (2, ["2 lines"])])
+def test_lines_that_cannot_be_read_are_removed_with_a_warning(tmp_path: Path, lost: int, said: list[str]) -> None:
+    run, _ = toy_parts.load(tmp_path)
+    run.folder.mkdir()
+    path, notes = run.folder / "metrics.jsonl", list[str]()
+    run.note = notes.append  # type: ignore[method-assign, assignment]
+    run.iteration = 3
+    path.write_bytes(b'{"iteration": 1}\n' + b"dama\xffged\n" * lost + b'{"iteration": 2}\n{"iteration": 3}\n{"itera')
+    logger = JsonlLogger()
+    logger.start(run)
+    logger.close()
+    assert path.read_text() == '{"iteration": 1}\n{"iteration": 2}\n'
+    assert notes == [f"warning: {path}: removed what cannot be read: {each}" for each in said]
 
 
 def test_a_line_is_in_the_file_as_soon_as_it_is_logged(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from artschool.engine.run_state import Record, RunState
 from artschool.paths import exists
 from artschool.storage.appended_file import AppendedFile
 from artschool.storage.durable import committed_file, own_file, write_pieces
+from artschool.wording.counting import counted
 
 
 class JsonlLogger:
@@ -25,7 +26,9 @@ class JsonlLogger:
         """Remove records from `run.next_record` on, and open the file for appending."""
         path = run.folder / "metrics.jsonl"
         if exists(path):
-            _cut(path, run.next_record)
+            damaged = _cut(path, run.next_record)
+            if damaged:
+                run.note(f"warning: {path}: removed what cannot be read: {counted(damaged, 'line')}")
         self._file = AppendedFile(path)
 
     def advance(self, run: RunState) -> None:
@@ -49,28 +52,36 @@ class JsonlLogger:
             self._file.close()
 
 
-def _cut(path: Path, iteration: int) -> None:
-    """Remove the records from an iteration on, and incomplete ones. A line at a time: the file may be large."""
-    size, is_prefix, is_dropped = 0, True, False
+def _cut(path: Path, iteration: int) -> int:
+    """Remove the records from an iteration on, and what is no record. A line at a time: the file may be large.
+
+    Returns:
+        The number of whole lines that are no records.
+    """
+    size, is_prefix, is_dropped, damaged = 0, True, False, 0
     with path.open("rb") as file:
         for line in file:
-            if _is_before(line, iteration):
+            if (at := _iteration(line)) is not None and at < iteration:
                 size, is_prefix = size + len(line), is_prefix and not is_dropped
             else:
                 is_dropped = True
+                damaged += at is None and line.endswith(b"\n")  # A process that was killed leaves half a line.
     if is_prefix:
         own_file(path)
         os.truncate(path, size)  # Needs no room on the disk.
-        return
+        return damaged
     with path.open("rb") as file, committed_file(path) as temporary:
-        write_pieces(temporary, size, (line for line in file if _is_before(line, iteration)))
+        kept = (line for line in file if (at := _iteration(line)) is not None and at < iteration)
+        write_pieces(temporary, size, kept)
+    return damaged
 
 
-def _is_before(line: bytes, iteration: int) -> bool:
+def _iteration(line: bytes) -> int | None:
+    """The iteration of a record. None: the line is incomplete or damaged."""
     try:
-        return line.endswith(b"\n") and int(json.loads(line)["iteration"]) < iteration
+        return int(json.loads(line)["iteration"]) if line.endswith(b"\n") else None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return False  # An incomplete line, from a killed process, or a damaged one.
+        return None
 
 
 def json_number(value: float) -> float | str:
