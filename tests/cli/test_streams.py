@@ -96,3 +96,23 @@ def test_output_that_a_component_has_closed_is_dropped(monkeypatch: pytest.Monke
             stream.close()
             Console(file=stream).print("nowhere")
             print("nowhere", file=stream, flush=True)
+
+
+LEFT_THREAD = """
+import sys, threading, time
+from artschool.cli import threads
+from artschool.cli.main import main
+
+threads.PATIENCE_S = 0.2
+threading.Thread(target=time.sleep, args=(float(sys.argv.pop()),), name="fetcher").start()
+main()
+"""
+
+
+@pytest.mark.parametrize(("seconds", "is_told"), [(0.0, False), (1.5, True)])
+def test_a_process_that_waits_for_a_thread_says_so(seconds: float, is_told: bool) -> None:
+    command = [sys.executable, "-c", LEFT_THREAD, "--version", str(seconds)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    said = "the command is done, but waits for the end of threads: fetcher. Fix: start threads with `daemon=True`"
+    assert (said in done.stderr) == is_told
+    assert "version" in done.stdout

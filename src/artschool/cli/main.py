@@ -13,6 +13,7 @@ import click
 
 from artschool.cli import file_commands, run_commands, training_commands
 from artschool.cli.streams import harmless
+from artschool.cli.threads import tell_of_threads
 from artschool.errors import ArtschoolError, ConfigError, ResourceError
 from artschool.release import VERSION
 from artschool.shortages import shortage_error
@@ -59,8 +60,11 @@ def main() -> None:
     """Run the command, and convert errors to exit codes."""
     _end_with_launcher()
     sys.stderr = harmless(sys.stderr)
-    with hidden_in_output():
-        _run()
+    try:
+        with hidden_in_output():
+            _run()
+    finally:
+        tell_of_threads()
 
 
 def _run() -> None:
