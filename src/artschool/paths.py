@@ -1,7 +1,7 @@
-"""What a path leads to.
+"""What a path leads to, and what is in it, for files that anything may stand in place of.
 
-The methods of `Path` with these names hide from Python 3.14 on that nobody knows: a folder that is closed to this user
-seems to be empty. These functions raise PermissionError there, with every version.
+The methods `exists`, `is_file` and `is_dir` of `Path` hide errors from Python 3.14 on: a folder that is closed to this
+user seems to be empty. The functions of these names raise PermissionError there, with every version.
 """
 
 from __future__ import annotations
