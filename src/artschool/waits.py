@@ -1,4 +1,7 @@
-"""What threads wait for, by name, so that another thread can report a wait that takes long."""
+"""What threads wait for, by name, so that another thread can report a wait that takes long.
+
+After a signal that ends the process, they wait for nobody outside of it, such as a reader of its output.
+"""
 
 from __future__ import annotations
 
@@ -53,3 +56,17 @@ class waiting:  # noqa: N801  # called like a function; a generator would take l
 
     def __exit__(self, *error: object) -> None:
         self._waits.names.pop()
+
+
+class _Process:
+    is_ending = False
+
+
+def end_soon() -> None:
+    """Remember that a signal has asked this process to end. A handler of signals may call this."""
+    _Process.is_ending = True
+
+
+def is_ending() -> bool:
+    """Whether a signal has asked this process to end."""
+    return _Process.is_ending

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +14,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from artschool import waits
+from artschool.cli import streams
 from artschool.cli.streams import harmless
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.wording.hidden import hidden_in_output
@@ -72,6 +76,73 @@ def test_what_a_file_does_not_take_is_dropped() -> None:
     os.close(reader)
     with os.fdopen(writer, "w") as pipe:
         print("text", file=harmless(pipe), flush=True)
+
+
+def unread(kind: str) -> tuple[int, int]:
+    """The two ends of a terminal or of a small pipe."""
+    if kind == "terminal":
+        return os.openpty()
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 16384)
+    return reader, writer
+
+
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_a_slow_reader_gets_everything(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PATIENCE_MS", 10)
+    monkeypatch.setattr(waits, "is_ending", lambda: False)
+    reader, writer = unread(kind)
+    text = "".join(f"{number:09}\n" for number in range(20_000))
+    read: list[bytes] = []
+
+    def read_later() -> None:
+        while len(b"".join(read).replace(b"\r", b"")) < len(text):
+            read.append(os.read(reader, 4096))
+
+    thread = threading.Timer(0.2, read_later)
+    thread.daemon = True
+    thread.start()
+    with os.fdopen(writer, "w") as file:
+        print(text, end="", file=harmless(file))
+        thread.join(20)
+    os.close(reader)
+    assert b"".join(read).replace(b"\r", b"").decode() == text
+
+
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_a_process_that_ends_waits_for_no_reader(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "PATIENCE_MS", 10)
+    monkeypatch.setattr(waits, "is_ending", lambda: True)
+    reader, writer = unread(kind)
+    stream = harmless(open(writer, "w", closefd=False))  # noqa: SIM115  as Python opens standard output
+    thread = threading.Thread(target=stream.write, args=("x" * 1_000_000,), daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert b"xxx" in os.read(reader, 4096)
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["terminal", "pipe"])
+def test_a_signal_saves_and_ends_a_run_whose_output_nobody_reads(tmp_path: Path, kind: str) -> None:
+    """Over five seconds: the command imports torch, and fills a terminal."""
+    toy_run.write(tmp_path, "log.every=1", "train.iterations=100000", "checkpoint.every=100000")
+    command = [sys.executable, "-m", "artschool", "train", "--no-trace", "--run-dir", "run", "toy.yml"]
+    reader, writer = unread(kind)
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=writer, stderr=writer)
+    os.close(writer)
+    try:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(20)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 143
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
+    assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers()
 
 
 def test_every_character_is_printed_in_the_encoding_of_the_stream(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
-from artschool import ranks
+from artschool import ranks, waits
 from artschool.errors import describe, readable
 from artschool.shortages import shortage_error
 
@@ -119,6 +119,7 @@ class _Handler:
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal. A second Ctrl-C raises KeyboardInterrupt at once; other repetitions change nothing."""
+        waits.end_soon()
         if number == signal.SIGINT and (self.is_over or self.number == signal.SIGINT):
             raise KeyboardInterrupt(TWICE)
         if self.number or self.is_over:
@@ -217,6 +218,7 @@ def note(number: int) -> None:
     """Note a signal that another process has heard, as if it had arrived here. Another thread may call this."""
     handler = _handler
     if not handler.pending:
+        waits.end_soon()
         handler.elsewhere = number
         if signal.getsignal(signal.SIGALRM) == handler.remind:
             handler.start_reminders()
