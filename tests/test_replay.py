@@ -14,11 +14,13 @@ from click.testing import CliRunner
 from artschool.cli.main import cli
 from artschool.engine.run import Run
 from artschool.engine.spikes import report_spikes
-from artschool.errors import ConfigError
+from artschool.errors import ConfigError, ResourceError
 from artschool.replay import replay
 from tests.engine import toy_run
 
 PLUGIN = """
+import time
+
 import torch
 from torch import nn
 from tests.engine.toy_run import Pairs, run_generator
@@ -27,13 +29,15 @@ from artschool.registry import datasets, networks
 
 @datasets.register("replay_pairs")
 class Spoiled(Pairs):
-    def __init__(self, spoilt: int = -1, value: str = "0", length: int = 40) -> None:
+    def __init__(self, spoilt: int = -1, value: str = "0", length: int = 40, hangs: bool = False) -> None:
         super().__init__(length)
-        self._spoilt, self._value = spoilt, float(value)
+        self._spoilt, self._value, self._hangs = spoilt, float(value), hangs
 
     def __getitem__(self, index):
         sample = super().__getitem__(index)
         if index == self._spoilt:
+            if self._hangs:
+                time.sleep(1000)
             sample["hq"][0, 0, 0] = self._value
         return sample
 
@@ -119,6 +123,23 @@ def test_an_exception_is_raised_again(tmp_path: Path, registries: None) -> None:
     assert [line.partition(":")[0] for line in result.lines()] == ["raised", "reproduced"]
     assert [type(error) for error in result.errors] == [LookupError]
     assert list(result.losses) == [run.iteration]
+
+
+def test_a_hang_is_reproduced_within_its_limit(
+    tmp_path: Path, registries: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = load(tmp_path, "train.hang_timeout=1", "data.train.hangs=true", spoilt=11)
+    with pytest.raises(ResourceError, match=r"has waited 1 seconds for sample 11 of .*data\.train"):
+        run.train()
+    [name] = incidents(tmp_path)
+    assert name.endswith("-hang")
+    result = replay(tmp_path / "run" / "incidents" / name)
+    assert result.is_reproduced
+    [error] = result.errors
+    assert "has waited 1 seconds for sample 11 of" in str(error)
+    assert not hasattr(error, "__notes__")  # It is no incident of its own.
+    assert incidents(tmp_path) == [name]
+    assert len(re.findall(r'replay_plugin\.py", line \d+ in __getitem__', capfd.readouterr().err)) == 2  # the stacks
 
 
 def test_a_spike_is_recorded_and_found_in_its_interval(tmp_path: Path, registries: None) -> None:

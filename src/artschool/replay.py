@@ -29,6 +29,7 @@ from artschool.engine.restore_run import restore
 from artschool.engine.run import Run
 from artschool.engine.signals import without_exits
 from artschool.engine.streams import Part
+from artschool.engine.watchdog import watched
 from artschool.errors import CheckpointError, ConfigError
 from artschool.paths import is_dir, is_file, read_file
 from artschool.read.check import check_tree
@@ -102,7 +103,8 @@ class Replay:
 def replay(path: Path, report: Report = lambda line: None) -> Replay:
     """Train a run again up to an incident, from the checkpoint before it, and look at every tensor of its iterations.
 
-    Writes no files. The recorded batch takes the place of what the data set returns, if the data set has changed.
+    Writes no files. As in a run, what it waits for is watched: see `train.hang_timeout`. The recorded batch takes the
+    place of what the data set returns, if the data set has changed.
 
     Args:
         path: The folder of an incident, or of a run with incidents, of which the newest is replayed.
@@ -121,6 +123,7 @@ def replay(path: Path, report: Report = lambda line: None) -> Replay:
     report(f"{folder}: {incident['kind']} in iteration {incident['iteration']}: {first_line}")
     with TemporaryDirectory(prefix="artschool-replay-") as temporary, ranks.single_process():
         run = build(_config(incident, folder, report), Path(temporary), note=report)
+        run.is_kept = False
         run.remember_built()
         _go_back(run, incident, folder, report)
         return _train(run, incident, folder, report)
@@ -200,7 +203,7 @@ def _train(run: Run, incident: Mapping[str, Any], folder: Path, report: Report) 
     for loader in run.loaders:
         loader.workers, loader.bad.note = 0, report
     batches = run.streams.iterations(last + 1 - run.iteration, run.device)
-    with all_frozen(run.networks.values()), closing(batches):
+    with watched(run), all_frozen(run.networks.values()), closing(batches):
         while run.iteration < incident["iteration"]:
             train_once(run, next(batches))
         try:
