@@ -119,6 +119,7 @@ def test_an_exception_is_raised_again(tmp_path: Path, registries: None) -> None:
     said: list[str] = []
     result = replay(tmp_path / "run", said.append)
     assert said[0].endswith(": first line")  # The error follows as a whole when it is reproduced.
+    assert not [line for line in said if "has changed" in line]
     assert result.is_reproduced
     assert [line.partition(":")[0] for line in result.lines()] == ["raised", "reproduced"]
     assert [type(error) for error in result.errors] == [LookupError]

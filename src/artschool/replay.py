@@ -18,8 +18,8 @@ from artschool import ranks
 from artschool.build.run import build
 from artschool.config.compose import finish
 from artschool.config.source import read_text
+from artschool.config.standalone import standalone_text
 from artschool.config.structure import Config
-from artschool.config.write import dump
 from artschool.engine.first_bad import FirstBad
 from artschool.engine.freeze import all_frozen
 from artschool.engine.incidents import BATCH, CHECKPOINT, FILE, bad_values, newest_incident
@@ -157,7 +157,7 @@ def _config(incident: Mapping[str, Any], folder: Path, report: Report) -> Config
             config = check_file(file, incident["overrides"], announce=report)
         except ConfigError:
             config = None
-        if config is not None and dump(config.tree.masked()) == resolved:
+        if config is not None and standalone_text(config.tree) == resolved:
             return config
     report(f"note: {file} has changed since; using {folder / 'resolved.yml'}")
     return check_tree(finish(read_text(resolved, str(folder / "resolved.yml")), file), announce=report)
