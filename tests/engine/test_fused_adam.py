@@ -75,6 +75,21 @@ def test_the_bits_are_those_of_torch(kind: type[Optimizer], options: dict[str, A
         assert all(same) is (flag == 1.0)
 
 
+def test_the_numbers_of_steps_are_counted_in_one_tensor() -> None:
+    optimizer = _optimizer(AdamW, {})
+    group = optimizer.param_groups[0]
+    for seed in (0, 2, 2, 1, 2):  # With 1, only the second parameter has a gradient.
+        _set_gradients(optimizer, seed)
+        if not fused_adam.step(optimizer, None):
+            optimizer.step()
+    first, second = (optimizer.state[parameter]["step"] for parameter in group["params"])
+    assert (float(first), float(second)) == (4, 5)
+    assert first._base is second._base is not None
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    assert fused_adam.step(optimizer, None)
+    assert [float(optimizer.state[parameter]["step"]) for parameter in group["params"]] == [5, 6]
+
+
 def test_hooks_and_profilers_see_the_step_of_torch() -> None:
     optimizer = _optimizer(AdamW, {})
     _set_gradients(optimizer, 0)

@@ -5,7 +5,7 @@ It calls the same kernels, and gives the same bits. With small networks, torch's
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any
 
 import torch
@@ -68,13 +68,12 @@ def _is_observed(optimizer: Optimizer) -> bool:
 def _move(
     group: Mapping[str, Any],
     parameters: list[Tensor],
-    states: Sequence[Mapping[str, Tensor]],
+    states: Sequence[MutableMapping[str, Tensor]],
     count: Tensor | None,
     found_inf: Tensor | None,
 ) -> None:
     """Move the parameters of a group. `count` is what is added to the number of steps; None: 1."""
-    steps = [state["step"] for state in states]
-    torch._foreach_add_(steps, 1 if count is None else [count] * len(steps))
+    steps = _counted(states, count)
     is_adamw = group["decoupled_weight_decay"]
     beta1, beta2 = group["betas"]
     (torch._fused_adamw_ if is_adamw else torch._fused_adam_)(
@@ -93,3 +92,16 @@ def _move(
         maximize=group["maximize"],
         found_inf=found_inf,
     )
+
+
+def _counted(states: Sequence[MutableMapping[str, Tensor]], count: Tensor | None) -> list[Tensor]:
+    """The numbers of steps after this one. They are views of one tensor, since an addition to each takes longer."""
+    steps = [state["step"] for state in states]
+    joined = steps[0]._base
+    if joined is None or joined.shape != (len(steps),) or any(step._base is not joined for step in steps):
+        joined = torch.stack(steps)
+        steps = list(joined)
+        for state, step in zip(states, steps, strict=True):
+            state["step"] = step
+    joined += 1 if count is None else count
+    return steps
