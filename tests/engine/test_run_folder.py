@@ -491,3 +491,22 @@ def test_text_of_a_resolved_file_does_not_become_a_reference(tmp_path: Path, mon
     again = standalone_text(finished)
     assert "secret" not in again
     assert finish(read_text(again, "resolved.yml"), tmp_path / "resolved.yml").plain() == finished.plain()
+
+
+def test_samples_are_read_in_the_working_folder_after_a_network_has_changed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = toy_run.load(tmp_path, "train.iterations=4", "log.every=100", "evaluate={}")
+    dataset, folders = type(run.loaders[0].dataset), []
+    read = dataset.__getitem__
+
+    def noted(self: Any, index: int) -> Any:
+        folders.append(Path.cwd())
+        return read(self, index)
+
+    monkeypatch.setattr(dataset, "__getitem__", noted)
+    run.networks["gen"].register_forward_pre_hook(lambda *_: os.chdir("/"))
+    run.train()
+    assert len(folders) >= 4 * 8
+    assert {*folders} == {tmp_path}
