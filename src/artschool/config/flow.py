@@ -14,7 +14,7 @@ from artschool.config.step_parts import components_of, never_runs, readers_of
 from artschool.config.streams import TRAIN, fed, key_in, replaced_by, stream_of, streams
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.when import ALWAYS, When
-from artschool.config.written_keys import Flow, known_keys, unwritten
+from artschool.config.written_keys import Flow, unwritten
 from artschool.errors import Fault
 from artschool.wording.counting import counted
 
@@ -164,8 +164,7 @@ def _check_required(config: Config) -> Iterator[Fault]:
             if key not in known.writers and not known.may_have(key):
                 place = config.tree.at(("steps", step.name, "requires", index)).place
                 message = f"requires {key!r}, which no earlier component writes, so the step would never run"
-                hint = known_keys(known.writers, key)
-                yield unwritten(place, f"steps.{step.name}.requires", message, key, known.writers, hint)
+                yield unwritten(place, f"steps.{step.name}.requires", message, key, known.writers, "")
         for component, when in components_of(step):
             list(known.check_writes(component, when))
 
@@ -197,8 +196,7 @@ def _check_shown(path: KeyPath, config: Config, section: ShownSection, flow: Flo
         writers = flow.writers.get(key)
         if writers is None and not flow.may_have(key):
             message = f"shows {key!r}, which no component writes"
-            hint = flow.elsewhere(key) or known_keys(flow.writers, key)
-            yield unwritten(place, at, message, key, flow.writers, hint)
+            yield unwritten(place, at, message, key, flow.writers, flow.elsewhere(key))
         elif writers and all((writer.when & flow.during).first() is None for writer in writers):
             hint = f"{writers[0].path} at {writers[0].place} writes it, but never runs"
             yield Fault(place, at, f"shows {key!r}, which is never written", hint)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from artschool.config.data_keys import declared_keys
 from artschool.config.step_parts import Run
@@ -102,7 +102,9 @@ class Flow:
             if iteration is not None and use.name not in given:
                 message = f"reads {use.name!r} at iteration {iteration}, when no earlier component writes it"
                 hint = "\n".join(f"{w.path} at {w.place} writes it {w.when}" for w in writers)
-                yield unwritten(use.place, path, message, use.name, self.writers, hint)
+                yield replace(
+                    unwritten(use.place, path, message, use.name, self.writers, hint), cause=f"{message}\n{hint}"
+                )
 
     def check_writes(self, component: Component, when: When) -> Iterator[Fault]:
         """Faults of the keys that one component writes. The keys exist from here on."""
@@ -133,22 +135,25 @@ class Flow:
                 fix = "That injector reads the value of a loss, so it runs after the losses."
             hint = f"{use.name!r} is written later, at {writer.place} by {writer.path}. {fix}"
             return unwritten(use.place, path, message, use.name, self.writers, hint)
-        lines = [elsewhere or known_keys(self.writers, use.name)]
+        fault = unwritten(use.place, path, message, use.name, self.writers, elsewhere)
         close = [key for key in self.writers if nearest(use.name, [key])]
-        lines += [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
-        return unwritten(use.place, path, message, use.name, self.writers, "\n".join(lines))
+        lines = [f"{key!r} is written at {w.place} by {w.path}" for key in close for w in self.writers[key][:1]]
+        return replace(fault, hint="\n".join([fault.hint, *lines]))
 
 
-def unwritten(place: Place, path: str, message: str, key: str, written: Iterable[str], hint: str) -> Fault:
-    """The fault of a key that is read, and that nothing before writes."""
+def unwritten(place: Place, path: str, message: str, key: str, written: Iterable[str], reason: str) -> Fault:
+    """The fault of a key that is read, and that nothing before writes.
+
+    Every reader of the key has this fault. The readers share a cause, and are reported once, if the reason is the same.
+
+    Args:
+        written: The keys that exist.
+        reason: Why nothing writes the key; "": the hint lists the keys that exist, and the closest one.
+    """
     known, suggestion = tuple(sorted(written)), closest_name(key, written)
-    kind = FaultKind.UNWRITTEN_KEY
-    return Fault(place, path, message, hint, kind=kind, found=key, known=known, suggestion=suggestion)
-
-
-def known_keys(written: Iterable[str], key: str) -> str:
-    """A hint: all keys that are written, and the closest one."""
-    return f"Available keys: {', '.join(sorted(written)) or 'none'}. {nearest(key, written)}".strip()
+    hint = reason or f"Available keys: {', '.join(known) or 'none'}. {nearest(key, known)}".strip()
+    cause = f"{key!r} is not written: {reason or suggestion}"
+    return Fault(place, path, message, hint, cause, FaultKind.UNWRITTEN_KEY, key, (), known, suggestion)
 
 
 def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:

@@ -53,7 +53,8 @@ def check_tree(
         faults += [] if faults else check_whole_numbers(config)
         config.warnings += [*notes, *warnings, *warn_of_unused(config)]
     if faults or config is None:
-        error = ConfigError(in_reading_order(_with_names_at_its_level(fault, tree) for fault in faults))
+        found = in_reading_order(_with_names_at_its_level(fault, tree) for fault in faults)
+        error = ConfigError(once_per_cause(found))
         error.warnings += assumed
         raise error
     config.warnings = in_reading_order(config.warnings)
@@ -63,6 +64,22 @@ def check_tree(
 def in_reading_order(faults: Iterable[Fault]) -> list[Fault]:
     """Faults sorted by location, without duplicates."""
     return sorted(dict.fromkeys(faults), key=lambda fault: (fault.place.source, fault.place.line, fault.place.column))
+
+
+def once_per_cause(faults: Iterable[Fault]) -> list[Fault]:
+    """The first fault of each cause, with the locations of the others, in reading order."""
+    by_cause: dict[object, list[Fault]] = {}
+    for fault in faults:
+        by_cause.setdefault(fault.cause or fault, []).append(fault)
+    return in_reading_order(_with_locations(*same) for same in by_cause.values())
+
+
+def _with_locations(fault: Fault, *others: Fault) -> Fault:
+    if not others:
+        return fault
+    *earlier, last = [f"{other.path} ({other.place})" for other in others]
+    same = f"The same at {', '.join(earlier)} and {last}." if earlier else f"The same at {last}."
+    return replace(fault, hint="\n".join(line for line in (fault.hint, same) if line))
 
 
 def _with_names_at_its_level(fault: Fault, tree: Node) -> Fault:

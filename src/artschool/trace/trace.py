@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +22,7 @@ from artschool.data.seeds import derive, forked_rng
 from artschool.engine.room import checkpoint_bytes, checkpoints_kept
 from artschool.engine.run import Run
 from artschool.errors import ConfigError, DataError, Fault
-from artschool.read.check import in_reading_order
+from artschool.read.check import in_reading_order, once_per_cause
 from artschool.trace.batch_sizes import refuse_small_batches
 from artschool.trace.child_process import in_child_process
 from artschool.trace.evaluations import TracedEvaluations, trace_evaluations
@@ -154,7 +154,7 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
     evaluations = wait_for_evaluations()
     # Faults of training come first: an evaluation is mentioned only if it has further faults.
     if faults := [*in_reading_order(faults), *evaluations.faults]:
-        raise ConfigError(_merged_by_cause(faults))
+        raise ConfigError(once_per_cause(_first_of_each_location(faults)))
     return Trace(
         regimes=training.iterations,
         keys=training.observer.keys,
@@ -203,20 +203,9 @@ def _refuse_lazy_modules(config: Config, run: Run) -> None:
             raise ConfigError(Fault(config.networks[name].node.place, f"networks.{name}", message, hint))
 
 
-def _merged_by_cause(faults: Sequence[Fault]) -> list[Fault]:
-    """The first fault of each cause, with the locations of the others, in reading order."""
+def _first_of_each_location(faults: Iterable[Fault]) -> list[Fault]:
+    """One fault of each location. Several regimes may find a fault there."""
     by_location: dict[object, Fault] = {}
-    for fault in faults:  # Several regimes may find a fault at one location.
+    for fault in faults:
         by_location.setdefault((fault.place, fault.path), fault)
-    by_cause: dict[object, list[Fault]] = {}
-    for location, fault in by_location.items():
-        by_cause.setdefault(fault.cause or location, []).append(fault)
-    return in_reading_order(_with_locations(*same) for same in by_cause.values())
-
-
-def _with_locations(fault: Fault, *others: Fault) -> Fault:
-    if not others:
-        return fault
-    *earlier, last = [f"{other.path} ({other.place})" for other in others]
-    same = f"The same at {', '.join(earlier)} and {last}." if earlier else f"The same at {last}."
-    return replace(fault, hint="\n".join(line for line in (fault.hint, same) if line))
+    return list(by_location.values())
