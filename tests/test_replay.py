@@ -149,7 +149,7 @@ def test_a_spike_is_recorded_and_found_in_its_interval(tmp_path: Path, registrie
     assert incidents(tmp_path) == ["00000025-spike"]
     result = replay(tmp_path / "run")
     assert re.fullmatch(
-        r"gen/pixel is \d+\.?\d* in iterations 25 to 25, \d+ deviations above its median", result.incident["error"]
+        r"gen/pixel is \d+\.?\d* in iteration 25, \d+ deviations above its median", result.incident["error"]
     )
     assert "name 'picture 203'" in result.incident["samples"]["train"]["names"]
     assert result.is_reproduced
@@ -163,7 +163,7 @@ def test_a_spike_that_lasts_is_reported_once(tmp_path: Path, registries: None, m
     for value in (*usual, 50.0, 50.0, 1.0, 50.0, math.nan, math.nan):
         run.iteration += 1
         report_spikes(run, {"gen/pixel": value})
-    starts = [note.partition(" in iterations")[0] for note in notes if note.startswith("warning")]
+    starts = [note.partition(" in iteration")[0] for note in notes if note.startswith("warning")]
     assert starts == [*["warning: gen/pixel is 50"] * 2, "warning: gen/pixel is nan"]
 
 

@@ -36,6 +36,7 @@ from artschool.read.check import check_tree
 from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.tensors import read_content
+from artschool.wording.counting import iterations_of
 
 Report = Callable[[str], None]
 MOST_LISTED = 5
@@ -170,7 +171,8 @@ def _go_back(run: Run, incident: Mapping[str, Any], folder: Path, report: Report
     if path is not None:
         restore(run, CheckpointStore.load_path(path))
     source = "the beginning" if path is None else f"{path}, after {run.iteration} iterations"
-    report(f"replaying iterations {run.iteration} to {incident['last_iteration']} from {source}")
+    span = iterations_of(range(run.iteration, incident["last_iteration"] + 1))
+    report(f"replaying {span} from {source}")
     if incident["world_size"] > 1:
         report(f"note: the run had {incident['world_size']} processes; in one process, random numbers differ")
     # Those of the checkpoint are others after a rollback.

@@ -197,7 +197,7 @@ def test_ignore_does_not_look(tmp_path: Path) -> None:
 
 def last_notes(snapshots: Snapshots) -> list[str]:
     """The notes, except those on each update that was skipped, and on losses that are NaN."""
-    others = ("The update is skipped", "An incident is recorded", " is nan in iterations ")
+    others = ("The update is skipped", "An incident is recorded", " is nan in iteration ")
     return [note for note in snapshots.notes if not any(text in note for text in others)]
 
 
@@ -248,7 +248,7 @@ def test_weights_that_are_no_numbers_are_told_and_never_the_best(tmp_path: Path)
     run, snapshots = load(tmp_path, "train.non_finite=ignore", SEEN, BEST, "train.iterations=2", text=SPOILED)
     run.train()
     held = "net.weight and 1 more contain NaN or infinity"
-    assert "warning: main/spoil is nan in iterations 1 to 1" in snapshots.notes
+    assert "warning: main/spoil is nan in iteration 1" in snapshots.notes
     assert last_notes(snapshots) == [
         f"warning: the checkpoint after 2 iterations is not sound: {held}",
         f"warning: seen/mean 2.5 after 2 iterations is not kept as the best: {held}",

@@ -10,6 +10,7 @@ from artschool import ranks
 from artschool.engine.incidents import record_incident
 from artschool.engine.run_state import RunState
 from artschool.engine.scores import Scores
+from artschool.wording.counting import iterations_of
 
 LIMIT = 12.0
 """The robust z-score from which a loss is a spike: its distance from the median, in standard deviations."""
@@ -28,7 +29,7 @@ def report_spikes(run: RunState, numbers: Mapping[str, float]) -> None:
                 continue
             kind, why = _judged(run.scores, name, value)
             if run.scores.is_new(name, kind) and kind is not None:
-                problem = f"{name} is {value:.4g} in iterations {span.start} to {span.stop - 1}{why}"
+                problem = f"{name} is {value:.4g} in {iterations_of(span)}{why}"
                 run.note(f"warning: {problem}")
                 if ranks.is_main():
                     record_incident(run, kind, problem, step=name, iterations=span)
