@@ -56,6 +56,18 @@ def test_without_shuffle_the_order_is_that_of_the_data_set() -> None:
     assert indices(batches(shuffle=False), 0, 3) == [[0, 1, 2, 3], [4, 5, 6, 7], [0, 1, 2, 3]]
 
 
+@pytest.mark.parametrize("shuffle", [True, InChunks(2**61, 12)])
+def test_more_samples_than_can_be_ordered_are_told(shuffle: bool | InChunks) -> None:
+    text = f"d: no memory for a random order of {2**62:,} samples, its `__len__`. Fix: return a smaller number, which "
+    with pytest.raises(DataError) as error:
+        batches(length=2**62, shuffle=shuffle).whole(0)
+    assert str(error.value) == f"{text}makes epochs shorter, or set `shuffle: false`"
+
+
+def test_any_number_of_samples_is_read_without_a_shuffle() -> None:
+    assert indices(batches(length=2**62, shuffle=False), 0, 2) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
 def chunked(drop_last: bool = True, **options: Any) -> Batches:
     """1000 samples in 20 chunks of 50, of which 5 are mixed, in batches of 12."""
     shuffle = InChunks(chunk=50, window=250)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import NamedTuple
@@ -100,11 +100,12 @@ class Batches:
             )
         self.length = length
         self.batch_size = batch_size
+        self._name = name
         self.per_epoch = batches_per_epoch(length, batch_size, drop_last=drop_last)
         self._seed = derive(seed, "order", name)
         self._shuffle = shuffle
         self._drop_last = drop_last
-        self._order: tuple[int, list[int]] = (-1, [])
+        self._order: tuple[int, Sequence[int]] = (-1, [])
 
     def resized(self, length: int, batch_size: int) -> Batches:
         """The batches of a data set of another length, or with another batch size."""
@@ -135,9 +136,23 @@ class Batches:
         samples = self.per_epoch * self.batch_size
         return epochs * min(samples, self.length) + batches * self.batch_size
 
-    def _draw_order(self, epoch: int) -> list[int]:
+    def _draw_order(self, epoch: int) -> Sequence[int]:
+        """The samples of an epoch.
+
+        Raises:
+            DataError: There is no memory for their order.
+        """
         if not self._shuffle:
-            return list(range(self.length))
+            return range(self.length)
+        try:
+            return self._drawn(epoch)
+        except (MemoryError, RuntimeError, OverflowError) as error:
+            raise DataError(
+                f"{self._name}: no memory for a random order of {self.length:,} samples, its `__len__`. "
+                "Fix: return a smaller number, which makes epochs shorter, or set `shuffle: false`"
+            ) from error
+
+    def _drawn(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(derive(self._seed, epoch))
         if isinstance(self._shuffle, InChunks):
             order: list[int] = self._shuffle.order(self.length, self.batch_size, generator).tolist()
