@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from artschool import dlas
@@ -155,7 +159,8 @@ def at_path(name: str, path: Path | str) -> str:
 
 def forget_files() -> None:
     """Forget the plugin files, so that another file may register other components of the same names."""
-    for name in [name for name in sys.modules if name.startswith(PREFIX)]:
+    own = {id(module) for name, module in sys.modules.items() if name.startswith(PREFIX)}
+    for name in [name for name, module in sys.modules.items() if id(module) in own]:
         del sys.modules[name]
     dlas.forget()
     for registry in REGISTRIES.values():
@@ -199,20 +204,71 @@ def _nearest_module(name: str) -> str:
 
 
 def _import_file(file: Path) -> None:
-    module_name = f"{PREFIX}{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    # A script or a test may have imported the file under its own name; a second copy would register everything twice.
-    if any(getattr(module, "__file__", None) == str(file) for module in list(sys.modules.values())):
+    module_name = _module_name(str(file))
+    # A script, a test or a plugin may have imported the file under its own name; a second copy would register
+    # everything twice.
+    if any(_is_of(module, file) for module in list(sys.modules.values())):
         return
     spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     # Registered before it runs, so that its classes can be found by name while it loads.
     sys.modules[module_name] = module
+    _FINDER.stems.add(file.stem)
+    if _FINDER not in sys.meta_path:
+        sys.meta_path.insert(0, _FINDER)
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[module_name]
         raise
+
+
+def _module_name(file: str) -> str:
+    return f"{PREFIX}{Path(file).stem}_{hashlib.sha256(file.encode()).hexdigest()[:8]}"
+
+
+class _ImportedOnce(MetaPathFinder):
+    """Finds the module of a plugin file when other code imports the file under a name of its own.
+
+    Attributes:
+        stems: The names of the plugin files, so that no other import is looked up twice.
+    """
+
+    def __init__(self) -> None:
+        self.stems: set[str] = set()
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """The module, if the name leads to a plugin file that has been imported."""
+        spec = PathFinder.find_spec(name, path, target) if name.rpartition(".")[2] in self.stems else None
+        if spec is None or spec.origin is None:
+            return None
+        found = sys.modules.get(_module_name(os.path.realpath(spec.origin)))
+        return None if found is None else ModuleSpec(name, _Existing(found), origin=spec.origin)
+
+
+class _Existing(Loader):
+    """Loads a module that exists."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module."""
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run nothing, and take back what `import` has written into the module."""
+        module.__spec__ = self._spec
+
+
+_FINDER = _ImportedOnce()
+
+
+def _is_of(module: ModuleType, file: Path) -> bool:
+    """Whether a module is that of a file, which may have been found by another path."""
+    path = getattr(module, "__file__", None)
+    return isinstance(path, str) and path.endswith(file.name) and os.path.realpath(path) == str(file)
 
 
 def _last_line(error: BaseException) -> str:
