@@ -149,7 +149,7 @@ def _fits(value: object, kind: Any) -> bool:
 def _config(incident: Mapping[str, Any], folder: Path, report: Report) -> Config:
     """The config of the incident: that of its file, unless the file has changed."""
     try:
-        resolved = (folder / "resolved.yml").read_text(encoding="utf-8")
+        resolved = read_file(folder / "resolved.yml").decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{folder / 'resolved.yml'}: cannot be read: {error}") from error
     file = Path(incident["config"] or folder / "resolved.yml")

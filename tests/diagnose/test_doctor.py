@@ -11,7 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,12 +22,13 @@ from click.testing import CliRunner
 
 from artschool.cli.main import cli
 from artschool.config.origin import read_origin
+from artschool.config.source import read_file
 from artschool.diagnose import machine
 from artschool.diagnose.doctor import doctor
 from artschool.diagnose.finding import Finding
 from artschool.engine import checkpoint
 from artschool.engine.data_examples import read_data_examples
-from artschool.errors import CheckpointError
+from artschool.errors import CheckpointError, ConfigError
 from artschool.logs.jsonl import JsonlLogger
 from tests.engine import toy_parts
 
@@ -49,6 +52,23 @@ def found(folder: Path, check: str) -> list[Finding]:
 
 def problems(folder: Path, check: str) -> list[str]:
     return [f"{each.text}. Fix: {each.fix}" for each in found(folder, check) if each.fix]
+
+
+def make_pipe(file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+
+
+@contextmanager
+def without_a_wait() -> Iterator[None]:
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("waits for the pipe"))
+    signal.alarm(20)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_nothing_is_wrong_with_a_run_that_is_sound(folder: Path) -> None:
@@ -76,22 +96,29 @@ def test_nothing_is_wrong_with_a_run_that_is_sound(folder: Path) -> None:
     ],
 )
 def test_a_pipe_in_place_of_a_file_is_not_waited_for(folder: Path, name: str) -> None:
-    file = folder / name
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    os.mkfifo(file)
-    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("waits for the pipe"))
-    signal.alarm(20)
-    try:
+    make_pipe(folder / name)
+    with without_a_wait():
         doctor(folder)
         for arguments in (["runs", str(folder)], ["show", str(folder), "--save", str(folder.parent / "page.html")]):
             assert CliRunner().invoke(cli, arguments).exit_code == 0
         read_origin(folder)
         with suppress(CheckpointError):
             read_data_examples(folder)
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", ["config.yml", "resolved.yml"])
+def test_a_pipe_in_place_of_the_file_of_a_run_is_a_fault(folder: Path, name: str) -> None:
+    make_pipe(folder / name)
+    with without_a_wait(), pytest.raises(ConfigError) as error:
+        read_file(folder / name)
+    assert str(error.value) == f"{folder / name}: cannot be read: not a regular file"
+
+
+def test_a_pipe_of_the_shell_is_read(tmp_path: Path) -> None:
+    make_pipe(tmp_path / "config.yml")  # As `artschool check <(...)` gives one.
+    with without_a_wait(), ThreadPoolExecutor() as pool:
+        pool.submit((tmp_path / "config.yml").write_text, "name: x")
+        assert read_file(tmp_path / "config.yml").plain() == {"name": "x"}
 
 
 def test_a_folder_without_a_run_is_a_finding(tmp_path: Path) -> None:

@@ -61,10 +61,14 @@ def written_text(file: Path) -> str:
     """
     if file.name == RESOLVED_FILE and origin_of(file) is not None:
         with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
-            text = file.with_name(CONFIG_FILE).read_text(encoding="utf-8")
+            text = _text(file.with_name(CONFIG_FILE))
             yaml.compose(text, Loader=yaml.CSafeLoader)
             return text
-    return file.read_text(encoding="utf-8")
+    return _text(file)
+
+
+def _text(file: Path) -> str:
+    return file.read_text(encoding="utf-8") if origin_of(file) is None else read_file(file).decode()
 
 
 def recorded_overrides(file: Path) -> tuple[Path, tuple[str, ...]]:

@@ -11,10 +11,11 @@ from typing import Any
 
 import yaml
 
+from artschool.config.origin import origin_of
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.syntax import MAX_DEPTH, TOO_DEEP, place_of, syntax_fault
 from artschool.errors import ConfigError, Fault, FaultKind, Place
-from artschool.paths import is_dir
+from artschool.paths import is_dir, open_file
 from artschool.wording.names import allowed, closest_name
 
 KeyPath = tuple[str, ...]
@@ -106,7 +107,8 @@ def read_file(path: Path, *, yaml11: bool = False) -> Node:
     """
     place = Place(str(path))
     try:
-        with path.open("rb") as file:
+        # In a run folder a pipe is a fault. Elsewhere it may be one of the shell, which someone writes to.
+        with path.open("rb") if origin_of(path) is None else open_file(path) as file:
             data = file.read(MAX_BYTES + 1)  # A device has no size, and may have no end.
             size = max(os.fstat(file.fileno()).st_size, len(data))
     except FileNotFoundError:
