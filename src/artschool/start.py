@@ -44,6 +44,7 @@ from artschool.plan.timeline import timeline
 from artschool.read.read import check_file
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
+from artschool.trace.saved import faults_at_start
 from artschool.trace.trace import trace
 from artschool.wording.hidden import printable, without_hidden
 
@@ -175,6 +176,8 @@ def _build_run(
         _trace(checked, folder, report)
     written = written_text(path) if text is None else text
     run = build(checked, folder, source=written, note=report, trains=trains)
+    if trains and (faults := faults_at_start(checked, run)):  # The run may not have been traced.
+        raise ConfigError(faults)
     run.working_folder = working_folder
     working_folder.keep(report)
     # First, since it shows that the other files in the folder are those of a run.

@@ -108,17 +108,23 @@ def checked(network: str) -> tuple[int, list[str]]:
     return code, printed.splitlines()
 
 
+REFUSED = [
+    "sr.yml:8:8: networks.gen: cannot save '_extra_state' "
+    "(expected a dense tensor with data, got a value of type dict)",
+    "    Fix: keep it in a tensor, such as a buffer, or let get_extra_state return one.",
+]
+
+
 def test_an_extra_state_that_is_no_tensor_is_refused_before_training() -> None:
     code, lines = checked("counting")
-    assert (code, lines[1:]) == (
-        2,
-        [
-            "sr.yml:8:8: networks.gen: cannot save '_extra_state' (expected a dense tensor with data, got a value of "
-            "type dict)",
-            "    Fix: keep it in a tensor, such as a buffer, or let get_extra_state return one.",
-            "1 fault; nothing was started.",
-        ],
-    )
+    assert (code, lines[1:]) == (2, [*REFUSED, "1 fault; nothing was started."])
+
+
+def test_an_extra_state_that_is_no_tensor_is_refused_without_a_trace() -> None:
+    checked("counting")
+    code, printed = artschool("train", "sr.yml", "--no-trace")
+    assert (code, printed.splitlines()[-3:]) == (2, [*REFUSED, "1 fault; nothing was started."])
+    assert not list(Path().rglob("metrics.jsonl"))
 
 
 def test_an_extra_state_that_is_a_tensor_is_saved() -> None:

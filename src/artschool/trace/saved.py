@@ -23,6 +23,27 @@ MOST_TEXT = 300
 """Maximum length of an error that a fault repeats."""
 
 
+HINT = "Fix: keep it in a tensor, such as a buffer, or let get_extra_state return one."
+
+
+def faults_at_start(config: Config, run: Run) -> list[Fault]:
+    """What a checkpoint of the run could not hold even now. Needs no trace, and changes nothing."""
+    modules = {f"networks.{name}": network for name, network in run.networks.items()} | run.modules
+    found = []
+    for path, module in modules.items():
+        try:
+            _try_to_write(module.state_dict())
+        except CheckpointError as error:
+            found.append(_fault(config, path, str(error).removeprefix(": "), HINT))
+        except Exception:  # The code of a network can raise anything. What lasts ends the first save.
+            continue
+    return found
+
+
+def _fault(config: Config, path: str, message: str, hint: str = "") -> Fault:
+    return Fault(config.tree.at(path.split(".")).place, path, message, hint)
+
+
 class SavedState:
     """Compares what a checkpoint of a run has to hold with what it can hold, and with what a new run can load.
 
@@ -71,24 +92,23 @@ class SavedState:
             is_buffer = name not in parameters and name.rpartition(".")[0] in parts
             if one != other and not is_buffer:
                 message = f"no run could resume: {name!r} of its state_dict is {one} when built and {other} once it ran"
-                return self._fault(path, message, "Fix: register it in __init__ with its final shape.")
+                return _fault(self._config, path, message, "Fix: register it in __init__ with its final shape.")
         return None
 
     def _attempt(self, path: str, attempt: Callable[[], object]) -> Fault | None:
         try:
             attempt()
         except CheckpointError as error:
-            hint = "Fix: keep it in a tensor, such as a buffer, or let get_extra_state return one."
-            return self._fault(path, str(error).removeprefix(": "), hint if path not in self._optimizers else "")
+            hint = HINT if path not in self._optimizers else ""
+            return _fault(self._config, path, str(error).removeprefix(": "), hint)
         except Exception as error:  # The code of a plugin can raise anything.
             if not is_about_missing_values(error):
                 text = " ".join(str(error).split())[:MOST_TEXT]
-                return self._fault(path, f"its state cannot be saved and loaded: {type(error).__name__}: {text}")
+                return _fault(
+                    self._config, path, f"its state cannot be saved and loaded: {type(error).__name__}: {text}"
+                )
             self.notes.append(f"{path}: saving or loading its state reads the values of tensors; that was not traced")
         return None
-
-    def _fault(self, path: str, message: str, hint: str = "") -> Fault:
-        return Fault(self._config.tree.at(path.split(".")).place, path, message, hint)
 
 
 def _try_module(module: nn.Module) -> None:
