@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from artschool.storage.processes import boot, start_of
 
 PARENT = """
@@ -27,6 +29,44 @@ if not child:
     print("is ready", flush=True)
 signal.pause()
 """
+
+
+FORKED = """
+import os, sys
+from artschool.storage.processes import ended_if_forked
+
+def block():
+    if not os.fork():
+        {child}
+    else:
+        print(os.waitstatus_to_exitcode(os.wait()[1]))
+
+try:
+    with ended_if_forked("the code of sample 3"):
+        block()
+finally:
+    print("goes on", flush=True)
+"""
+ENDED = (
+    "the code of sample 3 has forked a process, which does not train and is ended. Fix: end it with os._exit, or start "
+)
+
+
+@pytest.mark.parametrize(
+    ("child", "code", "says"),
+    [
+        ("pass", 1, f"{ENDED}a program with `subprocess`\n"),
+        ("sys.exit(3)", 3, ""),
+        ("sys.exit()", 0, ""),
+        ("raise ValueError('odd')", 1, f"ValueError: odd\n{ENDED}a program with `subprocess`\n"),
+    ],
+)
+def test_a_process_that_a_block_has_forked_ends_with_it(child: str, code: int, says: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED.format(child=child)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, f"{code}\ngoes on\n")
+    assert done.stderr.endswith(says) and bool(done.stderr) == bool(says)
 
 
 def start(when: str) -> subprocess.Popen[str]:

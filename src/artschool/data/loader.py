@@ -20,6 +20,7 @@ from artschool.data.to_device import in_pinned_memory
 from artschool.data.workers import Workers
 from artschool.errors import ArtschoolError, DataError, text_of
 from artschool.registry.map_style import FIX, has_samples, only_iterates
+from artschool.storage.processes import ended_if_forked
 from artschool.waits import waiting
 
 MAX_TRIES = 32
@@ -137,7 +138,8 @@ class SeededDataset:
         """A sample, or the error that ends the run if the machine caused it."""
         sample = None
         try:
-            sample = self._dataset[index]
+            with ended_if_forked(f"{self._name}: the code of sample {index}"):
+                sample = self._dataset[index]
             self._kinds = kinds_of(sample, expected)
             return sample if type(sample) is dict else dict(sample)
         except BaseException as error:  # Every exception of a data set is reported with the index of the sample.

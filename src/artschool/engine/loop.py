@@ -27,6 +27,7 @@ from artschool.engine.train_iteration import train_iteration
 from artschool.engine.watchdog import watched
 from artschool.engine.way_out import saved_on_failure
 from artschool.errors import NumericsError
+from artschool.storage.processes import ended_if_forked
 
 
 def train(run: RunState) -> None:
@@ -76,7 +77,8 @@ def _train_to_end(run: RunState) -> None:
             for batch in until_signal(_begun(run, batches), number):
                 check_folder(run)
                 try:
-                    outcome = Outcome(train_once(run, batch))
+                    with ended_if_forked("the code of a component"):
+                        outcome = Outcome(train_once(run, batch))
                 except BaseException as end:
                     run.working_folder.keep(run.note)
                     raise record_failure(run, end, batch)  # noqa: B904  # it has its cause

@@ -1,4 +1,5 @@
-"""What the system knows about processes: a child that ends with its parent, and whether another process has ended."""
+"""What the system knows about processes: a child that ends with its parent, one that its code has forked, and whether
+another process has ended."""
 
 from __future__ import annotations
 
@@ -6,8 +7,11 @@ import ctypes
 import os
 import signal
 import sys
-from contextlib import suppress
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 ENDS_WITH = "ARTSCHOOL_ENDS_WITH"
 """The variable by which a process tells a child of the command line to stop when it ends: its process id."""
@@ -31,6 +35,40 @@ def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != parent:  # It has ended before the call.
         os.kill(os.getpid(), number)
+
+
+@contextmanager
+def ended_if_forked(what: str) -> Iterator[None]:
+    """End a process that the block has forked, when it leaves the block: it would go on as a copy of this one.
+
+    Its exit code is that of `sys.exit`. Without one, it is 1, and a line on stderr says so.
+
+    Args:
+        what: The code in the block, for that line.
+    """
+    process = os.getpid()
+    try:
+        yield
+    except BaseException as error:
+        if os.getpid() != process:
+            _end_forked(what, error)
+        raise
+    if os.getpid() != process:
+        _end_forked(what, None)
+
+
+def _end_forked(what: str, error: BaseException | None) -> NoReturn:
+    code = 1
+    if isinstance(error, SystemExit) and isinstance(error.code, int | None):
+        code = error.code or 0
+    else:
+        with suppress(Exception):
+            if error is not None:
+                traceback.print_exception(error)
+            fix = "Fix: end it with os._exit, or start a program with `subprocess`"
+            sys.stderr.write(f"{what} has forked a process, which does not train and is ended. {fix}\n")
+            sys.stderr.flush()
+    os._exit(code)
 
 
 def start_of(process: int) -> str:
