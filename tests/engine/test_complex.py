@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from artschool.engine.batch_sizing import angle
 from artschool.engine.ema import Ema
 from artschool.engine.non_finite import non_finite_weights
-from artschool.errors import ConfigError
-from artschool.registry import networks, optimizers
+from artschool.errors import ConfigError, StateError
+from artschool.registry import losses, networks, optimizers
 from tests.engine.toy_parts import load
 
 OVERRIDES = (
@@ -89,6 +89,27 @@ def test_nan_in_complex_weights_is_reported_and_not_averaged(tmp_path: Path) -> 
 
 def test_an_angle_sees_imaginary_parts() -> None:
     assert angle(torch.tensor([1j]), torch.tensor([-1j])).item() == pytest.approx(math.pi)
+
+
+def test_adafactor_is_refused_when_it_is_built(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as error:
+        load(tmp_path, *OVERRIDES, "steps.main.optimizer={type: adafactor}")
+    assert str(error.value) == (
+        f"{tmp_path}/toy.yml:11:16: steps.main.optimizer: a trained parameter is complex, which Adafactor of torch "
+        "does not support. Fix: use another optimizer, such as adamw"
+    )
+
+
+@losses.register("part_complex")
+def part_complex(x: Tensor) -> Tensor:
+    """A complex number."""
+    return (x * 1j).mean()
+
+
+def test_a_complex_loss_is_refused_without_a_warning_of_torch(tmp_path: Path) -> None:
+    run, _ = load(tmp_path, "steps.main.losses.mean={type: part_complex, in: y, weight: 1.0}")
+    with pytest.raises(StateError, match=r"steps\.main\.losses\.mean: is a complex number \(complex64\), which has no"):
+        run.train()
 
 
 def test_fp16_is_refused(tmp_path: Path) -> None:

@@ -148,6 +148,11 @@ def build_optimizer(
             raise ConfigError(
                 f"{path}.param_groups: unknown options {', '.join(unknown)}. Available options: {', '.join(known)}"
             )
+    if factory is torch.optim.Adafactor and any(p.is_complex() for group in groups for p in group["params"]):
+        raise ConfigError(
+            f"{path}: a trained parameter is complex, which Adafactor of torch does not support. Fix: use another "
+            "optimizer, such as adamw"
+        )
     options = _at_start(options)
     groups = [_at_start(group) for group in groups]
     chosen = options.get("fused") is not None or options.get("foreach") or options.get("dampening")

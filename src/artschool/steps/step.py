@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -88,7 +89,7 @@ class Step:
             StateError: The sum can have no gradient, because a loss is an integer or a complex number.
         """
         total: Tensor | None = None
-        values = self.compute(state, iteration, record, factors)
+        values = self.compute(state, iteration, partial(_record_real, record) if is_trained else record, factors)
         for loss, value in values:
             weight = loss.factor(state)
             weighted = value * weight if isinstance(weight, Tensor) or weight != 1 else value
@@ -132,3 +133,9 @@ class Step:
             if injector.when.active(iteration):
                 injector(state)
         return values
+
+
+def _record_real(record: RecordLoss, name: str, value: Tensor) -> None:
+    """Record a loss, unless it is complex: it is refused, and torch would warn of its number."""
+    if not value.is_complex():
+        record(name, value)
