@@ -22,6 +22,7 @@ class FileServer(ThreadingHTTPServer):
     Attributes:
         folder: The folder.
         fetched: Number of bytes sent of each file.
+        sends_ranges: Whether it sends the range that is asked for. Otherwise it sends the whole file.
         failures: What happens to the next requests: a status, `cut` for half of the body that is announced, or `short`
             for half of what was asked.
     """
@@ -32,6 +33,7 @@ class FileServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder, self.failures = folder, list[int | str]()
         self.fetched: Counter[str] = Counter()
+        self.sends_ranges = True
 
     def url(self, protocol: str) -> str:
         """The URL of the folder."""
@@ -58,7 +60,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         whole = file.read_bytes()
         first, last = 0, len(whole) - 1
-        if (asked := self.headers.get("Range")) is not None:
+        if (asked := self.headers.get("Range") if self.server.sends_ranges else None) is not None:
             first, last = (int(end) for end in asked.removeprefix("bytes=").split("-"))
         data = whole[first : last + 1]
         data = data[: len(data) // 2] if failure == "short" else data

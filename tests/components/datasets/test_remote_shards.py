@@ -90,6 +90,19 @@ def test_remote_shards_are_the_local_ones(server: FileServer, tmp_path: Path, pr
     assert server.fetched.total() == 0
 
 
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_server_without_ranges_is_asked_once(server: FileServer, tmp_path: Path, protocol: str) -> None:
+    server.sends_ranges = False
+    with pytest.raises(DataError) as error:
+        opened(server, tmp_path, protocol=protocol)
+    size = (server.folder / "000.tar").stat().st_size
+    assert str(error.value).endswith(
+        f"/000.tar: the server sends {size} bytes in place of 2000 from 0. "
+        "Fix: use a server that sends ranges of files, or copy the files to this machine"
+    )
+    assert server.fetched["000.tar"] == size
+
+
 def test_an_index_reads_headers_and_not_the_files_between_them(server: FileServer, tmp_path: Path) -> None:
     shard(server.folder / "large.tar", {f"{index}.npy": array(np.zeros(50_000)) for index in range(5)})
     shards = TarShards(

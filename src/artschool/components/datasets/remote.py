@@ -86,7 +86,7 @@ class RemoteFile:
             DataError: The file cannot be read, after several tries.
             ResourceError: A package for the protocol is not installed.
         """
-        return _at(self.url, lambda files, path: _range(files, path, start, stop))
+        return _at(self.url, lambda files, path: self._range(files, path, start, stop))
 
     def check_version(self) -> None:
         """Verify that the file is still the one whose size and version are known.
@@ -100,6 +100,17 @@ class RemoteFile:
                 f"{shown(self.url)}: expected the file of the start of the run ({self.size} bytes, {self.version}), "
                 f"got another one ({found[0]} bytes, {found[1]}). Fix: start the run again, which reads the new file"
             )
+
+    def _range(self, files: Any, path: str, start: int, stop: int) -> bytes:
+        data: bytes = files.cat_file(path, start=start, end=stop) if stop > start else b""
+        if len(data) > stop - start:  # Another try would fetch all of it again.
+            raise DataError(
+                f"{shown(self.url)}: the server sends {len(data)} bytes in place of {stop - start} from {start}. "
+                "Fix: use a server that sends ranges of files, or copy the files to this machine"
+            )
+        if len(data) != stop - start:
+            raise OSError(f"expected {stop - start} bytes from {start}, got {len(data)}")
+        return data
 
     def _state(self) -> tuple[int, str]:
         info: Mapping[str, Any] = _at(self.url, lambda files, path: files.info(path))
@@ -139,13 +150,6 @@ class RangeReader(io.RawIOBase):
         buffer[: len(data)] = data
         self._position += len(data)
         return len(data)
-
-
-def _range(files: Any, path: str, start: int, stop: int) -> bytes:
-    data: bytes = files.cat_file(path, start=start, end=stop) if stop > start else b""
-    if len(data) != stop - start:
-        raise OSError(f"expected {stop - start} bytes from {start}, got {len(data)}")
-    return data
 
 
 def _at(url: str, action: Callable[[Any, str], Value]) -> Value:
