@@ -19,11 +19,15 @@ from artschool.data.declared_values import DeclaredValues
 from artschool.data.examples import Examples, Missing
 from artschool.data.loader import Loader, SampleKeys, length_of
 from artschool.data.sampler import Batches, InChunks
+from artschool.data.workers import cores
 from artschool.engine.streams import Stream, Streams
 from artschool.errors import ArtschoolError, DataError
 from artschool.registry.entries import DatasetEntry, ShuffleEntry
+from artschool.wording.counting import counted
 
 Note = Callable[[str], None]
+MOST_WORKERS = 4
+"""Number of workers for each core from which the user is told. Some workers mostly wait for a disk or a network."""
 
 
 def _silent(message: str) -> None:
@@ -78,6 +82,11 @@ def loader_of(
     assert isinstance(entry, DatasetEntry)
     example = entry.example if examples else None
     name = path.partition(".")[2]
+    if entry.workers > MOST_WORKERS * cores():
+        note(
+            f"{path}: {entry.workers} workers share {counted(cores(), 'core')}, which takes memory and makes none of "
+            f"them faster. Fix: {path}.workers={cores()}, or a few more where they wait for a disk or a network"
+        )
     required = {key for step in config.steps.values() for key in step.section.requires}
     optional = {key.removeprefix(key_in(name, "")) for key in required if stream_of(key, config) == name}
     promised = [] if example else [key for key in yielded_keys(component) or () if key not in optional]

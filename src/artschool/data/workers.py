@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import errno
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,6 +30,11 @@ PATIENCE_S = 5
 """Seconds after which workers that do not end are killed."""
 INTERVAL_S = 0.5
 """Seconds after which a wait looks whether it takes too long."""
+
+
+def cores() -> int:
+    """The number of processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(eq=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import resource
@@ -14,11 +13,13 @@ from pathlib import Path
 
 import torch
 
+from artschool.data.workers import cores
 from artschool.diagnose.finding import Finding
 from artschool.diagnose.memory import available_memory
 from artschool.engine.room import free_bytes, in_bytes
 from artschool.paths import exists, is_dir
 from artschool.release import VERSION
+from artschool.wording.counting import counted
 
 SHARED_MEMORY = Path("/dev/shm")
 LEAST_SHARED_MEMORY = 1_000_000_000
@@ -65,11 +66,11 @@ def versions() -> Iterator[Finding]:
 
 def devices() -> Iterator[Finding]:
     """The devices on which torch can train, and free memory."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    number = cores()
     found = available_memory()
     limit = f" of the {in_bytes(found.limit)} that the container or job may take" if found and found.limit else ""
     memory = f", {in_bytes(found.available)} of memory available{limit}" if found else ""
-    yield Finding("devices", f"cpu: {cores} core{'s' if cores > 1 else ''}{memory}")
+    yield Finding("devices", f"cpu: {counted(number, 'core')}{memory}")
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
         yield Finding(

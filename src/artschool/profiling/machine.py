@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 
 import torch
 
 from artschool.cost.hardware import GPUS, Gpu
+from artschool.data.workers import cores
 from artschool.engine.precision import DTYPES
 from artschool.engine.run import Run
 from artschool.profiling.peak import measured_peak
@@ -23,7 +23,7 @@ def machine_of(run: Run) -> Machine:
     """The device of a run. If no data sheet of it is known, measures the FLOPs per second that it reaches."""
     device = run.device
     dtype = DTYPES.get(run.sections.train.precision, torch.float32)
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cpus = cores()
     if device.type != "cuda":
         number = torch.get_num_threads()
         threads = f", {number} thread{'s' if number > 1 else ''}" if device.type == "cpu" else ""
