@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from artschool.config.plugins import forget_files
-from tests.reports.small import artschool
+from tests.reports.small import artschool, one_step
 
 PARTS = """
 import os
@@ -31,7 +31,7 @@ class SignalledData(Dataset):
         return 8
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        return {"x": torch.full((2,), float(index)), "y": torch.zeros(2)}
+        return {"x": torch.full((2,), float(index)), "target": torch.zeros(2)}
 
 
 @networks.register("signalling")
@@ -46,19 +46,7 @@ class Signalling(nn.Module):
             time.sleep(0 if os.getpid() == int(os.environ["SIGNALLED"]) else 20)
         return self.layer(x)
 """
-TEXT = """
-name: signalled
-plugins: [parts.py]
-data: {train: {type: signalled_data, batch_size: 2}}
-networks: {net: {type: signalling}}
-steps:
-  main:
-    trains: net
-    optimizer: {type: sgd, lr: 0.1}
-    injectors: {call: {type: forward, network: net, in: x, out: o}}
-    losses: {l1: {type: l1, in: [o, y], weight: 1.0}}
-train: {iterations: 2, device: cpu}
-"""
+TEXT = one_step("signalled", plugin="parts.py", data="signalled_data", network="signalling", loss="l1, in: [y, target]")
 COMMANDS = {
     "profile": ["signalled.yml", "--iterations", "1", "--warmup", "0"],
     "resume-test": ["signalled.yml", "--iterations", "2"],

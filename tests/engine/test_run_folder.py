@@ -21,6 +21,7 @@ from artschool.engine.saving import settle
 from artschool.storage import fault_points
 from tests.engine import toy_run
 from tests.reports.small import artschool as command
+from tests.reports.small import one_step
 
 
 @pytest.fixture(scope="module")
@@ -294,18 +295,8 @@ def leaving_mean(x: torch.Tensor) -> torch.Tensor:
     return x.mean()
 """
 
-LEAVING = """
-name: leaving
-plugins: [leaving.py]
-data: {train: {type: leaving, batch_size: 2}}
-networks: {net: {type: leaving_linear}}
-steps:
-  main:
-    trains: net
-    optimizer: {type: sgd, lr: 0.1}
-    injectors: {call: {type: forward, network: net, in: x, out: y}}
-    losses: {mean: {type: mean, in: y, weight: 1.0}}
-train: {iterations: 4, device: cpu}
+LEAVING = one_step("leaving", plugin="leaving.py", data="leaving", network="leaving_linear", loss="mean, in: y")
+LEAVING += """
 evaluate: {again: {data: train, every: 2, metrics: {mean: {type: leaving_mean, in: x}}}}
 log: {every: 1}
 checkpoint: {every: 2, keep_last: all}

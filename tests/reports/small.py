@@ -36,6 +36,31 @@ evaluate:
 """Trains and evaluates on the folders `pics` and `held`."""
 
 
+ONE_STEP = """
+name: {name}
+plugins: [{plugin}]
+data: {{train: {{type: {data}, batch_size: 2}}}}
+networks: {{net: {{type: {network}}}}}
+steps:
+  main:
+    trains: net
+    optimizer: {{type: sgd, lr: 0.01}}
+    injectors: {{y: {{type: forward, network: net, in: {reads}, out: y}}}}
+    losses: {{fit: {{type: {loss}, weight: 1.0}}}}
+train: {{iterations: 4, device: cpu}}
+"""
+
+
+def one_step(name: str, *, plugin: str, data: str, network: str, loss: str, reads: str = "x") -> str:
+    """A file that trains one network for four iterations.
+
+    Args:
+        data: Type and options of the data set; `network` and `loss` likewise. The loss reads `y`, which the network
+            makes of the key `reads`.
+    """
+    return ONE_STEP.format(name=name, plugin=plugin, data=data, network=network, loss=loss, reads=reads)
+
+
 def write_images(folder: Path, count: int, height: int = 40, width: int = 48) -> None:
     """Write `000.png`, `001.png`, ..., all different, into a new folder."""
     folder.mkdir(parents=True)

@@ -9,6 +9,7 @@ import torch
 
 import artschool
 from tests.reports.small import artschool as command
+from tests.reports.small import one_step
 
 PARTS = '''
 import torch
@@ -44,18 +45,10 @@ def steep(network: Network, x: Tensor) -> Tensor:
     (slope,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
     return (slope**2).mean()
 '''
-TEXT = """
-name: parts
-plugins: [parts.py]
-data: {train: {type: sklearn_digits, batch_size: 2}}
-networks: {net: {type: split}}
-steps:
-  main:
-    trains: net
-    optimizer: {type: sgd, lr: 0.01}
-    injectors: {y: {type: forward, network: net, in: image, out: y}}
-    losses: {fit: {type: l2, in: [y, image], weight: 1.0}}
-train: {iterations: 4, device: cpu}
+TEXT = one_step(
+    "parts", plugin="parts.py", data="sklearn_digits", network="split", loss="l2, in: [y, image]", reads="image"
+)
+TEXT += """
 ema: {decay: 0.5, networks: [net]}
 log: {every: 1}
 """
