@@ -58,6 +58,24 @@ def test_a_plugin_that_another_one_imports_is_one_module(folder: Path, files: tu
     assert used is listed
 
 
+def test_a_plugin_finds_one_that_is_listed_before(folder: Path) -> None:
+    used, listed = bases(folder, "shared_parts.py", "user_parts.py")
+    assert used is listed
+
+
+def test_a_plugin_does_not_find_one_that_is_listed_later(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="raised ModuleNotFoundError: No module named 'shared_parts'"):
+        bases(folder, "user_parts.py", "shared_parts.py")
+
+
+def test_two_plugins_of_one_name_are_not_confused(folder: Path) -> None:
+    other = folder / "other"
+    other.mkdir()
+    (other / "shared_parts.py").write_text("")
+    with pytest.raises(ConfigError, match="raised ModuleNotFoundError: No module named 'shared_parts'"):
+        bases(folder, "shared_parts.py", "other/shared_parts.py", "user_parts.py")
+
+
 def test_an_imported_plugin_keeps_its_name(folder: Path) -> None:
     sys.path.insert(0, str(folder))
     bases(folder, "shared_parts.py", "user_parts.py")

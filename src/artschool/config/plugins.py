@@ -217,6 +217,7 @@ def _import_file(file: Path) -> None:
     _FINDER.stems.add(file.stem)
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
+        sys.meta_path.append(_NEIGHBOR_FINDER)
     try:
         spec.loader.exec_module(module)
     except BaseException:
@@ -247,6 +248,18 @@ class _ImportedOnce(MetaPathFinder):
         return None if found is None else ModuleSpec(name, _Existing(found), origin=spec.origin)
 
 
+class _Neighbors(MetaPathFinder):
+    """Finds the module of a plugin file by the name of the file, where Python finds nothing of this name."""
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """The module, if one plugin file has this name."""
+        if name not in _FINDER.stems:
+            return None
+        files = {module.__file__: module for key, module in sys.modules.items() if key.startswith(f"{PREFIX}{name}_")}
+        found = [module for file, module in files.items() if file and Path(file).stem == name]
+        return ModuleSpec(name, _Existing(found[0]), origin=found[0].__file__) if len(found) == 1 else None
+
+
 class _Existing(Loader):
     """Loads a module that exists."""
 
@@ -262,7 +275,7 @@ class _Existing(Loader):
         module.__spec__ = self._spec
 
 
-_FINDER = _ImportedOnce()
+_FINDER, _NEIGHBOR_FINDER = _ImportedOnce(), _Neighbors()
 
 
 def _is_of(module: ModuleType, file: Path) -> bool:
