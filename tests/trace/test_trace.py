@@ -228,6 +228,14 @@ def test_a_part_of_a_batch_that_is_too_small_for_batch_norm_is_told(changes: lis
     )
 
 
+def test_the_only_item_of_a_list_is_told_how_to_get_at() -> None:
+    number = "networks.number={type: numbers, count: 1}"
+    call = "steps.second.injectors.number={type: forward, network: number, in: [], out: factor}"
+    told = said(number, call, "steps.second.injectors.sum={type: add, in: [x, factor], out: _}")
+    assert told.startswith("override 'steps.second.injectors.sum=")
+    assert told.endswith("factor': a tuple of 1, each () float32 on cpu. For its only item, write `out: [factor]`")
+
+
 def test_each_regime_is_traced_once() -> None:
     found = traced("steps.main.losses.mean.every=2", "steps.second.after=3", "train.iterations=100")
     assert found.regimes == [0, 1, 3, 4]

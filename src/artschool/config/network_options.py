@@ -54,7 +54,8 @@ def _check_source(config: Config, name: str, network: Component, weights: Weight
         message = f"unknown network {weights.network!r}"
         yield Fault.unknown_name(at, path, message, weights.network, config.networks, listed_as="Available networks")
     elif name in (circle := _sources(config, name)):
-        yield Fault(at, path, f"starts from itself: {' <- '.join([name, *circle])}")
+        cause = f"a circle of weights: {sorted(circle)}"
+        yield Fault(at, path, f"starts from itself: {' <- '.join([name, *circle])}", cause=cause)
 
 
 def _sources(config: Config, name: str) -> list[str]:

@@ -84,6 +84,9 @@ def warn_of_unused(config: Config) -> Iterator[Fault]:
 
 def _check_network(config: Config, name: str, place: Place, path: str) -> Iterator[Fault]:
     averages, own = config.averages_of(network_of(name)), network_of(name)
+    of_unknown = [average.name for average in config.averages.values() if average.of not in config.networks]
+    if own in config.networks and name in {f"{own}.{average.rpartition('.')[2]}" for average in of_unknown}:
+        return  # The network of the average is misspelt, which is reported.
     if name == f"{own}.ema" and own in config.networks and not averages:
         yield Fault(place, path, f"network {own!r} has no moving average", f"Fix: add `ema: {{networks: [{own}]}}`.")
     elif name not in config.networks:

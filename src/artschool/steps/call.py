@@ -68,8 +68,14 @@ class Call:
         lines = []
         for parameter, keys in self.keys.items():
             names = [keys] if isinstance(keys, str) else keys if isinstance(keys, list) else []
-            lines += [f"{parameter} {n!r}: {describe_value(state.values.get(n))}" for n in names if isinstance(n, str)]
+            lines += [f"{parameter} {n!r}: {_described(n, state.values.get(n))}" for n in names if isinstance(n, str)]
         return lines
+
+
+def _described(key: str, value: Any) -> str:
+    """A description of the value of a key. A list of one is mostly one that `out` has not taken apart."""
+    fix = f". For its only item, write `out: [{key}]`" if isinstance(value, list | tuple) and len(value) == 1 else ""
+    return f"{describe_value(value)}{fix}"
 
 
 @dataclass(eq=False)
