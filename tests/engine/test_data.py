@@ -68,6 +68,14 @@ def test_any_number_of_samples_is_read_without_a_shuffle() -> None:
     assert indices(batches(length=2**62, shuffle=False), 0, 2) == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
+def test_a_run_on_any_number_of_samples_resumes(tmp_path: Path) -> None:
+    train = f"data.train={{type: part_samples, length: {2**62}, batch_size: 2, shuffle: false}}"
+    load(tmp_path, train, "train.iterations=2")[0].train()
+    run, _ = load(tmp_path, train)
+    assert run.iteration == 2
+    run.train()
+
+
 def chunked(drop_last: bool = True, **options: Any) -> Batches:
     """1000 samples in 20 chunks of 50, of which 5 are mixed, in batches of 12."""
     shuffle = InChunks(chunk=50, window=250)

@@ -22,6 +22,8 @@ from artschool.storage.checkpoint_store import Checkpoint
 from artschool.storage.shards import Saved, Shards
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
+Length = Annotated[int, Field(ge=0, le=2**63 - 1)]
+"""What `len` can return: a data set may say a huge number for samples without an end."""
 Pair = Annotated[tuple[float, float], Field(strict=False)]
 Inventory = dict[str, str]
 ANOTHER = "Fix: resume from another checkpoint with --resume, or start a new run in another folder with --run-dir"
@@ -63,7 +65,7 @@ class OptimizerDescription(_Part):
 class StreamSize(_Part):
     """Number of samples of a data set, and of a batch of it."""
 
-    length: Count
+    length: Length
     batch_size: Count = Field(ge=1)
 
 
@@ -71,7 +73,7 @@ class DataSizes(StreamSize):
     """The sizes of `data.train`, of the other streams, and the number of samples of each evaluation."""
 
     streams: dict[str, StreamSize]
-    evaluations: dict[str, Count]
+    evaluations: dict[str, Length]
 
 
 class DecisionState(BaseModel):
