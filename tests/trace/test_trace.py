@@ -236,6 +236,21 @@ def test_the_only_item_of_a_list_is_told_how_to_get_at() -> None:
     assert told.endswith("factor': a tuple of 1, each () float32 on cpu. For its only item, write `out: [factor]`")
 
 
+SLOPE = "{type: traced_slope, network: net, in: x, out: _}"
+
+
+def test_a_gradient_where_there_is_none_is_told_the_way_out() -> None:
+    assert traced(f"steps.second.injectors.slope={SLOPE}")
+    told = said(f"steps.second.injectors.slope={SLOPE.replace('in: x', 'in: x, no_grad: true')}")
+    assert "does not require grad and does not have a grad_fn\n" in told
+    assert told.endswith("\n    Fix: remove `no_grad: true`, which leaves nothing in it a gradient.")
+    metrics = "{same: {type: psnr, in: [x, x]}}"
+    told = said(f"evaluate={{val: {{data: train, injectors: {{slope: {SLOPE}}}, metrics: {metrics}}}}}")
+    assert told.endswith(
+        "\n    An evaluation runs without gradients. Fix: compute it inside of `with torch.enable_grad():`."
+    )
+
+
 def test_each_regime_is_traced_once() -> None:
     found = traced("steps.main.losses.mean.every=2", "steps.second.after=3", "train.iterations=100")
     assert found.regimes == [0, 1, 3, 4]

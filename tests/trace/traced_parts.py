@@ -338,6 +338,13 @@ def two(x: Tensor) -> list[Tensor]:
     return [x, x.square()]
 
 
+@injectors.register("traced_slope")
+def slope(network: Network, x: Tensor) -> Tensor:
+    """The slope of the network at x."""
+    x = x.detach().requires_grad_()
+    return torch.autograd.grad(network(x).sum(), x)[0]
+
+
 @injectors.register("traced_whole")
 def whole(x: Tensor) -> Tensor:
     """Whole numbers."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import takewhile
 from typing import Any, cast
 
+import torch
 from torch import nn
 
 from artschool.config.component import network_of
@@ -29,6 +30,8 @@ from artschool.wording.names import allowed
 
 ONE_VALUE = "Expected more than 1 value per channel"
 """Part of the error of a batch norm in train mode whose batch has no variance."""
+NO_GRADIENT = "does not require grad and does not have a grad_fn"
+"""Part of the error of a gradient that is asked for where gradients are off."""
 
 LEADING_SIZE = re.compile(r"(?<=[\[(])\d+")
 
@@ -138,6 +141,7 @@ class Observer:
         inside = f" in {module}" if module else ""
         kind = FaultKind.BATCH_TOO_SMALL if ONE_VALUE in str(error) else FaultKind.OTHER
         advice = ["Fix: use a larger batch, or fewer micro-batches."] if kind is FaultKind.BATCH_TOO_SMALL else []
+        advice += self._advice_on_gradients(call, error)
         message, lines = f"fails{inside}: {describe_error(error)}", _line_of_user(frames)
         if isinstance(error, ArtschoolError):
             message, lines = str(error).removeprefix(f"{call.place}: {call.path}: "), []
@@ -147,6 +151,15 @@ class Observer:
         if isinstance(error, StateError):
             cause = ""  # It is about this entry of the file, such as its `out:`.
         return Fault(call.place, call.path, message, "\n".join([*lines, *call.inputs(state), *advice]), cause, kind)
+
+    def _advice_on_gradients(self, call: Call, error: Exception) -> list[str]:
+        """How a component that differentiates something gets gradients there."""
+        if NO_GRADIENT not in str(error):
+            return []
+        if not torch.is_grad_enabled():
+            return ["An evaluation runs without gradients. Fix: compute it inside of `with torch.enable_grad():`."]
+        is_without = getattr(self.components[call.path].entry, "no_grad", False)
+        return ["Fix: remove `no_grad: true`, which leaves nothing in it a gradient."] if is_without else []
 
     def _location(self, frames: Frames) -> tuple[str, list[str]]:
         """The innermost module of a network in some frames, and the innermost line of a plugin."""
