@@ -251,6 +251,12 @@ def test_a_gradient_where_there_is_none_is_told_the_way_out() -> None:
     )
 
 
+def test_a_sampler_that_follows_gradients_is_traced_in_an_evaluation() -> None:
+    descent = "{type: traced_descent, network: net, in: x, out: found}"
+    metrics = "{near: {type: psnr, in: [found, x]}}"
+    assert traced(f"evaluate={{val: {{data: train, injectors: {{descent: {descent}}}, metrics: {metrics}}}}}")
+
+
 def test_each_regime_is_traced_once() -> None:
     found = traced("steps.main.losses.mean.every=2", "steps.second.after=3", "train.iterations=100")
     assert found.regimes == [0, 1, 3, 4]

@@ -345,6 +345,16 @@ def slope(network: Network, x: Tensor) -> Tensor:
     return torch.autograd.grad(network(x).sum(), x)[0]
 
 
+@injectors.register("traced_descent")
+def descent(network: Network, x: Tensor) -> Tensor:
+    """Two steps down the network, also in an evaluation."""
+    for _ in range(2):
+        x = x.detach()
+        with torch.enable_grad():
+            x = x - torch.autograd.grad(network(x.requires_grad_()).sum(), x)[0]
+    return x.detach()
+
+
 @injectors.register("traced_whole")
 def whole(x: Tensor) -> Tensor:
     """Whole numbers."""

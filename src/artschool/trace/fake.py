@@ -92,6 +92,8 @@ def _memoized_forward(network: nn.Module) -> Callable[..., Any]:
     forward, results = network.forward, dict[str, Any]()
 
     def memoized_forward(*inputs: Any, **named: Any) -> Any:
+        if torch.is_grad_enabled():  # A sampler that follows gradients needs them from each call.
+            return forward(*inputs, **named)
         key = repr((network.training, tree_map(_shape_and_type, (inputs, named))))
         if key not in results:
             results[key] = forward(*inputs, **named)
