@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from artschool.config.plugins import forget_files, load_plugin
+from artschool.config.plugins import forget_files, load_listed, load_plugin
+from artschool.config.source import read_text
 from artschool.errors import ConfigError, Place
 
 SHARED = """
@@ -66,6 +67,15 @@ def test_a_plugin_finds_one_that_is_listed_before(folder: Path) -> None:
 def test_a_plugin_does_not_find_one_that_is_listed_later(folder: Path) -> None:
     with pytest.raises(ConfigError, match="raised ModuleNotFoundError: No module named 'shared_parts'"):
         bases(folder, "user_parts.py", "shared_parts.py")
+
+
+def test_a_plugin_does_not_find_that_of_another_file(folder: Path) -> None:
+    load_listed(read_text("plugins: [shared_parts.py]", str(folder / "one.yml")))
+    assert load_listed(read_text("plugins: [shared_parts.py, user_parts.py]", str(folder / "two.yml"))) == []
+    forget_files()
+    load_listed(read_text("plugins: [shared_parts.py]", str(folder / "one.yml")))
+    (fault,) = load_listed(read_text("plugins: [user_parts.py]", str(folder / "three.yml")))
+    assert "No module named 'shared_parts'" in fault.message
 
 
 def test_two_plugins_of_one_name_are_not_confused(folder: Path) -> None:

@@ -67,6 +67,7 @@ def load_listed(
     if with_plugins:
         load_installed()
     listed = tree.get("plugins")
+    _NEIGHBOR_FINDER.files.clear()  # Those of another file are no neighbors.
     faults: list[Fault] = []
     for index, node in enumerate(listed.value if listed is not None and isinstance(listed.value, list) else []):
         if not isinstance(node.value, str):
@@ -159,6 +160,7 @@ def at_path(name: str, path: Path | str) -> str:
 
 def forget_files() -> None:
     """Forget the plugin files, so that another file may register other components of the same names."""
+    _NEIGHBOR_FINDER.files.clear()
     own = {id(module) for name, module in sys.modules.items() if name.startswith(PREFIX)}
     for name in [name for name, module in sys.modules.items() if id(module) in own]:
         del sys.modules[name]
@@ -208,6 +210,7 @@ def _import_file(file: Path) -> None:
     # A script, a test or a plugin may have imported the file under its own name; a second copy would register
     # everything twice.
     if any(_is_of(module, file) for module in list(sys.modules.values())):
+        _NEIGHBOR_FINDER.files.append(str(file))
         return
     spec = importlib.util.spec_from_file_location(module_name, file)
     assert spec is not None and spec.loader is not None
@@ -215,6 +218,7 @@ def _import_file(file: Path) -> None:
     # Registered before it runs, so that its classes can be found by name while it loads.
     sys.modules[module_name] = module
     _FINDER.stems.add(file.stem)
+    _NEIGHBOR_FINDER.files.append(str(file))
     if _FINDER not in sys.meta_path:
         sys.meta_path.insert(0, _FINDER)
         sys.meta_path.append(_NEIGHBOR_FINDER)
@@ -249,15 +253,20 @@ class _ImportedOnce(MetaPathFinder):
 
 
 class _Neighbors(MetaPathFinder):
-    """Finds the module of a plugin file by the name of the file, where Python finds nothing of this name."""
+    """Finds the module of a plugin file by the name of the file, where Python finds nothing of this name.
+
+    Attributes:
+        files: The plugin files that one file lists, as far as they have been imported.
+    """
+
+    def __init__(self) -> None:
+        self.files: list[str] = []
 
     def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
         """The module, if one plugin file has this name."""
-        if name not in _FINDER.stems:
-            return None
-        files = {module.__file__: module for key, module in sys.modules.items() if key.startswith(f"{PREFIX}{name}_")}
-        found = [module for file, module in files.items() if file and Path(file).stem == name]
-        return ModuleSpec(name, _Existing(found[0]), origin=found[0].__file__) if len(found) == 1 else None
+        files = {file for file in self.files if Path(file).stem == name}
+        found = sys.modules.get(_module_name(files.pop())) if len(files) == 1 else None
+        return None if found is None else ModuleSpec(name, _Existing(found), origin=found.__file__)
 
 
 class _Existing(Loader):
