@@ -42,7 +42,7 @@ def block():
         print(os.waitstatus_to_exitcode(os.wait()[1]))
 
 try:
-    with ended_if_forked("the code of sample 3"):
+    with ended_if_forked(lambda: "the code of sample 3"):
         block()
 finally:
     print("goes on", flush=True)

@@ -138,7 +138,7 @@ class SeededDataset:
         """A sample, or the error that ends the run if the machine caused it."""
         sample = None
         try:
-            with ended_if_forked(f"{self._name}: the code of sample {index}"):
+            with ended_if_forked(lambda: f"{self._name}: the code of sample {index}"):
                 sample = self._dataset[index]
             self._kinds = kinds_of(sample, expected)
             return sample if type(sample) is dict else dict(sample)

@@ -77,7 +77,7 @@ def _train_to_end(run: RunState) -> None:
             for batch in until_signal(_begun(run, batches), number):
                 check_folder(run)
                 try:
-                    with ended_if_forked("the code of a component"):
+                    with ended_if_forked(lambda: "the code of a component"):
                         outcome = Outcome(train_once(run, batch))
                 except BaseException as end:
                     run.working_folder.keep(run.note)

@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -37,24 +37,38 @@ def end_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
         os.kill(os.getpid(), number)
 
 
-@contextmanager
-def ended_if_forked(what: str) -> Iterator[None]:
+class _Forks:
+    count = 0
+    """How many forks there are between the first process of Python and this one."""
+
+
+def _count_fork() -> None:
+    _Forks.count += 1
+
+
+os.register_at_fork(after_in_child=_count_fork)
+
+
+class ended_if_forked:  # noqa: N801  # called like a function; a generator would take longer
     """End a process that the block has forked, when it leaves the block: it would go on as a copy of this one.
 
     Its exit code is that of `sys.exit`. Without one, it is 1, and a line on stderr says so.
 
     Args:
-        what: The code in the block, for that line.
+        what: Returns what the code in the block is, for that line.
     """
-    process = os.getpid()
-    try:
-        yield
-    except BaseException as error:
-        if os.getpid() != process:
-            _end_forked(what, error)
-        raise
-    if os.getpid() != process:
-        _end_forked(what, None)
+
+    __slots__ = ("_count", "_what")
+
+    def __init__(self, what: Callable[[], str]) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        self._count = _Forks.count
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if _Forks.count != self._count:
+            _end_forked(self._what(), error)
 
 
 def _end_forked(what: str, error: BaseException | None) -> NoReturn:
