@@ -50,3 +50,21 @@ def test_the_store_stays_connected(server: socket.socket, monkeypatch: pytest.Mo
         connections.end_all()
         here.sendall(b"x")
         assert there.recv(1) == b"x"
+
+
+def test_connections_that_are_closed_meanwhile_do_not_keep_the_others(
+    server: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """gloo closes them in a thread of its own, as soon as the other process has read the end of the first one."""
+    with ExitStack() as stack:
+        with connections.recorded():
+            made = [connect(server, stack) for _ in range(8)]
+        listed = connections._sockets()
+        for each in made[:4]:
+            each[0].close()
+        here, there = connect(server, stack)  # With the number of a file that is closed.
+        monkeypatch.setattr(connections, "_sockets", lambda: listed)
+        connections.end_all()
+        assert [peer.recv(1) for _, peer in made[4:]] == [b""] * 4
+        here.sendall(b"x")
+        assert there.recv(1) == b"x"

@@ -29,9 +29,11 @@ def recorded() -> Iterator[None]:
 def end_all() -> None:
     """Send nothing more through the recorded connections: what other processes wait for from this one fails there."""
     store = int(os.environ.get("MASTER_PORT", "0"))
-    for number, _ in _made & _sockets():
-        with socket.socket(fileno=os.dup(number)) as connection, suppress(OSError):  # One that listens has no peer.
-            if store not in (connection.getsockname()[1], connection.getpeername()[1]):
+    for number, inode in _made & _sockets():
+        # One that listens has no peer. gloo may close others in its thread, as soon as the first one has ended.
+        with suppress(OSError), socket.socket(fileno=os.dup(number)) as connection:
+            is_same = os.fstat(connection.fileno()).st_ino == inode
+            if is_same and store not in (connection.getsockname()[1], connection.getpeername()[1]):
                 connection.shutdown(socket.SHUT_WR)
     _made.clear()
 
