@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from artschool import ranks
 from artschool.components.builtins import load_builtins
+from artschool.engine import heartbeats
 from artschool.engine.evaluate import Evaluation
 from artschool.registry import losses
 from artschool.registry.signature import Context
@@ -35,6 +37,7 @@ class Case:
         folder: The case whose run is resumed. Empty: a new run.
         kills: Whether the trouble ends the process at once, as `kill -9` does.
         loss: The override with the loss that has trouble.
+        is_late: Whether the other process is busy when the trouble comes, for longer than silence counts as busy.
     """
 
     fails: tuple[int, ...] = ()
@@ -42,6 +45,7 @@ class Case:
     folder: str = ""
     kills: bool = False
     loss: str = LOSS
+    is_late: bool = False
 
 
 OPTIONS = ("checkpoint={every: 100}", "evaluate.held_out.every=4", "train.iterations=12")
@@ -63,6 +67,7 @@ CASES = {
             (f"{kind}_{rank}_resumed", Case(options=options, folder=f"{kind}_{rank}")),
         )
     },
+    "zero_late": Case((0, 7), ZERO, is_late=True),
     "fsdp_killed": Case((1, 7), FSDP, kills=True),
     "fsdp_updated": Case((1, 6), FSDP, loss=LOSS.replace("gen", "critic")),  # Trained in even iterations, second.
 }
@@ -76,12 +81,25 @@ def trouble(x: Tensor, context: Context) -> Tensor:
         if now.kills:
             os._exit(0)
         raise ZeroDivisionError("trouble")
+    if now.is_late and ranks.rank() != now.fails[0] and context.training:
+        _be_late(context.iteration)
     return x.mean() * 0
+
+
+def _be_late(iteration: int) -> None:
+    """Say once what this process does, and then nothing for four seconds, as one that gets no processor."""
+    if iteration == now.fails[1] - 1:
+        time.sleep(2)
+    if iteration == now.fails[1]:
+        heartbeats.Heartbeats._exchange = lambda self: None  # type: ignore[method-assign]  # in this process
+        time.sleep(4)
 
 
 def train(folder: Path, case: str, rank: int) -> None:
     global now  # noqa: PLW0603  # in this process
     now = CASES[case]
+    if now.is_late:
+        heartbeats.RECORD_EVERY = heartbeats.SILENT_S = 1
     run_folder = folder / (now.folder or case)
     file = folder / f"{case}{rank}"
     file.mkdir(exist_ok=True)

@@ -388,6 +388,15 @@ def test_processes_with_parts_of_the_state_meet_and_save_whichever_fails(tmp_pat
 
 
 @pytest.mark.soak
+def test_a_busy_process_is_waited_for(tmp_path: Path) -> None:
+    """A quarter of a minute: two processes, one of which is silent for four seconds."""
+    run_script("tests.engine.failing_rank", tmp_path, "zero_late")
+    for rank in (0, 1):
+        assert json.loads((tmp_path / f"zero_late{rank}.json").read_text())["notes"][-1] == SAVED.format(7)
+    assert CheckpointStore(tmp_path / "zero_late/run/checkpoints").numbers() == [7]
+
+
+@pytest.mark.soak
 def test_what_a_process_has_taken_with_it_or_changed_is_not_saved(tmp_path: Path) -> None:
     """A quarter of a minute: two groups of two processes, one of which waits for a process that has ended."""
     run_script("tests.engine.failing_rank", tmp_path, "fsdp_killed", "fsdp_updated")

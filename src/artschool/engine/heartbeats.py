@@ -18,17 +18,20 @@ from torch.distributed import (  # type: ignore[attr-defined]  # exported, but n
 
 from artschool import ranks
 from artschool.engine import signals
+from artschool.storage.processes import runs, start_of
 
 TICK_S = 0.5
 """Seconds between two looks at the signals."""
 RECORD_EVERY = 4
 """Looks at the signals between two records of a process."""
-CONNECT_S = 2
+CONNECT_S = 10
 """Seconds that the store may take to accept a connection."""
 SIGNAL = "signal"
 """The key of the signal that a process has heard."""
 SILENT_S = 10
 """Seconds without a new record after which a process does not respond."""
+BUSY_S = 60
+"""The same, after which a process does not respond although it runs on this machine: the machine may be busy."""
 
 _trainings = count()
 
@@ -49,6 +52,7 @@ class Heartbeats:
         seconds: Age of this object, which its owner counts.
         records: The last record of each other process, and its age when it was new.
         exchanged: The age of the last exchange.
+        identity: This process, for others on its machine: its number, and when it has started.
     """
 
     store: PrefixStore
@@ -56,6 +60,7 @@ class Heartbeats:
     seconds: int = 0
     records: dict[int, tuple[str, int]] = field(default_factory=dict)
     exchanged: int = 0
+    identity: str = field(default_factory=lambda: f"{os.getpid()}/{start_of(os.getpid())}")
 
     def run(self, ended: threading.Event) -> None:
         """Exchange signals and records until the end."""
@@ -80,7 +85,7 @@ class Heartbeats:
             signals.note(int(self.store.get(SIGNAL)))
 
     def _exchange(self) -> None:
-        self.store.set(str(ranks.rank()), f"{self.seconds} {self.does()}")
+        self.store.set(str(ranks.rank()), f"{self.seconds} {self.identity} {self.does()}")
         for rank in range(ranks.world_size()):
             if rank != ranks.rank():
                 record = self.store.get(str(rank)).decode() if self.store.check([str(rank)]) else ""
@@ -89,8 +94,27 @@ class Heartbeats:
         self.exchanged = self.seconds
 
     def is_silent(self, rank: int) -> bool:
-        """Whether another process has stopped or ended."""
-        return self.seconds - self.records.get(rank, ("", 0))[1] >= SILENT_S
+        """Whether another process does not respond."""
+        return self._silence(rank) >= SILENT_S
+
+    def is_gone(self, rank: int) -> bool:
+        """Whether another process that does not respond has ended or stopped, or seems to.
+
+        A record comes late from a busy machine. So a process that runs on this one has more time.
+        """
+        return self.is_silent(rank) and (self._silence(rank) >= BUSY_S or not self._runs_here(rank))
+
+    def _silence(self, rank: int) -> int:
+        return self.seconds - self.records.get(rank, ("", 0))[1]
+
+    def _runs_here(self, rank: int) -> bool:
+        _, identity, _ = self._parts(rank)
+        number, _, start = identity.partition("/")
+        return bool(start) and runs(int(number), start)
+
+    def _parts(self, rank: int) -> list[str]:
+        """Of the last record of a process: its seconds, its identity and what it does. Empty: it has written none."""
+        return [*self.records.get(rank, ("", 0))[0].split(" ", 2), "", "", ""][:3]
 
     @property
     def culprits(self) -> list[str]:
@@ -98,8 +122,8 @@ class Heartbeats:
         if self.seconds - self.exchanged >= SILENT_S:
             return ["rank 0, or what has started the processes, does not respond"]
         found = []
-        for rank, (record, _) in sorted(self.records.items()):
-            does = record.partition(" ")[2]
+        for rank in sorted(self.records):
+            does = self._parts(rank)[2]
             if self.is_silent(rank):
                 found.append(f"rank {rank} does not respond")
             elif ranks.others() not in does:

@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 
 from artschool import ranks
+from artschool.engine.heartbeats import SILENT_S
 from artschool.engine.run_state import RunState
 from artschool.errors import describe
 from artschool.waits import waiting
@@ -74,8 +75,9 @@ def cause_of(ends: list[End]) -> str:
 
 
 def _wait_for_all(run: RunState) -> None:
+    deadline = time.monotonic() + SILENT_S
     while missing := ranks.remaining():
         for rank in missing:
-            if run.heartbeats is None or run.heartbeats.is_silent(rank):
+            if time.monotonic() > deadline if run.heartbeats is None else run.heartbeats.is_gone(rank):
                 raise NotMetError(f"rank {rank} does not respond")
         time.sleep(POLL_S)

@@ -90,10 +90,21 @@ def start_of(process: int) -> str:
 
     A zombie has ended.
     """
+    state, start = _status(process)
+    return "" if state in "ZX" else start
+
+
+def runs(process: int, start: str) -> bool:
+    """Whether a process, given with its `start_of`, has neither ended nor been stopped, as by SIGSTOP."""
+    return _status(process)[1] == start and _status(process)[0] not in "ZXTt"
+
+
+def _status(process: int) -> tuple[str, str]:
+    """The state of a process, and when it has started. Empty: it has ended, or unknown."""
     with suppress(OSError, IndexError):
         columns = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-        return "" if columns[_STATE] in "ZX" else f"{boot()}/{columns[_START]}"
-    return ""
+        return columns[_STATE], f"{boot()}/{columns[_START]}"
+    return "", ""
 
 
 def boot() -> str:
