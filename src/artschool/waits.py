@@ -1,6 +1,6 @@
 """What threads wait for, by name, so that another thread can report a wait that takes long.
 
-After a signal that ends the process, they wait for nobody outside of it, such as a reader of its output.
+After a signal or a limit that ends the process, they wait for nobody outside of it, such as a reader of its output.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ class _Process:
 
 
 def end_soon() -> None:
-    """Remember that a signal has asked this process to end. A handler of signals may call this."""
+    """Remember that a signal or a limit ends what this process does. A handler of signals may call this."""
     _Process.is_ending = True
 
 
 def is_ending() -> bool:
-    """Whether a signal has asked this process to end."""
+    """Whether a signal or a limit ends what this process does."""
     return _Process.is_ending

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -77,6 +78,29 @@ def test_what_no_exception_ends_is_ended_by_the_watchdog(tmp_path: Path, capfd: 
     process.join(60)
     assert process.exitcode == 5
     assert "training has waited 2 seconds for sample 18 of" in capfd.readouterr().err
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("is_stubborn", [False, True])
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_hang_ends_a_run_whose_output_nobody_reads(tmp_path: Path, name: str, is_stubborn: bool) -> None:
+    """A third of a minute: the command imports torch, then hangs. The pipe is full when the stacks are written."""
+    options = hanging(18, f"data.train.stubborn={is_stubborn}".lower(), "log.every=1", "train.hang_timeout=3")
+    toy_run.write(tmp_path, *options)
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "tests.engine.full_output", name, "--run-dir", "run", "--no-trace", "toy.yml"]
+    outputs: dict[str, int] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, name: writer}
+    root = Path(__file__).parents[2]
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(root), str(root / "src")))}
+    process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=outputs["stdout"], stderr=outputs["stderr"])
+    os.close(writer)
+    try:
+        assert process.wait(60) == 5
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reader)
+    assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers() == ([] if is_stubborn else [2])
 
 
 @pytest.mark.soak

@@ -7,10 +7,8 @@ evaluation or an iteration may take as long as it takes.
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +17,7 @@ from functools import partial
 from types import FrameType
 
 from artschool import ranks, waits
+from artschool.engine import standard_error
 from artschool.engine.heartbeats import join
 from artschool.engine.incidents import record_incident
 from artschool.engine.run_state import RunState
@@ -120,12 +119,12 @@ class _Watchdog:
             return
         if not self.problem:
             self.problem = f"{self._described(name)}. Fix: see the stacks above, or raise `train.hang_timeout`"
-            faulthandler.dump_traceback(2, all_threads=True)
+            waits.end_soon()
+            standard_error.write_stacks()
             if signal.getsignal(INTERRUPT) == self.interrupt:  # Only the main thread can handle signals.
                 signal.pthread_kill(self.thread, INTERRUPT)
         elif self.seconds >= limit + GRACE_S:
-            with suppress(OSError):
-                os.write(2, f"{self.problem}\n".encode())  # The thread may hold the lock of sys.stderr.
+            standard_error.write(f"{self.problem}\n")
             os._exit(ResourceError.exit_code)
 
     def _described(self, name: str) -> str:
@@ -136,8 +135,11 @@ class _Watchdog:
         return "; ".join([f"rank {ranks.rank()} {self.does()}", *culprits])
 
     def _report(self, text: str) -> None:
-        """Report by the main process. If it does not respond, the first one that does reports."""
+        """Report by the main process. If it does not respond, the first one that does reports.
+
+        A thread does it, as a logger may wait for a reader of the output that has stopped.
+        """
         if ranks.is_main():
-            self.run.note(text)
+            threading.Thread(target=self.run.note, args=(text,), name="report", daemon=True).start()
         elif self.heartbeats is not None and all(map(self.heartbeats.is_silent, range(ranks.rank()))):
-            sys.stderr.write(f"{text}\n")
+            standard_error.write(f"{text}\n")
