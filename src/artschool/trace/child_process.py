@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn, TypeVar
 
 import torch
@@ -50,14 +52,15 @@ def in_child_process(function: Callable[[], Value]) -> Iterator[Callable[[], Val
         return
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(os.getpid(), function, sender))
-    process.start()
-    sender.close()
-    try:
-        yield partial(_received, process, receiver) if _is_able(receiver) else _called(function)
-    finally:
-        process.kill()  # It has sent its result, or nobody needs it any more.
-        process.join()
+    with TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
+        process = context.Process(target=_answer, args=(os.getpid(), function, sender, temporary))
+        process.start()
+        sender.close()
+        try:
+            yield partial(_received, process, receiver) if _is_able(receiver) else _called(function)
+        finally:
+            process.kill()  # It has sent its result, or nobody needs it any more.
+            process.join()
 
 
 def _called(function: Callable[[], Value]) -> Callable[[], Value]:
@@ -94,7 +97,8 @@ def _received(process: BaseProcess, receiver: Connection) -> Any:
     return answer
 
 
-def _answer(parent: int, function: Callable[[], Any], sender: Connection) -> None:
+def _answer(parent: int, function: Callable[[], Any], sender: Connection, temporary: str) -> None:
+    tempfile.tempdir = temporary  # What it writes there is removed although it is killed.
     for number in ENDING:  # They may reach both processes; the parent ends this one.
         signal.signal(number, signal.SIG_IGN)
     end_with_parent(parent)
