@@ -1,4 +1,4 @@
-"""A signal ends a command that does not train as it ends a training, and nothing temporary stays."""
+"""A signal ends a command that does not train yet as it ends a training, and nothing temporary stays."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ class Signalling(nn.Module):
 """
 TEXT = one_step("signalled", plugin="parts.py", data="signalled_data", network="signalling", loss="l1, in: [y, target]")
 COMMANDS = {
+    "train": ["signalled.yml", "--run-dir", "other"],
+    "check": ["signalled.yml", "--trace"],
+    "graph": ["signalled.yml", "--trace", "-o", "drawn.html"],
     "profile": ["signalled.yml", "--iterations", "1", "--warmup", "0"],
     "resume-test": ["signalled.yml", "--iterations", "2"],
     "export": ["runs/signalled", "net", "-o", "exported"],

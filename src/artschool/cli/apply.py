@@ -16,7 +16,6 @@ from artschool.apply.opened import applied_from
 from artschool.apply.tiles import Tiling
 from artschool.cli.options import AppliedFiles, TrainedRun
 from artschool.cli.progress import shown_progress
-from artschool.engine.signals import interrupting
 from artschool.errors import DataError
 from artschool.model.results import sample_rate_of
 from artschool.paths import exists, is_dir
@@ -32,7 +31,7 @@ def apply_command(trained: TrainedRun, files: AppliedFiles, key: str | None, giv
     """
     console = Console(stderr=True, highlight=False)
     say = partial(console.print, markup=False, soft_wrap=True)
-    with interrupting(), redirect_stdout(sys.stderr):  # Networks may print; standard output is for the result.
+    with redirect_stdout(sys.stderr):  # Networks may print; standard output is for the result.
         model = trained.open(say)
         key = model.default_outputs[0] if key is None else key
         applied = applied_from(model, key, given, tiling)

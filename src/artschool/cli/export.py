@@ -11,7 +11,6 @@ import click
 
 from artschool.cli.options import TrainedRun
 from artschool.engine.adapters import export_adapters, has_adapters
-from artschool.engine.signals import interrupting
 from artschool.export.folder import export_network
 from artschool.export.subject import subject_of
 from artschool.paths import is_dir
@@ -25,7 +24,7 @@ def export_command(trained: TrainedRun, network: str | None, to: str | None, out
     def report(message: str) -> None:
         click.echo(message, err=True)
 
-    with interrupting(), redirect_stdout(sys.stderr):  # Networks may print; standard output is for the results.
+    with redirect_stdout(sys.stderr):  # Networks may print; standard output is for the results.
         run = trained.run
         folder = run if is_dir(run) or run.name == "resolved.yml" else _run_of(run)
         subject = subject_of(replace(trained, run=folder).open(report), network)

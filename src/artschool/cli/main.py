@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import sys
+from contextlib import nullcontext
 from itertools import chain
 
 import click
@@ -14,6 +15,7 @@ import click
 from artschool.cli import file_commands, run_commands, training_commands
 from artschool.cli.streams import harmless
 from artschool.cli.threads import tell_of_threads
+from artschool.engine.signals import interrupting
 from artschool.errors import ArtschoolError, ConfigError, ResourceError
 from artschool.release import VERSION
 from artschool.shortages import shortage_error
@@ -69,7 +71,9 @@ def main() -> None:
 
 def _run() -> None:
     try:
-        cli(standalone_mode=False)
+        # A process that waits for the others of a launcher in a call of C would not notice a signal.
+        with nullcontext() if os.environ.get("WORLD_SIZE", "1") != "1" else interrupting():
+            cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from rich.console import Console
 
-from artschool.engine.signals import interrupting
 from artschool.replay import replay
 
 
@@ -16,7 +15,7 @@ def replay_command(path: Path) -> bool:
     """Reproduce an incident, and print what was found. Returns whether it was reproduced."""
     console, notes = Console(highlight=False), Console(highlight=False, stderr=True)
     # Networks and data sets may print; standard output is for the results.
-    with interrupting(), redirect_stdout(sys.stderr):
+    with redirect_stdout(sys.stderr):
         result = replay(path, lambda line: notes.print(line, soft_wrap=True, markup=False))
     for line in result.lines():
         console.print(line, soft_wrap=True, markup=False)

@@ -9,7 +9,6 @@ import click
 
 from artschool import ranks
 from artschool.diagnose.resume_test import MOST_LISTED, ResumeTest, resume_test
-from artschool.engine.signals import interrupting
 from artschool.errors import CheckpointError, ConfigError
 
 
@@ -25,8 +24,7 @@ def resume_test_command(config: Path, overrides: Sequence[str], *, iterations: i
     stop = iterations // 2 if stop is None else stop
     if not 0 < stop < iterations:
         raise ConfigError(f"--stop: expected 1 to {iterations - 1}, got {stop}")
-    with interrupting():
-        result = resume_test(config, overrides, iterations=iterations, stop=stop)
+    result = resume_test(config, overrides, iterations=iterations, stop=stop)
     for line in lines(result):
         click.echo(line)
     if result.unsteady:

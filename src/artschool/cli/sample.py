@@ -15,7 +15,6 @@ from rich.console import Console
 from artschool.cli.options import TrainedRun
 from artschool.cli.progress import shown_progress
 from artschool.config.source import read_text
-from artschool.engine.signals import interrupting
 from artschool.errors import ConfigError
 from artschool.model.computation import Computation
 from artschool.model.results import Results, results_of
@@ -32,7 +31,7 @@ def sample_command(
     keys, inputs = _parsed(arguments)
     console = Console(stderr=True, highlight=False)
     say = partial(console.print, markup=False, soft_wrap=True)
-    with interrupting(), redirect_stdout(sys.stderr):  # Networks may print; standard output is for the results.
+    with redirect_stdout(sys.stderr):  # Networks may print; standard output is for the results.
         model = trained.open(say)
         sampling = model.sampling(*keys, count=count, seed=seed, batch_size=batch_size, **inputs)
         results = results_of(output, model, sampling.cut)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 
 from artschool.cli.output import check_output
 from artschool.cli.runs import DEFAULT
+from artschool.engine.signals import Interrupted
 from artschool.errors import ConfigError
 from artschool.paths import exists, is_dir
 from artschool.show.folder import find_runs
@@ -29,7 +31,9 @@ def show_command(folders: Sequence[Path], port: int, save: Path | None) -> None:
         click.echo(f"{server.address} shows {_runs(len(server.runs))}. Press Ctrl-C to end.")
         try:
             server.serve_forever()
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as end:
+            if isinstance(end, Interrupted) and end.number != signal.SIGINT:
+                raise
             click.echo()
 
 

@@ -14,7 +14,6 @@ from rich.table import Table
 
 from artschool import ranks
 from artschool.config.paths import expand_home
-from artschool.engine.signals import interrupting
 from artschool.errors import ConfigError
 from artschool.logs.console import format_number
 from artschool.read.read import check_file
@@ -38,9 +37,8 @@ def sweep_command(
         raise ConfigError("sweep runs in one process, and starts one for each training. Fix: start it without torchrun")
     require_optuna()
     console = Console(highlight=False, stderr=as_json)
-    with interrupting():
-        settings = _settings(config, arguments, metric, resume=resume, **options)
-        result = sweep(settings, lambda line: console.print(line, soft_wrap=True, markup=False))
+    settings = _settings(config, arguments, metric, resume=resume, **options)
+    result = sweep(settings, lambda line: console.print(line, soft_wrap=True, markup=False))
     if as_json:
         click.echo(json.dumps(_as_json(settings, result), indent=2))
     else:

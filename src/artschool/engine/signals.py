@@ -1,4 +1,7 @@
-"""What the signals of this process ask for: to end at once, or between two iterations, where the state is whole."""
+"""What the signals of this process ask for: to end at once, or between two iterations, where the state is whole.
+
+Imports torch only for several processes and for training, as every command handles signals.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, TypeVar
 
-from artschool import ranks, waits
+from artschool import waits
 from artschool.errors import describe, readable
 from artschool.shortages import shortage_error
 
@@ -164,9 +167,10 @@ def interrupting() -> Iterator[None]:
         try:
             yield
         except BaseException as error:
-            if ranks.world_size() > 1:
+            ranks = sys.modules.get("artschool.ranks")  # Not imported: this process is alone.
+            if ranks is not None and ranks.world_size() > 1:
                 ignore_others()
-            if handler.number and isinstance(error, Exception):
+            if handler.number and isinstance(error, Exception) and not isinstance(error.__cause__, Interrupted):
                 raise Interrupted(handler.number) from error
             raise
 
@@ -304,6 +308,8 @@ def until_signal(items: Iterator[Item], rounds: int) -> Generator[Item]:
     Raises:
         Interrupted: A signal has arrived.
     """
+    from artschool import ranks
+
     for _ in range(rounds):
         item = next(items, _END)
         heard = ranks.largest_soon(noted)
