@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -18,6 +19,32 @@ from tests.engine import toy_parts
 from tests.engine.toy_run import Recorder
 from tests.fresh import exit_code
 from tests.logs.test_tensorboard import scalars
+
+
+def test_a_log_that_is_deleted_or_replaced_goes_on_under_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    log = AppendedFile(path)
+    log.append(b"1\n")
+    path.unlink()
+    log.append(b"2\n")
+    assert path.read_bytes() == b"2\n"
+    (tmp_path / "shorter").write_bytes(b"0\n")
+    (tmp_path / "shorter").replace(path)
+    log.append(b"3\n")
+    path.rename(tmp_path / "moved")  # As with its folder.
+    log.append(b"4\n")
+    log.close()
+    assert (tmp_path / "moved").read_bytes() == b"0\n3\n4\n"
+
+
+def test_a_log_whose_folder_is_deleted_raises_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    log = AppendedFile(folder / "log")
+    shutil.rmtree(folder)
+    log.append(b"1\n")
+    log.close()
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("logger", [JsonlLogger, TensorBoardLogger])
