@@ -17,6 +17,7 @@ import artschool
 from artschool.components.builtins import load_builtins
 from artschool.engine.data_examples import Example
 from artschool.errors import ArtschoolError, CheckpointError, ConfigError, DataError
+from artschool.model import opening
 from artschool.model.absent import with_absent
 from artschool.model.cut import cut
 from artschool.model.flows import default_keys, flows_of
@@ -24,6 +25,7 @@ from artschool.model.inputs import sampled_inputs
 from artschool.model.model import Model
 from artschool.read.read import check_file
 from artschool.registry import REGISTRIES
+from artschool.storage.choose_checkpoint import choose_checkpoint
 from tests.model import small_run
 
 
@@ -60,6 +62,21 @@ def decoded(model: Model, logits: Tensor) -> Tensor:
     code = model["code"]
     assert isinstance(code, small_run.Code)
     return code.decode(logits)
+
+
+def test_a_checkpoint_that_a_training_deletes_meanwhile_is_replaced_by_the_next(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[Path] = []
+
+    def choose(*arguments: Any) -> Path:
+        path = choose_checkpoint(*arguments)
+        chosen.append(path if chosen else path.with_name("00000005"))
+        return chosen[-1]
+
+    monkeypatch.setattr(opening, "choose_checkpoint", choose)
+    assert artschool.open(folder, device="cpu").iteration == 6
+    assert [path.name for path in chosen] == ["00000005", "00000006"]
 
 
 def test_training_writes_what_its_data_and_calls_are_like(folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -12,15 +13,18 @@ from artschool.config.origin import RESOLVED_FILE
 from artschool.config.paths import expand_home
 from artschool.engine.checkpoint_state import length_of_data
 from artschool.engine.data_examples import DataExamples, read_data_examples
-from artschool.errors import ConfigError
+from artschool.errors import CheckpointError, ConfigError
 from artschool.model.model import Model
 from artschool.model.modules import Modules
 from artschool.paths import exists, is_dir, is_file
 from artschool.read.read import check_file
+from artschool.storage.checkpoint_files import MANIFEST, Checkpoint
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.choose_checkpoint import choose_checkpoint
 
 Report = Callable[[str], None]
+MORE_CHOICES = 5
+"""How often another checkpoint is chosen if the chosen one is deleted."""
 
 
 def open_run(
@@ -56,12 +60,29 @@ def open_run(
         config = check_file(run, announce=report)
         return Model(config, run, 0, Modules(config, None, target, report), DataExamples(), average=average)
     folder = _folder_of(run)
-    path = choose_checkpoint(folder, checkpoint, report)
+    loaded, length = _chosen(folder, checkpoint, report)
     # A file in epochs needs the length of the data, which the checkpoint knows.
-    config = check_file(folder / RESOLVED_FILE, announce=report, length=length_of_data(path))
-    loaded = CheckpointStore.load_path(path, mapped=True, is_verified=True)
+    config = check_file(folder / RESOLVED_FILE, announce=report, length=length)
     modules = Modules(config, loaded, target, report)
     return Model(config, folder, loaded.number, modules, read_data_examples(folder), average=average)
+
+
+def _chosen(folder: Path, checkpoint: str | int | Path, report: Report) -> tuple[Checkpoint, int | None]:
+    """The checkpoint, mapped into memory, and the length of its data.
+
+    A training that goes on deletes old checkpoints. If that strikes the chosen one, the choice is made again.
+    """
+    for _ in range(MORE_CHOICES):
+        path = choose_checkpoint(folder, checkpoint, report)
+        with suppress(CheckpointError):
+            return _mapped(path)
+        if str(checkpoint) not in ("last", "best") or is_file(path / MANIFEST):
+            break
+    return _mapped(choose_checkpoint(folder, checkpoint, report))
+
+
+def _mapped(path: Path) -> tuple[Checkpoint, int | None]:
+    return CheckpointStore.load_path(path, mapped=True, is_verified=True), length_of_data(path)
 
 
 def _folder_of(run: Path) -> Path:
