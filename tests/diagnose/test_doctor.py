@@ -23,13 +23,15 @@ from click.testing import CliRunner
 from artschool.cli.main import cli
 from artschool.config.origin import read_origin
 from artschool.config.source import read_file
-from artschool.diagnose import machine
+from artschool.diagnose import machine, run_folder
 from artschool.diagnose.doctor import doctor
 from artschool.diagnose.finding import Finding
 from artschool.engine import checkpoint
 from artschool.engine.data_examples import read_data_examples
 from artschool.errors import CheckpointError, ConfigError
 from artschool.logs.jsonl import JsonlLogger
+from artschool.storage.checkpoint_files import Manifest
+from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import toy_parts
 
 
@@ -133,6 +135,8 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from artschool.logs.jsonl import JsonlLogger
+from artschool.storage.checkpoint_files import Manifest
+from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import toy_parts
 
 run, _ = toy_parts.load(Path(sys.argv[1]), "checkpoint={every: 2}")
@@ -190,6 +194,26 @@ def test_each_damaged_checkpoint_is_named_with_the_reason(folder: Path) -> None:
     second = problems(folder, "checkpoint")
     assert second[0] == f"{manifest}: missing. Fix: restore it from a copy"
     assert second[-1].startswith("none is sound. Fix: train again in another folder")
+
+
+def test_a_checkpoint_that_a_training_deletes_meanwhile_is_no_finding(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+    verify = CheckpointStore.verify_path
+
+    def deleted(path: Path) -> Manifest:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            shutil.rmtree(path)
+        return verify(path)
+
+    monkeypatch.setattr(CheckpointStore, "verify_path", staticmethod(deleted))
+    monkeypatch.setattr(run_folder, "holder", lambda folder: "process 17")
+    assert [each.text for each in found(folder, "checkpoint")] == ["intact and finite: 00000004"]
+    (folder / "checkpoints/00000004/manifest.json").unlink()
+    assert problems(folder, "checkpoint")[-1].startswith("none is sound")
 
 
 def test_checkpoints_that_are_renamed_are_found(folder: Path) -> None:

@@ -32,6 +32,9 @@ from artschool.storage.run_lock import holder
 MOST_SECONDS_AHEAD = 60
 """How far the time of a file may be ahead of the clock. File servers have clocks of their own."""
 
+MORE_LOOKS = 3
+"""How often checkpoints that seem wrong are looked at again, as a training replaces and deletes some meanwhile."""
+
 
 @dataclass
 class RunFolder:
@@ -82,6 +85,15 @@ class RunFolder:
 
     def checkpoints(self) -> Iterator[Finding]:
         """Which checkpoints are intact and finite, and what is wrong with the others."""
+        found = list(self._checkpoints_now())
+        for _ in range(MORE_LOOKS):
+            if not any(each.fix for each in found) or not holder(self.folder):
+                break
+            found = list(self._checkpoints_now())
+        yield from found
+
+    def _checkpoints_now(self) -> Iterator[Finding]:
+        self.newest, self.state = None, {}
         sound: list[str] = []
         damaged: list[str] = []
         for path in _checkpoints(self.folder):
