@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from artschool import waits
-from artschool.cli import streams
+from artschool import outputs, waits
 from artschool.cli.streams import harmless
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.wording.hidden import hidden_in_output
@@ -89,7 +88,7 @@ def unread(kind: str) -> tuple[int, int]:
 
 @pytest.mark.parametrize("kind", ["terminal", "pipe"])
 def test_a_slow_reader_gets_everything(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "PATIENCE_MS", 10)
+    monkeypatch.setattr(outputs, "PATIENCE_MS", 10)
     monkeypatch.setattr(waits, "is_ending", lambda: False)
     reader, writer = unread(kind)
     text = "".join(f"{number:09}\n" for number in range(20_000))
@@ -102,8 +101,8 @@ def test_a_slow_reader_gets_everything(kind: str, monkeypatch: pytest.MonkeyPatc
     thread = threading.Timer(0.2, read_later)
     thread.daemon = True
     thread.start()
-    with os.fdopen(writer, "w") as file:
-        print(text, end="", file=harmless(file))
+    with os.fdopen(writer, "w") as file, harmless(file) as stream:
+        print(text, end="", file=stream)
         thread.join(20)
     os.close(reader)
     assert b"".join(read).replace(b"\r", b"").decode() == text
@@ -111,7 +110,7 @@ def test_a_slow_reader_gets_everything(kind: str, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("kind", ["terminal", "pipe"])
 def test_a_process_that_ends_waits_for_no_reader(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "PATIENCE_MS", 10)
+    monkeypatch.setattr(outputs, "PATIENCE_MS", 10)
     monkeypatch.setattr(waits, "is_ending", lambda: True)
     reader, writer = unread(kind)
     stream = harmless(open(writer, "w", closefd=False))  # noqa: SIM115  as Python opens standard output
@@ -119,6 +118,7 @@ def test_a_process_that_ends_waits_for_no_reader(kind: str, monkeypatch: pytest.
     thread.start()
     thread.join(5)
     assert not thread.is_alive()
+    stream.close()
     assert b"xxx" in os.read(reader, 4096)
     os.close(reader)
     os.close(writer)

@@ -137,9 +137,12 @@ class _Watchdog:
     def _report(self, text: str) -> None:
         """Report by the main process. If it does not respond, the first one that does reports.
 
-        A thread does it, as a logger may wait for a reader of the output that has stopped.
+        A thread does it, as it may wait for a reader of the output that has stopped.
         """
         if ranks.is_main():
-            threading.Thread(target=self.run.note, args=(text,), name="report", daemon=True).start()
+            report = partial(self.run.note, text)
         elif self.heartbeats is not None and all(map(self.heartbeats.is_silent, range(ranks.rank()))):
-            standard_error.write(f"{text}\n")
+            report = partial(standard_error.write, f"{text}\n")
+        else:
+            return
+        threading.Thread(target=report, name="report", daemon=True).start()
