@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import importlib.util
-import os
 import pkgutil
 import sys
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from functools import partial
-from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from artschool import dlas
 from artschool.config.paths import named_at
+from artschool.config.plugin_modules import PREFIX, begin_list, forget_modules, import_file
 from artschool.config.source import Node
 from artschool.config.working_folder import WorkingFolder
 from artschool.errors import ConfigError, Fault, Place
@@ -28,8 +23,6 @@ from artschool.registry import REGISTRIES
 from artschool.wording.names import nearest
 
 ENTRY_POINTS = "artschool"
-PREFIX = "artschool_plugin_"
-"""Prefix of the module names of plugin files."""
 CHECKOUT = "dlas:"
 """Prefix of a plugin that is the path of a checkout of DL-Art-School."""
 NAMING = {"type": ("networks", "datasets", "injectors"), "mode": ("datasets",)} | dict.fromkeys(
@@ -67,7 +60,7 @@ def load_listed(
     if with_plugins:
         load_installed()
     listed = tree.get("plugins")
-    _NEIGHBOR_FINDER.files.clear()  # Those of another file are no neighbors.
+    begin_list()
     faults: list[Fault] = []
     for index, node in enumerate(listed.value if listed is not None and isinstance(listed.value, list) else []):
         if not isinstance(node.value, str):
@@ -96,7 +89,7 @@ def load_plugin(name: str, place: Place, path: str) -> None:
         if (missing := Fault.missing_file(place, path, file)) is not None:
             raise ConfigError(missing)
         with _blamed(name, place, path):
-            _import_file(file)
+            import_file(file)
     else:
         with _blamed(name, place, path):
             importlib.import_module(name)
@@ -160,10 +153,7 @@ def at_path(name: str, path: Path | str) -> str:
 
 def forget_files() -> None:
     """Forget the plugin files, so that another file may register other components of the same names."""
-    _NEIGHBOR_FINDER.files.clear()
-    own = {id(module) for name, module in sys.modules.items() if name.startswith(PREFIX)}
-    for name in [name for name, module in sys.modules.items() if id(module) in own]:
-        del sys.modules[name]
+    forget_modules()
     dlas.forget()
     for registry in REGISTRIES.values():
         registry.forget(PREFIX)
@@ -203,94 +193,6 @@ def _nearest_module(name: str) -> str:
         return ""
     # Do not suggest a module whose name is a prefix of the missing one: artschool for artschool_nets.
     return nearest(last, [m.name for m in pkgutil.iter_modules(folders) if not last.startswith(m.name)])
-
-
-def _import_file(file: Path) -> None:
-    module_name = _module_name(str(file))
-    # A script, a test or a plugin may have imported the file under its own name; a second copy would register
-    # everything twice.
-    if any(_is_of(module, file) for module in list(sys.modules.values())):
-        _NEIGHBOR_FINDER.files.append(str(file))
-        return
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # Registered before it runs, so that its classes can be found by name while it loads.
-    sys.modules[module_name] = module
-    _FINDER.stems.add(file.stem)
-    _NEIGHBOR_FINDER.files.append(str(file))
-    if _FINDER not in sys.meta_path:
-        sys.meta_path.insert(0, _FINDER)
-        sys.meta_path.append(_NEIGHBOR_FINDER)
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[module_name]
-        raise
-
-
-def _module_name(file: str) -> str:
-    return f"{PREFIX}{Path(file).stem}_{hashlib.sha256(file.encode()).hexdigest()[:8]}"
-
-
-class _ImportedOnce(MetaPathFinder):
-    """Finds the module of a plugin file when other code imports the file under a name of its own.
-
-    Attributes:
-        stems: The names of the plugin files, so that no other import is looked up twice.
-    """
-
-    def __init__(self) -> None:
-        self.stems: set[str] = set()
-
-    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The module, if the name leads to a plugin file that has been imported."""
-        spec = PathFinder.find_spec(name, path, target) if name.rpartition(".")[2] in self.stems else None
-        if spec is None or spec.origin is None:
-            return None
-        found = sys.modules.get(_module_name(os.path.realpath(spec.origin)))
-        return None if found is None else ModuleSpec(name, _Existing(found), origin=spec.origin)
-
-
-class _Neighbors(MetaPathFinder):
-    """Finds the module of a plugin file by the name of the file, where Python finds nothing of this name.
-
-    Attributes:
-        files: The plugin files that one file lists, as far as they have been imported.
-    """
-
-    def __init__(self) -> None:
-        self.files: list[str] = []
-
-    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """The module, if one plugin file has this name."""
-        files = {file for file in self.files if Path(file).stem == name}
-        found = sys.modules.get(_module_name(files.pop())) if len(files) == 1 else None
-        return None if found is None else ModuleSpec(name, _Existing(found), origin=found.__file__)
-
-
-class _Existing(Loader):
-    """Loads a module that exists."""
-
-    def __init__(self, module: ModuleType) -> None:
-        self._module, self._spec = module, module.__spec__
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """The module."""
-        return self._module
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run nothing, and take back what `import` has written into the module."""
-        module.__spec__ = self._spec
-
-
-_FINDER, _NEIGHBOR_FINDER = _ImportedOnce(), _Neighbors()
-
-
-def _is_of(module: ModuleType, file: Path) -> bool:
-    """Whether a module is that of a file, which may have been found by another path."""
-    path = getattr(module, "__file__", None)
-    return isinstance(path, str) and path.endswith(file.name) and os.path.realpath(path) == str(file)
 
 
 def _last_line(error: BaseException) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn, strided
 
-from artschool.config.plugins import PREFIX
+from artschool.config.plugin_modules import PREFIX
 from artschool.engine.captured_state import captured
 from artschool.engine.restore_modules import MODULES, OPTIMIZERS
 from artschool.engine.run_state import RunState
