@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from artschool.data.bad_samples import BadSamples
-from artschool.data.loader import MAX_TRIES, Loader
+from artschool.data.loader import Loader
 from artschool.data.sampler import Batches, Position, RankSampler
+from artschool.data.seeded_dataset import MAX_TRIES
 from artschool.errors import ArtschoolError, DataError, ResourceError
 
 CPU = torch.device("cpu")

@@ -15,8 +15,9 @@ import torch
 
 from artschool.data.bad_samples import BadSamples
 from artschool.data.collate import Collate
-from artschool.data.loader import Loader, SampleKeys, length_of
+from artschool.data.loader import Loader, length_of
 from artschool.data.sampler import Position
+from artschool.data.seeded_dataset import SampleKeys
 from artschool.errors import DataError, ResourceError
 
 CPU = torch.device("cpu")

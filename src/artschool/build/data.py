@@ -17,8 +17,9 @@ from artschool.data.bad_samples import BadSamples
 from artschool.data.collate import Collate
 from artschool.data.declared_values import DeclaredValues
 from artschool.data.examples import Examples, Missing
-from artschool.data.loader import Loader, SampleKeys, length_of
+from artschool.data.loader import Loader, length_of
 from artschool.data.sampler import Batches, InChunks
+from artschool.data.seeded_dataset import SampleKeys
 from artschool.data.workers import cores
 from artschool.engine.streams import Stream, Streams
 from artschool.errors import ArtschoolError, DataError
