@@ -20,6 +20,7 @@ from artschool.config.compose import finish
 from artschool.config.source import read_text
 from artschool.config.standalone import standalone_text
 from artschool.config.structure import Config
+from artschool.engine.exits import without_exits
 from artschool.engine.first_bad import FirstBad
 from artschool.engine.freeze import all_frozen
 from artschool.engine.incidents import BATCH, CHECKPOINT, FILE, bad_values, newest_incident
@@ -27,7 +28,6 @@ from artschool.engine.loop import train_once
 from artschool.engine.real_view import can_be_non_finite, real_view
 from artschool.engine.restore_run import restore
 from artschool.engine.run import Run
-from artschool.engine.signals import without_exits
 from artschool.engine.streams import Part
 from artschool.engine.watchdog import watched
 from artschool.errors import CheckpointError, ConfigError

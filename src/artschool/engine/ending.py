@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from artschool import ranks
 from artschool.engine import checkpoint
+from artschool.engine.exits import without_exits
 from artschool.engine.run_state import RunState
-from artschool.engine.signals import Interrupted, exit_code_of, name_of, noted, without_exits
+from artschool.engine.signals import Interrupted, exit_code_of, name_of, noted
 from artschool.engine.way_out import NotSavedError, save_last
 from artschool.errors import ArtschoolError, EndedByOther, ResourceError, Stopped, first_line
 

@@ -20,10 +20,11 @@ from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.data.to_device import to_device
 from artschool.engine.ema import Ema
 from artschool.engine.eval_mode import in_eval_mode, with_buffers_kept
+from artschool.engine.exits import without_exits
 from artschool.engine.meters import Meters
 from artschool.engine.out_of_memory import explain_batch
 from artschool.engine.samples import Samples
-from artschool.engine.signals import interruptible, until_signal, waited, without_exits
+from artschool.engine.signals import interruptible, until_signal, waited
 from artschool.engine.streams import Part
 from artschool.engine.together import together
 from artschool.errors import NumericsError

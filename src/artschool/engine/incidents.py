@@ -18,9 +18,9 @@ from artschool import ranks
 from artschool.data.sampler import RankSampler
 from artschool.data.samples import identity
 from artschool.data.seeds import kept_rng
+from artschool.engine.exits import as_error
 from artschool.engine.real_view import can_be_non_finite
 from artschool.engine.run_state import RunState
-from artschool.engine.signals import as_error
 from artschool.engine.streams import Part
 from artschool.errors import ArtschoolError, Stopped
 from artschool.paths import exists

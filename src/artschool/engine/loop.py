@@ -12,6 +12,7 @@ from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.due import look, perform_due
 from artschool.engine.ending import saved_at_a_signal
+from artschool.engine.exits import without_exits
 from artschool.engine.freeze import all_frozen
 from artschool.engine.incidents import record_failure
 from artschool.engine.micro_batches import MicroBatches
@@ -21,7 +22,7 @@ from artschool.engine.rollback import roll_back
 from artschool.engine.run_folder import check_folder, hold_folder, release_folder, write_config_files
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import written_on_failure
-from artschool.engine.signals import interruptible, noting, until_signal, without_exits
+from artschool.engine.signals import interruptible, noting, until_signal
 from artschool.engine.streams import Part
 from artschool.engine.train_iteration import train_iteration
 from artschool.engine.watchdog import watched

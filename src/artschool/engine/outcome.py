@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from artschool.engine.exits import without_exits
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_sharded
-from artschool.engine.signals import without_exits
 from artschool.engine.together import together
 from artschool.errors import ConfigError, StateError, describe
 from artschool.shortages import clear_frames

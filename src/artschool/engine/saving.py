@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from artschool.engine.exits import without_exits
 from artschool.engine.run_state import RunState
 from artschool.engine.sharding import sharded_networks
-from artschool.engine.signals import without_exits
 from artschool.engine.together import together
 from artschool.errors import ResourceError
 

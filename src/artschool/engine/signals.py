@@ -15,8 +15,6 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from artschool import waits
-from artschool.errors import describe, readable
-from artschool.shortages import shortage_error
 
 Item = TypeVar("Item")
 _END: Any = object()
@@ -55,37 +53,6 @@ class Interrupted(KeyboardInterrupt):
     def exit_code(self) -> int:
         """The exit code of a command that this ends."""
         return exit_code_of(self.number)
-
-
-def as_error(end: BaseException, where: str = "") -> BaseException:
-    """What has ended a block, or the error to raise in its place.
-
-    `sys.exit()` in a loss must not end a run with exit code 0. Ctrl-C is `Interrupted` here, except for the second one.
-    An error that a limit of the machine has caused, such as its memory, becomes a `ResourceError`. One without a
-    readable text becomes one with a text.
-
-    Args:
-        where: What the block does, in words, for that error.
-    """
-    end = readable(end)
-    if (shortage := shortage_error(end, where)) is not None:
-        return shortage
-    if isinstance(end, Exception | Interrupted) or str(end) == TWICE:
-        return end
-    error = RuntimeError(f"the code of a component tried to end the process: {describe(end)}")
-    error.__cause__, error.__notes__ = end, list(getattr(end, "__notes__", []))
-    return error
-
-
-@contextmanager
-def without_exits(where: str = "") -> Iterator[None]:
-    """Raise what ends the block as `as_error` has it."""
-    try:
-        yield
-    except BaseException as end:
-        if (error := as_error(end, where)) is end:
-            raise
-        raise error  # noqa: B904  # it has its cause
 
 
 def name_of(number: int) -> str:

@@ -17,7 +17,8 @@ from typing import Any, NoReturn, TypeVar
 
 import torch
 
-from artschool.engine.signals import ENDING, without_exits
+from artschool.engine.exits import without_exits
+from artschool.engine.signals import ENDING
 from artschool.errors import ArtschoolError, ResourceError
 from artschool.storage.processes import end_with_parent
 
