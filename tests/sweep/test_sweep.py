@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from artschool.errors import ConfigError, ResourceError
 from artschool.storage import run_lock
 from artschool.sweep import Metric, Result, Settings, read_arguments, sweep
 from artschool.sweep.result import result_of
-from artschool.sweep.study import left_trials, new_trial, opened_study, require_optuna
+from artschool.sweep.study import counted_trials, left_trials, new_trial, opened_study, require_optuna
 from tests.engine import toy_run
 from tests.sweep.trainings import Script, Trainings
 
@@ -275,6 +276,63 @@ def test_two_sweeps_of_one_name_that_begin_at_the_same_moment_are_told_apart(
         ConfigError, match=r"already is a sweep with other settings: metric held_out/psnr:max, now .*:min"
     ):
         open_study(replace(swept.settings, metric=Metric("held_out/psnr", "min")))
+
+
+def test_a_trial_whose_process_was_killed_before_it_had_its_values_is_replaced(swept: Swept, open_study: Open) -> None:
+    open_study(swept.settings).ask()
+    result, trainings = swept.run(quality, trials=1)
+    assert [overrides["folder"][-4:] for overrides in trainings.started] == ["0001"]
+    assert [(row.trial, row.state) for row in result.rows] == [(1, "finished")]
+
+
+def test_a_trial_that_another_machine_begins_is_left_to_it(swept: Swept, open_study: Open) -> None:
+    """In a storage of several machines, a trial has its folder on one of them."""
+    from optuna.trial import TrialState
+
+    settings = replace(swept.settings, storage=f"sqlite:///{swept.settings.folder.parent / 'shared.db'}")
+    study = open_study(settings)
+    study.ask()
+    assert list(left_trials(settings, study, print)) == []
+    assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("artschool.sweep.study.BEGINNING", timedelta(0))
+        assert list(left_trials(settings, study, print)) == []
+    assert [trial.state for trial in study.trials] == [TrialState.FAIL]
+    assert counted_trials(study) == []
+
+
+def test_a_trial_that_was_given_up_while_its_values_were_drawn_is_not_trained(
+    swept: Swept, open_study: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second process begins before the first one holds the lock of its trial."""
+    one, other = open_study(swept.settings), open_study(swept.settings)
+    ask, begun = type(one).ask, list[Any]()
+
+    def slowly(study: Any, *given: Any) -> Any:
+        trial = ask(study, *given)
+        if not begun:
+            begun.append(list(left_trials(swept.settings, other, print)))
+        return trial
+
+    monkeypatch.setattr(type(one), "ask", slowly)
+    found = new_trial(swept.settings, one)
+    assert begun == [[]]
+    assert found is not None and found[0].number == 1
+
+
+def test_a_sweep_that_was_killed_before_it_had_its_settings_begins_again(
+    swept: Swept, open_study: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optuna
+
+    swept.settings.folder.mkdir()
+    url = f"sqlite:///{swept.settings.folder / 'study.db'}"
+    study = optuna.create_study(study_name="toy", storage=url, direction="maximize")
+    monkeypatch.setattr("artschool.sweep.study.PAUSES", (0.0,))
+    assert open_study(swept.settings).user_attrs == {"artschool": swept.settings.identity}
+    study.set_user_attr("artschool", "theirs")
+    with pytest.raises(ConfigError, match="toy: a study of another program"):
+        open_study(swept.settings)
 
 
 def test_a_trial_that_ends_while_it_is_looked_at_is_not_trained_again(swept: Swept, open_study: Open) -> None:

@@ -12,8 +12,8 @@ from artschool.engine.signals import Interrupted, name_of
 from artschool.sweep.parameters import assignments
 from artschool.sweep.result import Result, result_of
 from artschool.sweep.settings import Settings, is_measured_on_the_way, prove
-from artschool.sweep.study import left_trials, new_trial, opened_study
-from artschool.sweep.trial import FOLDER, RunningTrial
+from artschool.sweep.study import FOLDER, left_trials, new_trial, opened_study
+from artschool.sweep.trial import RunningTrial
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from artschool.paths import is_dir
 from artschool.show.log import METRICS, Log
 from artschool.sweep.settings import Settings
-from artschool.sweep.study import counted_trials
-from artschool.sweep.trial import FOLDER, REASON, VALUES
+from artschool.sweep.study import FOLDER, counted_trials
+from artschool.sweep.trial import REASON, VALUES
 
 if TYPE_CHECKING:
     from optuna import Study

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,7 +28,12 @@ FILE = "study.db"
 IDENTITY = "artschool"
 """Attribute of the study: what all processes of a sweep have in common."""
 SURPLUS = "surplus"
-"""Attribute of a trial that another machine has begun at the same moment as the last one of the sweep."""
+"""Attribute of a trial that does not count: another machine has begun it at the same moment as the last one of the
+sweep, or its process was killed before it had its values."""
+FOLDER = "folder"
+"""Attribute of a trial: its folder, from its start on."""
+BEGINNING = timedelta(minutes=1)
+"""A trial of another machine that has no folder after this time was never begun. It takes less than a second."""
 PAUSES = (0.0, 0.5, 1.5)
 """Seconds before each look at a storage: another process may just be creating its tables, or the study."""
 STARTUP = 5
@@ -76,15 +82,21 @@ def _created_or_joined(settings: Settings, storage: BaseStorage) -> Study:
     try:  # Of sweeps that begin at the same moment, the storage lets one create the study.
         study = optuna.create_study(study_name=settings.name, storage=storage, direction=direction, pruner=pruner)
     except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(study_name=settings.name, storage=storage, pruner=pruner)
         known = _identity(settings.name, storage)
-        if known != settings.identity:
-            raise ConfigError(_difference(settings, known)) from None
-        return optuna.load_study(study_name=settings.name, storage=storage, pruner=pruner)
+        if known is not None:
+            if known != settings.identity:
+                raise ConfigError(_difference(settings, known)) from None
+            return study
+        if study.user_attrs or study.get_trials(deepcopy=False):
+            message = f"{settings.name}: a study of another program. Fix: choose another name with --name"
+            raise ConfigError(message) from None
     study.set_user_attr(IDENTITY, settings.identity)
     return study
 
 
-def _identity(name: str, storage: BaseStorage) -> dict[str, Any]:
+def _identity(name: str, storage: BaseStorage) -> dict[str, Any] | None:
+    """What the processes have in common. None: the study is of another program, or its first process was killed."""
     import optuna
 
     for pause in PAUSES:
@@ -92,11 +104,13 @@ def _identity(name: str, storage: BaseStorage) -> dict[str, Any]:
         found = optuna.load_study(study_name=name, storage=storage).user_attrs.get(IDENTITY)
         if isinstance(found, dict):
             return found
-    raise ConfigError(f"{name}: a study of another program. Fix: choose another name with --name")
+    return None
 
 
 def left_trials(settings: Settings, study: Study, note: Callable[[str], object]) -> Iterator[tuple[Trial, RunLock]]:
     """The unfinished trials whose process has ended, with the lock that makes them those of this process.
+
+    One that was killed while it drew the values leaves a trial that cannot go on. It no longer counts.
 
     Args:
         note: Called before a wait for the process of another machine.
@@ -105,10 +119,17 @@ def left_trials(settings: Settings, study: Study, note: Callable[[str], object])
 
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         number = frozen.number
-        lock = _lock(settings, number, note) if is_dir(settings.output_of(number)) else None
+        has_begun = is_dir(settings.output_of(number))
+        lock = _lock(settings, number, note) if has_begun or _is_nobodys(settings, frozen) else None
         # Its process may have finished it, and released the lock, since the list was read.
-        if lock is not None and study.get_trials(deepcopy=False)[number].state is TrialState.RUNNING:
-            yield Trial(study, frozen._trial_id), lock
+        if lock is None or not _is_running(study, number):
+            continue
+        trial = Trial(study, frozen._trial_id)
+        if has_begun:
+            yield trial, lock
+        else:
+            _give_up(study, trial)
+            del lock
 
 
 def new_trial(settings: Settings, study: Study) -> tuple[Trial, RunLock] | None:
@@ -116,7 +137,6 @@ def new_trial(settings: Settings, study: Study) -> tuple[Trial, RunLock] | None:
 
     Machines that count at the same moment may ask for one too many. Its number, which the storage gives, shows it.
     """
-    from optuna.trial import TrialState
 
     count = len(counted_trials(study))
     if count >= settings.trials:
@@ -124,20 +144,43 @@ def new_trial(settings: Settings, study: Study) -> tuple[Trial, RunLock] | None:
     study.sampler = _sampler(settings, count)
     trial = study.ask({parameter.path: parameter.distribution for parameter in settings.parameters})
     if sum(other.number < trial.number for other in counted_trials(study)) >= settings.trials:
-        trial.set_user_attr(SURPLUS, value=True)
-        study.tell(trial, state=TrialState.FAIL)
+        _give_up(study, trial)
         return None
-    make_folder(settings.output_of(trial.number))
     lock = _lock(settings, trial.number, lambda message: None)
-    return (trial, lock) if lock is not None else new_trial(settings, study)
+    # Another process may have taken it for one of a killed process.
+    is_own = lock is not None and _is_running(study, trial.number)
+    return (trial, lock) if lock is not None and is_own else new_trial(settings, study)
+
+
+def _is_nobodys(settings: Settings, trial: FrozenTrial) -> bool:
+    """Whether a trial without a folder here is not of another machine, where it has one."""
+    if not settings.storage:
+        return True
+    began = trial.datetime_start
+    return FOLDER not in trial.user_attrs and began is not None and datetime.now() - began > BEGINNING
+
+
+def _is_running(study: Study, number: int) -> bool:
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False)[number].state is TrialState.RUNNING
+
+
+def _give_up(study: Study, trial: Trial) -> None:
+    """End a trial that no longer counts."""
+    from optuna.trial import TrialState
+
+    trial.set_user_attr(SURPLUS, value=True)
+    study.tell(trial, state=TrialState.FAIL)
 
 
 def counted_trials(study: Study) -> list[FrozenTrial]:
-    """The trials of a sweep, without those that another machine began at the same moment as the last one."""
+    """The trials of a sweep, without those that are given up."""
     return [trial for trial in study.get_trials(deepcopy=False) if SURPLUS not in trial.user_attrs]
 
 
 def _lock(settings: Settings, number: int, note: Callable[[str], object]) -> RunLock | None:
+    make_folder(settings.output_of(number))
     try:
         return lock_folder(settings.output_of(number), note)
     except ResourceError:

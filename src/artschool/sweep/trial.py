@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import Trial
 
-VALUES, REASON, FOLDER = "values", "reason", "folder"
-"""Attributes of a trial in the storage: the value of each seed, why it has failed, and its folder."""
+VALUES, REASON = "values", "reason"
+"""Attributes of a trial in the storage: the value of each seed, and why it has failed."""
 
 
 class RunningTrial:
