@@ -279,6 +279,7 @@ def test_two_sweeps_of_one_name_that_begin_at_the_same_moment_are_told_apart(
 
 
 def test_a_trial_whose_process_was_killed_before_it_had_its_values_is_replaced(swept: Swept, open_study: Open) -> None:
+    swept._monkeypatch.setattr("artschool.sweep.study.DRAW_S", 0.1)
     open_study(swept.settings).ask()
     result, trainings = swept.run(quality, trials=1)
     assert [overrides["folder"][-4:] for overrides in trainings.started] == ["0001"]
@@ -296,15 +297,65 @@ def test_a_trial_that_another_machine_begins_is_left_to_it(swept: Swept, open_st
     assert [trial.state for trial in study.trials] == [TrialState.RUNNING]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("artschool.sweep.study.BEGINNING", timedelta(0))
+        patch.setattr("artschool.sweep.study.DRAW_S", 0.1)
         assert list(left_trials(settings, study, print)) == []
     assert [trial.state for trial in study.trials] == [TrialState.FAIL]
     assert counted_trials(study) == []
 
 
+def test_a_trial_whose_values_a_living_process_draws_is_left_to_it(
+    swept: Swept, open_study: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = open_study(swept.settings)
+    study.ask()
+
+    lock, is_drawn = run_lock.lock_folder, list[float]()
+
+    def wait(seconds: float) -> None:
+        """The other process goes on."""
+        is_drawn.append(seconds)
+        swept.settings.output_of(0).mkdir(parents=True, exist_ok=True)
+
+    def lock_of(folder: Path, note: Any) -> Any:
+        if is_drawn:
+            raise ResourceError(f"{folder}: in use by another process")
+        return lock(folder, note)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("artschool.sweep.study.lock_folder", lock_of)
+        patch.setattr("time.sleep", wait)
+        assert list(left_trials(swept.settings, study, print)) == []
+    assert len(counted_trials(study)) == 1
+
+
+def test_the_trial_of_a_process_that_is_killed_goes_on_in_the_sweep_that_remains(
+    swept: Swept, open_study: Open
+) -> None:
+    other: list[Any] = [new_trial(swept.settings, open_study(swept.settings))]
+
+    def killed(overrides: dict[str, str], before: int) -> tuple[list[float], int]:
+        other.clear()
+        return quality(overrides, before)
+
+    with pytest.MonkeyPatch.context() as patch:
+        lock = run_lock.lock_folder
+
+        def lock_of(folder: Path, note: Any) -> Any:
+            if other and folder.name == "0000":
+                raise ResourceError(f"{folder}: in use by another process")
+            return lock(folder, note)
+
+        patch.setattr("artschool.sweep.study.lock_folder", lock_of)
+        result, trainings = swept.run(killed, trials=2)
+    assert [overrides["folder"][-4:] for overrides in trainings.started] == ["0001", "0000"]
+    assert {row.state for row in result.rows} == {"finished"}
+
+
 def test_a_trial_that_was_given_up_while_its_values_were_drawn_is_not_trained(
     swept: Swept, open_study: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second process begins before the first one holds the lock of its trial."""
+    """A second process begins before the first one, which is stopped, holds the lock of its trial."""
+    monkeypatch.setattr("artschool.sweep.study.DRAW_S", 0.1)
     one, other = open_study(swept.settings), open_study(swept.settings)
     ask, begun = type(one).ask, list[Any]()
 

@@ -71,9 +71,17 @@ class _Sweep:
         """Start trials in free slots. False: nothing is left to do."""
         for slot, trial in enumerate(self._slots):
             if trial is None:
-                found = next(self._left, None) or new_trial(self._settings, self._study)
+                found = self._next()
                 self._slots[slot] = self._started(*found, slot) if found is not None else None
         return bool(self._running)
+
+    def _next(self) -> tuple[Trial, RunLock] | None:
+        """The next trial: at the end, one of another process of this machine that has been killed in the meantime."""
+        found = next(self._left, None) or new_trial(self._settings, self._study)
+        if found is None and not self._running:
+            self._left = left_trials(self._settings, self._study, self._note)
+            found = next(self._left, None) or new_trial(self._settings, self._study)
+        return found
 
     def _started(self, trial: Trial, lock: RunLock, slot: int) -> RunningTrial:
         folder = self._settings.folder / f"{trial.number:04}"

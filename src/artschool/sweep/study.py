@@ -32,6 +32,8 @@ SURPLUS = "surplus"
 sweep, or its process was killed before it had its values."""
 FOLDER = "folder"
 """Attribute of a trial: its folder, from its start on."""
+DRAW_S = 2.0
+"""Seconds for which a trial of a living process may have no folder, while its values are drawn."""
 BEGINNING = timedelta(minutes=1)
 """A trial of another machine that has no folder after this time was never begun. It takes less than a second."""
 PAUSES = (0.0, 0.5, 1.5)
@@ -120,7 +122,11 @@ def left_trials(settings: Settings, study: Study, note: Callable[[str], object])
     for frozen in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         number = frozen.number
         has_begun = is_dir(settings.output_of(number))
-        lock = _lock(settings, number, note) if has_begun or _is_nobodys(settings, frozen) else None
+        if not has_begun:
+            if not _is_nobodys(settings, frozen):
+                continue
+            has_begun = _begins(settings, number)
+        lock = _lock(settings, number, note)
         # Its process may have finished it, and released the lock, since the list was read.
         if lock is None or not _is_running(study, number):
             continue
@@ -158,6 +164,14 @@ def _is_nobodys(settings: Settings, trial: FrozenTrial) -> bool:
         return True
     began = trial.datetime_start
     return FOLDER not in trial.user_attrs and began is not None and datetime.now() - began > BEGINNING
+
+
+def _begins(settings: Settings, number: int) -> bool:
+    """Whether a living process, which has just drawn the values of a trial, makes its folder."""
+    deadline = time.monotonic() + DRAW_S
+    while not (found := is_dir(settings.output_of(number))) and time.monotonic() < deadline:
+        time.sleep(DRAW_S / 20)
+    return found
 
 
 def _is_running(study: Study, number: int) -> bool:
