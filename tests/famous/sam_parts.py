@@ -6,14 +6,22 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from artschool import optimizers
 
 
 @optimizers.register
 class Sam(torch.optim.Optimizer):
-    """Every first call climbs along the gradient, by `rho`. Every second call goes back, and is a step of SGD."""
+    """Every first call climbs along the gradient, by `rho`. Every second call goes back, and is a step of SGD.
+
+    A call that is skipped for non-finite gradients counts: a first one does not climb, and a second one only goes back.
+    Otherwise, weights would stay climbed after it, and every later first call would be taken for a second one.
+    """
+
+    _step_supports_amp_scaling = True
+    """Then `step` is also called for an update that is skipped, with a `found_inf` of 1."""
+    found_inf: Tensor | None = None
 
     def __init__(self, params: Iterable[nn.Parameter], lr: float, rho: float = 0.05, momentum: float = 0.9) -> None:
         super().__init__(params, {"lr": lr, "rho": rho, "momentum": momentum})
@@ -28,10 +36,15 @@ class Sam(torch.optim.Optimizer):
         for group, p in parts:
             assert p.grad is not None
             state = self.state[p]
-            if "climb" in state:
-                p.sub_(state.pop("climb"))
+            if "start" in state:
+                p.copy_(state.pop("start"))
                 velocity = state.setdefault("velocity", torch.zeros_like(p))
-                p.sub_(velocity.mul_(group["momentum"]).add_(p.grad), alpha=group["lr"])
+                velocity.copy_(self._unless_skipped(group["momentum"] * velocity + p.grad, velocity))
+                p.copy_(self._unless_skipped(p - group["lr"] * velocity, p))
             else:
-                state["climb"] = p.grad * (group["rho"] / norm)
-                p.add_(state["climb"])
+                state["start"] = p.clone()
+                p.copy_(self._unless_skipped(p + p.grad * (group["rho"] / (norm + 1e-12)), p))
+
+    def _unless_skipped(self, moved: Tensor, stays: Tensor) -> Tensor:
+        """Decides on the device."""
+        return moved if self.found_inf is None else torch.where(self.found_inf > 0, stays, moved)

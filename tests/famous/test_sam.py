@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from tests.famous.compare import Batches, check_against
+import artschool
+from artschool import losses
+from tests.famous.compare import FOLDER, Batches, check_against
 
 
 def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[Mapping[str, Tensor]]:
@@ -38,3 +41,25 @@ def published(networks: Mapping[str, nn.Module], batches: Batches) -> Iterator[M
 @pytest.mark.usefixtures("registries")
 def test_sharpness_aware_minimization_trains_as_published(tmp_path: Path) -> None:
     check_against(published, "sam", tmp_path)
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("bad", [1, 2])
+def test_a_skipped_call_does_not_leave_the_weights_climbed(bad: int, tmp_path: Path) -> None:
+    """Without the climb, an update is a step of SGD. Without the descent, there is none."""
+    calls = itertools.count(1)
+
+    @losses.register("spoiled", mean_over="samples")
+    def spoil(guess: Tensor) -> Tensor:
+        return guess.mean() * (torch.inf if next(calls) == bad else 0.0)
+
+    spoiled = "steps.main.losses.spoiled={type: spoiled, in: guess, weight: 1.0}"
+    run = artschool.load(FOLDER / "sam.yml", ["train.iterations=1", "train.device=cpu", spoiled], run_dir=tmp_path)
+    net = run.networks["net"].requires_grad_(True)
+    batch = next(iter(Batches(run)))
+    gradients = torch.autograd.grad(cross_entropy(net(batch["image"]), batch["label"]), list(net.parameters()))
+    rate = 0.05 if bad == 1 else 0.0
+    expected = [p.detach() - rate * gradient for p, gradient in zip(net.parameters(), gradients, strict=True)]
+    run = artschool.load(FOLDER / "sam.yml", ["train.iterations=1", "train.device=cpu", spoiled], run_dir=tmp_path)
+    run.train()
+    torch.testing.assert_close(list(run.networks["net"].parameters()), expected, rtol=0, atol=1e-7)
