@@ -80,5 +80,5 @@ class Dino(nn.Module):
         entropies = -torch.einsum("btk,bsk->bts", taught, learned)
         others = 1 - torch.eye(2, entropies.shape[2], device=entropies.device)  # Not the same crop.
         if context.training:
-            self.center = self.center.lerp(targets.mean((0, 1)), 1 - self.momentum)
+            self.center = self.center.lerp(targets.float().mean((0, 1)), 1 - self.momentum)
         return (entropies * others).sum((1, 2)).mean() / others.sum()

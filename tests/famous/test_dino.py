@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.famous.compare import ITERATIONS, Batches, check_against
+import artschool
+from tests.famous.compare import FOLDER, ITERATIONS, Batches, check_against
 
 EPOCH = 8
 
@@ -66,3 +67,12 @@ def cosine(start: float, end: float, number: int) -> np.ndarray[tuple[int], np.d
 @pytest.mark.usefixtures("registries")
 def test_dino_trains_as_published(tmp_path: Path) -> None:
     check_against(published, "dino", tmp_path)
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_center_is_kept_in_float32_beside_a_forward_pass_in_bfloat16(tmp_path: Path) -> None:
+    options = ["train.iterations=2", "train.device=cpu", "train.precision=bf16"]
+    run = artschool.load(FOLDER / "dino.yml", options, run_dir=tmp_path)
+    run.train()
+    assert run.iteration == 2
+    assert run.modules["steps.student.losses.dino"].get_buffer("center").dtype == torch.float32
