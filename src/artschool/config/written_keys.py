@@ -102,9 +102,9 @@ class Flow:
             if iteration is not None and use.name not in given:
                 message = f"reads {use.name!r} at iteration {iteration}, when no earlier component writes it"
                 hint = "\n".join(f"{w.path} at {w.place} writes it {w.when}" for w in writers)
-                yield replace(
-                    unwritten(use.place, path, message, use.name, self.writers, hint), cause=f"{message}\n{hint}"
-                )
+                # The same for all keys of these writers.
+                cause = f"at iteration {iteration}, {', '.join(f'{w.path} {w.when}' for w in writers)} writes nothing"
+                yield replace(unwritten(use.place, path, message, use.name, self.writers, hint), cause=cause)
 
     def check_writes(self, component: Component, when: When) -> Iterator[Fault]:
         """Faults of the keys that one component writes. The keys exist from here on."""

@@ -77,7 +77,9 @@ def once_per_cause(faults: Iterable[Fault]) -> list[Fault]:
 def _with_locations(fault: Fault, *others: Fault) -> Fault:
     if not others:
         return fault
-    *earlier, last = [f"{other.path} ({other.place})" for other in others]
+    *earlier, last = [
+        f"{other.path} ({other.place}{f', {other.found!r}' if other.found != fault.found else ''})" for other in others
+    ]
     same = f"The same at {', '.join(earlier)} and {last}." if earlier else f"The same at {last}."
     return replace(fault, hint="\n".join(line for line in (fault.hint, same) if line))
 
