@@ -290,6 +290,20 @@ def test_an_input_that_a_loss_differentiates_is_a_variant_of_its_own() -> None:
     assert len(notes) == 1
 
 
+def test_a_graph_is_differentiated_twice() -> None:
+    """As by `gradient_ratio`, which weighs a loss by gradients that the step computes again."""
+    notes: list[str] = []
+    network = compiled_thawing(notes)
+    plain, x = copy.deepcopy(network), torch.randn(2, 4)
+    for called in (network, plain):
+        loss = called(x).square().sum()
+        torch.autograd.grad(loss, called.second.weight, retain_graph=True)
+        loss.backward()
+    assert [note.split(" compiled and proven in ")[0] for note in notes] == ["note: networks.net:"]
+    for own, expected in zip(network.parameters(), plain.parameters(), strict=True):
+        assert own.grad is not None and expected.grad is not None and torch.allclose(own.grad, expected.grad, atol=1e-6)
+
+
 def test_an_eager_call_of_a_batch_norm_is_differentiated_after_compiled_ones() -> None:
     """As in a critic with a gradient penalty: an eager norm writes its statistics without a new version."""
     notes: list[str] = []

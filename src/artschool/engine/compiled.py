@@ -139,7 +139,10 @@ class CompiledMethod:
 
     def _compile(self) -> tuple[Function, _Backend]:
         import torch._dynamo as dynamo
+        import torch._functorch.config as functorch
 
+        # A loss may use the graph of its networks twice. Compiled calls look at this again in each backward pass.
+        functorch.donated_buffer = False
         dynamo.config.recompile_limit = max(dynamo.config.recompile_limit, GRAPHS_OF_ONE_FUNCTION)
         settings, backend = self._settings, _Backend(self._settings)
         function = _with_own_code(self._eager)
@@ -228,10 +231,7 @@ class _Backend:
 
     def __call__(self, graph: Any, inputs: Any) -> Any:
         """Compile a graph."""
-        import torch._functorch.config as functorch
-
-        with functorch.patch(donated_buffer=False):  # A loss may use the graph of its networks twice.
-            compiled = self._compile(graph, inputs, **self._options)
+        compiled = self._compile(graph, inputs, **self._options)
         self.graphs += 1
         return compiled
 
