@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from artschool.cli.main import cli
 from artschool.errors import ArtschoolError, ConfigError
+from artschool.registry import schedules
 from tests.engine import toy_run
 
 pytestmark = pytest.mark.usefixtures("registries")
@@ -82,6 +83,16 @@ def test_numbers_that_change_have_rows_of_their_own() -> None:
     found = as_json("--at", "4", *overrides)
     assert found["numbers"]["gen/pixel/weight"] == [{"iteration": 4, "value": 1.0}]
     assert found["steps"]["gen"]["losses"]["pixel"]["weight"]["type"] == "linear"
+
+
+def test_a_number_is_told_at_its_extremes_too() -> None:
+    @schedules.register("plan_waves")
+    def waves(rate: float, iteration: int) -> float:
+        return rate * {3: 0.9, 8: 0.9, 6: 0.1}.get(iteration % 10, 0.5)
+
+    assert table("ema.decay={type: plan_waves}")[10] == "ema/decay          0.5 at 0, 0.9 at 3, 0.1 at 6, 0.5 at 19"
+    long = table("ema.decay={type: plan_waves}", "train.iterations=1000000")[10]
+    assert long == "ema/decay          0.5 at 0, 0.9 at 3,003, 0.1 at 6,006, 0.5 at 999,999"
 
 
 def test_warnings_come_first_and_each_once() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import gcd
 from typing import NamedTuple
 
 from artschool.config.iterations import Iterations
@@ -12,6 +13,9 @@ from artschool.data.sampler import Batches
 from artschool.errors import Fault
 from artschool.plan.rates import Group, Number
 from artschool.registry.schedule import Schedule
+
+MOST_VALUES = 1000
+"""Of a number that changes, among which a plan looks for extremes: a run of any length takes no longer."""
 
 
 class Range(NamedTuple):
@@ -195,12 +199,28 @@ class Timeline:
 
         Args:
             number: One of the numbers.
-            at: The iterations. None: the first and the last, and those at which its schedule changes.
+            at: The iterations. None: the first and the last, those at which its schedule changes, and the first ones of
+                its least and greatest value if these are none of them.
         """
+        value = number.schedule.at
         if at is None:
             last = self.stop - 1
             at = sorted({self.start, last, *(point for point in number.changes if self.start <= point <= last)})
-        return [(iteration, number.schedule.at(iteration)) for iteration in at]
+            at = sorted({*at, *self._extremes(value, [value(iteration) for iteration in at])})
+        return [(iteration, value(iteration)) for iteration in at]
+
+    def _extremes(self, value: Callable[[int], float], known: Sequence[float]) -> Iterator[int]:
+        """The first iterations at which a number is less or greater than all known values, by more than rounding."""
+        stride = -(-(self.stop - self.start) // MOST_VALUES)
+        while gcd(stride, 10) > 1:  # It meets each iteration of a cycle of round length.
+            stride += 1
+        values = {iteration: value(iteration) for iteration in range(self.start, self.stop, stride)}
+        least, greatest = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
+        rounding = 1e-6 * (values[greatest] - values[least])
+        if values[least] < min(known) - rounding:
+            yield least
+        if values[greatest] > max(known) + rounding:
+            yield greatest
 
     @property
     def summary(self) -> str:
