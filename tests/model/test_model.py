@@ -206,6 +206,11 @@ def test_a_moved_run_and_one_of_an_earlier_version_open(folder: Path, tmp_path: 
         (lambda m: m.sample(lable=1), ConfigError, "Available inputs: image, label. Did you mean 'label'?"),
         (lambda m: m.sample("image_again"), DataError, "values of 'image', which cannot be made up"),
         (lambda m: m.sample("image_again"), DataError, "Fix: give it, or use `artschool apply` on files"),
+        (
+            lambda m: m.sample("image_again", "logits"),
+            DataError,
+            "'image_again' and 'logits' of steps are computed from the ",
+        ),
         (lambda m: m.sample("raw", "image_again"), ConfigError, "no evaluation and no step computes all of"),
         (lambda m: m.sample(count=0), ConfigError, "count: expected 1 or more, got 0"),
         (lambda m: m.sample(label=12), DataError, "label: expected 0 to 4, got 12"),

@@ -140,15 +140,19 @@ def _as_tensor(key: str, value: Any, example: Example | None) -> Tensor:
 
 
 def _cannot_make(cut: Cut, missing: Sequence[str], example_of: ExampleOf) -> str:
-    named = ", ".join(map(repr, missing))
-    wanted = ", ".join(map(repr, cut.keys))
+    subject, is_one = f"{_listed(cut.keys)} of {cut.flow.path}", len(cut.keys) == 1
     unknown = [key for key in missing if key in cut.of_shape and example_of(key) is None]
     if unknown:
         return (
-            f"{wanted} of {cut.flow.path} needs the shape of {', '.join(map(repr, unknown))}, and the run folder has "
-            f"no data_examples.json that says it. Fix: give a value of its shape in Python"
+            f"{subject} {'needs' if is_one else 'need'} the shape of {_listed(unknown)}, and the run folder has no "
+            f"data_examples.json that says it. Fix: give a value of its shape in Python"
         )
     return (
-        f"{wanted} of {cut.flow.path} is computed from the values of {named}, which cannot be made up. "
-        f"Fix: give {'it' if len(missing) == 1 else 'them'}, or use `artschool apply` on files"
+        f"{subject} {'is' if is_one else 'are'} computed from the values of {_listed(missing)}, which cannot be made "
+        f"up. Fix: give {'it' if len(missing) == 1 else 'them'}, or use `artschool apply` on files"
     )
+
+
+def _listed(keys: Sequence[str]) -> str:
+    *others, last = map(repr, keys)
+    return f"{', '.join(others)} and {last}" if others else last
