@@ -629,7 +629,7 @@ def test_a_failure_while_deleting_is_told_once_and_costs_only_space(
     monkeypatch.setenv("ARTSCHOOL_FAULT", "mid_rotate=io_error")
     for _ in range(2):
         assert store.rotate([], keep_last=1) == []
-    (warning,) = store.warnings
+    (warning,) = store.deletion.warnings
     assert "00000001: cannot write: Input/output error" in warning
     monkeypatch.delenv("ARTSCHOOL_FAULT")
     assert store.numbers() == [2]

@@ -91,8 +91,8 @@ def settle(run: RunState) -> None:
     else:
         run.saved_at = number
         saver.succeed()
-    while run.store.warnings:
-        run.note(f"warning: {run.store.warnings.pop(0)}")
+    while run.store.deletion.warnings:
+        run.note(f"warning: {run.store.deletion.warnings.pop(0)}")
 
 
 def _raise(error: BaseException | None) -> None:

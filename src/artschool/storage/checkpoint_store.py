@@ -1,4 +1,4 @@
-"""The checkpoints of a run: saves, verifies, finds, loads and deletes them.
+"""The checkpoints of a run: saves, verifies, finds and loads them, and decides which are no longer needed.
 
 A checkpoint is a folder such as `00000123`, named after its number of finished iterations. The newest checkpoint is
 found by listing the folders; no separate file records it. Other files and folders are never changed.
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from artschool.errors import CheckpointError, ResourceError
+from artschool.errors import CheckpointError
 from artschool.paths import exists, is_file
 from artschool.release import VERSION
 from artschool.storage import checkpoint_files, durable, fault_points
@@ -30,6 +30,7 @@ from artschool.storage.checkpoint_files import (
     UnreadableCheckpointError,
 )
 from artschool.storage.checkpoint_folders import CheckpointFolders, folder_name, foreign
+from artschool.storage.deletion import Deletion
 from artschool.storage.recorded_files import write_recorded
 from artschool.storage.state_json import encode_state
 from artschool.storage.tensor_file import Content
@@ -44,7 +45,7 @@ class CheckpointStore:
         folder: `<run>/checkpoints`. Created by the first save.
 
     Attributes:
-        warnings: What could not be deleted, for the caller to report and remove. The next rotation tries it again.
+        deletion: Deletes checkpoints; its `warnings` are for the caller to report and remove.
 
     Raises:
         CheckpointError: The folder is a link. Checkpoints behind links are never deleted.
@@ -57,8 +58,7 @@ class CheckpointStore:
             )
         self.folder = folder
         self._folders = CheckpointFolders(folder)
-        self.warnings: list[str] = []
-        self._told: set[str] = set()
+        self.deletion = Deletion()
         self._damaged: set[int] = set()
         self._saved: int | None = None
 
@@ -219,22 +219,22 @@ class CheckpointStore:
             keep_last: At least 1. None: delete none.
 
         Returns:
-            The numbers of the deleted checkpoints, ascending. What the disk does not let go is among `warnings`.
+            The numbers of the deleted checkpoints, ascending. What the disk does not let go is in `deletion.warnings`.
         """
         if keep_last is not None and keep_last < 1:
             raise ValueError(f"keep_last: expected at least 1, got {keep_last}")
-        with self._only_told(self.folder), durable.translate_disk_errors(self.folder, 0):
+        with self.deletion.only_told(self.folder), durable.translate_disk_errors(self.folder, 0):
             fault_points.fault_point("before_rotate")
         for kind, _, path in self._folders.temporaries():
             if kind == "del":
-                self._discard(path)
+                self.deletion.discard(path)
         if keep_last is None:
             return []
         numbers, folders = self.numbers(), self._folders.by_number()
         newest = [number for number in numbers if number not in self._damaged][-keep_last:]
         kept = {*newest, *keep, self._saved, self._newest_sound(numbers)}
         old = [number for number in numbers if newest and number < newest[0] and number not in kept]
-        return [number for number in old if self._discard(folders[number])]
+        return [number for number in old if self.deletion.discard(folders[number])]
 
     def thin_out(self, stem: str, keep: Collection[int]) -> list[int]:
         """Delete the tensors of a file stem from all but the newest checkpoint and those in `keep`.
@@ -242,7 +242,7 @@ class CheckpointStore:
         As in `rotate`, the checkpoint that was saved last and the newest one without NaN or infinity stay whole.
 
         Returns:
-            The numbers of the changed checkpoints, ascending. What the disk does not let go is among `warnings`.
+            The numbers of the changed checkpoints, ascending. What the disk does not let go is in `deletion.warnings`.
         """
         numbers = self.numbers()
         whole = {*numbers[-1:], *keep, self._saved, self._newest_sound(numbers), *self._damaged}
@@ -251,7 +251,7 @@ class CheckpointStore:
     def _without(self, number: int, stem: str) -> bool:
         """Replace a checkpoint by one without the files of a stem. False if it has none."""
         path = self.path(number)
-        with self._only_told(path), suppress(CheckpointError):
+        with self.deletion.only_told(path), suppress(CheckpointError):
             manifest = checkpoint_files.read_manifest(path)
             kept = {name: record for name, record in manifest.files.items() if not name.startswith(f"{stem}.")}
             if len(kept) == len(manifest.files):
@@ -284,8 +284,8 @@ class CheckpointStore:
             if kind == "old" and not os.path.lexists(target):
                 durable.move_folder(path, target)
             elif kind != "old" or self._is_replaced(number):
-                self._discard(path)
-            elif self._delete(target):
+                self.deletion.discard(path)
+            elif self.deletion.delete(target):
                 durable.move_folder(path, target)
 
     @contextmanager
@@ -305,7 +305,7 @@ class CheckpointStore:
     def _delete_replaced(self, number: int) -> None:
         for kind, replaced, path in self._folders.temporaries():
             if kind == "old" and replaced == number:
-                self._discard(path)
+                self.deletion.discard(path)
 
     def _is_replaced(self, number: int) -> bool:
         """Whether the checkpoint at its final path is intact, so that the replaced one is no longer needed."""
@@ -317,41 +317,6 @@ class CheckpointStore:
             raise
         except CheckpointError:
             return False
-
-    def _discard(self, path: Path) -> bool:
-        """Delete what is not needed any more, if the disk lets it go."""
-        with self._only_told(path):
-            return self._delete(path)
-        return False
-
-    @contextmanager
-    def _only_told(self, path: Path) -> Iterator[None]:
-        """If the disk refuses to delete a path in the block, report it once: it costs nothing but space."""
-        try:
-            yield
-        except ResourceError as error:
-            split = durable.split_temporary(path)
-            if (name := split[1] if split else path.name) not in self._told:
-                self._told.add(name)
-                self.warnings.append(f"an old checkpoint could not be deleted, which is tried again: {error}")
-
-    def _delete(self, path: Path) -> bool:
-        """Delete a checkpoint. It is renamed first, so that a partly deleted one is not taken for a checkpoint.
-
-        Returns:
-            False if the folder contains other files and was not deleted.
-        """
-        if foreign(path):
-            return False
-        split = durable.split_temporary(path)
-        doomed = durable.temporary_path(path.with_name(split[1]) if split else path, "del")
-        durable.move_folder(path, doomed)
-        with durable.translate_disk_errors(doomed, 0):
-            for file in sorted(doomed.iterdir()):
-                fault_points.fault_point("mid_rotate")
-                file.unlink()
-            doomed.rmdir()
-        return True
 
 
 def versions() -> dict[str, str]:
