@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from artschool import Network, datasets, injectors, networks
 
 LEVELS, LEAST, MOST, RHO = 18, 0.002, 80.0, 7
-TIMES = (LEAST ** (1 / RHO) + torch.linspace(0, 1, LEVELS) * (MOST ** (1 / RHO) - LEAST ** (1 / RHO))) ** RHO
 
 
 class Sample(TypedDict):
@@ -46,6 +45,13 @@ class Denoises(nn.Module):
         return denoised
 
 
+def _time(level: Tensor) -> Tensor:
+    """The deviation of the noise at levels 0 to `LEVELS` - 1 (section 3)."""
+    least, most = LEAST ** (1 / RHO), MOST ** (1 / RHO)
+    time: Tensor = (least + level / (LEVELS - 1) * (most - least)) ** RHO
+    return time
+
+
 @injectors.register
 def ode_step(network: Network, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Noise of a random level, and one step of Euler's method to the level below, by a teacher.
@@ -54,7 +60,7 @@ def ode_step(network: Network, x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
         Points (B, 2) and their level (B,), before and after the step.
     """
     later = torch.randint(1, LEVELS, (len(x),), device=x.device)
-    high, low = TIMES.to(x.device)[later], TIMES.to(x.device)[later - 1]
+    high, low = _time(later), _time(later - 1)
     noisy = x + high[:, None] * torch.randn_like(x)
     with torch.no_grad():
         slope = (noisy - network(noisy, high)) / high[:, None]

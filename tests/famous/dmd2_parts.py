@@ -42,7 +42,7 @@ class Denoiser(nn.Module):
 @injectors.register
 def diffuse(x: Tensor) -> tuple[Tensor, Tensor]:
     """Add noise of a random level."""
-    sigma = 0.1 + 2.9 * torch.rand(len(x))
+    sigma = 0.1 + 2.9 * torch.rand(len(x), device=x.device)
     return x + sigma[:, None] * torch.randn_like(x), sigma
 
 

@@ -43,8 +43,8 @@ class Styled(nn.Module):
     def styles(self, z: Tensor) -> Tensor:
         """Mix the styles of two latent codes (B, 2, 4): layers from a random one on take that of the second."""
         styles = self.mapping(z)
-        cut = torch.randint(1, 3, (len(z), 1, 1))
-        return torch.where(torch.arange(2)[None, :, None] < cut, styles[:, :1], styles[:, 1:])
+        cut = torch.randint(1, 3, (len(z), 1, 1), device=z.device)
+        return torch.where(torch.arange(2, device=z.device)[None, :, None] < cut, styles[:, :1], styles[:, 1:])
 
     def forward(self, styles: Tensor) -> Tensor:
         """(B, 2, 8) to (B, 1, 8, 8)."""

@@ -136,7 +136,7 @@ class VectorQuantizer(nn.Module):
         """
         draws = torch.rand(len(self.uses), device=vectors.device) * ranks.is_main()
         sizes = torch.zeros(ranks.world_size(), dtype=torch.int64, device=vectors.device)
-        sizes[ranks.rank()] = len(vectors)
+        sizes[ranks.rank()].fill_(len(vectors))  # To assign the number would wait for the device.
         return draws, sizes
 
     def _restart(self, draws: Tensor, sizes: Tensor, vectors: Tensor, finite: Tensor) -> None:

@@ -37,10 +37,9 @@ def combine_frames(flow: Network, frames: Tensor, hq: Tensor | None = None) -> t
         )
     count = frames.shape[1]
     middle = count // 2
-    others = [index for index in range(count) if index != middle]
-    if not others:
+    if count == 1:
         return frames[:, 0], hq[:, 0]
-    neighbours = frames[:, others]
+    neighbours = torch.cat([frames[:, :middle], frames[:, middle + 1 :]], dim=1)
     with torch.no_grad():
         found = on_frames(flow, frames[:, middle : middle + 1].expand_as(neighbours), neighbours)
     warped = on_frames(warp, neighbours, found)

@@ -65,7 +65,7 @@ def recurrent_generate(
     if start == "bicubic":
         output = F.interpolate(frames[:, 0], shape[2:], mode="bicubic", align_corners=False)
     outputs: list[Tensor] = []
-    for index, motion in zip(order, [None, *_flows(flow, guide, order)], strict=True):
+    for index, motion in zip(order, [None, *_flows(flow, _visited(guide, order))], strict=True):
         if motion is not None:
             output = warp(output, resize_flow(motion, *shape[2:]))
         if previous == "channels":
@@ -81,11 +81,16 @@ def recurrent_generate(
     return torch.stack(outputs, dim=1)
 
 
-def _flows(flow: nn.Module, guide: Tensor, order: list[int]) -> list[Tensor]:
+def _visited(frames: Tensor, order: list[int]) -> Tensor:
+    """The frames in an order. To index by a list would wait for the device."""
+    return torch.stack([frames[:, index] for index in order], dim=1)
+
+
+def _flows(flow: nn.Module, guide: Tensor) -> list[Tensor]:
     """Return the flow from each frame but the first to the previous one, found by one call of the network."""
-    if len(order) == 1:
+    if guide.shape[1] == 1:
         return []
-    return list(on_frames(flow, guide[:, order[1:]], guide[:, order[:-1]]).unbind(1))
+    return list(on_frames(flow, guide[:, 1:], guide[:, :-1]).unbind(1))
 
 
 def _check_shapes(frames: Tensor, guide: Tensor) -> None:
