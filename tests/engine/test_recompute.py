@@ -11,8 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from artschool.engine.compiled import CompiledMethod, CudaGraphs
+from artschool.engine.meters import Meters
 from artschool.engine.recompute import checkpoint_activations
+from artschool.engine.train_context import TrainContext
 from artschool.errors import ConfigError
+from artschool.registry.network_entry import CompileEntry
 from tests.engine import toy_run
 
 
@@ -141,3 +145,59 @@ def test_recomputation_uses_the_buffer_from_before_an_assignment() -> None:
         buffers.append(network.state_dict())
     assert all(one is not None and torch.equal(one, other) for one, other in zip(*gradients, strict=True))
     assert all(torch.equal(buffers[0][name], buffers[1][name]) for name in buffers[0])
+
+
+def compiled_frugal(first: nn.Module, notes: list[str]) -> tuple[nn.Module, nn.Module]:
+    """A network whose first part recomputes its activations, compiled and as it was."""
+    plain = nn.Sequential(nn.Sequential(first, nn.GELU(), nn.Dropout(0.2), nn.Linear(4, 4)), nn.Linear(4, 1))
+    network = copy.deepcopy(plain)
+    checkpoint_activations(network, ["0"], "networks.net")
+    cuda_graphs = CudaGraphs(TrainContext(torch.device("cpu"), Meters()))
+    entry = CompileEntry(backend="aot_eager", fullgraph=True)
+    CompiledMethod("networks.net", network, None, entry, notes.append, cuda_graphs).install()
+    return network, plain
+
+
+def test_recomputed_activations_are_part_of_the_graph() -> None:
+    notes: list[str] = []
+    network, plain = compiled_frugal(nn.Linear(3, 4), notes)
+    x, kept = torch.randn(5000, 3), [0, 0]
+    network(x)  # Compiles.
+    for index, called in enumerate((network, plain)):
+
+        def pack(tensor: Tensor, index: int = index) -> Tensor:
+            kept[index] += tensor.numel()
+            return tensor
+
+        torch.manual_seed(1)
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = called(x).square().mean() + called(-x).mean()
+        loss.backward()
+    assert [note.split(" compiled and proven in ")[0] for note in notes] == ["note: networks.net:"]
+    assert kept[0] < kept[1] / 2
+    for own, expected in zip(network.parameters(), plain.parameters(), strict=True):
+        assert own.grad is not None and expected.grad is not None and torch.allclose(own.grad, expected.grad, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("first", "buffer"),
+    [
+        (nn.utils.parametrizations.spectral_norm(nn.Linear(3, 4)), "0.0.parametrizations.weight.0._u"),
+        (nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)), "0.0.1.running_mean"),
+    ],
+    ids=["spectral norm", "batch norm"],
+)
+def test_a_part_that_recomputes_and_changes_buffers_runs_eagerly(first: nn.Module, buffer: str) -> None:
+    """A graph would recompute from the values after the call: gradients through a spectral norm are then wrong."""
+    notes: list[str] = []
+    network, plain = compiled_frugal(first, notes)
+    x = torch.randn(8, 3)
+    for called in (network, plain):
+        torch.manual_seed(1)
+        (called(x).square().mean() + called(-x).mean()).backward()
+    assert notes == [
+        f"warning: networks.net: runs uncompiled: a call changes {buffer}, a buffer of a part with "
+        "`activation_checkpointing`"
+    ]
+    for own, expected in zip(network.parameters(), plain.parameters(), strict=True):
+        assert own.grad is not None and expected.grad is not None and torch.equal(own.grad, expected.grad)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from artschool.data.seeds import forked_rng
-from artschool.engine.recompute import copied_buffers
+from artschool.engine.recompute import copied_buffers, recomputed_buffers
 
 Function = Callable[..., Any]
 
@@ -47,11 +47,13 @@ class _Outcome:
     Attributes:
         values: The tensors of its result, and then the buffers after the call, by name.
         gradients: The gradient of each parameter and input that requires one, by name. None: it got none.
+        written: The buffers that the call has written, of parts that recompute their activations.
         reached: For each output with a gradient, the ids of the parameters and inputs that its gradient reaches.
     """
 
     values: dict[str, Tensor] = field(default_factory=dict)
     gradients: dict[str, Tensor | None] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
     reached: list[set[int]] = field(default_factory=list)
 
 
@@ -76,6 +78,9 @@ def difference(
         # Where a loss uses only some outputs, the others' parameters would get zeros in place of no gradient, and an
         # optimizer with momentum or weight decay would move them.
         return "its outputs depend on different parameters, and no output on all of them"
+    if expected.gradients and expected.written:
+        # Its graph would keep the buffer itself, and read in its backward pass what later calls have written.
+        return f"a call changes {expected.written[0]}, a buffer of a part with `activation_checkpointing`"
     found = _attempt(network, compiled, inputs, named)
     tolerance = LOW if _is_low_precision(device_type, expected) else FULL
     return _misfit(expected, found, tolerance)
@@ -90,9 +95,19 @@ def _attempt(network: nn.Module, function: Function, inputs: Sequence[Any], name
     device = next((tensor.device for tensor in (*owned, *tensors)), torch.device("cpu"))
     outcome = _Outcome()
     with _unchanged(network), forked_rng(0, device):
+        recomputed = {id(buffer) for buffer in recomputed_buffers(network)}
+        states = [
+            (name, buffer, buffer._version, buffer.clone())
+            for name, buffer in network.named_buffers()
+            if id(buffer) in recomputed
+        ]
         outputs = [value for value in tree_leaves(function(*given_inputs, **given_named)) if isinstance(value, Tensor)]
         outcome.values = {f"{OUTPUT}{i}": value.detach() for i, value in enumerate(outputs)}
         outcome.values |= {f"buffer {name}": buffer.detach().clone() for name, buffer in network.named_buffers()}
+        # A batch norm writes its statistics without a new version.
+        outcome.written = [
+            name for name, buffer, version, before in states if buffer._version > version or not buffer.equal(before)
+        ]
         differentiable = [value for value in outputs if value.requires_grad]
         if torch.is_grad_enabled() and differentiable and sources:
             outcome.reached = [_reached(output) & set(map(id, sources.values())) for output in differentiable]

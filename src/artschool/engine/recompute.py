@@ -32,10 +32,19 @@ def checkpoint_activations(network: nn.Module, patterns: Sequence[str], path: st
 
 
 def _forward(self: nn.Module, *inputs: Any, **named: Any) -> Any:
-    forward = MethodType(type(self).forward, self)
+    forward = type(self).forward
     if not torch.is_grad_enabled():
-        return forward(*inputs, **named)
-    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=lambda: _contexts(self), **named)
+        return forward(self, *inputs, **named)
+    # A compiled graph recomputes values only. It writes buffers and draws random numbers once, and takes no contexts.
+    contexts: dict[str, Any] = {} if torch.compiler.is_compiling() else {"context_fn": lambda: _contexts(self)}
+    return checkpoint(forward, self, *inputs, use_reentrant=False, **contexts, **named)
+
+
+def recomputed_buffers(network: nn.Module) -> Iterator[Tensor]:
+    """The buffers of the modules that recompute their activations."""
+    for module in network.modules():
+        if getattr(vars(module).get("forward"), "__func__", None) is _forward:
+            yield from module.buffers()
 
 
 def _contexts(module: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
