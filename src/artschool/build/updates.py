@@ -13,6 +13,7 @@ from artschool.engine.batch_sizing import BatchSizing
 from artschool.engine.optimizers import build_optimizer, parameter_groups, set_options, shard_groups, targets_of
 from artschool.engine.precision import Precision
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
+from artschool.engine.separate import check_separate
 from artschool.engine.train_context import TrainContext
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
@@ -47,10 +48,15 @@ def _update(
             "`train.precision: fp16` needs. Fix: train with `bf16` or `fp32`"
         )
     shards = None
+    options = component.options()
+    build = partial(build_optimizer, component.registered.target, options, path=path)
+    if entry.shard:
+        check_separate(build, groups, path, "shard")
+    if train.offload.optimizer is not None:
+        check_separate(build, groups, path, "train.offload.optimizer", in_parts=True)
     if entry.shard and ranks.world_size() > 1:
         groups, shards = shard_groups(groups, ranks.rank(), ranks.world_size())
-    options = component.options()
-    optimizer = build_optimizer(component.registered.target, options, groups, path)
+    optimizer = build(groups)
     changing = set()
     for number in config.numbers:
         if targets := targets_of(number.schedule, options, groups):
