@@ -260,3 +260,10 @@ def test_new_output_keeps_the_ellipses_of_a_page() -> None:
         "the sun rises now",
         "...",
     ]
+    # After the last one, all lines, of which there may be more than before.
+    assert updated(["...", "gpu 8", "time 2 ms"], ["one", "gpu 8", "memory 1", "time 3 ms"]) == [
+        "...",
+        "gpu 8",
+        "memory 1",
+        "time 3 ms",
+    ]

@@ -101,33 +101,33 @@ def fits(shown: list[str], printed: list[str], *, numbers: bool = True) -> bool:
 
 
 def updated(shown: list[str], printed: list[str]) -> list[str]:
-    """The lines that a page should show: all of them, or as many around each `...` as it has now."""
+    """The lines that a page should show: all of them, or as many around each `...` as it has now.
+
+    After the last `...`, these are all from the line that begins there now.
+    """
     gaps = [index for index, line in enumerate(shown) if line.strip() == "..."]
     if not gaps:
         return printed
     bounds = [-1, *gaps, len(shown)]
-    segments = [shown[start + 1 : end] for start, end in pairwise(bounds)]
+    *segments, last = [shown[start + 1 : end] for start, end in pairwise(bounds)]
     result: list[str] = []
     position = 0
     for index, segment in enumerate(segments):
-        if index == len(segments) - 1:
-            position = max(position, len(printed) - len(segment)) if segment else position
-        elif index:
-            position = _nearest(segment, printed, position)
-        result += printed[position : position + len(segment)]
+        if index:
+            position = _nearest(segment, printed, position, position)
+        result += [*printed[position : position + len(segment)], shown[gaps[index]]]
         position += len(segment)
-        if index < len(gaps):
-            result.append(shown[gaps[index]])
+    if last:
+        result += printed[_nearest(last[:1], printed, position, max(position, len(printed) - len(last))) :]
     return result
 
 
-def _nearest(segment: list[str], printed: list[str], start: int) -> int:
-    """The place where a few lines are found again, though their words may have changed."""
+def _nearest(segment: list[str], printed: list[str], start: int, expected: int) -> int:
+    """The place where a few lines are found again, though their words may have changed. Of equal ones, the nearest."""
 
-    def likeness(place: int) -> float:
-        return difflib.SequenceMatcher(
-            None, "\n".join(segment), "\n".join(printed[place : place + len(segment)])
-        ).ratio()
+    def likeness(place: int) -> tuple[float, int]:
+        found = "\n".join(printed[place : place + len(segment)])
+        return difflib.SequenceMatcher(None, "\n".join(segment), found).ratio(), -abs(place - expected)
 
     places = range(start, max(start + 1, len(printed) - len(segment) + 1))
     return max(places, key=likeness)
