@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from artschool import Context, losses, networks
+from artschool import Context, all_gather, losses, networks
 from artschool.registry.signature import PositiveScheduled
 
 
@@ -71,6 +71,6 @@ class DinoLoss(nn.Module):
         learned = (torch.cat([wholes, parts]) / student_temperature).log_softmax(1).unflatten(0, (-1, taught.shape[1]))
         entropies = -torch.einsum("tbk,sbk->ts", taught, learned) / taught.shape[1]
         if context.training:
-            self.center = self.center.lerp(targets.mean(0), 1 - self._momentum)
+            self.center = self.center.lerp(all_gather(targets).mean(0), 1 - self._momentum)  # Of all processes.
         # A view is not compared with itself.
         return (entropies.sum() - entropies.diagonal().sum()) / (entropies.numel() - 2)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, normalize
 
-from artschool import Context, Scheduled, datasets, losses, networks
+from artschool import Context, Scheduled, all_gather, datasets, losses, networks
 
 
 class Sample(TypedDict):
@@ -80,5 +80,6 @@ class Dino(nn.Module):
         entropies = -torch.einsum("btk,bsk->bts", taught, learned)
         others = 1 - torch.eye(2, entropies.shape[2], device=entropies.device)  # Not the same crop.
         if context.training:
-            self.center = self.center.lerp(targets.float().mean((0, 1)), 1 - self.momentum)
+            # Of the samples of all processes, as equation 4 has it. So each of them has the same center.
+            self.center = self.center.lerp(all_gather(targets.float()).mean((0, 1)), 1 - self.momentum)
         return (entropies * others).sum((1, 2)).mean() / others.sum()

@@ -24,6 +24,7 @@ class Saver:
         best: The best value so far and its number, as the last write has them.
         best_on_disk: The same, as the last write that succeeded has them.
         retry_at: The iteration after which a refused save is tried again.
+        differing: The buffers of which it was reported that the processes have other values.
         group: The group in which the processes of a sharded run write together. None: none has been needed.
     """
 
@@ -33,6 +34,7 @@ class Saver:
         self.best: tuple[float, int] | None = None
         self.best_on_disk: tuple[float, int] | None = None
         self.retry_at: int | None = None
+        self.differing: set[str] = set()
         self.group: ranks.Group = None
         self._thread: Thread | None = None
         self._error: BaseException | None = None

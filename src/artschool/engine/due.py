@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from artschool import ranks
 from artschool.engine import checkpoint
+from artschool.engine.differing_buffers import report_differing_buffers
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.non_finite import check_skipped_updates, non_finite_weights, report_skipped_updates
 from artschool.engine.outcome import Outcome, attempt
@@ -227,6 +228,10 @@ def _look_again(run: RunState, outcome: Outcome) -> None:
     run.observer.look_again()
 
 
+def _compare_buffers(run: RunState, outcome: Outcome) -> None:
+    report_differing_buffers(run)
+
+
 def _save(run: RunState, outcome: Outcome) -> None:
     checkpoint.save(run)
 
@@ -262,7 +267,12 @@ def _versions(run: RunState) -> dict[int, int]:
 
 
 ADVANCE = (Due(_always, _advance_loggers), Due(_is_log_due, _look_again), Due(_has_news, _write_examples))
-SAVE = (Due(_is_log_due, _check_updates), Due(_is_log_due, _take_snapshot), Due(_is_save_due, _save))
+SAVE = (
+    Due(_is_log_due, _check_updates),
+    Due(_is_log_due, _take_snapshot),
+    Due(_is_save_due, _compare_buffers),
+    Due(_is_save_due, _save),
+)
 LOOK = (
     Due(_is_picture_due, _log_pictures),
     Due(_is_log_due, _collect_numbers),
