@@ -65,6 +65,23 @@ def test_gradients_and_buffers_have_the_same_bits_and_less_is_kept() -> None:
     assert found[2] < expected[2] / 3
 
 
+def test_a_graph_is_differentiated_twice() -> None:
+    """As by `gradient_ratio`. Each time, buffers begin as in the forward pass."""
+    plain, frugal, x = make(), make(), torch.randn(2, 3, 12, 12)
+    checkpoint_activations(frugal, ["1.*"], "networks.net")
+    found = []
+    for network in (plain, frugal):
+        torch.manual_seed(1)
+        loss = network(x).square().mean()
+        weight = next(network.parameters())
+        first = torch.autograd.grad(loss, weight, retain_graph=True)
+        torch.autograd.backward(loss)
+        found.append([*first, *(p.grad for p in network.parameters()), *network.buffers()])
+    assert all(
+        one is not None and other is not None and torch.equal(one, other) for one, other in zip(*found, strict=True)
+    )
+
+
 def test_the_input_gets_its_gradient_through_a_frozen_network() -> None:
     plain, frugal = make().eval().requires_grad_(False), make().eval().requires_grad_(False)
     checkpoint_activations(frugal, ["1"], "networks.net")
@@ -147,14 +164,14 @@ def test_recomputation_uses_the_buffer_from_before_an_assignment() -> None:
     assert all(torch.equal(buffers[0][name], buffers[1][name]) for name in buffers[0])
 
 
-def compiled_frugal(first: nn.Module, notes: list[str]) -> tuple[nn.Module, nn.Module]:
-    """A network whose first part recomputes its activations, compiled and as it was."""
+def compiled_frugal(first: nn.Module, notes: list[str], path: str = "") -> tuple[nn.Module, nn.Module]:
+    """A network whose first part recomputes its activations, compiled from a path on, and as it was."""
     plain = nn.Sequential(nn.Sequential(first, nn.GELU(), nn.Dropout(0.2), nn.Linear(4, 4)), nn.Linear(4, 1))
     network = copy.deepcopy(plain)
     checkpoint_activations(network, ["0"], "networks.net")
     cuda_graphs = CudaGraphs(TrainContext(torch.device("cpu"), Meters()))
     entry = CompileEntry(backend="aot_eager", fullgraph=True)
-    CompiledMethod("networks.net", network, None, entry, notes.append, cuda_graphs).install()
+    CompiledMethod("networks.net", network.get_submodule(path), None, entry, notes.append, cuda_graphs).install()
     return network, plain
 
 
@@ -175,6 +192,19 @@ def test_recomputed_activations_are_part_of_the_graph() -> None:
         loss.backward()
     assert [note.split(" compiled and proven in ")[0] for note in notes] == ["note: networks.net:"]
     assert kept[0] < kept[1] / 2
+    for own, expected in zip(network.parameters(), plain.parameters(), strict=True):
+        assert own.grad is not None and expected.grad is not None and torch.allclose(own.grad, expected.grad, atol=1e-6)
+
+
+def test_a_compiled_part_of_a_part_that_recomputes_is_proven_by_itself() -> None:
+    """As a unit of a sharded network."""
+    notes: list[str] = []
+    network, plain = compiled_frugal(nn.Linear(3, 4), notes, path="0.1")
+    x = torch.randn(8, 3)
+    for called in (network, plain):
+        torch.manual_seed(1)
+        (called(x).square().mean() + called(-x).mean()).backward()
+    assert [note.split(" compiled and proven in ")[0] for note in notes] == ["note: networks.net:"]
     for own, expected in zip(network.parameters(), plain.parameters(), strict=True):
         assert own.grad is not None and expected.grad is not None and torch.allclose(own.grad, expected.grad, atol=1e-6)
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from artschool.data.seeds import forked_rng
@@ -94,7 +95,9 @@ def _attempt(network: nn.Module, function: Function, inputs: Sequence[Any], name
     owned = (*network.parameters(), *network.buffers())
     device = next((tensor.device for tensor in (*owned, *tensors)), torch.device("cpu"))
     outcome = _Outcome()
-    with _unchanged(network), forked_rng(0, device):
+    # A module around this one may recompute its activations, of which this call is no part.
+    own_activations = saved_tensors_hooks(_same, _same)
+    with _unchanged(network), forked_rng(0, device), own_activations:
         recomputed = {id(buffer) for buffer in recomputed_buffers(network)}
         states = [
             (name, buffer, buffer._version, buffer.clone())
@@ -116,6 +119,10 @@ def _attempt(network: nn.Module, function: Function, inputs: Sequence[Any], name
             gradients = torch.autograd.grad(differentiable, list(sources.values()), directions, allow_unused=True)
             outcome.gradients = dict(zip(sources, gradients, strict=True))
     return outcome
+
+
+def _same(value: Tensor) -> Tensor:
+    return value
 
 
 def _copy(value: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from types import MethodType
 from typing import Any
 
@@ -53,30 +53,33 @@ def _contexts(module: nn.Module) -> tuple[AbstractContextManager[None], Abstract
 
 
 def copied_buffers(module: nn.Module) -> AbstractContextManager[None]:
-    """A context in which a module has copies of its buffers, so that nothing that happens to them has an effect."""
-    return _with_buffers(_copies_of_buffers(module))
+    """A context in which a module has copies of its buffers, so that nothing that happens to them has an effect.
+
+    It can be entered again, as a loss that differentiates a graph twice requires: the buffers always begin with the
+    values that they have now.
+    """
+    return _CopiedBuffers(module)
 
 
-def _copies_of_buffers(module: nn.Module) -> dict[nn.Module, dict[str, Tensor | None]]:
-    """The buffers of each submodule by name. Shared buffers stay shared."""
-    copies: dict[Tensor | None, Tensor | None] = {buffer: buffer.detach().clone() for buffer in module.buffers()}
-    copies[None] = None
-    return {part: {name: copies[buffer] for name, buffer in part._buffers.items()} for part in module.modules()}
+class _CopiedBuffers(AbstractContextManager[None]):
+    def __init__(self, module: nn.Module) -> None:
+        self._modules = list(module.modules())
+        self._values = {buffer: buffer.detach().clone() for buffer in module.buffers()}
+        self._tables = [dict(part._buffers) for part in self._modules]
+        self._entered: list[list[dict[str, Tensor | None]]] = []
 
+    def __enter__(self) -> None:
+        self._entered.append([dict(part._buffers) for part in self._modules])
+        # Shared buffers stay shared.
+        copies: dict[Tensor | None, Tensor | None] = {buffer: value.clone() for buffer, value in self._values.items()}
+        copies[None] = None
+        self._replace([{name: copies[buffer] for name, buffer in table.items()} for table in self._tables])
 
-@contextmanager
-def _with_buffers(buffers: Mapping[nn.Module, Mapping[str, Tensor | None]]) -> Iterator[None]:
-    """Give modules other buffers inside the context. What the code of the modules does to them has no effect after."""
-    original = {module: dict(module._buffers) for module in buffers}
-    for module, values in buffers.items():
-        _replace(module._buffers, values)
-    try:
-        yield
-    finally:
-        for module, values in original.items():
-            _replace(module._buffers, values)
+    def __exit__(self, *_: object) -> None:
+        self._replace(self._entered.pop())
 
-
-def _replace(table: dict[str, Tensor | None], values: Mapping[str, Tensor | None]) -> None:
-    table.clear()
-    table.update(values)
+    def _replace(self, tables: Sequence[Mapping[str, Tensor | None]]) -> None:
+        """Give modules other buffers. What the code of the modules has done to theirs has no effect any more."""
+        for part, table in zip(self._modules, tables, strict=True):
+            part._buffers.clear()
+            part._buffers.update(table)
