@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,3 +86,44 @@ def test_a_signal_ends_a_command_and_leaves_nothing(
     assert code == 143, printed
     assert {path.name for path in tmp_path.iterdir()} == before
     assert [*(tmp_path / "temporary").iterdir()] == []
+
+
+AT_THE_END = """
+import gc, os, sys, threading, time
+from artschool.cli.main import main
+
+def end(kill=os.kill, process=os.getpid()):
+    kill(process, 15)
+
+class Late:  # Collected when Python shuts down, since it refers to itself.
+    def __init__(self):
+        self.own = self
+
+    def __del__(self, end=end):
+        end()
+
+def wait():
+    time.sleep(0.2)
+    end()
+    time.sleep(20)
+
+when = sys.argv.pop()
+try:
+    main()
+finally:
+    if when == "threads":
+        threading.Thread(target=wait).start()
+    else:
+        gc.disable()
+        Late()
+"""
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["check", "none.yml"], 2)])
+@pytest.mark.parametrize("when", ["threads", "finalization"])
+def test_a_signal_while_python_shuts_down_leaves_an_exit_code(
+    tmp_path: Path, when: str, arguments: list[str], code: int
+) -> None:
+    command = [sys.executable, "-c", AT_THE_END, *arguments, when]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    assert done.returncode == (code or (143 if when == "threads" else 0)), done.stderr

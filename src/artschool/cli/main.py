@@ -7,12 +7,13 @@ import gc
 import os
 import signal
 import sys
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import chain
 
 import click
 
 from artschool.cli import file_commands, run_commands, training_commands
+from artschool.cli.last_signals import LastSignals
 from artschool.cli.streams import harmless
 from artschool.cli.threads import tell_of_threads
 from artschool.engine.signals import interrupting
@@ -62,17 +63,25 @@ def main() -> None:
     """Run the command, and convert errors to exit codes."""
     _end_with_launcher()
     sys.stderr = harmless(sys.stderr)
+    last = LastSignals()
+    # A process that waits for the others of a launcher in a call of C would not notice a signal.
+    is_alone = os.environ.get("WORLD_SIZE", "1") == "1"
+    if is_alone:
+        last.listen()
     try:
         with hidden_in_output():
-            _run()
+            _run(interrupting() if is_alone else nullcontext())
+    except BaseException as end:
+        last.code = end.code if isinstance(end, SystemExit) and isinstance(end.code, int) else 1
+        raise
     finally:
+        last.listen()
         tell_of_threads()
 
 
-def _run() -> None:
+def _run(signals: AbstractContextManager[None]) -> None:
     try:
-        # A process that waits for the others of a launcher in a call of C would not notice a signal.
-        with nullcontext() if os.environ.get("WORLD_SIZE", "1") != "1" else interrupting():
+        with signals:
             cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
