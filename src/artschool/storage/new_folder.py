@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from artschool.errors import ConfigError
 from artschool.paths import exists, is_dir
-from artschool.storage.durable import make_folder, move_folder, temporary_path
+from artschool.storage.durable import make_folder, move_folder, split_temporary, temporary_path
 
 
 @contextmanager
 def new_folder(output: Path) -> Iterator[Path]:
     """Create a folder that appears at `output` when the block ends, or not at all if the block raises.
+
+    What a killed process has left of the same folder is removed. The system locks a temporary folder as long as its
+    process lives.
 
     Yields:
         A temporary folder, in which the block writes.
@@ -26,9 +31,9 @@ def new_folder(output: Path) -> Iterator[Path]:
     refuse_existing(output)
     output = output.absolute()
     make_folder(output.parent)
-    temporary = temporary_path(output, "tmp")
+    _remove_left(output)
+    temporary, lock = _locked_folder(output)
     try:
-        make_folder(temporary)
         yield temporary
         if is_dir(output):
             output.rmdir()
@@ -36,6 +41,8 @@ def new_folder(output: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    finally:
+        os.close(lock)
 
 
 def refuse_existing(output: Path) -> None:
@@ -48,3 +55,29 @@ def refuse_existing(output: Path) -> None:
         raise ConfigError(f"{output}: is not empty, and nothing is overwritten. Fix: name another folder")
     if exists(output) and not is_dir(output):
         raise ConfigError(f"{output}: exists, and nothing is overwritten. Fix: name another one")
+
+
+def _locked_folder(output: Path) -> tuple[Path, int]:
+    """A new temporary folder for `output`, and the descriptor by which this process locks it."""
+    while True:
+        temporary = temporary_path(output, "tmp")
+        make_folder(temporary)
+        lock = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
+        with suppress(OSError):  # Not every file system locks folders.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_dir(temporary):  # Another process may have taken it for one that is left.
+            return temporary, lock
+        os.close(lock)
+
+
+def _remove_left(output: Path) -> None:
+    """Remove the temporary folders for `output` whose processes have been killed. No link is followed."""
+    with suppress(OSError):  # A folder that can be written need not be readable.
+        for path in [each for each in output.parent.iterdir() if split_temporary(each) == ("tmp", output.name)]:
+            with suppress(OSError):  # It is locked, or of another user.
+                lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(path, ignore_errors=True)
+                finally:
+                    os.close(lock)
