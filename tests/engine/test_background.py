@@ -85,7 +85,7 @@ def test_a_full_disk_is_told_at_the_next_save(tmp_path: Path, monkeypatch: pytes
     run = load(tmp_path, BACKGROUND, "checkpoint.max_failures=1")
     recorded(run)
     monkeypatch.setenv("ARTSCHOOL_FAULT", "before_manifest:2=disk_full")
-    refused = r"00000010: cannot write: No space left on device \(\d+ bytes needed"
+    refused = r"00000010: cannot write: No space left on device \(\d+ bytes free"
     with pytest.raises(ResourceError, match=refused) as error:
         run.train()
     assert run.iteration == 15  # The amendment of iteration 10 was not tried.

@@ -104,16 +104,20 @@ def test_move_folder_syncs_the_parent(tmp_path: Path, calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("point", ["before_write", "after_write", "before_fsync", "before_rename"])
-@pytest.mark.parametrize(("action", "reason"), [("disk_full", "No space left on device"), ("io_error", "Input/output")])
-def test_a_refused_file_names_path_and_bytes_and_leaves_the_old_one(
+@pytest.mark.parametrize(
+    ("action", "reason"),
+    [
+        ("disk_full", r"No space left on device \(5 bytes needed, \d+ bytes free\)"),
+        ("io_error", "Input/output error"),
+    ],
+)
+def test_a_refused_file_names_path_and_reason_and_leaves_the_old_one(
     tmp_path: Path, arm: Callable[[str], None], point: str, action: str, reason: str
 ) -> None:
     path = tmp_path / "config.yml"
     path.write_bytes(b"old")
     arm(f"{point}={action}")
-    with pytest.raises(
-        ResourceError, match=rf"config\.yml: cannot write: {reason}.* \(5 bytes needed, \d+ bytes free\)$"
-    ) as caught:
+    with pytest.raises(ResourceError, match=rf"config\.yml: cannot write: {reason}$") as caught:
         durable.write_file(path, b"12345")
     assert str(caught.value).startswith(f"{path}: ")
     assert path.read_bytes() == b"old"

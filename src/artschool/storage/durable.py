@@ -22,6 +22,8 @@ from artschool.storage import fault_points
 
 _PROBE = "probe"
 ADVICE = {
+    errno.EACCES: "ask its owner for access, or choose another folder",
+    errno.EPERM: "ask its owner for access, or choose another folder",
     errno.EFBIG: "raise the limit of the size of files (`ulimit -f`)",
     errno.EDQUOT: "delete files, or have the quota of this user raised",
     errno.EROFS: "mount the file system so that it can be written, or choose another folder with --run-dir",
@@ -30,6 +32,7 @@ ADVICE = {
 }
 """Fixes for errors of the system that free space does not explain."""
 
+_ABOUT_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TEMPORARY = re.compile(r"\.(?P<kind>tmp|old|del)-(?P<name>.+)-[0-9a-f]{8}")
 
 
@@ -252,16 +255,14 @@ def split_temporary(path: Path) -> tuple[str, str] | None:
 
 @contextmanager
 def translate_disk_errors(path: Path, needed_bytes: int) -> Iterator[None]:
-    """Turn an OSError while writing `path` into a ResourceError that states the bytes needed and free."""
+    """Turn an OSError while writing `path` into a ResourceError. One about room states the bytes needed and free."""
     try:
         yield
     except OSError as error:
         parts = [split[1] if (split := split_temporary(Path(part))) else part for part in path.parts]
         reason = error.strerror or str(error)
-        raise ResourceError(
-            f"{Path(*parts)}: cannot write: {reason} ({needed_bytes} bytes needed, {_free_bytes(path)} bytes free)"
-            f"{_advice(error.errno, path)}"
-        ) from error
+        room = _room(needed_bytes, path) if error.errno in _ABOUT_ROOM else ""
+        raise ResourceError(f"{Path(*parts)}: cannot write: {reason}{room}{_advice(error.errno, path)}") from error
 
 
 def _rename_folder(source: Path, target: Path, aside: Path | None) -> None:
@@ -301,6 +302,11 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _room(needed_bytes: int, path: Path) -> str:
+    needed = f"{needed_bytes} bytes needed, " if needed_bytes else ""
+    return f" ({needed}{_free_bytes(path)} bytes free)"
 
 
 def _free_bytes(path: Path) -> str:
