@@ -47,9 +47,7 @@ try:
 finally:
     print("goes on", flush=True)
 """
-ENDED = (
-    "the code of sample 3 has forked a process, which does not train and is ended. Fix: end it with os._exit, or start "
-)
+ENDED = "the code of sample 3 has forked a copy of this process, which is ended. Fix: end it with os._exit, or start "
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from artschool.config.component import Component
 from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
 from artschool.registry.plugin_line import plugin_line
 from artschool.shortages import shortages_raised
+from artschool.storage.processes import ended_if_forked
 
 
 def construct(component: Component, options: Mapping[str, Any], *provided: Any) -> Any:
@@ -20,7 +21,7 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
     """
     assert component.registered is not None
     try:
-        with shortages_raised():
+        with shortages_raised(), ended_if_forked(lambda: component.path):
             return component.registered.target(*provided, **options)
     except ModuleNotFoundError as error:
         raise ResourceError(

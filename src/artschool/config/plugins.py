@@ -20,6 +20,7 @@ from artschool.config.source import Node
 from artschool.config.working_folder import WorkingFolder
 from artschool.errors import ConfigError, Fault, Place
 from artschool.registry import REGISTRIES
+from artschool.storage.processes import ended_if_forked
 from artschool.wording.names import nearest
 
 ENTRY_POINTS = "artschool"
@@ -164,7 +165,8 @@ def _blamed(name: str, place: Place, path: str) -> Iterator[None]:
     """Turn whatever a plugin raises into a fault at the location that lists it."""
     working_folder = WorkingFolder()
     try:
-        with redirect_stdout(sys.stderr):  # The plugin's output must not mix with a command's, such as JSON.
+        # The plugin's output must not mix with a command's, such as JSON.
+        with redirect_stdout(sys.stderr), ended_if_forked(lambda: f"plugin {name!r}"):
             yield
     except ConfigError as error:
         raise ConfigError([Fault(place, path, f"plugin {name!r}: {fault.message}") for fault in error.faults]) from None

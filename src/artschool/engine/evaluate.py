@@ -31,6 +31,7 @@ from artschool.errors import NumericsError
 from artschool.steps.call import Call, InjectorCall, LossCall
 from artschool.steps.state import State
 from artschool.steps.step import RecordLoss, Step
+from artschool.storage.processes import ended_if_forked
 
 
 class Accumulator(Protocol):
@@ -144,6 +145,7 @@ class Evaluation:
             metric.reset()
         batches = self.loader.load(sampler, device, keep_workers=True)
         with ExitStack() as stack:
+            stack.enter_context(ended_if_forked(lambda: f"evaluate.{self.name}"))
             for ema in self.averages:
                 stack.enter_context(ema.on_device())
             stack.enter_context(forked_rng(seeds(), device))

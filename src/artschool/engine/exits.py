@@ -1,4 +1,4 @@
-"""What ends a block of code of components, as the error to raise."""
+"""What ends a block of code of components, as the error to raise. A process that it has forked ends with it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from artschool.engine.signals import TWICE, Interrupted
 from artschool.errors import describe, readable
 from artschool.shortages import shortage_error
+from artschool.storage.processes import ended_if_forked
+
+CODE = "the code of a component"
 
 
 def as_error(end: BaseException, where: str = "") -> BaseException:
@@ -25,16 +28,17 @@ def as_error(end: BaseException, where: str = "") -> BaseException:
         return shortage
     if isinstance(end, Exception | Interrupted) or str(end) == TWICE:
         return end
-    error = RuntimeError(f"the code of a component tried to end the process: {describe(end)}")
+    error = RuntimeError(f"{CODE} tried to end the process: {describe(end)}")
     error.__cause__, error.__notes__ = end, list(getattr(end, "__notes__", []))
     return error
 
 
 @contextmanager
 def without_exits(where: str = "") -> Iterator[None]:
-    """Raise what ends the block as `as_error` has it."""
+    """Raise what ends the block as `as_error` has it, and end a process that it has forked."""
     try:
-        yield
+        with ended_if_forked(lambda: where or CODE):
+            yield
     except BaseException as end:
         if (error := as_error(end, where)) is end:
             raise

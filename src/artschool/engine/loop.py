@@ -12,7 +12,7 @@ from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.due import look, perform_due
 from artschool.engine.ending import saved_at_a_signal
-from artschool.engine.exits import without_exits
+from artschool.engine.exits import CODE, without_exits
 from artschool.engine.freeze import all_frozen
 from artschool.engine.incidents import record_failure
 from artschool.engine.micro_batches import MicroBatches
@@ -78,7 +78,7 @@ def _train_to_end(run: RunState) -> None:
             for batch in until_signal(_begun(run, batches), number):
                 check_folder(run)
                 try:
-                    with ended_if_forked(lambda: "the code of a component"):
+                    with ended_if_forked(lambda: CODE):
                         outcome = Outcome(train_once(run, batch))
                 except BaseException as end:
                     run.working_folder.keep(run.note)

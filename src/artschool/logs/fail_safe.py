@@ -9,6 +9,7 @@ from torch import Tensor
 
 from artschool.engine.run_state import Logger, Record, RunState
 from artschool.errors import ResourceError
+from artschool.storage.processes import ended_if_forked
 
 PER_ITERATION = ("log", "picture", "audio", "video")
 """The methods that write what belongs to one iteration."""
@@ -36,7 +37,8 @@ class FailSafeLogger:
         """Forward, without the detour of calls that are rare."""
         if self._logger is not None:
             try:
-                self._logger.advance(run)
+                with ended_if_forked(lambda: type(self._logger).__name__):
+                    self._logger.advance(run)
             except Exception as error:  # As in `_forward`.
                 self._switch_off("advance", error)
 
@@ -73,7 +75,8 @@ class FailSafeLogger:
             return
         name = type(self._logger).__name__
         try:
-            getattr(self._logger, method)(*arguments)
+            with ended_if_forked(lambda: name):
+                getattr(self._logger, method)(*arguments)
             if self._is_refused and method in PER_ITERATION:
                 self._is_refused = False
                 self._warn(f"{name} writes again")

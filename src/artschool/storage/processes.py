@@ -80,7 +80,7 @@ def _end_forked(what: str, error: BaseException | None) -> NoReturn:
             if error is not None:
                 traceback.print_exception(error)
             fix = "Fix: end it with os._exit, or start a program with `subprocess`"
-            sys.stderr.write(f"{what} has forked a process, which does not train and is ended. {fix}\n")
+            sys.stderr.write(f"{what} has forked a copy of this process, which is ended. {fix}\n")
             sys.stderr.flush()
     os._exit(code)
 
