@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from artschool.config.data_keys import declared_keys, undeclared
@@ -14,8 +15,8 @@ from artschool.config.step_parts import components_of, never_runs, readers_of
 from artschool.config.streams import TRAIN, fed, key_in, replaced_by, stream_of, streams
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.when import ALWAYS, When
-from artschool.config.written_keys import Flow, unwritten
-from artschool.errors import Fault
+from artschool.config.written_keys import Flow, cause_of_unknown, unwritten
+from artschool.errors import Fault, FaultKind
 from artschool.wording.counting import counted
 
 
@@ -53,9 +54,32 @@ def check_flow(config: Config) -> tuple[list[Fault], list[Fault]]:
     read = {key for flow in flows.values() for key in flow.read}
     for evaluation in config.evaluations.values():
         faults += _check_evaluation(config, evaluation, during, read)
-    warnings += _unread(config, read)
+    unread = list(_unread(config, read))
+    warnings += unread
     warnings += _late_warmups(config)
-    return faults, warnings
+    return _with_wrong_output(faults, unread), warnings
+
+
+def _with_wrong_output(faults: list[Fault], unread: Sequence[Fault]) -> list[Fault]:
+    """The faults, in which readers of unknown keys share the cause with the one `out` that is probably wrong.
+
+    It writes a key that exists, and its readers come later, or one that nothing reads.
+    """
+    wrong = [fault for fault in faults if fault.kind is FaultKind.REWRITTEN_KEY] or unread
+    if len(wrong) != 1:
+        return faults
+    path, cause = wrong[0].path, f"{wrong[0].path} is wrong"
+    why = "something else writes too" if wrong[0].kind is FaultKind.REWRITTEN_KEY else "nothing reads"
+    hint = f"{path} at {wrong[0].place} writes {wrong[0].found!r}, which {why}."
+
+    def joined(fault: Fault) -> Fault:
+        if fault is wrong[0]:
+            return replace(fault, cause=cause)
+        is_unknown = fault.kind is FaultKind.UNWRITTEN_KEY and fault.cause == cause_of_unknown(fault.found)
+        return replace(fault, cause=cause, hint=f"{fault.hint}\n{hint}") if is_unknown else fault
+
+    first = faults.index(wrong[0]) if wrong[0] in faults else 0
+    return [*faults[:first], *map(joined, faults[first:])]
 
 
 def _flows(config: Config, during: When = ALWAYS) -> dict[str, Flow]:
@@ -223,7 +247,9 @@ def _unread(config: Config, read: Collection[str]) -> Iterator[Fault]:
             for use in component.writes:
                 if use.name not in read:
                     fix = "remove `out`" if component.kind == "losses" else "write `_` to discard it"
-                    yield Fault(use.place, f"{component.path}.out", f"nothing reads {use.name!r}; {fix}")
+                    yield Fault(
+                        use.place, f"{component.path}.out", f"nothing reads {use.name!r}; {fix}", found=use.name
+                    )
 
 
 def _late_warmups(config: Config) -> Iterator[Fault]:

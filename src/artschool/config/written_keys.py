@@ -152,8 +152,13 @@ def unwritten(place: Place, path: str, message: str, key: str, written: Iterable
     """
     known, suggestion = tuple(sorted(written)), closest_name(key, written)
     hint = reason or f"Available keys: {', '.join(known) or 'none'}. {nearest(key, known)}".strip()
-    cause = f"{key!r} is not written: {reason or suggestion}"
+    cause = f"{key!r} is not written: {reason or suggestion}" if reason or suggestion else cause_of_unknown(key)
     return Fault(place, path, message, hint, cause, FaultKind.UNWRITTEN_KEY, key, (), known, suggestion)
+
+
+def cause_of_unknown(key: str) -> str:
+    """The cause of the faults of a key that nothing writes, for no known reason, and that resembles no other one."""
+    return f"{key!r} is unknown"
 
 
 def _first_writer(key: str, runs: Iterable[Run]) -> Writer | None:
