@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,17 @@ def without_rights(closed: Path) -> Iterator[None]:
         if is_root:
             os.seteuid(0)
         closed.chmod(0o700)
+
+
+def test_runs_beside_a_closed_folder_are_listed(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        runs = Path(name)
+        runs.chmod(0o777)
+        shutil.copytree(folder / "closed" / "run", runs / "b")
+        (runs / "a").mkdir()
+        with without_rights(runs / "a"):
+            code, text = artschool("runs", str(runs))
+    assert code == 0 and "b    finished" in text, text
 
 
 DENIED = ": Permission denied. Fix: ask its owner for access, or name another path"

@@ -234,13 +234,16 @@ def find_runs(paths: list[Path]) -> list[RunFolder]:
 
 
 def _runs_below(folder: Path, depth: int) -> Iterator[Path]:
-    if any(exists(folder / name) for name in SIGNS):
-        yield folder
-    elif depth:
-        with suppress(OSError):  # A folder of somebody else.
-            for path in sorted(folder.iterdir()):
-                if is_dir(path) and not path.name.startswith("."):
-                    yield from _runs_below(path, depth - 1)
+    below: list[Path] = []
+    with suppress(OSError):  # A folder of somebody else. The ones beside it are found.
+        if any(exists(folder / name) for name in SIGNS):
+            yield folder
+            return
+        below = sorted(folder.iterdir()) if depth else []
+    for path in below:
+        with suppress(OSError):
+            if is_dir(path) and not path.name.startswith("."):
+                yield from _runs_below(path, depth - 1)
 
 
 def checkpoints(folder: Path) -> list[Path]:
