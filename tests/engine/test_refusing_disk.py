@@ -76,6 +76,7 @@ CHECK = f"{SMALL}\ntry: check(Path('.'))\nexcept Exception as error: sys.exit(ty
             ("rename", errno.EXDEV, 1, 1, ".tmp-probe"),
             "rename a file to one that exists there: Invalid cross-device link",
         ),
+        (("write", errno.EROFS, *ALWAYS, ".tmp-probe"), "write a file there: Read-only file system"),
         (("write", errno.EDQUOT, *ALWAYS, ".tmp-probe"), "write a file there: Disk quota exceeded"),
         (("write", errno.ENOSPC, *ALWAYS, ".tmp-probe"), "write a file there: No space left on device"),
     ],
@@ -87,6 +88,7 @@ def test_a_file_system_that_cannot_keep_checkpoints_is_refused(
     found = python(tmp_path / "run", "-c", CHECK, **environment(tmp_path, rule))
     assert found.returncode == 1
     fix = "Fix: delete files" if rule[0] == "write" else "Checkpoints could not be kept safe. Fix: choose a folder"
+    fix = "Fix: mount the file system so that" if rule[1] == errno.EROFS else fix
     assert found.stderr.startswith(f"ResourceError: .: cannot {says}. {fix}")
     assert not list((tmp_path / "run").iterdir())
 

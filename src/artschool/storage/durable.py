@@ -203,6 +203,8 @@ def check_file_system(folder: Path) -> None:
                 )
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     advice = "Fix: delete files, such as old checkpoints, or choose another folder with --run-dir"
+                elif error.errno in (errno.EACCES, errno.EROFS):
+                    advice = f"Fix: {ADVICE[error.errno]}"
                 raise ResourceError(f"{folder}: cannot {what} there: {error.strerror or error}. {advice}") from error
     finally:
         for path in (probe, target):
