@@ -142,7 +142,7 @@ def load_trained(
             )
         return run.store.path(number)
 
-    loaded = load_chosen(by_main(choose))
+    loaded = run.store.steady(lambda: load_chosen(by_main(choose)), lambda: by_main(run.store.seen))
     restore_networks(run, loaded)
     return run
 

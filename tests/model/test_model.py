@@ -68,14 +68,17 @@ def test_a_checkpoint_that_a_training_deletes_meanwhile_is_replaced_by_the_next(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen: list[Path] = []
+    next_one = folder / "checkpoints" / ".tmp-00000007-12345678"
 
     def choose(*arguments: Any) -> Path:
         path = choose_checkpoint(*arguments)
         chosen.append(path if chosen else path.with_name("00000005"))
+        next_one.mkdir(exist_ok=True)
         return chosen[-1]
 
     monkeypatch.setattr(opening, "choose_checkpoint", choose)
     assert artschool.open(folder, device="cpu").iteration == 6
+    next_one.rmdir()
     assert [path.name for path in chosen] == ["00000005", "00000006"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -13,18 +12,16 @@ from artschool.config.origin import RESOLVED_FILE
 from artschool.config.paths import expand_home
 from artschool.engine.checkpoint_state import length_of_data
 from artschool.engine.data_examples import DataExamples, read_data_examples
-from artschool.errors import CheckpointError, ConfigError
+from artschool.errors import ConfigError
 from artschool.model.model import Model
 from artschool.model.modules import Modules
 from artschool.paths import exists, is_dir, is_file
 from artschool.read.read import check_file
-from artschool.storage.checkpoint_files import MANIFEST, Checkpoint
+from artschool.storage.checkpoint_files import Checkpoint
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.choose_checkpoint import choose_checkpoint
 
 Report = Callable[[str], None]
-MORE_CHOICES = 5
-"""How often another checkpoint is chosen if the chosen one is deleted."""
 
 
 def open_run(
@@ -72,13 +69,8 @@ def _chosen(folder: Path, checkpoint: str | int | Path, report: Report) -> tuple
 
     A training that goes on deletes old checkpoints. If that strikes the chosen one, the choice is made again.
     """
-    for _ in range(MORE_CHOICES):
-        path = choose_checkpoint(folder, checkpoint, report)
-        with suppress(CheckpointError):
-            return _mapped(path)
-        if str(checkpoint) not in ("last", "best") or is_file(path / MANIFEST):
-            break
-    return _mapped(choose_checkpoint(folder, checkpoint, report))
+    store = CheckpointStore(folder / "checkpoints")
+    return store.steady(lambda: _mapped(choose_checkpoint(folder, checkpoint, report)))
 
 
 def _mapped(path: Path) -> tuple[Checkpoint, int | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from artschool.errors import CheckpointError
@@ -68,7 +69,9 @@ def foreign(path: Path) -> str | None:
 
 
 def _is_folder(path: Path) -> bool:
-    return stat.S_ISDIR(path.lstat().st_mode)
+    with suppress(FileNotFoundError):  # Another process has just deleted it.
+        return stat.S_ISDIR(path.lstat().st_mode)
+    return False
 
 
 def folder_name(number: int) -> str:

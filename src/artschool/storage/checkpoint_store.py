@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -35,6 +36,9 @@ from artschool.storage.recorded_files import write_recorded
 from artschool.storage.state_json import encode_state
 from artschool.storage.tensor_file import Content
 
+Result = TypeVar("Result")
+LOOKS = 20
+"""How often work is done again that fails since a training deletes what it reads."""
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError", "versions"]
 
 
@@ -171,17 +175,47 @@ class CheckpointStore:
             NewerCheckpointError: A newer version of the package saved the newest intact checkpoint.
             UnreadableCheckpointError: The newest checkpoint that may be intact cannot be read now.
         """
-        for number in reversed(self._folders.by_number()):
+        return self.steady(partial(self._newest_valid, report))
+
+    def _newest_valid(self, report: Callable[[str], None]) -> int | None:
+        before = self.seen()
+        for number, path in reversed(self._folders.by_number().items()):
             try:
                 self.verify(number)
             except (NewerCheckpointError, UnreadableCheckpointError):
                 raise
             except CheckpointError as error:
+                if self.seen().get(path.name) != before.get(path.name):
+                    raise  # A training has deleted or replaced it.
                 self._damaged.add(number)
                 report(f"warning: skipping checkpoint {number}: {error}")
             else:
                 return number
         return None
+
+    def steady(self, work: Callable[[], Result], seen: Callable[[], object] | None = None) -> Result:
+        """Do work that reads checkpoints. If it fails while a training saves and deletes some, do it again.
+
+        Args:
+            seen: Returns what `seen` does, in all processes that do the work.
+        """
+        seen = seen or self.seen
+        for _ in range(LOOKS):
+            before = seen()
+            try:
+                return work()
+            except CheckpointError:
+                if seen() == before:
+                    raise
+        return work()
+
+    def seen(self) -> dict[str, int]:
+        """What is in the folder: an id by name, by which a folder differs from one that takes its place."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return {entry.name: entry.inode() for entry in entries}
+        except OSError:
+            return {}
 
     def load(self, number: int, *, mapped: bool = False) -> Checkpoint:
         """Verify a checkpoint, then load it. Raises what `verify` raises.

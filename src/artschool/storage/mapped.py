@@ -5,8 +5,10 @@ The pages that were read stay in the memory of the process until the system need
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
+import os
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
+from artschool.paths import exists
 from artschool.storage.tensor_file import DTYPES
 
 _FILES = WeakIdKeyDictionary()
@@ -27,8 +30,13 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
         SafetensorError: The file is damaged.
         OSError: It cannot be read.
     """
-    with safe_open(file, framework="pt"):  # Verifies the header.
-        pass
+    try:
+        with safe_open(file, framework="pt"):  # Verifies the header.
+            pass
+    except RuntimeError as error:  # torch could not open it: a training has just deleted it.
+        if exists(file):
+            raise
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file)) from error
     with file.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
         header = json.loads(stream.read(size))
