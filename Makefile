@@ -10,7 +10,7 @@ LONG := tests/broken tests/schema tests/graph tests/mutants tests/cli/test_schem
   tests/components/test_every_component.py tests/engine/test_resume.py tests/engine/test_store.py tests/trace/test_operations.py tests/test_docs.py tests/test_docs_site.py tests/test_no_skips.py \
   tests/test_package.py tests/test_recipes.py tests/test_traced_recipes.py
 
-.PHONY: demo recipes fast test soak gpu versions bounds lint check
+.PHONY: demo recipes fast test soak gpu pretended versions bounds lint check
 
 .venv/demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -48,6 +48,10 @@ soak: .venv/dev
 gpu: .venv/dev
 	$(BIN)/python -m pytest -m gpu tests/gpu
 	$(BIN)/python benchmarks/gpu.py
+
+# The tests of `gpu` on a CUDA device that does not exist. Needs g++.
+pretended: .venv/dev
+	$(BIN)/python -m tests.pretended_cuda -n 2
 
 # Any of these tests with another torch and Python: make versions TORCH=2.10.0 PYTHON=python3.12 TESTS=tests/engine
 TORCH ?= 2.15.0

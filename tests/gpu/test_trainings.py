@@ -1,0 +1,64 @@
+"""The recipes and the published trainings on a CUDA device."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import artschool
+from artschool.engine.run_state import Record, RunState
+from tests.engine.toy_run import Recorder
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((*ROOT.glob("recipes/*.yml"), *ROOT.glob("tests/famous/*.yml")))
+WAITS = {
+    "cyclegan": "its pool of images grows",
+    "photo_cyclegan": "its pool of images grows",
+    "speech_ctc": "CTC reads the lengths",
+}
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+    pytest.mark.usefixtures("registries", "beside_the_corpus"),
+    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
+]
+
+
+class Watch(Recorder):
+    """Lets torch raise an error where it waits for the device in all iterations but the first two and the last one."""
+
+    def __init__(self, mode: str, first: int) -> None:
+        super().__init__()
+        self._mode, self._first = mode, first
+
+    def advance(self, run: RunState) -> None:
+        is_watched = 2 <= run.iteration - self._first < 7
+        torch.cuda.set_sync_debug_mode(self._mode if is_watched else "default")
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file.stem for file in FILES])
+def test_a_training_waits_for_nothing(file: Path, tmp_path: Path) -> None:
+    if "adapters:" in file.read_text():
+        pytest.importorskip("peft")
+    # From where everything that begins late has begun.
+    first = max(map(int, re.findall(r"after: (\d+)", file.read_text())), default=0)
+    rare = (f"train.start_iteration={first}", f"train.iterations={first + 8}", "log.every=1000", "log.pictures=null")
+    run = artschool.load(
+        file, ["train.device=cuda", *rare, "evaluate={}", "checkpoint={every: 1000}"], run_dir=tmp_path / "run"
+    )
+    watch = Watch("default" if file.stem in WAITS else "error", first)
+    run.loggers = [watch]
+    try:
+        run.train()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    (record,) = watch.records
+    assert all(torch.isfinite(torch.tensor(value)) for value in numbers(record))
+
+
+def numbers(record: Record) -> list[float]:
+    return [value for value in record.values() if isinstance(value, float)]
