@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanSquaredError
 
+from artschool.build.bind import on_device
 from artschool.data.collate import Collate
 from artschool.data.sampler import Batches, InChunks, RankSampler
 from artschool.engine.micro_batches import MicroBatches
@@ -358,6 +359,11 @@ def test_a_metric_of_torchmetrics_works(tmp_path: Path) -> None:
     run.train()
     assert snapshots.values("held/m") == [pytest.approx(1.53125**2)]
     assert run.evaluate() == {"held/m": pytest.approx(1.53125**2)}  # What it saw before is forgotten.
+
+
+def test_the_states_of_a_metric_of_torchmetrics_are_moved() -> None:
+    metric = on_device(MeanSquaredError(), torch.device("meta"))
+    assert metric.sum_squared_error.device.type == "meta"
 
 
 def test_a_metric_of_several_values_is_told(tmp_path: Path) -> None:

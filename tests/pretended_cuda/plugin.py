@@ -31,3 +31,6 @@ def pytest_pyfunc_call() -> Generator[None, Any, Any]:
     """Let what a test creates on the device be pretended tensors."""
     with Factories():  # type: ignore[no-untyped-call]  # torch
         return (yield)
+
+
+pytest_fixture_setup = pytest_pyfunc_call

@@ -213,8 +213,12 @@ def _count(loss: Component) -> Call | None:
 
 
 def on_device(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module on a device; moved only if it is on another one."""
-    is_there = all(tensor.device == device for tensor in (*module.parameters(), *module.buffers()))
+    """The module on a device; moved only if it is on another one.
+
+    One without parameters and buffers may have tensors that only its `to` knows, such as the states of torchmetrics.
+    """
+    tensors = (*module.parameters(), *module.buffers())
+    is_there = bool(tensors) and all(tensor.device == device for tensor in tensors)
     return module if is_there else module.to(device)
 
 
