@@ -121,14 +121,15 @@ class Ema:
 
     def _found_non_finite(self, skipped: Tensor | None) -> Tensor | None:
         """1.0 on the device if a weight is NaN or infinite or `skipped` is 1.0, else 0.0. None: nothing can look."""
+        if not self._weights:
+            return skipped
+        found = torch.zeros_like(self._unit) if skipped is None else skipped.clone()
         for weights in self._weights.values():
-            found = torch.zeros_like(self._unit)
-            # GradScaler's kernel, with a scale of one: it finds them in one pass, and leaves the weights as they are.
+            # GradScaler's kernel, with a scale of one: it sets `found` in one pass, and leaves the weights as they are.
             torch._amp_foreach_non_finite_check_and_unscale_(weights, found, self._unit)
-            skipped = found if skipped is None else torch.maximum(skipped, found)
-        if skipped is not None and self._is_sharded:
-            ranks.largest_in_place(skipped)
-        return skipped
+        if self._is_sharded:
+            ranks.largest_in_place(found)
+        return found
 
     def _follow(
         self, fused: list[tuple[Tensors, Tensors]], lerped: tuple[Tensors, Tensors], skipped: Tensor | None
