@@ -14,6 +14,7 @@ LEFT_OUT = {
     "test_profile.py": "measures memory",
     "[dpo]": "torch has a GRU of its own for CUDA",
     "[speech_ctc]": "torch has a CTC loss of its own for CUDA",
+    "{type: ctc,": "torch has a CTC loss of its own for CUDA",
 }
 replace_functions()
 
