@@ -1,6 +1,6 @@
 """artschool beside tuned loops written by hand, on a GPU: speed, memory, kernels, synchronizations, saves, predictions.
 
-    python benchmarks/gpu.py [--out gpu.json] [--rounds 12] [--chunk 10] [--limit 400]
+    python benchmarks/gpu.py [--out gpu.json] [--rounds 12] [--chunk 10] [--limit 330]
     python benchmarks/gpu.py --device cpu --small --rounds 2 --chunk 2 --workers 0    # tries the script without a GPU
 
 Trains a toy GAN, a class-conditional U-Net of 57 million parameters at 64 x 64 in bfloat16, and an ESRGAN pair. Each
@@ -300,7 +300,7 @@ def main() -> None:
     parser.add_argument("--chunk", type=int, default=10, help="iterations of a turn, and between two log points")
     parser.add_argument("--workers", type=int, default=4, help="worker processes that load data, for each side")
     parser.add_argument("--only", nargs="*", default=[], help="names of trainings: toy_gan, unet, esrgan")
-    parser.add_argument("--limit", type=float, default=400, help="seconds after which no measurement begins")
+    parser.add_argument("--limit", type=float, default=330, help="seconds after which no measurement begins")
     parser.add_argument("--out", type=Path, default=Path("gpu.json"))
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
