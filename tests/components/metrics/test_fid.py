@@ -1,5 +1,7 @@
 """FID: in closed form for Gaussians, equal to torchmetrics, whole or in ragged parts, and where samples are few."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -39,6 +41,14 @@ def test_frechet_distance_knows_covariances_that_do_not_commute() -> None:
 def test_equal_samples_have_no_distance() -> None:
     x = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
     assert fid(x, x.clone()) == pytest.approx(0.0, abs=1e-10)
+
+
+def test_fid_of_samples_with_nan_is_nan() -> None:
+    """As of a generator that has diverged. torch cannot compute the eigenvalues."""
+    x = torch.randn(50, 6, generator=torch.Generator().manual_seed(0))
+    bad = x.clone()
+    bad[3, 2] = math.nan
+    assert math.isnan(fid(bad, x)) and math.isnan(fid(x, bad))
 
 
 @pytest.mark.parametrize("number", [7, 100], ids=["fewer samples than features", "more"])

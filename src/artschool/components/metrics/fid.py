@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -108,11 +109,13 @@ class Moments:
 
 
 def frechet_distance(mean: Tensor, covariance: Tensor, other_mean: Tensor, other_covariance: Tensor) -> float:
-    """Squared Fréchet distance between two Gaussians: means (D,), covariances (D, D).
+    """Squared Fréchet distance between two Gaussians: means (D,), covariances (D, D). NaN if one is not finite.
 
     The trace of `(S T)^(1/2)` equals that of `(S^(1/2) T S^(1/2))^(1/2)`. This matrix is symmetric: its eigenvalues are
     real, and negative only by rounding, even with fewer samples than features.
     """
+    if not (covariance.isfinite().all() and other_covariance.isfinite().all()):
+        return math.nan  # torch fails to compute eigenvalues.
     values, vectors = torch.linalg.eigh(covariance)
     root = vectors * values.clamp(min=0).sqrt() @ vectors.T
     cross = torch.linalg.eigvalsh(root @ other_covariance @ root).clamp(min=0).sqrt().sum()
