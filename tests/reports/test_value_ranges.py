@@ -163,6 +163,9 @@ def test_the_trace_measures_what_nothing_declares() -> None:
     assert "steps.gen.losses.pix.real: 'hq' has values in 0..1, but it is compared with 'painted', in -1..1" in printed
     _, printed = artschool("check", "--trace", "f.yml", "data.train.low=-1")
     assert "has values in" not in printed
+    _, printed = artschool("check", "--trace", "f.yml", "data.train.high=1e39")
+    assert "pix.real: 'hq' contains NaN or infinity, but it is compared with 'painted', in -1..1\n" in printed
+    assert "Fix: convert" not in printed
 
 
 def test_the_trace_sees_the_last_operation_of_a_network() -> None:

@@ -101,8 +101,9 @@ def misfits(component: Component, known: KeyRanges, is_wrong: Callable[[Range, R
     fake, real = (known.ranges.get(uses[side].name) for side in ("fake", "real"))
     if fake is not None and real is not None and is_wrong(real, fake):
         use, other = uses["real"], uses["fake"]
-        message = f"{use.name!r} has values in {shown(real)}, but it is compared with {other.name!r}, in {shown(fake)}"
-        yield Fault(use.place, f"{component.path}.real", message, conversion(usual(real), fake))
+        message = f"{use.name!r} {_values(real)}, but it is compared with {other.name!r}, in {shown(fake)}"
+        hint = conversion(usual(real), fake) if _is_finite(real) else ""
+        yield Fault(use.place, f"{component.path}.real", message, hint)
 
 
 def check_whole_numbers(config: Config) -> Iterator[Fault]:
@@ -118,11 +119,10 @@ def _may_leave(given: Range, expected: Range) -> bool:
 def misfit(component: Component, use: Use, given: Range, expected: Range) -> Fault:
     """The fault of a key whose values have another range than a component expects."""
     assert component.registered is not None
-    is_finite, path = all(map(math.isfinite, given)), f"{component.path}.{use.parameter}"
-    values = f"has values in {shown(given)}" if is_finite else "contains NaN or infinity"
-    message = f"{use.name!r} {values}, but {component.registered.name} expects {shown(expected)}"
+    path = f"{component.path}.{use.parameter}"
+    message = f"{use.name!r} {_values(given)}, but {component.registered.name} expects {shown(expected)}"
     to_write = usual(given)
-    if not is_finite:
+    if not _is_finite(given):
         hint = ""
     elif isinstance(expected, WholeNumbers):
         hint = "Fix: write the same number of codes in both."
@@ -131,6 +131,14 @@ def misfit(component: Component, use: Use, given: Range, expected: Range) -> Fau
     else:
         hint = conversion(to_write, expected)
     return Fault(use.place, path, message, hint)
+
+
+def _values(given: Range) -> str:
+    return f"has values in {shown(given)}" if _is_finite(given) else "contains NaN or infinity"
+
+
+def _is_finite(given: Range) -> bool:
+    return all(map(math.isfinite, given))
 
 
 def conversion(given: Range, expected: Range) -> str:
