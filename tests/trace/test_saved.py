@@ -254,4 +254,4 @@ def test_averages_are_updated(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError) as error:
         traced(text=text)
     says = "toy.yml:16:35: ema.networks.net: cannot be updated: RuntimeError: sizes differ"
-    assert str(error.value) == says
+    assert str(error.value).splitlines()[0] == says

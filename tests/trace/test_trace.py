@@ -50,13 +50,24 @@ def test_a_loss_is_told_which_parameters_it_reaches() -> None:
     }
 
 
-def test_shapes_that_do_not_fit_are_told_with_the_module_the_lines_and_the_inputs() -> None:
+def at(code: str) -> str:
+    """The line of a message that shows where the code of a component has failed."""
     parts = Path(__file__).with_name("traced_parts.py")
-    line = next(n for n, text in enumerate(parts.read_text().splitlines(), 1) if "network(x).mean()" in text)
+    return next(f"    at {parts}:{n}: {code}" for n, text in enumerate(parts.read_text().splitlines(), 1) if code in text)
+
+
+def test_shapes_that_do_not_fit_are_told_with_the_module_the_lines_and_the_inputs() -> None:
     assert said("networks.net.width=5") == (
         "toy.yml:14:19: steps.second.losses.own: fails in other.0 (Linear): RuntimeError: a and b must have same "
-        f"reduction dim, but got [4, 5] X [3, 3].\n    at {parts}:{line}: result: Tensor = network(x).mean()\n"
+        f"reduction dim, but got [4, 5] X [3, 3].\n{at('result: Tensor = network(x).mean()')}\n"
         "    x 'y': (4, 5) float32 on cpu"
+    )
+
+
+def test_a_callback_that_fails_is_told_with_its_line() -> None:
+    assert said("steps.main.callbacks={own: {type: traced_failing_callback}}") == (
+        "toy.yml:7:5: steps.main: fails outside of its injectors and losses: LookupError: no such layer\n"
+        + at('raise LookupError("no such layer")')
     )
 
 
@@ -408,7 +419,8 @@ def test_a_hook_that_needs_values_before_an_iteration_runs_for_real(does: str) -
 
 
 def test_a_hook_that_fails_before_an_iteration_is_told() -> None:
-    assert "networks.net: update_for_step failed: LookupError: no such stage" in said(
+    line = at('raise LookupError("no such stage")')
+    assert f"networks.net: update_for_step failed: LookupError: no such stage\n{line}" in said(
         "networks.net={type: traced_prepared, does: fail}"
     )
 

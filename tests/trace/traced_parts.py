@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -14,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 from artschool.config.compose import apply_overrides, finish
 from artschool.config.source import read_text
 from artschool.read.check import check_tree
-from artschool.registry import datasets, injectors, losses, networks
+from artschool.registry import callbacks, datasets, injectors, losses, networks
 from artschool.registry.signature import Network
 from artschool.trace.report import Trace
 from artschool.trace.trace import trace
@@ -213,6 +214,18 @@ class Choosy(nn.Module):
         """(B, 3) to the same."""
         result: Tensor = self.linear(x)
         return result if bool(x.sum() >= 0) else x
+
+
+@callbacks.register("traced_failing_callback")
+class FailingCallback:
+    """Fails once the gradients are computed."""
+
+    def __init__(self, networks: Mapping[str, nn.Module]) -> None:
+        pass
+
+    def before_optimize(self, step: int) -> None:
+        """The gradients are computed."""
+        raise LookupError("no such layer")
 
 
 @networks.register("traced_prepared")

@@ -142,7 +142,7 @@ class Observer:
         kind = FaultKind.BATCH_TOO_SMALL if ONE_VALUE in str(error) else FaultKind.OTHER
         advice = ["Fix: use a larger batch, or fewer micro-batches."] if kind is FaultKind.BATCH_TOO_SMALL else []
         advice += self._advice_on_gradients(call, error)
-        message, lines = f"fails{inside}: {describe_error(error)}", _line_of_user(frames)
+        message, lines = f"fails{inside}: {_describe_error(error)}", _line_of_user(frames)
         if isinstance(error, ArtschoolError):
             message, lines = str(error).removeprefix(f"{call.place}: {call.path}: "), []
         assert registered is not None
@@ -242,7 +242,13 @@ def components_of_file(config: Config) -> dict[str, Component]:
     return {part.path: part for part in parts}
 
 
-def describe_error(error: Exception) -> str:
+def failure(place: Place, path: str, what: str, error: Exception) -> Fault:
+    """The fault of code that is called between the calls of a step, such as a hook: what failed, by which line."""
+    frames = list(traceback.walk_tb(error.__traceback__))[::-1]
+    return Fault(place, path, f"{what}: {_describe_error(error)}", "\n".join(_line_of_user(frames)))
+
+
+def _describe_error(error: Exception) -> str:
     """The class of an error and the first line of its message."""
     first = str(error).strip().split("\n", 1)[0].removesuffix(", but expected one of:").replace("FakeTensor", "Tensor")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

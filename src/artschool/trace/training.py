@@ -23,7 +23,7 @@ from artschool.trace.batch_sizes import TracedBatches
 from artschool.trace.fake import is_about_missing_values
 from artschool.trace.first_batches import Samples
 from artschool.trace.memory import LiveBytes, Memory
-from artschool.trace.observe import Observer, Untraceable, components_of_file, describe_error, observe
+from artschool.trace.observe import Observer, Untraceable, components_of_file, failure, observe
 from artschool.trace.regimes import regimes, representatives
 from artschool.trace.saved import SavedState
 
@@ -208,8 +208,7 @@ class TrainingTrace:
             except Exception as error:  # The code of a plugin can raise anything.
                 if not self.observer.real and is_about_missing_values(error):
                     raise Untraceable(f"{place}: {path} reads the values of tensors in update_for_step") from error
-                message = f"update_for_step failed: {describe_error(error)}"
-                raise ConfigError(Fault(place, path, message)) from error
+                raise ConfigError(failure(place, path, "update_for_step failed", error)) from error
 
     def _update_averages(self, moved: Mapping[str, list[Tensor | None]]) -> None:
         for name, ema in [(name, ema) for name, ema in self.run.emas.items() if ema.of in moved]:
@@ -219,7 +218,7 @@ class TrainingTrace:
             except Exception as error:  # It copies modules, and their code can raise anything.
                 if not self.observer.real and is_about_missing_values(error):
                     raise Untraceable(f"{place}: {path} reads the values of tensors") from error
-                raise ConfigError(Fault(place, path, f"cannot be updated: {describe_error(error)}")) from error
+                raise ConfigError(failure(place, path, "cannot be updated", error)) from error
 
     def _run_step(self, step: TrainStep, states: MicroBatches, iteration: int) -> list[str]:
         """Run a step. Returns the networks that it updated."""
@@ -260,8 +259,7 @@ class TrainingTrace:
         name = step.graph.name
         path, place = f"steps.{name}", self._config.steps[name].node.place
         if self.observer.real or not is_about_missing_values(error):
-            message = f"fails outside of its injectors and losses: {describe_error(error)}"
-            raise ConfigError(Fault(place, path, message)) from error
+            raise ConfigError(failure(place, path, "fails outside of its injectors and losses", error)) from error
         if not self.reached[name].issuperset(step.trainable(iteration)):  # Some gradients are still missing.
             raise Untraceable(f"{place}: {path} reads the values of tensors in a hook or backward") from error
         note = f"{place}: {path}: its optimizer or a hook reads the values of tensors; that part was not traced"
