@@ -51,9 +51,9 @@ def test_a_component_is_described_by_its_signature(capsys: pytest.CaptureFixture
         "option  default   takes\n"
         "after   0         whole number or text such as `2 epochs`\n"
         "before  null      whole number or text such as `2 epochs` or null\n"
-        "every   1         whole number or text such as `2 epochs` or mapping of of, at\n"
+        "every   1         whole number or text such as `2 epochs` or mapping with `of`, `at`\n"
         "weight  required  number or schedule or key\n"
-        "while   null      mapping of value, below, above, until or null\n"
+        "while   null      mapping with `value`, `below`, `above`, `until` or null\n"
         "out     null      key or null\n"
         "fake    required  key\n"
         "real    required  key\n"
@@ -80,17 +80,17 @@ def test_every_kind_of_parameter_is_in_words(capsys: pytest.CaptureFixture[str])
     assert lines[5:] == [
         "after      0            whole number or text such as `2 epochs`",
         "before     null         whole number or text such as `2 epochs` or null",
-        "every      1            whole number or text such as `2 epochs` or mapping of of, at",
-        "out        required     key or list of key",
+        "every      1            whole number or text such as `2 epochs` or mapping with `of`, `at`",
+        "out        required     key or list of keys",
         "only       null         'training' or 'evaluation' or null",
         "once       false        true or false",
         "no_grad    false        true or false",
         "precision  null         'fp32' or null",
         "x          required     key or null",
-        "nets       required     list of network",
+        "nets       required     list of networks",
         "inner      required     mapping with a `type` from the injectors",
-        "table      null         mapping to list of whole number or null",
-        "pair       [0.5, true]  list of number, true or false",
+        "table      null         mapping to list of whole numbers or null",
+        "pair       [0.5, true]  [number, true or false]",
         'name       "yes"        text',
         "",
         "`in:` fills x, in this order.",
@@ -99,7 +99,7 @@ def test_every_kind_of_parameter_is_in_words(capsys: pytest.CaptureFixture[str])
 
 def test_what_a_data_set_yields_and_a_group_holds_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, "datasets", "photos").endswith("\n\nYields lq, hq, name.\n")
-    assert "\nparam_groups    []            list of mapping of match, kinds, marked, schedule_from\n" in printed(
+    assert "\nparam_groups    []            list of mappings with `match`, `kinds`, `marked`, `schedule_from`\n" in printed(
         capsys, "optimizers", "adamw"
     )
 

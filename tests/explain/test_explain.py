@@ -121,7 +121,7 @@ def test_a_value_that_is_a_key_is_told_as_that_key_is() -> None:
     assert told[:5] == [
         "is `in` of the injector add_noise",
         "Key for x.",
-        "takes key or list of key",
+        "takes key or list of keys",
         "from gan.yml:16:32",
         "key lq",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -13,19 +14,29 @@ from artschool.registry.schedule import forms_of
 from artschool.registry.signature import Marker, Pattern, Role
 from artschool.registry.units import Amount
 
-IN_WORDS = {"NoneType": "null", "int": "whole number", "float": "number", "str": "text", "bool": "true or false"}
+IN_WORDS = {
+    "Any": "any value",
+    "NoneType": "null",
+    "Path": "path",
+    "bool": "true or false",
+    "float": "number",
+    "int": "whole number",
+    "str": "text",
+}
+NOUN = re.compile(r"^(key|list|mapping|network|number|path|schedule|text|whole number)\b")
 LIMITS = (("ge", "{} or more"), ("gt", "more than {}"), ("le", "{} or less"), ("lt", "less than {}"))
 
 
 def type_name(annotation: Any) -> str:
-    """A type in words: `key`, `key or null`, `list of key`, `'l1' or 'l2'`."""
+    """A type in words: `key`, `key or null`, `list of keys`, `[number, number]`, `'l1' or 'l2'`."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _annotated_name(arguments[0], arguments[1:])
     if origin is not None and arguments:
         return _generic_name(origin, arguments)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return f"mapping of {', '.join(annotation.model_fields)}"
+        names = [info.alias or name for name, info in annotation.model_fields.items()]
+        return f"mapping with {', '.join(f'`{name}`' for name in names)}"
     name = getattr(annotation, "__name__", str(annotation))
     return IN_WORDS.get(name, name)
 
@@ -46,11 +57,17 @@ def _annotated_name(annotation: Any, extras: Sequence[Any]) -> str:
 def _generic_name(origin: Any, arguments: Sequence[Any]) -> str:
     if origin is typing.Literal:
         return " or ".join(repr(argument) for argument in arguments)
+    if origin is tuple and ... not in arguments:
+        return f"[{', '.join(map(type_name, arguments))}]"
     if origin in (list, tuple, set):
-        return f"list of {', '.join(type_name(a) for a in arguments if a is not ...)}"
+        return f"list of {_plural(type_name(arguments[0]))}"
     if origin is dict:
         return f"mapping to {type_name(arguments[1])}"
     return " or ".join(dict.fromkeys(" or ".join(map(type_name, arguments)).split(" or ")))
+
+
+def _plural(words: str) -> str:
+    return " or ".join(NOUN.sub(r"\1s", alternative) for alternative in words.split(" or "))
 
 
 def limits(annotation: Any) -> str:
