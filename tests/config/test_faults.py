@@ -58,7 +58,10 @@ def test_a_key_written_twice_has_its_own_kind() -> None:
         check_file(Path("gan.yml"))
     (fault,) = error.value.faults
     assert (fault.kind, fault.found) == (FaultKind.REWRITTEN_KEY, "hq")
-    assert fault.hint.endswith("The same at steps.gen.injectors.upscale.inputs (gan.yml:17:50, 'lq_noisy').")
+    assert fault.hint.endswith(
+        "Probably for the same reason, steps.gen.injectors.upscale.inputs (gan.yml:17:50) reads 'lq_noisy', which no "
+        "earlier component writes."
+    )
 
 
 def test_a_missing_option_names_what_is_required() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from artschool.components.builtins import load_builtins
@@ -75,13 +75,22 @@ def once_per_cause(faults: Iterable[Fault]) -> list[Fault]:
 
 
 def _with_locations(fault: Fault, *others: Fault) -> Fault:
+    alike = [other for other in others if other.kind is fault.kind]
+    lines = [fault.hint, _same_at(fault, alike)]
+    if further := [other for other in others if other.kind is not fault.kind]:
+        first, *more = further
+        what = f"{first.path} ({first.place}) {first.message}"
+        lines.append(f"Probably for the same reason, {what}. {_same_at(first, more)}".strip())
+    return replace(fault, hint="\n".join(line for line in lines if line))
+
+
+def _same_at(fault: Fault, others: Sequence[Fault]) -> str:
     if not others:
-        return fault
+        return ""
     *earlier, last = [
         f"{other.path} ({other.place}{f', {other.found!r}' if other.found != fault.found else ''})" for other in others
     ]
-    same = f"The same at {', '.join(earlier)} and {last}." if earlier else f"The same at {last}."
-    return replace(fault, hint="\n".join(line for line in (fault.hint, same) if line))
+    return f"The same at {', '.join(earlier)} and {last}." if earlier else f"The same at {last}."
 
 
 def _with_names_at_its_level(fault: Fault, tree: Node) -> Fault:
