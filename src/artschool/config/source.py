@@ -238,8 +238,11 @@ class _Composer:
             self.faults.append(Fault(key.place, "", "merge key `<<` is not part of YAML 1.2", hint))
         elif not isinstance(key.value, str):
             is_scalar = isinstance(key.value, bool | int | float | None)
-            found = f"{json.dumps(key.value)}; put it in quotes" if is_scalar else "a list or a mapping"
-            self.faults.append(Fault(key.place, "", f"expected text as a key, got {found}"))
+            found = json.dumps(key.value) if is_scalar else "a list or a mapping"
+            hint = "Fix: put it in quotes." if is_scalar else ""
+            if type(key.value) is int:  # `{lr: 0,1}`
+                hint += " Decimals begin with a point: `0.1`."
+            self.faults.append(Fault(key.place, "", f"expected text as a key, got {found}", hint))
         return str(key.value)
 
     def _scalar(self, event: yaml.ScalarEvent) -> Node:
