@@ -36,6 +36,11 @@ def is_dir(path: Path) -> bool:
     return mode is not None and stat.S_ISDIR(mode)
 
 
+def explained_relative(path: Path) -> str:
+    """The end of a message about a path that does not exist: what a relative one is relative to."""
+    return "" if path.is_absolute() else f" (a path is relative to the working directory, {Path.cwd()})"
+
+
 def open_file(path: Path) -> BufferedReader:
     """Open a file to read its bytes.
 

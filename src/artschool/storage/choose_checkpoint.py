@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from artschool.errors import CheckpointError
-from artschool.paths import is_file
+from artschool.paths import explained_relative, is_dir, is_file
 from artschool.storage.checkpoint_files import MANIFEST, read_state
 from artschool.storage.checkpoint_store import CheckpointStore
 
@@ -27,6 +27,8 @@ def choose_checkpoint(folder: Path, checkpoint: str | int | Path, report: Report
     """
     store = CheckpointStore(folder / "checkpoints")
     text = str(checkpoint)
+    if not is_dir(folder):
+        raise CheckpointError(f"{folder}: run folder does not exist{explained_relative(folder)}")
     if text in ("last", "best"):
         newest = store.newest_valid(report)
         if newest is None:

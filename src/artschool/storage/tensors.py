@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch._subclasses.fake_tensor import unset_fake_temporarily
 
 from artschool.errors import CheckpointError
-from artschool.paths import is_dir, is_file
+from artschool.paths import explained_relative, is_dir, is_file
 from artschool.storage.shards import join, shard_files, stem_of
 
 INDEX = ".safetensors.index.json"
@@ -55,8 +55,7 @@ def _content(file: Path) -> Any:
     if file.suffix == ".safetensors" and (shards := shard_files(file)) and (file in shards or not is_file(file)):
         return _read_shards(shards)
     if not is_file(file):
-        where = "" if file.is_absolute() else f" (a path is relative to the working directory, {Path.cwd()})"
-        raise CheckpointError(f"{file}: file does not exist{where}")
+        raise CheckpointError(f"{file}: file does not exist{explained_relative(file)}")
     if file.name.endswith(INDEX):
         return _read_parts(file)
     if file.suffix not in (".safetensors", ".pt", ".pth", ".ckpt"):
