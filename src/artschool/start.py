@@ -142,7 +142,7 @@ def load_trained(
             )
         return run.store.path(number)
 
-    loaded = run.store.steady(lambda: load_chosen(by_main(choose)), lambda: by_main(run.store.seen))
+    loaded = run.store.retry_while_changing(lambda: load_chosen(by_main(choose)), lambda: by_main(run.store.listing))
     restore_networks(run, loaded)
     return run
 

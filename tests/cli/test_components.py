@@ -99,8 +99,9 @@ def test_every_kind_of_parameter_is_in_words(capsys: pytest.CaptureFixture[str])
 
 def test_what_a_data_set_yields_and_a_group_holds_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, "datasets", "photos").endswith("\n\nYields lq, hq, name.\n")
-    assert "\nparam_groups    []            list of mappings with `match`, `kinds`, `marked`, `schedule_from`\n" in printed(
-        capsys, "optimizers", "adamw"
+    assert (
+        "\nparam_groups    []            list of mappings with `match`, `kinds`, `marked`, `schedule_from`\n"
+        in printed(capsys, "optimizers", "adamw")
     )
 
 

@@ -84,7 +84,10 @@ def test_another_scale_needs_a_new_head_and_the_error_says_what_to_write(
 @pytest.mark.parametrize(
     ("weights", "error"),
     [
-        ("{run: runs/no}", r"weights: runs/no: run folder does not exist \(a path is relative to the working directory, /"),
+        (
+            "{run: runs/no}",
+            r"weights: runs/no: run folder does not exist \(a path is relative to the working directory, /",
+        ),
         ("{run: runs/x2, checkpoint: 3}", r"00000003"),
         ("{run: runs/x2, network: gen}", r"no network 'gen'\. Available networks: net, net\.ema\."),
         ("{run: runs/x2, file: w.pt}", r"weights\.run: sets both 'file' and 'run'; remove one"),

@@ -53,7 +53,9 @@ def test_a_loss_is_told_which_parameters_it_reaches() -> None:
 def at(code: str) -> str:
     """The line of a message that shows where the code of a component has failed."""
     parts = Path(__file__).with_name("traced_parts.py")
-    return next(f"    at {parts}:{n}: {code}" for n, text in enumerate(parts.read_text().splitlines(), 1) if code in text)
+    return next(
+        f"    at {parts}:{n}: {code}" for n, text in enumerate(parts.read_text().splitlines(), 1) if code in text
+    )
 
 
 def test_shapes_that_do_not_fit_are_told_with_the_module_the_lines_and_the_inputs() -> None:

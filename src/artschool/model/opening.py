@@ -70,7 +70,7 @@ def _chosen(folder: Path, checkpoint: str | int | Path, report: Report) -> tuple
     A training that goes on deletes old checkpoints. If that strikes the chosen one, the choice is made again.
     """
     store = CheckpointStore(folder / "checkpoints")
-    return store.steady(lambda: _mapped(choose_checkpoint(folder, checkpoint, report)))
+    return store.retry_while_changing(lambda: _mapped(choose_checkpoint(folder, checkpoint, report)))
 
 
 def _mapped(path: Path) -> tuple[Checkpoint, int | None]:

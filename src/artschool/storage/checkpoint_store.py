@@ -36,10 +36,11 @@ from artschool.storage.recorded_files import write_recorded
 from artschool.storage.state_json import encode_state
 from artschool.storage.tensor_file import Content
 
-Result = TypeVar("Result")
-LOOKS = 20
-"""How often work is done again that fails since a training deletes what it reads."""
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError", "versions"]
+
+Result = TypeVar("Result")
+MAX_RETRIES = 20
+"""Of work that fails since a training deletes what it reads."""
 
 
 class CheckpointStore:
@@ -175,17 +176,17 @@ class CheckpointStore:
             NewerCheckpointError: A newer version of the package saved the newest intact checkpoint.
             UnreadableCheckpointError: The newest checkpoint that may be intact cannot be read now.
         """
-        return self.steady(partial(self._newest_valid, report))
+        return self.retry_while_changing(partial(self._newest_valid, report))
 
     def _newest_valid(self, report: Callable[[str], None]) -> int | None:
-        before = self.seen()
+        before = self.listing()
         for number, path in reversed(self._folders.by_number().items()):
             try:
                 self.verify(number)
             except (NewerCheckpointError, UnreadableCheckpointError):
                 raise
             except CheckpointError as error:
-                if self.seen().get(path.name) != before.get(path.name):
+                if self.listing().get(path.name) != before.get(path.name):
                     raise  # A training has deleted or replaced it.
                 self._damaged.add(number)
                 report(f"warning: skipping checkpoint {number}: {error}")
@@ -193,24 +194,24 @@ class CheckpointStore:
                 return number
         return None
 
-    def steady(self, work: Callable[[], Result], seen: Callable[[], object] | None = None) -> Result:
+    def retry_while_changing(self, work: Callable[[], Result], listing: Callable[[], object] | None = None) -> Result:
         """Do work that reads checkpoints. If it fails while a training saves and deletes some, do it again.
 
         Args:
-            seen: Returns what `seen` does, in all processes that do the work.
+            listing: Returns the same as the method `listing`, in all processes that do the work. None: that method.
         """
-        seen = seen or self.seen
-        for _ in range(LOOKS):
-            before = seen()
+        listing = listing or self.listing
+        for _ in range(MAX_RETRIES):
+            before = listing()
             try:
                 return work()
             except CheckpointError:
-                if seen() == before:
+                if listing() == before:
                     raise
         return work()
 
-    def seen(self) -> dict[str, int]:
-        """What is in the folder: an id by name, by which a folder differs from one that takes its place."""
+    def listing(self) -> dict[str, int]:
+        """The names in the folder with their inodes, by which a checkpoint differs from one that takes its place."""
         try:
             with os.scandir(self.folder) as entries:
                 return {entry.name: entry.inode() for entry in entries}
