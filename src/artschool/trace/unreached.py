@@ -143,7 +143,8 @@ def _unrelated(loss: UnreachedLoss) -> Reason:
     if outputs:
         text += f"; {loss.writers[outputs[0]].component.path} writes {', '.join(map(repr, outputs))}"
     elif called:
-        text += f"; it calls {', '.join(called)} itself. Fix: train that in the step, or name a trained network here"
+        names = " and ".join(called)
+        text += f"; it calls {names}. Fix: add {names} to `trains`, or let the loss call {loss.network_names}"
     return _reason(f"{text}.")
 
 
