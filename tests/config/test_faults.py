@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from artschool.errors import ConfigError, Fault, FaultKind, Place, first_line
+from artschool.errors import ConfigError, first_line
+from artschool.faults import Fault, FaultKind, Place
 from artschool.read.read import check_file
 from tests.config.bad_files import SOUND
 

@@ -11,7 +11,8 @@ import pytest
 
 from artschool.config.plugins import forget_files, load_listed, load_plugin
 from artschool.config.source import read_text
-from artschool.errors import ConfigError, Place
+from artschool.errors import ConfigError
+from artschool.faults import Place
 
 SHARED = """
 from torch import nn

@@ -9,7 +9,7 @@ import pytest
 from artschool.config.source import Node
 from artschool.diff.difference import Difference, difference
 from artschool.diff.normalized import NormalizedConfig, normalize
-from artschool.errors import Place
+from artschool.faults import Place
 from artschool.read.read import check_file
 from tests.config.bad_files import SOUND
 

@@ -16,7 +16,8 @@ from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.part_factors import part_factors
 from artschool.engine.streams import Part
 from artschool.engine.train_context import TrainContext
-from artschool.errors import Place, StateError
+from artschool.errors import StateError
+from artschool.faults import Place
 from artschool.steps.call import Call, InjectorCall, LossCall
 from artschool.steps.step import NO_FACTORS, Step
 

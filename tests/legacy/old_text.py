@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from artschool.config.source import Node, read_text
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.legacy.rules import Fields, Notes
 
 FILES = Path(__file__).parent / "files"

@@ -15,7 +15,8 @@ import artschool
 from artschool.config.plugins import forget_files, load_plugin
 from artschool.config.standalone import standalone_text
 from artschool.config.write import dump
-from artschool.errors import ConfigError, Place
+from artschool.errors import ConfigError
+from artschool.faults import Place
 from artschool.read.read import check_file, convert_file, read_config
 from artschool.registry import REGISTRIES
 from tests.legacy.checkout import OLD, write_checkout

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from artschool.config.when import ALWAYS
-from artschool.errors import Place, StateError
+from artschool.errors import StateError
+from artschool.faults import Place
 from artschool.steps.call import InjectorCall
 from artschool.steps.state import State
 from artschool.steps.step import Step

@@ -9,7 +9,8 @@ import signal
 import pytest
 import torch
 
-from artschool.errors import ConfigError, Fault, Place, ResourceError
+from artschool.errors import ConfigError, ResourceError
+from artschool.faults import Fault, Place
 from artschool.trace.child_process import in_child_process, run_in_child_process
 from tests.fresh import exit_code
 

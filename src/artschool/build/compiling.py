@@ -12,7 +12,8 @@ from artschool.config.structure import Config
 from artschool.engine.compiled import CompiledMethod, CudaGraphs
 from artschool.engine.run import Run
 from artschool.engine.sharding import innermost_units
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError
+from artschool.faults import Fault
 from artschool.wording.names import allowed
 
 

@@ -6,7 +6,8 @@ import torch
 
 from artschool import ranks
 from artschool.config.structure import Config
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError
+from artschool.faults import Fault, Place
 
 COMMAND = Place("")
 """The location of what no file says."""

@@ -13,7 +13,8 @@ from artschool.config.component import takes_list
 from artschool.config.plugins import load_installed, load_plugin
 from artschool.config.type_names import annotation_of, type_name
 from artschool.config.write import flow
-from artschool.errors import ConfigError, Place
+from artschool.errors import ConfigError
+from artschool.faults import Place
 from artschool.registry import REGISTRIES, Registered, Registry
 from artschool.registry.signature import Parameter, Role
 from artschool.wording.names import allowed

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from artschool.config.source import read_file
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError
+from artschool.faults import Fault
 from artschool.legacy.convert import is_legacy
 from artschool.legacy.text import written
 from artschool.read.check import in_reading_order

@@ -11,9 +11,10 @@ from rich.console import Console
 from artschool.cli.columns import print_columns
 from artschool.components.builtins import load_builtins
 from artschool.config.plugins import load_listed
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError
 from artschool.explain.explain import explain
 from artschool.explain.positions import path_at
+from artschool.faults import Fault, Place
 from artschool.paths import exists
 from artschool.read.read import read_in_layers
 

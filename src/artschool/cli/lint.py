@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from artschool.cli.columns import print_columns, print_docstring
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError
+from artschool.faults import Fault, Place
 from artschool.lint import RULES, Subject, lint
 from artschool.read.read import check_file
 from artschool.wording.names import allowed

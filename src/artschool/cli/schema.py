@@ -17,7 +17,8 @@ from artschool.components.builtins import load_builtins
 from artschool.config.compose import resolve_bases
 from artschool.config.plugins import load_installed, load_listed
 from artschool.config.source import Node, read_file, read_text
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError
+from artschool.faults import Fault, Place
 from artschool.legacy.convert import is_legacy
 from artschool.paths import is_file
 from artschool.read.read import read_config

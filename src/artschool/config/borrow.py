@@ -11,7 +11,8 @@ from artschool.config.messages import describe
 from artschool.config.paths import named_at
 from artschool.config.plugins import at_path, file_of, is_path
 from artschool.config.source import Node
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError
+from artschool.faults import Fault
 
 Reader = Callable[[Path], Node]
 

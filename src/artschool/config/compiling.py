@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from artschool.config.parallel import sharded_networks
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, StepConfig
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 from artschool.registry.network_entry import CompileEntry, NetworkEntry
 from artschool.registry.roles import ComponentRole
 

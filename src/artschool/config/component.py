@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from artschool.config.source import Node
 from artschool.config.when import ALWAYS, When
-from artschool.errors import Place
+from artschool.faults import Place
 from artschool.registry import Registered
 from artschool.registry.entries import Gated, ScheduleEntry
 from artschool.registry.schedule import Phase, Schedule, curve_of

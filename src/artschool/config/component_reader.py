@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from artschool.config.component import Component, ScheduledNumber, takes_list
 from artschool.config.messages import describe, validate
 from artschool.config.source import Node
-from artschool.errors import Fault, FaultKind, Place
+from artschool.faults import Fault, FaultKind, Place
 from artschool.registry import REGISTRIES, Registered, Registry, other_kind
 from artschool.registry.entries import GroupEntry, OptimizerEntry
 from artschool.registry.schedule import Schedule, Unread, has_unread

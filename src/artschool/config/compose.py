@@ -16,7 +16,8 @@ from artschool.config.scalars import Scalar, resolve
 from artschool.config.secrets import hide_secrets, override_without_secret
 from artschool.config.source import MAX_NODES, Node, read_file, read_text, tag_faults
 from artschool.config.syntax import MAX_DEPTH, TOO_DEEP
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError
+from artschool.faults import Fault, Place
 from artschool.wording.hidden import STARS, hide
 
 REFERENCE = re.compile(r"(?<!\$)\$\{([^${}]*)\}")

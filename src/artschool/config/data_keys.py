@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artschool.config.structure import Component
-from artschool.errors import Fault
+from artschool.faults import Fault
 
 
 def declared_keys(data: Component | None) -> tuple[str, ...] | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from artschool.config.construct import construct_dataset
 from artschool.config.source import Node
 from artschool.config.structure import Component, Config, structure
-from artschool.errors import ArtschoolError, ConfigError, Fault, first_line
+from artschool.errors import ArtschoolError, ConfigError, first_line
+from artschool.faults import Fault
 from artschool.registry.entries import DatasetEntry
 from artschool.registry.units import ASSUMED_EPOCH, Units, batches_per_epoch
 

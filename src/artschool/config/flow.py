@@ -16,7 +16,7 @@ from artschool.config.streams import TRAIN, fed, key_in, replaced_by, stream_of,
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.config.when import ALWAYS, When
 from artschool.config.written_keys import Flow, cause_of_unknown, unwritten
-from artschool.errors import Fault, FaultKind
+from artschool.faults import Fault, FaultKind
 from artschool.wording.counting import counted
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from artschool.config.compose import apply_overrides, apply_recorded, fill_references, resolve_bases
 from artschool.config.paths import beside
 from artschool.config.source import Node, read_file
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError
+from artschool.faults import Fault
 from artschool.paths import is_file
 
 

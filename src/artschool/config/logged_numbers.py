@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from artschool.config.structure import Config
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 from artschool.registry.entries import OptimizerEntry
 
 

@@ -16,7 +16,7 @@ from artschool.config.scalars import resolve
 from artschool.config.shorthand import in_full
 from artschool.config.source import Node
 from artschool.config.write import flow
-from artschool.errors import Fault, FaultKind
+from artschool.faults import Fault, FaultKind
 from artschool.registry.units import Units
 from artschool.wording.counting import counted
 from artschool.wording.names import nearest

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from artschool.config.component import Component
 from artschool.config.structure import Config
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.registry.network_entry import NetworkEntry, WeightsEntry
 
 

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from artschool.config.component import Component, ScheduledNumber
 from artschool.config.structure import Config
 from artschool.config.type_names import limits
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.registry.entries import ScheduleEntry
 from artschool.registry.signature import NotNegative
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from artschool.config.component import network_of
 from artschool.config.structure import Component, Config, StepConfig
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 from artschool.registry.entries import OptimizerEntry
 from artschool.registry.network_entry import NetworkEntry, Parallel
 from artschool.registry.roles import ComponentRole

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from artschool.config.origin import origin_of
 from artschool.config.source import Node
-from artschool.errors import Place
+from artschool.faults import Place
 
 
 def beside(file: Path, name: str) -> Path:

@@ -18,7 +18,8 @@ from artschool.config.paths import named_at
 from artschool.config.plugin_modules import PREFIX, begin_list, forget_modules, import_file
 from artschool.config.source import Node
 from artschool.config.working_folder import WorkingFolder
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError
+from artschool.faults import Fault, Place
 from artschool.registry import REGISTRIES
 from artschool.storage.processes import ended_if_forked
 from artschool.wording.names import nearest

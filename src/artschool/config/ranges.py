@@ -11,7 +11,7 @@ from artschool.config.component import Component, Use, network_of
 from artschool.config.step_parts import components_of
 from artschool.config.streams import key_in, replaced_by, streams
 from artschool.config.structure import Config, EvaluationConfig
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.registry.ranges import OUT, Known, Range, Ranges, WholeNumbers, in_common, shown, usual
 
 Measured = Mapping[str, Ranges]

@@ -19,7 +19,7 @@ from artschool.config.source import Node
 from artschool.config.streams import streams
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.value_gates import value_gate_faults
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 from artschool.registry import ComponentRole
 
 STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale", "open"}

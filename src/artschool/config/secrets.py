@@ -8,7 +8,8 @@ from dataclasses import replace
 import yaml
 
 from artschool.config.source import KeyPath, Node
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError
+from artschool.faults import Fault
 from artschool.wording.hidden import SECRET, STARS, hide, is_secret
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from artschool.config.messages import describe
 from artschool.config.source import Node
 from artschool.config.structure import Config, StepConfig
-from artschool.errors import Fault
+from artschool.faults import Fault
 
 
 def shared_optimizer_faults(config: Config) -> Iterator[Fault]:

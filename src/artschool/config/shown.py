@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from artschool.config.report_sections import ShownSection
 from artschool.config.source import KeyPath
 from artschool.config.structure import Config
-from artschool.errors import Place
+from artschool.faults import Place
 
 PICTURES = ("log", "pictures")
 

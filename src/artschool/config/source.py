@@ -14,7 +14,8 @@ import yaml
 from artschool.config.origin import origin_of
 from artschool.config.scalars import Scalar, resolve
 from artschool.config.syntax import MAX_DEPTH, TOO_DEEP, place_of, syntax_fault
-from artschool.errors import ConfigError, Fault, FaultKind, Place
+from artschool.errors import ConfigError
+from artschool.faults import Fault, FaultKind, Place
 from artschool.paths import is_dir, open_file
 from artschool.wording.names import allowed, closest_name
 

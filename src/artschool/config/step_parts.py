@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from artschool.config.structure import Component, StepConfig
 from artschool.config.value_gates import key_readers
 from artschool.config.when import When
-from artschool.errors import Fault
+from artschool.faults import Fault
 
 Run = tuple[Component, When]
 """A component, and the iterations at which it runs."""

@@ -15,7 +15,7 @@ from artschool.config.misplaced import where_it_belongs
 from artschool.config.report_sections import EvaluationSection
 from artschool.config.source import Node
 from artschool.config.when import When
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.registry.schedule import Schedule
 from artschool.registry.units import Units
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 
 MAX_DEPTH = 64
 TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"

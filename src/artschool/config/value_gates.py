@@ -10,7 +10,7 @@ from artschool.config.logged_numbers import unknown_number
 from artschool.config.source import Node
 from artschool.config.structure import Config, StepConfig
 from artschool.config.when import ALWAYS
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.registry.entries import LossEntry, WhileEntry
 
 HALF = 0.5

@@ -10,7 +10,7 @@ from artschool.config.step_parts import Run
 from artschool.config.streams import key_in, stream_of
 from artschool.config.structure import Component, Config, Use
 from artschool.config.when import ALWAYS, When, first_uncovered
-from artschool.errors import Fault, FaultKind, Place
+from artschool.faults import Fault, FaultKind, Place
 from artschool.wording.names import closest_name, nearest
 
 ANY = ""

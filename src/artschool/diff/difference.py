@@ -10,7 +10,7 @@ from typing import Any
 from artschool.config.source import KeyPath, Node
 from artschool.config.write import flow, short
 from artschool.diff.normalized import NormalizedConfig
-from artschool.errors import Place
+from artschool.faults import Place
 
 LONGEST = 36
 """Longest value that is printed in full, in characters."""

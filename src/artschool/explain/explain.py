@@ -11,12 +11,13 @@ from artschool.config.source import Node, exists
 from artschool.config.structure import Config
 from artschool.config.type_names import amount_of, limits, type_name
 from artschool.config.write import flow, short
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError
 from artschool.explain.origin import origin, value_text
 from artschool.explain.partial import valid_part
 from artschool.explain.readers import NAMED_SECTIONS, reader_usages
 from artschool.explain.rows import Row, render
 from artschool.explain.uses import key_usages, training_keys
+from artschool.faults import Fault, Place
 from artschool.registry.signature import MISSING
 from artschool.registry.units import ASSUMED_EPOCH
 from artschool.wording.names import allowed, nearest

@@ -9,7 +9,7 @@ from artschool.config.flow import check_flow
 from artschool.config.references import check_references
 from artschool.config.source import Node
 from artschool.config.structure import Config
-from artschool.errors import Fault, FaultKind, Place
+from artschool.faults import Fault, FaultKind, Place
 
 NOWHERE = Place("")
 UNKNOWN = Node("unknown", NOWHERE)

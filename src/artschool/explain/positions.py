@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artschool.config.source import KeyPath, Node
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError
+from artschool.faults import Fault, Place
 
 
 @dataclass(frozen=True, order=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from artschool.config.when import ALWAYS, When
-from artschool.errors import Place
+from artschool.faults import Place
 
 Row = tuple[str, str]
 """A label and a text. An empty label continues the row above."""

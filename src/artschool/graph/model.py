@@ -13,7 +13,7 @@ from artschool.config.structure import Component, Config, EvaluationConfig, Step
 from artschool.config.value_gates import gates_of, rule_of_loss
 from artschool.config.when import ALWAYS
 from artschool.config.write import dump
-from artschool.errors import Place
+from artschool.faults import Place
 from artschool.registry.entries import InjectorEntry, LossEntry
 
 KINDS = {"injectors": "injector", "losses": "loss", "metrics": "metric", "datasets": "data"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from artschool.config.source import Node
-from artschool.errors import FaultKind
+from artschool.faults import FaultKind
 from artschool.legacy import audio, diffusion, injectors_general, video
 from artschool.legacy.networks import DVAE_CONFIG, DVAE_NAME, network_of_file
 from artschool.legacy.own import is_own, own_injector

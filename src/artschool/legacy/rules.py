@@ -8,7 +8,7 @@ from typing import Any
 
 from artschool.config.source import Node
 from artschool.config.write import flow
-from artschool.errors import Fault, FaultKind, Place
+from artschool.faults import Fault, FaultKind, Place
 from artschool.wording.names import allowed
 
 Fields = dict[str, Node]

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any
 
 from artschool.config.source import Node
-from artschool.errors import FaultKind
+from artschool.faults import FaultKind
 from artschool.legacy.own import is_own, takes
 from artschool.legacy.rules import Fields, Notes, items, mapping, rebuilt
 from artschool.wording.names import allowed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from artschool.config.source import Node
 from artschool.config.write import dump
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 from artschool.legacy.rules import Notes
 
 Comments = dict[tuple[str, ...], list[str]]

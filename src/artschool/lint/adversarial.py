@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from artschool.config.streams import keys_of, streams
 from artschool.config.structure import StepConfig
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import StepLoss, Subject, fault, has_role, option, place_of
 from artschool.registry import ComponentRole

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artschool.config.source import Node
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 from artschool.lint.rule import Rule
 from artschool.lint.subject import Subject
 from artschool.wording.names import nearest

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from artschool.config.component import network_of
 from artschool.config.structure import Component
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, has_role, option, place_of
 from artschool.registry import ComponentRole

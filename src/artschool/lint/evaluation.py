@@ -7,7 +7,7 @@ from typing import Any
 
 from artschool.config.streams import streams
 from artschool.config.structure import Component, EvaluationConfig
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, has_role, place_of, type_name
 from artschool.registry import ComponentRole

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.allow import Allow, allows_of, sources_of, wrong_allows
 from artschool.lint.rules import RULES
 from artschool.lint.subject import Subject

@@ -8,7 +8,7 @@ from torch import nn
 
 from artschool.config.component import Use
 from artschool.config.streams import streams_in
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import StepLoss, Subject, fault, has_role, option, place_of, type_name
 from artschool.registry import ComponentRole

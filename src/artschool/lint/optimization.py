@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from artschool.config.streams import streams
 from artschool.config.structure import Component, StepConfig
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 from artschool.lint.rates import HORIZON, RATE_SAMPLES
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, has_role, option, place_of, type_name

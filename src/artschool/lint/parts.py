@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from artschool.config.mean_over import first_late, is_counted, mean_over
 from artschool.config.structure import Component, StepConfig
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, type_name
 from artschool.registry.mean_over import MeanOver

@@ -8,7 +8,7 @@ from torch import nn
 
 from artschool.config.ranges import KeyRanges, after_training_steps, dataflows, misfits, of_networks
 from artschool.config.structure import Config
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject
 from artschool.registry.ranges import OUT, Range, Ranges, differ, shown

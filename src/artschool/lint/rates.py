@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import Subject, fault, option
 from artschool.registry.entries import LossEntry, OptimizerEntry, ScheduleEntry

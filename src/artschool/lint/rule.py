@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.subject import Subject
 
 Check = Callable[[Subject], Iterable[Fault]]

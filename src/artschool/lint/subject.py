@@ -12,7 +12,7 @@ from artschool.config.source import Node
 from artschool.config.step_parts import components_of
 from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.when import When
-from artschool.errors import Fault, Place
+from artschool.faults import Fault, Place
 from artschool.registry import ComponentRole
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from artschool.config.step_parts import Run, components_of, readers_of
 from artschool.config.structure import Component, StepConfig
 from artschool.config.when import When, first_uncovered
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.rates import ALMOST_ZERO, RATE_SAMPLES
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import StepLoss, Subject, fault, option, place_of

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from artschool.config.iterations import Iterations
 from artschool.config.when import Cycle
 from artschool.data.sampler import Batches
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.plan.rates import Group, Number
 from artschool.registry.schedule import Schedule
 

@@ -17,7 +17,8 @@ from artschool.config.value_gates import rule_of_step
 from artschool.config.when import Cycle, When
 from artschool.data.sampler import Batches
 from artschool.engine.sample_count import samples_after
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError
+from artschool.faults import Fault
 from artschool.plan.rates import groups_of, numbers_of
 from artschool.plan.report import Event, Loss, NetworkTimeline, Range, Span, StepTimeline, StreamTimeline, Timeline
 from artschool.plan.warnings import warnings

@@ -11,7 +11,7 @@ from artschool.config.source import Node
 from artschool.config.step_parts import components_of, never_runs
 from artschool.config.structure import Config, StepConfig
 from artschool.config.when import When
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.plan.rates import milestones_of
 from artschool.plan.report import StepTimeline
 from artschool.read.check import in_reading_order

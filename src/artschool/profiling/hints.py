@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from artschool.config.streams import streams
 from artschool.config.structure import StepConfig
-from artschool.errors import Place
+from artschool.faults import Place
 from artschool.profiling.parts import BACKWARD, EXCHANGE, LOG, OPTIMIZER, Part, waiting_for
 from artschool.profiling.report import Hint, Profile
 

@@ -15,7 +15,7 @@ from artschool.config.structure import Component, Config
 from artschool.engine import loop, micro_batches
 from artschool.engine.run import Run
 from artschool.engine.train_step import TrainStep
-from artschool.errors import Place
+from artschool.faults import Place
 from artschool.profiling.parts import COPY, EXCHANGE, LOG, OPTIMIZER, Part, Recorder
 from artschool.steps.call import Call
 from artschool.steps.state import State

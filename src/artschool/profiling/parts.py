@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from artschool.config.streams import TRAIN
-from artschool.errors import Place
+from artschool.faults import Place
 
 ITERATION, WAIT, COPY, BACKWARD = "iteration", "wait for data", "copy to the device", "backward"
 EXCHANGE, OPTIMIZER, LOG = "exchange", "optimizer", "log"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from artschool.config.structure import Config
-from artschool.errors import Place
+from artschool.faults import Place
 from artschool.profiling.parts import ITERATION, Part
 
 

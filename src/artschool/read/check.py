@@ -14,7 +14,8 @@ from artschool.config.ranges import check_whole_numbers
 from artschool.config.references import check_references, warn_of_unused
 from artschool.config.source import Node
 from artschool.config.structure import Config
-from artschool.errors import ConfigError, Fault, FaultKind
+from artschool.errors import ConfigError
+from artschool.faults import Fault, FaultKind
 from artschool.wording.names import allowed
 
 

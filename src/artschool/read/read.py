@@ -13,7 +13,8 @@ from artschool.config.compose import finish
 from artschool.config.layers import Layered, compose_in_layers
 from artschool.config.source import Node, read_file, read_text
 from artschool.config.structure import Config
-from artschool.errors import ConfigError, Fault, FaultKind
+from artschool.errors import ConfigError
+from artschool.faults import Fault, FaultKind
 from artschool.legacy.convert import convert, is_legacy
 from artschool.legacy.injectors import INJECTORS
 from artschool.legacy.networks import convert_networks

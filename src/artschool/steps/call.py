@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from artschool.config.when import When
-from artschool.errors import Place, StateError, readable
+from artschool.errors import StateError, readable
+from artschool.faults import Place
 from artschool.steps.state import State, detached
 
 DROPPED = "_"

@@ -10,7 +10,8 @@ from typing import Any
 
 from artschool.config.logged_numbers import measured
 from artschool.config.structure import Config
-from artschool.errors import ConfigError, Fault, Place
+from artschool.errors import ConfigError
+from artschool.faults import Fault, Place
 from artschool.read.read import check_file
 from artschool.sweep.parameters import Parameter, assignments, parameter_of
 

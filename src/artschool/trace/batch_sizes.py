@@ -10,7 +10,8 @@ from artschool.config.train_section import TrainSection
 from artschool.data.examples import resized
 from artschool.data.sampler import Batches
 from artschool.engine.streams import Part, Streams
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError
+from artschool.faults import Fault
 from artschool.trace.first_batches import Samples
 
 

@@ -14,7 +14,8 @@ from artschool.data.examples import resized
 from artschool.engine.eval_mode import in_eval_mode
 from artschool.engine.evaluate import Evaluation
 from artschool.engine.run import Run
-from artschool.errors import ConfigError, Fault
+from artschool.errors import ConfigError
+from artschool.faults import Fault
 from artschool.steps.state import State
 from artschool.trace.fake import memoized
 from artschool.trace.keys import TracedKey

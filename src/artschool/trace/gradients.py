@@ -11,7 +11,7 @@ from torch.autograd.function import BackwardCFunction
 
 from artschool.config.structure import Component
 from artschool.engine.train_step import TrainStep
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.steps.call import LossCall, without_gradient
 from artschool.trace.hidden import HiddenParameters
 from artschool.trace.keys import TracedKey

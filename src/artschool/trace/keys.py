@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from artschool.errors import Place
+from artschool.faults import Place
 from artschool.registry.ranges import Range
 from artschool.steps.call import describe_value
 

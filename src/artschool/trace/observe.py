@@ -17,7 +17,8 @@ from artschool.config.component import network_of
 from artschool.config.data_keys import declared_keys
 from artschool.config.streams import key_in
 from artschool.config.structure import Component, Config
-from artschool.errors import ArtschoolError, ConfigError, Fault, FaultKind, Place, StateError
+from artschool.errors import ArtschoolError, ConfigError, StateError
+from artschool.faults import Fault, FaultKind, Place
 from artschool.steps.call import Call, LossCall
 from artschool.steps.state import State
 from artschool.steps.step import Step

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from artschool.config.shown import PICTURES, shown_keys, shown_sections
 from artschool.config.source import KeyPath
 from artschool.config.structure import Config
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.trace.keys import FORMS, TracedKey
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from artschool.config.ranges import dataflows, misfits
 from artschool.config.structure import Config
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.lint.ranges import networks_of
 from artschool.lint.subject import has_role, option
 from artschool.registry import ComponentRole

@@ -9,7 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from artschool.engine.room import free_bytes, in_bytes
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.trace.gradients import Reach
 from artschool.trace.keys import TracedKey
 from artschool.trace.memory import Memory

@@ -13,7 +13,8 @@ from torch.optim import Optimizer
 
 from artschool.config.structure import Config
 from artschool.engine.run import Run
-from artschool.errors import CheckpointError, Fault
+from artschool.errors import CheckpointError
+from artschool.faults import Fault
 from artschool.storage.checkpoint_files import encode_tensors
 from artschool.storage.state_json import encode_state
 from artschool.trace.fake import is_about_missing_values

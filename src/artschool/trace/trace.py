@@ -21,7 +21,8 @@ from artschool.data.loader import Loader
 from artschool.data.seeds import derive, forked_rng
 from artschool.engine.room import checkpoint_bytes, checkpoints_kept
 from artschool.engine.run import Run
-from artschool.errors import ConfigError, DataError, Fault
+from artschool.errors import ConfigError, DataError
+from artschool.faults import Fault
 from artschool.read.check import in_reading_order, once_per_cause
 from artschool.trace.batch_sizes import refuse_small_batches
 from artschool.trace.child_process import in_child_process

@@ -18,7 +18,8 @@ from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
 from artschool.engine.streams import Part
 from artschool.engine.train_step import TrainStep
-from artschool.errors import ConfigError, Fault, FaultKind
+from artschool.errors import ConfigError
+from artschool.faults import Fault, FaultKind
 from artschool.trace.batch_sizes import TracedBatches
 from artschool.trace.fake import is_about_missing_values
 from artschool.trace.first_batches import Samples

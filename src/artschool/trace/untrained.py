@@ -10,7 +10,7 @@ from artschool.config.logged_numbers import measured, of_updates
 from artschool.config.source import Node
 from artschool.config.structure import Config
 from artschool.engine.train_step import TrainStep
-from artschool.errors import Fault
+from artschool.faults import Fault
 from artschool.registry.network_entry import NetworkEntry
 from artschool.trace.training import TrainingTrace
 
