@@ -1,12 +1,16 @@
-"""The numbers that a run logs, as far as its file names them."""
+"""The numbers that a run logs, as far as its file names them, and the check of the names that refer to them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from artschool.config.numbers import log_name
 from artschool.config.structure import Config
 from artschool.faults import Fault, Place
 from artschool.registry.entries import OptimizerEntry
+
+STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale", "open"}
+"""The numbers that every step logs besides its losses."""
 
 
 def measured(config: Config) -> list[str]:
@@ -48,3 +52,53 @@ def unknown_number(config: Config, name: str, place: Place, path: str) -> Iterat
     elif step is None and evaluation is not None and evaluation.section.every is None:
         message = f"is measured only at the end, since evaluation {owner!r} has no `every`"
         yield Fault(place, path, message, f"Fix: write `every` at evaluate.{owner}.")
+
+
+def number_name_faults(config: Config) -> Iterator[Fault]:
+    """Faults of names of numbers that are taken, or that refer to nothing."""
+    yield from _check_logged_names(config)
+    yield from _check_keep_best(config)
+    yield from _check_followed(config)
+
+
+def _check_logged_names(config: Config) -> Iterator[Fault]:
+    """Faults of losses and metrics that would be logged under a name that is already taken."""
+    for step in config.steps.values():
+        for name in step.losses.keys() & STEP_NUMBERS:
+            loss = step.losses[name]
+            message = f"every step already logs a number named {name!r}; choose another name"
+            yield Fault(loss.node.start, loss.path, message)
+    for number in config.numbers:
+        step_name, _, logged = log_name(number.path).partition("/")
+        if number.path.startswith("steps.") and logged in config.steps[step_name].losses:
+            message = f"the step logs this number under the name of the loss {logged!r}; rename the loss"
+            yield Fault(number.node.place, number.path, message)
+    for evaluation in config.evaluations.values():
+        namesake = config.steps.get(evaluation.name)
+        for name in evaluation.metrics.keys() & (STEP_NUMBERS | namesake.losses.keys() if namesake else set()):
+            metric = evaluation.metrics[name]
+            message = f"step {evaluation.name!r} already logs '{evaluation.name}/{name}'; rename one of them"
+            yield Fault(metric.node.start, metric.path, message)
+
+
+def _check_keep_best(config: Config) -> Iterator[Fault]:
+    best = config.sections.checkpoint.keep_best
+    if best is None:
+        return
+    known = measured(config)
+    if best.metric not in known:
+        place = config.tree.at(("checkpoint", "keep_best", "metric")).place
+        path, message = "checkpoint.keep_best.metric", f"no evaluation reports {best.metric!r}"
+        yield Fault.unknown_name(place, path, message, best.metric, known, listed_as="Available metrics")
+
+
+def _check_followed(config: Config) -> Iterator[Fault]:
+    """Faults of the numbers that schedules and the end of training follow."""
+    for step in config.steps.values():
+        for phase in step.schedule:
+            metric = getattr(phase.entry, "option_metric", None)
+            if isinstance(metric, str):
+                yield from unknown_number(config, metric, phase.node.at(("metric",)).place, f"{phase.path}.metric")
+    if (stop := config.sections.train.stop) is not None:
+        place = config.tree.at(("train", "stop", "metric")).place
+        yield from unknown_number(config, stop.metric, place, "train.stop.metric")

@@ -8,9 +8,8 @@ from itertools import pairwise
 from artschool.config.compiling import compile_faults
 from artschool.config.component import network_of
 from artschool.config.data_keys import declared_keys, yielded_keys
-from artschool.config.logged_numbers import measured, unknown_number
+from artschool.config.logged_numbers import number_name_faults
 from artschool.config.network_options import check_networks, weights_of
-from artschool.config.numbers import log_name
 from artschool.config.parallel import check_parallel
 from artschool.config.report_sections import DrawnSection
 from artschool.config.shared_optimizers import shared_optimizer_faults
@@ -21,9 +20,6 @@ from artschool.config.structure import Component, Config, StepConfig
 from artschool.config.value_gates import value_gate_faults
 from artschool.faults import Fault, Place
 from artschool.registry import ComponentRole
-
-STEP_NUMBERS = {"total", "lr", "grad_norm", "skipped", "scale", "open"}
-"""The numbers that every step logs besides its losses."""
 
 
 def check_references(config: Config) -> Iterator[Fault]:
@@ -43,14 +39,12 @@ def check_references(config: Config) -> Iterator[Fault]:
                 yield from _check_network(config, use.name, use.place, f"{component.path}.{use.parameter}")
     yield from shared_optimizer_faults(config)
     yield from value_gate_faults(config)
-    yield from _check_followed(config)
     yield from _check_evaluated_steps(config)
     yield from _check_data(config)
     yield from _check_training(config)
     yield from _check_ema(config)
     yield from _check_offload(config)
-    yield from _check_logged_names(config)
-    yield from _check_keep_best(config)
+    yield from number_name_faults(config)
     yield from _check_pictures(config)
     yield from check_parallel(config)
     yield from compile_faults(config)
@@ -99,7 +93,7 @@ def _check_network(config: Config, name: str, place: Place, path: str) -> Iterat
 def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
     for evaluation in config.evaluations.values():
         path = f"evaluate.{evaluation.name}"
-        for name, place in _names(_node(evaluation.node, "steps")) if evaluation.section.steps else ():
+        for name, place in _names(evaluation.node.at(("steps",))) if evaluation.section.steps else ():
             if name not in config.steps:
                 message, listed_as = f"unknown step {name!r}", "Available steps"
                 yield Fault.unknown_name(place, f"{path}.steps", message, name, config.steps, listed_as=listed_as)
@@ -111,7 +105,7 @@ def _check_evaluated_steps(config: Config) -> Iterator[Fault]:
 def _check_trained(config: Config, step: StepConfig) -> Iterator[Fault]:
     path, seen = f"steps.{step.name}.trains", set()
     averages = {average.name: average for average in config.averages.values()}
-    for name, place in _names(_node(step.node, "trains")):
+    for name, place in _names(step.node.at(("trains",))):
         if name in averages:
             of = averages[name].of
             message = f"trains {name!r}, which is a moving average: it follows {of!r}"
@@ -148,7 +142,7 @@ def _check_optimizer(step: StepConfig, path: str) -> Iterator[Fault]:
     elif step.section.optimizer != "none" and not step.losses:
         yield Fault(place, path, f"trains {names} but has no losses, so no weight would change")
     if step.schedule and step.optimizer is None and step.of is None:
-        node = _node(step.node, "schedule")
+        node = step.node.at(("schedule",))
         yield Fault(node.start, f"{path}.schedule", "has no effect, because the step has no optimizer")
     starts = [(getattr(phase.entry, "from_", 0), phase) for phase in step.schedule]
     for (earlier, _), (later, phase) in pairwise(starts):
@@ -161,7 +155,7 @@ def _check_optimizer(step: StepConfig, path: str) -> Iterator[Fault]:
 
 
 def _check_data(config: Config) -> Iterator[Fault]:
-    data = _node(config.tree, "data")
+    data = config.tree.at(("data",))
     if "train" not in config.data:
         yield Fault.missing_option(data.start, "data", "train", hint="The steps train on the data set `data.train`.")
     for component in config.data.values():
@@ -170,7 +164,7 @@ def _check_data(config: Config) -> Iterator[Fault]:
     readers += [(f"steps.{step.name}", step.node) for step in config.steps.values() if step.section.streams]
     for path, node in readers:
         seen = set()
-        for name, place in _names(_node(node, "data")):
+        for name, place in _names(node.at(("data",))):
             if name not in config.data:
                 message, listed_as = f"unknown data set {name!r}", "Available data sets"
                 yield Fault.unknown_name(place, f"{path}.data", message, name, config.data, listed_as=listed_as)
@@ -193,19 +187,19 @@ def _check_keys(data: Component) -> Iterator[Fault]:
 
 
 def _check_training(config: Config) -> Iterator[Fault]:
-    train, node = config.sections.train, _node(config.tree, "train")
+    train, node = config.sections.train, config.tree.at(("train",))
     if train.iterations is None and train.epochs is None:
         yield Fault.missing_option(node.start, "train", "iterations", "epochs")
     elif train.iterations is not None and train.epochs is not None:
         yield Fault(node.start, "train", "sets both 'iterations' and 'epochs'; remove one")
     if train.iterations is not None and train.start_iteration >= train.iterations:
         message = f"starts at iteration {train.start_iteration}, but training ends after {train.iterations} iterations"
-        yield Fault(_node(node, "start_iteration").place, "train.start_iteration", message)
+        yield Fault(node.at(("start_iteration",)).place, "train.start_iteration", message)
 
 
 def _check_ema(config: Config) -> Iterator[Fault]:
     """Faults of averages of unknown networks, of two averages with one name, and of evaluations of unknown ones."""
-    networks = _node(_node(config.tree, "ema"), "networks")
+    networks = config.tree.at(("ema", "networks"))
     listed = dict(_names(networks)) if isinstance(networks.value, list) else {}
     entries, seen = networks.value if isinstance(networks.value, dict) else {}, set()
     for entry, average in config.averages.items():
@@ -216,9 +210,7 @@ def _check_ema(config: Config) -> Iterator[Fault]:
             yield Fault(place, f"ema.networks.{entry}", f"is called {average.name!r}, as another entry is; rename it")
         seen.add(average.name)
     for evaluation in config.evaluations.values():
-        for name, place in (
-            _names(_node(evaluation.node, "ema")) if not isinstance(evaluation.section.ema, bool) else ()
-        ):
+        for name, place in _names(evaluation.node.at(("ema",))) if not isinstance(evaluation.section.ema, bool) else ():
             if name not in seen:
                 message, path = f"unknown moving average {name!r}", f"evaluate.{evaluation.name}.ema"
                 yield Fault.unknown_name(place, path, message, name, seen, listed_as="Available averages")
@@ -239,49 +231,6 @@ def _check_offload(config: Config) -> Iterator[Fault]:
                     )
 
 
-def _check_logged_names(config: Config) -> Iterator[Fault]:
-    """Faults of losses and metrics that would be logged under a name that is already taken."""
-    for step in config.steps.values():
-        for name in step.losses.keys() & STEP_NUMBERS:
-            loss = step.losses[name]
-            message = f"every step already logs a number named {name!r}; choose another name"
-            yield Fault(loss.node.start, loss.path, message)
-    for number in config.numbers:
-        step_name, _, logged = log_name(number.path).partition("/")
-        if number.path.startswith("steps.") and logged in config.steps[step_name].losses:
-            message = f"the step logs this number under the name of the loss {logged!r}; rename the loss"
-            yield Fault(number.node.place, number.path, message)
-    for evaluation in config.evaluations.values():
-        namesake = config.steps.get(evaluation.name)
-        for name in evaluation.metrics.keys() & (STEP_NUMBERS | namesake.losses.keys() if namesake else set()):
-            metric = evaluation.metrics[name]
-            message = f"step {evaluation.name!r} already logs '{evaluation.name}/{name}'; rename one of them"
-            yield Fault(metric.node.start, metric.path, message)
-
-
-def _check_keep_best(config: Config) -> Iterator[Fault]:
-    best = config.sections.checkpoint.keep_best
-    if best is None:
-        return
-    known = measured(config)
-    if best.metric not in known:
-        node = _node(_node(_node(config.tree, "checkpoint"), "keep_best"), "metric")
-        path, message = "checkpoint.keep_best.metric", f"no evaluation reports {best.metric!r}"
-        yield Fault.unknown_name(node.place, path, message, best.metric, known, listed_as="Available metrics")
-
-
-def _check_followed(config: Config) -> Iterator[Fault]:
-    """Faults of the numbers that schedules and the end of training follow."""
-    for step in config.steps.values():
-        for phase in step.schedule:
-            metric = getattr(phase.entry, "option_metric", None)
-            if isinstance(metric, str):
-                yield from unknown_number(config, metric, _node(phase.node, "metric").place, f"{phase.path}.metric")
-    if (stop := config.sections.train.stop) is not None:
-        place = config.tree.at(("train", "stop", "metric")).place
-        yield from unknown_number(config, stop.metric, place, "train.stop.metric")
-
-
 def _all_components(config: Config) -> Iterable[Component]:
     for step in config.steps.values():
         yield from step.injectors.values()
@@ -296,7 +245,3 @@ def _names(node: Node) -> Iterator[tuple[str, Place]]:
     """The names in a node that is a single name or a list, each with its location."""
     for part in node.children() if isinstance(node.value, list) else [node]:
         yield str(part.value), part.place
-
-
-def _node(node: Node, key: str) -> Node:
-    return node.get(key) or node
