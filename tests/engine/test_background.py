@@ -15,25 +15,30 @@ from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, NumericsError, ResourceError, Stopped
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import test_rollback
-from tests.engine.toy_run import Recorder, StopAfter, fingerprint, load, recorded
+from tests.engine.toy_run import TEXT, Recorder, StopAfter, fingerprint, load, recorded
 
 BACKGROUND = "checkpoint.background=true"
 KEEP_ALL = "checkpoint.keep_last=9"
 
 
 class Gate(Recorder):
-    """Holds every write back until the run has finished an iteration after the one that is saved."""
+    """Holds every write back until the run has finished an iteration after the one that is saved.
+
+    Attributes:
+        held: The number of each checkpoint, and the iteration that had finished at least when it was written.
+    """
 
     def __init__(self, run: RunState, monkeypatch: pytest.MonkeyPatch, until: Callable[[int], int]) -> None:
         super().__init__()
-        self.saved_behind: list[tuple[int, int]] = []
+        self.held: list[tuple[int, int]] = []
         self._finished, self._moved = 0, threading.Condition()
         write = run.store.save
 
         def late(number: int, *given: Any, **options: Any) -> Path:
             with self._moved:
-                assert self._moved.wait_for(lambda: self._finished >= until(number), timeout=20)
-                self.saved_behind.append((number, self._finished))
+                assert self._moved.wait_for(lambda: self._finished >= until(number), timeout=60)
+                # The run does not wait for this thread to wake up, so it may have finished more.
+                self.held.append((number, until(number)))
             return write(number, *given, **options)
 
         monkeypatch.setattr(run.store, "save", late)
@@ -63,7 +68,7 @@ def test_a_checkpoint_is_of_its_iteration_although_the_weights_change_meanwhile(
     gate = Gate(run, monkeypatch, until=lambda number: min(number + 4, 20))
     run.loggers = [gate]
     run.train()
-    assert gate.saved_behind == [(5, 9), (10, 14), (15, 19), (20, 20)]
+    assert gate.held == [(5, 9), (10, 14), (15, 19), (20, 20)]
     assert fingerprint(run) == fingerprint(foreground)
     for number in (5, 10, 15, 20):
         assert files(run, number) == files(foreground, number)
@@ -72,6 +77,43 @@ def test_a_checkpoint_is_of_its_iteration_although_the_weights_change_meanwhile(
             del state["seconds"], state["config"], state["settings"]
         assert states[0] == states[1]
         assert states[0]["pending"] is False  # The amendment came after the write.
+
+
+REMEMBERING = """
+from artschool import schedules
+
+@schedules.register
+class Remembering:
+    def __init__(self, metric: str) -> None:
+        self.metric, self.seen = metric, []
+
+    def __call__(self, rate: float, iteration: int) -> float:
+        return rate
+
+    def see(self, value: float) -> None:
+        self.seen.append(value)
+
+    def state_dict(self):
+        return {"seen": self.seen}
+
+    def load_state_dict(self, state) -> None:
+        self.seen = state["seen"]
+"""
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_state_of_a_schedule_is_that_of_its_iteration_although_it_sees_more_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "remembering.py").write_text(REMEMBERING)
+    run = load(
+        tmp_path, BACKGROUND, KEEP_ALL, "log.every=1", "steps.gen.schedule={type: remembering, metric: gen/pixel}",
+        text=TEXT.replace("[PLUGIN]", "[PLUGIN, remembering.py]"),
+    )  # fmt: skip
+    run.loggers = [Gate(run, monkeypatch, until=lambda number: min(number + 4, 20))]
+    run.train()
+    seen = [run.store.load(number).state["decisions"]["steps.gen.schedule.0"]["seen"] for number in (5, 10, 15, 20)]
+    assert [len(values) for values in seen] == [5, 10, 15, 20]
 
 
 def test_on_the_cpu_it_is_chosen_and_not_the_default(tmp_path: Path) -> None:

@@ -61,12 +61,13 @@ def amend(run: RunState) -> None:
     call this. Raises what `save` raises.
     """
     number = run.iteration
-    changes: dict[str, Any] = {
+    values = {
         "meters": _gathered_meters(run),
         "best": run.best,
         "pending": run.pending,
         "decisions": decisions_of(run),
     }
+    changes: dict[str, Any] = copy.deepcopy(values)  # What a schedule remembers may change before the write.
     rotate = _rotation(run)
 
     def write() -> None:
