@@ -138,6 +138,7 @@ def command(folder: Path, where: str, *arguments: str) -> subprocess.CompletedPr
         ("metric", "evaluate.held", ("eval", "forking.yml")),
         ("evaluation", CODE, ("sample", "runs/forking", "x=[1,2]", "-o", "sampled")),
         ("evaluation", CODE, ("train", "forking.yml", "--run-dir", "other", "--no-trace")),
+        ("evaluation", CODE, ("export", "runs/forking", "-o", "exported")),
     ],
 )
 def test_a_forked_process_does_not_go_on_with_a_command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from artschool.engine.data_examples import Example, NetworkCall, NetworkInput
+from artschool.engine.exits import CODE
+from artschool.storage.processes import ended_if_forked
 
 EXAMPLES = 2
 """Batch size of the example. torch.export takes a dimension of size 1 for a constant."""
@@ -73,6 +76,13 @@ class CalledNetwork(nn.Module):
         """Random values for the inputs, of a batch of 2."""
         generator = torch.Generator().manual_seed(seed)
         return [each.random(EXAMPLES, generator) for each in self.inputs]
+
+
+@contextmanager
+def calls_networks() -> Iterator[None]:
+    """A block that calls networks: without gradients, and a process that their code forks is ended."""
+    with ended_if_forked(lambda: CODE), torch.no_grad():
+        yield
 
 
 def _tensors(parts: Sequence[NetworkInput], prefix: str = "") -> Iterator[TensorInput]:

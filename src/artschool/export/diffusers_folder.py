@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from artschool.errors import ConfigError
-from artschool.export.called import CalledNetwork
+from artschool.export.called import CalledNetwork, calls_networks
 from artschool.export.inference.with_torch import TOLERANCE, difference, named
 from artschool.export.program import quiet
 from artschool.export.subject import Subject
@@ -34,7 +32,7 @@ def write_diffusers(subject: Subject, called: CalledNetwork, folder: Path) -> fl
         read = type(network).from_pretrained(folder, local_files_only=True, use_safetensors=True).eval()
     read.register_forward_hook(lambda module, args, output: output.to_tuple())
     inputs = called.random_inputs()
-    with torch.no_grad():
+    with calls_networks():
         theirs = dict(named(CalledNetwork(read, subject.call)(*inputs)))
         ours = dict(named(called(*inputs)))
     if len(theirs) == 1:

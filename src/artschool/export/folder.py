@@ -19,7 +19,7 @@ from artschool.engine.data_examples import NetworkInput
 from artschool.errors import ConfigError
 from artschool.export import inference
 from artschool.export.alone import run_alone
-from artschool.export.called import CalledNetwork
+from artschool.export.called import CalledNetwork, calls_networks
 from artschool.export.card import model_card, newest_images
 from artschool.export.diffusers_folder import write_diffusers
 from artschool.export.inference.with_torch import named
@@ -81,7 +81,7 @@ def export_network(subject: Subject, kind: str, output: Path, *, report: Report)
         merge_adapters(subject.network)
     called = CalledNetwork(subject.network, subject.call)
     inputs = called.random_inputs()
-    with torch.no_grad():
+    with calls_networks():
         outputs = dict(named(called(*inputs)))
     if not outputs:
         raise ConfigError(f"{subject.name}: cannot be exported, because its call returns no tensor")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from artschool.errors import first_line
-from artschool.export.called import CalledNetwork
+from artschool.export.called import CalledNetwork, calls_networks
 from artschool.export.inference.with_torch import difference, named
 from artschool.extras import extra
 
@@ -37,7 +37,7 @@ def dynamic_sizes(called: CalledNetwork, inputs: Sequence[Tensor]) -> Sizes:
         changed = [size in value.shape[position : position + 1] for value in inputs]
         larger = [_resized(each, {position} if changes else ()) for each, changes in zip(inputs, changed, strict=True)]
         try:
-            with torch.no_grad():
+            with calls_networks():
                 called(*larger)
         except Exception:  # Code of a network can raise anything.
             continue
@@ -59,7 +59,7 @@ def program_of(called: CalledNetwork, inputs: Sequence[Tensor], sizes: Sizes) ->
         for value, dynamic in zip(inputs, sizes, strict=True)
     ]
     try:
-        with quiet(), torch.no_grad():
+        with calls_networks(), quiet():
             program = export(
                 called,
                 tuple(inputs),
