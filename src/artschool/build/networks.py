@@ -21,7 +21,7 @@ from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.sharding import build_for_shards, has_values
 from artschool.engine.unsaved import Saved
 from artschool.engine.weight_patterns import WeightPatterns
-from artschool.errors import CheckpointError, ConfigError
+from artschool.errors import CheckpointError
 from artschool.registry.network_entry import NetworkEntry, WeightsEntry
 from artschool.storage.choose_checkpoint import choose_checkpoint
 from artschool.storage.shards import stem_of
@@ -89,10 +89,7 @@ def _with_weights(
     # Each network has its own seed, so that adding a network does not change the others.
     with forked_rng(derive(seed, "network", name), torch.device("cpu")):
         network = construct(component, component.options())
-    if not isinstance(network, nn.Module):
-        raise ConfigError(
-            f"{component.node.place}: {component.path}: expected a torch.nn.Module, got {type(network).__name__}"
-        )
+    assert isinstance(network, nn.Module)
     if weights is not None and has_values(network) and (source is None or has_values(source)):
         given = source or _file_of(weights, name, _location_of(component, "weights"))
         report = _load(network, weights, given, _location_of(component, "weights"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from artschool.config.component import Component
 from artschool.errors import CheckpointError, ConfigError, DataError, ResourceError
+from artschool.registry.built import misfit
 from artschool.registry.plugin_line import plugin_line
 from artschool.shortages import shortages_raised
 from artschool.storage.processes import ended_if_forked
@@ -17,12 +18,13 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
     """Call the class or factory of a component. Exceptions get the location of the component.
 
     Raises:
-        ArtschoolError: The component rejected its options, failed, or needs a package that is not installed.
+        ArtschoolError: The component rejected its options, failed, needs a package that is not installed, or has built
+            something else than a component of its kind.
     """
     assert component.registered is not None
     try:
         with shortages_raised(), ended_if_forked(lambda: component.path):
-            return component.registered.target(*provided, **options)
+            built = component.registered.target(*provided, **options)
     except ModuleNotFoundError as error:
         raise ResourceError(
             f"{component.node.place}: {component.path}: requires the package {error.name!r}, which is not installed"
@@ -39,6 +41,9 @@ def construct(component: Component, options: Mapping[str, Any], *provided: Any) 
         problem = f"{component.registered.name} raised {type(error).__name__}: {error}{at}"
         is_data = component.kind == "datasets" and isinstance(error, OSError)
         raise (DataError if is_data else ConfigError)(f"{component.node.place}: {component.path}: {problem}") from error
+    if (unfit := misfit(component.kind, built)) is not None:
+        raise ConfigError(f"{component.node.place}: {component.path}: {unfit}")
+    return built
 
 
 def construct_dataset(

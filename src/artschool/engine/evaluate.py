@@ -28,7 +28,7 @@ from artschool.engine.signals import interruptible, until_signal, waited
 from artschool.engine.streams import Part
 from artschool.engine.together import together
 from artschool.errors import NumericsError
-from artschool.steps.call import Call, InjectorCall, LossCall
+from artschool.steps.call import Call, InjectorCall, LossCall, describe_value
 from artschool.steps.state import State
 from artschool.steps.step import RecordLoss, Step
 from artschool.storage.processes import ended_if_forked
@@ -57,7 +57,11 @@ class MeanOverSamples:
 
     def update(self, **values: Any) -> None:
         """Add a batch."""
-        result = self._function(**values).double()
+        result = self._function(**values)
+        if not isinstance(result, Tensor):
+            expected = "expected a tensor with one value for each sample, (B,), or a scalar tensor"
+            raise TypeError(f"{expected}, got {describe_value(result)}")
+        result = result.double()
         count = size_of(values)
         self._sum += float(result.sum()) if result.dim() else float(result) * count
         self._count += result.numel() if result.dim() else count
@@ -241,7 +245,12 @@ class Evaluation:
                 f"evaluate.{self.name}.metrics.{name}: expected one value, got a tensor of shape {tuple(value.shape)}. "
                 "Fix: set the option of the metric that averages them"
             )
-        return float(value)
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise NumericsError(
+                f"evaluate.{self.name}.metrics.{name}: expected one value from `compute`, got {describe_value(value)}"
+            ) from None
 
 
 def _ignore(name: str, value: Tensor) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
+from artschool.steps.call import describe_value
+
 
 class NetworkHooks(Protocol):
     """The hooks. Names are those of DL-Art-School. `step` is the iteration, counted from 0."""
@@ -45,3 +47,14 @@ def hooks(networks: Mapping[str, nn.Module], name: str) -> list[tuple[str, Calla
     return [
         (key, getattr(network, name)) for key, network in networks.items() if callable(getattr(network, name, None))
     ]
+
+
+def logged(where: str, values: Any) -> dict[str, float]:
+    """The numbers that a hook or a callback returns at a log point, or None; may wait for the device.
+
+    Raises:
+        TypeError: It returns something else.
+    """
+    if not isinstance(values, Mapping | None):
+        raise TypeError(f"{where}: expected a mapping of numbers by name, got {describe_value(values)}")
+    return {name: float(value) for name, value in (values or {}).items()}

@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from artschool import ranks
 from artschool.errors import ArtschoolError, ConfigError
+from artschool.registry.built import misfit
 from artschool.registry.entries import GroupEntry, ParameterKind
 from artschool.registry.plugin_line import plugin_line
 from artschool.registry.schedule import Schedule, value_at
@@ -166,6 +167,8 @@ def build_optimizer(
     except Exception as error:  # Of any package; the message contains the line of a plugin.
         kind = "" if isinstance(error, ValueError | TypeError | RuntimeError) else f"raised {type(error).__name__}: "
         raise ConfigError(f"{path}: {kind}{error}{plugin_line(error, factory)}") from error
+    if (unfit := misfit("optimizers", optimizer)) is not None:
+        raise ConfigError(f"{path}: {unfit}")
     if isinstance(optimizer, torch.optim.SGD):
         fused = (parameter for group in optimizer.param_groups if group["fused"] for parameter in group["params"])
         if not all(map(has_fused_sgd, fused)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from artschool.engine.decisions import NumberGate
-from artschool.engine.hooks import hooks
+from artschool.engine.hooks import hooks, logged
 from artschool.engine.run_state import RunState
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
@@ -31,7 +31,8 @@ def asked_numbers(run: RunState) -> dict[str, float]:
         if isinstance(decision.follower, NumberGate):
             numbers[_name_of_gate(path)] = float(decision.follower.is_open)
     for name, hook in hooks(run.networks, "get_debug_values"):
-        numbers |= {f"{name}/{key}": float(value) for key, value in hook(iteration, name).items()}
+        values = logged(f"networks.{name}.get_debug_values", hook(iteration, name))
+        numbers |= {f"{name}/{key}": value for key, value in values.items()}
     return numbers
 
 

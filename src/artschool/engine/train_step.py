@@ -16,7 +16,7 @@ from artschool.engine.callbacks import GatedCallback
 from artschool.engine.decisions import KeyGate
 from artschool.engine.freeze import require_gradients
 from artschool.engine.gradient_norm import total_norm
-from artschool.engine.hooks import hooks
+from artschool.engine.hooks import hooks, logged
 from artschool.engine.meters import Meters
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.out_of_memory import Pass
@@ -88,10 +88,10 @@ class TrainStep:
     def log_data(self, iteration: int) -> dict[str, float]:
         """The numbers that callbacks log; may wait for the device."""
         return {
-            f"{self.graph.name}/{callback.name}/{name}": float(value)
+            f"{self.graph.name}/{callback.name}/{name}": value
             for callback in self._callbacks
             if (method := callback.method("log_data")) is not None
-            for name, value in (method(iteration) or {}).items()
+            for name, value in logged(f"steps.{self.graph.name}.callbacks.{callback.name}", method(iteration)).items()
         }
 
     def trainable(self, iteration: int) -> list[nn.Parameter]:

@@ -58,7 +58,8 @@ def read_signature(target: Callable[..., Any], *, provided: int = 0, calls: Sequ
     returns = MISSING
     if calls:
         method = _method_of(target, calls)
-        at_call, returns = _read_callable(method, skip=1, at_call=True)
+        is_static = isinstance(inspect.getattr_static(target, method.__name__, None), staticmethod)
+        at_call, returns = _read_callable(method, skip=0 if is_static else 1, at_call=True)
         duplicates = {p.name for p in parameters} & {p.name for p in at_call}
         if duplicates:
             raise ConfigError(
@@ -85,7 +86,7 @@ def _method_of(target: type, calls: Sequence[str]) -> Callable[..., Any]:
         if not any(name in vars(base) for base in target.__mro__):
             continue
         method: Callable[..., Any] = getattr(target, name)
-        if method != getattr(nn.Module, name, None):
+        if callable(method) and method != getattr(nn.Module, name, None):
             return method
     raise ConfigError(
         f"{target.__qualname__} does not define {' or '.join(names)}. Fix: add one with a parameter for each key"
@@ -102,6 +103,9 @@ def _read_callable(function: Callable[..., Any], *, skip: int, at_call: bool) ->
         raise ConfigError(
             f"{name} has no signature that Python can read. Fix: wrap it in a function with annotated parameters"
         ) from None
+    odd = "yields values" if inspect.isgeneratorfunction(function) else "is `async`"
+    if at_call and (inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function)):
+        raise ConfigError(f"{name} {odd}, but a component returns its result. Fix: write a plain function")
     for index, parameter in enumerate(signature.parameters.values()):
         if index < skip or parameter.kind is inspect.Parameter.VAR_KEYWORD:
             continue
