@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from jsonschema import Draft7Validator
 
 from artschool.cli.main import cli
-from artschool.errors import ConfigError
+from artschool.errors import ConfigError, ResourceError
 from tests.config.bad_files import SOUND
+from tests.little_room import little_room
 
 pytestmark = pytest.mark.usefixtures("registries")
 
@@ -244,5 +245,30 @@ def test_what_has_no_schema(text: str | None, message: str) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_told() -> None:
-    with pytest.raises(ConfigError, match=r"^none/schema\.json: cannot be written: No such file or directory$"):
+    with pytest.raises(ConfigError, match=r"^-o none/schema\.json: folder none does not exist$"):
         run("-o", "none/schema.json")
+    with pytest.raises(ConfigError, match=r"^-o /dev/stdout: is a device or a pipe \(expected a file\)$"):
+        run("-o", "/dev/stdout")
+
+
+def test_a_disk_without_room_keeps_no_half_schema() -> None:
+    Path("run.yml").write_text(SOUND)
+    with little_room(1000), pytest.raises(ResourceError, match=r"^run\.schema\.json: cannot write: File too large"):
+        run("run.yml")
+    assert Path("run.yml").read_text() == SOUND
+    assert [path.name for path in Path().iterdir()] == ["run.yml"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_disk_without_room_for_the_first_line_keeps_the_file(folder: Path) -> None:
+    text = SOUND + "#" * 1000
+    Path("real.yml").write_text(text)
+    Path("run.yml").symlink_to("real.yml")
+    with little_room(1000), pytest.raises(ResourceError, match=r"real\.yml: cannot write: File too large"):
+        run("run.yml")
+    assert Path("real.yml").read_text() == text
+    Path("real.yml").chmod(0o640)
+    run("run.yml")
+    assert Path("run.yml").is_symlink() and Path("real.yml").stat().st_mode & 0o777 == 0o640
+    assert Path("real.yml").read_bytes() == LINE + b"\n" + text.encode()
+    assert {path.name for path in Path().iterdir()} == {"real.yml", "run.yml", "run.schema.json"}

@@ -32,6 +32,7 @@ from artschool.export.source import CannotStandAloneError, standalone_source
 from artschool.registry import networks
 from artschool.wording import hidden
 from tests.components.networks.test_every_network import SMALL, made
+from tests.little_room import little_room
 
 PLUGIN = """
 import artschool
@@ -101,6 +102,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def export(run: Path, *arguments: str | Path) -> Result:
     return CliRunner().invoke(cli, ["export", str(run), *map(str, arguments)])
+
+
+def raise_of(result: Result) -> None:
+    """Raise what a command has raised."""
+    assert result.exception is not None, result.output
+    raise result.exception
 
 
 def test_a_folder_runs_without_artschool_and_is_read_back(run: Path, tmp_path: Path) -> None:
@@ -324,6 +331,21 @@ def test_every_format_is_read_back(run: Path, kind: str, network: str, tmp_path:
     read = artschool.load(run.parent / "digits.yml", [weights], run_dir=tmp_path / "run").networks[network]
     exported = artschool.open(run, device="cpu")[network].state_dict()
     assert all(torch.equal(value, exported[name]) for name, value in read.state_dict().items())
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "pt", "pt2"])
+def test_a_disk_without_room_is_an_error_and_keeps_no_folder(run: Path, kind: str, tmp_path: Path) -> None:
+    with little_room(4000), pytest.raises(ResourceError, match="cannot write: File too large"):
+        raise_of(export(run, "net", "--to", kind, "-o", tmp_path / "out"))
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["onnx", "pt2"])
+def test_a_program_that_does_not_fit_is_an_error_and_keeps_no_folder(run: Path, kind: str, tmp_path: Path) -> None:
+    with little_room(10_000), pytest.raises(ResourceError, match="cannot write: File too large"):
+        raise_of(export(run, "net", "--to", kind, "-o", tmp_path / "out"))
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.soak

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 import artschool
 from artschool.cli.main import cli
 from artschool.cli.profile import summary
-from artschool.errors import DataError
+from artschool.errors import DataError, ResourceError
 from artschool.profiling.parts import BACKWARD, COPY, LOG, OPTIMIZER, WAIT, Part
 from artschool.profiling.peak import SIZES
 from artschool.profiling.profile import profile
@@ -24,6 +24,7 @@ from artschool.profiling.report import Profile
 from artschool.read.read import check_file
 from tests.engine import toy_run
 from tests.engine.test_ranks import PLUGIN_FOLDERS
+from tests.little_room import little_room
 from tests.profiling import parts_for_tests
 
 pytestmark = pytest.mark.usefixtures("registries")
@@ -249,6 +250,13 @@ def test_the_trace_names_the_parts() -> None:
         "steps.gen.optimizer",
         "ema.gen",
     } <= found
+
+
+def test_a_trace_without_room_is_an_error_and_leaves_nothing() -> None:
+    refused = r"^trace\.json: torch could not write the trace\. Fix: free some space, or name another file$"
+    with little_room(100_000), pytest.raises(ResourceError, match=refused):
+        command("--trace", "trace.json")
+    assert [path.name for path in Path().iterdir()] == ["toy.yml"]
 
 
 def test_json_has_the_same_numbers() -> None:

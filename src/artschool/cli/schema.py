@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -13,6 +15,7 @@ from urllib.parse import quote
 
 import click
 
+from artschool.cli.output import check_output
 from artschool.components.builtins import load_builtins
 from artschool.config.compose import resolve_bases
 from artschool.config.plugins import load_installed, load_listed
@@ -23,6 +26,7 @@ from artschool.legacy.convert import is_legacy
 from artschool.paths import is_file
 from artschool.read.read import read_config
 from artschool.schema import json_schema, names_of
+from artschool.storage.durable import committed_file, write_bytes, write_file
 
 MODELINE = re.compile(rb"^#\s+(?:yaml-language-server\s*:|\$schema:).*$", re.MULTILINE)
 """The comment by which a file names its schema to a language server."""
@@ -57,10 +61,8 @@ def _write(output: Path | None, schema: dict[str, Any]) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(Fault(Place(str(output)), "", f"cannot be written: {error.strerror}")) from None
+    check_output("-o", output)
+    write_file(output, text.encode())
     click.echo(f"{output}: wrote {len(text.encode()):,} bytes")
 
 
@@ -74,10 +76,10 @@ def _name_schema(path: Path, name: str) -> str:
         return f"already names a schema: {line[0].decode(errors='replace').strip()}"
     first = f"# yaml-language-server: $schema={quote(name)}"
     end = b"\r\n" if b"\r\n" in rest else b"\n"
-    try:
-        path.write_bytes(mark + first.encode() + end + rest)
-    except OSError as error:
-        raise ConfigError(Fault(Place(str(path)), "", f"cannot be written: {error.strerror}")) from None
+    real = Path(os.path.realpath(path))  # A link to the file stays one.
+    with committed_file(real) as temporary:
+        write_bytes(temporary, mark + first.encode() + end + rest)
+        shutil.copymode(real, temporary)
     return f"added the line {first}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable, Mapping
@@ -35,7 +36,7 @@ from artschool.export.source import CannotStandAloneError, standalone_source
 from artschool.export.subject import Subject
 from artschool.paths import is_file
 from artschool.release import VERSION
-from artschool.storage.durable import write_file
+from artschool.storage.durable import translate_disk_errors, write_file
 from artschool.storage.new_folder import new_folder
 from artschool.wording.hidden import without_hidden
 
@@ -85,7 +86,7 @@ def export_network(subject: Subject, kind: str, output: Path, *, report: Report)
         outputs = dict(named(called(*inputs)))
     if not outputs:
         raise ConfigError(f"{subject.name}: cannot be exported, because its call returns no tensor")
-    with new_folder(output) as folder:
+    with new_folder(output) as folder, translate_disk_errors(output, 0):  # Packages write files, too.
         draft = _Draft(subject, folder, called, inputs, outputs, dynamic_sizes(called, inputs))
         largest = _written(draft, kind, report)
         report(f"dynamic sizes: {_described_sizes(draft)}")
@@ -112,7 +113,9 @@ def _write_weights(draft: _Draft, file: str) -> str:
     if file.endswith(".safetensors"):
         draft.write(file, save(state))
     else:
-        torch.save(state, draft.folder / file)
+        buffer = io.BytesIO()  # torch does not say why it cannot write a file.
+        torch.save(state, buffer)
+        draft.write(file, buffer.getvalue())
     return file
 
 

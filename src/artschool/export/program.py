@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from artschool.errors import first_line
 from artschool.export.called import CalledNetwork, calls_networks
 from artschool.export.inference.with_torch import difference, named
 from artschool.extras import extra
+from artschool.storage.durable import write_file
 
 Sizes = list[set[int]]
 """For each input, the dimensions whose size may change."""
@@ -85,8 +87,10 @@ def larger_inputs(inputs: Sequence[Tensor], sizes: Sizes) -> list[Tensor]:
 
 def write_program(program: Any, file: Path) -> None:
     """Write a program of torch.export."""
+    buffer = io.BytesIO()  # torch does not say why it cannot write a file.
     with quiet():
-        torch.export.save(program, file)
+        torch.export.save(program, buffer)
+    write_file(file, buffer.getvalue())
 
 
 def write_onnx(program: Any, called: CalledNetwork, outputs: Sequence[str], file: Path) -> None:
@@ -110,6 +114,8 @@ def write_onnx(program: Any, called: CalledNetwork, outputs: Sequence[str], file
             )
             assert model is not None
             model.save(file)
+    except OSError:  # Of the disk.
+        raise
     except Exception as error:  # torch.onnx raises many kinds of errors.
         raise CannotExportError(first_line(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -18,16 +19,18 @@ from artschool.config.structure import Config
 from artschool.engine.optimizers import skips_on_device
 from artschool.engine.run import Run
 from artschool.engine.streams import Part, Stream
-from artschool.errors import Stopped
+from artschool.errors import ResourceError, Stopped
 from artschool.logs.jsonl import JsonlLogger
 from artschool.logs.pictures import PictureLogger
 from artschool.logs.tensorboard import TensorBoardLogger
+from artschool.paths import is_file
 from artschool.profiling.hints import hints
 from artschool.profiling.instrument import instrumented
 from artschool.profiling.machine import machine_of
 from artschool.profiling.measures import Clock, Counter, CudaClock, HostClock
 from artschool.profiling.parts import Measure, Recorder, waiting_for
 from artschool.profiling.report import Profile
+from artschool.storage.durable import translate_disk_errors
 
 TRACED = 2
 """Number of iterations in a trace of torch's profiler."""
@@ -68,6 +71,20 @@ def profile(
     result = session.result()
     result.hints += hints(result)
     return result
+
+
+def _write_trace(profiler: torch.profiler.profile, file: Path) -> None:
+    """Write a Chrome trace.
+
+    Raises:
+        ResourceError: The disk is full or cannot be written.
+    """
+    with translate_disk_errors(file, 0), TemporaryDirectory(prefix=".tmp-", dir=file.parent) as folder:
+        written = Path(folder) / file.name
+        profiler.export_chrome_trace(str(written))
+        if not is_file(written):  # torch logs why, and raises nothing.
+            raise ResourceError(f"{file}: torch could not write the trace. Fix: free some space, or name another file")
+        os.replace(written, file)  # noqa: PTH105  as elsewhere
 
 
 def _leave_out(run: Run) -> None:
@@ -162,7 +179,7 @@ class _Session:
                 yield next(loaded)
         self._recorder.annotates = False
         if ranks.is_main():
-            profiler.export_chrome_trace(str(file))
+            _write_trace(profiler, file)
 
     def _measured(self, loaded: Batches, measure: Measure) -> Batches:
         with self._recorder.iteration(measure):
