@@ -23,6 +23,7 @@ from artschool.sweep import Metric, Result, Settings, read_arguments, sweep
 from artschool.sweep.result import result_of
 from artschool.sweep.study import counted_trials, left_trials, new_trial, opened_study, require_optuna
 from tests.engine import toy_run
+from tests.little_room import little_room
 from tests.sweep.trainings import Script, Trainings
 
 LR = "steps.gen.optimizer.lr"
@@ -450,3 +451,14 @@ def test_a_missing_package_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(ResourceError, match=r"pip install 'artschool\[sweep\]'"):
         require_optuna()
+
+
+def test_a_storage_without_room_is_an_error_and_the_sweep_goes_on_later(swept: Swept) -> None:
+    def fills(overrides: dict[str, str], before: int) -> tuple[list[float], int]:
+        room.enter_context(little_room(1000))
+        return quality(overrides, before)
+
+    with ExitStack() as room, pytest.raises(ResourceError, match=r"study\.db: the storage of the sweep has failed: "):
+        swept.run(fills)
+    result, _ = swept.run(quality)
+    assert [row.state for row in result.rows] == ["finished"] * 4

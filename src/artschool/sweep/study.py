@@ -210,9 +210,17 @@ def _sampler(settings: Settings, count: int) -> BaseSampler:
 
 @contextmanager
 def _opened(folder: Path, storage: str) -> Iterator[BaseStorage]:
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import DBAPIError
+
     opened = _open(folder, storage)
     try:
         yield opened
+    except (StorageInternalError, DBAPIError) as error:
+        problem = first_line(error.__cause__ if isinstance(error.__cause__, DBAPIError) else error)
+        where = "--storage" if storage else str(folder / FILE)
+        fix = "Fix: make room, or the storage available, and run the same command again: trials go on where they were"
+        raise ResourceError(f"{where}: the storage of the sweep has failed: {problem}. {fix}") from error
     finally:
         opened.remove_session()
         opened.engine.dispose()
