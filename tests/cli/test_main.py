@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from artschool.cli.main import cli, main
+from artschool.cli.main import ALONE, cli, main
 from artschool.errors import ConfigError
 from artschool.torch_version import OLDEST
 from tests.config.bad_files import SOUND
+from tests.reports.small import artschool
 
 LAZY = """
 import sys
@@ -147,3 +148,13 @@ def test_the_oldest_torch_is_the_one_that_pip_installs() -> None:
     file = Path(__file__).parents[2] / "pyproject.toml"
     project = tomllib.loads(file.read_text(encoding="utf-8"))["project"]
     assert f"torch>={'.'.join(map(str, OLDEST))}" in project["dependencies"]
+
+
+@pytest.mark.parametrize("command", ALONE)
+def test_a_command_of_one_process_is_refused_in_several(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert artschool(command, "some") == (
+        2,
+        f"{command} runs in one process. Fix: start it without torchrun (and without WORLD_SIZE in the environment)\n"
+        "1 fault; nothing was started.\n",
+    )

@@ -28,6 +28,9 @@ SECTIONS = {
     "Use runs": run_commands.COMMANDS,
 }
 
+ALONE = ("new", "schema", "sweep", "resume-test", "sample", "apply", "export", "push", "replay")
+"""The commands that write something in one process. Several would write the same."""
+
 
 class _Sections(click.Group):
     """A group whose help lists the commands by section."""
@@ -49,7 +52,8 @@ class _Sections(click.Group):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(VERSION, prog_name="artschool")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Train any set of PyTorch networks that learn together, from one YAML file.
 
     KEY=VALUE arguments override values of the file, as in steps.gen.optimizer.lr=1e-4.
@@ -57,6 +61,9 @@ def cli() -> None:
     from artschool.torch_version import check_torch
 
     check_torch()
+    if context.invoked_subcommand in ALONE and os.environ.get("WORLD_SIZE", "1") != "1":
+        fix = "Fix: start it without torchrun (and without WORLD_SIZE in the environment)"
+        raise ConfigError(f"{context.invoked_subcommand} runs in one process. {fix}")
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from artschool import ranks
 from artschool.config.paths import expand_home
 from artschool.errors import ConfigError
 from artschool.logs.console import format_number
@@ -33,8 +32,6 @@ def sweep_command(
         ConfigError: The file, an argument or the metric is wrong.
         Interrupted: A signal has stopped the sweep.
     """
-    if ranks.launched_processes() > 1:
-        raise ConfigError("sweep runs in one process, and starts one for each training. Fix: start it without torchrun")
     require_optuna()
     console = Console(highlight=False, stderr=as_json)
     settings = _settings(config, arguments, metric, resume=resume, **options)
