@@ -187,3 +187,21 @@ def test_a_process_that_waits_for_a_thread_says_so(seconds: float, is_told: bool
     said = "the command is done, but waits for the end of threads: fetcher. Fix: start threads with `daemon=True`"
     assert (said in done.stderr) == is_told
     assert "version" in done.stdout
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_at_the_start_change_nothing(closed: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m artschool explain toy.yml {closed}"
+    toy_run.write(tmp_path)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_working_folder_that_was_deleted_is_an_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m artschool check ../toy.yml"],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "the working folder was deleted. Fix: go to one that exists, as by `cd`\n" in done.stderr

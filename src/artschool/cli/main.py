@@ -14,7 +14,7 @@ import click
 
 from artschool.cli import file_commands, run_commands, training_commands
 from artschool.cli.last_signals import LastSignals
-from artschool.cli.streams import harmless
+from artschool.cli.streams import harmless, open_streams
 from artschool.cli.threads import tell_of_threads
 from artschool.engine.signals import interrupting
 from artschool.errors import ArtschoolError, ConfigError, ResourceError
@@ -61,6 +61,10 @@ def cli(context: click.Context) -> None:
     from artschool.torch_version import check_torch
 
     check_torch()
+    try:
+        os.getcwd()  # noqa: PTH109  Path's method is the same
+    except FileNotFoundError:  # Libraries of torch cannot be loaded there, and end the process.
+        raise ConfigError("the working folder was deleted. Fix: go to one that exists, as by `cd`") from None
     if context.invoked_subcommand in ALONE and os.environ.get("WORLD_SIZE", "1") != "1":
         fix = "Fix: start it without torchrun (and without WORLD_SIZE in the environment)"
         raise ConfigError(f"{context.invoked_subcommand} runs in one process. {fix}")
@@ -68,6 +72,7 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Run the command, and convert errors to exit codes."""
+    open_streams()
     _end_with_launcher()
     sys.stderr = harmless(sys.stderr)
     last = LastSignals()
