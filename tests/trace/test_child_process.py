@@ -26,6 +26,20 @@ def keep_in_child() -> None:
     assert KEPT == []
 
 
+def return_from_a_fork() -> None:
+    def forks() -> str:
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        return "own" if child else "copy"
+
+    assert run_in_child_process(forks) == "own"
+
+
+def test_what_a_process_returns_that_it_has_forked_does_not_count() -> None:
+    assert exit_code(return_from_a_fork) == 0
+
+
 def test_what_it_returns_comes_and_what_it_keeps_stays_there() -> None:
     assert exit_code(keep_in_child) == 0
 

@@ -67,7 +67,8 @@ def in_child_process(function: Callable[[], Value]) -> Iterator[Callable[[], Val
 def _called(function: Callable[[], Value]) -> Callable[[], Value]:
     """Call a function. What this returns returns its result, or raises its error."""
     try:
-        result = function()
+        with without_exits("the trace"):
+            result = function()
     except ArtschoolError as error:
         return partial(_raise, error)
     return lambda: result
@@ -112,6 +113,7 @@ def _answer(parent: int, function: Callable[[], Any], sender: Connection, tempor
     sender.send(True)
     try:
         with without_exits("the trace"):
-            sender.send(function())
+            answer = function()
+        sender.send(answer)  # After the block, in which a process that the function has forked ends.
     except ArtschoolError as error:
         sender.send(error)
