@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-from torch._C._distributed_c10d import Store, TCPStore
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 _LISTENING = "0A"
 """The state of a socket in the tables of Linux."""
@@ -26,11 +26,23 @@ def store_on_loopback(rank: int, count: int, timeout: timedelta) -> Store | None
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
         os.environ.setdefault("NCCL_SOCKET_IFNAME", "lo")
     if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        return None
+        return _store_of_restart(count, timeout)
     host, port, serves = "127.0.0.1", int(os.environ["MASTER_PORT"]), rank == 0
     # torch would listen on all interfaces, whatever the name of the host.
     listener = socket.create_server((host, port)).detach() if serves else None
     return TCPStore(host, port, count, serves, timeout, master_listen_fd=listener)
+
+
+def _store_of_restart(count: int, timeout: timedelta) -> Store | None:
+    """The part of the launcher's store that belongs to a restart. None: it has not restarted the processes.
+
+    The store still has the addresses of the processes before, which the new ones would try to connect to.
+    """
+    restarts = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    if restarts == "0":
+        return None
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    return PrefixStore(f"artschool/restart/{restarts}", TCPStore(host, port, count, False, timeout))
 
 
 def is_open_to_all(process: int) -> bool:
