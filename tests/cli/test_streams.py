@@ -198,10 +198,19 @@ def test_streams_that_are_closed_at_the_start_change_nothing(closed: str, tmp_pa
     assert "Traceback" not in done.stderr
 
 
+IN_A_DELETED_FOLDER = """
+import os, sys
+
+os.mkdir("gone")
+os.chdir("gone")
+os.rmdir("../gone")
+os.execv(sys.executable, [sys.executable, "-m", "artschool", "check", "../toy.yml"])
+"""
+
+
 def test_a_working_folder_that_was_deleted_is_an_error(tmp_path: Path) -> None:
     done = subprocess.run(
-        ["sh", "-c", f"mkdir gone; cd gone; rmdir ../gone; {sys.executable} -m artschool check ../toy.yml"],
-        capture_output=True, text=True, cwd=tmp_path, check=False,
-    )  # fmt: skip
+        [sys.executable, "-c", IN_A_DELETED_FOLDER], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
     assert done.returncode == 2
     assert "the working folder was deleted. Fix: go to one that exists, as by `cd`\n" in done.stderr

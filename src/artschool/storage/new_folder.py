@@ -62,12 +62,22 @@ def _locked_folder(output: Path) -> tuple[Path, int]:
     while True:
         temporary = temporary_path(output, "tmp")
         make_folder(temporary)
-        lock = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
-        with suppress(OSError):  # Not every file system locks folders.
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if is_dir(temporary):  # Another process may have taken it for one that is left.
-            return temporary, lock
-        os.close(lock)
+        with suppress(FileNotFoundError):  # Another process may take it for one that is left, at any of these lines.
+            lock = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY)
+            if not _is_locked_by_other(lock) and is_dir(temporary):
+                return temporary, lock
+            os.close(lock)
+
+
+def _is_locked_by_other(folder: int) -> bool:
+    """Lock a folder for this process, unless another one has locked it. Not every file system locks folders."""
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _remove_left(output: Path) -> None:

@@ -208,7 +208,7 @@ def test_credentials_are_not_shown(server: FileServer, tmp_path: Path) -> None:
 def test_a_file_in_place_of_the_cache_is_named(server: FileServer, tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").touch()
     cache = ShardCache(folder=tmp_path / folder)
-    with pytest.raises(ResourceError, match=rf"Not a directory .*\. {tmp_path}/file is not a folder\. Fix"):
+    with pytest.raises(ResourceError, match=rf"Not a directory\. {tmp_path}/file is not a folder\. Fix"):
         TarShards(path=f"{server.url('loopback')}/000.tar", columns=COLUMNS, cache=cache)
 
 
