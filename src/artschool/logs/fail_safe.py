@@ -25,9 +25,11 @@ class FailSafeLogger:
     """
 
     def __init__(self, logger: Logger, warn: Callable[[str], None]) -> None:
+        name = type(logger).__name__
         self._logger: Logger | None = logger
         self._warn = warn
         self._is_refused = False
+        self._forks = ended_if_forked(lambda: name)  # Made once: `advance` is called often.
 
     def start(self, run: RunState) -> None:
         """Forward."""
@@ -37,7 +39,7 @@ class FailSafeLogger:
         """Forward, without the detour of calls that are rare."""
         if self._logger is not None:
             try:
-                with ended_if_forked(lambda: type(self._logger).__name__):
+                with self._forks:
                     self._logger.advance(run)
             except Exception as error:  # As in `_forward`.
                 self._switch_off("advance", error)
@@ -75,7 +77,7 @@ class FailSafeLogger:
             return
         name = type(self._logger).__name__
         try:
-            with ended_if_forked(lambda: name):
+            with self._forks:
                 getattr(self._logger, method)(*arguments)
             if self._is_refused and method in PER_ITERATION:
                 self._is_refused = False
