@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from artschool.errors import CheckpointError
-from artschool.storage import checkpoint_files
+from artschool.storage import checkpoint_files, mapped
 from artschool.storage.checkpoint_store import CheckpointStore, Manifest
 from artschool.storage.choose_checkpoint import choose_checkpoint
 from tests.engine.test_store import save, start
@@ -65,3 +66,17 @@ def test_a_checkpoint_that_is_deleted_while_it_is_verified_is_not_damaged(
     assert lines == []
     with pytest.raises(CheckpointError, match="00000001: checkpoint does not exist"):
         choose_checkpoint(tmp_path, 1)
+
+
+def test_a_file_that_is_there_again_when_torch_has_not_found_it_is_a_missing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "gen.safetensors"
+
+    def safe_open(path: Path, framework: str) -> None:
+        file.touch()
+        torch.UntypedStorage.from_file(str(tmp_path / "none"), shared=False, nbytes=8)
+
+    monkeypatch.setattr(mapped, "safe_open", safe_open)
+    with pytest.raises(FileNotFoundError):
+        mapped.map_tensors(file)

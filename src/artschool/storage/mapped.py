@@ -16,7 +16,6 @@ from safetensors import safe_open
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from artschool.paths import exists
 from artschool.storage.tensor_file import DTYPES
 
 _FILES = WeakIdKeyDictionary()
@@ -34,7 +33,7 @@ def map_tensors(file: Path) -> dict[str, Tensor]:
         with safe_open(file, framework="pt"):  # Verifies the header.
             pass
     except RuntimeError as error:  # torch could not open it: a training has just deleted it.
-        if exists(file):
+        if os.strerror(errno.ENOENT) not in str(error):
             raise
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file)) from error
     with file.open("rb") as stream:
