@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -31,9 +32,12 @@ class Debug:
 
 
 def wait(reason: str) -> None:
-    """Fail like torch if nothing may wait for the device."""
+    """Fail or warn like torch if nothing may wait for the device."""
+    message = f"called a synchronizing CUDA operation: {reason}"
     if Debug.mode == "error":
-        raise RuntimeError(f"called a synchronizing CUDA operation: {reason}")
+        raise RuntimeError(message)
+    if Debug.mode == "warn":
+        warnings.warn(message, stacklevel=2)
 
 
 class Pretended(Tensor):
