@@ -179,7 +179,8 @@ class Alone:
         elif iteration == 2 * chunk + 1 + PROFILED:
             self.found["kernels"] = self._kernels.stop()
         elif iteration == 4 * chunk + 1 and on_gpu:
-            self._warnings = self._catch.__enter__() or []
+            # The list is empty now, and is filled later.
+            self._warnings = caught if (caught := self._catch.__enter__()) is not None else []
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
         elif iteration == 5 * chunk - 1 and on_gpu:

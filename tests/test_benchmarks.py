@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_gpu_benchmark_counts_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", lambda mode: None)
+    gpu = importlib.import_module("gpu")
+    alone = gpu.Alone(gpu.Settings(torch.device("cuda"), gpu="", rounds=1, chunk=6))
+    alone.advance(4 * 6 + 1)
+    warnings.warn("called a synchronizing CUDA operation", stacklevel=1)
+    alone.advance(5 * 6 - 1)
+    assert alone.found["synchronizations"] == 1
 
 
 @pytest.mark.soak
