@@ -100,3 +100,27 @@ def test_a_reader_that_is_gone_stops_nothing(tmp_path: Path) -> None:
         assert process.stderr.read() == ""
     assert process.returncode == 0
     assert CheckpointStore(tmp_path / "run" / "checkpoints").numbers()[-1] == 20
+
+
+FORKS = """
+import os, sys
+from artschool.logs.fail_safe import FailSafeLogger
+
+class Forks:
+    def advance(self, run):
+        if os.fork():
+            os.wait()
+    def log(self, record):
+        self.advance(None)
+
+logger = FailSafeLogger(Forks(), print)
+getattr(logger, sys.argv[1])(None)
+print("went on", flush=True)
+"""
+
+
+@pytest.mark.parametrize("method", ["advance", "log"])
+def test_a_process_that_a_logger_forks_does_not_go_on(method: str) -> None:
+    done = subprocess.run([sys.executable, "-c", FORKS, method], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "went on\n"), done.stderr
+    assert "Forks has forked a copy of this process, which is ended." in done.stderr
