@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from artschool.data.seeds import Seeding, Seeds, seed_all
+from artschool.data.seeds import IterationSeeding, Seeding, Seeds, kept_rng, seed_all
 
 Draw = Callable[[int], Any]
 
@@ -105,3 +105,52 @@ def test_a_batch_is_repeated_at_most_once(name: str, repeated: int) -> None:
     for index in range(0, 6, 2):
         drawn(seeding, counted, [index, index + 1], int)
     assert numbers == [0, 1] * repeated + [0, 1, 2, 3, 4, 5]
+
+
+CPU = torch.device("cpu")
+PIECES = ("torch", "python", "python_normal", "numpy", "numpy_normal", "numpy_permutation", "all", "seeded_by_itself")
+
+
+def iterations(draw: Draw, numbers: Sequence[int]) -> tuple[list[Any], IterationSeeding]:
+    """What some iterations of a run draw. Between them, samples are read."""
+    seeding, samples, results = IterationSeeding(5, 1, CPU), Seeding(), []
+    for number in numbers:
+        drawn(samples, DRAWS["nothing"], range(number % 3), int)
+        seeding.begin(number)
+        results.append(draw(number))
+        seeding.end()
+    return results, seeding
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_an_iteration_draws_the_numbers_of_its_seed(name: str) -> None:
+    found, seeding = iterations(DRAWS[name], range(300))
+    seeds = Seeds(5, "iteration")
+    for number, result in enumerate(found):
+        seed_all(seeds(number, 1))
+        assert result == DRAWS[name](number), number
+    assert seeding.draws is (name != "torch")
+
+
+@pytest.mark.parametrize("name", [name for name in PIECES if name not in ("torch", "seeded_by_itself")])
+def test_only_the_first_iteration_that_draws_late_has_numbers_of_no_seed(name: str) -> None:
+    found, seeding = iterations(lambda number: DRAWS[name](number) if number >= 40 else None, range(60))
+    seeds = Seeds(5, "iteration")
+    for number in range(41, 60):
+        seed_all(seeds(number, 1))
+        assert found[number] == DRAWS[name](number), number
+    assert seeding.draws
+    later, _ = iterations(lambda number: DRAWS[name](number) if number >= 40 else None, range(33, 60))
+    assert later[40 - 33 :] == found[40:]
+    seed_all(seeds(40, 1))
+    assert found[40] not in (DRAWS[name](40), *found[41:])
+
+
+def test_samples_that_an_iteration_reads_are_not_its_own_draws() -> None:
+    samples = Seeding()
+
+    def reading(number: int) -> None:
+        with kept_rng():
+            drawn(samples, DRAWS["python"], range(number % 4), int)
+
+    assert iterations(reading, range(50))[1].draws is False

@@ -12,7 +12,7 @@ import torch
 import artschool
 from artschool import ranks
 from artschool.engine import offload
-from artschool.engine.captured_state import capture, optimizers_of
+from artschool.engine.captured_state import capture, optimizers_of, own_state
 from tests.engine.toy_run import recorded
 
 
@@ -22,7 +22,7 @@ def train(file: Path, folder: Path, overrides: list[str]) -> dict[str, Any]:
     recorder = recorded(run)
     kinds = [type(p).__name__ for network in run.networks.values() for p in network.parameters()]
     run.train()
-    tensors, state = capture(run, ranks.gather(run.meters.state_dict()), optimizers_of(run))
+    tensors, state = capture(run, ranks.gather(own_state(run)), optimizers_of(run))
     after = [type(p).__name__ for network in run.networks.values() for p in network.parameters()]
     return {
         "tensors": {name: {k: ranks.whole(v).clone() for k, v in values.items()} for name, values in tensors.items()},

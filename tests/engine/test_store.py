@@ -98,7 +98,7 @@ def test_a_checkpoint_comes_back_with_all_its_parts(store: CheckpointStore) -> N
         assert checkpoint.state == {"value": 123.0}
     manifest = store.verify(123)
     assert (manifest.schema, manifest.iteration, manifest.world_size, manifest.config_hash) == (
-        2,
+        3,
         123,
         2,
         "c0ffee",
@@ -249,7 +249,7 @@ def test_a_newer_schema_says_what_is_needed_and_is_not_passed_over(store: Checkp
     save(store, 1)
     forge(store, schema=7, versions={"artschool": "4.2"})
     text = (
-        r"manifest\.json: saved by a newer version \(schema 7, this version reads up to 2\)\. "
+        r"manifest\.json: saved by a newer version \(schema 7, this version reads up to 3\)\. "
         r"Fix: install artschool >= 4\.2$"
     )
     with pytest.raises(NewerCheckpointError, match=text):

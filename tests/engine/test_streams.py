@@ -99,7 +99,7 @@ def test_random_numbers_differ_between_repetitions_and_do_not_depend_on_loading(
 
 def test_loading_inside_an_iteration_draws_none_of_its_random_numbers(tmp_path: Path) -> None:
     trained(tmp_path, "train.iterations=1")
-    torch.default_generator.manual_seed(load(tmp_path / "other").iteration_seeds(0, 0))
+    load(tmp_path / "other").seeding.begin(0)
     assert [number for _, number in SEEN] == torch.stack([torch.rand(()) for _ in range(5)]).tolist()
 
 

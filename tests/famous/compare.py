@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 import artschool
-from artschool.data.seeds import seed_all
 from artschool.engine.run import Run
 from artschool.engine.streams import Part
 
@@ -38,7 +37,7 @@ class Batches:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         run = self._run
         for iteration, parts in enumerate(run.streams.iterations(run.iterations, run.device)):
-            seed_all(run.iteration_seeds(iteration, 0), run.device)
+            run.seeding.begin(iteration)
             yield _values(parts)
 
     def fresh(self, stream: str) -> dict[str, Any]:

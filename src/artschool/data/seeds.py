@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -49,6 +49,11 @@ def seed_all(seed: int, device: torch.device | None = None) -> None:
     """Seed the generators of Python, NumPy, torch on the CPU, and torch on `device`."""
     random.seed(seed)
     np.random.seed(seed & 0xFFFFFFFF)
+    seed_torch(seed, device)
+
+
+def seed_torch(seed: int, device: torch.device | None = None) -> None:
+    """Seed the generators of torch on the CPU and on `device`."""
     torch.default_generator.manual_seed(seed)
     if device is not None and device.type != "cpu":
         device_generator(device).manual_seed(seed)
@@ -80,42 +85,100 @@ class Seeding:
         return work(seed_all)
 
 
+class IterationSeeding:
+    """Seeds the generators before each iteration: those of Python and NumPy only if iterations draw from them.
+
+    To seed these two takes longer than any other work around an iteration, which cannot be done again as the reading of
+    samples can. So the first iteration is seeded. If it draws nothing, the next ones begin in a state that depends on
+    their number alone, up to the first one that draws. All later ones are seeded.
+
+    Args:
+        seed: The seed of the run.
+        rank: That of this process.
+
+    Attributes:
+        draws: Whether an iteration has drawn from the generators of Python or NumPy. None: none has ended yet.
+    """
+
+    def __init__(self, seed: int, rank: int, device: torch.device) -> None:
+        self.draws: bool | None = None
+        self._seeds, self._rank, self._device = Seeds(seed, "iteration"), rank, device
+        self._seed = 0
+
+    def begin(self, number: int) -> None:
+        """Seed for an iteration, which begins now."""
+        self._seed = self._seeds(number, self._rank)
+        if self.draws is not False:
+            seed_all(self._seed, self._device)
+            return
+        seed_torch(self._seed, self._device)
+        position = 1 + number % _PLACES * _DRAWS_OF_AN_ITERATION
+        _PYTHON.go_to(position)
+        _NUMPY.go_to(position)
+
+    def end(self) -> None:
+        """Notice whether the iteration has drawn."""
+        if self.draws is False:
+            self.draws = _PYTHON.has_changed() or _NUMPY.has_changed()
+        elif self.draws is None:
+            python, numpy = random.Random(self._seed), np.random.RandomState(self._seed & 0xFFFFFFFF)
+            self.draws = (
+                random.getrandbits(64) != python.getrandbits(64) or np.random.random_sample() != numpy.random_sample()
+            )
+
+
 class _Watched:
     """A global generator that is kept in a known state, which shows whether something draws from it.
 
     Args:
         seed: Seeds the generator.
         draw: Draws a number. Of so many possible ones that two draws hardly ever give the same.
+        known: The first numbers after `seed`.
+
+    Attributes:
+        position: The number of draws since `seed`, unless something else has drawn.
     """
 
-    def __init__(self, seed: Callable[[int], object], draw: Callable[[], float]) -> None:
-        self._seed = partial(seed, 2_718_281_828)
+    def __init__(self, seed: Callable[[], object], draw: Callable[[], float], known: Sequence[float]) -> None:
+        self._seed = seed
         self._draw = draw
-        self._known: list[float] = []
-        self._next = 0
+        self._known = known
+        self.position = len(known)
 
     def expect(self) -> None:
-        """Begin to watch: bring the generator into a known state, unless it is in one."""
-        if self._next + 1 >= len(self._known) or self._draw() != self._known[self._next]:
-            self._restart()
-        else:
-            self._next += 1
+        """Begin to watch: bring the generator into a known state."""
+        self.go_to(self.position + 1 if self.position + 1 < len(self._known) else 1)
+
+    def go_to(self, position: int) -> None:
+        """Bring the generator into the known state after so many draws, from 1 to less than there are known ones."""
+        number = None
+        for _ in range(self.position, position):
+            number = self._draw()
+        if number != self._known[position - 1]:
+            self._seed()
+            for _ in range(position):
+                self._draw()
+        self.position = position
 
     def has_changed(self) -> bool:
-        """Whether something has drawn from the generator or seeded it since `expect`."""
-        self._next += 1
-        return self._draw() != self._known[self._next - 1]
-
-    def _restart(self) -> None:
-        self._seed()
-        if not self._known:
-            self._known = [self._draw() for _ in range(512)]
-            self._seed()
-        self._next = 0
+        """Whether something has drawn from the generator or seeded it since `expect` or `go_to`."""
+        self.position += 1
+        return self._draw() != self._known[self.position - 1]
 
 
-_PYTHON = _Watched(random.seed, partial(random.getrandbits, 64))
-_NUMPY = _Watched(np.random.seed, np.random.random_sample)
+_SEED = 2_718_281_828
+_PLACES = 8
+"""The number of states in which an iteration that nothing seeds may begin."""
+_DRAWS_OF_AN_ITERATION = 8
+"""The distance of two of these states. To watch takes fewer draws in most iterations."""
+_PYTHON = _Watched(
+    partial(random.seed, _SEED),
+    partial(random.getrandbits, 64),
+    list(map(random.Random(_SEED).getrandbits, [64] * 512)),
+)
+_NUMPY = _Watched(
+    partial(np.random.seed, _SEED), np.random.random_sample, np.random.RandomState(_SEED).random_sample(512).tolist()
+)
 
 
 def device_generator(device: torch.device) -> torch.Generator:
@@ -131,10 +194,12 @@ def rng_state(device: torch.device | None = None) -> Callable[[], None]:
     """A function that restores what the generators of Python, NumPy, torch on the CPU and on `device` are now."""
     own = None if device is None or device.type == "cpu" else device_generator(device)
     python, numpy, cpu = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    positions = _PYTHON.position, _NUMPY.position
     state = None if own is None else own.get_state()
 
     def restore() -> None:
         random.setstate(python)
+        _PYTHON.position, _NUMPY.position = positions
         np.random.set_state(numpy)
         torch.set_rng_state(cpu)
         if own is not None and state is not None:

@@ -1,10 +1,13 @@
 """The state of a run: everything that the config file and the iteration do not determine, by name.
 
-The state of random generators is not part of it: every iteration seeds them from (seed, iteration, rank).
+The state of random generators is not part of it, only whether iterations draw from those of Python and NumPy: every
+iteration seeds what it needs from (seed, iteration, rank). See `IterationSeeding`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +29,27 @@ from artschool.storage.checkpoint_files import SCHEMA
 from artschool.storage.checkpoint_store import Checkpoint, Manifest
 from artschool.storage.state_json import decode_state, encode_state
 
-Meters = list[dict[str, tuple[float, float]]]
-"""Of each rank, the numbers since the last log point."""
+
+@dataclass(frozen=True)
+class OwnState:
+    """What each process has for itself.
+
+    Attributes:
+        meters: Sum and weight of each number since the last log point.
+        draws: See `IterationSeeding`. Of a process whose state is unknown, True: then it is seeded in any case.
+    """
+
+    meters: dict[str, tuple[float, float]] = field(default_factory=dict)
+    draws: bool | None = True
+
+
+def own_state(run: RunState) -> OwnState:
+    """That of this process."""
+    return OwnState(run.meters.state_dict(), run.seeding.draws)
 
 
 def capture(
-    run: RunState, meters: Meters, optimizers: dict[str, Any]
+    run: RunState, processes: Sequence[OwnState], optimizers: dict[str, Any]
 ) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """The tensors of a run by file and name, and the rest of its state as plain values."""
     tensors = {name: tensors_of(network, f"networks.{name}") for name, network in run.networks.items()}
@@ -58,7 +76,8 @@ def capture(
         "optimizers": {step.graph.name: describe_optimizer(step, update) for step, update in _owners(run)},
         "optimizer_scalars": scalars,
         "optimizer_tensors": len(tensors[OPTIMIZERS]),
-        "meters": meters,
+        "meters": [own.meters for own in processes],
+        "draws": [own.draws for own in processes],
         "samples": run.samples,
         "streams": run.streams.given,
         "data": data_sizes(run),
@@ -78,12 +97,13 @@ def capture(
 
 def captured(run: RunState) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """What a checkpoint of a run of one process would contain now. See `capture`."""
-    return capture(run, [run.meters.state_dict()], optimizers_of(run))
+    return capture(run, [own_state(run)], optimizers_of(run))
 
 
 def snapshot(run: RunState) -> Checkpoint:
     """A copy of the run as it is now, in the memory of the CPU. Of what is divided, a process has its own part only."""
-    tensors, state = capture(run, [{}] * ranks.world_size(), _own_optimizers(run))
+    own = OwnState(draws=run.seeding.draws)
+    tensors, state = capture(run, [own] * ranks.world_size(), _own_optimizers(run))
     (copies,), complete = copied({file: {k: ranks.local(v) for k, v in own.items()} for file, own in tensors.items()})
     complete()
     shards = {

@@ -12,7 +12,7 @@ from typing import Any
 
 from artschool import ranks
 from artschool.engine.background import TensorFiles, copied
-from artschool.engine.captured_state import Meters, capture, decisions_of, optimizers_of
+from artschool.engine.captured_state import OwnState, capture, decisions_of, optimizers_of, own_state
 from artschool.engine.non_finite import find_non_finite
 from artschool.engine.restore_modules import OPTIMIZERS
 from artschool.engine.run_folder import check_folder
@@ -39,7 +39,7 @@ def save(run: RunState) -> None:
     run.working_folder.keep(run.note)
     settle(run)  # Before the copy: there is never more than one.
     run.trained_parameters.check()
-    gathered = _gathered_meters(run)
+    processes = _of_processes(run)
     optimizers = optimizers_of(run)
     sharded = is_sharded(run)
     if sharded and run.saver.group is None:
@@ -50,7 +50,7 @@ def save(run: RunState) -> None:
             run.lock.touch()
             check_folder(run)
         takes_part = sharded or ranks.is_main()
-        write, needs_state = _prepare(run, gathered, optimizers, problem) if takes_part else (_nothing, False)
+        write, needs_state = _prepare(run, processes, optimizers, problem) if takes_part else (_nothing, False)
     start_write(run, write, needs_state=needs_state)
 
 
@@ -62,7 +62,7 @@ def amend(run: RunState) -> None:
     """
     number = run.iteration
     values = {
-        "meters": _gathered_meters(run),
+        "meters": [own.meters for own in _of_processes(run)],
         "best": run.best,
         "pending": run.pending,
         "decisions": decisions_of(run),
@@ -95,7 +95,7 @@ def save_now(run: RunState) -> None:
 
 
 def _prepare(
-    run: RunState, meters: Meters, optimizers: dict[str, Any], problem: Callable[[], str]
+    run: RunState, processes: list[OwnState], optimizers: dict[str, Any], problem: Callable[[], str]
 ) -> tuple[Callable[[], None], bool]:
     """The write of a checkpoint of the run as it is now, or of the part of this process.
 
@@ -106,7 +106,7 @@ def _prepare(
         The write, and whether it reads tensors of the run: there is no copy of them.
     """
     number, rotate = run.iteration, _rotation(run)
-    tensors, state = capture(run, meters, optimizers)
+    tensors, state = capture(run, processes, optimizers)
     parts = Parts({file: tensors.pop(file) for file in [*tensors] if has_shards(tensors[file])})
     own = tensors if ranks.is_main() else {}
     complete: Callable[[], None] | None = None
@@ -156,10 +156,10 @@ def _copied(run: RunState, *parts: TensorFiles) -> tuple[list[Any], Callable[[],
         return list(parts), None
 
 
-def _gathered_meters(run: RunState) -> Meters:
-    """The numbers of all processes. Those of the others are unknown if the main process saves alone."""
-    gathered = ranks.gather(run.meters.state_dict())
-    return gathered + [{}] * (ranks.launched_processes() - len(gathered))
+def _of_processes(run: RunState) -> list[OwnState]:
+    """What each process has for itself. That of the others is unknown if the main process saves alone."""
+    gathered = ranks.gather(own_state(run))
+    return gathered + [OwnState()] * (ranks.launched_processes() - len(gathered))
 
 
 def _rotation(run: RunState) -> Callable[[], object]:

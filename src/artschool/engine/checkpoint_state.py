@@ -100,6 +100,8 @@ class State(_Part):
         optimizer_scalars: State of optimizers that is not a tensor, by name.
         optimizer_tensors: Number of their tensors.
         meters: Sum and weight of each number since the last log point, for each process.
+        draws: Whether iterations draw random numbers of Python or NumPy, for each process, where None is unknown. None
+            for all: a version that did not save it.
         samples: Samples in the finished iterations. None: a version that did not save it.
         streams: Number of batches that each stream has given.
         data: The sizes of the data sets.
@@ -128,6 +130,7 @@ class State(_Part):
     optimizer_scalars: dict[str, JsonValue]
     optimizer_tensors: Count
     meters: list[dict[str, Pair]]
+    draws: list[bool | None] | None
     samples: Count | None
     streams: dict[str, Count]
     data: DataSizes
@@ -146,8 +149,9 @@ class State(_Part):
     def _agree(self) -> State:
         if self.streams.keys() != {TRAIN, *self.data.streams}:
             raise ValueError("'streams' and 'data' do not name the same streams")
-        if len(self.meters) != self.world_size:
-            raise ValueError("'meters' does not have an entry for each of 'world_size' processes")
+        for part, values in (("meters", self.meters), ("draws", self.draws)):
+            if values is not None and len(values) != self.world_size:
+                raise ValueError(f"{part!r} does not have an entry for each of 'world_size' processes")
         saved = (*self.optimizer_scalars, *(self.tensors or {}).get(OPTIMIZERS, {}))
         if self.optimizers is not None and not {name.partition("/")[0] for name in saved} <= self.optimizers.keys():
             raise ValueError("'optimizers' does not name each optimizer of which there is state")
@@ -162,6 +166,8 @@ def checked(checkpoint: Checkpoint) -> Checkpoint:
     """
     manifest, location = checkpoint.manifest, f"checkpoint {checkpoint.path}"
     state = checkpoint.state if manifest.schema > 1 else _of_schema_1(checkpoint.state)
+    if manifest.schema < 3:
+        state = {"draws": None, **state}
     try:
         State.model_validate(state)
     except ValidationError as error:

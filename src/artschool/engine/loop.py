@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 
 from artschool import ranks
-from artschool.data.seeds import seed_all
 from artschool.engine import checkpoint
 from artschool.engine.due import look, perform_due
 from artschool.engine.ending import saved_at_a_signal
@@ -127,8 +126,7 @@ def _begun(run: RunState, batches: Iterator[dict[str, Part]]) -> Iterator[dict[s
 def train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:
     """Train one iteration on a batch, given by stream. Returns its micro-batches."""
     iteration = run.context.iteration = run.iteration
-    position = iteration + run.data_offset
-    seed_all(run.iteration_seeds(position, run.rank), run.device)
+    run.seeding.begin(iteration + run.data_offset)
     for hook in run.update_hooks:
         hook(iteration, run.folder)
     run.trained_parameters.check()
@@ -136,6 +134,7 @@ def train_once(run: RunState, parts: dict[str, Part]) -> MicroBatches:
     count = train.num_micro_batches(iteration)
     batches = MicroBatches(parts, count, run.device, partial(_take, run), channels_last=train.channels_last)
     train_iteration(run.steps, run.emas, batches, run.context)
+    run.seeding.end()
     run.iteration = iteration + 1
     return batches
 

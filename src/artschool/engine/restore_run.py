@@ -59,6 +59,7 @@ def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:
     samples = state["samples"]
     run.counted = (run.iteration, _samples_of_earlier_version(run, state) if samples is None else samples)
     run.meters.load_state_dict(_own_numbers(state["meters"]))
+    run.seeding.draws = _own_draws(state["draws"])
     return report.lines()
 
 
@@ -146,6 +147,13 @@ def _best(run: RunState, state: Mapping[str, Any], report: ResumeReport) -> tupl
         return value, number
     report.drop("best value so far; `checkpoint.keep_best` has changed")
     return None
+
+
+def _own_draws(of_processes: Sequence[bool | None] | None) -> bool | None:
+    """Whether iterations of this process draw from generators of Python or NumPy. True if nobody knows."""
+    if of_processes is None or len(of_processes) != ranks.world_size():
+        return True
+    return of_processes[ranks.rank()]
 
 
 def _own_numbers(of_processes: Sequence[dict[str, tuple[float, float]]]) -> dict[str, tuple[float, float]]:

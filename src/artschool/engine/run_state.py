@@ -15,7 +15,7 @@ from artschool.config.sections import FileSections
 from artschool.config.streams import TRAIN
 from artschool.config.working_folder import WorkingFolder
 from artschool.data.loader import Loader
-from artschool.data.seeds import Seeds
+from artschool.data.seeds import IterationSeeding
 from artschool.engine.background import Saver
 from artschool.engine.decisions import Decision, Stop
 from artschool.engine.ema import Ema
@@ -170,8 +170,7 @@ class RunState:
     update_hooks: list[Callable[..., Any]] = field(init=False)
     trained_parameters: TrainedParameters = field(init=False)
     built_buffers: dict[str, dict[str, Kind | None]] = field(init=False)
-    iteration_seeds: Seeds = field(init=False)
-    rank: int = field(init=False)
+    seeding: IterationSeeding = field(init=False)
     store: CheckpointStore = field(init=False)
     saver: Saver = field(init=False, default_factory=Saver)
     heartbeats: Heartbeats | None = None
@@ -179,7 +178,7 @@ class RunState:
     working_folder: WorkingFolder = field(default_factory=WorkingFolder)
 
     def __post_init__(self) -> None:
-        self.iteration_seeds, self.rank = Seeds(self.sections.seed, "iteration"), ranks.rank()
+        self.seeding = IterationSeeding(self.sections.seed, ranks.rank(), self.device)
         self.store = CheckpointStore(self.folder / "checkpoints")
         if self.sections.train.on_out_of_memory == "split":
             self.context.splitting = Splitting(self.stateful.values(), self.device, self.note)

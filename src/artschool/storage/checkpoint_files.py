@@ -29,7 +29,7 @@ from artschool.storage.shards import Saved, Shards, join, read_tensors, stem_of
 from artschool.storage.state_json import decode_state, encode_state
 from artschool.storage.tensor_file import Content, encode
 
-SCHEMA = 2
+SCHEMA = 3
 MANIFEST, STATE = "manifest.json", "state.json"
 _SUFFIX = ".safetensors"
 _OWN_FILE = re.compile(r"manifest\.json|state\.json|\w[\w.-]*\.safetensors", re.ASCII)
