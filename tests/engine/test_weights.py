@@ -207,6 +207,24 @@ def test_names_that_do_not_fit_are_reported_and_refused_unless_allowed(
     assert all(torch.equal(found[name], content[name]) for name in found.keys() & content.keys())
 
 
+def test_less_than_half_of_a_network_is_loaded_with_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "w.pt"
+    torch.save({"layers.0.weight": torch.zeros(2, 2)}, file)
+    network = "networks.net={type: mlp, in_features: 2, out_features: 2, hidden: [2], weights: WEIGHTS}"
+    console = Console(record=True, width=500, file=io.StringIO())
+    for skip in ("[]", "[layers.2.*]"):
+        weights = f"{{file: {file}, strict: false, skip: {skip}}}"
+        load(tmp_path, DATA, network.replace("WEIGHTS", weights), console=console)
+    lines = [line for line in console.export_text().splitlines() if "networks.net" in line]
+    assert lines == [
+        f"warning: networks.net: {file}: 1 of 4 tensors loaded; "
+        "3 missing: layers.0.bias, layers.2.bias, layers.2.weight. "
+        "Fix: map other names with `rename`, or list what starts anew under `skip`",
+        f"networks.net: {file}: 1 of 2 tensors loaded; 1 missing: layers.0.bias; "
+        "2 skipped: layers.2.bias, layers.2.weight",
+    ]
+
+
 @pytest.mark.parametrize("strict", ["true", "false"])
 def test_a_file_of_which_nothing_fits_is_refused(tmp_path: Path, strict: str) -> None:
     file = tmp_path / "w.pt"

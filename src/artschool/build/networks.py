@@ -93,7 +93,7 @@ def _with_weights(
     if weights is not None and has_values(network) and (source is None or has_values(source)):
         given = source or _file_of(weights, name, _location_of(component, "weights"))
         report = _load(network, weights, given, _location_of(component, "weights"))
-        note(f"{component.path}: {weights.copied or given}: {report}")
+        note(_described(f"{component.path}: {weights.copied or given}: {report}", report))
     if weights_of(component) is not None:
         for _, hook in hooks({name: network}, "network_loaded"):
             hook()
@@ -128,6 +128,12 @@ def _load(network: nn.Module, weights: WeightsEntry, given: Path | nn.Module, pa
     except CheckpointError as error:
         raise CheckpointError(f"{path}.weights: {error}") from error
     return load_weights(network, given, prefix=weights.prefix, strict=weights.strict, patterns=patterns, path=path)
+
+
+def _described(line: str, report: LoadReport) -> str:
+    if not report.is_small_part:
+        return line
+    return f"warning: {line}. Fix: map other names with `rename`, or list what starts anew under `skip`"
 
 
 def _prepare(network: nn.Module, component: Component, seed: int) -> None:

@@ -36,6 +36,11 @@ class LoadReport:
     skipped: Sequence[str] = ()
     renamed: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_small_part(self) -> bool:
+        """Whether less than half of the tensors were loaded, as where the names are those of another network."""
+        return self.loaded < len(self.missing)
+
     def text(self, verb: str) -> str:
         """The numbers and the first names, such as `1 of 2 tensors loaded; 1 missing: bias`."""
         total = f" of {self.loaded + len(self.missing)}" if self.missing else ""
