@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import artschool
 from artschool.diff.settings import Changed, changed_settings, settings_of
@@ -178,8 +179,6 @@ def test_the_settings_of_a_checkpoint_hold_no_value_of_the_environment(
 def test_changed_code_of_a_plugin_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rich.console import Console
-
     plugin, module = tmp_path / "parts_of_run.py", tmp_path / "package_of_run" / "inner.py"
     module.parent.mkdir()
     (module.parent / "__init__.py").write_text("from package_of_run import inner\n")
@@ -194,3 +193,30 @@ def test_changed_code_of_a_plugin_is_reported(
     printed = capsys.readouterr().out
     assert "changed since the checkpoint: plugins.parts_of_run.py: code " in printed
     assert "changed since the checkpoint: plugins.package_of_run: code " in printed
+
+
+def test_changed_code_that_a_plugin_imports_is_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "project_of_run"
+    project.mkdir()
+    (project / "__init__.py").touch()
+    (project / "layers.py").write_text("from . import inner\n")
+    (tmp_path / "importing_parts.py").write_text(
+        "import torch\nfrom project_of_run.layers import inner\n\ndef late():\n    import project_of_run.late\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    file = toy_run.write(tmp_path, "train.iterations=1")
+    file.write_text(file.read_text().replace("plugins: [", "plugins: [importing_parts.py, "))
+    for iterations, text in enumerate(("# one\n", "# two\n"), 1):
+        (project / "inner.py").write_text(text)
+        longer = [f"train.iterations={iterations}"]
+        artschool.load(file, longer, run_dir=tmp_path / "run", console=Console(width=200)).train()
+    changes = [line for line in capsys.readouterr().out.splitlines() if "changed since the checkpoint: " in line]
+    assert [line.strip().partition(" code ")[0] for line in changes] == [
+        "changed since the checkpoint: plugins.project_of_run.inner:",
+        "changed since the checkpoint: train.iterations: 1 -> 2",
+    ]
+    state = json.loads((tmp_path / "run/checkpoints/00000002/state.json").read_text())
+    plugins = [name for name in state["settings"]["plugins"] if "run" in name]
+    assert plugins == ["toy_run.py", "project_of_run", "project_of_run.inner", "project_of_run.layers"]

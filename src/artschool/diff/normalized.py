@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from artschool.config.average_sections import Average
+from artschool.config.plugin_imports import imported_files
 from artschool.config.plugins import file_of, is_path
 from artschool.config.source import KeyPath, Node, exists
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
@@ -121,15 +122,26 @@ def _plain_average(average: Average) -> Any:
 
 
 def _plugin_code(config: Config) -> dict[str, str]:
-    """The plugins, with a hash of the code of each. The same name may refer to different code."""
+    """The plugins and the modules that they import, with a hash of the code of each.
+
+    The same name may refer to different code.
+    """
     listed = config.tree.get("plugins")
-    code = {}
-    for node in listed.children() if listed is not None else ():
-        name = str(node.value)
-        files = _files_below(file_of(name, node.place)) if is_path(name) else _files_of_module(name)
-        text = b"".join(file.read_bytes() for file in files if is_file(file))
-        code[name] = f"code {hashlib.sha256(text).hexdigest()[:8]}" if text else "module"
-    return code
+    nodes = {str(node.value): node for node in (listed.children() if listed is not None else ())}
+    files = {
+        name: _files_below(file_of(name, node.place)) if is_path(name) else _files_of_module(name)
+        for name, node in nodes.items()
+    }
+    imported = imported_files({file for each in files.values() for file in each})
+    return {
+        **{name: _hash(each) for name, each in files.items()},
+        **{name: _hash([file]) for name, file in imported.items() if name not in files},
+    }
+
+
+def _hash(files: Sequence[Path]) -> str:
+    text = b"".join(file.read_bytes() for file in files if is_file(file))
+    return f"code {hashlib.sha256(text).hexdigest()[:8]}" if text else "module"
 
 
 def _files_below(path: Path) -> list[Path]:

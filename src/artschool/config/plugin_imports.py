@@ -1,0 +1,77 @@
+"""Finds the modules of the user's project that the code of plugins imports."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+
+from artschool.paths import is_file, read_file
+
+OWN = "artschool"
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+"""Folders of installed packages, whose versions are a matter of the environment."""
+
+
+def imported_files(plugins: Collection[Path]) -> dict[str, Path]:
+    """The files that plugins import at their top level, also indirectly, by the names of their modules.
+
+    The standard library, installed packages, artschool and the plugins themselves are left out.
+
+    Args:
+        plugins: The files of plugins that have been imported.
+    """
+    modules = {file: module for module in [*sys.modules.values()] if (file := _file_of(module)) is not None}
+    known, waiting = set(plugins), [modules[file] for file in plugins if file in modules]
+    found: dict[str, Path] = {}
+    while waiting:
+        for name in _imports(waiting.pop()):
+            module = sys.modules.get(name)
+            file = _file_of(module) if module is not None else None
+            if module is not None and file is not None and file not in known:
+                known.add(file)
+                found[name] = file
+                waiting.append(module)
+    return dict(sorted(found.items()))
+
+
+def _file_of(module: ModuleType) -> Path | None:
+    """The file of a module of the project. None: it belongs to something installed, or has no source."""
+    name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
+    top = str(name).partition(".")[0]
+    if not isinstance(file, str) or not file.endswith(".py") or top == OWN or top in sys.stdlib_module_names:
+        return None
+    path = Path(file).resolve()
+    return path if INSTALLED.isdisjoint(path.parts) and is_file(path) else None
+
+
+def _imports(module: ModuleType) -> Iterator[str]:
+    """The names that the top level of a module imports: modules, and what may be one."""
+    assert module.__file__ is not None
+    with suppress(SyntaxError):  # Edited since it was imported.
+        for node in _at_import(ast.parse(read_file(Path(module.__file__)))):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield from _with_parents(alias.name)
+            elif isinstance(node, ast.ImportFrom):
+                with suppress(ImportError):  # What `except ImportError` is for.
+                    base = importlib.util.resolve_name("." * node.level + (node.module or ""), module.__package__)
+                    yield from _with_parents(base)
+                    yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _at_import(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of a module that run when it is imported."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield child
+            yield from _at_import(child)
+
+
+def _with_parents(name: str) -> Iterator[str]:
+    parts = name.split(".")
+    return (".".join(parts[:end]) for end in range(1, len(parts) + 1))
