@@ -61,7 +61,9 @@ class Tiny(nn.Module):
 CONFIG = """
 name: digits
 plugins: [tiny.py]
-data: {train: {type: sklearn_digits, batch_size: 4}}
+data:
+  train: {type: sklearn_digits, batch_size: 4}
+  more: {type: image_folder, path: [/home/anna/photos, ~/scans.zip, shared/maps], batch_size: 1}
 networks:
   net: {type: edsr, in_channels: 1, out_channels: 1, width: 4, blocks: 1, scale: 1, skip: bicubic}
   tiny: {type: tiny}
@@ -121,6 +123,7 @@ def test_a_folder_runs_without_artschool_and_is_read_back(run: Path, tmp_path: P
     assert config["options"]["width"] == 4 and config["inputs"][0]["shape"] == [2, 1, 8, 8]
     card = (tmp_path / "out/README.md").read_text()
     assert card.startswith("---\n") and "held/psnr" in card and "sklearn_digits" in card and "loss `pixel`" in card
+    assert "path: [.../photos, .../scans.zip, shared/maps]" in card
     assert "![clean-" in card and [*(tmp_path / "out/images").glob("clean-*.png")]
     weights = f"networks.net.weights={tmp_path / 'out/model.safetensors'}"
     read = artschool.load(run.parent / "digits.yml", [weights], run_dir=tmp_path / "run").networks["net"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from artschool.config.structure import Component, Config, StepConfig
@@ -124,13 +124,23 @@ def _step(step: StepConfig) -> Iterator[str]:
     yield f"- step `{step.name}`: trains {', '.join(f'`{name}`' for name in step.section.trained)}"
     optimizer = step.node.get("optimizer")
     if optimizer is not None:
-        yield f"  - optimizer: `{json.dumps(optimizer.masked())}`"
+        yield f"  - optimizer: `{json.dumps(_without_folders(optimizer.masked()))}`"
     for name, loss in step.losses.items():
         yield f"  - loss `{name}`: `{json.dumps(_masked(loss))}`"
 
 
 def _masked(component: Component) -> Any:
-    return component.node.masked()
+    return _without_folders(component.node.masked())
+
+
+def _without_folders(value: Any) -> Any:
+    """Options whose absolute paths are reduced to their last part. The folders of a machine are not for readers."""
+    if isinstance(value, dict):
+        return {name: _without_folders(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(part) for part in value]
+    is_absolute = isinstance(value, str) and value.startswith(("/", "~"))
+    return f".../{PurePath(value).name}" if is_absolute else value
 
 
 def _table(metrics: Mapping[str, tuple[float, int]]) -> str:
