@@ -8,6 +8,7 @@ from typing import Any
 
 from artschool import ranks
 from artschool.build.bind import construct_seeded
+from artschool.build.classes import class_differences
 from artschool.config.construct import construct_dataset
 from artschool.config.data_keys import yielded_keys
 from artschool.config.ranges import declared
@@ -42,15 +43,19 @@ def build_data(
 
     Args:
         examples: Whether data sets with an `example:` yield zeros of its shapes instead of their samples.
-        note: Called with each of the `remarks` of the data sets, such as files that were passed over.
+        note: Called with each of the `remarks` of the data sets, such as files that were passed over, and with
+            differences between the labels of their classes.
         must_exist: Whether a data set that cannot be built is an error now, and not when a sample of it is asked for.
     """
     used = {*streams(config), *(evaluation.section.data for evaluation in config.evaluations.values())}
-    return {
+    loaders = {
         name: loader_of(config, config.data[name], examples=examples, note=note, must_exist=must_exist)
         for name in config.data
         if name in used
     }
+    for difference in class_differences({loader.name: loader.dataset for loader in loaders.values()}):
+        note(difference)
+    return loaders
 
 
 def _dataset(component: Component, seed: int, note: Note) -> Any:

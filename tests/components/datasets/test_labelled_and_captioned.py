@@ -12,15 +12,35 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from artschool.build.classes import class_differences
+from artschool.build.data import build_data
 from artschool.components.builtins import load_builtins
 from artschool.components.datasets.captioned_folder import CaptionedFolder
 from artschool.components.datasets.labelled_folder import LabelledFolder
 from artschool.components.datasets.wrappers import Split
+from artschool.data.declared_values import DeclaredValues
 from artschool.errors import DataError
+from artschool.read.read import check_file
 from artschool.registry import datasets
 from tests.engine.toy_parts import Samples
 
 load_builtins()
+
+CLASSIFIER = """
+name: animals
+data:
+  train: {type: labelled_folder, path: animals, batch_size: 1}
+  val: {type: labelled_folder, path: val, batch_size: 1}
+networks: {net: {type: resnet, depth: 18, width: 2, small: true, classes: 2}}
+steps:
+  main:
+    trains: net
+    optimizer: {type: sgd, lr: 0.1}
+    injectors: {logits: {type: forward, network: net, in: image, out: logits}}
+    losses: {ce: {type: cross_entropy, in: [logits, label], weight: 1.0}}
+evaluate: {val: {data: val, steps: [main], metrics: {accuracy: {type: accuracy, in: [logits, label]}}}}
+train: {iterations: 1}
+"""
 
 
 def save(path: Path, color: tuple[int, int, int] = (255, 102, 0), size: tuple[int, int] = (12, 8)) -> None:
@@ -60,6 +80,46 @@ def test_labels_are_the_same_where_a_class_is_missing(animals: Path, tmp_path: P
     assert LabelledFolder(path=tmp_path / "val", classes=["cats", "dogs"])[0]["label"] == 1
     with pytest.raises(DataError, match=r"unknown class 'dogs'\. Available classes: cats, dog\. Did you mean 'dog'\?$"):
         LabelledFolder(path=animals, classes=["cats", "dog"])
+
+
+class Holder:
+    """As torchvision's `ImageFolder` and the data sets that wrap it."""
+
+    def __init__(self, held: object) -> None:
+        self.held = held
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+def test_two_data_sets_that_number_a_class_differently_are_reported(animals: Path, tmp_path: Path) -> None:
+    save(tmp_path / "val" / "dogs" / "d.png")
+    train, val = LabelledFolder(path=animals), LabelledFolder(path=tmp_path / "val")
+    difference = (
+        "val: class 'dogs' has label 0, and in train label 1. "
+        "Fix: give both the same folders, or the same `classes` as options of `labelled_folder`"
+    )
+    assert list(class_differences({"train": train, "val": val})) == [difference]
+    held = DeclaredValues(Split(data=train, part="train"), {}, "")
+    assert list(class_differences({"train": held, "val": Holder([val])})) == [difference]
+    same = LabelledFolder(path=tmp_path / "val", classes=["cats", "dogs", "birds"])
+    assert list(class_differences({"train": train, "val": same, "other": Holder([*range(9)])})) == []
+
+
+@pytest.mark.usefixtures("animals")
+def test_a_run_reports_labels_that_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path / "val" / "dogs" / "d.png")
+    (tmp_path / "run.yml").write_text(CLASSIFIER)
+    monkeypatch.chdir(tmp_path)
+    notes: list[str] = []
+    build_data(check_file(Path("run.yml")), note=notes.append)
+    assert notes == [
+        "data.val: class 'dogs' has label 0, and in data.train label 1. "
+        "Fix: give both the same folders, or the same `classes` as options of `labelled_folder`"
+    ]
 
 
 def test_images_outside_of_a_class_are_passed_over_with_a_note(animals: Path) -> None:
