@@ -22,8 +22,8 @@ from tests.lint.judged import DIGITS, GAN, changed, judged
 pytestmark = pytest.mark.usefixtures("registries")
 ROOT = Path(__file__).parents[2]
 TABLE = Path(__file__).with_name("rules.txt")
-ONLY_IN_BUILT_NETWORKS = ["half-frozen-norm"]
-"""Rules that no file shows without its networks; `tests/reports/test_frozen_layers.py` tries them."""
+ONLY_IN_BUILT_NETWORKS = ["half-frozen-norm", "unregistered-layer"]
+"""Rules that no file shows without its networks. `test_frozen_layers.py` and `test_unregistered.py` try them."""
 SOUND = {"gan": GAN, "digits": DIGITS}
 
 

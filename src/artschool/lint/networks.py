@@ -8,6 +8,7 @@ from torch import nn
 
 from artschool.config.component import Use
 from artschool.config.streams import streams_in
+from artschool.engine.unregistered import unregistered
 from artschool.faults import Fault, Place
 from artschool.lint.rule import rules_of
 from artschool.lint.subject import StepLoss, Subject, fault, has_role, option, place_of, type_name
@@ -140,6 +141,23 @@ def _layers_frozen_by_code(module: nn.Module, path: str) -> Iterator[str]:
         yield from _layers_frozen_by_code(child, f"{path}.{name}" if path else name)
 
 
+def unregistered_layer(subject: Subject) -> Iterator[Fault]:
+    """A network holds a layer in a list or another plain attribute, where torch does not find it.
+
+    The layer is not moved to the device, not saved and not part of a moving average, and its mode does not change. Use
+    `nn.ModuleList`, `nn.ModuleDict`, or an attribute of its own for each layer.
+    """
+    networks = subject.networks or {}
+    registered = {id(parameter) for network in networks.values() for parameter in network.parameters()}
+    for name, network in networks.items():
+        parameters = [(path, value) for path, value in unregistered(network) if isinstance(value, nn.Parameter)]
+        paths = [path for path, parameter in parameters if id(parameter) not in registered]
+        if paths:
+            number = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+            message = f"holds parameters that it does not register: {paths[0]}{number}"
+            yield Fault(_network_place(subject, name), f"networks.{name}", message, "Fix: use `nn.ModuleList`.")
+
+
 def compared_with_itself(subject: Subject) -> Iterator[Fault]:
     """A loss or metric compares a key with itself.
 
@@ -201,6 +219,7 @@ RULES = rules_of(
     squashed_logits,
     random_and_frozen,
     half_frozen_norm,
+    unregistered_layer,
     compared_with_itself,
     sees_networks=True,
 )
