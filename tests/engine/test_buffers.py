@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from artschool.engine.eval_mode import with_buffers_kept
+from artschool.engine.eval_mode import with_state_kept
 from artschool.engine.kept_buffers import KeptBuffers
 from artschool.engine.undo import Undo
 from artschool.registry import networks
@@ -58,7 +58,7 @@ def test_the_others_are_restored(mechanism: str, kind: str) -> None:
     before = norm.get_buffer("running_mean").clone()
     assert before.any()
     if mechanism == "evaluation":
-        with with_buffers_kept([norm]):
+        with with_state_kept([norm]):
             norm(images)
     else:
         step(float(mechanism == "skip"))

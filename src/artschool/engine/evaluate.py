@@ -19,7 +19,7 @@ from artschool.data.sampler import Batches, SharedEpoch
 from artschool.data.seeds import Seeds, forked_rng, seed_all
 from artschool.data.to_device import to_device
 from artschool.engine.ema import Ema
-from artschool.engine.eval_mode import in_eval_mode, with_buffers_kept
+from artschool.engine.eval_mode import in_eval_mode, with_state_kept
 from artschool.engine.exits import without_exits
 from artschool.engine.meters import Meters
 from artschool.engine.out_of_memory import explain_batch
@@ -91,7 +91,7 @@ class Evaluation:
         injectors: Injectors that run after the steps.
         metrics: By name, the call that updates a metric, and the metric itself.
         networks: Every network and module that the evaluation calls. They are in eval mode while it runs, and their
-            buffers are the same afterwards as before.
+            buffers and attributes are the same afterwards as before.
         check_values: Called once, with the values of the first batch.
         is_even: Whether every process runs equally many batches, since sharded networks wait for all processes. What a
             process runs in addition is not recorded.
@@ -125,7 +125,7 @@ class Evaluation:
         return finished == last or (self.every is not None and finished % self.every == 0)
 
     def run(self, iteration: int, device: torch.device) -> dict[str, float]:
-        """Evaluate. Weights, buffers, modes and random generators are the same afterwards as before.
+        """Evaluate. Weights, buffers, attributes, modes and random generators are the same afterwards as before.
 
         The workers wait for the next evaluation, until `Loader.end_workers`.
 
@@ -154,7 +154,7 @@ class Evaluation:
                 stack.enter_context(ema.on_device())
             stack.enter_context(forked_rng(seeds(), device))
             stack.enter_context(in_eval_mode(self.networks))
-            stack.enter_context(with_buffers_kept(self.networks))
+            stack.enter_context(with_state_kept(self.networks))
             stack.enter_context(torch.no_grad())
             stack.enter_context(closing(batches))
             counted = _counted(batches, sampler, self.progress)
@@ -165,7 +165,7 @@ class Evaluation:
                 together(work)
             if self.samples is not None:
                 self.samples.gather()
-            # Before the buffers of metrics are restored.
+            # Before the state of metrics is restored.
             metrics = {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
         return {f"{self.name}/{name}": value for name, value in losses.drain().items()} | metrics
 

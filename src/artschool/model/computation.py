@@ -12,7 +12,7 @@ from torch import Tensor
 from artschool.data.collate import micro_batches
 from artschool.data.seeds import derive, forked_rng, seed_all
 from artschool.data.to_device import to_device
-from artschool.engine.eval_mode import with_buffers_kept
+from artschool.engine.eval_mode import with_state_kept
 from artschool.engine.exits import CODE
 from artschool.model.cut import Cut
 from artschool.model.modules import Modules
@@ -89,7 +89,7 @@ class Computation:
 
         def call(values: Mapping[str, Any]) -> Mapping[str, Any]:
             state = _CutState(values, writers)
-            with ended_if_forked(lambda: CODE), torch.no_grad(), with_buffers_kept(modules):
+            with ended_if_forked(lambda: CODE), torch.no_grad(), with_state_kept(modules):
                 for each in bound:
                     each.call(state)
             return state.values
