@@ -195,6 +195,25 @@ def test_numbers_of_frames_count_by_their_value(tmp_path: Path) -> None:
     torch.testing.assert_close(frames[2]["hq"][:, 0, 0, 0], torch.tensor([9, 10]) / 15)
 
 
+def remarks_about(folder: Path, *numbers: int) -> list[str]:
+    for number in numbers:
+        save(folder / "shot1" / f"take2_{number:04}_left.png")
+    return Frames(path=folder, count=2).remarks
+
+
+def test_missing_frames_are_reported(tmp_path: Path) -> None:
+    seem = "frames seem to be missing between shot1/take2_0002_left.png and shot1/take2_0004_left.png"
+    fix = ", which count as consecutive. Fix: add them, or put the frames after them into another folder"
+    assert remarks_about(tmp_path / "one", 1, 2, 4, 5, 6) == [f"{seem}{fix}"]
+    assert remarks_about(tmp_path / "two", 1, 2, 4, 5, 6, 9, 10) == [f"{seem} and at 1 other place{fix}"]
+
+
+@pytest.mark.parametrize("numbers", [(7, 8, 9), (0, 5, 10, 15), (1, 4, 6, 11), (3, 3)])
+def test_frames_without_a_gap_or_a_usual_distance_are_not_reported(tmp_path: Path, numbers: tuple[int, ...]) -> None:
+    save(tmp_path / "shot1" / "take9_0000_left.png")
+    assert remarks_about(tmp_path, *numbers) == []
+
+
 def test_frames_are_cut_and_turned_alike(tmp_path: Path) -> None:
     for frame in range(3):
         save(tmp_path / f"{frame}.png", width=16, height=12)

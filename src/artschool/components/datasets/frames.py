@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -20,6 +23,7 @@ from artschool.errors import DataError
 from artschool.media.pixels import to_tensor
 from artschool.registry import datasets
 from artschool.registry.signature import Count
+from artschool.wording.counting import counted
 
 
 @datasets.register(values=in_values)
@@ -59,7 +63,6 @@ class Frames:
         values: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         self._pictures = Pictures(path, "frames")
-        self.remarks = self._pictures.remarks
         folders = [(source, name.rpartition("/")[0]) for source, name in self._pictures.files]
         reach = (count - 1) * stride
         # In sorted names, the files of one folder need not be adjacent, so each folder has its own list.
@@ -68,6 +71,8 @@ class Frames:
             videos.setdefault(folder, []).append(index)
         for frames in videos.values():
             frames.sort(key=lambda index: _in_numbers(self._pictures.name(index)))
+        paths = [[self._pictures.files[index][1] for index in frames] for frames in videos.values()]
+        self.remarks = [*self._pictures.remarks, *_gaps(paths)]
         self._samples = [
             frames[start : start + reach + 1 : stride]
             for frames in videos.values()
@@ -103,6 +108,33 @@ class Frames:
             images = [picture.square(top, left, self._size) for picture in pictures]
         stack = torch.stack([to_tensor(image) for image in images])
         return self._degrade(orient(stack, random_orientation(self._augment)), name)
+
+
+def _gaps(videos: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A sentence if frames are missing: the number in the names of a video rises by more than it mostly does."""
+    jumps = [jump for names in videos for jump in _jumps(names)]
+    if jumps:
+        first, second = jumps[0]
+        others = f" and at {counted(len(jumps) - 1, 'other place')}" if len(jumps) > 1 else ""
+        yield (
+            f"frames seem to be missing between {first} and {second}{others}, which count as consecutive. "
+            "Fix: add them, or put the frames after them into another folder"
+        )
+
+
+def _jumps(names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The neighbors whose numbers differ by more than those of most neighbors do."""
+    numbers = [[part for part, _ in _in_numbers(name) if part >= 0] for name in names]
+    rises = [_rise(one, two) for one, two in pairwise(numbers)]
+    usual, count = Counter(rises).most_common(1)[0] if rises else (0, 0)
+    if usual > 0 and 2 * count > len(rises):
+        yield from (pair for pair, rise in zip(pairwise(names), rises, strict=True) if rise > usual)
+
+
+def _rise(first: Sequence[int], second: Sequence[int]) -> int:
+    """The difference of two names in the only number that differs. 0: others differ, too."""
+    differences = [two - one for one, two in zip(first, second, strict=False) if one != two]
+    return differences[0] if len(differences) == 1 else 0
 
 
 def _in_numbers(name: str) -> list[tuple[int, str]]:
