@@ -6,12 +6,13 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from artschool.errors import DataError
-from artschool.media.video import open_video, write_video
+from artschool.media.video import _frames_of_container, open_video, write_video
 
 
 def frames(height: int = 16, width: int = 24) -> list[Tensor]:
@@ -52,6 +53,33 @@ def test_a_video_is_read_as_it_was_written(tmp_path: Path, suffix: str, width: i
     differences = (torch.stack(found) - torch.stack(written)).abs()
     assert float(differences.mean()) < 0.03
     assert float((torch.stack(found).mean((0, 2, 3)) - torch.stack(written).mean((0, 2, 3))).abs().max()) < 0.02
+
+
+class Turned:
+    """A video stream that stores the frames of a phone that was turned, as PyAV has it."""
+
+    def __init__(self, rotation: int | None) -> None:
+        if rotation is not None:
+            self.rotation = rotation
+
+    def decode(self, stream: object) -> list[Turned]:
+        return [self]
+
+    def to_ndarray(self, format: str) -> np.ndarray[Any, Any]:
+        assert format == "rgb24"
+        return np.arange(6, dtype=np.uint8).reshape(2, 3, 1).repeat(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("rotation", "shown"),
+    [
+        (None, [[0, 1, 2], [3, 4, 5]]), (0, [[0, 1, 2], [3, 4, 5]]), (180, [[5, 4, 3], [2, 1, 0]]),
+        (90, [[2, 5], [1, 4], [0, 3]]), (-90, [[3, 0], [4, 1], [5, 2]]),
+    ],
+)  # fmt: skip
+def test_frames_of_a_turned_phone_are_upright(rotation: int | None, shown: list[list[int]]) -> None:
+    (frame,) = _frames_of_container(Path("x.mov"), Turned(rotation), None)
+    assert (255 * frame[0]).round().tolist() == shown
 
 
 def test_the_sound_is_copied(tmp_path: Path) -> None:

@@ -140,9 +140,15 @@ def _open_container(path: Path) -> Iterator[Video]:
 def _frames_of_container(path: Path, container: Any, stream: Any) -> Iterator[Tensor]:
     try:
         for frame in container.decode(stream):
-            yield values_of(frame.to_ndarray(format="rgb24"))
+            yield values_of(_upright(frame))
     except _av().FFmpegError as error:
         raise DataError(f"{path}: video is damaged: {error}") from error
+
+
+def _upright(frame: Any) -> Pixels:
+    """The pixels of a frame as players show it: a phone stores how it was held beside the frames of its sensor."""
+    quarter_turns = round(getattr(frame, "rotation", 0) / 90)  # The oldest PyAV that is supported does not have it.
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), quarter_turns))
 
 
 def _write_animation(path: Path, temporary: Path, frames: Iterator[Pixels], rate: float | Fraction) -> None:
