@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import importlib.util
 import sys
+import sysconfig
 from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
-from artschool.paths import is_file, read_file
+from artschool.paths import read_file
 
 OWN = "artschool"
+STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib"))
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 """Folders of installed packages, whose versions are a matter of the environment."""
 
@@ -40,19 +42,23 @@ def imported_files(plugins: Collection[Path]) -> dict[str, Path]:
 
 
 def _file_of(module: ModuleType) -> Path | None:
-    """The file of a module of the project. None: it belongs to something installed, or has no source."""
+    """The file of a module of the project. None: it belongs to something installed, or has no source.
+
+    Of most modules, the name says so: the disk is not asked, where some files may be closed to the user.
+    """
     name, file = getattr(module, "__name__", ""), getattr(module, "__file__", None)
     top = str(name).partition(".")[0]
     if not isinstance(file, str) or not file.endswith(".py") or top == OWN or top in sys.stdlib_module_names:
         return None
-    path = Path(file).resolve()
-    return path if INSTALLED.isdisjoint(path.parts) and is_file(path) else None
+    path = Path(file)
+    is_installed = path.is_relative_to(STANDARD_LIBRARY) or not INSTALLED.isdisjoint(path.parts)
+    return None if is_installed else path.resolve()
 
 
 def _imports(module: ModuleType) -> Iterator[str]:
     """The names that the top level of a module imports: modules, and what may be one."""
     assert module.__file__ is not None
-    with suppress(SyntaxError):  # Edited since it was imported.
+    with suppress(OSError, SyntaxError):  # Deleted or edited since it was imported.
         for node in _at_import(ast.parse(read_file(Path(module.__file__)))):
             if isinstance(node, ast.Import):
                 for alias in node.names:
