@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.config.average_sections import Buffers
-from artschool.engine.frozen_copy import frozen_copy
-from artschool.engine.identities import Identities, tables_of
+from artschool.engine.matched_copy import MatchedCopy
 from artschool.engine.offload import OffloadedAverages, is_large
 from artschool.engine.optimizers import has_fused_sgd
 from artschool.engine.real_view import can_be_non_finite, real_view
@@ -47,16 +45,13 @@ class Ema:
     def __init__(
         self, network: nn.Module, decay: float, buffers: Buffers = "copy", of: str = "", name: str = ""
     ) -> None:
-        self._copy = frozen_copy(network)
+        self._copy = MatchedCopy(network)
         self.decay = decay
         self.buffers = buffers
         self.of = of
         self.name = name
         self.offloaded: OffloadedAverages | None = None
         self._is_offloaded = False
-        self._network = network
-        # The module of the network of which each module of the average is a copy.
-        self._originals = dict(zip(self._copy.modules(), network.modules(), strict=False))
         self._match()
 
     @property
@@ -64,7 +59,7 @@ class Ema:
         """The averaged network, in eval mode. Waits until averages in the memory of the CPU have followed."""
         if self.offloaded is not None:
             self.offloaded.wait()
-        return self._copy
+        return self._copy.module
 
     def offload(self) -> None:
         """Move the large averages to the memory of the CPU. Call it once all tensors are on the device."""
@@ -106,8 +101,7 @@ class Ema:
 
     def take_modes(self) -> None:
         """Put each module into the mode of its original. An average with buffers of its own trains along."""
-        for average, original in self._originals.items():
-            average.training = original.training
+        self._copy.take_modes()
 
     @torch.no_grad()
     def restart(self) -> None:
@@ -144,22 +138,18 @@ class Ema:
 
     def _match_if_changed(self) -> None:
         # The code may also give a tensor that stays the same object another layout: `buffer.data = values`.
-        if self._identities.changed() or _layouts(self._watched) != self._seen_layouts:
+        if self._copy.has_changed() or _layouts(self._watched) != self._seen_layouts:
             self._match()
 
     def _match(self) -> None:
-        """Find the tensors of the network and of the average by name. Add, replace or remove those that differ."""
+        """Find the tensors of the network and of the average by name, and sort them by how the average follows."""
         self._source: list[Tensor] = []
         self._average: list[Tensor] = []
         self._copied: list[Tensor] = []
         self._copies: list[Tensor] = []
         self._near: list[tuple[Tensor, Tensor]] = []
         large: list[tuple[Tensor, Tensor]] = []
-        found = _Counterparts(on_any_device=self._is_offloaded)
-        pairs = list(self._modules(self._network, self._copy, set()))
-        for module, copied in pairs:
-            for theirs, own in zip(tables_of(module)[:2], tables_of(copied)[:2], strict=True):
-                _match_tables(theirs, own, found.of)
+        found = self._copy.match(on_any_device=self._is_offloaded)
         for tensor, average_tensor in found.items():
             is_parameter = isinstance(tensor, nn.Parameter)
             may_average = is_parameter or self.buffers == "average"
@@ -184,25 +174,6 @@ class Ema:
         self._groups = _groups(self._average, self._source, self.decay)
         if self._is_offloaded:
             self.offloaded = OffloadedAverages([average for average, _ in large], [tensor for _, tensor in large])
-        self._identities = Identities(table for pair in pairs for module in pair for table in tables_of(module))
-
-    def _modules(self, source: nn.Module, average: nn.Module, seen: set[nn.Module]) -> Iterator[tuple[nn.Module, ...]]:
-        """The modules of the network with their averages, each once. Copies those that are new."""
-        if source in seen:
-            return
-        seen.add(source)
-        yield source, average
-        _match_tables(source._modules, average._modules, self._module)
-        for name, child in source._modules.items():
-            if child is not None:
-                yield from self._modules(child, average._modules[name], seen)  # type: ignore[arg-type]  # just matched
-
-    def _module(self, module: nn.Module, before: nn.Module | None) -> nn.Module:
-        if before is not None and self._originals.get(before) is module:
-            return before
-        copied = frozen_copy(module)
-        self._originals |= zip(copied.modules(), module.modules(), strict=False)
-        return copied
 
 
 def _all_skipped(found_inf: Sequence[Tensor | None]) -> Tensor | None:
@@ -264,38 +235,3 @@ def _lerp(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | No
 
 def _layouts(tensors: Sequence[Tensor]) -> list[object]:
     return [*map(Tensor.numel, tensors), *map(Tensor.stride, tensors)]
-
-
-def _match_tables(source: Mapping[str, Any], own: dict[str, Any], counterpart: Callable[[Any, Any], Any]) -> None:
-    """Give a dict the names of another one, with the counterpart of each value."""
-    for name in [name for name in own if name not in source]:
-        del own[name]
-    for name, value in source.items():
-        before = own.get(name)
-        after = None if value is None else counterpart(value, before)
-        if after is not before or name not in own:
-            own[name] = after
-
-
-class _Counterparts(dict[Tensor, Tensor]):
-    """The tensor of an average that follows each tensor of its network. Shared tensors stay shared."""
-
-    def __init__(self, *, on_any_device: bool) -> None:
-        self._taken: set[Tensor] = set()
-        self._on_any_device = on_any_device
-
-    def of(self, tensor: Tensor, before: Tensor | None) -> Tensor:
-        """The counterpart of a tensor: `before` if it fits, else a copy."""
-        if tensor not in self:
-            fits = before is not None and before not in self._taken and self._kind(before) == self._kind(tensor)
-            self[tensor] = before if before is not None and fits else _frozen(tensor)
-            self._taken.add(self[tensor])
-        return self[tensor]
-
-    def _kind(self, tensor: Tensor) -> tuple[object, ...]:
-        return tensor.shape, tensor.dtype, None if self._on_any_device else tensor.device
-
-
-def _frozen(tensor: Tensor) -> Tensor:
-    copied = tensor.detach().clone()
-    return nn.Parameter(copied, requires_grad=False) if isinstance(tensor, nn.Parameter) else copied
