@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -85,18 +86,17 @@ class Ema:
         with torch.no_grad():  # As a decorator it would make an object for each call.
             self._match_if_changed()
             skipped = self._found_non_finite(_all_skipped(found_inf))
-            self._follow(*self._groups, skipped)
+            self._follow(self._groups, skipped)
             if self.offloaded is not None:
-                self.offloaded.update(partial(self._follow_pairs, skipped), skipped)
-            if self._copies:
-                torch._foreach_copy_(self._copies, self._copied)
+                self.offloaded.update(partial(self._follow_part, skipped), skipped)
+            self._copied.copy_sources()
             if self.buffers == "own":
                 ranks.broadcast(self.module.buffers())
 
     def set_decay(self, decay: float) -> None:
         """Set the decay of the next update."""
         if (decay > SMALL_DECAY) != (self.decay > SMALL_DECAY):
-            self._groups = _groups(self._average, self._source, decay)
+            self._groups = _groups(self._averaged, decay)
         self.decay = decay
 
     def take_modes(self) -> None:
@@ -107,9 +107,7 @@ class Ema:
     def restart(self) -> None:
         """Set every value to that of the network."""
         self._match()
-        if self._near:
-            averages, sources = zip(*self._near, strict=True)
-            torch._foreach_copy_(averages, sources)
+        self._near.copy_sources()
         if self.offloaded is not None:
             self.offloaded.update(torch._foreach_copy_, None)
 
@@ -125,16 +123,14 @@ class Ema:
             ranks.largest_in_place(found)
         return found
 
-    def _follow(
-        self, fused: list[tuple[Tensors, Tensors]], lerped: tuple[Tensors, Tensors], skipped: Tensor | None
-    ) -> None:
-        for average, source in fused:
-            _move(average, source, 1 - self.decay, skipped)
-        if lerped[0]:
-            _lerp(*lerped, 1 - self.decay, skipped)
+    def _follow(self, groups: _Groups, skipped: Tensor | None) -> None:
+        for pairs in groups.fused:
+            _move(pairs, 1 - self.decay, skipped)
+        if groups.others.averages:
+            _lerp(groups.others, 1 - self.decay, skipped)
 
-    def _follow_pairs(self, skipped: Tensor | None, averages: Tensors, sources: Tensors) -> None:
-        self._follow(*_groups(averages, sources, self.decay), skipped)
+    def _follow_part(self, skipped: Tensor | None, averages: list[Tensor], sources: list[Tensor]) -> None:
+        self._follow(_groups(_Pairs(averages, sources), self.decay), skipped)
 
     def _match_if_changed(self) -> None:
         # The code may also give a tensor that stays the same object another layout: `buffer.data = values`.
@@ -143,37 +139,35 @@ class Ema:
 
     def _match(self) -> None:
         """Find the tensors of the network and of the average by name, and sort them by how the average follows."""
-        self._source: list[Tensor] = []
-        self._average: list[Tensor] = []
-        self._copied: list[Tensor] = []
-        self._copies: list[Tensor] = []
-        self._near: list[tuple[Tensor, Tensor]] = []
-        large: list[tuple[Tensor, Tensor]] = []
+        self._averaged, self._copied, self._near = _Pairs([], []), _Pairs([], []), _Pairs([], [])
+        large = _Pairs([], [])
         found = self._copy.match(on_any_device=self._is_offloaded)
-        for tensor, average_tensor in found.items():
+        for tensor, average in found.items():
             is_parameter = isinstance(tensor, nn.Parameter)
             may_average = is_parameter or self.buffers == "average"
             is_averaged = may_average and (tensor.is_floating_point() or tensor.is_complex())
             if is_averaged and self._is_offloaded and (ranks.is_sharded(tensor) or is_large(tensor)):
-                large.append((average_tensor, tensor))
+                large.add(average, tensor)
                 continue
-            source, average = ranks.local(tensor), ranks.local(average_tensor)
-            self._near.append((average, source))
+            own, source = ranks.local(average), ranks.local(tensor)
+            self._near.add(own, source)
             if is_averaged or is_parameter or self.buffers != "own":
-                (self._source if is_averaged else self._copied).append(source)
-                (self._average if is_averaged else self._copies).append(average)
-        weights = [real_view(ranks.local(tensor)) for tensor in found if isinstance(tensor, nn.Parameter)]
+                (self._averaged if is_averaged else self._copied).add(own, source)
+        self._prepare_search(found)
+        self._watched = [*self._averaged.sources, *self._copied.sources, *ranks.local_of(large.sources)]
+        self._seen_layouts = _layouts(self._watched)
+        self._groups = _groups(self._averaged, self.decay)
+        if self._is_offloaded:
+            self.offloaded = OffloadedAverages(*large)
+
+    def _prepare_search(self, tensors: Collection[Tensor]) -> None:
+        """Note the weights in which `_found_non_finite` looks, by dtype."""
         self._weights: dict[torch.dtype, list[Tensor]] = {}
-        for weight in weights:
+        for weight in [real_view(ranks.local(tensor)) for tensor in tensors if isinstance(tensor, nn.Parameter)]:
             if can_be_non_finite(weight):  # The kernel takes no others.
                 self._weights.setdefault(weight.dtype, []).append(weight)
                 self._unit = weight.new_ones((), dtype=torch.float32)
-        self._is_sharded = any(map(ranks.is_sharded, found))
-        self._watched = [*self._source, *self._copied, *(ranks.local(tensor) for _, tensor in large)]
-        self._seen_layouts = _layouts(self._watched)
-        self._groups = _groups(self._average, self._source, self.decay)
-        if self._is_offloaded:
-            self.offloaded = OffloadedAverages([average for average, _ in large], [tensor for _, tensor in large])
+        self._is_sharded = any(map(ranks.is_sharded, tensors))
 
 
 def _all_skipped(found_inf: Sequence[Tensor | None]) -> Tensor | None:
@@ -184,27 +178,44 @@ def _all_skipped(found_inf: Sequence[Tensor | None]) -> Tensor | None:
     return flags[0] if len(flags) == 1 else torch.stack(flags).amin()
 
 
-Tensors = list[Tensor]
+class _Pairs(NamedTuple):
+    """Averages, and what each of them follows: two lists, as the kernels take them."""
+
+    averages: list[Tensor]
+    sources: list[Tensor]
+
+    def add(self, average: Tensor, source: Tensor) -> None:
+        self.averages.append(average)
+        self.sources.append(source)
+
+    def copy_sources(self) -> None:
+        """Set the averages to what they follow."""
+        if self.averages:
+            torch._foreach_copy_(self.averages, self.sources)
 
 
-def _groups(
-    averages: Tensors, sources: Tensors, decay: float
-) -> tuple[list[tuple[Tensors, Tensors]], tuple[Tensors, Tensors]]:
-    """The pairs that `_move` takes, by dtype, and the other ones."""
-    fused: dict[torch.dtype, tuple[Tensors, Tensors]] = {}
-    others: tuple[Tensors, Tensors] = ([], [])
-    for average, source in zip(averages, sources, strict=True):
+class _Groups(NamedTuple):
+    """Pairs by the kernel that moves them."""
+
+    fused: list[_Pairs]
+    """Those that `_move` takes, by dtype."""
+    others: _Pairs
+
+
+def _groups(pairs: _Pairs, decay: float) -> _Groups:
+    fused: dict[torch.dtype, _Pairs] = {}
+    others = _Pairs([], [])
+    for average, source in zip(*pairs, strict=True):
         # The kernel reads memory in its order.
         fits = average.stride() == source.stride() and average.device == source.device
         is_known = average.is_floating_point() and average.device.type in ("cpu", "cuda")
         has_kernel = decay > SMALL_DECAY and is_known and has_fused_sgd(average)
-        group = fused.setdefault(source.dtype, ([], [])) if fits and has_kernel else others
-        group[0].append(average)
-        group[1].append(source)
-    return list(fused.values()), others
+        group = fused.setdefault(source.dtype, _Pairs([], [])) if fits and has_kernel else others
+        group.add(average, source)
+    return _Groups(list(fused.values()), others)
 
 
-def _move(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | None) -> None:
+def _move(pairs: _Pairs, rate: float, skipped: Tensor | None) -> None:
     """`average -= rate * (average - source)` in one kernel for all, unless `skipped` is 1.
 
     This is a step of torch's fused SGD on the averages, along the negative sources, with a weight decay of 1. Unlike
@@ -212,8 +223,8 @@ def _move(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | No
     rate below 0.5, the result has the same bits.
     """
     torch._fused_sgd_(
-        averages,
-        sources,
+        pairs.averages,
+        pairs.sources,
         [],
         weight_decay=1.0,
         momentum=0.0,
@@ -226,7 +237,8 @@ def _move(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | No
     )
 
 
-def _lerp(averages: Tensors, sources: Tensors, rate: float, skipped: Tensor | None) -> None:
+def _lerp(pairs: _Pairs, rate: float, skipped: Tensor | None) -> None:
+    averages, sources = pairs
     if skipped is not None:  # A rate of 0 would not do: 0 times NaN is NaN.
         stays = skipped > 0
         sources = [torch.where(stays, average, source) for average, source in zip(averages, sources, strict=True)]
