@@ -12,10 +12,8 @@ from pydantic_core import ErrorDetails
 from artschool.config.model_types import literals_at, option_names_at
 from artschool.config.names import INVALID_NAME
 from artschool.config.paths import resolve_paths
-from artschool.config.scalars import resolve
-from artschool.config.shorthand import in_full
 from artschool.config.source import Node
-from artschool.config.write import flow
+from artschool.config.suggested_fix import suggested_fix
 from artschool.faults import Fault, FaultKind
 from artschool.registry.units import Units
 from artschool.wording.counting import counted
@@ -57,13 +55,6 @@ EXPECTS = {
 
 LIMITS = ("too_short", "too_long", "greater_than", "greater_than_equal", "less_than", "less_than_equal")
 """The types of errors that are about a limit."""
-
-SCALARS: Mapping[str, tuple[type, ...]] = {"int_type": (int,), "float_type": (int, float), "bool_type": (bool,)}
-"""The types that are expected where pydantic found text."""
-
-
-BOOLEANS = {"yes": True, "on": True, "no": False, "off": False}
-"""Words that are booleans in YAML 1.1, and text in YAML 1.2."""
 
 
 def validate(
@@ -175,52 +166,24 @@ class _Faults:
         if is_deeper or any(_is_missing_option(error) or error["type"] in NOT_OF_VALUES for error in group):
             return
         found, path = self._node.at(location), self._where(location)
-        expected, text = _expectations(group), found.value
-        if isinstance(text, str):
-            is_literal = any(error["type"] == "literal_error" for error in group)
-            words = literals_at(self._model, location) if is_literal else []
-            fix = _entry_in_full(location, found, group) or _unquoted(found, group)
-            if not fix and not nearest(text, words):
-                fix = self._instead(location, found)
-            yield Fault.wrong_value(found.place, path, expected, describe(found), name=text, known=words, fix=fix)
-        else:
-            fix = self._instead(location, found)
-            yield Fault.wrong_value(found.place, path, expected, describe(found), fix=fix)
-
-    def _instead(self, location: Location, found: Node) -> str:
-        """A suggested fix that has been validated; empty if no other notation of the value is valid."""
-        plain = found.plain()
-        if not location or plain != found.masked():  # The value of an environment variable is never shown.
-            return ""
-        for value in _other_notations(plain):
-            errors = _errors_with(self._model, self._node.plain(), location, value)
-            if not any(_existing(self._node, error["loc"])[: len(location)] == location for error in errors):
-                return f"Fix: write `{flow(value)}`."
-        return ""
+        text, words = "", []
+        if isinstance(found.value, str):
+            text = found.value
+            if any(error["type"] == "literal_error" for error in group):
+                words = literals_at(self._model, location)
+        fix = suggested_fix(self._model, self._node, location, group, words)
+        expected = _expectations(group)
+        yield Fault.wrong_value(found.place, path, expected, describe(found), name=text, known=words, fix=fix)
 
     def _where(self, location: Location) -> str:
         return ".".join([self._path, *map(str, location)] if self._path else map(str, location))
-
-
-def _existing(node: Node, location: Sequence[str | int]) -> Location:
-    """The part of a pydantic location that exists in the file, without the names of union branches."""
-    steps: list[str | int] = []
-    for step in location:
-        if isinstance(node.value, dict) and step in node.value:
-            node = node.value[str(step)]
-        elif isinstance(node.value, list) and isinstance(step, int) and step < len(node.value):
-            node = node.value[step]
-        else:
-            continue
-        steps.append(step)
-    return tuple(steps)
 
 
 def _by_location(node: Node, errors: Sequence[ErrorDetails]) -> Groups:
     """The errors at each location of the file: the branches of a union fail one by one, at the same location."""
     groups: dict[Location, list[ErrorDetails]] = {}
     for error in errors:
-        groups.setdefault(_existing(node, error["loc"]), []).append(error)
+        groups.setdefault(node.existing(error["loc"]), []).append(error)
     return groups
 
 
@@ -250,45 +213,6 @@ def _expectation(error: ErrorDetails) -> str:
     bounds = {name: f"{value:g}" if isinstance(value, float) else value for name, value in context.items()}
     items = {f"{end}_items": counted(context.get(f"{end}_length", 0), "item") for end in ("min", "max")}
     return template.format(**bounds, **items)
-
-
-def _entry_in_full(location: Location, node: Node, errors: Sequence[ErrorDetails]) -> str:
-    """How to write an entry of which only the type is given; empty where none is expected."""
-    is_entry = any(error["type"] == "dict_type" for error in errors)
-    return in_full(location, str(node.masked())) if is_entry else ""
-
-
-def _unquoted(node: Node, errors: Sequence[ErrorDetails]) -> str:
-    """The suggested fix where quotes turn an expected number or boolean into text; empty elsewhere."""
-    text = node.value
-    # The value of an environment variable is never shown.
-    plain = resolve(text) if isinstance(text, str) and text == node.masked() else None
-    kinds = {type(plain), int if isinstance(plain, float) and plain.is_integer() else type(plain)}
-    is_wanted = any(kinds.intersection(SCALARS.get(error["type"], ())) for error in errors)
-    return f"Fix: write it without quotes: {text}" if is_wanted else ""
-
-
-def _other_notations(value: Any) -> Iterator[Any]:
-    """What a value may be meant as: a boolean of YAML 1.1, an item of a list, or the only item of a list."""
-    if isinstance(value, str) and value.lower() in BOOLEANS:
-        yield BOOLEANS[value.lower()]
-    if isinstance(value, str | int | float):
-        yield [value]
-    if isinstance(value, list) and len(value) == 1:
-        yield value[0]
-
-
-def _errors_with(model: type[BaseModel], tree: Any, location: Location, value: Any) -> list[ErrorDetails]:
-    """Pydantic's errors once the value at a location is replaced."""
-    parent = tree
-    for step in location[:-1]:
-        parent = parent[step]
-    parent[location[-1]] = value
-    try:
-        model.model_validate_json(json.dumps(tree))
-    except ValidationError as error:
-        return error.errors(include_url=False)
-    return []
 
 
 def describe(node: Node) -> str:

@@ -75,6 +75,16 @@ class Node:
             node = child
         return node
 
+    def existing(self, path: Sequence[str | int]) -> tuple[str | int, ...]:
+        """The steps of a path that exist. Others are left out, such as pydantic's names of the branches of a union."""
+        node, steps = self, []
+        for step in path:
+            child = node.child(step)
+            if child is not None:
+                node = child
+                steps.append(step)
+        return tuple(steps)
+
     def child(self, step: str | int) -> Node | None:
         """The node under a key or index, None if there is none."""
         if isinstance(self.value, dict):
