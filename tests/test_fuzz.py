@@ -24,9 +24,8 @@ from artschool.engine.old_checkpoints import restore_old
 from artschool.engine.restore_run import restore, restore_networks
 from artschool.engine.run import Run
 from artschool.read.read import check_file
-from artschool.storage import run_lock
+from artschool.storage import checkpoint_files, run_lock
 from artschool.storage.checkpoint_files import MANIFEST, STATE
-from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.tensors import read_content
 from tests.config.bad_files import SOUND
 from tests.engine.sealed import rich_run, seal
@@ -88,7 +87,7 @@ def manifest(saved: Path, run: Run) -> Inputs:
             digest = hashlib.sha256(json.dumps(value).encode()).hexdigest()
             value = json.dumps({**value, "sha256": digest}, indent=1).encode()
         (saved / MANIFEST).write_bytes(value)
-        restore(run, CheckpointStore.load_path(saved))
+        restore(run, checkpoint_files.load(saved))
 
     return st.one_of(damaged(data), changed(fields)), read
 
@@ -97,8 +96,8 @@ def state(saved: Path, run: Run) -> Inputs:
     def read(drawn: tuple[Any, int]) -> None:
         (saved / STATE).write_text(json.dumps(drawn[0]))
         seal(saved)
-        restore_networks(run, CheckpointStore.load_path(saved))
-        restore(run, CheckpointStore.load_path(saved))
+        restore_networks(run, checkpoint_files.load(saved))
+        restore(run, checkpoint_files.load(saved))
         if drawn[1] == 0:
             run.iterations = 4
             run.train()
@@ -115,7 +114,7 @@ def tensors_of_a_checkpoint(saved: Path, run: Run) -> Inputs:
         (saved / name).write_bytes(data)
         seal(saved)
         try:
-            restore(run, CheckpointStore.load_path(saved))
+            restore(run, checkpoint_files.load(saved))
         finally:
             (saved / name).write_bytes(originals[name])
 

@@ -34,6 +34,7 @@ from artschool.errors import CheckpointError, ConfigError
 from artschool.paths import is_dir, is_file, read_file
 from artschool.read.check import check_tree
 from artschool.read.read import check_file
+from artschool.storage import checkpoint_files
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.tensors import read_content
 from artschool.wording.counting import iterations_of
@@ -169,7 +170,7 @@ def _go_back(run: Run, incident: Mapping[str, Any], folder: Path, report: Report
     iteration = incident["iteration"]
     path = _checkpoint(folder, iteration)
     if path is not None:
-        restore(run, CheckpointStore.load_path(path))
+        restore(run, checkpoint_files.load(path))
     source = "the beginning" if path is None else f"{path}, after {run.iteration} iterations"
     span = iterations_of(range(run.iteration, incident["last_iteration"] + 1))
     report(f"replaying {span} from {source}")

@@ -42,6 +42,7 @@ from artschool.logs.tensorboard import TensorBoardLogger
 from artschool.plan.svg import draw
 from artschool.plan.timeline import timeline
 from artschool.read.read import check_file
+from artschool.storage import checkpoint_files
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
 from artschool.trace.saved import faults_at_start
@@ -133,7 +134,7 @@ def load_trained(
 
     def choose() -> Path:
         if checkpoint is not None:
-            CheckpointStore.verify_path(Path(checkpoint))
+            checkpoint_files.verify(Path(checkpoint))
             return Path(checkpoint)
         number = run.store.newest_valid(report)
         if number is None:

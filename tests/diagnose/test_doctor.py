@@ -30,8 +30,8 @@ from artschool.engine import checkpoint
 from artschool.engine.data_examples import read_data_examples
 from artschool.errors import CheckpointError, ConfigError
 from artschool.logs.jsonl import JsonlLogger
+from artschool.storage import checkpoint_files
 from artschool.storage.checkpoint_files import Manifest
-from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import toy_parts
 
 
@@ -200,7 +200,7 @@ def test_a_checkpoint_that_a_training_deletes_meanwhile_is_no_finding(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
-    verify = CheckpointStore.verify_path
+    verify = checkpoint_files.verify
 
     def deleted(path: Path) -> Manifest:
         nonlocal looks
@@ -209,7 +209,7 @@ def test_a_checkpoint_that_a_training_deletes_meanwhile_is_no_finding(
             shutil.rmtree(path)
         return verify(path)
 
-    monkeypatch.setattr(CheckpointStore, "verify_path", staticmethod(deleted))
+    monkeypatch.setattr(checkpoint_files, "verify", deleted)
     monkeypatch.setattr(run_folder, "holder", lambda folder: "process 17")
     assert [each.text for each in found(folder, "checkpoint")] == ["intact and finite: 00000004"]
     (folder / "checkpoints/00000004/manifest.json").unlink()

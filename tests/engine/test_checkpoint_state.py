@@ -15,7 +15,7 @@ from artschool.engine.checkpoint_state import DataSizes, OptimizerDescription, S
 from artschool.engine.restore_run import restore, restore_networks
 from artschool.engine.run import Run
 from artschool.errors import CheckpointError
-from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage import checkpoint_files
 from tests.engine.sealed import rich_run, seal, with_state
 
 FILES = ["gen", "critic", "gen.ema", "state.components", "state.optimizers"]
@@ -45,7 +45,7 @@ def folder(run: Run, tmp_path: Path) -> Path:
 
 def refused(run: Run, folder: Path) -> str:
     with pytest.raises(CheckpointError) as error:
-        restore(run, CheckpointStore.load_path(folder))
+        restore(run, checkpoint_files.load(folder))
     assert error.value.exit_code == 6
     return str(error.value)
 
@@ -67,7 +67,7 @@ def test_a_part_that_is_left_out_is_named(run: Run, folder: Path, part: str) -> 
     )
     assert refused(run, folder) == expected
     with pytest.raises(CheckpointError, match=f"missing part '{part}'"):
-        restore_networks(run, CheckpointStore.load_path(folder))
+        restore_networks(run, checkpoint_files.load(folder))
 
 
 @pytest.mark.parametrize("path", DEEPER, ids=".".join)

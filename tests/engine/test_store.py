@@ -18,7 +18,7 @@ import safetensors.torch
 import torch
 
 from artschool.errors import CheckpointError, ResourceError
-from artschool.storage import durable, fault_points
+from artschool.storage import checkpoint_files, durable, fault_points
 from artschool.storage.checkpoint_files import FileRecord, UnreadableCheckpointError, encode_manifest
 from artschool.storage.checkpoint_store import CheckpointStore, Manifest, NewerCheckpointError
 
@@ -90,7 +90,7 @@ def test_a_checkpoint_comes_back_with_all_its_parts(store: CheckpointStore) -> N
         "state.json",
         "state.safetensors",
     ]
-    for checkpoint in (store.load(123), CheckpointStore.load_path(path)):
+    for checkpoint in (store.load(123), checkpoint_files.load(path)):
         assert (checkpoint.number, checkpoint.path) == (123, path)
         assert checkpoint.tensors.keys() == {"gen", "gen.ema", "state"}
         assert checkpoint.tensors["gen"]["weight"].tolist() == [123.0] * 4
@@ -141,7 +141,7 @@ def test_a_missing_number_lists_those_there_are(store: CheckpointStore) -> None:
     ):
         store.load(3)
     with pytest.raises(CheckpointError, match=r"checkpoints/00000003: folder does not exist$"):
-        CheckpointStore.load_path(store.folder / "00000003")
+        checkpoint_files.load(store.folder / "00000003")
 
 
 def test_a_renamed_checkpoint_is_found_out_and_loads_by_its_path(store: CheckpointStore) -> None:
@@ -151,7 +151,7 @@ def test_a_renamed_checkpoint_is_found_out_and_loads_by_its_path(store: Checkpoi
             CheckpointError, match=r"00000002: contains the checkpoint 00000001\. Fix: rename the folder$"
         ):
             read(2)
-    assert CheckpointStore.load_path(path).number == 1
+    assert checkpoint_files.load(path).number == 1
 
 
 def damages(data: bytes, chance: random.Random) -> Iterator[tuple[str, bytes]]:
@@ -179,7 +179,7 @@ def test_every_damage_is_found_and_named_before_anything_is_loaded(
             for read in (
                 lambda: store.verify(1),
                 lambda: store.load(1),
-                lambda: CheckpointStore.load_path(path),
+                lambda: checkpoint_files.load(path),
             ):
                 with pytest.raises(CheckpointError) as caught:
                     read()
@@ -584,7 +584,7 @@ def test_saving_over_something_foreign_is_refused(store: CheckpointStore, tmp_pa
     ):
         save(store, 1, 5.0)
     assert names(store.folder) == ["00000001"]
-    assert CheckpointStore.load_path(tmp_path / "moved" if kind != "notes" else path).state == {"value": 1.0}
+    assert checkpoint_files.load(tmp_path / "moved" if kind != "notes" else path).state == {"value": 1.0}
 
 
 def test_a_store_behind_a_link_is_refused(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_the_newest_checkpoint_is_found_and_read_while_a_training_deletes_it(tra
     store = CheckpointStore(training / "checkpoints")
     for _ in range(200):
         read = store.retry_while_changing(
-            lambda: CheckpointStore.load_path(choose_checkpoint(training, "last", lines.append), mapped=True)
+            lambda: checkpoint_files.load(choose_checkpoint(training, "last", lines.append), mapped=True)
         )
         assert read.state["value"] == read.number
     assert lines == []

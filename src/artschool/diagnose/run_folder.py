@@ -26,6 +26,7 @@ from artschool.engine.room import in_bytes
 from artschool.errors import CheckpointError
 from artschool.paths import exists, is_dir, is_file, open_file, read_file
 from artschool.show import folder as show
+from artschool.storage import checkpoint_files
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.run_lock import holder
 
@@ -98,8 +99,7 @@ class RunFolder:
         damaged: list[str] = []
         for path in _checkpoints(self.folder):
             try:
-                CheckpointStore.verify_path(path)
-                loaded = CheckpointStore.load_path(path, mapped=True, is_verified=True)
+                loaded = checkpoint_files.load(path, mapped=True)
             except CheckpointError as error:
                 damaged.append(str(error))
                 continue

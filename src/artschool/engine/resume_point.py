@@ -10,6 +10,7 @@ from artschool.engine.old_checkpoints import STATE_SUFFIX
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError
 from artschool.paths import exists
+from artschool.storage import checkpoint_files
 from artschool.storage.checkpoint_store import CheckpointStore
 
 Report = Callable[[str], None]
@@ -43,7 +44,7 @@ def resume_point(run: RunState, resume: str, source: Path, report: Report) -> Pa
     if resume == "auto":
         return _newest(run, source, report)
     path = _numbered(source, int(resume)) if resume.isdecimal() else Path(resume)
-    number = CheckpointStore.verify_path(path).iteration
+    number = checkpoint_files.verify(path).iteration
     if numbers and numbers[-1] > number:
         raise CheckpointError(
             f"{run.folder}: has checkpoints up to iteration {numbers[-1]}, which a run that resumes from iteration "

@@ -9,7 +9,8 @@ from typing import Any, TypeVar, cast
 from artschool import ranks
 from artschool.diff.settings import changed_settings
 from artschool.errors import ArtschoolError, CheckpointError, describe
-from artschool.storage.checkpoint_store import Checkpoint, CheckpointStore
+from artschool.storage import checkpoint_files
+from artschool.storage.checkpoint_files import Checkpoint
 
 Result = TypeVar("Result")
 MAX_LISTED = 8
@@ -67,7 +68,7 @@ def load_chosen(path: Path) -> Checkpoint:
     def load() -> Checkpoint:
         is_verified = ranks.is_main() or ranks.local_rank() > 0  # By the first process of this machine.
         try:
-            return CheckpointStore.load_path(path, mapped=True, is_verified=is_verified)
+            return checkpoint_files.load(path, mapped=True, is_verified=is_verified)
         except CheckpointError as error:
             if ranks.is_main():
                 raise

@@ -17,6 +17,7 @@ from artschool.model.model import Model
 from artschool.model.modules import Modules
 from artschool.paths import exists, is_dir, is_file
 from artschool.read.read import check_file
+from artschool.storage import checkpoint_files
 from artschool.storage.checkpoint_files import Checkpoint
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.storage.choose_checkpoint import choose_checkpoint
@@ -74,7 +75,7 @@ def _chosen(folder: Path, checkpoint: str | int | Path, report: Report) -> tuple
 
 
 def _mapped(path: Path) -> tuple[Checkpoint, int | None]:
-    return CheckpointStore.load_path(path, mapped=True, is_verified=True), length_of_data(path)
+    return checkpoint_files.load(path, mapped=True, is_verified=True), length_of_data(path)
 
 
 def _folder_of(run: Path) -> Path:

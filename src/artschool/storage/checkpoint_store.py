@@ -228,20 +228,6 @@ class CheckpointStore:
         _check_number(number, checkpoint.path, checkpoint.manifest)
         return checkpoint
 
-    @staticmethod
-    def load_path(path: Path, *, mapped: bool = False, is_verified: bool = False) -> Checkpoint:
-        """Verify and load the checkpoint in any folder, which may have any name. See `load`.
-
-        Args:
-            is_verified: Whether the checkpoint has been verified already.
-        """
-        return checkpoint_files.load(path, mapped=mapped, is_verified=is_verified)
-
-    @staticmethod
-    def verify_path(path: Path) -> Manifest:
-        """Compare every byte of the checkpoint in any folder with its manifest. See `verify`."""
-        return checkpoint_files.verify(path)
-
     def rotate(self, keep: Collection[int], *, keep_last: int | None) -> list[int]:
         """Delete the checkpoints that are older than the newest `keep_last`, except those in `keep`.
 

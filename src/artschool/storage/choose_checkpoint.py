@@ -7,7 +7,7 @@ from pathlib import Path
 
 from artschool.errors import CheckpointError
 from artschool.paths import explained_relative, is_dir, is_file
-from artschool.storage.checkpoint_files import MANIFEST, read_state
+from artschool.storage.checkpoint_files import MANIFEST, read_state, verify
 from artschool.storage.checkpoint_store import CheckpointStore
 
 Report = Callable[[str], None]
@@ -42,7 +42,7 @@ def choose_checkpoint(folder: Path, checkpoint: str | int | Path, report: Report
         raise CheckpointError(
             f"checkpoint: expected best, last, a number of iterations or the folder of a checkpoint, got {text!r}"
         )
-    CheckpointStore.verify_path(path)
+    verify(path)
     return path
 
 
