@@ -43,6 +43,7 @@ from artschool.plan.svg import draw
 from artschool.plan.timeline import timeline
 from artschool.read.read import check_file
 from artschool.storage import checkpoint_files
+from artschool.storage.checkpoint_folders import retry_while_changing
 from artschool.storage.checkpoint_store import CheckpointStore
 from artschool.trace.child_process import run_in_child_process
 from artschool.trace.saved import faults_at_start
@@ -143,7 +144,8 @@ def load_trained(
             )
         return run.store.path(number)
 
-    loaded = run.store.retry_while_changing(lambda: load_chosen(by_main(choose)), lambda: by_main(run.store.listing))
+    listing = run.store.folders.listing
+    loaded = retry_while_changing(lambda: by_main(listing), lambda: load_chosen(by_main(choose)))
     restore_networks(run, loaded)
     return run
 

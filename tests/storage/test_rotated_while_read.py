@@ -13,6 +13,7 @@ import torch
 
 from artschool.errors import CheckpointError
 from artschool.storage import checkpoint_files, mapped
+from artschool.storage.checkpoint_folders import CheckpointFolders, retry_while_changing
 from artschool.storage.checkpoint_store import CheckpointStore, Manifest
 from artschool.storage.choose_checkpoint import choose_checkpoint
 from tests.engine.test_store import save, start
@@ -39,10 +40,11 @@ def training(tmp_path: Path) -> Iterator[Path]:
 
 def test_the_newest_checkpoint_is_found_and_read_while_a_training_deletes_it(training: Path) -> None:
     lines: list[str] = []
-    store = CheckpointStore(training / "checkpoints")
+    folders = CheckpointFolders(training / "checkpoints")
     for _ in range(200):
-        read = store.retry_while_changing(
-            lambda: checkpoint_files.load(choose_checkpoint(training, "last", lines.append), mapped=True)
+        read = retry_while_changing(
+            folders.listing,
+            lambda: checkpoint_files.load(choose_checkpoint(training, "last", lines.append), mapped=True),
         )
         assert read.state["value"] == read.number
     assert lines == []

@@ -19,7 +19,7 @@ from artschool.paths import exists, is_dir, is_file
 from artschool.read.read import check_file
 from artschool.storage import checkpoint_files
 from artschool.storage.checkpoint_files import Checkpoint
-from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.checkpoint_folders import CheckpointFolders, retry_while_changing
 from artschool.storage.choose_checkpoint import choose_checkpoint
 
 Report = Callable[[str], None]
@@ -70,8 +70,8 @@ def _chosen(folder: Path, checkpoint: str | int | Path, report: Report) -> tuple
 
     A training that goes on deletes old checkpoints. If that strikes the chosen one, the choice is made again.
     """
-    store = CheckpointStore(folder / "checkpoints")
-    return store.retry_while_changing(lambda: _mapped(choose_checkpoint(folder, checkpoint, report)))
+    folders = CheckpointFolders(folder / "checkpoints")
+    return retry_while_changing(folders.listing, lambda: _mapped(choose_checkpoint(folder, checkpoint, report)))
 
 
 def _mapped(path: Path) -> tuple[Checkpoint, int | None]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from artschool.errors import CheckpointError
 from artschool.paths import exists
 from artschool.storage.checkpoint_files import foreign_entry
 from artschool.storage.durable import split_temporary
+
+Result = TypeVar("Result")
+MAX_RETRIES = 20
+"""Of work that fails since a training deletes what it reads."""
 
 
 class CheckpointFolders:
@@ -58,9 +65,33 @@ class CheckpointFolders:
         ours = {*self.by_number().values(), *(path for _, _, path in self.temporaries())}
         return [path for path in self._entries() if path not in ours]
 
+    def listing(self) -> dict[str, int]:
+        """The names in the folder with their inodes, by which a checkpoint differs from one that takes its place."""
+        try:
+            with os.scandir(self.folder) as entries:
+                return {entry.name: entry.inode() for entry in entries}
+        except OSError:
+            return {}
+
     def _entries(self) -> list[Path]:
         """All folders in the store, without links."""
         return sorted(path for path in self.folder.iterdir() if _is_folder(path)) if exists(self.folder) else []
+
+
+def retry_while_changing(listing: Callable[[], object], work: Callable[[], Result]) -> Result:
+    """Do work that reads checkpoints. If it fails while a training saves and deletes some, do it again.
+
+    Args:
+        listing: Returns `CheckpointFolders.listing()`, the same in all processes that do the work.
+    """
+    for _ in range(MAX_RETRIES):
+        before = listing()
+        try:
+            return work()
+        except CheckpointError:
+            if listing() == before:
+                raise
+    return work()
 
 
 def foreign(path: Path) -> str | None:

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -30,17 +30,13 @@ from artschool.storage.checkpoint_files import (
     NewerCheckpointError,
     UnreadableCheckpointError,
 )
-from artschool.storage.checkpoint_folders import CheckpointFolders, folder_name, foreign
+from artschool.storage.checkpoint_folders import CheckpointFolders, folder_name, foreign, retry_while_changing
 from artschool.storage.deletion import Deletion
 from artschool.storage.recorded_files import write_recorded
 from artschool.storage.state_json import encode_state
 from artschool.storage.tensor_file import Content
 
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError", "versions"]
-
-Result = TypeVar("Result")
-MAX_RETRIES = 20
-"""Of work that fails since a training deletes what it reads."""
 
 
 class CheckpointStore:
@@ -50,6 +46,7 @@ class CheckpointStore:
         folder: `<run>/checkpoints`. Created by the first save.
 
     Attributes:
+        folders: The folders of the checkpoints.
         deletion: Deletes checkpoints; its `warnings` are for the caller to report and remove.
 
     Raises:
@@ -62,7 +59,7 @@ class CheckpointStore:
                 f"{folder}: the folder is a link; checkpoints are not deleted through links. Fix: use the real folder"
             )
         self.folder = folder
-        self._folders = CheckpointFolders(folder)
+        self.folders = CheckpointFolders(folder)
         self.deletion = Deletion()
         self._damaged: set[int] = set()
         self._saved: int | None = None
@@ -103,13 +100,13 @@ class CheckpointStore:
             for name, data in checkpoint_files.encode_files(tensors, state):
                 records[name] = write_recorded(temporary / name, data)
             records |= others(temporary)
-            with durable.translate_disk_errors(self._folders.target(number), 0):
+            with durable.translate_disk_errors(self.folders.target(number), 0):
                 fault_points.fault_point("before_manifest")
             manifest = _describe(number, records, config_hash, world_size, non_finite)
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
         self._damaged.discard(number)
         self._saved = number
-        return self._folders.target(number)
+        return self.folders.target(number)
 
     def amend(self, number: int, changes: Mapping[str, Any]) -> None:
         """Replace some of the values of a checkpoint's state. Its tensors are not written again.
@@ -136,17 +133,15 @@ class CheckpointStore:
 
     def numbers(self) -> list[int]:
         """The numbers of all checkpoints, ascending. Damaged checkpoints are included if they have a manifest."""
-        return [
-            number for number, path in self._folders.by_number().items() if exists(path / checkpoint_files.MANIFEST)
-        ]
+        return [number for number, path in self.folders.by_number().items() if exists(path / checkpoint_files.MANIFEST)]
 
     def all_numbers(self) -> list[int]:
         """The numbers of all folders named like a checkpoint, ascending. Some may have lost their manifest."""
-        return [*self._folders.by_number()]
+        return [*self.folders.by_number()]
 
     def renamed(self) -> list[Path]:
         """The folders of checkpoints whose names no run gives, so that they do not count."""
-        return [path for path in self._folders.others() if is_file(path / checkpoint_files.MANIFEST)]
+        return [path for path in self.folders.others() if is_file(path / checkpoint_files.MANIFEST)]
 
     def path(self, number: int) -> Path:
         """The folder of a checkpoint.
@@ -154,7 +149,7 @@ class CheckpointStore:
         Raises:
             CheckpointError: There is no such checkpoint.
         """
-        return self._folders.path(number)
+        return self.folders.path(number)
 
     def verify(self, number: int) -> Manifest:
         """Compare every byte of a checkpoint with its manifest.
@@ -176,47 +171,23 @@ class CheckpointStore:
             NewerCheckpointError: A newer version of the package saved the newest intact checkpoint.
             UnreadableCheckpointError: The newest checkpoint that may be intact cannot be read now.
         """
-        return self.retry_while_changing(partial(self._newest_valid, report))
+        return retry_while_changing(self.folders.listing, partial(self._newest_valid, report))
 
     def _newest_valid(self, report: Callable[[str], None]) -> int | None:
-        before = self.listing()
-        for number, path in reversed(self._folders.by_number().items()):
+        before = self.folders.listing()
+        for number, path in reversed(self.folders.by_number().items()):
             try:
                 self.verify(number)
             except (NewerCheckpointError, UnreadableCheckpointError):
                 raise
             except CheckpointError as error:
-                if self.listing().get(path.name) != before.get(path.name):
+                if self.folders.listing().get(path.name) != before.get(path.name):
                     raise  # A training has deleted or replaced it.
                 self._damaged.add(number)
                 report(f"warning: skipping checkpoint {number}: {error}")
             else:
                 return number
         return None
-
-    def retry_while_changing(self, work: Callable[[], Result], listing: Callable[[], object] | None = None) -> Result:
-        """Do work that reads checkpoints. If it fails while a training saves and deletes some, do it again.
-
-        Args:
-            listing: Returns the same as the method `listing`, in all processes that do the work. None: that method.
-        """
-        listing = listing or self.listing
-        for _ in range(MAX_RETRIES):
-            before = listing()
-            try:
-                return work()
-            except CheckpointError:
-                if listing() == before:
-                    raise
-        return work()
-
-    def listing(self) -> dict[str, int]:
-        """The names in the folder with their inodes, by which a checkpoint differs from one that takes its place."""
-        try:
-            with os.scandir(self.folder) as entries:
-                return {entry.name: entry.inode() for entry in entries}
-        except OSError:
-            return {}
 
     def load(self, number: int, *, mapped: bool = False) -> Checkpoint:
         """Verify a checkpoint, then load it. Raises what `verify` raises.
@@ -246,12 +217,12 @@ class CheckpointStore:
             raise ValueError(f"keep_last: expected at least 1, got {keep_last}")
         with self.deletion.only_told(self.folder), durable.translate_disk_errors(self.folder, 0):
             fault_points.fault_point("before_rotate")
-        for kind, _, path in self._folders.temporaries():
+        for kind, _, path in self.folders.temporaries():
             if kind == "del":
                 self.deletion.discard(path)
         if keep_last is None:
             return []
-        numbers, folders = self.numbers(), self._folders.by_number()
+        numbers, folders = self.numbers(), self.folders.by_number()
         newest = [number for number in numbers if number not in self._damaged][-keep_last:]
         kept = {*newest, *keep, self._saved, self._newest_sound(numbers)}
         old = [number for number in numbers if newest and number < newest[0] and number not in kept]
@@ -300,8 +271,8 @@ class CheckpointStore:
         Raises:
             ResourceError: The disk cannot be written.
         """
-        for kind, number, path in self._folders.temporaries():
-            target = self._folders.target(number)
+        for kind, number, path in self.folders.temporaries():
+            target = self.folders.target(number)
             if kind == "old" and not os.path.lexists(target):
                 durable.move_folder(path, target)
             elif kind != "old" or self._is_replaced(number):
@@ -312,7 +283,7 @@ class CheckpointStore:
     @contextmanager
     def _replaced(self, number: int) -> Iterator[Path]:
         """A folder that becomes the checkpoint when the block ends; then the checkpoint that it replaces is deleted."""
-        target = self._folders.target(number)
+        target = self.folders.target(number)
         if os.path.lexists(target) and (entry := foreign(target)):
             raise CheckpointError(
                 f"{target}: {entry!r} is in the way and is not part of a checkpoint. Fix: move it elsewhere"
@@ -324,14 +295,14 @@ class CheckpointStore:
         self._delete_replaced(number)
 
     def _delete_replaced(self, number: int) -> None:
-        for kind, replaced, path in self._folders.temporaries():
+        for kind, replaced, path in self.folders.temporaries():
             if kind == "old" and replaced == number:
                 self.deletion.discard(path)
 
     def _is_replaced(self, number: int) -> bool:
         """Whether the checkpoint at its final path is intact, so that the replaced one is no longer needed."""
         try:
-            return self.path(number) == self._folders.target(number) and bool(self.verify(number))
+            return self.path(number) == self.folders.target(number) and bool(self.verify(number))
         except NewerCheckpointError:
             return True
         except UnreadableCheckpointError:
