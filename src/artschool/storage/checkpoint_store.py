@@ -6,10 +6,9 @@ found by listing the folders; no separate file records it. Other files and folde
 
 from __future__ import annotations
 
-import os
 import platform
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -30,9 +29,10 @@ from artschool.storage.checkpoint_files import (
     NewerCheckpointError,
     UnreadableCheckpointError,
 )
-from artschool.storage.checkpoint_folders import CheckpointFolders, folder_name, foreign, retry_while_changing
+from artschool.storage.checkpoint_folders import CheckpointFolders, folder_name, retry_while_changing
 from artschool.storage.deletion import Deletion
 from artschool.storage.recorded_files import write_recorded
+from artschool.storage.replacement import Replacement
 from artschool.storage.state_json import encode_state
 from artschool.storage.tensor_file import Content
 
@@ -61,6 +61,7 @@ class CheckpointStore:
         self.folder = folder
         self.folders = CheckpointFolders(folder)
         self.deletion = Deletion()
+        self._replacement = Replacement(self.folders, self.deletion)
         self._damaged: set[int] = set()
         self._saved: int | None = None
 
@@ -95,7 +96,7 @@ class CheckpointStore:
             ResourceError: The disk is full or cannot be written. Earlier checkpoints are unchanged.
             CheckpointError: A value cannot be saved, or the folder contains other files.
         """
-        with self._replaced(number) as temporary:
+        with self._replacement.of(number) as temporary:
             records: dict[str, FileRecord] = {}
             for name, data in checkpoint_files.encode_files(tensors, state):
                 records[name] = write_recorded(temporary / name, data)
@@ -122,7 +123,7 @@ class CheckpointStore:
         """
         path = self.path(number)
         manifest, state = checkpoint_files.read_state(path)
-        with self._replaced(number) as temporary:
+        with self._replacement.of(number) as temporary:
             for name in manifest.files.keys() - {checkpoint_files.STATE}:
                 durable.link_file(path / name, temporary / name)
             data = memoryview(encode_state({**state, **changes}))
@@ -248,7 +249,7 @@ class CheckpointStore:
             kept = {name: record for name, record in manifest.files.items() if not name.startswith(f"{stem}.")}
             if len(kept) == len(manifest.files):
                 return False
-            with self._replaced(number) as temporary:
+            with self._replacement.of(number) as temporary:
                 for name in kept:
                     durable.link_file(path / name, temporary / name)
                 rest = checkpoint_files.encode_manifest(replace(manifest, files=kept))
@@ -271,36 +272,10 @@ class CheckpointStore:
         Raises:
             ResourceError: The disk cannot be written.
         """
-        for kind, number, path in self.folders.temporaries():
-            target = self.folders.target(number)
-            if kind == "old" and not os.path.lexists(target):
-                durable.move_folder(path, target)
-            elif kind != "old" or self._is_replaced(number):
-                self.deletion.discard(path)
-            elif self.deletion.delete(target):
-                durable.move_folder(path, target)
+        self._replacement.clean(self._is_intact)
 
-    @contextmanager
-    def _replaced(self, number: int) -> Iterator[Path]:
-        """A folder that becomes the checkpoint when the block ends; then the checkpoint that it replaces is deleted."""
-        target = self.folders.target(number)
-        if os.path.lexists(target) and (entry := foreign(target)):
-            raise CheckpointError(
-                f"{target}: {entry!r} is in the way and is not part of a checkpoint. Fix: move it elsewhere"
-            )
-        durable.make_folder(self.folder)
-        aside = durable.temporary_path(target, "old") if exists(target) else None
-        with durable.committed_folder(target, aside=aside) as temporary:
-            yield temporary
-        self._delete_replaced(number)
-
-    def _delete_replaced(self, number: int) -> None:
-        for kind, replaced, path in self.folders.temporaries():
-            if kind == "old" and replaced == number:
-                self.deletion.discard(path)
-
-    def _is_replaced(self, number: int) -> bool:
-        """Whether the checkpoint at its final path is intact, so that the replaced one is no longer needed."""
+    def _is_intact(self, number: int) -> bool:
+        """Whether the checkpoint at its final path is intact. One of a newer version is."""
         try:
             return self.path(number) == self.folders.target(number) and bool(self.verify(number))
         except NewerCheckpointError:
