@@ -24,9 +24,9 @@ from artschool.engine.run_state import RunState
 from artschool.engine.streams import Part
 from artschool.errors import ArtschoolError, Stopped
 from artschool.paths import exists
+from artschool.release import versions
 from artschool.shortages import causes, is_out_of_memory
 from artschool.storage import checkpoint_files, durable
-from artschool.storage.checkpoint_store import versions
 from artschool.wording.hidden import without_environment, without_hidden
 
 Kind = Literal["nan", "spike", "memory", "hang", "error"]

@@ -18,7 +18,8 @@ from artschool.engine.run_state import RunState
 from artschool.engine.sample_count import samples_after
 from artschool.errors import CheckpointError
 from artschool.registry.followers import Follower
-from artschool.storage.checkpoint_store import Checkpoint, versions
+from artschool.release import versions
+from artschool.storage.checkpoint_store import Checkpoint
 
 
 def restore(run: RunState, checkpoint: Checkpoint) -> list[str]:

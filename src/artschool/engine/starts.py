@@ -13,8 +13,8 @@ import torch
 
 from artschool import ranks
 from artschool.engine.run_state import RunState
+from artschool.release import versions
 from artschool.storage.appended_file import AppendedFile
-from artschool.storage.checkpoint_store import versions
 from artschool.wording.hidden import without_hidden
 
 FILE = "starts.jsonl"

@@ -6,7 +6,6 @@ found by listing the folders; no separate file records it. Other files and folde
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -15,12 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from artschool.errors import CheckpointError
 from artschool.paths import exists, is_file
-from artschool.release import VERSION
+from artschool.release import versions
 from artschool.storage import checkpoint_files, durable, fault_points
 from artschool.storage.checkpoint_files import (
     Checkpoint,
@@ -36,7 +34,7 @@ from artschool.storage.replacement import Replacement
 from artschool.storage.state_json import encode_state
 from artschool.storage.tensor_file import Content
 
-__all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError", "versions"]
+__all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError"]
 
 
 class CheckpointStore:
@@ -103,7 +101,16 @@ class CheckpointStore:
             records |= others(temporary)
             with durable.translate_disk_errors(self.folders.target(number), 0):
                 fault_points.fault_point("before_manifest")
-            manifest = _describe(number, records, config_hash, world_size, non_finite)
+            manifest = Manifest(
+                schema=checkpoint_files.SCHEMA,
+                iteration=number,
+                world_size=world_size,
+                config_hash=config_hash,
+                versions=versions(),
+                time=datetime.now(UTC).isoformat(timespec="seconds"),
+                files=records,
+                non_finite=non_finite,
+            )
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
         self._damaged.discard(number)
         self._saved = number
@@ -284,30 +291,6 @@ class CheckpointStore:
             raise
         except CheckpointError:
             return False
-
-
-def versions() -> dict[str, str]:
-    """What the bits of a run depend on, with the version that is installed."""
-    return {
-        "artschool": VERSION,
-        "torch": str(torch.__version__),
-        "python": platform.python_version(),
-    }
-
-
-def _describe(
-    number: int, files: dict[str, FileRecord], config_hash: str, world_size: int, non_finite: str
-) -> Manifest:
-    return Manifest(
-        schema=checkpoint_files.SCHEMA,
-        iteration=number,
-        world_size=world_size,
-        config_hash=config_hash,
-        versions=versions(),
-        time=datetime.now(UTC).isoformat(timespec="seconds"),
-        files=files,
-        non_finite=non_finite,
-    )
 
 
 def _check_number(number: int, path: Path, manifest: Manifest) -> Manifest:
