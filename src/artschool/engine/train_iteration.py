@@ -30,8 +30,8 @@ def train_iteration(
             except Exception as error:
                 explain(error, step.graph.name, context.iteration, own, is_split=context.splitting is not None)
                 raise
-            for name in updated:
-                moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
+            for name, skipped in updated.items():
+                moved.setdefault(name, []).append(skipped)
                 ranks.broadcast(step.networks[name].buffers())
             context.buffers.settle(step.update.non_finite if step.update else None)
     for ema in emas.values():

@@ -121,11 +121,11 @@ class TrainStep:
             else:
                 yield batches.copy() if left else batches
 
-    def run(self, batches: MicroBatches, context: TrainContext) -> list[str]:
+    def run(self, batches: MicroBatches, context: TrainContext) -> dict[str, Tensor | None]:
         """Run the step once at the context's iteration.
 
         Returns:
-            The names of the networks that it updated: those with a gradient.
+            By name, the networks that it updated, which are those with a gradient, with `Update.found_inf`.
         """
         iteration = context.iteration
         parameters = self.trainable(iteration)
@@ -146,22 +146,22 @@ class TrainStep:
             context.splitting.run(work, iteration, batches, context.meters)
         closed = self._decide(context) if self.key_gate is not None and parameters else None
         if not parameters or self.update is None:
-            return []
+            return {}
         self.update.exchange.finish()
         context.has_updated = True  # Also if it only adds up gradients, or counts a skipped update.
         if not self.update.prepare(iteration):
-            return []
+            return {}
         for hook in self._backward:
             hook(iteration)
         moved = [name for name, owned in self._parameters.items() if any(p.grad is not None for p in owned)]
         if not moved:  # A hook has dropped all gradients.
             self.update.precision.update()
-            return []
+            return {}
         self._log_norms(context.meters)
         self.update(context.meters, closed)
         for hook in self._after:
             hook(iteration)
-        return moved
+        return dict.fromkeys(moved, self.update.found_inf)
 
     def _start_pass(self, parameters: Sequence[nn.Parameter]) -> None:
         if self.update is not None and parameters:

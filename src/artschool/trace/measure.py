@@ -211,8 +211,8 @@ class _Measurement:
         """Run a step as often as it repeats, and note which networks it moved."""
         self._live.start()
         for own in step.batches(states):
-            for name in step.run(own, self._run.context):
-                moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
+            for name, skipped in step.run(own, self._run.context).items():
+                moved.setdefault(name, []).append(skipped)
                 ranks.broadcast(step.networks[name].buffers())
         memory.of_step(step, self._live)
 

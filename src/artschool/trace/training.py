@@ -181,8 +181,8 @@ class TrainingTrace:
             states = MicroBatches(take(run.streams.fed), count, run.device, take, channels_last=channels_last)
             moved: dict[str, list[Tensor | None]] = {}
             for step in run.steps:
-                for name in self._run_step(step, states, iteration) if step.graph.when.active(iteration) else ():
-                    moved.setdefault(name, []).append(step.update.found_inf if step.update else None)
+                if step.graph.when.active(iteration):
+                    self._run_step(step, states, iteration, moved)
             self._update_averages(moved)
         except ConfigError as error:
             self._add_faults(error.faults, iteration, sizes)
@@ -221,8 +221,10 @@ class TrainingTrace:
                     raise Untraceable(f"{place}: {path} reads the values of tensors") from error
                 raise ConfigError(failure(place, path, "cannot be updated", error)) from error
 
-    def _run_step(self, step: TrainStep, states: MicroBatches, iteration: int) -> list[str]:
-        """Run a step. Returns the networks that it updated."""
+    def _run_step(
+        self, step: TrainStep, states: MicroBatches, iteration: int, moved: dict[str, list[Tensor | None]]
+    ) -> None:
+        """Run a step, and note which networks it moved."""
         gradients = self.observer.gradients
         self._step = step
         if parameters := step.trainable(iteration):
@@ -230,16 +232,16 @@ class TrainingTrace:
         gradients.begin_step(step, iteration)
         self._live.start()
         known_faults = len(self.faults)
-        moved: list[str] = []
         self.observer.scope = step.graph.name if step.data else ""
         try:
             for own in islice(step.batches(states), min(2, step.repeat)):  # The second one meets what the first left.
-                moved += step.run(own, self.run.context)
+                for name, skipped in step.run(own, self.run.context).items():
+                    moved.setdefault(name, []).append(skipped)
         except (ConfigError, Untraceable):
             raise
         except Exception as error:  # The code of a network or a callback can raise anything.
             if gradients.isolated_loss:
-                return []  # A hook may need the gradients of the losses that are detached.
+                return  # A hook may need the gradients of the losses that are detached.
             if len(self.faults) > known_faults:
                 raise ConfigError([]) from None  # The faults of its injectors and losses explain it.
             self._judge_error(error, step, iteration)
@@ -248,7 +250,6 @@ class TrainingTrace:
             self.observer.scope = ""
             gradients.hidden.record_backward()
         self.memory.of_step(step, self._live)
-        return moved
 
     def _judge_error(self, error: Exception, step: TrainStep, iteration: int) -> None:
         """Handle an error that a step raised outside of its injectors and losses.
