@@ -13,6 +13,7 @@ from artschool.build.bind import on_device
 from artschool.config.component import network_of
 from artschool.config.parallel import methods_called, parallel_entry, parallel_of
 from artschool.config.structure import Component, Config, EvaluationConfig
+from artschool.engine.gathered import GatherPrecision
 from artschool.engine.gathered_methods import gather_for_methods
 from artschool.engine.memory_format import use_channels_last
 from artschool.engine.meshes import Meshes
@@ -62,7 +63,11 @@ def place(
         return
     wrap = parallel_entry(component).wrap
     path, dtype = f"{component.node.place}: {component.path}", DTYPES.get(config.sections.train.precision)
-    before = shard_network(module, mesh, wrap, device, path, on_cpu=on_cpu, dtype=dtype, is_trained=not is_average)
+    lowered = shard_network(module, mesh, wrap, device, path, on_cpu=on_cpu, in_autocast=dtype is not None)
+    before = None
+    if lowered and dtype is not None and not is_average:
+        before = GatherPrecision(module, lowered, device, dtype, path)
+        module.register_forward_pre_hook(before, prepend=True)
     gather_for_methods(module, methods_called(config, name), before)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from artschool import ranks
-from artschool.engine.gathered import GatherPrecision, is_lowered, without_views
+from artschool.engine.gathered import is_lowered, without_views
 from artschool.engine.identities import tables_of
 from artschool.engine.units import units_of
 from artschool.engine.unregistered import unregistered
@@ -53,16 +53,15 @@ def shard_network(
     path: str = "",
     *,
     on_cpu: bool = False,
-    dtype: torch.dtype | None = None,
-    is_trained: bool = True,
-) -> Callable[..., None] | None:
+    in_autocast: bool = False,
+) -> list[nn.Module]:
     """Divide the parameters of a network among the processes of a mesh, with the values of rank 0.
 
     No process but rank 0 has more than one unit as a whole. Gradients are summed, since losses are multiplied by
     shares. Parameters without dimensions are not divided. Buffers are not either; they get the values of rank 0.
 
-    With a `dtype`, units whose matrices autocast would round are gathered in it. Their other parameters, which have one
-    dimension, are not divided, so that they keep the precision that autocast gives them.
+    Units whose matrices autocast rounds can be gathered in its 16 bits: see `GatherPrecision`. Their other parameters,
+    which have one dimension, are not divided, so that they keep the precision that autocast gives them.
 
     Args:
         mesh: 1-D, or 2-D with the dimensions `replicate` and `shard`.
@@ -70,11 +69,10 @@ def shard_network(
         device: The device of this process.
         path: Location and path of the network in the config file, for errors.
         on_cpu: Whether the own parts are kept in the memory of the CPU and copied to the device to be gathered.
-        dtype: The type of 16 bits that autocast uses in training. None: there is no autocast.
-        is_trained: Whether the network is called in training. An average is divided likewise, but never rounded.
+        in_autocast: Whether training calls the network in autocast.
 
     Returns:
-        What must be called before each call of the network. None: nothing.
+        The units that can be gathered in 16 bits: none without autocast.
 
     Raises:
         ConfigError: A pattern matches no module or one that cannot be a unit, or torch cannot shard a parameter or
@@ -89,16 +87,12 @@ def shard_network(
     for name, unit in {**inner, "": network}.items():
         _take_values_of_main(unit, device)
         dimensions = 1
-        if dtype is not None and is_lowered(unit, () if name else outside):
+        if in_autocast and is_lowered(unit, () if name else outside):
             lowered.append(unit)
             dimensions = 2
         where = f"{path}: the module {name!r}" if name else f"{path}: the network"
         _shard_unit(unit, mesh, policy, dimensions, where)
-    if not lowered or dtype is None or not is_trained:
-        return None
-    choose = GatherPrecision(network, lowered, device, dtype, path)
-    network.register_forward_pre_hook(choose, prepend=True)
-    return choose
+    return lowered
 
 
 def _shard_unit(unit: nn.Module, mesh: DeviceMesh, policy: OffloadPolicy, dimensions: int, where: str) -> None:
