@@ -9,6 +9,7 @@ from artschool.components.builtins import load_builtins
 from tests.components.examples import EXAMPLES
 from tests.components.examples.example import Example
 from tests.components.test_every_component import ids, made, results, tensors
+from tests.gpu.marks import WATCHED
 
 load_builtins()
 CUDA = torch.device("cuda", 0)
@@ -20,11 +21,7 @@ WAITS = {
     "kornia": "draws on the CPU",
 }
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
-]
+pytestmark = WATCHED
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=ids)

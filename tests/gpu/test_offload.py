@@ -13,17 +13,13 @@ from artschool.engine.ema import Ema
 from artschool.engine.offload import OffloadedState
 from artschool.engine.optimizers import build_optimizer
 from tests.engine import toy_run
+from tests.gpu.marks import WATCHED
 from tests.gpu.test_on_a_gpu import deterministic_products, trained
 from tests.gpu.test_tuned_loop import watched
 
 __all__ = ["deterministic_products"]
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    # torch warns when its watch is first set.
-    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
-]
+pytestmark = WATCHED
 CUDA = torch.device("cuda", 0)
 OFFLOAD = "train.offload={optimizer: cpu, ema: cpu}"
 

@@ -10,11 +10,9 @@ import torch
 import artschool
 from artschool.engine.run import Run
 from tests.engine import toy_run
+from tests.gpu.marks import ON_CUDA
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = ON_CUDA
 ON_GPU = ("train.device=cuda", "train.deterministic=true", "train.iterations=12")
 PRECISIONS = ("fp32", "bf16", "fp16")
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from artschool.profiling.profile import profile
 from artschool.read.read import check_file
 from tests.engine import toy_run
+from tests.gpu.marks import ON_CUDA
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.usefixtures("registries"),
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
+pytestmark = [*ON_CUDA, pytest.mark.usefixtures("registries")]
 
 
 def test_the_device_times_the_parts(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 import artschool
 from artschool.engine.run_state import RunState
 from tests.engine.toy_run import Recorder
+from tests.gpu.marks import WATCHED
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((*ROOT.glob("recipes/*.yml"), *ROOT.glob("tests/famous/*.yml")))
@@ -21,12 +22,7 @@ WAITS = {
     "speech_ctc": "CTC reads the lengths",
 }
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    pytest.mark.usefixtures("registries", "beside_the_corpus"),
-    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
-]
+pytestmark = [*WATCHED, pytest.mark.usefixtures("registries", "beside_the_corpus")]
 
 
 class Watch(Recorder):

@@ -15,13 +15,9 @@ from artschool.engine.ema import Ema
 from artschool.engine.run import Run
 from artschool.engine.run_state import Record, RunState
 from tests.engine import toy_parts, toy_run
+from tests.gpu.marks import WATCHED
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-    # torch warns when its watch is first set.
-    pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype"),
-]
+pytestmark = WATCHED
 CUDA = torch.device("cuda", 0)
 QUIET = (
     "train.device=cuda",

@@ -1,0 +1,10 @@
+"""The marks of tests that need a CUDA device."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+ON_CUDA = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+WATCHED = [*ON_CUDA, pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")]
+"""Of tests in which torch watches for waits. It warns when that is first switched on."""
