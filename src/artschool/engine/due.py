@@ -63,7 +63,7 @@ def look(run: RunState, outcome: Outcome) -> None:
         run.look_failure = run.look_failure or (outcome.failures[0], run.iteration)
         if run.iteration >= run.iterations:
             raise outcome.failures[0]
-    _finish(run, has_changed=_may_be_saved(run) and _versions(run) != before)
+    _finish(run, outcome, has_changed=_may_be_saved(run) and _versions(run) != before)
 
 
 def _perform(actions: Sequence[Due], run: RunState, outcome: Outcome) -> None:
@@ -112,6 +112,10 @@ def _is_save_due(run: RunState, outcome: Outcome) -> bool:
     return every is not None and run.iteration % every == 0
 
 
+def _is_snapshot_due(run: RunState, outcome: Outcome) -> bool:
+    return _is_log_due(run, outcome) and is_snapshot_due(run)
+
+
 def _advance_loggers(run: RunState, outcome: Outcome) -> None:
     for logger in run.loggers:
         logger.advance(run)
@@ -140,8 +144,7 @@ def _check_updates(run: RunState, outcome: Outcome) -> None:
 
 
 def _take_snapshot(run: RunState, outcome: Outcome) -> None:
-    if is_snapshot_due(run):
-        take_snapshot(run)
+    take_snapshot(run)
 
 
 def _collect_numbers(run: RunState, outcome: Outcome) -> None:
@@ -236,14 +239,14 @@ def _save(run: RunState, outcome: Outcome) -> None:
     checkpoint.save(run)
 
 
-def _finish(run: RunState, *, has_changed: bool) -> None:
+def _finish(run: RunState, outcome: Outcome, *, has_changed: bool) -> None:
     """Put into the checkpoint that nothing is pending any more, or write one if the iteration is the best so far.
 
     Args:
         has_changed: Whether looking has changed a tensor, such as a buffer that counts calls.
     """
     run.pending = False
-    if _is_log_due(run, Outcome()):
+    if _is_log_due(run, outcome):
         run.meters.clear()
     is_saved = run.saver.number == run.iteration or (
         run.saved_at == run.iteration and ranks.largest(run.iteration in run.store.numbers())
@@ -269,7 +272,7 @@ def _versions(run: RunState) -> dict[int, int]:
 ADVANCE = (Due(_always, _advance_loggers), Due(_is_log_due, _look_again), Due(_has_news, _write_examples))
 SAVE = (
     Due(_is_log_due, _check_updates),
-    Due(_is_log_due, _take_snapshot),
+    Due(_is_snapshot_due, _take_snapshot),
     Due(_is_save_due, _compare_buffers),
     Due(_is_save_due, _save),
 )
