@@ -16,7 +16,7 @@ from artschool.config.mean_over import is_counted
 from artschool.config.structure import Component, names_in
 from artschool.data.seeds import derive, forked_rng
 from artschool.engine.callbacks import GatedCallback
-from artschool.engine.evaluate import Accumulator, MeanOverSamples
+from artschool.engine.metrics import Accumulator, MeanOverSamples
 from artschool.engine.train_context import TrainContext
 from artschool.registry.entries import InjectorEntry, LossEntry
 from artschool.registry.schedule import Schedule, value_at

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from artschool.engine.ema import Ema
 from artschool.engine.eval_mode import in_eval_mode, with_state_kept
 from artschool.engine.exits import without_exits
 from artschool.engine.meters import Meters
+from artschool.engine.metrics import Accumulator
 from artschool.engine.out_of_memory import explain_batch
 from artschool.engine.samples import Samples
 from artschool.engine.signals import interruptible, until_signal, waited
@@ -32,50 +33,6 @@ from artschool.steps.call import Call, InjectorCall, LossCall, describe_value
 from artschool.steps.state import State
 from artschool.steps.step import RecordLoss, Step
 from artschool.storage.processes import ended_if_forked
-
-
-class Accumulator(Protocol):
-    """A metric that accumulates over batches, with the interface of torchmetrics."""
-
-    def compute(self) -> Any:
-        """The value over all samples of all processes."""
-
-    def reset(self) -> None:
-        """Drop everything accumulated."""
-
-
-class MeanOverSamples:
-    """Makes a metric of a function that returns one value for each sample, (B,), or the mean of the batch, a scalar.
-
-    Sums and counts are accumulated and divided once. A smaller last batch and processes with fewer samples are
-    therefore weighted correctly.
-    """
-
-    def __init__(self, function: Callable[..., Tensor]) -> None:
-        self._function = function
-        self.reset()
-
-    def update(self, **values: Any) -> None:
-        """Add a batch."""
-        result = self._function(**values)
-        if not isinstance(result, Tensor):
-            expected = "expected a tensor with one value for each sample, (B,), or a scalar tensor"
-            raise TypeError(f"{expected}, got {describe_value(result)}")
-        result = result.double()
-        count = size_of(values)
-        self._sum += float(result.sum()) if result.dim() else float(result) * count
-        self._count += result.numel() if result.dim() else count
-
-    def compute(self) -> float:
-        """The mean over all samples of all processes."""
-        parts = ranks.gather((self._sum, self._count))
-        count = sum(part[1] for part in parts)
-        return sum(part[0] for part in parts) / count if count else float("nan")
-
-    def reset(self) -> None:
-        """Drop all samples."""
-        self._sum, self._count = 0.0, 0
-
 
 Batch = Mapping[str, Any]
 Progress = Callable[[int], object]
@@ -158,7 +115,7 @@ class Evaluation:
             stack.enter_context(torch.no_grad())
             stack.enter_context(closing(batches))
             counted = _counted(batches, sampler, self.progress)
-            work = partial(self.run_batches, counted, sampler, max(iteration - 1, 0), losses, device)
+            work = partial(self._run_batches, counted, sampler, max(iteration - 1, 0), losses, device)
             if self.is_even:  # The others wait inside of networks.
                 work()
             else:
@@ -169,7 +126,7 @@ class Evaluation:
             metrics = {f"{self.name}/{name}": self._value(name, metric) for name, (_, metric) in self.metrics.items()}
         return {f"{self.name}/{name}": value for name, value in losses.drain().items()} | metrics
 
-    def run_batches(
+    def _run_batches(
         self,
         batches: Iterator[Mapping[str, Any]],
         sampler: SharedEpoch,

@@ -5,7 +5,7 @@ import torch
 from torch import tensor
 
 from artschool.components.metrics.classification import accuracy
-from artschool.engine.evaluate import MeanOverSamples
+from artschool.engine.metrics import MeanOverSamples
 from artschool.errors import ConfigError
 
 
