@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
-import secrets
-import socket
 import threading
 import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from artschool.errors import ResourceError
 from artschool.paths import open_file, read_file
 from artschool.storage.durable import temporary_path, translate_disk_errors
-from artschool.storage.processes import start_of
+from artschool.storage.lock_owner import LockOwner, content_of_new_lock, may_be_of_lock
 
 FILE = "run.lock"
 READS = 10
@@ -30,9 +25,6 @@ STALE_S = 30.0
 """Seconds without a touch after which a process of another host no longer has the lock."""
 
 Note = Callable[[str], object]
-_START = b'{"pid": '
-"""How the content of a lock begins."""
-
 _held: weakref.WeakValueDictionary[Path, RunLock] = weakref.WeakValueDictionary()
 """The locks of this process by folder."""
 
@@ -81,7 +73,7 @@ class RunLock:
     def taker(self) -> str:
         """The process that the file names now, in words. "": the file does not exist."""
         content = read_lock(self.folder)
-        return _described(_parsed(content)) if content else ""
+        return str(LockOwner(content)) if content else ""
 
 
 class _Beat:
@@ -122,8 +114,7 @@ def read_lock(folder: Path) -> bytes:
 
 def is_foreign(folder: Path) -> bool:
     """Whether a folder has a file in place of a lock that no lock has written. One may be empty, or written in part."""
-    content = read_lock(folder)
-    return not content.startswith(_START[: len(content)])
+    return not may_be_of_lock(read_lock(folder))
 
 
 def lock_folder(folder: Path, note: Note = _silent) -> RunLock:
@@ -142,8 +133,7 @@ def lock_folder(folder: Path, note: Note = _silent) -> RunLock:
     lock = _held.get(key)
     if lock is None or lock.is_lost:
         path = key / FILE
-        own = {"pid": os.getpid(), "host": socket.gethostname(), "start": _now(), "process": start_of(os.getpid())}
-        content = json.dumps({**own, "lock": secrets.token_hex(4)}).encode()  # Unlike those of earlier locks.
+        content = content_of_new_lock()
         with translate_disk_errors(folder / FILE, 0):
             descriptor = _open(path)
             while not _locks(descriptor, path, folder, note):
@@ -163,7 +153,7 @@ def holder(folder: Path) -> str:
         return ""
     with file:
         owner = _owner(file.fileno(), reads=1)
-    return _described(owner) if owner and not _has_ended(owner) else ""
+    return str(owner) if owner and not owner.has_ended() else ""
 
 
 def is_held(folder: Path) -> bool:
@@ -173,9 +163,9 @@ def is_held(folder: Path) -> bool:
     the clock of this host.
     """
     path = folder / FILE
-    owner = _parsed(read_lock(folder))
-    if owner.get("host") == socket.gethostname():
-        return owner.get("pid") == os.getpid() or not _has_ended(owner)
+    owner = LockOwner(read_lock(folder))
+    if owner.is_of_this_host:
+        return owner.is_this_process or not owner.has_ended()
     with suppress(OSError):
         return time.time() - path.stat().st_mtime < STALE_S
     return False
@@ -187,7 +177,7 @@ def _open(path: Path) -> int:
 
 def _locks(descriptor: int, path: Path, folder: Path, note: Note) -> bool:
     """Lock an open file. False: its owner has just deleted it."""
-    owner: dict[str, Any] = {}
+    owner = LockOwner()
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -212,8 +202,8 @@ def _is_left(descriptor: int, path: Path, note: Note, *, is_locked: bool) -> boo
         is_locked: Whether the system has locked the file, which no other process of this host has then.
     """
     owner = _owner(descriptor)
-    if owner.get("host") == socket.gethostname():
-        return is_locked or _has_ended(owner)
+    if owner.is_of_this_host:
+        return is_locked or owner.has_ended()
     return not owner or not _is_touched(path, lambda seconds: note(_of_wait(path.parent, owner, seconds)))
 
 
@@ -243,57 +233,23 @@ def _time_at(path: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-def _owner(descriptor: int, reads: int = 1) -> dict[str, Any]:
+def _owner(descriptor: int, reads: int = 1) -> LockOwner:
     for attempt in range(reads):
         time.sleep(0.02 * bool(attempt))  # The owner has locked the file and is about to write it.
-        if found := _parsed(os.pread(descriptor, 4096, 0)):
+        if found := LockOwner(os.pread(descriptor, 4096, 0)):
             return found
-    return {}
+    return LockOwner()
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
-    with suppress(ValueError, RecursionError):
-        found = json.loads(content)
-        return found if isinstance(found, dict) else {}
-    return {}
+def _in_use(folder: Path, owner: LockOwner) -> str:
+    return f"{folder}: in use by {owner}. Fix: stop it or wait for its end, or choose another folder with --run-dir"
 
 
-def _in_use(folder: Path, owner: dict[str, Any]) -> str:
+def _of_wait(folder: Path, owner: LockOwner, seconds: float) -> str:
     return (
-        f"{folder}: in use by {_described(owner)}. "
-        "Fix: stop it or wait for its end, or choose another folder with --run-dir"
-    )
-
-
-def _of_wait(folder: Path, owner: dict[str, Any], seconds: float) -> str:
-    return (
-        f"{folder}: locked by {_described(owner)}. Its host cannot be asked whether it still runs, so this waits up to "
+        f"{folder}: locked by {owner}. Its host cannot be asked whether it still runs, so this waits up to "
         f"{seconds:.0f} s for a sign of life"
     )
-
-
-def _described(owner: dict[str, Any]) -> str:
-    is_known = {"pid", "host", "start"} <= owner.keys()
-    return "process {pid} on {host}, started {start}".format_map(owner) if is_known else "another process"
-
-
-def _has_ended(owner: dict[str, Any]) -> bool:
-    """Whether a process of this host has ended."""
-    process = owner.get("pid")
-    if not isinstance(process, int) or process == os.getpid():
-        return True
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):  # No process has a number as large as that.
-        return True
-    except OSError:  # That of another user.
-        pass
-    start = owner.get("process")
-    return bool(start) and start_of(process) != start
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _release(beat: _Beat, descriptor: int, process: int) -> None:
