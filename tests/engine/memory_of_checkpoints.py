@@ -1,4 +1,4 @@
-"""As a script, with a folder: writes the peak memory of training, saves and a resume to `peaks.json`, in bytes."""
+"""As a script, with a folder and overrides: writes the peak memory of a training to `peaks.json`, in bytes."""
 
 from __future__ import annotations
 
@@ -58,24 +58,31 @@ def peak() -> int:
     return kilobytes * 1024
 
 
-def train(folder: Path, iterations: int) -> list[int]:
+def train(folder: Path, *overrides: str) -> list[int]:
     """Train in this process. Returns the peak before training, and of each iteration with what came after it."""
     found: list[int] = []
-    run = toy_run.load(folder, f"train.iterations={iterations}", text=TEXT)
+    run = toy_run.load(folder, *overrides, text=TEXT)
     run.loggers = []
-    run.update_hooks = [lambda iteration, folder: found.append(peak())]
+
+    def measure(iteration: int, folder: Path) -> None:
+        run.saver.join()  # So that each write counts for the iteration before it.
+        found.append(peak())
+
+    run.update_hooks = [measure]
     run.train()
     return [*found, peak()]
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, *overrides: str) -> None:
     """Train, or resume if the folder has a checkpoint."""
     load_builtins()
     peak()
     is_resumed = (folder / "run").exists()
-    (folder / "peaks.json").write_text(json.dumps(train(folder, 12 if is_resumed else 9)))
+    (folder / "peaks.json").write_text(
+        json.dumps(train(folder, f"train.iterations={12 if is_resumed else 9}", *overrides))
+    )
 
 
 if __name__ == "__main__":
     assert artschool and toy_parts  # Registers their parts.
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -14,6 +14,7 @@ from artschool.engine.run import Run
 from artschool.engine.run_state import RunState
 from artschool.errors import CheckpointError, NumericsError, ResourceError, Stopped
 from artschool.storage.checkpoint_store import CheckpointStore
+from artschool.storage.draft import Draft
 from tests.engine import test_rollback
 from tests.engine.toy_run import TEXT, Recorder, StopAfter, fingerprint, load, recorded
 
@@ -32,16 +33,16 @@ class Gate(Recorder):
         super().__init__()
         self.held: list[tuple[int, int]] = []
         self._finished, self._moved = 0, threading.Condition()
-        write = run.store.save
+        write = Draft.write
 
-        def late(number: int, *given: Any, **options: Any) -> Path:
+        def late(draft: Draft, *given: Any) -> None:
             with self._moved:
-                assert self._moved.wait_for(lambda: self._finished >= until(number), timeout=60)
+                assert self._moved.wait_for(lambda: self._finished >= until(draft.number), timeout=60)
                 # The run does not wait for this thread to wake up, so it may have finished more.
-                self.held.append((number, until(number)))
-            return write(number, *given, **options)
+                self.held.append((draft.number, until(draft.number)))
+            write(draft, *given)
 
-        monkeypatch.setattr(run.store, "save", late)
+        monkeypatch.setattr(Draft, "write", late)
 
     def advance(self, run: RunState) -> None:
         with self._moved:

@@ -128,15 +128,15 @@ def test_the_last_save_is_tried_three_times(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(checkpoint, "PAUSES", (0.0, 0.0, 0.0))
     run = load(tmp_path, "train.iterations=4", "evaluate={}")
     recorder = recorded(run)
-    tries, save = [0], run.store.save
+    tries, draft = [0], run.store.draft
 
-    def refuse(*given: object, **options: object) -> object:
+    def refuse(number: int) -> object:
         tries[0] += 1
         if tries[0] < 4:
             raise ResourceError("full")
-        return save(*given, **options)  # type: ignore[arg-type]  # passed on
+        return draft(number)
 
-    monkeypatch.setattr(run.store, "save", refuse)
+    monkeypatch.setattr(run.store, "draft", refuse)
     run.train()
     assert (tries, run.store.numbers(), len(recorder.notes)) == ([4], [4], 3)
 
@@ -148,14 +148,14 @@ def test_a_best_value_whose_checkpoint_was_refused_is_not_the_best(
     best = "checkpoint={every: 100, keep_last: 1, keep_best: {metric: held_out/psnr, mode: max}}"
     run = load(tmp_path, best, "evaluate.held_out.every=5")
     monkeypatch.setattr(type(run.evaluations[0]), "run", lambda *_: {"held_out/psnr": next(values)})
-    save = run.store.save
+    draft = run.store.draft
 
-    def refuse(number: int, *given: object, **options: object) -> object:
+    def refuse(number: int) -> object:
         if number == 10:
             raise ResourceError("full")
-        return save(number, *given, **options)  # type: ignore[arg-type]  # passed on
+        return draft(number)
 
-    monkeypatch.setattr(run.store, "save", refuse)
+    monkeypatch.setattr(run.store, "draft", refuse)
     recorded(run)
     run.train()
     assert (run.best, run.store.numbers()) == ((2.0, 15), [15, 20])

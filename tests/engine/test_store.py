@@ -35,7 +35,10 @@ def save(store: CheckpointStore, number: int, value: float | None = None, size: 
         "gen.ema": {"weight": torch.full((2,), fill)},
         "state": {},
     }
-    return store.save(number, tensors, {"value": fill}, config_hash="c0ffee", world_size=2)
+    with store.draft(number) as draft:
+        draft.write(tensors, {"value": fill})
+        draft.finish(config_hash="c0ffee", world_size=2)
+    return store.path(number)
 
 
 def value(store: CheckpointStore, number: int) -> float:
@@ -296,10 +299,30 @@ def test_a_right_hash_of_wrong_content_is_an_error_with_a_name(store: Checkpoint
             store.load(1)
 
 
+@pytest.mark.parametrize("now", [{"first"}, {"second"}, {"first", "second"}, set()])
+def test_what_is_written_before_a_pause_may_change_in_it(store: CheckpointStore, now: set[str]) -> None:
+    live = {"first": torch.arange(4.0), "second": torch.arange(6)}
+    expected = {name: value.clone() for name, value in live.items()}
+    with store.draft(1) as draft:
+        # Of the others, there is a copy.
+        given = {name: live[name] if name in now else expected[name] for name in live}
+        draft.begin({"gen": given}, {"gen": now})
+        for value in live.values():
+            value.resize_(9).fill_(7)
+        draft.write({"gen": given, "late": {"x": torch.ones(2)}}, {"value": 1})
+        draft.finish(config_hash="", world_size=1)
+    store.verify(1)
+    loaded = store.load(1).tensors
+    assert {name: value.tolist() for name, value in loaded["gen"].items()} == {
+        name: value.tolist() for name, value in expected.items()
+    }
+    assert loaded["late"]["x"].tolist() == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("stem", ["../gen", "a/b", "", ".hidden", "a b", "gen\n"])
 def test_a_stem_that_is_no_plain_name_is_refused(store: CheckpointStore, stem: str) -> None:
-    with pytest.raises(CheckpointError, match="is not a valid file name"):
-        store.save(1, {stem: {}}, {}, config_hash="", world_size=1)
+    with pytest.raises(CheckpointError, match="is not a valid file name"), store.draft(1) as draft:
+        draft.write({stem: {}}, {})
     assert names(store.folder) == []
 
 
@@ -680,7 +703,9 @@ def test_thinning_out_keeps_the_weights_of_all_and_the_rest_of_the_newest(tmp_pa
     store = CheckpointStore(tmp_path)
     for number in (1, 2, 3):
         tensors = {"net": {"w": torch.ones(number)}, "state.optimizers": {"m": torch.ones(9)}}
-        store.save(number, tensors, {"iteration": number}, config_hash="", world_size=1)
+        with store.draft(number) as draft:
+            draft.write(tensors, {"iteration": number})
+            draft.finish(config_hash="", world_size=1)
     assert store.thin_out("state.optimizers", [1]) == [2]
     assert store.thin_out("state.optimizers", [1]) == []
     for number, has_state in ((1, True), (2, False), (3, True)):

@@ -1,5 +1,6 @@
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,12 @@ from torch import Tensor, nn
 
 from artschool.errors import CheckpointError
 from artschool.storage.checkpoint_files import encode_tensors
+from artschool.storage.durable import write_at
 from artschool.storage.state_json import decode_state, encode_state
 
 
 def roundtrip(**tensors: Tensor) -> dict[str, Tensor]:
-    return safetensors.torch.load(b"".join(encode_tensors("gen.safetensors", tensors).pieces))
+    return safetensors.torch.load(b"".join(piece for _, piece in encode_tensors("gen.safetensors", tensors).pieces))
 
 
 def test_tensors_come_back_with_every_bit_and_dtype() -> None:
@@ -62,7 +64,7 @@ def test_a_slice_of_a_large_tensor_takes_only_its_own_space() -> None:
 
 def test_the_size_is_known_before_the_pieces_are_made() -> None:
     content = encode_tensors("a", {"x": torch.zeros(3, 2).t(), "y": torch.tensor(1.0), "none": torch.zeros(0)})
-    assert content.size == sum(piece.nbytes for piece in content.pieces)
+    assert content.size == sum(piece.nbytes for _, piece in content.pieces)
 
 
 def test_an_empty_file_of_tensors_is_allowed() -> None:
@@ -136,3 +138,17 @@ def test_the_file_is_strict_json() -> None:
 def test_state_that_json_cannot_hold_is_named(state: dict[str, Any], text: str) -> None:
     with pytest.raises(CheckpointError, match=f"^{text}"):
         encode_state(state)
+
+
+def test_a_file_is_written_in_two_turns_between_which_the_first_tensors_change(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(3.0), "b": torch.arange(5), "c": torch.ones(2, 2).t(), "d": torch.tensor(True)}
+    whole = b"".join(piece for _, piece in encode_tensors("x", tensors).pieces)
+    for first in ({"a", "c"}, {"b"}, {"d"}, {*tensors}, set()):
+        file = tmp_path / "-".join(["file", *sorted(first)])
+        size, pieces = encode_tensors("x", tensors, left_out=tensors.keys() - first)
+        write_at(file, size, pieces)
+        assert file.stat().st_size == len(whole)
+        changed = {name: value if name not in first else torch.zeros_like(value) for name, value in tensors.items()}
+        size, pieces = encode_tensors("x", changed, left_out=first)
+        write_at(file, size, pieces, is_new=False)
+        assert file.read_bytes() == whole, first

@@ -37,7 +37,11 @@ def others(folder: Path) -> dict[str, FileRecord]:
 
 def save(store: CheckpointStore, number: int) -> Path:
     tensors = {"critic": {"bias": torch.ones(2)}}
-    return store.save(number, tensors, STATE, config_hash="", world_size=2, others=others)
+    with store.draft(number) as draft:
+        draft.write(tensors, STATE)
+        draft.records |= others(draft.folder)
+        draft.finish(config_hash="", world_size=2)
+    return store.path(number)
 
 
 @pytest.fixture
@@ -73,13 +77,10 @@ def test_a_checkpoint_with_parts_is_amended_and_rotated_like_any(store: Checkpoi
 
 
 def test_a_failure_of_the_others_leaves_nothing(store: CheckpointStore) -> None:
-    def fail(folder: Path) -> dict[str, FileRecord]:
-        others(folder)
-        raise CheckpointError("rank 1 could not save the checkpoint: full")
-
     save(store, 1)
-    with pytest.raises(CheckpointError, match="rank 1"):
-        store.save(2, {}, STATE, config_hash="", world_size=2, others=fail)
+    with pytest.raises(CheckpointError, match="rank 1"), store.draft(2) as draft:
+        others(draft.folder)
+        raise CheckpointError("rank 1 could not save the checkpoint: full")
     assert [path.name for path in store.folder.iterdir()] == ["00000001"]
 
 

@@ -173,8 +173,8 @@ class CheckpointSection(Section):
         keep_best: Metric by which the best checkpoint is kept as well. null: no best checkpoint.
         max_failures: Number of saves in a row that the disk may refuse before the run ends. After each, training goes
             on and a save is tried again soon.
-        background: Whether a checkpoint is written while training continues, from a copy of the state in the memory of
-            the CPU. null: yes on CUDA or if a network is sharded, otherwise no.
+        background: Whether training continues while a checkpoint is hashed and brought to the disk. State on a device
+            is first copied to the memory of the CPU. null: yes on CUDA or if a network is sharded, otherwise no.
     """
 
     every: Interval | None = None

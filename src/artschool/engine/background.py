@@ -1,8 +1,10 @@
-"""Saving in the background: a consistent copy of tensors, and the thread that writes it."""
+"""Saving in the background: what training waits for, and the thread that does the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from threading import Thread
 
 import torch
@@ -13,6 +15,9 @@ from artschool.errors import ResourceError
 
 TensorFiles = Mapping[str, Mapping[str, Tensor]]
 """Named tensors by file."""
+Within = Callable[[], AbstractContextManager[object]]
+Write = Callable[[], Iterator[None]]
+"""A generator function. Training waits until it yields, which it does once; the rest can run in a thread."""
 
 
 class Saver:
@@ -39,34 +44,43 @@ class Saver:
         self._thread: Thread | None = None
         self._error: BaseException | None = None
 
-    def start(self, number: int, write: Callable[[], None]) -> None:
-        """Run a write after those that were started before, and return at once.
+    def start(self, number: int, write: Write, within: Within) -> None:
+        """Run a write up to its yield, and the rest after the writes that were started before, in a thread.
 
         Args:
             number: The checkpoint to which it writes.
+            within: The context of each part.
         """
         before, self.number = self._thread, number
+        steps = write()
+        self._do(lambda: next(steps), within)
 
         def run() -> None:
             if before is not None:
                 before.join()
-            if self._error is None:
-                try:
-                    write()
-                except BaseException as error:
-                    self._error = error
+            self._do(lambda: deque(steps, maxlen=0), within)
 
         # A daemon, so that a second Ctrl-C ends the process at once. What is left of the write is removed at a resume.
         self._thread = Thread(target=run, name=f"checkpoint {number}", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # The system allows no other thread.
+            self._thread = before
+            run()
 
-    def run(self, number: int, write: Callable[[], None]) -> None:
+    def run(self, number: int, write: Write, within: Within) -> None:
         """Run a write in this thread."""
         self.number = number
-        try:
-            write()
-        except BaseException as error:
-            self._error = error
+        self._do(lambda: deque(write(), maxlen=0), within)
+
+    def _do(self, work: Callable[[], object], within: Within) -> None:
+        """Do a part of a write, unless something has failed."""
+        if self._error is None:
+            try:
+                with within():
+                    work()
+            except BaseException as error:
+                self._error = error
 
     def refuse(self, error: ResourceError, iteration: int) -> None:
         """The disk has refused the last save. Try again after 2 iterations, then 4, 8, ... more."""
@@ -92,16 +106,25 @@ class Saver:
         return waited
 
 
-def copied(*parts: TensorFiles) -> tuple[list[dict[str, dict[str, Tensor]]], Callable[[], None]]:
+def copied(*parts: TensorFiles, from_cpu: bool = True) -> tuple[list[dict[str, dict[str, Tensor]]], Callable[[], None]]:
     """Copy tensors into the memory of the CPU.
 
     From a CUDA device, the copies are queued behind the work that the device has to do, and before what is queued
     later: nothing waits here, and later changes of the tensors are not in them.
 
+    Args:
+        from_cpu: Whether to copy those that are there already, too.
+
     Returns:
         The copies, and a function that returns when they are complete.
     """
-    copies = [{file: {name: _copy(v) for name, v in named.items()} for file, named in part.items()} for part in parts]
+    copies = [
+        {
+            file: {name: value if value.is_cpu and not from_cpu else _copy(value) for name, value in named.items()}
+            for file, named in part.items()
+        }
+        for part in parts
+    ]
     devices = {value.device for part in parts for named in part.values() for value in named.values() if value.is_cuda}
     events = [torch.cuda.current_stream(device).record_event() for device in devices]
 

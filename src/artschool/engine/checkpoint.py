@@ -6,12 +6,12 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from artschool import ranks
-from artschool.engine.background import TensorFiles, copied
+from artschool.engine.background import TensorFiles, Write, copied
 from artschool.engine.captured_state import OwnState, capture, decisions_of, optimizers_of, own_state
 from artschool.engine.non_finite import find_non_finite
 from artschool.engine.restore_modules import OPTIMIZERS
@@ -20,6 +20,7 @@ from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
 from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
 from artschool.shortages import is_out_of_memory
+from artschool.storage.draft import Draft
 
 PAUSES = (0.0, 1.0, 2.0)
 """Seconds to wait before each try of the last save."""
@@ -28,8 +29,8 @@ PAUSES = (0.0, 1.0, 2.0)
 def save(run: RunState) -> None:
     """Save a checkpoint of the run: now, or in the background, where `settle` waits for it.
 
-    Every process must call this; all of them raise if one fails. A copy of the state is taken before this returns, so
-    that the run can train on.
+    Every process must call this; all of them raise if one fails. The state is copied or written before this returns,
+    so that the run can train on.
 
     Raises:
         CheckpointError: A value cannot be saved, or another process failed.
@@ -70,7 +71,8 @@ def amend(run: RunState) -> None:
     changes: dict[str, Any] = copy.deepcopy(values)  # What a schedule remembers may change before the write.
     rotate = _rotation(run)
 
-    def write() -> None:
+    def write() -> Iterator[None]:
+        yield  # What is being written comes first.
         run.store.amend(number, changes)
         rotate()
 
@@ -96,7 +98,7 @@ def save_now(run: RunState) -> None:
 
 def _prepare(
     run: RunState, processes: list[OwnState], optimizers: dict[str, Any], problem: Callable[[], str]
-) -> tuple[Callable[[], None], bool]:
+) -> tuple[Write, bool]:
     """The write of a checkpoint of the run as it is now, or of the part of this process.
 
     Args:
@@ -110,42 +112,52 @@ def _prepare(
     parts = Parts({file: tensors.pop(file) for file in [*tensors] if has_shards(tensors[file])})
     own = tensors if ranks.is_main() else {}
     complete: Callable[[], None] | None = None
+    on_cpu = {file: {name for name, value in named.items() if value.is_cpu} for file, named in own.items()}
     if is_in_background(run):
-        (own, parts.values), complete = _copied(run, own, parts.values)
+        (own, parts.values), complete = _copied(run, own, parts.values, from_cpu=bool(parts.values))
         state = copy.deepcopy(state)
 
-    def save(others: Callable[[Path], Records] = lambda folder: {}) -> None:
-        run.store.save(
-            number,
-            own,
-            state,
+    def finish(draft: Draft, others: Callable[[Path], Records] = lambda folder: {}) -> None:
+        draft.write(own, state)
+        draft.records |= others(draft.folder)
+        draft.finish(
             config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
             world_size=ranks.launched_processes(),  # Also if the main process saves alone.
             non_finite=(non_finite := problem()),
-            others=others,
         )
         if non_finite:
             run.note(f"warning: the checkpoint after {number} iterations is not sound: {non_finite}")
 
-    def write() -> None:
-        if complete is not None:
-            complete()
-        if not ranks.is_main():
-            save_parts(run.saver.group, parts)
-            return
-        if parts.values:
-            save_with_others(run.saver.group, parts, save)
-        else:
-            save()
+    def write() -> Iterator[None]:
+        with run.store.draft(number) as draft:
+            if complete is not None:
+                draft.begin(own, on_cpu)
+                yield
+                complete()
+            finish(draft)
         rotate()
 
-    return write, complete is None
+    def finish_with(others: Callable[[Path], Records]) -> None:
+        with run.store.draft(number) as draft:
+            finish(draft, others)
+
+    def write_with_others() -> Iterator[None]:
+        yield
+        if complete is not None:
+            complete()
+        if ranks.is_main():
+            save_with_others(run.saver.group, parts, finish_with)
+            rotate()
+        else:
+            save_parts(run.saver.group, parts)
+
+    return write_with_others if parts.values else write, complete is None
 
 
-def _copied(run: RunState, *parts: TensorFiles) -> tuple[list[Any], Callable[[], None] | None]:
-    """The copies of tensors, and what waits for them. Without enough memory, the tensors themselves, and None."""
+def _copied(run: RunState, *parts: TensorFiles, from_cpu: bool) -> tuple[list[Any], Callable[[], None] | None]:
+    """What `copied` returns. Without enough memory, the tensors themselves, and None."""
     try:
-        return copied(*parts)
+        return copied(*parts, from_cpu=from_cpu)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
@@ -174,8 +186,9 @@ def _rotation(run: RunState) -> Callable[[], object]:
     return rotate
 
 
-def _nothing() -> None:
+def _nothing() -> Iterator[None]:
     """The write of a process that writes nothing."""
+    yield
 
 
 def _protected(run: RunState) -> set[int]:

@@ -135,7 +135,7 @@ def _write(
     tensors = _tensors(values)
     size = sum(tensor.nbytes for tensor in tensors.values())
     if 0 < size <= MOST_BATCH_BYTES:
-        durable.write_pieces(folder / BATCH, *checkpoint_files.encode_tensors(BATCH, tensors))
+        durable.write_at(folder / BATCH, *checkpoint_files.encode_tensors(BATCH, tensors))
     record = {
         "kind": kind,
         "iteration": span.start,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from artschool.engine.background import Write
 from artschool.engine.exits import without_exits
 from artschool.engine.run_state import RunState
 from artschool.engine.sharding import sharded_networks
@@ -30,29 +31,30 @@ def is_in_background(run: RunState) -> bool:
     return (run.device.type == "cuda" or is_sharded(run)) if chosen is None else chosen
 
 
-def start_write(run: RunState, write: Callable[[], None], *, needs_state: bool = False) -> None:
+def start_write(run: RunState, write: Write, *, needs_state: bool = False) -> None:
     """Write a checkpoint of the current iteration, or to it: now, or in the background, where `settle` waits for it.
 
     Every process must call this. Raises what `settle` raises.
 
     Args:
-        needs_state: Whether it writes tensors that training changes, so that training waits for it.
+        needs_state: Whether all of it needs tensors that training changes, so that training waits for it.
     """
     run.saver.best = run.best
     start = run.saver.start if is_in_background(run) and not needs_state else run.saver.run
-    start(run.iteration, partial(_write, run, write))
+    start(run.iteration, write, partial(_explained, run))
     if not is_in_background(run):
         settle(run)
 
 
-def _write(run: RunState, write: Callable[[], None]) -> None:
-    """Write, and see whether an error comes from a run folder that is gone, as a disk that refuses.
+@contextmanager
+def _explained(run: RunState) -> Iterator[None]:
+    """See whether an error of a write comes from a run folder that is gone. Then it counts as one of the disk.
 
-    Then a later save writes to a new folder. See `check_folder`.
+    A later save writes to a new folder. See `check_folder`.
     """
     try:
         with without_exits(f"{run.folder}: the checkpoint"):
-            write()
+            yield
     except Exception as error:
         if run.lock is not None:
             run.lock.touch()

@@ -12,7 +12,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from io import BufferedReader
@@ -207,30 +207,38 @@ def foreign_entry(path: Path) -> str | None:
     return None
 
 
-def encode_files(
-    tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
-) -> Iterator[tuple[str, Content]]:
-    """Yield the name and content of each file except the manifest.
+def file_of(stem: str) -> str:
+    """The name of the file of a stem.
+
+    Raises:
+        CheckpointError: It cannot be one.
+    """
+    name = stem + _SUFFIX
+    if not _OWN_FILE.fullmatch(name):
+        raise CheckpointError(f"{name!r} is not a valid file name (expected letters, digits, `_`, `-` and `.`)")
+    return name
+
+
+def encode_state_file(state: Mapping[str, Any]) -> Content:
+    """The content of `state.json`.
 
     Raises:
         CheckpointError: A value cannot be saved.
     """
     data = memoryview(encode_state(state))
-    yield STATE, Content(data.nbytes, [data])
-    for stem, named in tensors.items():
-        name = stem + _SUFFIX
-        if not _OWN_FILE.fullmatch(name):
-            raise CheckpointError(f"{name!r} is not a valid file name (expected letters, digits, `_`, `-` and `.`)")
-        yield name, encode_tensors(name, named)
+    return Content(data.nbytes, [(0, data)])
 
 
-def encode_tensors(file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> Content:
+def encode_tensors(
+    file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None, left_out: Collection[str] = ()
+) -> Content:
     """The content of a safetensors file, in pieces that share the memory of contiguous tensors on the CPU.
 
     Strides and shared memory are not preserved.
 
     Args:
         header: Text for the header of the file.
+        left_out: The names of tensors whose elements are left out.
 
     Raises:
         CheckpointError: A value is not a dense tensor with data, or safetensors does not support its dtype.
@@ -244,7 +252,7 @@ def encode_tensors(file: str, tensors: Mapping[str, Tensor], header: Mapping[str
                 "a sparse or meta tensor" if isinstance(value, Tensor) else f"a value of type {type(value).__name__}"
             )
             raise CheckpointError(f"{file}: cannot save {name!r} (expected a dense tensor with data, got {found})")
-    return encode(file, tensors, header)
+    return encode(file, tensors, header, left_out)
 
 
 def encode_manifest(manifest: Manifest) -> bytes:

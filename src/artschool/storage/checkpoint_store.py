@@ -6,33 +6,27 @@ found by listing the folders; no separate file records it. Other files and folde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from artschool.errors import CheckpointError
 from artschool.paths import exists, is_file
-from artschool.release import versions
 from artschool.storage import checkpoint_files, durable, fault_points
 from artschool.storage.checkpoint_files import (
     Checkpoint,
-    FileRecord,
     Manifest,
     NewerCheckpointError,
     UnreadableCheckpointError,
 )
 from artschool.storage.checkpoint_folders import CheckpointFolders, folder_name, retry_while_changing
 from artschool.storage.deletion import Deletion
+from artschool.storage.draft import Draft
 from artschool.storage.recorded_files import write_recorded
 from artschool.storage.replacement import Replacement
-from artschool.storage.state_json import encode_state
-from artschool.storage.tensor_file import Content
 
 __all__ = ["Checkpoint", "CheckpointStore", "Manifest", "NewerCheckpointError"]
 
@@ -63,63 +57,29 @@ class CheckpointStore:
         self._damaged: set[int] = set()
         self._saved: int | None = None
 
-    def save(
-        self,
-        number: int,
-        tensors: Mapping[str, Mapping[str, Tensor]],
-        state: Mapping[str, Any],
-        *,
-        config_hash: str,
-        world_size: int,
-        non_finite: str = "",
-        others: Callable[[Path], Mapping[str, FileRecord]] = lambda folder: {},
-    ) -> Path:
-        """Write a checkpoint. When this returns, it is on the disk and survives a power failure.
+    @contextmanager
+    def draft(self, number: int) -> Iterator[Draft]:
+        """A checkpoint that the block writes and finishes. At its end, it is on the disk and survives a power failure.
 
-        A checkpoint of the same number is replaced; the old one stays valid until the new one is complete.
+        A checkpoint of the same number is replaced; the old one stays valid until the new one is complete. If the block
+        raises, nothing has changed.
 
         Args:
             number: Number of finished iterations.
-            tensors: Named tensors by file stem, on any device. Strides and shared memory are not preserved.
-            state: Values that JSON can represent, and NaN and infinities. Tuples are loaded as lists.
-            config_hash: Hash of the resolved config.
-            world_size: Number of processes.
-            non_finite: What contains NaN or infinity. Empty: nothing does.
-            others: Lets other processes write files into the folder, and returns their records.
-
-        Returns:
-            The folder of the checkpoint.
 
         Raises:
             ResourceError: The disk is full or cannot be written. Earlier checkpoints are unchanged.
-            CheckpointError: A value cannot be saved, or the folder contains other files.
+            CheckpointError: The folder contains other files.
         """
         with self._replacement.of(number) as temporary:
-            records: dict[str, FileRecord] = {}
-            for name, data in checkpoint_files.encode_files(tensors, state):
-                records[name] = write_recorded(temporary / name, data)
-            records |= others(temporary)
-            with durable.translate_disk_errors(self.folders.target(number), 0):
-                fault_points.fault_point("before_manifest")
-            manifest = Manifest(
-                schema=checkpoint_files.SCHEMA,
-                iteration=number,
-                world_size=world_size,
-                config_hash=config_hash,
-                versions=versions(),
-                time=datetime.now(UTC).isoformat(timespec="seconds"),
-                files=records,
-                non_finite=non_finite,
-            )
-            durable.write_bytes(temporary / checkpoint_files.MANIFEST, checkpoint_files.encode_manifest(manifest))
+            yield Draft(number, temporary, self.folders.target(number))
         self._damaged.discard(number)
         self._saved = number
-        return self.folders.target(number)
 
     def amend(self, number: int, changes: Mapping[str, Any]) -> None:
         """Replace some of the values of a checkpoint's state. Its tensors are not written again.
 
-        The checkpoint stays valid until the new state is complete, as in `save`.
+        The checkpoint stays valid until the new state is complete, as in `draft`.
 
         Args:
             changes: The new values by name.
@@ -133,8 +93,8 @@ class CheckpointStore:
         with self._replacement.of(number) as temporary:
             for name in manifest.files.keys() - {checkpoint_files.STATE}:
                 durable.link_file(path / name, temporary / name)
-            data = memoryview(encode_state({**state, **changes}))
-            record = write_recorded(temporary / checkpoint_files.STATE, Content(data.nbytes, [data]))
+            content = checkpoint_files.encode_state_file({**state, **changes})
+            record = write_recorded(temporary / checkpoint_files.STATE, content)
             records = {**manifest.files, checkpoint_files.STATE: record}
             amended = checkpoint_files.encode_manifest(replace(manifest, files=records))
             durable.write_bytes(temporary / checkpoint_files.MANIFEST, amended)

@@ -127,13 +127,32 @@ def write_bytes(path: Path, data: bytes) -> None:
     write_pieces(path, len(data), [data])
 
 
-def write_pieces(path: Path, size: int, pieces: Iterable[bytes | memoryview]) -> None:
+def write_pieces(path: Path, size: int, pieces: Iterable[bytes]) -> None:
     """Write a new file of `size` bytes, one piece after the other, as `write_bytes` does."""
+
+    def placed() -> Iterator[tuple[int, bytes]]:
+        start = 0
+        for piece in pieces:
+            yield start, piece
+            start += len(piece)
+
+    write_at(path, size, placed())
+
+
+def write_at(path: Path, size: int, pieces: Iterable[tuple[int, bytes | memoryview]], *, is_new: bool = True) -> None:
+    """Write pieces of a file of `size` bytes, as `write_bytes` does.
+
+    Args:
+        pieces: Where each piece begins, and its bytes.
+        is_new: Whether the file is new. Otherwise, it keeps what is not in the pieces.
+    """
     with translate_disk_errors(path, size):
         fault_points.fault_point("before_write")
-        with path.open("xb") as file:
-            for piece in pieces:
+        with path.open("xb" if is_new else "r+b") as file:
+            for start, piece in pieces:
+                file.seek(start)
                 file.write(piece)
+            file.truncate(size)  # The last piece may be for later.
         fault_points.fault_point("after_write")
 
 

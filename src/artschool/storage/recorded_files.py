@@ -15,16 +15,26 @@ from artschool.storage.tensor_file import Content
 
 
 def write_recorded(path: Path, content: Content) -> FileRecord:
-    """Write a new file, and compute its hash on the way."""
+    """Write a new file, of which nothing is left out, and compute its hash on the way."""
     digest = hashlib.sha256()
 
-    def hashed() -> Iterator[memoryview]:
-        for piece in content.pieces:
+    def hashed() -> Iterator[tuple[int, memoryview]]:
+        for start, piece in content.pieces:
             digest.update(piece)
-            yield piece
+            yield start, piece
 
-    durable.write_pieces(path, content.size, hashed())
+    durable.write_at(path, content.size, hashed())
     return FileRecord(content.size, digest.hexdigest())
+
+
+def record(path: Path, size: int) -> FileRecord:
+    """What the manifest records of a file of `size` bytes that has been written in several turns.
+
+    Raises:
+        ResourceError: The disk does not give it back.
+    """
+    with durable.translate_disk_errors(path, size), path.open("rb") as file:
+        return FileRecord(size, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def write_parts(

@@ -7,7 +7,7 @@ header in JSON, filled up to a multiple of 8 bytes, then the elements of each te
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import torch
@@ -38,19 +38,27 @@ DTYPES = {name: dtype for dtype, name in _DTYPES.items()}
 
 
 class Content(NamedTuple):
-    """The content of a file: its size in bytes, and its pieces, which are made one after the other."""
+    """The content of a file, or a part of it.
+
+    Attributes:
+        size: That of the file, in bytes.
+        pieces: Where each piece begins, and its bytes, which are read one after the other.
+    """
 
     size: int
-    pieces: Iterable[memoryview]
+    pieces: Iterable[tuple[int, memoryview]]
 
 
-def encode(file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None) -> Content:
+def encode(
+    file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None, left_out: Collection[str] = ()
+) -> Content:
     """The content of a file. The tensors must not change before the pieces have been used.
 
     Args:
         file: For errors.
         tensors: Dense tensors with data, on any device.
         header: Text for the header.
+        left_out: The names of tensors whose elements are left out.
 
     Raises:
         CheckpointError: The format has no such dtype or name.
@@ -58,26 +66,28 @@ def encode(file: str, tensors: Mapping[str, Tensor], header: Mapping[str, str] |
     # Larger elements first, so that all are aligned.
     names = sorted(tensors, key=lambda name: (-tensors[name].itemsize, name))
     fields: dict[str, object] = {"__metadata__": header} if header else {}
+    starts: dict[str, int] = {}
     end = 0
     for name in names:
         tensor = tensors[name]
         if tensor.dtype not in _DTYPES:
             raise CheckpointError(f"{file}: cannot save {name!r}: {tensor.dtype}")
-        start, end = end, end + tensor.nbytes
-        fields[name] = {"dtype": _DTYPES[tensor.dtype], "shape": [*tensor.shape], "data_offsets": [start, end]}
+        starts[name], end = end, end + tensor.nbytes
+        fields[name] = {"dtype": _DTYPES[tensor.dtype], "shape": [*tensor.shape], "data_offsets": [starts[name], end]}
     try:
         text = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise CheckpointError(f"{file}: cannot save the tensors: {error}") from error
     text += b" " * (-len(text) % 8)
     head = memoryview(len(text).to_bytes(8, "little") + text)
-    return Content(head.nbytes + end, _pieces(head, [tensors[name] for name in names]))
+    starts = {name: head.nbytes + start for name, start in starts.items() if name not in left_out}
+    return Content(head.nbytes + end, _pieces(head, [(start, tensors[name]) for name, start in starts.items()]))
 
 
-def _pieces(head: memoryview, tensors: Sequence[Tensor]) -> Iterator[memoryview]:
-    yield head
-    for tensor in tensors:
+def _pieces(head: memoryview, tensors: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, memoryview]]:
+    yield 0, head
+    for start, tensor in tensors:
         # The file has raw memory: without `resolve`, a conjugated view would be saved unconjugated.
         dense = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
         flat = dense.as_strided((dense.numel(),), (1,))  # With one element, any stride is contiguous.
-        yield flat.view(torch.uint8).numpy().data
+        yield start, flat.view(torch.uint8).numpy().data
