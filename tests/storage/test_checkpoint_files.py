@@ -152,3 +152,9 @@ def test_a_file_is_written_in_two_turns_between_which_the_first_tensors_change(t
         size, pieces = encode_tensors("x", changed, left_out=first)
         write_at(file, size, pieces, is_new=False)
         assert file.read_bytes() == whole, first
+
+
+def test_a_tensor_that_was_written_can_be_resized() -> None:
+    tensor = torch.arange(3.0)
+    list(encode_tensors("x", {"a": tensor}).pieces)
+    assert tensor.resize_(4).shape == (4,)

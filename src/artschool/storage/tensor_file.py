@@ -10,6 +10,7 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,4 +91,4 @@ def _pieces(head: memoryview, tensors: Iterable[tuple[int, Tensor]]) -> Iterator
         # The file has raw memory: without `resolve`, a conjugated view would be saved unconjugated.
         dense = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
         flat = dense.as_strided((dense.numel(),), (1,))  # With one element, any stride is contiguous.
-        yield start, flat.view(torch.uint8).numpy().data
+        yield start, np.from_dlpack(flat.view(torch.uint8)).data  # After `numpy()`, torch never resizes the storage.
