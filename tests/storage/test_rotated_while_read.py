@@ -30,8 +30,8 @@ def training(tmp_path: Path) -> Iterator[Path]:
             save(store, number)
             store.rotate([], keep_last=1)
 
-    child = start(train)
-    while not (tmp_path / "checkpoints" / "00000002").exists():
+    child, store = start(train), CheckpointStore(tmp_path / "checkpoints")
+    while max(store.numbers(), default=0) < 2:
         time.sleep(0.01)
     yield tmp_path
     os.kill(child, signal.SIGKILL)
