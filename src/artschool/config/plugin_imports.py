@@ -27,8 +27,10 @@ def imported_files(plugins: Collection[Path]) -> dict[str, Path]:
     Args:
         plugins: The files of plugins that have been imported.
     """
-    modules = {file: module for module in [*sys.modules.values()] if (file := _file_of(module)) is not None}
-    known, waiting = set(plugins), [modules[file] for file in plugins if file in modules]
+    names = tuple(file.name for file in plugins)
+    # Few of the thousands of modules of a process have such a name, which is faster to see than the path.
+    alike = [module for module in [*sys.modules.values()] if str(getattr(module, "__file__", "")).endswith(names)]
+    known, waiting = set(plugins), [module for module in alike if _file_of(module) in plugins]
     found: dict[str, Path] = {}
     while waiting:
         for name in _imports(waiting.pop()):
