@@ -28,9 +28,9 @@ def imported_files(plugins: Collection[Path]) -> dict[str, Path]:
         plugins: The files of plugins that have been imported.
     """
     names = tuple(file.name for file in plugins)
-    # Few of the thousands of modules of a process have such a name, which is faster to see than the path.
-    alike = [module for module in [*sys.modules.values()] if str(getattr(module, "__file__", "")).endswith(names)]
-    known, waiting = set(plugins), [module for module in alike if _file_of(module) in plugins]
+    # Comparing names first is fast: few of the thousands of modules have one of these.
+    candidates = [module for module in [*sys.modules.values()] if str(getattr(module, "__file__", "")).endswith(names)]
+    known, waiting = set(plugins), [module for module in candidates if _file_of(module) in plugins]
     found: dict[str, Path] = {}
     while waiting:
         for name in _imports(waiting.pop()):

@@ -88,9 +88,9 @@ class Seeding:
 class IterationSeeding:
     """Seeds the generators before each iteration: those of Python and NumPy only if iterations draw from them.
 
-    To seed these two takes longer than any other work around an iteration, which cannot be done again as the reading of
-    samples can. So the first iteration is seeded. If it draws nothing, the next ones begin in a state that depends on
-    their number alone, up to the first one that draws. All later ones are seeded.
+    Seeding these two takes longer than any other work around an iteration. Unlike the reading of samples, an iteration
+    cannot be repeated once it has drawn. So the first iteration is seeded. While none has drawn, each iteration begins
+    in a state that depends on its number alone. After the first draw, every iteration is seeded.
 
     Args:
         seed: The seed of the run.
@@ -168,9 +168,9 @@ class _Watched:
 
 _SEED = 2_718_281_828
 _PLACES = 8
-"""The number of states in which an iteration that nothing seeds may begin."""
+"""Number of states in which an iteration may begin while none has drawn."""
 _DRAWS_OF_AN_ITERATION = 8
-"""The distance of two of these states. To watch takes fewer draws in most iterations."""
+"""Number of draws between two of these states. Watching an iteration and its samples takes fewer in most runs."""
 _PYTHON = _Watched(
     partial(random.seed, _SEED),
     partial(random.getrandbits, 64),
