@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from artschool.engine import checkpoint
 from artschool.engine.restore_run import restore
 from artschool.engine.run import Run
 from artschool.engine.run_state import RunState
@@ -248,3 +250,20 @@ def test_only_the_newest_checkpoint_keeps_the_state_of_optimizers(tmp_path: Path
     assert states == [False, False, True]
     with pytest.raises(CheckpointError, match="weights without the state of optimizers"):
         restore(load(tmp_path, *options), run.store.load(5))
+
+
+def test_without_memory_for_a_copy_from_the_device_training_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*parts: object, from_cpu: bool) -> None:
+        raise torch.OutOfMemoryError("CUDA error: out of memory")
+
+    monkeypatch.setattr(checkpoint, "copied", refuse)
+    run = load(tmp_path, BACKGROUND, "train.iterations=5", "evaluate={}")
+    recorder = recorded(run)
+    run.train()
+    assert run.store.load(5).state["iteration"] == 5
+    assert recorder.notes == [
+        "warning: there is not enough memory for a copy of the checkpoint after 5 iterations, so training waits until "
+        "it is written. Fix: `checkpoint.background: false`"
+    ]

@@ -126,10 +126,6 @@ def test_other_parts(folder: Path, where: str, what: str, saved: list[str]) -> N
     assert [path.name for path in Path("runs/sr/checkpoints").glob("*")] == saved
 
 
-WAITS = (
-    "warning: there is not enough memory for a copy of the checkpoint after {} iterations, so training waits until it "
-    "is written. Fix: `checkpoint.background: false`"
-)
 COPY = """
 import resource, sys
 from pathlib import Path
@@ -164,7 +160,7 @@ print(run.store.numbers(), *recorder.notes, sep="\\n")
 
 
 @pytest.mark.soak
-def test_a_save_in_the_background_without_memory_for_a_copy(tmp_path: Path) -> None:
+def test_a_save_in_the_background_needs_no_memory_for_a_copy(tmp_path: Path) -> None:
     """200 MB of state, and 150 MB of memory, in a process of its own."""
     done = subprocess.run(
         [sys.executable, "-c", COPY, str(tmp_path)],
@@ -173,10 +169,7 @@ def test_a_save_in_the_background_without_memory_for_a_copy(tmp_path: Path) -> N
         env={**ENV, "MALLOC_ARENA_MAX": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "[15, 20]",
-        *(WAITS.format(iterations) for iterations in (5, 10, 15, 20)),
-    ]
+    assert done.stdout.splitlines() == ["[15, 20]"]
 
 
 FEW_PROCESSES = """

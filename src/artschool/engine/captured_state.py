@@ -35,17 +35,17 @@ class OwnState:
     """What each process has for itself.
 
     Attributes:
+        draws: See `IterationSeeding`.
         meters: Sum and weight of each number since the last log point.
-        draws: See `IterationSeeding`. Of a process whose state is unknown, True: then it is seeded in any case.
     """
 
+    draws: bool | None
     meters: dict[str, tuple[float, float]] = field(default_factory=dict)
-    draws: bool | None = True
 
 
 def own_state(run: RunState) -> OwnState:
     """That of this process."""
-    return OwnState(run.meters.state_dict(), run.seeding.draws)
+    return OwnState(run.seeding.draws, run.meters.state_dict())
 
 
 def capture(
@@ -102,7 +102,7 @@ def captured(run: RunState) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any
 
 def snapshot(run: RunState) -> Checkpoint:
     """A copy of the run as it is now, in the memory of the CPU. Of what is divided, a process has its own part only."""
-    own = OwnState(draws=run.seeding.draws)
+    own = OwnState(run.seeding.draws)
     tensors, state = capture(run, [own] * ranks.world_size(), _own_optimizers(run))
     (copies,), complete = copied({file: {k: ranks.local(v) for k, v in own.items()} for file, own in tensors.items()})
     complete()

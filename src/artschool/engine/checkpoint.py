@@ -169,9 +169,9 @@ def _copied(run: RunState, *parts: TensorFiles, from_cpu: bool) -> tuple[list[An
 
 
 def _of_processes(run: RunState) -> list[OwnState]:
-    """What each process has for itself. That of the others is unknown if the main process saves alone."""
+    """What each process has for itself. If the main process saves alone, the others count as drawing as it does."""
     gathered = ranks.gather(own_state(run))
-    return gathered + [OwnState()] * (ranks.launched_processes() - len(gathered))
+    return gathered + [OwnState(run.seeding.draws)] * (ranks.launched_processes() - len(gathered))
 
 
 def _rotation(run: RunState) -> Callable[[], object]:
