@@ -18,7 +18,9 @@ class Scores:
         self._problems: dict[str, str | None] = {}
 
     def score(self, name: str, value: float) -> float:
-        """The robust z-score of a value among the last ones, of which it becomes one. 0.0: there are too few.
+        """The robust z-score of a value among the last ones, of which it becomes one.
+
+        0.0: there are too few, or the value is not above their median.
 
         Source: Iglewicz and Hoaglin 1993, How to Detect and Handle Outliers: 1.4826 times the median absolute deviation
         estimates the standard deviation.
@@ -29,7 +31,9 @@ class Scores:
         if len(known) < FEWEST:
             return 0.0
         median = statistics.median(known)
-        deviation = 1.4826 * statistics.median(abs(each - median) for each in known)
+        if value <= median:
+            return 0.0
+        deviation = 1.4826 * statistics.median([abs(each - median) for each in known])
         return (value - median) / max(deviation, 1e-3 * abs(median), 1e-12)
 
     def is_new(self, name: str, problem: str | None) -> bool:

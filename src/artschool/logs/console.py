@@ -61,11 +61,13 @@ class ConsoleLogger:
 
     def log(self, record: Record) -> None:
         """Show the numbers."""
+        if self._live is None and self._console.quiet:
+            return
         owners = group_by_owner(record)
         self._logged, self._evaluating = int(record["iteration"]) + 1, None
         for owner, values in owners.items():
             self._latest[owner] = (self._logged, values)
-        if self._live is None and not self._console.quiet:
+        if self._live is None:
             parts = [f"{owner}: {', '.join(_pairs(values))}" for owner, values in owners.items()]
             done = f"{self._logged:>{len(str(self._total))}}/{self._total}"
             self._console.out("  ".join([done, self._pace(), *parts]), highlight=False)
