@@ -15,6 +15,9 @@ from torch.optim import optimizer as of_torch
 
 from artschool import ranks
 
+_ONE = torch.ones((), device="cpu")
+"""A number, which torch would make a tensor at each addition."""
+
 
 def is_fused_adam(optimizer: Optimizer) -> bool:
     """Whether `step` can move the parameters of an optimizer: they are whole, and have one dtype and one device."""
@@ -48,7 +51,7 @@ def step(optimizer: Optimizer, found_inf: Tensor | None) -> bool:
         if parameters:
             moves.append((group, parameters, states))
     with torch.no_grad():
-        count = None if found_inf is None else torch.rsub(found_inf, 1)
+        count = None if found_inf is None else _ONE - found_inf
         for group, parameters, states in moves:
             _move(group, parameters, states, count, found_inf)
     return True
@@ -103,5 +106,5 @@ def _counted(states: Sequence[MutableMapping[str, Tensor]], count: Tensor | None
         steps = list(joined)
         for state, step in zip(states, steps, strict=True):
             state["step"] = step
-    joined += 1 if count is None else count
+    joined += _ONE if count is None else count
     return steps
