@@ -16,6 +16,7 @@ from artschool.engine.matched_copy import MatchedCopy
 from artschool.engine.offload import OffloadedAverages, is_large
 from artschool.engine.optimizers import has_fused_sgd
 from artschool.engine.real_view import can_be_non_finite, real_view
+from artschool.engine.skip_counter import zeros
 
 SMALL_DECAY = 0.5
 """Up to this decay, `lerp` rounds less than the fused kernel: with a decay of 0, the average equals the network."""
@@ -115,7 +116,7 @@ class Ema:
         """1.0 on the device if a weight is NaN or infinite or `skipped` is 1.0, else 0.0. None: nothing can look."""
         if not self._weights:
             return skipped
-        found = torch.zeros_like(self._unit) if skipped is None else skipped.clone()
+        found = next(self._zeros) if skipped is None else skipped.clone()
         for weights in self._weights.values():
             # GradScaler's kernel, with a scale of one: it sets `found` in one pass, and leaves the weights as they are.
             torch._amp_foreach_non_finite_check_and_unscale_(weights, found, self._unit)
@@ -167,6 +168,7 @@ class Ema:
             if can_be_non_finite(weight):  # The kernel takes no others.
                 self._weights.setdefault(weight.dtype, []).append(weight)
                 self._unit = weight.new_ones((), dtype=torch.float32)
+                self._zeros = zeros(weight.device)
         self._is_sharded = any(map(ranks.is_sharded, tensors))
 
 

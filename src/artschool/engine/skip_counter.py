@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -24,6 +25,12 @@ class Skips(NamedTuple):
 
 MOST_FLAGS = 256
 """Maximum number of flags that are kept before they are counted on the device."""
+
+
+def zeros(device: torch.device) -> Iterator[Tensor]:
+    """New flags of value 0. Many share one allocation, which takes longer than everything else that they are for."""
+    while True:
+        yield from torch.zeros(MOST_FLAGS, device=device).unbind()
 
 
 _NEVER = 2**62

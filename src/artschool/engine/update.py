@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from artschool.engine.meters import Meters
 from artschool.engine.precision import Precision
 from artschool.engine.real_view import real_view
 from artschool.engine.scheduled_optimizer import ScheduledOptimizer
-from artschool.engine.skip_counter import MOST_FLAGS, SkipCounter, Skips
+from artschool.engine.skip_counter import SkipCounter, Skips, zeros
 
 
 class Update:
@@ -69,7 +69,7 @@ class Update:
         self._accumulated = 0
         self._iteration = 0
         self._unit = torch.ones((), device=self.parameters[0].device)
-        self._zeros = _zeros(self._unit.device)
+        self._zeros = zeros(self._unit.device)
         self._dtypes = list({p.dtype: None for p in self.parameters})
         self._is_complex = any(dtype.is_complex for dtype in self._dtypes)
         self._is_sharded = any(map(ranks.is_sharded, self.parameters))
@@ -176,9 +176,3 @@ class Update:
         self._skips.restore(Skips(state["skipped"], state["streak"]))
         if self.owns_optimizer:
             self.precision.load_state_dict(state["precision"])
-
-
-def _zeros(device: torch.device) -> Iterator[Tensor]:
-    """New scalars of value 0. Many share one allocation, which takes longer than everything else that they are for."""
-    while True:
-        yield from torch.zeros(MOST_FLAGS, device=device).unbind()
