@@ -48,28 +48,23 @@ class Case:
     is_late: bool = False
 
 
-OPTIONS = ("checkpoint={every: 100}", "evaluate.held_out.every=4", "train.iterations=12")
+OPTIONS: tuple[str, ...] = ("checkpoint={every: 100}", "evaluate.held_out.every=4", "train.iterations=12")
 FSDP, ZERO = ("train.parallel=shard",), ("steps.gen.optimizer.shard=true",)
 CASES = {
-    "whole": Case(),
-    "main": Case((0, 7)),
-    "other": Case((1, 7)),
     "look": Case(),
-    "resumed": Case(folder="main"),
-    "fsdp_whole": Case(options=FSDP),
-    "zero_whole": Case(options=ZERO),
     **{
         name: case
-        for rank in (0, 1)
-        for kind, options in (("fsdp", FSDP), ("zero", ZERO))
+        for kind, options in (("replicated", ()), ("fsdp", FSDP), ("zero", ZERO))
         for name, case in (
-            (f"{kind}_{rank}", Case((rank, 7), options)),
-            (f"{kind}_{rank}_resumed", Case(options=options, folder=f"{kind}_{rank}")),
+            (f"{kind}_whole", Case(options=options)),
+            *((f"{kind}_{rank}", Case((rank, 7), options)) for rank in (0, 1)),
+            *((f"{kind}_{rank}_resumed", Case(options=options, folder=f"{kind}_{rank}")) for rank in (0, 1)),
+            # The critic is trained in even iterations, after the generator.
+            (f"{kind}_updated", Case((1, 6), options, loss=LOSS.replace("gen", "critic"))),
         )
     },
     "zero_late": Case((0, 7), ZERO, is_late=True),
     "fsdp_killed": Case((1, 7), FSDP, kills=True),
-    "fsdp_updated": Case((1, 6), FSDP, loss=LOSS.replace("gen", "critic")),  # Trained in even iterations, second.
 }
 now = Case()
 """The case that runs."""

@@ -411,19 +411,21 @@ def test_what_a_process_has_taken_with_it_or_changed_is_not_saved(tmp_path: Path
 @pytest.mark.soak
 def test_of_several_processes_the_main_one_saves_whichever_fails(tmp_path: Path) -> None:
     """Half a minute: five groups of two processes."""
-    found = of_ranks(tmp_path, "whole", "main", "other", "look", "resumed")
-    for case in ("main", "other"):
+    whole, first, second, resumed = (f"replicated_{name}" for name in ("whole", "0", "1", "0_resumed"))
+    found = of_ranks(tmp_path, whole, first, second, "look", resumed)
+    for case in (first, second):
         store = CheckpointStore(tmp_path / case / "run/checkpoints")
-        assert store.numbers() == ([7, 12] if case == "main" else [7])  # It has resumed.
+        assert store.numbers() == ([7, 12] if case == first else [7])  # It has resumed.
         assert store.load(7).state["world_size"] == store.load(7).manifest.world_size == 2
         assert found[f"{case}0"]["notes"][-1] == SAVED.format(7)
-    assert "ZeroDivisionError: trouble" in found["main0"]["error"]
-    assert "ZeroDivisionError: trouble" in found["other1"]["error"]
-    assert (found["resumed0"]["start"], found["resumed1"]["start"]) == (7, 7)
-    assert [found[f"resumed{rank}"]["hash"] for rank in (0, 1)] == [found[f"whole{rank}"]["hash"] for rank in (0, 1)]
+    assert "ZeroDivisionError: trouble" in found[f"{first}0"]["error"]
+    assert "ZeroDivisionError: trouble" in found[f"{second}1"]["error"]
+    for rank in (0, 1):
+        assert found[f"{resumed}{rank}"]["start"] == 7
+        assert found[f"{resumed}{rank}"]["hash"] == found[f"{whole}{rank}"]["hash"]
     for rank in (0, 1):  # An evaluation that fails on one rank is left out on all.
         look = found[f"look{rank}"]
         assert (look["iteration"], "trouble" in look["error"]) == (12, True)
     said = "warning: evaluate.held_out failed after iteration 4: rank 1: ZeroDivisionError: trouble"
     assert found["look0"]["said"] == [said]
-    assert found["look0"]["psnr"] == found["whole0"]["psnr"][1:]
+    assert found["look0"]["psnr"] == found[f"{whole}0"]["psnr"][1:]

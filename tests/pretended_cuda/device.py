@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
@@ -31,8 +32,20 @@ class Debug:
     mode = "default"
 
 
+class Exchange:
+    """What the devices of several processes exchange.
+
+    Attributes:
+        is_stuck: Whether the device waits for another process, without end. Processes that read from it would too.
+    """
+
+    is_stuck = False
+
+
 def wait(reason: str) -> None:
     """Fail or warn like torch if nothing may wait for the device."""
+    if Exchange.is_stuck:
+        raise RuntimeError(f"this process waits for its device, which waits for another process: {reason}")
     message = f"called a synchronizing CUDA operation: {reason}"
     if Debug.mode == "error":
         raise RuntimeError(message)
@@ -193,6 +206,10 @@ def replace_functions() -> None:
     }.items():
         setattr(Tensor, name, value)
     torch.tensor, torch.as_tensor = _created(torch.tensor), _created(torch.as_tensor)
+    for name in ("all_reduce", "broadcast", "all_gather"):
+        setattr(dist, name, _exchanged(getattr(dist, name)))
+    dist.init_process_group = _without_nccl(dist.init_process_group)
+    dist.distributed_c10d._abort_process_group = _freeing(dist.distributed_c10d._abort_process_group)
     torch.backends.cudnn.enabled = False
     torch._C._cuda_getCurrentRawStream = lambda device: 0  # torch._inductor imports it.
     # Otherwise, a parameter would get the memory of the pretended tensor, which has none.
@@ -218,6 +235,37 @@ def _created(function: Callable[..., Any]) -> Callable[..., Any]:
         return Pretended(function(data, **options))
 
     return created
+
+
+class Done:
+    """What the device exchanges, from the view of a process, which never waits for it."""
+
+    def wait(self) -> None: ...
+
+
+def _exchanged(function: Callable[..., Any]) -> Callable[..., Any]:
+    def exchanged(*args: Any, async_op: bool = False, **options: Any) -> Any:
+        if not any(isinstance(value, Pretended) for value in tree_leaves(args)):
+            return function(*args, async_op=async_op, **options)
+        try:
+            function(*tree_map(_inner, args), **options)
+        except RuntimeError:  # Another process has ended. NCCL leaves any values.
+            Exchange.is_stuck = True
+        return Done() if async_op else None
+
+    return exchanged
+
+
+def _without_nccl(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda backend, **options: function("gloo", **options)
+
+
+def _freeing(function: Callable[..., Any]) -> Callable[..., Any]:
+    def freeing() -> None:
+        function()
+        Exchange.is_stuck = False
+
+    return freeing
 
 
 def _indexed(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,6 +6,7 @@ and continue in a new process group. Work that a process does, such as a forward
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from artschool.waits import waiting
 
 POLL_S = 0.05
 """Seconds between two looks at who has come."""
+GPU_S = 120
+"""Seconds after which a process on a GPU that responds does not come any more: it may wait for its GPU."""
 
 
 class NotMetError(Exception):
@@ -75,9 +78,13 @@ def cause_of(ends: list[End]) -> str:
 
 
 def _wait_for_all(run: RunState) -> None:
-    deadline = time.monotonic() + SILENT_S
+    start = time.monotonic()
+    most_s = GPU_S if run.device.type == "cuda" else math.inf
     while missing := ranks.remaining():
+        seconds = time.monotonic() - start
         for rank in missing:
-            if time.monotonic() > deadline if run.heartbeats is None else run.heartbeats.is_gone(rank):
+            if seconds > SILENT_S if run.heartbeats is None else run.heartbeats.is_gone(rank):
                 raise NotMetError(f"rank {rank} does not respond")
+        if seconds > most_s:
+            raise NotMetError(f"rank {missing[0]} still waits for its GPU after {most_s} s")
         time.sleep(POLL_S)

@@ -62,7 +62,7 @@ def save_last(run: RunState, reason: BaseException) -> list[str]:
     """Save the last finished iteration after something that has struck this process, and maybe no other one.
 
     Rank 0 saves without the others, which may not have failed, or have ended. Only if parameters or the state of
-    optimizers are divided, all processes leave what they do and meet again.
+    optimizers are divided, or on GPUs, which may wait for each other, all processes leave what they do and meet again.
 
     Args:
         reason: The error or the signal that has ended the training.
@@ -74,14 +74,14 @@ def save_last(run: RunState, reason: BaseException) -> list[str]:
         NotSavedError: The next iteration has updated a part of the weights, or this process cannot save.
     """
     reshard(run.stateful.values())
-    if ranks.world_size() > 1 and is_divided(run):
+    if ranks.world_size() > 1 and (is_divided(run) or run.device.type == "cuda"):
         lost = _save(run, _agree(run, reason))
         if ranks.is_lost(reason):
             with suppress(RuntimeError):  # The process that has failed first ends, and has reported its error then.
                 ranks.wait()
         return lost
     if not run.undo.is_whole(run.iteration):
-        raise NotSavedError(_partly_updated(run))
+        raise NotSavedError(_partly_updated(run, run.iteration))
     if not ranks.is_main():
         raise NotSavedError("Rank 0 saves the last finished iteration")
     with ranks.single_process():
@@ -90,17 +90,14 @@ def save_last(run: RunState, reason: BaseException) -> list[str]:
 
 def _agree(run: RunState, reason: BaseException) -> str:
     """Meet the other processes. Returns the error that has ended the training."""
-    if run.device.type != "cpu":
-        raise NotSavedError("The last iterations are not saved: the GPUs of other processes have a part of them")
     try:
         ends = meet(run, reason)
     except NotMetError as absent:
-        raise NotSavedError(
-            f"The last iterations are not saved: each process has a part of them, and {absent}"
-        ) from None
+        why = "each process has a part of them" if is_divided(run) else "the GPUs wait for each other"
+        raise NotSavedError(f"The last iterations are not saved: {why}, and {absent}") from None
     for rank, end in enumerate(ends):
         if not end.is_whole:
-            raise NotSavedError(_partly_updated(run, f" on rank {rank}"))
+            raise NotSavedError(_partly_updated(run, end.iteration, f" on rank {rank}"))
         if end.iteration != ends[0].iteration:
             raise NotSavedError(
                 f"The last iterations are not saved: rank 0 has finished {ends[0].iteration}, and rank {rank} has "
@@ -109,10 +106,10 @@ def _agree(run: RunState, reason: BaseException) -> str:
     return cause_of(ends)
 
 
-def _partly_updated(run: RunState, where: str = "") -> str:
+def _partly_updated(run: RunState, iteration: int, where: str = "") -> str:
     saved = f"is that after iteration {run.saved_at}" if run.saved_at else "does not exist yet"
     return (
-        f"Iteration {run.iteration} has updated a part of the weights{where} and cannot be saved. "
+        f"Iteration {iteration} has updated a part of the weights{where} and cannot be saved. "
         f"The newest checkpoint {saved}"
     )
 

@@ -5,6 +5,7 @@ from artschool.ranks.agreement import (
     attempt,
     largest,
     largest_soon,
+    wait_without_devices,
 )
 from artschool.ranks.collectives import (
     all_gather,
@@ -94,6 +95,7 @@ __all__ = [
     "sum_in_place",
     "tell",
     "wait",
+    "wait_without_devices",
     "whole",
     "world_size",
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import wraps
+from threading import Thread
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -27,6 +28,8 @@ _sums: dist.ProcessGroup | None = None
 _launcher = 0
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others."""
+ABORT_S = 60
+"""Seconds that NCCL may take to end what it communicates."""
 
 
 def rank() -> int:
@@ -129,8 +132,9 @@ def start(device: torch.device) -> None:
     with connections.recorded():
         join(backend, **place)
         _sums = dist.new_group()
-        # NCCL connects a group at its first use, which must not be in the backward pass of some processes only.
-        dist.all_reduce(torch.zeros(1, device=device), group=_sums)
+    # NCCL connects a group at its first use, which must not be in the backward pass of some processes only. Its
+    # connections are not recorded: `abort` ends them, and NCCL may end the process if something else does.
+    dist.all_reduce(torch.zeros(1, device=device), group=_sums)
 
 
 def join(backend: str, **place: Any) -> None:
@@ -160,6 +164,23 @@ def stop() -> None:
     _sums, _world_size = None, 1
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def abort() -> None:
+    """Leave the process groups at once, even if the device waits in them for other processes. It waits no longer.
+
+    What it computes from what it has waited for is undefined.
+
+    Raises:
+        RuntimeError: NCCL does not end what it communicates.
+    """
+    global _sums, _world_size  # likewise
+    _sums, _world_size = None, 1
+    thread = Thread(target=dist.distributed_c10d._abort_process_group, name="abort", daemon=True)
+    thread.start()
+    thread.join(ABORT_S)
+    if dist.is_initialized():
+        raise RuntimeError(f"NCCL has not ended what it communicates within {ABORT_S} s")
 
 
 def store() -> Store:

@@ -8,7 +8,7 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore
 
 from artschool.ranks import connections
-from artschool.ranks.group import join, rank, stop, store, world_size
+from artschool.ranks.group import abort, join, rank, store, world_size
 
 
 def leave() -> None:
@@ -29,10 +29,14 @@ def remaining() -> list[int]:
 def join_again() -> None:
     """Join a new process group in place of all others, after every process has called `leave`.
 
-    It is one of the CPU. The meshes of sharded networks do not belong to it.
+    It is one of the CPU. The meshes of sharded networks do not belong to it. Devices that have waited for each other
+    have ended the work that the processes had queued before.
+
+    Raises:
+        RuntimeError: A process does not come, or NCCL does not end what it communicates.
     """
     own, count, new_store = rank(), world_size(), PrefixStore(_left_key("all"), store())
-    stop()
+    abort()
     join("gloo", store=new_store, rank=own, world_size=count)
 
 

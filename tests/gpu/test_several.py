@@ -1,0 +1,59 @@
+"""Two processes with a GPU each, of which one fails. The GPU of the other one waits for it, but not the process."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+
+from artschool.storage.checkpoint_store import CheckpointStore
+from tests.engine.forked import run_script
+from tests.engine.test_way_out import SAVED
+from tests.gpu.marks import ON_CUDA, is_pretended
+
+pytestmark = [
+    *ON_CUDA,
+    pytest.mark.skipif(torch.cuda.device_count() < 2 and not is_pretended(), reason="needs two CUDA devices"),
+]
+KINDS = ["replicated", "zero"] if is_pretended() else ["replicated", "zero", "fsdp"]
+"""A pretended device has no memory that FSDP could resize."""
+FAILING = [f"{kind}_{rank}" for kind in KINDS for rank in (0, 1)]
+UPDATED = [f"{kind}_updated" for kind in KINDS]
+WHOLE = [f"{kind}_{which}" for kind in KINDS for which in ("whole", "1_resumed")]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What both processes found, as `<case><rank>`, and the folder. Half a minute: ten groups of two processes."""
+    folder = tmp_path_factory.mktemp("several")
+    cases = [*FAILING, *UPDATED, *WHOLE]
+    run_script("tests.gpu.failing_rank", folder, *cases)
+    names = [f"{case}{rank}" for case in cases for rank in (0, 1)]
+    return {name: json.loads((folder / f"{name}.json").read_text()) for name in names} | {"folder": folder}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_processes_meet_and_save_whichever_fails(found: dict[str, Any], case: str) -> None:
+    checkpoint = CheckpointStore(found["folder"] / case / "run/checkpoints").load(7)
+    assert checkpoint.state["error"] == "ZeroDivisionError: trouble"
+    for rank in (0, 1):
+        assert found[f"{case}{rank}"]["notes"][-1] == SAVED.format(7)
+        assert ("ZeroDivisionError" in found[f"{case}{rank}"]["error"]) == case.endswith(str(rank))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_run_that_is_resumed_ends_with_the_bits_of_one_without_an_error(found: dict[str, Any], kind: str) -> None:
+    for rank in (0, 1):
+        assert found[f"{kind}_1_resumed{rank}"]["start"] == 7
+        assert found[f"{kind}_1_resumed{rank}"]["hash"] == found[f"{kind}_whole{rank}"]["hash"]
+
+
+@pytest.mark.parametrize("case", UPDATED)
+def test_what_one_process_has_updated_in_part_is_not_saved(found: dict[str, Any], case: str) -> None:
+    """The other process has counted the iteration, which its GPU has not finished."""
+    for rank in (0, 1):
+        note = found[f"{case}{rank}"]["notes"][-1]
+        assert note.startswith("Iteration 6 has updated a part of the weights on rank 1 ")
+    assert not list((found["folder"] / case).glob("run/checkpoints/0*"))
