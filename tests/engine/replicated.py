@@ -22,6 +22,8 @@ from tests.engine import toy_run
 from tests.engine.forked import in_processes
 
 NUMBERS = (1, 2, 3)
+OPTIONS: tuple[str, ...] = ()
+"""Overrides of every case."""
 SPOILED = 3
 """Sample whose loss overflows at iteration 2, so that only one process meets it."""
 START = """
@@ -143,14 +145,14 @@ def train(folder: Path, number: int, rank: int) -> None:
         own = folder / f"{name}_{number}_{rank}"
         own.mkdir()
         plugins = f"plugins=[{Path(__file__)}, {Path(toy_run.__file__)}]"
-        file = toy_run.write(own, plugins, *options, text=START + RECIPES[recipe])
+        file = toy_run.write(own, plugins, *options, *OPTIONS, text=START + RECIPES[recipe])
         run = artschool.load(file, run_dir=folder / f"{name}_{number}")
         recorder = toy_run.recorded(run)
         run.train()
         if rank == 0:
             updates = {step.graph.name: step.update for step in run.steps if step.update is not None}
             found = {
-                "weights": {name: module.state_dict() for name, module in run.stateful.items()},
+                "weights": {name: module.cpu().state_dict() for name, module in run.stateful.items()},
                 "skips": {name: tuple(update.skips()) for name, update in updates.items()},
                 "scales": {name: update.precision.scale for name, update in updates.items()},
                 "updates": recorder.updates[-1],

@@ -24,7 +24,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("case", CASES)
 def test_several_processes_give_the_weights_of_one(trained: Path, case: str, number: int) -> None:
     """Several processes: the first case trains all of them. Accumulation, gates, clipping, a skip, and averages."""
-    one, several = (torch.load(trained / f"{case}_{n}.pt") for n in (1, number))
+    same_as_one(trained, case, number)
+
+
+def same_as_one(folder: Path, case: str, number: int) -> None:
+    """Compare what a number of processes has found with what one has."""
+    one, several = (torch.load(folder / f"{case}_{n}.pt") for n in (1, number))
     # Half precision rounds products of another number of samples differently.
     tolerance = 1e-6 if "fp16" not in case else 1e-3
     assert several["weights"].keys() == one["weights"].keys()

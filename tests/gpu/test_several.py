@@ -1,8 +1,12 @@
-"""Two processes with a GPU each, of which one fails. The GPU of the other one waits for it, but not the process."""
+"""Several processes with a GPU each: they train what one does, and save when one of them fails.
+
+The GPUs of the others wait for it then, but not the processes.
+"""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +14,8 @@ import torch
 
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine.forked import run_script
+from tests.engine.replicated import CASES
+from tests.engine.test_replicated import same_as_one
 from tests.engine.test_way_out import SAVED
 from tests.gpu.marks import ON_CUDA, is_pretended
 
@@ -19,6 +25,7 @@ pytestmark = [
 ]
 KINDS = ["replicated", "zero"] if is_pretended() else ["replicated", "zero", "fsdp"]
 """A pretended device has no memory that FSDP could resize."""
+NUMBERS = [2, 3] if is_pretended() else [n for n in (2, 3) if n <= torch.cuda.device_count()]
 FAILING = [f"{kind}_{rank}" for kind in KINDS for rank in (0, 1)]
 UPDATED = [f"{kind}_updated" for kind in KINDS]
 WHOLE = [f"{kind}_{which}" for kind in KINDS for which in ("whole", "1_resumed")]
@@ -29,9 +36,23 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What both processes found, as `<case><rank>`, and the folder. Half a minute: ten groups of two processes."""
     folder = tmp_path_factory.mktemp("several")
     cases = [*FAILING, *UPDATED, *WHOLE]
-    run_script("tests.gpu.failing_rank", folder, *cases)
+    run_script("tests.gpu.several", folder, "failing", *cases)
     names = [f"{case}{rank}" for case in cases for rank in (0, 1)]
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in names} | {"folder": folder}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with what one process and several found. A quarter of a minute: each trains all cases."""
+    folder = tmp_path_factory.mktemp("replicated")
+    run_script("tests.gpu.several", folder, "replicated", *map(str, (1, *NUMBERS)))
+    return folder
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("case", CASES)
+def test_several_processes_give_the_weights_of_one(trained: Path, case: str, number: int) -> None:
+    same_as_one(trained, case, number)
 
 
 @pytest.mark.parametrize("case", FAILING)
