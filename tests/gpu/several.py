@@ -9,11 +9,13 @@ from pathlib import Path
 
 import torch
 
+from artschool import ranks
 from artschool.components.builtins import load_builtins
 from artschool.registry import losses
 from tests.engine import failing_rank, replicated
 from tests.engine.forked import in_processes
 from tests.gpu.marks import is_pretended
+from tests.gpu.test_trainings import ROOT, train_watched
 
 ON_GPUS = ("train.device=cuda", "train.deterministic=true")
 
@@ -22,8 +24,11 @@ def train(kind: str, folder: Path, case: str, rank: int) -> None:
     """Train a case in this process."""
     if kind == "failing":
         failing_rank.train(folder, case, rank)
-    else:
+    elif kind == "replicated":
         replicated.train(folder, int(case), rank)
+    else:
+        train_watched(ROOT / case, folder / case)
+        ranks.stop()
 
 
 def pretend(kind: str, folder: Path, case: str, rank: int) -> None:
@@ -36,7 +41,7 @@ def pretend(kind: str, folder: Path, case: str, rank: int) -> None:
 
 
 def main(folder: Path, kind: str, *cases: str) -> None:
-    """Train the cases of `failing_rank`, or those of `replicated` with so many processes."""
+    """Train the cases of `failing_rank`, those of `replicated` with so many processes, or files."""
     if is_pretended():
         from tests.pretended_cuda.device import replace_functions
 
@@ -48,7 +53,7 @@ def main(folder: Path, kind: str, *cases: str) -> None:
     failing_rank.OPTIONS = (*failing_rank.OPTIONS, *ON_GPUS)
     replicated.OPTIONS = ON_GPUS
     for case in cases:
-        number = 2 if kind == "failing" else int(case)
+        number = int(case) if kind == "replicated" else 2
         in_processes(number, partial(pretend if is_pretended() else train, kind, folder, case))
 
 

@@ -76,12 +76,25 @@ class Exchange:
         """Send what is left, wait for all sums, and replace each gradient with its sum.
 
         A parameter without a gradient in this process gets the sum of the others. If no process has a gradient, it
-        stays None. To find out, a process waits for the device, but only if one of its own gradients is missing.
+        stays None. The processes find out on the CPU, so that none of them waits for its device.
+
+        Returns when all processes have called this, and fails if one has failed before. On GPUs, the sums make only the
+        devices wait: the processes would continue, and count an iteration that their devices never finish.
         """
+        if ranks.world_size() == 1:
+            return
         for bucket in self._buckets[self._sent :]:
             bucket.send()
+        present = [number for bucket in self._buckets for number in bucket.present]
+        counts = torch.tensor([1, *present])  # Also sent where FSDP sums all gradients.
+        wait_for_counts = ranks.start_sum(counts)
         for bucket in self._buckets:
             bucket.receive()
+        wait_for_counts()
+        parameters = [parameter for bucket in self._buckets for parameter in bucket.parameters]
+        for parameter, count in zip(parameters, counts[1:].tolist(), strict=True):
+            if not count:
+                parameter.grad = None
         self._buckets = []
 
     @contextmanager
@@ -109,12 +122,13 @@ class Exchange:
 
 
 class _Bucket:
-    """Gradients that are sent together: their elements, then for each parameter 1 if it has a gradient and 0 if not.
+    """Gradients that are sent together.
 
     Attributes:
         parameters: Parameters of one dtype on one device.
         missing: The parameters whose gradients backward has not completed.
         is_sent: Whether the bucket is sent.
+        present: For each parameter, whether it had a gradient in this process when the bucket was sent: 1 or 0.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], *, keeps_memory: bool) -> None:
@@ -126,10 +140,8 @@ class _Bucket:
         self._offsets = [0, *ends[:-1]]
         self._strides = [_strides(parameter) for parameter in parameters]
         self._end = ends[-1]
+        self.present: list[int] = []
         self._wait: Callable[[], object] | None = None
-        self._flags = torch.empty(0)
-        self._views: list[Tensor] = []
-        self._is_whole = True
         self._kept: Tensor | None = None
         self._unused = 0
 
@@ -143,35 +155,27 @@ class _Bucket:
         """Copy the gradients into the bucket and begin to sum it over processes."""
         self.is_sent = True
         flat = self._memory()
-        self._flags = flat[self._end :].fill_(1.0)
-        self._views = [
+        views = [
             flat.as_strided(parameter.shape, strides, offset)
             for parameter, strides, offset in zip(self.parameters, self._strides, self._offsets, strict=True)
         ]
         gradients = [parameter.grad for parameter in self.parameters]
-        self._is_whole = all(gradient is not None for gradient in gradients)
-        for index, (view, gradient) in enumerate(zip(self._views, gradients, strict=True)):
+        self.present = [int(gradient is not None) for gradient in gradients]
+        for view, gradient in zip(views, gradients, strict=True):
             if gradient is None:
                 view.zero_()
-                self._flags[index].fill_(0.0)
-        pairs = [
-            (view, gradient) for view, gradient in zip(self._views, gradients, strict=True) if gradient is not None
-        ]
+        pairs = [(view, gradient) for view, gradient in zip(views, gradients, strict=True) if gradient is not None]
         if pairs:
             torch._foreach_copy_([view for view, _ in pairs], [gradient for _, gradient in pairs])
-        for parameter, view in zip(self.parameters, self._views, strict=True):
+        for parameter, view in zip(self.parameters, views, strict=True):
             parameter.grad = view
         self._wait = ranks.start_sum(flat)
 
     def receive(self) -> None:
-        """Wait for the sum. A gradient that no process has becomes None."""
+        """Wait for the sum."""
         assert self._wait is not None
         self._wait()
-        if not self._is_whole:
-            for parameter, has_gradient in zip(self.parameters, self._flags.tolist(), strict=True):
-                if not has_gradient:
-                    parameter.grad = None
-        self._wait, self._flags, self._views = None, torch.empty(0), []
+        self._wait = None
 
     def _memory(self) -> Tensor:
         """Memory for the bucket: on a CPU that of the iteration before, unless something refers to a gradient in it.
@@ -181,7 +185,7 @@ class _Bucket:
         first = self.parameters[0]
         if self._kept is not None and references(self._kept) == self._unused:
             return self._kept
-        memory = torch.empty(self._end + len(self.parameters), dtype=first.dtype, device=first.device)
+        memory = torch.empty(self._end, dtype=first.dtype, device=first.device)
         if self._keeps_memory:
             self._kept, self._unused = memory, references(memory)
         return memory

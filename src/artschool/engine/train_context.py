@@ -8,7 +8,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from artschool import ranks
 from artschool.config.numbers import log_name
 from artschool.data.seeds import device_generator
 from artschool.engine.kept_buffers import KeptBuffers
@@ -66,15 +65,6 @@ class TrainContext:
         self._iteration = iteration
         for number in self.numbers:
             number.set(number.at(iteration))
-
-    def wait_for_processes(self) -> None:
-        """Called by every process before it updates weights. On GPUs, wait for all of them in each iteration once.
-
-        If one fails before, the others cannot sum gradients. On CPUs that is an error. On GPUs, only the devices wait:
-        without this, the processes would continue, and count an iteration that their devices never finish.
-        """
-        if not self.has_updated and self.device.type == "cuda":
-            ranks.wait_without_devices()
 
     def schedule(self, path: str, at: Callable[[int], float], set_number: Callable[[float], None]) -> None:
         """From now on, set a number to that of the current iteration.

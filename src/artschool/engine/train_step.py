@@ -147,7 +147,6 @@ class TrainStep:
         closed = self._decide(context) if self.key_gate is not None and parameters else None
         if not parameters or self.update is None:
             return {}
-        context.wait_for_processes()
         self.update.exchange.finish()
         context.has_updated = True  # Also if it only adds up gradients, or counts a skipped update.
         if not self.update.prepare(iteration):

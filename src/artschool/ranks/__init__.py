@@ -5,7 +5,6 @@ from artschool.ranks.agreement import (
     attempt,
     largest,
     largest_soon,
-    wait_without_devices,
 )
 from artschool.ranks.collectives import (
     all_gather,
@@ -95,7 +94,6 @@ __all__ = [
     "sum_in_place",
     "tell",
     "wait",
-    "wait_without_devices",
     "whole",
     "world_size",
 ]

@@ -40,11 +40,6 @@ def largest_soon(read: Callable[[], int]) -> Callable[[], int]:
     return wait
 
 
-def wait_without_devices() -> None:
-    """Wait until every process has called this, whatever their devices do. Fails if another process has ended."""
-    largest(0)
-
-
 @may_wait
 def _largest(flag: int) -> int:
     if world_size() == 1:
