@@ -149,10 +149,14 @@ def train(folder: Path, number: int, rank: int) -> None:
         run = artschool.load(file, run_dir=folder / f"{name}_{number}")
         recorder = toy_run.recorded(run)
         run.train()
+        weights = {
+            name: {key: ranks.whole(value).cpu() for key, value in module.state_dict().items()}
+            for name, module in run.stateful.items()
+        }
         if rank == 0:
             updates = {step.graph.name: step.update for step in run.steps if step.update is not None}
             found = {
-                "weights": {name: module.cpu().state_dict() for name, module in run.stateful.items()},
+                "weights": weights,
                 "skips": {name: tuple(update.skips()) for name, update in updates.items()},
                 "scales": {name: update.precision.scale for name, update in updates.items()},
                 "updates": recorder.updates[-1],

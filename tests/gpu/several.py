@@ -24,7 +24,8 @@ def train(kind: str, folder: Path, case: str, rank: int) -> None:
     """Train a case in this process."""
     if kind == "failing":
         failing_rank.train(folder, case, rank)
-    elif kind == "replicated":
+    elif kind in ("replicate", "shard"):
+        replicated.OPTIONS = (*ON_GPUS, f"train.parallel={kind}")
         replicated.train(folder, int(case), rank)
     else:
         train_watched(ROOT / case, folder / case)
@@ -41,7 +42,7 @@ def pretend(kind: str, folder: Path, case: str, rank: int) -> None:
 
 
 def main(folder: Path, kind: str, *cases: str) -> None:
-    """Train the cases of `failing_rank`, those of `replicated` with so many processes, or files."""
+    """Train the cases of `failing_rank`, those of `replicated` with so many processes, or of files."""
     if is_pretended():
         from tests.pretended_cuda.device import replace_functions
 
@@ -51,9 +52,8 @@ def main(folder: Path, kind: str, *cases: str) -> None:
     load_builtins()
     losses.register("test_trouble_on_rank", failing_rank.trouble)
     failing_rank.OPTIONS = (*failing_rank.OPTIONS, *ON_GPUS)
-    replicated.OPTIONS = ON_GPUS
     for case in cases:
-        number = int(case) if kind == "replicated" else 2
+        number = int(case) if case.isdigit() else 2
         in_processes(number, partial(pretend if is_pretended() else train, kind, folder, case))
 
 

@@ -23,8 +23,7 @@ pytestmark = [
     *ON_CUDA,
     pytest.mark.skipif(torch.cuda.device_count() < 2 and not is_pretended(), reason="needs two CUDA devices"),
 ]
-KINDS = ["replicated", "zero"] if is_pretended() else ["replicated", "zero", "fsdp"]
-"""A pretended device has no memory that FSDP could resize."""
+KINDS = ["replicated", "zero", "fsdp"]
 FILES = [
     "recipes/digits_stylegan.yml",
     *(f"tests/famous/{name}.yml" for name in ("dino", "fixmatch", "moco", "ppo", "vqgan")),
@@ -45,11 +44,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in names} | {"folder": folder}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder with what one process and several found. A quarter of a minute: each trains all cases."""
-    folder = tmp_path_factory.mktemp("replicated")
-    run_script("tests.gpu.several", folder, "replicated", *map(str, (1, *NUMBERS)))
+@pytest.fixture(scope="module", params=["replicate", "shard"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with what one process and several found. Half a minute: each trains all cases."""
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    run_script("tests.gpu.several", folder, request.param, *map(str, (1, *NUMBERS)))
     return folder
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -81,10 +81,16 @@ class Pretended(Tensor):
         torch._C.TensorBase.__dict__["data"].__set__(self, other)
         self.on_cpu = _inner(other)
 
+    def untyped_storage(self) -> torch.UntypedStorage:
+        """The memory of the values, which FSDP frees."""
+        return self.on_cpu.untyped_storage()
+
     @classmethod
     def __torch_dispatch__(  # type: ignore[override]  # as torch documents it
         cls, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if any(each not in (Tensor, nn.Parameter, Pretended) for each in types):
+            return NotImplemented  # A DTensor calls the operation with the parts of this process.
         return run(func, args, kwargs or {})
 
 
@@ -94,6 +100,8 @@ class Factories(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if any(each not in (Tensor, nn.Parameter, Pretended) for each in types):
+            return func(*args, **(kwargs or {}))
         return run(func, args, kwargs or {})
 
 
@@ -114,7 +122,9 @@ def run(operation: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         raise RuntimeError(f"Expected all tensors to be on the same device, but found two: {operation}")
     if operation in READS or (operation in INDEXING and _by_booleans(args)):
         wait(f"{operation} reads")
-    options = {name: value for name, value in kwargs.items() if name not in ("device", "pin_memory")}
+    options = {name: value for name, value in kwargs.items() if name != "pin_memory"}
+    if device is not None and goes_there:
+        options["device"] = torch.device("cpu")
     result = operation(*tree_map(_inner, args), **tree_map(_inner, options))
     if not goes_there:
         return result
@@ -206,7 +216,7 @@ def replace_functions() -> None:
     }.items():
         setattr(Tensor, name, value)
     torch.tensor, torch.as_tensor = _created(torch.tensor), _created(torch.as_tensor)
-    for name in ("all_reduce", "broadcast", "all_gather"):
+    for name in ("all_reduce", "broadcast", "all_gather", "all_gather_into_tensor", "reduce_scatter_tensor"):
         setattr(dist, name, _exchanged(getattr(dist, name)))
     dist.init_process_group = _without_nccl(dist.init_process_group)
     dist.distributed_c10d._abort_process_group = _freeing(dist.distributed_c10d._abort_process_group)
