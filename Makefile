@@ -51,7 +51,7 @@ gpu: .venv/dev
 
 # The tests of `gpu` on a CUDA device that does not exist. Needs g++.
 pretended: .venv/dev
-	$(BIN)/python -m tests.pretended_cuda -n 2
+	$(BIN)/python -m tests.pretended_cuda -n 2 --dist loadfile
 
 # Any of these tests with another torch and Python: make versions TORCH=2.10.0 PYTHON=python3.12 TESTS=tests/engine
 TORCH ?= 2.15.0
