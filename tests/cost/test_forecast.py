@@ -80,6 +80,11 @@ def test_what_needs_values_is_measured_with_values() -> None:
     assert choosy.flops == plain.flops
 
 
+def test_a_parameter_that_nothing_uses_is_exchanged() -> None:
+    plain, spare = (forecast(config_of(f"networks.net.spare={spare}"), "h100", 2) for spare in ("false", "true"))
+    assert sum(spare.exchanged.values()) > sum(plain.exchanged.values())
+
+
 def test_faults_are_those_of_the_trace() -> None:
     with pytest.raises(ConfigError, match=r"data.train.batch_size: a batch has 4 samples, too few for 5 processes"):
         forecast(config_of(), "h100", 5)
@@ -105,7 +110,7 @@ def test_the_command_prints_a_row_for_each_answer(file: Path) -> None:
     ]
     lines = {line.split("  ")[0]: line.split("  ")[-1].strip() for line in printed.output.splitlines()}
     assert lines["gpu"] == "2 h100 with 80 GB; 2 of 4 samples each"
-    assert "272 bytes all-reduce" in lines["exchange"]
+    assert "256 bytes all-reduce" in lines["exchange"]
     assert lines["limited by"].startswith("launches of operations ")
     assert re.search(r"^run +[\d.]+ ms for \d+ iterations, [\d.e-]+ GPU hours; ", printed.output, re.MULTILINE)
 

@@ -15,7 +15,7 @@ from artschool.errors import StateError
 from tests.engine.forked import in_processes
 
 sent: list[int] = []
-"""The number of elements of each tensor that was sent: buckets, and then which parameters have gradients."""
+"""The number of elements of each bucket that was sent."""
 
 
 def parameters(*sizes: int) -> list[nn.Parameter]:
@@ -68,14 +68,14 @@ def buckets_are_sent_while_the_last_backward_runs(rank: int) -> None:
     backward(exchanged, value)
     assert len(at_first) == 2 and len(sent) == 3, (at_first, sent)
     exchanged.finish()
-    assert sent[3:] == [4]  # Which parameters have gradients.
+    assert len(sent) == 3
     assert gradients(trained)[0] == [4.0] * 100
 
 
 def what_is_frozen_is_not_sent(rank: int) -> None:
     trained = parameters(16, 32)
     exchanged = Exchange("main", trained)
-    for active, expected in ((trained, [48, 3]), (trained[:1], [16, 2]), (trained, [48, 3])):
+    for active, expected in ((trained, [48]), (trained[:1], [16]), (trained, [48])):
         sent.clear()
         exchanged.start(active)
         backward(exchanged, *(p.sum() for p in active))

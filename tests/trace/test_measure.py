@@ -94,8 +94,8 @@ def test_each_of_two_processes_has_half_of_the_batch_and_exchanges_its_gradients
     found = measure(config_of(), 2)
     assert (found.samples, found.parts) == (2, 1)
     assert flops(found)[0]["main"] == FORWARD
-    # Two tensors of gradients, each in 16 elements, and a flag for each of them that says whether there is one.
-    assert found.work[0]["main"].sent == {"all-reduce": 2 * 1 / 2 * 4 * (2 * 16 + 2)}
+    # Two tensors of gradients, each in 16 elements.
+    assert found.work[0]["main"].sent == {"all-reduce": 2 * 1 / 2 * 4 * (2 * 16)}
     assert all(message.backward for message in found.work[0]["main"].messages)
 
 

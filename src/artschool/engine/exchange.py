@@ -86,13 +86,11 @@ class Exchange:
         for bucket in self._buckets[self._sent :]:
             bucket.send()
         present = [number for bucket in self._buckets for number in bucket.present]
-        counts = torch.tensor([1, *present])  # Also sent where FSDP sums all gradients.
-        wait_for_counts = ranks.start_sum(counts)
+        counts = ranks.start_sum_of_numbers([1, *present])  # Also where FSDP sums all gradients.
         for bucket in self._buckets:
             bucket.receive()
-        wait_for_counts()
         parameters = [parameter for bucket in self._buckets for parameter in bucket.parameters]
-        for parameter, count in zip(parameters, counts[1:].tolist(), strict=True):
+        for parameter, count in zip(parameters, counts()[1:], strict=True):
             if not count:
                 parameter.grad = None
         self._buckets = []

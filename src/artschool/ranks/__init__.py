@@ -18,6 +18,7 @@ from artschool.ranks.collectives import (
     mean,
     norms,
     start_sum,
+    start_sum_of_numbers,
     sum_in_place,
     tell,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "single_process",
     "start",
     "start_sum",
+    "start_sum_of_numbers",
     "stop",
     "sum_in_place",
     "tell",

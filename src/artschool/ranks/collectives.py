@@ -164,6 +164,24 @@ def start_sum(tensor: Tensor) -> Callable[[], object]:
     return may_wait(wait)
 
 
+def start_sum_of_numbers(numbers: list[int]) -> Callable[[], list[int]]:
+    """Begin to sum numbers over processes, on the CPU. Calling the result waits for the sums, and not for the device.
+
+    Returns the numbers themselves where the other processes are pretended. Order as with `start_sum`.
+    """
+    if dist.get_backend() == "fake":
+        return lambda: numbers
+    total = torch.tensor(numbers)
+    wait = start_sum(total)
+
+    def sums() -> list[int]:
+        wait()
+        found: list[int] = total.tolist()
+        return found
+
+    return sums
+
+
 @torch.no_grad()
 def norms(parts: Sequence[Tensor], tensors: Sequence[Tensor]) -> list[Tensor]:
     """The L2 norm of each tensor, given the part of it that this process has. Does not wait for the device.
