@@ -7,18 +7,17 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 from artschool import ranks
-from artschool.engine.background import TensorFiles, Write, copied
+from artschool.engine.background import Write, copied
 from artschool.engine.captured_state import OwnState, capture, decisions_of, optimizers_of, own_state
 from artschool.engine.non_finite import find_non_finite
 from artschool.engine.restore_modules import OPTIMIZERS
 from artschool.engine.run_folder import check_folder
 from artschool.engine.run_state import RunState
 from artschool.engine.saving import is_in_background, is_sharded, settle, start_write
-from artschool.engine.shard_files import Parts, Records, failing_together, has_shards, save_parts, save_with_others
+from artschool.engine.shard_files import Parts, failing_together, folder_for_others, has_shards, save_parts
 from artschool.shortages import is_out_of_memory
 from artschool.storage.draft import Draft
 
@@ -50,9 +49,11 @@ def save(run: RunState) -> None:
         if run.lock is not None:
             run.lock.touch()
             check_folder(run)
-        takes_part = sharded or ranks.is_main()
-        write, needs_state = _prepare(run, processes, optimizers, problem) if takes_part else (_nothing, False)
-    start_write(run, write, needs_state=needs_state)
+        prepared = _Save(run, processes, optimizers, problem) if sharded or ranks.is_main() else None
+    if prepared is None:
+        start_write(run, _nothing)
+    else:
+        start_write(run, prepared.write, needs_state=not prepared.is_copied)
 
 
 def amend(run: RunState) -> None:
@@ -96,76 +97,83 @@ def save_now(run: RunState) -> None:
         raise run.saver.refusals[-1]
 
 
-def _prepare(
-    run: RunState, processes: list[OwnState], optimizers: dict[str, Any], problem: Callable[[], str]
-) -> tuple[Write, bool]:
-    """The write of a checkpoint of the run as it is now, or of the part of this process.
+class _Save:
+    """One save of the run as it is now: what this process writes, alone or with the others.
 
     Args:
         problem: Describes what is NaN or infinite.
 
-    Returns:
-        The write, and whether it reads tensors of the run: there is no copy of them.
+    Attributes:
+        is_copied: Whether training can change the run before everything is written.
     """
-    number, rotate = run.iteration, _rotation(run)
-    tensors, state = capture(run, processes, optimizers)
-    parts = Parts({file: tensors.pop(file) for file in [*tensors] if has_shards(tensors[file])})
-    own = tensors if ranks.is_main() else {}
-    complete: Callable[[], None] | None = None
-    on_cpu = {file: {name for name, value in named.items() if value.is_cpu} for file, named in own.items()}
-    if is_in_background(run):
-        (own, parts.values), complete = _copied(run, own, parts.values, from_cpu=bool(parts.values))
-        state = copy.deepcopy(state)
 
-    def finish(draft: Draft, others: Callable[[Path], Records] = lambda folder: {}) -> None:
-        draft.write(own, state)
-        draft.records |= others(draft.folder)
+    def __init__(
+        self, run: RunState, processes: list[OwnState], optimizers: dict[str, Any], problem: Callable[[], str]
+    ) -> None:
+        self._run = run
+        self._number = run.iteration
+        self._problem = problem
+        self._rotate = _rotation(run)
+        tensors, self._state = capture(run, processes, optimizers)
+        self._parts = Parts({file: tensors.pop(file) for file in [*tensors] if has_shards(tensors[file])})
+        self._own = tensors if ranks.is_main() else {}  # Files without sharded tensors.
+        self._on_cpu = {file: {name for name in named if named[name].is_cpu} for file, named in self._own.items()}
+        self._wait_for_copies: Callable[[], None] = lambda: None
+        self.is_copied = is_in_background(run) and self._copy()
+
+    def _copy(self) -> bool:
+        """Copy the state, but not what `_write_alone` writes before it yields. False: there is not enough memory."""
+        self._state = copy.deepcopy(self._state)
+        parts = self._parts.values
+        try:
+            (self._own, self._parts.values), self._wait_for_copies = copied(self._own, parts, from_cpu=bool(parts))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            self._run.note(
+                f"warning: there is not enough memory for a copy of the checkpoint after {self._number} iterations, so "
+                "training waits until it is written. Fix: `checkpoint.background: false`"
+            )
+            return False
+        return True
+
+    @property
+    def write(self) -> Write:
+        """Writes the checkpoint, or the part of this process."""
+        return self._write_with_others if self._parts.values else self._write_alone
+
+    def _write_alone(self) -> Iterator[None]:
+        with self._run.store.draft(self._number) as draft:
+            if self.is_copied:
+                draft.begin(self._own, self._on_cpu)
+                yield
+                self._wait_for_copies()
+            draft.write(self._own, self._state)
+            self._finish(draft)
+        self._rotate()
+
+    def _write_with_others(self) -> Iterator[None]:
+        yield
+        self._wait_for_copies()
+        group = self._run.saver.group
+        if not ranks.is_main():
+            save_parts(group, self._parts)
+            return
+        with folder_for_others(group) as save_parts_in, self._run.store.draft(self._number) as draft:
+            draft.write(self._own, self._state)
+            draft.records |= save_parts_in(draft.folder, self._parts)
+            self._finish(draft)
+        self._rotate()
+
+    def _finish(self, draft: Draft) -> None:
+        """Write the manifest. Warn if something is NaN or infinite."""
         draft.finish(
-            config_hash=hashlib.sha256(json.dumps(run.config, sort_keys=True).encode()).hexdigest(),
+            config_hash=hashlib.sha256(json.dumps(self._run.config, sort_keys=True).encode()).hexdigest(),
             world_size=ranks.launched_processes(),  # Also if the main process saves alone.
-            non_finite=(non_finite := problem()),
+            non_finite=(non_finite := self._problem()),
         )
         if non_finite:
-            run.note(f"warning: the checkpoint after {number} iterations is not sound: {non_finite}")
-
-    def write() -> Iterator[None]:
-        with run.store.draft(number) as draft:
-            if complete is not None:
-                draft.begin(own, on_cpu)
-                yield
-                complete()
-            finish(draft)
-        rotate()
-
-    def finish_with(others: Callable[[Path], Records]) -> None:
-        with run.store.draft(number) as draft:
-            finish(draft, others)
-
-    def write_with_others() -> Iterator[None]:
-        yield
-        if complete is not None:
-            complete()
-        if ranks.is_main():
-            save_with_others(run.saver.group, parts, finish_with)
-            rotate()
-        else:
-            save_parts(run.saver.group, parts)
-
-    return write_with_others if parts.values else write, complete is None
-
-
-def _copied(run: RunState, *parts: TensorFiles, from_cpu: bool) -> tuple[list[Any], Callable[[], None] | None]:
-    """What `copied` returns. Without enough memory, the tensors themselves, and None."""
-    try:
-        return copied(*parts, from_cpu=from_cpu)
-    except Exception as error:
-        if not is_out_of_memory(error):
-            raise
-        run.note(
-            f"warning: there is not enough memory for a copy of the checkpoint after {run.iteration} iterations, so "
-            "training waits until it is written. Fix: `checkpoint.background: false`"
-        )
-        return list(parts), None
+            self._run.note(f"warning: the checkpoint after {self._number} iterations is not sound: {non_finite}")
 
 
 def _of_processes(run: RunState) -> list[OwnState]:
@@ -176,7 +184,8 @@ def _of_processes(run: RunState) -> list[OwnState]:
 
 def _rotation(run: RunState) -> Callable[[], object]:
     """The deletion of old checkpoints, or of the state of their optimizers, as far as they are not needed now."""
-    section, protected = run.sections.checkpoint, _protected(run)
+    section = run.sections.checkpoint
+    protected = {number for number in (run.resumed_from, run.best[1] if run.best else None) if number is not None}
 
     def rotate() -> None:
         run.store.rotate(protected, keep_last=None if section.keep_last == "all" else section.keep_last)
@@ -189,8 +198,3 @@ def _rotation(run: RunState) -> Callable[[], object]:
 def _nothing() -> Iterator[None]:
     """The write of a process that writes nothing."""
     yield
-
-
-def _protected(run: RunState) -> set[int]:
-    numbers = {run.resumed_from, run.best[1] if run.best else None}
-    return {number for number in numbers if number is not None}

@@ -44,22 +44,23 @@ def has_shards(tensors: Mapping[str, Tensor]) -> bool:
     return any(ranks.is_sharded(tensor) for tensor in tensors.values())
 
 
-def save_with_others(group: ranks.Group, parts: Parts, save: Callable[[Callable[[Path], Records]], object]) -> None:
-    """Let all processes write into the folder of a checkpoint. The main process calls this, the others `save_parts`.
+@contextmanager
+def folder_for_others(group: ranks.Group) -> Iterator[Callable[[Path, Parts], Records]]:
+    """Let all processes write into a folder. The main process enters this, the others call `save_parts`.
 
-    Args:
-        save: Creates the folder, calls its argument with it, and commits it with the files that the call returns.
+    Yields:
+        A function for the main process. The others wait for the folder until it is called or the block ends.
     """
     is_told = False
 
-    def write(folder: Path) -> Records:
+    def write(folder: Path, parts: Parts) -> Records:
         nonlocal is_told
         is_told = True
         ranks.tell(str(folder), group)
         return _write(folder, parts, group)
 
     try:
-        save(write)
+        yield write
     finally:
         if not is_told:
             ranks.tell("", group)
