@@ -10,7 +10,8 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from enum import Enum, auto
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -65,61 +66,66 @@ def exit_code_of(number: int) -> int:
     return 130 if number == signal.SIGINT else 143
 
 
+class _State(Enum):
+    """The effect of a signal. `interruptible` turns NOTING into WAITING and back; an error turns RAISING into OVER."""
+
+    RAISING = auto()  # It raises Interrupted at once.
+    NOTING = auto()  # It is noted, for `until_signal`.
+    WAITING = auto()  # The same, but the main thread waits for data and its state is whole: a reminder ends the wait.
+    OVER = auto()  # Nothing, as an error ends the command, which a signal must not hide. Only Ctrl-C is heard.
+
+
 class _Handler:
     """Handles the signals.
 
     Attributes:
-        number: The first signal that has arrived. 0: none has.
+        state: What the first signal does.
+        here: The first signal that has arrived in this process. 0: none has.
         elsewhere: The one that another process has heard. It does not count as the first of two Ctrl-C.
         wakeup: Receives the numbers of signals at once, even while the main thread is in a call of C.
         received: The first signal that `wakeup` has received.
-        is_patient: Whether the signals are only noted, for `until_signal`.
-        is_waiting: Whether the main thread waits for data, and its state is whole.
-        is_over: Whether an error ends the command, which a signal must not hide. Then only Ctrl-C is heard.
     """
 
-    def __init__(self, *, is_patient: bool, number: int = 0) -> None:
-        self.number = number
+    def __init__(self, state: _State, here: int = 0) -> None:
+        self.state = state
+        self.here = here
         self.elsewhere = 0
         self.wakeup: socket.socket | None = None
         self.received = 0
-        self.is_patient = is_patient
-        self.is_waiting = False
-        self.is_over = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal. A second Ctrl-C raises KeyboardInterrupt at once; other repetitions change nothing."""
         waits.end_soon()
-        if number == signal.SIGINT and (self.is_over or self.number == signal.SIGINT):
+        if number == signal.SIGINT and (self.state is _State.OVER or self.here == signal.SIGINT):
             raise KeyboardInterrupt(TWICE)
-        if self.number or self.is_over:
+        if self.here or self.state is _State.OVER:
             return
         if not self.elsewhere:  # Else they have started. torchrun sends SIGTERM when the first process has ended.
             self.start_reminders()
-        self.number = number
-        if not self.is_patient:
+        self.here = number
+        if self.state is _State.RAISING:
             raise Interrupted(number)
 
     def start_reminders(self) -> None:
         """Call `remind` until the process ends."""
-        signal.setitimer(signal.ITIMER_REAL, PATIENCE_S if self.is_patient else REMINDER_S, REMINDER_S)
+        signal.setitimer(signal.ITIMER_REAL, REMINDER_S if self.state is _State.RAISING else PATIENCE_S, REMINDER_S)
 
     def remind(self, number: int, frame: FrameType | None) -> None:
         """End a wait for data that has lasted too long after a signal, or what has swallowed Interrupted.
 
         Finalizers, hooks of a fork and imports swallow exceptions. One that is being handled is on its way out.
         """
-        may_raise = self.is_waiting if self.is_patient else sys.exc_info()[0] is None
-        if self.pending and may_raise and not self.is_over:
+        is_swallowed = self.state is _State.RAISING and sys.exc_info()[0] is None
+        if self.pending and (is_swallowed or self.state is _State.WAITING):
             raise Interrupted(self.pending)
 
     @property
     def pending(self) -> int:
         """The signal that ends what this process does. 0: none does."""
-        return self.number or self.elsewhere
+        return self.here or self.elsewhere
 
 
-_handler = _Handler(is_patient=True)
+_handler = _Handler(_State.NOTING)
 """That of the process, as it has one process group. Without `interrupting` and `noting`, it hears nothing."""
 
 
@@ -129,7 +135,7 @@ def interrupting() -> Iterator[None]:
 
     After an error in one of several processes, no signal but Ctrl-C is heard any more: see `ignore_others`.
     """
-    handler = _Handler(is_patient=False)
+    handler = _Handler(_State.RAISING)
     with _handled_by(handler):
         try:
             yield
@@ -137,26 +143,23 @@ def interrupting() -> Iterator[None]:
             ranks = sys.modules.get("artschool.ranks")  # Not imported: this process is alone.
             if ranks is not None and ranks.world_size() > 1:
                 ignore_others()
-            if handler.number and isinstance(error, Exception) and not isinstance(error.__cause__, Interrupted):
-                raise Interrupted(handler.number) from error
+            if handler.here and isinstance(error, Exception) and not isinstance(error.__cause__, Interrupted):
+                raise Interrupted(handler.here) from error
             raise
 
 
 @contextmanager
 def noting() -> Iterator[None]:
     """Note the signals, for `until_signal`. One that `interrupting` has heard in vain is noted too."""
-    number, _handler.number = _handler.number, 0
-    handler = _Handler(is_patient=True, number=number)
-    with _handled_by(handler), _woken_up(handler):
+    here, _handler.here = _handler.here, 0
+    handler = _Handler(_State.NOTING, here)
+    with _handled_by(handler), _woken_up(handler) if _is_main_thread() else nullcontext():
         yield
 
 
 @contextmanager
 def _woken_up(handler: _Handler) -> Iterator[None]:
     """Fill `handler.wakeup`."""
-    if not _is_main_thread():
-        yield
-        return
     handler.wakeup, writer = socket.socketpair()
     with handler.wakeup, writer:
         handler.wakeup.setblocking(False)
@@ -182,7 +185,7 @@ def arrived() -> int:
     if handler.wakeup is not None and not handler.received:
         with suppress(BlockingIOError):
             handler.received = next((number for number in handler.wakeup.recv(4096) if number in ENDING), 0)
-    return handler.number or handler.received
+    return handler.here or handler.received
 
 
 def note(number: int) -> None:
@@ -214,26 +217,22 @@ def _handled_by(handler: _Handler) -> Iterator[None]:
     numbers = [n for n in ENDING if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
     functions: dict[signal.Signals, Callable[[int, FrameType | None], None]] = dict.fromkeys(numbers, handler)
     functions[signal.SIGALRM] = handler.remind
-    original = {number: found for number, new in functions.items() if (found := _set(number, new)) is not None}
-    if original and handler.number:
+    original = {number: signal.signal(number, new) for number, new in functions.items()} if _is_main_thread() else {}
+    if original and handler.here:
         handler.start_reminders()
     try:
         yield
     except BaseException:
-        before.is_over = not before.is_patient
+        if before.state is _State.RAISING:
+            before.state = _State.OVER
         raise
     finally:
         _handler = before
         if original:
             signal.setitimer(signal.ITIMER_REAL, 0)
         for number, function in original.items():
-            if signal.getsignal(number) != signal.SIG_IGN:  # Not after `ignore_others`.
+            if function is not None and signal.getsignal(number) != signal.SIG_IGN:  # Not after `ignore_others`.
                 signal.signal(number, function)
-
-
-def _set(number: signal.Signals, function: Callable[[int, FrameType | None], None]) -> Any:
-    """Set the handler of a signal. Returns the one before, or None where signals cannot be handled."""
-    return signal.signal(number, function) if _is_main_thread() else None
 
 
 def _is_main_thread() -> bool:
@@ -247,10 +246,12 @@ class interruptible:  # noqa: N801  # called like a function; a generator would 
 
     def __enter__(self) -> None:
         self._handler = _handler
-        _handler.is_waiting = _is_main_thread()
+        if self._handler.state is _State.NOTING and _is_main_thread():
+            self._handler.state = _State.WAITING
 
     def __exit__(self, *error: object) -> None:
-        self._handler.is_waiting = False
+        if self._handler.state is _State.WAITING:
+            self._handler.state = _State.NOTING
 
 
 def waited(items: Iterator[Item]) -> Generator[Item]:
