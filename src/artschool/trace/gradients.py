@@ -1,4 +1,4 @@
-"""Which parameters each loss gives a gradient."""
+"""Records which parameters each loss gives a gradient, and the faults of losses that give none or the wrong ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from artschool.faults import Fault
 from artschool.steps.call import LossCall, without_gradient
 from artschool.trace.hidden import HiddenParameters
 from artschool.trace.keys import TracedKey
-from artschool.trace.unreached import ObservedCall, UnreachedLoss, explain_unreached
+from artschool.trace.unreached_losses import ObservedCall, UnreachedLoss, explain_unreached
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Gradients:
         keys: Returns every key that was written in the dataflow of the current step, as first written.
 
     Attributes:
-        reached: What each loss reaches, by the loss's path.
+        reaches: What each loss reaches, by the loss's path.
         faults: Faults of losses that ran without an error.
         steps_with_losses: The steps that computed a loss while they trained.
         unproven: Losses whose reach only a backward can prove, by the loss's path and the parameters that its step
@@ -69,7 +69,7 @@ class Gradients:
         modules: dict[str, nn.Module],
         keys: Callable[[], Mapping[str, TracedKey]],
     ) -> None:
-        self.reached: dict[str, Reach] = {}
+        self.reaches: dict[str, Reach] = {}
         self.faults: list[Fault] = []
         self.steps_with_losses: set[str] = set()
         self.unproven: dict[tuple[str, frozenset[int]], UnprovenReach] = {}
@@ -121,12 +121,12 @@ class Gradients:
     def record_gradient(self, parameter: nn.Parameter) -> None:
         """Record that a backward gave a parameter its gradient."""
         if self.isolated_loss and self._is_in_step(self.isolated_loss):
-            self.reached[self.isolated_loss].add(*self._owners[id(parameter)])
+            self.reaches[self.isolated_loss].add(*self._owners[id(parameter)])
             self.unproven[self.isolated_loss, self._trainable].fault = None
 
     def _record_reach(self, step: TrainStep, call: LossCall, value: Tensor) -> None:
-        reach = self.reached.setdefault(call.path, Reach(step.graph.name))
-        leaves, functions = leaves_of(value)
+        reach = self.reaches.setdefault(call.path, Reach(step.graph.name))
+        leaves, functions = _leaves_of(value)
         for leaf in leaves:
             if id(leaf) in self._trainable:
                 reach.add(*self._owners[id(leaf)])
@@ -136,13 +136,13 @@ class Gradients:
                 self.hidden.record_leaf(leaf, call.path)
         fault = None
         if self._trainable.isdisjoint(map(id, leaves)):
-            fault = self._unreached(step, call, value, functions)
+            fault = self._unreached_fault(step, call, value, functions)
         if functions:
             self.unproven.setdefault((call.path, self._trainable), UnprovenReach(self._iteration, fault))
         elif fault is not None:
             self.faults.append(fault)
 
-    def _unreached(self, step: TrainStep, call: LossCall, value: Tensor, functions: list[str]) -> Fault:
+    def _unreached_fault(self, step: TrainStep, call: LossCall, value: Tensor, functions: list[str]) -> Fault:
         """The fault of a loss whose history shows no parameter that the step trains."""
         names = " and ".join(f"'{name}'" for name in step.networks)
         message = f"reaches no parameter of {names}, which the step trains"
@@ -155,7 +155,7 @@ class Gradients:
         return self._step is not None and path.startswith(f"steps.{self._step.graph.name}.")
 
 
-def leaves_of(value: Tensor) -> tuple[list[Tensor], list[str]]:
+def _leaves_of(value: Tensor) -> tuple[list[Tensor], list[str]]:
     """The leaf tensors that backpropagation from a value would give a gradient.
 
     Returns:

@@ -25,7 +25,7 @@ from artschool.steps.step import Step
 from artschool.trace.fake import is_about_missing_values
 from artschool.trace.gradients import Gradients
 from artschool.trace.keys import TracedKey, describe_kind, has_gradient, is_scalar, range_of, shown_as
-from artschool.trace.unreached import ObservedCall
+from artschool.trace.unreached_losses import ObservedCall
 from artschool.trace.writes import Contents, Frames, Writes
 from artschool.wording.names import allowed
 

@@ -36,7 +36,7 @@ from artschool.trace.ranges import range_warnings
 from artschool.trace.report import Trace
 from artschool.trace.scalars import notes_of_scalars
 from artschool.trace.training import TrainingTrace
-from artschool.trace.untrained import hidden_faults, unlogged_faults, untrained_faults
+from artschool.trace.training_faults import hidden_faults, unlogged_faults, untrained_faults
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def _report(config: Config, training: TrainingTrace, wait_for_evaluations: Calla
         keys=training.observer.keys,
         steps={name: keys for name, keys in training.observer.scopes.items() if name},
         evaluations=evaluations.keys,
-        reached=training.observer.gradients.reached,
+        reached=training.observer.gradients.reaches,
         networks=training.run.networks,
         memory=training.memory,
         processes=training.world_size,

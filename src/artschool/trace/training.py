@@ -1,4 +1,4 @@
-"""Train one micro-batch of each regime through every step that is active in it."""
+"""Train micro-batches of each regime by the steps that are active in it, and record which parameters get a gradient."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class TrainingTrace:
         iterations: The first iteration of each regime. A regime runs only if a step runs in it as in no other.
         saved: What a checkpoint has to hold.
         trainable: The parameters that a step could move at some iteration, by step.
-        reached: The parameters that got a gradient, by step.
+        reached: The parameters that got a gradient, by step. `Gradients` knows them by loss.
         logged: The names of the numbers that steps have logged.
         world_size: The number of processes that will share a batch.
     """
@@ -126,7 +126,7 @@ class TrainingTrace:
         """Find what losses with custom autograd functions reach, by a backward from each of them alone."""
         gradients = self.observer.gradients
         for (path, _), unproven in gradients.unproven.items():
-            if unproven.fault is not None or self._has_unexplained_gradients(gradients.reached[path].step):
+            if unproven.fault is not None or self._has_unexplained_gradients(gradients.reaches[path].step):
                 gradients.isolated_loss = path
                 self._iterate(unproven.iteration)
         gradients.isolated_loss = ""
@@ -134,7 +134,7 @@ class TrainingTrace:
 
     def _has_unexplained_gradients(self, step: str) -> bool:
         """Whether parameters of a step got a gradient that no loss is known to give."""
-        reached = [reach.networks.items() for reach in self.observer.gradients.reached.values() if reach.step == step]
+        reached = [reach.networks.items() for reach in self.observer.gradients.reaches.values() if reach.step == step]
         known = {(network, name) for networks in reached for network, names in networks for name in names}
         return len(known) < len(self.reached[step])
 

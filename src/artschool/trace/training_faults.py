@@ -1,4 +1,4 @@
-"""Faults of networks and parameters that should be trained and are not."""
+"""Faults that a whole traced training shows: what no step trains, registers or logs, though it should."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_NAMES = 4
 def untrained_faults(config: Config, training: TrainingTrace) -> Iterator[Fault]:
     """Faults of networks that no step trains, and of parameters that no loss of their step reaches."""
     for step in training.run.steps:
-        yield from _unreached(config, step, training.unreached(step))
+        yield from _unreached_parameters(config, step, training.unreached(step))
         yield from _without_losses(config, step, training)
     for name, network in training.run.networks.items():
         entry = config.networks[name].entry
@@ -91,7 +91,7 @@ def _without_losses(config: Config, step: TrainStep, training: TrainingTrace) ->
         yield Fault(config.tree.at(("steps", name, "trains")).place, f"steps.{name}.trains", message)
 
 
-def _unreached(config: Config, step: TrainStep, missed: Sequence[nn.Parameter]) -> Iterator[Fault]:
+def _unreached_parameters(config: Config, step: TrainStep, missed: Sequence[nn.Parameter]) -> Iterator[Fault]:
     name, ids = step.graph.name, {id(parameter) for parameter in missed}
     trains = config.tree.at(("steps", name, "trains"))
     owned = {id(parameter) for parameter in step.update.parameters} if step.update else set()
@@ -105,10 +105,10 @@ def _unreached(config: Config, step: TrainStep, missed: Sequence[nn.Parameter]) 
         if len(without) < len(own):
             message = f"trains {network_name!r}, but no loss reaches {_listing(without)} of its {len(own)} parameters"
             hint = f"Fix: freeze the unused parameters: write `frozen: [{without[0]}, ...]` at networks.{network_name}."
-        yield Fault(node_of_name(trains, network_name).place, f"steps.{name}.trains", message, hint)
+        yield Fault(_node_of_name(trains, network_name).place, f"steps.{name}.trains", message, hint)
 
 
-def node_of_name(node: Node, name: str) -> Node:
+def _node_of_name(node: Node, name: str) -> Node:
     """The node of a name in a list, or the node itself if it is the name alone."""
     return next((child for child in node.children() if child.value == name), node)
 

@@ -1,4 +1,4 @@
-"""Why a loss gives no gradient to the networks that its step trains."""
+"""Explains why a loss gives no gradient to the networks that its step trains."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _cut_by_a_call(loss: UnreachedLoss) -> Reason | None:
         call = loss.writers.get(key)
         if call is None or has_gradient(call.writes[key]):
             continue
-        if call.gradient_in or calls_any(call.component, loss.networks):
+        if call.gradient_in or _calls_any(call.component, loss.networks):
             return _cut(call, key)
     return None
 
@@ -109,7 +109,7 @@ def _written_by_another_step(loss: UnreachedLoss) -> Reason | None:
         if key in loss.writers or key not in loss.keys:
             continue
         writer = loss.keys[key].writer
-        if writer in loss.components and calls_any(loss.components[writer], loss.networks):
+        if writer in loss.components and _calls_any(loss.components[writer], loss.networks):
             return _reason(
                 f"{key!r} comes from {writer}, and values lose their gradient when a step ends. "
                 "Compute it again in this step."
@@ -138,7 +138,7 @@ def _cut_by_the_loss(loss: UnreachedLoss) -> Reason | None:
 def _unrelated(loss: UnreachedLoss) -> Reason:
     """The loss does not depend on a trained network."""
     text = f"No key that it reads comes from {loss.network_names}"
-    outputs = [key for key, call in loss.writers.items() if calls_any(call.component, loss.networks)]
+    outputs = [key for key, call in loss.writers.items() if _calls_any(call.component, loss.networks)]
     called = dict.fromkeys(use.name for use in loss.component.networks)
     if outputs:
         text += f"; {loss.writers[outputs[0]].component.path} writes {', '.join(map(repr, outputs))}"
@@ -158,7 +158,7 @@ EXPLANATIONS: Sequence[Callable[[UnreachedLoss], Reason | None]] = (
 """From the most specific to the most general. Each returns None if it does not apply; the last always applies."""
 
 
-def calls_any(component: Component, networks: Container[str]) -> bool:
+def _calls_any(component: Component, networks: Container[str]) -> bool:
     """Whether a component calls one of these networks."""
     return any(use.name in networks for use in component.networks)
 
