@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from artschool import ranks
+from artschool.engine.signals import interrupting
 from artschool.errors import ResourceError
 from artschool.storage.checkpoint_store import CheckpointStore
+from tests.engine.test_hangs import free_port
 from tests.engine.toy_run import load, recorded, write
 
 # Where a gradient is rounding noise, Adam divides it by itself; eps keeps such elements from moving by a whole rate.
@@ -130,6 +133,52 @@ def test_an_environment_of_half_a_launcher_is_refused(tmp_path: Path, monkeypatc
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(ResourceError, match=r"variable WORLD_SIZE is set, but RANK is not\. Fix: start the processes"):
         load(tmp_path)
+
+
+def test_a_signal_ends_a_process_that_waits_for_the_others_to_start(tmp_path: Path) -> None:
+    """It waits in a call of C, where a handler would not run."""
+    child = os.fork()
+    if not child:
+        os.environ |= {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+        try:
+            with interrupting():
+                load(tmp_path)
+        finally:
+            os._exit(1)
+    time.sleep(2)
+    os.kill(child, signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while (found := os.waitpid(child, os.WNOHANG)) == (0, 0) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if found == (0, 0):
+        os.kill(child, signal.SIGKILL)
+    assert os.WIFSIGNALED(found[1]) and os.WTERMSIG(found[1]) == signal.SIGTERM
+
+
+def test_processes_that_cannot_connect_are_told_what_to_look_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: torch.device) -> None:
+        raise RuntimeError("timed out connecting: refused\nException raised from connect at pair.cc:152")
+
+    monkeypatch.setattr(ranks, "start", refuse)
+    with pytest.raises(ResourceError, match=r"the processes cannot connect: timed out connecting: refused\. Fix: see"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "machine", "uses_store", "is_lost"),
+    [("3", "1", "True", True), ("0", "1", "True", False), ("3", "2", "True", False), ("3", "1", "False", False)],
+)
+def test_processes_of_several_machines_need_a_fresh_store_to_restart(
+    monkeypatch: pytest.MonkeyPatch, restarts: str, machine: str, uses_store: str, is_lost: bool
+) -> None:
+    for name, value in {
+        "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": machine, "TORCHELASTIC_MAX_RESTARTS": restarts,
+        "TORCHELASTIC_USE_AGENT_STORE": uses_store,
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    assert ranks.is_lost_at_restarts() is is_lost
 
 
 def test_fewer_samples_than_ranks_are_refused() -> None:

@@ -36,15 +36,20 @@ from artschool.engine.meters import Meters
 from artschool.engine.observe import Observer
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
+from artschool.engine.signals import ending_at_once
 from artschool.engine.streams import Streams
 from artschool.engine.train_context import TrainContext
-from artschool.errors import ResourceError
+from artschool.errors import ResourceError, first_line
 
 Note = Callable[[str], None]
 OPEN_LAUNCHER = (
     "torchrun listens on all network interfaces, without a password. Fix: to listen on this machine only, write "
     "`TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --rdzv-backend c10d --rdzv-conf store_type=file --nproc-per-node "
     "...`"
+)
+LOST_AT_RESTARTS = (
+    "processes that torchrun starts again would look for those before, whose addresses it keeps. Fix: set "
+    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of torchrun on every machine"
 )
 
 
@@ -118,9 +123,18 @@ def _start_processes(device: torch.device, note: Note) -> None:
             f"the environment variable WORLD_SIZE is set, but {missing} is not. "
             "Fix: start the processes with torchrun, or unset WORLD_SIZE to train with one process"
         )
-    ranks.start(device)
+    try:
+        with ending_at_once():  # The others may be started much later, or never.
+            ranks.start(device)
+    except RuntimeError as error:
+        raise ResourceError(
+            f"the processes cannot connect: {first_line(error)}. Fix: see that each machine reaches the others, on the "
+            "network interface that GLOO_SOCKET_IFNAME names, and NCCL_SOCKET_IFNAME for GPUs"
+        ) from error
     if ranks.is_launcher_open():
         note(f"warning: {OPEN_LAUNCHER}")
+    if ranks.is_lost_at_restarts():
+        note(f"warning: {LOST_AT_RESTARTS}")
 
 
 def _streams(config: Config, loaders: Mapping[str, Loader], observer: Observer) -> Streams:

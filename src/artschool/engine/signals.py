@@ -149,6 +149,20 @@ def interrupting() -> Iterator[None]:
 
 
 @contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Let a signal end the process in a long call of C, which no handler interrupts. Nothing may be lost by that."""
+    found = {number: signal.getsignal(number) for number in ENDING} if _is_main_thread() else {}
+    handled = {number: function for number, function in found.items() if callable(function)}
+    for number in handled:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number, function in handled.items():
+            signal.signal(number, function)
+
+
+@contextmanager
 def noting() -> Iterator[None]:
     """Note the signals, for `until_signal`. One that `interrupting` has heard in vain is noted too."""
     here, _handler.here = _handler.here, 0

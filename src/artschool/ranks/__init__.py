@@ -30,6 +30,7 @@ from artschool.ranks.ends import (
 from artschool.ranks.group import (
     Group,
     is_launcher_open,
+    is_lost_at_restarts,
     is_main,
     launched_processes,
     local_rank,
@@ -69,6 +70,7 @@ __all__ = [
     "gather_rows",
     "is_launcher_open",
     "is_lost",
+    "is_lost_at_restarts",
     "is_main",
     "is_sharded",
     "join_again",

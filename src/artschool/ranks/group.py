@@ -153,6 +153,15 @@ def is_launcher_open() -> bool:
     return _is_one_machine() and is_open_to_all(os.getppid())
 
 
+def is_lost_at_restarts() -> bool:
+    """Whether processes of several machines that torchrun starts again would not find each other.
+
+    They would meet in its store, which has the addresses of the processes before. On one machine they do not.
+    """
+    restarts, uses_store = (os.environ.get(f"TORCHELASTIC_{name}") for name in ("MAX_RESTARTS", "USE_AGENT_STORE"))
+    return not _is_one_machine() and uses_store == "True" and (restarts or "0") != "0"
+
+
 def has_launcher() -> bool:
     """Whether what has started this process lives. The store of torchrun never answers after its death."""
     return os.getppid() == _launcher
