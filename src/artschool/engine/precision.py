@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.graph import _engine_run_backward
 from torch.optim import Optimizer
+from torch.overrides import has_torch_function
 
 Kind = Literal["fp32", "bf16", "fp16"]
 _FULL = nullcontext()
@@ -35,8 +37,8 @@ class Precision:
         return torch.autocast(self._device_type, dtype=DTYPES[self.kind])
 
     def backward(self, loss: Tensor) -> None:
-        """Backpropagate. With fp16, the loss is scaled first."""
-        self.scaled(loss).backward()  # type: ignore[no-untyped-call]  # torch
+        """Backpropagate a scalar that has a gradient. With fp16, the loss is scaled first."""
+        _backward(self.scaled(loss))
 
     def scaled(self, loss: Tensor) -> Tensor:
         """The loss, with fp16 times its scale."""
@@ -65,3 +67,19 @@ class Precision:
         """Restore the result of `state_dict`."""
         if self._scaler is not None:
             self._scaler.load_state_dict(state)
+
+
+def _backward(loss: Tensor) -> None:
+    """`loss.backward()`, without what torch looks up in Python at each call, which takes as long as a small layer."""
+    if has_torch_function((loss,)):
+        loss.backward()  # type: ignore[no-untyped-call]  # torch
+        return
+    _engine_run_backward(
+        (loss,),
+        (torch.ones_like(loss),),
+        False,  # Whether to keep the graph.
+        False,  # Whether gradients have a graph of their own.
+        (),  # No tensors in particular: all that require a gradient get it.
+        allow_unreachable=True,
+        accumulate_grad=True,
+    )

@@ -37,3 +37,11 @@ def test_gradients_match_differences_and_inputs_stay(loss: object) -> None:
     assert torch.autograd.gradcheck(loss, (fake, real))
     assert torch.equal(fake, before[0])
     assert torch.equal(real, before[1])
+
+
+def test_l1_has_the_bits_of_torch() -> None:
+    torch.manual_seed(0)
+    fake, real = torch.randn(5, 3, 7, requires_grad=True), torch.randn(5, 3, 7)
+    ours, theirs = l1(fake, real), torch.nn.functional.l1_loss(fake, real)
+    assert torch.equal(ours, theirs)
+    assert torch.equal(*(torch.autograd.grad(loss, fake)[0] for loss in (ours, theirs)))

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from artschool.components.injectors.forward import MethodName, forward
 from artschool.components.losses.critic import Inputs, as_list, total
+from artschool.components.losses.pixel import mean_distance
 from artschool.components.precision import at_least_float32
 from artschool.errors import ConfigError
 from artschool.registry import ComponentRole, losses
@@ -45,7 +45,7 @@ def feature_matching(network: Network | None, fake: Inputs, real: Inputs, *, met
         raise ConfigError(
             f"feature_matching: features of fakes have shapes {shapes[0]}, but those of real samples {shapes[1]}"
         )
-    return total([F.l1_loss(f, r) for f, r in zip(of_fake, of_real, strict=True)])
+    return total([mean_distance(f, r) for f, r in zip(of_fake, of_real, strict=True)])
 
 
 def _features(network: nn.Module | None, inputs: Inputs, method: str) -> Any:
