@@ -16,6 +16,7 @@ from artschool.build.decisions import decisions_of, key_gates, number_gates
 from artschool.build.device import choose_device
 from artschool.build.evaluations import build_evaluations
 from artschool.build.networks import build_networks, partly_saved, set_modes
+from artschool.build.processes import start_processes
 from artschool.build.same import require_same_data, require_same_file
 from artschool.build.shards import meshes_of, place
 from artschool.build.steps import build_steps
@@ -36,21 +37,10 @@ from artschool.engine.meters import Meters
 from artschool.engine.observe import Observer
 from artschool.engine.run import Run
 from artschool.engine.run_state import Logger
-from artschool.engine.signals import ending_at_once
 from artschool.engine.streams import Streams
 from artschool.engine.train_context import TrainContext
-from artschool.errors import ResourceError, first_line
 
 Note = Callable[[str], None]
-OPEN_LAUNCHER = (
-    "torchrun listens on all network interfaces, without a password. Fix: to listen on this machine only, write "
-    "`TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --rdzv-backend c10d --rdzv-conf store_type=file --nproc-per-node "
-    "...`"
-)
-LOST_AT_RESTARTS = (
-    "processes that torchrun starts again would look for those before, whose addresses it keeps. Fix: set "
-    "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment of torchrun on every machine"
-)
 
 
 def build(
@@ -79,7 +69,7 @@ def build(
     """
     file = config.sections
     device = device or choose_device(config)
-    _start_processes(device, note)
+    start_processes(device, note)
     require_same_file(config)
     set_torch_flags(file.train, device)
     context = TrainContext(device, Meters())
@@ -114,27 +104,6 @@ def build(
         partly_saved=partly_saved(config),
         observer=observer,
     )
-
-
-def _start_processes(device: torch.device, note: Note) -> None:
-    """Connect the processes that a launcher has started."""
-    if missing := ranks.missing_variable():
-        raise ResourceError(
-            f"the environment variable WORLD_SIZE is set, but {missing} is not. "
-            "Fix: start the processes with torchrun, or unset WORLD_SIZE to train with one process"
-        )
-    try:
-        with ending_at_once():  # The others may be started much later, or never.
-            ranks.start(device)
-    except RuntimeError as error:
-        raise ResourceError(
-            f"the processes cannot connect: {first_line(error)}. Fix: see that each machine reaches the others, on the "
-            "network interface that GLOO_SOCKET_IFNAME names, and NCCL_SOCKET_IFNAME for GPUs"
-        ) from error
-    if ranks.is_launcher_open():
-        note(f"warning: {OPEN_LAUNCHER}")
-    if ranks.is_lost_at_restarts():
-        note(f"warning: {LOST_AT_RESTARTS}")
 
 
 def _streams(config: Config, loaders: Mapping[str, Loader], observer: Observer) -> Streams:
