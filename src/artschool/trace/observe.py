@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import re
 import traceback
@@ -142,7 +143,7 @@ class Observer:
         inside = f" in {module}" if module else ""
         kind = FaultKind.BATCH_TOO_SMALL if ONE_VALUE in str(error) else FaultKind.OTHER
         advice = ["Fix: use a larger batch, or fewer micro-batches."] if kind is FaultKind.BATCH_TOO_SMALL else []
-        advice += self._advice_on_gradients(call, error)
+        advice += self._advice_on_gradients(call, error) + self._advice_on_arguments(frames, error)
         message, lines = f"fails{inside}: {_describe_error(error)}", _line_of_user(frames)
         if isinstance(error, ArtschoolError):
             message, lines = str(error).removeprefix(f"{call.place}: {call.path}: "), []
@@ -161,6 +162,17 @@ class Observer:
             return ["An evaluation runs without gradients. Fix: compute it inside of `with torch.enable_grad():`."]
         is_without = getattr(self.components[call.path].entry, "no_grad", False)
         return ["Fix: remove `no_grad: true`, which leaves nothing in it a gradient."] if is_without else []
+
+    def _advice_on_arguments(self, frames: Frames, error: Exception) -> list[str]:
+        """What a network takes, if it was called with too few or too many keys."""
+        network = frames[0][0].f_locals.get("self")  # Of the call itself: the network has not begun.
+        if "positional argument" not in str(error) or not isinstance(network, nn.Module):
+            return []
+        if network not in self.modules.values():  # The call of a part of it is a mistake of its code.
+            return []
+        parameters = inspect.signature(network.forward).parameters.values()
+        takes = ", ".join(str(parameter.replace(annotation=parameter.empty)) for parameter in parameters)
+        return [f"{type(network).__name__} takes ({takes}). Fix: give one key for each."]
 
     def _location(self, frames: Frames) -> tuple[str, list[str]]:
         """The innermost module of a network in some frames, and the innermost line of a plugin."""
