@@ -20,7 +20,7 @@ from artschool import ranks
 from artschool.components.builtins import load_builtins
 from artschool.engine.run_state import RunState
 from artschool.errors import Stopped
-from tests.engine import toy_parts, toy_run
+from tests.engine import sharded_parts, toy_parts, toy_run
 from tests.engine.forked import in_processes
 
 SHARDED = ("steps.gen.optimizer.shard=true", "steps.critic.optimizer.shard=true")
@@ -36,6 +36,14 @@ OPTIONS = (
     "log.every=5",
     "evaluate={}",
 )
+SGD = (
+    f"plugins=[{Path(toy_run.__file__)}, {Path(toy_parts.__file__)}, {Path(sharded_parts.__file__)}]",
+    "steps.gen.optimizer={type: sgd, lr: 2e-2, momentum: 0.9, nesterov: true, weight_decay: 1e-2}",
+    "steps.gen.losses.first={type: breaks, fake: sr, real: hq, weight: 0.1, before: 0}",
+    "steps.gen.losses.later={type: breaks, fake: sr, real: hq, weight: 0.1, after: 10, before: 10}",
+)
+"""Iterations 0 and 10 do not update."""
+NETWORKS = (*SGD, "train.parallel=shard")
 SWITCH = 8
 """In the middle of the second epoch, and between two log points."""
 CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
@@ -46,6 +54,10 @@ CASES: dict[str, tuple[tuple[int, ...], tuple[str, ...]]] = {
     "2 to 3 sharded": ((2, 3), SHARDED),
     "3 to 1 sharded": ((3, 1), SHARDED),
     "1 to 2 sharded": ((1, 2), SHARDED),
+    "1 sgd": ((1,), SGD),
+    "2 to 1 sgd": ((2, 1), NETWORKS),
+    "1 to 2 sgd": ((1, 2), NETWORKS),
+    "2 to 3 sgd": ((2, 3), NETWORKS),
 }
 
 
@@ -79,8 +91,12 @@ def train(folder: Path, options: tuple[str, ...], at: int, rank: int) -> None:
     seen = [[iteration, names] for iteration, _, names in toy_parts.SEEN]
     found: dict[str, Any] = {"seen": seen, "text": text.getvalue(), "records": recorder.records}
     (own / "found.json").write_text(json.dumps(found))
+    weights = {
+        name: {key: ranks.whole(value) for key, value in network.state_dict().items()}
+        for name, network in run.networks.items()
+    }
     if rank == 0:
-        torch.save({name: network.state_dict() for name, network in run.networks.items()}, own / "weights.pt")
+        torch.save(weights, own / "weights.pt")
     ranks.stop()
 
 

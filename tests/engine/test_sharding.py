@@ -63,6 +63,12 @@ checkpoint: {every: 4, keep_last: 2}
 """.replace("PARTS", str(PARTS))
 PLAIN = ("networks.gen={type: sharded_upscaler}", "steps.gen.optimizer.eps=1e-4", "train.iterations=10")
 BREAKS = "steps.gen.losses.broken={type: breaks, fake: sr, real: hq, weight: 0.1, after: 3, before: 4}"
+SGD = (
+    "steps.gen.optimizer={type: sgd, lr: 2e-2, momentum: 0.9, nesterov: true, weight_decay: 1e-2, "
+    "param_groups: [{match: 'gen.2.*', lr: 1e-2}, {match: '*'}]}",
+    "steps.gen.losses.first={type: breaks, fake: sr, real: hq, weight: 0.1, before: 0}",
+    "steps.gen.losses.later={type: breaks, fake: sr, real: hq, weight: 0.1, after: 5, before: 5}",
+)
 REWINDS = (
     "steps.gen.losses.broken={type: breaks_twice, fake: sr, real: hq, weight: 0.1, after: 3}",
     "train.non_finite=rewind", "train.max_skips=2", "train.rewind_every=2", "log.every=1", "checkpoint.every=",
@@ -136,6 +142,7 @@ CASES: dict[str, Case] = {
         (SHARD, "networks.critic.parallel=replicate", "steps.critic.optimizer.shard=true"),
     ),
     "fp16": (BOTH, (*PLAIN, BREAKS, "train.precision=fp16"), (SHARD, "networks.critic.parallel=replicate")),
+    "sgd": (BOTH, (*PLAIN, "networks.gen={type: toy_plain_generator}", *SGD), (SHARD,)),
     "lamb": (BOTH, (*PLAIN, "steps.gen.optimizer={type: lamb, lr: 1e-2}"), (SHARD,)),
     "lars": (BOTH, (*PLAIN, "steps.gen.optimizer={type: lars, lr: 1e-2}"), (SHARD,)),
     "vq": (VQ, (), (SHARD,)),
@@ -211,7 +218,8 @@ def assert_restored(result: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Over five seconds: two processes import torch."""
-    results = compare(tmp_path, 2, ("gan", "coder_beside", "in_place", "rewinds"))
+    results = compare(tmp_path, 2, ("gan", "coder_beside", "in_place", "rewinds", "sgd"))
+    assert results["sgd"]["updates"]["gen"]["skipped"] == 2  # Iterations 0 and 5.
     trained = [record["iteration"] for record in results["rewinds"]["records"] if "gen/total" in record]
     assert trained.count(4) == 2  # There is no checkpoint to return to.
 
@@ -228,7 +236,7 @@ def test_two_processes_do_everything_as_one(tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_three_processes_train_as_one(tmp_path: Path) -> None:
     """Over ten seconds: three processes, of which one has fewer batches to evaluate and no part of small tensors."""
-    compare(tmp_path, 3, ("gan", "coder_beside", "skips"))
+    compare(tmp_path, 3, ("gan", "coder_beside", "skips", "sgd"))
 
 
 @pytest.mark.soak

@@ -28,7 +28,7 @@ def train(kind: str, folder: Path, case: str, rank: int) -> None:
         replicated.OPTIONS = (*ON_GPUS, f"train.parallel={kind}")
         replicated.train(folder, int(case), rank)
     else:
-        train_watched(ROOT / case, folder / case)
+        train_watched(ROOT / case, folder / case, *(("train.parallel=shard",) if kind == "sharded files" else ()))
         ranks.stop()
 
 

@@ -28,6 +28,8 @@ FILES = [
     "recipes/digits_stylegan.yml",
     *(f"tests/famous/{name}.yml" for name in ("dino", "fixmatch", "moco", "ppo", "vqgan")),
 ]
+SHARDED_FILES = [f"tests/famous/{name}.yml" for name in ("dann", "fixmatch", "moco")]
+"""Those that train with SGD, for which torch has no rule if parameters are sharded."""
 NUMBERS = [2, 3] if is_pretended() else [n for n in (2, 3) if n <= torch.cuda.device_count()]
 FAILING = [f"{kind}_{rank}" for kind in KINDS for rank in (0, 1)]
 UPDATED = [f"{kind}_updated" for kind in KINDS]
@@ -61,6 +63,11 @@ def test_several_processes_give_the_weights_of_one(trained: Path, case: str, num
 def test_trainings_wait_for_nothing(tmp_path: Path) -> None:
     """Half a minute: six trainings whose losses, buffers or missing gradients make processes communicate."""
     run_script("tests.gpu.several", tmp_path, "files", *FILES)
+
+
+def test_sharded_trainings_wait_for_nothing(tmp_path: Path) -> None:
+    """Several seconds: three trainings."""
+    run_script("tests.gpu.several", tmp_path, "sharded files", *SHARDED_FILES)
 
 
 @pytest.mark.parametrize("case", FAILING)

@@ -45,12 +45,12 @@ def test_a_training_waits_for_nothing(file: Path, tmp_path: Path) -> None:
     train_watched(file, tmp_path)
 
 
-def train_watched(file: Path, folder: Path) -> None:
+def train_watched(file: Path, folder: Path, *options: str) -> None:
     """Train some iterations, in which torch raises an error where it waits for the device."""
     # From where everything that begins late has begun.
     first = max(map(int, re.findall(r"after: (\d+)", file.read_text())), default=0)
     rare = (f"train.start_iteration={first}", f"train.iterations={first + 8}", "log.every=1000", "log.pictures=null")
-    overrides = ("train.device=cuda", *rare, "checkpoint={every: 1000}")
+    overrides = ("train.device=cuda", *rare, "checkpoint={every: 1000}", *options)
     run = artschool.load(file, overrides, run_dir=folder / "run")
     watch = Watch("default" if file.stem in WAITS else "error", first)
     run.loggers = [watch]

@@ -13,20 +13,17 @@ from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 from torch.optim import optimizer as of_torch
 
-from artschool import ranks
-
 _ONE = torch.ones((), device="cpu")
 """A number, which torch would make a tensor at each addition."""
 
 
 def is_fused_adam(optimizer: Optimizer) -> bool:
-    """Whether `step` can move the parameters of an optimizer: they are whole, and have one dtype and one device."""
+    """Whether `step` can move the parameters of an optimizer: they have one dtype and one device."""
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     return (
         type(optimizer) in (Adam, AdamW)
         and all(group["fused"] for group in optimizer.param_groups)
         and len({(parameter.dtype, parameter.device) for parameter in parameters}) == 1
-        and not any(map(ranks.is_sharded, parameters))
     )
 
 

@@ -26,8 +26,6 @@ NORMS = (
     nn.GroupNorm,
     nn.RMSNorm,
 )
-FUSED_ON_SHARDS = (torch.optim.Adam, torch.optim.AdamW)
-"""The optimizers whose fused step torch offers for sharded parameters."""
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 
@@ -222,8 +220,6 @@ def _at_start(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _can_fuse(factory: Callable[..., Optimizer], groups: Sequence[Mapping[str, Any]]) -> bool:
     parameters = [parameter for group in groups for parameter in group["params"]]
-    if any(map(ranks.is_sharded, parameters)) and factory not in FUSED_ON_SHARDS:
-        return False
     # Older versions of torch have fused Adagrad for the CPU only.
     devices = ("cpu",) if factory is torch.optim.Adagrad else ("cpu", "cuda", "mps", "xpu")
     if factory is torch.optim.SGD and not all(map(has_fused_sgd, parameters)):

@@ -53,6 +53,8 @@ class ScheduledOptimizer:
         self.base_rates: list[float] = [float(group["lr"]) for group in optimizer.param_groups]
         self.cooling = 1.0
         self._is_sharded = any(map(ranks.is_sharded, self.parameters))
+        if self._is_sharded:
+            ranks.fuse_on_parts()
         self._of_all = _unscaled_by(optimizer, self.parameters, is_divided=shards is not None)
         self._not_state = {"params", "lr", *changing}
         self._initial_groups = [dict(group) for group in optimizer.param_groups]

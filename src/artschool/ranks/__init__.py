@@ -48,6 +48,7 @@ from artschool.ranks.group import (
 from artschool.ranks.rejoin import join_again, leave, remaining
 from artschool.ranks.shards import (
     copies_of,
+    fuse_on_parts,
     is_sharded,
     local,
     local_of,
@@ -65,6 +66,7 @@ __all__ = [
     "buckets",
     "copies_of",
     "first_end",
+    "fuse_on_parts",
     "gather",
     "gather_on_main",
     "gather_rows",
