@@ -7,6 +7,7 @@ import inspect
 import json
 import pickle
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -393,6 +394,30 @@ def test_a_graph_break_is_reported_and_refused_where_the_file_asks_for_one_graph
     network = compiled_thawing(notes, fullgraph=True)
     assert torch.equal(network(torch.ones(2, 4)), broken(network, torch.ones(2, 4)))
     assert notes[0].startswith("warning: networks.net: runs uncompiled: Unsupported: ")
+
+
+def test_graphs_after_the_proof_are_reported_until_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counting(self: Thawing, x: Tensor) -> Tensor:
+        self.first.out_features += 1  # Nothing else reads it.
+        y: Tensor = self.first(x) * self.first.out_features
+        return y
+
+    monkeypatch.setattr(Thawing, "forward", counting)
+    monkeypatch.setattr("artschool.engine.compiled.GRAPHS_OF_ONE_FUNCTION", 4)
+    notes: list[str] = []
+    network = compiled_thawing(notes)
+    x = torch.ones(2, 4)
+    with dynamo.config.patch(recompile_limit=4):
+        found = [(network(x) / network.first(x)).mean().item() for _ in range(6)]
+    assert found == pytest.approx([5, 6, 7, 8, 9, 10])
+    assert [re.sub(r"[0-9.]+ s\b", "S", note) for note in notes[1:]] == [
+        "note: networks.net: compiled again 1 time in S, since sizes or attributes differ. `TORCH_LOGS=recompiles` "
+        "shows which",
+        "note: networks.net: compiled again 2 times in S, since sizes or attributes differ. `TORCH_LOGS=recompiles` "
+        "shows which",
+        "warning: networks.net: runs uncompiled: after 4 graphs, wherever none of them fits: sizes or attributes "
+        "differ. `TORCH_LOGS=recompiles` shows which",
+    ]
 
 
 def test_networks_share_one_mark_of_an_iteration(monkeypatch: pytest.MonkeyPatch) -> None:

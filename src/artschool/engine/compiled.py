@@ -135,7 +135,7 @@ class CompiledMethod:
         seconds = time.perf_counter() - start
         self._note_once(f"compiled and proven in {seconds:.1f} s {self._described(backend.graphs, breaks)}")
         once_differentiable = bool(needs_gradient) and torch.is_grad_enabled()
-        return partial(self._call, compiled, once_differentiable, is_broken=bool(breaks))
+        return partial(self._call, compiled, backend, once_differentiable, is_broken=bool(breaks))
 
     def _compile(self) -> tuple[Function, _Backend]:
         import torch._dynamo as dynamo
@@ -164,11 +164,20 @@ class CompiledMethod:
 
         return call
 
-    def _call(self, compiled: Function, once_differentiable: bool, *inputs: Any, is_broken: bool, **named: Any) -> Any:
+    def _call(
+        self,
+        compiled: Function,
+        backend: _Backend,
+        once_differentiable: bool,
+        *inputs: Any,
+        is_broken: bool,
+        **named: Any,
+    ) -> Any:
         from torch._dynamo.exc import TorchDynamoException
 
         if self._settings.uses_cuda_graphs:
             self._cuda_graphs.mark()
+        graphs_before, start = backend.graphs, time.perf_counter()
         try:
             result = compiled(*inputs, **named)
         except TorchDynamoException as error:  # Raised by the compiler, about inputs of another size.
@@ -180,6 +189,9 @@ class CompiledMethod:
             self._run_eagerly(_describe(error))
             self._variants = dict.fromkeys(self._variants, self._eager)
             return self._eager(*inputs, **named)
+        if backend.graphs > graphs_before:
+            backend.seconds_again += time.perf_counter() - start
+            self._note_again(backend)
         if self._settings.uses_cuda_graphs:  # The next call writes to the same memory.
             result = tree_map_only(Tensor, Tensor.clone, result)
         if once_differentiable:
@@ -194,6 +206,16 @@ class CompiledMethod:
                 f"{self._path}: a loss differentiates its gradient again, which torch.compile does not support. "
                 f"Fix: write `compile: false` for this network, or give the loss the role SECOND_ORDER"
             )
+
+    def _note_again(self, backend: _Backend) -> None:
+        """Report that other sizes or attributes needed other graphs, whenever their number has doubled."""
+        backend.times_again += 1
+        times, seconds = backend.times_again, backend.seconds_again
+        why = "sizes or attributes differ. `TORCH_LOGS=recompiles` shows which"
+        if times == GRAPHS_OF_ONE_FUNCTION - 1:
+            self._run_eagerly(f"after {GRAPHS_OF_ONE_FUNCTION} graphs, wherever none of them fits: {why}")
+        elif times.bit_count() == 1:
+            self._note(f"note: {self._path}: compiled again {counted(times, 'time')} in {seconds:.1f} s, since {why}")
 
     def _described(self, graphs: int, breaks: Counter[str]) -> str:
         trained = sum(parameter.requires_grad for parameter in self._parameters) if torch.is_grad_enabled() else 0
@@ -216,6 +238,8 @@ class _Backend:
 
     Attributes:
         graphs: Number of graphs so far.
+        times_again: Number of calls after the proof that needed new graphs.
+        seconds_again: Duration of these calls.
     """
 
     def __init__(self, settings: CompileEntry) -> None:
@@ -228,6 +252,8 @@ class _Backend:
             # Random numbers as those of eager operations, so that dropout is the same with and without `compile`.
             self._options["config_patches"] = {**_options_of(settings), "fallback_random": True}
         self.graphs = 0
+        self.times_again = 0
+        self.seconds_again = 0.0
 
     def __call__(self, graph: Any, inputs: Any) -> Any:
         """Compile a graph."""
