@@ -307,6 +307,13 @@ def test_large_modules_of_lists_are_units() -> None:
         units_of(network, ["body.*"], "x")
 
 
+def test_one_process_verifies_the_units_of_several(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"networks\.critic\.wrap: 'nothing\.\*' matches no module\. Available modules: "
+    ):
+        artschool.load(write(tmp_path, "networks.critic.wrap=[nothing.*]"), run_dir=tmp_path / "run")
+
+
 def test_one_process_ignores_shards(tmp_path: Path) -> None:
     run = artschool.load(write(tmp_path, "train.parallel={shard: 4, replicate: 2}"), run_dir=tmp_path / "run")
     assert not any(ranks.is_sharded(p) for network in run.networks.values() for p in network.parameters())

@@ -19,6 +19,7 @@ from artschool.engine.hooks import hooks
 from artschool.engine.pretrained_weights import LoadReport, load_weights
 from artschool.engine.recompute import checkpoint_activations
 from artschool.engine.sharding import build_for_shards, has_values
+from artschool.engine.units import units_of
 from artschool.engine.unsaved import Saved
 from artschool.engine.weight_patterns import WeightPatterns
 from artschool.errors import CheckpointError
@@ -137,7 +138,7 @@ def _described(line: str, report: LoadReport) -> str:
 
 
 def _prepare(network: nn.Module, component: Component, seed: int) -> None:
-    """Add the adapters of a network, and freeze what the file says."""
+    """Add the adapters of a network, freeze what the file says, and verify patterns that only several processes use."""
     entry = _entry(component)
     if entry.adapters is not None:
         with forked_rng(derive(seed, "adapters", _name(component)), torch.device("cpu")):
@@ -145,6 +146,8 @@ def _prepare(network: nn.Module, component: Component, seed: int) -> None:
     freeze(network, entry.frozen, _location_of(component, "frozen"))
     patterns = entry.activation_checkpointing
     checkpoint_activations(network, patterns, _location_of(component, "activation_checkpointing"))
+    if entry.wrap is not None:
+        units_of(network, entry.wrap, _location_of(component, "wrap"))
 
 
 def _name(component: Component) -> str:
