@@ -166,6 +166,7 @@ def test_variants_hold_where_the_compiler_never_looks_at_frozen_parameters_again
     def unguarded(function: Any, **options: Any) -> Callable[..., Any]:
         network = inspect.getclosurevars(function).nonlocals["function"].__self__
         flags: dict[str, bool] = {}
+        options["backend"].graphs += 1
 
         def call(*inputs: Tensor) -> Any:
             if not flags:
@@ -394,6 +395,17 @@ def test_a_graph_break_is_reported_and_refused_where_the_file_asks_for_one_graph
     network = compiled_thawing(notes, fullgraph=True)
     assert torch.equal(network(torch.ones(2, 4)), broken(network, torch.ones(2, 4)))
     assert notes[0].startswith("warning: networks.net: runs uncompiled: Unsupported: ")
+
+
+def test_a_call_without_a_graph_is_not_reported_as_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    lstm = nn.LSTM(4, 4)
+    monkeypatch.setattr(Thawing, "forward", lambda self, x: lstm(x)[0])
+    notes: list[str] = []
+    network = compiled_thawing(notes)
+    for _ in range(2):
+        assert torch.equal(network(torch.ones(2, 4)), lstm(torch.ones(2, 4))[0])
+    (note,) = notes
+    assert note.startswith("warning: networks.net: runs uncompiled: no part of it is a graph, broken by: ")
 
 
 def test_graphs_after_the_proof_are_reported_until_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -132,6 +132,9 @@ class CompiledMethod:
             self._run_eagerly(problem)
             return self._eager
         breaks = _graph_breaks() - breaks_before
+        if not backend.graphs:
+            self._run_eagerly(f"no part of it is a graph{_broken_by(breaks)}")
+            return self._eager
         seconds = time.perf_counter() - start
         self._note_once(f"compiled and proven in {seconds:.1f} s {self._described(backend.graphs, breaks)}")
         once_differentiable = bool(needs_gradient) and torch.is_grad_enabled()
@@ -219,8 +222,8 @@ class CompiledMethod:
 
     def _described(self, graphs: int, breaks: Counter[str]) -> str:
         trained = sum(parameter.requires_grad for parameter in self._parameters) if torch.is_grad_enabled() else 0
-        broken = f", broken by: {next(iter(breaks)).strip().splitlines()[0]}" if breaks else ""
-        return f"({trained} of {len(self._parameters)} parameters trained; {counted(graphs, 'graph')}{broken})"
+        found = f"{counted(graphs, 'graph')}{_broken_by(breaks)}"
+        return f"({trained} of {len(self._parameters)} parameters trained; {found})"
 
     def _run_eagerly(self, problem: str) -> None:
         self._note_once(f"runs uncompiled: {problem}", "warning")
@@ -286,6 +289,10 @@ def _graph_breaks() -> Counter[str]:
     from torch._dynamo.utils import counters
 
     return Counter(counters["graph_break"])
+
+
+def _broken_by(breaks: Counter[str]) -> str:
+    return f", broken by: {next(iter(breaks)).strip().splitlines()[0]}" if breaks else ""
 
 
 def _describe(error: Exception) -> str:
