@@ -305,6 +305,9 @@ def test_large_modules_of_lists_are_units() -> None:
         units_of(network, ["1.0"], "x")
     with pytest.raises(ConfigError, match=r"x\.wrap: 'body\.\*' matches no module\. Available modules: 0, 1"):
         units_of(network, ["body.*"], "x")
+    network.append(nn.ParameterList([torch.ones(2)]))
+    with pytest.raises(ConfigError, match=r"'4' has no forward \(it is a ParameterList\)\. Fix: leave it out"):
+        units_of(network, ["4"], "x")
 
 
 def test_one_process_verifies_the_units_of_several(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
 
 from artschool.config.compose import apply_overrides, finish
 from artschool.config.source import read_text
@@ -14,8 +15,9 @@ from artschool.config.structure import Config
 from artschool.engine.skip_counter import MOST_FLAGS
 from artschool.errors import ConfigError, DataError
 from artschool.read.check import check_tree
+from artschool.registry import networks
 from artschool.trace.cuda_autocast import cuda_autocast
-from artschool.trace.measure import AVERAGES_UPDATE, Measured, measure
+from artschool.trace.measure import AVERAGES_UPDATE, FIX_OF_UNITS, Measured, measure
 from artschool.trace.memory import LiveBytes
 from artschool.trace.trace import trace
 from tests.trace.traced_parts import TEXT, TOKENS
@@ -164,6 +166,31 @@ def test_a_unit_that_trains_parameters_of_two_types_is_refused() -> None:
         measure(config_of("networks.net={type: traced_two_types, parallel: shard}"), 2)
     for change in ("wrap: [second]", "frozen: [first.*]"):
         measure(config_of(f"networks.net={{type: traced_two_types, parallel: shard, {change}}}"), 2)
+
+
+@networks.register("measured_reader")
+class Reader(nn.Module):
+    """(B, T, 8) to the same shape, with the weight of a module that it does not call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.inner.weight)
+
+
+def test_a_unit_that_is_not_called_is_a_fault() -> None:
+    text = LARGE.replace(
+        "traced_blocks, width: 8192, blocks: 13", "measured_reader, wrap: [inner], frozen: [inner.bias]"
+    )
+    config = config_of(text=text.replace("traced_tokens", "traced_tokens, width: 8"))
+    with pytest.raises(ConfigError) as raised:
+        measure(config, 2)
+    message = str(raised.value)
+    assert message.startswith("toy.yml:7:5: steps.main: fails as one of 2 processes: RuntimeError: aten.")
+    assert "got mixed torch.Tensor and DTensor" in message and "steps.main.injectors.call" in message
+    assert message.endswith(FIX_OF_UNITS)
 
 
 @pytest.mark.soak  # Longer than five seconds: it runs thousands of operations without values.

@@ -26,10 +26,8 @@ def units_of(network: nn.Module, wrap: Sequence[str] | None, path: str) -> dict[
     units = outermost_matching(network, wrap, f"{path}.wrap")
     for name, module in units.items():
         if not _has_forward(module):
-            raise ConfigError(
-                f"{path}.wrap: {name!r} has no forward (it is a {type(module).__name__}). "
-                f"Fix: write '{name}.*' for the modules in it"
-            )
+            fix = f"write '{name}.*' for the modules in it" if any(True for _ in module.children()) else "leave it out"
+            raise ConfigError(f"{path}.wrap: {name!r} has no forward (it is a {type(module).__name__}). Fix: {fix}")
         if _shares(network, module):
             raise ConfigError(
                 f"{path}.wrap: {name!r} shares a parameter with a module outside of it, so it cannot be gathered on "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 from artschool import ranks
 from artschool.build.data import build_data
 from artschool.build.run import build
+from artschool.config.parallel import sharded_networks
 from artschool.config.streams import TRAIN, streams
 from artschool.config.structure import Config
 from artschool.data.seeds import derive, forked_rng
@@ -30,16 +31,21 @@ from artschool.engine.run import Run
 from artschool.engine.streams import Part
 from artschool.engine.train_step import TrainStep
 from artschool.engine.update import Update
+from artschool.errors import ArtschoolError, ConfigError
 from artschool.trace.batch_sizes import TracedBatches
 from artschool.trace.cuda_autocast import cuda_autocast
-from artschool.trace.fake import fake_tensors
+from artschool.trace.fake import fake_tensors, is_about_missing_values
 from artschool.trace.first_batches import MAX_SAMPLES, batch_size
 from artschool.trace.memory import OFFLOADED, OPTIMIZER, LiveBytes, Memory
+from artschool.trace.observe import failure
 from artschool.trace.regimes import regimes
 from artschool.trace.work import Work, WorkCounter
 
 AVERAGES_UPDATE = "averages"
 """The part of an iteration that updates moving averages."""
+FIX_OF_UNITS = (
+    "Fix: in `wrap`, name only modules that are called themselves, or write `parallel: replicate` for the network."
+)
 CUDA_BLOCK = 512
 """torch's allocator on CUDA rounds the size of a tensor up to a multiple of so many bytes."""
 
@@ -84,6 +90,7 @@ def measure(
         real: Whether tensors have values, since something needs them.
 
     Raises:
+        ConfigError: A step fails.
         DataError: A batch cannot be loaded, or has fewer samples than there are processes.
     """
     with (
@@ -193,7 +200,7 @@ class _Measurement:
         moved: dict[str, list[Tensor | None]] = {}
         for step in run.steps:
             if step.graph.when.active(iteration):
-                with self._counter.counted() as work:
+                with self._counter.counted() as work, self._faults_of(step):
                     self._step(step, states, memory, moved)
                 if step.update is not None and not moved.keys().isdisjoint(step.networks):
                     work.offloaded = _bytes_of_offloaded(step.update)
@@ -204,6 +211,23 @@ class _Measurement:
                     ema.update(moved[ema.of])
         yield AVERAGES_UPDATE, work
         run.meters.clear()
+
+    @contextmanager
+    def _faults_of(self, step: TrainStep) -> Iterator[None]:
+        """Turn errors of a step into faults of the file. One process may train it: the trace has no shards."""
+        try:
+            yield
+        except ArtschoolError:
+            raise
+        except Exception as error:  # The code of a component can raise anything.
+            if is_about_missing_values(error):
+                raise
+            name, number = step.graph.name, self._found.processes
+            what = "fails" if number == 1 else f"fails as one of {number} processes"
+            fault = failure(self._config.steps[name].node.place, f"steps.{name}", what, error)
+            fix = FIX_OF_UNITS if sharded_networks(self._config) else ""
+            hints = [fault.hint, *getattr(error, "__notes__", []), fix]
+            raise ConfigError(replace(fault, hint="\n".join(hint for hint in hints if hint))) from error
 
     def _step(
         self, step: TrainStep, states: MicroBatches, memory: Memory, moved: dict[str, list[Tensor | None]]
