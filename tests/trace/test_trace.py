@@ -50,6 +50,11 @@ def test_a_loss_is_told_which_parameters_it_reaches() -> None:
     }
 
 
+def test_a_backend_of_the_compiler_that_does_not_exist_is_a_fault() -> None:
+    message = said("networks.net.compile={backend: inducter}")
+    assert "networks.net.compile.backend: unknown backend 'inducter'" in message and "'inductor'?" in message
+
+
 def at(code: str) -> str:
     """The line of a message that shows where the code of a component has failed."""
     parts = Path(__file__).with_name("traced_parts.py")

@@ -33,9 +33,9 @@ def compile_networks(config: Config, run: Run, report: Callable[[str], None]) ->
     def note(message: str) -> None:
         (run.note if run.loggers else report)(message)
 
+    check_backends(config)
     second_order = second_order_networks(config)
     for name, compiled in compiled_networks(config).items():
-        _check_backend(compiled)
         if name in second_order:
             loss = second_order[name]
             report(f"warning: networks.{name}: runs uncompiled: {loss} differentiates its gradient again")
@@ -58,6 +58,16 @@ def _calls(path: str, network: nn.Module, methods: Sequence[str]) -> list[tuple[
     if units := innermost_units(network):
         return [(f"{path}.{name}" if name else path, unit, "forward") for name, unit in units.items()]
     return [(path, network, method) for method in (None, *methods)]
+
+
+def check_backends(config: Config) -> None:
+    """Verify that the backends of a file exist.
+
+    Raises:
+        ConfigError: One does not.
+    """
+    for compiled in compiled_networks(config).values():
+        _check_backend(compiled)
 
 
 def _check_backend(compiled: Compiled) -> None:

@@ -13,6 +13,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from artschool import ranks
+from artschool.build.compiling import check_backends
 from artschool.build.data import batches_of, build_data
 from artschool.build.run import build
 from artschool.config.streams import streams
@@ -80,6 +81,7 @@ def trace(config: Config, processes: int | None = None) -> Trace:
         ConfigError: Carries every fault that was found.
         DataError: A batch cannot be loaded. With `data.x.example`, none is loaded.
     """
+    check_backends(config)
     world_size = processes or ranks.launched_processes()
     with forked_rng(derive(config.sections.seed, "trace"), torch.device("cpu")), ranks.single_process():
         remarks: list[str] = []
