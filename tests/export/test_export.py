@@ -203,6 +203,51 @@ def test_the_source_of_a_plugin_is_cut_to_its_network(run: Path, tmp_path: Path)
     assert torch.equal(copy(x, bias=x)["sum"], model["tiny"](x, bias=x)["sum"])
 
 
+RANDOM_CODE = """
+import torch
+from torch import Tensor, nn
+
+import artschool
+
+
+@artschool.networks.register
+class Coder(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = self.layer(x.flatten(1))
+        return (mean + torch.randn_like(mean)).view_as(x)
+"""
+RANDOM = """
+name: random
+plugins: [coder.py]
+data: {train: {type: sklearn_digits, batch_size: 4}}
+networks: {net: {type: coder}}
+steps:
+  code:
+    trains: net
+    optimizer: {type: adamw, lr: 1e-2}
+    injectors: {code: {type: forward, network: net, in: image, out: code}}
+    losses: {pixel: {type: l1, in: [code, image], weight: 1.0}}
+train: {iterations: 1}
+"""
+
+
+def test_an_encoder_that_samples_its_code_is_compared_with_the_same_random_numbers(tmp_path: Path) -> None:
+    (tmp_path / "coder.py").write_text(RANDOM_CODE)
+    (tmp_path / "random.yml").write_text(RANDOM)
+    artschool.load(tmp_path / "random.yml", run_dir=tmp_path / "run").train()
+    for kind in ("safetensors", "pt2"):
+        result = export(tmp_path / "run", "-o", tmp_path / kind, "--to", kind)
+        assert result.exit_code == 0, result.output
+    assert (tmp_path / "safetensors/network").is_dir() and not (tmp_path / "safetensors/network.pt2").exists()
+    message = "net: cannot be exported to onnx: its outputs are random"
+    with pytest.raises(ConfigError, match=message):
+        raise_of(export(tmp_path / "run", "-o", tmp_path / "onnx", "--to", "onnx"))
+
+
 def test_what_needs_another_package_cannot_stand_alone() -> None:
     with pytest.raises(CannotStandAloneError, match="it needs the package"):
         standalone_source(read_file)

@@ -23,7 +23,7 @@ from artschool.export.alone import run_alone
 from artschool.export.called import CalledNetwork, calls_networks
 from artschool.export.card import model_card, newest_images
 from artschool.export.diffusers_folder import write_diffusers
-from artschool.export.inference.with_torch import named
+from artschool.export.inference.with_torch import difference, named, seeded_outputs
 from artschool.export.program import (
     CannotExportError,
     Sizes,
@@ -83,7 +83,7 @@ def export_network(subject: Subject, kind: str, output: Path, *, report: Report)
     called = CalledNetwork(subject.network, subject.call)
     inputs = called.random_inputs()
     with calls_networks():
-        outputs = dict(named(called(*inputs)))
+        outputs = seeded_outputs(called, inputs)
     if not outputs:
         raise ConfigError(f"{subject.name}: cannot be exported, because its call returns no tensor")
     with new_folder(output) as folder, translate_disk_errors(output, 0):  # Packages write files, too.
@@ -157,9 +157,20 @@ def _with_program(draft: _Draft, weights: str) -> float:
 
 
 def _with_onnx(draft: _Draft, weights: str) -> float:
+    if _is_random(draft):
+        message = "its outputs are random, and onnxruntime draws other random numbers than torch"
+        raise CannotExportError(f"{message}. Fix: export it to safetensors, pt or pt2")
     program = program_of(draft.called, draft.inputs, draft.sizes)
     write_onnx(program, draft.called, list(draft.outputs), draft.folder / "network.onnx")
     return _finish(draft, "network.onnx", weights, {"dynamic_sizes": [sorted(sizes) for sizes in draft.sizes]})
+
+
+def _is_random(draft: _Draft) -> bool:
+    """Whether the network draws random numbers in eval mode, such as an encoder that samples its code."""
+    with calls_networks(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)  # `seeded_outputs` uses 0.
+        again = dict(named(draft.called(*draft.inputs)))
+    return difference(again, draft.outputs) > 0
 
 
 def _finish(draft: _Draft, file: str, weights: str, more: Mapping[str, Any]) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from artschool.errors import first_line
 from artschool.export.called import CalledNetwork, calls_networks
-from artschool.export.inference.with_torch import difference, named
+from artschool.export.inference.with_torch import difference, seeded_outputs
 from artschool.extras import extra
 from artschool.storage.durable import write_file
 
@@ -70,7 +70,7 @@ def program_of(called: CalledNetwork, inputs: Sequence[Tensor], sizes: Sizes) ->
             )
             run = program.module()
             for values in (inputs, larger_inputs(inputs, sizes)):
-                apart = difference(dict(named(run(*values))), dict(named(called(*values))))
+                apart = difference(seeded_outputs(run, values), seeded_outputs(called, values))
                 if apart > 1e-4:
                     raise CannotExportError(f"its program differs by {apart:.1e}")
     except CannotExportError:
