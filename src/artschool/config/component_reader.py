@@ -186,6 +186,8 @@ def _unknown_component(registry: Registry, name: str, place: Place, path: str) -
     other, close = other_kind(registry, name), closest_name(name, names, synonyms)
     if other:
         hint = f"{other} {did_you_mean(close)}".strip()
+        if kind == "metrics" and name in REGISTRIES["losses"] and not close:
+            hint += " Fix: write `steps` in place of the metric: the evaluation then reports the losses of these steps."
     elif "." in name:
         hint = f"A type is a registered name. Fix: register it with `@{kind}.register`, and list its file in `plugins`."
     elif close is None and len(names) > MAX_LISTED:
