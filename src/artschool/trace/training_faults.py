@@ -8,7 +8,7 @@ from torch import nn
 
 from artschool.config.logged_numbers import measured, of_updates
 from artschool.config.source import Node
-from artschool.config.structure import Config
+from artschool.config.structure import Component, Config, StepConfig
 from artschool.engine.train_step import TrainStep
 from artschool.faults import Fault
 from artschool.registry.network_entry import NetworkEntry
@@ -101,11 +101,30 @@ def _unreached_parameters(config: Config, step: TrainStep, missed: Sequence[nn.P
         if not without:
             continue
         message = f"trains {network_name!r}, which no loss of the step reaches"
-        hint = "Fix: give the step a loss that depends on it, or remove it from the list."
+        hint = _where_no_gradient_returns(config.steps[name], network_name)
         if len(without) < len(own):
             message = f"trains {network_name!r}, but no loss reaches {_listing(without)} of its {len(own)} parameters"
             hint = f"Fix: freeze the unused parameters: write `frozen: [{without[0]}, ...]` at networks.{network_name}."
         yield Fault(_node_of_name(trains, network_name).place, f"steps.{name}.trains", message, hint)
+
+
+def _where_no_gradient_returns(step: StepConfig, network: str) -> str:
+    """What to do about a network that no loss reaches, with the first loss that reads what comes from it, if any."""
+    from_network: set[str] = set()
+    for injector in step.injectors.values():
+        if any(use.name == network for use in injector.networks) or not from_network.isdisjoint(_read(injector)):
+            from_network.update(use.name for use in injector.writes)
+    for loss in step.losses.values():
+        if key := next((key for key in _read(loss) if key in from_network), None):
+            return (
+                f"{loss.path} ({loss.node.place}) reads {key!r}, which comes from it, but no gradient returns.\n"
+                f"Fix: use a loss and calls that detach nothing of it, or remove {network} from the list."
+            )
+    return "Fix: give the step a loss that depends on it, or remove it from the list."
+
+
+def _read(component: Component) -> list[str]:
+    return [use.name for use in component.inputs]
 
 
 def _node_of_name(node: Node, name: str) -> Node:
