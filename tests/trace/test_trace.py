@@ -199,6 +199,14 @@ def test_a_leak_into_a_network_that_thaws_itself_is_told() -> None:
     )
 
 
+def test_a_layer_that_thaws_after_the_last_iteration_is_no_fault() -> None:
+    for iterations in (1, 3, 4):
+        traced("networks.net={type: traced_late}", f"train.iterations={iterations}")
+    never_called = "networks.net={type: traced_late, calls: false}"
+    traced(never_called, "train.iterations=3")
+    assert "but no loss reaches late.weight, late.bias of its 4 parameters" in said(never_called, "train.iterations=4")
+
+
 def test_a_component_with_weights_of_its_own_is_told_that_nothing_trains_them() -> None:
     assert said("steps.main.losses.mean.type=traced_learned", "steps.second.losses.own.in=x").startswith(
         "toy.yml:10:20: steps.main.losses.mean: its gradient leaks into steps.main.losses.mean.scale, which the step "

@@ -105,6 +105,23 @@ class Thawed(nn.Module):
         return result
 
 
+@networks.register("traced_late")
+class Late(nn.Module):
+    """A layer that trains at once, and one that trains from iteration 3 and may not be called."""
+
+    def __init__(self, calls: bool = True) -> None:
+        super().__init__()
+        self.first, self.late = nn.Linear(3, 3), nn.Linear(3, 3)
+        self._calls = calls
+        for parameter in self.late.parameters():
+            parameter.DO_NOT_TRAIN_UNTIL = 3  # type: ignore[attr-defined]  # what is tested
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., 3) to the same."""
+        y: Tensor = self.first(x)
+        return self.late(y) if self._calls else y
+
+
 @networks.register("traced_dropped")
 class Dropped(nn.Module):
     """Leaves its second part out at random, by a number of Python's own, so that no tensor decides."""

@@ -106,7 +106,7 @@ class TrainingTrace:
             self._retry_unreached()
 
     def unreached(self, step: TrainStep) -> list[nn.Parameter]:
-        """The parameters of a step that could get a gradient and got none.
+        """The parameters that a step trains in the run and that got no gradient.
 
         If the step trains a part of a network, another step may train the rest.
         """
@@ -120,6 +120,7 @@ class TrainingTrace:
             for parameter in network.parameters()
             if parameter not in reached
         }
+        missed &= self.trainable.get(step.graph.name, set())  # Others thaw after the last iteration.
         return [parameter for parameter in step.update.parameters if parameter in missed]
 
     def _prove_reaches(self) -> None:
