@@ -211,7 +211,7 @@ import artschool
 
 
 @artschool.networks.register
-class Coder(nn.Module):
+class RandomCoder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.layer = nn.Linear(64, 64)
@@ -224,7 +224,7 @@ RANDOM = """
 name: random
 plugins: [coder.py]
 data: {train: {type: sklearn_digits, batch_size: 4}}
-networks: {net: {type: coder}}
+networks: {net: {type: random_coder}}
 steps:
   code:
     trains: net
