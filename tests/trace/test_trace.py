@@ -199,6 +199,12 @@ def test_a_leak_into_a_network_that_thaws_itself_is_told() -> None:
     )
 
 
+def test_a_mistake_in_the_code_of_a_network_is_not_one_of_the_keys() -> None:
+    message = said("networks.net={type: traced_wrong_inside}")
+    assert "missing 1 required positional argument: 'input'" in message
+    assert "takes" not in message
+
+
 def test_a_layer_that_thaws_after_the_last_iteration_is_no_fault() -> None:
     for iterations in (1, 3, 4):
         traced("networks.net={type: traced_late}", f"train.iterations={iterations}")

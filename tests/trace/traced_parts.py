@@ -122,6 +122,21 @@ class Late(nn.Module):
         return self.late(y) if self._calls else y
 
 
+@networks.register("traced_wrong_inside")
+class WrongInside(nn.Module):
+    """Calls a function without its argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., 3) to nothing."""
+        call: Any = torch.nn.functional.relu
+        result: Tensor = call()
+        return result
+
+
 @networks.register("traced_dropped")
 class Dropped(nn.Module):
     """Leaves its second part out at random, by a number of Python's own, so that no tensor decides."""

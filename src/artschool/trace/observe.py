@@ -165,11 +165,12 @@ class Observer:
 
     def _advice_on_arguments(self, frames: Frames, error: Exception) -> list[str]:
         """What a network takes, if it was called with too few or too many keys."""
-        network = frames[0][0].f_locals.get("self")  # Of the call itself: the network has not begun.
-        if "positional argument" not in str(error) or not isinstance(network, nn.Module):
-            return []
-        if network not in self.modules.values():  # The call of a part of it is a mistake of its code.
-            return []
+        frame = frames[0][0]
+        if "positional argument" not in str(error) or frame.f_globals.get("__name__") != nn.Module.__module__:
+            return []  # The code of a network has begun, and calls something in a wrong way.
+        network = frame.f_locals.get("self")
+        if not isinstance(network, nn.Module) or network not in self.modules.values():
+            return []  # The call of a part of a network is a mistake of its code, too.
         parameters = inspect.signature(network.forward).parameters.values()
         takes = ", ".join(str(parameter.replace(annotation=parameter.empty)) for parameter in parameters)
         return [f"{type(network).__name__} takes ({takes}). Fix: give one key for each."]
