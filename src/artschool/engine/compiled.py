@@ -27,7 +27,7 @@ Function = Callable[..., Any]
 Note = Callable[[str], None]
 
 GRAPHS_OF_ONE_FUNCTION = 64
-"""torch runs a function eagerly, in silence, after 8 graphs. All variants of a network share this number."""
+"""torch runs a function eagerly, in silence, after 8 graphs. Each variant is a function of its own."""
 
 
 @dataclass
