@@ -60,7 +60,7 @@ def discriminator_hinge(real: Tensor, fake: Tensor) -> Tensor:
 
     Source: Lim and Ye 2017, arXiv:1705.02894.
     """
-    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+    return (1 - real).relu().mean() + (1 + fake).relu().mean()
 
 
 def generator_wgan(fake: Tensor) -> Tensor:
