@@ -124,6 +124,16 @@ def test_a_refused_file_names_path_and_reason_and_leaves_the_old_one(
     assert names(tmp_path) == ["config.yml"]
 
 
+def test_a_folder_that_goes_before_its_file_has_its_name_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    message = f"{tmp_path / 'a' / 'b'}: cannot write: No such file or directory"
+    for commit in (durable.committed_file, durable.committed_folder):
+        with pytest.raises(ResourceError) as caught, commit(tmp_path / "a" / "b"):
+            (tmp_path / "a").rename(tmp_path / "moved")
+        assert str(caught.value).startswith(message)
+        (tmp_path / "moved").rename(tmp_path / "a")
+
+
 @pytest.mark.parametrize("point", ["before_write", "after_write", "before_fsync", "before_rename"])
 def test_a_folder_that_fails_is_removed(tmp_path: Path, arm: Callable[[str], None], point: str) -> None:
     arm(f"{point}=disk_full")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Mapping
 from contextlib import chdir
@@ -363,6 +365,40 @@ def test_a_folder_that_goes_during_a_save_costs_nothing(
     code, printed = train(tmp_path, "train.iterations=7")
     assert code == 0, printed
     assert "resuming after iteration 6" in printed
+
+
+def lost_before_call(last: int, folder: Path, background: str) -> bool:
+    """Train, and move the run folder before the given call of the system after iteration 4. False: it has fewer."""
+    run = toy_run.load(
+        folder, "train.iterations=6", "checkpoint.every=2", "log.every=1", f"checkpoint.background={background}"
+    )
+    calls = itertools.count(1)
+
+    def profile(frame: Any, event: str, function: Any) -> None:
+        is_of_files = event == "c_call" and function.__module__ in ("posix", "_io")
+        if is_of_files and 4 in (run.iteration, run.saver.number) and next(calls) == last:
+            run.folder.rename(folder / "moved")
+
+    threading.setprofile(profile)
+    sys.setprofile(profile)
+    try:
+        run.train()
+    finally:
+        threading.setprofile(None)
+        sys.setprofile(None)
+    assert 6 in run.store.numbers()
+    return (folder / "moved").exists()
+
+
+@pytest.mark.soak  # 400 trainings
+@pytest.mark.parametrize("background", ["false", "true"])
+def test_a_folder_that_goes_before_any_call_of_a_save_costs_nothing(tmp_path: Path, background: str) -> None:
+    last = 1
+    while lost_before_call(last, tmp_path, background):
+        shutil.rmtree(tmp_path / "moved")
+        shutil.rmtree(tmp_path / "run")
+        last += 1
+    assert last > 100
 
 
 PARTS = '''

@@ -151,8 +151,8 @@ def check_folder(run: RunState) -> None:
     if taker := run.lock.taker():
         raise ResourceError(f"{run.folder}: {taker}, has taken over the folder while this process did not respond")
     run.note(
-        f"warning: {run.folder}: the run folder was moved or deleted while the run trains. What was in it is no longer "
-        "written to; checkpoints are written to a new folder of this name"
+        f"warning: {run.folder}: the run folder was moved or deleted while the run trains. Checkpoints are written to "
+        "a new folder of this name"
     )
     create_run_folder(run.folder)
     run.lock = lock_folder(run.folder)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from artschool.errors import CheckpointError
-from artschool.paths import exists
 from artschool.storage.checkpoint_files import foreign_entry
 from artschool.storage.durable import split_temporary
 
@@ -75,7 +74,9 @@ class CheckpointFolders:
 
     def _entries(self) -> list[Path]:
         """All folders in the store, without links."""
-        return sorted(path for path in self.folder.iterdir() if _is_folder(path)) if exists(self.folder) else []
+        with suppress(FileNotFoundError):  # The run folder may go at any moment.
+            return sorted(path for path in self.folder.iterdir() if _is_folder(path))
+        return []
 
 
 def retry_while_changing(listing: Callable[[], object], work: Callable[[], Result]) -> Result:

@@ -59,7 +59,9 @@ def committed_file(path: Path) -> Iterator[Path]:
     temporary = temporary_path(path, "tmp")
     try:
         yield temporary
-        with translate_disk_errors(path, temporary.stat().st_size):
+        with translate_disk_errors(path, 0):
+            size = temporary.stat().st_size
+        with translate_disk_errors(path, size):
             fault_points.fault_point("before_fsync")
             _sync(temporary)
             fault_points.fault_point("before_rename")
@@ -104,8 +106,10 @@ def committed_folder(target: Path, *, aside: Path | None = None) -> Iterator[Pat
         with translate_disk_errors(target, 0):
             temporary.mkdir()
         yield temporary
-        files = sorted(temporary.iterdir())
-        with translate_disk_errors(target, sum(file.stat().st_size for file in files)):
+        with translate_disk_errors(target, 0):
+            files = sorted(temporary.iterdir())
+            size = sum(file.stat().st_size for file in files)
+        with translate_disk_errors(target, size):
             fault_points.fault_point("before_fsync")
             for file in files:
                 _sync(file)
