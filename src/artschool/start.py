@@ -27,7 +27,6 @@ from artschool.engine.resume_point import Report
 from artschool.engine.resume_run import resume_from
 from artschool.engine.run import Run
 from artschool.engine.run_folder import check_writable, hold_folder, lock_early
-from artschool.engine.run_state import Logger
 from artschool.engine.together import by_main, load_chosen
 from artschool.errors import CheckpointError, ConfigError
 from artschool.graph.model import dataflow
@@ -96,7 +95,7 @@ def load(
     # If the console itself fails, there is no place to print a warning.
     console_logger = FailSafeLogger(progress or ConsoleLogger(console), lambda message: None)
     if ranks.is_main():
-        file_loggers: list[Logger] = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
+        file_loggers = [JsonlLogger(), PictureLogger(), TensorBoardLogger(), *build_loggers(checked)]
         run.loggers = [console_logger, *(FailSafeLogger(logger, console_logger.note) for logger in file_loggers)]
         run.config_texts = {**run.config_texts, **_drawings(checked, run)}
     hold_folder(run)

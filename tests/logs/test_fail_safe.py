@@ -79,6 +79,22 @@ def test_a_logger_that_works_gets_everything(tmp_path: Path) -> None:
     assert works.calls == ["start", *iteration * 2, *logged, *iteration * 2, *logged, "advance", "log", "close"]
 
 
+def test_a_logger_gets_what_it_has_methods_for(tmp_path: Path) -> None:
+    class OnlyLogs:
+        def __init__(self) -> None:
+            self.iterations: list[float] = []
+
+        def log(self, record: Record) -> None:
+            self.iterations.append(record["iteration"])
+
+    run = toy_run.load(tmp_path, *SHORT)
+    bare, wrapped = OnlyLogs(), OnlyLogs()
+    run.loggers = [bare, FailSafeLogger(wrapped, pytest.fail)]
+    run.note("a message")
+    run.train()
+    assert bare.iterations == wrapped.iterations == [2, 5, 6]
+
+
 def test_a_run_of_a_file_survives_a_folder_it_cannot_write_pictures_to(tmp_path: Path) -> None:
     run = toy_run.load(tmp_path, *SHORT)
     run.folder.mkdir()

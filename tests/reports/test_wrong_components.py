@@ -173,9 +173,7 @@ WRONG = {
     ),
     "a logger that is nothing": (
         "def logger(): pass",
-        f"{LOGGER}NoneType does not define start and log and advance and picture and note and close. Fix: add "
-        "`def start(self, run)`, `def log(self, record)`, `def advance(self, run)`, "
-        "`def picture(self, key, iteration, values)`, `def note(self, message)`, `def close(self)`",
+        f"{LOGGER}NoneType does not define log. Fix: add `def log(self, record)`",
     ),
     "a logger that takes no record": (
         "class logger(Logger):\n  def log(self): pass",

@@ -36,7 +36,6 @@ from artschool.engine.kept_buffers import KeptBuffers
 from artschool.engine.meters import Meters
 from artschool.engine.observe import Observer
 from artschool.engine.run import Run
-from artschool.engine.run_state import Logger
 from artschool.engine.streams import Streams
 from artschool.engine.train_context import TrainContext
 
@@ -136,7 +135,7 @@ def _trained_along(emas: Mapping[str, Ema]) -> dict[str, nn.Module]:
     return {ema.name: ema.module for ema in averages}
 
 
-def build_loggers(config: Config) -> list[Logger]:
+def build_loggers(config: Config) -> list[object]:
     """Build the loggers of the section `loggers`, which are added to the default ones."""
     seed = config.sections.seed
     return [construct_seeded(component, component.options(), seed=seed) for component in config.loggers.values()]

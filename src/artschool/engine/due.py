@@ -117,8 +117,7 @@ def _is_snapshot_due(run: RunState, outcome: Outcome) -> bool:
 
 
 def _advance_loggers(run: RunState, outcome: Outcome) -> None:
-    for logger in run.loggers:
-        logger.advance(run)
+    run.send("advance", run)
 
 
 def _log_pictures(run: RunState, outcome: Outcome) -> None:
@@ -190,12 +189,7 @@ def _decide(run: RunState, outcome: Outcome) -> None:
 def _write_log(run: RunState, outcome: Outcome) -> None:
     head = {"iteration": run.iteration - 1, "samples": run.samples, "seconds": round(run.seconds, 3)}
     record = {**head, **outcome.numbers}
-
-    def write() -> None:
-        for logger in run.loggers:
-            logger.log(record)
-
-    attempt(run, outcome, "a logger", write)
+    attempt(run, outcome, "a logger", lambda: run.send("log", record))
 
 
 def _keep_best(run: RunState, outcome: Outcome) -> None:

@@ -19,7 +19,7 @@ from artschool.engine.non_finite import end_of_run_warnings
 from artschool.engine.outcome import Outcome
 from artschool.engine.rollback import roll_back
 from artschool.engine.run_folder import check_folder, hold_folder, release_folder, write_config_files
-from artschool.engine.run_state import RunState
+from artschool.engine.run_state import RunState, send
 from artschool.engine.saving import written_on_failure
 from artschool.engine.signals import interruptible, noting, until_signal
 from artschool.engine.streams import Part
@@ -60,8 +60,8 @@ def _train_to_end(run: RunState) -> None:
     """Train from the current iteration to the last one, without rollbacks."""
     with ExitStack() as stack:
         for logger in run.loggers:
-            stack.callback(logger.close)
-            logger.start(run)
+            stack.callback(send, logger, "close")
+            send(logger, "start", run)
         run.saved_at = run.iteration if run.saved_at is None else run.saved_at
         for loader in run.loaders:
             stack.callback(loader.end_workers)

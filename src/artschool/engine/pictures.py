@@ -50,8 +50,7 @@ def draw(run: RunState, key: str, images: Tensor, texts: Sequence[str] = ()) -> 
         if sheet is None:
             return
         images = torch.from_numpy(sheet).permute(2, 0, 1).unsqueeze(0) / 255
-    for logger in run.loggers:
-        logger.picture(key, run.iteration, images)
+    run.send("picture", key, run.iteration, images)
 
 
 def captions(labels: Sequence[Any] | Tensor) -> list[str]:

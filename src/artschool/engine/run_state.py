@@ -44,7 +44,7 @@ Progress = Callable[[str, int, int], object]
 class Logger(Protocol):
     """Receives the numbers, images and messages of a run. Only the main process has loggers.
 
-    A logger may have any of these methods in addition:
+    A logger may be any object with `log`. It may have the other methods, and the following:
 
     - `audio(key, iteration, waves, rate)`: samples of a key that an evaluation shows, each (C, T) in -1..1, and the
       number of samples per second.
@@ -75,6 +75,12 @@ class Logger(Protocol):
 
     def close(self) -> None:
         """Called when training ends, also after an error."""
+
+
+def send(logger: object, method: str, *arguments: object) -> None:
+    """Call a method of a logger if it has the method."""
+    if (receive := getattr(logger, method, None)) is not None:
+        receive(*arguments)
 
 
 @dataclass
@@ -140,7 +146,7 @@ class RunState:
     config: Any
     settings: Any
     config_texts: Mapping[str, str]
-    loggers: Sequence[Logger] = ()
+    loggers: Sequence[object] = ()
     iteration: int = 0
     seconds: float = 0.0
     data_offset: int = 0
@@ -240,13 +246,11 @@ class RunState:
     def send(self, method: str, *arguments: object) -> None:
         """Call a method of every logger that has it."""
         for logger in self.loggers:
-            if (receive := getattr(logger, method, None)) is not None:
-                receive(*arguments)
+            send(logger, method, *arguments)
 
     def note(self, message: str) -> None:
         """Show a message to the user through every logger."""
-        for logger in self.loggers:
-            logger.note(message)
+        self.send("note", message)
 
     @property
     def device(self) -> torch.device:

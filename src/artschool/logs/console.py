@@ -12,7 +12,6 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
-from torch import Tensor
 
 from artschool.config.value_gates import rule_of
 from artschool.config.when import ALWAYS
@@ -71,9 +70,6 @@ class ConsoleLogger:
             parts = [f"{owner}: {', '.join(_pairs(values))}" for owner, values in owners.items()]
             done = f"{self._logged:>{len(str(self._total))}}/{self._total}"
             self._console.out("  ".join([done, self._pace(), *parts]), highlight=False)
-
-    def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """Ignored."""
 
     def note(self, message: str) -> None:
         """Print the message."""

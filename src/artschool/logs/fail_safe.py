@@ -7,26 +7,24 @@ from typing import Any
 
 from torch import Tensor
 
-from artschool.engine.run_state import Logger, Record, RunState
+from artschool.engine.run_state import Record, RunState
 from artschool.errors import ResourceError
 from artschool.storage.processes import ended_if_forked
 
 PER_ITERATION = ("log", "picture", "audio", "video")
 """The methods that write what belongs to one iteration."""
 
-OPTIONAL = ("audio", "video", "evaluating")
-"""The methods that a logger need not have."""
-
 
 class FailSafeLogger:
-    """Forwards all calls to a logger until it raises; then calls `warn` once with a message.
+    """Forwards calls to a logger, as far as it has the methods, until it raises; then calls `warn` once with a message.
 
     A `ResourceError` of a call for one iteration does not end this: there may be room for the next one.
     """
 
-    def __init__(self, logger: Logger, warn: Callable[[str], None]) -> None:
+    def __init__(self, logger: object, warn: Callable[[str], None]) -> None:
         name = type(logger).__name__
-        self._logger: Logger | None = logger
+        self._logger: object | None = logger
+        self._advance: Callable[[RunState], object] | None = getattr(logger, "advance", None)
         self._warn = warn
         self._is_refused = False
         self._forks = ended_if_forked(lambda: name)  # Made once: `advance` is called often.
@@ -37,10 +35,10 @@ class FailSafeLogger:
 
     def advance(self, run: RunState) -> None:
         """Forward, without the detour of calls that are rare."""
-        if self._logger is not None:
+        if self._advance is not None:
             try:
                 with self._forks:
-                    self._logger.advance(run)
+                    self._advance(run)
             except Exception as error:  # As in `_forward`.
                 self._switch_off("advance", error)
 
@@ -53,15 +51,15 @@ class FailSafeLogger:
         self._forward("picture", key, iteration, values)
 
     def audio(self, key: str, iteration: int, waves: Sequence[Tensor], rate: int) -> None:
-        """Forward to a logger that has this method."""
+        """Forward."""
         self._forward("audio", key, iteration, waves, rate)
 
     def video(self, key: str, iteration: int, gif: bytes) -> None:
-        """Forward to a logger that has this method."""
+        """Forward."""
         self._forward("video", key, iteration, gif)
 
     def evaluating(self, name: str, done: int, total: int) -> None:
-        """Forward to a logger that has this method."""
+        """Forward."""
         self._forward("evaluating", name, done, total)
 
     def note(self, message: str) -> None:
@@ -73,12 +71,12 @@ class FailSafeLogger:
         self._forward("close")
 
     def _forward(self, method: str, *arguments: Any) -> None:
-        if self._logger is None or (method in OPTIONAL and not hasattr(self._logger, method)):
+        if (receive := getattr(self._logger, method, None)) is None:
             return
         name = type(self._logger).__name__
         try:
             with self._forks:
-                getattr(self._logger, method)(*arguments)
+                receive(*arguments)
             if self._is_refused and method in PER_ITERATION:
                 self._is_refused = False
                 self._warn(f"{name} writes again")
@@ -92,7 +90,8 @@ class FailSafeLogger:
             self._switch_off(method, error)
 
     def _switch_off(self, method: str, error: Exception) -> None:
-        name, self._logger = type(self._logger).__name__, None
+        name = type(self._logger).__name__
+        self._logger = self._advance = None
         self._warn(
             f"warning: {name} failed in {method!r} and is switched off until the run is resumed: "
             f"{type(error).__name__}: {error}"

@@ -7,8 +7,6 @@ import math
 import os
 from pathlib import Path
 
-from torch import Tensor
-
 from artschool.engine.run_state import Record, RunState
 from artschool.paths import exists
 from artschool.storage.appended_file import AppendedFile
@@ -31,20 +29,11 @@ class JsonlLogger:
                 run.note(f"warning: {path}: removed what cannot be read: {counted(damaged, 'line')}")
         self._file = AppendedFile(path)
 
-    def advance(self, run: RunState) -> None:
-        """Ignored."""
-
     def log(self, record: Record) -> None:
         """Append a line."""
         assert self._file is not None
         line = json.dumps({name: json_number(value) for name, value in record.items()})
         self._file.append(f"{line}\n".encode())
-
-    def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """Ignored."""
-
-    def note(self, message: str) -> None:
-        """Ignored."""
 
     def close(self) -> None:
         """Close the file."""

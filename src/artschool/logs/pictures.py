@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.run_state import RunState
 from artschool.errors import ResourceError
 from artschool.media.audio import encode_wav
 from artschool.media.grid import grid
@@ -31,12 +31,6 @@ class PictureLogger:
         if is_dir(self._folder) and not self._folder.is_symlink():
             for parent, _, _ in os.walk(self._folder):
                 remove_leftovers(Path(parent))
-
-    def advance(self, run: RunState) -> None:
-        """Ignored."""
-
-    def log(self, record: Record) -> None:
-        """Ignored."""
 
     def picture(self, key: str, iteration: int, values: Tensor) -> None:
         """Write a grid of the samples."""
@@ -65,12 +59,6 @@ class PictureLogger:
             self._failed = True
         else:
             self._failed = False
-
-    def note(self, message: str) -> None:
-        """Ignored."""
-
-    def close(self) -> None:
-        """Ignored."""
 
 
 def _safe(name: str) -> str:

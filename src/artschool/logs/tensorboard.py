@@ -54,9 +54,6 @@ class TensorBoardLogger:
         for summary in _hyperparameters(run):
             self._write(Event(step=run.next_record, summary=summary))
 
-    def advance(self, run: RunState) -> None:
-        """Ignored."""
-
     def log(self, record: Record) -> None:
         """Write every number as a scalar."""
         from tensorboardX.proto.event_pb2 import Event
@@ -101,9 +98,6 @@ class TensorBoardLogger:
         width, height = _SIZE_OF_GIF.unpack_from(gif, offset=6)
         image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif)
         self._write(Event(step=iteration - 1, summary=Summary(value=[Summary.Value(tag=key, image=image)])))
-
-    def note(self, message: str) -> None:
-        """Ignored."""
 
     def close(self) -> None:
         """Close the file."""

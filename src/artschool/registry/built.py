@@ -36,18 +36,16 @@ INTERFACES = {
         optional=dict.fromkeys(("before_step", "before_optimize", "after_optimize", "log_data"), STEP), needs_one=True
     ),
     "loggers": Interface(
+        {"log": ("record",)},
         {
             "start": ("run",),
-            "log": ("record",),
             "advance": ("run",),
             "picture": ("key", "iteration", "values"),
-            "note": ("message",),
-            "close": (),
-        },
-        {
             "audio": ("key", "iteration", "waves", "rate"),
             "video": ("key", "iteration", "gif"),
             "evaluating": ("name", "done", "total"),
+            "note": ("message",),
+            "close": (),
         },
     ),
     "networks": Interface(

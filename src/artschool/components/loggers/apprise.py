@@ -7,8 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from torch import Tensor
-
 from artschool.components.loggers.background import Background
 from artschool.errors import ConfigError, ResourceError, Stopped, describe
 from artschool.extras import extra
@@ -60,12 +58,6 @@ class AppriseLogger:
         self._report_best(run)
 
     def log(self, record: Mapping[str, float]) -> None:
-        """Do nothing."""
-
-    def picture(self, key: str, iteration: int, values: Tensor) -> None:
-        """Do nothing."""
-
-    def note(self, message: str) -> None:
         """Do nothing."""
 
     def close(self) -> None:

@@ -58,9 +58,6 @@ class Tracker:
         self._thread = Background(self.program)
         self._thread.call(self._begin, Path(run.folder).resolve(), run.sections.name, run.config)
 
-    def advance(self, run: Any) -> None:
-        """Do nothing."""
-
     def log(self, record: Mapping[str, float]) -> None:
         """Send the numbers."""
         if self._thread is not None:
@@ -72,9 +69,6 @@ class Tracker:
         images = images_of(values)
         if images and self._thread is not None:
             self._thread.call(self.images, key, images, iteration - 1)
-
-    def note(self, message: str) -> None:
-        """Do nothing: only numbers and images are logged."""
 
     def close(self) -> None:
         """Wait until everything is sent, for some seconds."""

@@ -64,9 +64,6 @@ class WandbLogger:
             config=run.config,
         )
 
-    def advance(self, run: Any) -> None:
-        """Do nothing."""
-
     def log(self, record: Mapping[str, float]) -> None:
         """Send the numbers."""
         self._run.log(dict(record), step=int(record["iteration"]))
@@ -85,9 +82,6 @@ class WandbLogger:
     def video(self, key: str, iteration: int, gif: bytes) -> None:
         """Send an animated image."""
         self._run.log({f"video/{key}": self._wandb.Video(io.BytesIO(gif), format="gif")}, step=iteration - 1)
-
-    def note(self, message: str) -> None:
-        """Do nothing: only what was measured is logged."""
 
     def close(self) -> None:
         """Finish the run."""
