@@ -47,7 +47,7 @@ def step(optimizer: Optimizer, found_inf: Tensor | None) -> bool:
             return False
         if parameters:
             moves.append((group, parameters, states))
-    with torch.no_grad():
+    with torch.set_grad_enabled(False):  # `no_grad` takes twice as long.
         count = None if found_inf is None else _ONE - found_inf
         for group, parameters, states in moves:
             _move(group, parameters, states, count, found_inf)
