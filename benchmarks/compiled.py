@@ -18,7 +18,8 @@ from pathlib import Path
 from torch import Tensor
 
 import artschool
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 
 WARM_UP = 20
 

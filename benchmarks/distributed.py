@@ -26,8 +26,8 @@ from torch import Tensor, nn
 
 import artschool
 from artschool import ranks
+from artschool.engine.logger import Logger
 from artschool.engine.run import Run
-from artschool.engine.run_state import Logger
 from artschool.registry import datasets, networks
 
 CONFIG = """

@@ -35,8 +35,9 @@ from torch.profiler import ProfilerActivity, profile
 import artschool
 from artschool.cost.forecast import forecast
 from artschool.engine import checkpoint
+from artschool.engine.logger import Logger
 from artschool.engine.run import Run
-from artschool.engine.run_state import Logger, RunState
+from artschool.engine.run_state import RunState
 from artschool.engine.saving import settle
 from artschool.profiling.machine import data_sheet
 from artschool.read.read import check_file

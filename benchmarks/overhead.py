@@ -25,7 +25,7 @@ from others import OTHERS
 from torch import Tensor, nn
 
 import artschool
-from artschool.engine.run_state import Logger, Record
+from artschool.engine.logger import Logger, Record
 from artschool.registry import datasets, networks
 
 CONFIG = """

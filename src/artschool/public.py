@@ -2,8 +2,9 @@
 
 from artschool.components.injectors.reverse_gradient import reverse_gradient
 from artschool.engine.data_examples import Example, NetworkCall
+from artschool.engine.logger import Logger
 from artschool.engine.run import Run
-from artschool.engine.run_state import Logger, RunState
+from artschool.engine.run_state import RunState
 from artschool.errors import (
     ArtschoolError,
     CheckpointError,

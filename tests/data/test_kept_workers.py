@@ -15,7 +15,8 @@ from torch import Tensor
 from artschool.data.loader import Loader
 from artschool.data.sampler import Position
 from artschool.data.seeds import Seeds
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 from tests.engine import toy_run
 
 CPU = torch.device("cpu")

@@ -12,9 +12,10 @@ from torch import Tensor
 from artschool.engine import checkpoint
 from artschool.engine.due import AFTER_ITERATION
 from artschool.engine.evaluate import Evaluation
+from artschool.engine.logger import Record
 from artschool.engine.micro_batches import MicroBatches
 from artschool.engine.outcome import Outcome
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.run_state import RunState
 from artschool.engine.streams import Part
 from tests.engine import toy_run
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from torch.profiler import ProfilerActivity, profile
 
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 from tests.engine import toy_parts, toy_run
 
 READS = ("aten::_local_scalar_dense", "aten::item", "aten::is_nonzero")

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 import artschool
 from artschool.config.compose import apply_overrides, finish
 from artschool.config.source import read_text
+from artschool.engine.logger import Record
 from artschool.engine.run import Run
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.run_state import RunState
 from artschool.engine.whole_state import fingerprint
 from artschool.registry import datasets, networks
 

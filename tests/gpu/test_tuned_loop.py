@@ -12,8 +12,9 @@ from torch import nn
 from artschool.data.to_device import to_device
 from artschool.engine import meters, skip_counter
 from artschool.engine.ema import Ema
+from artschool.engine.logger import Record
 from artschool.engine.run import Run
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.run_state import RunState
 from tests.engine import toy_parts, toy_run
 from tests.gpu.marks import WATCHED
 

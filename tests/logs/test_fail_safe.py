@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 from artschool.logs.fail_safe import FailSafeLogger
 from artschool.storage.checkpoint_store import CheckpointStore
 from tests.engine import toy_run

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 from artschool.logs.pictures import PictureLogger
 from tests.engine import toy_run
 from tests.fresh import exit_code, start

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from artschool.engine.logger import Record
 from artschool.engine.run import Run
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.run_state import RunState
 from artschool.engine.streams import Stream
 from artschool.engine.whole_state import State, saved_state, text_of, unsaved_state
 from artschool.errors import Stopped

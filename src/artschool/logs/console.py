@@ -15,7 +15,8 @@ from rich.text import Text
 
 from artschool.config.value_gates import rule_of
 from artschool.config.when import ALWAYS
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 from artschool.wording.hidden import without_hidden
 
 HEAD = ("iteration", "samples", "seconds")

@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 from artschool.errors import ResourceError
 from artschool.storage.processes import ended_if_forked
 

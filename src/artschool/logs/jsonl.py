@@ -7,7 +7,8 @@ import math
 import os
 from pathlib import Path
 
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 from artschool.paths import exists
 from artschool.storage.appended_file import AppendedFile
 from artschool.storage.durable import committed_file, own_file, write_pieces

@@ -10,7 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 from artschool.logs.console import ConsoleLogger
 from artschool.wording.hidden import without_hidden
 

@@ -14,7 +14,8 @@ from typing import Any
 from torch import Tensor
 
 from artschool.config.write import flow
-from artschool.engine.run_state import Record, RunState
+from artschool.engine.logger import Record
+from artschool.engine.run_state import RunState
 from artschool.media.audio import encode_wav
 from artschool.media.grid import grid
 from artschool.paths import is_file
