@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from artschool.config.when import Cycle, When, first_uncovered
@@ -24,7 +24,7 @@ class Undrawn(NamedTuple):
 
 
 def undrawn(writers: Mapping[str, When], due: When, during: When) -> Undrawn | None:
-    """The images of a key that are due in a run, between its first and its last writer, when nothing writes it.
+    """The images of a key that are due in a run when nothing writes it, unless it begins to be written later.
 
     Args:
         writers: The iterations at which each component or data set writes the key, by its path.
@@ -38,17 +38,17 @@ def undrawn(writers: Mapping[str, When], due: When, during: When) -> Undrawn | N
         return None  # No image at all is due. The linter reports it.
     always = all(due.cycle & when.cycle is None for when in written.values())
     if all((within & when).first() is None for when in written.values()):
-        return Undrawn(first, always, ", or ".join(_fixes(written, due)))
-    ends = [when.before for when in written.values()]
-    span = When(min(when.after for when in written.values()), None if None in ends else max(end or 0 for end in ends))
-    gap = first_uncovered(within & span, written.values())
-    return None if gap is None else Undrawn(gap, False, ", or ".join(_fixes(written, due)))
+        return Undrawn(first, always, _fix(written, due, within, first))
+    begun = When(min(when.after for when in written.values()))
+    gap = first_uncovered(within & begun, written.values())
+    return None if gap is None else Undrawn(gap, False, _fix(written, due, within, gap))
 
 
-def _fixes(written: Mapping[str, When], due: When) -> Iterator[str]:
-    """Gates at which a writer and the images meet."""
+def _fix(written: Mapping[str, When], due: When, within: When, first: int) -> str:
+    """Gates at which the images meet a writer that has not ended when the first of them cannot be drawn."""
     for path, when in written.items():
-        if when.every > 1:
-            yield f"`every: {Cycle(math.lcm(due.every, when.every), when.at)}` at log.pictures"
-            yield f"`every: {Cycle(due.every, (due.at - 1) % due.every)}` at {path}"
-            return
+        if when.every > 1 and (within & When(when.after, when.before)).first(first) is not None:
+            of_images = Cycle(math.lcm(due.every, when.every), when.at)
+            of_writer = Cycle(due.every, (due.at - 1) % due.every)
+            return f"`every: {of_images}` at log.pictures, or `every: {of_writer}` at {path}"
+    return ""
