@@ -310,6 +310,14 @@ def test_large_modules_of_lists_are_units() -> None:
         units_of(network, ["4"], "x")
 
 
+def test_lists_among_the_modules_of_a_pattern_are_passed_over() -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.ParameterList([torch.ones(2)]), nn.ModuleList([nn.Linear(2, 2)]))
+    assert list(units_of(network, ["*"], "x")) == ["0", "2.0"]
+    assert list(units_of(network, ["2*"], "x")) == ["2.0"]
+    with pytest.raises(ConfigError, match=r"'2' has no forward \(it is a ModuleList\)\. Fix: write '2\.\*'"):
+        units_of(network, ["0", "2"], "x")
+
+
 def test_one_process_verifies_the_units_of_several(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"networks\.critic\.wrap: 'nothing\.\*' matches no module\. Available modules: "

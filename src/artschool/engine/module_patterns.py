@@ -19,12 +19,25 @@ def outermost_matching(network: nn.Module, patterns: Sequence[str], path: str) -
     Raises:
         ConfigError: A pattern matches no module.
     """
+    matches = [matching(network, pattern, path) for pattern in patterns]
+    return outermost({n: m for n, m in network.named_modules() if any(n in found for found in matches)})
+
+
+def matching(network: nn.Module, pattern: str, path: str) -> dict[str, nn.Module]:
+    """The modules whose names match a pattern, by name.
+
+    Args:
+        path: Location and path of the option with the pattern, for errors.
+
+    Raises:
+        ConfigError: The pattern matches no module.
+    """
     modules = {name: module for name, module in network.named_modules() if name}
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in modules):
-            known = f"{', '.join(list(modules)[:8])}{', ...' if len(modules) > 8 else ''}"
-            raise ConfigError(f"{path}: {pattern!r} matches no module. Available modules: {known}")
-    return outermost({n: m for n, m in modules.items() if any(fnmatchcase(n, pattern) for pattern in patterns)})
+    found = {name: module for name, module in modules.items() if fnmatchcase(name, pattern)}
+    if not found:
+        known = f"{', '.join(list(modules)[:8])}{', ...' if len(modules) > 8 else ''}"
+        raise ConfigError(f"{path}: {pattern!r} matches no module. Available modules: {known}")
+    return found
 
 
 def outermost(modules: dict[str, nn.Module]) -> dict[str, nn.Module]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
-from artschool.engine.module_patterns import outermost, outermost_matching
+from artschool.engine.module_patterns import matching, outermost
 from artschool.errors import ConfigError
 
 LEAST_OF_UNIT = 1_000_000
@@ -18,22 +18,35 @@ def units_of(network: nn.Module, wrap: Sequence[str] | None, path: str) -> dict[
     """The modules of a network that are gathered on their own, by name.
 
     Raises:
-        ConfigError: A pattern matches no module, a module without forward, or one that shares its parameters.
+        ConfigError: A pattern matches no module, only modules without forward, or one that shares its parameters.
     """
     if wrap is None:
         large = {name: module for name, module in _listed_modules(network) if _size(module) >= LEAST_OF_UNIT}
         return {n: m for n, m in outermost(large).items() if _has_forward(m) and not _shares(network, m)}
-    units = outermost_matching(network, wrap, f"{path}.wrap")
+    found = [_callable_matching(network, pattern, f"{path}.wrap") for pattern in wrap]
+    units = outermost({n: m for n, m in network.named_modules() if any(n in matches for matches in found)})
     for name, module in units.items():
-        if not _has_forward(module):
-            fix = f"write '{name}.*' for the modules in it" if any(True for _ in module.children()) else "leave it out"
-            raise ConfigError(f"{path}.wrap: {name!r} has no forward (it is a {type(module).__name__}). Fix: {fix}")
         if _shares(network, module):
             raise ConfigError(
                 f"{path}.wrap: {name!r} shares a parameter with a module outside of it, so it cannot be gathered on "
                 "its own. Fix: leave it out"
             )
     return units
+
+
+def _callable_matching(network: nn.Module, pattern: str, path: str) -> dict[str, nn.Module]:
+    """The modules with a forward whose names match a pattern. Lists are passed over, and so are their parameters.
+
+    Raises:
+        ConfigError: The pattern matches no such module.
+    """
+    matches = matching(network, pattern, path)
+    found = {name: module for name, module in matches.items() if _has_forward(module)}
+    if not found:
+        name, module = next(iter(matches.items()))
+        fix = f"write '{name}.*' for the modules in it" if any(True for _ in module.children()) else "leave it out"
+        raise ConfigError(f"{path}: {name!r} has no forward (it is a {type(module).__name__}). Fix: {fix}")
+    return found
 
 
 def _listed_modules(network: nn.Module) -> Iterable[tuple[str, nn.Module]]:
