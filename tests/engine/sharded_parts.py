@@ -79,6 +79,20 @@ def layer() -> nn.Module:
     return nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), nn.PixelShuffle(2))
 
 
+@networks.register("sharded_reader")
+class WeightReader(nn.Module):
+    """(B, 3, H, W) to (B, 3, 2 H, 2 W), with the weight of a module that it does not call."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 12, 1, bias=False)
+        self.last = nn.PixelShuffle(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        image: Tensor = self.last(nn.functional.conv2d(x, self.first.weight))
+        return image
+
+
 @networks.register("sharded_in_place")
 class InPlace(nn.Module):
     """(B, 3, H, W) to (B, 3, 2H, 2W), with operations in place on results of its units, which are views."""

@@ -268,10 +268,12 @@ def test_numbers_that_do_not_fit_the_processes_are_refused(tmp_path: Path) -> No
             "gan": (paths["gan"], ("train.parallel={shard: 2, replicate: 2}",)),
             "coder": (paths["coder"], (SHARD, "networks.coder.wrap=[blocks]")),
             "beside": (paths["beside"], (SHARD, uneven, "data.val.batch_size=3")),
+            "uncalled": (paths["gan"], (SHARD, "networks.gen={type: sharded_reader, wrap: [first]}")),
         },
     )  # fmt: skip
     assert "{shard: 2, replicate: 2} needs 4 processes, and this run has 2" in results["gan"]["error"]
     assert "'blocks' has no forward (it is a ModuleList). Fix: write 'blocks.*'" in results["coder"]["error"]
+    assert ".wrap: parameters of a unit are read while it is not called\n    at " in results["uncalled"]["error"]
     assert "calls 'critic', which is sharded, and 3 batches cannot be divided evenly" in results["beside"]["error"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from artschool.config.structure import Config
 from artschool.engine.skip_counter import MOST_FLAGS
 from artschool.errors import ConfigError, DataError
 from artschool.read.check import check_tree
-from artschool.registry import networks
+from artschool.registry import losses, networks
+from artschool.registry.signature import Network
 from artschool.trace.cuda_autocast import cuda_autocast
 from artschool.trace.measure import AVERAGES_UPDATE, FIX_OF_UNITS, Measured, measure
 from artschool.trace.memory import LiveBytes
@@ -188,8 +190,30 @@ def test_a_unit_that_is_not_called_is_a_fault() -> None:
     with pytest.raises(ConfigError) as raised:
         measure(config, 2)
     message = str(raised.value)
+    line = Reader.forward.__code__.co_firstlineno + 1
+    assert message == (
+        "toy.yml:4:47: networks.net.wrap: parameters of a unit are read while it is not called\n"
+        f"    at {__file__}:{line}: return F.linear(x, self.inner.weight)\n"
+        "    Fix: in `wrap`, name only modules that are called themselves, or write `parallel: replicate`."
+    )
+    assert any("steps.main.injectors.call" in note for note in raised.value.__notes__)
+
+
+@losses.register("measured_decay")
+def decay(network: Network, x: Tensor) -> Tensor:
+    """The mean square of parameters, read outside of the network."""
+    return x.mean() + cast("nn.Linear", network.get_submodule("inner")).weight.matmul(x[0].mT).square().mean()
+
+
+def test_a_loss_that_reads_a_part_of_a_parameter_is_a_fault() -> None:
+    text = LARGE.replace("traced_blocks, width: 8192, blocks: 13", "measured_reader, frozen: [inner.bias]")
+    text = text.replace("traced_tokens", "traced_tokens, width: 8")
+    config = config_of(text=text.replace("type: mean, in: y", "type: measured_decay, network: net, x: y"))
+    with pytest.raises(ConfigError) as raised:
+        measure(config, 2)
+    message = str(raised.value)
     assert message.startswith("toy.yml:7:5: steps.main: fails as one of 2 processes: RuntimeError: aten.")
-    assert "got mixed torch.Tensor and DTensor" in message and "steps.main.injectors.call" in message
+    assert "got mixed torch.Tensor and DTensor" in message and "steps.main.losses.mean" in message
     assert message.endswith(FIX_OF_UNITS)
 
 

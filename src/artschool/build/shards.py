@@ -14,7 +14,7 @@ from artschool.config.component import network_of
 from artschool.config.parallel import methods_called, parallel_entry, parallel_of
 from artschool.config.structure import Component, Config, EvaluationConfig
 from artschool.engine.gathered import GatherPrecision
-from artschool.engine.gathered_methods import gather_for_methods
+from artschool.engine.gathered_methods import blame_wrap, gather_for_methods
 from artschool.engine.memory_format import use_channels_last
 from artschool.engine.meshes import Meshes
 from artschool.engine.precision import DTYPES
@@ -68,7 +68,9 @@ def place(
     if lowered and dtype is not None and not is_average:
         before = GatherPrecision(module, lowered, device, dtype, path)
         module.register_forward_pre_hook(before, prepend=True)
-    gather_for_methods(module, methods_called(config, name), before)
+    methods = methods_called(config, name)
+    blame_wrap(module, methods, f"{(component.node.get('wrap') or component.node).place}: {component.path}.wrap")
+    gather_for_methods(module, methods, before)
 
 
 def _keeps_channels_last(component: Component, config: Config) -> bool:

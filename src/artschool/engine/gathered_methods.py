@@ -1,14 +1,52 @@
-"""Methods of sharded networks that find the parameters gathered, as forward does."""
+"""Calls of sharded networks: methods find the parameters gathered, as forward does, and errors name `wrap`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import wraps
+from traceback import extract_tb
 from typing import Any
 
 from torch import nn
 
 from artschool.engine.gathered import without_views
+from artschool.engine.sharding import innermost_units
+from artschool.errors import ConfigError, text_of
+
+NOT_GATHERED = "got mixed torch.Tensor and DTensor"
+"""Part of torch's error about a parameter that is read while its unit is not gathered."""
+
+
+def blame_wrap(network: nn.Module, methods: Iterable[str], path: str) -> None:
+    """Let calls of a network name the option `wrap` if they read parameters of a unit that is not called itself.
+
+    Args:
+        network: A sharded network.
+        methods: The methods that the file names. Names of no method are left out.
+        path: Location and path of `wrap` in the config file, for errors.
+    """
+    if innermost_units(network).keys() == {""}:
+        return  # The network is the only unit.
+    for name in ("forward", *sorted(methods)):
+        if callable(method := getattr(network, name, None)):
+            setattr(network, name, _blaming_wrap(method, path))
+
+
+def _blaming_wrap(method: Callable[..., Any], path: str) -> Callable[..., Any]:
+    @wraps(method)
+    def blaming(*args: Any, **named: Any) -> Any:
+        try:
+            return method(*args, **named)
+        except RuntimeError as error:
+            if NOT_GATHERED not in text_of(error):
+                raise
+            lines = [f"\n    at {f.filename}:{f.lineno}: {f.line}" for f in extract_tb(error.__traceback__)[1:2]]
+            raise ConfigError(
+                f"{path}: parameters of a unit are read while it is not called{''.join(lines)}\n    Fix: in `wrap`, "
+                "name only modules that are called themselves, or write `parallel: replicate`."
+            ) from error
+
+    return blaming
 
 
 def gather_for_methods(network: nn.Module, names: Iterable[str], before: Callable[..., None] | None = None) -> None:
