@@ -126,7 +126,17 @@ class TrainStep:
 
         Returns:
             By name, the networks that it updated, which are those with a gradient, with `Update.found_inf`.
+
+        Raises:
+            StateError: A gradient is sparse, and something does not take it.
         """
+        try:
+            return self._run(batches, context)
+        except RuntimeError as error:
+            self._blame_sparse(error)
+            raise
+
+    def _run(self, batches: MicroBatches, context: TrainContext) -> dict[str, Tensor | None]:
         iteration = context.iteration
         parameters = self.trainable(iteration)
         if self.update is not None:
@@ -162,6 +172,17 @@ class TrainStep:
         for hook in self._after:
             hook(iteration)
         return dict.fromkeys(moved, self.update.found_inf)
+
+    def _blame_sparse(self, error: RuntimeError) -> None:
+        """Raise a short error in place of torch's page about a sparse gradient, if there is one."""
+        for name, network in self.networks.items():
+            for key, parameter in network.named_parameters():
+                if parameter.grad is not None and parameter.grad.is_sparse:
+                    raise StateError(
+                        f"networks.{name}: the gradient of the parameter {key!r} is sparse, which the update "
+                        f"of steps.{self.graph.name} does not take. Fix: leave out `sparse=True` in the code of the "
+                        "network"
+                    ) from error
 
     def _start_pass(self, parameters: Sequence[nn.Parameter]) -> None:
         if self.update is not None and parameters:

@@ -263,6 +263,8 @@ def failure(place: Place, path: str, what: str, error: Exception) -> Fault:
 
 
 def _describe_error(error: Exception) -> str:
-    """The class of an error and the first line of its message."""
+    """The class of an error, unless artschool raises it, and the first line of its message."""
     first = str(error).strip().split("\n", 1)[0].removesuffix(", but expected one of:").replace("FakeTensor", "Tensor")
+    if isinstance(error, ArtschoolError):
+        return first
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
