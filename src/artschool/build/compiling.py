@@ -14,7 +14,7 @@ from artschool.engine.run import Run
 from artschool.engine.sharding import innermost_units
 from artschool.errors import ConfigError
 from artschool.faults import Fault
-from artschool.wording.names import allowed
+from artschool.wording.names import nearest
 
 
 def compile_networks(config: Config, run: Run, report: Callable[[str], None]) -> None:
@@ -75,10 +75,11 @@ def _check_backend(compiled: Compiled) -> None:
 
     name, known = compiled.entry.backend, torch._dynamo.list_backends(exclude_tags=())
     if name not in known:
+        listed = ", ".join(sorted(torch._dynamo.list_backends()))  # Without those for the tests of torch.
         fault = Fault(
             compiled.place("backend"),
             f"{compiled.path}.backend",
             f"unknown backend {name!r}",
-            allowed("Available backends", name, known),
+            f"Backends that torch lists: {listed}. {nearest(name, known)}".strip(),
         )
         raise ConfigError(fault)
