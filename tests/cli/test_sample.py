@@ -53,6 +53,21 @@ def test_it_writes_images_a_grid_and_other_values(run: Path, tmp_path: Path) -> 
     assert (pixels[64:80, :64] < 128).any() and (pixels[:16, :16] == pixels[0, 0]).all()
 
 
+def test_of_the_default_keys_it_draws_those_that_need_no_data(tmp_path: Path, registries: None) -> None:
+    shown = "evaluate.truth.pictures={keys: [again, dreamt]}"
+    small_run.load(
+        tmp_path, "train.iterations=2", "ema=", shown,
+        "evaluate.truth.injectors.again={type: forward, network: code, method: decode, in: logits, out: again}",
+        "evaluate.truth.injectors.z={type: noise, in: image, shape: [3], out: z}",
+        "evaluate.truth.injectors.dream={type: forward, network: gen, in: [z, label], out: dreamt}",
+    ).train()  # fmt: skip
+    assert artschool.open(tmp_path / "run").default_outputs == ["again", "dreamt"]
+    result = sample(tmp_path / "run", "-n", "2", "-o", str(tmp_path / "out"))
+    assert "dreamt of evaluate.truth, by gen, after 2 iterations" in result.stderr
+    image = torch.rand(2, 1, small_run.SIZE, small_run.SIZE)
+    assert artschool.open(tmp_path / "run").sample(count=2, image=image).keys() == {"again", "dreamt"}
+
+
 def test_nothing_is_overwritten(run: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "drawn.png").write_bytes(b"mine")

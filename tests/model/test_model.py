@@ -208,7 +208,7 @@ def test_a_moved_run_and_one_of_an_earlier_version_open(folder: Path, tmp_path: 
         (lambda m: m.sample("drwn"), ConfigError, "unknown key 'drwn'. Available keys: "),
         (lambda m: m.sample(lable=1), ConfigError, "Available inputs: image, label. Did you mean 'label'?"),
         (lambda m: m.sample("image_again"), DataError, "values of 'image', which cannot be made up"),
-        (lambda m: m.sample("image_again"), DataError, "Fix: give it, or use `artschool apply` on files"),
+        (lambda m: m.sample("image_again"), DataError, "/run FILES -o DIR --output-key image_again`, or give it"),
         (
             lambda m: m.sample("image_again", "logits"),
             DataError,
@@ -262,7 +262,7 @@ def test_the_number_that_means_no_class_is_a_label(registries: None) -> None:
 
     def labels(*given: float) -> list[int]:
         inputs = {"label": list(given)} if given else {}
-        found = sampled_inputs(chosen, inputs, 6, lambda key: with_absent(known[key], config, key))
+        found = sampled_inputs(chosen, inputs, 6, lambda key: with_absent(known[key], config, key), Path("run"))
         return list(found["label"].tolist())
 
     assert labels(3, 4) == [3, 4] * 3 and labels() == [0, 1, 2, 3, 0, 1]

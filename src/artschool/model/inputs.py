@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,11 +20,14 @@ ExampleOf = Callable[[str], Example | None]
 """What is known of the values of a key."""
 
 
-def sampled_inputs(cut: Cut, given: Mapping[str, Any], count: int, example_of: ExampleOf) -> dict[str, Any]:
+def sampled_inputs(
+    cut: Cut, given: Mapping[str, Any], count: int, example_of: ExampleOf, folder: Path
+) -> dict[str, Any]:
     """The values for some samples: given ones, labels that cycle over their classes, and zeros of known shape.
 
     Args:
         given: A value for all samples, or a list or tensor with one for each sample; a shorter list is repeated.
+        folder: The run folder, for errors.
 
     Raises:
         DataError: A key has no value and cannot be made, or a value is not one of the key.
@@ -30,7 +35,7 @@ def sampled_inputs(cut: Cut, given: Mapping[str, Any], count: int, example_of: E
     values = {key: _spread(key, value, count, example_of(key)) for key, value in given.items()}
     made = {key: _made(cut, key, count, example_of(key)) for key in cut.needs if key not in given}
     if missing := [key for key, value in made.items() if value is None]:
-        raise DataError(_cannot_make(cut, missing, example_of))
+        raise DataError(_cannot_make(cut, missing, example_of, folder))
     return values | made
 
 
@@ -139,7 +144,7 @@ def _as_tensor(key: str, value: Any, example: Example | None) -> Tensor:
     return tensor.to(getattr(torch, example.dtype))
 
 
-def _cannot_make(cut: Cut, missing: Sequence[str], example_of: ExampleOf) -> str:
+def _cannot_make(cut: Cut, missing: Sequence[str], example_of: ExampleOf, folder: Path) -> str:
     subject, is_one = f"{_listed(cut.keys)} of {cut.flow.path}", len(cut.keys) == 1
     unknown = [key for key in missing if key in cut.of_shape and example_of(key) is None]
     if unknown:
@@ -147,9 +152,13 @@ def _cannot_make(cut: Cut, missing: Sequence[str], example_of: ExampleOf) -> str
             f"{subject} {'needs' if is_one else 'need'} the shape of {_listed(unknown)}, and the run folder has no "
             f"data_examples.json that says it. Fix: give a value of its shape in Python"
         )
+    fix = "give them"
+    if len(missing) == 1:
+        run = shlex.quote(str(folder))
+        fix = f"write `artschool apply {run} FILES -o DIR --output-key {cut.keys[0]}`, or give it"
     return (
         f"{subject} {'is' if is_one else 'are'} computed from the values of {_listed(missing)}, which cannot be made "
-        f"up. Fix: give {'it' if len(missing) == 1 else 'them'}, or use `artschool apply` on files"
+        f"up. Fix: {fix}"
     )
 
 

@@ -147,7 +147,7 @@ class Model:
         """Compute keys from inputs that are given or can be made: labels cycle over their classes.
 
         Args:
-            keys: The keys. None: the default ones.
+            keys: The keys. None: the default ones that can be computed so.
             count: Number of samples.
             seed: Seed of the random numbers.
             batch_size: Number of samples that are computed at once. None: up to 64.
@@ -166,10 +166,8 @@ class Model:
         self, *keys: str, count: int = 64, seed: int = 0, batch_size: int | None = None, **inputs: Any
     ) -> Computation:
         """What `sample` computes, a batch at a time. See there."""
-        chosen = self._fitting(
-            keys, inputs, lambda each: can_be_sampled(each, inputs, partial(self._example, each.flow))
-        )
-        values = sampled_inputs(chosen, inputs, max(count, 1), partial(self._example, chosen.flow))
+        chosen = self._fitting(keys or self._made_outputs(inputs), inputs, partial(self._can_be_made, inputs))
+        values = sampled_inputs(chosen, inputs, max(count, 1), partial(self._example, chosen.flow), self.folder)
         return self._computation(chosen, values, count=count, seed=seed, batch_size=batch_size)
 
     def apply(
@@ -234,6 +232,15 @@ class Model:
         batch = value.unsqueeze(0) if is_single else value
         result: Tensor = self.apply({needs[0]: batch}, *chosen.keys, seed=seed, batch_size=batch_size)[chosen.keys[0]]
         return result[0] if is_single else result
+
+    def _made_outputs(self, given: Mapping[str, Any]) -> list[str]:
+        """The default keys that need no other values of data, or all of them if there is none."""
+        keys = self.default_outputs
+        made = [key for key in keys if any(self._can_be_made(given, each) for each in self._cuts([key], given))]
+        return made or keys
+
+    def _can_be_made(self, given: Mapping[str, Any], each: Cut) -> bool:
+        return can_be_sampled(each, given, partial(self._example, each.flow))
 
     def _fitting(self, keys: Sequence[str], given: Mapping[str, Any], fits: Callable[[Cut], bool]) -> Cut:
         """The first way to compute some keys that uses all given inputs and fits, or just uses them."""
