@@ -71,6 +71,12 @@ def told(found: Difference) -> dict[str, list[str]]:
         ),
         ("seed: 0", "seed: 1", "Random numbers", "seed: 0 -> 1"),
         ("decay: 0.98", "decay: 0.9", "Moving averages", "ema.networks.gen: 0.98 -> 0.9"),
+        (
+            "networks: [gen]",
+            "networks: {gen: {every: {of: 9, at: 2}}}",
+            "Moving averages",
+            "ema.networks.gen: 0.98 -> {every: {of: 9, at: 2}}",
+        ),
         ("split: val", "split: train", "Evaluation", "data.val.split: val -> train"),
         ("    every: 200\n", "", "Evaluation", "evaluate.photos.every: 200 -> null (default)"),
         ("log: {every: 20", "log: {every: 10", "Logs and run folder", "log.every: 20 -> 10"),

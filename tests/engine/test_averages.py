@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 
 from artschool.config.average_sections import Buffers
+from artschool.config.iterations import Iterations
+from artschool.config.when import When
 from artschool.engine.ema import Ema
 from artschool.errors import ConfigError
 from tests.engine.toy_parts import load
@@ -171,6 +173,75 @@ def test_several_averages_of_one_network(tmp_path: Path) -> None:
     assert snapshots.weights("net.first") == snapshots.weights("net")
     names = {path.stem for path in (tmp_path / "run/checkpoints/00000004").glob("net*.safetensors")}
     assert names == {"net", "net.ema", "net.slow", "net.first"}
+
+
+def test_an_average_with_an_interval_moves_only_there() -> None:
+    network = nn.Linear(1, 1, bias=False)
+    ema = Ema(network, 0.5, of="net", due=Iterations.of([When(every=3, at=2)]))
+    with torch.no_grad():
+        network.weight.zero_()
+        ema.restart()
+        found = []
+        for iteration in range(9):
+            network.weight += 8
+            ema.follow(iteration, {"net": [None]} if iteration != 5 else {})
+            found.append(ema.module.get_parameter("weight").item())
+    # 24 at iteration 2, 48 at 5 and 72 at 8.
+    assert found == [0.0, 0.0, 12.0, 12.0, 12.0, 30.0, 30.0, 30.0, 51.0]
+
+
+def test_averages_at_intervals(tmp_path: Path) -> None:
+    """A copy as in DQN, one of every second iteration as in TD3, one that begins late, and one with a remainder."""
+    entries = [
+        "target: {of: net, decay: 0, every: 3}",
+        "slow: {of: net, decay: 0.5, every: 2}",
+        "late: {of: net, decay: 0.5, every: 4, start: 3}",
+        "last: {of: net, decay: 0, every: {of: 3, at: 2}}",
+    ]
+    ema = f"ema={{networks: {{{', '.join(entries)}}}}}"
+    run, snapshots = load(tmp_path, ema, "steps.main.optimizer.lr=1.0", "train.iterations=8")
+    run.train()
+    assert snapshots.weights("net") == [0.0, -1.0, -2.0, -3.0, -4.0, -5.0, -6.0, -7.0, -8.0]
+    assert snapshots.weights("net.target") == [0.0, -1.0, -1.0, -1.0, -4.0, -4.0, -4.0, -7.0, -7.0]
+    assert snapshots.weights("net.slow") == [0.0, -0.5, -0.5, -1.75, -1.75, -3.375, -3.375, -5.1875, -5.1875]
+    assert snapshots.weights("net.late") == [0.0, -1.0, -2.0, -3.0, -3.0, -4.0, -4.0, -4.0, -4.0]
+    assert snapshots.weights("net.last") == [0.0, 0.0, 0.0, -3.0, -3.0, -3.0, -6.0, -6.0, -6.0]
+
+
+def test_an_average_with_an_interval_moves_where_its_network_does_not(tmp_path: Path) -> None:
+    ema = "ema={networks: {target: {of: net, decay: 0, every: 2}}}"
+    gates = ("steps.main.every={of: 2, at: 1}", "steps.main.optimizer.lr=1.0")
+    run, snapshots = load(tmp_path, ema, *gates, "train.iterations=5")
+    run.train()
+    assert snapshots.weights("net") == [0.0, 0.0, -1.0, -1.0, -2.0, -2.0]
+    assert snapshots.weights("net.target") == [0.0, 0.0, 0.0, -1.0, -1.0, -2.0]
+
+
+def test_a_skipped_update_does_not_hold_back_an_average_with_an_interval(tmp_path: Path) -> None:
+    overrides = ("steps.main.losses.mean={type: part_spoil, in: y, at: [2], weight: 1.0}", "train.non_finite=skip")
+    ema = "ema={networks: {net: 0.0, target: {of: net, decay: 0, every: 2}}}"
+    run, snapshots = load(tmp_path, ema, *overrides, "steps.main.optimizer.lr=1.0", traced=False)
+    run.train()
+    assert snapshots.weights("net") == [0.0, -1.0, -2.0, -2.0, -3.0]
+    assert snapshots.weights("net.target") == [0.0, -1.0, -1.0, -2.0, -2.0]
+
+
+def test_a_step_reads_an_average_before_it_moves_and_a_resume_keeps_its_rhythm(tmp_path: Path) -> None:
+    overrides = (
+        "ema={networks: {target: {of: net, decay: 0.25, every: {of: 3, at: 1}}}}",
+        "steps.main.injectors.aim={type: forward, network: net.target, in: x, out: aim}",
+        "steps.main.losses.far={type: l2, in: [y, aim], weight: 1.0}",
+    )
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    straight, expected = load(tmp_path / "a", *overrides, "train.iterations=8", traced=False)
+    straight.train()
+    assert expected.values("main/far")[:2] == [0.0, 0.25]  # The weight after one update, and the initial one.
+    load(tmp_path / "b", *overrides, "train.iterations=3", traced=False)[0].train()
+    run, snapshots = load(tmp_path / "b", *overrides, "train.iterations=8", traced=False)
+    run.train()
+    assert snapshots.weights("net.target")[1:] == expected.weights("net.target")[4:]
+    assert snapshots.weights("net")[1:] == expected.weights("net")[4:]
 
 
 def test_a_resume_reports_averages_by_name(tmp_path: Path) -> None:

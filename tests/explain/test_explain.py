@@ -145,6 +145,11 @@ def test_a_network_tells_who_trains_averages_and_calls_it() -> None:
     assert "network gen" in rows("steps.gen.trains") and "network gen" in rows("ema.networks")
 
 
+def test_a_network_tells_when_its_average_moves() -> None:
+    Path("gan.yml").write_text(SOUND.replace("networks: [gen]}", "networks: {slow: {of: gen, every: 1000}}}"))
+    assert "averaged with decay 0.98 as gen.slow every 1,000 iterations" in rows("networks.gen")
+
+
 def test_a_step_tells_its_networks_and_its_turn() -> None:
     assert rows("steps.critic")[2:] == [
         "from gan.yml:21:3",

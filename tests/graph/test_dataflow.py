@@ -89,6 +89,13 @@ def test_networks_tell_who_trains_them() -> None:
     }
 
 
+def test_an_average_shows_its_interval() -> None:
+    text = (
+        (RECIPES / "photo_sr.yml").read_text().replace("networks: [gen]}", "networks: {gen: {decay: 0, every: 1000}}}")
+    )
+    assert "of gen, decay 0 every 1,000 iterations" in [network.status for network in of_text(text).networks]
+
+
 def test_evaluations_call_the_averages_unless_told_otherwise() -> None:
     calls = of_recipe("photo_sr").calls  # The one of the step, then that of the evaluation.
     assert [call.networks for call in calls if call.name == "upscale"] == [["gen"], ["gen.ema"]]

@@ -213,3 +213,10 @@ def test_a_gated_injector_out_of_phase_with_its_reader_is_told_and_a_cheap_one_w
         "(wasted-work)\n    steps.gen.losses.noisy_pixel, at file.yml:18:7, reads it every 4."
     ]
     assert with_noise("") == with_noise(", every: 4") == []
+
+
+def test_an_average_with_an_interval_is_judged_by_its_moves_and_a_copy_is_not() -> None:
+    """800 iterations: 0.98 is 50 moves, and every 10 there are 80, every 5 160."""
+    for entry, found in (("every: 10", True), ("every: 5", False), ("every: 500, decay: 0", False)):
+        rules = [fault.rule for fault in judged(GAN, f"ema.networks={{gen: {{{entry}}}}}")]
+        assert ("slow-average" in rules) == found

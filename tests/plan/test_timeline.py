@@ -109,6 +109,17 @@ def test_gates_of_everything_come_as_in_a_run(tmp_path: Path, overrides: list[st
     assert_as_in(run, recorder, plan)
 
 
+@pytest.mark.parametrize(
+    ("average", "count"),
+    [("{every: 4}", 7), ("{every: {of: 4, at: 3}}", 6), ("{every: 10, start: 5}", 7), ("{start: 5}", 8)],
+)
+def test_averages_with_an_interval_are_counted(tmp_path: Path, average: str, count: int) -> None:
+    """0 4 .. 24; 3 7 .. 23; 0 to 4, 10 and 20; and those that move the network."""
+    text = GATES.replace("PLUGIN", str(Path(toy_parts.__file__)))
+    plan = plan_of(toy_run.write(tmp_path, f"ema={{networks: {{one: {average}}}}}", text=text))
+    assert [network.average for network in plan.networks] == [Range(count, count), None, None]
+
+
 def test_gates_of_everything_by_hand(tmp_path: Path) -> None:
     text = GATES.replace("PLUGIN", str(Path(toy_parts.__file__)))
     plan = plan_of(toy_run.write(tmp_path, text=text))

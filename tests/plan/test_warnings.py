@@ -129,6 +129,14 @@ def test_an_average_of_what_nothing_moves(tmp_path: Path) -> None:
     ]
 
 
+def test_an_average_that_first_moves_after_the_end(tmp_path: Path) -> None:
+    assert never(tmp_path, "ema.networks={gen: {every: {of: 30, at: 19}}}") == []
+    assert never(tmp_path, "ema.networks={gen: {every: {of: 30, at: 20}}}") == [
+        "ema.networks.gen.every: the average never changes: it first moves at iteration 20, "
+        "and training ends after 20 iterations"
+    ]
+
+
 def test_epochs_give_the_same_warnings_as_iterations(tmp_path: Path) -> None:
     # Five batches an epoch.
     overrides = ["steps.gen.losses.adversarial.after=20", "train.iterations=null", "train.epochs=4"]

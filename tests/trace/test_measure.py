@@ -94,6 +94,12 @@ def test_the_work_of_every_regime_by_step() -> None:
     assert sum(o.nbytes * n for o, n in averaged.items()) >= 3 * 4 * 12  # Reads both, writes the average.
 
 
+def test_an_average_with_an_interval_takes_time_only_there() -> None:
+    found = measure(config_of("ema={networks: {net: {every: {of: 3, at: 1}}}}", "steps.second=null"), 1)
+    assert found.regimes == {0: 7, 1: 3}
+    assert not found.work[0][AVERAGES_UPDATE].operations and found.work[1][AVERAGES_UPDATE].operations
+
+
 def test_each_of_two_processes_has_half_of_the_batch_and_exchanges_its_gradients() -> None:
     found = measure(config_of(), 2)
     assert (found.samples, found.parts) == (2, 1)

@@ -43,6 +43,15 @@ def test_regimes_that_meet_after_a_long_time_are_found(tmp_path: Path) -> None:
     assert found == counts and 1 in found.values()
 
 
+def test_an_average_with_an_interval_has_regimes(tmp_path: Path) -> None:
+    (tmp_path / "gan.yml").write_text(SOUND)
+    file = check_file(tmp_path / "gan.yml", ["ema.networks={gen: {every: {of: 100, at: 7}, start: 3}}"])
+    # Iterations 0 to 2, 3 to 599, 600 to 799 and the multiples of 100 plus 7.
+    assert regimes(file, 800) == {0: 3, 3: 591, 7: 6, 600: 198, 607: 2}
+    assert representatives(file, [0, 3, 7, 600, 607]) == [0, 607]
+    assert representatives(file, [3, 7]) == [7]
+
+
 def test_a_regime_whose_steps_run_as_elsewhere_is_covered(tmp_path: Path) -> None:
     (tmp_path / "gan.yml").write_text(SOUND)
     file = check_file(tmp_path / "gan.yml", ["steps.gen.losses.adversarial.after=700"])

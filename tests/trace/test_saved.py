@@ -245,12 +245,13 @@ def test_an_optimizer_may_remember_numbers_and_tensors(remembers: str) -> None:
     assert (found.notes, found.warnings) == ([], []) and found.checkpoint > 0
 
 
-def test_averages_are_updated(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("average", ["0.5", "{every: {of: 2, at: 1}}"])
+def test_averages_are_updated(average: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(ema: Ema, found_inf: Any) -> None:
         raise RuntimeError("sizes differ")
 
     monkeypatch.setattr(Ema, "update", fail)
-    text = TEXT + "ema: {decay: 0.5, networks: {net: 0.5, other: 0.9}}\n"
+    text = TEXT + f"ema: {{decay: 0.5, networks: {{net: {average}, other: 0.9}}}}\n"
     with pytest.raises(ConfigError) as error:
         traced(text=text)
     says = "toy.yml:16:35: ema.networks.net: cannot be updated: RuntimeError: sizes differ"

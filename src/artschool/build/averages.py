@@ -32,7 +32,7 @@ def build_averages(config: Config, networks: Mapping[str, nn.Module], context: T
 
 def _average(config: Config, average: Average, network: nn.Module, context: TrainContext) -> Ema:
     try:
-        ema = Ema(network, average.decay_at(0), average.buffers, average.of, average.name)
+        ema = Ema(network, average.decay_at(0), average.buffers, average.of, average.name, average.due)
     except ConfigError as error:
         at = config.tree.at(("ema", "networks")).place
         raise ConfigError(f"{at}: ema.networks: {average.of!r} {error}") from error

@@ -17,6 +17,7 @@ from artschool.config.plugins import file_of, is_path
 from artschool.config.source import KeyPath, Node, exists
 from artschool.config.structure import Component, Config, EvaluationConfig, StepConfig
 from artschool.paths import is_file
+from artschool.registry.entries import EveryEntry
 from artschool.registry.schedule import Schedule
 
 ENTRIES = {"data", "networks", "steps", "evaluate"}
@@ -118,7 +119,8 @@ def _plain_average(average: Average) -> Any:
     """The decay of an average, or a mapping if other options differ from their defaults."""
     decay = average.decay.written if isinstance(average.decay, Schedule) else average.decay
     plain = Average(average.entry, average.entry, average.decay)
-    return decay if average == plain else {**vars(average), "decay": decay}
+    every = _dump(average.every) if isinstance(average.every, EveryEntry) else average.every
+    return decay if average == plain else {**vars(average), "decay": decay, "every": every}
 
 
 def _plugin_code(config: Config) -> dict[str, str]:

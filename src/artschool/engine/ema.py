@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from artschool import ranks
 from artschool.config.average_sections import Buffers
+from artschool.config.iterations import Iterations
 from artschool.engine.matched_copy import MatchedCopy
 from artschool.engine.offload import OffloadedAverages, is_large
 from artschool.engine.optimizers import has_fused_sgd
@@ -35,6 +36,7 @@ class Ema:
             `own`: updates leave them alone.
         of: The name of the network.
         name: The name under which components call the average.
+        due: The iterations at which it moves. None: those that change the network.
 
     Attributes:
         decay: The decay of the next update.
@@ -45,13 +47,20 @@ class Ema:
     """
 
     def __init__(
-        self, network: nn.Module, decay: float, buffers: Buffers = "copy", of: str = "", name: str = ""
+        self,
+        network: nn.Module,
+        decay: float,
+        buffers: Buffers = "copy",
+        of: str = "",
+        name: str = "",
+        due: Iterations | None = None,
     ) -> None:
         self._copy = MatchedCopy(network)
         self.decay = decay
         self.buffers = buffers
         self.of = of
         self.name = name
+        self.due = due
         self.offloaded: OffloadedAverages | None = None
         self._is_offloaded = False
         self._match()
@@ -77,12 +86,25 @@ class Ema:
         if self.offloaded is not None:
             self.offloaded.join()
 
+    def follow(self, iteration: int, moved: Mapping[str, Sequence[Tensor | None]]) -> None:
+        """Update the average at the end of an iteration, if it is due.
+
+        Args:
+            moved: What `update` takes, for each network that the iteration updated.
+        """
+        if self.due is None:
+            if self.of in moved:
+                self.update(moved[self.of])
+        elif iteration in self.due:
+            self.update(())  # Even if this iteration skipped its update: earlier ones may have moved the weights.
+
     def update(self, found_inf: Sequence[Tensor | None]) -> None:
         """Move the average one step towards the weights.
 
         Args:
             found_inf: One entry for each optimizer that updated the network. None: it moved the weights. A scalar on
                 the device: 1.0 if it skipped non-finite gradients, else 0.0. If all skipped, the average is unchanged.
+                Empty: none could skip.
         """
         with torch.set_grad_enabled(False):  # `no_grad` takes twice as long.
             self._match_if_changed()
@@ -173,9 +195,9 @@ class Ema:
 
 
 def _all_skipped(found_inf: Sequence[Tensor | None]) -> Tensor | None:
-    """1.0 on the device if every optimizer skipped its update, else 0.0. None: one of them does not skip."""
+    """1.0 on the device if every optimizer skipped its update, else 0.0. None: one does not, or there is none."""
     flags = [flag for flag in found_inf if flag is not None]
-    if len(flags) < len(found_inf):
+    if not flags or len(flags) < len(found_inf):
         return None
     return flags[0] if len(flags) == 1 else torch.stack(flags).amin()
 

@@ -35,6 +35,5 @@ def train_iteration(
                 ranks.broadcast(step.networks[name].buffers())
             context.buffers.settle(step.update.non_finite if step.update else None)
     for ema in emas.values():
-        if ema.of in moved:
-            ema.update(moved[ema.of])
+        ema.follow(context.iteration, moved)
     context.training = False

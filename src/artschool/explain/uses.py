@@ -137,7 +137,7 @@ def _trainers(config: Config, network: str) -> list[Usage]:
 
 def _average(config: Config, network: str) -> list[Usage]:
     return [
-        Usage(UsageKind.AVERAGED, remark=f"with decay {average.decay:g} as {average.name}")
+        Usage(UsageKind.AVERAGED, remark=f"with decay {average.decay:g} as {average.name}{average.interval}")
         for average in config.averages_of(network)
     ]
 

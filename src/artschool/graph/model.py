@@ -251,6 +251,6 @@ def _networks(config: Config) -> Iterator[GraphNetwork]:
         status = ", ".join([*adapters_of(component), status])
         yield GraphNetwork(name, type_name, status, bool(trainers), component.node.place)
     for average in config.averages.values():
-        status = f"of {average.of}, decay {average.decay:g}"
+        status = f"of {average.of}, decay {average.decay:g}{average.interval}"
         place = config.networks[average.of].node.place
         yield GraphNetwork(average.name, "average", status, False, place, is_average=True)

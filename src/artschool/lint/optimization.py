@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from artschool.config.average_sections import Average
 from artschool.config.streams import streams
 from artschool.config.structure import Component, StepConfig
 from artschool.faults import Fault, Place
@@ -166,9 +167,9 @@ def slow_average(subject: Subject) -> Iterator[Fault]:
     networks = subject.config.tree.at(("ema", "networks"))
     for entry, average in subject.config.averages.items():
         network, decay, written = average.of, average.decay, networks.get(entry)
-        if isinstance(decay, Schedule):
-            continue
-        updates = sum(filter(None, (_updates(subject, step.name) for step in subject.trainers(network))))
+        if isinstance(decay, Schedule) or (average.due is not None and decay < 0.5):
+            continue  # At an interval, a low decay makes a copy of the weights.
+        updates = _updates_of_average(subject, average)
         own = ("ema", "networks", entry, "decay") if written and written.get("decay") else ("ema", "networks", entry)
         is_shared = written is None or (isinstance(written.value, dict) and written.get("decay") is None)
         path = ("ema", "decay") if is_shared else own
@@ -231,6 +232,12 @@ def _updates(subject: Subject, step: str) -> int:
     first = when.first()
     iterations = 0 if first is None or when.before is None else (when.before - first) // when.every + 1
     return iterations * section.repeat
+
+
+def _updates_of_average(subject: Subject, average: Average) -> int:
+    if average.due is not None:
+        return (average.due & subject.during).count() if subject.during.before is not None else 0
+    return sum(_updates(subject, step.name) for step in subject.trainers(average.of))
 
 
 def _decay_for(updates: int) -> str:

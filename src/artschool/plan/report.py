@@ -106,7 +106,7 @@ class StepTimeline:
 
 @dataclass(frozen=True)
 class NetworkTimeline:
-    """The number of updates of a network over all steps, and of its moving average, if any."""
+    """The number of updates of a network over all steps, and of its first moving average, if any."""
 
     name: str
     updates: Range

@@ -170,12 +170,14 @@ def _network(name: str, config: Config, steps: list[StepTimeline], during: When)
     counts = [step.networks[name] for step in own]
     total = Range(sum(count.least for count in counts), sum(count.most for count in counts))
     average = None
-    if config.averages_of(name):
+    if averages := config.averages_of(name):
         # Once per iteration, even if several steps update the network.
         at = _union(_moves(config.steps[step.name], config, name) & during for step in own)
         exact = all(count.least == count.most for count in counts)
         least = at.count() if exact else min(at.count(), max(count.least for count in counts))
         average = Range(least, min(at.count(), total.most))
+        if (due := averages[0].due) is not None:
+            average = Range((due & during).count(), (due & during).count())
     return NetworkTimeline(name, total, average)
 
 

@@ -36,7 +36,7 @@ def warnings(config: Config, during: When, steps: Mapping[str, StepTimeline]) ->
     return in_reading_order(
         [
             *(fault for step in config.steps.values() for fault in _of_step(step, config, during, steps[step.name])),
-            *_averages(config, steps, stop),
+            *_averages(config, steps, during, stop),
             *_numbers(config, during.before),
             *_pictures(config, during.after, stop),
         ]
@@ -135,13 +135,17 @@ def _start(phase: Component) -> int:
     return phase.entry.from_
 
 
-def _averages(config: Config, steps: Mapping[str, StepTimeline], stop: int) -> Iterator[Fault]:
+def _averages(config: Config, steps: Mapping[str, StepTimeline], during: When, stop: int) -> Iterator[Fault]:
     networks = config.tree.at(("ema", "networks"))
     for index, (entry, average) in enumerate(config.averages.items()):
         name = average.of
         if not any(step.networks[name].most for step in steps.values() if name in step.networks):
             node = networks.child(entry) or networks.child(index) or networks
             yield _warning(node, "ema.networks", f"the average of {name!r} never changes: no step updates {name!r}")
+        elif average.due is not None and not average.due & during:
+            node, first = networks.at((entry, "every")), average.due.first
+            message = f"the average never changes: it first moves at iteration {first}, and training ends after {stop}"
+            yield _warning(node, f"ema.networks.{entry}.every", f"{message} iterations")
         elif average.start >= stop:
             message = (
                 f"always equals its network: it starts at iteration {average.start}, and training ends after {stop}"

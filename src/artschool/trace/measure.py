@@ -207,8 +207,7 @@ class _Measurement:
                 yield step.graph.name, work
         with self._counter.counted() as work:
             for ema in run.emas.values():
-                if ema.of in moved:
-                    ema.update(moved[ema.of])
+                ema.follow(iteration, moved)
         yield AVERAGES_UPDATE, work
         run.meters.clear()
 

@@ -14,7 +14,8 @@ def regimes(config: Config, iterations: int, starts: Collection[int] = ()) -> di
     """The first iteration of each regime, in order, and the number of iterations of the regime.
 
     Two iterations belong to the same regime if the same steps, injectors, losses, optimizers, callbacks and networks
-    are active at both, and their batches are split into the same number of micro-batches.
+    are active at both, the same averages with an interval move, and their batches are split into the same number of
+    micro-batches.
 
     Args:
         config: A checked file.
@@ -36,7 +37,8 @@ def representatives(config: Config, iterations: Sequence[int]) -> list[int]:
     """A small subset of iterations at which every step runs in every variant that it has at any of them.
 
     The variant of a step is given by its active parts, the networks that it trains, the number of micro-batches, and
-    the variants of the steps that wrote what it reads. The subset is found greedily, so it may not be the smallest.
+    the variants of the steps that wrote what it reads. An average with an interval moves at one of the iterations, too.
+    The subset is found greedily, so it may not be the smallest.
     """
     numbers: dict[object, int] = {}
     variants = {iteration: _variants(config, iteration, numbers) for iteration in iterations}
@@ -65,6 +67,9 @@ def _variants(config: Config, iteration: int, numbers: dict[object, int]) -> dic
         number = numbers.setdefault(variant, len(numbers))
         writers |= {use.name: number for part in parts for use in part.writes}
         found[number] = None
+    for average in config.averages.values():
+        if average.due is not None and iteration in average.due:
+            found[numbers.setdefault(average.name, len(numbers))] = None
     return found
 
 
@@ -77,6 +82,7 @@ def _gates(config: Config) -> Iterator[When]:
         if step.optimizer is not None:
             gates[step.optimizer.when] = None
     gates |= dict.fromkeys(network.when for network in config.networks.values())
+    gates |= dict.fromkeys(when for average in config.averages.values() if average.due for when in average.due.parts)
     if (exception := config.sections.train.accumulate_every) is not None:
         gates[When(every=exception.every)] = None
     yield from gates

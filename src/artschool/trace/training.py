@@ -184,7 +184,7 @@ class TrainingTrace:
             for step in run.steps:
                 if step.graph.when.active(iteration):
                     self._run_step(step, states, iteration, moved)
-            self._update_averages(moved)
+            self._update_averages(iteration, moved)
         except ConfigError as error:
             self._add_faults(error.faults, iteration, sizes)
         finally:
@@ -212,11 +212,11 @@ class TrainingTrace:
                     raise Untraceable(f"{place}: {path} reads the values of tensors in update_for_step") from error
                 raise ConfigError(failure(place, path, "update_for_step failed", error)) from error
 
-    def _update_averages(self, moved: Mapping[str, list[Tensor | None]]) -> None:
-        for name, ema in [(name, ema) for name, ema in self.run.emas.items() if ema.of in moved]:
+    def _update_averages(self, iteration: int, moved: Mapping[str, list[Tensor | None]]) -> None:
+        for name, ema in self.run.emas.items():
             place, path = self._config.tree.at(("ema", "networks", name)).place, f"ema.networks.{name}"
             try:
-                ema.update(moved[ema.of])
+                ema.follow(iteration, moved)
             except Exception as error:  # It copies modules, and their code can raise anything.
                 if not self.observer.real and is_about_missing_values(error):
                     raise Untraceable(f"{place}: {path} reads the values of tensors") from error
