@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import PIL.Image
@@ -12,9 +13,11 @@ import torch
 from torch import Tensor
 
 import artschool as art
+from artschool.apply.opened import applied_from
 from artschool.media.images import Image, read_image, write_image
 from artschool.model.model import Model
-from tests.reports.small import SUPER_RESOLUTION, artschool, write_images
+from tests.engine import toy_parts
+from tests.reports.small import SUPER_RESOLUTION, artschool, one_step, write_images
 
 RANGED = SUPER_RESOLUTION.replace("scale: 2, batch", "scale: 2, values: [-1, 1], batch").replace(
     "{type: psnr,", "{type: psnr, data_range: 2,"
@@ -117,6 +120,40 @@ def test_mistakes_start_nothing(here: Path, arguments: list[str], code: int, sai
     found, printed = artschool("apply", str(here), *arguments)
     assert (found, said in printed) == (code, True), printed
     assert not Path("out").exists()
+
+
+@pytest.mark.usefixtures("registries")
+def test_vectors_are_for_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data, plugin = "part_samples, length: 6, width: 5", str(toy_parts.__file__)
+    text = one_step("rows", plugin=plugin, data=data, network="part_shift", loss="mean, in: y")
+    Path("rows.yml").write_text(text)
+    assert artschool("train", "rows.yml", "--no-trace")[0] == 0
+    Path("in").mkdir()
+    Path("in/a.npy").touch()
+    code, printed = artschool("apply", "runs/rows", "in", "-o", "out")
+    assert code == 3
+    assert printed.splitlines()[-2:] == [
+        "in: expected files with the endings .wav, .flac, .ogg, .mp3, got 1 file: 1 .npy",
+        "    Samples of 'x' have shape (5,), which `artschool apply` reads as sound. "
+        "Fix: for other numbers, call `artschool.open(RUN).apply({'x': batch}, 'y')` in Python",
+    ]
+    for given in ("in/a.npy", "in/*.npy"):
+        code, again = artschool("apply", "runs/rows", given, "-o", "out")
+        assert (code, again.splitlines()[-1]) == (3, printed.splitlines()[-1])
+    assert artschool("apply", "runs/rows", "none", "-o", "out")[1].splitlines()[-1].startswith("none: does not exist")
+    batch = torch.rand(3, 5)
+    torch.testing.assert_close(art.open("runs/rows").apply({"x": batch}, "y")["y"], batch - 0.04)
+
+
+def test_samples_of_more_dimensions_are_for_python() -> None:
+    model = Mock(examples={"clip": Mock(shape=(8, 3, 4, 4))}, inputs=Mock(return_value=["clip"]))
+    with pytest.raises(art.ConfigError) as error:
+        applied_from(model, "y")
+    assert str(error.value) == (
+        "'clip' has samples of shape (8, 3, 4, 4). Expected images (C, H, W) or sound (T,) or (C, T). "
+        "Fix: call `artschool.open(RUN).apply({'clip': batch}, 'y')` in Python"
+    )
 
 
 def test_an_image_gives_one_of_its_kind(here: Path) -> None:

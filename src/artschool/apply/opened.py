@@ -70,7 +70,8 @@ def applied_from(
     shapes = GUESSED if example is None or not example.shape else (tuple(example.shape),)
     if len(shapes[0]) not in (1, 2, 3):
         raise ConfigError(
-            f"{given!r} has samples of shape {shapes[0]}. Expected images (C, H, W) or sound (T,) or (C, T)"
+            f"{given!r} has samples of shape {shapes[0]}. Expected images (C, H, W) or sound (T,) or (C, T). "
+            f"Fix: call `artschool.open(RUN).apply({{{given!r}: batch}}, {output!r})` in Python"
         )
     flat = len(shapes[0]) == 1
 

@@ -17,6 +17,7 @@ from artschool.apply.tiles import Tiling
 from artschool.cli.options import AppliedFiles, TrainedRun
 from artschool.cli.progress import shown_progress
 from artschool.errors import DataError
+from artschool.model.model import Model
 from artschool.model.results import sample_rate_of
 from artschool.paths import exists, is_dir
 from artschool.wording.counting import counted
@@ -35,11 +36,12 @@ def apply_command(trained: TrainedRun, files: AppliedFiles, key: str | None, giv
         model = trained.open(say)
         key = model.default_outputs[0] if key is None else key
         applied = applied_from(model, key, given, tiling)
-        jobs = _jobs(applied, files)
-        missing = jobs if files.overwrite else [job for job in jobs if not exists(job.target)]
         cut = model.cut([key], [] if given is None else [given])
-        say(f"{cut.summary}, after {counted(model.iteration, 'iteration')}: {_counted(jobs, missing)}")
         rate = sample_rate_of(model.config, cut.flow) if applied.dims == 1 else None
+        hint = _of_vectors(model, key, given) if applied.dims == 1 and rate is None else ""
+        jobs = _jobs(applied, files, hint)
+        missing = jobs if files.overwrite else [job for job in jobs if not exists(job.target)]
+        say(f"{cut.summary}, after {counted(model.iteration, 'iteration')}: {_counted(jobs, missing)}")
         with shown_progress(console, len(missing), "files") as step:
             summary = apply_to_files(applied, missing, batch=tiling.batch, rate=rate, step=step)
     click.echo(f"wrote {counted(summary.written, 'file')} to {files.output}")
@@ -47,11 +49,21 @@ def apply_command(trained: TrainedRun, files: AppliedFiles, key: str | None, giv
         raise DataError("\n".join([*summary.failed, f"{counted(len(summary.failed), 'file')} failed"]))
 
 
-def _jobs(applied: Applied, files: AppliedFiles) -> list[Job]:
+def _jobs(applied: Applied, files: AppliedFiles, hint: str) -> list[Job]:
     ending = files.output.suffix.lower()
     is_file = ending in result_endings(applied) and not is_dir(files.output)
     endings = endings_for(applied, ending if is_file and files.suffix is None else files.suffix)
-    return find_jobs(files.inputs, files.output, endings, is_file=is_file)
+    return find_jobs(files.inputs, files.output, endings, is_file=is_file, hint=hint)
+
+
+def _of_vectors(model: Model, key: str, given: str | None) -> str:
+    """What to do with samples that have the shape of sound, where nothing says that they are."""
+    name = model.inputs(key)[0] if given is None else given
+    shape = tuple(model.examples[name].shape)
+    return (
+        f"\n    Samples of {name!r} have shape {shape}, which `artschool apply` reads as sound. "
+        f"Fix: for other numbers, call `artschool.open(RUN).apply({{{name!r}: batch}}, {key!r})` in Python"
+    )
 
 
 def _counted(jobs: list[Job], missing: list[Job]) -> str:
