@@ -13,7 +13,7 @@ from artschool.config.component import Component, ScheduledNumber, takes_list
 from artschool.config.messages import describe, validate
 from artschool.config.source import Node
 from artschool.faults import Fault, FaultKind, Place
-from artschool.registry import REGISTRIES, Registered, Registry, other_kind
+from artschool.registry import REGISTRIES, Registered, Registry, other_kind, synonym_of
 from artschool.registry.entries import GroupEntry, OptimizerEntry
 from artschool.registry.schedule import Schedule, Unread, has_unread
 from artschool.registry.signature import Parameter, Role
@@ -186,7 +186,7 @@ def _unknown_component(registry: Registry, name: str, place: Place, path: str) -
     other, close = other_kind(registry, name), closest_name(name, names, synonyms)
     if other:
         hint = f"{other} {did_you_mean(close)}".strip()
-        if kind == "metrics" and name in REGISTRIES["losses"] and not close:
+        if kind == "metrics" and synonym_of(REGISTRIES["losses"], name) and not close:
             hint += " Fix: write `steps` in place of the metric: the evaluation then reports the losses of these steps."
     elif "." in name:
         hint = f"A type is a registered name. Fix: register it with `@{kind}.register`, and list its file in `plugins`."

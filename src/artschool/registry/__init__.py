@@ -13,4 +13,5 @@ from artschool.registry.registry import networks as networks
 from artschool.registry.registry import optimizers as optimizers
 from artschool.registry.registry import other_kind as other_kind
 from artschool.registry.registry import schedules as schedules
+from artschool.registry.registry import synonym_of as synonym_of
 from artschool.registry.roles import ComponentRole as ComponentRole

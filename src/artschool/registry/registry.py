@@ -22,7 +22,7 @@ from artschool.registry.read_signature import read_signature
 from artschool.registry.registered import Kind, Registered, origin_of
 from artschool.registry.roles import DeclaredRoles, checked_roles
 from artschool.registry.signature import MISSING, Key, Role, Signature
-from artschool.wording.names import allowed
+from artschool.wording.names import allowed, closest_name
 from artschool.wording.synonyms import TYPES
 
 Target = TypeVar("Target", bound=Callable[..., Any])
@@ -228,12 +228,19 @@ REGISTRIES: dict[str, Registry] = {
 
 
 def other_kind(registry: Registry, name: str) -> str:
-    """A sentence about a name that is registered for another kind, or nothing if there is none."""
-    kinds = [other.kind.one for other in REGISTRIES.values() if name in other and other is not registry]
-    if not kinds:
-        return ""
-    one = registry.kind.one
-    return f"{name!r} is {' and '.join(map(_with_article, kinds))}, not {_with_article(one)}."
+    """A sentence about a name that is known, or a synonym, in another kind; empty if there is none."""
+    others = [other for other in REGISTRIES.values() if other is not registry]
+    kinds = [_with_article(other.kind.one) for other in others if name in other]
+    if not kinds and closest_name(name, registry.names(), TYPES.get(registry.kind.name)) is None:
+        found = ((other.kind.one, synonym_of(other, name)) for other in others)
+        kinds = [f"the {kind} {synonym!r}" for kind, synonym in found if synonym is not None]
+    return f"{name!r} is {' and '.join(kinds)}, not {_with_article(registry.kind.one)}." if kinds else ""
+
+
+def synonym_of(registry: Registry, name: str) -> str | None:
+    """The component that other libraries call by a name, if the kind has one."""
+    synonyms = TYPES.get(registry.kind.name)
+    return synonyms.of(name, registry.names()) if synonyms is not None else None
 
 
 def _with_article(noun: str) -> str:

@@ -41,8 +41,8 @@ def _plain(name: str) -> str:
 TYPES: Mapping[str, Synonyms] = {
     "losses": Synonyms(
         {
-            "l1": "mae",
-            "l2": "mse",
+            "l1": "mae meanabsoluteerror",
+            "l2": "mse meansquarederror",
             "cross_entropy": "ce",
             "cross_entropy, kind: bce": "bce bcewithlogits binarycrossentropy binarycrossentropywithlogits",
             "cosine": "cosineembedding cosinesimilarity",
