@@ -82,6 +82,8 @@ def test_the_option_of_a_data_set_is_the_range_of_its_keys() -> None:
     [
         ("type: normalize, in: hq, shift: 0.5, scale: 0.5", "-1..1"),
         ("type: denormalize, in: hq, shift: 10, scale: 2", "10..12"),
+        ("type: normalize, in: hq, shift: 0.5, scale: -0.5", "-1..1"),
+        ("type: denormalize, in: hq, shift: 10, scale: -2", "8..10"),
     ],
 )
 def test_an_injector_maps_the_range(injector: str, given: str) -> None:

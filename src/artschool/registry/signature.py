@@ -85,6 +85,8 @@ Natural: TypeAlias = Annotated[Whole, Field(ge=0)]
 """A whole number, 0 or more."""
 Positive: TypeAlias = Annotated[float, Field(gt=0)]
 """A number above 0."""
+NotZero: TypeAlias = Positive | Annotated[float, Field(lt=0)]
+"""A number other than 0."""
 NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
 """A number, 0 or more."""
 UnitInterval: TypeAlias = Annotated[float, Field(ge=0, le=1)]
