@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.grad_mode import _unsafe_preserve_version_counter
 from torch.utils._pytree import tree_leaves, tree_map_only
 
+from artschool.engine.compile_backend import Backend
 from artschool.engine.compile_proof import difference
 from artschool.engine.train_context import TrainContext
 from artschool.errors import ConfigError
@@ -140,14 +141,14 @@ class CompiledMethod:
         once_differentiable = bool(needs_gradient) and torch.is_grad_enabled()
         return partial(self._call, compiled, backend, once_differentiable, is_broken=bool(breaks))
 
-    def _compile(self) -> tuple[Function, _Backend]:
+    def _compile(self) -> tuple[Function, Backend]:
         import torch._dynamo as dynamo
         import torch._functorch.config as functorch
 
         # A loss may use the graph of its networks twice. Compiled calls look at this again in each backward pass.
         functorch.donated_buffer = False
         dynamo.config.recompile_limit = max(dynamo.config.recompile_limit, GRAPHS_OF_ONE_FUNCTION)
-        settings, backend = self._settings, _Backend(self._settings)
+        settings, backend = self._settings, Backend(self._settings)
         function = _with_own_code(self._eager)
         options: dict[str, Any] = {"fullgraph": settings.fullgraph, "dynamic": settings.dynamic}
         compiled = torch.compile(function, backend=backend, **options)
@@ -170,7 +171,7 @@ class CompiledMethod:
     def _call(
         self,
         compiled: Function,
-        backend: _Backend,
+        backend: Backend,
         once_differentiable: bool,
         *inputs: Any,
         is_broken: bool,
@@ -210,7 +211,7 @@ class CompiledMethod:
                 f"Fix: write `compile: false` for this network, or give the loss the role SECOND_ORDER"
             )
 
-    def _note_again(self, backend: _Backend) -> None:
+    def _note_again(self, backend: Backend) -> None:
         """Report that other sizes or attributes needed other graphs, whenever their number has doubled."""
         backend.times_again += 1
         times, seconds = backend.times_again, backend.seconds_again
@@ -234,37 +235,6 @@ class CompiledMethod:
             self._note(f"{kind}: {self._path}: {message}")
 
 
-class _Backend:
-    """A backend of its own for each variant.
-
-    torch shares graphs between calls of `torch.compile` whose backends are equal. This one equals only itself.
-
-    Attributes:
-        graphs: Number of graphs so far.
-        times_again: Number of calls after the proof that needed new graphs.
-        seconds_again: Duration of these calls.
-    """
-
-    def __init__(self, settings: CompileEntry) -> None:
-        from torch._dynamo import lookup_backend
-
-        self.__name__ = settings.backend
-        self._compile = lookup_backend(settings.backend)
-        self._options: dict[str, Any] = {}
-        if settings.backend == "inductor":
-            # Random numbers as those of eager operations, so that dropout is the same with and without `compile`.
-            self._options["config_patches"] = {**_options_of(settings), "fallback_random": True}
-        self.graphs = 0
-        self.times_again = 0
-        self.seconds_again = 0.0
-
-    def __call__(self, graph: Any, inputs: Any) -> Any:
-        """Compile a graph."""
-        compiled = self._compile(graph, inputs, **self._options)
-        self.graphs += 1
-        return compiled
-
-
 def _with_own_code(function: Function) -> Function:
     """A function that calls another one, with a code object of its own.
 
@@ -277,12 +247,6 @@ def _with_own_code(function: Function) -> Function:
 
     call.__code__ = call.__code__.replace()
     return call
-
-
-def _options_of(settings: CompileEntry) -> dict[str, Any]:
-    from torch._inductor import list_mode_options
-
-    return {} if settings.mode == "default" else list_mode_options(settings.mode, settings.dynamic)
 
 
 def _graph_breaks() -> Counter[str]:
