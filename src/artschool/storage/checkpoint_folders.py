@@ -74,7 +74,7 @@ class CheckpointFolders:
 
     def _entries(self) -> list[Path]:
         """All folders in the store, without links."""
-        with suppress(FileNotFoundError):  # The run folder may go at any moment.
+        with suppress(FileNotFoundError, NotADirectoryError):  # The run folder may go at any moment.
             return sorted(path for path in self.folder.iterdir() if _is_folder(path))
         return []
 
