@@ -110,8 +110,8 @@ def test_every_part_that_differs_is_told(capsys: pytest.CaptureFixture[str]) -> 
     assert "step critic      trains critic without an optimizer, after 600, before 900" in lines
     assert "  noisy          lq -> add_noise -> lq_noisy, before 900" in lines
     assert "evaluate photos  on val, at the end" in lines
-    # Of the data set, more parts than samples, idle losses, and the best of one checkpoint.
-    assert lines[-1] == "gan.yml: valid. 5 warnings."
+    # Of the data set, more parts than samples, idle losses, images of an ended step, and the best of one checkpoint.
+    assert lines[-1] == "gan.yml: valid. 6 warnings."
 
 
 def test_markup_in_a_file_is_only_text(capsys: pytest.CaptureFixture[str]) -> None:
