@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,27 @@ def test_what_is_wanted_is_the_result_of_the_network_that_is_averaged(model: Mod
 def test_what_an_evaluation_shows_is_wanted_before_its_last_result(folder: Path) -> None:
     config = check_file(folder / "resolved.yml", ["evaluate.held.pictures={keys: [raw]}"])
     assert default_keys(config, flows_of(config, 5)) == ["raw"]
+
+
+def test_a_result_of_networks_with_and_without_averages_is_wanted_if_there_is_no_other(registries: None) -> None:
+    # A generator with an average calls a flow network.
+    config = check_file(Path(__file__).parents[2] / "recipes" / "video_sr.yml")
+    assert default_keys(config, flows_of(config, 600)) == ["sr"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "fix"),
+    [
+        ((3, 4, 4), "write `artschool apply 'the run' FILES -o DIR --output-key image_again`, or give it"),
+        ((8, 3, 4, 4), "call `artschool.open(RUN).apply({'image': batch}, 'image_again')` in Python"),
+    ],
+)
+def test_what_is_computed_from_data_is_computed_from_files_or_in_python(
+    model: Model, shape: tuple[int, ...], fix: str
+) -> None:
+    example = replace(model.examples["image"], shape=shape)
+    with pytest.raises(DataError, match=rf"made up\. Fix: {re.escape(fix)}$"):
+        sampled_inputs(model.cut(["image_again"]), {}, 2, lambda key: example, Path("the run"))
 
 
 def test_labels_are_given_once_for_all_or_for_each_sample(folder: Path, model: Model) -> None:

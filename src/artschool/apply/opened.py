@@ -16,6 +16,8 @@ from artschool.registry.ranges import Range
 UNIT: Range = (0.0, 1.0)
 GUESSED = ((3, 64, 64), (1, 64, 64))
 """Shapes that are tried where the shape of an input is not known."""
+FILED_DIMS = (1, 2, 3)
+"""Numbers of dimensions of samples that files have: sound (T,) or (C, T), images (C, H, W)."""
 
 
 class HasShape(Protocol):
@@ -68,7 +70,7 @@ def applied_from(
     given = _only_input(model, output) if given is None else given
     example = model.examples.get(given)
     shapes = GUESSED if example is None or not example.shape else (tuple(example.shape),)
-    if len(shapes[0]) not in (1, 2, 3):
+    if len(shapes[0]) not in FILED_DIMS:
         raise ConfigError(
             f"{given!r} has samples of shape {shapes[0]}. Expected images (C, H, W) or sound (T,) or (C, T). "
             f"Fix: call `artschool.open(RUN).apply({{{given!r}: batch}}, {output!r})` in Python"

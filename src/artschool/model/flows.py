@@ -49,15 +49,17 @@ def flows_of(config: Config, iteration: int, *, average: bool = True) -> list[Fl
     return flows if average else [replace(flow, averages={}) for flow in flows]
 
 
-def default_keys(config: Config, flows: Iterable[Flow]) -> list[str]:
+def default_keys(config: Config, flows: Sequence[Flow]) -> list[str]:
     """The keys that a user probably wants: results of the networks that the file is about.
 
-    These networks are those with a moving average, or all of them if there is none. Of their results, keys that the
-    file shows while it trains come first, then those that are not inputs of further results.
+    These networks are those with a moving average, or all of them if these give no result without others. Of their
+    results, keys that the file shows while it trains come first, then those that are not inputs of further results.
     """
-    main = {average.of for average in config.averages.values()} or set(config.networks)
+    averaged = {average.of for average in config.averages.values()}
     shown = {key for section in _shown(config) for key in section.keys}
-    found = [_results(flow, main) for flow in flows]
+    found = [_results(flow, averaged) for flow in flows]
+    if not any(found):
+        found = [_results(flow, set(config.networks)) for flow in flows]
     for results in found:
         if wanted := [key for key in results if key in shown]:
             return wanted

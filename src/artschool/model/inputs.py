@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from artschool.apply.opened import FILED_DIMS
 from artschool.data.collate import size_of
 from artschool.engine.data_examples import Example
 from artschool.errors import DataError
@@ -152,10 +153,12 @@ def _cannot_make(cut: Cut, missing: Sequence[str], example_of: ExampleOf, folder
             f"{subject} {'needs' if is_one else 'need'} the shape of {_listed(unknown)}, and the run folder has no "
             f"data_examples.json that says it. Fix: give a value of its shape in Python"
         )
-    fix = "give them"
-    if len(missing) == 1:
+    fix, example = "give them", example_of(missing[0])
+    if len(missing) == 1 and (example is None or len(example.shape) in FILED_DIMS):
         run = shlex.quote(str(folder))
         fix = f"write `artschool apply {run} FILES -o DIR --output-key {cut.keys[0]}`, or give it"
+    elif len(missing) == 1:
+        fix = f"call `artschool.open(RUN).apply({{{missing[0]!r}: batch}}, {cut.keys[0]!r})` in Python"
     return (
         f"{subject} {'is' if is_one else 'are'} computed from the values of {_listed(missing)}, which cannot be made "
         f"up. Fix: {fix}"
